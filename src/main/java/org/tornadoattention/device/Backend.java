@@ -1,0 +1,71 @@
+package org.tornadoattention.device;
+
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.stream.Collectors;
+import uk.ac.manchester.tornado.api.enums.TornadoVMBackendType;
+
+/**
+ * What compiles and runs the kernels, best first, with what its compiler can really translate.
+ *
+ * <p>TornadoVM does not refuse a {@code KernelContext} call that a backend lacks: it compiles the Java stub, which
+ * computes garbage. This table is asked before anything is compiled.
+ */
+public enum Backend {
+    /** NVIDIA GPUs, through CUDA C and NVRTC. */
+    CUDA(TornadoVMBackendType.CUDA, true, true),
+    /** Anything with an OpenCL driver. */
+    OPENCL(TornadoVMBackendType.OPENCL, false, false),
+    /** NVIDIA GPUs, through PTX. */
+    PTX(TornadoVMBackendType.PTX, true, true),
+    /** Apple GPUs. */
+    METAL(TornadoVMBackendType.METAL, true, false),
+    /** Level Zero or OpenCL devices, through SPIR-V. */
+    SPIRV(TornadoVMBackendType.SPIRV, false, false),
+    /** This project's simulator, on the JVM. */
+    SIMULATOR(TornadoVMBackendType.JAVA, true, true);
+
+    private final TornadoVMBackendType type;
+    private final boolean warpCollectives;
+    private final boolean matrixInstructions;
+
+    Backend(TornadoVMBackendType type, boolean warpCollectives, boolean matrixInstructions) {
+        this.type = type;
+        this.warpCollectives = warpCollectives;
+        this.matrixInstructions = matrixInstructions;
+    }
+
+    /** Whether {@code simdSum}, {@code simdShuffleDown} and {@code simdBroadcastFirst} are translated. */
+    public boolean hasWarpCollectives() {
+        return warpCollectives;
+    }
+
+    /** Whether {@code mma} and its loads and stores are translated; the device must have tensor cores too. */
+    public boolean hasMatrixInstructions() {
+        return matrixInstructions;
+    }
+
+    /** The backend for TornadoVM's type, empty for types that compile nothing. */
+    static Optional<Backend> of(TornadoVMBackendType type) {
+        return Arrays.stream(values()).filter(backend -> backend.type == type).findFirst();
+    }
+
+    /** The name as used on the command line: {@code cuda}, {@code opencl}, … */
+    public String id() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+
+    /**
+     * The backend with this {@link #id}.
+     *
+     * @throws IllegalArgumentException naming the known ones
+     */
+    public static Backend parse(String id) {
+        return Arrays.stream(values())
+                .filter(backend -> backend.id().equals(id.toLowerCase(Locale.ROOT)))
+                .findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("There is no backend '%s': choose one of %s."
+                        .formatted(id, Arrays.stream(values()).map(Backend::id).collect(Collectors.joining(", ")))));
+    }
+}

@@ -1,0 +1,46 @@
+package org.tornadoattention.device;
+
+import uk.ac.manchester.tornado.api.common.TornadoDevice;
+import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
+
+/**
+ * A device that TornadoVM, or the simulator, offers, and what the choice of a kernel needs to know of it.
+ *
+ * @param backend what compiles for it
+ * @param backendIndex position of the backend in TornadoVM's list
+ * @param deviceIndex position of the device in its backend's list
+ * @param name the driver's name of it
+ * @param type CPU, GPU, …
+ * @param localMemoryBytes local memory of a work-group
+ * @param maxGroupSize work-items in a work-group at most
+ * @param maxAllocationBytes largest single buffer
+ * @param globalMemoryBytes all of its memory
+ * @param computeUnits its cores or multiprocessors
+ * @param halfFloats whether its compiler takes 16-bit floats; without, F16 is decoded from raw bits
+ * @param handle TornadoVM's device
+ */
+public record ComputeDevice(
+        Backend backend,
+        int backendIndex,
+        int deviceIndex,
+        String name,
+        TornadoDeviceType type,
+        long localMemoryBytes,
+        long maxGroupSize,
+        long maxAllocationBytes,
+        long globalMemoryBytes,
+        int computeUnits,
+        boolean halfFloats,
+        TornadoDevice handle) {
+
+    /** Whether this is the simulator. */
+    public boolean isSimulator() {
+        return backend == Backend.SIMULATOR;
+    }
+
+    /** Backend, position and name, such as {@code cuda:0 NVIDIA H100}. */
+    @Override
+    public String toString() {
+        return "%s:%d %s".formatted(backend.id(), deviceIndex, name);
+    }
+}

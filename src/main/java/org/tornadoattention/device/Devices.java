@@ -1,0 +1,106 @@
+package org.tornadoattention.device;
+
+import java.lang.reflect.InvocationTargetException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Collectors;
+import uk.ac.manchester.tornado.api.TornadoBackend;
+import uk.ac.manchester.tornado.api.TornadoRuntime;
+import uk.ac.manchester.tornado.api.TornadoTargetDevice;
+import uk.ac.manchester.tornado.api.common.TornadoDevice;
+import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
+import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
+
+/**
+ * The devices that are here, and which to take.
+ *
+ * <p>TornadoVM's own default follows its backends' priorities, which put SPIR-V and OpenCL before CUDA; here GPUs come
+ * first and the backend that compiles best for a device decides between its several appearances.
+ */
+public final class Devices {
+
+    private static final Comparator<ComputeDevice> BEST_FIRST = Comparator.<ComputeDevice>comparingInt(
+                    device -> device.type() == TornadoDeviceType.GPU ? 0 : 1)
+            .thenComparing(ComputeDevice::backend)
+            .thenComparingInt(ComputeDevice::deviceIndex);
+
+    private Devices() {}
+
+    /** All devices, best first. */
+    public static List<ComputeDevice> all() {
+        Platform.current().requireUsable();
+        TornadoRuntime runtime = TornadoRuntimeProvider.getTornadoRuntime();
+        List<ComputeDevice> devices = new ArrayList<>();
+        for (int b = 0; b < runtime.getNumBackends(); b++) {
+            TornadoBackend backend = runtime.getBackend(b);
+            Optional<Backend> kind = Backend.of(backend.getBackendType());
+            for (int d = 0; kind.isPresent() && d < backend.getNumDevices(); d++) {
+                devices.add(describe(kind.get(), b, d, backend.getDevice(d)));
+            }
+        }
+        devices.sort(BEST_FIRST);
+        return List.copyOf(devices);
+    }
+
+    /** The best device. */
+    public static ComputeDevice best() {
+        return all().getFirst();
+    }
+
+    /**
+     * The best device of a backend, or one of its devices by index.
+     *
+     * @param backend the backend, or empty for any
+     * @param index the device's position in its backend, or empty for the best
+     * @throws IllegalArgumentException if there is none, listing those that are here
+     */
+    public static ComputeDevice find(Optional<Backend> backend, Optional<Integer> index) {
+        List<ComputeDevice> all = all();
+        return all.stream()
+                .filter(device -> backend.isEmpty() || device.backend() == backend.get())
+                .filter(device -> index.isEmpty() || device.deviceIndex() == index.get())
+                .findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("There is no device%s%s here. Present: %s."
+                        .formatted(
+                                index.map(i -> " " + i).orElse(""),
+                                backend.map(b -> " of backend " + b.id()).orElse(""),
+                                all.stream().map(ComputeDevice::toString).collect(Collectors.joining(", ")))));
+    }
+
+    private static ComputeDevice describe(Backend backend, int backendIndex, int deviceIndex, TornadoDevice device) {
+        TornadoTargetDevice physical = device.getPhysicalDevice();
+        return new ComputeDevice(
+                backend,
+                backendIndex,
+                deviceIndex,
+                physical.getDeviceName().strip(),
+                device.getDeviceType(),
+                physical.getDeviceLocalMemorySize(),
+                maxGroupSize(physical),
+                physical.getDeviceMaxAllocationSize(),
+                physical.getDeviceGlobalMemorySize(),
+                physical.getDeviceMaxComputeUnits(),
+                hasHalfFloats(backend, physical),
+                device);
+    }
+
+    private static long maxGroupSize(TornadoTargetDevice physical) {
+        long[] sizes = physical.getDeviceMaxWorkGroupSize();
+        return sizes == null || sizes.length == 0 ? 256 : sizes[0];
+    }
+
+    /** OpenCL devices say so in their extensions, which TornadoVM's common interface does not pass on. */
+    private static boolean hasHalfFloats(Backend backend, TornadoTargetDevice physical) {
+        if (backend != Backend.OPENCL && backend != Backend.SPIRV) {
+            return true;
+        }
+        try {
+            Object extensions = physical.getClass().getMethod("getDeviceExtensions").invoke(physical);
+            return String.valueOf(extensions).contains("cl_khr_fp16");
+        } catch (NoSuchMethodException | IllegalAccessException | InvocationTargetException e) {
+            return false;
+        }
+    }
+}

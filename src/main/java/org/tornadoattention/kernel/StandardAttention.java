@@ -1,0 +1,152 @@
+package org.tornadoattention.kernel;
+
+import uk.ac.manchester.tornado.api.annotations.Parallel;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * Standard attention: three kernels, with S and P stored in global memory. The baseline that FlashAttention is measured
+ * against, and the first rung of the ladder.
+ *
+ * <p>Source: Dao et al., <i>FlashAttention</i> (2022), algorithm 0.
+ *
+ * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
+ * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), scores and probabilities
+ * {@code [batch, heads, seqQ, seqK]}, alibiSlopes {@code [heads]}, keyLengths {@code [batch]} (keys); all F32.
+ *
+ * <p><b>Grid.</b> Two dimensions for the products, {@code batch * heads * seqQ} by seqK or headDim; one for the softmax,
+ * a row a work-item. No local memory. <b>Device.</b> Any.
+ *
+ * <p><b>Not done here.</b> Anything to be fast: memory and traffic grow with seqQ · seqK, which is the point.
+ */
+public final class StandardAttention {
+
+    private StandardAttention() {}
+
+    /** {@code S = softcap(scale · Q Kᵀ) - ALiBi}, unmasked. */
+    public static void scores(
+            FloatArray query,
+            FloatArray key,
+            FloatArray scores,
+            FloatArray alibiSlopes,
+            IntArray keyLengths,
+            int rows,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            int headDim,
+            float scale,
+            float softcap,
+            int features) {
+        for (@Parallel int row = 0; row < rows; row++) {
+            for (@Parallel int j = 0; j < seqK; j++) {
+                int batchHead = row / seqQ;
+                int head = batchHead % heads;
+                int batch = batchHead / heads;
+                int at = ((batch * kvHeads + head / (heads / kvHeads)) * seqK + j) * headDim;
+                float s = 0f;
+                for (int x = 0; x < headDim; x++) {
+                    s += query.get(row * headDim + x) * key.get(at + x);
+                }
+                s = scale * s;
+                if (softcap > 0f) {
+                    s = softcap * TornadoMath.tanh(s / softcap);
+                }
+                if ((features & TiledFlashAttention.ALIBI) != 0) {
+                    int length = seqK;
+                    if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
+                        length = keyLengths.get(batch);
+                    }
+                    s = s - alibiSlopes.get(head) * TornadoMath.abs(row % seqQ + length - seqQ - j);
+                }
+                scores.set(row * seqK + j, s);
+            }
+        }
+    }
+
+    /** {@code P = softmax(S)} over the keys that the mask leaves, 0 elsewhere, and the log-sum-exp of each row. */
+    public static void softmax(
+            FloatArray scores,
+            FloatArray probabilities,
+            FloatArray logSumExp,
+            IntArray keyLengths,
+            int rows,
+            int heads,
+            int seqQ,
+            int seqK,
+            int windowLeft,
+            int windowRight,
+            int features) {
+        for (@Parallel int row = 0; row < rows; row++) {
+            int length = seqK;
+            if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
+                length = keyLengths.get(row / seqQ / heads);
+            }
+            int position = row % seqQ + length - seqQ;
+            int firstKey = 0;
+            int lastKey = length - 1;
+            if (windowLeft >= 0) {
+                firstKey = TornadoMath.max(0, position - windowLeft);
+            }
+            if (windowRight >= 0) {
+                lastKey = TornadoMath.min(lastKey, position + windowRight);
+            }
+
+            float max = -3.0e38f;
+            for (int j = firstKey; j <= lastKey; j++) {
+                max = TornadoMath.max(max, scores.get(row * seqK + j));
+            }
+            float sum = 0f;
+            for (int j = firstKey; j <= lastKey; j++) {
+                sum += TornadoMath.exp(scores.get(row * seqK + j) - max);
+            }
+            for (int j = 0; j < seqK; j++) {
+                float p = 0f;
+                if (j >= firstKey && j <= lastKey) {
+                    p = TornadoMath.exp(scores.get(row * seqK + j) - max) / sum;
+                }
+                probabilities.set(row * seqK + j, p);
+            }
+            float lse = Float.NEGATIVE_INFINITY;
+            if (sum > 0f) {
+                lse = max + TornadoMath.log(sum);
+            }
+            logSumExp.set(row, lse);
+        }
+    }
+
+    /** {@code O = P V}. */
+    public static void output(
+            FloatArray probabilities,
+            FloatArray value,
+            FloatArray output,
+            IntArray keyLengths,
+            int rows,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            int headDim,
+            int features) {
+        for (@Parallel int row = 0; row < rows; row++) {
+            for (@Parallel int x = 0; x < headDim; x++) {
+                int batchHead = row / seqQ;
+                int head = batchHead % heads;
+                int batch = batchHead / heads;
+                int at = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim + x;
+                // What lies past a key length may be anything, so it is not even multiplied by 0.
+                int length = seqK;
+                if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
+                    length = keyLengths.get(batch);
+                }
+                float o = 0f;
+                for (int j = 0; j < length; j++) {
+                    o += probabilities.get(row * seqK + j) * value.get(at + j * headDim);
+                }
+                output.set(row * headDim + x, o);
+            }
+        }
+    }
+}

@@ -1,0 +1,413 @@
+package org.tornadoattention.kernel;
+
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * FlashAttention-2's forward pass on plain arithmetic units: one work-group per tile of {@code blockQ} queries, K and V
+ * streamed through local memory in tiles of {@code blockK} keys, the online softmax between two register-tiled matrix
+ * products. S and P never leave the work-group.
+ *
+ * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 1; the products are tiled over registers as in a blocked
+ * SGEMM, because a work-item that reads both factors from local memory for each multiply-add is bound by that memory.
+ *
+ * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
+ * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), alibiSlopes {@code [heads]},
+ * keyLengths {@code [batch]} (keys). Arithmetic is F32 whatever the arrays store.
+ *
+ * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@code (blockQ / 8) *
+ * (paddedDim / 8)} work-items, where {@code paddedDim} is headDim rounded up to 8. {@code blockQ} is a multiple of 8,
+ * {@code blockK} of 4.
+ *
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: the query tile, one tile shared by K and then V, the transposed
+ * scores, and three numbers a query.
+ *
+ * <p><b>Device.</b> Any that has work-groups and local memory; no sub-groups, no atomics, no 64-bit floats.
+ *
+ * <p><b>Not done here.</b> No overlap of loads with arithmetic inside a group (several groups on one multiprocessor do
+ * that), and no tensor cores.
+ *
+ * <p>The 16-bit kernels are this text with other array types, which the build derives: {@code TiledFlashAttentionF16}
+ * reads HalfFloatArrays, {@code TiledFlashAttentionBits} reads BF16 or F16 as raw bits from ShortArrays.
+ */
+public final class TiledFlashAttention {
+
+    /** Set in {@code features} when {@code alibiSlopes} is used. */
+    public static final int ALIBI = 1;
+
+    /** Set in {@code features} when {@code keyLengths} is used. */
+    public static final int KEY_LENGTHS = 2;
+
+    /** Set in {@code features} when ShortArrays hold F16 rather than BF16. */
+    public static final int F16_BITS = Storage.F16_BITS;
+
+    /** Below every score that F32 inputs can give, yet finite: OpenCL's fast mode leaves infinities undefined. */
+    private static final float NO_SCORE = -3.0e38f;
+
+    private TiledFlashAttention() {}
+
+    /** Head dimension as the tiles see it: rounded up to a multiple of 8. */
+    public static int paddedDim(int headDim) {
+        return (headDim + 7) / 8 * 8;
+    }
+
+    /** Work-items in a group for this tile shape. */
+    public static int groupSize(int headDim, int blockQ) {
+        return (blockQ / 8) * (paddedDim(headDim) / 8);
+    }
+
+    /** Bytes of local memory that a group uses for this tile shape. */
+    public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
+        int stride = paddedDim(headDim) + 4;
+        return Float.BYTES * (blockQ * stride + blockK * stride + blockK * (blockQ + 4) + 3 * blockQ);
+    }
+
+    /**
+     * Computes one tile of queries; see the class for arrays, grid and memory.
+     *
+     * @param windowLeft keys that a query sees to the left of its own position, −1 for all
+     * @param windowRight likewise to the right; 0 is causal
+     * @param scale factor of q·k
+     * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
+     * @param features {@link #ALIBI}, {@link #KEY_LENGTHS} and {@link #F16_BITS}, added
+     */
+    public static void attention(
+            KernelContext context,
+            FloatArray query,
+            FloatArray key,
+            FloatArray value,
+            FloatArray output,
+            FloatArray logSumExp,
+            FloatArray alibiSlopes,
+            IntArray keyLengths,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            int headDim,
+            int blockQ,
+            int blockK,
+            int windowLeft,
+            int windowRight,
+            float scale,
+            float softcap,
+            int features) {
+        int paddedDim = (headDim + 7) / 8 * 8;
+        int half = paddedDim / 2;
+        int stride = paddedDim + 4;
+        int scoreStride = blockQ + 4;
+        int dimGroups = paddedDim / 8;
+        int groupSize = (blockQ / 8) * dimGroups;
+
+        float[] queryTile = context.allocateFloatLocalArray(blockQ * (paddedDim + 4));
+        float[] keyValueTile = context.allocateFloatLocalArray(blockK * (paddedDim + 4));
+        float[] scores = context.allocateFloatLocalArray(blockK * (blockQ + 4));
+        float[] rowMax = context.allocateFloatLocalArray(blockQ);
+        float[] rowSum = context.allocateFloatLocalArray(blockQ);
+        float[] correction = context.allocateFloatLocalArray(blockQ);
+
+        // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
+        int item = context.localIdx;
+        int tilesQ = (seqQ + blockQ - 1) / blockQ;
+        int batchHead = context.groupIdx / tilesQ;
+        int i0 = (tilesQ - 1 - context.groupIdx % tilesQ) * blockQ;
+        int head = batchHead % heads;
+        int batch = batchHead / heads;
+        int keyValueHead = batch * kvHeads + head / (heads / kvHeads);
+        int queryBase = (batchHead * seqQ + i0) * headDim;
+        int keyValueBase = keyValueHead * seqK * headDim;
+        int rows = TornadoMath.min(blockQ, seqQ - i0);
+
+        int length = seqK;
+        if ((features & KEY_LENGTHS) != 0) {
+            length = keyLengths.get(batch);
+        }
+        float slope = 0f;
+        if ((features & ALIBI) != 0) {
+            slope = alibiSlopes.get(head);
+        }
+
+        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey.
+        int offset = length - seqQ;
+        int firstKey = 0;
+        int lastKey = length - 1;
+        if (windowLeft >= 0) {
+            firstKey = TornadoMath.max(0, i0 + offset - windowLeft);
+        }
+        if (windowRight >= 0) {
+            lastKey = TornadoMath.min(lastKey, i0 + rows - 1 + offset + windowRight);
+        }
+
+        // Load Q_i; m = -inf, l = 0, O = 0.
+        for (int at = item; at < blockQ * paddedDim; at += groupSize) {
+            int row = at / paddedDim;
+            int x = at % paddedDim;
+            float q = 0f;
+            if (row < rows && x < headDim) {
+                q = Storage.load(query, queryBase + row * headDim + x, features);
+            }
+            queryTile[row * stride + x] = q;
+        }
+        for (int row = item; row < blockQ; row += groupSize) {
+            rowMax[row] = NO_SCORE;
+            rowSum[row] = 0f;
+        }
+
+        // This work-item's part of O: 8 rows by 8 dimensions, four in each half of the head. A register tile has to be
+        // written out by name: TornadoVM puts a private array in memory on some backends.
+        int firstRow = item / dimGroups * 8;
+        int firstDim = item % dimGroups * 4;
+        float o00 = 0f, o01 = 0f, o02 = 0f, o03 = 0f, o04 = 0f, o05 = 0f, o06 = 0f, o07 = 0f;
+        float o10 = 0f, o11 = 0f, o12 = 0f, o13 = 0f, o14 = 0f, o15 = 0f, o16 = 0f, o17 = 0f;
+        float o20 = 0f, o21 = 0f, o22 = 0f, o23 = 0f, o24 = 0f, o25 = 0f, o26 = 0f, o27 = 0f;
+        float o30 = 0f, o31 = 0f, o32 = 0f, o33 = 0f, o34 = 0f, o35 = 0f, o36 = 0f, o37 = 0f;
+        float o40 = 0f, o41 = 0f, o42 = 0f, o43 = 0f, o44 = 0f, o45 = 0f, o46 = 0f, o47 = 0f;
+        float o50 = 0f, o51 = 0f, o52 = 0f, o53 = 0f, o54 = 0f, o55 = 0f, o56 = 0f, o57 = 0f;
+        float o60 = 0f, o61 = 0f, o62 = 0f, o63 = 0f, o64 = 0f, o65 = 0f, o66 = 0f, o67 = 0f;
+        float o70 = 0f, o71 = 0f, o72 = 0f, o73 = 0f, o74 = 0f, o75 = 0f, o76 = 0f, o77 = 0f;
+
+        for (int j0 = firstKey / blockK * blockK; j0 <= lastKey; j0 += blockK) {
+            // Load K_j.
+            int keys = TornadoMath.min(blockK, length - j0);
+            for (int at = item; at < blockK * paddedDim; at += groupSize) {
+                int row = at / paddedDim;
+                int x = at % paddedDim;
+                float k = 0f;
+                if (row < keys && x < headDim) {
+                    k = Storage.load(key, keyValueBase + (j0 + row) * headDim + x, features);
+                }
+                keyValueTile[row * stride + x] = k;
+            }
+            context.localBarrier();
+
+            // S = scale * Q_i K_j^T, in blocks of 4 queries by 4 keys, stored transposed.
+            int keyGroups = blockK / 4;
+            int queryStep = blockQ / 4 * stride;
+            int keyStep = keyGroups * stride;
+            int scoreStep = keyGroups * scoreStride;
+            int rowStep = blockQ / 4;
+            for (int block = item; block < rowStep * keyGroups; block += groupSize) {
+                int q = block / keyGroups * stride;
+                int k = block % keyGroups * stride;
+                int s = block % keyGroups * scoreStride + block / keyGroups;
+                float s00 = 0f, s01 = 0f, s02 = 0f, s03 = 0f;
+                float s10 = 0f, s11 = 0f, s12 = 0f, s13 = 0f;
+                float s20 = 0f, s21 = 0f, s22 = 0f, s23 = 0f;
+                float s30 = 0f, s31 = 0f, s32 = 0f, s33 = 0f;
+                for (int x = 0; x < paddedDim; x++) {
+                    float q0 = queryTile[q + 0 * queryStep + x];
+                    float q1 = queryTile[q + 1 * queryStep + x];
+                    float q2 = queryTile[q + 2 * queryStep + x];
+                    float q3 = queryTile[q + 3 * queryStep + x];
+                    float k0 = keyValueTile[k + 0 * keyStep + x];
+                    float k1 = keyValueTile[k + 1 * keyStep + x];
+                    float k2 = keyValueTile[k + 2 * keyStep + x];
+                    float k3 = keyValueTile[k + 3 * keyStep + x];
+                    s00 += q0 * k0; s01 += q0 * k1; s02 += q0 * k2; s03 += q0 * k3;
+                    s10 += q1 * k0; s11 += q1 * k1; s12 += q1 * k2; s13 += q1 * k3;
+                    s20 += q2 * k0; s21 += q2 * k1; s22 += q2 * k2; s23 += q2 * k3;
+                    s30 += q3 * k0; s31 += q3 * k1; s32 += q3 * k2; s33 += q3 * k3;
+                }
+                scores[s + 0 * scoreStep + 0 * rowStep] = scale * s00;
+                scores[s + 1 * scoreStep + 0 * rowStep] = scale * s01;
+                scores[s + 2 * scoreStep + 0 * rowStep] = scale * s02;
+                scores[s + 3 * scoreStep + 0 * rowStep] = scale * s03;
+                scores[s + 0 * scoreStep + 1 * rowStep] = scale * s10;
+                scores[s + 1 * scoreStep + 1 * rowStep] = scale * s11;
+                scores[s + 2 * scoreStep + 1 * rowStep] = scale * s12;
+                scores[s + 3 * scoreStep + 1 * rowStep] = scale * s13;
+                scores[s + 0 * scoreStep + 2 * rowStep] = scale * s20;
+                scores[s + 1 * scoreStep + 2 * rowStep] = scale * s21;
+                scores[s + 2 * scoreStep + 2 * rowStep] = scale * s22;
+                scores[s + 3 * scoreStep + 2 * rowStep] = scale * s23;
+                scores[s + 0 * scoreStep + 3 * rowStep] = scale * s30;
+                scores[s + 1 * scoreStep + 3 * rowStep] = scale * s31;
+                scores[s + 2 * scoreStep + 3 * rowStep] = scale * s32;
+                scores[s + 3 * scoreStep + 3 * rowStep] = scale * s33;
+            }
+            context.localBarrier();
+
+            // Load V_j over K_j.
+            for (int at = item; at < blockK * paddedDim; at += groupSize) {
+                int row = at / paddedDim;
+                int x = at % paddedDim;
+                float v = 0f;
+                if (row < keys && x < headDim) {
+                    v = Storage.load(value, keyValueBase + (j0 + row) * headDim + x, features);
+                }
+                keyValueTile[row * stride + x] = v;
+            }
+
+            // Online softmax, a row a work-item: m' = max(m, max s), P = exp(s - m'), l = exp(m - m') l + sum P. A mask
+            // is an interval of keys, so it is the bounds of these loops and costs nothing in tiles that it leaves whole.
+            for (int row = item; row < blockQ; row += groupSize) {
+                int position = i0 + row + offset;
+                int from = 0;
+                int to = keys - 1;
+                if (windowLeft >= 0) {
+                    from = TornadoMath.max(0, position - windowLeft - j0);
+                }
+                if (windowRight >= 0) {
+                    to = TornadoMath.min(to, position + windowRight - j0);
+                }
+                float oldMax = rowMax[row];
+                float max = oldMax;
+                for (int c = from; c <= to; c++) {
+                    float s = scores[c * scoreStride + row];
+                    if (softcap > 0f) {
+                        s = softcap * TornadoMath.tanh(s / softcap);
+                    }
+                    if ((features & ALIBI) != 0) {
+                        s = s - slope * TornadoMath.abs(position - j0 - c);
+                    }
+                    scores[c * scoreStride + row] = s;
+                    max = TornadoMath.max(max, s);
+                }
+                float sum = 0f;
+                for (int c = 0; c < blockK; c++) {
+                    float p = 0f;
+                    if (c >= from && c <= to) {
+                        p = TornadoMath.exp(scores[c * scoreStride + row] - max);
+                    }
+                    scores[c * scoreStride + row] = p;
+                    sum += p;
+                }
+                float alpha = TornadoMath.exp(oldMax - max);
+                rowMax[row] = max;
+                rowSum[row] = alpha * rowSum[row] + sum;
+                correction[row] = alpha;
+            }
+            context.localBarrier();
+
+            // O = diag(alpha) O + P V_j.
+            float a0 = correction[firstRow + 0];
+            float a1 = correction[firstRow + 1];
+            float a2 = correction[firstRow + 2];
+            float a3 = correction[firstRow + 3];
+            float a4 = correction[firstRow + 4];
+            float a5 = correction[firstRow + 5];
+            float a6 = correction[firstRow + 6];
+            float a7 = correction[firstRow + 7];
+            o00 *= a0; o01 *= a0; o02 *= a0; o03 *= a0; o04 *= a0; o05 *= a0; o06 *= a0; o07 *= a0;
+            o10 *= a1; o11 *= a1; o12 *= a1; o13 *= a1; o14 *= a1; o15 *= a1; o16 *= a1; o17 *= a1;
+            o20 *= a2; o21 *= a2; o22 *= a2; o23 *= a2; o24 *= a2; o25 *= a2; o26 *= a2; o27 *= a2;
+            o30 *= a3; o31 *= a3; o32 *= a3; o33 *= a3; o34 *= a3; o35 *= a3; o36 *= a3; o37 *= a3;
+            o40 *= a4; o41 *= a4; o42 *= a4; o43 *= a4; o44 *= a4; o45 *= a4; o46 *= a4; o47 *= a4;
+            o50 *= a5; o51 *= a5; o52 *= a5; o53 *= a5; o54 *= a5; o55 *= a5; o56 *= a5; o57 *= a5;
+            o60 *= a6; o61 *= a6; o62 *= a6; o63 *= a6; o64 *= a6; o65 *= a6; o66 *= a6; o67 *= a6;
+            o70 *= a7; o71 *= a7; o72 *= a7; o73 *= a7; o74 *= a7; o75 *= a7; o76 *= a7; o77 *= a7;
+            for (int j = 0; j < blockK; j++) {
+                int p = j * scoreStride + firstRow;
+                int v = j * stride + firstDim;
+                float p0 = scores[p + 0];
+                float p1 = scores[p + 1];
+                float p2 = scores[p + 2];
+                float p3 = scores[p + 3];
+                float p4 = scores[p + 4];
+                float p5 = scores[p + 5];
+                float p6 = scores[p + 6];
+                float p7 = scores[p + 7];
+                float v0 = keyValueTile[v + 0];
+                float v1 = keyValueTile[v + 1];
+                float v2 = keyValueTile[v + 2];
+                float v3 = keyValueTile[v + 3];
+                float v4 = keyValueTile[v + half + 0];
+                float v5 = keyValueTile[v + half + 1];
+                float v6 = keyValueTile[v + half + 2];
+                float v7 = keyValueTile[v + half + 3];
+                o00 += p0 * v0; o01 += p0 * v1; o02 += p0 * v2; o03 += p0 * v3;
+                o04 += p0 * v4; o05 += p0 * v5; o06 += p0 * v6; o07 += p0 * v7;
+                o10 += p1 * v0; o11 += p1 * v1; o12 += p1 * v2; o13 += p1 * v3;
+                o14 += p1 * v4; o15 += p1 * v5; o16 += p1 * v6; o17 += p1 * v7;
+                o20 += p2 * v0; o21 += p2 * v1; o22 += p2 * v2; o23 += p2 * v3;
+                o24 += p2 * v4; o25 += p2 * v5; o26 += p2 * v6; o27 += p2 * v7;
+                o30 += p3 * v0; o31 += p3 * v1; o32 += p3 * v2; o33 += p3 * v3;
+                o34 += p3 * v4; o35 += p3 * v5; o36 += p3 * v6; o37 += p3 * v7;
+                o40 += p4 * v0; o41 += p4 * v1; o42 += p4 * v2; o43 += p4 * v3;
+                o44 += p4 * v4; o45 += p4 * v5; o46 += p4 * v6; o47 += p4 * v7;
+                o50 += p5 * v0; o51 += p5 * v1; o52 += p5 * v2; o53 += p5 * v3;
+                o54 += p5 * v4; o55 += p5 * v5; o56 += p5 * v6; o57 += p5 * v7;
+                o60 += p6 * v0; o61 += p6 * v1; o62 += p6 * v2; o63 += p6 * v3;
+                o64 += p6 * v4; o65 += p6 * v5; o66 += p6 * v6; o67 += p6 * v7;
+                o70 += p7 * v0; o71 += p7 * v1; o72 += p7 * v2; o73 += p7 * v3;
+                o74 += p7 * v4; o75 += p7 * v5; o76 += p7 * v6; o77 += p7 * v7;
+            }
+            context.localBarrier();
+        }
+
+        // O = O / l and L = m + ln l; a query that saw no key gets 0 and -infinity. O leaves through the query tile, so
+        // that neighbouring work-items write neighbouring elements.
+        for (int row = item; row < blockQ; row += groupSize) {
+            float sum = rowSum[row];
+            float inverse = 0f;
+            float lse = Float.NEGATIVE_INFINITY;
+            if (sum > 0f) {
+                inverse = 1f / sum;
+                lse = rowMax[row] + TornadoMath.log(sum);
+            }
+            correction[row] = inverse;
+            if (row < rows) {
+                logSumExp.set(batchHead * seqQ + i0 + row, lse);
+            }
+        }
+        context.localBarrier();
+        float n0 = correction[firstRow + 0];
+        float n1 = correction[firstRow + 1];
+        float n2 = correction[firstRow + 2];
+        float n3 = correction[firstRow + 3];
+        float n4 = correction[firstRow + 4];
+        float n5 = correction[firstRow + 5];
+        float n6 = correction[firstRow + 6];
+        float n7 = correction[firstRow + 7];
+        int y0 = (firstRow + 0) * stride + firstDim;
+        int y1 = (firstRow + 1) * stride + firstDim;
+        int y2 = (firstRow + 2) * stride + firstDim;
+        int y3 = (firstRow + 3) * stride + firstDim;
+        int y4 = (firstRow + 4) * stride + firstDim;
+        int y5 = (firstRow + 5) * stride + firstDim;
+        int y6 = (firstRow + 6) * stride + firstDim;
+        int y7 = (firstRow + 7) * stride + firstDim;
+        queryTile[y0 + 0] = n0 * o00; queryTile[y0 + 1] = n0 * o01;
+        queryTile[y0 + 2] = n0 * o02; queryTile[y0 + 3] = n0 * o03;
+        queryTile[y0 + half + 0] = n0 * o04; queryTile[y0 + half + 1] = n0 * o05;
+        queryTile[y0 + half + 2] = n0 * o06; queryTile[y0 + half + 3] = n0 * o07;
+        queryTile[y1 + 0] = n1 * o10; queryTile[y1 + 1] = n1 * o11;
+        queryTile[y1 + 2] = n1 * o12; queryTile[y1 + 3] = n1 * o13;
+        queryTile[y1 + half + 0] = n1 * o14; queryTile[y1 + half + 1] = n1 * o15;
+        queryTile[y1 + half + 2] = n1 * o16; queryTile[y1 + half + 3] = n1 * o17;
+        queryTile[y2 + 0] = n2 * o20; queryTile[y2 + 1] = n2 * o21;
+        queryTile[y2 + 2] = n2 * o22; queryTile[y2 + 3] = n2 * o23;
+        queryTile[y2 + half + 0] = n2 * o24; queryTile[y2 + half + 1] = n2 * o25;
+        queryTile[y2 + half + 2] = n2 * o26; queryTile[y2 + half + 3] = n2 * o27;
+        queryTile[y3 + 0] = n3 * o30; queryTile[y3 + 1] = n3 * o31;
+        queryTile[y3 + 2] = n3 * o32; queryTile[y3 + 3] = n3 * o33;
+        queryTile[y3 + half + 0] = n3 * o34; queryTile[y3 + half + 1] = n3 * o35;
+        queryTile[y3 + half + 2] = n3 * o36; queryTile[y3 + half + 3] = n3 * o37;
+        queryTile[y4 + 0] = n4 * o40; queryTile[y4 + 1] = n4 * o41;
+        queryTile[y4 + 2] = n4 * o42; queryTile[y4 + 3] = n4 * o43;
+        queryTile[y4 + half + 0] = n4 * o44; queryTile[y4 + half + 1] = n4 * o45;
+        queryTile[y4 + half + 2] = n4 * o46; queryTile[y4 + half + 3] = n4 * o47;
+        queryTile[y5 + 0] = n5 * o50; queryTile[y5 + 1] = n5 * o51;
+        queryTile[y5 + 2] = n5 * o52; queryTile[y5 + 3] = n5 * o53;
+        queryTile[y5 + half + 0] = n5 * o54; queryTile[y5 + half + 1] = n5 * o55;
+        queryTile[y5 + half + 2] = n5 * o56; queryTile[y5 + half + 3] = n5 * o57;
+        queryTile[y6 + 0] = n6 * o60; queryTile[y6 + 1] = n6 * o61;
+        queryTile[y6 + 2] = n6 * o62; queryTile[y6 + 3] = n6 * o63;
+        queryTile[y6 + half + 0] = n6 * o64; queryTile[y6 + half + 1] = n6 * o65;
+        queryTile[y6 + half + 2] = n6 * o66; queryTile[y6 + half + 3] = n6 * o67;
+        queryTile[y7 + 0] = n7 * o70; queryTile[y7 + 1] = n7 * o71;
+        queryTile[y7 + 2] = n7 * o72; queryTile[y7 + 3] = n7 * o73;
+        queryTile[y7 + half + 0] = n7 * o74; queryTile[y7 + half + 1] = n7 * o75;
+        queryTile[y7 + half + 2] = n7 * o76; queryTile[y7 + half + 3] = n7 * o77;
+        context.localBarrier();
+        for (int at = item; at < blockQ * paddedDim; at += groupSize) {
+            int row = at / paddedDim;
+            int x = at % paddedDim;
+            if (row < rows && x < headDim) {
+                Storage.store(output, queryBase + row * headDim + x, queryTile[row * stride + x], features);
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+package org.tornadoattention.plan;
+
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.stream.Collectors;
+import org.tornadoattention.tensor.DType;
+
+/** The kernels, from the first rung of the ladder to the last. */
+public enum AttentionKernel {
+    /** Three kernels, with S and P stored: the baseline. F32. */
+    STANDARD("three kernels, S and P stored"),
+    /** One pass with the online softmax, a row of Q a work-item. F32. */
+    ONLINE("online softmax, a row a work-item"),
+    /** FlashAttention-2's order with K and V tiles in local memory and register-tiled products. All types. */
+    TILED("tiles in local memory, products in registers");
+
+    private final String summary;
+
+    AttentionKernel(String summary) {
+        this.summary = summary;
+    }
+
+    /** What it does, in a few words. */
+    public String summary() {
+        return summary;
+    }
+
+    /** Whether it takes tensors of this type. */
+    public boolean supports(DType dtype) {
+        return this == TILED || dtype == DType.F32;
+    }
+
+    /** The name as used on the command line: {@code standard}, {@code online}, {@code tiled}. */
+    public String id() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+
+    /**
+     * The kernel with this {@link #id}.
+     *
+     * @throws IllegalArgumentException naming the known ones
+     */
+    public static AttentionKernel parse(String id) {
+        return Arrays.stream(values())
+                .filter(kernel -> kernel.id().equals(id.toLowerCase(Locale.ROOT)))
+                .findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("There is no kernel '%s': choose one of %s."
+                        .formatted(
+                                id,
+                                Arrays.stream(values()).map(AttentionKernel::id).collect(Collectors.joining(", ")))));
+    }
+}

@@ -1,0 +1,74 @@
+package org.tornadoattention.plan;
+
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Mask;
+import org.tornadoattention.kernel.TiledFlashAttention;
+import org.tornadoattention.tensor.DType;
+
+/**
+ * All that a compiled plan depends on: two calls with equal problems can share one. Slopes and key lengths travel in
+ * arrays, so only whether there are any belongs to it.
+ *
+ * @param shape the sizes
+ * @param dtype storage of q, k, v and the output
+ * @param mask which keys a query sees
+ * @param scale factor of q·k
+ * @param softcap bound of the scores, 0 for none
+ * @param alibi whether there are ALiBi slopes
+ * @param keyLengths whether batch entries have key lengths
+ */
+public record AttentionProblem(
+        AttentionShape shape, DType dtype, Mask mask, float scale, float softcap, boolean alibi, boolean keyLengths) {
+
+    /** The problem that these options pose for this shape. */
+    public static AttentionProblem of(AttentionShape shape, DType dtype, AttentionOptions options) {
+        return new AttentionProblem(
+                shape,
+                dtype,
+                options.mask(),
+                (float) options.scaleFor(shape.headDim()),
+                (float) options.softcap(),
+                options.hasAlibi(),
+                options.hasKeyLengths());
+    }
+
+    /** Whether no kernel has anything to do: no query, or no key to see. */
+    public boolean isTrivial() {
+        return shape.hasNoQueries() || shape.seqK() == 0;
+    }
+
+    /** The features bits that the kernels take. */
+    int features() {
+        return (alibi ? TiledFlashAttention.ALIBI : 0) | (keyLengths ? TiledFlashAttention.KEY_LENGTHS : 0);
+    }
+
+    /** The window's left edge for kernels: −1 where it reaches past every key, so that no sum overflows. */
+    int windowLeft() {
+        return edge(mask.left());
+    }
+
+    /** The window's right edge for kernels, likewise. */
+    int windowRight() {
+        return edge(mask.right());
+    }
+
+    private int edge(int keys) {
+        return keys >= (long) shape.seqQ() + shape.seqK() ? Mask.UNBOUNDED : keys;
+    }
+
+    /**
+     * Floating-point operations as the field counts them: {@code 4 · headDim} for each pair of a query and a key, half of
+     * the pairs for a causal mask over as many queries as keys.
+     */
+    public double flops() {
+        double heads = (double) shape.batch() * shape.heads();
+        double pairs = (double) shape.seqQ() * shape.seqK();
+        if (mask.isCausal() && mask.left() == Mask.UNBOUNDED && shape.seqQ() == shape.seqK()) {
+            pairs /= 2;
+        } else if (!mask.isNone()) {
+            pairs = mask.visiblePairs(shape.seqQ(), shape.seqK());
+        }
+        return 4 * heads * pairs * shape.headDim();
+    }
+}

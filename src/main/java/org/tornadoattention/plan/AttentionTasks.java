@@ -1,0 +1,238 @@
+package org.tornadoattention.plan;
+
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.kernel.OnlineSoftmaxAttention;
+import org.tornadoattention.kernel.StandardAttention;
+import org.tornadoattention.kernel.TiledFlashAttention;
+import org.tornadoattention.kernel.TiledFlashAttentionBits;
+import org.tornadoattention.kernel.TiledFlashAttentionF16;
+import org.tornadoattention.tensor.DType;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.WorkerGrid;
+import uk.ac.manchester.tornado.api.WorkerGrid1D;
+import uk.ac.manchester.tornado.api.WorkerGrid2D;
+import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task20;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+
+/**
+ * Turns a problem and a choice of kernel into tasks of a graph, with a grid and an explicit group size for each: with a
+ * group size of TornadoVM's own choosing, a kernel that needs many registers fails to launch without an exception.
+ */
+final class AttentionTasks {
+
+    private static final int ROWS_PER_GROUP = 64;
+    private static final int COLUMNS_PER_GROUP = 32;
+    private static final int ROWS_PER_PRODUCT_GROUP = 4;
+
+    /** The most groups that NVIDIA's grids hold in the second dimension; kernels stride over what is left. */
+    private static final int MAX_GROUPS_Y = 65535;
+
+    private final TaskGraph graph;
+    private final GridScheduler grids;
+    private final AttentionProblem problem;
+    private final AttentionArrays arrays;
+
+    private AttentionTasks(TaskGraph graph, GridScheduler grids, AttentionProblem problem, AttentionArrays arrays) {
+        this.graph = graph;
+        this.grids = grids;
+        this.problem = problem;
+        this.arrays = arrays;
+    }
+
+    /**
+     * Appends the tasks that compute {@code arrays.output} and {@code arrays.logSumExp}. The first task has the given name,
+     * or, where there are several, it is their common beginning.
+     */
+    static void append(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            AttentionProblem problem,
+            KernelChoice choice,
+            AttentionArrays arrays) {
+        AttentionTasks tasks = new AttentionTasks(graph, grids, problem, arrays);
+        switch (choice.kernel()) {
+            case STANDARD -> tasks.standard(name);
+            case ONLINE -> tasks.online(name);
+            case TILED -> tasks.tiled(name, choice.tile().orElseThrow());
+        }
+    }
+
+    private void standard(String name) {
+        AttentionShape shape = problem.shape();
+        int rows = Math.toIntExact(shape.queryRows());
+        int elements = Math.toIntExact(shape.scoreElements());
+        FloatArray scores = new FloatArray(elements);
+        FloatArray probabilities = new FloatArray(elements);
+        graph.task(
+                name + "-scores",
+                StandardAttention::scores,
+                (FloatArray) arrays.query(),
+                (FloatArray) arrays.key(),
+                scores,
+                arrays.alibiSlopes(),
+                arrays.keyLengths(),
+                rows,
+                shape.heads(),
+                shape.kvHeads(),
+                shape.seqQ(),
+                shape.seqK(),
+                shape.headDim(),
+                problem.scale(),
+                problem.softcap(),
+                problem.features());
+        grid(name + "-scores", products(rows, shape.seqK()));
+        graph.task(
+                name + "-softmax",
+                StandardAttention::softmax,
+                scores,
+                probabilities,
+                arrays.logSumExp(),
+                arrays.keyLengths(),
+                rows,
+                shape.heads(),
+                shape.seqQ(),
+                shape.seqK(),
+                problem.windowLeft(),
+                problem.windowRight(),
+                problem.features());
+        grid(name + "-softmax", rowPerWorkItem(rows));
+        graph.task(
+                name + "-output",
+                StandardAttention::output,
+                probabilities,
+                (FloatArray) arrays.value(),
+                (FloatArray) arrays.output(),
+                arrays.keyLengths(),
+                rows,
+                shape.heads(),
+                shape.kvHeads(),
+                shape.seqQ(),
+                shape.seqK(),
+                shape.headDim(),
+                problem.features());
+        grid(name + "-output", products(rows, shape.headDim()));
+    }
+
+    private void online(String name) {
+        AttentionShape shape = problem.shape();
+        int rows = Math.toIntExact(shape.queryRows());
+        graph.task(
+                name,
+                OnlineSoftmaxAttention::attention,
+                (FloatArray) arrays.query(),
+                (FloatArray) arrays.key(),
+                (FloatArray) arrays.value(),
+                (FloatArray) arrays.output(),
+                arrays.logSumExp(),
+                arrays.alibiSlopes(),
+                arrays.keyLengths(),
+                rows,
+                shape.heads(),
+                shape.kvHeads(),
+                shape.seqQ(),
+                shape.seqK(),
+                shape.headDim(),
+                problem.windowLeft(),
+                problem.windowRight(),
+                problem.scale(),
+                problem.softcap(),
+                problem.features());
+        grid(name, rowPerWorkItem(rows));
+    }
+
+    private void tiled(String name, TileShape tile) {
+        switch (arrays.query()) {
+            case FloatArray _ -> tiled(name, tile, FloatArray.class, TiledFlashAttention::attention);
+            case HalfFloatArray _ -> tiled(name, tile, HalfFloatArray.class, TiledFlashAttentionF16::attention);
+            case ShortArray _ -> tiled(name, tile, ShortArray.class, TiledFlashAttentionBits::attention);
+            default -> throw new IllegalStateException("No tiled kernel reads " + arrays.query().getClass());
+        }
+    }
+
+    /** One kernel text, three types of array: the compiler needs each task's own. */
+    private <A extends TornadoNativeArray> void tiled(
+            String name,
+            TileShape tile,
+            Class<A> type,
+            Task20<
+                            KernelContext,
+                            A,
+                            A,
+                            A,
+                            A,
+                            FloatArray,
+                            FloatArray,
+                            IntArray,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Float,
+                            Float,
+                            Integer>
+                    kernel) {
+        AttentionShape shape = problem.shape();
+        boolean f16Bits = type == ShortArray.class && problem.dtype() == DType.F16;
+        graph.task(
+                name,
+                kernel,
+                new KernelContext(),
+                type.cast(arrays.query()),
+                type.cast(arrays.key()),
+                type.cast(arrays.value()),
+                type.cast(arrays.output()),
+                arrays.logSumExp(),
+                arrays.alibiSlopes(),
+                arrays.keyLengths(),
+                shape.heads(),
+                shape.kvHeads(),
+                shape.seqQ(),
+                shape.seqK(),
+                shape.headDim(),
+                tile.blockQ(),
+                tile.blockK(),
+                problem.windowLeft(),
+                problem.windowRight(),
+                problem.scale(),
+                problem.softcap(),
+                problem.features() | (f16Bits ? TiledFlashAttention.F16_BITS : 0));
+        int groupSize = tile.groupSize(shape.headDim());
+        long groups = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.blockQ());
+        WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(groups * groupSize));
+        grid.setLocalWork(groupSize, 1, 1);
+        grid(name, grid);
+    }
+
+    private static WorkerGrid rowPerWorkItem(int rows) {
+        WorkerGrid1D grid = new WorkerGrid1D(roundUp(rows, ROWS_PER_GROUP));
+        grid.setLocalWork(ROWS_PER_GROUP, 1, 1);
+        return grid;
+    }
+
+    private static WorkerGrid products(int rows, int columns) {
+        int groups = Math.min(Math.ceilDiv(rows, ROWS_PER_PRODUCT_GROUP), MAX_GROUPS_Y);
+        WorkerGrid2D grid = new WorkerGrid2D(roundUp(columns, COLUMNS_PER_GROUP), groups * ROWS_PER_PRODUCT_GROUP);
+        grid.setLocalWork(COLUMNS_PER_GROUP, ROWS_PER_PRODUCT_GROUP, 1);
+        return grid;
+    }
+
+    private static int roundUp(int size, int multiple) {
+        return Math.multiplyExact(Math.ceilDiv(size, multiple), multiple);
+    }
+
+    private void grid(String task, WorkerGrid grid) {
+        grids.addWorkerGrid(graph.getTaskGraphName() + "." + task, grid);
+    }
+}

@@ -1,0 +1,62 @@
+package org.tornadoattention.plan;
+
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.tensor.Tensor;
+
+/**
+ * Device memory of one problem.
+ *
+ * @param tensorBytes q, k, v and the output
+ * @param extraBytes what the kernel needs beyond them: the log-sum-exp, and for standard attention S and P
+ * @param largestBuffer the largest single buffer
+ */
+public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer) {
+
+    /** The memory that a kernel needs for a problem. */
+    public static DeviceMemory of(AttentionProblem problem, AttentionKernel kernel) {
+        AttentionShape shape = problem.shape();
+        long queryBytes = shape.queryRows() * shape.headDim() * problem.dtype().byteSize();
+        long keyBytes = (long) shape.batch()
+                * shape.kvHeads()
+                * shape.seqK()
+                * shape.headDim()
+                * problem.dtype().byteSize();
+        long extra = shape.queryRows() * Float.BYTES;
+        long largest = Math.max(queryBytes, keyBytes);
+        if (kernel == AttentionKernel.STANDARD) {
+            long scores = Math.multiplyExact(shape.scoreElements(), (long) Float.BYTES);
+            extra += 2 * scores;
+            largest = Math.max(largest, scores);
+        }
+        return new DeviceMemory(2 * queryBytes + 2 * keyBytes, extra, largest);
+    }
+
+    /** All bytes. */
+    public long totalBytes() {
+        return tensorBytes + extraBytes;
+    }
+
+    /** @throws UnsupportedOnDeviceException if the device, or an array, is too small for it */
+    void requireFitting(ComputeDevice device) {
+        if (largestBuffer / Float.BYTES > Tensor.MAX_ELEMENTS) {
+            throw new UnsupportedOnDeviceException(
+                    device.toString(),
+                    "room for S and P: each would have %,d elements, and an array holds %,d"
+                            .formatted(largestBuffer / Float.BYTES, Tensor.MAX_ELEMENTS),
+                    "use the kernel online or tiled, which store neither");
+        }
+        if (totalBytes() > device.globalMemoryBytes() || largestBuffer > device.maxAllocationBytes()) {
+            throw new UnsupportedOnDeviceException(
+                    device.toString(),
+                    "memory: the problem needs %,d bytes, the largest buffer %,d, and it has %,d, %,d in one piece"
+                            .formatted(
+                                    totalBytes(),
+                                    largestBuffer,
+                                    device.globalMemoryBytes(),
+                                    device.maxAllocationBytes()),
+                    "split the batch or the heads over several calls");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+package org.tornadoattention.plan;
+
+import java.util.Optional;
+import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.tensor.DType;
+import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
+
+/**
+ * Which kernel runs a problem on a device, with which tile, and why.
+ *
+ * @param kernel the kernel
+ * @param tile its tile, empty for kernels without tiles
+ * @param reason a clause that says why, for people
+ */
+public record KernelChoice(AttentionKernel kernel, Optional<TileShape> tile, String reason) {
+
+    /**
+     * Chooses; this is the only place that does.
+     *
+     * @param wanted the kernel that the caller insists on, or empty for the best
+     * @throws IllegalArgumentException if the wanted kernel does not take the problem's type
+     * @throws UnsupportedOnDeviceException if the device is too small for the kernel
+     */
+    public static KernelChoice choose(
+            AttentionProblem problem, ComputeDevice device, Optional<AttentionKernel> wanted) {
+        if (wanted.isPresent()) {
+            return with(wanted.get(), problem, device, "asked for");
+        }
+        if (problem.dtype() != DType.F32) {
+            return with(AttentionKernel.TILED, problem, device, "the only one for " + problem.dtype());
+        }
+        if (device.type() == TornadoDeviceType.GPU) {
+            return with(AttentionKernel.TILED, problem, device, "the fastest on a GPU");
+        }
+        return with(AttentionKernel.ONLINE, problem, device, "the fastest where work-groups are emulated");
+    }
+
+    private static KernelChoice with(
+            AttentionKernel kernel, AttentionProblem problem, ComputeDevice device, String reason) {
+        if (!kernel.supports(problem.dtype())) {
+            throw new IllegalArgumentException("The kernel %s takes F32 only, and the tensors are %s: choose %s."
+                    .formatted(kernel.id(), problem.dtype(), AttentionKernel.TILED.id()));
+        }
+        return switch (kernel) {
+            case STANDARD, ONLINE -> new KernelChoice(kernel, Optional.empty(), reason);
+            case TILED -> new KernelChoice(kernel, Optional.of(tile(problem, device)), reason);
+        };
+    }
+
+    private static TileShape tile(AttentionProblem problem, ComputeDevice device) {
+        int headDim = problem.shape().headDim();
+        return TileChooser.choose(headDim, problem.shape().seqQ(), device)
+                .orElseThrow(() -> new UnsupportedOnDeviceException(
+                        device.toString(),
+                        "local memory or group size for the smallest tile of head dimension %d (it has %,d bytes and %d work-items)"
+                                .formatted(headDim, device.localMemoryBytes(), device.maxGroupSize()),
+                        "use the kernel online, or another device"));
+    }
+}

@@ -1,0 +1,36 @@
+package org.tornadoattention.plan;
+
+import org.tornadoattention.kernel.TiledFlashAttention;
+
+/**
+ * Rows and columns of a tile of scores.
+ *
+ * @param blockQ queries in a tile (Br), a multiple of 8
+ * @param blockK keys in a tile (Bc), a multiple of 4
+ */
+public record TileShape(int blockQ, int blockK) {
+
+    /** Checks the multiples that the tiled kernel's register tiles need. */
+    public TileShape {
+        if (blockQ < 8 || blockQ % 8 != 0 || blockK < 4 || blockK % 4 != 0) {
+            throw new IllegalArgumentException(
+                    "The tile is %d by %d: queries must be a multiple of 8 and keys of 4.".formatted(blockQ, blockK));
+        }
+    }
+
+    /** Work-items of a group of the tiled kernel. */
+    public int groupSize(int headDim) {
+        return TiledFlashAttention.groupSize(headDim, blockQ);
+    }
+
+    /** Bytes of local memory of a group of the tiled kernel. */
+    public int localMemoryBytes(int headDim) {
+        return TiledFlashAttention.localMemoryBytes(headDim, blockQ, blockK);
+    }
+
+    /** Queries by keys, such as {@code 64x32}. */
+    @Override
+    public String toString() {
+        return blockQ + "x" + blockK;
+    }
+}
