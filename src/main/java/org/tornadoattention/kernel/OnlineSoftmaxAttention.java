@@ -18,6 +18,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p><b>Grid.</b> {@code batch * heads * seqQ} work-items in one dimension, groups of any size. No local memory; two
  * private arrays of headDim elements.
  *
+ * <p>The loop ends at the size of an array for the reason that {@link StandardAttention} gives.
+ *
  * <p><b>Device.</b> Any. <b>Not done here.</b> Work-items share nothing, so K and V are read once per query: the rung
  * above, {@link TiledFlashAttention}, mends that.
  */
@@ -31,7 +33,6 @@ public final class OnlineSoftmaxAttention {
     /**
      * Computes every row; see the class for arrays and grid.
      *
-     * @param rows {@code batch * heads * seqQ}
      * @param windowLeft keys that a query sees to the left of its own position, −1 for all
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
@@ -46,7 +47,6 @@ public final class OnlineSoftmaxAttention {
             FloatArray logSumExp,
             FloatArray alibiSlopes,
             IntArray keyLengths,
-            int rows,
             int heads,
             int kvHeads,
             int seqQ,
@@ -57,7 +57,7 @@ public final class OnlineSoftmaxAttention {
             float scale,
             float softcap,
             int features) {
-        for (@Parallel int row = 0; row < rows; row++) {
+        for (@Parallel int row = 0; row < logSumExp.getSize(); row++) {
             int batchHead = row / seqQ;
             int head = batchHead % heads;
             int batch = batchHead / heads;

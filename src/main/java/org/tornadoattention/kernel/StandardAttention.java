@@ -15,8 +15,11 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), scores and probabilities
  * {@code [batch, heads, seqQ, seqK]}, alibiSlopes {@code [heads]}, keyLengths {@code [batch]} (keys); all F32.
  *
- * <p><b>Grid.</b> Two dimensions for the products, {@code batch * heads * seqQ} by seqK or headDim; one for the softmax,
- * a row a work-item. No local memory. <b>Device.</b> Any.
+ * <p><b>Grid.</b> One dimension: an element of S or O a work-item in the products, a row in the softmax; groups of any
+ * size. No local memory. <b>Device.</b> Any.
+ *
+ * <p>Loops end at the size of an array and not at a parameter: under a GridScheduler, TornadoVM 5.2 replaces a parameter
+ * that bounds a parallel loop by the size of the grid, wherever the kernel uses it.
  *
  * <p><b>Not done here.</b> Anything to be fast: memory and traffic grow with seqQ · seqK, which is the point.
  */
@@ -31,7 +34,6 @@ public final class StandardAttention {
             FloatArray scores,
             FloatArray alibiSlopes,
             IntArray keyLengths,
-            int rows,
             int heads,
             int kvHeads,
             int seqQ,
@@ -40,29 +42,29 @@ public final class StandardAttention {
             float scale,
             float softcap,
             int features) {
-        for (@Parallel int row = 0; row < rows; row++) {
-            for (@Parallel int j = 0; j < seqK; j++) {
-                int batchHead = row / seqQ;
-                int head = batchHead % heads;
-                int batch = batchHead / heads;
-                int at = ((batch * kvHeads + head / (heads / kvHeads)) * seqK + j) * headDim;
-                float s = 0f;
-                for (int x = 0; x < headDim; x++) {
-                    s += query.get(row * headDim + x) * key.get(at + x);
-                }
-                s = scale * s;
-                if (softcap > 0f) {
-                    s = softcap * TornadoMath.tanh(s / softcap);
-                }
-                if ((features & TiledFlashAttention.ALIBI) != 0) {
-                    int length = seqK;
-                    if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-                        length = keyLengths.get(batch);
-                    }
-                    s = s - alibiSlopes.get(head) * TornadoMath.abs(row % seqQ + length - seqQ - j);
-                }
-                scores.set(row * seqK + j, s);
+        for (@Parallel int element = 0; element < scores.getSize(); element++) {
+            int row = element / seqK;
+            int j = element % seqK;
+            int batchHead = row / seqQ;
+            int head = batchHead % heads;
+            int batch = batchHead / heads;
+            int at = ((batch * kvHeads + head / (heads / kvHeads)) * seqK + j) * headDim;
+            float s = 0f;
+            for (int x = 0; x < headDim; x++) {
+                s += query.get(row * headDim + x) * key.get(at + x);
             }
+            s = scale * s;
+            if (softcap > 0f) {
+                s = softcap * TornadoMath.tanh(s / softcap);
+            }
+            if ((features & TiledFlashAttention.ALIBI) != 0) {
+                int length = seqK;
+                if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
+                    length = keyLengths.get(batch);
+                }
+                s = s - alibiSlopes.get(head) * TornadoMath.abs(row % seqQ + length - seqQ - j);
+            }
+            scores.set(element, s);
         }
     }
 
@@ -72,14 +74,13 @@ public final class StandardAttention {
             FloatArray probabilities,
             FloatArray logSumExp,
             IntArray keyLengths,
-            int rows,
             int heads,
             int seqQ,
             int seqK,
             int windowLeft,
             int windowRight,
             int features) {
-        for (@Parallel int row = 0; row < rows; row++) {
+        for (@Parallel int row = 0; row < logSumExp.getSize(); row++) {
             int length = seqK;
             if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
                 length = keyLengths.get(row / seqQ / heads);
@@ -123,30 +124,28 @@ public final class StandardAttention {
             FloatArray value,
             FloatArray output,
             IntArray keyLengths,
-            int rows,
             int heads,
             int kvHeads,
             int seqQ,
             int seqK,
             int headDim,
             int features) {
-        for (@Parallel int row = 0; row < rows; row++) {
-            for (@Parallel int x = 0; x < headDim; x++) {
-                int batchHead = row / seqQ;
-                int head = batchHead % heads;
-                int batch = batchHead / heads;
-                int at = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim + x;
-                // What lies past a key length may be anything, so it is not even multiplied by 0.
-                int length = seqK;
-                if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-                    length = keyLengths.get(batch);
-                }
-                float o = 0f;
-                for (int j = 0; j < length; j++) {
-                    o += probabilities.get(row * seqK + j) * value.get(at + j * headDim);
-                }
-                output.set(row * headDim + x, o);
+        for (@Parallel int element = 0; element < output.getSize(); element++) {
+            int row = element / headDim;
+            int batchHead = row / seqQ;
+            int head = batchHead % heads;
+            int batch = batchHead / heads;
+            int at = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim + element % headDim;
+            // What lies past a key length may be anything, so it is not even multiplied by 0.
+            int length = seqK;
+            if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
+                length = keyLengths.get(batch);
             }
+            float o = 0f;
+            for (int j = 0; j < length; j++) {
+                o += probabilities.get(row * seqK + j) * value.get(at + j * headDim);
+            }
+            output.set(element, o);
         }
     }
 }

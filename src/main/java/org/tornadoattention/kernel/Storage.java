@@ -65,32 +65,31 @@ final class Storage {
         return bits < 0 ? -magnitude : magnitude;
     }
 
+    /** Rounds to nearest even. BF16 flushes magnitudes below 2^-100 to 0: comparisons near the smallest normal number
+     * are miscompiled where a device flushes subnormals (seen on PoCL). */
     static void store(ShortArray array, int index, float value, int features) {
         float magnitude = value < 0f ? -value : value;
         int bits = 0;
         if ((features & F16_BITS) != 0) {
             if (magnitude >= 65520f) {
                 bits = 0x7c00;
-            } else if (magnitude < 0x1p-14f) {
-                bits = roundToEven(magnitude * 0x1p24f);
             } else if (magnitude >= 0x1p-14f) {
                 bits = encodeNormal(magnitude, 10, 15);
             } else {
-                bits = 0x7e00;
+                bits = roundToEven(magnitude * 0x1p24f);
             }
         } else {
-            if (magnitude > Float.MAX_VALUE) {
+            if (magnitude >= 0x1.ffp127f) {
                 bits = 0x7f80;
-            } else if (magnitude < 0x1p-126f) {
-                bits = roundToEven(magnitude * 0x1p66f * 0x1p67f);
-            } else if (magnitude >= 0x1p-126f) {
+            } else if (magnitude >= 0x1p-100f) {
                 bits = encodeNormal(magnitude, 7, 127);
-            } else {
-                bits = 0x7fc0;
             }
         }
         if (value < 0f) {
             bits = bits | 0x8000;
+        }
+        if (value != value) {
+            bits = 0x7fc0;
         }
         array.set(index, (short) bits);
     }

@@ -12,7 +12,6 @@ import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.WorkerGrid;
 import uk.ac.manchester.tornado.api.WorkerGrid1D;
-import uk.ac.manchester.tornado.api.WorkerGrid2D;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task20;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -26,12 +25,8 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  */
 final class AttentionTasks {
 
-    private static final int ROWS_PER_GROUP = 64;
-    private static final int COLUMNS_PER_GROUP = 32;
-    private static final int ROWS_PER_PRODUCT_GROUP = 4;
-
-    /** The most groups that NVIDIA's grids hold in the second dimension; kernels stride over what is left. */
-    private static final int MAX_GROUPS_Y = 65535;
+    /** Work-items of a group where the kernel leaves it open. */
+    private static final int GROUP_SIZE = 64;
 
     private final TaskGraph graph;
     private final GridScheduler grids;
@@ -78,7 +73,6 @@ final class AttentionTasks {
                 scores,
                 arrays.alibiSlopes(),
                 arrays.keyLengths(),
-                rows,
                 shape.heads(),
                 shape.kvHeads(),
                 shape.seqQ(),
@@ -87,7 +81,7 @@ final class AttentionTasks {
                 problem.scale(),
                 problem.softcap(),
                 problem.features());
-        grid(name + "-scores", products(rows, shape.seqK()));
+        grid(name + "-scores", workItemEach(elements));
         graph.task(
                 name + "-softmax",
                 StandardAttention::softmax,
@@ -95,14 +89,13 @@ final class AttentionTasks {
                 probabilities,
                 arrays.logSumExp(),
                 arrays.keyLengths(),
-                rows,
                 shape.heads(),
                 shape.seqQ(),
                 shape.seqK(),
                 problem.windowLeft(),
                 problem.windowRight(),
                 problem.features());
-        grid(name + "-softmax", rowPerWorkItem(rows));
+        grid(name + "-softmax", workItemEach(rows));
         graph.task(
                 name + "-output",
                 StandardAttention::output,
@@ -110,14 +103,13 @@ final class AttentionTasks {
                 (FloatArray) arrays.value(),
                 (FloatArray) arrays.output(),
                 arrays.keyLengths(),
-                rows,
                 shape.heads(),
                 shape.kvHeads(),
                 shape.seqQ(),
                 shape.seqK(),
                 shape.headDim(),
                 problem.features());
-        grid(name + "-output", products(rows, shape.headDim()));
+        grid(name + "-output", workItemEach(rows * shape.headDim()));
     }
 
     private void online(String name) {
@@ -133,7 +125,6 @@ final class AttentionTasks {
                 arrays.logSumExp(),
                 arrays.alibiSlopes(),
                 arrays.keyLengths(),
-                rows,
                 shape.heads(),
                 shape.kvHeads(),
                 shape.seqQ(),
@@ -144,7 +135,7 @@ final class AttentionTasks {
                 problem.scale(),
                 problem.softcap(),
                 problem.features());
-        grid(name, rowPerWorkItem(rows));
+        grid(name, workItemEach(rows));
     }
 
     private void tiled(String name, TileShape tile) {
@@ -215,16 +206,9 @@ final class AttentionTasks {
         grid(name, grid);
     }
 
-    private static WorkerGrid rowPerWorkItem(int rows) {
-        WorkerGrid1D grid = new WorkerGrid1D(roundUp(rows, ROWS_PER_GROUP));
-        grid.setLocalWork(ROWS_PER_GROUP, 1, 1);
-        return grid;
-    }
-
-    private static WorkerGrid products(int rows, int columns) {
-        int groups = Math.min(Math.ceilDiv(rows, ROWS_PER_PRODUCT_GROUP), MAX_GROUPS_Y);
-        WorkerGrid2D grid = new WorkerGrid2D(roundUp(columns, COLUMNS_PER_GROUP), groups * ROWS_PER_PRODUCT_GROUP);
-        grid.setLocalWork(COLUMNS_PER_GROUP, ROWS_PER_PRODUCT_GROUP, 1);
+    private static WorkerGrid workItemEach(int elements) {
+        WorkerGrid1D grid = new WorkerGrid1D(roundUp(elements, GROUP_SIZE));
+        grid.setLocalWork(GROUP_SIZE, 1, 1);
         return grid;
     }
 

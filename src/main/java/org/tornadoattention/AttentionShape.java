@@ -1,0 +1,178 @@
+package org.tornadoattention;
+
+import java.util.Arrays;
+import org.tornadoattention.tensor.Tensor;
+
+/**
+ * The sizes of one attention problem.
+ *
+ * <p>Queries and output are {@code [batch, heads, seqQ, headDim]}, keys and values
+ * {@code [batch, kvHeads, seqK, headDim]}. Query head {@code h} reads the keys of head {@code h / groupSize()}.
+ *
+ * @param batch   sequences, 0 or more
+ * @param heads   query heads, 1 or more
+ * @param kvHeads key and value heads, 1 or more, a divisor of {@code heads}
+ * @param seqQ    queries per sequence, 0 or more
+ * @param seqK    keys per sequence, 0 or more
+ * @param headDim elements per head, from 1 to {@link #MAX_HEAD_DIM}
+ */
+public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int seqK, int headDim) {
+    /** The largest head dimension. */
+    public static final int MAX_HEAD_DIM = 256;
+
+    /** Checks the ranges given above. */
+    public AttentionShape {
+        require(batch >= 0, "The batch is %d: it must be 0 or more.", batch);
+        require(seqQ >= 0, "The query sequence length is %d: it must be 0 or more.", seqQ);
+        require(seqK >= 0, "The key sequence length is %d: it must be 0 or more.", seqK);
+        require(
+                headDim >= 1 && headDim <= MAX_HEAD_DIM,
+                "The head dimension is %d: it must be from 1 to %d; split larger heads or pad empty ones.",
+                headDim,
+                MAX_HEAD_DIM);
+        require(heads >= 1, "There are %d query heads: there must be at least 1.", heads);
+        require(kvHeads >= 1, "There are %d key/value heads: there must be at least 1.", kvHeads);
+        require(
+                heads % kvHeads == 0,
+                "%d query heads cannot share %d key/value heads evenly: the first must be a multiple of the second.",
+                heads,
+                kvHeads);
+    }
+
+    /**
+     * The sizes of attention over three tensors, with every precondition checked.
+     *
+     * @param q       {@code [batch, heads, seqQ, headDim]}
+     * @param k       {@code [batch, kvHeads, seqK, headDim]}, of the type of {@code q}
+     * @param v       of the shape and type of {@code k}
+     * @param options whose slopes, if any, are one per query head, and key lengths one per batch entry
+     * @throws IllegalArgumentException naming what was given, what is allowed and what to do
+     */
+    public static AttentionShape of(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
+        requireRank4("q", q, "heads");
+        requireRank4("k", k, "kvHeads");
+        requireRank4("v", v, "kvHeads");
+        require(options != null, "The options are null: use AttentionOptions.defaults().");
+        require(
+                q.dtype() == k.dtype() && q.dtype() == v.dtype(),
+                "q, k and v are %s, %s and %s: they must be of one type; convert with Tensor.as(DType).",
+                q.dtype(),
+                k.dtype(),
+                v.dtype());
+        require(
+                Arrays.equals(k.shape(), v.shape()),
+                "k is %s and v is %s: they must have the same shape, [batch, kvHeads, seqK, headDim].",
+                k,
+                v);
+        require(
+                q.batch() == k.batch(),
+                "q is %s and k is %s: their batch, the first dimension, must be the same.",
+                q,
+                k);
+        require(
+                q.headDim() == k.headDim(),
+                "q is %s and k is %s: their head dimension, the last one, must be the same.",
+                q,
+                k);
+        AttentionShape shape =
+                new AttentionShape(q.batch(), q.heads(), k.heads(), q.seqLength(), k.seqLength(), q.headDim());
+        shape.requireFitting(options);
+        return shape;
+    }
+
+    /**
+     * Checks that options fit these sizes.
+     *
+     * @throws IllegalArgumentException if there are slopes but not one per query head, or key lengths but not one per
+     *     batch entry, or a key length is above {@code seqK}
+     */
+    public void requireFitting(AttentionOptions options) {
+        if (options.hasAlibi()) {
+            int slopes = options.alibiSlopes().length;
+            require(
+                    slopes == heads,
+                    "There are %d ALiBi slopes for %d query heads: give one per head, such as"
+                            + " AttentionOptions.alibiSlopes(%d).",
+                    slopes,
+                    heads,
+                    heads);
+        }
+        if (options.hasKeyLengths()) {
+            int[] lengths = options.keyLengths();
+            require(
+                    lengths.length == batch,
+                    "There are %d key lengths for a batch of %d: give one per batch entry.",
+                    lengths.length,
+                    batch);
+            for (int entry = 0; entry < lengths.length; entry++) {
+                require(
+                        lengths[entry] <= seqK,
+                        "The key length of batch entry %d is %d, but k has only %d keys: it must be from 0 to %d.",
+                        entry,
+                        lengths[entry],
+                        seqK,
+                        seqK);
+            }
+        }
+    }
+
+    /** How many query heads read one key/value head. */
+    public int groupSize() {
+        return heads / kvHeads;
+    }
+
+    /** The key/value head that a query head reads. */
+    public int kvHead(int head) {
+        return head / groupSize();
+    }
+
+    /** The shape of queries, output and their gradients: {@code [batch, heads, seqQ, headDim]}. */
+    public int[] queryShape() {
+        return new int[] {batch, heads, seqQ, headDim};
+    }
+
+    /** The shape of keys, values and their gradients: {@code [batch, kvHeads, seqK, headDim]}. */
+    public int[] keyShape() {
+        return new int[] {batch, kvHeads, seqK, headDim};
+    }
+
+    /** The shape of the log-sum-exp: {@code [batch, heads, seqQ]}. */
+    public int[] logSumExpShape() {
+        return new int[] {batch, heads, seqQ};
+    }
+
+    /** The number of queries over all heads and sequences: {@code batch · heads · seqQ}. */
+    public long queryRows() {
+        return Math.multiplyExact((long) batch * heads, (long) seqQ);
+    }
+
+    /** The elements of the score matrices that are never stored: {@code batch · heads · seqQ · seqK}. */
+    public long scoreElements() {
+        return Math.multiplyExact(queryRows(), (long) seqK);
+    }
+
+    /** Whether there is nothing to compute: no query in the whole batch. */
+    public boolean hasNoQueries() {
+        return queryRows() == 0;
+    }
+
+    private static void requireRank4(String name, Tensor tensor, String headAxis) {
+        require(
+                tensor != null,
+                "%s is null: give a tensor [batch, %s, seq, headDim].",
+                name,
+                headAxis);
+        require(
+                tensor.rank() == 4,
+                "%s is %s: it must have 4 dimensions, [batch, %s, seq, headDim]; use 1 for those that you lack.",
+                name,
+                tensor,
+                headAxis);
+    }
+
+    private static void require(boolean holds, String message, Object... given) {
+        if (!holds) {
+            throw new IllegalArgumentException(message.formatted(given));
+        }
+    }
+}
