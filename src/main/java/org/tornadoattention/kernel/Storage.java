@@ -45,7 +45,7 @@ final class Storage {
             if (exponent == 0) {
                 magnitude = mantissa * 0x1p-14f;
             } else if (exponent < 0x1f) {
-                magnitude = scale(1f + mantissa, exponent) * 0x1p-15f;
+                magnitude = timesTwoTo(exponent - 15, 1f + mantissa);
             } else {
                 magnitude = infinityOrNaN(mantissa);
             }
@@ -54,10 +54,8 @@ final class Storage {
             float mantissa = (bits & 0x7f) * 0x1p-7f;
             if (exponent == 0) {
                 magnitude = mantissa * 0x1p-126f;
-            } else if (exponent < 0x80) {
-                magnitude = scale(1f + mantissa, exponent) * 0x1p-63f * 0x1p-64f;
             } else if (exponent < 0xff) {
-                magnitude = scale(1f + mantissa, exponent - 128) * 2f;
+                magnitude = timesTwoTo(exponent - 127, 1f + mantissa);
             } else {
                 magnitude = infinityOrNaN(mantissa);
             }
@@ -94,16 +92,20 @@ final class Storage {
         array.set(index, (short) bits);
     }
 
-    /** {@code value * 2^exponent} for an exponent from 0 to 127: a factor for each of its bits. */
-    private static float scale(float value, int exponent) {
+    /**
+     * {@code value * 2^exponent} for an exponent from −126 to 127: a factor for each of its bits. The factors depend on
+     * the exponent, so that no compiler multiplies two of them into a subnormal constant.
+     */
+    private static float timesTwoTo(int exponent, float value) {
+        int bits = exponent < 0 ? -exponent : exponent;
         float result = value;
-        result = (exponent & 1) != 0 ? result * 0x1p1f : result;
-        result = (exponent & 2) != 0 ? result * 0x1p2f : result;
-        result = (exponent & 4) != 0 ? result * 0x1p4f : result;
-        result = (exponent & 8) != 0 ? result * 0x1p8f : result;
-        result = (exponent & 16) != 0 ? result * 0x1p16f : result;
-        result = (exponent & 32) != 0 ? result * 0x1p32f : result;
-        result = (exponent & 64) != 0 ? result * 0x1p64f : result;
+        result *= (bits & 1) == 0 ? 1f : exponent < 0 ? 0x1p-1f : 0x1p1f;
+        result *= (bits & 2) == 0 ? 1f : exponent < 0 ? 0x1p-2f : 0x1p2f;
+        result *= (bits & 4) == 0 ? 1f : exponent < 0 ? 0x1p-4f : 0x1p4f;
+        result *= (bits & 8) == 0 ? 1f : exponent < 0 ? 0x1p-8f : 0x1p8f;
+        result *= (bits & 16) == 0 ? 1f : exponent < 0 ? 0x1p-16f : 0x1p16f;
+        result *= (bits & 32) == 0 ? 1f : exponent < 0 ? 0x1p-32f : 0x1p32f;
+        result *= (bits & 64) == 0 ? 1f : exponent < 0 ? 0x1p-64f : 0x1p64f;
         return result;
     }
 
