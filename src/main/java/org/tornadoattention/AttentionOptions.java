@@ -25,9 +25,7 @@ import java.util.OptionalDouble;
  * @param alibiSlopes a slope per query head, {@code [heads]}, or empty for no ALiBi
  * @param keyLengths  the number of keys of each batch entry, {@code [batch]}, or empty where all have {@code seqK}
  */
-@SuppressWarnings("ArrayRecordComponent") // arrays go in and out as copies, and equality is by content
-public record AttentionOptions(
-        OptionalDouble scale, Mask mask, double softcap, float[] alibiSlopes, int[] keyLengths) {
+public record AttentionOptions(OptionalDouble scale, Mask mask, double softcap, float[] alibiSlopes, int[] keyLengths) {
 
     private static final AttentionOptions DEFAULTS =
             new AttentionOptions(OptionalDouble.empty(), Mask.none(), 0, new float[0], new int[0]);

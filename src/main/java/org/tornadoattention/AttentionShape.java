@@ -157,11 +157,7 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
     }
 
     private static void requireRank4(String name, Tensor tensor, String headAxis) {
-        require(
-                tensor != null,
-                "%s is null: give a tensor [batch, %s, seq, headDim].",
-                name,
-                headAxis);
+        require(tensor != null, "%s is null: give a tensor [batch, %s, seq, headDim].", name, headAxis);
         require(
                 tensor.rank() == 4,
                 "%s is %s: it must have 4 dimensions, [batch, %s, seq, headDim]; use 1 for those that you lack.",

@@ -1,0 +1,54 @@
+package org.tornadoattention.cli;
+
+import java.io.PrintWriter;
+import java.util.Optional;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.device.Backend;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Devices;
+import org.tornadoattention.device.Platform;
+import org.tornadoattention.plan.AttentionKernel;
+import picocli.CommandLine.Option;
+
+/** Where to compute and with which kernel: the options that commands share. */
+final class ComputeOptions {
+
+    @Option(
+            names = {"-b", "--backend"},
+            paramLabel = "NAME",
+            description = "cuda, opencl, ptx, metal, spirv or simulator. Default: the best for the best device.")
+    private Optional<Backend> backend = Optional.empty();
+
+    @Option(
+            names = {"-d", "--device"},
+            paramLabel = "INDEX",
+            description = "The device's number in its backend, as './attention devices' lists them.")
+    private Optional<Integer> device = Optional.empty();
+
+    @Option(
+            names = {"-k", "--kernel"},
+            paramLabel = "NAME",
+            description = "standard, online or tiled. Default: the best for the problem.")
+    private Optional<AttentionKernel> kernel = Optional.empty();
+
+    /** The device that was asked for, or the best. */
+    ComputeDevice device() {
+        return Devices.find(backend, device);
+    }
+
+    /** The kernel that was asked for. */
+    Optional<AttentionKernel> kernel() {
+        return kernel;
+    }
+
+    /** Attention on a device with the kernel that was asked for, or the best for each problem. */
+    FlashAttention attention(ComputeDevice on) {
+        return kernel.map(wanted -> FlashAttention.on(on, wanted)).orElseGet(() -> FlashAttention.on(on));
+    }
+
+    /** Prints the first line of every command that computes: the platform and why, and the device. */
+    static void announce(PrintWriter out, ComputeDevice device) {
+        out.println("Running on %s, device %s".formatted(Platform.current().describe(), device));
+        out.flush();
+    }
+}

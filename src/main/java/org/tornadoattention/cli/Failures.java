@@ -1,0 +1,79 @@
+package org.tornadoattention.cli;
+
+import java.io.PrintWriter;
+import java.nio.file.FileSystemException;
+import org.tornadoattention.tensor.SafetensorsException;
+import picocli.CommandLine;
+import picocli.CommandLine.IExecutionExceptionHandler;
+import picocli.CommandLine.IParameterExceptionHandler;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
+import picocli.CommandLine.UnmatchedArgumentException;
+
+/** Turns exceptions into a line or two on standard error and an exit code. */
+final class Failures implements IParameterExceptionHandler, IExecutionExceptionHandler {
+
+    /** An argument that picocli refuses. */
+    @Override
+    public int handleParseException(ParameterException failure, String[] arguments) {
+        CommandLine command = failure.getCommandLine();
+        PrintWriter err = command.getErr();
+        String name = command.getCommandSpec().qualifiedName();
+        err.println(name + ": " + failure.getMessage());
+        if (!UnmatchedArgumentException.printSuggestions(failure, err)) {
+            err.println("Try './" + name + " --help'.");
+        }
+        err.flush();
+        return Main.BAD_USAGE;
+    }
+
+    /**
+     * A command that could not do its work. Arguments that do not fit together, or files that are not what they should
+     * be, are bad usage; all else is a failure.
+     */
+    @Override
+    public int handleExecutionException(Exception failure, CommandLine command, ParseResult arguments) {
+        Main main = (Main) command.getCommandSpec().root().userObject();
+        print(command.getErr(), command.getCommandSpec().qualifiedName(), failure, main.stackTrace);
+        return failure instanceof IllegalArgumentException || failure instanceof SafetensorsException
+                ? Main.BAD_USAGE
+                : Main.FAILED;
+    }
+
+    static void print(PrintWriter err, String command, Throwable failure, boolean stackTrace) {
+        err.println(command + ": " + message(failure));
+        if (stackTrace) {
+            failure.printStackTrace(err);
+        } else if (isUnexpected(failure)) {
+            err.println("Add --stacktrace to see where it came from.");
+        }
+        err.flush();
+    }
+
+    /** What happened, in words: the exception's own where they say it, otherwise with its name and the root cause. */
+    static String message(Throwable failure) {
+        if (failure instanceof OutOfMemoryError) {
+            return "The JVM has too little memory (%s). Give it more, such as JDK_JAVA_OPTIONS=-Xmx16g."
+                    .formatted(failure.getMessage());
+        }
+        if (failure instanceof LinkageError) {
+            Throwable root = failure;
+            while (root.getCause() != null) {
+                root = root.getCause();
+            }
+            return "TornadoVM did not load: %s. Check TORNADOVM_HOME and the drivers of its backends."
+                    .formatted(root.getMessage() == null ? root : root.getMessage());
+        }
+        boolean speaks = failure.getMessage() != null && !isUnexpected(failure);
+        return speaks && !(failure instanceof FileSystemException) ? failure.getMessage() : failure.toString();
+    }
+
+    private static boolean isUnexpected(Throwable failure) {
+        return !(failure instanceof org.tornadoattention.AttentionException
+                || failure instanceof IllegalArgumentException
+                || failure instanceof IllegalStateException
+                || failure instanceof java.io.IOException
+                || failure instanceof LinkageError
+                || failure instanceof OutOfMemoryError);
+    }
+}

@@ -1,0 +1,74 @@
+package org.tornadoattention.cli;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.tornadoattention.AttentionException;
+import org.tornadoattention.AttentionResult;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.reference.AccuracyCheck;
+import org.tornadoattention.reference.GoldenCase;
+
+/**
+ * Runs golden cases on one device and compares output and log-sum-exp with the known solutions. Without a kernel of the
+ * caller's choice, all kernels that take a case's type are tried.
+ */
+final class GoldenVerifier implements AutoCloseable {
+
+    private final ComputeDevice device;
+    private final Optional<AttentionKernel> wanted;
+    private final Map<AttentionKernel, FlashAttention> attentions = new EnumMap<>(AttentionKernel.class);
+
+    GoldenVerifier(ComputeDevice device, Optional<AttentionKernel> wanted) {
+        this.device = device;
+        this.wanted = wanted;
+    }
+
+    /** The verdicts on one file: one per kernel, or a single one where the file cannot be read. */
+    List<Verdict> verify(Path file) {
+        GoldenCase golden;
+        AccuracyCheck check;
+        try {
+            golden = GoldenCase.load(file);
+            check = golden.check();
+        } catch (IOException | IllegalArgumentException e) {
+            return List.of(Verdict.error(file, Optional.empty(), Failures.message(e)));
+        }
+        List<Verdict> verdicts = new ArrayList<>();
+        for (AttentionKernel kernel : wanted.map(List::of).orElse(List.of(AttentionKernel.values()))) {
+            if (kernel.supports(golden.q().dtype())) {
+                verdicts.add(verify(file, golden, check, kernel));
+            } else if (wanted.isPresent()) {
+                verdicts.add(Verdict.skipped(
+                        file, kernel, "the kernel does not take " + golden.q().dtype()));
+            }
+        }
+        return verdicts;
+    }
+
+    private Verdict verify(Path file, GoldenCase golden, AccuracyCheck check, AttentionKernel kernel) {
+        try {
+            AttentionResult result = attentions
+                    .computeIfAbsent(kernel, any -> FlashAttention.on(device, kernel))
+                    .forward(golden.q(), golden.k(), golden.v(), golden.options());
+            return Verdict.of(file, kernel, check.forward(result.output(), result.logSumExp()));
+        } catch (UnsupportedOnDeviceException e) {
+            return Verdict.skipped(file, kernel, e.getMessage());
+        } catch (AttentionException e) {
+            return Verdict.error(file, Optional.of(kernel), e.getMessage());
+        }
+    }
+
+    /** Frees the device's memory. */
+    @Override
+    public void close() {
+        attentions.values().forEach(FlashAttention::close);
+    }
+}

@@ -1,0 +1,91 @@
+package org.tornadoattention.cli;
+
+import java.io.PrintWriter;
+import java.util.Locale;
+import org.tornadoattention.plan.AttentionKernel;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.Spec;
+
+/**
+ * The command line. Exit codes: 0 good, 1 a check failed or a computation did, 2 bad usage. Failures are a line or two
+ * on standard error; {@code --stacktrace} adds where they came from.
+ */
+@Command(
+        name = "attention",
+        description = {
+            "FlashAttention in pure Java, on any device that TornadoVM reaches, or on the JVM alone.",
+            ""
+        },
+        subcommands = {DemoCommand.class, RunCommand.class, VerifyCommand.class, DevicesCommand.class},
+        mixinStandardHelpOptions = true,
+        versionProvider = Version.class,
+        usageHelpAutoWidth = true,
+        commandListHeading = "%nCommands:%n",
+        optionListHeading = "%nOptions:%n",
+        exitCodeListHeading = "%nExit codes:%n",
+        exitCodeList = {"0:good", "1:a check failed, or a computation did", "2:bad usage"},
+        footer = {
+            "",
+            "Examples:",
+            "  ./attention demo                                     see it work, checked and timed",
+            "  ./attention run qkv.safetensors -o out.safetensors --causal",
+            "  ./attention verify src/test/resources/goldens        compare with known solutions",
+            "  TORNADOVM_HOME=~/tornadovm ./attention devices       what an SDK offers",
+            "",
+            "With TORNADOVM_HOME set, kernels run on TornadoVM's devices; without, on the JVM in a simulator.",
+            "'./attention COMMAND --help' says more. JDK_JAVA_OPTIONS=-Xmx16g gives the JVM more memory."
+        })
+public final class Main implements Runnable {
+
+    static final int GOOD = 0;
+    static final int FAILED = 1;
+    static final int BAD_USAGE = 2;
+
+    @Option(
+            names = "--stacktrace",
+            scope = ScopeType.INHERIT,
+            description = "Say where in the program a failure came from.")
+    boolean stackTrace;
+
+    @Spec
+    private CommandSpec spec;
+
+    /** Runs a command and ends the process with its exit code. */
+    public static void main(String[] arguments) {
+        Locale.setDefault(Locale.ENGLISH);
+        System.exit(execute(commandLine(), arguments));
+    }
+
+    /** The command line, with everything set but the arguments. */
+    static CommandLine commandLine() {
+        Failures failures = new Failures();
+        return new CommandLine(new Main())
+                .registerConverter(AttentionKernel.class, AttentionKernel::parse)
+                .registerConverter(org.tornadoattention.device.Backend.class, org.tornadoattention.device.Backend::parse)
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setParameterExceptionHandler(failures)
+                .setExecutionExceptionHandler(failures);
+    }
+
+    /** Runs a command; never throws what a TornadoVM that does not load throws, which are errors. */
+    static int execute(CommandLine commandLine, String... arguments) {
+        try {
+            return commandLine.execute(arguments);
+        } catch (LinkageError | OutOfMemoryError | AssertionError e) {
+            Main main = commandLine.getCommand();
+            PrintWriter err = commandLine.getErr();
+            Failures.print(err, "attention", e, main.stackTrace);
+            return FAILED;
+        }
+    }
+
+    /** Without a command: the help, and bad usage. */
+    @Override
+    public void run() {
+        throw new CommandLine.ParameterException(spec.commandLine(), "Name a command.");
+    }
+}

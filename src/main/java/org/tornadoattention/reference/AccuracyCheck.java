@@ -1,0 +1,163 @@
+package org.tornadoattention.reference;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Gradients;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+
+/**
+ * What the results of one attention problem must be and how far they may be off: made once, good for any number of
+ * kernels.
+ *
+ * <pre>{@code
+ * AccuracyCheck check = AccuracyCheck.of(q, k, v, options);
+ * check.forward(result.output(), result.logSumExp()).forEach(System.out::println);
+ * }</pre>
+ *
+ * <p>The comparison takes {@code 4 · batch · heads · seqQ · seqK · headDim} float64 operations on the JVM, and as many
+ * in F32.
+ */
+public final class AccuracyCheck {
+    private final AttentionShape shape;
+    private final DType dtype;
+    private final ReferenceAttention.Forward reference;
+    private final NaiveAttention.Forward naive;
+    private final Optional<GradientTargets> gradients;
+
+    /** What gradients are compared with. */
+    private record GradientTargets(ReferenceAttention.Backward reference, NaiveAttention.Backward naive) {}
+
+    private AccuracyCheck(
+            AttentionShape shape,
+            DType dtype,
+            ReferenceAttention.Forward reference,
+            NaiveAttention.Forward naive,
+            Optional<GradientTargets> gradients) {
+        this.shape = shape;
+        this.dtype = dtype;
+        this.reference = reference;
+        this.naive = naive;
+        this.gradients = gradients;
+    }
+
+    /**
+     * Computes the oracle and the naive result of a forward pass.
+     *
+     * @throws IllegalArgumentException if the tensors or the options do not fit together
+     */
+    public static AccuracyCheck of(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
+        return of(q, k, v, options, ReferenceAttention.forward(q, k, v, options), Optional.empty());
+    }
+
+    /**
+     * Computes the oracle and the naive result of a forward and a backward pass.
+     *
+     * @param dO the gradient with respect to the output, of the shape and type of {@code q}
+     * @throws IllegalArgumentException if the tensors or the options do not fit together
+     */
+    public static AccuracyCheck of(Tensor q, Tensor k, Tensor v, Tensor dO, AttentionOptions options) {
+        return of(
+                q,
+                k,
+                v,
+                options,
+                ReferenceAttention.forward(q, k, v, options),
+                Optional.of(new GradientTargets(
+                        ReferenceAttention.backward(q, k, v, dO, options),
+                        NaiveAttention.backward(q, k, v, dO, options))));
+    }
+
+    /** Takes a golden case's arrays as the reference and computes the naive results only. */
+    static AccuracyCheck of(GoldenCase golden) {
+        Tensor q = golden.q();
+        Tensor k = golden.k();
+        Tensor v = golden.v();
+        AttentionOptions options = golden.options();
+        return of(
+                q,
+                k,
+                v,
+                options,
+                golden.expected(),
+                golden.gradients()
+                        .map(gradients -> new GradientTargets(
+                                gradients.expected(), NaiveAttention.backward(q, k, v, gradients.dO(), options))));
+    }
+
+    private static AccuracyCheck of(
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            AttentionOptions options,
+            ReferenceAttention.Forward reference,
+            Optional<GradientTargets> gradients) {
+        return new AccuracyCheck(
+                AttentionShape.of(q, k, v, options),
+                q.dtype(),
+                reference,
+                NaiveAttention.forward(q, k, v, options),
+                gradients);
+    }
+
+    /** What the output and the log-sum-exp must be. */
+    public ReferenceAttention.Forward reference() {
+        return reference;
+    }
+
+    /** What standard attention in the storage precision makes of it. */
+    public NaiveAttention.Forward naive() {
+        return naive;
+    }
+
+    /**
+     * Compares an output and a log-sum-exp by {@link Tolerance#forward}: {@code o} and {@code lse}.
+     *
+     * @throws IllegalArgumentException if a shape is not that of the problem
+     */
+    public List<Comparison> forward(Tensor output, Tensor logSumExp) {
+        return forward(output, logSumExp, Tolerance.forward(dtype));
+    }
+
+    /**
+     * Compares an output and a log-sum-exp by a rule of the caller's: {@code o} and {@code lse}.
+     *
+     * @throws IllegalArgumentException if a shape is not that of the problem
+     */
+    public List<Comparison> forward(Tensor output, Tensor logSumExp, Tolerance tolerance) {
+        requireShape("o", output, shape.queryShape());
+        requireShape("lse", logSumExp, shape.logSumExpShape());
+        return List.of(
+                tolerance.compare("o", output.toFloatArray(), reference.output(), naive.output()),
+                tolerance.compare("lse", logSumExp.toFloatArray(), reference.logSumExp(), naive.logSumExp()));
+    }
+
+    /**
+     * Compares gradients by {@link Tolerance#gradients}: {@code dq}, {@code dk} and {@code dv}.
+     *
+     * @throws IllegalArgumentException if a shape is not that of the problem
+     * @throws IllegalStateException    if this check was made without a gradient of the output
+     */
+    public List<Comparison> gradients(Gradients computed) {
+        GradientTargets targets = gradients.orElseThrow(() -> new IllegalStateException(
+                "This check has no gradients to compare with: make it with AccuracyCheck.of(q, k, v, dO, options)."));
+        requireShape("dq", computed.dQ(), shape.queryShape());
+        requireShape("dk", computed.dK(), shape.keyShape());
+        requireShape("dv", computed.dV(), shape.keyShape());
+        Tolerance tolerance = Tolerance.gradients(dtype);
+        return List.of(
+                tolerance.compare("dq", computed.dQ().toFloatArray(), targets.reference.dQ(), targets.naive.dQ()),
+                tolerance.compare("dk", computed.dK().toFloatArray(), targets.reference.dK(), targets.naive.dK()),
+                tolerance.compare("dv", computed.dV().toFloatArray(), targets.reference.dV(), targets.naive.dV()));
+    }
+
+    private static void requireShape(String name, Tensor tensor, int[] shape) {
+        if (!Arrays.equals(tensor.shape(), shape)) {
+            throw new IllegalArgumentException(
+                    "%s is %s: its shape must be %s.".formatted(name, tensor, Arrays.toString(shape)));
+        }
+    }
+}

@@ -1,0 +1,197 @@
+package org.tornadoattention.reference;
+
+import java.util.Arrays;
+import java.util.stream.IntStream;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Mask;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+
+/**
+ * Standard attention in the storage precision: the yardstick of the tolerance rule, not a fast or exact method.
+ *
+ * <p>Inputs, the matrix operands {@code P} and {@code dS}, and results are rounded to the tensors' type; scores, the
+ * softmax and all sums are F32. What error this has is what the precision itself costs. Results are the same on every
+ * run and every number of cores. Layouts are those of {@link ReferenceAttention}.
+ */
+public final class NaiveAttention {
+    private final AttentionShape shape;
+    private final AttentionOptions options;
+    private final Mask mask;
+    private final DType dtype;
+    private final float scale;
+    private final float softcap;
+    private final float[] q;
+    private final float[] k;
+    private final float[] v;
+
+    private NaiveAttention(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
+        this.shape = AttentionShape.of(q, k, v, options);
+        this.options = options;
+        this.mask = options.mask();
+        this.dtype = q.dtype();
+        this.scale = (float) options.scaleFor(shape.headDim());
+        this.softcap = (float) options.softcap();
+        this.q = q.toFloatArray();
+        this.k = k.toFloatArray();
+        this.v = v.toFloatArray();
+    }
+
+    /**
+     * The results of a forward pass.
+     *
+     * @param output    {@code [batch, heads, seqQ, headDim]}, rounded to the inputs' type
+     * @param logSumExp F32 {@code [batch, heads, seqQ]}; {@code -∞} for rows that see no key
+     */
+    public record Forward(float[] output, float[] logSumExp) {}
+
+    /**
+     * The results of a backward pass, rounded to the inputs' type.
+     *
+     * @param dQ {@code [batch, heads, seqQ, headDim]}
+     * @param dK {@code [batch, kvHeads, seqK, headDim]}
+     * @param dV {@code [batch, kvHeads, seqK, headDim]}
+     */
+    public record Backward(float[] dQ, float[] dK, float[] dV) {}
+
+    /**
+     * Attention over three tensors.
+     *
+     * @throws IllegalArgumentException if the tensors or the options do not fit together
+     */
+    public static Forward forward(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
+        return new NaiveAttention(q, k, v, options).forward();
+    }
+
+    /**
+     * The gradients of attention over three tensors.
+     *
+     * @param dO the gradient with respect to the output, of the shape and type of {@code q}
+     * @throws IllegalArgumentException if the tensors or the options do not fit together
+     */
+    public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, AttentionOptions options) {
+        if (!Arrays.equals(q.shape(), dO.shape()) || q.dtype() != dO.dtype()) {
+            throw new IllegalArgumentException(
+                    "dO is %s and q is %s: they must have the same shape and type.".formatted(dO, q));
+        }
+        return new NaiveAttention(q, k, v, options).backward(dO.toFloatArray());
+    }
+
+    private Forward forward() {
+        Forward result = new Forward(new float[q.length], new float[Math.toIntExact(shape.queryRows())]);
+        IntStream.range(0, result.logSumExp.length).parallel().forEach(row -> {
+            Softmax softmax = softmax(row);
+            for (int key = softmax.first; key < softmax.end; key++) {
+                addScaled(result.output, row, softmax.probability(key), v, softmax.keyRow(key));
+            }
+            roundRow(result.output, row);
+            result.logSumExp[row] = softmax.logSumExp;
+        });
+        return result;
+    }
+
+    private Backward backward(float[] dO) {
+        Backward result = new Backward(new float[q.length], new float[k.length], new float[v.length]);
+        // One key/value head belongs to one thread, which adds up the rows of its query heads in order.
+        IntStream.range(0, shape.batch() * shape.kvHeads()).parallel().forEach(kvHead -> {
+            int rows = shape.groupSize() * shape.seqQ();
+            for (int row = kvHead * rows; row < (kvHead + 1) * rows; row++) {
+                backwardRow(row, dO, result);
+            }
+            for (int keyRow = kvHead * shape.seqK(); keyRow < (kvHead + 1) * shape.seqK(); keyRow++) {
+                roundRow(result.dK, keyRow);
+                roundRow(result.dV, keyRow);
+            }
+        });
+        return result;
+    }
+
+    private void backwardRow(int row, float[] dO, Backward result) {
+        Softmax softmax = softmax(row);
+        float[] dP = new float[softmax.probabilities.length];
+        float rowSum = 0;
+        for (int key = softmax.first; key < softmax.end; key++) {
+            float value = dot(dO, row, v, softmax.keyRow(key));
+            dP[key - softmax.first] = value;
+            rowSum += softmax.probability(key) * value;
+        }
+        for (int key = softmax.first; key < softmax.end; key++) {
+            float p = softmax.probability(key);
+            float dS = dtype.round(p * (dP[key - softmax.first] - rowSum) * softmax.capSlopes[key - softmax.first]);
+            int keyRow = softmax.keyRow(key);
+            addScaled(result.dV, keyRow, p, dO, row);
+            addScaled(result.dK, keyRow, scale * dS, q, row);
+            addScaled(result.dQ, row, scale * dS, k, keyRow);
+        }
+        roundRow(result.dQ, row);
+    }
+
+    /** One row of P, rounded to the storage type, with the slope of the softcap at each score. */
+    private record Softmax(
+            int first, int end, int firstKeyRow, float[] probabilities, float[] capSlopes, float logSumExp) {
+        float probability(int key) {
+            return probabilities[key - first];
+        }
+
+        int keyRow(int key) {
+            return firstKeyRow + key;
+        }
+    }
+
+    private Softmax softmax(int row) {
+        int query = row % shape.seqQ();
+        int head = row / shape.seqQ() % shape.heads();
+        int entry = row / shape.seqQ() / shape.heads();
+        int keys = options.keyLength(entry, shape.seqK());
+        int first = mask.firstKey(query, shape.seqQ(), keys);
+        int end = Math.max(first, mask.endKey(query, shape.seqQ(), keys));
+        int firstKeyRow = (entry * shape.kvHeads() + shape.kvHead(head)) * shape.seqK();
+
+        float[] weights = new float[end - first];
+        float[] capSlopes = new float[end - first];
+        float max = Float.NEGATIVE_INFINITY;
+        for (int key = first; key < end; key++) {
+            float score = scale * dot(q, row, k, firstKeyRow + key);
+            float tanh = options.hasSoftcap() ? (float) Math.tanh(score / softcap) : 0;
+            float capped = options.hasSoftcap() ? softcap * tanh : score;
+            float distance = Math.abs((float) ((long) query + keys - shape.seqQ() - key));
+            weights[key - first] = capped - options.alibiSlope(head) * distance;
+            capSlopes[key - first] = 1 - tanh * tanh;
+            max = Math.max(max, weights[key - first]);
+        }
+        float sum = 0;
+        for (int i = 0; i < weights.length; i++) {
+            weights[i] = (float) Math.exp(weights[i] - max);
+            sum += weights[i];
+        }
+        for (int i = 0; i < weights.length; i++) {
+            weights[i] = dtype.round(weights[i] / sum);
+        }
+        float logSumExp = first < end ? max + (float) Math.log(sum) : Float.NEGATIVE_INFINITY;
+        return new Softmax(first, end, firstKeyRow, weights, capSlopes, logSumExp);
+    }
+
+    private float dot(float[] a, int aRow, float[] b, int bRow) {
+        int width = shape.headDim();
+        float sum = 0;
+        for (int i = 0; i < width; i++) {
+            sum += a[aRow * width + i] * b[bRow * width + i];
+        }
+        return sum;
+    }
+
+    private void addScaled(float[] target, int targetRow, float factor, float[] source, int sourceRow) {
+        int width = shape.headDim();
+        for (int i = 0; i < width; i++) {
+            target[targetRow * width + i] += factor * source[sourceRow * width + i];
+        }
+    }
+
+    private void roundRow(float[] values, int row) {
+        int width = shape.headDim();
+        for (int i = row * width; i < (row + 1) * width; i++) {
+            values[i] = dtype.round(values[i]);
+        }
+    }
+}

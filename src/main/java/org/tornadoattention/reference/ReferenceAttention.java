@@ -1,0 +1,234 @@
+package org.tornadoattention.reference;
+
+import java.util.Arrays;
+import java.util.stream.IntStream;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Mask;
+import org.tornadoattention.tensor.Tensor;
+
+/**
+ * The oracle: attention and its gradients in float64, as plain as the formula, for every option.
+ *
+ * <p>Each row of each result is computed by one thread in a fixed order, so results are the same on every run and
+ * every number of cores. All arrays are row-major: queries {@code [batch, heads, seqQ, headDim]}, keys and values
+ * {@code [batch, kvHeads, seqK, headDim]}, log-sum-exp {@code [batch, heads, seqQ]}.
+ */
+public final class ReferenceAttention {
+    private final AttentionShape shape;
+    private final AttentionOptions options;
+    private final Mask mask;
+    private final double scale;
+    private final double[] q;
+    private final double[] k;
+    private final double[] v;
+
+    private ReferenceAttention(AttentionShape shape, double[] q, double[] k, double[] v, AttentionOptions options) {
+        shape.requireFitting(options);
+        this.shape = shape;
+        this.options = options;
+        this.mask = options.mask();
+        this.scale = options.scaleFor(shape.headDim());
+        this.q = requireSize("q", q, shape.queryShape());
+        this.k = requireSize("k", k, shape.keyShape());
+        this.v = requireSize("v", v, shape.keyShape());
+    }
+
+    /**
+     * The results of a forward pass.
+     *
+     * @param output    {@code [batch, heads, seqQ, headDim]}; 0 in rows that see no key
+     * @param logSumExp natural logarithm, {@code [batch, heads, seqQ]}; {@code -∞} for rows that see no key
+     */
+    public record Forward(double[] output, double[] logSumExp) {}
+
+    /**
+     * The results of a backward pass.
+     *
+     * @param dQ {@code [batch, heads, seqQ, headDim]}
+     * @param dK {@code [batch, kvHeads, seqK, headDim]}
+     * @param dV {@code [batch, kvHeads, seqK, headDim]}
+     */
+    public record Backward(double[] dQ, double[] dK, double[] dV) {}
+
+    /**
+     * Attention over three tensors.
+     *
+     * @throws IllegalArgumentException if the tensors or the options do not fit together
+     */
+    public static Forward forward(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
+        AttentionShape shape = AttentionShape.of(q, k, v, options);
+        return forward(shape, widened(q), widened(k), widened(v), options);
+    }
+
+    /**
+     * Attention over float64 arrays.
+     *
+     * @throws IllegalArgumentException if an array's size or the options do not fit the shape
+     */
+    public static Forward forward(AttentionShape shape, double[] q, double[] k, double[] v, AttentionOptions options) {
+        return new ReferenceAttention(shape, q, k, v, options).forward();
+    }
+
+    /**
+     * The gradients of attention over three tensors.
+     *
+     * @param dO the gradient with respect to the output, of the shape of {@code q}
+     * @throws IllegalArgumentException if the tensors or the options do not fit together
+     */
+    public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, AttentionOptions options) {
+        AttentionShape shape = AttentionShape.of(q, k, v, options);
+        return backward(shape, widened(q), widened(k), widened(v), widened(dO), options);
+    }
+
+    /**
+     * The gradients of attention over float64 arrays.
+     *
+     * @param dO the gradient with respect to the output, of the size of {@code q}
+     * @throws IllegalArgumentException if an array's size or the options do not fit the shape
+     */
+    public static Backward backward(
+            AttentionShape shape, double[] q, double[] k, double[] v, double[] dO, AttentionOptions options) {
+        return new ReferenceAttention(shape, q, k, v, options).backward(dO);
+    }
+
+    private Forward forward() {
+        Forward result = new Forward(new double[q.length], new double[Math.toIntExact(shape.queryRows())]);
+        forEachRow(shape.heads(), shape.seqQ(), (entry, head, query, row) -> {
+            int keys = options.keyLength(entry, shape.seqK());
+            int first = mask.firstKey(query, shape.seqQ(), keys);
+            int end = mask.endKey(query, shape.seqQ(), keys);
+            if (first >= end) {
+                result.logSumExp[row] = Double.NEGATIVE_INFINITY;
+                return;
+            }
+            double[] scores = new double[end - first];
+            double max = Double.NEGATIVE_INFINITY;
+            for (int key = first; key < end; key++) {
+                double score = cappedScore(row, keyRow(entry, head, key)) - bias(head, query, key, keys);
+                scores[key - first] = score;
+                max = Math.max(max, score);
+            }
+            double sum = 0;
+            for (double score : scores) {
+                sum += Math.exp(score - max);
+            }
+            for (int key = first; key < end; key++) {
+                double probability = Math.exp(scores[key - first] - max) / sum;
+                addScaled(result.output, row, probability, v, keyRow(entry, head, key));
+            }
+            result.logSumExp[row] = max + Math.log(sum);
+        });
+        return result;
+    }
+
+    private Backward backward(double[] dO) {
+        requireSize("dO", dO, shape.queryShape());
+        Forward forward = forward();
+        double[] d = new double[forward.logSumExp.length];
+        Backward result = new Backward(new double[q.length], new double[k.length], new double[v.length]);
+
+        // D = rowsum(dO ∘ O), then dQ = scale · dS · K with dS = P ∘ (dO·Vᵀ − D)
+        forEachRow(shape.heads(), shape.seqQ(), (entry, head, query, row) -> {
+            d[row] = dot(dO, row, forward.output, row);
+            int keys = options.keyLength(entry, shape.seqK());
+            for (int key = mask.firstKey(query, shape.seqQ(), keys);
+                    key < mask.endKey(query, shape.seqQ(), keys);
+                    key++) {
+                int keyRow = keyRow(entry, head, key);
+                double capped = cappedScore(row, keyRow);
+                double p = Math.exp(capped - bias(head, query, key, keys) - forward.logSumExp[row]);
+                double dS = p * (dot(dO, row, v, keyRow) - d[row]) * capSlope(capped);
+                addScaled(result.dQ, row, scale * dS, k, keyRow);
+            }
+        });
+
+        // dV = Pᵀ · dO and dK = scale · dSᵀ · Q, summed over the query heads of a group
+        forEachRow(shape.kvHeads(), shape.seqK(), (entry, kvHead, key, keyRow) -> {
+            int keys = options.keyLength(entry, shape.seqK());
+            int firstHead = kvHead * shape.groupSize();
+            for (int head = firstHead; key < keys && head < firstHead + shape.groupSize(); head++) {
+                for (int query = 0; query < shape.seqQ(); query++) {
+                    if (!mask.allows(query, key, shape.seqQ(), keys)) {
+                        continue;
+                    }
+                    int row = (entry * shape.heads() + head) * shape.seqQ() + query;
+                    double capped = cappedScore(row, keyRow);
+                    double p = Math.exp(capped - bias(head, query, key, keys) - forward.logSumExp[row]);
+                    double dS = p * (dot(dO, row, v, keyRow) - d[row]) * capSlope(capped);
+                    addScaled(result.dV, keyRow, p, dO, row);
+                    addScaled(result.dK, keyRow, scale * dS, q, row);
+                }
+            }
+        });
+        return result;
+    }
+
+    /** {@code scale · q·k}, or {@code c · tanh(scale · q·k / c)} with a softcap. */
+    private double cappedScore(int queryRow, int keyRow) {
+        double score = scale * dot(q, queryRow, k, keyRow);
+        double cap = options.softcap();
+        return options.hasSoftcap() ? cap * Math.tanh(score / cap) : score;
+    }
+
+    /** The derivative of the softcap where it gave {@code capped}. */
+    private double capSlope(double capped) {
+        double ratio = options.hasSoftcap() ? capped / options.softcap() : 0;
+        return 1 - ratio * ratio;
+    }
+
+    /** What ALiBi takes off a score: {@code slope · |i + keys - seqQ - j|}. */
+    private double bias(int head, int query, int key, int keys) {
+        return options.alibiSlope(head) * Math.abs((double) query + keys - shape.seqQ() - key);
+    }
+
+    private int keyRow(int entry, int head, int key) {
+        return (entry * shape.kvHeads() + shape.kvHead(head)) * shape.seqK() + key;
+    }
+
+    private double dot(double[] a, int aRow, double[] b, int bRow) {
+        int width = shape.headDim();
+        double sum = 0;
+        for (int i = 0; i < width; i++) {
+            sum += a[aRow * width + i] * b[bRow * width + i];
+        }
+        return sum;
+    }
+
+    private void addScaled(double[] target, int targetRow, double factor, double[] source, int sourceRow) {
+        int width = shape.headDim();
+        for (int i = 0; i < width; i++) {
+            target[targetRow * width + i] += factor * source[sourceRow * width + i];
+        }
+    }
+
+    private void forEachRow(int heads, int seq, RowBody body) {
+        int rows = Math.toIntExact((long) shape.batch() * heads * seq);
+        IntStream.range(0, rows)
+                .parallel()
+                .forEach(row -> body.accept(row / seq / heads, row / seq % heads, row % seq, row));
+    }
+
+    @FunctionalInterface
+    private interface RowBody {
+        void accept(int entry, int head, int position, int row);
+    }
+
+    private static double[] requireSize(String name, double[] values, int[] shape) {
+        long size = (long) shape[0] * shape[1] * shape[2] * shape[3];
+        if (values.length != size) {
+            throw new IllegalArgumentException("%s has %d elements, but the shape asks for %d: give an array of %s."
+                    .formatted(name, values.length, size, Arrays.toString(shape)));
+        }
+        return values;
+    }
+
+    private static double[] widened(Tensor tensor) {
+        float[] values = tensor.toFloatArray();
+        double[] wide = new double[values.length];
+        for (int i = 0; i < wide.length; i++) {
+            wide[i] = values[i];
+        }
+        return wide;
+    }
+}

@@ -1,0 +1,104 @@
+package org.tornadoattention.reference;
+
+import org.tornadoattention.tensor.DType;
+
+/**
+ * The field's rule for how far a result may be from exact: {@code max|ours - ref64| ≤ factor · max|naive - ref64| +
+ * floor}, where <i>naive</i> is {@linkplain NaiveAttention standard attention in the same storage precision}, ref64 is
+ * the {@linkplain ReferenceAttention oracle} and the floor is {@code floorPerUnit · max(1, max|ref64|)}.
+ *
+ * @param factor       how many times the naive error is allowed
+ * @param floorPerUnit what is allowed in any case, per unit of the largest reference value above 1
+ */
+public record Tolerance(double factor, double floorPerUnit) {
+    /** Checks that both numbers are finite and not negative. */
+    public Tolerance {
+        if (!(factor >= 0 && floorPerUnit >= 0 && Double.isFinite(factor + floorPerUnit))) {
+            throw new IllegalArgumentException(
+                    "A tolerance of factor %s and floor %s: both must be finite and 0 or more."
+                            .formatted(factor, floorPerUnit));
+        }
+    }
+
+    /** The rule for outputs and log-sum-exps: twice the naive error. */
+    public static Tolerance forward(DType dtype) {
+        return new Tolerance(2, floor(dtype));
+    }
+
+    /** The rule for gradients: three times the naive error. */
+    public static Tolerance gradients(DType dtype) {
+        return new Tolerance(3, floor(dtype));
+    }
+
+    private static double floor(DType dtype) {
+        return switch (dtype) {
+            case F32 -> 1e-5;
+            case F16 -> 2e-4;
+            case BF16 -> 2e-3;
+        };
+    }
+
+    /** The same floor with another factor on the naive error. */
+    public Tolerance withFactor(double newFactor) {
+        return new Tolerance(newFactor, floorPerUnit);
+    }
+
+    /**
+     * Compares a result with its reference. A NaN never passes, and where the reference is infinite the result must be
+     * the same infinity. Elements where the naive result is not finite say nothing about the precision and do not
+     * loosen the limit.
+     *
+     * @param name      what is compared, for messages
+     * @param ours      the result
+     * @param reference the float64 reference
+     * @param naive     the result of standard attention in the same storage precision
+     * @throws IllegalArgumentException if the arrays differ in length
+     */
+    public Comparison compare(String name, float[] ours, double[] reference, float[] naive) {
+        if (ours.length != reference.length || naive.length != reference.length) {
+            throw new IllegalArgumentException(
+                    "%s: %d values, %d reference values and %d naive ones cannot be compared."
+                            .formatted(name, ours.length, reference.length, naive.length));
+        }
+        double naiveError = 0;
+        double largest = 0;
+        double squaredErrors = 0;
+        double squaredReferences = 0;
+        int finite = 0;
+        double maxError = 0;
+        int worst = reference.length == 0 ? -1 : 0;
+        for (int i = 0; i < reference.length; i++) {
+            double expected = reference[i];
+            double error = error(ours[i], expected);
+            if (error > maxError) {
+                maxError = error;
+                worst = i;
+            }
+            if (Double.isFinite(expected)) {
+                finite++;
+                largest = Math.max(largest, Math.abs(expected));
+                squaredErrors += error * error;
+                squaredReferences += expected * expected;
+                naiveError = Math.max(naiveError, Float.isFinite(naive[i]) ? Math.abs(naive[i] - expected) : 0);
+            }
+        }
+        return new Comparison(
+                name,
+                reference.length,
+                maxError,
+                naiveError,
+                factor * naiveError + floorPerUnit * Math.max(1, largest),
+                finite == 0 ? 0 : Math.sqrt(squaredErrors / finite),
+                squaredErrors == 0 ? 0 : Math.sqrt(squaredErrors / squaredReferences),
+                worst,
+                worst < 0 ? 0 : ours[worst],
+                worst < 0 ? 0 : reference[worst]);
+    }
+
+    private static double error(double value, double expected) {
+        if (Double.isFinite(expected) && !Double.isNaN(value)) {
+            return Math.abs(value - expected);
+        }
+        return Double.isInfinite(expected) && value == expected ? 0 : Double.POSITIVE_INFINITY;
+    }
+}

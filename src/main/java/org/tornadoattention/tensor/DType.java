@@ -1,0 +1,94 @@
+package org.tornadoattention.tensor;
+
+import java.util.Optional;
+
+/**
+ * The element types that attention computes with: IEEE binary32, IEEE binary16 and bfloat16.
+ *
+ * <p>All conversions from a wider type round to nearest, ties to even, as the hardware does. NaN stays NaN, and
+ * values past the largest finite one become infinite.
+ */
+public enum DType {
+    /** IEEE binary32: 24 bits of significand, held in a TornadoVM {@code FloatArray}. */
+    F32(4, 24),
+    /** IEEE binary16: 11 bits of significand, held in a TornadoVM {@code HalfFloatArray}. */
+    F16(2, 11),
+    /** bfloat16: 8 bits of significand and the range of F32, held as raw bits in a TornadoVM {@code ShortArray}. */
+    BF16(2, 8);
+
+    private final int byteSize;
+    private final int precision;
+
+    DType(int byteSize, int precision) {
+        this.byteSize = byteSize;
+        this.precision = precision;
+    }
+
+    /** The bytes that one element takes. */
+    public int byteSize() {
+        return byteSize;
+    }
+
+    /** The type's name in a safetensors file: {@code F32}, {@code F16} or {@code BF16}. */
+    public String safetensorsName() {
+        return name();
+    }
+
+    /** The type that a safetensors file calls {@code name}, or nothing where attention does not compute with it. */
+    public static Optional<DType> ofSafetensors(String name) {
+        return switch (name) {
+            case "F32" -> Optional.of(F32);
+            case "F16" -> Optional.of(F16);
+            case "BF16" -> Optional.of(BF16);
+            default -> Optional.empty();
+        };
+    }
+
+    /**
+     * The largest relative error of rounding a number in the type's normal range: half a unit in the last place,
+     * 2<sup>-24</sup>, 2<sup>-11</sup> and 2<sup>-8</sup>.
+     */
+    public double unitRoundoff() {
+        return Math.scalb(1.0, -precision);
+    }
+
+    /** The value of this type that is nearest to {@code value}, ties to even. */
+    public float round(float value) {
+        return switch (this) {
+            case F32 -> value;
+            case F16 -> Float.float16ToFloat(Float.floatToFloat16(value));
+            case BF16 -> bfloat16ToFloat(floatToBFloat16(value));
+        };
+    }
+
+    /** The stored bits of {@code value} rounded to this type, in the low {@code 8 * byteSize()} bits. */
+    public int encode(float value) {
+        return switch (this) {
+            case F32 -> Float.floatToRawIntBits(value);
+            case F16 -> Float.floatToFloat16(value) & 0xFFFF;
+            case BF16 -> floatToBFloat16(value) & 0xFFFF;
+        };
+    }
+
+    /** The value whose stored bits are the low {@code 8 * byteSize()} bits of {@code bits}; exact for all types. */
+    public float decode(int bits) {
+        return switch (this) {
+            case F32 -> Float.intBitsToFloat(bits);
+            case F16 -> Float.float16ToFloat((short) bits);
+            case BF16 -> bfloat16ToFloat((short) bits);
+        };
+    }
+
+    static short floatToBFloat16(float value) {
+        int bits = Float.floatToRawIntBits(value);
+        // Adding half of the dropped part, and one more when the kept part is odd, carries exactly when RNE rounds up.
+        int rounded = (bits + 0x7FFF + ((bits >>> 16) & 1)) >>> 16;
+        // A NaN could carry into infinity or lose all of its payload: keep its upper bits and make it quiet.
+        int quietNaN = (bits >>> 16) | 0x40;
+        return (short) ((bits & 0x7FFFFFFF) > 0x7F800000 ? quietNaN : rounded);
+    }
+
+    static float bfloat16ToFloat(short bits) {
+        return Float.intBitsToFloat(bits << 16);
+    }
+}
