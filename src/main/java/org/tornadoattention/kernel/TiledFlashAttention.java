@@ -1,5 +1,8 @@
 package org.tornadoattention.kernel;
 
+import static org.tornadoattention.kernel.Storage.load;
+import static org.tornadoattention.kernel.Storage.store;
+
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -19,7 +22,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@code (blockQ / 8) *
  * (paddedDim / 8)} work-items, where {@code paddedDim} is headDim rounded up to 8. {@code blockQ} is a multiple of 8,
- * {@code blockK} of 4.
+ * {@code blockK} of 4, and {@code 4 * blockK} of {@code blockQ}.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: the query tile, one tile shared by K and then V, the transposed
  * scores, and three numbers a query.
@@ -78,6 +81,7 @@ public final class TiledFlashAttention {
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
      * @param features {@link #ALIBI}, {@link #KEY_LENGTHS} and {@link #F16_BITS}, added
      */
+    // spotless:off: register tiles are written in rows
     public static void attention(
             KernelContext context,
             FloatArray query,
@@ -104,7 +108,7 @@ public final class TiledFlashAttention {
         int stride = paddedDim + 4;
         int scoreStride = blockQ + 4;
         int dimGroups = paddedDim / 8;
-        int groupSize = (blockQ / 8) * dimGroups;
+        int step = (blockQ / 8) * dimGroups; // work-items in the group: what each strides by
 
         float[] queryTile = context.allocateFloatLocalArray(blockQ * (paddedDim + 4));
         float[] keyValueTile = context.allocateFloatLocalArray(blockK * (paddedDim + 4));
@@ -146,16 +150,16 @@ public final class TiledFlashAttention {
         }
 
         // Load Q_i; m = -inf, l = 0, O = 0.
-        for (int at = item; at < blockQ * paddedDim; at += groupSize) {
+        for (int at = item; at < blockQ * paddedDim; at += step) {
             int row = at / paddedDim;
             int x = at % paddedDim;
             float q = 0f;
             if (row < rows && x < headDim) {
-                q = Storage.load(query, queryBase + row * headDim + x, features);
+                q = load(query, queryBase + row * headDim + x, features);
             }
             queryTile[row * stride + x] = q;
         }
-        for (int row = item; row < blockQ; row += groupSize) {
+        for (int row = item; row < blockQ; row += step) {
             rowMax[row] = NO_SCORE;
             rowSum[row] = 0f;
         }
@@ -174,36 +178,44 @@ public final class TiledFlashAttention {
         float o70 = 0f, o71 = 0f, o72 = 0f, o73 = 0f, o74 = 0f, o75 = 0f, o76 = 0f, o77 = 0f;
 
         for (int j0 = firstKey / blockK * blockK; j0 <= lastKey; j0 += blockK) {
-            // Load K_j: a whole tile eight elements at a time, since a load waits for hundreds of cycles, alone or not.
+            // Load K_j, a whole tile sixteen elements at a time: a load takes hundreds of cycles, alone or in company.
             int keys = TornadoMath.min(blockK, length - j0);
             boolean wholeTile = keys == blockK && headDim == paddedDim;
             if (wholeTile) {
-                for (int at = item; at < blockK * paddedDim; at += 8 * groupSize) {
+                for (int at = item; at < blockK * paddedDim; at += 16 * step) {
                     int from = keyValueBase + j0 * headDim + at;
-                    float k0 = Storage.load(key, from + 0 * groupSize, features);
-                    float k1 = Storage.load(key, from + 1 * groupSize, features);
-                    float k2 = Storage.load(key, from + 2 * groupSize, features);
-                    float k3 = Storage.load(key, from + 3 * groupSize, features);
-                    float k4 = Storage.load(key, from + 4 * groupSize, features);
-                    float k5 = Storage.load(key, from + 5 * groupSize, features);
-                    float k6 = Storage.load(key, from + 6 * groupSize, features);
-                    float k7 = Storage.load(key, from + 7 * groupSize, features);
-                    keyValueTile[padded(at + 0 * groupSize, paddedDim)] = k0;
-                    keyValueTile[padded(at + 1 * groupSize, paddedDim)] = k1;
-                    keyValueTile[padded(at + 2 * groupSize, paddedDim)] = k2;
-                    keyValueTile[padded(at + 3 * groupSize, paddedDim)] = k3;
-                    keyValueTile[padded(at + 4 * groupSize, paddedDim)] = k4;
-                    keyValueTile[padded(at + 5 * groupSize, paddedDim)] = k5;
-                    keyValueTile[padded(at + 6 * groupSize, paddedDim)] = k6;
-                    keyValueTile[padded(at + 7 * groupSize, paddedDim)] = k7;
+                    float k0 = load(key, from, features), k1 = load(key, from + step, features);
+                    float k2 = load(key, from + 2 * step, features), k3 = load(key, from + 3 * step, features);
+                    float k4 = load(key, from + 4 * step, features), k5 = load(key, from + 5 * step, features);
+                    float k6 = load(key, from + 6 * step, features), k7 = load(key, from + 7 * step, features);
+                    float k8 = load(key, from + 8 * step, features), k9 = load(key, from + 9 * step, features);
+                    float k10 = load(key, from + 10 * step, features), k11 = load(key, from + 11 * step, features);
+                    float k12 = load(key, from + 12 * step, features), k13 = load(key, from + 13 * step, features);
+                    float k14 = load(key, from + 14 * step, features), k15 = load(key, from + 15 * step, features);
+                    keyValueTile[padded(at, paddedDim)] = k0;
+                    keyValueTile[padded(at + step, paddedDim)] = k1;
+                    keyValueTile[padded(at + 2 * step, paddedDim)] = k2;
+                    keyValueTile[padded(at + 3 * step, paddedDim)] = k3;
+                    keyValueTile[padded(at + 4 * step, paddedDim)] = k4;
+                    keyValueTile[padded(at + 5 * step, paddedDim)] = k5;
+                    keyValueTile[padded(at + 6 * step, paddedDim)] = k6;
+                    keyValueTile[padded(at + 7 * step, paddedDim)] = k7;
+                    keyValueTile[padded(at + 8 * step, paddedDim)] = k8;
+                    keyValueTile[padded(at + 9 * step, paddedDim)] = k9;
+                    keyValueTile[padded(at + 10 * step, paddedDim)] = k10;
+                    keyValueTile[padded(at + 11 * step, paddedDim)] = k11;
+                    keyValueTile[padded(at + 12 * step, paddedDim)] = k12;
+                    keyValueTile[padded(at + 13 * step, paddedDim)] = k13;
+                    keyValueTile[padded(at + 14 * step, paddedDim)] = k14;
+                    keyValueTile[padded(at + 15 * step, paddedDim)] = k15;
                 }
             } else {
-                for (int at = item; at < blockK * paddedDim; at += groupSize) {
+                for (int at = item; at < blockK * paddedDim; at += step) {
                     int row = at / paddedDim;
                     int x = at % paddedDim;
                     float k = 0f;
                     if (row < keys && x < headDim) {
-                        k = Storage.load(key, keyValueBase + (j0 + row) * headDim + x, features);
+                        k = load(key, keyValueBase + (j0 + row) * headDim + x, features);
                     }
                     keyValueTile[row * stride + x] = k;
                 }
@@ -216,7 +228,7 @@ public final class TiledFlashAttention {
             int keyStep = keyGroups * stride;
             int scoreStep = keyGroups * scoreStride;
             int rowStep = blockQ / 4;
-            for (int block = item; block < rowStep * keyGroups; block += groupSize) {
+            for (int block = item; block < rowStep * keyGroups; block += step) {
                 int q = block / keyGroups * stride;
                 int k = block % keyGroups * stride;
                 int s = block % keyGroups * scoreStride + block / keyGroups;
@@ -259,40 +271,48 @@ public final class TiledFlashAttention {
 
             // Load V_j over K_j.
             if (wholeTile) {
-                for (int at = item; at < blockK * paddedDim; at += 8 * groupSize) {
+                for (int at = item; at < blockK * paddedDim; at += 16 * step) {
                     int from = keyValueBase + j0 * headDim + at;
-                    float v0 = Storage.load(value, from + 0 * groupSize, features);
-                    float v1 = Storage.load(value, from + 1 * groupSize, features);
-                    float v2 = Storage.load(value, from + 2 * groupSize, features);
-                    float v3 = Storage.load(value, from + 3 * groupSize, features);
-                    float v4 = Storage.load(value, from + 4 * groupSize, features);
-                    float v5 = Storage.load(value, from + 5 * groupSize, features);
-                    float v6 = Storage.load(value, from + 6 * groupSize, features);
-                    float v7 = Storage.load(value, from + 7 * groupSize, features);
-                    keyValueTile[padded(at + 0 * groupSize, paddedDim)] = v0;
-                    keyValueTile[padded(at + 1 * groupSize, paddedDim)] = v1;
-                    keyValueTile[padded(at + 2 * groupSize, paddedDim)] = v2;
-                    keyValueTile[padded(at + 3 * groupSize, paddedDim)] = v3;
-                    keyValueTile[padded(at + 4 * groupSize, paddedDim)] = v4;
-                    keyValueTile[padded(at + 5 * groupSize, paddedDim)] = v5;
-                    keyValueTile[padded(at + 6 * groupSize, paddedDim)] = v6;
-                    keyValueTile[padded(at + 7 * groupSize, paddedDim)] = v7;
+                    float v0 = load(value, from, features), v1 = load(value, from + step, features);
+                    float v2 = load(value, from + 2 * step, features), v3 = load(value, from + 3 * step, features);
+                    float v4 = load(value, from + 4 * step, features), v5 = load(value, from + 5 * step, features);
+                    float v6 = load(value, from + 6 * step, features), v7 = load(value, from + 7 * step, features);
+                    float v8 = load(value, from + 8 * step, features), v9 = load(value, from + 9 * step, features);
+                    float v10 = load(value, from + 10 * step, features), v11 = load(value, from + 11 * step, features);
+                    float v12 = load(value, from + 12 * step, features), v13 = load(value, from + 13 * step, features);
+                    float v14 = load(value, from + 14 * step, features), v15 = load(value, from + 15 * step, features);
+                    keyValueTile[padded(at, paddedDim)] = v0;
+                    keyValueTile[padded(at + step, paddedDim)] = v1;
+                    keyValueTile[padded(at + 2 * step, paddedDim)] = v2;
+                    keyValueTile[padded(at + 3 * step, paddedDim)] = v3;
+                    keyValueTile[padded(at + 4 * step, paddedDim)] = v4;
+                    keyValueTile[padded(at + 5 * step, paddedDim)] = v5;
+                    keyValueTile[padded(at + 6 * step, paddedDim)] = v6;
+                    keyValueTile[padded(at + 7 * step, paddedDim)] = v7;
+                    keyValueTile[padded(at + 8 * step, paddedDim)] = v8;
+                    keyValueTile[padded(at + 9 * step, paddedDim)] = v9;
+                    keyValueTile[padded(at + 10 * step, paddedDim)] = v10;
+                    keyValueTile[padded(at + 11 * step, paddedDim)] = v11;
+                    keyValueTile[padded(at + 12 * step, paddedDim)] = v12;
+                    keyValueTile[padded(at + 13 * step, paddedDim)] = v13;
+                    keyValueTile[padded(at + 14 * step, paddedDim)] = v14;
+                    keyValueTile[padded(at + 15 * step, paddedDim)] = v15;
                 }
             } else {
-                for (int at = item; at < blockK * paddedDim; at += groupSize) {
+                for (int at = item; at < blockK * paddedDim; at += step) {
                     int row = at / paddedDim;
                     int x = at % paddedDim;
                     float v = 0f;
                     if (row < keys && x < headDim) {
-                        v = Storage.load(value, keyValueBase + (j0 + row) * headDim + x, features);
+                        v = load(value, keyValueBase + (j0 + row) * headDim + x, features);
                     }
                     keyValueTile[row * stride + x] = v;
                 }
             }
 
-            // Online softmax, a row a work-item: m' = max(m, max s), P = exp(s - m'), l = exp(m - m') l + sum P. A mask
-            // is an interval of keys, so it is the bounds of these loops and costs nothing in tiles that it leaves whole.
-            for (int row = item; row < blockQ; row += groupSize) {
+            // Online softmax, a row a work-item: m' = max(m, max s), P = exp(s - m'), l = exp(m - m') l + sum P. A
+            // mask is an interval of keys: the bounds of these loops, which cost nothing in tiles that it leaves whole.
+            for (int row = item; row < blockQ; row += step) {
                 int position = i0 + row + offset;
                 int from = 0;
                 int to = keys - 1;
@@ -332,14 +352,10 @@ public final class TiledFlashAttention {
             context.localBarrier();
 
             // O = diag(alpha) O + P V_j.
-            float a0 = correction[firstRow + 0];
-            float a1 = correction[firstRow + 1];
-            float a2 = correction[firstRow + 2];
-            float a3 = correction[firstRow + 3];
-            float a4 = correction[firstRow + 4];
-            float a5 = correction[firstRow + 5];
-            float a6 = correction[firstRow + 6];
-            float a7 = correction[firstRow + 7];
+            float a0 = correction[firstRow], a1 = correction[firstRow + 1];
+            float a2 = correction[firstRow + 2], a3 = correction[firstRow + 3];
+            float a4 = correction[firstRow + 4], a5 = correction[firstRow + 5];
+            float a6 = correction[firstRow + 6], a7 = correction[firstRow + 7];
             o00 *= a0; o01 *= a0; o02 *= a0; o03 *= a0; o04 *= a0; o05 *= a0; o06 *= a0; o07 *= a0;
             o10 *= a1; o11 *= a1; o12 *= a1; o13 *= a1; o14 *= a1; o15 *= a1; o16 *= a1; o17 *= a1;
             o20 *= a2; o21 *= a2; o22 *= a2; o23 *= a2; o24 *= a2; o25 *= a2; o26 *= a2; o27 *= a2;
@@ -351,22 +367,12 @@ public final class TiledFlashAttention {
             for (int j = 0; j < blockK; j++) {
                 int p = j * scoreStride + firstRow;
                 int v = j * stride + firstDim;
-                float p0 = scores[p + 0];
-                float p1 = scores[p + 1];
-                float p2 = scores[p + 2];
-                float p3 = scores[p + 3];
-                float p4 = scores[p + 4];
-                float p5 = scores[p + 5];
-                float p6 = scores[p + 6];
-                float p7 = scores[p + 7];
-                float v0 = keyValueTile[v + 0];
-                float v1 = keyValueTile[v + 1];
-                float v2 = keyValueTile[v + 2];
-                float v3 = keyValueTile[v + 3];
-                float v4 = keyValueTile[v + half + 0];
-                float v5 = keyValueTile[v + half + 1];
-                float v6 = keyValueTile[v + half + 2];
-                float v7 = keyValueTile[v + half + 3];
+                float p0 = scores[p], p1 = scores[p + 1], p2 = scores[p + 2], p3 = scores[p + 3];
+                float p4 = scores[p + 4], p5 = scores[p + 5], p6 = scores[p + 6], p7 = scores[p + 7];
+                float v0 = keyValueTile[v], v1 = keyValueTile[v + 1];
+                float v2 = keyValueTile[v + 2], v3 = keyValueTile[v + 3];
+                float v4 = keyValueTile[v + half], v5 = keyValueTile[v + half + 1];
+                float v6 = keyValueTile[v + half + 2], v7 = keyValueTile[v + half + 3];
                 o00 += p0 * v0; o01 += p0 * v1; o02 += p0 * v2; o03 += p0 * v3;
                 o04 += p0 * v4; o05 += p0 * v5; o06 += p0 * v6; o07 += p0 * v7;
                 o10 += p1 * v0; o11 += p1 * v1; o12 += p1 * v2; o13 += p1 * v3;
@@ -389,7 +395,7 @@ public final class TiledFlashAttention {
 
         // O = O / l and L = m + ln l; a query that saw no key gets 0 and -infinity. O leaves through the query tile, so
         // that neighbouring work-items write neighbouring elements.
-        for (int row = item; row < blockQ; row += groupSize) {
+        for (int row = item; row < blockQ; row += step) {
             float sum = rowSum[row];
             float inverse = 0f;
             float lse = Float.NEGATIVE_INFINITY;
@@ -403,61 +409,39 @@ public final class TiledFlashAttention {
             }
         }
         context.localBarrier();
-        float n0 = correction[firstRow + 0];
-        float n1 = correction[firstRow + 1];
-        float n2 = correction[firstRow + 2];
-        float n3 = correction[firstRow + 3];
-        float n4 = correction[firstRow + 4];
-        float n5 = correction[firstRow + 5];
-        float n6 = correction[firstRow + 6];
-        float n7 = correction[firstRow + 7];
-        int y0 = (firstRow + 0) * stride + firstDim;
-        int y1 = (firstRow + 1) * stride + firstDim;
-        int y2 = (firstRow + 2) * stride + firstDim;
-        int y3 = (firstRow + 3) * stride + firstDim;
-        int y4 = (firstRow + 4) * stride + firstDim;
-        int y5 = (firstRow + 5) * stride + firstDim;
-        int y6 = (firstRow + 6) * stride + firstDim;
-        int y7 = (firstRow + 7) * stride + firstDim;
-        queryTile[y0 + 0] = n0 * o00; queryTile[y0 + 1] = n0 * o01;
-        queryTile[y0 + 2] = n0 * o02; queryTile[y0 + 3] = n0 * o03;
-        queryTile[y0 + half + 0] = n0 * o04; queryTile[y0 + half + 1] = n0 * o05;
-        queryTile[y0 + half + 2] = n0 * o06; queryTile[y0 + half + 3] = n0 * o07;
-        queryTile[y1 + 0] = n1 * o10; queryTile[y1 + 1] = n1 * o11;
-        queryTile[y1 + 2] = n1 * o12; queryTile[y1 + 3] = n1 * o13;
-        queryTile[y1 + half + 0] = n1 * o14; queryTile[y1 + half + 1] = n1 * o15;
-        queryTile[y1 + half + 2] = n1 * o16; queryTile[y1 + half + 3] = n1 * o17;
-        queryTile[y2 + 0] = n2 * o20; queryTile[y2 + 1] = n2 * o21;
-        queryTile[y2 + 2] = n2 * o22; queryTile[y2 + 3] = n2 * o23;
-        queryTile[y2 + half + 0] = n2 * o24; queryTile[y2 + half + 1] = n2 * o25;
-        queryTile[y2 + half + 2] = n2 * o26; queryTile[y2 + half + 3] = n2 * o27;
-        queryTile[y3 + 0] = n3 * o30; queryTile[y3 + 1] = n3 * o31;
-        queryTile[y3 + 2] = n3 * o32; queryTile[y3 + 3] = n3 * o33;
-        queryTile[y3 + half + 0] = n3 * o34; queryTile[y3 + half + 1] = n3 * o35;
-        queryTile[y3 + half + 2] = n3 * o36; queryTile[y3 + half + 3] = n3 * o37;
-        queryTile[y4 + 0] = n4 * o40; queryTile[y4 + 1] = n4 * o41;
-        queryTile[y4 + 2] = n4 * o42; queryTile[y4 + 3] = n4 * o43;
-        queryTile[y4 + half + 0] = n4 * o44; queryTile[y4 + half + 1] = n4 * o45;
-        queryTile[y4 + half + 2] = n4 * o46; queryTile[y4 + half + 3] = n4 * o47;
-        queryTile[y5 + 0] = n5 * o50; queryTile[y5 + 1] = n5 * o51;
-        queryTile[y5 + 2] = n5 * o52; queryTile[y5 + 3] = n5 * o53;
-        queryTile[y5 + half + 0] = n5 * o54; queryTile[y5 + half + 1] = n5 * o55;
-        queryTile[y5 + half + 2] = n5 * o56; queryTile[y5 + half + 3] = n5 * o57;
-        queryTile[y6 + 0] = n6 * o60; queryTile[y6 + 1] = n6 * o61;
-        queryTile[y6 + 2] = n6 * o62; queryTile[y6 + 3] = n6 * o63;
-        queryTile[y6 + half + 0] = n6 * o64; queryTile[y6 + half + 1] = n6 * o65;
-        queryTile[y6 + half + 2] = n6 * o66; queryTile[y6 + half + 3] = n6 * o67;
-        queryTile[y7 + 0] = n7 * o70; queryTile[y7 + 1] = n7 * o71;
-        queryTile[y7 + 2] = n7 * o72; queryTile[y7 + 3] = n7 * o73;
-        queryTile[y7 + half + 0] = n7 * o74; queryTile[y7 + half + 1] = n7 * o75;
-        queryTile[y7 + half + 2] = n7 * o76; queryTile[y7 + half + 3] = n7 * o77;
+        int y0 = firstRow * stride + firstDim, z0 = y0 + half;
+        int y1 = (firstRow + 1) * stride + firstDim, z1 = y1 + half;
+        int y2 = (firstRow + 2) * stride + firstDim, z2 = y2 + half;
+        int y3 = (firstRow + 3) * stride + firstDim, z3 = y3 + half;
+        int y4 = (firstRow + 4) * stride + firstDim, z4 = y4 + half;
+        int y5 = (firstRow + 5) * stride + firstDim, z5 = y5 + half;
+        int y6 = (firstRow + 6) * stride + firstDim, z6 = y6 + half;
+        int y7 = (firstRow + 7) * stride + firstDim, z7 = y7 + half;
+        queryTile[y0] = o00; queryTile[y0 + 1] = o01; queryTile[y0 + 2] = o02; queryTile[y0 + 3] = o03;
+        queryTile[z0] = o04; queryTile[z0 + 1] = o05; queryTile[z0 + 2] = o06; queryTile[z0 + 3] = o07;
+        queryTile[y1] = o10; queryTile[y1 + 1] = o11; queryTile[y1 + 2] = o12; queryTile[y1 + 3] = o13;
+        queryTile[z1] = o14; queryTile[z1 + 1] = o15; queryTile[z1 + 2] = o16; queryTile[z1 + 3] = o17;
+        queryTile[y2] = o20; queryTile[y2 + 1] = o21; queryTile[y2 + 2] = o22; queryTile[y2 + 3] = o23;
+        queryTile[z2] = o24; queryTile[z2 + 1] = o25; queryTile[z2 + 2] = o26; queryTile[z2 + 3] = o27;
+        queryTile[y3] = o30; queryTile[y3 + 1] = o31; queryTile[y3 + 2] = o32; queryTile[y3 + 3] = o33;
+        queryTile[z3] = o34; queryTile[z3 + 1] = o35; queryTile[z3 + 2] = o36; queryTile[z3 + 3] = o37;
+        queryTile[y4] = o40; queryTile[y4 + 1] = o41; queryTile[y4 + 2] = o42; queryTile[y4 + 3] = o43;
+        queryTile[z4] = o44; queryTile[z4 + 1] = o45; queryTile[z4 + 2] = o46; queryTile[z4 + 3] = o47;
+        queryTile[y5] = o50; queryTile[y5 + 1] = o51; queryTile[y5 + 2] = o52; queryTile[y5 + 3] = o53;
+        queryTile[z5] = o54; queryTile[z5 + 1] = o55; queryTile[z5 + 2] = o56; queryTile[z5 + 3] = o57;
+        queryTile[y6] = o60; queryTile[y6 + 1] = o61; queryTile[y6 + 2] = o62; queryTile[y6 + 3] = o63;
+        queryTile[z6] = o64; queryTile[z6 + 1] = o65; queryTile[z6 + 2] = o66; queryTile[z6 + 3] = o67;
+        queryTile[y7] = o70; queryTile[y7 + 1] = o71; queryTile[y7 + 2] = o72; queryTile[y7 + 3] = o73;
+        queryTile[z7] = o74; queryTile[z7 + 1] = o75; queryTile[z7 + 2] = o76; queryTile[z7 + 3] = o77;
         context.localBarrier();
-        for (int at = item; at < blockQ * paddedDim; at += groupSize) {
+        for (int at = item; at < blockQ * paddedDim; at += step) {
             int row = at / paddedDim;
             int x = at % paddedDim;
             if (row < rows && x < headDim) {
-                Storage.store(output, queryBase + row * headDim + x, queryTile[row * stride + x], features);
+                float o = queryTile[row * stride + x] * correction[row];
+                store(output, queryBase + row * headDim + x, o, features);
             }
         }
     }
+    // spotless:on
 }

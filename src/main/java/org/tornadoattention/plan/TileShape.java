@@ -6,15 +6,16 @@ import org.tornadoattention.kernel.TiledFlashAttention;
  * Rows and columns of a tile of scores.
  *
  * @param blockQ queries in a tile (Br), a multiple of 8
- * @param blockK keys in a tile (Bc), a multiple of 4
+ * @param blockK keys in a tile (Bc), a multiple of 4; {@code 4 * blockK} is a multiple of {@code blockQ}
  */
 public record TileShape(int blockQ, int blockK) {
 
-    /** Checks the multiples that the tiled kernel's register tiles need. */
+    /** Checks the multiples that the tiled kernel's register tiles and its batches of loads need. */
     public TileShape {
-        if (blockQ < 8 || blockQ % 8 != 0 || blockK < 4 || blockK % 4 != 0) {
+        if (blockQ < 8 || blockQ % 8 != 0 || blockK < 4 || blockK % 4 != 0 || 4 * blockK % blockQ != 0) {
             throw new IllegalArgumentException(
-                    "The tile is %d by %d: queries must be a multiple of 8 and keys of 4.".formatted(blockQ, blockK));
+                    "The tile is %d by %d: queries must be a multiple of 8, keys of 4, and 4 times the keys of the queries."
+                            .formatted(blockQ, blockK));
         }
     }
 
