@@ -13,6 +13,7 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.WorkerGrid;
 import uk.ac.manchester.tornado.api.WorkerGrid1D;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task20;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -65,6 +66,8 @@ final class AttentionTasks {
         int elements = Math.toIntExact(shape.scoreElements());
         FloatArray scores = new FloatArray(elements);
         FloatArray probabilities = new FloatArray(elements);
+        // TornadoVM frees only what a graph transfers, so S and P are transferred, once.
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, scores, probabilities);
         graph.task(
                 name + "-scores",
                 StandardAttention::scores,
