@@ -20,7 +20,13 @@ import picocli.CommandLine.Spec;
             "FlashAttention in pure Java, on any device that TornadoVM reaches, or on the JVM alone.",
             ""
         },
-        subcommands = {DemoCommand.class, RunCommand.class, VerifyCommand.class, DevicesCommand.class},
+        subcommands = {
+            DemoCommand.class,
+            RunCommand.class,
+            VerifyCommand.class,
+            BenchCommand.class,
+            DevicesCommand.class
+        },
         mixinStandardHelpOptions = true,
         versionProvider = Version.class,
         usageHelpAutoWidth = true,

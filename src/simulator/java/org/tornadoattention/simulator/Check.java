@@ -1,0 +1,15 @@
+package org.tornadoattention.simulator;
+
+/** A kind of mistake that the simulator looks for. All are on unless {@link SimulatorSettings} says otherwise. */
+public enum Check {
+    /** Two work-items touch the same element of local memory between two barriers, and one of them writes. */
+    RACES,
+    /** A barrier or warp collective that not all work-items reach. */
+    BARRIERS,
+    /** An index outside an array; without this check the plain Java exception is reported, unnamed. */
+    BOUNDS,
+    /** A read of local memory that no work-item has written. */
+    UNINITIALIZED,
+    /** A read of what is not there: on the device before a transfer, or on the host before a transfer back. */
+    TRANSFERS
+}

@@ -1,0 +1,38 @@
+package org.tornadoattention.simulator;
+
+/** What went wrong in a kernel, or between kernel and host. */
+public enum FaultKind {
+    /** Two work-items touched the same element of local memory between two barriers, and one of them wrote. */
+    LOCAL_RACE("data race on local memory"),
+    /** Work-items of different groups wrote different values to the same element of an array. */
+    GLOBAL_RACE("data race on global memory"),
+    /** Not all work-items of a group reached a barrier. */
+    DIVERGENT_BARRIER("divergent barrier"),
+    /** Not all lanes of a warp reached a collective operation. */
+    DIVERGENT_COLLECTIVE("divergent warp collective"),
+    /** An index was outside its array. */
+    OUT_OF_BOUNDS("index out of bounds"),
+    /** Local memory was read before it was written. */
+    UNINITIALIZED_LOCAL("read of uninitialised local memory"),
+    /** A kernel read an element that was neither transferred to the device nor written there. */
+    NOT_ON_DEVICE("read of device memory that holds nothing"),
+    /** The host read an array whose newest content is on the device. */
+    NOT_ON_HOST("read of a stale array on the host"),
+    /** The work-items of a group did not allocate the same local arrays, or more than the device has. */
+    LOCAL_ALLOCATION("wrong use of local memory"),
+    /** A tensor-core or copy operation was used in a way that the hardware does not allow. */
+    ILLEGAL_OPERATION("illegal operation"),
+    /** The kernel threw an exception. */
+    KERNEL_EXCEPTION("exception in a kernel");
+
+    private final String title;
+
+    FaultKind(String title) {
+        this.title = title;
+    }
+
+    /** Returns the kind in words, as messages begin. */
+    public String title() {
+        return title;
+    }
+}

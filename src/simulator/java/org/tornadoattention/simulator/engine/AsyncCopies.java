@@ -1,0 +1,41 @@
+package org.tornadoattention.simulator.engine;
+
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+
+/**
+ * The asynchronous copies of a work-item. A copy reaches local memory no sooner than it is waited for, so that a kernel
+ * that forgets to wait sees what it would see on a device.
+ */
+final class AsyncCopies {
+
+    private final WorkItem item;
+    private final Deque<List<Copy>> committed = new ArrayDeque<>();
+    private List<Copy> open = new ArrayList<>();
+
+    AsyncCopies(WorkItem item) {
+        this.item = item;
+    }
+
+    void start(int[] tile, int index, int value) {
+        open.add(new Copy(tile, index, value));
+    }
+
+    void commit() {
+        committed.add(open);
+        open = new ArrayList<>();
+    }
+
+    void await(int groups) {
+        while (committed.size() > groups) {
+            for (Copy copy : committed.remove()) {
+                Hooks.beforeLocalWrite(copy.tile, copy.index, item);
+                copy.tile[copy.index] = copy.value;
+            }
+        }
+    }
+
+    private record Copy(int[] tile, int index, int value) {}
+}

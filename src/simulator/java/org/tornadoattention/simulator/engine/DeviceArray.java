@@ -1,0 +1,189 @@
+package org.tornadoattention.simulator.engine;
+
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import org.tornadoattention.simulator.FaultKind;
+import org.tornadoattention.simulator.SimulatorFaultException;
+import uk.ac.manchester.tornado.api.exceptions.TornadoOutOfMemoryException;
+import uk.ac.manchester.tornado.api.types.arrays.BFloat16Array;
+import uk.ac.manchester.tornado.api.types.arrays.ByteArray;
+import uk.ac.manchester.tornado.api.types.arrays.CharArray;
+import uk.ac.manchester.tornado.api.types.arrays.DoubleArray;
+import uk.ac.manchester.tornado.api.types.arrays.FP8Array;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.Int8Array;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.LongArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+
+/**
+ * The copy of a native array in the memory of the simulated device.
+ *
+ * <p>The elements are on the Java heap, where compiled kernels reach them best. Memory that nothing was written to holds
+ * a pattern that is NaN in every floating-point format, and is known by {@link #validity}.
+ */
+public final class DeviceArray {
+
+    private static final byte POISON = (byte) 0xFF;
+
+    private final TornadoNativeArray host;
+    private final TornadoNativeArray twin;
+    private final Object storage;
+    private volatile byte[] validity;
+    private volatile boolean allValid;
+    private boolean newerThanHost;
+    private String lastWriter;
+    private int slot;
+
+    DeviceArray(TornadoNativeArray host) {
+        this.host = host;
+        try {
+            this.storage = allocateStorage(host);
+        } catch (OutOfMemoryError e) {
+            TornadoOutOfMemoryException failure = new TornadoOutOfMemoryException("The Java heap has no room for the "
+                    + host.getNumBytesOfSegment() + " bytes of a device array; give the JVM more with -Xmx");
+            failure.initCause(e);
+            throw failure;
+        }
+        this.twin = NativeArrays.twin(host, segment(), this);
+        segment().fill(POISON);
+    }
+
+    private static Object allocateStorage(TornadoNativeArray array) {
+        int size = array.getSize();
+        return switch (array) {
+            case FloatArray _ -> new float[size];
+            case DoubleArray _ -> new double[size];
+            case IntArray _ -> new int[size];
+            case LongArray _ -> new long[size];
+            case CharArray _ -> new char[size];
+            case ShortArray _, HalfFloatArray _, BFloat16Array _ -> new short[size];
+            case ByteArray _, Int8Array _, FP8Array _ -> new byte[size];
+        };
+    }
+
+    TornadoNativeArray host() {
+        return host;
+    }
+
+    /** Returns the array that kernels get in place of the host's. */
+    TornadoNativeArray twin() {
+        return twin;
+    }
+
+    /** Returns the elements, as a Java array. */
+    Object storage() {
+        return storage;
+    }
+
+    /** Returns, for each element, 1 if it holds something and else 0; null if all elements do. */
+    byte[] validity() {
+        byte[] known = validity;
+        return known == null && !allValid ? createValidity() : known;
+    }
+
+    private synchronized byte[] createValidity() {
+        if (validity == null) {
+            validity = new byte[host.getSize()];
+        }
+        return validity;
+    }
+
+    boolean allValid() {
+        return allValid;
+    }
+
+    long bytes() {
+        return host.getNumBytesOfSegmentWithHeader();
+    }
+
+    /** Returns the index of the array among those of the launch under way. */
+    int slot() {
+        return slot;
+    }
+
+    void slot(int newSlot) {
+        slot = newSlot;
+    }
+
+    long copyIn() {
+        segment().copyFrom(NativeArrays.content(host));
+        markValid();
+        return host.getNumBytesOfSegment();
+    }
+
+    long copyOut(long offset, long bytes) {
+        MemorySegment.copy(segment(), offset, NativeArrays.content(host), offset, bytes);
+        newerThanHost = false;
+        NativeArrays.guard(host, null);
+        return bytes;
+    }
+
+    long copyOut() {
+        return copyOut(0, host.getNumBytesOfSegment());
+    }
+
+    /** Notes that a kernel wrote to the array, to elements that {@link #validity} tells if it was kept. */
+    void written(String task) {
+        newerThanHost = true;
+        lastWriter = task;
+        if (!allValid && (validity == null || holdsOnlyOnes(validity))) {
+            markValid();
+        }
+    }
+
+    /** Has host reads fail while the newest content is here. */
+    void guardHost() {
+        if (newerThanHost) {
+            NativeArrays.guard(host, new StaleGuard(host, lastWriter));
+        }
+    }
+
+    private void markValid() {
+        allValid = true;
+        if (validity != null) {
+            Arrays.fill(validity, (byte) 1);
+        }
+    }
+
+    private MemorySegment segment() {
+        return switch (storage) {
+            case float[] a -> MemorySegment.ofArray(a);
+            case double[] a -> MemorySegment.ofArray(a);
+            case int[] a -> MemorySegment.ofArray(a);
+            case long[] a -> MemorySegment.ofArray(a);
+            case char[] a -> MemorySegment.ofArray(a);
+            case short[] a -> MemorySegment.ofArray(a);
+            case byte[] a -> MemorySegment.ofArray(a);
+            default -> throw new AssertionError(storage);
+        };
+    }
+
+    private static boolean holdsOnlyOnes(byte[] flags) {
+        for (byte flag : flags) {
+            if (flag == 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private record StaleGuard(TornadoNativeArray host, String lastWriter) implements HostGuard {
+
+        @Override
+        public void beforeHostRead() {
+            throw new SimulatorFaultException(
+                    FaultKind.NOT_ON_HOST,
+                    "task " + lastWriter + " wrote this " + host.getClass().getSimpleName() + " of " + host.getSize()
+                            + " elements on the device and it never came back; add transferToHost(EVERY_EXECUTION, ...)"
+                            + " to the task graph, or call transferToHost(...) on the execution result");
+        }
+
+        @Override
+        public void beforeHostWrite() {
+            NativeArrays.guard(host, null);
+        }
+    }
+}

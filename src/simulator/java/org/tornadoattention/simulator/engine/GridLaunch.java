@@ -1,0 +1,149 @@
+package org.tornadoattention.simulator.engine;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.tornadoattention.simulator.ArrayTraffic;
+import org.tornadoattention.simulator.SimulatorSettings;
+
+/** A launch of a kernel with a {@code KernelContext}: groups run next to each other, each as {@link WorkGroup} says. */
+final class GridLaunch extends Launch {
+
+    private final Grid grid;
+    private final int contextPosition;
+    private final int[] groupOrder;
+    private final AtomicInteger nextGroup = new AtomicInteger();
+    private final CountDownLatch lanesLeft;
+    private List<LocalArray> localArrays = List.of();
+
+    GridLaunch(String task, KernelBody body, Binding binding, Grid grid, SimulatorSettings settings) {
+        super(task, body, binding, settings);
+        this.grid = grid;
+        this.contextPosition = binding.contextPosition();
+        this.groupOrder = order(grid.groupCount());
+        this.lanesLeft = new CountDownLatch(Math.min(settings.threads(), groupOrder.length));
+    }
+
+    @Override
+    void runAll() {
+        for (long lane = lanesLeft.getCount(); lane > 0; lane--) {
+            new Lane(newCounters()).start();
+        }
+        boolean interrupted = false;
+        while (true) {
+            try {
+                lanesLeft.await();
+                break;
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    @Override
+    long workGroups() {
+        return grid.groupCount();
+    }
+
+    @Override
+    long workItems() {
+        return (long) grid.groupCount() * grid.groupSize();
+    }
+
+    @Override
+    List<ArrayTraffic> localTraffic(Counters counters) {
+        List<ArrayTraffic> traffic = new ArrayList<>();
+        for (LocalArray array : localArrays) {
+            traffic.add(new ArrayTraffic(
+                    array.name(),
+                    array.elementBytes(),
+                    counters.localReads(array.index()),
+                    counters.localWrites(array.index())));
+        }
+        return traffic;
+    }
+
+    private synchronized void noteLocalArrays(WorkGroup group) {
+        if (group.localArrays().size() > localArrays.size()) {
+            localArrays = group.localArrays();
+        }
+    }
+
+    /** Groups that run one after the other. The threads of their work-items pass the lane on. */
+    final class Lane {
+
+        private final Counters counters;
+        private int part;
+
+        Lane(Counters counters) {
+            this.counters = counters;
+        }
+
+        void start() {
+            WorkItem first = firstOfNextGroup();
+            if (first == null) {
+                lanesLeft.countDown();
+            } else {
+                startThread(first);
+            }
+        }
+
+        void startThread(WorkItem item) {
+            Thread.ofVirtual().start(() -> run(item));
+        }
+
+        private WorkItem firstOfNextGroup() {
+            part = nextGroup.getAndIncrement();
+            return part < groupOrder.length && !hasFailed()
+                    ? new WorkGroup(GridLaunch.this, this, grid, groupOrder[part], counters).first()
+                    : null;
+        }
+
+        private void run(WorkItem first) {
+            WorkItem item = first;
+            try {
+                while (item != null) {
+                    item = runOne(item);
+                }
+            } catch (Throwable thrown) {
+                if (thrown != CANCELLED) {
+                    endWith(thrown, item);
+                }
+            }
+        }
+
+        /** Runs a work-item to its end and returns the one that this thread runs next, or null. */
+        private WorkItem runOne(WorkItem item) throws Throwable {
+            item.runOn(Thread.currentThread());
+            Object[] arguments = arguments().clone();
+            arguments[contextPosition] = item.newContext();
+            body().run(arguments);
+            WorkGroup group = item.group();
+            WorkItem next = group.finish(item);
+            if (next != null || !group.isFinished()) {
+                return next;
+            }
+            noteLocalArrays(group);
+            WorkItem first = firstOfNextGroup();
+            if (first == null) {
+                end();
+            }
+            return first;
+        }
+
+        private void endWith(Throwable thrown, WorkItem item) {
+            fail(thrown, item, part);
+            item.group().cancel();
+            end();
+        }
+
+        private void end() {
+            collect(counters);
+            lanesLeft.countDown();
+        }
+    }
+}

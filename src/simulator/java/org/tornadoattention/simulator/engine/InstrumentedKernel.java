@@ -1,0 +1,39 @@
+package org.tornadoattention.simulator.engine;
+
+import java.lang.reflect.Method;
+import java.util.List;
+import org.tornadoattention.simulator.instrument.CompiledKernel;
+
+/** The instrumented copy of a kernel method. */
+record InstrumentedKernel(Method method, CompiledKernel compiled) implements KernelBody {
+
+    @Override
+    public String name() {
+        return method.getName();
+    }
+
+    @Override
+    public boolean isInstrumented() {
+        return true;
+    }
+
+    @Override
+    public List<String> parameterNames() {
+        return compiled.parameterNames();
+    }
+
+    @Override
+    public List<String> parallelLoops() {
+        return compiled.parallelLoops();
+    }
+
+    @Override
+    public void run(Object... arguments) throws Throwable {
+        compiled.handle().invokeExact(arguments);
+    }
+
+    @Override
+    public String toString() {
+        return "an instrumented copy of " + method.toGenericString();
+    }
+}

@@ -1,0 +1,22 @@
+package org.tornadoattention.simulator.engine;
+
+import java.util.List;
+
+/** A kernel that can be run: the method itself, or an instrumented copy of it. */
+interface KernelBody {
+
+    /** Returns the name of the kernel method. */
+    String name();
+
+    /** Returns whether accesses are checked and counted. */
+    boolean isInstrumented();
+
+    /** Returns the name of each parameter. */
+    List<String> parameterNames();
+
+    /** Returns the variables of the {@code @Parallel} loops, outermost first. */
+    List<String> parallelLoops();
+
+    /** Runs the kernel for one work-item. */
+    void run(Object... arguments) throws Throwable;
+}

@@ -1,0 +1,71 @@
+package org.tornadoattention.simulator.engine;
+
+import java.lang.reflect.Method;
+import java.lang.reflect.Modifier;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Finds the method behind a functional object such as {@code Kernels::matmul}. Such objects do not tell; but called with
+ * null for every array they soon throw, and the stack of the exception has the method right above the call.
+ */
+final class KernelFinder {
+
+    private KernelFinder() {}
+
+    /** Returns the static method that {@code function} calls with these arguments, or null if it cannot be found. */
+    static Method find(TaskFunction function, ClassLoader loader, Object... arguments) {
+        Object[] probe = new Object[arguments.length];
+        for (int i = 0; i < probe.length; i++) {
+            probe[i] = isConstant(arguments[i]) ? arguments[i] : null;
+        }
+        try {
+            function.run(probe);
+        } catch (NullPointerException e) {
+            return method(e.getStackTrace(), loader, arguments);
+        } catch (Throwable _) {
+            // A kernel that fails in another way first is run as it is.
+        }
+        return null;
+    }
+
+    static boolean isConstant(Object argument) {
+        return argument instanceof Number || argument instanceof Boolean || argument instanceof Character;
+    }
+
+    private static Method method(StackTraceElement[] trace, ClassLoader loader, Object... arguments) {
+        for (int i = 1; i < trace.length; i++) {
+            if (trace[i].getClassName().equals(TaskFunction.class.getName())) {
+                return method(trace[i - 1], loader, arguments);
+            }
+        }
+        return null;
+    }
+
+    private static Method method(StackTraceElement frame, ClassLoader loader, Object... arguments) {
+        try {
+            Class<?> owner = Class.forName(frame.getClassName(), false, loader);
+            List<Method> candidates = Arrays.stream(owner.getDeclaredMethods())
+                    .filter(method -> method.getName().equals(frame.getMethodName()))
+                    .filter(method -> Modifier.isStatic(method.getModifiers()))
+                    .filter(method -> accepts(method.getParameterTypes(), arguments))
+                    .toList();
+            return candidates.size() == 1 ? candidates.getFirst() : null;
+        } catch (ClassNotFoundException _) {
+            return null;
+        }
+    }
+
+    private static boolean accepts(Class<?>[] types, Object... arguments) {
+        if (types.length != arguments.length) {
+            return false;
+        }
+        for (int i = 0; i < types.length; i++) {
+            boolean fits = types[i].isPrimitive() ? isConstant(arguments[i]) : types[i].isInstance(arguments[i]);
+            if (!fits) {
+                return false;
+            }
+        }
+        return true;
+    }
+}

@@ -1,0 +1,68 @@
+package org.tornadoattention.simulator.engine;
+
+import java.lang.reflect.Method;
+import java.util.BitSet;
+import java.util.Optional;
+import org.tornadoattention.simulator.instrument.CompiledKernel;
+import org.tornadoattention.simulator.instrument.Instrumentation;
+import org.tornadoattention.simulator.instrument.KernelCompiler;
+
+/** Finds the method behind a task and makes what can be run of it. */
+final class KernelLoader {
+
+    private static final ClassValue<CodeMethod> METHODS = new ClassValue<>() {
+        @Override
+        protected CodeMethod computeValue(Class<?> type) {
+            return new CodeMethod();
+        }
+    };
+
+    private final GraphDefinition.TaskDefinition task;
+    private final TaskFunction function;
+    private final BitSet tracked = new BitSet();
+
+    KernelLoader(GraphDefinition.TaskDefinition task) {
+        this.task = task;
+        this.function = new TaskFunction(task.code(), task.arguments().length, task.id());
+    }
+
+    /** Returns the kernel method, if it can be found. */
+    Optional<Method> find() {
+        CodeMethod known = METHODS.get(task.code().getClass());
+        synchronized (known) {
+            if (known.method == null) {
+                known.method = KernelFinder.find(
+                        function, task.code().getClass().getClassLoader(), task.arguments());
+            }
+            return Optional.ofNullable(known.method);
+        }
+    }
+
+    /** Returns the kernel with the checks of {@code options}, or without any if its method cannot be found. */
+    KernelBody load(LaunchOptions options, Binding binding) {
+        Method method = find().orElse(null);
+        if (method == null) {
+            return function;
+        }
+        for (int i = 0; i < binding.arguments().length; i++) {
+            if (binding.holdsGaps(i)) {
+                tracked.set(i);
+            }
+        }
+        CompiledKernel compiled = KernelCompiler.compile(
+                method,
+                new Instrumentation(
+                        options.bounds(),
+                        options.watchesLocalMemory(),
+                        options.barriers(),
+                        options.transfers(),
+                        options.counting(),
+                        options.transfers() ? tracked : new BitSet()));
+        return compiled == null ? function : new InstrumentedKernel(method, compiled);
+    }
+
+    private static final class CodeMethod {
+
+        private Method method;
+    }
+}

@@ -1,0 +1,200 @@
+package org.tornadoattention.simulator.engine;
+
+import java.io.Serial;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.concurrent.atomic.AtomicReference;
+import org.tornadoattention.simulator.ArrayTraffic;
+import org.tornadoattention.simulator.FaultKind;
+import org.tornadoattention.simulator.KernelStatistics;
+import org.tornadoattention.simulator.SimulatorFaultException;
+import org.tornadoattention.simulator.SimulatorSettings;
+
+/** One run of a kernel over its grid or its loops. */
+abstract class Launch {
+
+    /** Ends work-items of a launch that failed elsewhere. */
+    static final Error CANCELLED = new Cancellation();
+
+    private final String task;
+    private final KernelBody body;
+    private final List<DeviceArray> arrays;
+    private final List<String> arrayNames;
+    private final Object[] arguments;
+    private final SimulatorSettings settings;
+    private final LaunchOptions options;
+    private final AtomicReference<Failure> failure = new AtomicReference<>();
+    private final Counters total;
+
+    Launch(String task, KernelBody body, Binding binding, SimulatorSettings settings) {
+        this.task = task;
+        this.body = body;
+        this.arguments = binding.arguments();
+        this.arrays = binding.arrays();
+        this.arrayNames = binding.arrayNames(body);
+        this.settings = settings;
+        this.options = LaunchOptions.of(settings);
+        this.total = new Counters(arrays.size());
+        for (int i = 0; i < arrays.size(); i++) {
+            arrays.get(i).slot(i);
+        }
+    }
+
+    /** Runs all work-items and returns what they did, or throws the first fault. */
+    final KernelStatistics run() {
+        long start = System.nanoTime();
+        runAll();
+        Duration time = Duration.ofNanos(System.nanoTime() - start);
+        throwFailure();
+        for (DeviceArray array : arrays) {
+            if (total.globalWrites(array.slot()) > 0) {
+                array.written(task);
+            }
+        }
+        return statistics(time);
+    }
+
+    abstract void runAll();
+
+    abstract long workGroups();
+
+    abstract long workItems();
+
+    abstract List<ArrayTraffic> localTraffic(Counters counters);
+
+    final Counters newCounters() {
+        return new Counters(arrays.size());
+    }
+
+    final synchronized void collect(Counters counters) {
+        total.add(counters);
+    }
+
+    /**
+     * Notes that a work-item failed. Parts of a launch begin in order and are not stopped when another part fails, so the
+     * failure of the first part of all is the same in every run; that one is kept.
+     */
+    final void fail(Throwable thrown, WorkItem item, int part) {
+        Failure failed = new Failure(part, translate(thrown, item));
+        failure.accumulateAndGet(failed, (one, other) -> one == null || other.part < one.part ? other : one);
+    }
+
+    private void throwFailure() {
+        Failure failed = failure.get();
+        if (failed != null && failed.thrown instanceof Error error) {
+            throw error;
+        }
+        if (failed != null) {
+            throw (RuntimeException) failed.thrown;
+        }
+    }
+
+    final boolean hasFailed() {
+        return failure.get() != null;
+    }
+
+    final KernelBody body() {
+        return body;
+    }
+
+    final Object[] arguments() {
+        return arguments;
+    }
+
+    final SimulatorSettings settings() {
+        return settings;
+    }
+
+    final LaunchOptions options() {
+        return options;
+    }
+
+    final String kernelName() {
+        return body.name();
+    }
+
+    final String arrayName(DeviceArray array) {
+        return arrayNames.get(array.slot());
+    }
+
+    /** Returns the array whose {@link DeviceArray#validity} this is. */
+    final DeviceArray arrayWithValidity(byte[] validity) {
+        for (DeviceArray array : arrays) {
+            if (array.validity() == validity) {
+                return array;
+            }
+        }
+        throw new AssertionError("validity of no array");
+    }
+
+    /** Returns the source of randomness of one group, or null for the natural order. */
+    final SplittableRandom shuffler(int salt) {
+        return settings.seed().isPresent()
+                ? new SplittableRandom(settings.seed().getAsLong() * 0x9E3779B97F4A7C15L + salt)
+                : null;
+    }
+
+    /** Returns the numbers below {@code count}, shuffled if there is a seed. */
+    final int[] order(int count) {
+        int[] order = new int[count];
+        for (int i = 0; i < count; i++) {
+            order[i] = i;
+        }
+        SplittableRandom shuffler = shuffler(-1);
+        for (int i = count - 1; i > 0 && shuffler != null; i--) {
+            int other = shuffler.nextInt(i + 1);
+            int moved = order[i];
+            order[i] = order[other];
+            order[other] = moved;
+        }
+        return order;
+    }
+
+    private static Throwable translate(Throwable thrown, WorkItem item) {
+        if (thrown instanceof SimulatorFaultException || thrown instanceof VirtualMachineError) {
+            return thrown;
+        }
+        String where = item.where(SourceLine.of(thrown.getStackTrace()));
+        return thrown instanceof IndexOutOfBoundsException
+                ? new SimulatorFaultException(FaultKind.OUT_OF_BOUNDS, where + "misses: " + thrown.getMessage(), thrown)
+                : new SimulatorFaultException(FaultKind.KERNEL_EXCEPTION, where + "threw " + thrown, thrown);
+    }
+
+    private KernelStatistics statistics(Duration time) {
+        List<ArrayTraffic> global = new ArrayList<>();
+        for (int i = 0; i < arrays.size(); i++) {
+            global.add(new ArrayTraffic(
+                    arrayNames.get(i),
+                    arrays.get(i).host().getElementSize(),
+                    total.globalReads(i),
+                    total.globalWrites(i)));
+        }
+        return new KernelStatistics(
+                task,
+                kernelName(),
+                body.isInstrumented() && options.counting(),
+                workGroups(),
+                workItems(),
+                global,
+                localTraffic(total),
+                total.barriers(),
+                total.collectives(),
+                total.mmaOperations(),
+                time);
+    }
+
+    /** What a part of the launch, by its place in the order, threw. */
+    private record Failure(int part, Throwable thrown) {}
+
+    private static final class Cancellation extends Error {
+
+        @Serial
+        private static final long serialVersionUID = 1L;
+
+        Cancellation() {
+            super("another work-item failed", null, false, false);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+package org.tornadoattention.simulator.engine;
+
+import org.tornadoattention.simulator.Check;
+import org.tornadoattention.simulator.SimulatorSettings;
+
+/**
+ * The checks of a launch, as flags; equal options share an instrumented kernel.
+ *
+ * @param races whether to look for races on local memory
+ * @param barriers whether to look for divergent barriers
+ * @param bounds whether to name the array that an index misses
+ * @param uninitialized whether to look for reads of local memory that holds nothing
+ * @param transfers whether to look for reads of device memory that holds nothing
+ * @param counting whether to count traffic
+ */
+record LaunchOptions(
+        boolean races, boolean barriers, boolean bounds, boolean uninitialized, boolean transfers, boolean counting) {
+
+    static LaunchOptions of(SimulatorSettings settings) {
+        return new LaunchOptions(
+                settings.checks().contains(Check.RACES),
+                settings.checks().contains(Check.BARRIERS),
+                settings.checks().contains(Check.BOUNDS),
+                settings.checks().contains(Check.UNINITIALIZED),
+                settings.checks().contains(Check.TRANSFERS),
+                settings.counters() || settings.checks().contains(Check.TRANSFERS));
+    }
+
+    boolean watchesLocalMemory() {
+        return races || uninitialized;
+    }
+}

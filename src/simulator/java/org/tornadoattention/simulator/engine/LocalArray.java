@@ -1,0 +1,185 @@
+package org.tornadoattention.simulator.engine;
+
+import java.lang.reflect.Array;
+import java.util.Arrays;
+import org.tornadoattention.simulator.FaultKind;
+import uk.ac.manchester.tornado.api.types.HalfFloat;
+import uk.ac.manchester.tornado.api.types.vectors.Half2;
+
+/**
+ * An array in the local memory of a work-group, with the record of who touched which element since the last barrier.
+ *
+ * <p>The record holds stamps: the number of barriers passed, times {@link #EPOCH}, plus the work-item's id plus one. A
+ * stamp of 0 means never, and {@link #SEVERAL} in place of the id means more than one reader.
+ */
+public final class LocalArray {
+
+    static final int EPOCH = 2048;
+    static final int FIRST_EPOCH = EPOCH;
+    static final int LAST_EPOCH = Integer.MAX_VALUE / EPOCH * EPOCH - EPOCH;
+    private static final int SEVERAL = EPOCH - 1;
+    private static final int ATOMIC = EPOCH - 2;
+
+    private static final float POISON_FLOAT = Float.intBitsToFloat(0x7FC0DEAD);
+    private static final double POISON_DOUBLE = Double.longBitsToDouble(0x7FF8DEADDEADDEADL);
+    private static final int POISON_INT = 0xDEADDEAD;
+    private static final long POISON_LONG = 0xDEADDEADDEADDEADL;
+    private static final byte POISON_BYTE = (byte) 0xDE;
+
+    private final Object elements;
+    private final int length;
+    private final int elementBytes;
+    private final int index;
+    private final int[] writers;
+    private final int[] readers;
+    private String name;
+
+    LocalArray(Class<?> arrayType, int length, int index) {
+        this.elements = create(arrayType, length);
+        this.length = length;
+        this.elementBytes = elementBytes(arrayType);
+        this.index = index;
+        this.writers = new int[length];
+        this.readers = new int[length];
+    }
+
+    private static Object create(Class<?> type, int length) {
+        Object array = Array.newInstance(type.getComponentType(), length);
+        switch (array) {
+            case float[] a -> Arrays.fill(a, POISON_FLOAT);
+            case double[] a -> Arrays.fill(a, POISON_DOUBLE);
+            case int[] a -> Arrays.fill(a, POISON_INT);
+            case long[] a -> Arrays.fill(a, POISON_LONG);
+            case byte[] a -> Arrays.fill(a, POISON_BYTE);
+            case HalfFloat[] a -> Arrays.fill(a, new HalfFloat(Float.NaN));
+            case Half2[] a -> Arrays.fill(a, Half2.fromFloats(Float.NaN, Float.NaN));
+            default -> throw new AssertionError(type);
+        }
+        return array;
+    }
+
+    static int elementBytes(Class<?> arrayType) {
+        Class<?> component = arrayType.getComponentType();
+        if (component == long.class || component == double.class) {
+            return Long.BYTES;
+        }
+        if (component == byte.class) {
+            return Byte.BYTES;
+        }
+        return component == HalfFloat.class ? Short.BYTES : Integer.BYTES;
+    }
+
+    Object elements() {
+        return elements;
+    }
+
+    int length() {
+        return length;
+    }
+
+    int elementBytes() {
+        return elementBytes;
+    }
+
+    /** Returns the place in the order in which the group allocated its arrays. */
+    int index() {
+        return index;
+    }
+
+    /** Returns the name of the variable, or where it is not known the place in the order of allocation. */
+    String name() {
+        return name == null ? "local array " + index : name;
+    }
+
+    void name(String variable) {
+        name = variable;
+    }
+
+    /** Checks and records a read. */
+    void read(int i, WorkItem item) {
+        int base = item.epoch;
+        int writer = writers[i];
+        if (writer >= base ? writer != item.stamp : writer == 0) {
+            suspiciousRead(i, item, writer);
+        }
+        int reader = readers[i];
+        if (reader != item.stamp) {
+            readers[i] = reader < base ? item.stamp : base + SEVERAL;
+        }
+    }
+
+    /** Checks and records a write. */
+    void write(int i, WorkItem item) {
+        int base = item.epoch;
+        int stamp = item.stamp;
+        int writer = writers[i];
+        int reader = readers[i];
+        if (writer >= base && writer != stamp || reader >= base && reader != stamp) {
+            suspiciousWrite(i, item, writer, reader);
+        }
+        writers[i] = stamp;
+    }
+
+    /** Checks and records an atomic change: other atomic changes may come between two barriers. */
+    void update(int i, WorkItem item) {
+        int base = item.epoch;
+        int writer = writers[i];
+        int reader = readers[i];
+        if (writer == 0) {
+            suspiciousRead(i, item, writer);
+        }
+        if (writer >= base && writer != item.stamp && writer != base + ATOMIC
+                || reader >= base && reader != item.stamp) {
+            suspiciousWrite(i, item, writer, reader);
+        }
+        writers[i] = base + ATOMIC;
+    }
+
+    /** Makes room for more epochs: what was written stays known as written, and no more. */
+    void forgetEpochs() {
+        for (int i = 0; i < length; i++) {
+            writers[i] = Math.min(writers[i], 1);
+            readers[i] = 0;
+        }
+    }
+
+    private void suspiciousRead(int i, WorkItem item, int writer) {
+        if (writer == 0) {
+            if (item.launch().options().uninitialized()) {
+                throw item.fault(
+                        FaultKind.UNINITIALIZED_LOCAL,
+                        "reads " + name() + "[" + i + "], which no work-item of the group has written");
+            }
+        } else if (item.launch().options().races()) {
+            throw item.fault(
+                    FaultKind.LOCAL_RACE,
+                    "reads " + name() + "[" + i + "], which work-item " + who(item, writer)
+                            + " wrote since the last barrier; put a localBarrier() between the write and the read");
+        }
+    }
+
+    private void suspiciousWrite(int i, WorkItem item, int writer, int reader) {
+        if (!item.launch().options().races()) {
+            return;
+        }
+        boolean written = writer >= item.epoch && writer != item.stamp;
+        throw item.fault(
+                FaultKind.LOCAL_RACE,
+                "writes " + name() + "[" + i + "], which "
+                        + (written ? "work-item " + who(item, writer) + " wrote" : readBy(item, reader))
+                        + " since the last barrier; put a localBarrier() between the two");
+    }
+
+    private static String readBy(WorkItem item, int reader) {
+        return reader - item.epoch == SEVERAL
+                ? "several work-items read"
+                : "work-item " + who(item, reader) + " read";
+    }
+
+    private static String who(WorkItem item, int stamp) {
+        if (stamp == item.epoch + ATOMIC) {
+            return "(one that adds atomically)";
+        }
+        return item.group().itemName(stamp - item.epoch - 1);
+    }
+}

@@ -1,0 +1,98 @@
+package org.tornadoattention.simulator.engine;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.tornadoattention.simulator.ArrayTraffic;
+import org.tornadoattention.simulator.SimulatorSettings;
+
+/**
+ * A launch of a kernel with {@code @Parallel} loops. The loops are split into more chunks than there are cores; chunk w
+ * of W takes the iterations w, w + W, w + 2W and so on.
+ */
+final class ParallelLaunch extends Launch {
+
+    private static final int[][] CHUNKS = {{1, 1, 1}, {64, 1, 1}, {8, 8, 1}, {4, 4, 4}};
+
+    private final int[] workers;
+    private final int[] chunkOrder;
+    private final AtomicInteger nextChunk = new AtomicInteger();
+
+    ParallelLaunch(String task, KernelBody body, Binding binding, SimulatorSettings settings) {
+        super(task, body, binding, settings);
+        this.workers = CHUNKS[Math.min(body.parallelLoops().size(), Grid.DIMENSIONS)];
+        this.chunkOrder = order(workers[0] * workers[1] * workers[2]);
+    }
+
+    @Override
+    void runAll() {
+        List<Thread> helpers = new ArrayList<>();
+        for (int i = 1; i < Math.min(settings().threads(), chunkOrder.length); i++) {
+            helpers.add(Thread.ofPlatform()
+                    .daemon()
+                    .name("kernel " + kernelName() + " worker " + i)
+                    .start(this::runChunks));
+        }
+        WorkItem outer = WorkItem.current();
+        try {
+            runChunks();
+        } finally {
+            WorkItem.restore(outer);
+        }
+        helpers.forEach(ParallelLaunch::join);
+    }
+
+    private void runChunks() {
+        Counters counters = newCounters();
+        for (int i = nextChunk.getAndIncrement();
+                i < chunkOrder.length && !hasFailed();
+                i = nextChunk.getAndIncrement()) {
+            runChunk(i, counters);
+        }
+        collect(counters);
+    }
+
+    private void runChunk(int part, Counters counters) {
+        int chunk = chunkOrder[part];
+        int[] worker = {
+            chunk % workers[0], chunk / workers[0] % workers[1], chunk / (workers[0] * workers[1])
+        };
+        WorkItem item = WorkItem.chunk(
+                this, counters, new ParallelPosition(worker, workers, body().parallelLoops()));
+        item.becomeCurrent();
+        try {
+            body().run(arguments());
+        } catch (Throwable thrown) {
+            fail(thrown, item, part);
+        }
+    }
+
+    private static void join(Thread helper) {
+        boolean interrupted = false;
+        while (helper.isAlive()) {
+            try {
+                helper.join();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    @Override
+    long workGroups() {
+        return chunkOrder.length;
+    }
+
+    @Override
+    long workItems() {
+        return 0;
+    }
+
+    @Override
+    List<ArrayTraffic> localTraffic(Counters counters) {
+        return List.of();
+    }
+}

@@ -1,0 +1,39 @@
+package org.tornadoattention.simulator.engine;
+
+import java.util.List;
+
+/** Where a chunk of a kernel with {@code @Parallel} loops is: its place among the chunks, and the loops' variables. */
+final class ParallelPosition {
+
+    private final int[] worker;
+    private final int[] workers;
+    private final int[] index = new int[Grid.DIMENSIONS];
+    private final List<String> names;
+
+    ParallelPosition(int[] worker, int[] workers, List<String> names) {
+        this.worker = worker;
+        this.workers = workers;
+        this.names = names;
+    }
+
+    int worker(int dimension) {
+        return worker[dimension];
+    }
+
+    int workers(int dimension) {
+        return workers[dimension];
+    }
+
+    void index(int dimension, int value) {
+        index[dimension] = value;
+    }
+
+    @Override
+    public String toString() {
+        StringBuilder text = new StringBuilder("work-item (");
+        for (int d = 0; d < names.size(); d++) {
+            text.append(d == 0 ? "" : ", ").append(names.get(d)).append(" = ").append(index[d]);
+        }
+        return names.isEmpty() ? "the kernel" : text.append(')').toString();
+    }
+}

@@ -1,0 +1,45 @@
+package org.tornadoattention.simulator.engine;
+
+import java.util.stream.Stream;
+
+/** Finds the line of a kernel in a stack: the first frame that is not of the simulator or the JDK. */
+final class SourceLine {
+
+    private static final String ENGINE = SourceLine.class.getPackageName() + ".";
+    private static final String API = "uk.ac.manchester.tornado.api.";
+
+    private SourceLine() {}
+
+    static String current() {
+        return StackWalker.getInstance()
+                .walk(frames -> frames.map(StackWalker.StackFrame::toStackTraceElement)
+                        .filter(SourceLine::isKernel)
+                        .findFirst())
+                .map(SourceLine::format)
+                .orElse("unknown line");
+    }
+
+    static String of(Thread thread) {
+        return thread == null ? "unknown line" : of(thread.getStackTrace());
+    }
+
+    static String of(StackTraceElement... trace) {
+        return Stream.of(trace)
+                .filter(SourceLine::isKernel)
+                .findFirst()
+                .map(SourceLine::format)
+                .orElse("unknown line");
+    }
+
+    static boolean isKernel(StackTraceElement frame) {
+        String name = frame.getClassName();
+        return !name.startsWith(ENGINE)
+                && !name.startsWith(API)
+                && !name.startsWith("java.")
+                && !name.startsWith("jdk.");
+    }
+
+    private static String format(StackTraceElement frame) {
+        return frame.getFileName() + ":" + frame.getLineNumber();
+    }
+}

@@ -1,0 +1,104 @@
+package org.tornadoattention.simulator.engine;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.tornadoattention.simulator.KernelStatistics;
+import org.tornadoattention.simulator.Simulator;
+import org.tornadoattention.simulator.SimulatorSettings;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.WorkerGrid;
+import uk.ac.manchester.tornado.api.exceptions.TornadoRuntimeException;
+import uk.ac.manchester.tornado.api.exceptions.TornadoTaskRuntimeException;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+
+/** A task of a graph that is being executed. */
+final class Task {
+
+    private final GraphDefinition.TaskDefinition definition;
+    private final KernelLoader loader;
+
+    Task(GraphDefinition.TaskDefinition definition) {
+        this.definition = definition;
+        checkArguments();
+        this.loader = new KernelLoader(definition);
+    }
+
+    private void checkArguments() {
+        for (Object argument : definition.arguments()) {
+            boolean supported = argument instanceof TornadoNativeArray
+                    || argument instanceof KernelContext
+                    || argument instanceof Number
+                    || argument instanceof Boolean
+                    || argument instanceof Character;
+            if (!supported) {
+                throw new TornadoTaskRuntimeException("Task " + definition.fullName() + " has an argument "
+                        + (argument == null ? "null" : "of type " + argument.getClass().getName())
+                        + "; the simulator takes native arrays, a KernelContext and boxed primitives");
+            }
+        }
+    }
+
+    List<TornadoNativeArray> arrays() {
+        List<TornadoNativeArray> arrays = new ArrayList<>();
+        for (Object argument : definition.arguments()) {
+            if (argument instanceof TornadoNativeArray array) {
+                arrays.add(array);
+            }
+        }
+        return arrays;
+    }
+
+    /** Finds the kernel method ahead of the first run. */
+    void prepare() {
+        loader.find();
+    }
+
+    KernelStatistics run(GraphArrays arrays, GridScheduler grids, PlanSettings plan, Profile.Recorder recorder) {
+        SimulatorSettings settings = Simulator.settings();
+        Binding binding = bind(arrays);
+        long start = System.nanoTime();
+        KernelBody body = loader.load(LaunchOptions.of(settings), binding);
+        recorder.prepared(System.nanoTime() - start);
+        if (plan.printKernel()) {
+            System.out.println("[simulator] task " + definition.fullName() + " runs " + body);
+        }
+        Launch launch = binding.hasContext()
+                ? new GridLaunch(definition.fullName(), body, binding, grid(grids), settings)
+                : new ParallelLaunch(definition.fullName(), body, binding, settings);
+        if (plan.threadInfo()) {
+            System.out.println("[simulator] task " + definition.fullName() + ": " + launch);
+        }
+        KernelStatistics statistics = launch.run();
+        recorder.ran(statistics.time().toNanos());
+        StatisticsLog.launched(statistics);
+        return statistics;
+    }
+
+    private Binding bind(GraphArrays arrays) {
+        Object[] arguments = definition.arguments().clone();
+        List<DeviceArray> distinct = new ArrayList<>();
+        List<Integer> positions = new ArrayList<>();
+        for (int i = 0; i < arguments.length; i++) {
+            if (arguments[i] instanceof TornadoNativeArray array) {
+                DeviceArray device = arrays.get(array);
+                arguments[i] = device.twin();
+                if (!distinct.contains(device)) {
+                    distinct.add(device);
+                    positions.add(i);
+                }
+            }
+        }
+        return new Binding(arguments, distinct, positions);
+    }
+
+    private Grid grid(GridScheduler grids) {
+        WorkerGrid workers = grids == null ? null : grids.get(definition.fullName());
+        if (workers == null) {
+            throw new TornadoRuntimeException("Task " + definition.fullName() + " has a KernelContext but no grid;"
+                    + " name one in a GridScheduler (\"" + definition.fullName()
+                    + "\") and pass it to withGridScheduler");
+        }
+        return Grid.of(definition.fullName(), workers);
+    }
+}

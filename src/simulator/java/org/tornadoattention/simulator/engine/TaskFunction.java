@@ -1,0 +1,65 @@
+package org.tornadoattention.simulator.engine;
+
+import java.lang.invoke.MethodHandle;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
+import java.util.List;
+import java.util.stream.IntStream;
+import uk.ac.manchester.tornado.api.common.TornadoFunctions;
+import uk.ac.manchester.tornado.api.exceptions.TornadoRuntimeException;
+
+/** A kernel as the task graph got it: an object with a method {@code apply}. It runs without checks. */
+final class TaskFunction implements KernelBody {
+
+    private final MethodHandle apply;
+    private final int parameters;
+    private final String name;
+
+    TaskFunction(Object code, int parameters, String name) {
+        this.parameters = parameters;
+        this.name = name;
+        try {
+            this.apply = MethodHandles.publicLookup()
+                    .findVirtual(taskInterface(parameters), "apply", applyType(parameters))
+                    .bindTo(code)
+                    .asSpreader(Object[].class, parameters);
+        } catch (ReflectiveOperationException e) {
+            throw new TornadoRuntimeException(e);
+        }
+    }
+
+    private static Class<?> taskInterface(int parameters) throws ClassNotFoundException {
+        return parameters == 0
+                ? TornadoFunctions.Task.class
+                : Class.forName(TornadoFunctions.class.getName() + "$Task" + parameters);
+    }
+
+    private static MethodType applyType(int parameters) {
+        return MethodType.genericMethodType(parameters).changeReturnType(void.class);
+    }
+
+    @Override
+    public String name() {
+        return name;
+    }
+
+    @Override
+    public boolean isInstrumented() {
+        return false;
+    }
+
+    @Override
+    public List<String> parameterNames() {
+        return IntStream.range(0, parameters).mapToObj(i -> "parameter " + i).toList();
+    }
+
+    @Override
+    public List<String> parallelLoops() {
+        return List.of();
+    }
+
+    @Override
+    public void run(Object... arguments) throws Throwable {
+        apply.invoke(arguments);
+    }
+}

@@ -1,0 +1,134 @@
+package org.tornadoattention.simulator.engine;
+
+import java.util.List;
+import org.tornadoattention.simulator.FaultKind;
+import org.tornadoattention.simulator.engine.WorkItem.State;
+
+/** Up to 32 work-items with consecutive ids that do collective operations together. */
+final class Warp {
+
+    static final int SIZE = 32;
+
+    private final WorkGroup group;
+    private final int index;
+    private final List<WorkItem> lanes;
+    private final String[] operations = new String[SIZE];
+    private final float[] operands = new float[SIZE];
+    private final float[] results = new float[SIZE];
+    private final Object[] tiles = new Object[SIZE];
+    private int arrived;
+
+    Warp(WorkGroup group, int index, List<WorkItem> lanes) {
+        this.group = group;
+        this.index = index;
+        this.lanes = lanes;
+    }
+
+    boolean isFull() {
+        return lanes.size() == SIZE;
+    }
+
+    String operation(WorkItem item) {
+        return operations[lane(item)];
+    }
+
+    float sum(WorkItem item, float value) {
+        operands[lane(item)] = value;
+        meet(item, "simdSum", () -> {
+            float[] sums = operands.clone();
+            for (int lane = lanes.size(); lane < SIZE; lane++) {
+                sums[lane] = 0.0f;
+            }
+            for (int distance = SIZE / 2; distance > 0; distance /= 2) {
+                for (int lane = 0; lane < distance; lane++) {
+                    sums[lane] += sums[lane + distance];
+                }
+            }
+            for (int lane = 0; lane < lanes.size(); lane++) {
+                results[lane] = sums[0];
+            }
+        });
+        return results[lane(item)];
+    }
+
+    float shuffleDown(WorkItem item, float value, int delta) {
+        operands[lane(item)] = value;
+        meet(item, "simdShuffleDown", () -> {
+            for (int lane = 0; lane < lanes.size(); lane++) {
+                boolean exists = delta >= 0 && lane + delta < lanes.size();
+                results[lane] = operands[exists ? lane + delta : lane];
+            }
+        });
+        return results[lane(item)];
+    }
+
+    float broadcastFirst(WorkItem item, float value) {
+        operands[lane(item)] = value;
+        meet(item, "simdBroadcastFirst", () -> {
+            for (int lane = 0; lane < lanes.size(); lane++) {
+                results[lane] = operands[0];
+            }
+        });
+        return results[lane(item)];
+    }
+
+    /** Has all lanes meet with their parts of tiles; the last to come does the work for all. */
+    void multiply(WorkItem item, TensorTiles part, TensorCore operation) {
+        tiles[lane(item)] = part;
+        meet(item, operation.label(), () -> {
+            checkSameOperations();
+            TensorTiles[] parts = new TensorTiles[SIZE];
+            for (int lane = 0; lane < SIZE; lane++) {
+                parts[lane] = (TensorTiles) tiles[lane];
+            }
+            operation.multiply(parts);
+            group.counters().mma();
+        });
+    }
+
+    /** Throws if the lanes have not done the same number of tile operations. */
+    void checkSameOperations() {
+        int expected = tileOperations(lanes.getFirst());
+        for (WorkItem lane : lanes) {
+            if (tileOperations(lane) != expected) {
+                throw lane.fault(
+                        FaultKind.DIVERGENT_COLLECTIVE,
+                        "and work-item " + group.itemName(lanes.getFirst().id()) + " of warp " + index
+                                + " did not do the same tensor-core loads and stores (" + tileOperations(lane) + " and "
+                                + expected + "); all lanes of a warp must do them together");
+            }
+        }
+    }
+
+    private static int tileOperations(WorkItem item) {
+        TensorLane lane = item.tensorLaneOrNull();
+        return lane == null ? 0 : lane.operations();
+    }
+
+    private void meet(WorkItem item, String operation, Runnable work) {
+        operations[lane(item)] = operation;
+        arrived++;
+        if (arrived == lanes.size()) {
+            arrived = 0;
+            for (int lane = 0; lane < lanes.size(); lane++) {
+                if (!operations[lane].equals(operation)) {
+                    item.state(State.AT_COLLECTIVE);
+                    throw Divergence.fault(group, FaultKind.DIVERGENT_COLLECTIVE, item);
+                }
+            }
+            work.run();
+            group.counters().collective();
+            for (WorkItem lane : lanes) {
+                lane.state(State.READY);
+            }
+            item.state(State.RUNNING);
+        } else {
+            item.state(State.AT_COLLECTIVE);
+            group.giveWay(item);
+        }
+    }
+
+    private static int lane(WorkItem item) {
+        return item.id() % SIZE;
+    }
+}

@@ -1,0 +1,246 @@
+package org.tornadoattention.simulator.engine;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import org.tornadoattention.simulator.FaultKind;
+import org.tornadoattention.simulator.engine.WorkItem.State;
+
+/**
+ * A work-group. All its work-items are alive at once, each on a thread of its own, but they hand a baton around: only
+ * its holder runs, until it reaches a barrier, a warp collective or its end. So runs repeat exactly, and what work-items
+ * share needs no locks.
+ */
+final class WorkGroup {
+
+    private final Launch launch;
+    private final GridLaunch.Lane lane;
+    private final Grid grid;
+    private final int[] id;
+    private final WorkItem[] items;
+    private final Warp[] warps;
+    private final int[] order;
+    private final SplittableRandom shuffler;
+    private final List<LocalArray> localArrays = new ArrayList<>();
+    private final Counters counters;
+
+    private int cursor;
+    private int atBarrier;
+    private int finished;
+    private int epoch = LocalArray.FIRST_EPOCH;
+    private long localBytes;
+    private volatile boolean cancelled;
+
+    WorkGroup(Launch launch, GridLaunch.Lane lane, Grid grid, int flatId, Counters counters) {
+        this.launch = launch;
+        this.lane = lane;
+        this.grid = grid;
+        this.id = grid.groupId(flatId);
+        this.counters = counters;
+        this.items = new WorkItem[grid.groupSize()];
+        for (int i = 0; i < items.length; i++) {
+            items[i] = new WorkItem(launch, this, i, counters);
+        }
+        this.warps = new Warp[(items.length + Warp.SIZE - 1) / Warp.SIZE];
+        for (int w = 0; w < warps.length; w++) {
+            int from = w * Warp.SIZE;
+            warps[w] = new Warp(this, w, List.of(items).subList(from, Math.min(from + Warp.SIZE, items.length)));
+        }
+        this.order = new int[items.length];
+        for (int i = 0; i < order.length; i++) {
+            order[i] = i;
+        }
+        this.shuffler = launch.shuffler(flatId);
+        shuffle();
+    }
+
+    Grid grid() {
+        return grid;
+    }
+
+    int id(int dimension) {
+        return id[dimension];
+    }
+
+    String name() {
+        return Grid.tuple(id);
+    }
+
+    String itemName(int item) {
+        return grid.localName(item);
+    }
+
+    Warp warp(int index) {
+        return warps[index];
+    }
+
+    WorkItem[] items() {
+        return items;
+    }
+
+    Counters counters() {
+        return counters;
+    }
+
+    List<LocalArray> localArrays() {
+        return localArrays;
+    }
+
+    /** Returns the local array with these elements, or null for any other array. */
+    LocalArray localArray(Object elements) {
+        for (LocalArray array : localArrays) {
+            if (array.elements() == elements) {
+                return array;
+            }
+        }
+        return null;
+    }
+
+    LocalArray allocate(WorkItem item, int index, Class<?> type, int length) {
+        if (index < localArrays.size()) {
+            LocalArray array = localArrays.get(index);
+            if (array.elements().getClass() != type || array.length() != length) {
+                throw item.fault(
+                        FaultKind.LOCAL_ALLOCATION,
+                        "allocates " + type.getComponentType().getSimpleName() + "[" + length + "] where others"
+                                + " allocated "
+                                + array.elements().getClass().getComponentType().getSimpleName() + "["
+                                + array.length() + "]; all work-items must make the same allocations");
+            }
+            return array;
+        }
+        localBytes += (long) length * LocalArray.elementBytes(type);
+        if (localBytes > launch.settings().localMemory()) {
+            throw item.fault(
+                    FaultKind.LOCAL_ALLOCATION,
+                    "allocates " + localBytes + " bytes of local memory in all; the device has "
+                            + launch.settings().localMemory() + " for a group. Use smaller tiles");
+        }
+        LocalArray array = new LocalArray(type, length, index);
+        localArrays.add(array);
+        return array;
+    }
+
+    void barrier(WorkItem item) {
+        item.state(State.AT_BARRIER);
+        atBarrier++;
+        if (atBarrier == items.length
+                || atBarrier + finished == items.length && !launch.options().barriers()) {
+            release();
+        }
+        giveWay(item);
+    }
+
+    private void release() {
+        if (launch.options().barriers()) {
+            Divergence.checkSameBarrier(this);
+            for (Warp warp : warps) {
+                warp.checkSameOperations();
+            }
+        }
+        counters.barrier();
+        atBarrier = 0;
+        epoch += LocalArray.EPOCH;
+        if (epoch > LocalArray.LAST_EPOCH) {
+            localArrays.forEach(LocalArray::forgetEpochs);
+            epoch = LocalArray.FIRST_EPOCH;
+        }
+        for (WorkItem item : items) {
+            if (item.state() == State.AT_BARRIER) {
+                item.state(State.READY);
+            }
+            item.enterEpoch(epoch);
+        }
+        cursor = 0;
+        shuffle();
+    }
+
+    /** Lets others run until it is the turn of {@code item} again. */
+    void giveWay(WorkItem item) {
+        WorkItem next = nextReady();
+        if (next == null) {
+            throw Divergence.explain(this, item);
+        }
+        next.state(State.RUNNING);
+        if (next != item) {
+            if (next.thread() == null) {
+                lane.startThread(next);
+            } else {
+                next.wake();
+            }
+            item.park();
+        }
+        if (cancelled) {
+            throw Launch.CANCELLED;
+        }
+    }
+
+    /**
+     * Ends a work-item.
+     *
+     * @return the work-item that the calling thread is to run next, or null if another thread goes on or none is left
+     */
+    WorkItem finish(WorkItem item) {
+        item.state(State.DONE);
+        finished++;
+        if (finished == items.length) {
+            return null;
+        }
+        if (atBarrier + finished == items.length && !launch.options().barriers()) {
+            release();
+        }
+        WorkItem next = nextReady();
+        if (next == null) {
+            throw Divergence.explain(this, item);
+        }
+        next.state(State.RUNNING);
+        if (next.thread() == null) {
+            return next;
+        }
+        next.wake();
+        return null;
+    }
+
+    boolean isFinished() {
+        return finished == items.length;
+    }
+
+    WorkItem first() {
+        WorkItem first = nextReady();
+        first.state(State.RUNNING);
+        return first;
+    }
+
+    /** Makes the waiting work-items end with {@link Launch#CANCELLED}. */
+    void cancel() {
+        cancelled = true;
+        for (WorkItem item : items) {
+            if (item.thread() != null && item.state() != State.DONE) {
+                item.wake();
+            }
+        }
+    }
+
+    private WorkItem nextReady() {
+        for (int tried = 0; tried < items.length; tried++) {
+            WorkItem candidate = items[order[cursor]];
+            cursor = cursor + 1 == items.length ? 0 : cursor + 1;
+            if (candidate.state() == State.READY) {
+                return candidate;
+            }
+        }
+        return null;
+    }
+
+    private void shuffle() {
+        if (shuffler == null) {
+            return;
+        }
+        for (int i = order.length - 1; i > 0; i--) {
+            int other = shuffler.nextInt(i + 1);
+            int moved = order[i];
+            order[i] = order[other];
+            order[other] = moved;
+        }
+    }
+}

@@ -1,0 +1,362 @@
+package org.tornadoattention.simulator.engine;
+
+import java.lang.reflect.Array;
+import java.util.concurrent.locks.LockSupport;
+import org.tornadoattention.simulator.FaultKind;
+import org.tornadoattention.simulator.SimulatorFaultException;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.types.arrays.ByteArray;
+import uk.ac.manchester.tornado.api.types.arrays.DoubleArray;
+import uk.ac.manchester.tornado.api.types.arrays.FP8Array;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.LongArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+
+/**
+ * One work-item of a group, or one chunk of a kernel with {@code @Parallel} loops.
+ *
+ * <p>Within a group exactly one work-item runs at any time; {@link WorkGroup} says which.
+ */
+public final class WorkItem {
+
+    /** Stands for code that runs on the host: ids are 0, barriers do nothing. */
+    public static final WorkItem OUTSIDE = new WorkItem(null, null, 0, new Counters(0));
+
+    private static final ThreadLocal<WorkItem> CURRENT = new ThreadLocal<>();
+
+    /** Where a work-item stands. */
+    enum State {
+        READY,
+        RUNNING,
+        AT_BARRIER,
+        AT_COLLECTIVE,
+        DONE
+    }
+
+    /** The first stamp of the present phase between barriers; see {@link LocalArray}. */
+    int epoch = LocalArray.FIRST_EPOCH;
+    /** This work-item's stamp in the present phase. */
+    int stamp;
+
+    private final Launch launch;
+    private final WorkGroup group;
+    private final int id;
+    private final Counters counters;
+    private final int[] localId;
+
+    private State state = State.READY;
+    private Thread thread;
+    private volatile boolean turn;
+    private int allocations;
+    private int barrierSite;
+    private TensorLane tensorLane;
+    private AsyncCopies asyncCopies;
+    private ParallelPosition parallel;
+
+    WorkItem(Launch launch, WorkGroup group, int id, Counters counters) {
+        this.launch = launch;
+        this.group = group;
+        this.id = id;
+        this.counters = counters;
+        this.stamp = epoch + id + 1;
+        this.localId = group == null ? new int[Grid.DIMENSIONS] : group.grid().localId(id);
+    }
+
+    static WorkItem chunk(Launch launch, Counters counters, ParallelPosition position) {
+        WorkItem item = new WorkItem(launch, null, 0, counters);
+        item.parallel = position;
+        return item;
+    }
+
+    static WorkItem current() {
+        return CURRENT.get();
+    }
+
+    static void restore(WorkItem outer) {
+        if (outer == null) {
+            CURRENT.remove();
+        } else {
+            CURRENT.set(outer);
+        }
+    }
+
+    void becomeCurrent() {
+        CURRENT.set(this);
+    }
+
+    /** Returns the id in the grid. */
+    public int globalId(int dimension) {
+        return group == null
+                ? 0
+                : group.grid().offset()[dimension]
+                        + group.id(dimension) * group.grid().local()[dimension]
+                        + localId[dimension];
+    }
+
+    /** Returns the id of the group. */
+    public int groupId(int dimension) {
+        return group == null ? 0 : group.id(dimension);
+    }
+
+    /** Returns the id in the group. */
+    public int localId(int dimension) {
+        return localId[dimension];
+    }
+
+    /** Returns the size of the grid. */
+    public int globalSize(int dimension) {
+        return group == null ? 0 : group.grid().global()[dimension];
+    }
+
+    /** Returns the size of a group. */
+    public int localSize(int dimension) {
+        return group == null ? 0 : group.grid().local()[dimension];
+    }
+
+    /** Waits for the group. */
+    public void barrier() {
+        if (!isAlone("a barrier")) {
+            group.barrier(this);
+        }
+    }
+
+    /** Returns the array that the group shares for this call; all work-items must make the same calls. */
+    public <A> A allocate(Class<A> type, int size) {
+        return type.cast(
+                isAlone("local memory")
+                        ? Array.newInstance(type.getComponentType(), size)
+                        : group.allocate(this, allocations++, type, size).elements());
+    }
+
+    /** Returns the sum over the warp. */
+    public float simdSum(float value) {
+        return isAlone("a warp collective") ? value : warp().sum(this, value);
+    }
+
+    /** Returns the value of the lane {@code delta} further, or the own where there is none. */
+    public float simdShuffleDown(float value, int delta) {
+        return isAlone("a warp collective") ? value : warp().shuffleDown(this, value, delta);
+    }
+
+    /** Returns the value of the first lane. */
+    public float simdBroadcastFirst(float value) {
+        return isAlone("a warp collective") ? value : warp().broadcastFirst(this, value);
+    }
+
+    /** Returns this work-item's part in tensor-core operations. */
+    public TensorLane tensorLane() {
+        if (group == null) {
+            throw notInGroup("a tensor-core operation");
+        }
+        if (tensorLane == null) {
+            tensorLane = new TensorLane(this, warp());
+        }
+        return tensorLane;
+    }
+
+    /** Reads an element of a local array. */
+    public <T> T load(T[] array, int index) {
+        Hooks.beforeLocalRead(array, index, this);
+        return array[index];
+    }
+
+    /** Reads an element of a local array. */
+    public byte load(byte[] array, int index) {
+        Hooks.beforeLocalRead(array, index, this);
+        return array[index];
+    }
+
+    /** Writes an element of a local array. */
+    public <T> void store(T[] array, int index, T value) {
+        Hooks.beforeLocalWrite(array, index, this);
+        array[index] = value;
+    }
+
+    /** Writes an element of a local array. */
+    public void store(byte[] array, int index, byte value) {
+        Hooks.beforeLocalWrite(array, index, this);
+        array[index] = value;
+    }
+
+    /** Adds atomically. */
+    public void atomicAdd(IntArray array, int index, int value) {
+        Atomics.add(this, array, index, value);
+    }
+
+    /** Adds atomically to an element of a local array. */
+    public void atomicAdd(int[] array, int index, int value) {
+        Atomics.add(this, array, index, value);
+    }
+
+    /** Adds atomically. */
+    public void atomicAdd(LongArray array, int index, long value) {
+        Atomics.add(this, array, index, value);
+    }
+
+    /** Adds atomically. */
+    public void atomicAdd(FloatArray array, int index, float value) {
+        Atomics.add(this, array, index, value);
+    }
+
+    /** Adds atomically. */
+    public void atomicAdd(DoubleArray array, int index, double value) {
+        Atomics.add(this, array, index, value);
+    }
+
+    /** Starts a copy of two halves. */
+    public void asyncCopy(int[] tile, int tileIndex, HalfFloatArray source, int sourceIndex) {
+        int low = Short.toUnsignedInt(readAll(source, sourceIndex, 2).get(sourceIndex).getHalfFloatValue());
+        int high = source.get(sourceIndex + 1).getHalfFloatValue();
+        asyncCopies().start(tile, tileIndex, low | high << 16);
+    }
+
+    /** Starts a copy of four 8-bit floats. */
+    public void asyncCopy(int[] tile, int tileIndex, FP8Array source, int sourceIndex) {
+        readAll(source, sourceIndex, 4);
+        int packed = 0;
+        for (int i = 3; i >= 0; i--) {
+            packed = packed << 8 | Byte.toUnsignedInt(source.get(sourceIndex + i));
+        }
+        asyncCopies().start(tile, tileIndex, packed);
+    }
+
+    /** Starts a copy of four bytes. */
+    public void asyncCopy(int[] tile, int tileIndex, ByteArray source, int sourceIndex) {
+        readAll(source, sourceIndex, 4);
+        int packed = 0;
+        for (int i = 3; i >= 0; i--) {
+            packed = packed << 8 | Byte.toUnsignedInt(source.get(sourceIndex + i));
+        }
+        asyncCopies().start(tile, tileIndex, packed);
+    }
+
+    /** Closes the group of copies started since the last call. */
+    public void asyncCopyCommit() {
+        asyncCopies().commit();
+    }
+
+    /** Waits until at most that many groups of copies are under way. */
+    public void asyncCopyWaitGroup(int groups) {
+        asyncCopies().await(groups);
+    }
+
+    private <A extends TornadoNativeArray> A readAll(
+            A source, int from, int count) {
+        Hooks.beforeGet(source, from, count, this);
+        return source;
+    }
+
+    private AsyncCopies asyncCopies() {
+        if (asyncCopies == null) {
+            asyncCopies = new AsyncCopies(this);
+        }
+        return asyncCopies;
+    }
+
+    Launch launch() {
+        return launch;
+    }
+
+    WorkGroup group() {
+        return group;
+    }
+
+    int id() {
+        return id;
+    }
+
+    Counters counters() {
+        return counters;
+    }
+
+    Warp warp() {
+        return group.warp(id / Warp.SIZE);
+    }
+
+    ParallelPosition parallel() {
+        return parallel;
+    }
+
+    TensorLane tensorLaneOrNull() {
+        return tensorLane;
+    }
+
+    State state() {
+        return state;
+    }
+
+    void state(State newState) {
+        state = newState;
+    }
+
+    Thread thread() {
+        return thread;
+    }
+
+    int barrierSite() {
+        return barrierSite;
+    }
+
+    void barrierSite(int site) {
+        barrierSite = site;
+    }
+
+    void enterEpoch(int newEpoch) {
+        epoch = newEpoch;
+        stamp = newEpoch + id + 1;
+    }
+
+    /** Makes {@code runner} the thread of this work-item; it is named so that a debugger shows who it is. */
+    void runOn(Thread runner) {
+        thread = runner;
+        runner.setName("kernel " + launch.kernelName() + " group " + group.name() + " item " + group.itemName(id));
+        becomeCurrent();
+    }
+
+    KernelContext newContext() {
+        return Contexts.create(this);
+    }
+
+    void park() {
+        while (!turn) {
+            LockSupport.park(this);
+        }
+        turn = false;
+    }
+
+    void wake() {
+        turn = true;
+        LockSupport.unpark(thread);
+    }
+
+    /** Returns a fault that this work-item ran into, at the source line where it is now. */
+    SimulatorFaultException fault(FaultKind kind, String detail) {
+        return new SimulatorFaultException(kind, where(SourceLine.current()) + detail);
+    }
+
+    /** Returns the beginning of a message: kernel, source line, group and work-item. */
+    String where(String line) {
+        String kernel = "in kernel " + launch.kernelName() + " (" + line + "): ";
+        if (group != null) {
+            return kernel + "work-item " + group.itemName(id) + " of group " + group.name() + " ";
+        }
+        return parallel == null ? kernel : kernel + parallel + " ";
+    }
+
+    /** Returns true outside of kernels; throws in a kernel without groups. */
+    private boolean isAlone(String what) {
+        if (group == null && launch != null) {
+            throw notInGroup(what);
+        }
+        return group == null;
+    }
+
+    private SimulatorFaultException notInGroup(String what) {
+        String detail = what + " needs a kernel that runs in work-groups; give it a KernelContext parameter and a grid";
+        return launch == null
+                ? new SimulatorFaultException(FaultKind.ILLEGAL_OPERATION, detail)
+                : fault(FaultKind.ILLEGAL_OPERATION, "uses " + detail);
+    }
+}

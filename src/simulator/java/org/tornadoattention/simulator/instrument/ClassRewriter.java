@@ -1,0 +1,103 @@
+package org.tornadoattention.simulator.instrument;
+
+import java.lang.classfile.ClassElement;
+import java.lang.classfile.ClassFile;
+import java.lang.classfile.ClassHierarchyResolver;
+import java.lang.classfile.ClassModel;
+import java.lang.classfile.CodeModel;
+import java.lang.classfile.CodeTransform;
+import java.lang.classfile.Interfaces;
+import java.lang.classfile.MethodModel;
+import java.lang.classfile.MethodTransform;
+import java.lang.classfile.Superclass;
+import java.lang.classfile.attribute.CodeAttribute;
+import java.lang.classfile.attribute.PermittedSubclassesAttribute;
+import java.lang.classfile.attribute.RecordAttribute;
+import java.util.List;
+
+/** Makes the instrumented copy of one class. */
+final class ClassRewriter {
+
+    private final KernelCode.Part part;
+    private final String kernel;
+    private final Instrumentation wanted;
+    private final ClassLoader loader;
+    private final MethodRewriter.BarrierSites barriers = new MethodRewriter.BarrierSites();
+    private KernelMethod kernelMethod;
+
+    /** Creates a rewriter; {@code kernel} is the kernel method's name and descriptor, or null if it is elsewhere. */
+    ClassRewriter(KernelCode.Part part, String kernel, Instrumentation wanted, ClassLoader loader) {
+        this.part = part;
+        this.kernel = kernel;
+        this.wanted = wanted;
+        this.loader = loader;
+    }
+
+    byte[] rewrite() {
+        ClassModel model = part.model();
+        ClassHierarchyResolver hierarchy =
+                ClassHierarchyResolver.ofResourceParsing(loader).orElse(ClassHierarchyResolver.defaultResolver());
+        return ClassFile.of(ClassFile.ClassHierarchyResolverOption.of(hierarchy))
+                .build(model.thisClass().asSymbol(), builder -> {
+                    for (ClassElement element : model) {
+                        switch (element) {
+                            case MethodModel method -> {
+                                if (part.needs(method)) {
+                                    builder.transformMethod(method, transform(method));
+                                }
+                            }
+                            case Superclass _, Interfaces _, RecordAttribute _, PermittedSubclassesAttribute _ -> {
+                                if (part.isWhole()) {
+                                    builder.with(element);
+                                }
+                            }
+                            default -> builder.with(element);
+                        }
+                    }
+                });
+    }
+
+    /** Returns what was found out about the kernel method, after {@link #rewrite()}. */
+    KernelMethod kernelMethod() {
+        return kernelMethod;
+    }
+
+    private MethodTransform transform(MethodModel method) {
+        return (builder, element) -> {
+            if (element instanceof CodeModel code) {
+                builder.transformCode(code, transform(method, code));
+            } else {
+                builder.with(element);
+            }
+        };
+    }
+
+    private CodeTransform transform(MethodModel method, CodeModel code) {
+        boolean isKernel = KernelCode.key(method).equals(kernel);
+        MethodAnalysis analysis;
+        try {
+            analysis = new MethodAnalysis(method, code);
+        } catch (UnsupportedOperationException e) {
+            // Not what javac makes of Java; it runs as it is, unchecked.
+            return CodeTransform.ACCEPT_ALL;
+        }
+        boolean hasContext = analysis.parameterOfType(Names.KERNEL_CONTEXT) >= 0;
+        List<ParallelLoop> loops = isKernel && !hasContext ? ParallelLoop.of(analysis) : List.of();
+        if (isKernel) {
+            kernelMethod = new KernelMethod(
+                    analysis.parameterSlots().stream()
+                            .map(analysis::parameterName)
+                            .toList(),
+                    loops.stream().map(ParallelLoop::name).toList());
+        }
+        return new MethodRewriter(
+                analysis,
+                ((CodeAttribute) code).maxLocals(),
+                isKernel ? wanted : wanted.forHelpers(),
+                loops,
+                barriers);
+    }
+
+    /** The names of a kernel's parameters and of the variables of its parallel loops. */
+    record KernelMethod(List<String> parameterNames, List<String> parallelLoops) {}
+}

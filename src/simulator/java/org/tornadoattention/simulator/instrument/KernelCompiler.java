@@ -1,0 +1,104 @@
+package org.tornadoattention.simulator.instrument;
+
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
+import java.lang.reflect.Method;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.IntStream;
+
+/**
+ * Makes instrumented copies of kernels. The copies are classes of the same name in a class loader of their own, with
+ * line numbers and variables, so that breakpoints set in the source hold in them.
+ */
+public final class KernelCompiler {
+
+    private static final ClassValue<Map<Variant, CompiledKernel>> COMPILED = new ClassValue<>() {
+        @Override
+        protected Map<Variant, CompiledKernel> computeValue(Class<?> type) {
+            return new ConcurrentHashMap<>();
+        }
+    };
+
+    private KernelCompiler() {}
+
+    /** Returns an instrumented copy of a static method, or null if there is no class file to make it from. */
+    public static CompiledKernel compile(Method kernel, Instrumentation wanted) {
+        return COMPILED.get(kernel.getDeclaringClass())
+                .computeIfAbsent(new Variant(kernel, wanted), _ -> instrument(kernel, wanted));
+    }
+
+    private static CompiledKernel instrument(Method kernel, Instrumentation wanted) {
+        Class<?> owner = kernel.getDeclaringClass();
+        String descriptor = MethodType.methodType(kernel.getReturnType(), kernel.getParameterTypes())
+                .descriptorString();
+        KernelCode code = KernelCode.of(owner, kernel.getName(), descriptor);
+        if (code == null) {
+            return null;
+        }
+        Map<String, byte[]> classes = new HashMap<>();
+        ClassRewriter.KernelMethod found = null;
+        for (Map.Entry<String, KernelCode.Part> part : code.parts().entrySet()) {
+            boolean isOwner = part.getKey().equals(owner.getName());
+            ClassRewriter rewriter = new ClassRewriter(
+                    part.getValue(),
+                    isOwner ? kernel.getName() + descriptor : null,
+                    wanted,
+                    owner.getClassLoader());
+            classes.put(part.getKey(), rewriter.rewrite());
+            found = isOwner ? rewriter.kernelMethod() : found;
+        }
+        List<String> parameters = found == null
+                ? IntStream.range(0, kernel.getParameterCount())
+                        .mapToObj(i -> "parameter " + i)
+                        .toList()
+                : found.parameterNames();
+        try {
+            Method copy = new CopyLoader(owner, classes)
+                    .loadClass(owner.getName())
+                    .getDeclaredMethod(kernel.getName(), kernel.getParameterTypes());
+            copy.setAccessible(true);
+            return new CompiledKernel(
+                    MethodHandles.lookup().unreflect(copy).asSpreader(Object[].class, kernel.getParameterCount()),
+                    parameters,
+                    found == null ? List.of() : found.parallelLoops());
+        } catch (ReflectiveOperationException e) {
+            throw new IllegalStateException("The instrumented copy of " + kernel + " cannot be loaded", e);
+        }
+    }
+
+    private record Variant(Method kernel, Instrumentation wanted) {}
+
+    private static final class CopyLoader extends ClassLoader {
+
+        static {
+            registerAsParallelCapable();
+        }
+
+        private final Class<?> original;
+        private final Map<String, byte[]> classes;
+
+        CopyLoader(Class<?> original, Map<String, byte[]> classes) {
+            super("simulator:" + original.getSimpleName(), original.getClassLoader());
+            this.original = original;
+            this.classes = classes;
+        }
+
+        @Override
+        protected Class<?> loadClass(String name, boolean resolve) throws ClassNotFoundException {
+            if (!classes.containsKey(name)) {
+                return super.loadClass(name, resolve);
+            }
+            synchronized (getClassLoadingLock(name)) {
+                Class<?> loaded = findLoadedClass(name);
+                if (loaded == null) {
+                    byte[] bytes = classes.get(name);
+                    loaded = defineClass(name, bytes, 0, bytes.length, original.getProtectionDomain());
+                }
+                return loaded;
+            }
+        }
+    }
+}

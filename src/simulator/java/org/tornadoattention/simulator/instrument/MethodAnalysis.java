@@ -1,0 +1,350 @@
+package org.tornadoattention.simulator.instrument;
+
+import java.lang.classfile.CodeElement;
+import java.lang.classfile.CodeModel;
+import java.lang.classfile.Instruction;
+import java.lang.classfile.Label;
+import java.lang.classfile.MethodModel;
+import java.lang.classfile.TypeKind;
+import java.lang.classfile.instruction.ArrayLoadInstruction;
+import java.lang.classfile.instruction.ArrayStoreInstruction;
+import java.lang.classfile.instruction.BranchInstruction;
+import java.lang.classfile.instruction.ExceptionCatch;
+import java.lang.classfile.instruction.InvokeInstruction;
+import java.lang.classfile.instruction.LabelTarget;
+import java.lang.classfile.instruction.LoadInstruction;
+import java.lang.classfile.instruction.LocalVariable;
+import java.lang.classfile.instruction.LookupSwitchInstruction;
+import java.lang.classfile.instruction.NewMultiArrayInstruction;
+import java.lang.classfile.instruction.NewPrimitiveArrayInstruction;
+import java.lang.classfile.instruction.NewReferenceArrayInstruction;
+import java.lang.classfile.instruction.ReturnInstruction;
+import java.lang.classfile.instruction.StoreInstruction;
+import java.lang.classfile.instruction.SwitchCase;
+import java.lang.classfile.instruction.TableSwitchInstruction;
+import java.lang.classfile.instruction.ThrowInstruction;
+import java.lang.constant.ClassDesc;
+import java.lang.reflect.AccessFlag;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+
+/**
+ * Finds out, for each access of a method to an array, which variable the array came from. One pass over the code with a
+ * model of the operand stack is enough, since compilers keep the stack empty across backward branches.
+ */
+final class MethodAnalysis {
+
+    private final List<CodeElement> elements;
+    private final Map<Integer, ClassDesc> parameters = new TreeMap<>();
+    private final Map<Integer, List<Integer>> storesOfSlot = new HashMap<>();
+    private final Map<Integer, Integer> storedBy = new HashMap<>();
+    private final Map<Integer, Integer> receivers = new TreeMap<>();
+    private final Set<Integer> used = new HashSet<>();
+    private final Map<Integer, Access> accesses = new TreeMap<>();
+    private final Map<Integer, Integer> redirected = new HashMap<>();
+    private final Map<Label, int[]> stackAt = new HashMap<>();
+    private final OperandStack stack = new OperandStack(this::use);
+
+    MethodAnalysis(MethodModel method, CodeModel code) {
+        this.elements = code.elementList();
+        int slot = method.flags().has(AccessFlag.STATIC) ? 0 : 1;
+        for (ClassDesc type : method.methodTypeSymbol().parameterList()) {
+            parameters.put(slot, type);
+            slot += TypeKind.from(type).slotSize();
+        }
+        walk(code);
+        classify();
+    }
+
+    List<CodeElement> elements() {
+        return elements;
+    }
+
+    /** Returns the access that the element at {@code index} makes, or null. */
+    Access access(int index) {
+        return accesses.get(index);
+    }
+
+    /** Returns all accesses, in the order of the code. */
+    Iterable<Access> accesses() {
+        return accesses.values();
+    }
+
+    /** Returns the parameter whose storage the load at {@code index} must push in place of the array, or null. */
+    Integer redirected(int index) {
+        return redirected.get(index);
+    }
+
+    /** Returns whether the store at {@code index} keeps an array that was just allocated in local memory. */
+    boolean isLocalArrayStore(int index) {
+        return elements.get(index) instanceof StoreInstruction store
+                && isLocalArray(store.slot())
+                && storedBy.containsKey(index);
+    }
+
+    /** Returns the slot of the parameter of that type, or -1. */
+    int parameterOfType(ClassDesc type) {
+        for (Map.Entry<Integer, ClassDesc> parameter : parameters.entrySet()) {
+            if (parameter.getValue().equals(type)) {
+                return parameter.getKey();
+            }
+        }
+        return -1;
+    }
+
+    /** Returns the slots of the parameters, in order. */
+    List<Integer> parameterSlots() {
+        return List.copyOf(parameters.keySet());
+    }
+
+    ClassDesc parameterType(int slot) {
+        return parameters.get(slot);
+    }
+
+    /** Returns the name of the variable that is in {@code slot} at {@code index}, or a made-up one. */
+    String variableName(int slot, int index) {
+        for (CodeElement element : elements) {
+            if (element instanceof LocalVariable variable
+                    && variable.slot() == slot
+                    && position(variable.startScope()) <= index + 2
+                    && position(variable.endScope()) >= index) {
+                return variable.name().stringValue();
+            }
+        }
+        return "variable " + slot;
+    }
+
+    /** Returns the name of the parameter in {@code slot}, or a made-up one. */
+    String parameterName(int slot) {
+        for (CodeElement element : elements) {
+            if (element instanceof LocalVariable variable && variable.slot() == slot) {
+                return variable.name().stringValue();
+            }
+        }
+        return "parameter " + parameterSlots().indexOf(slot);
+    }
+
+    /** Returns the place of a label among the elements. */
+    int position(Label label) {
+        for (int i = 0; i < elements.size(); i++) {
+            if (elements.get(i) instanceof LabelTarget target && target.label().equals(label)) {
+                return i;
+            }
+        }
+        return elements.size();
+    }
+
+    private void walk(CodeModel code) {
+        for (ExceptionCatch handler : code.exceptionHandlers()) {
+            stackAt.put(handler.handler(), new int[] {OperandStack.UNKNOWN});
+        }
+        boolean reachable = true;
+        for (int i = 0; i < elements.size(); i++) {
+            switch (elements.get(i)) {
+                case LabelTarget target -> {
+                    arriveAt(target.label(), reachable);
+                    reachable = true;
+                }
+                case Instruction instruction -> reachable = reachable && step(instruction, i);
+                default -> {
+                    // debug information does nothing to the stack
+                }
+            }
+        }
+    }
+
+    private void arriveAt(Label label, boolean reachable) {
+        int[] recorded = stackAt.get(label);
+        if (!reachable) {
+            stack.restore(recorded == null ? new int[0] : recorded);
+        } else if (recorded != null) {
+            stack.restore(merge(stack.snapshot(), recorded));
+        }
+    }
+
+    private static int[] merge(int[] one, int[] other) {
+        if (one.length != other.length) {
+            throw new UnsupportedOperationException("operand stacks of different depth meet");
+        }
+        for (int i = 0; i < one.length; i++) {
+            if (one[i] != other[i]) {
+                one[i] = OperandStack.UNKNOWN;
+            }
+        }
+        return one;
+    }
+
+    private boolean step(Instruction instruction, int index) {
+        int receiver = OperandStack.UNKNOWN;
+        switch (instruction) {
+            case InvokeInstruction invoke when NativeOperation.of(invoke) != null ->
+                receiver = stack.peek(receiverDepth(NativeOperation.of(invoke)));
+            case ArrayLoadInstruction _ -> receiver = stack.peek(1);
+            case ArrayStoreInstruction store ->
+                receiver = stack.peek(1 + store.typeKind().slotSize());
+            case StoreInstruction store when store.typeKind() == TypeKind.REFERENCE -> {
+                storesOfSlot.computeIfAbsent(store.slot(), _ -> new ArrayList<>()).add(index);
+                storedBy.put(index, stack.peek(0));
+            }
+            default -> {
+                // nothing to remember
+            }
+        }
+        boolean isAccess = isAccess(instruction);
+        if (isAccess) {
+            receivers.put(index, receiver);
+        }
+        int[] receiverSeen = {isAccess ? receiver : OperandStack.UNKNOWN};
+        stack.apply(instruction, index, origin -> {
+            if (origin == receiverSeen[0]) {
+                receiverSeen[0] = OperandStack.UNKNOWN;
+            } else {
+                use(origin);
+            }
+        });
+        return flow(instruction);
+    }
+
+    private static boolean isAccess(Instruction instruction) {
+        return instruction instanceof ArrayLoadInstruction
+                || instruction instanceof ArrayStoreInstruction
+                || instruction instanceof InvokeInstruction invoke && NativeOperation.of(invoke) != null;
+    }
+
+    private static int receiverDepth(NativeOperation operation) {
+        return 1 + (operation.write() ? operation.value().slotSize() : 0);
+    }
+
+    /** Notes where the stack goes from here and returns whether the next instruction is reached. */
+    private boolean flow(Instruction instruction) {
+        switch (instruction) {
+            case BranchInstruction branch -> {
+                leaveTo(branch.target());
+                return switch (branch.opcode()) {
+                    case GOTO, GOTO_W -> false;
+                    default -> true;
+                };
+            }
+            case TableSwitchInstruction choice -> {
+                leaveTo(choice.defaultTarget());
+                choice.cases().stream().map(SwitchCase::target).forEach(this::leaveTo);
+                return false;
+            }
+            case LookupSwitchInstruction choice -> {
+                leaveTo(choice.defaultTarget());
+                choice.cases().stream().map(SwitchCase::target).forEach(this::leaveTo);
+                return false;
+            }
+            case ReturnInstruction _, ThrowInstruction _ -> {
+                return false;
+            }
+            default -> {
+                return true;
+            }
+        }
+    }
+
+    private void leaveTo(Label label) {
+        stackAt.merge(label, stack.snapshot(), MethodAnalysis::merge);
+    }
+
+    private void use(int origin) {
+        used.add(origin);
+    }
+
+    private void classify() {
+        receivers.forEach((index, receiver) -> accesses.put(
+                index,
+                switch (elements.get(index)) {
+                    case InvokeInstruction invoke -> classify(NativeOperation.of(invoke), receiver);
+                    case ArrayLoadInstruction load -> classify(load.typeKind(), false, receiver);
+                    case ArrayStoreInstruction store -> classify(store.typeKind(), true, receiver);
+                    default -> throw new AssertionError(elements.get(index));
+                }));
+    }
+
+    private Access classify(NativeOperation operation, int receiver) {
+        Integer slot = operation.isDirect() && !used.contains(receiver) ? parameterBehind(receiver) : null;
+        if (slot == null || !operation.owner().equals(parameters.get(slot))) {
+            return new Access.OfSomeNativeArray(operation);
+        }
+        redirected.put(receiver, slot);
+        return new Access.OfParameter(slot, operation);
+    }
+
+    private Access classify(TypeKind kind, boolean write, int receiver) {
+        if (receiver != OperandStack.UNKNOWN) {
+            if (isPrivateArray(receiver)) {
+                return new Access.OfPrivateArray(-1);
+            }
+            if (elements.get(receiver) instanceof LoadInstruction load) {
+                if (isLocalArray(load.slot())) {
+                    return new Access.OfLocalArray(load.slot(), kind, write);
+                }
+                if (holdsPrivateArrays(load.slot())) {
+                    return new Access.OfPrivateArray(load.slot());
+                }
+            }
+        }
+        return new Access.OfSomeArray(kind, write);
+    }
+
+    /** Returns the parameter that a load pushes, itself or through a variable that is set once, or null. */
+    private Integer parameterBehind(int loadIndex) {
+        if (loadIndex == OperandStack.UNKNOWN || !(elements.get(loadIndex) instanceof LoadInstruction load)) {
+            return null;
+        }
+        List<Integer> stores = storesOfSlot.getOrDefault(load.slot(), List.of());
+        if (parameters.containsKey(load.slot())) {
+            return stores.isEmpty() ? load.slot() : null;
+        }
+        return stores.size() == 1 ? parameterBehind(storedBy.get(stores.getFirst())) : null;
+    }
+
+    private boolean isLocalArray(int slot) {
+        List<Integer> stores = storesOfSlot.getOrDefault(slot, List.of());
+        return stores.size() == 1
+                && !parameters.containsKey(slot)
+                && storedBy.get(stores.getFirst()) != OperandStack.UNKNOWN
+                && elements.get(storedBy.get(stores.getFirst())) instanceof InvokeInstruction invoke
+                && isLocalAllocation(invoke);
+    }
+
+    /** Returns the class of the elements of the local array in {@code slot}. */
+    ClassDesc localElementType(int slot) {
+        int allocation = storedBy.get(storesOfSlot.get(slot).getFirst());
+        return ((InvokeInstruction) elements.get(allocation))
+                .typeSymbol()
+                .returnType()
+                .componentType();
+    }
+
+    static boolean isLocalAllocation(InvokeInstruction invoke) {
+        String name = invoke.name().stringValue();
+        return invoke.owner().asSymbol().equals(Names.KERNEL_CONTEXT)
+                && name.startsWith("allocate")
+                && name.endsWith("LocalArray");
+    }
+
+    private boolean holdsPrivateArrays(int slot) {
+        List<Integer> stores = storesOfSlot.getOrDefault(slot, List.of());
+        return !stores.isEmpty()
+                && !parameters.containsKey(slot)
+                && stores.stream().allMatch(store -> isPrivateArray(storedBy.get(store)));
+    }
+
+    private boolean isPrivateArray(int origin) {
+        if (origin == OperandStack.UNKNOWN) {
+            return false;
+        }
+        return switch (elements.get(origin)) {
+            case NewPrimitiveArrayInstruction _, NewReferenceArrayInstruction _, NewMultiArrayInstruction _ -> true;
+            default -> false;
+        };
+    }
+}

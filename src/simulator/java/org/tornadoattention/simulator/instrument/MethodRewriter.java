@@ -1,0 +1,371 @@
+package org.tornadoattention.simulator.instrument;
+
+import java.lang.classfile.CodeBuilder;
+import java.lang.classfile.CodeElement;
+import java.lang.classfile.CodeTransform;
+import java.lang.classfile.Label;
+import java.lang.classfile.TypeKind;
+import java.lang.classfile.attribute.RuntimeVisibleTypeAnnotationsAttribute;
+import java.lang.classfile.instruction.BranchInstruction;
+import java.lang.classfile.instruction.InvokeInstruction;
+import java.lang.classfile.instruction.LabelTarget;
+import java.lang.classfile.instruction.LookupSwitchInstruction;
+import java.lang.classfile.instruction.ReturnInstruction;
+import java.lang.classfile.instruction.StoreInstruction;
+import java.lang.classfile.instruction.TableSwitchInstruction;
+import java.lang.classfile.instruction.ThrowInstruction;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Rewrites one method: accesses to native arrays go to their Java storage, accesses to local arrays are checked, traffic
+ * is counted in variables of the method and handed over when it returns, and parallel loops take their share of the
+ * iterations.
+ */
+final class MethodRewriter implements CodeTransform {
+
+    private final MethodAnalysis method;
+    private final Instrumentation wanted;
+    private final List<ParallelLoop> loops;
+    private final BarrierSites barriers;
+    private final Slots slots;
+    private final int item;
+    private final int firstWorker;
+    private final Map<String, List<Label[]>> guarded = new LinkedHashMap<>();
+    private int index = -1;
+
+    MethodRewriter(
+            MethodAnalysis method,
+            int maxLocals,
+            Instrumentation wanted,
+            List<ParallelLoop> loops,
+            BarrierSites barriers) {
+        this.method = method;
+        this.wanted = wanted;
+        this.loops = loops;
+        this.barriers = barriers;
+        this.slots = new Slots(maxLocals);
+        this.item = slots.allocate(1);
+        this.firstWorker = slots.allocate(2 * loops.size());
+        for (Access access : method.accesses()) {
+            reserve(access);
+        }
+    }
+
+    private void reserve(Access access) {
+        switch (access) {
+            case Access.OfParameter array -> {
+                slots.storage(array.slot());
+                if (tracks(array.slot())) {
+                    slots.validity(array.slot());
+                }
+                if (wanted.counting()) {
+                    slots.counter(array.slot());
+                }
+            }
+            case Access.OfLocalArray array -> {
+                slots.record(array.slot());
+                if (wanted.counting()) {
+                    slots.counter(array.slot());
+                }
+            }
+            default -> {
+                // needs no variables for the whole method
+            }
+        }
+    }
+
+    private boolean tracks(int slot) {
+        return wanted.tracks(method.parameterSlots().indexOf(slot));
+    }
+
+    /** Returns whether the method needs to know which work-item runs it. */
+    private boolean needsItem() {
+        return method.accesses().iterator().hasNext()
+                || !loops.isEmpty()
+                || wanted.barriers() && method.elements().stream().anyMatch(MethodRewriter::isBarrier);
+    }
+
+    @Override
+    public void atStart(CodeBuilder code) {
+        if (!needsItem()) {
+            return;
+        }
+        int context = method.parameterOfType(Names.KERNEL_CONTEXT);
+        if (context >= 0) {
+            code.aload(context).invokestatic(Names.HOOKS, "item", Names.ITEM_OF_CONTEXT);
+        } else {
+            code.invokestatic(Names.HOOKS, "item", Names.CURRENT_ITEM);
+        }
+        code.astore(item);
+        for (int d = 0; d < loops.size(); d++) {
+            code.aload(item).loadConstant(d).invokestatic(Names.HOOKS, "worker", Names.WORKER);
+            code.istore(worker(d));
+            code.aload(item).loadConstant(d).invokestatic(Names.HOOKS, "workers", Names.WORKER);
+            code.istore(workers(d));
+        }
+        slots.allStorage().forEach((parameter, slot) -> {
+            TypeKind kind = NativeOperation.storageOf(method.parameterType(parameter));
+            code.aload(parameter).invokestatic(Names.HOOKS, "storage", Names.STORAGE);
+            code.checkcast(Names.arrayOf(kind)).astore(slot);
+        });
+        slots.allValidity().forEach((parameter, slot) -> code.aload(parameter)
+                .invokestatic(Names.HOOKS, "validity", Names.VALIDITY)
+                .astore(slot));
+        slots.allRecords().values().forEach(slot -> code.aconst_null().astore(slot));
+        slots.allCounters().values().forEach(counter -> code.lconst_0()
+                .lstore(counter.reads())
+                .lconst_0()
+                .lstore(counter.writes()));
+    }
+
+    @Override
+    public void accept(CodeBuilder code, CodeElement element) {
+        index++;
+        if (element instanceof RuntimeVisibleTypeAnnotationsAttribute) {
+            return;
+        }
+        if (endsStraightCode(element)) {
+            addPending(code);
+        }
+        if (element instanceof ReturnInstruction) {
+            handOver(code);
+        }
+        if (method.redirected(index) != null) {
+            code.aload(slots.storage(method.redirected(index)));
+        } else if (method.access(index) != null) {
+            access(code, element, method.access(index));
+        } else if (!loopElement(code, element)) {
+            if (wanted.barriers() && isBarrier(element)) {
+                code.aload(item).loadConstant(barriers.next());
+                code.invokestatic(Names.HOOKS, "barrierSite", Names.BARRIER_SITE);
+            }
+            code.with(element);
+            afterPlain(code);
+        }
+    }
+
+    private void afterPlain(CodeBuilder code) {
+        if (method.isLocalArrayStore(index)) {
+            int array = ((StoreInstruction)
+                            method.elements().get(index))
+                    .slot();
+            if (slots.allRecords().containsKey(array)) {
+                code.aload(array).loadConstant(method.variableName(array, index)).aload(item);
+                code.invokestatic(Names.HOOKS, "local", Names.LOCAL).astore(slots.record(array));
+            }
+        }
+    }
+
+    private static boolean endsStraightCode(CodeElement element) {
+        return element instanceof LabelTarget
+                || element instanceof BranchInstruction
+                || element instanceof TableSwitchInstruction
+                || element instanceof LookupSwitchInstruction
+                || element instanceof ReturnInstruction
+                || element instanceof ThrowInstruction;
+    }
+
+    private static boolean isBarrier(CodeElement element) {
+        return element instanceof InvokeInstruction invoke
+                && invoke.owner().asSymbol().equals(Names.KERNEL_CONTEXT)
+                && invoke.name().stringValue().endsWith("Barrier");
+    }
+
+    private void access(CodeBuilder code, CodeElement element, Access access) {
+        switch (access) {
+            case Access.OfParameter array -> parameterAccess(code, array);
+            case Access.OfLocalArray array -> localAccess(code, element, array);
+            case Access.OfPrivateArray array -> {
+                String name = array.slot() < 0 ? "a private array" : method.variableName(array.slot(), index);
+                guard(code, name, () -> code.with(element));
+            }
+            case Access.OfSomeNativeArray array -> {
+                putAside(code, array.operation().write() ? array.operation().value() : null);
+                code.dup2().loadConstant(array.operation().elements()).aload(item);
+                String hook = array.operation().write() ? "beforeSet" : "beforeGet";
+                code.invokestatic(Names.HOOKS, hook, Names.BEFORE_GLOBAL);
+                putBack(code, array.operation().write() ? array.operation().value() : null);
+                code.with(element);
+            }
+            case Access.OfSomeArray array -> {
+                putAside(code, array.write() ? array.kind() : null);
+                code.dup2().aload(item);
+                String hook = array.write() ? "beforeLocalWrite" : "beforeLocalRead";
+                code.invokestatic(Names.HOOKS, hook, Names.BEFORE_LOCAL);
+                putBack(code, array.write() ? array.kind() : null);
+                guard(code, "a private array", () -> code.with(element));
+            }
+        }
+    }
+
+    private void parameterAccess(CodeBuilder code, Access.OfParameter array) {
+        NativeOperation operation = array.operation();
+        if (operation.write()) {
+            convert(code, operation);
+        }
+        guard(code, method.parameterName(array.slot()), () -> {
+            if (!tracks(array.slot())) {
+                if (operation.write()) {
+                    code.arrayStore(operation.storage());
+                } else {
+                    code.arrayLoad(operation.storage());
+                }
+            } else if (operation.write()) {
+                code.aload(slots.validity(array.slot()));
+                code.invokestatic(Names.HOOKS, "put", Names.putGlobal(operation.storage()));
+            } else {
+                code.dup().aload(slots.validity(array.slot())).aload(item);
+                code.invokestatic(Names.HOOKS, "read", Names.READ_GLOBAL).arrayLoad(operation.storage());
+            }
+        });
+        if (!operation.write()) {
+            convert(code, operation);
+        }
+        if (wanted.counting()) {
+            slots.counter(array.slot()).count(operation.write());
+        }
+    }
+
+    private static void convert(CodeBuilder code, NativeOperation operation) {
+        NativeOperation.Conversion conversion = operation.conversion();
+        if (conversion == null) {
+            return;
+        }
+        if (conversion.virtual()) {
+            code.invokevirtual(conversion.owner(), conversion.name(), conversion.type());
+        } else {
+            code.invokestatic(conversion.owner(), conversion.name(), conversion.type());
+        }
+    }
+
+    private void localAccess(CodeBuilder code, CodeElement element, Access.OfLocalArray array) {
+        guard(code, method.variableName(array.slot(), index), () -> {
+            if (!wanted.localMemory()) {
+                code.with(element);
+            } else if (array.write()) {
+                code.aload(slots.record(array.slot()));
+                code.invokestatic(Names.HOOKS, "write", Names.writeLocal(array.kind()));
+            } else {
+                code.aload(slots.record(array.slot()));
+                code.invokestatic(Names.HOOKS, "read", Names.readLocal(array.kind()));
+                restoreType(code, array);
+            }
+        });
+        if (wanted.counting()) {
+            slots.counter(array.slot()).count(array.write());
+        }
+    }
+
+    /** Tells the verifier again what class an element has that was read as an object. */
+    private void restoreType(CodeBuilder code, Access.OfLocalArray array) {
+        if (array.kind() == TypeKind.REFERENCE) {
+            code.checkcast(method.localElementType(array.slot()));
+        }
+    }
+
+    private void putAside(CodeBuilder code, TypeKind kind) {
+        if (kind != null) {
+            code.storeLocal(kind, slots.temporary(kind.slotSize()));
+        }
+    }
+
+    private void putBack(CodeBuilder code, TypeKind kind) {
+        if (kind != null) {
+            code.loadLocal(kind, slots.temporary(kind.slotSize()));
+        }
+    }
+
+    /** Emits code in which a missed index is to be blamed on the array {@code name}. */
+    private void guard(CodeBuilder code, String name, Runnable emit) {
+        if (!wanted.bounds()) {
+            emit.run();
+            return;
+        }
+        Label start = code.newBoundLabel();
+        emit.run();
+        Label end = code.newBoundLabel();
+        guarded.computeIfAbsent(name, _ -> new ArrayList<>()).add(new Label[] {start, end});
+    }
+
+    private boolean loopElement(CodeBuilder code, CodeElement element) {
+        for (int d = 0; d < loops.size(); d++) {
+            ParallelLoop loop = loops.get(d);
+            if (index == loop.start()) {
+                code.iload(worker(d)).loadConstant(loop.step()).imul().iadd().with(element);
+                noteIteration(code, loop, d);
+                return true;
+            }
+            if (index == loop.increment()) {
+                code.iload(loop.slot()).iload(workers(d)).loadConstant(loop.step());
+                code.imul().iadd().istore(loop.slot());
+                noteIteration(code, loop, d);
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private void noteIteration(CodeBuilder code, ParallelLoop loop, int dimension) {
+        code.iload(loop.slot()).aload(item).loadConstant(dimension);
+        code.invokestatic(Names.HOOKS, "iteration", Names.ITERATION);
+    }
+
+    private int worker(int dimension) {
+        return firstWorker + 2 * dimension;
+    }
+
+    private int workers(int dimension) {
+        return firstWorker + 2 * dimension + 1;
+    }
+
+    private void addPending(CodeBuilder code) {
+        for (Slots.Counter counter : slots.allCounters().values()) {
+            add(code, counter.reads(), counter.takePendingReads());
+            add(code, counter.writes(), counter.takePendingWrites());
+        }
+    }
+
+    private static void add(CodeBuilder code, int slot, int amount) {
+        if (amount > 0) {
+            code.lload(slot).loadConstant((long) amount).ladd().lstore(slot);
+        }
+    }
+
+    private void handOver(CodeBuilder code) {
+        slots.allCounters().forEach((array, counter) -> {
+            boolean local = slots.allRecords().containsKey(array);
+            code.aload(local ? slots.record(array) : array);
+            code.lload(counter.reads()).lload(counter.writes());
+            if (local) {
+                code.invokestatic(Names.HOOKS, "countLocal", Names.COUNT_LOCAL);
+            } else {
+                code.aload(item).invokestatic(Names.HOOKS, "countGlobal", Names.COUNT_GLOBAL);
+            }
+        });
+    }
+
+    @Override
+    public void atEnd(CodeBuilder code) {
+        guarded.forEach((name, ranges) -> {
+            Label handler = code.newBoundLabel();
+            code.loadConstant(name).aload(item);
+            code.invokestatic(Names.HOOKS, "outOfBounds", Names.OUT_OF_BOUNDS).athrow();
+            for (Label[] range : ranges) {
+                code.exceptionCatch(range[0], range[1], handler, Names.INDEX_OUT_OF_BOUNDS);
+            }
+        });
+    }
+
+    /** Numbers the barriers of a kernel, over all its methods. */
+    static final class BarrierSites {
+
+        private int last;
+
+        int next() {
+            return ++last;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+package org.tornadoattention.simulator.instrument;
+
+import java.lang.classfile.TypeKind;
+import java.lang.constant.ClassDesc;
+import java.lang.constant.ConstantDescs;
+import java.lang.constant.MethodTypeDesc;
+
+/** The names and types that instrumented code refers to. */
+final class Names {
+
+    private static final String ENGINE = "org.tornadoattention.simulator.engine.";
+    private static final String API = "uk.ac.manchester.tornado.api.";
+
+    static final ClassDesc HOOKS = ClassDesc.of(ENGINE + "Hooks");
+    static final ClassDesc WORK_ITEM = ClassDesc.of(ENGINE + "WorkItem");
+    static final ClassDesc LOCAL_VIEW = ClassDesc.of(ENGINE + "LocalView");
+    static final ClassDesc FAULT = ClassDesc.of("org.tornadoattention.simulator.SimulatorFaultException");
+    static final ClassDesc KERNEL_CONTEXT = ClassDesc.of(API + "KernelContext");
+    static final ClassDesc NATIVE_ARRAY = ClassDesc.of(API + "types.arrays.TornadoNativeArray");
+    static final ClassDesc PARALLEL = ClassDesc.of(API + "annotations.Parallel");
+    static final ClassDesc INDEX_OUT_OF_BOUNDS = ClassDesc.of("java.lang.IndexOutOfBoundsException");
+    static final ClassDesc BYTES = ConstantDescs.CD_byte.arrayType();
+
+    static final MethodTypeDesc ITEM_OF_CONTEXT = MethodTypeDesc.of(WORK_ITEM, KERNEL_CONTEXT);
+    static final MethodTypeDesc CURRENT_ITEM = MethodTypeDesc.of(WORK_ITEM);
+    static final MethodTypeDesc STORAGE = MethodTypeDesc.of(ConstantDescs.CD_Object, NATIVE_ARRAY);
+    static final MethodTypeDesc VALIDITY = MethodTypeDesc.of(BYTES, NATIVE_ARRAY);
+    static final MethodTypeDesc LOCAL =
+            MethodTypeDesc.of(LOCAL_VIEW, ConstantDescs.CD_Object, ConstantDescs.CD_String, WORK_ITEM);
+    static final MethodTypeDesc READ_GLOBAL =
+            MethodTypeDesc.of(ConstantDescs.CD_void, ConstantDescs.CD_int, BYTES, WORK_ITEM);
+    static final MethodTypeDesc BEFORE_GLOBAL = MethodTypeDesc.of(
+            ConstantDescs.CD_void, NATIVE_ARRAY, ConstantDescs.CD_int, ConstantDescs.CD_int, WORK_ITEM);
+    static final MethodTypeDesc BEFORE_LOCAL =
+            MethodTypeDesc.of(ConstantDescs.CD_void, ConstantDescs.CD_Object, ConstantDescs.CD_int, WORK_ITEM);
+    static final MethodTypeDesc COUNT_GLOBAL = MethodTypeDesc.of(
+            ConstantDescs.CD_void, NATIVE_ARRAY, ConstantDescs.CD_long, ConstantDescs.CD_long, WORK_ITEM);
+    static final MethodTypeDesc COUNT_LOCAL =
+            MethodTypeDesc.of(ConstantDescs.CD_void, LOCAL_VIEW, ConstantDescs.CD_long, ConstantDescs.CD_long);
+    static final MethodTypeDesc OUT_OF_BOUNDS =
+            MethodTypeDesc.of(FAULT, INDEX_OUT_OF_BOUNDS, ConstantDescs.CD_String, WORK_ITEM);
+    static final MethodTypeDesc BARRIER_SITE =
+            MethodTypeDesc.of(ConstantDescs.CD_void, WORK_ITEM, ConstantDescs.CD_int);
+    static final MethodTypeDesc WORKER = MethodTypeDesc.of(ConstantDescs.CD_int, WORK_ITEM, ConstantDescs.CD_int);
+    static final MethodTypeDesc ITERATION =
+            MethodTypeDesc.of(ConstantDescs.CD_void, ConstantDescs.CD_int, WORK_ITEM, ConstantDescs.CD_int);
+
+    private Names() {}
+
+    /** Returns the type of the hook that writes to device memory. */
+    static MethodTypeDesc putGlobal(TypeKind kind) {
+        return MethodTypeDesc.of(ConstantDescs.CD_void, arrayOf(kind), ConstantDescs.CD_int, kind.upperBound(), BYTES);
+    }
+
+    /** Returns the type of the hook that reads local memory. */
+    static MethodTypeDesc readLocal(TypeKind kind) {
+        return MethodTypeDesc.of(kind.upperBound(), arrayOf(kind), ConstantDescs.CD_int, LOCAL_VIEW);
+    }
+
+    /** Returns the type of the hook that writes local memory. */
+    static MethodTypeDesc writeLocal(TypeKind kind) {
+        return MethodTypeDesc.of(
+                ConstantDescs.CD_void, arrayOf(kind), ConstantDescs.CD_int, kind.upperBound(), LOCAL_VIEW);
+    }
+
+    static ClassDesc arrayOf(TypeKind kind) {
+        return kind.upperBound().arrayType();
+    }
+}

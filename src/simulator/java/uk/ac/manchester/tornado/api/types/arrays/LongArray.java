@@ -1,0 +1,136 @@
+package uk.ac.manchester.tornado.api.types.arrays;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.LongBuffer;
+import org.tornadoattention.simulator.engine.DeviceArray;
+
+/** An off-heap array of 64-bit integers that kernels read and write and that is copied to and from a device. */
+public final class LongArray extends TornadoNativeArray {
+
+    private static final int ELEMENT_BYTES = Long.BYTES;
+
+    /** Allocates an off-heap array of {@code numberOfElements} elements, all zero. */
+    public LongArray(int numberOfElements) {
+        super(numberOfElements, ELEMENT_BYTES);
+    }
+
+    private LongArray(MemorySegment segmentWithHeader) {
+        super(segmentWithHeader, ELEMENT_BYTES);
+    }
+
+    private LongArray(MemorySegment heap, DeviceArray deviceArray) {
+        super(heap, deviceArray, ELEMENT_BYTES);
+    }
+
+    /** Creates an array with a copy of {@code values}. */
+    public static LongArray fromArray(long[] values) {
+        LongArray array = new LongArray(values.length);
+        array.overwrite(MemorySegment.ofArray(values));
+        return array;
+    }
+
+    /** Creates an array that holds {@code values}. */
+    public static LongArray fromElements(long... values) {
+        return fromArray(values);
+    }
+
+    /** Creates an array with a copy of {@code segment}, which has no header. */
+    public static LongArray fromSegment(MemorySegment segment) {
+        LongArray array = new LongArray(elementsIn(segment, ELEMENT_BYTES));
+        array.overwrite(segment);
+        return array;
+    }
+
+    /** Wraps {@code segment} without a copy; its first {@link #ARRAY_HEADER} bytes are the header. */
+    public static LongArray fromSegmentShallow(MemorySegment segment) {
+        return new LongArray(segment);
+    }
+
+    /** Creates an array with a copy of what remains in {@code buffer}. */
+    public static LongArray fromLongBuffer(LongBuffer buffer) {
+        return fromSegment(MemorySegment.ofBuffer(buffer));
+    }
+
+    /** Sets every element of {@code array} to {@code value}. */
+    public static void initialize(LongArray array, long value) {
+        array.init(value);
+    }
+
+    /** Joins the arrays, in order, into a new one. */
+    public static LongArray concat(LongArray... arrays) {
+        LongArray joined = new LongArray(totalSize(arrays));
+        joined.overwrite(arrays);
+        return joined;
+    }
+
+    /** Returns a copy of the elements on the Java heap. */
+    public long[] toHeapArray() {
+        return hostContent().toArray(ValueLayout.JAVA_LONG);
+    }
+
+    /** Sets the element at {@code index}. */
+    public void set(int index, long value) {
+        beforeWrite();
+        memory.set(ValueLayout.JAVA_LONG, offsetOf(index, ELEMENT_BYTES), value);
+    }
+
+    /** Returns the element at {@code index}. */
+    public long get(int index) {
+        beforeRead();
+        return memory.get(ValueLayout.JAVA_LONG, offsetOf(index, ELEMENT_BYTES));
+    }
+
+    /** Sets every element to zero. */
+    @Override
+    public void clear() {
+        zero();
+    }
+
+    @Override
+    public int getElementSize() {
+        return ELEMENT_BYTES;
+    }
+
+    /** Sets every element to {@code value}. */
+    public void init(long value) {
+        for (int i = 0; i < size; i++) {
+            set(i, value);
+        }
+    }
+
+    @Override
+    public int getSize() {
+        return size;
+    }
+
+    @Override
+    public MemorySegment getSegment() {
+        return hostContent();
+    }
+
+    @Override
+    public MemorySegment getSegmentWithHeader() {
+        return hostContentWithHeader();
+    }
+
+    @Override
+    public long getNumBytesOfSegmentWithHeader() {
+        return memory.byteSize();
+    }
+
+    @Override
+    public long getNumBytesOfSegment() {
+        return contentBytes();
+    }
+
+    /** Returns a new array with a copy of {@code length} elements from {@code offset} on. */
+    public LongArray slice(int offset, int length) {
+        return fromSegment(hostSlice(offset, length));
+    }
+
+    @Override
+    LongArray onDevice(MemorySegment heap, DeviceArray deviceArray) {
+        return new LongArray(heap, deviceArray);
+    }
+}
