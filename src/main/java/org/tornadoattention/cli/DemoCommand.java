@@ -1,10 +1,158 @@
 package org.tornadoattention.cli;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.tornadoattention.AttentionResult;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.plan.AttentionProblem;
+import org.tornadoattention.plan.DeviceMemory;
+import org.tornadoattention.plan.Execution;
+import org.tornadoattention.reference.AccuracyCheck;
+import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.tensor.Tensor;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
-/** {@code attention demo}. */
-@Command(name = "demo", mixinStandardHelpOptions = true)
-final class DemoCommand implements Runnable {
+/** {@code attention demo}: the main job in one go. */
+@Command(
+        name = "demo",
+        mixinStandardHelpOptions = true,
+        description = {
+            "Attention on a real text: checked, timed, and read back.",
+            "",
+            "Eight induction heads read the Apache License and predict each next character from what followed the same"
+                    + " last 1, 2, … 8 characters before. The result is compared with a float64 oracle; exit code 1 if"
+                    + " an error is above what is allowed.",
+            ""
+        },
+        footer = {
+            "",
+            "Examples:",
+            "  ./attention demo",
+            "  ./attention demo --kernel tiled --length 512",
+            "  TORNADOVM_HOME=~/tornadovm ./attention demo --backend opencl"
+        })
+final class DemoCommand implements Callable<Integer> {
+
+    private static final int TIMED_CALLS = 3;
+    private static final Duration ENOUGH = Duration.ofSeconds(10);
+
+    @Option(
+            names = {"-n", "--length"},
+            paramLabel = "N",
+            defaultValue = "2048",
+            description = "Characters of the text, from 2 to all of its 11,358. Default: ${DEFAULT-VALUE}.")
+    private int length;
+
+    @Mixin
+    private ComputeOptions compute = new ComputeOptions();
+
+    @Spec
+    private CommandSpec spec;
+
     @Override
-    public void run() {}
+    public Integer call() throws IOException {
+        PrintWriter out = spec.commandLine().getOut();
+        String text = text(length);
+        ComputeDevice device = compute.device();
+        ComputeOptions.announce(out, device);
+        out.println(
+                """
+                Attention predicts each next character of the Apache License from what followed the same last 1, 2, … 8
+                characters before (eight induction heads), and is checked against a float64 oracle.
+                """);
+        out.flush();
+
+        InductionHeads heads = new InductionHeads(text);
+        Tensor q = heads.queries();
+        Tensor k = heads.keys();
+        Tensor v = heads.values();
+        List<AttentionResult> results = new ArrayList<>();
+        AccuracyCheck check;
+        try (FlashAttention attention = compute.attention(device);
+                Progress progress = Progress.of("demo", TIMED_CALLS + 2)) {
+            progress.say("first call, which compiles");
+            Duration spent = Duration.ZERO;
+            while (results.size() <= TIMED_CALLS && (results.size() < 2 || spent.compareTo(ENOUGH) < 0)) {
+                AttentionResult result = attention.forward(q, k, v, heads.options());
+                spent = spent.plus(result.execution().orElseThrow().wallTime());
+                results.add(result);
+                progress.step();
+                progress.say("timed calls");
+            }
+            progress.say("oracle");
+            check = AccuracyCheck.of(q, k, v, heads.options());
+        }
+        AttentionResult last = results.getLast();
+        List<Comparison> comparisons = check.forward(last.output(), last.logSumExp());
+        table(results, comparisons).print(out);
+        out.println();
+        DemoReading.print(out, heads, text, last);
+        return comparisons.stream().allMatch(Comparison::passed) ? Main.GOOD : Main.FAILED;
+    }
+
+    private static Table table(List<AttentionResult> results, List<Comparison> comparisons) {
+        AttentionResult last = results.getLast();
+        AttentionProblem problem = AttentionProblem.of(last.shape(), last.q().dtype(), last.options());
+        Execution first = results.getFirst().execution().orElseThrow();
+        List<Execution> timed = results.stream()
+                .skip(1)
+                .map(result -> result.execution().orElseThrow())
+                .toList();
+        Duration kernelTime = median(timed.stream().map(Execution::kernelTime).toList());
+        Duration wallTime = median(timed.stream().map(Execution::wallTime).toList());
+        AttentionKernel kernel = first.choice().kernel();
+        long extra = DeviceMemory.of(problem, kernel).extraBytes();
+        long standard = DeviceMemory.of(problem, AttentionKernel.STANDARD).extraBytes();
+
+        Table table = new Table("  ");
+        table.row("problem", "%d heads × %,d × %d, %s, causal"
+                .formatted(last.shape().heads(), last.shape().seqQ(), last.shape().headDim(), problem.dtype()));
+        table.row("kernel", "%s%s: %s".formatted(
+                        kernel.id(),
+                        first.choice().tile().map(tile -> ", tile " + tile).orElse(""),
+                        kernel.summary()));
+        table.row("chosen because", first.choice().reason());
+        table.row("time", "%s in the kernel, %s the whole call (median of %d); the first call took %s"
+                .formatted(Units.time(kernelTime), Units.time(wallTime), timed.size(), Units.time(first.wallTime())));
+        table.row("throughput", Units.rate(problem.flops(), kernelTime) + " by the kernel's time");
+        table.row("device memory", "%s beyond inputs and outputs; standard attention takes %s, %,.0f times as much"
+                .formatted(Units.bytes(extra), Units.bytes(standard), (double) standard / extra));
+        for (Comparison comparison : comparisons) {
+            table.row(
+                    comparison.name().equals("o") ? "error of output" : "error of log-sum-exp",
+                    "%.1e, allowed %.1e: %s"
+                            .formatted(comparison.maxError(), comparison.limit(), comparison.passed() ? "ok" : "FAILED"));
+        }
+        return table;
+    }
+
+    private static Duration median(List<Duration> times) {
+        return times.stream().sorted().toList().get(times.size() / 2);
+    }
+
+    private static String text(int length) throws IOException {
+        try (InputStream stream = DemoCommand.class.getResourceAsStream("LICENSE")) {
+            if (stream == null) {
+                throw new IOException("The text of the demonstration is missing from the jar: build it again.");
+            }
+            String all = new String(stream.readAllBytes(), StandardCharsets.UTF_8);
+            if (length < 2 || length > all.length()) {
+                throw new IllegalArgumentException(
+                        "--length is %d: it must be from 2 to %d.".formatted(length, all.length()));
+            }
+            return all.substring(0, length);
+        }
+    }
 }

@@ -75,7 +75,7 @@ final class AttentionPlan implements AutoCloseable {
         inputs.add(arrays.alibiSlopes());
         inputs.add(arrays.keyLengths());
         graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, inputs.toArray());
-        AttentionTasks.append(graph, grids, "forward", problem, choice, arrays);
+        AttentionTasks.append(graph, grids, "forward", problem, choice, device, arrays);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, arrays.output(), arrays.logSumExp());
 
         plan = new TornadoExecutionPlan(graph.snapshot())

@@ -1,6 +1,7 @@
 package org.tornadoattention.plan;
 
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.OnlineSoftmaxAttention;
 import org.tornadoattention.kernel.StandardAttention;
 import org.tornadoattention.kernel.TiledFlashAttention;
@@ -26,19 +27,26 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  */
 final class AttentionTasks {
 
-    /** Work-items of a group where the kernel leaves it open. */
+    /** Work-items of a group where the kernel leaves it open and the device allows. */
     private static final int GROUP_SIZE = 64;
 
     private final TaskGraph graph;
     private final GridScheduler grids;
     private final AttentionProblem problem;
     private final AttentionArrays arrays;
+    private final int groupSize;
 
-    private AttentionTasks(TaskGraph graph, GridScheduler grids, AttentionProblem problem, AttentionArrays arrays) {
+    private AttentionTasks(
+            TaskGraph graph,
+            GridScheduler grids,
+            AttentionProblem problem,
+            AttentionArrays arrays,
+            ComputeDevice device) {
         this.graph = graph;
         this.grids = grids;
         this.problem = problem;
         this.arrays = arrays;
+        this.groupSize = (int) Math.min(GROUP_SIZE, device.maxGroupSize());
     }
 
     /**
@@ -51,8 +59,9 @@ final class AttentionTasks {
             String name,
             AttentionProblem problem,
             KernelChoice choice,
+            ComputeDevice device,
             AttentionArrays arrays) {
-        AttentionTasks tasks = new AttentionTasks(graph, grids, problem, arrays);
+        AttentionTasks tasks = new AttentionTasks(graph, grids, problem, arrays, device);
         switch (choice.kernel()) {
             case STANDARD -> tasks.standard(name);
             case ONLINE -> tasks.online(name);
@@ -209,9 +218,9 @@ final class AttentionTasks {
         grid(name, grid);
     }
 
-    private static WorkerGrid workItemEach(int elements) {
-        WorkerGrid1D grid = new WorkerGrid1D(roundUp(elements, GROUP_SIZE));
-        grid.setLocalWork(GROUP_SIZE, 1, 1);
+    private WorkerGrid workItemEach(int elements) {
+        WorkerGrid1D grid = new WorkerGrid1D(roundUp(elements, groupSize));
+        grid.setLocalWork(groupSize, 1, 1);
         return grid;
     }
 

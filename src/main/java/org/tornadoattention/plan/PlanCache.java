@@ -100,7 +100,7 @@ public final class PlanCache implements AutoCloseable {
         AttentionArrays arrays = AttentionArrays.of(problem, q, k, v, output, logSumExp, device.halfFloats());
         arrays.fill(options.alibiSlopes(), options.keyLengths());
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.alibiSlopes(), arrays.keyLengths());
-        AttentionTasks.append(graph, grids, name, problem, choice, arrays);
+        AttentionTasks.append(graph, grids, name, problem, choice, device, arrays);
         return choice;
     }
 
