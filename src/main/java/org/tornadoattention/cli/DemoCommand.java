@@ -52,7 +52,7 @@ final class DemoCommand implements Callable<Integer> {
             names = {"-n", "--length"},
             paramLabel = "N",
             defaultValue = "2048",
-            description = "Characters of the text, from 2 to all of its 11,358. Default: ${DEFAULT-VALUE}.")
+            description = "Characters of the text, from 2 to all of its 10 thousand. Default: ${DEFAULT-VALUE}.")
     private int length;
 
     @Mixin
@@ -113,7 +113,7 @@ final class DemoCommand implements Callable<Integer> {
         Duration kernelTime = median(timed.stream().map(Execution::kernelTime).toList());
         Duration wallTime = median(timed.stream().map(Execution::wallTime).toList());
         AttentionKernel kernel = first.choice().kernel();
-        long extra = DeviceMemory.of(problem, kernel).extraBytes();
+        long extra = first.deviceBytes() - DeviceMemory.of(problem, kernel).tensorBytes();
         long standard = DeviceMemory.of(problem, AttentionKernel.STANDARD).extraBytes();
 
         Table table = new Table("  ");
@@ -147,7 +147,9 @@ final class DemoCommand implements Callable<Integer> {
             if (stream == null) {
                 throw new IOException("The text of the demonstration is missing from the jar: build it again.");
             }
-            String all = new String(stream.readAllBytes(), StandardCharsets.UTF_8);
+            String all = new String(stream.readAllBytes(), StandardCharsets.UTF_8)
+                    .strip()
+                    .replaceAll("\\s+", " ");
             if (length < 2 || length > all.length()) {
                 throw new IllegalArgumentException(
                         "--length is %d: it must be from 2 to %d.".formatted(length, all.length()));

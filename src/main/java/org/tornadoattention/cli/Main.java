@@ -2,13 +2,17 @@ package org.tornadoattention.cli;
 
 import java.io.PrintWriter;
 import java.util.Locale;
+import java.util.function.Function;
+import org.tornadoattention.device.Backend;
 import org.tornadoattention.plan.AttentionKernel;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine.TypeConversionException;
+import picocli.CommandLine;
 
 /**
  * The command line. Exit codes: 0 good, 1 a check failed or a computation did, 2 bad usage. Failures are a line or two
@@ -70,11 +74,19 @@ public final class Main implements Runnable {
     static CommandLine commandLine() {
         Failures failures = new Failures();
         return new CommandLine(new Main())
-                .registerConverter(AttentionKernel.class, AttentionKernel::parse)
-                .registerConverter(org.tornadoattention.device.Backend.class, org.tornadoattention.device.Backend::parse)
-                .setCaseInsensitiveEnumValuesAllowed(true)
+                .registerConverter(AttentionKernel.class, text -> parsed(AttentionKernel::parse, text))
+                .registerConverter(Backend.class, text -> parsed(Backend::parse, text))
                 .setParameterExceptionHandler(failures)
                 .setExecutionExceptionHandler(failures);
+    }
+
+    /** What a parser makes of an option's value; its own message, and no other, says what is wrong with it. */
+    private static <T> T parsed(Function<String, T> parser, String text) {
+        try {
+            return parser.apply(text);
+        } catch (IllegalArgumentException e) {
+            throw new TypeConversionException(e.getMessage());
+        }
     }
 
     /** Runs a command; never throws what a TornadoVM that does not load throws, which are errors. */
@@ -89,9 +101,10 @@ public final class Main implements Runnable {
         }
     }
 
-    /** Without a command: the help, and bad usage. */
+    /** Without a command: bad usage. */
     @Override
     public void run() {
-        throw new CommandLine.ParameterException(spec.commandLine(), "Name a command.");
+        throw new ParameterException(
+                spec.commandLine(), "Name a command: " + String.join(", ", spec.subcommands().keySet()) + ".");
     }
 }

@@ -1,10 +1,141 @@
 package org.tornadoattention.cli;
 
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.plan.AttentionProblem;
+import org.tornadoattention.plan.Execution;
+import org.tornadoattention.reference.AccuracyCheck;
+import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.tensor.Safetensors;
+import org.tornadoattention.tensor.Tensor;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
-/** {@code attention run}. */
-@Command(name = "run", mixinStandardHelpOptions = true)
-final class RunCommand implements Runnable {
+/** {@code attention run}: attention on the user's tensors. */
+@Command(
+        name = "run",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description = {
+            "Attention on tensors of yours.",
+            "",
+            "The input is a safetensors file with q [batch, heads, seq, headDim] and k, v [batch, kvHeads, seq, headDim],"
+                    + " F32, F16 or BF16, and, where wanted, alibi_slopes [heads] and key_lengths [batch]. The output has"
+                    + " o, of the shape and type of q, lse, F32 [batch, heads, seq], and what was computed as metadata.",
+            ""
+        },
+        footer = {
+            "",
+            "Examples:",
+            "  ./attention run qkv.safetensors -o out.safetensors --causal",
+            "  ./attention run qkv.safetensors -o out.safetensors --window 256,0 --softcap 30 --check",
+            "",
+            "In Python: safetensors.torch.save_file({'q': q, 'k': k, 'v': v}, 'qkv.safetensors')"
+        })
+final class RunCommand implements Callable<Integer> {
+
+    @Parameters(paramLabel = "IN", description = "The safetensors file with q, k and v.")
+    private Path input;
+
+    @Option(
+            names = {"-o", "--output"},
+            paramLabel = "OUT",
+            required = true,
+            description = "The safetensors file to write.")
+    private Path output;
+
+    @Option(names = "--force", description = "Replace OUT if it is there.")
+    private boolean force;
+
+    @Mixin
+    private SemanticsOptions semantics = new SemanticsOptions();
+
+    @Option(names = "--check", description = "Compare with a float64 oracle; exit code 1 if the error is too large.")
+    private boolean check;
+
+    @Mixin
+    private ComputeOptions compute = new ComputeOptions();
+
+    @Spec
+    private CommandSpec spec;
+
     @Override
-    public void run() {}
+    public Integer call() throws IOException {
+        requireUsableOutput();
+        PrintWriter out = spec.commandLine().getOut();
+        Tensor q;
+        Tensor k;
+        Tensor v;
+        AttentionOptions options;
+        try (Safetensors file = Safetensors.open(input)) {
+            q = file.tensor("q");
+            k = file.tensor("k");
+            v = file.tensor("v");
+            options = semantics.options(file, q);
+        }
+        AttentionShape.of(q, k, v, options); // says what does not fit before anything is started
+        ComputeDevice device = compute.device();
+        ComputeOptions.announce(out, device);
+        AttentionResult result;
+        try (FlashAttention attention = compute.attention(device)) {
+            result = attention.forward(q, k, v, options);
+        }
+        ResultFile.write(output, result, device);
+        out.println("%s: o %s, lse %s; %s"
+                .formatted(output, result.output(), result.logSumExp(), execution(result)));
+        return !check || passes(result, out) ? Main.GOOD : Main.FAILED;
+    }
+
+    private void requireUsableOutput() throws IOException {
+        Path directory = output.toAbsolutePath().getParent();
+        if (directory == null || !Files.isDirectory(directory)) {
+            throw new IllegalArgumentException(
+                    "There is no directory %s for the output: create it first.".formatted(directory));
+        }
+        if (!Files.exists(output)) {
+            return;
+        }
+        if (Files.exists(input) && Files.isSameFile(input, output)) {
+            throw new IllegalArgumentException(
+                    "%s is the input and the output: name another output.".formatted(output));
+        }
+        if (!force) {
+            throw new IllegalArgumentException("%s exists: add --force to replace it.".formatted(output));
+        }
+    }
+
+    private static String execution(AttentionResult result) {
+        if (result.execution().isEmpty()) {
+            return "no query or no key, so nothing was launched";
+        }
+        Execution execution = result.execution().get();
+        AttentionProblem problem = AttentionProblem.of(result.shape(), result.q().dtype(), result.options());
+        return "kernel %s%s, %s, %s"
+                .formatted(
+                        execution.choice().kernel().id(),
+                        execution.choice().tile().map(tile -> " " + tile).orElse(""),
+                        Units.time(execution.kernelTime()),
+                        Units.rate(problem.flops(), execution.kernelTime()));
+    }
+
+    private static boolean passes(AttentionResult result, PrintWriter out) {
+        List<Comparison> comparisons = AccuracyCheck.of(result.q(), result.k(), result.v(), result.options())
+                .forward(result.output(), result.logSumExp());
+        comparisons.forEach(
+                comparison -> out.println(comparison + (comparison.passed() ? ": ok" : ": FAILED")));
+        return comparisons.stream().allMatch(Comparison::passed);
+    }
 }

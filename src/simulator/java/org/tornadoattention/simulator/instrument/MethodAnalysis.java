@@ -87,6 +87,11 @@ final class MethodAnalysis {
                 && storedBy.containsKey(index);
     }
 
+    /** Returns the slots of the variables that hold local arrays. */
+    List<Integer> localArraySlots() {
+        return storesOfSlot.keySet().stream().filter(this::isLocalArray).sorted().toList();
+    }
+
     /** Returns the slot of the parameter of that type, or -1. */
     int parameterOfType(ClassDesc type) {
         for (Map.Entry<Integer, ClassDesc> parameter : parameters.entrySet()) {

@@ -49,6 +49,7 @@ final class MethodRewriter implements CodeTransform {
         this.slots = new Slots(maxLocals);
         this.item = slots.allocate(1);
         this.firstWorker = slots.allocate(2 * loops.size());
+        method.localArraySlots().forEach(slots::record);
         for (Access access : method.accesses()) {
             reserve(access);
         }
@@ -66,7 +67,6 @@ final class MethodRewriter implements CodeTransform {
                 }
             }
             case Access.OfLocalArray array -> {
-                slots.record(array.slot());
                 if (wanted.counting()) {
                     slots.counter(array.slot());
                 }
@@ -84,6 +84,7 @@ final class MethodRewriter implements CodeTransform {
     /** Returns whether the method needs to know which work-item runs it. */
     private boolean needsItem() {
         return method.accesses().iterator().hasNext()
+                || !slots.allRecords().isEmpty()
                 || !loops.isEmpty()
                 || wanted.barriers() && method.elements().stream().anyMatch(MethodRewriter::isBarrier);
     }
@@ -152,10 +153,8 @@ final class MethodRewriter implements CodeTransform {
             int array = ((StoreInstruction)
                             method.elements().get(index))
                     .slot();
-            if (slots.allRecords().containsKey(array)) {
-                code.aload(array).loadConstant(method.variableName(array, index)).aload(item);
-                code.invokestatic(Names.HOOKS, "local", Names.LOCAL).astore(slots.record(array));
-            }
+            code.aload(array).loadConstant(method.variableName(array, index)).aload(item);
+            code.invokestatic(Names.HOOKS, "local", Names.LOCAL).astore(slots.record(array));
         }
     }
 

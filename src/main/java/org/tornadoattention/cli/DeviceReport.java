@@ -1,0 +1,80 @@
+package org.tornadoattention.cli;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.plan.AttentionProblem;
+import org.tornadoattention.plan.KernelChoice;
+import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.tensor.DType;
+
+/**
+ * A device as {@code attention devices} shows it.
+ *
+ * @param halfFloats whether its compiler takes 16-bit floats
+ * @param warpCollectives whether its backend translates warp collectives
+ * @param matrixInstructions whether its backend translates tensor-core instructions
+ * @param choices the kernels for typical problems
+ */
+record DeviceReport(
+        String backend,
+        int index,
+        String name,
+        String type,
+        int computeUnits,
+        long globalMemoryBytes,
+        long maxAllocationBytes,
+        long localMemoryBytes,
+        long maxGroupSize,
+        boolean halfFloats,
+        boolean warpCollectives,
+        boolean matrixInstructions,
+        List<Choice> choices) {
+
+    /**
+     * The kernel for a problem.
+     *
+     * @param kernel the kernel's name, {@code none} where the device can run none
+     * @param tile null for kernels without tiles
+     */
+    record Choice(String dtype, int headDim, String kernel, String tile, String reason) {}
+
+    static DeviceReport of(ComputeDevice device) {
+        return new DeviceReport(
+                device.backend().id(),
+                device.deviceIndex(),
+                device.name(),
+                String.valueOf(device.type()),
+                device.computeUnits(),
+                device.globalMemoryBytes(),
+                device.maxAllocationBytes(),
+                device.localMemoryBytes(),
+                device.maxGroupSize(),
+                device.halfFloats(),
+                device.backend().hasWarpCollectives(),
+                device.backend().hasMatrixInstructions(),
+                Stream.of(DType.F32, DType.F16)
+                        .flatMap(dtype -> Stream.of(64, 128).map(headDim -> choice(device, dtype, headDim)))
+                        .toList());
+    }
+
+    private static Choice choice(ComputeDevice device, DType dtype, int headDim) {
+        AttentionShape shape = new AttentionShape(1, 16, 16, 4096, 4096, headDim);
+        AttentionProblem problem = AttentionProblem.of(shape, dtype, AttentionOptions.defaults());
+        try {
+            KernelChoice choice = KernelChoice.choose(problem, device, Optional.empty());
+            return new Choice(
+                    dtype.name(),
+                    headDim,
+                    choice.kernel().id(),
+                    choice.tile().map(TileShape::toString).orElse(null),
+                    choice.reason());
+        } catch (UnsupportedOnDeviceException e) {
+            return new Choice(dtype.name(), headDim, "none", null, e.getMessage());
+        }
+    }
+}
