@@ -5,6 +5,7 @@ import java.util.Locale;
 import java.util.function.Function;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.tensor.DType;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -76,6 +77,7 @@ public final class Main implements Runnable {
         return new CommandLine(new Main())
                 .registerConverter(AttentionKernel.class, text -> parsed(AttentionKernel::parse, text))
                 .registerConverter(Backend.class, text -> parsed(Backend::parse, text))
+                .registerConverter(DType.class, text -> parsed(DType::parse, text))
                 .setParameterExceptionHandler(failures)
                 .setExecutionExceptionHandler(failures);
     }

@@ -26,6 +26,8 @@ public final class Devices {
             .thenComparing(ComputeDevice::backend)
             .thenComparingInt(ComputeDevice::deviceIndex);
 
+    private static final long NVIDIA_MAX_GROUP_SIZE = 1024;
+
     private Devices() {}
 
     /** All devices, best first. */
@@ -78,7 +80,7 @@ public final class Devices {
                 physical.getDeviceName().strip(),
                 device.getDeviceType(),
                 physical.getDeviceLocalMemorySize(),
-                maxGroupSize(physical),
+                maxGroupSize(backend, physical),
                 physical.getDeviceMaxAllocationSize(),
                 physical.getDeviceGlobalMemorySize(),
                 physical.getDeviceMaxComputeUnits(),
@@ -86,9 +88,11 @@ public final class Devices {
                 device);
     }
 
-    private static long maxGroupSize(TornadoTargetDevice physical) {
+    /** PTX devices give the size of a grid here, so NVIDIA's own limit stands beside what the device says. */
+    private static long maxGroupSize(Backend backend, TornadoTargetDevice physical) {
         long[] sizes = physical.getDeviceMaxWorkGroupSize();
-        return sizes == null || sizes.length == 0 ? 256 : sizes[0];
+        long size = sizes == null || sizes.length == 0 ? 256 : sizes[0];
+        return backend == Backend.CUDA || backend == Backend.PTX ? Math.min(size, NVIDIA_MAX_GROUP_SIZE) : size;
     }
 
     /** OpenCL devices say so in their extensions, which TornadoVM's common interface does not pass on. */

@@ -110,7 +110,7 @@ public final class OnlineSoftmaxAttention {
                 }
                 float s = s0 + s1 + (s2 + s3);
                 if (softcap > 0f) {
-                    s = softcap * TornadoMath.tanh(s / softcap);
+                    s = Softcap.apply(s, softcap);
                 }
                 if ((features & TiledFlashAttention.ALIBI) != 0) {
                     s = s - slope * TornadoMath.abs(position - j);

@@ -55,7 +55,7 @@ public final class StandardAttention {
             }
             s = scale * s;
             if (softcap > 0f) {
-                s = softcap * TornadoMath.tanh(s / softcap);
+                s = Softcap.apply(s, softcap);
             }
             if ((features & TiledFlashAttention.ALIBI) != 0) {
                 int length = seqK;

@@ -327,7 +327,7 @@ public final class TiledFlashAttention {
                 for (int c = from; c <= to; c++) {
                     float s = scores[c * scoreStride + row];
                     if (softcap > 0f) {
-                        s = softcap * TornadoMath.tanh(s / softcap);
+                        s = Softcap.apply(s, softcap);
                     }
                     if ((features & ALIBI) != 0) {
                         s = s - slope * TornadoMath.abs(position - j0 - c);

@@ -4,7 +4,6 @@ import java.util.Optional;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
-import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 
 /**
  * Which kernel runs a problem on a device, with which tile, and why.
@@ -30,10 +29,10 @@ public record KernelChoice(AttentionKernel kernel, Optional<TileShape> tile, Str
         if (problem.dtype() != DType.F32) {
             return with(AttentionKernel.TILED, problem, device, "the only one for " + problem.dtype());
         }
-        if (device.type() == TornadoDeviceType.GPU) {
-            return with(AttentionKernel.TILED, problem, device, "the fastest on a GPU");
+        if (device.isSimulator()) {
+            return with(AttentionKernel.ONLINE, problem, device, "the fastest where work-groups are simulated");
         }
-        return with(AttentionKernel.ONLINE, problem, device, "the fastest where work-groups are emulated");
+        return with(AttentionKernel.TILED, problem, device, "the fastest on every device of TornadoVM");
     }
 
     private static KernelChoice with(

@@ -1,5 +1,6 @@
 package org.tornadoattention.tensor;
 
+import java.util.Locale;
 import java.util.Optional;
 
 /**
@@ -42,6 +43,17 @@ public enum DType {
             case "BF16" -> Optional.of(BF16);
             default -> Optional.empty();
         };
+    }
+
+    /**
+     * The type with this name, in capitals or not.
+     *
+     * @throws IllegalArgumentException naming the known ones
+     */
+    public static DType parse(String name) {
+        return ofSafetensors(name.toUpperCase(Locale.ROOT))
+                .orElseThrow(() -> new IllegalArgumentException(
+                        "There is no type '%s': choose one of f32, f16, bf16.".formatted(name)));
     }
 
     /**

@@ -17,8 +17,7 @@ import java.util.Set;
  * @param threads the most groups that run at the same time
  * @param localMemory bytes of local memory that a group has
  */
-public record SimulatorSettings(
-        Set<Check> checks, boolean counters, OptionalLong seed, int threads, long localMemory) {
+public record SimulatorSettings(Set<Check> checks, boolean counters, OptionalLong seed, int threads, long localMemory) {
 
     private static final String PREFIX = "tornadoattention.simulator.";
     private static final long DEFAULT_LOCAL_MEMORY = 48 * 1024;

@@ -76,8 +76,7 @@ class BoundsFaultTest {
         }
     }
 
-    private static SimulatorFaultException fault(
-            Task3<KernelContext, FloatArray, FloatArray> kernel) {
+    private static SimulatorFaultException fault(Task3<KernelContext, FloatArray, FloatArray> kernel) {
         FloatArray source = new FloatArray(32);
         FloatArray target = new FloatArray(32);
         SimulatorFaultException fault = Plans.fault(
@@ -98,14 +97,14 @@ class BoundsFaultTest {
                 .hasMessageMatching("index out of bounds: in kernel readsTooFar \\(BoundsFaultTest\\.java:\\d+\\):"
                         + " work-item 31 of group \\(0,0,0\\) misses source: Index 32 out of bounds for length 32");
         SimulatorFaultException write = fault(BoundsFaultTest::writesTooFar);
-        assertThat(write)
-                .hasMessageContaining("work-item 0 of group (0,0,0) misses target: Index -1 out of bounds");
+        assertThat(write).hasMessageContaining("work-item 0 of group (0,0,0) misses target: Index -1 out of bounds");
     }
 
     @Test
     void localAndPrivateMemory() {
         assertThat(fault(BoundsFaultTest::localTooSmall))
-                .hasMessageContaining("work-item 31 of group (0,0,0) misses tile: Index 31 out of bounds for length 31");
+                .hasMessageContaining(
+                        "work-item 31 of group (0,0,0) misses tile: Index 31 out of bounds for length 31");
         assertThat(fault(BoundsFaultTest::privateTooSmall))
                 .hasMessageContaining("misses registers: Index 4 out of bounds for length 4");
     }
@@ -135,7 +134,8 @@ class BoundsFaultTest {
                     Plans.grid(1, 1));
             assertThat(fault.kind()).isEqualTo(FaultKind.OUT_OF_BOUNDS);
             assertThat(fault)
-                    .hasMessageContaining(which == 0 ? "misses halves: Index 8 " : "misses bytes: Index " + (which == 1 ? 8 : -1));
+                    .hasMessageContaining(
+                            which == 0 ? "misses halves: Index 8 " : "misses bytes: Index " + (which == 1 ? 8 : -1));
         }
     }
 
@@ -156,8 +156,9 @@ class BoundsFaultTest {
     void anExceptionOfTheKernelIsReportedWithItsPlace() {
         SimulatorFaultException fault = fault(BoundsFaultTest::dividesByZero);
         assertThat(fault.kind()).isEqualTo(FaultKind.KERNEL_EXCEPTION);
-        assertThat(fault).hasCauseInstanceOf(ArithmeticException.class).hasMessageContaining(
-                "work-item 0 of group (0,0,0) threw java.lang.ArithmeticException: / by zero");
+        assertThat(fault)
+                .hasCauseInstanceOf(ArithmeticException.class)
+                .hasMessageContaining("work-item 0 of group (0,0,0) threw java.lang.ArithmeticException: / by zero");
     }
 
     @Test

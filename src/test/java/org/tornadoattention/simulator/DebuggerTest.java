@@ -118,7 +118,10 @@ class DebuggerTest {
     private static String classPath() throws URISyntaxException {
         Set<String> places = new LinkedHashSet<>();
         for (Class<?> type : List.of(DebuggerTest.class, Simulator.class, KernelContext.class, Assertions.class)) {
-            places.add(Path.of(type.getProtectionDomain().getCodeSource().getLocation().toURI())
+            places.add(Path.of(type.getProtectionDomain()
+                            .getCodeSource()
+                            .getLocation()
+                            .toURI())
                     .toString());
         }
         return String.join(File.pathSeparator, places);
@@ -148,6 +151,8 @@ class DebuggerTest {
                 stop.thread().name(),
                 id,
                 result,
-                frame.visibleVariables().stream().map(variable -> variable.name()).toList());
+                frame.visibleVariables().stream()
+                        .map(variable -> variable.name())
+                        .toList());
     }
 }

@@ -106,7 +106,8 @@ class DivergenceTest {
     void twoBarriersThatLookAlike() {
         SimulatorFaultException fault = fault(DivergenceTest::twoBarriers);
         assertThat(fault.kind()).isEqualTo(FaultKind.DIVERGENT_BARRIER);
-        assertThat(fault.getMessage().split("wait at the barrier at DivergenceTest.java:")).hasSize(3);
+        assertThat(fault.getMessage().split("wait at the barrier at DivergenceTest.java:"))
+                .hasSize(3);
         assertThat(fault).hasMessageContaining("work-items 0, 2, 4, ").hasMessageContaining("work-items 1, 3, 5, ");
     }
 

@@ -82,8 +82,7 @@ class LocalMemoryFaultTest {
         out.set(context.globalIdx, tile[context.localIdx]);
     }
 
-    private static TaskGraph graph(
-            Task3<KernelContext, FloatArray, FloatArray> kernel) {
+    private static TaskGraph graph(Task3<KernelContext, FloatArray, FloatArray> kernel) {
         FloatArray in = new FloatArray(64);
         FloatArray out = new FloatArray(64);
         return new TaskGraph("graph")
@@ -92,8 +91,7 @@ class LocalMemoryFaultTest {
                 .transferToHost(EVERY_EXECUTION, out);
     }
 
-    private static SimulatorFaultException fault(
-            Task3<KernelContext, FloatArray, FloatArray> kernel) {
+    private static SimulatorFaultException fault(Task3<KernelContext, FloatArray, FloatArray> kernel) {
         SimulatorFaultException fault = Plans.fault(graph(kernel), Plans.grid(64, 32));
         assertThat(fault).as("the planted fault").isNotNull();
         return fault;
@@ -121,8 +119,9 @@ class LocalMemoryFaultTest {
     void twoWritesToOneElement() {
         SimulatorFaultException fault = fault(LocalMemoryFaultTest::twoWriters);
         assertThat(fault.kind()).isEqualTo(FaultKind.LOCAL_RACE);
-        assertThat(fault).hasMessageContaining("work-item 1 of group (").hasMessageContaining(
-                "writes tile[0], which work-item 0 wrote since the last barrier");
+        assertThat(fault)
+                .hasMessageContaining("work-item 1 of group (")
+                .hasMessageContaining("writes tile[0], which work-item 0 wrote since the last barrier");
     }
 
     @Test

@@ -36,7 +36,8 @@ class NativeArrayTest {
                 .containsExactly(1f, -2f, 3f, 9f);
         array.clear();
         assertThat(array.toHeapArray()).containsOnly(0f);
-        assertThat(FloatArray.fromFloatBuffer(FloatBuffer.wrap(new float[] {5f, 6f})).get(1))
+        assertThat(FloatArray.fromFloatBuffer(FloatBuffer.wrap(new float[] {5f, 6f}))
+                        .get(1))
                 .isEqualTo(6f);
     }
 
@@ -47,7 +48,8 @@ class NativeArrayTest {
             IntArray array = IntArray.fromSegmentShallow(segment);
             array.set(1, 42);
             assertThat(array.getSize()).isEqualTo(2);
-            assertThat(segment.get(ValueLayout.JAVA_INT, TornadoNativeArray.ARRAY_HEADER + 4)).isEqualTo(42);
+            assertThat(segment.get(ValueLayout.JAVA_INT, TornadoNativeArray.ARRAY_HEADER + 4))
+                    .isEqualTo(42);
             IntArray copy = IntArray.fromSegment(segment.asSlice(TornadoNativeArray.ARRAY_HEADER));
             array.set(1, 43);
             assertThat(copy.get(1)).isEqualTo(42);

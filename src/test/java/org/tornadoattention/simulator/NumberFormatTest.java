@@ -25,12 +25,18 @@ class NumberFormatTest {
         assertThat(new HalfFloat(1f + 0x1p-11f).getFloat32()).isEqualTo(1f);
         assertThat(new HalfFloat(1f + 3 * 0x1p-11f).getFloat32()).isEqualTo(1f + 0x1p-9f);
         assertThat(new HalfFloat(65520f).getFloat32()).isInfinite();
-        assertThat(HalfFloat.add(new HalfFloat(1f), new HalfFloat(2f)).getFloat32()).isEqualTo(3f);
-        assertThat(HalfFloat.sub(new HalfFloat(1f), new HalfFloat(2f)).getFloat32()).isEqualTo(-1f);
-        assertThat(HalfFloat.mult(new HalfFloat(3f), new HalfFloat(2f)).getFloat32()).isEqualTo(6f);
-        assertThat(HalfFloat.div(new HalfFloat(3f), new HalfFloat(2f)).getFloat32()).isEqualTo(1.5f);
-        assertThat(Half2.dot(Half2.fromFloats(1f, 2f), Half2.fromFloats(3f, 4f)).getFloat32()).isEqualTo(11f);
-        assertThat(TornadoMath.max(new HalfFloat(-1f), new HalfFloat(-2f)).getFloat32()).isEqualTo(-1f);
+        assertThat(HalfFloat.add(new HalfFloat(1f), new HalfFloat(2f)).getFloat32())
+                .isEqualTo(3f);
+        assertThat(HalfFloat.sub(new HalfFloat(1f), new HalfFloat(2f)).getFloat32())
+                .isEqualTo(-1f);
+        assertThat(HalfFloat.mult(new HalfFloat(3f), new HalfFloat(2f)).getFloat32())
+                .isEqualTo(6f);
+        assertThat(HalfFloat.div(new HalfFloat(3f), new HalfFloat(2f)).getFloat32())
+                .isEqualTo(1.5f);
+        assertThat(Half2.dot(Half2.fromFloats(1f, 2f), Half2.fromFloats(3f, 4f)).getFloat32())
+                .isEqualTo(11f);
+        assertThat(TornadoMath.max(new HalfFloat(-1f), new HalfFloat(-2f)).getFloat32())
+                .isEqualTo(-1f);
     }
 
     @Test
@@ -51,7 +57,8 @@ class NumberFormatTest {
         }
         assertThat(BFloat16.bf16ToFloat(BFloat16.bf16FromFloat(1f + 0x1p-8f))).isEqualTo(1f + 0x1p-7f);
         assertThat(BFloat16.bf16ToFloat(BFloat16.bf16FromFloat(-1f - 0x1p-8f))).isEqualTo(-1f - 0x1p-7f);
-        assertThat(BFloat16.bf16ToFloat(BFloat16.bf16FromFloat(Float.MAX_VALUE))).isInfinite();
+        assertThat(BFloat16.bf16ToFloat(BFloat16.bf16FromFloat(Float.MAX_VALUE)))
+                .isInfinite();
         assertThat(BFloat16.bf16FromFloat(Float.NaN)).isEqualTo((short) 0x7FC0);
         assertThat(BFloat16.bf16FromFloat(-0f)).isZero();
         assertThat(BFloat16.bf16ToFloat((short) 0x7F7F)).isEqualTo(BFloat16.BF16_MAX);
@@ -91,7 +98,9 @@ class NumberFormatTest {
         assertThat(FP8.e4m3ToFloat(FP8.e4m3FromFloat(Float.NEGATIVE_INFINITY))).isEqualTo(-FP8.E4M3_MAX);
         assertThat(FP8.e4m3ToFloat(FP8.e4m3FromFloat(Float.NaN))).isNaN();
         assertThat(FP8.e4m3ToFloat(FP8.e4m3FromFloat(1.0625f))).as("a tie").isEqualTo(1.125f);
-        assertThat(FP8.e4m3ToFloat(FP8.e4m3FromFloat(0x1p-10f))).as("a subnormal tie").isEqualTo(0x1p-9f);
+        assertThat(FP8.e4m3ToFloat(FP8.e4m3FromFloat(0x1p-10f)))
+                .as("a subnormal tie")
+                .isEqualTo(0x1p-9f);
         assertThat(FP8.e4m3ToFloat(FP8.e4m3FromFloat(0x1p-11f))).isZero();
     }
 

@@ -244,12 +244,11 @@ class ParallelKernelTest {
                     .transferToHost(EVERY_EXECUTION, out));
             for (int i = 0; i < 50; i++) {
                 float value = i / 2 * 2 + 1;
-                float expected =
-                        switch (mode) {
-                            case 0 -> -value;
-                            case 1 -> (float) Math.sqrt(value);
-                            default -> value > 10f ? value : 1f;
-                        };
+                float expected = switch (mode) {
+                    case 0 -> -value;
+                    case 1 -> (float) Math.sqrt(value);
+                    default -> value > 10f ? value : 1f;
+                };
                 assertThat(out.get(i)).isEqualTo(expected);
             }
             assertThat(statistics.array("in").elementsRead()).isEqualTo(mode == 2 ? 60 : 50);

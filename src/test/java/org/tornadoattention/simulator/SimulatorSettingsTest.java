@@ -56,7 +56,8 @@ class SimulatorSettingsTest {
     @Test
     void aConfigurationIsTakenBack() {
         SimulatorSettings before = Simulator.settings();
-        try (Simulator.Restore _ = Simulator.configure(before.withChecks(Set.of(Check.RACES)).withSeed(1))) {
+        try (Simulator.Restore _ =
+                Simulator.configure(before.withChecks(Set.of(Check.RACES)).withSeed(1))) {
             assertThat(Simulator.settings().checks()).containsExactly(Check.RACES);
             assertThat(Simulator.settings().seed()).hasValue(1);
         }

@@ -179,8 +179,8 @@ class StatisticsTest {
     void countingCanBeTurnedOff() {
         FloatArray in = new FloatArray(30);
         FloatArray out = new FloatArray(30);
-        try (Simulator.Restore _ = Simulator.configure(
-                Simulator.settings().withoutChecks().withCounters(false))) {
+        try (Simulator.Restore _ =
+                Simulator.configure(Simulator.settings().withoutChecks().withCounters(false))) {
             KernelStatistics statistics = Plans.run(new TaskGraph("uncounted")
                     .transferToDevice(EVERY_EXECUTION, in)
                     .task("kernel", StatisticsTest::aliased, in, out)

@@ -28,8 +28,26 @@ class TaskGraphTest {
     static void nothing() {}
 
     static void twenty(
-            IntArray out, int b, int c, int d, int e, int f, int g, int h, int i, int j, int k, int l, int m, int n,
-            int o, int p, int q, float r, long s, boolean t) {
+            IntArray out,
+            int b,
+            int c,
+            int d,
+            int e,
+            int f,
+            int g,
+            int h,
+            int i,
+            int j,
+            int k,
+            int l,
+            int m,
+            int n,
+            int o,
+            int p,
+            int q,
+            float r,
+            long s,
+            boolean t) {
         for (@Parallel int x = 0; x < out.getSize(); x++) {
             out.set(x, b + c + d + e + f + g + h + i + j + k + l + m + n + o + p + q + (int) r + (int) s + (t ? 1 : 0));
         }
@@ -54,7 +72,29 @@ class TaskGraphTest {
         Plans.run(new TaskGraph("none").task("kernel", TaskGraphTest::nothing));
         IntArray out = new IntArray(3);
         Plans.run(new TaskGraph("twenty")
-                .task("kernel", TaskGraphTest::twenty, out, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1f, 1L, true)
+                .task(
+                        "kernel",
+                        TaskGraphTest::twenty,
+                        out,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1f,
+                        1L,
+                        true)
                 .transferToHost(EVERY_EXECUTION, out));
         assertThat(out.toHeapArray()).containsOnly(19);
     }
@@ -71,9 +111,8 @@ class TaskGraphTest {
     void aSnapshotDoesNotChange() throws Exception {
         FloatArray in = new FloatArray(4);
         FloatArray out = new FloatArray(4);
-        TaskGraph graph = new TaskGraph("graph")
-                .transferToDevice(EVERY_EXECUTION, in)
-                .task("one", TaskGraphTest::copy, in, out);
+        TaskGraph graph =
+                new TaskGraph("graph").transferToDevice(EVERY_EXECUTION, in).task("one", TaskGraphTest::copy, in, out);
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
             graph.task("two", TaskGraphTest::copy, in, out);
             plan.execute();

@@ -31,10 +31,12 @@ class TensorCoreTest {
         int[] bTile = context.allocateIntLocalArray(64);
         int lane = context.localIdx;
         for (int i = lane; i < 128; i += 32) {
-            aTile[i] = (a.get(2 * i).getHalfFloatValue() & 0xFFFF) | (a.get(2 * i + 1).getHalfFloatValue() << 16);
+            aTile[i] = (a.get(2 * i).getHalfFloatValue() & 0xFFFF)
+                    | (a.get(2 * i + 1).getHalfFloatValue() << 16);
         }
         for (int i = lane; i < 64; i += 32) {
-            bTile[i] = (b.get(2 * i).getHalfFloatValue() & 0xFFFF) | (b.get(2 * i + 1).getHalfFloatValue() << 16);
+            bTile[i] = (b.get(2 * i).getHalfFloatValue() & 0xFFFF)
+                    | (b.get(2 * i + 1).getHalfFloatValue() << 16);
         }
         context.localBarrier();
         HalfFloat[] fragmentA = context.mmaLoadA(aTile, 16);
@@ -164,8 +166,7 @@ class TensorCoreTest {
         context.asyncCopyWaitGroup(0);
         context.localBarrier();
         HalfFloat[] fragmentB = context.mmaLoadBSwizzled(bTile, 16, 256);
-        float[] sum = context.mma(
-                context.mmaLoadA(aTile, 16), fragmentB, context.mmaFragment(0f), MMAShape.M16N8K16);
+        float[] sum = context.mma(context.mmaLoadA(aTile, 16), fragmentB, context.mmaFragment(0f), MMAShape.M16N8K16);
         context.mmaStore(sum, c, 0, 0, 8);
     }
 
@@ -205,7 +206,9 @@ class TensorCoreTest {
         for (int i = id; i < 256; i += 32) {
             out.set(i, wide[i].getHalfFloatValue());
             out.set(256 + i, bytes[i] & 0xFF);
-            out.set(512 + i, context.swizzleLoadFp16Stride32(wide, i / 16, i % 16, 16).getHalfFloatValue());
+            out.set(
+                    512 + i,
+                    context.swizzleLoadFp16Stride32(wide, i / 16, i % 16, 16).getHalfFloatValue());
         }
     }
 
@@ -385,16 +388,14 @@ class TensorCoreTest {
         assertIllegal(TensorCoreTest::crookedOffset, 32, "at byte 8; the offset must be a multiple of 16");
         assertIllegal(TensorCoreTest::halfAWarp, 16, "whole warps of 32");
         SimulatorFaultException fault = Plans.fault(
-                new TaskGraph("small").task("kernel", TensorCoreTest::tileTooSmall, new KernelContext(), new FloatArray(32)),
+                new TaskGraph("small")
+                        .task("kernel", TensorCoreTest::tileTooSmall, new KernelContext(), new FloatArray(32)),
                 Plans.grid(32, 32));
         assertThat(fault.kind()).isEqualTo(FaultKind.OUT_OF_BOUNDS);
         assertThat(fault).hasMessageContaining("loads a fragment from tile[64], which has 64 elements");
     }
 
-    private static void assertIllegal(
-            Task2<KernelContext, FloatArray> kernel,
-            int size,
-            String message) {
+    private static void assertIllegal(Task2<KernelContext, FloatArray> kernel, int size, String message) {
         SimulatorFaultException fault = Plans.fault(
                 new TaskGraph("illegal").task("kernel", kernel, new KernelContext(), new FloatArray(128)),
                 Plans.grid(size, size));

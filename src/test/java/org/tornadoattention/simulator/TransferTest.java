@@ -146,9 +146,8 @@ class TransferTest {
     void underDemandDoesNotTransferBeforeTheKernel() {
         FloatArray in = ones();
         FloatArray out = new FloatArray(SIZE);
-        SimulatorFaultException fault = Plans.fault(new TaskGraph("demand")
-                .transferToDevice(UNDER_DEMAND, in)
-                .task("a", TransferTest::increment, in, out));
+        SimulatorFaultException fault = Plans.fault(
+                new TaskGraph("demand").transferToDevice(UNDER_DEMAND, in).task("a", TransferTest::increment, in, out));
         assertThat(fault.kind()).isEqualTo(FaultKind.NOT_ON_DEVICE);
     }
 
@@ -175,8 +174,9 @@ class TransferTest {
     void theHostReadsWhatNeverCameBack() throws Exception {
         FloatArray in = ones();
         FloatArray out = new FloatArray(SIZE);
-        TaskGraph graph =
-                new TaskGraph("stale").transferToDevice(EVERY_EXECUTION, in).task("a", TransferTest::increment, in, out);
+        TaskGraph graph = new TaskGraph("stale")
+                .transferToDevice(EVERY_EXECUTION, in)
+                .task("a", TransferTest::increment, in, out);
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
             TornadoExecutionResult result = plan.execute();
             assertThatThrownBy(() -> out.get(0))
@@ -200,8 +200,9 @@ class TransferTest {
     void theHostMayReadWhenTheCheckIsOff() {
         FloatArray in = ones();
         FloatArray out = new FloatArray(SIZE);
-        TaskGraph graph =
-                new TaskGraph("stale").transferToDevice(EVERY_EXECUTION, in).task("a", TransferTest::increment, in, out);
+        TaskGraph graph = new TaskGraph("stale")
+                .transferToDevice(EVERY_EXECUTION, in)
+                .task("a", TransferTest::increment, in, out);
         try (Simulator.Restore _ = Simulator.configure(
                 Simulator.settings().withChecks(EnumSet.complementOf(EnumSet.of(Check.TRANSFERS))))) {
             Plans.run(graph);
@@ -223,7 +224,8 @@ class TransferTest {
             assertThat(out.get(8)).isEqualTo(2f);
             assertThat(out.get(23)).isEqualTo(2f);
             assertThat(out.get(24)).isZero();
-            assertThatThrownBy(() -> new DataRange(out).withOffset(60).withSize(8).materialize())
+            assertThatThrownBy(
+                            () -> new DataRange(out).withOffset(60).withSize(8).materialize())
                     .isInstanceOf(TornadoRuntimeException.class);
         }
     }
@@ -256,8 +258,9 @@ class TransferTest {
     void memoryHasLimits() throws Exception {
         FloatArray in = ones();
         FloatArray out = new FloatArray(SIZE);
-        TaskGraph graph =
-                new TaskGraph("limit").transferToDevice(EVERY_EXECUTION, in).task("a", TransferTest::increment, in, out);
+        TaskGraph graph = new TaskGraph("limit")
+                .transferToDevice(EVERY_EXECUTION, in)
+                .task("a", TransferTest::increment, in, out);
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
             plan.withMemoryLimit("300B");
             assertThatThrownBy(plan::execute)

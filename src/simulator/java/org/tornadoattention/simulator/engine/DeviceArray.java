@@ -35,6 +35,7 @@ public final class DeviceArray {
     private volatile boolean allValid;
     private boolean newerThanHost;
     private String lastWriter;
+    private HostGuard guard;
     private int slot;
 
     DeviceArray(TornadoNativeArray host) {
@@ -111,13 +112,13 @@ public final class DeviceArray {
     long copyIn() {
         segment().copyFrom(NativeArrays.content(host));
         markValid();
+        inStepWithHost();
         return host.getNumBytesOfSegment();
     }
 
     long copyOut(long offset, long bytes) {
         MemorySegment.copy(segment(), offset, NativeArrays.content(host), offset, bytes);
-        newerThanHost = false;
-        NativeArrays.guard(host, null);
+        inStepWithHost();
         return bytes;
     }
 
@@ -137,8 +138,17 @@ public final class DeviceArray {
     /** Has host reads fail while the newest content is here. */
     void guardHost() {
         if (newerThanHost) {
-            NativeArrays.guard(host, new StaleGuard(host, lastWriter));
+            guard = new StaleGuard(host, lastWriter);
+            NativeArrays.guard(host, guard);
         }
+    }
+
+    private void inStepWithHost() {
+        newerThanHost = false;
+        if (NativeArrays.guard(host) == guard) {
+            NativeArrays.guard(host, null);
+        }
+        guard = null;
     }
 
     private void markValid() {

@@ -43,17 +43,15 @@ final class DeviceMemory {
         while (digits < text.length() && Character.isDigit(text.charAt(digits))) {
             digits++;
         }
-        long unit =
-                switch (text.substring(digits)) {
-                    case "", "B" -> 1L;
-                    case "K", "KB" -> 1L << 10;
-                    case "M", "MB" -> 1L << 20;
-                    case "G", "GB" -> 1L << 30;
-                    default -> 0L;
-                };
+        long unit = switch (text.substring(digits)) {
+            case "", "B" -> 1L;
+            case "K", "KB" -> 1L << 10;
+            case "M", "MB" -> 1L << 20;
+            case "G", "GB" -> 1L << 30;
+            default -> 0L;
+        };
         if (digits == 0 || unit == 0) {
-            throw new TornadoRuntimeException(
-                    "'" + size + "' is not a size; write a number and one of B, KB, MB, GB");
+            throw new TornadoRuntimeException("'" + size + "' is not a size; write a number and one of B, KB, MB, GB");
         }
         return Math.multiplyExact(Long.parseLong(text.substring(0, digits)), unit);
     }

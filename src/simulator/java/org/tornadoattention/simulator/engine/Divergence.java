@@ -56,8 +56,7 @@ final class Divergence {
         return switch (item.state()) {
             case DONE -> "returned";
             case AT_BARRIER -> "wait at the barrier at " + SourceLine.of(item.thread());
-            case AT_COLLECTIVE ->
-                "wait in " + item.warp().operation(item) + " at " + SourceLine.of(item.thread());
+            case AT_COLLECTIVE -> "wait in " + item.warp().operation(item) + " at " + SourceLine.of(item.thread());
             case READY, RUNNING -> "run";
         };
     }

@@ -96,12 +96,11 @@ final class GraphExecutor {
             return;
         }
         DeviceArray device = arrays.get(array);
-        boolean due =
-                switch (transfer.mode()) {
-                    case DataTransferMode.EVERY_EXECUTION -> true;
-                    case DataTransferMode.FIRST_EXECUTION -> !copiedIn.contains(array);
-                    default -> false;
-                };
+        boolean due = switch (transfer.mode()) {
+            case DataTransferMode.EVERY_EXECUTION -> true;
+            case DataTransferMode.FIRST_EXECUTION -> !copiedIn.contains(array);
+            default -> false;
+        };
         if (due) {
             long start = System.nanoTime();
             recorder.copiedIn(device.copyIn(), System.nanoTime() - start);

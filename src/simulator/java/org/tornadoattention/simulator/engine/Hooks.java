@@ -69,7 +69,6 @@ public final class Hooks {
         }
     }
 
-
     /** Writes to device memory and notes that the element holds something. */
     public static void put(float[] array, int index, float value, byte[] validity) {
         array[index] = value;

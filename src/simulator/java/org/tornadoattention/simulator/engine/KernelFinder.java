@@ -1,5 +1,6 @@
 package org.tornadoattention.simulator.engine;
 
+import java.lang.invoke.MethodType;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.util.Arrays;
@@ -48,21 +49,27 @@ final class KernelFinder {
             List<Method> candidates = Arrays.stream(owner.getDeclaredMethods())
                     .filter(method -> method.getName().equals(frame.getMethodName()))
                     .filter(method -> Modifier.isStatic(method.getModifiers()))
-                    .filter(method -> accepts(method.getParameterTypes(), arguments))
+                    .filter(method -> accepts(method, false, arguments))
                     .toList();
-            return candidates.size() == 1 ? candidates.getFirst() : null;
+            List<Method> exact = candidates.stream()
+                    .filter(method -> accepts(method, true, arguments))
+                    .toList();
+            return exact.size() == 1 ? exact.getFirst() : candidates.size() == 1 ? candidates.getFirst() : null;
         } catch (ClassNotFoundException _) {
             return null;
         }
     }
 
-    private static boolean accepts(Class<?>[] types, Object... arguments) {
+    private static boolean accepts(Method method, boolean exactly, Object... arguments) {
+        Class<?>[] types = MethodType.methodType(void.class, method.getParameterTypes())
+                .wrap()
+                .parameterArray();
         if (types.length != arguments.length) {
             return false;
         }
         for (int i = 0; i < types.length; i++) {
-            boolean fits = types[i].isPrimitive() ? isConstant(arguments[i]) : types[i].isInstance(arguments[i]);
-            if (!fits) {
+            boolean widened = !exactly && isConstant(arguments[i]) && method.getParameterTypes()[i].isPrimitive();
+            if (!types[i].isInstance(arguments[i]) && !widened) {
                 return false;
             }
         }

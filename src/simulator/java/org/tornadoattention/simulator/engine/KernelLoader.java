@@ -10,6 +10,8 @@ import org.tornadoattention.simulator.instrument.KernelCompiler;
 /** Finds the method behind a task and makes what can be run of it. */
 final class KernelLoader {
 
+    private static final System.Logger LOG = System.getLogger("org.tornadoattention.simulator");
+
     private static final ClassValue<CodeMethod> METHODS = new ClassValue<>() {
         @Override
         protected CodeMethod computeValue(Class<?> type) {
@@ -31,8 +33,16 @@ final class KernelLoader {
         CodeMethod known = METHODS.get(task.code().getClass());
         synchronized (known) {
             if (known.method == null) {
-                known.method = KernelFinder.find(
-                        function, task.code().getClass().getClassLoader(), task.arguments());
+                known.method =
+                        KernelFinder.find(function, task.code().getClass().getClassLoader(), task.arguments());
+            }
+            if (known.method == null && !known.warned) {
+                known.warned = true;
+                LOG.log(
+                        System.Logger.Level.WARNING,
+                        "The kernel method of task {0} cannot be found, so it runs without checks, counters and parallel"
+                                + " loops; pass a static method, or a lambda that captures nothing",
+                        task.fullName());
             }
             return Optional.ofNullable(known.method);
         }
@@ -49,20 +59,20 @@ final class KernelLoader {
                 tracked.set(i);
             }
         }
-        CompiledKernel compiled = KernelCompiler.compile(
-                method,
-                new Instrumentation(
-                        options.bounds(),
-                        options.watchesLocalMemory(),
-                        options.barriers(),
-                        options.transfers(),
-                        options.counting(),
-                        options.transfers() ? tracked : new BitSet()));
+        Instrumentation wanted = new Instrumentation(
+                options.bounds(),
+                options.watchesLocalMemory(),
+                options.barriers(),
+                options.transfers(),
+                options.counting(),
+                options.transfers() ? tracked : new BitSet());
+        CompiledKernel compiled = KernelCompiler.compile(method, wanted);
         return compiled == null ? function : new InstrumentedKernel(method, compiled);
     }
 
     private static final class CodeMethod {
 
         private Method method;
+        private boolean warned;
     }
 }

@@ -171,9 +171,7 @@ public final class LocalArray {
     }
 
     private static String readBy(WorkItem item, int reader) {
-        return reader - item.epoch == SEVERAL
-                ? "several work-items read"
-                : "work-item " + who(item, reader) + " read";
+        return reader - item.epoch == SEVERAL ? "several work-items read" : "work-item " + who(item, reader) + " read";
     }
 
     private static String who(WorkItem item, int stamp) {

@@ -54,11 +54,8 @@ final class ParallelLaunch extends Launch {
 
     private void runChunk(int part, Counters counters) {
         int chunk = chunkOrder[part];
-        int[] worker = {
-            chunk % workers[0], chunk / workers[0] % workers[1], chunk / (workers[0] * workers[1])
-        };
-        WorkItem item = WorkItem.chunk(
-                this, counters, new ParallelPosition(worker, workers, body().parallelLoops()));
+        int[] worker = {chunk % workers[0], chunk / workers[0] % workers[1], chunk / (workers[0] * workers[1])};
+        WorkItem item = WorkItem.chunk(this, counters, new ParallelPosition(worker, workers, body().parallelLoops()));
         item.becomeCurrent();
         try {
             body().run(arguments());

@@ -74,16 +74,16 @@ public final class PlanExecutor {
     /** Returns the device of a selected graph. */
     public TornadoDevice device(int index) {
         if (index < 0 || index >= selected.size()) {
-            throw new TornadoRuntimeException("There is no task graph " + index + " among the " + selected.size()
-                    + " selected ones");
+            throw new TornadoRuntimeException(
+                    "There is no task graph " + index + " among the " + selected.size() + " selected ones");
         }
         return device;
     }
 
     /** Sets the grids of tasks. */
     public synchronized void setGridScheduler(GridScheduler scheduler) {
-        boolean known = scheduler.keySet().stream()
-                .anyMatch(task -> graphs.stream().anyMatch(graph -> graph.hasTask(task)));
+        boolean known =
+                scheduler.keySet().stream().anyMatch(task -> graphs.stream().anyMatch(graph -> graph.hasTask(task)));
         if (!known) {
             throw new TornadoRuntimeException("None of the names in the GridScheduler " + scheduler.keySet()
                     + " is a task of this plan; write graph.task, as in \"" + exampleTask() + "\"");
@@ -174,8 +174,7 @@ public final class PlanExecutor {
 
     private GraphExecutor graph(int index) {
         if (index < 0 || index >= graphs.size()) {
-            throw new TornadoRuntimeException(
-                    "There is no task graph " + index + "; this plan has " + graphs.size());
+            throw new TornadoRuntimeException("There is no task graph " + index + "; this plan has " + graphs.size());
         }
         return graphs.get(index);
     }
@@ -190,8 +189,7 @@ public final class PlanExecutor {
     private DeviceArray findOnDevice(String name, TornadoNativeArray array, GraphExecutor consumer) {
         DeviceArray found = null;
         for (GraphExecutor graph : graphs) {
-            boolean asked = name == null || name.equals(consumer.name()) ? graph == lastExecuted : graph.name().equals(name);
-            if (asked) {
+            if (name == null ? graph == lastExecuted : graph.name().equals(name)) {
                 found = graph.arrays().find(array);
             }
         }

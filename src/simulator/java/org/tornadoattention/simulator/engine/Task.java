@@ -33,7 +33,9 @@ final class Task {
                     || argument instanceof Character;
             if (!supported) {
                 throw new TornadoTaskRuntimeException("Task " + definition.fullName() + " has an argument "
-                        + (argument == null ? "null" : "of type " + argument.getClass().getName())
+                        + (argument == null
+                                ? "null"
+                                : "of type " + argument.getClass().getName())
                         + "; the simulator takes native arrays, a KernelContext and boxed primitives");
             }
         }

@@ -207,7 +207,8 @@ public final class WorkItem {
 
     /** Starts a copy of two halves. */
     public void asyncCopy(int[] tile, int tileIndex, HalfFloatArray source, int sourceIndex) {
-        int low = Short.toUnsignedInt(readAll(source, sourceIndex, 2).get(sourceIndex).getHalfFloatValue());
+        int low = Short.toUnsignedInt(
+                readAll(source, sourceIndex, 2).get(sourceIndex).getHalfFloatValue());
         int high = source.get(sourceIndex + 1).getHalfFloatValue();
         asyncCopies().start(tile, tileIndex, low | high << 16);
     }
@@ -242,8 +243,7 @@ public final class WorkItem {
         asyncCopies().await(groups);
     }
 
-    private <A extends TornadoNativeArray> A readAll(
-            A source, int from, int count) {
+    private <A extends TornadoNativeArray> A readAll(A source, int from, int count) {
         Hooks.beforeGet(source, from, count, this);
         return source;
     }

@@ -91,11 +91,7 @@ final class ClassRewriter {
                     loops.stream().map(ParallelLoop::name).toList());
         }
         return new MethodRewriter(
-                analysis,
-                ((CodeAttribute) code).maxLocals(),
-                isKernel ? wanted : wanted.forHelpers(),
-                loops,
-                barriers);
+                analysis, ((CodeAttribute) code).maxLocals(), isKernel ? wanted : wanted.forHelpers(), loops, barriers);
     }
 
     /** The names of a kernel's parameters and of the variables of its parallel loops. */

@@ -72,14 +72,16 @@ final class KernelCode {
     private void scan(CodeModel code) {
         for (CodeElement element : code) {
             switch (element) {
-                case InvokeInstruction invoke when invoke.opcode() == Opcode.INVOKESTATIC ->
+                case InvokeInstruction invoke
+                when invoke.opcode() == Opcode.INVOKESTATIC ->
                     reach(
                             name(invoke.owner().asSymbol()),
                             invoke.name().stringValue(),
                             invoke.type().stringValue());
                 case InvokeInstruction invoke -> reachWhole(name(invoke.owner().asSymbol()));
                 case FieldInstruction field -> reachStatics(name(field.owner().asSymbol()));
-                case NewObjectInstruction creation -> reachWhole(name(creation.className().asSymbol()));
+                case NewObjectInstruction creation ->
+                    reachWhole(name(creation.className().asSymbol()));
                 case InvokeDynamicInstruction dynamic -> dynamic.bootstrapArgs().forEach(this::reachHandle);
                 default -> {
                     // refers to no other method
@@ -138,8 +140,9 @@ final class KernelCode {
 
     private byte[] read(String className) {
         String resource = className.replace('.', '/') + ".class";
-        try (InputStream stream =
-                loader == null ? ClassLoader.getSystemResourceAsStream(resource) : loader.getResourceAsStream(resource)) {
+        try (InputStream stream = loader == null
+                ? ClassLoader.getSystemResourceAsStream(resource)
+                : loader.getResourceAsStream(resource)) {
             return stream == null ? null : stream.readAllBytes();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -148,7 +151,9 @@ final class KernelCode {
 
     private static String name(ClassDesc type) {
         String descriptor = type.descriptorString();
-        return type.isClassOrInterface() ? descriptor.substring(1, descriptor.length() - 1).replace('/', '.') : "java.";
+        return type.isClassOrInterface()
+                ? descriptor.substring(1, descriptor.length() - 1).replace('/', '.')
+                : "java.";
     }
 
     static String key(MethodModel method) {

@@ -1,5 +1,7 @@
 package org.tornadoattention.simulator.instrument;
 
+import java.lang.classfile.ClassFile;
+import java.lang.classfile.attribute.CodeAttribute;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
 import java.lang.reflect.Method;
@@ -14,6 +16,11 @@ import java.util.stream.IntStream;
  * line numbers and variables, so that breakpoints set in the source hold in them.
  */
 public final class KernelCompiler {
+
+    /** HotSpot's limit for methods that it compiles. */
+    private static final int LARGEST_COMPILED = 8000;
+
+    private static final System.Logger LOG = System.getLogger("org.tornadoattention.simulator");
 
     private static final ClassValue<Map<Variant, CompiledKernel>> COMPILED = new ClassValue<>() {
         @Override
@@ -43,13 +50,11 @@ public final class KernelCompiler {
         for (Map.Entry<String, KernelCode.Part> part : code.parts().entrySet()) {
             boolean isOwner = part.getKey().equals(owner.getName());
             ClassRewriter rewriter = new ClassRewriter(
-                    part.getValue(),
-                    isOwner ? kernel.getName() + descriptor : null,
-                    wanted,
-                    owner.getClassLoader());
+                    part.getValue(), isOwner ? kernel.getName() + descriptor : null, wanted, owner.getClassLoader());
             classes.put(part.getKey(), rewriter.rewrite());
             found = isOwner ? rewriter.kernelMethod() : found;
         }
+        warnIfTooLarge(kernel, classes.get(owner.getName()));
         List<String> parameters = found == null
                 ? IntStream.range(0, kernel.getParameterCount())
                         .mapToObj(i -> "parameter " + i)
@@ -61,12 +66,30 @@ public final class KernelCompiler {
                     .getDeclaredMethod(kernel.getName(), kernel.getParameterTypes());
             copy.setAccessible(true);
             return new CompiledKernel(
-                    MethodHandles.lookup().unreflect(copy).asSpreader(Object[].class, kernel.getParameterCount()),
+                    MethodHandles.lookup()
+                            .unreflect(copy)
+                            .asSpreader(Object[].class, kernel.getParameterCount())
+                            .asType(MethodType.methodType(void.class, Object[].class)),
                     parameters,
                     found == null ? List.of() : found.parallelLoops());
         } catch (ReflectiveOperationException e) {
             throw new IllegalStateException("The instrumented copy of " + kernel + " cannot be loaded", e);
         }
+    }
+
+    private static void warnIfTooLarge(Method kernel, byte[] owner) {
+        ClassFile.of().parse(owner).methods().stream()
+                .filter(method -> method.methodName().equalsString(kernel.getName()))
+                .flatMap(method -> method.code().stream())
+                .mapToInt(code -> ((CodeAttribute) code).codeLength())
+                .filter(length -> length > LARGEST_COMPILED)
+                .forEach(length -> LOG.log(
+                        System.Logger.Level.WARNING,
+                        "With its checks the kernel {0} has {1,number,#} bytes of code; the JVM compiles none over"
+                                + " {2,number,#} and interprets it, slowly. Start Java with -XX:-DontCompileHugeMethods",
+                        kernel.getName(),
+                        length,
+                        LARGEST_COMPILED));
     }
 
     private record Variant(Method kernel, Instrumentation wanted) {}

@@ -89,7 +89,10 @@ final class MethodAnalysis {
 
     /** Returns the slots of the variables that hold local arrays. */
     List<Integer> localArraySlots() {
-        return storesOfSlot.keySet().stream().filter(this::isLocalArray).sorted().toList();
+        return storesOfSlot.keySet().stream()
+                .filter(this::isLocalArray)
+                .sorted()
+                .toList();
     }
 
     /** Returns the slot of the parameter of that type, or -1. */
@@ -187,13 +190,16 @@ final class MethodAnalysis {
     private boolean step(Instruction instruction, int index) {
         int receiver = OperandStack.UNKNOWN;
         switch (instruction) {
-            case InvokeInstruction invoke when NativeOperation.of(invoke) != null ->
-                receiver = stack.peek(receiverDepth(NativeOperation.of(invoke)));
+            case InvokeInstruction invoke
+            when NativeOperation.of(invoke) != null -> receiver = stack.peek(receiverDepth(NativeOperation.of(invoke)));
             case ArrayLoadInstruction _ -> receiver = stack.peek(1);
             case ArrayStoreInstruction store ->
                 receiver = stack.peek(1 + store.typeKind().slotSize());
-            case StoreInstruction store when store.typeKind() == TypeKind.REFERENCE -> {
-                storesOfSlot.computeIfAbsent(store.slot(), _ -> new ArrayList<>()).add(index);
+            case StoreInstruction store
+            when store.typeKind() == TypeKind.REFERENCE -> {
+                storesOfSlot
+                        .computeIfAbsent(store.slot(), _ -> new ArrayList<>())
+                        .add(index);
                 storedBy.put(index, stack.peek(0));
             }
             default -> {

@@ -112,14 +112,15 @@ final class MethodRewriter implements CodeTransform {
             code.aload(parameter).invokestatic(Names.HOOKS, "storage", Names.STORAGE);
             code.checkcast(Names.arrayOf(kind)).astore(slot);
         });
-        slots.allValidity().forEach((parameter, slot) -> code.aload(parameter)
-                .invokestatic(Names.HOOKS, "validity", Names.VALIDITY)
-                .astore(slot));
+        slots.allValidity()
+                .forEach((parameter, slot) -> code.aload(parameter)
+                        .invokestatic(Names.HOOKS, "validity", Names.VALIDITY)
+                        .astore(slot));
         slots.allRecords().values().forEach(slot -> code.aconst_null().astore(slot));
-        slots.allCounters().values().forEach(counter -> code.lconst_0()
-                .lstore(counter.reads())
-                .lconst_0()
-                .lstore(counter.writes()));
+        slots.allCounters()
+                .values()
+                .forEach(counter ->
+                        code.lconst_0().lstore(counter.reads()).lconst_0().lstore(counter.writes()));
     }
 
     @Override
@@ -150,9 +151,7 @@ final class MethodRewriter implements CodeTransform {
 
     private void afterPlain(CodeBuilder code) {
         if (method.isLocalArrayStore(index)) {
-            int array = ((StoreInstruction)
-                            method.elements().get(index))
-                    .slot();
+            int array = ((StoreInstruction) method.elements().get(index)).slot();
             code.aload(array).loadConstant(method.variableName(array, index)).aload(item);
             code.invokestatic(Names.HOOKS, "local", Names.LOCAL).astore(slots.record(array));
         }

@@ -75,7 +75,8 @@ record NativeOperation(
 
     /** Returns what {@code invocation} does to a native array, or null if it does not touch elements. */
     static NativeOperation of(InvokeInstruction invocation) {
-        return OPERATIONS.get(key(invocation.owner().asSymbol(), invocation.name().stringValue()));
+        return OPERATIONS.get(
+                key(invocation.owner().asSymbol(), invocation.name().stringValue()));
     }
 
     /** Returns the kind of the elements in which a native array is stored, or null for any other class. */

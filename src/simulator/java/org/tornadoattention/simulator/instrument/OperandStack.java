@@ -1,5 +1,7 @@
 package org.tornadoattention.simulator.instrument;
 
+import java.lang.classfile.Instruction;
+import java.lang.classfile.Opcode;
 import java.lang.classfile.TypeKind;
 import java.lang.classfile.instruction.ArrayLoadInstruction;
 import java.lang.classfile.instruction.ArrayStoreInstruction;
@@ -25,8 +27,6 @@ import java.lang.classfile.instruction.StoreInstruction;
 import java.lang.classfile.instruction.TableSwitchInstruction;
 import java.lang.classfile.instruction.ThrowInstruction;
 import java.lang.classfile.instruction.TypeCheckInstruction;
-import java.lang.classfile.Instruction;
-import java.lang.classfile.Opcode;
 import java.lang.constant.MethodTypeDesc;
 import java.util.Arrays;
 import java.util.function.IntConsumer;
@@ -92,7 +92,10 @@ final class OperandStack {
 
     private static int wordsTaken(Instruction instruction) {
         return switch (instruction) {
-            case LoadInstruction _, ConstantInstruction _, NewObjectInstruction _, IncrementInstruction _,
+            case LoadInstruction _,
+                    ConstantInstruction _,
+                    NewObjectInstruction _,
+                    IncrementInstruction _,
                     NopInstruction _ -> 0;
             case StoreInstruction store -> store.typeKind().slotSize();
             case ArrayLoadInstruction _ -> 2;
@@ -101,8 +104,13 @@ final class OperandStack {
             case InvokeInstruction invoke ->
                 words(invoke.typeSymbol()) + (invoke.opcode() == Opcode.INVOKESTATIC ? 0 : 1);
             case InvokeDynamicInstruction invoke -> words(invoke.typeSymbol());
-            case NewPrimitiveArrayInstruction _, NewReferenceArrayInstruction _, TypeCheckInstruction _,
-                    TableSwitchInstruction _, LookupSwitchInstruction _, ThrowInstruction _, MonitorInstruction _ -> 1;
+            case NewPrimitiveArrayInstruction _,
+                    NewReferenceArrayInstruction _,
+                    TypeCheckInstruction _,
+                    TableSwitchInstruction _,
+                    LookupSwitchInstruction _,
+                    ThrowInstruction _,
+                    MonitorInstruction _ -> 1;
             case NewMultiArrayInstruction array -> array.dimensions();
             case OperatorInstruction operator -> wordsTaken(operator);
             case ConvertInstruction convert -> convert.fromType().slotSize();
@@ -125,8 +133,11 @@ final class OperandStack {
                 TypeKind.from(invoke.typeSymbol().returnType()).slotSize();
             case InvokeDynamicInstruction invoke ->
                 TypeKind.from(invoke.typeSymbol().returnType()).slotSize();
-            case NewObjectInstruction _, NewPrimitiveArrayInstruction _, NewReferenceArrayInstruction _,
-                    NewMultiArrayInstruction _, TypeCheckInstruction _ -> 1;
+            case NewObjectInstruction _,
+                    NewPrimitiveArrayInstruction _,
+                    NewReferenceArrayInstruction _,
+                    NewMultiArrayInstruction _,
+                    TypeCheckInstruction _ -> 1;
             case OperatorInstruction operator -> wordsGiven(operator);
             case ConvertInstruction convert -> convert.toType().slotSize();
             default -> 0;

@@ -63,10 +63,12 @@ record ParallelLoop(int slot, String name, int start, int increment, int step) {
         int increment = -1;
         for (int i = from; i < to; i++) {
             switch (elements.get(i)) {
-                case StoreInstruction other when other.slot() == range.index() -> {
+                case StoreInstruction other
+                when other.slot() == range.index() -> {
                     return Optional.empty();
                 }
-                case IncrementInstruction candidate when candidate.slot() == range.index() -> {
+                case IncrementInstruction candidate
+                when candidate.slot() == range.index() -> {
                     if (increment >= 0) {
                         return Optional.empty();
                     }

@@ -173,7 +173,16 @@ public class KernelContext implements ExecutionContext {
 
     /** Stores the product of an 8×k band of {@code a} and a k×8 band of {@code b} as an 8×8 tile of {@code c}. */
     public void matrixMultiply8x8(
-            FloatArray a, int aBase, int lda, FloatArray b, int bBase, int ldb, FloatArray c, int cBase, int ldc, int k) {
+            FloatArray a,
+            int aBase,
+            int lda,
+            FloatArray b,
+            int bBase,
+            int ldb,
+            FloatArray c,
+            int cBase,
+            int ldc,
+            int k) {
         Matrix8x8Float sum = simdgroupMatrixZero();
         for (int step = 0; step < k; step += 8) {
             sum = simdgroupMatrixMultiplyAccumulate(

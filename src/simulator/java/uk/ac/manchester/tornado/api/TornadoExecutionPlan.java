@@ -41,7 +41,9 @@ public class TornadoExecutionPlan implements AutoCloseable {
 
     /** Returns a device of a backend. */
     public static TornadoDevice getDevice(int driverIndex, int deviceIndex) {
-        return TornadoRuntimeProvider.getTornadoRuntime().getBackend(driverIndex).getDevice(deviceIndex);
+        return TornadoRuntimeProvider.getTornadoRuntime()
+                .getBackend(driverIndex)
+                .getDevice(deviceIndex);
     }
 
     /** Returns the number of plans that were ever created. */
@@ -234,8 +236,8 @@ public class TornadoExecutionPlan implements AutoCloseable {
     /** Returns the result of an earlier execution, counted from 0. */
     public TornadoExecutionResult getPlanResult(int index) {
         if (index < 0 || index >= results.size()) {
-            throw new TornadoRuntimeException("There is no result " + index + ": this plan was executed "
-                    + results.size() + " times");
+            throw new TornadoRuntimeException(
+                    "There is no result " + index + ": this plan was executed " + results.size() + " times");
         }
         return results.get(index);
     }
