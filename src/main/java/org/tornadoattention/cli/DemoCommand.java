@@ -67,8 +67,7 @@ final class DemoCommand implements Callable<Integer> {
         String text = text(length);
         ComputeDevice device = compute.device();
         ComputeOptions.announce(out, device);
-        out.println(
-                """
+        out.println("""
                 Attention predicts each next character of the Apache License from what followed the same last 1, 2, … 8
                 characters before (eight induction heads), and is checked against a float64 oracle.
                 """);
@@ -117,23 +116,44 @@ final class DemoCommand implements Callable<Integer> {
         long standard = DeviceMemory.of(problem, AttentionKernel.STANDARD).extraBytes();
 
         Table table = new Table("  ");
-        table.row("problem", "%d heads × %,d × %d, %s, causal"
-                .formatted(last.shape().heads(), last.shape().seqQ(), last.shape().headDim(), problem.dtype()));
-        table.row("kernel", "%s%s: %s".formatted(
-                        kernel.id(),
-                        first.choice().tile().map(tile -> ", tile " + tile).orElse(""),
-                        kernel.summary()));
+        table.row(
+                "problem",
+                "%d heads × %,d × %d, %s, causal"
+                        .formatted(
+                                last.shape().heads(),
+                                last.shape().seqQ(),
+                                last.shape().headDim(),
+                                problem.dtype()));
+        table.row(
+                "kernel",
+                "%s%s: %s"
+                        .formatted(
+                                kernel.id(),
+                                first.choice()
+                                        .tile()
+                                        .map(tile -> ", tile " + tile)
+                                        .orElse(""),
+                                kernel.summary()));
         table.row("chosen because", first.choice().reason());
-        table.row("time", "%s in the kernel, %s the whole call (median of %d); the first call took %s"
-                .formatted(Units.time(kernelTime), Units.time(wallTime), timed.size(), Units.time(first.wallTime())));
+        table.row(
+                "time",
+                "%s in the kernel, %s the whole call (median of %d); the first call took %s"
+                        .formatted(
+                                Units.time(kernelTime),
+                                Units.time(wallTime),
+                                timed.size(),
+                                Units.time(first.wallTime())));
         table.row("throughput", Units.rate(problem.flops(), kernelTime) + " by the kernel's time");
-        table.row("device memory", "%s beyond inputs and outputs; standard attention takes %s, %,.0f times as much"
-                .formatted(Units.bytes(extra), Units.bytes(standard), (double) standard / extra));
+        table.row(
+                "device memory",
+                "%s beyond inputs and outputs; standard attention takes %s, %,.0f times as much"
+                        .formatted(Units.bytes(extra), Units.bytes(standard), (double) standard / extra));
         for (Comparison comparison : comparisons) {
             table.row(
                     comparison.name().equals("o") ? "error of output" : "error of log-sum-exp",
                     "%.1e, allowed %.1e: %s"
-                            .formatted(comparison.maxError(), comparison.limit(), comparison.passed() ? "ok" : "FAILED"));
+                            .formatted(
+                                    comparison.maxError(), comparison.limit(), comparison.passed() ? "ok" : "FAILED"));
         }
         return table;
     }

@@ -14,13 +14,17 @@ final class DemoReading {
 
     static void print(PrintWriter out, InductionHeads heads, String text, AttentionResult result) {
         out.println("Next character predicted right, by length of context:");
-        out.println("  context   " + IntStream.rangeClosed(1, InductionHeads.HEADS)
-                .mapToObj("%6d"::formatted)
-                .collect(Collectors.joining()) + "   all together");
+        out.println("  context   "
+                + IntStream.rangeClosed(1, InductionHeads.HEADS)
+                        .mapToObj("%6d"::formatted)
+                        .collect(Collectors.joining())
+                + "   all together");
         String together = heads.predictions(result);
-        out.println("  right     " + IntStream.range(0, InductionHeads.HEADS)
-                .mapToObj(head -> "%5.0f%%".formatted(100 * heads.accuracy(heads.predictions(result, head))))
-                .collect(Collectors.joining()) + "   %11.0f%%".formatted(100 * heads.accuracy(together)));
+        out.println("  right     "
+                + IntStream.range(0, InductionHeads.HEADS)
+                        .mapToObj(head -> "%5.0f%%".formatted(100 * heads.accuracy(heads.predictions(result, head))))
+                        .collect(Collectors.joining())
+                + "   %11.0f%%".formatted(100 * heads.accuracy(together)));
         int start = Math.max(1, text.length() - SHOWN);
         StringBuilder marks = new StringBuilder();
         for (int position = start; position < text.length(); position++) {

@@ -23,12 +23,7 @@ import picocli.CommandLine.Spec;
                     + " appear in several backends.",
             ""
         },
-        footer = {
-            "",
-            "Examples:",
-            "  ./attention devices",
-            "  TORNADOVM_HOME=~/tornadovm ./attention devices --json"
-        })
+        footer = {"", "Examples:", "  ./attention devices", "  TORNADOVM_HOME=~/tornadovm ./attention devices --json"})
 final class DevicesCommand implements Callable<Integer> {
 
     @Option(names = "--json", description = "Print JSON.")
@@ -59,8 +54,17 @@ final class DevicesCommand implements Callable<Integer> {
         out.println("Devices, best first:");
         Table devices = new Table("  ")
                 .row(
-                        "backend", "device", "name", "type", "units", "memory", "local memory", "group size", "F16",
-                        "warp collectives", "tensor cores");
+                        "backend",
+                        "device",
+                        "name",
+                        "type",
+                        "units",
+                        "memory",
+                        "local memory",
+                        "group size",
+                        "F16",
+                        "warp collectives",
+                        "tensor cores");
         for (DeviceReport device : reports) {
             devices.row(
                     device.backend(),
@@ -76,8 +80,9 @@ final class DevicesCommand implements Callable<Integer> {
                     yesOrNo(device.matrixInstructions()));
         }
         devices.print(out);
-        out.println("  F16 'decoded': stored as bits and computed in F32. Tensor cores: whether the backend's compiler can"
-                + " use those of a device.");
+        out.println(
+                "  F16 'decoded': stored as bits and computed in F32. Tensor cores: whether the backend's compiler can"
+                        + " use those of a device.");
         out.println();
         out.println("Kernels chosen for 16 heads × 4,096:");
         Table kernels = new Table("  ").row("backend", "device", "type", "headDim", "kernel", "why");

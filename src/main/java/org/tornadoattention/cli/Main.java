@@ -6,6 +6,7 @@ import java.util.function.Function;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.tensor.DType;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -13,7 +14,6 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.TypeConversionException;
-import picocli.CommandLine;
 
 /**
  * The command line. Exit codes: 0 good, 1 a check failed or a computation did, 2 bad usage. Failures are a line or two
@@ -21,10 +21,7 @@ import picocli.CommandLine;
  */
 @Command(
         name = "attention",
-        description = {
-            "FlashAttention in pure Java, on any device that TornadoVM reaches, or on the JVM alone.",
-            ""
-        },
+        description = {"FlashAttention in pure Java, on any device that TornadoVM reaches, or on the JVM alone.", ""},
         subcommands = {
             DemoCommand.class,
             RunCommand.class,
@@ -107,6 +104,7 @@ public final class Main implements Runnable {
     @Override
     public void run() {
         throw new ParameterException(
-                spec.commandLine(), "Name a command: " + String.join(", ", spec.subcommands().keySet()) + ".");
+                spec.commandLine(),
+                "Name a command: " + String.join(", ", spec.subcommands().keySet()) + ".");
     }
 }

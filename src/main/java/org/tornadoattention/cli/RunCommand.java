@@ -94,8 +94,7 @@ final class RunCommand implements Callable<Integer> {
             result = attention.forward(q, k, v, options);
         }
         ResultFile.write(output, result, device);
-        out.println("%s: o %s, lse %s; %s"
-                .formatted(output, result.output(), result.logSumExp(), execution(result)));
+        out.println("%s: o %s, lse %s; %s".formatted(output, result.output(), result.logSumExp(), execution(result)));
         return !check || passes(result, out) ? Main.GOOD : Main.FAILED;
     }
 
@@ -122,7 +121,8 @@ final class RunCommand implements Callable<Integer> {
             return "no query or no key, so nothing was launched";
         }
         Execution execution = result.execution().get();
-        AttentionProblem problem = AttentionProblem.of(result.shape(), result.q().dtype(), result.options());
+        AttentionProblem problem =
+                AttentionProblem.of(result.shape(), result.q().dtype(), result.options());
         return "kernel %s%s, %s, %s"
                 .formatted(
                         execution.choice().kernel().id(),
@@ -134,8 +134,7 @@ final class RunCommand implements Callable<Integer> {
     private static boolean passes(AttentionResult result, PrintWriter out) {
         List<Comparison> comparisons = AccuracyCheck.of(result.q(), result.k(), result.v(), result.options())
                 .forward(result.output(), result.logSumExp());
-        comparisons.forEach(
-                comparison -> out.println(comparison + (comparison.passed() ? ": ok" : ": FAILED")));
+        comparisons.forEach(comparison -> out.println(comparison + (comparison.passed() ? ": ok" : ": FAILED")));
         return comparisons.stream().allMatch(Comparison::passed);
     }
 }

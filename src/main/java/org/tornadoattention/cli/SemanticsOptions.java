@@ -32,15 +32,14 @@ final class SemanticsOptions {
 
     /** The options, with the slopes and key lengths that the input has. */
     AttentionOptions options(Safetensors input, Tensor q) throws IOException {
-        AttentionOptions options =
-                AttentionOptions.defaults().withMask(mask()).withSoftcap(softcap);
+        AttentionOptions options = AttentionOptions.defaults().withMask(mask()).withSoftcap(softcap);
         if (scale != null) {
             options = options.withScale(scale);
         }
         if (input.contains("alibi_slopes")) {
             if (alibi) {
-                throw new IllegalArgumentException("%s has alibi_slopes of its own: leave out --alibi."
-                        .formatted(input.path()));
+                throw new IllegalArgumentException(
+                        "%s has alibi_slopes of its own: leave out --alibi.".formatted(input.path()));
             }
             options = options.withAlibi(input.tensor("alibi_slopes").toFloatArray());
         } else if (alibi) {

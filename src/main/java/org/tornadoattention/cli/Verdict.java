@@ -17,7 +17,11 @@ import org.tornadoattention.reference.Comparison;
  * @param message why nothing was compared
  */
 record Verdict(
-        Path file, Optional<AttentionKernel> kernel, Status status, List<Comparison> tensors, Optional<String> message) {
+        Path file,
+        Optional<AttentionKernel> kernel,
+        Status status,
+        List<Comparison> tensors,
+        Optional<String> message) {
 
     /** The outcomes. */
     enum Status {

@@ -27,7 +27,8 @@ final class VerdictTable {
                 .formatted(
                         pad(verdict.name()),
                         kernel,
-                        verdict.message().map(message -> verdict.status().label() + ": " + message)
+                        verdict.message()
+                                .map(message -> verdict.status().label() + ": " + message)
                                 .orElse(errors),
                         verdict.message().isPresent() ? "" : verdict.status().label())
                 .stripTrailing());
@@ -41,8 +42,12 @@ final class VerdictTable {
 
     void printSummary(List<Verdict> verdicts) {
         long cases = verdicts.stream().map(Verdict::file).distinct().count();
-        long run = verdicts.stream().filter(verdict -> verdict.status() != Status.SKIPPED).count();
-        long good = verdicts.stream().filter(verdict -> verdict.status() == Status.OK).count();
+        long run = verdicts.stream()
+                .filter(verdict -> verdict.status() != Status.SKIPPED)
+                .count();
+        long good = verdicts.stream()
+                .filter(verdict -> verdict.status() == Status.OK)
+                .count();
         long skipped = verdicts.size() - run;
         out.println("%d of %d checks are within tolerance (%d cases, o and lse)%s."
                 .formatted(good, run, cases, skipped == 0 ? "" : "; %d skipped".formatted(skipped)));

@@ -10,7 +10,6 @@ import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import org.tornadoattention.cli.Verdict.Status;
 import org.tornadoattention.device.ComputeDevice;
-import org.tornadoattention.reference.Comparison;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -81,7 +80,8 @@ final class VerifyCommand implements Callable<Integer> {
 
     /** Nothing failed, and something was compared. */
     static boolean passed(List<Verdict> verdicts) {
-        return verdicts.stream().allMatch(verdict -> verdict.status() == Status.OK || verdict.status() == Status.SKIPPED)
+        return verdicts.stream()
+                        .allMatch(verdict -> verdict.status() == Status.OK || verdict.status() == Status.SKIPPED)
                 && verdicts.stream().anyMatch(verdict -> verdict.status() == Status.OK);
     }
 

@@ -74,7 +74,7 @@ public final class PlanCache implements AutoCloseable {
     /**
      * Appends a problem to a graph of the caller's, over the tensors' own arrays.
      *
-     * @throws UnsupportedOnDeviceException if the device cannot read F16 arrays
+     * @throws UnsupportedOnDeviceException if the device cannot read F16 arrays, or is too small
      */
     public KernelChoice append(
             TaskGraph graph,
@@ -97,6 +97,7 @@ public final class PlanCache implements AutoCloseable {
                     device.toString(), "16-bit floats for HalfFloatArrays", "use F32 or BF16 tensors in task graphs here");
         }
         KernelChoice choice = choose(problem);
+        DeviceMemory.of(problem, choice.kernel()).requireFitting(device);
         AttentionArrays arrays = AttentionArrays.of(problem, q, k, v, output, logSumExp, device.halfFloats());
         arrays.fill(options.alibiSlopes(), options.keyLengths());
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.alibiSlopes(), arrays.keyLengths());

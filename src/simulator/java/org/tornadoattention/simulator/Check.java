@@ -2,7 +2,11 @@ package org.tornadoattention.simulator;
 
 /** A kind of mistake that the simulator looks for. All are on unless {@link SimulatorSettings} says otherwise. */
 public enum Check {
-    /** Two work-items touch the same element of local memory between two barriers, and one of them writes. */
+    /**
+     * Two work-items touch the same element of local memory between two barriers, and one of them writes; or two groups,
+     * or iterations of parallel loops, write different values to the same element of device memory, or one reads what the
+     * other writes. In device memory most such races are found, not all.
+     */
     RACES,
     /** A barrier or warp collective that not all work-items reach. */
     BARRIERS,

@@ -37,7 +37,7 @@
  * <h2>What it is not</h2>
  *
  * <p>It says nothing about speed on a device, and it cannot say whether TornadoVM compiles a kernel: Java that a GPU does
- * not have, such as allocation of objects or calls of library methods, runs here. Races on device memory between groups
- * are not looked for.
+ * not have, such as allocation of objects or calls of library methods, runs here. Of races on device memory it
+ * finds those between groups, and not all of them.
  */
 package org.tornadoattention.simulator;

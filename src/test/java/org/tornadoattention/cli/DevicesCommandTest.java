@@ -23,9 +23,11 @@ class DevicesCommandTest {
     @Test
     void jsonHoldsTheSame() throws IOException {
         Invocation devices = Invocation.of("devices", "--json");
-        JsonNode best = new ObjectMapper().readTree(devices.out()).path("devices").path(0);
+        JsonNode best =
+                new ObjectMapper().readTree(devices.out()).path("devices").path(0);
         ComputeDevice expected = Devices.best();
-        assertThat(best.path("backend").textValue()).isEqualTo(expected.backend().id());
+        assertThat(best.path("backend").textValue())
+                .isEqualTo(expected.backend().id());
         assertThat(best.path("localMemoryBytes").longValue()).isEqualTo(expected.localMemoryBytes());
         assertThat(best.path("choices")).hasSize(4);
         assertThat(devices.err()).startsWith("Running on ");

@@ -46,7 +46,8 @@ class FailuresTest {
 
     @Test
     void aFileSystemsFailureIsNamedSinceItsMessageIsOnlyThePath() {
-        assertThat(Failures.message(new NoSuchFileException("data"))).isEqualTo("java.nio.file.NoSuchFileException: data");
+        assertThat(Failures.message(new NoSuchFileException("data")))
+                .isEqualTo("java.nio.file.NoSuchFileException: data");
     }
 
     @Test

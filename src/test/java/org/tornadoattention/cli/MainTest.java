@@ -13,7 +13,8 @@ class MainTest {
     void helpListsCommandsExitCodesAndExamples() {
         Invocation help = Invocation.of("--help");
         assertThat(help.exitCode()).isZero();
-        assertThat(help.out()).contains("demo", "run", "verify", "devices", "Exit codes:", "Examples:", "TORNADOVM_HOME");
+        assertThat(help.out())
+                .contains("demo", "run", "verify", "devices", "Exit codes:", "Examples:", "TORNADOVM_HOME");
     }
 
     @ParameterizedTest
@@ -58,6 +59,7 @@ class MainTest {
 
     @Test
     void theStackTraceComesWhenAskedFor() {
-        assertThat(Invocation.of("demo", "--length", "1", "--stacktrace").err()).contains("\tat org.tornadoattention.cli.");
+        assertThat(Invocation.of("demo", "--length", "1", "--stacktrace").err())
+                .contains("\tat org.tornadoattention.cli.");
     }
 }

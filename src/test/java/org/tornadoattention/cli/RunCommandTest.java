@@ -99,13 +99,15 @@ class RunCommandTest {
         assertThat(refused.exitCode()).isEqualTo(2);
         assertThat(refused.err()).contains("exists: add --force");
         assertThat(output).hasContent("precious");
-        assertThat(Invocation.of("run", input, "-o", output, "--force").exitCode()).isZero();
+        assertThat(Invocation.of("run", input, "-o", output, "--force").exitCode())
+                .isZero();
         assertOutputEquals(AttentionOptions.defaults());
     }
 
     @Test
     void theInputIsNeverOverwritten() {
-        Invocation run = Invocation.of("run", input, "-o", directory.resolve(".").resolve("in.safetensors"), "--force");
+        Invocation run =
+                Invocation.of("run", input, "-o", directory.resolve(".").resolve("in.safetensors"), "--force");
         assertThat(run.exitCode()).isEqualTo(2);
         assertThat(run.err()).contains("is the input and the output");
     }
@@ -142,7 +144,11 @@ class RunCommandTest {
         assertBadUsage(Invocation.of("run", input, "-o", output), "no such tensor; it has ['k', 'v']");
         new SafetensorsWriter().tensor("q", q).tensor("k", k).tensor("v", q).writeTo(input);
         assertBadUsage(Invocation.of("run", input, "-o", output), "they must have the same shape");
-        new SafetensorsWriter().ints("q", new int[1], 1).tensor("k", k).tensor("v", v).writeTo(input);
+        new SafetensorsWriter()
+                .ints("q", new int[1], 1)
+                .tensor("k", k)
+                .tensor("v", v)
+                .writeTo(input);
         assertBadUsage(Invocation.of("run", input, "-o", output), "only F32, F16 and BF16 make a tensor");
         inputWith(new SafetensorsWriter().ints("key_lengths", new int[] {31, 1}, 2));
         assertBadUsage(Invocation.of("run", input, "-o", output), "k has only 30 keys");
@@ -167,7 +173,11 @@ class RunCommandTest {
     @Test
     void withoutKeysTheOutputIsZero() throws IOException {
         Tensor none = Tensor.allocate(DType.F32, 2, 2, 0, 16);
-        new SafetensorsWriter().tensor("q", q).tensor("k", none).tensor("v", none).writeTo(input);
+        new SafetensorsWriter()
+                .tensor("q", q)
+                .tensor("k", none)
+                .tensor("v", none)
+                .writeTo(input);
         Invocation run = Invocation.of("run", input, "-o", output, "--check");
         assertThat(run.exitCode()).isZero();
         assertThat(run.out()).contains("nothing was launched");

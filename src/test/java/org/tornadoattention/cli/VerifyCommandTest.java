@@ -111,7 +111,9 @@ class VerifyCommandTest {
         int dataStart;
         long offset;
         try (Safetensors file = Safetensors.open(SMALL)) {
-            long all = file.entries().values().stream().mapToLong(entry -> entry.byteSize()).sum();
+            long all = file.entries().values().stream()
+                    .mapToLong(entry -> entry.byteSize())
+                    .sum();
             dataStart = (int) (bytes.length - all);
             offset = file.entry(tensor).byteOffset();
         }

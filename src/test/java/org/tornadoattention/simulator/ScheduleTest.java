@@ -33,9 +33,7 @@ class ScheduleTest {
 
     /** The groups draw from the same machine, which is a race; with one thread it has an order nevertheless. */
     private static SimulatorSettings oneThread() {
-        return Simulator.settings()
-                .withThreads(1)
-                .withChecks(EnumSet.complementOf(EnumSet.of(Check.RACES)));
+        return Simulator.settings().withThreads(1).withChecks(EnumSet.complementOf(EnumSet.of(Check.RACES)));
     }
 
     private static int[] order() {

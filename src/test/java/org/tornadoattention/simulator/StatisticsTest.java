@@ -25,6 +25,7 @@ class StatisticsTest {
 
     private static final int N = 64;
     private static final int TILE = 8;
+    private static final FloatArray EXCHANGED = new FloatArray(48);
 
     static void naive(FloatArray a, FloatArray b, FloatArray c, int n) {
         for (@Parallel int row = 0; row < n; row++) {
@@ -173,6 +174,28 @@ class StatisticsTest {
             assertThat(traffic.elementsRead()).isEqualTo(30);
             assertThat(traffic.elementsWritten()).isEqualTo(30);
         });
+    }
+
+    static void exchange(KernelContext context, FloatArray values) {
+        float[] tile = context.allocateFloatLocalArray(8);
+        tile[context.localIdx] = values.get(context.globalIdx);
+        context.localBarrier();
+        values.set(context.globalIdx, tile[7 - context.localIdx]);
+    }
+
+    @Test
+    void countsAreTheSameInEveryRun() {
+        for (int run = 0; run < 300; run++) {
+            KernelStatistics statistics = Plans.run(
+                    new TaskGraph("exchange")
+                            .transferToDevice(EVERY_EXECUTION, EXCHANGED)
+                            .task("kernel", StatisticsTest::exchange, new KernelContext(), EXCHANGED)
+                            .transferToHost(EVERY_EXECUTION, EXCHANGED),
+                    Plans.grid(48, 8));
+            assertThat(statistics.globalElementsRead()).isEqualTo(48);
+            assertThat(statistics.localElementsRead()).isEqualTo(48);
+            assertThat(statistics.barriers()).isEqualTo(6);
+        }
     }
 
     @Test

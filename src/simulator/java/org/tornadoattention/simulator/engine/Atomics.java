@@ -56,8 +56,7 @@ final class Atomics {
     }
 
     private static Object touch(WorkItem item, TornadoNativeArray array, int index) {
-        Hooks.beforeGet(array, index, 1, item);
-        Hooks.beforeSet(array, index, 1, item);
+        Hooks.beforeAtomic(array, index, item);
         return NativeArrays.deviceArray(array).storage();
     }
 }

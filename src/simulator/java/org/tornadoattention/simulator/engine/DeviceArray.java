@@ -22,16 +22,22 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * The copy of a native array in the memory of the simulated device.
  *
  * <p>The elements are on the Java heap, where compiled kernels reach them best. Memory that nothing was written to holds
- * a pattern that is NaN in every floating-point format, and is known by {@link #validity}.
+ * a pattern that is NaN in every floating-point format.
  */
 public final class DeviceArray {
+
+    /** In the record: nothing was ever written to the element. */
+    static final int NEVER = 0;
+
+    /** In the record: the element was filled before the launch under way. */
+    static final int BEFORE = -1;
 
     private static final byte POISON = (byte) 0xFF;
 
     private final TornadoNativeArray host;
     private final TornadoNativeArray twin;
     private final Object storage;
-    private volatile byte[] validity;
+    private volatile int[] record;
     private volatile boolean allValid;
     private boolean newerThanHost;
     private String lastWriter;
@@ -79,17 +85,30 @@ public final class DeviceArray {
         return storage;
     }
 
-    /** Returns, for each element, 1 if it holds something and else 0; null if all elements do. */
-    byte[] validity() {
-        byte[] known = validity;
-        return known == null && !allValid ? createValidity() : known;
+    /** Returns the record of the elements, or null if there is none and all elements hold something. */
+    int[] recordForReading() {
+        int[] known = record;
+        return known == null && !allValid ? createRecord() : known;
     }
 
-    private synchronized byte[] createValidity() {
-        if (validity == null) {
-            validity = new byte[host.getSize()];
+    /** Returns the record of the elements: {@link #NEVER}, {@link #BEFORE}, or the part of the launch that wrote it. */
+    int[] recordForWriting() {
+        int[] known = record;
+        return known == null ? createRecord() : known;
+    }
+
+    private synchronized int[] createRecord() {
+        if (record == null) {
+            int[] created = new int[host.getSize()];
+            Arrays.fill(created, allValid ? BEFORE : NEVER);
+            record = created;
         }
-        return validity;
+        return record;
+    }
+
+    /** Returns whether this is the record of the elements. */
+    boolean hasRecord(int... candidate) {
+        return record == candidate;
     }
 
     boolean allValid() {
@@ -126,13 +145,24 @@ public final class DeviceArray {
         return copyOut(0, host.getNumBytesOfSegment());
     }
 
-    /** Notes that a kernel wrote to the array, to elements that {@link #validity} tells if it was kept. */
+    /** Notes that a kernel wrote to the array, and closes the record of its launch. */
     void written(String task) {
         newerThanHost = true;
         lastWriter = task;
-        if (!allValid && (validity == null || holdsOnlyOnes(validity))) {
-            markValid();
+        allValid = record == null || closeRecord(record);
+    }
+
+    /** Makes parts of this launch something of the past; returns whether all elements hold something. */
+    private static boolean closeRecord(int... record) {
+        boolean complete = true;
+        for (int i = 0; i < record.length; i++) {
+            if (record[i] != NEVER) {
+                record[i] = BEFORE;
+            } else {
+                complete = false;
+            }
         }
+        return complete;
     }
 
     /** Has host reads fail while the newest content is here. */
@@ -153,8 +183,8 @@ public final class DeviceArray {
 
     private void markValid() {
         allValid = true;
-        if (validity != null) {
-            Arrays.fill(validity, (byte) 1);
+        if (record != null) {
+            Arrays.fill(record, BEFORE);
         }
     }
 
@@ -169,15 +199,6 @@ public final class DeviceArray {
             case byte[] a -> MemorySegment.ofArray(a);
             default -> throw new AssertionError(storage);
         };
-    }
-
-    private static boolean holdsOnlyOnes(byte[] flags) {
-        for (byte flag : flags) {
-            if (flag == 0) {
-                return false;
-            }
-        }
-        return true;
     }
 
     private record StaleGuard(TornadoNativeArray host, String lastWriter) implements HostGuard {

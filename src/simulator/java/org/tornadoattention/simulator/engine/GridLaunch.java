@@ -45,6 +45,11 @@ final class GridLaunch extends Launch {
     }
 
     @Override
+    String partName(int part) {
+        return "group " + Grid.tuple(grid.groupId(part - 1));
+    }
+
+    @Override
     long workGroups() {
         return grid.groupCount();
     }
@@ -122,12 +127,12 @@ final class GridLaunch extends Launch {
             Object[] arguments = arguments().clone();
             arguments[contextPosition] = item.newContext();
             body().run(arguments);
-            WorkGroup group = item.group();
-            WorkItem next = group.finish(item);
-            if (next != null || !group.isFinished()) {
-                return next;
-            }
-            noteLocalArrays(group);
+            return item.group().finish(item);
+        }
+
+        /** Returns the first work-item of the group that follows a finished one, or null after the last. */
+        WorkItem next(WorkGroup finished) {
+            noteLocalArrays(finished);
             WorkItem first = firstOfNextGroup();
             if (first == null) {
                 end();

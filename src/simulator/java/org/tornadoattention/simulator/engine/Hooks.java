@@ -50,9 +50,14 @@ public final class Hooks {
         return NativeArrays.deviceArray(array).storage();
     }
 
-    /** Returns, for each element of an array in device memory, whether it holds something; null if all do. */
-    public static byte[] validity(TornadoNativeArray array) {
-        return NativeArrays.deviceArray(array).validity();
+    /** Returns the record of the elements of an array in device memory; null if all hold something. */
+    public static int[] recordForReading(TornadoNativeArray array) {
+        return NativeArrays.deviceArray(array).recordForReading();
+    }
+
+    /** Returns the record of the elements of an array in device memory. */
+    public static int[] recordForWriting(TornadoNativeArray array) {
+        return NativeArrays.deviceArray(array).recordForWriting();
     }
 
     /** Returns the work-item's record of a local array that was just allocated in the variable {@code name}. */
@@ -62,67 +67,88 @@ public final class Hooks {
         return new LocalView(array, item);
     }
 
-    /** Checks a read of device memory; {@code validity} tells which elements hold something. */
-    public static void read(int index, byte[] validity, WorkItem item) {
-        if (validity != null && validity[index] == 0) {
-            throw neverWritten(item, item.launch().arrayWithValidity(validity), index);
+    /** Checks a read of device memory. */
+    public static void read(int index, int[] record, WorkItem item) {
+        if (record != null) {
+            int written = record[index];
+            if (written >= DeviceArray.NEVER && written != item.part) {
+                suspiciousRead(index, record, item);
+            }
         }
     }
 
-    /** Writes to device memory and notes that the element holds something. */
-    public static void put(float[] array, int index, float value, byte[] validity) {
-        array[index] = value;
-        if (validity != null) {
-            validity[index] = 1;
+    /** Checks a write to device memory and does it. */
+    public static void put(float[] array, int index, float value, int[] record, WorkItem item) {
+        int before = record[index];
+        if (before > 0
+                && before != item.part
+                && Float.floatToRawIntBits(array[index]) != Float.floatToRawIntBits(value)) {
+            suspiciousPut(index, record, item);
         }
+        record[index] = item.part;
+        array[index] = value;
     }
 
-    /** Writes to device memory and notes that the element holds something. */
-    public static void put(double[] array, int index, double value, byte[] validity) {
-        array[index] = value;
-        if (validity != null) {
-            validity[index] = 1;
+    /** Checks a write to device memory and does it. */
+    public static void put(double[] array, int index, double value, int[] record, WorkItem item) {
+        int before = record[index];
+        if (before > 0
+                && before != item.part
+                && Double.doubleToRawLongBits(array[index]) != Double.doubleToRawLongBits(value)) {
+            suspiciousPut(index, record, item);
         }
+        record[index] = item.part;
+        array[index] = value;
     }
 
-    /** Writes to device memory and notes that the element holds something. */
-    public static void put(int[] array, int index, int value, byte[] validity) {
-        array[index] = value;
-        if (validity != null) {
-            validity[index] = 1;
+    /** Checks a write to device memory and does it. */
+    public static void put(int[] array, int index, int value, int[] record, WorkItem item) {
+        int before = record[index];
+        if (before > 0 && before != item.part && array[index] != value) {
+            suspiciousPut(index, record, item);
         }
+        record[index] = item.part;
+        array[index] = value;
     }
 
-    /** Writes to device memory and notes that the element holds something. */
-    public static void put(long[] array, int index, long value, byte[] validity) {
-        array[index] = value;
-        if (validity != null) {
-            validity[index] = 1;
+    /** Checks a write to device memory and does it. */
+    public static void put(long[] array, int index, long value, int[] record, WorkItem item) {
+        int before = record[index];
+        if (before > 0 && before != item.part && array[index] != value) {
+            suspiciousPut(index, record, item);
         }
+        record[index] = item.part;
+        array[index] = value;
     }
 
-    /** Writes to device memory and notes that the element holds something. */
-    public static void put(short[] array, int index, short value, byte[] validity) {
-        array[index] = value;
-        if (validity != null) {
-            validity[index] = 1;
+    /** Checks a write to device memory and does it. */
+    public static void put(short[] array, int index, short value, int[] record, WorkItem item) {
+        int before = record[index];
+        if (before > 0 && before != item.part && array[index] != value) {
+            suspiciousPut(index, record, item);
         }
+        record[index] = item.part;
+        array[index] = value;
     }
 
-    /** Writes to device memory and notes that the element holds something. */
-    public static void put(char[] array, int index, char value, byte[] validity) {
-        array[index] = value;
-        if (validity != null) {
-            validity[index] = 1;
+    /** Checks a write to device memory and does it. */
+    public static void put(char[] array, int index, char value, int[] record, WorkItem item) {
+        int before = record[index];
+        if (before > 0 && before != item.part && array[index] != value) {
+            suspiciousPut(index, record, item);
         }
+        record[index] = item.part;
+        array[index] = value;
     }
 
-    /** Writes to device memory and notes that the element holds something. */
-    public static void put(byte[] array, int index, byte value, byte[] validity) {
-        array[index] = value;
-        if (validity != null) {
-            validity[index] = 1;
+    /** Checks a write to device memory and does it. */
+    public static void put(byte[] array, int index, byte value, int[] record, WorkItem item) {
+        int before = record[index];
+        if (before > 0 && before != item.part && array[index] != value) {
+            suspiciousPut(index, record, item);
         }
+        record[index] = item.part;
+        array[index] = value;
     }
 
     /** Reads local memory. */
@@ -221,15 +247,26 @@ public final class Hooks {
             return;
         }
         checkBounds(device, index, count, item);
-        if (item.launch().options().transfers() && !device.allValid()) {
-            byte[] validity = device.validity();
+        if (item.launch().options().watchesDeviceMemory()) {
+            int[] record = device.recordForReading();
             for (int i = index; i < index + count; i++) {
-                if (validity[i] == 0) {
-                    throw neverWritten(item, device, i);
-                }
+                read(i, record, item);
             }
         }
         item.counters().global(device.slot(), count, 0);
+    }
+
+    /** Checks and counts an atomic change of an element in device memory. */
+    static void beforeAtomic(TornadoNativeArray array, int index, WorkItem item) {
+        DeviceArray device = NativeArrays.deviceArray(array);
+        checkBounds(device, index, 1, item);
+        if (item.launch().options().transfers()) {
+            int[] record = device.recordForReading();
+            if (record != null && record[index] == DeviceArray.NEVER) {
+                suspiciousRead(index, record, item);
+            }
+        }
+        item.counters().global(device.slot(), 1, 1);
     }
 
     /** Checks and counts a write of {@code count} elements of an array that is only known when the kernel runs. */
@@ -239,8 +276,8 @@ public final class Hooks {
             return;
         }
         checkBounds(device, index, count, item);
-        if (item.launch().options().transfers() && !device.allValid()) {
-            Arrays.fill(device.validity(), index, index + count, (byte) 1);
+        if (item.launch().options().watchesDeviceMemory()) {
+            Arrays.fill(device.recordForWriting(), index, index + count, item.part);
         }
         item.counters().global(device.slot(), 0, count);
     }
@@ -309,11 +346,32 @@ public final class Hooks {
         }
     }
 
-    private static SimulatorFaultException neverWritten(WorkItem item, DeviceArray array, int index) {
-        String name = item.launch().arrayName(array);
-        return item.fault(
-                FaultKind.NOT_ON_DEVICE,
-                "reads " + name + "[" + index + "], which was neither transferred to the device nor written there;"
-                        + " name the array in transferToDevice(...), or have a kernel write the element first");
+    private static void suspiciousRead(int index, int[] record, WorkItem item) {
+        String name = item.launch().arrayName(item.launch().arrayWithRecord(record));
+        if (record[index] > 0) {
+            if (item.launch().options().races()) {
+                throw item.fault(
+                        FaultKind.GLOBAL_RACE,
+                        "reads " + name + "[" + index + "], which "
+                                + item.launch().partName(record[index])
+                                + " writes in the same launch; only a second task can read it safely");
+            }
+        } else if (item.launch().options().transfers()) {
+            throw item.fault(
+                    FaultKind.NOT_ON_DEVICE,
+                    "reads " + name + "[" + index + "], which was neither transferred to the device nor written there;"
+                            + " name the array in transferToDevice(...), or have a kernel write the element first");
+        }
+    }
+
+    private static void suspiciousPut(int index, int[] record, WorkItem item) {
+        if (item.launch().options().races()) {
+            throw item.fault(
+                    FaultKind.GLOBAL_RACE,
+                    "writes " + item.launch().arrayName(item.launch().arrayWithRecord(record)) + "[" + index
+                            + "], to which " + item.launch().partName(record[index])
+                            + " wrote another value in the same launch; let one of them own the element, or use"
+                            + " atomicAdd");
+        }
     }
 }

@@ -14,21 +14,30 @@ final class KernelFinder {
 
     private KernelFinder() {}
 
-    /** Returns the static method that {@code function} calls with these arguments, or null if it cannot be found. */
-    static Method find(TaskFunction function, ClassLoader loader, Object... arguments) {
+    /** Finds the static method that {@code function} calls with these arguments. */
+    static Finding find(TaskFunction function, ClassLoader loader, Object... arguments) {
         Object[] probe = new Object[arguments.length];
         for (int i = 0; i < probe.length; i++) {
             probe[i] = isConstant(arguments[i]) ? arguments[i] : null;
         }
         try {
             function.run(probe);
+            return new Finding(null, true);
         } catch (NullPointerException e) {
-            return method(e.getStackTrace(), loader, arguments);
+            return new Finding(method(e.getStackTrace(), loader, arguments), false);
         } catch (Throwable _) {
             // A kernel that fails in another way first is run as it is.
+            return new Finding(null, false);
         }
-        return null;
     }
+
+    /**
+     * What was found.
+     *
+     * @param method the kernel method, or null
+     * @param touchesNothing whether the kernel ran to its end, so that with these constants it touches no array
+     */
+    record Finding(Method method, boolean touchesNothing) {}
 
     static boolean isConstant(Object argument) {
         return argument instanceof Number || argument instanceof Boolean || argument instanceof Character;

@@ -33,10 +33,13 @@ final class KernelLoader {
         CodeMethod known = METHODS.get(task.code().getClass());
         synchronized (known) {
             if (known.method == null) {
-                known.method =
+                KernelFinder.Finding finding =
                         KernelFinder.find(function, task.code().getClass().getClassLoader(), task.arguments());
+                known.method = finding.method();
+                known.harmless =
+                        finding.touchesNothing() && task.code().getClass().getDeclaredFields().length == 0;
             }
-            if (known.method == null && !known.warned) {
+            if (known.method == null && !known.harmless && !known.warned) {
                 known.warned = true;
                 LOG.log(
                         System.Logger.Level.WARNING,
@@ -63,9 +66,9 @@ final class KernelLoader {
                 options.bounds(),
                 options.watchesLocalMemory(),
                 options.barriers(),
-                options.transfers(),
+                options.watchesDeviceMemory(),
                 options.counting(),
-                options.transfers() ? tracked : new BitSet());
+                options.watchesDeviceMemory() ? tracked : new BitSet());
         CompiledKernel compiled = KernelCompiler.compile(method, wanted);
         return compiled == null ? function : new InstrumentedKernel(method, compiled);
     }
@@ -73,6 +76,7 @@ final class KernelLoader {
     private static final class CodeMethod {
 
         private Method method;
+        private boolean harmless;
         private boolean warned;
     }
 }

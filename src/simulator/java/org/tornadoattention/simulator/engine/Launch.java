@@ -119,15 +119,18 @@ abstract class Launch {
         return arrayNames.get(array.slot());
     }
 
-    /** Returns the array whose {@link DeviceArray#validity} this is. */
-    final DeviceArray arrayWithValidity(byte[] validity) {
+    /** Returns the array with this record. */
+    final DeviceArray arrayWithRecord(int... record) {
         for (DeviceArray array : arrays) {
-            if (array.validity() == validity) {
+            if (array.hasRecord(record)) {
                 return array;
             }
         }
-        throw new AssertionError("validity of no array");
+        throw new AssertionError("record of no array");
     }
+
+    /** Returns what a message calls a part of the launch. */
+    abstract String partName(int part);
 
     /** Returns the source of randomness of one group, or null for the natural order. */
     final SplittableRandom shuffler(int salt) {

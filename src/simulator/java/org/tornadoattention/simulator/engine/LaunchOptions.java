@@ -6,7 +6,7 @@ import org.tornadoattention.simulator.SimulatorSettings;
 /**
  * The checks of a launch, as flags; equal options share an instrumented kernel.
  *
- * @param races whether to look for races on local memory
+ * @param races whether to look for races
  * @param barriers whether to look for divergent barriers
  * @param bounds whether to name the array that an index misses
  * @param uninitialized whether to look for reads of local memory that holds nothing
@@ -23,7 +23,13 @@ record LaunchOptions(
                 settings.checks().contains(Check.BOUNDS),
                 settings.checks().contains(Check.UNINITIALIZED),
                 settings.checks().contains(Check.TRANSFERS),
-                settings.counters() || settings.checks().contains(Check.TRANSFERS));
+                settings.counters()
+                        || settings.checks().contains(Check.TRANSFERS)
+                        || settings.checks().contains(Check.RACES));
+    }
+
+    boolean watchesDeviceMemory() {
+        return races || transfers;
     }
 
     boolean watchesLocalMemory() {

@@ -55,7 +55,8 @@ final class ParallelLaunch extends Launch {
     private void runChunk(int part, Counters counters) {
         int chunk = chunkOrder[part];
         int[] worker = {chunk % workers[0], chunk / workers[0] % workers[1], chunk / (workers[0] * workers[1])};
-        WorkItem item = WorkItem.chunk(this, counters, new ParallelPosition(worker, workers, body().parallelLoops()));
+        WorkItem item =
+                WorkItem.chunk(this, counters, new ParallelPosition(chunk, worker, workers, body().parallelLoops()));
         item.becomeCurrent();
         try {
             body().run(arguments());
@@ -76,6 +77,11 @@ final class ParallelLaunch extends Launch {
         if (interrupted) {
             Thread.currentThread().interrupt();
         }
+    }
+
+    @Override
+    String partName(int part) {
+        return "another iteration";
     }
 
     @Override

@@ -5,15 +5,21 @@ import java.util.List;
 /** Where a chunk of a kernel with {@code @Parallel} loops is: its place among the chunks, and the loops' variables. */
 final class ParallelPosition {
 
+    private final int chunk;
     private final int[] worker;
     private final int[] workers;
     private final int[] index = new int[Grid.DIMENSIONS];
     private final List<String> names;
 
-    ParallelPosition(int[] worker, int[] workers, List<String> names) {
+    ParallelPosition(int chunk, int[] worker, int[] workers, List<String> names) {
+        this.chunk = chunk;
         this.worker = worker;
         this.workers = workers;
         this.names = names;
+    }
+
+    int chunk() {
+        return chunk;
     }
 
     int worker(int dimension) {

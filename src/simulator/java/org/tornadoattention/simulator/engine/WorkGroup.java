@@ -16,6 +16,7 @@ final class WorkGroup {
     private final Launch launch;
     private final GridLaunch.Lane lane;
     private final Grid grid;
+    private final int flatId;
     private final int[] id;
     private final WorkItem[] items;
     private final Warp[] warps;
@@ -35,6 +36,7 @@ final class WorkGroup {
         this.launch = launch;
         this.lane = lane;
         this.grid = grid;
+        this.flatId = flatId;
         this.id = grid.groupId(flatId);
         this.counters = counters;
         this.items = new WorkItem[grid.groupSize()];
@@ -56,6 +58,10 @@ final class WorkGroup {
 
     Grid grid() {
         return grid;
+    }
+
+    int flatId() {
+        return flatId;
     }
 
     int id(int dimension) {
@@ -176,15 +182,16 @@ final class WorkGroup {
     }
 
     /**
-     * Ends a work-item.
+     * Ends a work-item. Once the baton is handed on, the calling thread must not look at the group any more.
      *
-     * @return the work-item that the calling thread is to run next, or null if another thread goes on or none is left
+     * @return the work-item that the calling thread is to run next, perhaps of another group, or null if another thread
+     *     goes on or none is left
      */
     WorkItem finish(WorkItem item) {
         item.state(State.DONE);
         finished++;
         if (finished == items.length) {
-            return null;
+            return lane.next(this);
         }
         if (atBarrier + finished == items.length && !launch.options().barriers()) {
             release();
@@ -199,10 +206,6 @@ final class WorkGroup {
         }
         next.wake();
         return null;
-    }
-
-    boolean isFinished() {
-        return finished == items.length;
     }
 
     WorkItem first() {

@@ -40,6 +40,9 @@ public final class WorkItem {
     /** This work-item's stamp in the present phase. */
     int stamp;
 
+    /** The number of the group or chunk, plus one: what records of device memory call it. */
+    int part;
+
     private final Launch launch;
     private final WorkGroup group;
     private final int id;
@@ -61,12 +64,14 @@ public final class WorkItem {
         this.id = id;
         this.counters = counters;
         this.stamp = epoch + id + 1;
+        this.part = group == null ? 0 : group.flatId() + 1;
         this.localId = group == null ? new int[Grid.DIMENSIONS] : group.grid().localId(id);
     }
 
     static WorkItem chunk(Launch launch, Counters counters, ParallelPosition position) {
         WorkItem item = new WorkItem(launch, null, 0, counters);
         item.parallel = position;
+        item.part = position.chunk() + 1;
         return item;
     }
 

@@ -9,12 +9,12 @@ import java.util.Objects;
  * @param bounds name the array that an index misses
  * @param localMemory check reads and writes of local memory
  * @param barriers tell barriers apart
- * @param transfers check that elements of device memory were written before they are read
+ * @param deviceMemory check reads and writes of device memory where it can be wrong
  * @param counting count traffic
  * @param tracked the parameters of the kernel method that may have elements that hold nothing
  */
 public record Instrumentation(
-        boolean bounds, boolean localMemory, boolean barriers, boolean transfers, boolean counting, BitSet tracked) {
+        boolean bounds, boolean localMemory, boolean barriers, boolean deviceMemory, boolean counting, BitSet tracked) {
 
     /** Copies the set. */
     public Instrumentation {
@@ -30,10 +30,10 @@ public record Instrumentation(
     Instrumentation forHelpers() {
         BitSet all = new BitSet();
         all.set(0, 255);
-        return new Instrumentation(bounds, localMemory, barriers, transfers, counting, all);
+        return new Instrumentation(bounds, localMemory, barriers, deviceMemory, counting, all);
     }
 
     boolean tracks(int parameter) {
-        return transfers && tracked.get(parameter);
+        return deviceMemory && tracked.get(parameter);
     }
 }

@@ -15,9 +15,11 @@ import java.lang.classfile.instruction.StoreInstruction;
 import java.lang.classfile.instruction.TableSwitchInstruction;
 import java.lang.classfile.instruction.ThrowInstruction;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * Rewrites one method: accesses to native arrays go to their Java storage, accesses to local arrays are checked, traffic
@@ -33,6 +35,7 @@ final class MethodRewriter implements CodeTransform {
     private final Slots slots;
     private final int item;
     private final int firstWorker;
+    private final Set<Integer> written = new HashSet<>();
     private final Map<String, List<Label[]>> guarded = new LinkedHashMap<>();
     private int index = -1;
 
@@ -49,7 +52,12 @@ final class MethodRewriter implements CodeTransform {
         this.slots = new Slots(maxLocals);
         this.item = slots.allocate(1);
         this.firstWorker = slots.allocate(2 * loops.size());
-        method.localArraySlots().forEach(slots::record);
+        method.localArraySlots().forEach(slots::localView);
+        for (Access access : method.accesses()) {
+            if (access instanceof Access.OfParameter array && array.operation().write()) {
+                written.add(array.slot());
+            }
+        }
         for (Access access : method.accesses()) {
             reserve(access);
         }
@@ -60,7 +68,7 @@ final class MethodRewriter implements CodeTransform {
             case Access.OfParameter array -> {
                 slots.storage(array.slot());
                 if (tracks(array.slot())) {
-                    slots.validity(array.slot());
+                    slots.globalRecord(array.slot());
                 }
                 if (wanted.counting()) {
                     slots.counter(array.slot());
@@ -77,14 +85,17 @@ final class MethodRewriter implements CodeTransform {
         }
     }
 
+    /** Returns whether accesses to the array in a parameter are checked: if it is written, or may have gaps. */
     private boolean tracks(int slot) {
-        return wanted.tracks(method.parameterSlots().indexOf(slot));
+        return wanted.deviceMemory()
+                && (written.contains(slot)
+                        || wanted.tracks(method.parameterSlots().indexOf(slot)));
     }
 
     /** Returns whether the method needs to know which work-item runs it. */
     private boolean needsItem() {
         return method.accesses().iterator().hasNext()
-                || !slots.allRecords().isEmpty()
+                || !slots.allLocalViews().isEmpty()
                 || !loops.isEmpty()
                 || wanted.barriers() && method.elements().stream().anyMatch(MethodRewriter::isBarrier);
     }
@@ -112,11 +123,13 @@ final class MethodRewriter implements CodeTransform {
             code.aload(parameter).invokestatic(Names.HOOKS, "storage", Names.STORAGE);
             code.checkcast(Names.arrayOf(kind)).astore(slot);
         });
-        slots.allValidity()
-                .forEach((parameter, slot) -> code.aload(parameter)
-                        .invokestatic(Names.HOOKS, "validity", Names.VALIDITY)
-                        .astore(slot));
-        slots.allRecords().values().forEach(slot -> code.aconst_null().astore(slot));
+        slots.allGlobalRecords().forEach((parameter, slot) -> {
+            String hook = written.contains(parameter) ? "recordForWriting" : "recordForReading";
+            code.aload(parameter)
+                    .invokestatic(Names.HOOKS, hook, Names.RECORD_OF)
+                    .astore(slot);
+        });
+        slots.allLocalViews().values().forEach(slot -> code.aconst_null().astore(slot));
         slots.allCounters()
                 .values()
                 .forEach(counter ->
@@ -153,7 +166,7 @@ final class MethodRewriter implements CodeTransform {
         if (method.isLocalArrayStore(index)) {
             int array = ((StoreInstruction) method.elements().get(index)).slot();
             code.aload(array).loadConstant(method.variableName(array, index)).aload(item);
-            code.invokestatic(Names.HOOKS, "local", Names.LOCAL).astore(slots.record(array));
+            code.invokestatic(Names.HOOKS, "local", Names.LOCAL).astore(slots.localView(array));
         }
     }
 
@@ -212,10 +225,10 @@ final class MethodRewriter implements CodeTransform {
                     code.arrayLoad(operation.storage());
                 }
             } else if (operation.write()) {
-                code.aload(slots.validity(array.slot()));
+                code.aload(slots.globalRecord(array.slot())).aload(item);
                 code.invokestatic(Names.HOOKS, "put", Names.putGlobal(operation.storage()));
             } else {
-                code.dup().aload(slots.validity(array.slot())).aload(item);
+                code.dup().aload(slots.globalRecord(array.slot())).aload(item);
                 code.invokestatic(Names.HOOKS, "read", Names.READ_GLOBAL).arrayLoad(operation.storage());
             }
         });
@@ -244,10 +257,10 @@ final class MethodRewriter implements CodeTransform {
             if (!wanted.localMemory()) {
                 code.with(element);
             } else if (array.write()) {
-                code.aload(slots.record(array.slot()));
+                code.aload(slots.localView(array.slot()));
                 code.invokestatic(Names.HOOKS, "write", Names.writeLocal(array.kind()));
             } else {
-                code.aload(slots.record(array.slot()));
+                code.aload(slots.localView(array.slot()));
                 code.invokestatic(Names.HOOKS, "read", Names.readLocal(array.kind()));
                 restoreType(code, array);
             }
@@ -334,8 +347,8 @@ final class MethodRewriter implements CodeTransform {
 
     private void handOver(CodeBuilder code) {
         slots.allCounters().forEach((array, counter) -> {
-            boolean local = slots.allRecords().containsKey(array);
-            code.aload(local ? slots.record(array) : array);
+            boolean local = slots.allLocalViews().containsKey(array);
+            code.aload(local ? slots.localView(array) : array);
             code.lload(counter.reads()).lload(counter.writes());
             if (local) {
                 code.invokestatic(Names.HOOKS, "countLocal", Names.COUNT_LOCAL);

@@ -19,16 +19,16 @@ final class Names {
     static final ClassDesc NATIVE_ARRAY = ClassDesc.of(API + "types.arrays.TornadoNativeArray");
     static final ClassDesc PARALLEL = ClassDesc.of(API + "annotations.Parallel");
     static final ClassDesc INDEX_OUT_OF_BOUNDS = ClassDesc.of("java.lang.IndexOutOfBoundsException");
-    static final ClassDesc BYTES = ConstantDescs.CD_byte.arrayType();
+    static final ClassDesc RECORD = ConstantDescs.CD_int.arrayType();
 
     static final MethodTypeDesc ITEM_OF_CONTEXT = MethodTypeDesc.of(WORK_ITEM, KERNEL_CONTEXT);
     static final MethodTypeDesc CURRENT_ITEM = MethodTypeDesc.of(WORK_ITEM);
     static final MethodTypeDesc STORAGE = MethodTypeDesc.of(ConstantDescs.CD_Object, NATIVE_ARRAY);
-    static final MethodTypeDesc VALIDITY = MethodTypeDesc.of(BYTES, NATIVE_ARRAY);
+    static final MethodTypeDesc RECORD_OF = MethodTypeDesc.of(RECORD, NATIVE_ARRAY);
     static final MethodTypeDesc LOCAL =
             MethodTypeDesc.of(LOCAL_VIEW, ConstantDescs.CD_Object, ConstantDescs.CD_String, WORK_ITEM);
     static final MethodTypeDesc READ_GLOBAL =
-            MethodTypeDesc.of(ConstantDescs.CD_void, ConstantDescs.CD_int, BYTES, WORK_ITEM);
+            MethodTypeDesc.of(ConstantDescs.CD_void, ConstantDescs.CD_int, RECORD, WORK_ITEM);
     static final MethodTypeDesc BEFORE_GLOBAL = MethodTypeDesc.of(
             ConstantDescs.CD_void, NATIVE_ARRAY, ConstantDescs.CD_int, ConstantDescs.CD_int, WORK_ITEM);
     static final MethodTypeDesc BEFORE_LOCAL =
@@ -49,7 +49,8 @@ final class Names {
 
     /** Returns the type of the hook that writes to device memory. */
     static MethodTypeDesc putGlobal(TypeKind kind) {
-        return MethodTypeDesc.of(ConstantDescs.CD_void, arrayOf(kind), ConstantDescs.CD_int, kind.upperBound(), BYTES);
+        return MethodTypeDesc.of(
+                ConstantDescs.CD_void, arrayOf(kind), ConstantDescs.CD_int, kind.upperBound(), RECORD, WORK_ITEM);
     }
 
     /** Returns the type of the hook that reads local memory. */

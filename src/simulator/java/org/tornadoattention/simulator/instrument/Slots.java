@@ -8,8 +8,8 @@ import java.util.TreeMap;
 final class Slots {
 
     private final Map<Integer, Integer> storage = new TreeMap<>();
-    private final Map<Integer, Integer> validity = new TreeMap<>();
-    private final Map<Integer, Integer> records = new TreeMap<>();
+    private final Map<Integer, Integer> globalRecords = new TreeMap<>();
+    private final Map<Integer, Integer> localViews = new TreeMap<>();
     private final Map<Integer, Counter> counters = new TreeMap<>();
     private final Map<Integer, Integer> temporaries = new HashMap<>();
     private int next;
@@ -33,22 +33,22 @@ final class Slots {
         return storage;
     }
 
-    /** Returns the variable that tells which elements of the native array in a parameter hold something. */
-    int validity(int parameter) {
-        return validity.computeIfAbsent(parameter, _ -> allocate(1));
+    /** Returns the variable with the record of the native array in a parameter. */
+    int globalRecord(int parameter) {
+        return globalRecords.computeIfAbsent(parameter, _ -> allocate(1));
     }
 
-    Map<Integer, Integer> allValidity() {
-        return validity;
+    Map<Integer, Integer> allGlobalRecords() {
+        return globalRecords;
     }
 
-    /** Returns the variable with the record of the local array in another variable. */
-    int record(int localArray) {
-        return records.computeIfAbsent(localArray, _ -> allocate(1));
+    /** Returns the variable with the view of the local array in another variable. */
+    int localView(int localArray) {
+        return localViews.computeIfAbsent(localArray, _ -> allocate(1));
     }
 
-    Map<Integer, Integer> allRecords() {
-        return records;
+    Map<Integer, Integer> allLocalViews() {
+        return localViews;
     }
 
     /** Returns the counter of the array in a variable. */
