@@ -92,6 +92,7 @@ final class DemoCommand implements Callable<Integer> {
             }
             progress.say("oracle");
             check = AccuracyCheck.of(q, k, v, heads.options());
+            progress.step();
         }
         AttentionResult last = results.getLast();
         List<Comparison> comparisons = check.forward(last.output(), last.logSumExp());

@@ -88,11 +88,11 @@ public final class Main implements Runnable {
         }
     }
 
-    /** Runs a command; never throws what a TornadoVM that does not load throws, which are errors. */
+    /** Runs a command; what TornadoVM throws when it does not load, or breaks inside, are errors. */
     static int execute(CommandLine commandLine, String... arguments) {
         try {
             return commandLine.execute(arguments);
-        } catch (LinkageError | OutOfMemoryError | AssertionError e) {
+        } catch (Error e) {
             Main main = commandLine.getCommand();
             PrintWriter err = commandLine.getErr();
             Failures.print(err, "attention", e, main.stackTrace);

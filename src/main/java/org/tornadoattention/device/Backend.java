@@ -14,26 +14,29 @@ import uk.ac.manchester.tornado.api.enums.TornadoVMBackendType;
  */
 public enum Backend {
     /** NVIDIA GPUs, through CUDA C and NVRTC. */
-    CUDA(TornadoVMBackendType.CUDA, true, true),
+    CUDA(TornadoVMBackendType.CUDA, true, true, true),
     /** Anything with an OpenCL driver. */
-    OPENCL(TornadoVMBackendType.OPENCL, false, false),
+    OPENCL(TornadoVMBackendType.OPENCL, false, false, false),
     /** NVIDIA GPUs, through PTX. */
-    PTX(TornadoVMBackendType.PTX, true, true),
+    PTX(TornadoVMBackendType.PTX, true, true, false),
     /** Apple GPUs. */
-    METAL(TornadoVMBackendType.METAL, true, false),
+    METAL(TornadoVMBackendType.METAL, true, false, false),
     /** Level Zero or OpenCL devices, through SPIR-V. */
-    SPIRV(TornadoVMBackendType.SPIRV, false, false),
+    SPIRV(TornadoVMBackendType.SPIRV, false, false, false),
     /** This project's simulator, on the JVM. */
-    SIMULATOR(TornadoVMBackendType.JAVA, true, true);
+    SIMULATOR(TornadoVMBackendType.JAVA, true, true, false);
 
     private final TornadoVMBackendType type;
     private final boolean warpCollectives;
     private final boolean matrixInstructions;
+    private final boolean bfloat16;
 
-    Backend(TornadoVMBackendType type, boolean warpCollectives, boolean matrixInstructions) {
+    Backend(
+            TornadoVMBackendType type, boolean warpCollectives, boolean matrixInstructions, boolean bfloat16) {
         this.type = type;
         this.warpCollectives = warpCollectives;
         this.matrixInstructions = matrixInstructions;
+        this.bfloat16 = bfloat16;
     }
 
     /** Whether {@code simdSum}, {@code simdShuffleDown} and {@code simdBroadcastFirst} are translated. */
@@ -44,6 +47,11 @@ public enum Backend {
     /** Whether {@code mma} and its loads and stores are translated; the device must have tensor cores too. */
     public boolean hasMatrixInstructions() {
         return matrixInstructions;
+    }
+
+    /** Whether the compiler decodes a bfloat16 by itself; the simulator does as the backends that do not. */
+    public boolean hasBFloat16() {
+        return bfloat16;
     }
 
     /** The backend for TornadoVM's type, empty for types that compile nothing. */

@@ -1,6 +1,7 @@
 package org.tornadoattention.kernel;
 
 import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.BFloat16;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -10,13 +11,16 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  * Elements of a tensor as F32, whatever the array stores: F32 in a {@link FloatArray}, F16 in a {@link HalfFloatArray},
  * raw 16-bit floats in a {@link ShortArray}. Overloads that TornadoVM inlines, so that one kernel text serves all.
  *
- * <p>Raw bits are decoded and encoded by arithmetic. TornadoVM 5.2 has no bfloat16 type outside its CUDA compiler, no
+ * <p>Raw bits are decoded and encoded by arithmetic, but for BF16 on CUDA. TornadoVM 5.2 has no bfloat16 type outside its CUDA compiler, no
  * 16-bit floats on OpenCL devices without {@code cl_khr_fp16}, and no reinterpretation of int bits as float anywhere.
  */
 final class Storage {
 
     /** In {@code features}: a {@link ShortArray} holds F16; otherwise it holds BF16. Other arrays ignore it. */
     static final int F16_BITS = 4;
+
+    /** In {@code features}: the compiler turns a bfloat16 into a float in one instruction. */
+    static final int NATIVE_BF16 = 8;
 
     private Storage() {}
 
@@ -37,34 +41,43 @@ final class Storage {
     }
 
     static float load(ShortArray array, int index, int features) {
+        if ((features & NATIVE_BF16) != 0) {
+            return BFloat16.bf16ToFloat(array.get(index));
+        }
         int bits = array.get(index);
         float magnitude = 0f;
         if ((features & F16_BITS) != 0) {
-            int exponent = bits >> 10 & 0x1f;
-            float mantissa = (bits & 0x3ff) * 0x1p-10f;
-            if (exponent == 0) {
-                magnitude = mantissa * 0x1p-14f;
-            } else if (exponent < 0x1f) {
-                magnitude = timesTwoTo(exponent - 15, 1f + mantissa);
-            } else {
-                magnitude = infinityOrNaN(mantissa);
-            }
+            magnitude = decodeF16(bits >> 10 & 0x1f, bits & 0x3ff);
         } else {
-            int exponent = bits >> 7 & 0xff;
-            float mantissa = (bits & 0x7f) * 0x1p-7f;
-            if (exponent == 0) {
-                magnitude = mantissa * 0x1p-126f;
-            } else if (exponent < 0xff) {
-                magnitude = timesTwoTo(exponent - 127, 1f + mantissa);
-            } else {
-                magnitude = infinityOrNaN(mantissa);
-            }
+            magnitude = decodeBF16(bits >> 7 & 0xff, bits & 0x7f);
         }
         return bits < 0 ? -magnitude : magnitude;
     }
 
-    /** Rounds to nearest even. BF16 flushes magnitudes below 2^-100 to 0: comparisons near the smallest normal number
-     * are miscompiled where a device flushes subnormals (seen on PoCL). */
+    /** {@code 1.mantissa · 2^(exponent - 15)}: the low bits of the exponent shift an int, the high one picks a factor. */
+    private static float decodeF16(int exponent, int mantissa) {
+        int significand = exponent == 0 ? mantissa : 1024 + mantissa;
+        int shifted = significand << (TornadoMath.max(exponent, 1) & 15);
+        float magnitude = shifted * ((exponent & 16) != 0 ? 0x1p-9f : 0x1p-25f);
+        return exponent == 0x1f ? infinityOrNaN(mantissa) : magnitude;
+    }
+
+    /** {@code 1.mantissa · 2^(exponent - 127)} in the same way, with factors that no compiler multiplies to a subnormal. */
+    private static float decodeBF16(int exponent, int mantissa) {
+        int significand = exponent == 0 ? mantissa : 128 + mantissa;
+        int shifted = significand << (TornadoMath.max(exponent, 1) & 15);
+        float magnitude = shifted;
+        magnitude *= (exponent & 16) != 0 ? 0x1p16f : 1f;
+        magnitude *= (exponent & 32) != 0 ? 0x1p32f : 1f;
+        magnitude *= exponent < 128 ? 0x1p-70f : exponent < 192 ? 0x1p-6f : 0x1p58f;
+        magnitude *= exponent < 64 ? 0x1p-64f : 1f;
+        return exponent == 0xff ? infinityOrNaN(mantissa) : magnitude;
+    }
+
+    /**
+     * Rounds to nearest even. BF16 flushes magnitudes below 2^-100 to 0: comparisons near the smallest normal number are
+     * miscompiled where a device flushes subnormals (seen on PoCL).
+     */
     static void store(ShortArray array, int index, float value, int features) {
         float magnitude = value < 0f ? -value : value;
         int bits = 0;
@@ -92,26 +105,9 @@ final class Storage {
         array.set(index, (short) bits);
     }
 
-    /**
-     * {@code value * 2^exponent} for an exponent from −126 to 127: a factor for each of its bits. The factors depend on
-     * the exponent, so that no compiler multiplies two of them into a subnormal constant.
-     */
-    private static float timesTwoTo(int exponent, float value) {
-        int bits = exponent < 0 ? -exponent : exponent;
-        float result = value;
-        result *= (bits & 1) == 0 ? 1f : exponent < 0 ? 0x1p-1f : 0x1p1f;
-        result *= (bits & 2) == 0 ? 1f : exponent < 0 ? 0x1p-2f : 0x1p2f;
-        result *= (bits & 4) == 0 ? 1f : exponent < 0 ? 0x1p-4f : 0x1p4f;
-        result *= (bits & 8) == 0 ? 1f : exponent < 0 ? 0x1p-8f : 0x1p8f;
-        result *= (bits & 16) == 0 ? 1f : exponent < 0 ? 0x1p-16f : 0x1p16f;
-        result *= (bits & 32) == 0 ? 1f : exponent < 0 ? 0x1p-32f : 0x1p32f;
-        result *= (bits & 64) == 0 ? 1f : exponent < 0 ? 0x1p-64f : 0x1p64f;
-        return result;
-    }
-
     /** What an exponent of all ones means. NaN is computed, since TornadoVM cannot print that constant as OpenCL C. */
-    private static float infinityOrNaN(float mantissa) {
-        return mantissa == 0f ? Float.POSITIVE_INFINITY : TornadoMath.sqrt(-mantissa);
+    private static float infinityOrNaN(int mantissa) {
+        return mantissa == 0 ? Float.POSITIVE_INFINITY : TornadoMath.sqrt((float) -mantissa);
     }
 
     /** The bits of a normal number: the significand rounded to nearest even carries into the exponent by itself. */

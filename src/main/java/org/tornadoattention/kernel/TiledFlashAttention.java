@@ -46,6 +46,9 @@ public final class TiledFlashAttention {
     /** Set in {@code features} when ShortArrays hold F16 rather than BF16. */
     public static final int F16_BITS = Storage.F16_BITS;
 
+    /** Set in {@code features} when ShortArrays hold BF16 and the compiler knows that type. */
+    public static final int NATIVE_BF16 = Storage.NATIVE_BF16;
+
     /** Below every score that F32 inputs can give, yet finite: OpenCL's fast mode leaves infinities undefined. */
     private static final float NO_SCORE = -3.0e38f;
 
@@ -79,7 +82,7 @@ public final class TiledFlashAttention {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@link #ALIBI}, {@link #KEY_LENGTHS} and {@link #F16_BITS}, added
+     * @param features {@link #ALIBI}, {@link #KEY_LENGTHS}, {@link #F16_BITS} and {@link #NATIVE_BF16}, added
      */
     // spotless:off: register tiles are written in rows
     public static void attention(

@@ -35,6 +35,7 @@ final class AttentionTasks {
     private final AttentionProblem problem;
     private final AttentionArrays arrays;
     private final int groupSize;
+    private final boolean nativeBFloat16;
 
     private AttentionTasks(
             TaskGraph graph,
@@ -47,6 +48,7 @@ final class AttentionTasks {
         this.problem = problem;
         this.arrays = arrays;
         this.groupSize = (int) Math.min(GROUP_SIZE, device.maxGroupSize());
+        this.nativeBFloat16 = device.backend().hasBFloat16();
     }
 
     /**
@@ -187,7 +189,6 @@ final class AttentionTasks {
                             Integer>
                     kernel) {
         AttentionShape shape = problem.shape();
-        boolean f16Bits = type == ShortArray.class && problem.dtype() == DType.F16;
         graph.task(
                 name,
                 kernel,
@@ -210,12 +211,20 @@ final class AttentionTasks {
                 problem.windowRight(),
                 problem.scale(),
                 problem.softcap(),
-                problem.features() | (f16Bits ? TiledFlashAttention.F16_BITS : 0));
-        int groupSize = tile.groupSize(shape.headDim());
+                problem.features() | storageFeatures());
+        int tileGroupSize = tile.groupSize(shape.headDim());
         long groups = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.blockQ());
-        WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(groups * groupSize));
-        grid.setLocalWork(groupSize, 1, 1);
+        WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(groups * tileGroupSize));
+        grid.setLocalWork(tileGroupSize, 1, 1);
         grid(name, grid);
+    }
+
+    /** How the kernel that reads ShortArrays is to understand their bits; the other two ignore it. */
+    private int storageFeatures() {
+        if (problem.dtype() == DType.F16) {
+            return TiledFlashAttention.F16_BITS;
+        }
+        return problem.dtype() == DType.BF16 && nativeBFloat16 ? TiledFlashAttention.NATIVE_BF16 : 0;
     }
 
     private WorkerGrid workItemEach(int elements) {

@@ -18,7 +18,7 @@ class MainTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"demo", "run", "verify", "devices"})
+    @ValueSource(strings = {"demo", "run", "verify", "bench", "devices"})
     void everyCommandTeachesByExample(String command) {
         Invocation help = Invocation.of(command, "--help");
         assertThat(help.exitCode()).isZero();

@@ -3,8 +3,11 @@ package org.tornadoattention.simulator;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** Settings from system properties and from code. */
@@ -12,11 +15,26 @@ class SimulatorSettingsTest {
 
     private static final String PREFIX = "tornadoattention.simulator.";
 
-    @AfterEach
+    private static final String[] NAMES = {"checks", "seed", "threads", "counters", "localMemory"};
+
+    private final Map<String, String> before = new HashMap<>();
+
+    @BeforeEach
     void clear() {
-        for (String name : new String[] {"checks", "seed", "threads", "counters", "localMemory"}) {
-            System.clearProperty(PREFIX + name);
+        for (String name : NAMES) {
+            before.put(PREFIX + name, System.clearProperty(PREFIX + name));
         }
+    }
+
+    @AfterEach
+    void restore() {
+        before.forEach((name, value) -> {
+            if (value == null) {
+                System.clearProperty(name);
+            } else {
+                System.setProperty(name, value);
+            }
+        });
     }
 
     private static SimulatorSettings with(String name, String value) {

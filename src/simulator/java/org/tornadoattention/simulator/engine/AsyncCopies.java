@@ -31,7 +31,7 @@ final class AsyncCopies {
     void await(int groups) {
         while (committed.size() > groups) {
             for (Copy copy : committed.remove()) {
-                Hooks.beforeLocalWrite(copy.tile, copy.index, item);
+                LocalHooks.beforeLocalWrite(copy.tile, copy.index, item);
                 copy.tile[copy.index] = copy.value;
             }
         }

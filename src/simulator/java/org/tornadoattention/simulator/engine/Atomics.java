@@ -51,7 +51,7 @@ final class Atomics {
     }
 
     static void add(WorkItem item, int[] array, int index, int value) {
-        Hooks.beforeLocalAtomic(array, index, item);
+        LocalHooks.beforeLocalAtomic(array, index, item);
         array[index] += value;
     }
 

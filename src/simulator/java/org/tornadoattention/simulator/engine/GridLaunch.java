@@ -72,6 +72,12 @@ final class GridLaunch extends Launch {
         return traffic;
     }
 
+    @Override
+    public String toString() {
+        return "global " + Grid.tuple(grid.global()) + ", local " + Grid.tuple(grid.local()) + ", " + groupOrder.length
+                + " groups";
+    }
+
     private synchronized void noteLocalArrays(WorkGroup group) {
         if (group.localArrays().size() > localArrays.size()) {
             localArrays = group.localArrays();

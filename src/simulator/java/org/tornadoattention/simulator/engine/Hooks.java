@@ -60,13 +60,6 @@ public final class Hooks {
         return NativeArrays.deviceArray(array).recordForWriting();
     }
 
-    /** Returns the work-item's record of a local array that was just allocated in the variable {@code name}. */
-    public static LocalView local(Object elements, String name, WorkItem item) {
-        LocalArray array = item.group().localArray(elements);
-        array.name(name);
-        return new LocalView(array, item);
-    }
-
     /** Checks a read of device memory. */
     public static void read(int index, int[] record, WorkItem item) {
         if (record != null) {
@@ -85,8 +78,8 @@ public final class Hooks {
                 && Float.floatToRawIntBits(array[index]) != Float.floatToRawIntBits(value)) {
             suspiciousPut(index, record, item);
         }
-        record[index] = item.part;
         array[index] = value;
+        record[index] = item.part;
     }
 
     /** Checks a write to device memory and does it. */
@@ -97,8 +90,8 @@ public final class Hooks {
                 && Double.doubleToRawLongBits(array[index]) != Double.doubleToRawLongBits(value)) {
             suspiciousPut(index, record, item);
         }
-        record[index] = item.part;
         array[index] = value;
+        record[index] = item.part;
     }
 
     /** Checks a write to device memory and does it. */
@@ -107,8 +100,8 @@ public final class Hooks {
         if (before > 0 && before != item.part && array[index] != value) {
             suspiciousPut(index, record, item);
         }
-        record[index] = item.part;
         array[index] = value;
+        record[index] = item.part;
     }
 
     /** Checks a write to device memory and does it. */
@@ -117,8 +110,8 @@ public final class Hooks {
         if (before > 0 && before != item.part && array[index] != value) {
             suspiciousPut(index, record, item);
         }
-        record[index] = item.part;
         array[index] = value;
+        record[index] = item.part;
     }
 
     /** Checks a write to device memory and does it. */
@@ -127,8 +120,8 @@ public final class Hooks {
         if (before > 0 && before != item.part && array[index] != value) {
             suspiciousPut(index, record, item);
         }
-        record[index] = item.part;
         array[index] = value;
+        record[index] = item.part;
     }
 
     /** Checks a write to device memory and does it. */
@@ -137,8 +130,8 @@ public final class Hooks {
         if (before > 0 && before != item.part && array[index] != value) {
             suspiciousPut(index, record, item);
         }
-        record[index] = item.part;
         array[index] = value;
+        record[index] = item.part;
     }
 
     /** Checks a write to device memory and does it. */
@@ -147,80 +140,8 @@ public final class Hooks {
         if (before > 0 && before != item.part && array[index] != value) {
             suspiciousPut(index, record, item);
         }
+        array[index] = value;
         record[index] = item.part;
-        array[index] = value;
-    }
-
-    /** Reads local memory. */
-    public static float read(float[] array, int index, LocalView view) {
-        view.read(index);
-        return array[index];
-    }
-
-    /** Writes local memory. */
-    public static void write(float[] array, int index, float value, LocalView view) {
-        view.write(index);
-        array[index] = value;
-    }
-
-    /** Reads local memory. */
-    public static double read(double[] array, int index, LocalView view) {
-        view.read(index);
-        return array[index];
-    }
-
-    /** Writes local memory. */
-    public static void write(double[] array, int index, double value, LocalView view) {
-        view.write(index);
-        array[index] = value;
-    }
-
-    /** Reads local memory. */
-    public static int read(int[] array, int index, LocalView view) {
-        view.read(index);
-        return array[index];
-    }
-
-    /** Writes local memory. */
-    public static void write(int[] array, int index, int value, LocalView view) {
-        view.write(index);
-        array[index] = value;
-    }
-
-    /** Reads local memory. */
-    public static long read(long[] array, int index, LocalView view) {
-        view.read(index);
-        return array[index];
-    }
-
-    /** Writes local memory. */
-    public static void write(long[] array, int index, long value, LocalView view) {
-        view.write(index);
-        array[index] = value;
-    }
-
-    /** Reads local memory. */
-    public static byte read(byte[] array, int index, LocalView view) {
-        view.read(index);
-        return array[index];
-    }
-
-    /** Writes local memory. */
-    public static void write(byte[] array, int index, byte value, LocalView view) {
-        view.write(index);
-        array[index] = value;
-    }
-
-    /** Reads local memory. */
-    public static Object read(Object[] array, int index, LocalView view) {
-        view.read(index);
-        return array[index];
-    }
-
-    /** Writes local memory. */
-    public static void write(Object[] array, int index, Object value, LocalView view) {
-        view.write(index);
-        array[index] = value;
     }
 
     /** Returns a half from its bit pattern. */
@@ -231,13 +152,6 @@ public final class Hooks {
     /** Adds the traffic of a run of a method to one array in device memory. */
     public static void countGlobal(TornadoNativeArray array, long reads, long writes, WorkItem item) {
         item.counters().global(NativeArrays.deviceArray(array).slot(), reads, writes);
-    }
-
-    /** Adds the traffic of a run of a method to one array in local memory. */
-    public static void countLocal(LocalView view, long reads, long writes) {
-        if (view != null) {
-            view.count(reads, writes);
-        }
     }
 
     /** Checks and counts a read of {@code count} elements of an array that is only known when the kernel runs. */
@@ -282,58 +196,12 @@ public final class Hooks {
         item.counters().global(device.slot(), 0, count);
     }
 
-    /** Checks and counts a read of an array that may be in local memory. */
-    public static void beforeLocalRead(Object elements, int index, WorkItem item) {
-        LocalArray array = localArray(elements, index, item);
-        if (array != null) {
-            if (item.launch().options().watchesLocalMemory()) {
-                array.read(index, item);
-            }
-            item.counters().local(array.index(), 1, 0);
-        }
-    }
-
-    /** Checks and counts a write of an array that may be in local memory. */
-    public static void beforeLocalWrite(Object elements, int index, WorkItem item) {
-        LocalArray array = localArray(elements, index, item);
-        if (array != null) {
-            if (item.launch().options().watchesLocalMemory()) {
-                array.write(index, item);
-            }
-            item.counters().local(array.index(), 0, 1);
-        }
-    }
-
-    /** Checks and counts an atomic change of an array that may be in local memory. */
-    public static void beforeLocalAtomic(int[] elements, int index, WorkItem item) {
-        LocalArray array = localArray(elements, index, item);
-        if (array != null) {
-            if (item.launch().options().watchesLocalMemory()) {
-                array.update(index, item);
-            }
-            item.counters().local(array.index(), 1, 1);
-        }
-    }
-
     /** Returns the fault for an index that missed the array in the variable {@code name}. */
     public static SimulatorFaultException outOfBounds(IndexOutOfBoundsException thrown, String name, WorkItem item) {
         return new SimulatorFaultException(
                 FaultKind.OUT_OF_BOUNDS,
                 item.where(SourceLine.of(thrown.getStackTrace())) + "misses " + name + ": " + thrown.getMessage(),
                 thrown);
-    }
-
-    private static LocalArray localArray(Object elements, int index, WorkItem item) {
-        if (item == null || item.group() == null) {
-            return null;
-        }
-        LocalArray array = item.group().localArray(elements);
-        if (array != null && (index < 0 || index >= array.length())) {
-            throw item.fault(
-                    FaultKind.OUT_OF_BOUNDS,
-                    "misses " + array.name() + ": Index " + index + " out of bounds for length " + array.length());
-        }
-        return array;
     }
 
     private static void checkBounds(DeviceArray device, int index, int count, WorkItem item) {

@@ -98,4 +98,9 @@ final class ParallelLaunch extends Launch {
     List<ArrayTraffic> localTraffic(Counters counters) {
         return List.of();
     }
+
+    @Override
+    public String toString() {
+        return body().parallelLoops().size() + " parallel loops in " + chunkOrder.length + " chunks";
+    }
 }

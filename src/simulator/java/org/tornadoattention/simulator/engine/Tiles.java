@@ -28,7 +28,7 @@ public final class Tiles {
         for (int row = 0; row < SIDE; row++) {
             for (int col = 0; col < SIDE; col++) {
                 int index = base + row * stride + col;
-                Hooks.beforeLocalRead(array, index, item);
+                LocalHooks.beforeLocalRead(array, index, item);
                 tile.set(row, col, array[index]);
             }
         }

@@ -163,25 +163,25 @@ public final class WorkItem {
 
     /** Reads an element of a local array. */
     public <T> T load(T[] array, int index) {
-        Hooks.beforeLocalRead(array, index, this);
+        LocalHooks.beforeLocalRead(array, index, this);
         return array[index];
     }
 
     /** Reads an element of a local array. */
     public byte load(byte[] array, int index) {
-        Hooks.beforeLocalRead(array, index, this);
+        LocalHooks.beforeLocalRead(array, index, this);
         return array[index];
     }
 
     /** Writes an element of a local array. */
     public <T> void store(T[] array, int index, T value) {
-        Hooks.beforeLocalWrite(array, index, this);
+        LocalHooks.beforeLocalWrite(array, index, this);
         array[index] = value;
     }
 
     /** Writes an element of a local array. */
     public void store(byte[] array, int index, byte value) {
-        Hooks.beforeLocalWrite(array, index, this);
+        LocalHooks.beforeLocalWrite(array, index, this);
         array[index] = value;
     }
 

@@ -75,9 +75,16 @@ final class MethodAnalysis {
         return accesses.values();
     }
 
-    /** Returns the parameter whose storage the load at {@code index} must push in place of the array, or null. */
+    /**
+     * Returns the variable of which the load at {@code index} pushes an array for accesses only, so that it may push
+     * something else in its place; or null.
+     */
     Integer redirected(int index) {
         return redirected.get(index);
+    }
+
+    boolean isParameter(int slot) {
+        return parameters.containsKey(slot);
     }
 
     /** Returns whether the store at {@code index} keeps an array that was just allocated in local memory. */
@@ -295,7 +302,11 @@ final class MethodAnalysis {
             }
             if (elements.get(receiver) instanceof LoadInstruction load) {
                 if (isLocalArray(load.slot())) {
-                    return new Access.OfLocalArray(load.slot(), kind, write);
+                    boolean viewed = !used.contains(receiver);
+                    if (viewed) {
+                        redirected.put(receiver, load.slot());
+                    }
+                    return new Access.OfLocalArray(load.slot(), kind, write, viewed);
                 }
                 if (holdsPrivateArrays(load.slot())) {
                     return new Access.OfPrivateArray(load.slot());

@@ -148,8 +148,9 @@ final class MethodRewriter implements CodeTransform {
         if (element instanceof ReturnInstruction) {
             handOver(code);
         }
-        if (method.redirected(index) != null) {
-            code.aload(slots.storage(method.redirected(index)));
+        if (isRedirected()) {
+            int array = method.redirected(index);
+            code.aload(method.isParameter(array) ? slots.storage(array) : slots.localView(array));
         } else if (method.access(index) != null) {
             access(code, element, method.access(index));
         } else if (!loopElement(code, element)) {
@@ -162,11 +163,16 @@ final class MethodRewriter implements CodeTransform {
         }
     }
 
+    private boolean isRedirected() {
+        Integer array = method.redirected(index);
+        return array != null && (method.isParameter(array) || wanted.localMemory());
+    }
+
     private void afterPlain(CodeBuilder code) {
         if (method.isLocalArrayStore(index)) {
             int array = ((StoreInstruction) method.elements().get(index)).slot();
             code.aload(array).loadConstant(method.variableName(array, index)).aload(item);
-            code.invokestatic(Names.HOOKS, "local", Names.LOCAL).astore(slots.localView(array));
+            code.invokestatic(Names.LOCAL_HOOKS, "local", Names.LOCAL).astore(slots.localView(array));
         }
     }
 
@@ -205,7 +211,7 @@ final class MethodRewriter implements CodeTransform {
                 putAside(code, array.write() ? array.kind() : null);
                 code.dup2().aload(item);
                 String hook = array.write() ? "beforeLocalWrite" : "beforeLocalRead";
-                code.invokestatic(Names.HOOKS, hook, Names.BEFORE_LOCAL);
+                code.invokestatic(Names.LOCAL_HOOKS, hook, Names.BEFORE_LOCAL);
                 putBack(code, array.write() ? array.kind() : null);
                 guard(code, "a private array", () -> code.with(element));
             }
@@ -256,12 +262,16 @@ final class MethodRewriter implements CodeTransform {
         guard(code, method.variableName(array.slot(), index), () -> {
             if (!wanted.localMemory()) {
                 code.with(element);
-            } else if (array.write()) {
+                return;
+            }
+            if (!array.viewed()) {
                 code.aload(slots.localView(array.slot()));
-                code.invokestatic(Names.HOOKS, "write", Names.writeLocal(array.kind()));
+            }
+            if (array.write()) {
+                code.invokestatic(Names.LOCAL_HOOKS, "write", Names.writeLocal(array.kind(), array.viewed()));
             } else {
-                code.aload(slots.localView(array.slot()));
-                code.invokestatic(Names.HOOKS, "read", Names.readLocal(array.kind()));
+                String hook = array.viewed() ? Names.viewRead(array.kind()) : "read";
+                code.invokestatic(Names.LOCAL_HOOKS, hook, Names.readLocal(array.kind(), array.viewed()));
                 restoreType(code, array);
             }
         });
@@ -351,7 +361,7 @@ final class MethodRewriter implements CodeTransform {
             code.aload(local ? slots.localView(array) : array);
             code.lload(counter.reads()).lload(counter.writes());
             if (local) {
-                code.invokestatic(Names.HOOKS, "countLocal", Names.COUNT_LOCAL);
+                code.invokestatic(Names.LOCAL_HOOKS, "countLocal", Names.COUNT_LOCAL);
             } else {
                 code.aload(item).invokestatic(Names.HOOKS, "countGlobal", Names.COUNT_GLOBAL);
             }

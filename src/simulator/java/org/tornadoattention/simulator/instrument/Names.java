@@ -12,6 +12,7 @@ final class Names {
     private static final String API = "uk.ac.manchester.tornado.api.";
 
     static final ClassDesc HOOKS = ClassDesc.of(ENGINE + "Hooks");
+    static final ClassDesc LOCAL_HOOKS = ClassDesc.of(ENGINE + "LocalHooks");
     static final ClassDesc WORK_ITEM = ClassDesc.of(ENGINE + "WorkItem");
     static final ClassDesc LOCAL_VIEW = ClassDesc.of(ENGINE + "LocalView");
     static final ClassDesc FAULT = ClassDesc.of("org.tornadoattention.simulator.SimulatorFaultException");
@@ -53,15 +54,31 @@ final class Names {
                 ConstantDescs.CD_void, arrayOf(kind), ConstantDescs.CD_int, kind.upperBound(), RECORD, WORK_ITEM);
     }
 
-    /** Returns the type of the hook that reads local memory. */
-    static MethodTypeDesc readLocal(TypeKind kind) {
-        return MethodTypeDesc.of(kind.upperBound(), arrayOf(kind), ConstantDescs.CD_int, LOCAL_VIEW);
+    /** Returns the name of the hook that reads local memory through a view; such hooks differ in the result only. */
+    static String viewRead(TypeKind kind) {
+        return switch (kind) {
+            case FLOAT -> "readFloat";
+            case DOUBLE -> "readDouble";
+            case INT -> "readInt";
+            case LONG -> "readLong";
+            case BYTE -> "readByte";
+            default -> "readObject";
+        };
     }
 
-    /** Returns the type of the hook that writes local memory. */
-    static MethodTypeDesc writeLocal(TypeKind kind) {
-        return MethodTypeDesc.of(
-                ConstantDescs.CD_void, arrayOf(kind), ConstantDescs.CD_int, kind.upperBound(), LOCAL_VIEW);
+    /** Returns the type of the hook that reads local memory, through a view or from an array that has one. */
+    static MethodTypeDesc readLocal(TypeKind kind, boolean viewed) {
+        return viewed
+                ? MethodTypeDesc.of(kind.upperBound(), LOCAL_VIEW, ConstantDescs.CD_int)
+                : MethodTypeDesc.of(kind.upperBound(), arrayOf(kind), ConstantDescs.CD_int, LOCAL_VIEW);
+    }
+
+    /** Returns the type of the hook that writes local memory, through a view or to an array that has one. */
+    static MethodTypeDesc writeLocal(TypeKind kind, boolean viewed) {
+        return viewed
+                ? MethodTypeDesc.of(ConstantDescs.CD_void, LOCAL_VIEW, ConstantDescs.CD_int, kind.upperBound())
+                : MethodTypeDesc.of(
+                        ConstantDescs.CD_void, arrayOf(kind), ConstantDescs.CD_int, kind.upperBound(), LOCAL_VIEW);
     }
 
     static ClassDesc arrayOf(TypeKind kind) {
