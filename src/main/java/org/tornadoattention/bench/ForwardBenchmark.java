@@ -38,8 +38,8 @@ public final class ForwardBenchmark {
      */
     public ForwardBenchmark(FlashAttention attention, int warmUps, int repetitions) {
         if (warmUps < 0 || repetitions < 1) {
-            throw new IllegalArgumentException(
-                    "%d warm-ups and %d repetitions: there must be 0 or more and 1 or more.".formatted(warmUps, repetitions));
+            throw new IllegalArgumentException("%d warm-ups and %d repetitions: there must be 0 or more and 1 or more."
+                    .formatted(warmUps, repetitions));
         }
         this.attention = attention;
         this.warmUps = warmUps;
@@ -87,7 +87,8 @@ public final class ForwardBenchmark {
                 wallTimes[i] = System.nanoTime() - start;
                 kernelTimes[i] = result.getProfilerResult().getDeviceKernelTime();
                 if (kernelTimes[i] == 0) {
-                    throw new AttentionException("%s reports no kernel time, so nothing was launched.".formatted(attention.device()));
+                    throw new AttentionException(
+                            "%s reports no kernel time, so nothing was launched.".formatted(attention.device()));
                 }
                 progress.run();
             }

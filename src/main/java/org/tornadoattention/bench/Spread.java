@@ -10,8 +10,7 @@ import java.util.Arrays;
  * @param thirdQuartileSeconds a quarter are above
  * @param repetitions how many there are
  */
-public record Spread(
-        double medianSeconds, double firstQuartileSeconds, double thirdQuartileSeconds, int repetitions) {
+public record Spread(double medianSeconds, double firstQuartileSeconds, double thirdQuartileSeconds, int repetitions) {
 
     /** @throws IllegalArgumentException if there are no times */
     public static Spread of(long[] nanoseconds) {

@@ -96,8 +96,8 @@ final class BenchCommand implements Callable<Integer> {
                         .filter(kernel -> kernel.supports(dtype))
                         .toList());
         if (!json) {
-            out.println("%-30s %-9s %-7s %20s %20s %9s %18s".formatted(
-                    "case", "kernel", "tile", "kernel time", "wall time", "GFLOP/s", "error (allowed)"));
+            out.println("%-30s %-9s %-7s %20s %20s %9s %18s"
+                    .formatted("case", "kernel", "tile", "kernel time", "wall time", "GFLOP/s", "error (allowed)"));
         }
         List<ForwardMeasurement> measurements = new ArrayList<>();
         for (int length : lengths) {

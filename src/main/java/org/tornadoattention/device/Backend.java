@@ -31,8 +31,7 @@ public enum Backend {
     private final boolean matrixInstructions;
     private final boolean bfloat16;
 
-    Backend(
-            TornadoVMBackendType type, boolean warpCollectives, boolean matrixInstructions, boolean bfloat16) {
+    Backend(TornadoVMBackendType type, boolean warpCollectives, boolean matrixInstructions, boolean bfloat16) {
         this.type = type;
         this.warpCollectives = warpCollectives;
         this.matrixInstructions = matrixInstructions;

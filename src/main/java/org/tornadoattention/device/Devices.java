@@ -101,7 +101,8 @@ public final class Devices {
             return true;
         }
         try {
-            Object extensions = physical.getClass().getMethod("getDeviceExtensions").invoke(physical);
+            Object extensions =
+                    physical.getClass().getMethod("getDeviceExtensions").invoke(physical);
             return String.valueOf(extensions).contains("cl_khr_fp16");
         } catch (NoSuchMethodException | IllegalAccessException | InvocationTargetException e) {
             return false;

@@ -134,7 +134,9 @@ final class AttentionPlan implements AutoCloseable {
                 "The kernel %s%s failed on %s: %s. TornadoVM's own message, if any, is above this one."
                         .formatted(
                                 choice.kernel().id(),
-                                choice.tile().map(tile -> " (tile " + tile + ")").orElse(""),
+                                choice.tile()
+                                        .map(tile -> " (tile " + tile + ")")
+                                        .orElse(""),
                                 device,
                                 what),
                 cause);

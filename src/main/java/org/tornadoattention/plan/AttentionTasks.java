@@ -157,7 +157,9 @@ final class AttentionTasks {
             case FloatArray _ -> tiled(name, tile, FloatArray.class, TiledFlashAttention::attention);
             case HalfFloatArray _ -> tiled(name, tile, HalfFloatArray.class, TiledFlashAttentionF16::attention);
             case ShortArray _ -> tiled(name, tile, ShortArray.class, TiledFlashAttentionBits::attention);
-            default -> throw new IllegalStateException("No tiled kernel reads " + arrays.query().getClass());
+            default ->
+                throw new IllegalStateException(
+                        "No tiled kernel reads " + arrays.query().getClass());
         }
     }
 

@@ -94,7 +94,9 @@ public final class PlanCache implements AutoCloseable {
         }
         if (q.dtype() == DType.F16 && !device.halfFloats()) {
             throw new UnsupportedOnDeviceException(
-                    device.toString(), "16-bit floats for HalfFloatArrays", "use F32 or BF16 tensors in task graphs here");
+                    device.toString(),
+                    "16-bit floats for HalfFloatArrays",
+                    "use F32 or BF16 tensors in task graphs here");
         }
         KernelChoice choice = choose(problem);
         DeviceMemory.of(problem, choice.kernel()).requireFitting(device);
