@@ -25,21 +25,25 @@ public final class AccuracyCheck {
     private final AttentionShape shape;
     private final DType dtype;
     private final ReferenceAttention.Forward reference;
+    private final ReferenceAttention.Forward oracle;
     private final NaiveAttention.Forward naive;
     private final Optional<GradientTargets> gradients;
 
-    /** What gradients are compared with. */
-    private record GradientTargets(ReferenceAttention.Backward reference, NaiveAttention.Backward naive) {}
+    /** What gradients are compared with, and what the naive ones are off from. */
+    private record GradientTargets(
+            ReferenceAttention.Backward reference, ReferenceAttention.Backward oracle, NaiveAttention.Backward naive) {}
 
     private AccuracyCheck(
             AttentionShape shape,
             DType dtype,
             ReferenceAttention.Forward reference,
+            ReferenceAttention.Forward oracle,
             NaiveAttention.Forward naive,
             Optional<GradientTargets> gradients) {
         this.shape = shape;
         this.dtype = dtype;
         this.reference = reference;
+        this.oracle = oracle;
         this.naive = naive;
         this.gradients = gradients;
     }
@@ -50,7 +54,8 @@ public final class AccuracyCheck {
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static AccuracyCheck of(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
-        return of(q, k, v, options, ReferenceAttention.forward(q, k, v, options), Optional.empty());
+        ReferenceAttention.Forward oracle = ReferenceAttention.forward(q, k, v, options);
+        return of(q, k, v, options, oracle, oracle, Optional.empty());
     }
 
     /**
@@ -60,18 +65,22 @@ public final class AccuracyCheck {
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static AccuracyCheck of(Tensor q, Tensor k, Tensor v, Tensor dO, AttentionOptions options) {
+        ReferenceAttention.Forward oracle = ReferenceAttention.forward(q, k, v, options);
+        ReferenceAttention.Backward gradients = ReferenceAttention.backward(q, k, v, dO, options);
         return of(
                 q,
                 k,
                 v,
                 options,
-                ReferenceAttention.forward(q, k, v, options),
-                Optional.of(new GradientTargets(
-                        ReferenceAttention.backward(q, k, v, dO, options),
-                        NaiveAttention.backward(q, k, v, dO, options))));
+                oracle,
+                oracle,
+                Optional.of(new GradientTargets(gradients, gradients, NaiveAttention.backward(q, k, v, dO, options))));
     }
 
-    /** Takes a golden case's arrays as the reference and computes the naive results only. */
+    /**
+     * Takes a golden case's arrays as the reference. How far the naive results are off is taken from the oracle, so that a
+     * wrong file does not raise its own limits.
+     */
     static AccuracyCheck of(GoldenCase golden) {
         Tensor q = golden.q();
         Tensor k = golden.k();
@@ -83,9 +92,12 @@ public final class AccuracyCheck {
                 v,
                 options,
                 golden.expected(),
+                ReferenceAttention.forward(q, k, v, options),
                 golden.gradients()
                         .map(gradients -> new GradientTargets(
-                                gradients.expected(), NaiveAttention.backward(q, k, v, gradients.dO(), options))));
+                                gradients.expected(),
+                                ReferenceAttention.backward(q, k, v, gradients.dO(), options),
+                                NaiveAttention.backward(q, k, v, gradients.dO(), options))));
     }
 
     private static AccuracyCheck of(
@@ -94,11 +106,13 @@ public final class AccuracyCheck {
             Tensor v,
             AttentionOptions options,
             ReferenceAttention.Forward reference,
+            ReferenceAttention.Forward oracle,
             Optional<GradientTargets> gradients) {
         return new AccuracyCheck(
                 AttentionShape.of(q, k, v, options),
                 q.dtype(),
                 reference,
+                oracle,
                 NaiveAttention.forward(q, k, v, options),
                 gradients);
     }
@@ -131,8 +145,16 @@ public final class AccuracyCheck {
         requireShape("o", output, shape.queryShape());
         requireShape("lse", logSumExp, shape.logSumExpShape());
         return List.of(
-                tolerance.compare("o", output.toFloatArray(), reference.output(), naive.output()),
-                tolerance.compare("lse", logSumExp.toFloatArray(), reference.logSumExp(), naive.logSumExp()));
+                tolerance.compare(
+                        "o",
+                        output.toFloatArray(),
+                        reference.output(),
+                        Tolerance.naiveError(oracle.output(), naive.output())),
+                tolerance.compare(
+                        "lse",
+                        logSumExp.toFloatArray(),
+                        reference.logSumExp(),
+                        Tolerance.naiveError(oracle.logSumExp(), naive.logSumExp())));
     }
 
     /**
@@ -149,9 +171,21 @@ public final class AccuracyCheck {
         requireShape("dv", computed.dV(), shape.keyShape());
         Tolerance tolerance = Tolerance.gradients(dtype);
         return List.of(
-                tolerance.compare("dq", computed.dQ().toFloatArray(), targets.reference.dQ(), targets.naive.dQ()),
-                tolerance.compare("dk", computed.dK().toFloatArray(), targets.reference.dK(), targets.naive.dK()),
-                tolerance.compare("dv", computed.dV().toFloatArray(), targets.reference.dV(), targets.naive.dV()));
+                tolerance.compare(
+                        "dq",
+                        computed.dQ().toFloatArray(),
+                        targets.reference.dQ(),
+                        Tolerance.naiveError(targets.oracle.dQ(), targets.naive.dQ())),
+                tolerance.compare(
+                        "dk",
+                        computed.dK().toFloatArray(),
+                        targets.reference.dK(),
+                        Tolerance.naiveError(targets.oracle.dK(), targets.naive.dK())),
+                tolerance.compare(
+                        "dv",
+                        computed.dV().toFloatArray(),
+                        targets.reference.dV(),
+                        Tolerance.naiveError(targets.oracle.dV(), targets.naive.dV())));
     }
 
     private static void requireShape(String name, Tensor tensor, int[] shape) {

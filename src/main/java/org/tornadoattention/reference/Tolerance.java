@@ -55,12 +55,20 @@ public record Tolerance(double factor, double floorPerUnit) {
      * @throws IllegalArgumentException if the arrays differ in length
      */
     public Comparison compare(String name, float[] ours, double[] reference, float[] naive) {
-        if (ours.length != reference.length || naive.length != reference.length) {
-            throw new IllegalArgumentException(
-                    "%s: %d values, %d reference values and %d naive ones cannot be compared."
-                            .formatted(name, ours.length, reference.length, naive.length));
+        return compare(name, ours, reference, naiveError(reference, naive));
+    }
+
+    /**
+     * Compares computed values with the reference where the error of the naive result is known already.
+     *
+     * @param naiveError what {@link #naiveError} gave, possibly against another reference than this one
+     * @throws IllegalArgumentException if the arrays differ in length
+     */
+    public Comparison compare(String name, float[] ours, double[] reference, double naiveError) {
+        if (ours.length != reference.length) {
+            throw new IllegalArgumentException("%s: %d values and %d reference values cannot be compared."
+                    .formatted(name, ours.length, reference.length));
         }
-        double naiveError = 0;
         double largest = 0;
         double squaredErrors = 0;
         double squaredReferences = 0;
@@ -79,7 +87,6 @@ public record Tolerance(double factor, double floorPerUnit) {
                 largest = Math.max(largest, Math.abs(expected));
                 squaredErrors += error * error;
                 squaredReferences += expected * expected;
-                naiveError = Math.max(naiveError, Float.isFinite(naive[i]) ? Math.abs(naive[i] - expected) : 0);
             }
         }
         return new Comparison(
@@ -93,6 +100,26 @@ public record Tolerance(double factor, double floorPerUnit) {
                 worst,
                 worst < 0 ? 0 : ours[worst],
                 worst < 0 ? 0 : reference[worst]);
+    }
+
+    /**
+     * The largest error of the naive result where both it and the reference are finite: a naive result that is not never
+     * loosens a limit.
+     *
+     * @throws IllegalArgumentException if the arrays differ in length
+     */
+    public static double naiveError(double[] reference, float[] naive) {
+        if (naive.length != reference.length) {
+            throw new IllegalArgumentException("%d naive values and %d reference values cannot be compared."
+                    .formatted(naive.length, reference.length));
+        }
+        double largest = 0;
+        for (int i = 0; i < reference.length; i++) {
+            if (Double.isFinite(reference[i]) && Float.isFinite(naive[i])) {
+                largest = Math.max(largest, Math.abs(naive[i] - reference[i]));
+            }
+        }
+        return largest;
     }
 
     private static double error(double value, double expected) {

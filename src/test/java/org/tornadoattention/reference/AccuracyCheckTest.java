@@ -95,7 +95,7 @@ class AccuracyCheckTest {
     void arraysOfDifferentLengthsAndSenselessRulesAreRefused() {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> TWICE.compare("o", new float[2], new double[3], new float[3]))
-                .withMessageContaining("o: 2 values, 3 reference values");
+                .withMessageContaining("o: 2 values and 3 reference values");
         assertThatIllegalArgumentException().isThrownBy(() -> new Tolerance(-1, 0));
         assertThatIllegalArgumentException().isThrownBy(() -> new Tolerance(2, Double.NaN));
     }
