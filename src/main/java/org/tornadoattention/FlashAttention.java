@@ -1,5 +1,6 @@
 package org.tornadoattention;
 
+import java.util.Arrays;
 import java.util.Optional;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
@@ -44,11 +45,14 @@ public final class FlashAttention implements AutoCloseable {
 
     /** Attention on a device of {@link Devices#all()}, with the best kernel for each problem. */
     public static FlashAttention on(ComputeDevice device) {
+        requireGiven("device", device, "take one of Devices.all(), or use FlashAttention.create()");
         return new FlashAttention(device, Optional.empty());
     }
 
     /** Attention on a device with one kernel for all problems. */
     public static FlashAttention on(ComputeDevice device, AttentionKernel kernel) {
+        requireGiven("device", device, "take one of Devices.all(), or use FlashAttention.create()");
+        requireGiven("kernel", kernel, "leave it out for the best one");
         return new FlashAttention(device, Optional.of(kernel));
     }
 
@@ -118,16 +122,25 @@ public final class FlashAttention implements AutoCloseable {
             Tensor logSumExp,
             AttentionOptions options) {
         requireOpen();
+        requireGiven("taskGraph", taskGraph, "give the graph that the task is for");
+        requireGiven("gridScheduler", gridScheduler, "give the scheduler that the plan will be run with");
+        requireGiven("name", name, "give the task a name, unique in its graph");
         AttentionShape shape = AttentionShape.of(q, k, v, options);
         requireShape("output", output, q.dtype(), shape.queryShape());
         requireShape("logSumExp", logSumExp, DType.F32, shape.logSumExpShape());
         return plans.append(taskGraph, gridScheduler, name, q, k, v, output, logSumExp, options);
     }
 
+    private static void requireGiven(String name, Object argument, String advice) {
+        if (argument == null) {
+            throw new IllegalArgumentException("%s is null: %s.".formatted(name, advice));
+        }
+    }
+
     private static void requireShape(String name, Tensor tensor, DType dtype, int... shape) {
-        if (tensor == null || tensor.dtype() != dtype || !java.util.Arrays.equals(tensor.shape(), shape)) {
+        if (tensor == null || tensor.dtype() != dtype || !Arrays.equals(tensor.shape(), shape)) {
             throw new IllegalArgumentException("%s is %s: it must be %s %s; make it with Tensor.allocate."
-                    .formatted(name, tensor, dtype, java.util.Arrays.toString(shape)));
+                    .formatted(name, tensor, dtype, Arrays.toString(shape)));
         }
     }
 

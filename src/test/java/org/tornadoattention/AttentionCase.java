@@ -1,0 +1,114 @@
+package org.tornadoattention;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.Arrays;
+import java.util.List;
+import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.reference.AccuracyCheck;
+import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.reference.Tolerance;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+
+/**
+ * A problem with seeded normal inputs, and the rule that a kernel's answer is judged by.
+ *
+ * @param queryFactor what the queries are multiplied by
+ * @param keyValueFactor what the keys and values are multiplied by
+ * @param naiveErrors how many times the error of standard attention is allowed
+ * @param seed of the inputs
+ */
+public record AttentionCase(
+        AttentionShape shape,
+        DType dtype,
+        AttentionOptions options,
+        float queryFactor,
+        float keyValueFactor,
+        double naiveErrors,
+        long seed) {
+
+    static AttentionCase of(AttentionShape shape, DType dtype, AttentionOptions options) {
+        return new AttentionCase(shape, dtype, options, 1, 1, 2, 1);
+    }
+
+    AttentionCase withFactors(float newQueryFactor, float newKeyValueFactor) {
+        return new AttentionCase(shape, dtype, options, newQueryFactor, newKeyValueFactor, naiveErrors, seed);
+    }
+
+    AttentionCase withNaiveErrors(double newNaiveErrors) {
+        return new AttentionCase(shape, dtype, options, queryFactor, keyValueFactor, newNaiveErrors, seed);
+    }
+
+    AttentionCase withSeed(long newSeed) {
+        return new AttentionCase(shape, dtype, options, queryFactor, keyValueFactor, naiveErrors, newSeed);
+    }
+
+    Tensor q() {
+        return normal(3 * seed, queryFactor, shape.queryShape());
+    }
+
+    Tensor k() {
+        return normal(3 * seed + 1, keyValueFactor, shape.keyShape());
+    }
+
+    Tensor v() {
+        return normal(3 * seed + 2, keyValueFactor, shape.keyShape());
+    }
+
+    private Tensor normal(long tensorSeed, float factor, int... dimensions) {
+        float[] values = Tensor.random(DType.F32, tensorSeed, dimensions).toFloatArray();
+        for (int i = 0; i < values.length; i++) {
+            values[i] *= factor;
+        }
+        return Tensor.of(dtype, values, dimensions);
+    }
+
+    /** Multiply-adds of QKᵀ without a mask: what a kernel costs. */
+    long work() {
+        return shape.scoreElements() * shape.headDim();
+    }
+
+    /** The kernels that claim to compute it. */
+    List<AttentionKernel> kernels() {
+        return Arrays.stream(AttentionKernel.values())
+                .filter(kernel -> kernel.supports(dtype))
+                .toList();
+    }
+
+    AttentionResult run(FlashAttention attention) {
+        return attention.forward(q(), k(), v(), options);
+    }
+
+    AttentionResult run(AttentionKernel kernel) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+            return run(attention);
+        }
+    }
+
+    /** Holds output and log-sum-exp against the oracle. */
+    void assertAccurate(AttentionResult result) {
+        Tolerance tolerance = Tolerance.forward(dtype).withFactor(naiveErrors);
+        assertThat(AccuracyCheck.of(result.q(), result.k(), result.v(), options)
+                        .forward(result.output(), result.logSumExp(), tolerance))
+                .as("%s", this)
+                .allMatch(Comparison::passed);
+    }
+
+    @Override
+    public String toString() {
+        return "%s, batch %d, heads %d/%d, %d x %d, d %d, %s%s"
+                .formatted(
+                        dtype,
+                        shape.batch(),
+                        shape.heads(),
+                        shape.kvHeads(),
+                        shape.seqQ(),
+                        shape.seqK(),
+                        shape.headDim(),
+                        options,
+                        queryFactor == 1 && keyValueFactor == 1
+                                ? ""
+                                : ", q x %s, k and v x %s".formatted(queryFactor, keyValueFactor));
+    }
+}

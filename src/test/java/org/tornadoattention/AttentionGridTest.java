@@ -1,0 +1,65 @@
+package org.tornadoattention;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.plan.AttentionKernel;
+
+/** The {@linkplain AttentionGrid field's grids}, by every kernel that claims the case, against the oracle. */
+class AttentionGridTest {
+
+    static Stream<Arguments> grid() {
+        return AttentionGrid.withKernels(Stream.of(
+                        AttentionGrid.headDims(),
+                        AttentionGrid.sequenceLengths(),
+                        AttentionGrid.headsAndBatches(),
+                        AttentionGrid.windows(),
+                        AttentionGrid.softcaps(),
+                        AttentionGrid.softcapsThatHardlyBite(),
+                        AttentionGrid.alibi(),
+                        AttentionGrid.keyLengths(),
+                        AttentionGrid.largeScores(),
+                        AttentionGrid.rowsWithoutKeys(),
+                        AttentionGrid.combinations())
+                .flatMap(cases -> cases));
+    }
+
+    @ParameterizedTest(name = "{0}, {1}")
+    @MethodSource("grid")
+    void isAccurate(AttentionCase problem, AttentionKernel kernel) {
+        problem.assertAccurate(problem.run(kernel));
+    }
+
+    static Stream<Arguments> nothing() {
+        return AttentionGrid.withKernels(AttentionGrid.nothing());
+    }
+
+    @ParameterizedTest(name = "{0}, {1}")
+    @MethodSource("nothing")
+    void nothingToComputeIsZeroAndLaunchesNothing(AttentionCase problem, AttentionKernel kernel) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+            AttentionResult result = problem.run(attention);
+            assertThat(result.execution()).isEmpty();
+            assertThat(result.output().shape()).isEqualTo(problem.shape().queryShape());
+            assertThat(result.output().toFloatArray())
+                    .isEqualTo(new float[result.output().numberOfElements()]);
+            assertThat(result.logSumExp().shape()).isEqualTo(problem.shape().logSumExpShape());
+            for (float lse : result.logSumExp().toFloatArray()) {
+                assertThat(lse).isEqualTo(Float.NEGATIVE_INFINITY);
+            }
+            assertThat(attention.statistics().plans()).isZero();
+        }
+    }
+
+    @Test
+    void theGridCoversEveryKernelAndType() {
+        assertThat(grid().map(arguments ->
+                        arguments.get()[1] + " " + ((AttentionCase) arguments.get()[0]).dtype()))
+                .contains("STANDARD F32", "ONLINE F32", "TILED F32", "TILED F16", "TILED BF16")
+                .hasSizeGreaterThan(200);
+    }
+}

@@ -1,0 +1,68 @@
+package org.tornadoattention;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.tensor.DType;
+
+/** The same call gives the same bits, again and again, on a full device as on an idle one. */
+class DeterminismTest {
+
+    private static final int REPEATS = 50;
+
+    private static Stream<Arguments> kernelsOf(AttentionShape shape) {
+        return Arrays.stream(DType.values())
+                .map(dtype -> AttentionCase.of(shape, dtype, AttentionOptions.causal()))
+                .flatMap(problem -> problem.kernels().stream().map(kernel -> Arguments.of(problem, kernel)));
+    }
+
+    static Stream<Arguments> repeated() {
+        return kernelsOf(new AttentionShape(1, 2, 1, 33, 49, 24));
+    }
+
+    @ParameterizedTest(name = "{0}, {1}")
+    @MethodSource("repeated")
+    void repeatsAreEqualBitForBit(AttentionCase problem, AttentionKernel kernel) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel);
+                FlashAttention another = FlashAttention.on(TestDevice.get(), kernel)) {
+            AttentionResult first = problem.run(attention);
+            assertSameBits(first, problem.run(another));
+            for (int repeat = 1; repeat < REPEATS; repeat++) {
+                assertSameBits(first, problem.run(attention));
+            }
+        }
+    }
+
+    static Stream<Arguments> crowded() {
+        List<AttentionShape> shapes =
+                AttentionGrid.FULL ? List.of(crowd(239, 1), crowd(799, 3), crowd(64, 128)) : List.of(crowd(9, 17));
+        return shapes.stream().flatMap(DeterminismTest::kernelsOf);
+    }
+
+    private static AttentionShape crowd(int seqQ, int seqK) {
+        return new AttentionShape(60, 4, 4, seqQ, seqK, 16);
+    }
+
+    @ParameterizedTest(name = "{0}, {1}")
+    @MethodSource("crowded")
+    void noWorkGroupDisturbsAnother(AttentionCase problem, AttentionKernel kernel) {
+        int repeats = AttentionGrid.FULL ? 250 : 5;
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+            AttentionResult first = problem.run(attention);
+            for (int repeat = 1; repeat < repeats; repeat++) {
+                assertSameBits(first, problem.run(attention));
+            }
+        }
+    }
+
+    private static void assertSameBits(AttentionResult first, AttentionResult again) {
+        assertThat(again.output().toFloatArray()).isEqualTo(first.output().toFloatArray());
+        assertThat(again.logSumExp().toFloatArray()).isEqualTo(first.logSumExp().toFloatArray());
+    }
+}

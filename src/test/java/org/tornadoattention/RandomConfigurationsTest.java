@@ -1,0 +1,67 @@
+package org.tornadoattention;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.util.stream.LongStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * 300 random problems, each wholly determined by its seed: {@code -Dattention.seed=17} runs one of them, and
+ * {@code -Dattention.seeds=1000} more of them.
+ */
+class RandomConfigurationsTest {
+
+    private static final int DEFAULT_SEEDS = 300;
+
+    static Stream<RandomConfiguration> configurations() {
+        Long one = Long.getLong("attention.seed");
+        LongStream seeds = one == null
+                ? LongStream.range(0, Integer.getInteger("attention.seeds", DEFAULT_SEEDS))
+                : LongStream.of(one);
+        return seeds.mapToObj(RandomConfiguration::of);
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("configurations")
+    void isAccurate(RandomConfiguration configuration) {
+        reproducibly(
+                configuration,
+                () -> configuration
+                        .problem()
+                        .assertAccurate(configuration.problem().run(configuration.kernel())));
+    }
+
+    /** Whatever goes wrong, the message begins with what to type to see it again. */
+    private static void reproducibly(RandomConfiguration configuration, Runnable check) {
+        try {
+            check.run();
+        } catch (RuntimeException | AssertionError e) {
+            throw new AssertionError(
+                    "%s%n%s failed: %s".formatted(configuration.reproduce(), configuration, e.getMessage()), e);
+        }
+    }
+
+    @Test
+    void aSeedAloneDeterminesTheConfiguration() {
+        assertThat(RandomConfiguration.of(17)).isEqualTo(RandomConfiguration.of(17));
+        assertThat(RandomConfiguration.of(17).problem().q().toFloatArray())
+                .isEqualTo(RandomConfiguration.of(17).problem().q().toFloatArray());
+        assertThat(RandomConfiguration.of(17).problem())
+                .isNotEqualTo(RandomConfiguration.of(18).problem());
+    }
+
+    @Test
+    void aFailureSaysHowToReproduceIt() {
+        RandomConfiguration sound = RandomConfiguration.of(17);
+        AttentionResult result = sound.problem().run(sound.kernel());
+        result.output().setFlat(0, result.output().getFlat(0) + 1);
+        assertThatThrownBy(() -> reproducibly(sound, () -> sound.problem().assertAccurate(result)))
+                .isInstanceOf(AssertionError.class)
+                .hasMessageContainingAll(
+                        "./mvnw test -Dtest=RandomConfigurationsTest -Dattention.seed=17", "element 0 is");
+    }
+}

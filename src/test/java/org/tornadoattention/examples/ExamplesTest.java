@@ -1,0 +1,115 @@
+package org.tornadoattention.examples;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Stream;
+import javax.tools.JavaCompiler;
+import javax.tools.StandardJavaFileManager;
+import javax.tools.ToolProvider;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.tornadoattention.JavaProcess;
+import org.tornadoattention.device.Platform;
+
+/** Each example compiles without a warning, runs in a JVM of its own and prints what it promises. */
+class ExamplesTest {
+
+    private static final Path EXAMPLES = Path.of("examples");
+
+    @TempDir
+    static Path classes;
+
+    /** With {@code -g}, since TornadoVM wants the names of a kernel's variables, and the simulator's messages have them. */
+    @BeforeAll
+    static void compile() throws IOException {
+        JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
+        StringWriter messages = new StringWriter();
+        try (StandardJavaFileManager files = compiler.getStandardFileManager(null, Locale.ROOT, null)) {
+            List<String> options = List.of(
+                    "-g",
+                    "-Xlint:all,-classfile,-path",
+                    "-Werror",
+                    "-proc:none",
+                    "-cp",
+                    System.getProperty("java.class.path"),
+                    "-d",
+                    classes.toString());
+            boolean clean = compiler.getTask(
+                            messages, files, null, options, null, files.getJavaFileObjectsFromPaths(examples()))
+                    .call();
+            assertThat(clean).as(messages.toString()).isTrue();
+        }
+    }
+
+    private static List<Path> examples() throws IOException {
+        try (Stream<Path> files = Files.list(EXAMPLES)) {
+            return files.filter(file -> file.toString().endsWith(".java"))
+                    .sorted()
+                    .toList();
+        }
+    }
+
+    private static String outputOf(String example) {
+        String classPath = classes + File.pathSeparator + System.getProperty("java.class.path");
+        JavaProcess process = JavaProcess.run(List.of("-cp", classPath), example);
+        assertThat(process.exitCode()).as(process.output()).isZero();
+        return process.output();
+    }
+
+    @Test
+    void helloAttentionGivesTheFirstQueryTheFirstValue() {
+        assertThat(outputOf("HelloAttention"))
+                .contains("output F32[1, 8, 128, 64], log-sum-exp F32[1, 8, 128]")
+                .containsPattern("o\\[0] (0\\.03202\\d*), v\\[0] 0\\.03202");
+    }
+
+    @Test
+    void composeInTaskGraphMovesTheInputAndTheOutputOnly() {
+        String output = outputOf("ComposeInTaskGraph");
+        assertThat(output)
+                .contains("x is 32,768 bytes")
+                .containsPattern("copied in: 32,[789]\\d\\d, copied out: 32,7\\d\\d")
+                .containsPattern("largest difference from the same steps one by one: \\d\\.\\de(\\+00|-0[56789])");
+    }
+
+    @Test
+    void theSimulatorFindsThePlantedRace() {
+        String output = outputOf("PlantedRace");
+        assertThat(output).contains("With the barrier the sum is 2016.0");
+        if (Platform.current().simulator()) {
+            assertThat(output)
+                    .contains(
+                            "data race on local memory", "kernel sum (PlantedRace.java:", "partial[", "localBarrier()");
+        } else {
+            assertThat(output).contains("Unset TORNADOVM_HOME");
+        }
+    }
+
+    @Test
+    void theKernelToStepThroughAgreesWithTheOracle() {
+        String output = outputOf("StepThroughKernel");
+        assertThat(output).contains("1 group of 2 work-items");
+        assertThat(output.lines().filter(line -> line.startsWith("query ")))
+                .hasSize(3)
+                .allMatch(line -> line.matches("query \\d:(  +(\\d\\.\\d{4})\\d \\(oracle +\\2\\d\\)){2}"));
+    }
+
+    @Test
+    void withoutAnSdkAnExampleRunsFromItsSource() {
+        assumeTrue(
+                Platform.current().simulator(), "TornadoVM's arguments for the JVM do not suit Java's source launcher");
+        JavaProcess process = JavaProcess.run(
+                List.of(), EXAMPLES.resolve("HelloAttention.java").toString());
+        assertThat(process.output()).contains("output F32[1, 8, 128, 64]");
+        assertThat(process.exitCode()).isZero();
+    }
+}

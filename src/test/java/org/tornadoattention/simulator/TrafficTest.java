@@ -1,0 +1,104 @@
+package org.tornadoattention.simulator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.List;
+import java.util.function.ToLongFunction;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.device.Devices;
+import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+
+/** The kernels move as many elements to and from global memory as the papers say. */
+class TrafficTest {
+
+    /** A run, and what its kernels moved. */
+    private record Run(AttentionResult result, List<KernelStatistics> kernels) {
+
+        static Run of(AttentionKernel kernel, DType dtype, AttentionShape shape, AttentionOptions options) {
+            Tensor q = Tensor.random(dtype, 1, shape.queryShape());
+            Tensor k = Tensor.random(dtype, 2, shape.keyShape());
+            Tensor v = Tensor.random(dtype, 3, shape.keyShape());
+            try (FlashAttention attention = FlashAttention.on(Devices.best(), kernel)) {
+                AttentionResult result = attention.forward(q, k, v, options);
+                return new Run(result, Simulator.lastStatistics());
+            }
+        }
+
+        long sum(ToLongFunction<KernelStatistics> property) {
+            return kernels.stream().mapToLong(property).sum();
+        }
+
+        long elements() {
+            return sum(KernelStatistics::globalElementsRead) + sum(KernelStatistics::globalElementsWritten);
+        }
+
+        TileShape tile() {
+            return result.execution().orElseThrow().choice().tile().orElseThrow();
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "F32, 1, 1, 64, 64, 64",
+        "F32, 1, 1, 256, 256, 64",
+        "F32, 2, 2, 100, 217, 40",
+        "F32, 1, 1, 1, 300, 128",
+        "F32, 1, 1, 129, 5, 59",
+        "F16, 1, 2, 130, 130, 72",
+        "BF16, 1, 2, 65, 130, 256"
+    })
+    void flashAttentionReadsKeysAndValuesOncePerTileOfQueries(
+            DType dtype, int batch, int heads, int queries, int keys, int headDim) {
+        AttentionShape shape = new AttentionShape(batch, heads, 1, queries, keys, headDim);
+        Run run = Run.of(AttentionKernel.TILED, dtype, shape, AttentionOptions.defaults());
+        long tiles = Math.ceilDiv(queries, run.tile().blockQ());
+        long perHead = 2L * queries * headDim + tiles * 2L * keys * headDim + queries;
+        assertThat(run.elements()).isEqualTo(batch * heads * perHead);
+        assertThat(run.sum(KernelStatistics::globalElementsWritten))
+                .isEqualTo((long) batch * heads * (queries * headDim + queries));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"256, 256", "100, 217", "217, 100"})
+    void tilesAboveTheDiagonalAreNotRead(int queries, int keys) {
+        AttentionShape shape = new AttentionShape(1, 1, 1, queries, keys, 64);
+        Run run = Run.of(AttentionKernel.TILED, DType.F32, shape, AttentionOptions.causal());
+        int blockQ = run.tile().blockQ();
+        int blockK = run.tile().blockK();
+        long keysRead = 0;
+        for (int i0 = 0; i0 < queries; i0 += blockQ) {
+            int lastKey = Math.min(i0 + blockQ, queries) - 1 + keys - queries;
+            keysRead += lastKey < 0 ? 0 : Math.min(keys, (lastKey / blockK + 1) * blockK);
+        }
+        assertThat(run.elements()).isEqualTo(2L * queries * 64 + keysRead * 2 * 64 + queries);
+    }
+
+    @Test
+    void onlineSoftmaxReadsThemOncePerQuery() {
+        int n = 128;
+        int d = 32;
+        AttentionShape shape = new AttentionShape(1, 1, 1, n, n, d);
+        Run run = Run.of(AttentionKernel.ONLINE, DType.F32, shape, AttentionOptions.defaults());
+        assertThat(run.elements()).isEqualTo(2L * n * d + (long) n * 2 * n * d + n);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"64, 16", "128, 32"})
+    void standardAttentionStoresAndReadsTheScores(int n, int d) {
+        AttentionShape shape = new AttentionShape(1, 1, 1, n, n, d);
+        Run run = Run.of(AttentionKernel.STANDARD, DType.F32, shape, AttentionOptions.defaults());
+        assertThat(run.kernels()).hasSize(3);
+        assertThat(run.elements()).isGreaterThanOrEqualTo(4L * n * d + 4L * n * n);
+        Run flash = Run.of(AttentionKernel.TILED, DType.F32, shape, AttentionOptions.defaults());
+        assertThat(flash.elements()).isLessThan(4L * n * d + 4L * n * n);
+    }
+}
