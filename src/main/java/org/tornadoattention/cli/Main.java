@@ -42,6 +42,7 @@ import picocli.CommandLine.TypeConversionException;
             "  ./attention demo                                     see it work, checked and timed",
             "  ./attention run qkv.safetensors -o out.safetensors --causal",
             "  ./attention verify src/test/resources/goldens        compare with known solutions",
+            "  ./attention example HelloAttention                   compile and run a program of examples/",
             "  TORNADOVM_HOME=~/tornadovm ./attention devices       what an SDK offers",
             "",
             "With TORNADOVM_HOME set, kernels run on TornadoVM's devices; without, on the JVM in a simulator.",
