@@ -240,6 +240,32 @@ class FlashAttentionTest {
         }
     }
 
+    @ParameterizedTest
+    @EnumSource
+    void whatLiesPastAKeyLengthMayBeAnything(AttentionKernel kernel) {
+        AttentionShape shape = new AttentionShape(2, 2, 1, 20, 50, 24);
+        AttentionCase problem =
+                AttentionCase.of(shape, DType.F32, AttentionOptions.causal().withKeyLengths(50, 33));
+        Tensor k = problem.k();
+        Tensor v = problem.v();
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+            AttentionResult expected = attention.forward(problem.q(), k, v, problem.options());
+            for (float anything : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.MAX_VALUE}) {
+                for (int key = 33; key < 50; key++) {
+                    for (int x = 0; x < shape.headDim(); x++) {
+                        k.set(anything, 1, 0, key, x);
+                        v.set(anything, 1, 0, key, x);
+                    }
+                }
+                AttentionResult result = attention.forward(problem.q(), k, v, problem.options());
+                assertThat(result.output().toFloatArray())
+                        .isEqualTo(expected.output().toFloatArray());
+                assertThat(result.logSumExp().toFloatArray())
+                        .isEqualTo(expected.logSumExp().toFloatArray());
+            }
+        }
+    }
+
     @Test
     void halvesAreReadAsBitsWhereTheDeviceHasNone() {
         try (FlashAttention attention = FlashAttention.on(TestDevice.withoutHalfFloats())) {

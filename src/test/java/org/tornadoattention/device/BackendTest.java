@@ -14,17 +14,19 @@ class BackendTest {
     /** As TornadoVM 5.2 translates them; on the others, calls compile to stubs that compute garbage. */
     @ParameterizedTest
     @CsvSource({
-        "CUDA, CUDA, true, true",
-        "OPENCL, OPENCL, false, false",
-        "PTX, PTX, true, true",
-        "METAL, METAL, true, false",
-        "SPIRV, SPIRV, false, false",
-        "JAVA, SIMULATOR, true, true"
+        "CUDA, CUDA, true, true, true",
+        "OPENCL, OPENCL, false, false, false",
+        "PTX, PTX, true, true, false",
+        "METAL, METAL, true, false, false",
+        "SPIRV, SPIRV, false, false, false",
+        "JAVA, SIMULATOR, true, true, false"
     })
-    void whatTornadoVmTranslates(TornadoVMBackendType type, Backend backend, boolean collectives, boolean matrices) {
+    void whatTornadoVmTranslates(
+            TornadoVMBackendType type, Backend backend, boolean collectives, boolean matrices, boolean bfloat16) {
         assertThat(Backend.of(type)).contains(backend);
         assertThat(backend.hasWarpCollectives()).isEqualTo(collectives);
         assertThat(backend.hasMatrixInstructions()).isEqualTo(matrices);
+        assertThat(backend.hasBFloat16()).isEqualTo(bfloat16);
     }
 
     @Test
