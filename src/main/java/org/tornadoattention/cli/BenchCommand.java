@@ -13,7 +13,7 @@ import org.tornadoattention.bench.ForwardCase;
 import org.tornadoattention.bench.ForwardMeasurement;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.plan.Tile;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
 import picocli.CommandLine.Command;
@@ -93,10 +93,10 @@ final class BenchCommand implements Callable<Integer> {
         List<AttentionKernel> kernels = compute.kernel()
                 .map(List::of)
                 .orElseGet(() -> Arrays.stream(AttentionKernel.values())
-                        .filter(kernel -> kernel.supports(dtype))
+                        .filter(kernel -> kernel.supports(dtype) && kernel.supports(device))
                         .toList());
         if (!json) {
-            out.println("%-30s %-9s %-7s %20s %20s %9s %18s"
+            out.println("%-30s %-10s %-10s %20s %20s %9s %18s"
                     .formatted("case", "kernel", "tile", "kernel time", "wall time", "GFLOP/s", "error (allowed)"));
         }
         List<ForwardMeasurement> measurements = new ArrayList<>();
@@ -129,7 +129,7 @@ final class BenchCommand implements Callable<Integer> {
 
     private static void print(PrintWriter out, ForwardMeasurement measurement) {
         BenchRow row = BenchRow.of(measurement);
-        out.println("%-30s %-9s %-7s %10.3f ms ± %4.1f%% %10.3f ms ± %4.1f%% %,9.1f %8.1e (%.1e) %s"
+        out.println("%-30s %-10s %-10s %10.3f ms ± %4.1f%% %10.3f ms ± %4.1f%% %,9.1f %8.1e (%.1e) %s"
                 .formatted(
                         row.problem(),
                         row.kernel(),
@@ -168,7 +168,7 @@ final class BenchCommand implements Callable<Integer> {
             return new BenchRow(
                     measurement.measured().toString(),
                     measurement.choice().kernel().id(),
-                    measurement.choice().tile().map(TileShape::toString).orElse(null),
+                    measurement.choice().tile().map(Tile::toString).orElse(null),
                     1e3 * measurement.kernelTime().medianSeconds(),
                     measurement.kernelTime().relativeSpread(),
                     1e3 * measurement.wallTime().medianSeconds(),
