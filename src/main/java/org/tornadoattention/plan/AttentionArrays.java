@@ -1,5 +1,6 @@
 package org.tornadoattention.plan;
 
+import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -50,17 +51,20 @@ record AttentionArrays(
                 new IntArray(problem.keyLengths() ? problem.shape().batch() : 1));
     }
 
-    private static TornadoNativeArray seen(Tensor tensor, boolean halfFloats) {
+    /** A tensor's array as kernels take it. */
+    static TornadoNativeArray seen(Tensor tensor, boolean halfFloats) {
         return tensor.dtype() == DType.F16 && !halfFloats
                 ? ShortArray.fromSegmentShallow(tensor.halfFloatArray().getSegmentWithHeader())
                 : tensor.array();
     }
 
     /** Fills slopes and lengths. */
-    void fill(float[] slopes, int[] lengths) {
+    void fill(AttentionOptions options) {
+        float[] slopes = options.alibiSlopes();
         for (int head = 0; head < slopes.length; head++) {
             alibiSlopes.set(head, slopes[head]);
         }
+        int[] lengths = options.keyLengths();
         for (int entry = 0; entry < lengths.length; entry++) {
             keyLengths.set(entry, lengths[entry]);
         }
