@@ -17,9 +17,7 @@ class BackwardTest {
         return Stream.concat(
                         Stream.concat(AttentionGrid.combinations(), AttentionGrid.keyLengths()),
                         Stream.concat(AttentionGrid.rowsWithoutKeys(), AttentionGrid.softcaps()))
-                .filter(c -> c.dtype() == DType.F32)
-                .flatMap(c -> Stream.of(AttentionKernel.STANDARD, AttentionKernel.ONLINE)
-                        .map(k -> Arguments.of(c, k)));
+                .flatMap(c -> c.kernels().stream().map(k -> Arguments.of(c, k)));
     }
 
     @ParameterizedTest

@@ -26,7 +26,7 @@ public final class BackwardRowTerms {
     public static final int LSE_GRADIENT = 32;
 
     /** A log-sum-exp above every score, which makes P = exp(S - L) exactly 0, yet finite: see {@link TiledFlashAttention}. */
-    private static final float ABOVE_ALL_SCORES = 3.0e38f;
+    static final float ABOVE_ALL_SCORES = 3.0e38f;
 
     private BackwardRowTerms() {}
 

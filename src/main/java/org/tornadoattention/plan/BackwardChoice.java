@@ -43,6 +43,13 @@ final class BackwardChoice {
     }
 
     private static KernelChoice tiled(AttentionProblem problem, ComputeDevice device, String reason) {
-        return untiled(AttentionKernel.ONLINE, problem, reason);
+        int headDim = problem.shape().headDim();
+        TileShape tile = BackwardTileChooser.choose(headDim, device)
+                .orElseThrow(() -> new UnsupportedOnDeviceException(
+                        device.toString(),
+                        "local memory or group size for the smallest backward tile of head dimension %d (it has %,d bytes and %d work-items)"
+                                .formatted(headDim, device.localMemoryBytes(), device.maxGroupSize()),
+                        "use the kernel online, or another device"));
+        return new KernelChoice(AttentionKernel.TILED, Optional.of(tile), reason);
     }
 }

@@ -3,13 +3,28 @@ package org.tornadoattention.plan;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.BackwardRowTerms;
+import org.tornadoattention.kernel.BackwardRowTermsBits;
+import org.tornadoattention.kernel.BackwardRowTermsF16;
 import org.tornadoattention.kernel.OnlineSoftmaxBackward;
 import org.tornadoattention.kernel.StandardAttentionBackward;
+import org.tornadoattention.kernel.TiledKeyValueGradients;
+import org.tornadoattention.kernel.TiledKeyValueGradientsBits;
+import org.tornadoattention.kernel.TiledKeyValueGradientsF16;
+import org.tornadoattention.kernel.TiledQueryGradient;
+import org.tornadoattention.kernel.TiledQueryGradientBits;
+import org.tornadoattention.kernel.TiledQueryGradientF16;
 import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.WorkerGrid1D;
+import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task20;
+import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task7;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** Turns the backward pass of a problem into tasks of a graph, as {@link AttentionTasks} does the forward pass. */
 final class BackwardTasks {
@@ -51,22 +66,36 @@ final class BackwardTasks {
         switch (choice.kernel()) {
             case STANDARD -> tasks.standard(name);
             case ONLINE -> tasks.online(name);
-            default -> throw new IllegalStateException("No backward pass for " + choice);
+            default -> tasks.tiled(name, choice.tile().orElseThrow().blockQ());
         }
     }
 
     private void rowTerms(String task) {
+        switch (arrays.outputGradient()) {
+            case FloatArray _ -> rowTerms(task, FloatArray.class, BackwardRowTerms::rowTerms);
+            case HalfFloatArray _ -> rowTerms(task, HalfFloatArray.class, BackwardRowTermsF16::rowTerms);
+            case ShortArray _ -> rowTerms(task, ShortArray.class, BackwardRowTermsBits::rowTerms);
+            default -> throw noKernelReads(arrays.outputGradient());
+        }
+    }
+
+    private <A extends TornadoNativeArray> void rowTerms(
+            String task, Class<A> type, Task7<A, A, FloatArray, FloatArray, FloatArray, Integer, Integer> kernel) {
         graph.task(
                 task,
-                BackwardRowTerms::rowTerms,
-                (FloatArray) arrays.forward().output(),
-                (FloatArray) arrays.outputGradient(),
+                kernel,
+                type.cast(arrays.forward().output()),
+                type.cast(arrays.outputGradient()),
                 arrays.forward().logSumExp(),
                 arrays.logSumExpGradient(),
                 arrays.rowTerms(),
                 shape.headDim(),
                 features | (arrays.hasLogSumExpGradient() ? BackwardRowTerms.LSE_GRADIENT : 0));
         gridOver(task, shape.queryRows());
+    }
+
+    private static IllegalStateException noKernelReads(TornadoNativeArray array) {
+        return new IllegalStateException("No backward kernel reads " + array.getClass());
     }
 
     private void standard(String name) {
@@ -175,6 +204,135 @@ final class BackwardTasks {
                 problem.softcap(),
                 features);
         gridOver(name + "-dkdv", keyRows());
+    }
+
+    private void tiled(String name, int block) {
+        int size = TiledQueryGradient.groupSize(shape.headDim(), block);
+        long heads = (long) shape.batch() * shape.heads();
+        long keyValueHeads = (long) shape.batch() * shape.kvHeads();
+        switch (arrays.outputGradient()) {
+            case FloatArray _ -> {
+                tiledQueryGradient(name + "-dq", block, FloatArray.class, TiledQueryGradient::queryGradient);
+                tiledKeyValueGradients(
+                        name + "-dkdv", block, FloatArray.class, TiledKeyValueGradients::keyValueGradients);
+            }
+            case HalfFloatArray _ -> {
+                tiledQueryGradient(name + "-dq", block, HalfFloatArray.class, TiledQueryGradientF16::queryGradient);
+                tiledKeyValueGradients(
+                        name + "-dkdv", block, HalfFloatArray.class, TiledKeyValueGradientsF16::keyValueGradients);
+            }
+            case ShortArray _ -> {
+                tiledQueryGradient(name + "-dq", block, ShortArray.class, TiledQueryGradientBits::queryGradient);
+                tiledKeyValueGradients(
+                        name + "-dkdv", block, ShortArray.class, TiledKeyValueGradientsBits::keyValueGradients);
+            }
+            default -> throw noKernelReads(arrays.outputGradient());
+        }
+        grid(name + "-dq", heads * Math.ceilDiv(shape.seqQ(), block), size);
+        grid(name + "-dkdv", keyValueHeads * Math.ceilDiv(shape.seqK(), block), size);
+    }
+
+    /** One kernel text, three types of array: the compiler needs each task's own. */
+    private <A extends TornadoNativeArray> void tiledQueryGradient(
+            String task,
+            int block,
+            Class<A> type,
+            Task20<
+                            KernelContext,
+                            A,
+                            A,
+                            A,
+                            A,
+                            FloatArray,
+                            A,
+                            FloatArray,
+                            IntArray,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Float,
+                            Float,
+                            Integer>
+                    kernel) {
+        graph.task(
+                task,
+                kernel,
+                new KernelContext(),
+                type.cast(arrays.forward().query()),
+                type.cast(arrays.forward().key()),
+                type.cast(arrays.forward().value()),
+                type.cast(arrays.outputGradient()),
+                arrays.rowTerms(),
+                type.cast(arrays.queryGradient()),
+                arrays.forward().alibiSlopes(),
+                arrays.forward().keyLengths(),
+                shape.heads(),
+                shape.kvHeads(),
+                shape.seqQ(),
+                shape.seqK(),
+                shape.headDim(),
+                block,
+                problem.windowLeft(),
+                problem.windowRight(),
+                problem.scale(),
+                problem.softcap(),
+                features);
+    }
+
+    private <A extends TornadoNativeArray> void tiledKeyValueGradients(
+            String task,
+            int block,
+            Class<A> type,
+            Task20<
+                            KernelContext,
+                            A,
+                            A,
+                            A,
+                            A,
+                            FloatArray,
+                            A,
+                            A,
+                            FloatArray,
+                            IntArray,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Float,
+                            Float,
+                            Integer>
+                    kernel) {
+        graph.task(
+                task,
+                kernel,
+                new KernelContext(),
+                type.cast(arrays.forward().query()),
+                type.cast(arrays.forward().key()),
+                type.cast(arrays.forward().value()),
+                type.cast(arrays.outputGradient()),
+                arrays.rowTerms(),
+                type.cast(arrays.keyGradient()),
+                type.cast(arrays.valueGradient()),
+                arrays.forward().alibiSlopes(),
+                arrays.forward().keyLengths(),
+                shape.heads(),
+                shape.seqQ(),
+                shape.seqK(),
+                shape.headDim(),
+                block,
+                problem.windowLeft(),
+                problem.windowRight(),
+                problem.scale(),
+                problem.softcap(),
+                features);
     }
 
     private long keyRows() {
