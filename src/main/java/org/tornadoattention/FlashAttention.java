@@ -252,6 +252,17 @@ public final class FlashAttention implements AutoCloseable {
                 new BackwardTensors(q, k, v, output, logSumExp, dOut, Optional.of(dLse), dQ, dK, dV, options));
     }
 
+    /**
+     * Changes the seed of all dropout that was appended to a task graph, from its next execution on: call it between two
+     * steps of a training. Each task keeps its offset, so that layers with offsets of their own drop different pairs.
+     *
+     * @throws IllegalArgumentException if this instance appended nothing with dropout to it
+     */
+    public synchronized void reseed(TaskGraph taskGraph, long seed) {
+        requireGiven("taskGraph", taskGraph, "give the graph that attention was appended to");
+        plans.reseed(taskGraph, seed);
+    }
+
     private synchronized KernelChoice appendBackward(
             TaskGraph taskGraph, GridScheduler gridScheduler, String name, BackwardTensors tensors) {
         requireOpen();

@@ -286,33 +286,24 @@ public final class TiledKeyValueGradients {
                 }
                 context.localBarrier();
 
-                // P = exp(scale * S - L), dS = P (dP - D); the mask is tested where its edge crosses the tile.
-                boolean masked = keys < block;
-                if (windowLeft >= 0) {
-                    masked = masked || j0 < i0 + rows - 1 + offset - windowLeft;
-                }
-                if (windowRight >= 0) {
-                    masked = masked || j0 + block - 1 > i0 + offset + windowRight;
-                }
+                // P = exp(scale * S - L), dS = P (dP - D). The mask is an interval of keys.
                 for (int pair = item; pair < block * block; pair += step) {
                     int r = pair / block;
                     int c = pair % block;
                     int at = r * scoreStride + c;
                     int position = i0 + r + offset;
                     int j = j0 + c;
-                    boolean visible = true;
-                    if (masked) {
-                        visible = j < length;
-                        if (windowLeft >= 0) {
-                            visible = visible && j >= position - windowLeft;
-                        }
-                        if (windowRight >= 0) {
-                            visible = visible && j <= position + windowRight;
-                        }
+                    int from = 0;
+                    int to = keys - 1;
+                    if (windowLeft >= 0) {
+                        from = TornadoMath.max(0, position - windowLeft - j0);
+                    }
+                    if (windowRight >= 0) {
+                        to = TornadoMath.min(to, position + windowRight - j0);
                     }
                     float p = 0f;
                     float ds = 0f;
-                    if (visible) {
+                    if (c >= from && c <= to) {
                         float s = 0f;
                         float dp = 0f;
                         for (int part = 0; part < splits; part++) {

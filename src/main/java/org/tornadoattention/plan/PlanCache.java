@@ -1,8 +1,11 @@
 package org.tornadoattention.plan;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.WeakHashMap;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Supplier;
@@ -37,6 +40,7 @@ public final class PlanCache implements AutoCloseable {
     private final ComputeDevice device;
     private final Optional<AttentionKernel> wanted;
     private final Map<Key, DevicePlan> plans = new LinkedHashMap<>(CAPACITY, 0.75f, true);
+    private final Map<TaskGraph, List<AttentionArrays>> seeded = new WeakHashMap<>();
     private long hits;
     private long misses;
 
@@ -126,8 +130,7 @@ public final class PlanCache implements AutoCloseable {
         KernelChoice choice = choose(problem);
         DeviceMemory.of(problem, choice.kernel()).requireFitting(device);
         AttentionArrays arrays = AttentionArrays.of(problem, q, k, v, output, logSumExp, device.halfFloats());
-        arrays.fill(options);
-        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.alibiSlopes(), arrays.keyLengths());
+        transferOptions(graph, problem, arrays, options);
         AttentionTasks.append(graph, grids, name, problem, choice, device, arrays);
         return choice;
     }
@@ -144,18 +147,41 @@ public final class PlanCache implements AutoCloseable {
         DeviceMemory.ofBackward(problem, choice.kernel()).requireFitting(device);
         FloatArray rowTerms = new FloatArray(Math.toIntExact(2 * problem.shape().queryRows()));
         BackwardArrays arrays = BackwardArrays.of(problem, tensors, rowTerms, device.halfFloats());
-        arrays.forward().fill(tensors.options());
+        transferOptions(graph, problem, arrays.forward(), tensors.options());
         // TornadoVM frees only what a graph transfers, so the row terms are transferred, once.
-        graph.transferToDevice(
-                DataTransferMode.FIRST_EXECUTION,
-                arrays.forward().alibiSlopes(),
-                arrays.forward().keyLengths(),
-                rowTerms);
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, rowTerms);
         if (!arrays.hasLogSumExpGradient()) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.logSumExpGradient());
         }
         BackwardTasks.append(graph, grids, name, problem, choice, device, arrays);
         return choice;
+    }
+
+    /** Slopes and lengths stay as they are; the seed of dropout may change from one execution to the next. */
+    private void transferOptions(
+            TaskGraph graph, AttentionProblem problem, AttentionArrays arrays, AttentionOptions options) {
+        arrays.fill(options);
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.alibiSlopes());
+        graph.transferToDevice(
+                problem.dropout() ? DataTransferMode.EVERY_EXECUTION : DataTransferMode.FIRST_EXECUTION,
+                arrays.keyLengths());
+        if (problem.dropout()) {
+            seeded.computeIfAbsent(graph, any -> new ArrayList<>()).add(arrays);
+        }
+    }
+
+    /**
+     * Changes the seed of all dropout that was appended to a graph.
+     *
+     * @throws IllegalArgumentException if there is none
+     */
+    public void reseed(TaskGraph graph, long seed) {
+        List<AttentionArrays> arrays = seeded.get(graph);
+        if (arrays == null) {
+            throw new IllegalArgumentException(
+                    "Nothing with dropout was appended to the task graph: append attention with options.withDropout first.");
+        }
+        arrays.forEach(each -> each.reseed(seed));
     }
 
     private void requireTask(AttentionProblem problem, Tensor q, Tensor k) {
