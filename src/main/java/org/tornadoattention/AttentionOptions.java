@@ -295,7 +295,11 @@ public record AttentionOptions(
         }
         if (hasDropout()) {
             text.append(", dropout=").append(dropout.probability());
-            text.append(" (seed ").append(dropout.seed()).append(", offset ").append(dropout.offset()).append(')');
+            text.append(" (seed ")
+                    .append(dropout.seed())
+                    .append(", offset ")
+                    .append(dropout.offset())
+                    .append(')');
         }
         return text.isEmpty() ? "defaults" : text.substring(2);
     }

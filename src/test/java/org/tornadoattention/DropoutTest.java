@@ -59,8 +59,8 @@ class DropoutTest {
                 boolean kept = output.getFlat(row * shape.headDim() + key) != 0;
                 assertThat(kept)
                         .as("query row %d, key %d", row, key)
-                        .isEqualTo(DropoutPattern.keeps(
-                                options.dropout(), row / shape.seqQ(), row % shape.seqQ(), key));
+                        .isEqualTo(
+                                DropoutPattern.keeps(options.dropout(), row / shape.seqQ(), row % shape.seqQ(), key));
             }
         }
     }
@@ -97,8 +97,10 @@ class DropoutTest {
                                 new AttentionShape(2, 2, 1, 33, 49, 24),
                                 DType.F32,
                                 AttentionOptions.causal().withDropout(0.2, SEED)),
-                        AttentionCase.of(new AttentionShape(2, 4, 2, 41, 50, 40), DType.F32, all.withDropout(0.5, 7, 3)),
-                        AttentionCase.of(new AttentionShape(2, 4, 2, 41, 50, 40), DType.F16, all.withDropout(0.5, 7, 3)),
+                        AttentionCase.of(
+                                new AttentionShape(2, 4, 2, 41, 50, 40), DType.F32, all.withDropout(0.5, 7, 3)),
+                        AttentionCase.of(
+                                new AttentionShape(2, 4, 2, 41, 50, 40), DType.F16, all.withDropout(0.5, 7, 3)),
                         AttentionCase.of(
                                 new AttentionShape(1, 2, 2, 65, 40, 128),
                                 DType.BF16,
@@ -134,7 +136,8 @@ class DropoutTest {
                         .allMatch(Comparison::passed);
             }
             assertThat(attention.statistics().misses()).isEqualTo(1);
-            AttentionResult without = attention.forward(q, k, v, problem.options().withoutDropout());
+            AttentionResult without =
+                    attention.forward(q, k, v, problem.options().withoutDropout());
             AttentionResult with = attention.forward(q, k, v, problem.options());
             assertThat(with.logSumExp().toFloatArray())
                     .isEqualTo(without.logSumExp().toFloatArray());

@@ -20,7 +20,14 @@ import org.tornadoattention.tensor.DType;
  * @param dropout whether probabilities are dropped
  */
 public record AttentionProblem(
-        AttentionShape shape, DType dtype, Mask mask, float scale, float softcap, boolean alibi, boolean keyLengths, boolean dropout) {
+        AttentionShape shape,
+        DType dtype,
+        Mask mask,
+        float scale,
+        float softcap,
+        boolean alibi,
+        boolean keyLengths,
+        boolean dropout) {
 
     /** The problem that these options pose for this shape. */
     public static AttentionProblem of(AttentionShape shape, DType dtype, AttentionOptions options) {
@@ -42,7 +49,8 @@ public record AttentionProblem(
 
     /** The features bits that the kernels take. */
     int features() {
-        return (alibi ? TiledFlashAttention.ALIBI : 0) | (keyLengths ? TiledFlashAttention.KEY_LENGTHS : 0)
+        return (alibi ? TiledFlashAttention.ALIBI : 0)
+                | (keyLengths ? TiledFlashAttention.KEY_LENGTHS : 0)
                 | (dropout ? TiledFlashAttention.DROPOUT : 0);
     }
 

@@ -65,8 +65,8 @@ public final class AccuracyCheck {
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static AccuracyCheck of(Tensor q, Tensor k, Tensor v, Tensor dO, AttentionOptions options) {
-        Tensor none = Tensor.allocate(
-                DType.F32, AttentionShape.of(q, k, v, options).logSumExpShape());
+        Tensor none =
+                Tensor.allocate(DType.F32, AttentionShape.of(q, k, v, options).logSumExpShape());
         return of(q, k, v, dO, none, options);
     }
 
@@ -77,13 +77,11 @@ public final class AccuracyCheck {
      * @param dLse the gradient with respect to the log-sum-exp, F32 {@code [batch, heads, seqQ]}
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
-    public static AccuracyCheck of(
-            Tensor q, Tensor k, Tensor v, Tensor dO, Tensor dLse, AttentionOptions options) {
+    public static AccuracyCheck of(Tensor q, Tensor k, Tensor v, Tensor dO, Tensor dLse, AttentionOptions options) {
         ReferenceAttention.Forward oracle = ReferenceAttention.forward(q, k, v, options);
         ReferenceAttention.Backward gradients = ReferenceAttention.backward(q, k, v, dO, dLse, options);
         NaiveAttention.Backward naive = NaiveAttention.backward(q, k, v, dO, dLse.toFloatArray(), options);
-        return of(
-                q, k, v, options, oracle, oracle, Optional.of(new GradientTargets(gradients, gradients, naive)));
+        return of(q, k, v, options, oracle, oracle, Optional.of(new GradientTargets(gradients, gradients, naive)));
     }
 
     /**

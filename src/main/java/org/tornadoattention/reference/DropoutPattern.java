@@ -39,9 +39,7 @@ public final class DropoutPattern {
             long k1 = key[1] + round * WEYL[1] & MASK;
             long product0 = MULTIPLIERS[0] * c[0];
             long product1 = MULTIPLIERS[1] * c[2];
-            c = new long[] {
-                product1 >>> 32 ^ c[1] ^ k0, product1 & MASK, product0 >>> 32 ^ c[3] ^ k1, product0 & MASK
-            };
+            c = new long[] {product1 >>> 32 ^ c[1] ^ k0, product1 & MASK, product0 >>> 32 ^ c[3] ^ k1, product0 & MASK};
         }
         return new int[] {(int) c[0], (int) c[1], (int) c[2], (int) c[3]};
     }

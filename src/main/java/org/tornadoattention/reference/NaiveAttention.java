@@ -71,7 +71,8 @@ public final class NaiveAttention {
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, AttentionOptions options) {
-        float[] none = new float[Math.toIntExact(AttentionShape.of(q, k, v, options).queryRows())];
+        float[] none =
+                new float[Math.toIntExact(AttentionShape.of(q, k, v, options).queryRows())];
         return backward(q, k, v, dO, none, options);
     }
 
@@ -82,8 +83,7 @@ public final class NaiveAttention {
      * @param dLse the gradient with respect to the log-sum-exp, {@code [batch, heads, seqQ]}
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
-    public static Backward backward(
-            Tensor q, Tensor k, Tensor v, Tensor dO, float[] dLse, AttentionOptions options) {
+    public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, float[] dLse, AttentionOptions options) {
         if (!Arrays.equals(q.shape(), dO.shape()) || q.dtype() != dO.dtype()) {
             throw new IllegalArgumentException(
                     "dO is %s and q is %s: they must have the same shape and type.".formatted(dO, q));

@@ -88,8 +88,7 @@ public final class ReferenceAttention {
      * @param dLse the gradient with respect to the log-sum-exp, {@code [batch, heads, seqQ]}
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
-    public static Backward backward(
-            Tensor q, Tensor k, Tensor v, Tensor dO, Tensor dLse, AttentionOptions options) {
+    public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, Tensor dLse, AttentionOptions options) {
         AttentionShape shape = AttentionShape.of(q, k, v, options);
         return backward(shape, widened(q), widened(k), widened(v), widened(dO), widened(dLse), options);
     }
@@ -156,8 +155,8 @@ public final class ReferenceAttention {
     private Backward backward(double[] dO, double[] dLse) {
         requireSize("dO", dO, shape.queryShape());
         if (dLse.length != shape.queryRows()) {
-            throw new IllegalArgumentException("dLse has %d elements: give one for each of %d queries."
-                    .formatted(dLse.length, shape.queryRows()));
+            throw new IllegalArgumentException(
+                    "dLse has %d elements: give one for each of %d queries.".formatted(dLse.length, shape.queryRows()));
         }
         Forward forward = forward();
         double[] d = new double[forward.logSumExp.length];
