@@ -28,11 +28,14 @@ class RandomConfigurationsTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource("configurations")
     void isAccurate(RandomConfiguration configuration) {
-        reproducibly(
-                configuration,
-                () -> configuration
-                        .problem()
-                        .assertAccurate(configuration.problem().run(configuration.kernel())));
+        reproducibly(configuration, () -> {
+            AttentionCase problem = configuration.problem();
+            try (FlashAttention attention = FlashAttention.on(TestDevice.get(), configuration.kernel())) {
+                AttentionResult result = problem.run(attention);
+                problem.assertAccurate(result);
+                problem.assertAccurate(attention, result, problem.dO());
+            }
+        });
     }
 
     /** Whatever goes wrong, the message begins with what to type to see it again. */

@@ -33,6 +33,8 @@ public final class BackwardRowTerms {
     /**
      * Computes the terms of every row. A query that saw no key gets terms that make its P and dS 0.
      *
+     * @param parts in how many interleaved parts the kernel that uses D sums dP: where one key has all the probability, dP
+     *     and D are the same sum, and only in the same order do they cancel
      * @param features {@link #LSE_GRADIENT}, {@link TiledFlashAttention#F16_BITS} and
      *     {@link TiledFlashAttention#NATIVE_BF16}, added
      */
@@ -43,11 +45,17 @@ public final class BackwardRowTerms {
             FloatArray logSumExpGradient,
             FloatArray rowTerms,
             int headDim,
+            int parts,
             int features) {
         for (@Parallel int row = 0; row < logSumExp.getSize(); row++) {
             float d = 0f;
-            for (int x = row * headDim; x < (row + 1) * headDim; x++) {
-                d += load(outputGradient, x, features) * load(output, x, features);
+            for (int part = 0; part < parts; part++) {
+                float sum = 0f;
+                for (int x = part; x < headDim; x += parts) {
+                    sum += load(outputGradient, row * headDim + x, features)
+                            * load(output, row * headDim + x, features);
+                }
+                d += sum;
             }
             if ((features & LSE_GRADIENT) != 0) {
                 d = d - logSumExpGradient.get(row);

@@ -26,6 +26,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  */
 public final class OnlineSoftmaxBackward {
 
+    /** In how many interleaved parts dP is summed. */
+    public static final int PARTS = 2;
+
     private OnlineSoftmaxBackward() {}
 
     /** {@code dQ}, a query a work-item; parameters as in {@link OnlineSoftmaxAttention#attention}. */
@@ -95,24 +98,36 @@ public final class OnlineSoftmaxBackward {
             float d = rowTerms.get(2 * row + 1);
 
             for (int j = firstKey; j <= lastKey; j++) {
-                // s = q · k_j and dp = dO · v_j, in two sums each, since one alone would wait for itself
+                // s = q · k_j, in the order of the forward pass, so that P has its bits, and dp = dO · v_j, in two
+                // parts
                 int at = keyValueBase + j * headDim;
                 float s0 = 0f;
                 float s1 = 0f;
+                float s2 = 0f;
+                float s3 = 0f;
                 float dp0 = 0f;
                 float dp1 = 0f;
-                int twos = headDim / 2 * 2;
-                for (int x = 0; x < twos; x += 2) {
+                int fours = headDim / 4 * 4;
+                for (int x = 0; x < fours; x += 4) {
                     s0 += q[x] * key.get(at + x);
                     s1 += q[x + 1] * key.get(at + x + 1);
+                    s2 += q[x + 2] * key.get(at + x + 2);
+                    s3 += q[x + 3] * key.get(at + x + 3);
                     dp0 += dO[x] * value.get(at + x);
                     dp1 += dO[x + 1] * value.get(at + x + 1);
+                    dp0 += dO[x + 2] * value.get(at + x + 2);
+                    dp1 += dO[x + 3] * value.get(at + x + 3);
                 }
-                for (int x = twos; x < headDim; x++) {
+                for (int x = fours; x < headDim; x++) {
                     s0 += q[x] * key.get(at + x);
+                }
+                for (int x = fours; x < headDim; x += 2) {
                     dp0 += dO[x] * value.get(at + x);
                 }
-                float s = s0 + s1;
+                for (int x = fours + 1; x < headDim; x += 2) {
+                    dp1 += dO[x] * value.get(at + x);
+                }
+                float s = s0 + s1 + (s2 + s3);
                 float capSlope = 1f;
                 if (softcap > 0f) {
                     s = Softcap.apply(s, softcap);
@@ -199,7 +214,7 @@ public final class OnlineSoftmaxBackward {
             float[] dK = new float[headDim];
             float[] dV = new float[headDim];
             for (int x = 0; x < headDim; x++) {
-                k[x] = scale * key.get(keyRow * headDim + x);
+                k[x] = key.get(keyRow * headDim + x);
                 v[x] = value.get(keyRow * headDim + x);
                 dK[x] = 0f;
                 dV[x] = 0f;
@@ -215,20 +230,31 @@ public final class OnlineSoftmaxBackward {
                     int at = row * headDim;
                     float s0 = 0f;
                     float s1 = 0f;
+                    float s2 = 0f;
+                    float s3 = 0f;
                     float dp0 = 0f;
                     float dp1 = 0f;
-                    int twos = headDim / 2 * 2;
-                    for (int x = 0; x < twos; x += 2) {
-                        s0 += k[x] * query.get(at + x);
-                        s1 += k[x + 1] * query.get(at + x + 1);
-                        dp0 += v[x] * outputGradient.get(at + x);
-                        dp1 += v[x + 1] * outputGradient.get(at + x + 1);
+                    int fours = headDim / 4 * 4;
+                    for (int x = 0; x < fours; x += 4) {
+                        s0 += scale * query.get(at + x) * k[x];
+                        s1 += scale * query.get(at + x + 1) * k[x + 1];
+                        s2 += scale * query.get(at + x + 2) * k[x + 2];
+                        s3 += scale * query.get(at + x + 3) * k[x + 3];
+                        dp0 += outputGradient.get(at + x) * v[x];
+                        dp1 += outputGradient.get(at + x + 1) * v[x + 1];
+                        dp0 += outputGradient.get(at + x + 2) * v[x + 2];
+                        dp1 += outputGradient.get(at + x + 3) * v[x + 3];
                     }
-                    for (int x = twos; x < headDim; x++) {
-                        s0 += k[x] * query.get(at + x);
-                        dp0 += v[x] * outputGradient.get(at + x);
+                    for (int x = fours; x < headDim; x++) {
+                        s0 += scale * query.get(at + x) * k[x];
                     }
-                    float s = s0 + s1;
+                    for (int x = fours; x < headDim; x += 2) {
+                        dp0 += outputGradient.get(at + x) * v[x];
+                    }
+                    for (int x = fours + 1; x < headDim; x += 2) {
+                        dp1 += outputGradient.get(at + x) * v[x];
+                    }
+                    float s = s0 + s1 + (s2 + s3);
                     float capSlope = 1f;
                     if (softcap > 0f) {
                         s = Softcap.apply(s, softcap);

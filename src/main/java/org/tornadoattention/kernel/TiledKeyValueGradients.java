@@ -83,14 +83,14 @@ public final class TiledKeyValueGradients {
         int tileStep = quarter * stride;
         int scoreStep = quarter * scoreStride;
         int share = step / (quarter * quarter);
-        int splits = share + 1 / (share + 1); // work-items that share a block of S: max(1, share), as a constant
+        int parts = share + 1 / (share + 1); // max(1, share), of which the compiler makes a constant
 
         float[] queryTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
         float[] gradientTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
         float[] keyTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
         float[] valueTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
-        float[] scores = context.allocateFloatLocalArray(splits * block * (block + 4));
-        float[] gradients = context.allocateFloatLocalArray(splits * block * (block + 4));
+        float[] scores = context.allocateFloatLocalArray(parts * block * (block + 4));
+        float[] gradients = context.allocateFloatLocalArray(parts * block * (block + 4));
         float[] rowLse = context.allocateFloatLocalArray(block);
         float[] rowD = context.allocateFloatLocalArray(block);
 
@@ -234,10 +234,10 @@ public final class TiledKeyValueGradients {
                 context.localBarrier();
 
                 // S = Q_i K_j^T and dP = dO_i V_j^T, in blocks of 4 queries by 4 keys.
-                for (int unit = item; unit < quarter * quarter * splits; unit += step) {
-                    int part = unit % splits;
-                    int across = unit / splits % quarter;
-                    int down = unit / splits / quarter;
+                for (int unit = item; unit < quarter * quarter * parts; unit += step) {
+                    int part = unit % parts;
+                    int across = unit / parts % quarter;
+                    int down = unit / parts / quarter;
                     int q = down * stride;
                     int k = across * stride;
                     int s = part * block * scoreStride + down * scoreStride + across;
@@ -249,7 +249,7 @@ public final class TiledKeyValueGradients {
                     float p10 = 0f, p11 = 0f, p12 = 0f, p13 = 0f;
                     float p20 = 0f, p21 = 0f, p22 = 0f, p23 = 0f;
                     float p30 = 0f, p31 = 0f, p32 = 0f, p33 = 0f;
-                    for (int x = part; x < paddedDim; x += splits) {
+                    for (int x = part; x < paddedDim; x += parts) {
                         float q0 = queryTile[q + 0 * tileStep + x]; float q1 = queryTile[q + 1 * tileStep + x];
                         float q2 = queryTile[q + 2 * tileStep + x]; float q3 = queryTile[q + 3 * tileStep + x];
                         float d0 = gradientTile[q + 0 * tileStep + x]; float d1 = gradientTile[q + 1 * tileStep + x];
@@ -306,7 +306,7 @@ public final class TiledKeyValueGradients {
                     if (c >= from && c <= to) {
                         float s = 0f;
                         float dp = 0f;
-                        for (int part = 0; part < splits; part++) {
+                        for (int part = 0; part < parts; part++) {
                             s += scores[part * block * scoreStride + at];
                             dp += gradients[part * block * scoreStride + at];
                         }

@@ -43,11 +43,16 @@ public final class TiledQueryGradient {
         return block / 8 * ((headDim + 3) / 4);
     }
 
+    /** Work-items that share a block of S, each with a part of the head dimension. */
+    public static int parts(int headDim, int block) {
+        return Math.max(1, groupSize(headDim, block) / (block / 4 * (block / 4)));
+    }
+
     /** Bytes of local memory that a group uses. */
     public static int localMemoryBytes(int headDim, int block) {
-        int splits = Math.max(1, groupSize(headDim, block) / (block / 4 * (block / 4)));
+        int parts = parts(headDim, block);
         int stride = (headDim + 3) / 4 * 4 + 4;
-        return Float.BYTES * (4 * block * stride + 2 * splits * block * (block + 4) + 2 * block);
+        return Float.BYTES * (4 * block * stride + 2 * parts * block * (block + 4) + 2 * block);
     }
 
     /** Where an element of a tile lies in local memory: four unused elements a row keep columns apart in its banks. */
@@ -96,14 +101,14 @@ public final class TiledQueryGradient {
         int tileStep = quarter * stride;
         int scoreStep = quarter * scoreStride;
         int share = step / (quarter * quarter);
-        int splits = share + 1 / (share + 1); // work-items that share a block of S: max(1, share), as a constant
+        int parts = share + 1 / (share + 1); // max(1, share), of which the compiler makes a constant
 
         float[] queryTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
         float[] gradientTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
         float[] keyTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
         float[] valueTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
-        float[] scores = context.allocateFloatLocalArray(splits * block * (block + 4));
-        float[] gradients = context.allocateFloatLocalArray(splits * block * (block + 4));
+        float[] scores = context.allocateFloatLocalArray(parts * block * (block + 4));
+        float[] gradients = context.allocateFloatLocalArray(parts * block * (block + 4));
         float[] rowLse = context.allocateFloatLocalArray(block);
         float[] rowD = context.allocateFloatLocalArray(block);
 
@@ -234,10 +239,10 @@ public final class TiledQueryGradient {
             context.localBarrier();
 
             // S = Q_i K_j^T and dP = dO_i V_j^T, in blocks of 4 queries by 4 keys, stored transposed.
-            for (int unit = item; unit < quarter * quarter * splits; unit += step) {
-                int part = unit % splits;
-                int across = unit / splits % quarter;
-                int down = unit / splits / quarter;
+            for (int unit = item; unit < quarter * quarter * parts; unit += step) {
+                int part = unit % parts;
+                int across = unit / parts % quarter;
+                int down = unit / parts / quarter;
                 int q = down * stride;
                 int k = across * stride;
                 int s = part * block * scoreStride + across * scoreStride + down;
@@ -249,7 +254,7 @@ public final class TiledQueryGradient {
                 float p10 = 0f, p11 = 0f, p12 = 0f, p13 = 0f;
                 float p20 = 0f, p21 = 0f, p22 = 0f, p23 = 0f;
                 float p30 = 0f, p31 = 0f, p32 = 0f, p33 = 0f;
-                for (int x = part; x < paddedDim; x += splits) {
+                for (int x = part; x < paddedDim; x += parts) {
                     float q0 = queryTile[q + 0 * tileStep + x]; float q1 = queryTile[q + 1 * tileStep + x];
                     float q2 = queryTile[q + 2 * tileStep + x]; float q3 = queryTile[q + 3 * tileStep + x];
                     float d0 = gradientTile[q + 0 * tileStep + x]; float d1 = gradientTile[q + 1 * tileStep + x];
@@ -305,7 +310,7 @@ public final class TiledQueryGradient {
                 if (c >= from && c <= to) {
                     float s = 0f;
                     float dp = 0f;
-                    for (int part = 0; part < splits; part++) {
+                    for (int part = 0; part < parts; part++) {
                         s += scores[part * block * scoreStride + at];
                         dp += gradients[part * block * scoreStride + at];
                     }

@@ -18,7 +18,7 @@ import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.WorkerGrid1D;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task20;
-import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task7;
+import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task8;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -62,7 +62,6 @@ final class BackwardTasks {
             ComputeDevice device,
             BackwardArrays arrays) {
         BackwardTasks tasks = new BackwardTasks(graph, grids, problem, arrays, device);
-        tasks.rowTerms(name + "-rows");
         switch (choice.kernel()) {
             case STANDARD -> tasks.standard(name);
             case ONLINE -> tasks.online(name);
@@ -70,17 +69,21 @@ final class BackwardTasks {
         }
     }
 
-    private void rowTerms(String task) {
+    private void rowTerms(String name, int parts) {
+        String task = name + "-rows";
         switch (arrays.outputGradient()) {
-            case FloatArray _ -> rowTerms(task, FloatArray.class, BackwardRowTerms::rowTerms);
-            case HalfFloatArray _ -> rowTerms(task, HalfFloatArray.class, BackwardRowTermsF16::rowTerms);
-            case ShortArray _ -> rowTerms(task, ShortArray.class, BackwardRowTermsBits::rowTerms);
+            case FloatArray _ -> rowTerms(task, parts, FloatArray.class, BackwardRowTerms::rowTerms);
+            case HalfFloatArray _ -> rowTerms(task, parts, HalfFloatArray.class, BackwardRowTermsF16::rowTerms);
+            case ShortArray _ -> rowTerms(task, parts, ShortArray.class, BackwardRowTermsBits::rowTerms);
             default -> throw noKernelReads(arrays.outputGradient());
         }
     }
 
     private <A extends TornadoNativeArray> void rowTerms(
-            String task, Class<A> type, Task7<A, A, FloatArray, FloatArray, FloatArray, Integer, Integer> kernel) {
+            String task,
+            int parts,
+            Class<A> type,
+            Task8<A, A, FloatArray, FloatArray, FloatArray, Integer, Integer, Integer> kernel) {
         graph.task(
                 task,
                 kernel,
@@ -90,6 +93,7 @@ final class BackwardTasks {
                 arrays.logSumExpGradient(),
                 arrays.rowTerms(),
                 shape.headDim(),
+                parts,
                 features | (arrays.hasLogSumExpGradient() ? BackwardRowTerms.LSE_GRADIENT : 0));
         gridOver(task, shape.queryRows());
     }
@@ -99,6 +103,7 @@ final class BackwardTasks {
     }
 
     private void standard(String name) {
+        rowTerms(name, 1);
         int elements = Math.toIntExact(shape.scoreElements());
         FloatArray probabilities = new FloatArray(elements);
         FloatArray scoreGradients = new FloatArray(elements);
@@ -159,6 +164,7 @@ final class BackwardTasks {
     }
 
     private void online(String name) {
+        rowTerms(name, OnlineSoftmaxBackward.PARTS);
         graph.task(
                 name + "-dq",
                 OnlineSoftmaxBackward::queryGradient,
@@ -207,6 +213,7 @@ final class BackwardTasks {
     }
 
     private void tiled(String name, int block) {
+        rowTerms(name, TiledQueryGradient.parts(shape.headDim(), block));
         int size = TiledQueryGradient.groupSize(shape.headDim(), block);
         long heads = (long) shape.batch() * shape.heads();
         long keyValueHeads = (long) shape.batch() * shape.kvHeads();

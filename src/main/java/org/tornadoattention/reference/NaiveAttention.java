@@ -12,8 +12,9 @@ import org.tornadoattention.tensor.Tensor;
  * Standard attention in the storage precision: the yardstick of the tolerance rule, not a fast or exact method.
  *
  * <p>Inputs, the matrix operands {@code P} and {@code dS}, and results are rounded to the tensors' type; scores, the
- * softmax and all sums are F32. What error this has is what the precision itself costs. Results are the same on every
- * run and every number of cores. Layouts are those of {@link ReferenceAttention}.
+ * softmax and all sums are F32. The backward pass has what the forward pass stored: {@code D = rowsum(dO ∘ O)} is of the
+ * rounded output, as in every flash attention. What error this has is what the precision itself costs. Results are the
+ * same on every run and every number of cores. Layouts are those of {@link ReferenceAttention}.
  */
 public final class NaiveAttention {
     private final AttentionShape shape;
@@ -106,11 +107,12 @@ public final class NaiveAttention {
 
     private Backward backward(float[] dO, float[] dLse) {
         Backward result = new Backward(new float[q.length], new float[k.length], new float[v.length]);
+        float[] output = forward().output;
         // One key/value head belongs to one thread, which adds up the rows of its query heads in order.
         IntStream.range(0, shape.batch() * shape.kvHeads()).parallel().forEach(kvHead -> {
             int rows = shape.groupSize() * shape.seqQ();
             for (int row = kvHead * rows; row < (kvHead + 1) * rows; row++) {
-                backwardRow(row, dO, dLse[row], result);
+                backwardRow(row, output, dO, dLse[row], result);
             }
             for (int keyRow = kvHead * shape.seqK(); keyRow < (kvHead + 1) * shape.seqK(); keyRow++) {
                 roundRow(result.dK, keyRow);
@@ -120,19 +122,14 @@ public final class NaiveAttention {
         return result;
     }
 
-    private void backwardRow(int row, float[] dO, float dLse, Backward result) {
+    private void backwardRow(int row, float[] output, float[] dO, float dLse, Backward result) {
         Softmax softmax = softmax(row);
-        float[] dP = new float[softmax.probabilities.length];
-        float rowSum = -dLse;
-        for (int key = softmax.first; key < softmax.end; key++) {
-            float value = softmax.factor(key) * dot(dO, row, v, softmax.keyRow(key));
-            dP[key - softmax.first] = value;
-            rowSum += softmax.probability(key) * value;
-        }
+        float d = dot(dO, row, output, row) - dLse;
         for (int key = softmax.first; key < softmax.end; key++) {
             float p = softmax.probability(key);
-            float dS = dtype.round(p * (dP[key - softmax.first] - rowSum) * softmax.capSlopes[key - softmax.first]);
             int keyRow = softmax.keyRow(key);
+            float dP = softmax.factor(key) * dot(dO, row, v, keyRow);
+            float dS = dtype.round(p * (dP - d) * softmax.capSlopes[key - softmax.first]);
             addScaled(result.dV, keyRow, softmax.kept(key), dO, row);
             addScaled(result.dK, keyRow, scale * dS, q, row);
             addScaled(result.dQ, row, scale * dS, k, keyRow);

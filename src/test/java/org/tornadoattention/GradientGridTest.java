@@ -1,0 +1,62 @@
+package org.tornadoattention;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.tensor.Tensor;
+
+/** The gradients over the {@linkplain AttentionGrid field's grids}, by every kernel that claims the case. */
+class GradientGridTest {
+
+    /** Multiply-adds of QKᵀ up to which a case is in the default subset: a backward pass costs five such products. */
+    private static final long CHEAP = 1 << 21;
+
+    static Stream<Arguments> grid() {
+        return AttentionGridTest.grid()
+                .filter(arguments ->
+                        AttentionGrid.FULL || ((AttentionCase) arguments.get()[0]).work() <= CHEAP);
+    }
+
+    @ParameterizedTest(name = "{0}, {1}")
+    @MethodSource("grid")
+    void isAccurate(AttentionCase problem, AttentionKernel kernel) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+            problem.assertAccurate(attention, problem.run(attention), problem.dO());
+        }
+    }
+
+    static Stream<Arguments> nothing() {
+        return AttentionGrid.withKernels(AttentionGrid.nothing());
+    }
+
+    @ParameterizedTest(name = "{0}, {1}")
+    @MethodSource("nothing")
+    void nothingToComputeIsZeroAndLaunchesNothing(AttentionCase problem, AttentionKernel kernel) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+            Gradients gradients = attention.backward(problem.run(attention), problem.dO());
+            assertZero(gradients.dQ(), problem.dtype(), problem.shape().queryShape());
+            assertZero(gradients.dK(), problem.dtype(), problem.shape().keyShape());
+            assertZero(gradients.dV(), problem.dtype(), problem.shape().keyShape());
+            assertThat(attention.statistics().plans()).isZero();
+        }
+    }
+
+    private static void assertZero(Tensor gradient, Object dtype, int... shape) {
+        assertThat(gradient.dtype()).isEqualTo(dtype);
+        assertThat(gradient.shape()).isEqualTo(shape);
+        assertThat(gradient.toFloatArray()).isEqualTo(new float[gradient.numberOfElements()]);
+    }
+
+    @Test
+    void theGridCoversEveryKernelAndType() {
+        assertThat(grid().map(arguments ->
+                        arguments.get()[1] + " " + ((AttentionCase) arguments.get()[0]).dtype()))
+                .contains("STANDARD F32", "ONLINE F32", "TILED F32", "TILED F16", "TILED BF16")
+                .hasSizeGreaterThan(150);
+    }
+}
