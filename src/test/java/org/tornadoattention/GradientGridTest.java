@@ -2,6 +2,8 @@ package org.tornadoattention;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.EnumSet;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -16,8 +18,14 @@ class GradientGridTest {
     /** Multiply-adds of QKᵀ up to which a case is in the default subset: a backward pass costs five such products. */
     private static final long CHEAP = 1 << 21;
 
+    /** The kernels with a backward pass of their own; the others take the tiled one's. */
+    private static final Set<AttentionKernel> WITH_BACKWARD =
+            EnumSet.of(AttentionKernel.STANDARD, AttentionKernel.ONLINE, AttentionKernel.TILED);
+
     static Stream<Arguments> grid() {
         return AttentionGridTest.grid()
+                .filter(arguments ->
+                        WITH_BACKWARD.contains((AttentionKernel) arguments.get()[1]))
                 .filter(arguments ->
                         AttentionGrid.FULL || ((AttentionCase) arguments.get()[0]).work() <= CHEAP);
     }

@@ -20,7 +20,7 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.DeviceMemory;
 import org.tornadoattention.plan.KernelChoice;
-import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.plan.Tile;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
 import picocli.CommandLine.Command;
@@ -108,10 +108,10 @@ final class BenchCommand implements Callable<Integer> {
         List<AttentionKernel> kernels = compute.kernel()
                 .map(List::of)
                 .orElseGet(() -> Arrays.stream(AttentionKernel.values())
-                        .filter(kernel -> kernel.supports(dtype))
+                        .filter(kernel -> kernel.supports(dtype) && kernel.supports(device))
                         .toList());
         if (!json) {
-            out.println("%-30s %-9s %-7s %20s %20s %9s %18s"
+            out.println("%-30s %-10s %-10s %20s %20s %9s %18s"
                     .formatted("case", "kernel", "tile", "kernel time", "wall time", "GFLOP/s", "error (allowed)"));
         }
         List<BenchRow> rows = new ArrayList<>();
@@ -151,7 +151,7 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private static void print(PrintWriter out, BenchRow row) {
-        out.println("%-30s %-9s %-7s %10.3f ms ± %4.1f%% %10.3f ms ± %4.1f%% %,9.1f %8.1e (%.1e) %s"
+        out.println("%-30s %-10s %-10s %10.3f ms ± %4.1f%% %10.3f ms ± %4.1f%% %,9.1f %8.1e (%.1e) %s"
                 .formatted(
                         row.problem(),
                         row.kernel(),
@@ -219,7 +219,7 @@ final class BenchCommand implements Callable<Integer> {
             return new BenchRow(
                     problem,
                     choice.kernel().id(),
-                    choice.tile().map(TileShape::toString).orElse(null),
+                    choice.tile().map(Tile::toString).orElse(null),
                     1e3 * kernelTime.medianSeconds(),
                     kernelTime.relativeSpread(),
                     1e3 * wallTime.medianSeconds(),

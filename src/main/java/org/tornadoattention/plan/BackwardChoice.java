@@ -44,7 +44,7 @@ final class BackwardChoice {
 
     private static KernelChoice tiled(AttentionProblem problem, ComputeDevice device, String reason) {
         int headDim = problem.shape().headDim();
-        TileShape tile = BackwardTileChooser.choose(headDim, device)
+        BackwardTile tile = BackwardTileChooser.choose(headDim, device)
                 .orElseThrow(() -> new UnsupportedOnDeviceException(
                         device.toString(),
                         "local memory or group size for the smallest backward tile of head dimension %d (it has %,d bytes and %d work-items)"

@@ -65,7 +65,7 @@ final class BackwardTasks {
         switch (choice.kernel()) {
             case STANDARD -> tasks.standard(name);
             case ONLINE -> tasks.online(name);
-            default -> tasks.tiled(name, choice.tile().orElseThrow().blockQ());
+            default -> tasks.tiled(name, (BackwardTile) choice.tile().orElseThrow());
         }
     }
 
@@ -212,9 +212,10 @@ final class BackwardTasks {
         gridOver(name + "-dkdv", keyRows());
     }
 
-    private void tiled(String name, int block) {
+    private void tiled(String name, BackwardTile tile) {
+        int block = tile.block();
         rowTerms(name, TiledQueryGradient.parts(shape.headDim(), block));
-        int size = TiledQueryGradient.groupSize(shape.headDim(), block);
+        int size = tile.groupSize(shape.headDim());
         long heads = (long) shape.batch() * shape.heads();
         long keyValueHeads = (long) shape.batch() * shape.kvHeads();
         switch (arrays.outputGradient()) {

@@ -73,7 +73,7 @@ class BackwardTasksTest {
     @CsvSource({"1, 32", "64, 32", "72, 32", "88, 24", "96, 16", "128, 16", "144, 16", "160, 8", "256, 8"})
     void theTileIsTheLargestThatFits(int headDim, int block) {
         ComputeDevice device = TestDevice.limited(48 * 1024, 1024, 1L << 40, 1L << 40);
-        assertThat(BackwardTileChooser.choose(headDim, device)).contains(new TileShape(block, block));
+        assertThat(BackwardTileChooser.choose(headDim, device)).contains(new BackwardTile(block));
         assertThat(TiledQueryGradient.localMemoryBytes(headDim, block)).isLessThanOrEqualTo(48 * 1024);
     }
 

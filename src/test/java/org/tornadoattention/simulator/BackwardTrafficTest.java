@@ -13,7 +13,7 @@ import org.tornadoattention.AttentionShape;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.plan.Tile;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
@@ -21,7 +21,7 @@ import org.tornadoattention.tensor.Tensor;
 class BackwardTrafficTest {
 
     /** Elements that forward and backward pass moved, and the tiles that they had. */
-    private record Run(long forward, long backward, TileShape forwardTile, TileShape backwardTile) {
+    private record Run(long forward, long backward, Tile forwardTile, Tile backwardTile) {
 
         static Run of(AttentionKernel kernel, DType dtype, AttentionShape shape, AttentionOptions options) {
             Tensor q = Tensor.random(dtype, 1, shape.queryShape());
