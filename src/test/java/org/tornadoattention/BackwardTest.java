@@ -237,6 +237,21 @@ class BackwardTest {
         }
     }
 
+    /** As {@link DeterminismTest} does it for the forward pass: on a full device as on an idle one. */
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void noWorkGroupDisturbsAnother(DType dtype, AttentionKernel kernel) {
+        AttentionShape crowd = new AttentionShape(60, 4, 2, 9, 17, 16);
+        AttentionCase problem = AttentionCase.of(crowd, dtype, AttentionOptions.causal());
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+            AttentionResult result = problem.run(attention);
+            Gradients first = attention.backward(result, problem.dO());
+            for (int repeat = 1; repeat < (AttentionGrid.FULL ? 250 : 5); repeat++) {
+                assertSameBits(attention.backward(result, problem.dO()), first);
+            }
+        }
+    }
+
     private static void assertSameBits(Gradients gradients, Gradients expected) {
         assertThat(gradients.dQ().toFloatArray()).isEqualTo(expected.dQ().toFloatArray());
         assertThat(gradients.dK().toFloatArray()).isEqualTo(expected.dK().toFloatArray());

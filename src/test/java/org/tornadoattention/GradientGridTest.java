@@ -2,6 +2,7 @@ package org.tornadoattention;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.Set;
 import java.util.stream.Stream;
@@ -10,6 +11,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /** The gradients over the {@linkplain AttentionGrid field's grids}, by every kernel that claims the case. */
@@ -23,11 +25,19 @@ class GradientGridTest {
             EnumSet.of(AttentionKernel.STANDARD, AttentionKernel.ONLINE, AttentionKernel.TILED);
 
     static Stream<Arguments> grid() {
-        return AttentionGridTest.grid()
+        return Stream.concat(AttentionGridTest.grid(), AttentionGrid.withKernels(smallOnesOfEachHeadDim()))
                 .filter(arguments ->
                         WITH_BACKWARD.contains((AttentionKernel) arguments.get()[1]))
                 .filter(arguments ->
                         AttentionGrid.FULL || ((AttentionCase) arguments.get()[0]).work() <= CHEAP);
+    }
+
+    /** Every head dimension, since each has a tile and a way of sharing it of its own, with lengths that end inside a tile. */
+    private static Stream<AttentionCase> smallOnesOfEachHeadDim() {
+        return AttentionGrid.HEAD_DIMS.stream()
+                .flatMap(headDim -> Arrays.stream(DType.values())
+                        .map(dtype -> AttentionCase.of(
+                                new AttentionShape(1, 2, 1, 37, 51, headDim), dtype, AttentionOptions.causal())));
     }
 
     @ParameterizedTest(name = "{0}, {1}")
