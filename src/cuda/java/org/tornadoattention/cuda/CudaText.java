@@ -12,10 +12,18 @@ final class CudaText {
     /** Stands in every kernel that uses an intrinsic for more than arithmetic. */
     static final String MARK = "/*warp*/";
 
+    /** Before the number of work-items of a group. */
+    static final String GROUP_SIZE = "/*group size ";
+
     private static final int SWIZZLE_128_BYTES = 1;
     private static final int EIGHT_ROWS = 1024;
 
     private CudaText() {}
+
+    /** What the assembler makes of it stands in the kernel's head. */
+    static String requireGroupSize(String items) {
+        return MARK + GROUP_SIZE + constant(items, "items") + "*/";
+    }
 
     static String shuffleXor(String result, String value, String mask) {
         return result + " = __shfl_xor_sync(0xffffffffu, " + value + ", " + mask + ");";
@@ -76,6 +84,10 @@ final class CudaText {
     static String store(String target, String index, String packed, String elements) {
         String type = constant(elements, "elements") == 2 ? "int" : "short";
         return "*(" + type + " *) (" + address(target, index, Short.BYTES) + ") = (" + type + ") (" + packed + ");";
+    }
+
+    static String store(String target, String index, String value) {
+        return "*(float *) (" + address(target, index, Float.BYTES) + ") = " + value + ";";
     }
 
     static String fenceLocalMemory() {

@@ -1,6 +1,7 @@
 package org.tornadoattention.intrinsic;
 
 import java.util.ServiceLoader;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
@@ -8,6 +9,9 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * work-groups provides a {@link Provider}; a GPU's compiler replaces the calls and never gets here.
  */
 public interface Lane {
+
+    /** {@link Warp#requireGroupSize}. */
+    void requireGroupSize(int items);
 
     /** {@link Warp#shuffleXor}. */
     float shuffleXor(float value, int mask);
@@ -26,6 +30,9 @@ public interface Lane {
 
     /** {@link Warp#store}. */
     void store(TornadoNativeArray target, int index, int packed, int elements);
+
+    /** {@link Warp#store(FloatArray, int, float)}. */
+    void store(FloatArray target, int index, float value);
 
     /** {@link WarpGroup#fenceLocalMemory}. */
     void fenceLocalMemory();

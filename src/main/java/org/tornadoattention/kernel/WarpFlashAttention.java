@@ -77,6 +77,7 @@ public final class WarpFlashAttention {
         int warps = features >> 8 & 0xff;
         int threshold = features >> 16 & 0xff;
         int items = 32 * warps;
+        Warp.requireGroupSize(items);
         int rowTiles = blockQ / (16 * warps);
         int paddedDim = (headDim + 15) / 16 * 16;
         int type = WarpTiles.type(query, features);
@@ -226,7 +227,7 @@ public final class WarpFlashAttention {
                 WarpTiles.store(output, first, headDim, type, o, r, column, blind ? 0f : 1f / sum);
                 if (lane % 4 == 0) {
                     float lse = WarpTiles.LN_2 * m[r] + TornadoMath.log(sum);
-                    logSumExp.set(batchHead * seqQ + i, blind ? Float.NEGATIVE_INFINITY : lse);
+                    Warp.store(logSumExp, batchHead * seqQ + i, blind ? Float.NEGATIVE_INFINITY : lse);
                 }
             }
         }

@@ -75,6 +75,7 @@ public final class WarpGroupFlashAttention {
             int features) {
         int threshold = features >> 16 & 0xff;
         int items = 2 * blockQ;
+        Warp.requireGroupSize(items);
         int paddedDim = (headDim + 15) / 16 * 16;
         int type = WarpTiles.type(query, features);
         float factor = WarpTiles.factor(scale, softcap, features);
@@ -244,7 +245,7 @@ public final class WarpGroupFlashAttention {
                 WarpTiles.store(output, first, headDim, type, o, r, column, blind ? 0f : 1f / sum);
                 if (lane % 4 == 0) {
                     float lse = WarpTiles.LN_2 * m[r] + TornadoMath.log(sum);
-                    logSumExp.set(batchHead * seqQ + i, blind ? Float.NEGATIVE_INFINITY : lse);
+                    Warp.store(logSumExp, batchHead * seqQ + i, blind ? Float.NEGATIVE_INFINITY : lse);
                 }
             }
         }
