@@ -78,7 +78,8 @@ final class CudaText {
                 elements("r", a, atA, 4) + ", " + elements("r", b, atB, 2));
     }
 
-    static String copyAsync(int elementBytes, String tile, String byteOffset, String source, String index, String bytes) {
+    static String copyAsync(
+            int elementBytes, String tile, String byteOffset, String source, String index, String bytes) {
         return asmOnMemory(
                 "cp.async.cg.shared.global [%0], [%1], 16, %2",
                 "",
@@ -150,8 +151,10 @@ final class CudaText {
     private static String wgmma(
             String type, int columns, String c, String a, int b, String transposition, String operands) {
         return asm(
-                "{ .reg .pred p; setp.ne.b32 p, %" + (b + 1) + ", 0; wgmma.mma_async.sync.aligned.m64n" + columns + "k16.f32."
-                        + type + "." + type + " {" + placeholders(0, columns / 2) + "}, " + a + ", %" + b + ", p, 1, 1, "
+                "{ .reg .pred p; setp.ne.b32 p, %" + (b + 1) + ", 0; wgmma.mma_async.sync.aligned.m64n" + columns
+                        + "k16.f32."
+                        + type + "." + type + " {" + placeholders(0, columns / 2) + "}, " + a + ", %" + b
+                        + ", p, 1, 1, "
                         + transposition + "; }",
                 elements("+f", c, "0", columns / 2),
                 operands);

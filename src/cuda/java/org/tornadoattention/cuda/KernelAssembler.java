@@ -52,7 +52,9 @@ final class KernelAssembler {
     }
 
     private static String libraryName(int major) {
-        return System.getProperty("os.name").startsWith("Windows") ? "nvrtc64_" + major + "0_0" : "libnvrtc.so." + major;
+        return System.getProperty("os.name").startsWith("Windows")
+                ? "nvrtc64_" + major + "0_0"
+                : "libnvrtc.so." + major;
     }
 
     /** The kernel's machine code as a cubin. */

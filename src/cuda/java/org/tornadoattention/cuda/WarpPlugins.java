@@ -43,25 +43,35 @@ final class WarpPlugins {
         value("pack", JavaKind.Int, (r, a) -> CudaText.pack(r, a[0], a[1], a[2]), INT, FLOAT, FLOAT);
         value("roundToTF32", JavaKind.Float, (r, a) -> CudaText.roundToTF32(r, a[0]), FLOAT);
         value("bits", JavaKind.Int, (r, a) -> CudaText.bits(r, a[0]), FLOAT);
-        effect(
-                "loadMatrices",
-                (r, a) -> CudaText.loadMatrices(false, a[0], a[1], a[2], a[3]),
-                INTS, INT, INTS, INT);
+        effect("loadMatrices", (r, a) -> CudaText.loadMatrices(false, a[0], a[1], a[2], a[3]), INTS, INT, INTS, INT);
         effect(
                 "loadMatricesTransposed",
                 (r, a) -> CudaText.loadMatrices(true, a[0], a[1], a[2], a[3]),
-                INTS, INT, INTS, INT);
+                INTS,
+                INT,
+                INTS,
+                INT);
         effect(
                 "multiply",
                 (r, a) -> CudaText.multiply(a[0], a[1], a[2], a[3], a[4], a[5], a[6]),
-                INT, FLOATS, INT, INTS, INT, INTS, INT);
+                INT,
+                FLOATS,
+                INT,
+                INTS,
+                INT,
+                INTS,
+                INT);
         for (Class<?> array : new Class<?>[] {HalfFloatArray.class, ShortArray.class, FloatArray.class}) {
             int elementBytes = array == FloatArray.class ? Float.BYTES : Short.BYTES;
             reading(
                     2,
                     "copyAsync",
                     (r, a) -> CudaText.copyAsync(elementBytes, a[0], a[1], a[2], a[3], a[4]),
-                    INTS, INT, array, INT, INT);
+                    INTS,
+                    INT,
+                    array,
+                    INT,
+                    INT);
         }
         value("asFloat", JavaKind.Float, (r, a) -> CudaText.asFloat(r, a[0]), INT);
         value("element", JavaKind.Float, (r, a) -> CudaText.element(r, a[0], a[1]), INTS, INT);
@@ -86,11 +96,25 @@ final class WarpPlugins {
         effect(
                 "multiply",
                 (r, a) -> CudaText.multiplyTiles(a[0], a[1], a[2], a[3], a[4], a[5], a[6]),
-                INT, FLOATS, INT, INTS, INT, INT, INT);
+                INT,
+                FLOATS,
+                INT,
+                INTS,
+                INT,
+                INT,
+                INT);
         effect(
                 "multiply",
                 (r, a) -> CudaText.multiplyRegisters(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8]),
-                INT, FLOATS, INT, INTS, INT, INTS, INT, INT, INT);
+                INT,
+                FLOATS,
+                INT,
+                INTS,
+                INT,
+                INTS,
+                INT,
+                INT,
+                INT);
     }
 
     private void value(String name, JavaKind result, IntrinsicText text, Class<?>... parameters) {

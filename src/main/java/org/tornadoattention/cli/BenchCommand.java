@@ -8,11 +8,18 @@ import java.util.concurrent.Callable;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.bench.BackwardBenchmark;
+import org.tornadoattention.bench.BackwardCase;
+import org.tornadoattention.bench.BackwardMeasurement;
+import org.tornadoattention.bench.Direction;
 import org.tornadoattention.bench.ForwardBenchmark;
 import org.tornadoattention.bench.ForwardCase;
 import org.tornadoattention.bench.ForwardMeasurement;
+import org.tornadoattention.bench.Spread;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.plan.DeviceMemory;
+import org.tornadoattention.plan.KernelChoice;
 import org.tornadoattention.plan.Tile;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
@@ -27,12 +34,13 @@ import picocli.CommandLine.Spec;
         name = "bench",
         mixinStandardHelpOptions = true,
         description = {
-            "Measure the forward kernels on a shape.",
+            "Measure the kernels on a shape, forward, backward or both.",
             "",
             "Inputs stay on the device. Rows from the first, a middle and the last head are compared with the float64"
                     + " oracle before the first time is taken. Times are medians with half the distance between the"
                     + " quartiles; GFLOP/s are 4 x batch x heads x queries x keys x head dimension, half of it for a"
-                    + " causal mask, over the kernel time. Exit code 0 only if every kernel was right.",
+                    + " causal mask and 2.5 times it for the backward pass, over the kernel time. Exit code 0 only if every"
+                    + " kernel was right.",
             ""
         },
         footer = {
@@ -40,6 +48,7 @@ import picocli.CommandLine.Spec;
             "Examples:",
             "  ./attention bench --heads 8 --seq 512,1024 --head-dim 64",
             "  ./attention bench --backend cuda --kernel tiled --heads 16 --seq 4096 --head-dim 128 --causal",
+            "  ./attention bench --direction backward --heads 16 --seq 4096 --head-dim 64",
             "  ./attention bench --type bf16 --heads 32 --kv-heads 8 --seq 2048 --json"
         })
 final class BenchCommand implements Callable<Integer> {
@@ -66,6 +75,12 @@ final class BenchCommand implements Callable<Integer> {
 
     @Option(names = "--type", defaultValue = "f32", description = "f32, f16 or bf16 (default ${DEFAULT-VALUE}).")
     private DType dtype;
+
+    @Option(
+            names = "--direction",
+            defaultValue = "forward",
+            description = "forward, backward or forward-backward (default ${DEFAULT-VALUE}).")
+    private Direction direction;
 
     @Option(names = "--causal", description = "With a causal mask.")
     private boolean causal;
@@ -99,36 +114,43 @@ final class BenchCommand implements Callable<Integer> {
             out.println("%-30s %-10s %-10s %20s %20s %9s %18s"
                     .formatted("case", "kernel", "tile", "kernel time", "wall time", "GFLOP/s", "error (allowed)"));
         }
-        List<ForwardMeasurement> measurements = new ArrayList<>();
+        List<BenchRow> rows = new ArrayList<>();
         for (int length : lengths) {
-            ForwardCase measured = new ForwardCase(
-                    new AttentionShape(batch, heads, kvHeads == null ? heads : kvHeads, length, length, headDim),
-                    dtype,
-                    causal);
+            AttentionShape shape =
+                    new AttentionShape(batch, heads, kvHeads == null ? heads : kvHeads, length, length, headDim);
             for (AttentionKernel kernel : kernels) {
                 try (FlashAttention attention = FlashAttention.on(device, kernel);
                         Progress progress = Progress.of(kernel.id(), 1 + warmUps + repetitions)) {
-                    ForwardMeasurement measurement =
-                            new ForwardBenchmark(attention, warmUps, repetitions).measure(measured, progress::step);
-                    measurements.add(measurement);
+                    BenchRow row = measure(attention, shape, progress);
+                    rows.add(row);
                     if (!json) {
-                        print(out, measurement);
+                        print(out, row);
                     }
                 } catch (UnsupportedOnDeviceException e) {
                     (json ? spec.commandLine().getErr() : out)
-                            .println("%-30s %-9s %s".formatted(measured, kernel.id(), e.getMessage()));
+                            .println("%-30s %-9s %s".formatted(shape, kernel.id(), e.getMessage()));
                 }
             }
         }
         if (json) {
-            Json.print(out, measurements.stream().map(BenchRow::of).toList());
+            Json.print(out, rows);
         }
-        boolean good = !measurements.isEmpty() && measurements.stream().allMatch(ForwardMeasurement::passed);
+        boolean good = !rows.isEmpty() && rows.stream().allMatch(BenchRow::passed);
         return good ? Main.GOOD : Main.FAILED;
     }
 
-    private static void print(PrintWriter out, ForwardMeasurement measurement) {
-        BenchRow row = BenchRow.of(measurement);
+    private BenchRow measure(FlashAttention attention, AttentionShape shape, Progress progress) {
+        if (direction == Direction.FORWARD) {
+            return BenchRow.of(new ForwardBenchmark(attention, warmUps, repetitions)
+                    .measure(new ForwardCase(shape, dtype, causal), progress::step));
+        }
+        return BenchRow.of(new BackwardBenchmark(attention, warmUps, repetitions)
+                .measure(
+                        new BackwardCase(shape, dtype, causal, direction == Direction.FORWARD_BACKWARD),
+                        progress::step));
+    }
+
+    private static void print(PrintWriter out, BenchRow row) {
         out.println("%-30s %-10s %-10s %10.3f ms ± %4.1f%% %10.3f ms ± %4.1f%% %,9.1f %8.1e (%.1e) %s"
                 .formatted(
                         row.problem(),
@@ -162,23 +184,52 @@ final class BenchCommand implements Callable<Integer> {
             boolean passed) {
 
         static BenchRow of(ForwardMeasurement measurement) {
-            Comparison worst = measurement.comparisons().stream()
+            return of(
+                    measurement.measured().toString(),
+                    measurement.choice(),
+                    measurement.kernelTime(),
+                    measurement.wallTime(),
+                    measurement.teraflops(),
+                    measurement.memory(),
+                    measurement.comparisons());
+        }
+
+        static BenchRow of(BackwardMeasurement measurement) {
+            return of(
+                    measurement.measured().toString(),
+                    measurement.choice(),
+                    measurement.kernelTime(),
+                    measurement.wallTime(),
+                    measurement.teraflops(),
+                    measurement.memory(),
+                    measurement.comparisons());
+        }
+
+        private static BenchRow of(
+                String problem,
+                KernelChoice choice,
+                Spread kernelTime,
+                Spread wallTime,
+                double teraflops,
+                DeviceMemory memory,
+                List<Comparison> comparisons) {
+            Comparison worst = comparisons.stream()
                     .max((a, b) -> Double.compare(a.maxError() / a.limit(), b.maxError() / b.limit()))
                     .orElseThrow();
             return new BenchRow(
-                    measurement.measured().toString(),
-                    measurement.choice().kernel().id(),
-                    measurement.choice().tile().map(Tile::toString).orElse(null),
-                    1e3 * measurement.kernelTime().medianSeconds(),
-                    measurement.kernelTime().relativeSpread(),
-                    1e3 * measurement.wallTime().medianSeconds(),
-                    measurement.wallTime().relativeSpread(),
-                    measurement.kernelTime().repetitions(),
-                    measurement.teraflops(),
-                    measurement.memory().extraBytes(),
+                    problem,
+                    choice.kernel().id(),
+                    choice.tile().map(Tile::toString).orElse(null),
+                    1e3 * kernelTime.medianSeconds(),
+                    kernelTime.relativeSpread(),
+                    1e3 * wallTime.medianSeconds(),
+                    wallTime.relativeSpread(),
+                    kernelTime.repetitions(),
+                    teraflops,
+                    memory.extraBytes(),
                     worst.maxError(),
                     worst.limit(),
-                    measurement.passed());
+                    comparisons.stream().allMatch(Comparison::passed));
         }
     }
 }

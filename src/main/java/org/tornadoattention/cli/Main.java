@@ -3,6 +3,7 @@ package org.tornadoattention.cli;
 import java.io.PrintWriter;
 import java.util.Locale;
 import java.util.function.Function;
+import org.tornadoattention.bench.Direction;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.tensor.DType;
@@ -75,6 +76,7 @@ public final class Main implements Runnable {
         return new CommandLine(new Main())
                 .registerConverter(AttentionKernel.class, text -> parsed(AttentionKernel::parse, text))
                 .registerConverter(Backend.class, text -> parsed(Backend::parse, text))
+                .registerConverter(Direction.class, text -> parsed(Direction::parse, text))
                 .registerConverter(DType.class, text -> parsed(DType::parse, text))
                 .setParameterExceptionHandler(failures)
                 .setExecutionExceptionHandler(failures);

@@ -68,8 +68,9 @@ public interface Lane {
     static Lane current() {
         Lane lane = Providers.FIRST == null ? null : Providers.FIRST.current();
         if (lane == null) {
-            throw new IllegalStateException("Warp intrinsics mean something only inside a kernel: on a GPU whose compiler"
-                    + " has been taught them (./attention devices says which), or in the simulator.");
+            throw new IllegalStateException(
+                    "Warp intrinsics mean something only inside a kernel: on a GPU whose compiler"
+                            + " has been taught them (./attention devices says which), or in the simulator.");
         }
         return lane;
     }
@@ -77,8 +78,9 @@ public interface Lane {
     /** Found once. */
     final class Providers {
 
-        private static final Provider FIRST =
-                ServiceLoader.load(Provider.class, Lane.class.getClassLoader()).findFirst().orElse(null);
+        private static final Provider FIRST = ServiceLoader.load(Provider.class, Lane.class.getClassLoader())
+                .findFirst()
+                .orElse(null);
 
         private Providers() {}
     }

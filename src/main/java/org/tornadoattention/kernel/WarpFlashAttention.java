@@ -108,7 +108,8 @@ public final class WarpFlashAttention {
             slope = alibiSlopes.get(head);
         }
 
-        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey, and
+        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey,
+        // and
         // all of its queries see keys everyLeft ... everyRight.
         int offset = length - seqQ;
         int firstKey = 0;
@@ -183,7 +184,8 @@ public final class WarpFlashAttention {
             context.localBarrier();
             if (t + 1 < tiles) {
                 int next = j + blockK;
-                WarpTiles.load(keyTile, 0, blockK, key, keyValueBase + next * headDim, length - next, headDim, item, items);
+                WarpTiles.load(
+                        keyTile, 0, blockK, key, keyValueBase + next * headDim, length - next, headDim, item, items);
             }
             context.asyncCopyCommit();
 

@@ -107,7 +107,8 @@ public final class WarpGroupFlashAttention {
             slope = alibiSlopes.get(head);
         }
 
-        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey, and
+        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey,
+        // and
         // all of its queries see keys everyLeft ... everyRight.
         int offset = length - seqQ;
         int firstKey = 0;
@@ -142,7 +143,8 @@ public final class WarpGroupFlashAttention {
         }
         if (tiles > 1) {
             int next = j0 + blockK;
-            WarpTiles.load(tile, atK + tileBytes, blockK, key, from + blockK * headDim, length - next, headDim, item, items);
+            WarpTiles.load(
+                    tile, atK + tileBytes, blockK, key, from + blockK * headDim, length - next, headDim, item, items);
         }
         context.asyncCopyCommit();
         float[] s = new float[blockK / 2];

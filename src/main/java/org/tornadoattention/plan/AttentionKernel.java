@@ -42,6 +42,11 @@ public enum AttentionKernel {
         };
     }
 
+    /** Whether it can drop probabilities. */
+    public boolean supportsDropout() {
+        return this == STANDARD || this == ONLINE || this == TILED;
+    }
+
     /** Whether the device's compiler has the instructions that it is written with. */
     public boolean supports(ComputeDevice device) {
         return switch (this) {

@@ -40,7 +40,7 @@ final class AttentionTasks {
     private final AttentionProblem problem;
     private final AttentionArrays arrays;
     private final int groupSize;
-    private final boolean nativeBFloat16;
+    private final int storageFeatures;
 
     private AttentionTasks(
             TaskGraph graph,
@@ -52,8 +52,8 @@ final class AttentionTasks {
         this.grids = grids;
         this.problem = problem;
         this.arrays = arrays;
-        this.groupSize = (int) Math.min(GROUP_SIZE, device.maxGroupSize());
-        this.nativeBFloat16 = device.backend().hasBFloat16();
+        this.groupSize = groupSize(device);
+        this.storageFeatures = storageFeatures(problem, device);
     }
 
     /**
@@ -247,7 +247,7 @@ final class AttentionTasks {
                 problem.windowRight(),
                 problem.scale(),
                 problem.softcap(),
-                problem.features() | storageFeatures() | features);
+                problem.features() | storageFeatures | features);
         int tileGroupSize = tile.groupSize(shape.headDim());
         long groups = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.blockQ());
         WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(groups * tileGroupSize));
@@ -256,11 +256,16 @@ final class AttentionTasks {
     }
 
     /** How the kernel that reads ShortArrays is to understand their bits; the other two ignore it. */
-    private int storageFeatures() {
+    static int storageFeatures(AttentionProblem problem, ComputeDevice device) {
         if (problem.dtype() == DType.F16) {
             return TiledFlashAttention.F16_BITS;
         }
-        return problem.dtype() == DType.BF16 && nativeBFloat16 ? TiledFlashAttention.NATIVE_BF16 : 0;
+        return problem.dtype() == DType.BF16 && device.backend().hasBFloat16() ? TiledFlashAttention.NATIVE_BF16 : 0;
+    }
+
+    /** Work-items of a group where the kernel leaves it open. */
+    static int groupSize(ComputeDevice device) {
+        return (int) Math.min(GROUP_SIZE, device.maxGroupSize());
     }
 
     private WorkerGrid workItemEach(int elements) {

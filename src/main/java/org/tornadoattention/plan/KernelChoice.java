@@ -37,8 +37,12 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
     }
 
     private static KernelChoice for16Bits(AttentionProblem problem, ComputeDevice device) {
+        if (problem.dropout()) {
+            return with(AttentionKernel.TILED, problem, device, "the only one for 16 bits with dropout");
+        }
         if (device.isSimulator()) {
-            return with(AttentionKernel.TILED, problem, device, "the fastest for 16 bits where work-groups are simulated");
+            return with(
+                    AttentionKernel.TILED, problem, device, "the fastest for 16 bits where work-groups are simulated");
         }
         for (AttentionKernel kernel : List.of(AttentionKernel.WARP_GROUP, AttentionKernel.WARP)) {
             Optional<WarpTile> tile = WarpTiling.choose(kernel, problem, device);
@@ -63,6 +67,10 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
                             problem.dtype(),
                             AttentionKernel.TILED.id()));
         }
+        if (problem.dropout() && !kernel.supportsDropout()) {
+            throw new IllegalArgumentException(
+                    "The kernel %s has no dropout: choose %s.".formatted(kernel.id(), AttentionKernel.TILED.id()));
+        }
         return switch (kernel) {
             case STANDARD, ONLINE -> new KernelChoice(kernel, Optional.empty(), reason);
             case TILED -> new KernelChoice(kernel, Optional.of(tile(problem, device)), reason);
@@ -81,8 +89,10 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
                                         device.extension().reason().isEmpty()
                                                 ? "it has instructions '%s' and %,d bytes of local memory"
                                                         .formatted(
-                                                                device.extension().level(),
-                                                                device.extension().localMemoryBytes())
+                                                                device.extension()
+                                                                        .level(),
+                                                                device.extension()
+                                                                        .localMemoryBytes())
                                                 : device.extension().reason()),
                         "use the kernel tiled, or another device"));
     }

@@ -22,6 +22,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Dropout;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Gradients;
 import org.tornadoattention.Mask;
@@ -43,6 +44,7 @@ class ArchitectureTest {
     /** Plain values in the root package that say what is computed and what went wrong. */
     private static final DescribedPredicate<JavaClass> VALUES = belongToAnyOf(
             AttentionOptions.class,
+            Dropout.class,
             Mask.class,
             AttentionShape.class,
             Gradients.class,

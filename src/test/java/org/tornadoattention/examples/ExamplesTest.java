@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
@@ -58,9 +59,9 @@ class ExamplesTest {
         }
     }
 
-    private static String outputOf(String example) {
+    private static String outputOf(String... exampleAndArguments) {
         String classPath = classes + File.pathSeparator + System.getProperty("java.class.path");
-        JavaProcess process = JavaProcess.run(List.of("-cp", classPath), example);
+        JavaProcess process = JavaProcess.run(List.of("-cp", classPath), exampleAndArguments);
         assertThat(process.exitCode()).as(process.output()).isZero();
         return process.output();
     }
@@ -79,6 +80,25 @@ class ExamplesTest {
                 .contains("x is 32,768 bytes")
                 .containsPattern("copied in: 32,[789]\\d\\d, copied out: 32,7\\d\\d")
                 .containsPattern("largest difference from the same steps one by one: \\d\\.\\de(\\+00|-0[56789])");
+    }
+
+    @Test
+    void memoryByLengthIsLinearForFlashAndQuadraticForStandardAttention() {
+        long[][] bytes = outputOf("MemoryByLength", "128", "256", "512")
+                .lines()
+                .filter(line -> line.matches(" +\\d+( +[0-9,]+){4}"))
+                .map(line -> Arrays.stream(line.replace(",", "").trim().split(" +"))
+                        .mapToLong(Long::parseLong)
+                        .toArray())
+                .toArray(long[][]::new);
+        assertThat(bytes).hasDimensions(3, 5);
+        // A token of flash: 8 tensors of 64 elements, the log-sum-exp and two row terms, beside headers and constants.
+        long token = 4 * (8 * 64 + 1 + 2);
+        for (long[] row : bytes) {
+            assertThat(row[1]).isBetween(row[0] * token, row[0] * token + 4096);
+            // Standard attention has S, P, P again and dS beside the tensors.
+            assertThat(row[3]).isBetween(4 * 4 * row[0] * row[0], 4 * 4 * row[0] * row[0] + row[0] * token + 4096);
+        }
     }
 
     @Test
