@@ -186,37 +186,33 @@ public final class Kernels {
             FloatArray logits, IntArray targets, FloatArray loss, FloatArray hit, int vocabulary, int asked) {
         for (@Parallel int row = 0; row < loss.getSize(); row++) {
             int at = row * vocabulary;
-            int target = targets.get(row);
-            float rowLoss = 0f;
-            float rowHit = 0f;
-            if (target >= 0) {
-                float max = logits.get(at + target);
-                rowHit = 1f;
-                for (int t = 0; t < vocabulary; t++) {
-                    if (logits.get(at + t) > max) {
-                        max = logits.get(at + t);
-                        rowHit = 0f;
-                    }
-                }
-                float sum = 0f;
-                for (int t = 0; t < vocabulary; t++) {
-                    sum += TornadoMath.exp(logits.get(at + t) - max);
-                }
-                rowLoss = max + TornadoMath.log(sum) - logits.get(at + target);
-                for (int t = 0; t < vocabulary; t++) {
-                    float p = TornadoMath.exp(logits.get(at + t) - max) / sum;
-                    if (t == target) {
-                        p = p - 1f;
-                    }
-                    logits.set(at + t, p / asked);
-                }
-            } else {
-                for (int t = 0; t < vocabulary; t++) {
-                    logits.set(at + t, 0f);
+            // Rows that are not asked are computed too, and weigh nothing: work-items of a warp go the same way
+            int target = TornadoMath.max(targets.get(row), 0);
+            float weight = 0f;
+            if (targets.get(row) >= 0) {
+                weight = 1f;
+            }
+            float max = logits.get(at + target);
+            float rowHit = weight;
+            for (int t = 0; t < vocabulary; t++) {
+                if (logits.get(at + t) > max) {
+                    max = logits.get(at + t);
+                    rowHit = 0f;
                 }
             }
-            loss.set(row, rowLoss);
+            float sum = 0f;
+            for (int t = 0; t < vocabulary; t++) {
+                sum += TornadoMath.exp(logits.get(at + t) - max);
+            }
+            loss.set(row, weight * (max + TornadoMath.log(sum) - logits.get(at + target)));
             hit.set(row, rowHit);
+            for (int t = 0; t < vocabulary; t++) {
+                float p = TornadoMath.exp(logits.get(at + t) - max) / sum;
+                if (t == target) {
+                    p = p - 1f;
+                }
+                logits.set(at + t, weight * p / asked);
+            }
         }
     }
 
