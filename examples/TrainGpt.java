@@ -5,11 +5,13 @@ import gpt.Parameters;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
+import me.tongfei.progressbar.ProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBarStyle;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.device.Backend;
@@ -38,7 +40,7 @@ import picocli.CommandLine.Option;
         sortOptions = false,
         footer = {
             "",
-            "It begins with short streams and lengthens them fourfold at a time, up to --sequence: to find one key in 128",
+            "It begins with short streams and lengthens them eightfold at a time, up to --sequence: to find one key in 128",
             "tokens is learnt sooner than in 4096, and then only has to be sharpened. --start-sequence N --sequence N has",
             "it begin with long ones.",
             "",
@@ -99,8 +101,14 @@ class TrainGpt implements Callable<Integer> {
     @Option(names = "--stop-after", paramLabel = "S", description = "Stop after this step and leave a checkpoint.")
     Optional<Integer> stopAfter = Optional.empty();
 
+    @Option(names = "--checkpoint-every", paramLabel = "S", description = "Steps from one checkpoint to the next. Default: ${DEFAULT-VALUE}.")
+    int checkpointEvery = 50;
+
     static final float WEIGHT_DECAY = 0.01f;
     static final int WARM_UP = 10;
+    static final String CHECKPOINT = "checkpoint.safetensors";
+    static final String TABLE = "loss.csv";
+    static final String PICTURE = "loss.svg";
 
     static class BackendConverter implements CommandLine.ITypeConverter<Backend> {
         @Override
@@ -125,10 +133,8 @@ class TrainGpt implements Callable<Integer> {
         Parameters parameters = new Parameters(
                 new Parameters.Shape(AssociativeRecall.VOCABULARY, sequence, layers, heads, width), seed);
         Files.createDirectories(out);
-        Path checkpoint = out.resolve("checkpoint.safetensors");
-        Path csv = out.resolve("loss.csv");
-        int done = resume ? parameters.load(checkpoint, describeRun()) : 0;
-        LossCurve curve = resume ? LossCurve.read(csv, done) : new LossCurve();
+        int done = resume ? parameters.load(out.resolve(CHECKPOINT), describeRun()) : 0;
+        LossCurve curve = resume ? LossCurve.read(out.resolve(TABLE), done) : new LossCurve();
         int last = Math.min(steps, stopAfter.orElse(steps));
 
         ComputeDevice device = Devices.find(backend, Optional.empty());
@@ -140,21 +146,20 @@ class TrainGpt implements Callable<Integer> {
                         : FlashAttention.on(device, AttentionKernel.STANDARD);
                 ProgressBar bar = progressBar(done, last)) {
             while (done < last) {
-                int length = sequenceAt(done + 1);
-                done = trainAt(length, done, last, attention, parameters, curve, bar);
-                parameters.save(checkpoint, done, describeRun());
+                done = trainAt(sequenceAt(done + 1), done, last, attention, parameters, curve, bar);
             }
         }
-        curve.writeCsv(csv);
-        curve.writeSvg(out.resolve("loss.svg"), "Associative recall, %s attention, seed %d".formatted(name(), seed));
         System.out.printf(
                 Locale.ENGLISH,
-                "Recall in the last 10 steps: %.1f %% (chance %.1f %%), after %d steps and %.1f s.%nSee %s, loss.csv and checkpoint.safetensors there.%n",
+                "Recall in the last 10 steps: %.1f %% (chance %.1f %%), after %d steps and %.1f s.%nIn %s: %s, %s and %s.%n",
                 100 * curve.recentAccuracy(10),
                 100 * AssociativeRecall.CHANCE,
                 done,
                 (System.nanoTime() - start) / 1e9,
-                out.resolve("loss.svg"));
+                out,
+                PICTURE,
+                TABLE,
+                CHECKPOINT);
         return 0;
     }
 
@@ -166,7 +171,8 @@ class TrainGpt implements Callable<Integer> {
             FlashAttention attention,
             Parameters parameters,
             LossCurve curve,
-            ProgressBar bar) {
+            ProgressBar bar)
+            throws IOException {
         AssociativeRecall task = AssociativeRecall.of(length);
         int batch = Math.max(1, tokens / length);
         int step = done;
@@ -185,11 +191,24 @@ class TrainGpt implements Callable<Integer> {
                 if (step % Math.max(1, steps / 12) == 0 || step == last) {
                     System.out.printf("step %4d: %s, %.0f ms%n", step, line, milliseconds);
                 }
+                if (step % checkpointEvery == 0) {
+                    save(gpt, parameters, curve, step);
+                }
             }
-            gpt.fetchParameters();
+            save(gpt, parameters, curve, step);
             reportByDistance(task, gpt);
         }
         return step;
+    }
+
+    /** The checkpoint last, so that one that is there has its table beside it. */
+    private void save(Gpt gpt, Parameters parameters, LossCurve curve, int step) throws IOException {
+        gpt.fetchParameters();
+        curve.writeCsv(out.resolve(TABLE));
+        curve.writeSvg(
+                out.resolve(PICTURE),
+                "Associative recall, %s attention, seed %d".formatted(kind.name().toLowerCase(Locale.ROOT), seed));
+        parameters.save(out.resolve(CHECKPOINT), step, describeRun());
     }
 
     /** How the last batch's questions were answered, by how far away the answer was. */
@@ -217,14 +236,14 @@ class TrainGpt implements Callable<Integer> {
     /** The length of the streams: three fifths of the steps at the first length, the rest shared out among the others. */
     int sequenceAt(int step) {
         int lengths = 1;
-        for (int length = startSequence; length < sequence; length = Math.min(4 * length, sequence)) {
+        for (int length = startSequence; length < sequence; length = Math.min(8 * length, sequence)) {
             lengths++;
         }
         int first = lengths == 1 ? steps : steps * 3 / 5;
         int index = step <= first ? 0 : 1 + Math.min(lengths - 2, (step - first - 1) * (lengths - 1) / (steps - first));
         int length = startSequence;
         for (int i = 0; i < index; i++) {
-            length = Math.min(4 * length, sequence);
+            length = Math.min(8 * length, sequence);
         }
         return length;
     }
@@ -238,10 +257,6 @@ class TrainGpt implements Callable<Integer> {
 
     // -- small things --
 
-    private String name() {
-        return kind.name().toLowerCase(Locale.ROOT);
-    }
-
     /** All that decides the numbers. The kind of attention is left out: both compute the same. */
     private String describeRun() {
         return "sequence=%d start=%d tokens=%d steps=%d layers=%d width=%d heads=%d learningRate=%s seed=%d"
@@ -253,7 +268,7 @@ class TrainGpt implements Callable<Integer> {
         return new ProgressBarBuilder()
                 .setTaskName("training")
                 .setInitialMax(steps)
-                .startsFrom(done, java.time.Duration.ZERO)
+                .startsFrom(done, Duration.ZERO)
                 .setStyle(ProgressBarStyle.ASCII)
                 .setUpdateIntervalMillis(terminal ? 200 : Integer.MAX_VALUE)
                 .setConsumer(terminal ? null : new Silent())
@@ -262,7 +277,7 @@ class TrainGpt implements Callable<Integer> {
     }
 
     /** Where no terminal looks. */
-    private static final class Silent implements me.tongfei.progressbar.ProgressBarConsumer {
+    private static final class Silent implements ProgressBarConsumer {
         @Override
         public int getMaxRenderedLength() {
             return 0;

@@ -63,7 +63,6 @@ public final class Gpt implements AutoCloseable {
     private final TornadoExecutionPlan plan;
     private TornadoExecutionResult lastStep;
     private KernelChoice attentionKernel;
-    private long activationBytes;
 
     /** The mean loss of a batch, in nats, and the fraction of its questions that were answered right. */
     public record Result(double loss, double accuracy) {}
@@ -337,7 +336,6 @@ public final class Gpt implements AutoCloseable {
     private FloatArray activation(int size) {
         FloatArray array = new FloatArray(size);
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, array);
-        activationBytes += array.getNumBytesOfSegment();
         return array;
     }
 
@@ -401,9 +399,9 @@ public final class Gpt implements AutoCloseable {
         return attentionKernel;
     }
 
-    /** Bytes on the device besides weights and what attention keeps to itself. */
-    public long activationBytes() {
-        return activationBytes;
+    /** Bytes that the graph holds on the device after a first step: weights, activations and what attention keeps. */
+    public long deviceBytes() {
+        return plan.getCurrentDeviceMemoryUsage();
     }
 
     /** Frees the device's memory; what was not fetched is lost. */

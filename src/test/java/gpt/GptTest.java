@@ -61,4 +61,56 @@ class GptTest {
             }
         }
     }
+
+    private static final AssociativeRecall SMALL = AssociativeRecall.of(32);
+    private static final int SMALL_BATCH = 16;
+    private static final Parameters.Shape SMALL_SHAPE =
+            new Parameters.Shape(AssociativeRecall.VOCABULARY, SMALL.sequence(), 1, 1, 32);
+    private static final int STEPS = 100;
+
+    /** Trains to a step and returns the results of the steps. */
+    private static List<Gpt.Result> train(Parameters parameters, int done, int last) {
+        List<Gpt.Result> results = new ArrayList<>();
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get());
+                Gpt gpt = new Gpt(attention, parameters, SMALL_BATCH, SMALL.sequence(), SMALL_BATCH * SMALL.pairs())) {
+            for (int step = done + 1; step <= last; step++) {
+                SMALL.fill(5, step, gpt.tokens(), gpt.targets());
+                results.add(gpt.train(step, 0.02f, 0.01f));
+            }
+            gpt.fetchParameters();
+        }
+        return results;
+    }
+
+    @Test
+    void learnsAndGoesOnFromACheckpointAsIfItHadNotStopped(@TempDir Path directory) throws IOException {
+        Parameters unbroken = new Parameters(SMALL_SHAPE, 5);
+        List<Gpt.Result> expected = train(unbroken, 0, STEPS);
+
+        Path checkpoint = directory.resolve("half.safetensors");
+        Parameters before = new Parameters(SMALL_SHAPE, 5);
+        List<Gpt.Result> broken = new ArrayList<>(train(before, 0, STEPS / 2));
+        before.save(checkpoint, STEPS / 2, "small");
+        Parameters after = new Parameters(SMALL_SHAPE, 6);
+        assertThat(after.load(checkpoint, "small")).isEqualTo(STEPS / 2);
+        broken.addAll(train(after, STEPS / 2, STEPS));
+
+        assertThat(broken).isEqualTo(expected);
+        for (Parameter parameter : unbroken.all()) {
+            assertThat(after.get(parameter.name()).value().toHeapArray())
+                    .as(parameter.name())
+                    .isEqualTo(parameter.value().toHeapArray());
+        }
+
+        assertThat(expected.getFirst().loss()).isGreaterThan(4);
+        assertThat(expected.getFirst().accuracy()).isLessThan(0.1);
+        assertThat(expected.getLast().loss()).isLessThan(0.5);
+        assertThat(expected.subList(STEPS - 10, STEPS))
+                .extracting(Gpt.Result::accuracy)
+                .allSatisfy(accuracy -> assertThat(accuracy).isGreaterThan(0.9));
+
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> after.load(checkpoint, "another"))
+                .withMessageContaining("is of another run");
+    }
 }
