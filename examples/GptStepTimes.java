@@ -123,7 +123,8 @@ class GptStepTimes implements Callable<Integer> {
                 losses[step - 1] = gpt.train(step, LEARNING_RATE, 0f).loss();
                 times[step - 1] = (System.nanoTime() - start) / 1e6;
             }
-            double[] warm = Arrays.stream(times).skip(Math.min(1, steps - 1)).sorted().toArray();
+            double[] warm =
+                    Arrays.stream(times).skip(Math.min(1, steps - 1)).sorted().toArray();
             return new Run(warm[warm.length / 2], gpt.deviceBytes(), losses);
         }
     }

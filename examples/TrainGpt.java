@@ -59,19 +59,34 @@ class TrainGpt implements Callable<Integer> {
         STANDARD
     }
 
-    @Option(names = "--attention", paramLabel = "KIND", description = "flash (default), or standard, which stores the N×N scores.")
+    @Option(
+            names = "--attention",
+            paramLabel = "KIND",
+            description = "flash (default), or standard, which stores the N×N scores.")
     Attention kind = Attention.FLASH;
 
-    @Option(names = "--sequence", paramLabel = "N", description = "Tokens of a stream at the end of the training. Default: ${DEFAULT-VALUE}.")
+    @Option(
+            names = "--sequence",
+            paramLabel = "N",
+            description = "Tokens of a stream at the end of the training. Default: ${DEFAULT-VALUE}.")
     int sequence = 128;
 
-    @Option(names = "--start-sequence", paramLabel = "N", description = "Tokens of a stream at its beginning. Default: ${DEFAULT-VALUE}.")
+    @Option(
+            names = "--start-sequence",
+            paramLabel = "N",
+            description = "Tokens of a stream at its beginning. Default: ${DEFAULT-VALUE}.")
     int startSequence = 128;
 
-    @Option(names = "--tokens", paramLabel = "T", description = "Tokens of a batch: the longer the streams, the fewer. Default: ${DEFAULT-VALUE}.")
+    @Option(
+            names = "--tokens",
+            paramLabel = "T",
+            description = "Tokens of a batch: the longer the streams, the fewer. Default: ${DEFAULT-VALUE}.")
     int tokens = 1024;
 
-    @Option(names = "--steps", paramLabel = "S", description = "Steps of the whole training. Default: ${DEFAULT-VALUE}.")
+    @Option(
+            names = "--steps",
+            paramLabel = "S",
+            description = "Steps of the whole training. Default: ${DEFAULT-VALUE}.")
     int steps = 240;
 
     @Option(names = "--layers", paramLabel = "L", description = "Default: ${DEFAULT-VALUE}.")
@@ -80,19 +95,36 @@ class TrainGpt implements Callable<Integer> {
     @Option(names = "--width", paramLabel = "C", description = "Channels of a token. Default: ${DEFAULT-VALUE}.")
     int width = 32;
 
-    @Option(names = "--heads", paramLabel = "H", description = "Attention heads; they divide the width. Default: ${DEFAULT-VALUE}.")
+    @Option(
+            names = "--heads",
+            paramLabel = "H",
+            description = "Attention heads; they divide the width. Default: ${DEFAULT-VALUE}.")
     int heads = 2;
 
-    @Option(names = "--learning-rate", paramLabel = "R", description = "Of AdamW, after 10 steps of warm-up and before its decay at the end. Default: ${DEFAULT-VALUE}.")
+    @Option(
+            names = "--learning-rate",
+            paramLabel = "R",
+            description =
+                    "Of AdamW, after 10 steps of warm-up and before its decay at the end. Default: ${DEFAULT-VALUE}.")
     float learningRate = 0.01f;
 
-    @Option(names = "--seed", paramLabel = "X", description = "Decides weights and data: the same seed gives the same losses. Default: ${DEFAULT-VALUE}.")
+    @Option(
+            names = "--seed",
+            paramLabel = "X",
+            description = "Decides weights and data: the same seed gives the same losses. Default: ${DEFAULT-VALUE}.")
     long seed = 1;
 
-    @Option(names = "--backend", paramLabel = "NAME", description = "cuda, opencl, ptx, … Default: the best.", converter = BackendConverter.class)
+    @Option(
+            names = "--backend",
+            paramLabel = "NAME",
+            description = "cuda, opencl, ptx, … Default: the best.",
+            converter = BackendConverter.class)
     Optional<Backend> backend = Optional.empty();
 
-    @Option(names = "--out", paramLabel = "DIR", description = "Where checkpoint, table and picture go. Default: ${DEFAULT-VALUE}.")
+    @Option(
+            names = "--out",
+            paramLabel = "DIR",
+            description = "Where checkpoint, table and picture go. Default: ${DEFAULT-VALUE}.")
     Path out = Path.of("target", "gpt");
 
     @Option(names = "--resume", description = "Go on from the checkpoint in that directory.")
@@ -101,7 +133,10 @@ class TrainGpt implements Callable<Integer> {
     @Option(names = "--stop-after", paramLabel = "S", description = "Stop after this step and leave a checkpoint.")
     Optional<Integer> stopAfter = Optional.empty();
 
-    @Option(names = "--checkpoint-every", paramLabel = "S", description = "Steps from one checkpoint to the next. Default: ${DEFAULT-VALUE}.")
+    @Option(
+            names = "--checkpoint-every",
+            paramLabel = "S",
+            description = "Steps from one checkpoint to the next. Default: ${DEFAULT-VALUE}.")
     int checkpointEvery = 50;
 
     static final float WEIGHT_DECAY = 0.01f;
@@ -139,7 +174,9 @@ class TrainGpt implements Callable<Integer> {
 
         ComputeDevice device = Devices.find(backend, Optional.empty());
         System.out.printf("Running on %s, device %s%n", Platform.current().describe(), device);
-        System.out.printf("%,d weights: %d layers, width %d, %d heads; %,d tokens a step%n", parameters.count(), layers, width, heads, tokens);
+        System.out.printf(
+                "%,d weights: %d layers, width %d, %d heads; %,d tokens a step%n",
+                parameters.count(), layers, width, heads, tokens);
         long start = System.nanoTime();
         try (FlashAttention attention = kind == Attention.FLASH
                         ? FlashAttention.on(device)
@@ -177,7 +214,9 @@ class TrainGpt implements Callable<Integer> {
         int batch = Math.max(1, tokens / length);
         int step = done;
         try (Gpt gpt = new Gpt(attention, parameters, batch, length, batch * task.pairs())) {
-            System.out.printf("N = %,d: batches of %d, kernel %s%n", length, batch, gpt.attentionKernel().kernel().id());
+            System.out.printf(
+                    "N = %,d: batches of %d, kernel %s%n",
+                    length, batch, gpt.attentionKernel().kernel().id());
             while (step < last && sequenceAt(step + 1) == length) {
                 step++;
                 task.fill(seed, step, gpt.tokens(), gpt.targets());
@@ -207,7 +246,8 @@ class TrainGpt implements Callable<Integer> {
         curve.writeCsv(out.resolve(TABLE));
         curve.writeSvg(
                 out.resolve(PICTURE),
-                "Associative recall, %s attention, seed %d".formatted(kind.name().toLowerCase(Locale.ROOT), seed));
+                "Associative recall, %s attention, seed %d"
+                        .formatted(kind.name().toLowerCase(Locale.ROOT), seed));
         parameters.save(out.resolve(CHECKPOINT), step, describeRun());
     }
 
@@ -227,7 +267,10 @@ class TrainGpt implements Callable<Integer> {
         for (int part = 0; part < parts; part++) {
             System.out.printf(
                     "  answer %,5d to %,5d tokens back: %.0f of %d right%n",
-                    task.sequence() * part / parts, task.sequence() * (part + 1) / parts - 1, right[part], questions[part]);
+                    task.sequence() * part / parts,
+                    task.sequence() * (part + 1) / parts - 1,
+                    right[part],
+                    questions[part]);
         }
     }
 

@@ -55,9 +55,8 @@ public record AssociativeRecall(int sequence, int pairs) {
      */
     public void fill(long seed, int step, IntArray tokens, IntArray targets) {
         for (int entry = 0; entry < tokens.getSize() / sequence; entry++) {
-            SplittableRandom random = new SplittableRandom(new SplittableRandom(seed).nextLong()
-                    + 0x9E3779B97F4A7C15L * step
-                    + 0xD1B54A32D192ED03L * entry);
+            SplittableRandom random = new SplittableRandom(
+                    new SplittableRandom(seed).nextLong() + 0x9E3779B97F4A7C15L * step + 0xD1B54A32D192ED03L * entry);
             fill(random, tokens, targets, entry * sequence);
         }
     }

@@ -103,12 +103,25 @@ public final class Gpt implements AutoCloseable {
         }
         appendForwardAndBackward();
         for (Parameter p : parameters.all()) {
-            graph.task("adamw-" + p.name().replace('.', '-'), Kernels::adamW, p.value(), p.gradient(), p.firstMoment(), p.secondMoment(), schedule);
+            graph.task(
+                    "adamw-" + p.name().replace('.', '-'),
+                    Kernels::adamW,
+                    p.value(),
+                    p.gradient(),
+                    p.firstMoment(),
+                    p.secondMoment(),
+                    schedule);
             grid("adamw-" + p.name().replace('.', '-'), p.value().getSize());
         }
-        graph.transferToHost(DataTransferMode.EVERY_EXECUTION, totals).transferToHost(DataTransferMode.UNDER_DEMAND, hit);
+        graph.transferToHost(DataTransferMode.EVERY_EXECUTION, totals)
+                .transferToHost(DataTransferMode.UNDER_DEMAND, hit);
         for (Parameter parameter : parameters.all()) {
-            graph.transferToHost(DataTransferMode.UNDER_DEMAND, parameter.value(), parameter.gradient(), parameter.firstMoment(), parameter.secondMoment());
+            graph.transferToHost(
+                    DataTransferMode.UNDER_DEMAND,
+                    parameter.value(),
+                    parameter.gradient(),
+                    parameter.firstMoment(),
+                    parameter.secondMoment());
         }
         this.plan = new TornadoExecutionPlan(graph.snapshot());
         plan.withDevice(attention.device().handle()).withGridScheduler(grids);
@@ -158,7 +171,8 @@ public final class Gpt implements AutoCloseable {
         FloatArray logits = activation(rows * vocabulary);
         FloatArray loss = activation(rows);
 
-        graph.task("embed", Kernels::embed, tokens, token.value(), before.value(), position.value(), x, sequence, width);
+        graph.task(
+                "embed", Kernels::embed, tokens, token.value(), before.value(), position.value(), x, sequence, width);
         grid("embed", x.getSize());
         List<Layer> layers = new ArrayList<>();
         for (int index = 0; index < shape.layers(); index++) {
@@ -196,7 +210,16 @@ public final class Gpt implements AutoCloseable {
         toHeads(layer.name("q"), qkv, layer.q, 3 * width, 0);
         toHeads(layer.name("k"), qkv, layer.k, 3 * width, width);
         toHeads(layer.name("v"), qkv, layer.v, 3 * width, 2 * width);
-        attentionKernel = attention.appendTo(graph, grids, layer.name("attention"), layer.q, layer.k, layer.v, layer.o, layer.logSumExp, AttentionOptions.causal());
+        attentionKernel = attention.appendTo(
+                graph,
+                grids,
+                layer.name("attention"),
+                layer.q,
+                layer.k,
+                layer.v,
+                layer.o,
+                layer.logSumExp,
+                AttentionOptions.causal());
         fromHeads(layer.name("o"), layer.o, layer.mixed, width, 0);
         times(layer.name("out"), layer.mixed, layer.weight("out").value(), x, width, width, 1);
 
@@ -245,7 +268,20 @@ public final class Gpt implements AutoCloseable {
         transposedTimes(layer.name("out-dw"), layer.mixed, w.dX, out.gradient(), width, width);
         timesTransposed(layer.name("out-dx"), w.dX, out.value(), w.dNorm, width, width);
         toHeads(layer.name("do"), w.dNorm, w.dO, width, 0);
-        attention.appendBackwardTo(graph, grids, layer.name("attention-dx"), layer.q, layer.k, layer.v, layer.o, layer.logSumExp, w.dO, w.dQ, w.dK, w.dV, AttentionOptions.causal());
+        attention.appendBackwardTo(
+                graph,
+                grids,
+                layer.name("attention-dx"),
+                layer.q,
+                layer.k,
+                layer.v,
+                layer.o,
+                layer.logSumExp,
+                w.dO,
+                w.dQ,
+                w.dK,
+                w.dV,
+                AttentionOptions.causal());
         fromHeads(layer.name("dq"), w.dQ, w.dQkv, 3 * width, 0);
         fromHeads(layer.name("dk"), w.dK, w.dQkv, 3 * width, width);
         fromHeads(layer.name("dv"), w.dV, w.dQkv, 3 * width, 2 * width);
@@ -279,7 +315,19 @@ public final class Gpt implements AutoCloseable {
         grid(task, w.getSize());
     }
 
-    private void product(String task, FloatArray a, FloatArray b, FloatArray c, int m, int n, int depth, int aRow, int aColumn, int bRow, int bColumn, int accumulate) {
+    private void product(
+            String task,
+            FloatArray a,
+            FloatArray b,
+            FloatArray c,
+            int m,
+            int n,
+            int depth,
+            int aRow,
+            int aColumn,
+            int bRow,
+            int bColumn,
+            int accumulate) {
         if (tiles) {
             tiledProduct(task, a, b, c, m, n, depth, aRow, aColumn, bRow, bColumn, 1, accumulate);
         } else {
@@ -288,8 +336,36 @@ public final class Gpt implements AutoCloseable {
         }
     }
 
-    private void tiledProduct(String task, FloatArray a, FloatArray b, FloatArray c, int m, int n, int depth, int aRow, int aColumn, int bRow, int bColumn, int parts, int accumulate) {
-        graph.task(task, MatrixProduct::tiled, new KernelContext(), a, b, c, m, n, depth, aRow, aColumn, bRow, bColumn, parts, accumulate);
+    private void tiledProduct(
+            String task,
+            FloatArray a,
+            FloatArray b,
+            FloatArray c,
+            int m,
+            int n,
+            int depth,
+            int aRow,
+            int aColumn,
+            int bRow,
+            int bColumn,
+            int parts,
+            int accumulate) {
+        graph.task(
+                task,
+                MatrixProduct::tiled,
+                new KernelContext(),
+                a,
+                b,
+                c,
+                m,
+                n,
+                depth,
+                aRow,
+                aColumn,
+                bRow,
+                bColumn,
+                parts,
+                accumulate);
         grid(task, MatrixProduct.GROUP * MatrixProduct.groups(m, n, parts), MatrixProduct.GROUP);
     }
 
@@ -298,18 +374,37 @@ public final class Gpt implements AutoCloseable {
         grid(task, rows);
     }
 
-    private void normaliseGradient(String task, FloatArray dY, FloatArray y, FloatArray deviation, FloatArray dX, int accumulate) {
+    private void normaliseGradient(
+            String task, FloatArray dY, FloatArray y, FloatArray deviation, FloatArray dX, int accumulate) {
         graph.task(task, Kernels::normaliseGradient, dY, y, deviation, dX, shape.width(), accumulate);
         grid(task, rows);
     }
 
     private void toHeads(String task, FloatArray matrix, Tensor heads, int width, int first) {
-        graph.task(task, Kernels::toHeads, matrix, heads.floatArray(), width, first, shape.heads(), sequence, shape.headDim());
+        graph.task(
+                task,
+                Kernels::toHeads,
+                matrix,
+                heads.floatArray(),
+                width,
+                first,
+                shape.heads(),
+                sequence,
+                shape.headDim());
         grid(task, heads.numberOfElements());
     }
 
     private void fromHeads(String task, Tensor heads, FloatArray matrix, int width, int first) {
-        graph.task(task, Kernels::fromHeads, heads.floatArray(), matrix, width, first, shape.heads(), sequence, shape.headDim());
+        graph.task(
+                task,
+                Kernels::fromHeads,
+                heads.floatArray(),
+                matrix,
+                width,
+                first,
+                shape.heads(),
+                sequence,
+                shape.headDim());
         grid(task, heads.numberOfElements());
     }
 
@@ -369,7 +464,9 @@ public final class Gpt implements AutoCloseable {
             hits += totals.get(2 * part + 1);
         }
         if (!Double.isFinite(loss)) {
-            throw new ArithmeticException("The loss of step %d is %s: if standard error has no message of the driver, lower the learning rate.".formatted(step, loss));
+            throw new ArithmeticException(
+                    "The loss of step %d is %s: if standard error has no message of the driver, lower the learning rate."
+                            .formatted(step, loss));
         }
         return new Result(loss / asked, hits / asked);
     }

@@ -38,8 +38,8 @@ public final class Kernels {
             int row = i / width;
             int channel = i % width;
             int position = row % sequence;
-            float sum = tokenTable.get(tokens.get(row) * width + channel)
-                    + positionTable.get(position * width + channel);
+            float sum =
+                    tokenTable.get(tokens.get(row) * width + channel) + positionTable.get(position * width + channel);
             if (position > 0) {
                 sum += beforeTable.get(tokens.get(row - 1) * width + channel);
             }

@@ -66,15 +66,15 @@ public final class LossCurve {
         List<String> lines = new ArrayList<>(List.of(HEADER));
         for (Point point : points) {
             lines.add("%d,%d,%s,%s,%s"
-                    .formatted(
-                            point.step(), point.sequence(), point.loss(), point.accuracy(), point.milliseconds()));
+                    .formatted(point.step(), point.sequence(), point.loss(), point.accuracy(), point.milliseconds()));
         }
         Files.write(file, lines);
     }
 
     /** Writes the picture: loss against the left axis, accuracy against the right. */
     public void writeSvg(Path file, String title) throws IOException {
-        double lossTop = Math.ceil(points.stream().mapToDouble(Point::loss).max().orElse(1));
+        double lossTop =
+                Math.ceil(points.stream().mapToDouble(Point::loss).max().orElse(1));
         StringBuilder svg = new StringBuilder();
         svg.append("""
                 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">
@@ -109,11 +109,15 @@ public final class LossCurve {
     }
 
     private int x(int step) {
-        return LEFT + (int) Math.round((double) PLOT_WIDTH * step / Math.max(1, points.getLast().step()));
+        return LEFT
+                + (int) Math.round((double) PLOT_WIDTH
+                        * step
+                        / Math.max(1, points.getLast().step()));
     }
 
     private String curve(String colour, ToDoubleFunction<Point> height) {
-        StringBuilder path = new StringBuilder("<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\" points=\"".formatted(colour));
+        StringBuilder path = new StringBuilder(
+                "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\" points=\"".formatted(colour));
         for (Point point : points) {
             double y = TOP + PLOT_HEIGHT * (1 - height.applyAsDouble(point));
             path.append(String.format(Locale.ROOT, "%d,%.1f ", x(point.step()), y));
@@ -126,7 +130,8 @@ public final class LossCurve {
     }
 
     private static String text(int x, int y, String anchor, String colour, String text) {
-        return "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\" fill=\"%s\">%s</text>\n".formatted(x, y, anchor, colour, text);
+        return "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\" fill=\"%s\">%s</text>\n"
+                .formatted(x, y, anchor, colour, text);
     }
 
     private static String number(double value) {

@@ -64,7 +64,14 @@ public final class Parameters {
             FloatArray secondMoment) {
 
         private Parameter(String name, int rows, int columns) {
-            this(name, rows, columns, zeros(rows, columns), zeros(rows, columns), zeros(rows, columns), zeros(rows, columns));
+            this(
+                    name,
+                    rows,
+                    columns,
+                    zeros(rows, columns),
+                    zeros(rows, columns),
+                    zeros(rows, columns),
+                    zeros(rows, columns));
         }
 
         private static FloatArray zeros(int rows, int columns) {
@@ -76,9 +83,12 @@ public final class Parameters {
         /** What must be kept for training to go on as if it had never stopped, by its name in a file. */
         private Map<String, Tensor> kept() {
             return Map.of(
-                    name, Tensor.wrap(value, rows, columns),
-                    name + ".firstMoment", Tensor.wrap(firstMoment, rows, columns),
-                    name + ".secondMoment", Tensor.wrap(secondMoment, rows, columns));
+                    name,
+                    Tensor.wrap(value, rows, columns),
+                    name + ".firstMoment",
+                    Tensor.wrap(firstMoment, rows, columns),
+                    name + ".secondMoment",
+                    Tensor.wrap(secondMoment, rows, columns));
         }
     }
 
@@ -123,7 +133,9 @@ public final class Parameters {
 
     /** The number of weights. */
     public long count() {
-        return all().stream().mapToLong(parameter -> parameter.value().getSize()).sum();
+        return all().stream()
+                .mapToLong(parameter -> parameter.value().getSize())
+                .sum();
     }
 
     /** One by its name: {@code token}, {@code before} or {@code position}. */

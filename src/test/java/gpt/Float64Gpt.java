@@ -57,7 +57,8 @@ final class Float64Gpt {
         double[][] x = new double[sequence][width];
         for (int i = 0; i < sequence; i++) {
             for (int c = 0; c < width; c++) {
-                x[i][c] = weights.get("token")[tokens.get(start + i) * width + c] + weights.get("position")[i * width + c];
+                x[i][c] = weights.get("token")[tokens.get(start + i) * width + c]
+                        + weights.get("position")[i * width + c];
                 if (i > 0) {
                     x[i][c] += weights.get("before")[tokens.get(start + i - 1) * width + c];
                 }

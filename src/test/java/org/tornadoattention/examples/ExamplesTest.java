@@ -132,7 +132,8 @@ class ExamplesTest {
         String unbroken = directory.resolve("unbroken").toString();
         String broken = directory.resolve("broken").toString();
         assertThat(train(unbroken))
-                .contains("N = 16: batches of 4", "N = 32: batches of 2", "Recall in the last 10 steps", "after 6 steps");
+                .contains(
+                        "N = 16: batches of 4", "N = 32: batches of 2", "Recall in the last 10 steps", "after 6 steps");
         train(broken, "--stop-after", "3");
         assertThat(train(broken, "--resume")).contains("after 6 steps");
         assertThat(losses(broken)).hasSize(6).isEqualTo(losses(unbroken));
@@ -141,9 +142,10 @@ class ExamplesTest {
 
     private static String train(String out, String... more) {
         return outputOf(Stream.concat(
-                        Stream.of(("TrainGpt --start-sequence 16 --sequence 32 --tokens 64 --steps 6 --layers 1 --width 8"
-                                        + " --heads 1 --out " + out)
-                                .split(" ")),
+                        Stream.of(
+                                ("TrainGpt --start-sequence 16 --sequence 32 --tokens 64 --steps 6 --layers 1 --width 8"
+                                                + " --heads 1 --out " + out)
+                                        .split(" ")),
                         Stream.of(more))
                 .toArray(String[]::new));
     }
