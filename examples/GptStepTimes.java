@@ -20,8 +20,8 @@ import picocli.CommandLine.Option;
 @Command(
         name = "./attention example GptStepTimes",
         description = {
-            "Trains the same GPT from the same seed with flash and with standard attention, a few steps at each length of",
-            "stream, and compares the time of a step, the memory on the device, and the losses step by step.",
+            "Trains the same GPT from the same seed with flash and with standard attention, a few steps at each length of"
+                    + " stream, and compares the time of a step, the memory on the device, and the losses step by step.",
             ""
         },
         mixinStandardHelpOptions = true,

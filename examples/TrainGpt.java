@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import me.tongfei.progressbar.ConsoleProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarConsumer;
@@ -30,9 +31,10 @@ import picocli.CommandLine.Option;
 @Command(
         name = "./attention example TrainGpt",
         description = {
-            "Trains a small GPT on associative recall: pairs of a key and a value are planted in the first half of a long",
-            "stream of idle words, and each key is asked for in the second half. Only attention over the whole stream can",
-            "answer; guessing is right in 1 of 32. Every batch is new, so accuracy is that on streams never seen before.",
+            "Trains a small GPT on associative recall: pairs of a key and a value are planted in the first half of a"
+                    + " long stream of idle words, and each key is asked for in the second half. Only attention over the"
+                    + " whole stream can answer; guessing is right in 1 of 32. Every batch is new, so the accuracy is that"
+                    + " on streams never seen before.",
             ""
         },
         mixinStandardHelpOptions = true,
@@ -40,17 +42,17 @@ import picocli.CommandLine.Option;
         sortOptions = false,
         footer = {
             "",
-            "It begins with short streams and lengthens them eightfold at a time, up to --sequence: to find one key in 128",
-            "tokens is learnt sooner than in 4096, and then only has to be sharpened. --start-sequence N --sequence N has",
-            "it begin with long ones.",
+            "It begins with short streams and lengthens them eightfold at a time, up to --sequence: to find one key in 32"
+                    + " tokens is learnt sooner than in 4096, and then only has to be sharpened. --start-sequence N"
+                    + " --sequence N has it begin with long ones.",
             "",
             "Examples:",
-            "  ./attention example TrainGpt                                toy size, about a minute without a GPU",
-            "  ./attention example TrainGpt --attention standard           the same losses, with S and P stored",
-            "  ./attention example TrainGpt --stop-after 100               leaves a checkpoint in target/gpt …",
-            "  ./attention example TrainGpt --resume                       … and goes on as if it had not stopped",
-            "  TORNADOVM_HOME=~/tornadovm ./attention example TrainGpt --sequence 4096 --width 64 --tokens 32768 \\",
-            "      --learning-rate 0.005                                   on a GPU"
+            "  ./attention example TrainGpt          toy size, a minute without a GPU",
+            "  … --attention standard                the same losses, with S and P stored",
+            "  … --stop-after 100                    leaves a checkpoint in target/gpt",
+            "  … --resume                            goes on as if it had not stopped",
+            "  … --sequence 4096 --start-sequence 64 --tokens 32768 --width 64 \\",
+            "    --learning-rate 0.005               with TORNADOVM_HOME set, on a GPU"
         })
 class TrainGpt implements Callable<Integer> {
 
@@ -75,7 +77,7 @@ class TrainGpt implements Callable<Integer> {
             names = "--start-sequence",
             paramLabel = "N",
             description = "Tokens of a stream at its beginning. Default: ${DEFAULT-VALUE}.")
-    int startSequence = 128;
+    int startSequence = 32;
 
     @Option(
             names = "--tokens",
@@ -87,7 +89,7 @@ class TrainGpt implements Callable<Integer> {
             names = "--steps",
             paramLabel = "S",
             description = "Steps of the whole training. Default: ${DEFAULT-VALUE}.")
-    int steps = 240;
+    int steps = 200;
 
     @Option(names = "--layers", paramLabel = "L", description = "Default: ${DEFAULT-VALUE}.")
     int layers = 2;
@@ -141,6 +143,7 @@ class TrainGpt implements Callable<Integer> {
 
     static final float WEIGHT_DECAY = 0.01f;
     static final int WARM_UP = 10;
+    static final boolean TERMINAL = System.console() != null && System.console().isTerminal();
     static final String CHECKPOINT = "checkpoint.safetensors";
     static final String TABLE = "loss.csv";
     static final String PICTURE = "loss.svg";
@@ -173,9 +176,9 @@ class TrainGpt implements Callable<Integer> {
         int last = Math.min(steps, stopAfter.orElse(steps));
 
         ComputeDevice device = Devices.find(backend, Optional.empty());
-        System.out.printf("Running on %s, device %s%n", Platform.current().describe(), device);
-        System.out.printf(
-                "%,d weights: %d layers, width %d, %d heads; %,d tokens a step%n",
+        say("Running on %s, device %s", Platform.current().describe(), device);
+        say(
+                "%,d weights: %d layers, width %d, %d heads; %,d tokens a step",
                 parameters.count(), layers, width, heads, tokens);
         long start = System.nanoTime();
         try (FlashAttention attention = kind == Attention.FLASH
@@ -186,9 +189,8 @@ class TrainGpt implements Callable<Integer> {
                 done = trainAt(sequenceAt(done + 1), done, last, attention, parameters, curve, bar);
             }
         }
-        System.out.printf(
-                Locale.ENGLISH,
-                "Recall in the last 10 steps: %.1f %% (chance %.1f %%), after %d steps and %.1f s.%nIn %s: %s, %s and %s.%n",
+        say(
+                "Recall in the last 10 steps: %.1f %% (chance %.1f %%), after %d steps and %.1f s.%nIn %s: %s, %s and %s.",
                 100 * curve.recentAccuracy(10),
                 100 * AssociativeRecall.CHANCE,
                 done,
@@ -214,8 +216,8 @@ class TrainGpt implements Callable<Integer> {
         int batch = Math.max(1, tokens / length);
         int step = done;
         try (Gpt gpt = new Gpt(attention, parameters, batch, length, batch * task.pairs())) {
-            System.out.printf(
-                    "N = %,d: batches of %d, kernel %s%n",
+            say(
+                    "N = %,d: batches of %d, kernel %s",
                     length, batch, gpt.attentionKernel().kernel().id());
             while (step < last && sequenceAt(step + 1) == length) {
                 step++;
@@ -228,7 +230,7 @@ class TrainGpt implements Callable<Integer> {
                 String line = "loss %.3f, recall %5.1f %%".formatted(result.loss(), 100 * result.accuracy());
                 bar.setExtraMessage(line);
                 if (step % Math.max(1, steps / 12) == 0 || step == last) {
-                    System.out.printf("step %4d: %s, %.0f ms%n", step, line, milliseconds);
+                    say("step %4d: %s, %.0f ms", step, line, milliseconds);
                 }
                 if (step % checkpointEvery == 0) {
                     save(gpt, parameters, curve, step);
@@ -265,8 +267,8 @@ class TrainGpt implements Callable<Integer> {
             }
         }
         for (int part = 0; part < parts; part++) {
-            System.out.printf(
-                    "  answer %,5d to %,5d tokens back: %.0f of %d right%n",
+            say(
+                    "  answer %,5d to %,5d tokens back: %.0f of %d right",
                     task.sequence() * part / parts,
                     task.sequence() * (part + 1) / parts - 1,
                     right[part],
@@ -279,16 +281,20 @@ class TrainGpt implements Callable<Integer> {
     /** The length of the streams: three fifths of the steps at the first length, the rest shared out among the others. */
     int sequenceAt(int step) {
         int lengths = 1;
-        for (int length = startSequence; length < sequence; length = Math.min(8 * length, sequence)) {
+        for (int length = firstLength(); length < sequence; length = Math.min(8 * length, sequence)) {
             lengths++;
         }
         int first = lengths == 1 ? steps : steps * 3 / 5;
         int index = step <= first ? 0 : 1 + Math.min(lengths - 2, (step - first - 1) * (lengths - 1) / (steps - first));
-        int length = startSequence;
+        int length = firstLength();
         for (int i = 0; i < index; i++) {
             length = Math.min(8 * length, sequence);
         }
         return length;
+    }
+
+    private int firstLength() {
+        return Math.min(startSequence, sequence);
     }
 
     /** Linear warm-up, constant, linear decay to a tenth over the last 30 %. */
@@ -306,21 +312,25 @@ class TrainGpt implements Callable<Integer> {
                 .formatted(sequence, startSequence, tokens, steps, layers, width, heads, learningRate, seed);
     }
 
+    /** A line of output; at a terminal it takes the place of the progress bar, which comes again below. */
+    private static void say(String format, Object... arguments) {
+        System.out.printf((TERMINAL ? "\r\u001b[2K" : "") + format + "%n", arguments);
+    }
+
     private static ProgressBar progressBar(int done, int steps) {
-        boolean terminal = System.console() != null && System.console().isTerminal();
         return new ProgressBarBuilder()
                 .setTaskName("training")
                 .setInitialMax(steps)
                 .startsFrom(done, Duration.ZERO)
                 .setStyle(ProgressBarStyle.ASCII)
-                .setUpdateIntervalMillis(terminal ? 200 : Integer.MAX_VALUE)
-                .setConsumer(terminal ? null : new Silent())
+                .setUpdateIntervalMillis(200)
+                .setConsumer(TERMINAL ? new ConsoleProgressBarConsumer(System.err) : new Nowhere())
                 .clearDisplayOnFinish()
                 .build();
     }
 
-    /** Where no terminal looks. */
-    private static final class Silent implements ProgressBarConsumer {
+    /** Where no terminal looks, no bar is drawn. */
+    private static final class Nowhere implements ProgressBarConsumer {
         @Override
         public int getMaxRenderedLength() {
             return 0;
