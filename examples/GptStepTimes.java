@@ -24,7 +24,6 @@ import picocli.CommandLine.Option;
                     + " stream, and compares the time of a step, the memory on the device, and the losses step by step.",
             ""
         },
-        mixinStandardHelpOptions = true,
         usageHelpAutoWidth = true,
         sortOptions = false)
 class GptStepTimes implements Callable<Integer> {
@@ -60,6 +59,12 @@ class GptStepTimes implements Callable<Integer> {
             description = "cuda, opencl, ptx, … Default: the best.",
             converter = TrainGpt.BackendConverter.class)
     Optional<Backend> backend = Optional.empty();
+
+    @Option(
+            names = {"-h", "--help"},
+            usageHelp = true,
+            description = "Show this help and exit.")
+    boolean help;
 
     private static final long SEED = 1;
     private static final float LEARNING_RATE = 0.003f;

@@ -37,7 +37,6 @@ import picocli.CommandLine.Option;
                     + " on streams never seen before.",
             ""
         },
-        mixinStandardHelpOptions = true,
         usageHelpAutoWidth = true,
         sortOptions = false,
         footer = {
@@ -140,6 +139,12 @@ class TrainGpt implements Callable<Integer> {
             paramLabel = "S",
             description = "Steps from one checkpoint to the next. Default: ${DEFAULT-VALUE}.")
     int checkpointEvery = 50;
+
+    @Option(
+            names = {"-h", "--help"},
+            usageHelp = true,
+            description = "Show this help and exit.")
+    boolean help;
 
     static final float WEIGHT_DECAY = 0.01f;
     static final int WARM_UP = 10;
