@@ -98,7 +98,7 @@ public final class LossCurve {
             if (i == 0 || points.get(i - 1).sequence() != point.sequence()) {
                 int at = x(point.step());
                 svg.append(line(at, TOP, at, TOP + PLOT_HEIGHT, "#999"));
-                svg.append(text(at + 4, TOP + 12, "start", "#666", "N = " + point.sequence()));
+                svg.append(text(at + 4, TOP + PLOT_HEIGHT / 2 - 4, "start", "#666", "N = " + point.sequence()));
             }
         }
         svg.append(curve("#b03020", point -> point.loss() / lossTop));
@@ -135,6 +135,6 @@ public final class LossCurve {
     }
 
     private static String number(double value) {
-        return String.format(Locale.ROOT, "%.1f", value);
+        return String.format(Locale.ROOT, "%.2f", value);
     }
 }
