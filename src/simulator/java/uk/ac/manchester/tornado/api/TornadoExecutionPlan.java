@@ -148,11 +148,6 @@ public class TornadoExecutionPlan implements AutoCloseable {
         throw new TornadoRuntimeException("The simulator does not run graphs in batches (asked for " + batchSize + ")");
     }
 
-    /** Records the launches of the first execution as a CUDA graph; there is none to record here. */
-    public TornadoExecutionPlan withCUDAGraph() {
-        return step("withCUDAGraph");
-    }
-
     /** Turns the profiler on. */
     public TornadoExecutionPlan withProfiler(ProfilerMode profilerMode) {
         executor.setProfiler(profilerMode);
