@@ -86,8 +86,8 @@ public final class AppendTokens {
                 int padding = sequences.get(state + 2);
 
                 if (row < heads && i < queries) {
-                    // A query: its token is among the last of the sequence.
-                    int position = before + newTokens - queries + i - padding;
+                    // A query; the last one stands on the last token that has none following.
+                    int position = before + newTokens - step.get(call + 3) - queries + i - padding;
                     int at = ((sequence * heads + row) * seqQ + i) * headDim;
                     int to = ((step.get(call) + i) * heads + row) * headDim;
                     float scale = numbers.get(0);

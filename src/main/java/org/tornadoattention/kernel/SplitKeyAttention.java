@@ -26,7 +26,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * packed {@code [tokens, kvHeads, rowStride]}, with {@link #rowStride} elements a row. For each sequence, sequences holds
  * keys before this step, keys now, keys of left padding, and its pages (packed: its first key token); the last
  * {@link #RECEIPTS} elements note the steps that ran. step holds window left and right (−1 for unbounded), 1 if there are
- * ALiBi slopes, the number of the step, and for each sequence its first query token, its queries and its new keys. numbers
+ * ALiBi slopes, the number of the step, and for each sequence its first query token, its queries, its new keys, and the
+ * tokens that follow its queries. numbers
  * holds scale, softcap (0 for none) and the slopes of the heads. scales {@code [pages, kvHeads, 2]} are what FP8 keys and
  * values are multiplied by.
  *
@@ -54,16 +55,16 @@ public final class SplitKeyAttention {
     static final float NO_SCORE = -3.0e38f;
 
     /** Numbers at the beginning of {@code step}. */
-    static final int STEP_HEADER = 4;
+    public static final int STEP_HEADER = 4;
 
     /** Numbers of a sequence in {@code step}. */
-    static final int STEP_FIELDS = 3;
+    public static final int STEP_FIELDS = 4;
 
     /** Numbers of a sequence in {@code sequences}, before its pages. */
-    static final int SEQUENCE_FIELDS = 3;
+    public static final int SEQUENCE_FIELDS = 3;
 
     /** Elements at the end of {@code sequences}: the step that was appended last, and the one that attended last. */
-    static final int RECEIPTS = 2;
+    public static final int RECEIPTS = 2;
 
     private SplitKeyAttention() {}
 
@@ -168,6 +169,7 @@ public final class SplitKeyAttention {
         }
         int queryStart = step.get(STEP_HEADER + sequence * STEP_FIELDS);
         int queries = step.get(STEP_HEADER + sequence * STEP_FIELDS + 1);
+        int following = step.get(STEP_HEADER + sequence * STEP_FIELDS + 3);
         int firstRow = tile * rows;
         int rowsHere = TornadoMath.max(0, TornadoMath.min(rows, queries * group - firstRow));
         int state = sequence * (SEQUENCE_FIELDS + TornadoMath.max(1, pagesPerSequence));
@@ -179,7 +181,7 @@ public final class SplitKeyAttention {
         // this split of them from ... to.
         int windowLeft = step.get(0);
         int windowRight = step.get(1);
-        int offset = length - queries;
+        int offset = length - following - queries;
         int firstKey = padding;
         int lastKey = length - 1;
         if (windowLeft >= 0) {

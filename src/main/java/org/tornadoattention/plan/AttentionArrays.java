@@ -50,7 +50,8 @@ record AttentionArrays(
                 new IntArray(problem.keyLengths() ? problem.shape().batch() : 1));
     }
 
-    private static TornadoNativeArray seen(Tensor tensor, boolean halfFloats) {
+    /** A tensor's array as the device's kernels take it. */
+    static TornadoNativeArray seen(Tensor tensor, boolean halfFloats) {
         return tensor.dtype() == DType.F16 && !halfFloats
                 ? ShortArray.fromSegmentShallow(tensor.halfFloatArray().getSegmentWithHeader())
                 : tensor.array();

@@ -142,7 +142,7 @@ final class AttentionPlan implements AutoCloseable {
                 cause);
     }
 
-    private static String firstLine(Throwable error) {
+    static String firstLine(Throwable error) {
         String message = String.valueOf(error.getMessage()).replaceAll("\u001B\\[[;\\d]*m", "");
         return error.getClass().getSimpleName() + ": " + message.strip().replaceAll("\\R\\s*", " ");
     }

@@ -1,0 +1,44 @@
+package org.tornadoattention.plan;
+
+import java.lang.foreign.MemorySegment;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+
+/** The arrays that hold a cache's keys and values: pages {@code [pages, kvHeads, pageSize, rowStride]}. */
+final class CacheArrays {
+
+    private CacheArrays() {}
+
+    /** Keys or values: floats, halves, or pairs of raw 16-bit floats where the compiler has no type for them. */
+    static TornadoNativeArray allocate(CacheShape shape, ComputeDevice device) {
+        int elements = shape.cacheElements();
+        return switch (shape.dtype()) {
+            case F32 -> new FloatArray(elements);
+            case F16 -> device.halfFloats() ? new HalfFloatArray(elements) : new IntArray(elements / 2);
+            case BF16 -> new IntArray(elements / 2);
+        };
+    }
+
+    /** One sequence's rows, from its pages. */
+    static Tensor gather(CacheShape shape, TornadoNativeArray array, int[] pages, int length) {
+        Tensor gathered = Tensor.allocate(shape.dtype(), 1, shape.kvHeads(), length, shape.headDim());
+        MemorySegment source = array.getSegment();
+        MemorySegment target = gathered.array().getSegment();
+        int elementBytes = shape.dtype().byteSize();
+        long stride = (long) SplitKeyAttention.rowStride(shape.headDim()) * elementBytes;
+        long rowBytes = (long) shape.headDim() * elementBytes;
+        for (int head = 0; head < shape.kvHeads(); head++) {
+            for (int token = 0; token < length; token++) {
+                long page = pages[token / shape.pageSize()];
+                long row = (page * shape.kvHeads() + head) * shape.pageSize() + token % shape.pageSize();
+                MemorySegment.copy(source, row * stride, target, ((long) head * length + token) * rowBytes, rowBytes);
+            }
+        }
+        return gathered;
+    }
+}
