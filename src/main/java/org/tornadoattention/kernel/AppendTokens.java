@@ -85,15 +85,22 @@ public final class AppendTokens {
                 int before = sequences.get(state);
                 int padding = sequences.get(state + 2);
 
+                int partner = partner(x, rotaryDim, features);
+                int nextPartner = partner(x + 1, rotaryDim, features);
+                boolean pair = x + 1 < headDim;
                 if (row < heads && i < queries) {
                     // A query; the last one stands on the last token that has none following.
                     int position = before + newTokens - step.get(call + 3) - queries + i - padding;
                     int at = ((sequence * heads + row) * seqQ + i) * headDim;
-                    int to = ((step.get(call) + i) * heads + row) * headDim;
+                    int to = ((step.get(call) + i) * heads + row) * headDim + x;
                     float scale = numbers.get(0);
-                    query.set(to + x, scale * turned(newQuery, at, x, position, rotary, rotaryDim, features));
-                    if (x + 1 < headDim) {
-                        query.set(to + x + 1, scale * turned(newQuery, at, x + 1, position, rotary, rotaryDim, features));
+                    float q = load(newQuery, at + x, features);
+                    float other = load(newQuery, at + partner, features);
+                    query.set(to, scale * turned(q, other, x, position, rotary, rotaryDim, features));
+                    if (pair) {
+                        q = load(newQuery, at + x + 1, features);
+                        other = load(newQuery, at + nextPartner, features);
+                        query.set(to + 1, scale * turned(q, other, x + 1, position, rotary, rotaryDim, features));
                     }
                 }
                 int j = before + i;
@@ -105,14 +112,18 @@ public final class AppendTokens {
                     int to = ((page * kvHeads + kvHead) * pageSize + j % pageSize) * (pairs * 2) + x;
                     float second = 0f;
                     if (row < heads + kvHeads) {
-                        float first = turned(newKey, at, x, j - padding, rotary, rotaryDim, features);
-                        if (x + 1 < headDim) {
-                            second = turned(newKey, at, x + 1, j - padding, rotary, rotaryDim, features);
+                        float first = load(newKey, at + x, features);
+                        float other = load(newKey, at + partner, features);
+                        first = turned(first, other, x, j - padding, rotary, rotaryDim, features);
+                        if (pair) {
+                            second = load(newKey, at + x + 1, features);
+                            other = load(newKey, at + nextPartner, features);
+                            second = turned(second, other, x + 1, j - padding, rotary, rotaryDim, features);
                         }
                         storePair(key, to, first, second, features);
                     } else {
                         float first = load(newValue, at + x, features);
-                        if (x + 1 < headDim) {
+                        if (pair) {
                             second = load(newValue, at + x + 1, features);
                         }
                         storePair(value, to, first, second, features);
@@ -128,25 +139,31 @@ public final class AppendTokens {
         }
     }
 
-    /** Element x of the row at {@code at}, turned by its position: {@code a cos - b sin} or {@code b cos + a sin}. */
+    /** The dimension that turns together with x, or x itself. */
+    private static int partner(int x, int rotaryDim, int features) {
+        int partner = x < rotaryDim / 2 ? x + rotaryDim / 2 : x - rotaryDim / 2;
+        if ((features & INTERLEAVED) != 0) {
+            partner = x % 2 == 0 ? x + 1 : x - 1;
+        }
+        return x < rotaryDim ? partner : x;
+    }
+
+    /** A dimension turned by its position: {@code a cos - b sin} for the first of a pair, {@code b cos + a sin} otherwise. */
     private static float turned(
-            FloatArray tokens, int at, int x, int position, FloatArray rotary, int rotaryDim, int features) {
-        float value = load(tokens, at + x, features);
+            float value, float other, int x, int position, FloatArray rotary, int rotaryDim, int features) {
+        float result = value;
         if (x < rotaryDim && position >= 0) {
             int half = rotaryDim / 2;
             int pair = x % half;
-            int partner = x < half ? x + half : x - half;
             boolean isFirst = x < half;
             if ((features & INTERLEAVED) != 0) {
                 pair = x / 2;
-                partner = x % 2 == 0 ? x + 1 : x - 1;
                 isFirst = x % 2 == 0;
             }
             float cosine = rotary.get((position * half + pair) * 2);
             float sine = rotary.get((position * half + pair) * 2 + 1);
-            float other = load(tokens, at + partner, features);
-            value = isFirst ? value * cosine - other * sine : value * cosine + other * sine;
+            result = isFirst ? value * cosine - other * sine : value * cosine + other * sine;
         }
-        return value;
+        return result;
     }
 }

@@ -8,17 +8,16 @@ import java.util.List;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.kernel.MovePages;
 import org.tornadoattention.kernel.SplitKeyAttention;
-import org.tornadoattention.kernel.UploadSequences;
+
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
-import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.TornadoProfilerResult;
-import uk.ac.manchester.tornado.api.WorkerGrid1D;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
@@ -29,8 +28,8 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 /**
  * The device's side of a key-value cache: one execution plan whose graphs share the keys and values.
  *
- * <p>The first graph owns what stays on the device and takes lengths and page tables there. Each of the others is a step
- * of up to so many tokens a sequence: append, attention, merge. Lengths, masks and scales travel in arrays, so each graph
+ * <p>The first graph owns what stays on the device and takes lengths and page tables there, the second moves pages. Each of
+ * the others is a step of up to so many tokens a sequence: append, attention, merge. Lengths, masks and scales travel in arrays, so each graph
  * is compiled once, at its first execution.
  *
  * <p>TornadoVM prints a failed launch and throws nothing. Each kernel of a step therefore notes the step's number, and an
@@ -41,7 +40,12 @@ public final class CachePlan implements AutoCloseable {
     /** Step numbers travel as floats, which hold whole numbers up to here. */
     private static final int STEP_NUMBERS = 1 << 24;
 
-    private static final int UPLOAD_GROUP_SIZE = 64;
+    /** The indices of the two graphs that are not steps. */
+    private static final int KEEP = 0;
+
+    private static final int UPKEEP = 1;
+
+    private static final int MOVES_OF_A_SEQUENCE = 8;
 
     private final CacheShape shape;
     private final ComputeDevice device;
@@ -50,6 +54,7 @@ public final class CachePlan implements AutoCloseable {
     private final TornadoNativeArray value;
     private final IntArray sequences;
     private final IntArray sequencesToUpload;
+    private final IntArray moves;
     private final IntArray step;
     private final FloatArray numbers;
     private final FloatArray rotary;
@@ -101,6 +106,7 @@ public final class CachePlan implements AutoCloseable {
         value = CacheArrays.allocate(shape, device);
         sequences = new IntArray(SplitKeyAttention.sequencesSize(shape.sequences(), shape.pagesPerSequence()));
         sequencesToUpload = new IntArray(sequences.getSize());
+        moves = new IntArray(MovePages.HEADER + 2 * MOVES_OF_A_SEQUENCE * shape.sequences());
         step = new IntArray(SplitKeyAttention.stepSize(shape.sequences()));
         numbers = new FloatArray(2 + shape.heads());
         scales = new FloatArray(shape.fp8() ? shape.pages() * shape.kvHeads() * 2 : 1);
@@ -108,6 +114,7 @@ public final class CachePlan implements AutoCloseable {
         GridScheduler grids = new GridScheduler();
         List<ImmutableTaskGraph> frozen = new ArrayList<>();
         frozen.add(keep(grids));
+        frozen.add(upkeep(grids));
         for (int seqQ : stepSizes) {
             StepShape stepShape = StepShape.of(shape, seqQ, rotaryDim, interleaved);
             SplitTile tile = SplitTile.choose(
@@ -129,16 +136,24 @@ public final class CachePlan implements AutoCloseable {
         }
     }
 
+    /** The graph that owns what stays on the device, and takes all lengths and tables. */
     private ImmutableTaskGraph keep(GridScheduler grids) {
         TaskGraph graph = new TaskGraph("cache")
-                .transferToDevice(DataTransferMode.FIRST_EXECUTION, key, value, sequences, rotary, scales)
-                .transferToDevice(DataTransferMode.EVERY_EXECUTION, sequencesToUpload)
-                .task("upload", UploadSequences::upload, new KernelContext(), sequencesToUpload, sequences)
-                .transferToHost(DataTransferMode.UNDER_DEMAND, key, value, sequences);
-        int groupSize = (int) Math.min(UPLOAD_GROUP_SIZE, device.maxGroupSize());
-        WorkerGrid1D grid = new WorkerGrid1D(Math.ceilDiv(sequences.getSize(), groupSize) * groupSize);
-        grid.setLocalWork(groupSize, 1, 1);
-        grids.addWorkerGrid("cache.upload", grid);
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, key, value, sequences, scales)
+                .transferToDevice(DataTransferMode.EVERY_EXECUTION, moves, sequencesToUpload);
+        UpkeepTasks.append(graph, grids, shape, moves, sequencesToUpload, sequences, key, value, scales, device);
+        return graph.transferToHost(DataTransferMode.UNDER_DEMAND, key, value, sequences)
+                .snapshot();
+    }
+
+    /** The graph that takes single changes of tables, and copies pages. */
+    private ImmutableTaskGraph upkeep(GridScheduler grids) {
+        IntArray nothing = new IntArray(1);
+        TaskGraph graph = new TaskGraph("upkeep")
+                .consumeFromDevice("cache", key, value, sequences, scales)
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, nothing)
+                .transferToDevice(DataTransferMode.EVERY_EXECUTION, moves);
+        UpkeepTasks.append(graph, grids, shape, moves, nothing, sequences, key, value, scales, device);
         return graph.snapshot();
     }
 
@@ -167,8 +182,8 @@ public final class CachePlan implements AutoCloseable {
                 rotary,
                 scales);
         TaskGraph graph = new TaskGraph("step" + seqQ)
-                .consumeFromDevice("cache", key, value, sequences, rotary, scales)
-                .transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.query(), arrays.partials())
+                .consumeFromDevice("cache", key, value, sequences, scales)
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.query(), arrays.partials(), rotary)
                 .transferToDevice(
                         DataTransferMode.EVERY_EXECUTION,
                         arrays.newQuery(),
@@ -205,7 +220,37 @@ public final class CachePlan implements AutoCloseable {
                 sequencesToUpload.set(at + SplitKeyAttention.SEQUENCE_FIELDS + page, tables[sequence][page]);
             }
         }
-        return execute(0);
+        moves.init(0);
+        moves.set(2, 1);
+        return execute(KEEP);
+    }
+
+    /** The most copies and changes that {@link #move} takes at once. */
+    public int movesAtOnce() {
+        return (moves.getSize() - MovePages.HEADER) / 2;
+    }
+
+    /**
+     * Copies pages and changes tables on the device.
+     *
+     * @param copies pairs of a page and the one that becomes like it
+     * @param changes triples of a sequence, a place in its table, and the page there
+     */
+    public void move(List<int[]> copies, List<int[]> changes) {
+        int fields = (sequences.getSize() - SplitKeyAttention.RECEIPTS) / shape.sequences();
+        moves.set(0, copies.size());
+        moves.set(1, changes.size());
+        moves.set(2, 0);
+        int at = MovePages.HEADER;
+        for (int[] copy : copies) {
+            moves.set(at++, copy[0]);
+            moves.set(at++, copy[1]);
+        }
+        for (int[] change : changes) {
+            moves.set(at++, change[0] * fields + SplitKeyAttention.SEQUENCE_FIELDS + change[1]);
+            moves.set(at++, change[2]);
+        }
+        execute(UPKEEP);
     }
 
     /** The tile and splits of steps of {@code tokens} tokens a sequence. */
