@@ -14,7 +14,6 @@ import org.tornadoattention.tensor.DType;
  * @param device where the cache lives, or empty for the best
  * @param splits parts that the keys are split into, or 0 to choose for the device
  * @param promptTokens tokens a sequence that one execution takes at most; longer prompts take several
- * @param profiled whether the device's times are taken
  */
 public record CacheOptions(
         DType dtype,
@@ -22,15 +21,15 @@ public record CacheOptions(
         Optional<RotaryEmbedding> rotary,
         Optional<ComputeDevice> device,
         int splits,
-        int promptTokens,
-        boolean profiled) {
+        int promptTokens) {
 
     private static final int PROMPT_TOKENS = 128;
 
     /** Checks that nothing is null and no number too small. */
     public CacheOptions {
         if (dtype == null || rotary == null || device == null) {
-            throw new IllegalArgumentException("A null among the options of a cache: begin with CacheOptions.of(dtype).");
+            throw new IllegalArgumentException(
+                    "A null among the options of a cache: begin with CacheOptions.of(dtype).");
         }
         if (splits < 0) {
             throw new IllegalArgumentException(
@@ -44,36 +43,31 @@ public record CacheOptions(
 
     /** A cache of this type on the best device, without rotary embedding. */
     public static CacheOptions of(DType dtype) {
-        return new CacheOptions(dtype, false, Optional.empty(), Optional.empty(), 0, PROMPT_TOKENS, false);
+        return new CacheOptions(dtype, false, Optional.empty(), Optional.empty(), 0, PROMPT_TOKENS);
     }
 
     /** With the cache in E4M3. */
     public CacheOptions withFp8() {
-        return new CacheOptions(dtype, true, rotary, device, splits, promptTokens, profiled);
+        return new CacheOptions(dtype, true, rotary, device, splits, promptTokens);
     }
 
     /** With a rotary embedding. */
     public CacheOptions withRotary(RotaryEmbedding embedding) {
-        return new CacheOptions(dtype, fp8, Optional.of(embedding), device, splits, promptTokens, profiled);
+        return new CacheOptions(dtype, fp8, Optional.of(embedding), device, splits, promptTokens);
     }
 
     /** On a device of {@link Devices#all()}. */
     public CacheOptions on(ComputeDevice newDevice) {
-        return new CacheOptions(dtype, fp8, rotary, Optional.of(newDevice), splits, promptTokens, profiled);
+        return new CacheOptions(dtype, fp8, rotary, Optional.of(newDevice), splits, promptTokens);
     }
 
     /** With the keys in this many parts. */
     public CacheOptions withSplits(int newSplits) {
-        return new CacheOptions(dtype, fp8, rotary, device, newSplits, promptTokens, profiled);
+        return new CacheOptions(dtype, fp8, rotary, device, newSplits, promptTokens);
     }
 
     /** With at most this many tokens of a sequence an execution. */
     public CacheOptions withPromptTokens(int tokens) {
-        return new CacheOptions(dtype, fp8, rotary, device, splits, tokens, profiled);
-    }
-
-    /** With kernel times in the reports. */
-    public CacheOptions withProfiler() {
-        return new CacheOptions(dtype, fp8, rotary, device, splits, promptTokens, true);
+        return new CacheOptions(dtype, fp8, rotary, device, splits, tokens);
     }
 }

@@ -52,8 +52,7 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
                 options.splits(),
                 rotary.map(embedding -> embedding.table(shape.capacity())).orElseGet(() -> new FloatArray(1)),
                 rotaryDim,
-                rotary.stream().anyMatch(embedding -> embedding.style() == RotaryEmbedding.Style.INTERLEAVED),
-                options.profiled());
+                rotary.stream().anyMatch(embedding -> embedding.style() == RotaryEmbedding.Style.INTERLEAVED));
         lengths = new int[shape.sequences()];
         padding = new int[shape.sequences()];
     }
@@ -118,8 +117,7 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
      * {@link #forward(Tensor, Tensor, Tensor, AttentionOptions)} of the first {@code tokens[i]} tokens of each sequence;
      * others are not appended, and their output is 0.
      */
-    public synchronized AttentionOutput forward(
-            Tensor q, Tensor k, Tensor v, AttentionOptions options, int... tokens) {
+    public synchronized AttentionOutput forward(Tensor q, Tensor k, Tensor v, AttentionOptions options, int... tokens) {
         requireOpen();
         requireTokens("q", q, shape.heads());
         requireTokens("k", k, shape.kvHeads());
@@ -153,7 +151,8 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
                     Tensor.allocate(DType.F32, q.batch(), q.heads(), q.seqLength()));
             result.logSumExp().fill(Float.NEGATIVE_INFINITY);
         }
-        if (Arrays.stream(newTokens).anyMatch(count -> count > 0) || Arrays.stream(queries).anyMatch(count -> count > 0)) {
+        if (Arrays.stream(newTokens).anyMatch(count -> count > 0)
+                || Arrays.stream(queries).anyMatch(count -> count > 0)) {
             requireUploaded();
             plan.call(
                     newTokens,
@@ -218,6 +217,11 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
     /** How steps of so many tokens a sequence are divided among the device's groups. */
     public SplitTile tile(int tokens) {
         return plan.tile(Math.min(tokens, plan.largestStep()));
+    }
+
+    /** Whether reports have the device's times, which takes time in each step; at first they do not. */
+    public synchronized void profile(boolean on) {
+        plan.profile(on);
     }
 
     /** All that this cache did on the device so far. */

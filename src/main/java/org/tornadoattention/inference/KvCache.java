@@ -54,8 +54,7 @@ public final class KvCache extends KeyValueCache {
                 || Arrays.stream(newPadding).anyMatch(count -> count < 0 || count > capacity())) {
             throw new IllegalArgumentException(
                     "Left padding of %s: there must be none, or a number from 0 to %d for each of the %d sequences."
-                            .formatted(
-                                    Arrays.toString(padding), capacity(), shape().sequences()));
+                            .formatted(Arrays.toString(padding), capacity(), shape().sequences()));
         }
         set(same(0), newPadding);
     }

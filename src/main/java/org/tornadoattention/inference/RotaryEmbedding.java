@@ -25,7 +25,8 @@ public record RotaryEmbedding(int dimensions, double base, Style style) {
     public RotaryEmbedding {
         if (dimensions < 2 || dimensions % 2 != 0 || dimensions > AttentionShape.MAX_HEAD_DIM) {
             throw new IllegalArgumentException(
-                    "%d dimensions turn: it must be an even number from 2 to the head dimension.".formatted(dimensions));
+                    "%d dimensions turn: it must be an even number from 2 to the head dimension."
+                            .formatted(dimensions));
         }
         if (!(base > 1 && Double.isFinite(base))) {
             throw new IllegalArgumentException("The base is %s: it must be above 1, such as 10000.".formatted(base));

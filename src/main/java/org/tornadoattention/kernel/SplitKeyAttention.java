@@ -177,7 +177,8 @@ public final class SplitKeyAttention {
         int padding = sequences.get(state + 2);
         int table = state + SEQUENCE_FIELDS;
 
-        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey, and
+        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey,
+        // and
         // this split of them from ... to.
         int windowLeft = step.get(0);
         int windowRight = step.get(1);
@@ -190,7 +191,8 @@ public final class SplitKeyAttention {
         if (windowRight >= 0) {
             lastKey = TornadoMath.min(lastKey, (firstRow + rowsHere - 1) / group + offset + windowRight);
         }
-        int chunk = (TornadoMath.max(0, lastKey - firstKey + 1) + splits * tileKeys - 1) / (splits * tileKeys) * tileKeys;
+        int chunk =
+                (TornadoMath.max(0, lastKey - firstKey + 1) + splits * tileKeys - 1) / (splits * tileKeys) * tileKeys;
         int from = firstKey + split * chunk;
         int to = rowsHere > 0 ? TornadoMath.min(lastKey, from + chunk - 1) : from - 1;
 

@@ -10,7 +10,6 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.MovePages;
 import org.tornadoattention.kernel.SplitKeyAttention;
-
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
@@ -49,7 +48,7 @@ public final class CachePlan implements AutoCloseable {
 
     private final CacheShape shape;
     private final ComputeDevice device;
-    private final boolean profiled;
+    private boolean profiled;
     private final TornadoNativeArray key;
     private final TornadoNativeArray value;
     private final IntArray sequences;
@@ -87,7 +86,6 @@ public final class CachePlan implements AutoCloseable {
      * @param splits parts of the keys, or 0 to choose for the device
      * @param rotary cosines and sines {@code [capacity, rotaryDim / 2, 2]}
      * @param rotaryDim dimensions that turn, 0 for none
-     * @param profiled whether kernel times are taken, which costs time in each step
      */
     public CachePlan(
             CacheShape shape,
@@ -96,11 +94,9 @@ public final class CachePlan implements AutoCloseable {
             int splits,
             FloatArray rotary,
             int rotaryDim,
-            boolean interleaved,
-            boolean profiled) {
+            boolean interleaved) {
         this.shape = shape;
         this.device = device;
-        this.profiled = profiled;
         this.rotary = rotary;
         key = CacheArrays.allocate(shape, device);
         value = CacheArrays.allocate(shape, device);
@@ -131,8 +127,15 @@ public final class CachePlan implements AutoCloseable {
         executed = new boolean[frozen.size()];
         plan = new TornadoExecutionPlan(frozen.toArray(ImmutableTaskGraph[]::new));
         plan.withDevice(device.handle()).withGridScheduler(grids);
-        if (profiled) {
+    }
+
+    /** Whether the device's times are taken, which costs time in each step. */
+    public void profile(boolean on) {
+        profiled = on;
+        if (on) {
             plan.withProfiler(ProfilerMode.SILENT);
+        } else {
+            plan.withoutProfiler();
         }
     }
 
@@ -159,8 +162,7 @@ public final class CachePlan implements AutoCloseable {
 
     private ImmutableTaskGraph stepGraph(StepShape stepShape, SplitTile tile, int index, GridScheduler grids) {
         int seqQ = stepShape.seqQ();
-        Tensor newQuery = Tensor.allocate(
-                shape.dtype(), shape.sequences(), shape.heads(), seqQ, shape.headDim());
+        Tensor newQuery = Tensor.allocate(shape.dtype(), shape.sequences(), shape.heads(), seqQ, shape.headDim());
         Tensor newKey = Tensor.allocate(shape.dtype(), shape.sequences(), shape.kvHeads(), seqQ, shape.headDim());
         Tensor newValue = Tensor.allocate(shape.dtype(), shape.sequences(), shape.kvHeads(), seqQ, shape.headDim());
         Tensor output = Tensor.allocate(shape.dtype(), shape.sequences(), shape.heads(), seqQ, shape.headDim());

@@ -16,6 +16,7 @@ record CacheStep(int[] firstNew, int[] newTokens, int[] firstQuery, int[] querie
     /** The most tokens that a sequence has in it. */
     int tokens() {
         return Math.max(
-                Arrays.stream(newTokens).max().orElse(0), Arrays.stream(queries).max().orElse(0));
+                Arrays.stream(newTokens).max().orElse(0),
+                Arrays.stream(queries).max().orElse(0));
     }
 }

@@ -201,10 +201,7 @@ final class InferenceTasks {
                 tile.dims(),
                 tile.slots(),
                 features);
-        grid(
-                task,
-                (long) shape.tiles(tile.rows()) * shape.kvHeads() * tile.splits(),
-                tile.groupSize(shape.headDim()));
+        grid(task, (long) shape.tiles(tile.rows()) * shape.kvHeads() * tile.splits(), tile.groupSize(shape.headDim()));
     }
 
     private void merge() {

@@ -13,12 +13,7 @@ import java.time.Duration;
  * @param bytesOut bytes copied from the device
  */
 public record StepReport(
-        long executions,
-        long firstExecutions,
-        Duration kernelTime,
-        Duration compileTime,
-        long bytesIn,
-        long bytesOut) {
+        long executions, long firstExecutions, Duration kernelTime, Duration compileTime, long bytesIn, long bytesOut) {
 
     /** Nothing yet. */
     public static final StepReport NONE = new StepReport(0, 0, Duration.ZERO, Duration.ZERO, 0, 0);

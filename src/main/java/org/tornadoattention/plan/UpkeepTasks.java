@@ -41,11 +41,47 @@ final class UpkeepTasks {
         int items = Math.ceilDiv(work, groupSize) * groupSize;
         switch (key) {
             case FloatArray _ ->
-                task(graph, FloatArray.class, MovePages::move, moves, upload, sequences, key, value, scales, pageWords, pageScales, items);
+                task(
+                        graph,
+                        FloatArray.class,
+                        MovePages::move,
+                        moves,
+                        upload,
+                        sequences,
+                        key,
+                        value,
+                        scales,
+                        pageWords,
+                        pageScales,
+                        items);
             case HalfFloatArray _ ->
-                task(graph, HalfFloatArray.class, MovePagesF16::move, moves, upload, sequences, key, value, scales, pageWords, pageScales, items);
+                task(
+                        graph,
+                        HalfFloatArray.class,
+                        MovePagesF16::move,
+                        moves,
+                        upload,
+                        sequences,
+                        key,
+                        value,
+                        scales,
+                        pageWords,
+                        pageScales,
+                        items);
             case IntArray _ ->
-                task(graph, IntArray.class, MovePagesBits::move, moves, upload, sequences, key, value, scales, pageWords, pageScales, items);
+                task(
+                        graph,
+                        IntArray.class,
+                        MovePagesBits::move,
+                        moves,
+                        upload,
+                        sequences,
+                        key,
+                        value,
+                        scales,
+                        pageWords,
+                        pageScales,
+                        items);
             default -> throw new IllegalStateException("No kernel moves pages of " + key.getClass());
         }
         WorkerGrid1D grid = new WorkerGrid1D(items);

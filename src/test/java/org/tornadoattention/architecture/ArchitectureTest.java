@@ -70,8 +70,9 @@ class ArchitectureTest {
                 "values    : tensor",
                 "reference : tensor values",
                 "plan      : kernel device tensor values",
-                "face      : plan device tensor values",
-                "bench     : face plan device reference tensor values",
+                "inference : plan device tensor values",
+                "face      : inference plan device tensor values",
+                "bench     : face inference plan device reference tensor values",
                 "cli       : bench face plan device reference tensor values",
             })
     void importsRunDownward(String name, String lower) {
@@ -93,7 +94,7 @@ class ArchitectureTest {
                 .that(resideInAPackage(ROOT + "..").and(not(resideInAPackage(ROOT + ".simulator.."))))
                 .should()
                 .resideInAnyPackage(Arrays.stream(new String[] {
-                            "", ".intrinsic", ".kernel", ".tensor", ".device", ".reference", ".plan", ".bench", ".cli", ".cuda"
+                            "", ".intrinsic", ".kernel", ".tensor", ".device", ".reference", ".plan", ".inference", ".bench", ".cli", ".cuda"
                         })
                         .map(floor -> ROOT + floor)
                         .toArray(String[]::new))

@@ -21,8 +21,7 @@ final class CacheCase {
 
     /** Tokens {@code from} to {@code to} of {@code [batch, heads, tokens, headDim]}. */
     static Tensor tokens(Tensor tensor, int from, int to) {
-        Tensor slice =
-                Tensor.allocate(tensor.dtype(), tensor.batch(), tensor.heads(), to - from, tensor.headDim());
+        Tensor slice = Tensor.allocate(tensor.dtype(), tensor.batch(), tensor.heads(), to - from, tensor.headDim());
         int width = (to - from) * tensor.headDim();
         for (int row = 0; row < tensor.batch() * tensor.heads(); row++) {
             for (int x = 0; x < width; x++) {
@@ -62,7 +61,9 @@ final class CacheCase {
                             options,
                             sequence(result.output(), sequence),
                             sequence(result.logSumExp(), sequence)))
-                    .as("sequence %d of %s, q %s, %s, %s", sequence, cache.shape(), q, options, cache.tile(q.seqLength()))
+                    .as(
+                            "sequence %d of %s, q %s, %s, %s",
+                            sequence, cache.shape(), q, options, cache.tile(q.seqLength()))
                     .allMatch(Comparison::passed);
         }
     }
@@ -70,5 +71,4 @@ final class CacheCase {
     static Tensor random(DType dtype, long seed, int... shape) {
         return Tensor.random(dtype, seed, shape);
     }
-
 }

@@ -20,7 +20,8 @@ class KvCacheTest {
         Tensor k = Tensor.random(dtype, 2, 2, 2, tokens, 40);
         Tensor v = Tensor.random(dtype, 3, 2, 2, tokens, 40);
         AttentionOptions causal = AttentionOptions.causal();
-        try (KvCache cache = KvCache.create(2, 6, 2, 40, 100, CacheCase.options(dtype).withPromptTokens(24))) {
+        try (KvCache cache =
+                KvCache.create(2, 6, 2, 40, 100, CacheCase.options(dtype).withPromptTokens(24))) {
             AttentionOutput prompt = cache.forward(tokens(q, 0, 60), tokens(k, 0, 60), tokens(v, 0, 60), causal);
             assertThat(cache.values(1).toFloatArray())
                     .isEqualTo(tokens(CacheCase.sequence(v, 1), 0, 60).toFloatArray());
