@@ -63,6 +63,9 @@ public final class AppendTokens {
         int row = context.globalIdx / pairs % rowsOfToken;
         int token = context.globalIdx / pairs / rowsOfToken;
 
+        if (context.globalIdx == 0) {
+            sequences.set(sequences.getSize() - SplitKeyAttention.RECEIPTS, step.get(3));
+        }
         if (seqQ == 0) {
             // Packed tokens.
             int at = (token * heads + row) * headDim + x;
@@ -131,9 +134,6 @@ public final class AppendTokens {
                 }
                 if (x == 0 && row == 0 && i == 0) {
                     sequences.set(state + 1, before + newTokens);
-                    if (sequence == 0) {
-                        sequences.set(sequences.getSize() - SplitKeyAttention.RECEIPTS, step.get(3));
-                    }
                 }
             }
         }

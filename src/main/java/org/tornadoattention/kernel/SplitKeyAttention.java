@@ -52,7 +52,7 @@ public final class SplitKeyAttention {
     public static final int SCALED = 16;
 
     /** Below every score that F32 inputs can give, yet finite: OpenCL's fast mode leaves infinities undefined. */
-    static final float NO_SCORE = -3.0e38f;
+    public static final float NO_SCORE = -3.0e38f;
 
     /** Numbers at the beginning of {@code step}. */
     public static final int STEP_HEADER = 4;
@@ -384,9 +384,9 @@ public final class SplitKeyAttention {
         // The step is over for the lengths too: what they are now is what they were before the next one.
         if (item == 0 && split == 0 && kvHead == 0 && tile == 0 && pagesPerSequence > 0) {
             sequences.set(state, length);
-            if (sequence == 0) {
-                sequences.set(sequences.getSize() - 1, step.get(3));
-            }
+        }
+        if (item == 0 && context.groupIdx == 0) {
+            sequences.set(sequences.getSize() - 1, step.get(3));
         }
     }
 }

@@ -3,10 +3,12 @@ package org.tornadoattention.plan;
 import java.lang.foreign.MemorySegment;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** The arrays that hold a cache's keys and values: pages {@code [pages, kvHeads, pageSize, rowStride]}. */
@@ -15,13 +17,32 @@ final class CacheArrays {
     private CacheArrays() {}
 
     /** Keys or values: floats, halves, or pairs of raw 16-bit floats where the compiler has no type for them. */
-    static TornadoNativeArray allocate(CacheShape shape, ComputeDevice device) {
-        int elements = shape.cacheElements();
-        return switch (shape.dtype()) {
+    static TornadoNativeArray allocate(DType dtype, boolean fp8, int elements, ComputeDevice device) {
+        if (fp8) {
+            return new ShortArray(elements / 2);
+        }
+        return switch (dtype) {
             case F32 -> new FloatArray(elements);
             case F16 -> device.halfFloats() ? new HalfFloatArray(elements) : new IntArray(elements / 2);
             case BF16 -> new IntArray(elements / 2);
         };
+    }
+
+    /** Puts packed rows {@code [tokens, kvHeads, headDim]} where kernels read them, a row stride apart. */
+    static void scatter(Tensor rows, TornadoNativeArray array) {
+        MemorySegment source = rows.array().getSegment();
+        MemorySegment target = array.getSegment();
+        int headDim = rows.dimension(2);
+        int rowStride = SplitKeyAttention.rowStride(headDim);
+        if (rowStride == headDim) {
+            MemorySegment.copy(source, 0, target, 0, rows.byteSize());
+            return;
+        }
+        long rowBytes = (long) headDim * rows.dtype().byteSize();
+        long stride = (long) rowStride * rows.dtype().byteSize();
+        for (long row = 0; row * headDim < rows.numberOfElements(); row++) {
+            MemorySegment.copy(source, row * rowBytes, target, row * stride, rowBytes);
+        }
     }
 
     /** One sequence's rows, from its pages. */

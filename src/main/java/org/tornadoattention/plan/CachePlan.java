@@ -98,8 +98,8 @@ public final class CachePlan implements AutoCloseable {
         this.shape = shape;
         this.device = device;
         this.rotary = rotary;
-        key = CacheArrays.allocate(shape, device);
-        value = CacheArrays.allocate(shape, device);
+        key = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
+        value = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
         sequences = new IntArray(SplitKeyAttention.sequencesSize(shape.sequences(), shape.pagesPerSequence()));
         sequencesToUpload = new IntArray(sequences.getSize());
         moves = new IntArray(MovePages.HEADER + 2 * MOVES_OF_A_SEQUENCE * shape.sequences());

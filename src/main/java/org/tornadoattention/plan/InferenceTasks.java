@@ -77,6 +77,24 @@ final class InferenceTasks {
         tasks.merge();
     }
 
+    /** Appends the task {@code name-merge} alone. */
+    static void appendMerge(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            StepShape shape,
+            int parts,
+            FloatArray partials,
+            TornadoNativeArray output,
+            FloatArray logSumExp,
+            IntArray sequences,
+            IntArray step,
+            ComputeDevice device) {
+        InferenceArrays arrays = new InferenceArrays(
+                null, null, null, null, null, null, partials, output, logSumExp, sequences, step, null, null, null);
+        new InferenceTasks(graph, grids, name, shape, new SplitTile(1, 1, 1, parts), arrays, device).merge();
+    }
+
     private void appendTokens() {
         switch (arrays.newQuery()) {
             case FloatArray _ -> appendTokens(FloatArray.class, FloatArray.class, AppendTokens::append);
