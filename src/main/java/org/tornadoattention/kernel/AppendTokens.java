@@ -28,6 +28,9 @@ public final class AppendTokens {
     /** In {@code features}: dimensions 2i and 2i + 1 turn together; otherwise i and i + rotaryDim / 2. */
     public static final int INTERLEAVED = 32;
 
+    /** In {@code features}: keys and values are appended by another kernel. */
+    public static final int QUERIES_ONLY = 64;
+
     private AppendTokens() {}
 
     /**
@@ -35,7 +38,7 @@ public final class AppendTokens {
      *
      * @param seqQ tokens of each sequence in the new tensors, 0 for packed tokens
      * @param rotaryDim dimensions that turn, even, 0 for none
-     * @param features {@link #INTERLEAVED} and how raw bits are to be read, added
+     * @param features {@link #INTERLEAVED}, {@link #QUERIES_ONLY} and how raw bits are to be read, added
      */
     public static void append(
             KernelContext context,
@@ -58,7 +61,7 @@ public final class AppendTokens {
             int rotaryDim,
             int features) {
         int pairs = (headDim + 1) / 2;
-        int rowsOfToken = seqQ > 0 ? heads + 2 * kvHeads : heads;
+        int rowsOfToken = seqQ > 0 && (features & QUERIES_ONLY) == 0 ? heads + 2 * kvHeads : heads;
         int x = context.globalIdx % pairs * 2;
         int row = context.globalIdx / pairs % rowsOfToken;
         int token = context.globalIdx / pairs / rowsOfToken;
@@ -140,7 +143,7 @@ public final class AppendTokens {
     }
 
     /** The dimension that turns together with x, or x itself. */
-    private static int partner(int x, int rotaryDim, int features) {
+    static int partner(int x, int rotaryDim, int features) {
         int partner = x < rotaryDim / 2 ? x + rotaryDim / 2 : x - rotaryDim / 2;
         if ((features & INTERLEAVED) != 0) {
             partner = x % 2 == 0 ? x + 1 : x - 1;
@@ -149,7 +152,7 @@ public final class AppendTokens {
     }
 
     /** A dimension turned by its position: {@code a cos - b sin} for the first of a pair, {@code b cos + a sin} otherwise. */
-    private static float turned(
+    static float turned(
             float value, float other, int x, int position, FloatArray rotary, int rotaryDim, int features) {
         float result = value;
         if (x < rotaryDim && position >= 0) {

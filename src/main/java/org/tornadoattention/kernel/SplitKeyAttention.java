@@ -66,6 +66,9 @@ public final class SplitKeyAttention {
     /** Elements at the end of {@code sequences}: the step that was appended last, and the one that attended last. */
     public static final int RECEIPTS = 2;
 
+    /** A tile past all queries of any sequence. */
+    private static final int NO_TILE = 1 << 26;
+
     private SplitKeyAttention() {}
 
     /** Elements from one key to the next: the head dimension, rounded up to a pair. */
@@ -154,17 +157,25 @@ public final class SplitKeyAttention {
         int kvHead = context.groupIdx / splits % kvHeads;
         int tile = context.groupIdx / splits / kvHeads;
         int sequence = 0;
-        int batch = (step.getSize() - STEP_HEADER) / STEP_FIELDS;
         if (seqQ > 0) {
             int tilesEach = (seqQ * group + rows - 1) / rows;
             sequence = tile / tilesEach;
             tile = tile % tilesEach;
         } else {
-            int tilesHere = (step.get(STEP_HEADER + 1) * group + rows - 1) / rows;
-            while (tile >= tilesHere && sequence < batch - 1) {
-                tile -= tilesHere;
-                sequence++;
-                tilesHere = (step.get(STEP_HEADER + sequence * STEP_FIELDS + 1) * group + rows - 1) / rows;
+            // The first sequence whose tiles end after this one.
+            int wanted = tile;
+            int batch = (step.getSize() - STEP_HEADER) / STEP_FIELDS;
+            int end = 0;
+            for (int s = 0; s < batch; s++) {
+                end += (step.get(STEP_HEADER + s * STEP_FIELDS + 1) * group + rows - 1) / rows;
+                if (wanted >= end) {
+                    sequence = sequence + 1;
+                    tile = wanted - end;
+                }
+            }
+            if (sequence == batch) {
+                sequence = 0;
+                tile = NO_TILE;
             }
         }
         int queryStart = step.get(STEP_HEADER + sequence * STEP_FIELDS);

@@ -158,6 +158,39 @@ final class Storage {
         array.set(index / 2, (encode(first, features) & 0xffff) | (encode(second, features) << 16));
     }
 
+    /** Of two FP8 numbers (E4M3) in a short, the first in its low byte. */
+    static float first(ShortArray array, int index, int features) {
+        return decodeE4M3(array.get(index / 2));
+    }
+
+    static float second(ShortArray array, int index, int features) {
+        return decodeE4M3(array.get(index / 2) >> 8);
+    }
+
+    static void storePair(ShortArray array, int index, float first, float second, int features) {
+        array.set(index / 2, (short) (encodeE4M3(first) | (encodeE4M3(second) << 8)));
+    }
+
+    /** {@code 1.mantissa · 2^(exponent - 7)}; the low byte counts. */
+    private static float decodeE4M3(int bits) {
+        int exponent = bits >> 3 & 15;
+        int significand = exponent == 0 ? bits & 7 : 8 + (bits & 7);
+        float magnitude = (significand << TornadoMath.max(exponent, 1)) * 0x1p-10f;
+        return (bits & 0x80) != 0 ? -magnitude : magnitude;
+    }
+
+    /** Rounds to nearest even, and what is past 448 to that. */
+    private static int encodeE4M3(float value) {
+        float magnitude = TornadoMath.min(value < 0f ? -value : value, 448f);
+        int bits = 0;
+        if (magnitude >= 0x1p-6f) {
+            bits = encodeNormal(magnitude, 3, 7);
+        } else {
+            bits = roundToEven(magnitude * 0x1p9f);
+        }
+        return value < 0f ? bits | 0x80 : bits;
+    }
+
     private static float widen(short bits, int features) {
         return (features & NATIVE_BF16) != 0 ? BFloat16.bf16ToFloat(bits) : decode(bits, features);
     }

@@ -62,4 +62,36 @@ final class CacheArrays {
         }
         return gathered;
     }
+
+    /**
+     * One sequence's rows of an FP8 cache, with their scales.
+     *
+     * @param which 0 for the scales of keys, 1 for those of values
+     */
+    static Tensor gatherFp8(
+            CacheShape shape, ShortArray array, FloatArray scales, int which, int[] pages, int length) {
+        Tensor gathered = Tensor.allocate(DType.F32, 1, shape.kvHeads(), length, shape.headDim());
+        int stride = SplitKeyAttention.rowStride(shape.headDim());
+        for (int head = 0; head < shape.kvHeads(); head++) {
+            for (int token = 0; token < length; token++) {
+                int pageHead = pages[token / shape.pageSize()] * shape.kvHeads() + head;
+                int row = pageHead * shape.pageSize() + token % shape.pageSize();
+                float scale = scales.get(pageHead * 2 + which);
+                for (int x = 0; x < shape.headDim(); x++) {
+                    int at = row * stride + x;
+                    int bits = array.get(at / 2) >> (at % 2 * 8) & 0xff;
+                    gathered.setFlat((head * length + token) * shape.headDim() + x, scale * decodeE4M3(bits));
+                }
+            }
+        }
+        return gathered;
+    }
+
+    /** An 8-bit float: {@code 1.mantissa · 2^(exponent - 7)}, or below 2^-6 a multiple of 2^-9. */
+    static float decodeE4M3(int bits) {
+        int exponent = bits >> 3 & 15;
+        int mantissa = bits & 7;
+        float magnitude = exponent == 0 ? mantissa * 0x1p-9f : Math.scalb(1 + mantissa / 8f, exponent - 7);
+        return (bits & 0x80) != 0 ? -magnitude : magnitude;
+    }
 }

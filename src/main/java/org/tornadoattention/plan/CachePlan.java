@@ -22,6 +22,7 @@ import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
@@ -145,7 +146,7 @@ public final class CachePlan implements AutoCloseable {
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, key, value, sequences, scales)
                 .transferToDevice(DataTransferMode.EVERY_EXECUTION, moves, sequencesToUpload);
         UpkeepTasks.append(graph, grids, shape, moves, sequencesToUpload, sequences, key, value, scales, device);
-        return graph.transferToHost(DataTransferMode.UNDER_DEMAND, key, value, sequences)
+        return graph.transferToHost(DataTransferMode.UNDER_DEMAND, key, value, sequences, scales)
                 .snapshot();
     }
 
@@ -182,10 +183,11 @@ public final class CachePlan implements AutoCloseable {
                 step,
                 numbers,
                 rotary,
-                scales);
+                scales,
+                CacheArrays.allocate(shape.dtype(), false, 2, device));
         TaskGraph graph = new TaskGraph("step" + seqQ)
                 .consumeFromDevice("cache", key, value, sequences, scales)
-                .transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.query(), arrays.partials(), rotary)
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.query(), arrays.partials(), rotary, arrays.unused())
                 .transferToDevice(
                         DataTransferMode.EVERY_EXECUTION,
                         arrays.newQuery(),
@@ -401,12 +403,14 @@ public final class CachePlan implements AutoCloseable {
      * The keys, or the values, of one sequence as the device holds them. Lengths, padding and tables are those that the
      * device has: uploading them makes what its graph owns that execution's result.
      *
-     * @return {@code [1, kvHeads, length, headDim]}
+     * @return {@code [1, kvHeads, length, headDim]}, F32 for an FP8 cache
      */
     public Tensor read(boolean values, int sequence, int[] lengths, int[] padding, int[][] tables) {
         TornadoNativeArray array = values ? value : key;
-        uploaded(lengths, padding, tables).transferToHost(array);
-        return CacheArrays.gather(shape, array, tables[sequence], lengths[sequence]);
+        uploaded(lengths, padding, tables).transferToHost(array, scales);
+        return shape.fp8()
+                ? CacheArrays.gatherFp8(shape, (ShortArray) array, scales, values ? 1 : 0, tables[sequence], lengths[sequence])
+                : CacheArrays.gather(shape, array, tables[sequence], lengths[sequence]);
     }
 
     private TornadoExecutionResult execute(int graph) {

@@ -21,6 +21,7 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * @param numbers scale, softcap and slopes
  * @param rotary cosines and sines
  * @param scales of FP8 pages
+ * @param unused in place of the cache for a first kernel that does not write it
  */
 record InferenceArrays(
         TornadoNativeArray newQuery,
@@ -36,4 +37,5 @@ record InferenceArrays(
         IntArray step,
         FloatArray numbers,
         FloatArray rotary,
-        FloatArray scales) {}
+        FloatArray scales,
+        TornadoNativeArray unused) {}

@@ -8,9 +8,13 @@ import org.tornadoattention.kernel.AppendTokensF16;
 import org.tornadoattention.kernel.MergePartials;
 import org.tornadoattention.kernel.MergePartialsBits;
 import org.tornadoattention.kernel.MergePartialsF16;
+import org.tornadoattention.kernel.QuantizeTokens;
+import org.tornadoattention.kernel.QuantizeTokensBits;
+import org.tornadoattention.kernel.QuantizeTokensF16;
 import org.tornadoattention.kernel.SplitKeyAttention;
 import org.tornadoattention.kernel.SplitKeyAttentionBits;
 import org.tornadoattention.kernel.SplitKeyAttentionF16;
+import org.tornadoattention.kernel.SplitKeyAttentionFp8;
 import org.tornadoattention.kernel.SplitKeyAttentionHalfPairs;
 import org.tornadoattention.kernel.TiledFlashAttention;
 import org.tornadoattention.tensor.DType;
@@ -19,6 +23,7 @@ import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.WorkerGrid1D;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task12;
+import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task17;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task19;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task20;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -73,6 +78,9 @@ final class InferenceTasks {
             ComputeDevice device) {
         InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, tile, arrays, device);
         tasks.appendTokens();
+        if (shape.fp8()) {
+            tasks.quantizeTokens();
+        }
         tasks.attention();
         tasks.merge();
     }
@@ -91,7 +99,7 @@ final class InferenceTasks {
             IntArray step,
             ComputeDevice device) {
         InferenceArrays arrays = new InferenceArrays(
-                null, null, null, null, null, null, partials, output, logSumExp, sequences, step, null, null, null);
+                null, null, null, null, null, null, partials, output, logSumExp, sequences, step, null, null, null, null);
         new InferenceTasks(graph, grids, name, shape, new SplitTile(1, 1, 1, parts), arrays, device).merge();
     }
 
@@ -137,8 +145,8 @@ final class InferenceTasks {
                 tokens.cast(arrays.newKey()),
                 tokens.cast(arrays.newValue()),
                 arrays.query(),
-                cache.cast(arrays.key()),
-                cache.cast(arrays.value()),
+                cache.cast(appends() ? arrays.key() : arrays.unused()),
+                cache.cast(appends() ? arrays.value() : arrays.unused()),
                 arrays.sequences(),
                 arrays.step(),
                 arrays.numbers(),
@@ -150,11 +158,78 @@ final class InferenceTasks {
                 shape.pageSize(),
                 shape.pagesPerSequence(),
                 shape.rotaryDim(),
-                features | (shape.interleaved() ? AppendTokens.INTERLEAVED : 0));
-        int rows = shape.seqQ() > 0 ? shape.heads() + 2 * shape.kvHeads() : shape.heads();
+                appendFeatures() | (shape.fp8() ? AppendTokens.QUERIES_ONLY : 0));
+        int rows = appends() ? shape.heads() + 2 * shape.kvHeads() : shape.heads();
         long items = (long) shape.tokens() * rows * Math.ceilDiv(shape.headDim(), 2);
         int groupSize = (int) Math.min(GROUP_SIZE, device.maxGroupSize());
         grid(task, Math.ceilDiv(items, groupSize), groupSize);
+    }
+
+    /**
+     * Whether the first kernel writes the cache. Where it does not, it must not have it as an argument: TornadoVM sees the
+     * statement that would write, and does not bring the array to the device.
+     */
+    private boolean appends() {
+        return shape.seqQ() > 0 && !shape.fp8();
+    }
+
+    private int appendFeatures() {
+        return features | (shape.interleaved() ? AppendTokens.INTERLEAVED : 0);
+    }
+
+    private void quantizeTokens() {
+        switch (arrays.newKey()) {
+            case FloatArray _ -> quantizeTokens(FloatArray.class, QuantizeTokens::append);
+            case HalfFloatArray _ -> quantizeTokens(HalfFloatArray.class, QuantizeTokensF16::append);
+            case ShortArray _ -> quantizeTokens(ShortArray.class, QuantizeTokensBits::append);
+            default -> throw unknown(arrays.newKey());
+        }
+    }
+
+    private <T extends TornadoNativeArray> void quantizeTokens(
+            Class<T> tokens,
+            Task17<
+                            KernelContext,
+                            T,
+                            T,
+                            ShortArray,
+                            ShortArray,
+                            FloatArray,
+                            IntArray,
+                            IntArray,
+                            FloatArray,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer>
+                    kernel) {
+        String task = name + "-quantize";
+        int groupSize = (int) Math.min(GROUP_SIZE / 2, device.maxGroupSize());
+        graph.task(
+                task,
+                kernel,
+                new KernelContext(),
+                tokens.cast(arrays.newKey()),
+                tokens.cast(arrays.newValue()),
+                (ShortArray) arrays.key(),
+                (ShortArray) arrays.value(),
+                arrays.scales(),
+                arrays.sequences(),
+                arrays.step(),
+                arrays.rotary(),
+                shape.kvHeads(),
+                shape.headDim(),
+                shape.seqQ(),
+                shape.pageSize(),
+                shape.pagesPerSequence(),
+                shape.rotaryDim(),
+                groupSize,
+                appendFeatures());
+        grid(task, (long) shape.sequences() * shape.kvHeads() * 2, groupSize);
     }
 
     private void attention() {
@@ -167,6 +242,7 @@ final class InferenceTasks {
                                 ? SplitKeyAttentionHalfPairs::attention
                                 : SplitKeyAttentionF16::attention);
             case IntArray _ -> attention(IntArray.class, SplitKeyAttentionBits::attention);
+            case ShortArray _ -> attention(ShortArray.class, SplitKeyAttentionFp8::attention);
             default -> throw unknown(arrays.key());
         }
     }
@@ -218,7 +294,7 @@ final class InferenceTasks {
                 tile.rows(),
                 tile.dims(),
                 tile.slots(),
-                features);
+                features | (shape.fp8() ? SplitKeyAttention.SCALED : 0));
         grid(task, (long) shape.tiles(tile.rows()) * shape.kvHeads() * tile.splits(), tile.groupSize(shape.headDim()));
     }
 

@@ -57,7 +57,8 @@ final class RaggedPlan implements AutoCloseable {
                 new IntArray(SplitKeyAttention.stepSize(shape.sequences())),
                 new FloatArray(2 + shape.heads()),
                 new FloatArray(1),
-                new FloatArray(1));
+                new FloatArray(1),
+                CacheArrays.allocate(shape.dtype(), false, 2, device));
 
         TaskGraph graph = new TaskGraph("ragged");
         GridScheduler grids = new GridScheduler();
@@ -67,7 +68,8 @@ final class RaggedPlan implements AutoCloseable {
                 arrays.query(),
                 arrays.partials(),
                 arrays.rotary(),
-                arrays.scales());
+                arrays.scales(),
+                arrays.unused());
         graph.transferToDevice(
                 DataTransferMode.EVERY_EXECUTION,
                 arrays.newQuery(),

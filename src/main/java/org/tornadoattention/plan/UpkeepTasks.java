@@ -4,6 +4,7 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.MovePages;
 import org.tornadoattention.kernel.MovePagesBits;
 import org.tornadoattention.kernel.MovePagesF16;
+import org.tornadoattention.kernel.MovePagesFp8;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -12,6 +13,7 @@ import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task10;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** Appends the task that moves pages and changes tables between steps. */
@@ -82,6 +84,8 @@ final class UpkeepTasks {
                         pageWords,
                         pageScales,
                         items);
+            case ShortArray _ ->
+                task(graph, ShortArray.class, MovePagesFp8::move, moves, upload, sequences, key, value, scales, pageWords, pageScales, items);
             default -> throw new IllegalStateException("No kernel moves pages of " + key.getClass());
         }
         WorkerGrid1D grid = new WorkerGrid1D(items);
