@@ -13,6 +13,8 @@ import org.tornadoattention.plan.SplitTile;
 import org.tornadoattention.plan.StepReport;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
@@ -32,6 +34,8 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
     private final CachePlan plan;
     private final int[] lengths;
     private final int[] padding;
+    private boolean stale = true;
+    private boolean inGraph;
     private boolean closed;
 
     KeyValueCache(CacheShape shape, CacheOptions options) {
@@ -153,7 +157,11 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
         }
         if (Arrays.stream(newTokens).anyMatch(count -> count > 0)
                 || Arrays.stream(queries).anyMatch(count -> count > 0)) {
-            requireUploaded();
+            if (stale) {
+                plan.upload(lengths, padding, tables());
+                stale = false;
+            }
+            movePages();
             plan.call(
                     newTokens,
                     queries,
@@ -180,14 +188,14 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
     /** The pages of each sequence, in order. */
     abstract int[][] tables();
 
-    /** Brings the device up to date with pages that came since the last step. */
-    abstract void requireUploaded();
+    /** Tells the device of pages that came since the last step. */
+    abstract void movePages();
 
-    /** Sets lengths and padding, here and on the device. */
+    /** Sets lengths and padding; the device gets them, and all pages, before the next step. */
     final void set(int[] newLengths, int[] newPadding) {
         System.arraycopy(newLengths, 0, lengths, 0, lengths.length);
         System.arraycopy(newPadding, 0, padding, 0, padding.length);
-        plan.upload(lengths, padding, tables());
+        stale = true;
     }
 
     /** The tokens of each sequence, left padding included. */
@@ -217,6 +225,42 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
     /** How steps of so many tokens a sequence are divided among the device's groups. */
     public SplitTile tile(int tokens) {
         return plan.tile(Math.min(tokens, plan.largestStep()));
+    }
+
+    /** {@link KvCache#appendTo}. */
+    final void appendStepTo(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            Tensor output,
+            Tensor logSumExp,
+            AttentionOptions options) {
+        requireOpen();
+        requireTokens("q", q, shape.heads());
+        requireTokens("k", k, shape.kvHeads());
+        requireTokens("v", v, shape.kvHeads());
+        requireTokens("output", output, shape.heads());
+        requireSame(k, v);
+        requireFitting(options);
+        int tokens = q.seqLength();
+        boolean fits = k.seqLength() == tokens
+                && output.seqLength() == tokens
+                && logSumExp.dtype() == DType.F32
+                && Arrays.equals(logSumExp.shape(), new int[] {shape.sequences(), shape.heads(), tokens});
+        if (!fits) {
+            throw new IllegalArgumentException(
+                    "q is %s, k %s, output %s and log-sum-exp %s: they must have as many tokens."
+                            .formatted(q, k, output, logSumExp));
+        }
+        if (Arrays.stream(lengths).anyMatch(length -> length > 0)) {
+            throw new IllegalStateException("The cache holds %s tokens: a task graph takes empty ones."
+                    .formatted(Arrays.toString(lengths)));
+        }
+        plan.appendTo(graph, grids, name, padding, tables(), q, k, v, output, logSumExp, options);
+        inGraph = true;
     }
 
     /** Whether reports have the device's times, which takes time in each step; at first they do not. */
@@ -318,6 +362,10 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
     final void requireOpen() {
         if (closed) {
             throw new IllegalStateException("This cache is closed: make a new one.");
+        }
+        if (inGraph) {
+            throw new IllegalStateException(
+                    "This cache is part of a task graph and grows when that is run: make another one for calls.");
         }
     }
 

@@ -2,7 +2,12 @@ package org.tornadoattention.inference;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.plan.CacheShape;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
 
 /**
  * A key-value cache with room for {@code capacity} tokens of each sequence.
@@ -77,6 +82,34 @@ public final class KvCache extends KeyValueCache {
         set(newLengths, padding());
     }
 
+    /**
+     * Appends a decoder's step to a task graph of yours, as tasks whose names begin with {@code name}: the tokens of k and v
+     * are appended to every sequence, and q attends. The tensors may be outputs and inputs of your own tasks. The cache must
+     * be empty and belongs to the graph from then on; each execution makes it longer, and nothing of it leaves the device.
+     * Close the execution plan to free its memory.
+     *
+     * <p>Run the graph at most {@code capacity} tokens long: what comes after is not cached, and sees only what is.
+     *
+     * @param q {@code [sequences, heads, tokens, headDim]}
+     * @param k {@code [sequences, kvHeads, tokens, headDim]}
+     * @param v shaped like k
+     * @param output tensor for the output, shaped like q
+     * @param logSumExp F32 tensor {@code [sequences, heads, tokens]}
+     * @throws UnsupportedOnDeviceException if the device cannot read F16 arrays
+     */
+    public synchronized void appendTo(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            Tensor output,
+            Tensor logSumExp,
+            AttentionOptions options) {
+        appendStepTo(graph, grids, name, q, k, v, output, logSumExp, options);
+    }
+
     @Override
     void reserve(int... newTokens) {
         // Each sequence has its room from the beginning.
@@ -88,7 +121,7 @@ public final class KvCache extends KeyValueCache {
     }
 
     @Override
-    void requireUploaded() {
+    void movePages() {
         // The pages never change.
     }
 }

@@ -163,7 +163,7 @@ public final class PagedKvCache extends KeyValueCache {
     }
 
     @Override
-    void requireUploaded() {
+    void movePages() {
         int most = plan().movesAtOnce();
         while (!copies.isEmpty() || !changes.isEmpty()) {
             List<int[]> someCopies = copies.subList(0, Math.min(most, copies.size()));

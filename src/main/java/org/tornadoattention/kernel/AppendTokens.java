@@ -4,6 +4,7 @@ import static org.tornadoattention.kernel.Storage.load;
 import static org.tornadoattention.kernel.Storage.storePair;
 
 import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -136,7 +137,7 @@ public final class AppendTokens {
                     }
                 }
                 if (x == 0 && row == 0 && i == 0) {
-                    sequences.set(state + 1, before + newTokens);
+                    sequences.set(state + 1, TornadoMath.min(before + newTokens, pageSize * pagesPerSequence));
                 }
             }
         }

@@ -7,9 +7,11 @@ import java.util.Arrays;
 import java.util.List;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.MovePages;
 import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
@@ -58,6 +60,9 @@ public final class CachePlan implements AutoCloseable {
     private final IntArray step;
     private final FloatArray numbers;
     private final FloatArray rotary;
+    private final int rotaryDim;
+    private final boolean interleaved;
+    private final int splits;
     private final FloatArray scales;
     private final List<StepGraph> graphs = new ArrayList<>();
     private final TornadoExecutionPlan plan;
@@ -99,6 +104,9 @@ public final class CachePlan implements AutoCloseable {
         this.shape = shape;
         this.device = device;
         this.rotary = rotary;
+        this.rotaryDim = rotaryDim;
+        this.interleaved = interleaved;
+        this.splits = splits;
         key = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
         value = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
         sequences = new IntArray(SplitKeyAttention.sequencesSize(shape.sequences(), shape.pagesPerSequence()));
@@ -114,20 +122,24 @@ public final class CachePlan implements AutoCloseable {
         frozen.add(upkeep(grids));
         for (int seqQ : stepSizes) {
             StepShape stepShape = StepShape.of(shape, seqQ, rotaryDim, interleaved);
-            SplitTile tile = SplitTile.choose(
-                    shape.group(),
-                    shape.kvHeads(),
-                    shape.headDim(),
-                    seqQ,
-                    shape.sequences(),
-                    shape.capacity(),
-                    splits,
-                    device);
+            SplitTile tile = tileFor(seqQ);
             frozen.add(stepGraph(stepShape, tile, frozen.size(), grids));
         }
         executed = new boolean[frozen.size()];
         plan = new TornadoExecutionPlan(frozen.toArray(ImmutableTaskGraph[]::new));
         plan.withDevice(device.handle()).withGridScheduler(grids);
+    }
+
+    private SplitTile tileFor(int seqQ) {
+        return SplitTile.choose(
+                shape.group(),
+                shape.kvHeads(),
+                shape.headDim(),
+                seqQ,
+                shape.sequences(),
+                shape.capacity(),
+                splits,
+                device);
     }
 
     /** Whether the device's times are taken, which costs time in each step. */
@@ -184,10 +196,11 @@ public final class CachePlan implements AutoCloseable {
                 numbers,
                 rotary,
                 scales,
+                CacheArrays.allocate(shape.dtype(), false, 2, device),
                 CacheArrays.allocate(shape.dtype(), false, 2, device));
         TaskGraph graph = new TaskGraph("step" + seqQ)
                 .consumeFromDevice("cache", key, value, sequences, scales)
-                .transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.query(), arrays.partials(), rotary, arrays.unused())
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.query(), arrays.partials(), rotary, arrays.unusedKey(), arrays.unusedValue())
                 .transferToDevice(
                         DataTransferMode.EVERY_EXECUTION,
                         arrays.newQuery(),
@@ -214,19 +227,23 @@ public final class CachePlan implements AutoCloseable {
     }
 
     private TornadoExecutionResult uploaded(int[] lengths, int[] padding, int[][] tables) {
-        int fields = (sequences.getSize() - SplitKeyAttention.RECEIPTS) / shape.sequences();
-        for (int sequence = 0; sequence < shape.sequences(); sequence++) {
-            int at = sequence * fields;
-            sequencesToUpload.set(at, lengths[sequence]);
-            sequencesToUpload.set(at + 1, lengths[sequence]);
-            sequencesToUpload.set(at + 2, padding[sequence]);
-            for (int page = 0; page < tables[sequence].length; page++) {
-                sequencesToUpload.set(at + SplitKeyAttention.SEQUENCE_FIELDS + page, tables[sequence][page]);
-            }
-        }
+        fillSequences(sequencesToUpload, lengths, padding, tables);
         moves.init(0);
         moves.set(2, 1);
         return execute(KEEP);
+    }
+
+    private void fillSequences(IntArray array, int[] lengths, int[] padding, int[][] tables) {
+        int fields = (sequences.getSize() - SplitKeyAttention.RECEIPTS) / shape.sequences();
+        for (int sequence = 0; sequence < shape.sequences(); sequence++) {
+            int at = sequence * fields;
+            array.set(at, lengths[sequence]);
+            array.set(at + 1, lengths[sequence]);
+            array.set(at + 2, padding[sequence]);
+            for (int page = 0; page < tables[sequence].length; page++) {
+                array.set(at + SplitKeyAttention.SEQUENCE_FIELDS + page, tables[sequence][page]);
+            }
+        }
     }
 
     /** The most copies and changes that {@link #move} takes at once. */
@@ -255,6 +272,66 @@ public final class CachePlan implements AutoCloseable {
             moves.set(at++, change[2]);
         }
         execute(UPKEEP);
+    }
+
+    /** Appends steps of this cache to a graph of the caller's, over its own tensors; all sequences are empty yet. */
+    public void appendTo(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            int[] padding,
+            int[][] tables,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            Tensor output,
+            Tensor logSumExp,
+            AttentionOptions options) {
+        if (shape.dtype() == DType.F16 && !device.halfFloats()) {
+            throw new UnsupportedOnDeviceException(
+                    device.toString(),
+                    "16-bit floats for HalfFloatArrays",
+                    "use F32 or BF16 tensors in task graphs here");
+        }
+        int tokens = q.seqLength();
+        SplitTile tile = tileFor(tokens);
+        int rows = shape.sequences() * shape.heads() * tokens;
+        fillSequences(sequences, new int[shape.sequences()], padding, tables);
+        StepNumbers.fill(step, numbers, options, shape.headDim(), shape.capacity(), 1);
+        for (int sequence = 0; sequence < shape.sequences(); sequence++) {
+            StepNumbers.fillSequence(step, sequence, sequence * tokens, tokens, tokens, 0);
+        }
+        InferenceArrays arrays = new InferenceArrays(
+                q.array(),
+                k.array(),
+                v.array(),
+                new FloatArray(Math.multiplyExact(rows, shape.headDim())),
+                key,
+                value,
+                new FloatArray(Math.multiplyExact(Math.multiplyExact(rows, tile.splits()), shape.headDim() + 1)),
+                output.array(),
+                logSumExp.floatArray(),
+                sequences,
+                step,
+                numbers,
+                rotary,
+                scales,
+                CacheArrays.allocate(shape.dtype(), false, 2, device),
+                CacheArrays.allocate(shape.dtype(), false, 2, device));
+        graph.transferToDevice(
+                DataTransferMode.FIRST_EXECUTION,
+                key,
+                value,
+                sequences,
+                step,
+                numbers,
+                rotary,
+                scales,
+                arrays.query(),
+                arrays.partials(),
+                arrays.unusedKey(), arrays.unusedValue());
+        StepShape stepShape = StepShape.of(shape, tokens, rotaryDim, interleaved);
+        InferenceTasks.append(graph, grids, name, stepShape, tile, arrays, device);
     }
 
     /** The tile and splits of steps of {@code tokens} tokens a sequence. */

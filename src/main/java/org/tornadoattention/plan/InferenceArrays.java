@@ -21,7 +21,8 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * @param numbers scale, softcap and slopes
  * @param rotary cosines and sines
  * @param scales of FP8 pages
- * @param unused in place of the cache for a first kernel that does not write it
+ * @param unusedKey in place of key for a first kernel that does not write it
+ * @param unusedValue likewise; an array of its own, since TornadoVM never ends compiling a task that writes one twice
  */
 record InferenceArrays(
         TornadoNativeArray newQuery,
@@ -38,4 +39,5 @@ record InferenceArrays(
         FloatArray numbers,
         FloatArray rotary,
         FloatArray scales,
-        TornadoNativeArray unused) {}
+        TornadoNativeArray unusedKey,
+        TornadoNativeArray unusedValue) {}

@@ -99,7 +99,7 @@ final class InferenceTasks {
             IntArray step,
             ComputeDevice device) {
         InferenceArrays arrays = new InferenceArrays(
-                null, null, null, null, null, null, partials, output, logSumExp, sequences, step, null, null, null, null);
+                null, null, null, null, null, null, partials, output, logSumExp, sequences, step, null, null, null, null, null);
         new InferenceTasks(graph, grids, name, shape, new SplitTile(1, 1, 1, parts), arrays, device).merge();
     }
 
@@ -145,8 +145,8 @@ final class InferenceTasks {
                 tokens.cast(arrays.newKey()),
                 tokens.cast(arrays.newValue()),
                 arrays.query(),
-                cache.cast(appends() ? arrays.key() : arrays.unused()),
-                cache.cast(appends() ? arrays.value() : arrays.unused()),
+                cache.cast(appends() ? arrays.key() : arrays.unusedKey()),
+                cache.cast(appends() ? arrays.value() : arrays.unusedValue()),
                 arrays.sequences(),
                 arrays.step(),
                 arrays.numbers(),

@@ -58,6 +58,7 @@ final class RaggedPlan implements AutoCloseable {
                 new FloatArray(2 + shape.heads()),
                 new FloatArray(1),
                 new FloatArray(1),
+                CacheArrays.allocate(shape.dtype(), false, 2, device),
                 CacheArrays.allocate(shape.dtype(), false, 2, device));
 
         TaskGraph graph = new TaskGraph("ragged");
@@ -69,7 +70,7 @@ final class RaggedPlan implements AutoCloseable {
                 arrays.partials(),
                 arrays.rotary(),
                 arrays.scales(),
-                arrays.unused());
+                arrays.unusedKey(), arrays.unusedValue());
         graph.transferToDevice(
                 DataTransferMode.EVERY_EXECUTION,
                 arrays.newQuery(),
