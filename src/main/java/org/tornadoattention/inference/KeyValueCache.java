@@ -273,6 +273,11 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
         return plan.total();
     }
 
+    /** Bytes of all arrays of the last step on the device, keys and values among them. */
+    public synchronized long deviceBytes() {
+        return plan.deviceBytes();
+    }
+
     /** Bytes of keys and values on the device. */
     public long bytes() {
         return plan.cacheBytes();

@@ -522,6 +522,11 @@ public final class CachePlan implements AutoCloseable {
         return total;
     }
 
+    /** Bytes of all arrays that the graph run last has on the device, the cache among them. */
+    public long deviceBytes() {
+        return plan.getCurrentDeviceMemoryUsage();
+    }
+
     /** Bytes of the cache itself on the device: keys and values. */
     public long cacheBytes() {
         return key.getNumBytesOfSegment() + value.getNumBytesOfSegment();

@@ -46,8 +46,12 @@ final class CacheCase {
     /** The field's rule for attention of q over the given keys and values, without their left padding. */
     static List<Comparison> compare(
             Tensor q, Tensor k, Tensor v, int padding, AttentionOptions options, Tensor output, Tensor logSumExp) {
-        return AccuracyCheck.of(q, tokens(k, padding, k.seqLength()), tokens(v, padding, v.seqLength()), options)
-                .forward(output, logSumExp);
+        return AccuracyCheck.of(
+                        q.as(k.dtype()),
+                        tokens(k, padding, k.seqLength()),
+                        tokens(v, padding, v.seqLength()),
+                        options)
+                .forward(output.as(k.dtype()), logSumExp);
     }
 
     /** Holds the result of queries, without rotary embedding, against the oracle over what the cache says it holds. */
