@@ -104,7 +104,13 @@ class LlamaDecoder {
         TaskGraph graph = new TaskGraph("decoder")
                 .transferToDevice(
                         DataTransferMode.FIRST_EXECUTION,
-                        x, norm, q.array(), k.array(), v.array(), o.array(), logSumExp.array());
+                        x,
+                        norm,
+                        q.array(),
+                        k.array(),
+                        v.array(),
+                        o.array(),
+                        logSumExp.array());
         List<KvCache> caches = new ArrayList<>();
         long weightBytes = 0;
         for (int layer = 0; layer < layers; layer++) {

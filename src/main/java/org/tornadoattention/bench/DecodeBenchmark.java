@@ -9,8 +9,11 @@ import org.tornadoattention.inference.AttentionOutput;
 import org.tornadoattention.inference.CacheOptions;
 import org.tornadoattention.inference.KeyValueCache;
 import org.tornadoattention.inference.KvCache;
+import org.tornadoattention.inference.PagedKvCache;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.reference.Tolerance;
+import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
@@ -73,7 +76,9 @@ public final class DecodeBenchmark {
             Tensor value = tokens(measured, SEED + 4, measured.kvHeads(), 1);
             AttentionOutput first = cache.forward(query, key, value, AttentionOptions.causal());
             progress.run();
-            List<Comparison> comparisons = check(measured, query, k, v, key, value, first);
+            List<Comparison> comparisons = measured.fp8()
+                    ? checkFp8(measured, cache, query, first)
+                    : check(measured, query, k, v, key, value, first);
 
             for (int i = 0; i < warmUps; i++) {
                 cache.forward(query, key, value, AttentionOptions.causal());
@@ -100,6 +105,17 @@ public final class DecodeBenchmark {
     }
 
     private static KeyValueCache create(DecodeCase measured, int capacity, CacheOptions options) {
+        if (measured.pageSize() > 0) {
+            return PagedKvCache.create(
+                    measured.batch(),
+                    measured.heads(),
+                    measured.kvHeads(),
+                    measured.headDim(),
+                    measured.pageSize(),
+                    measured.batch() * Math.ceilDiv(capacity, measured.pageSize()),
+                    capacity,
+                    options);
+        }
         return KvCache.create(
                 measured.batch(), measured.heads(), measured.kvHeads(), measured.headDim(), capacity, options);
     }
@@ -128,6 +144,30 @@ public final class DecodeBenchmark {
                             AttentionOptions.causal())
                     .forward(
                             rows(result.output(), head * group, group), rows(result.logSumExp(), head * group, group)));
+        }
+        return comparisons;
+    }
+
+    /** The same over what the cache holds, since that is not what came; the output has the tokens' type. */
+    private static List<Comparison> checkFp8(
+            DecodeCase measured, KeyValueCache cache, Tensor q, AttentionOutput result) {
+        int group = measured.heads() / measured.kvHeads();
+        int sequence = measured.batch() - 1;
+        int firstHead = sequence * measured.heads();
+        List<Comparison> comparisons = new ArrayList<>();
+        Tensor k = cache.keys(sequence);
+        Tensor v = cache.values(sequence);
+        for (int head : new int[] {0, measured.kvHeads() - 1}) {
+            comparisons.addAll(AccuracyCheck.of(
+                            rows(q, firstHead + head * group, group).as(DType.F32),
+                            rows(k, head, 1),
+                            rows(v, head, 1),
+                            AttentionOptions.causal())
+                    .forward(
+                            rows(result.output(), firstHead + head * group, group)
+                                    .as(DType.F32),
+                            rows(result.logSumExp(), firstHead + head * group, group),
+                            Tolerance.forward(measured.dtype())));
         }
         return comparisons;
     }

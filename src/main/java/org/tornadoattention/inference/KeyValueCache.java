@@ -256,8 +256,8 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
                             .formatted(q, k, output, logSumExp));
         }
         if (Arrays.stream(lengths).anyMatch(length -> length > 0)) {
-            throw new IllegalStateException("The cache holds %s tokens: a task graph takes empty ones."
-                    .formatted(Arrays.toString(lengths)));
+            throw new IllegalStateException(
+                    "The cache holds %s tokens: a task graph takes empty ones.".formatted(Arrays.toString(lengths)));
         }
         plan.appendTo(graph, grids, name, padding, tables(), q, k, v, output, logSumExp, options);
         inGraph = true;

@@ -78,7 +78,8 @@ public final class PagedKvCache extends KeyValueCache {
         int[] lengths = lengths();
         if (lengths[to] != 0) {
             throw new IllegalArgumentException(
-                    "Sequence %d has %,d tokens: release it before another is forked into it.".formatted(to, lengths[to]));
+                    "Sequence %d has %,d tokens: release it before another is forked into it."
+                            .formatted(to, lengths[to]));
         }
         tables.get(to).addAll(tables.get(from));
         tables.get(from).forEach(page -> readers[page]++);

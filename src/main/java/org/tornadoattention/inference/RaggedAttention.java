@@ -121,8 +121,7 @@ public final class RaggedAttention implements AutoCloseable {
         if (!fits) {
             throw new IllegalArgumentException(
                     "The %s offsets are %s: they must rise from 0 to the %d tokens, one more than there are sequences."
-                            .formatted(
-                                    name, offsets == null ? null : Arrays.toString(offsets.toHeapArray()), tokens));
+                            .formatted(name, offsets == null ? null : Arrays.toString(offsets.toHeapArray()), tokens));
         }
         return size - 1;
     }

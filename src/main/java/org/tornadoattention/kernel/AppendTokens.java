@@ -153,8 +153,7 @@ public final class AppendTokens {
     }
 
     /** A dimension turned by its position: {@code a cos - b sin} for the first of a pair, {@code b cos + a sin} otherwise. */
-    static float turned(
-            float value, float other, int x, int position, FloatArray rotary, int rotaryDim, int features) {
+    static float turned(float value, float other, int x, int position, FloatArray rotary, int rotaryDim, int features) {
         float result = value;
         if (x < rotaryDim && position >= 0) {
             int half = rotaryDim / 2;

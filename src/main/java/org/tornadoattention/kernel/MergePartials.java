@@ -27,6 +27,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  */
 public final class MergePartials {
 
+    /** Parts that a work-item loads at once. */
+    private static final int AT_ONCE = 16;
+
     private MergePartials() {}
 
     /** Bytes of local memory of a group. */
@@ -105,13 +108,18 @@ public final class MergePartials {
         }
 
         // O = sum e^(L_s - L) O_s and L = m + ln sum
+        float[] parts = new float[AT_ONCE];
         float inverse = sum > 0f ? 1f / sum : 0f;
         for (int x = item; x < headDim; x += groupSize) {
             float o = 0f;
-            for (int s = 0; s < splits; s++) {
-                float weight = weights[s];
-                if (weight > 0f) {
-                    o += weight * partials.get((row * splits + s) * headDim + x);
+            for (int s0 = 0; s0 < splits; s0 += AT_ONCE) {
+                // Many loads under way before the first is used; parts that saw no key may hold anything.
+                for (int u = 0; u < AT_ONCE; u++) {
+                    parts[u] = partials.get((row * splits + TornadoMath.min(s0 + u, splits - 1)) * headDim + x);
+                }
+                for (int u = 0; u < AT_ONCE; u++) {
+                    float weight = s0 + u < splits ? weights[TornadoMath.min(s0 + u, splits - 1)] : 0f;
+                    o += weight > 0f ? weight * parts[u] : 0f;
                 }
             }
             if (present) {

@@ -68,8 +68,7 @@ final class CacheArrays {
      *
      * @param which 0 for the scales of keys, 1 for those of values
      */
-    static Tensor gatherFp8(
-            CacheShape shape, ShortArray array, FloatArray scales, int which, int[] pages, int length) {
+    static Tensor gatherFp8(CacheShape shape, ShortArray array, FloatArray scales, int which, int[] pages, int length) {
         Tensor gathered = Tensor.allocate(DType.F32, 1, shape.kvHeads(), length, shape.headDim());
         int stride = SplitKeyAttention.rowStride(shape.headDim());
         for (int head = 0; head < shape.kvHeads(); head++) {

@@ -200,7 +200,13 @@ public final class CachePlan implements AutoCloseable {
                 CacheArrays.allocate(shape.dtype(), false, 2, device));
         TaskGraph graph = new TaskGraph("step" + seqQ)
                 .consumeFromDevice("cache", key, value, sequences, scales)
-                .transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.query(), arrays.partials(), rotary, arrays.unusedKey(), arrays.unusedValue())
+                .transferToDevice(
+                        DataTransferMode.FIRST_EXECUTION,
+                        arrays.query(),
+                        arrays.partials(),
+                        rotary,
+                        arrays.unusedKey(),
+                        arrays.unusedValue())
                 .transferToDevice(
                         DataTransferMode.EVERY_EXECUTION,
                         arrays.newQuery(),
@@ -329,7 +335,8 @@ public final class CachePlan implements AutoCloseable {
                 scales,
                 arrays.query(),
                 arrays.partials(),
-                arrays.unusedKey(), arrays.unusedValue());
+                arrays.unusedKey(),
+                arrays.unusedValue());
         StepShape stepShape = StepShape.of(shape, tokens, rotaryDim, interleaved);
         InferenceTasks.append(graph, grids, name, stepShape, tile, arrays, device);
     }
@@ -486,7 +493,8 @@ public final class CachePlan implements AutoCloseable {
         TornadoNativeArray array = values ? value : key;
         uploaded(lengths, padding, tables).transferToHost(array, scales);
         return shape.fp8()
-                ? CacheArrays.gatherFp8(shape, (ShortArray) array, scales, values ? 1 : 0, tables[sequence], lengths[sequence])
+                ? CacheArrays.gatherFp8(
+                        shape, (ShortArray) array, scales, values ? 1 : 0, tables[sequence], lengths[sequence])
                 : CacheArrays.gather(shape, array, tables[sequence], lengths[sequence]);
     }
 

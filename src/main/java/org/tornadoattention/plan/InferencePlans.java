@@ -60,8 +60,8 @@ public final class InferencePlans implements AutoCloseable {
 
     /** Merges parts: tensors of one shape whose last dimension is headDim, and their log-sum-exps. */
     public void merge(List<Tensor> outputs, List<Tensor> logSumExps, Tensor o, Tensor lse) {
-        MergePlan.Key key = new MergePlan.Key(
-                lse.numberOfElements(), o.dimension(o.rank() - 1), outputs.size(), o.dtype());
+        MergePlan.Key key =
+                new MergePlan.Key(lse.numberOfElements(), o.dimension(o.rank() - 1), outputs.size(), o.dtype());
         MergePlan plan = (MergePlan) find(key, () -> new MergePlan(key, device));
         closingOnFailure(key, () -> plan.execute(outputs, logSumExps, o, lse));
     }

@@ -99,7 +99,8 @@ final class InferenceTasks {
             IntArray step,
             ComputeDevice device) {
         InferenceArrays arrays = new InferenceArrays(
-                null, null, null, null, null, null, partials, output, logSumExp, sequences, step, null, null, null, null, null);
+                null, null, null, null, null, null, partials, output, logSumExp, sequences, step, null, null, null,
+                null, null);
         new InferenceTasks(graph, grids, name, shape, new SplitTile(1, 1, 1, parts), arrays, device).merge();
     }
 

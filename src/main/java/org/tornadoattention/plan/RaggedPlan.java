@@ -70,7 +70,8 @@ final class RaggedPlan implements AutoCloseable {
                 arrays.partials(),
                 arrays.rotary(),
                 arrays.scales(),
-                arrays.unusedKey(), arrays.unusedValue());
+                arrays.unusedKey(),
+                arrays.unusedValue());
         graph.transferToDevice(
                 DataTransferMode.EVERY_EXECUTION,
                 arrays.newQuery(),
@@ -152,5 +153,4 @@ final class RaggedPlan implements AutoCloseable {
             throw new AttentionException("The memory of a plan on %s could not be freed.".formatted(device), e);
         }
     }
-
 }

@@ -19,10 +19,8 @@ record RaggedShape(int sequences, int queries, int keys, int heads, int kvHeads,
     private static final int LEAST = 16;
 
     /** With room for at least so many. */
-    static RaggedShape roomFor(
-            int sequences, int queries, int keys, int heads, int kvHeads, int headDim, DType dtype) {
-        return new RaggedShape(
-                roundUp(sequences), roundUp(queries), roundUp(keys), heads, kvHeads, headDim, dtype);
+    static RaggedShape roomFor(int sequences, int queries, int keys, int heads, int kvHeads, int headDim, DType dtype) {
+        return new RaggedShape(roundUp(sequences), roundUp(queries), roundUp(keys), heads, kvHeads, headDim, dtype);
     }
 
     /** To an eighth of the power of two below, or to 16. */
@@ -32,7 +30,6 @@ record RaggedShape(int sequences, int queries, int keys, int heads, int kvHeads,
     }
 
     StepShape step() {
-        return new StepShape(
-                sequences, queries, 0, heads, kvHeads, headDim, 1, 0, 0, false, dtype, false);
+        return new StepShape(sequences, queries, 0, heads, kvHeads, headDim, 1, 0, 0, false, dtype, false);
     }
 }

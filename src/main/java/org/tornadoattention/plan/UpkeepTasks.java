@@ -85,7 +85,19 @@ final class UpkeepTasks {
                         pageScales,
                         items);
             case ShortArray _ ->
-                task(graph, ShortArray.class, MovePagesFp8::move, moves, upload, sequences, key, value, scales, pageWords, pageScales, items);
+                task(
+                        graph,
+                        ShortArray.class,
+                        MovePagesFp8::move,
+                        moves,
+                        upload,
+                        sequences,
+                        key,
+                        value,
+                        scales,
+                        pageWords,
+                        pageScales,
+                        items);
             default -> throw new IllegalStateException("No kernel moves pages of " + key.getClass());
         }
         WorkerGrid1D grid = new WorkerGrid1D(items);

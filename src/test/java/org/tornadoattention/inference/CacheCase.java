@@ -47,10 +47,7 @@ final class CacheCase {
     static List<Comparison> compare(
             Tensor q, Tensor k, Tensor v, int padding, AttentionOptions options, Tensor output, Tensor logSumExp) {
         return AccuracyCheck.of(
-                        q.as(k.dtype()),
-                        tokens(k, padding, k.seqLength()),
-                        tokens(v, padding, v.seqLength()),
-                        options)
+                        q.as(k.dtype()), tokens(k, padding, k.seqLength()), tokens(v, padding, v.seqLength()), options)
                 .forward(output.as(k.dtype()), logSumExp);
     }
 

@@ -56,16 +56,13 @@ record CacheConfiguration(
         int[] lengths = pairs[random.nextInt(pairs.length)];
         int headDim = HEAD_DIMS[random.nextInt(full ? HEAD_DIMS.length : HEAD_DIMS.length - 2)];
         int pageSize = PAGE_SIZES[random.nextInt(PAGE_SIZES.length)];
-        AttentionOptions options =
-                switch (random.nextInt(5)) {
-                    case 0 -> AttentionOptions.defaults();
-                    case 1 ->
-                        AttentionOptions.defaults()
-                                .withWindow(random.nextInt(lengths[1]), random.nextInt(lengths[1]));
-                    case 2 -> AttentionOptions.causal().withAlibi(AttentionOptions.alibiSlopes(heads[0]));
-                    case 3 -> AttentionOptions.causal().withSoftcap(15);
-                    default -> AttentionOptions.causal();
-                };
+        AttentionOptions options = switch (random.nextInt(5)) {
+            case 0 -> AttentionOptions.defaults();
+            case 1 -> AttentionOptions.defaults().withWindow(random.nextInt(lengths[1]), random.nextInt(lengths[1]));
+            case 2 -> AttentionOptions.causal().withAlibi(AttentionOptions.alibiSlopes(heads[0]));
+            case 3 -> AttentionOptions.causal().withSoftcap(15);
+            default -> AttentionOptions.causal();
+        };
         int turned = headDim / 2 / (1 + random.nextInt(2)) * 2;
         Optional<RotaryEmbedding> rotary = random.nextInt(3) == 0 || turned < 2
                 ? Optional.empty()
@@ -117,8 +114,7 @@ record CacheConfiguration(
                 Tensor cachedK = cache.keys(sequence);
                 double[] turnedK = turned(k, -padding[sequence]);
                 assertRounded(cachedK.toFloatArray(), turnedK);
-                double[] turnedQ =
-                        turned(CacheCase.sequence(q, sequence), length - queries - padding[sequence]);
+                double[] turnedQ = turned(CacheCase.sequence(q, sequence), length - queries - padding[sequence]);
                 assertAccurate(
                         turnedQ,
                         CacheCase.tokens(cachedK, padding[sequence], length),
@@ -168,9 +164,8 @@ record CacheConfiguration(
     /** The rotary embedding by its definition, in float64; tokens before position 0 stay as they are. */
     private double[] turned(Tensor tokens, int firstPosition) {
         float[] values = tokens.toFloatArray();
-        double[] turned = IntStream.range(0, values.length)
-                .mapToDouble(i -> values[i])
-                .toArray();
+        double[] turned =
+                IntStream.range(0, values.length).mapToDouble(i -> values[i]).toArray();
         if (rotary.isEmpty()) {
             return turned;
         }

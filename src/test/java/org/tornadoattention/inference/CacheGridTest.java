@@ -20,7 +20,8 @@ class CacheGridTest {
 
     static LongStream seeds() {
         Optional<String> one = Optional.ofNullable(System.getProperty("attention.cacheSeed"));
-        return one.map(seed -> LongStream.of(Long.parseLong(seed))).orElseGet(() -> LongStream.range(0, FULL ? 400 : 12));
+        return one.map(seed -> LongStream.of(Long.parseLong(seed)))
+                .orElseGet(() -> LongStream.range(0, FULL ? 400 : 12));
     }
 
     @ParameterizedTest
@@ -68,7 +69,9 @@ class CacheGridTest {
             CacheOptions options = CacheCase.options(DType.F32).withSplits(i == 0 ? 1 : splits);
             try (KvCache cache = KvCache.create(1, 3, 1, 16, keys, options)) {
                 cache.append(k, k);
-                results[i] = cache.forward(q, AttentionOptions.defaults()).logSumExp().toFloatArray();
+                results[i] = cache.forward(q, AttentionOptions.defaults())
+                        .logSumExp()
+                        .toFloatArray();
             }
         }
         for (int row = 0; row < 3; row++) {

@@ -70,7 +70,11 @@ class Fp8CacheTest {
         assertThat(check.forward(
                         sequence(step.output(), i).as(DType.F32),
                         sequence(step.logSumExp(), i),
-                        new org.tornadoattention.reference.Tolerance(2, cache.shape().dtype() == DType.F32 ? 1e-5 : cache.shape().dtype().unitRoundoff())))
+                        new org.tornadoattention.reference.Tolerance(
+                                2,
+                                cache.shape().dtype() == DType.F32
+                                        ? 1e-5
+                                        : cache.shape().dtype().unitRoundoff())))
                 .allMatch(Comparison::passed);
     }
 }

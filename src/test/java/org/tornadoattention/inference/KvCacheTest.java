@@ -77,7 +77,8 @@ class KvCacheTest {
                     plan.execute();
                     AttentionOutput expected = called.forward(q, k, v, CAUSAL);
                     assertThat(o.toFloatArray()).isEqualTo(expected.output().toFloatArray());
-                    assertThat(lse.toFloatArray()).isEqualTo(expected.logSumExp().toFloatArray());
+                    assertThat(lse.toFloatArray())
+                            .isEqualTo(expected.logSumExp().toFloatArray());
                 }
             }
             assertThatIllegalStateException()
@@ -204,11 +205,18 @@ class KvCacheTest {
                 .withMessageContaining("an array holds");
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> KvCache.create(
-                        1, 2, 2, 8, 10, CacheCase.options(DType.F32).withRotary(RotaryEmbedding.of(16, Style.INTERLEAVED))))
+                        1,
+                        2,
+                        2,
+                        8,
+                        10,
+                        CacheCase.options(DType.F32).withRotary(RotaryEmbedding.of(16, Style.INTERLEAVED))))
                 .withMessageContaining("turns 16 dimensions of heads that have 8");
         cache.close();
         cache.close();
         assertThatIllegalStateException().isThrownBy(() -> cache.append(k, k)).withMessageContaining("closed");
-        assertThatIllegalStateException().isThrownBy(() -> cache.forward(q, CAUSAL)).withMessageContaining("closed");
+        assertThatIllegalStateException()
+                .isThrownBy(() -> cache.forward(q, CAUSAL))
+                .withMessageContaining("closed");
     }
 }

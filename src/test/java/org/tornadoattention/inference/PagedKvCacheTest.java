@@ -26,8 +26,7 @@ class PagedKvCacheTest {
         Tensor k = Tensor.random(DType.F32, 1, 3, 2, 11, 16);
         Tensor v = Tensor.random(DType.F32, 2, 3, 2, 11, 16);
         Tensor q = Tensor.random(DType.F32, 3, 3, 4, 1, 16);
-        try (PagedKvCache cache =
-                PagedKvCache.create(3, 4, 2, 16, 4, 8, 100, fp8 ? options.withFp8() : options)) {
+        try (PagedKvCache cache = PagedKvCache.create(3, 4, 2, 16, 4, 8, 100, fp8 ? options.withFp8() : options)) {
             cache.append(k, v, 10, 0, 0);
             assertThat(cache.freePages()).isEqualTo(5);
             cache.fork(0, 1);
@@ -89,12 +88,11 @@ class PagedKvCacheTest {
             assertThatIllegalArgumentException()
                     .isThrownBy(() -> cache.release(2))
                     .withMessageContaining("0 to 1");
-            assertThatExceptionOfType(CacheFullException.class)
-                    .isThrownBy(() -> {
-                        for (int i = 0; i < 10; i++) {
-                            cache.append(k, k, 0, 6);
-                        }
-                    });
+            assertThatExceptionOfType(CacheFullException.class).isThrownBy(() -> {
+                for (int i = 0; i < 10; i++) {
+                    cache.append(k, k, 0, 6);
+                }
+            });
         }
     }
 
@@ -103,8 +101,8 @@ class PagedKvCacheTest {
     void pagesOfOneToken() {
         Tensor k = Tensor.random(DType.BF16, 1, 2, 1, 40, 24);
         Tensor q = Tensor.random(DType.BF16, 2, 2, 3, 40, 24);
-        try (PagedKvCache cache =
-                PagedKvCache.create(2, 3, 1, 24, 1, 80, 40, CacheCase.options(DType.BF16).withPromptTokens(16))) {
+        try (PagedKvCache cache = PagedKvCache.create(
+                2, 3, 1, 24, 1, 80, 40, CacheCase.options(DType.BF16).withPromptTokens(16))) {
             cache.append(tokens(k, 0, 37), tokens(k, 0, 37));
             for (int token = 37; token < 40; token++) {
                 Tensor now = tokens(k, token, token + 1);

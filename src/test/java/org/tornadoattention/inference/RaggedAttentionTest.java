@@ -42,14 +42,29 @@ class RaggedAttentionTest {
                 Tensor k = Tensor.random(dtype, call + 50, last(keyOffsets), 2, 35);
                 Tensor v = Tensor.random(dtype, call + 90, last(keyOffsets), 2, 35);
                 AttentionOptions options = OPTIONS.get(call % OPTIONS.size());
-                assertAccurate(q, k, v, queryOffsets, keyOffsets, options, ragged.forward(q, k, v, queryOffsets, keyOffsets, options));
+                assertAccurate(
+                        q,
+                        k,
+                        v,
+                        queryOffsets,
+                        keyOffsets,
+                        options,
+                        ragged.forward(q, k, v, queryOffsets, keyOffsets, options));
                 if (call == 0) {
-                    assertAccurate(q, k, v, queryOffsets, keyOffsets, options, attention.forwardRagged(q, k, v, queryOffsets, keyOffsets, options));
+                    assertAccurate(
+                            q,
+                            k,
+                            v,
+                            queryOffsets,
+                            keyOffsets,
+                            options,
+                            attention.forwardRagged(q, k, v, queryOffsets, keyOffsets, options));
                 }
             }
             // Tokens are rounded to room for 48 and 64, and for 80 and 96.
             assertThat(ragged.statistics().misses()).isLessThanOrEqualTo(4);
-            assertThat(ragged.statistics().hits() + ragged.statistics().misses()).isEqualTo(6);
+            assertThat(ragged.statistics().hits() + ragged.statistics().misses())
+                    .isEqualTo(6);
         }
     }
 
@@ -132,7 +147,9 @@ class RaggedAttentionTest {
             AttentionOutput nothing = attention.merge(parts.get(1), parts.get(1));
             assertThat(nothing.logSumExp().toFloatArray()).containsOnly(Float.NEGATIVE_INFINITY);
             assertThat(nothing.output().toFloatArray()).containsOnly(0f);
-            assertThatIllegalArgumentException().isThrownBy(() -> attention.merge()).withMessageContaining("at least one");
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> attention.merge())
+                    .withMessageContaining("at least one");
         }
     }
 
