@@ -26,7 +26,7 @@ final class KernelFinder {
         } catch (RuntimeException e) {
             // An array that is missing here, or an intrinsic outside of a kernel.
             return new Finding(method(e.getStackTrace(), loader, arguments), false);
-        } catch (Error _) {
+        } catch (Throwable _) {
             return new Finding(null, false);
         }
     }
