@@ -3,8 +3,10 @@ package org.tornadoattention.cli;
 import java.io.PrintWriter;
 import java.util.Locale;
 import java.util.function.Function;
+import org.tornadoattention.bench.Pass;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.plan.TileShape;
 import org.tornadoattention.tensor.DType;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -76,6 +78,8 @@ public final class Main implements Runnable {
                 .registerConverter(AttentionKernel.class, text -> parsed(AttentionKernel::parse, text))
                 .registerConverter(Backend.class, text -> parsed(Backend::parse, text))
                 .registerConverter(DType.class, text -> parsed(DType::parse, text))
+                .registerConverter(Pass.class, text -> parsed(Pass::parse, text))
+                .registerConverter(TileShape.class, text -> parsed(TileShape::parse, text))
                 .setParameterExceptionHandler(failures)
                 .setExecutionExceptionHandler(failures);
     }

@@ -47,6 +47,31 @@ public record KernelChoice(AttentionKernel kernel, Optional<TileShape> tile, Str
         };
     }
 
+    /**
+     * This choice with a tile of the caller's.
+     *
+     * @throws IllegalArgumentException if the kernel has no tiles
+     * @throws UnsupportedOnDeviceException if the tile is too large for the device
+     */
+    KernelChoice withTile(TileShape given, AttentionProblem problem, ComputeDevice device) {
+        if (tile.isEmpty()) {
+            throw new IllegalArgumentException(
+                    "The kernel %s has no tiles: leave the tile out, or choose %s."
+                            .formatted(kernel.id(), AttentionKernel.TILED.id()));
+        }
+        int headDim = problem.shape().headDim();
+        int bytes = given.localMemoryBytes(headDim);
+        int items = given.groupSize(headDim);
+        if (bytes > device.localMemoryBytes() || items > device.maxGroupSize()) {
+            throw new UnsupportedOnDeviceException(
+                    device.toString(),
+                    "room for a tile %s of head dimension %d: it needs %,d bytes of local memory and %d work-items"
+                            .formatted(given, headDim, bytes, items),
+                    "use a smaller tile");
+        }
+        return new KernelChoice(kernel, Optional.of(given), "tile asked for");
+    }
+
     private static TileShape tile(AttentionProblem problem, ComputeDevice device) {
         int headDim = problem.shape().headDim();
         return TileChooser.choose(headDim, problem.shape().seqQ(), device)

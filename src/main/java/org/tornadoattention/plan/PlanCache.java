@@ -24,6 +24,7 @@ public final class PlanCache implements AutoCloseable {
 
     private final ComputeDevice device;
     private final Optional<AttentionKernel> wanted;
+    private final Optional<TileShape> tile;
     private final Map<AttentionProblem, AttentionPlan> plans = new LinkedHashMap<>(CAPACITY, 0.75f, true);
     private long hits;
     private long misses;
@@ -32,15 +33,18 @@ public final class PlanCache implements AutoCloseable {
      * An empty cache.
      *
      * @param wanted the kernel for all problems, or empty to choose for each
+     * @param tile the tile for all problems, or empty to choose for each
      */
-    public PlanCache(ComputeDevice device, Optional<AttentionKernel> wanted) {
+    public PlanCache(ComputeDevice device, Optional<AttentionKernel> wanted, Optional<TileShape> tile) {
         this.device = device;
         this.wanted = wanted;
+        this.tile = tile;
     }
 
     /** Which kernel a problem gets here. */
     public KernelChoice choose(AttentionProblem problem) {
-        return KernelChoice.choose(problem, device, wanted);
+        KernelChoice choice = KernelChoice.choose(problem, device, wanted);
+        return tile.map(given -> choice.withTile(given, problem, device)).orElse(choice);
     }
 
     /** Runs a problem, building its plan if it has none. A plan that failed is closed and forgotten. */
