@@ -1,5 +1,6 @@
 package org.tornadoattention.bench;
 
+import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import java.util.Optional;
 
@@ -84,6 +85,7 @@ public record BenchResult(
     }
 
     /** Whether this is standard attention, which the others are compared with. */
+    @JsonIgnore
     public boolean isStandard() {
         return kernel.equals("standard");
     }
