@@ -149,7 +149,7 @@ public record BenchFile(
     public static void write(Path path, String text) throws IOException {
         Path directory = path.toAbsolutePath().getParent();
         Files.createDirectories(directory);
-        Path part = Files.createTempFile(directory, path.getFileName().toString(), ".part");
+        Path part = directory.resolve(path.getFileName() + ".part");
         Files.writeString(part, text);
         Files.move(part, path, StandardCopyOption.REPLACE_EXISTING);
     }

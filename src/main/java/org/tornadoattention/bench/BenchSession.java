@@ -125,6 +125,7 @@ public final class BenchSession implements AutoCloseable {
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
             plan.withDevice(device.handle()).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
             TornadoExecutionResult first = plan.execute();
+            long deviceBytes = plan.getCurrentDeviceMemoryUsage();
             first.transferToHost(output.array(), logSumExp.array());
             progress.run();
             List<Comparison> comparisons = new ArrayList<>(inputs.check().compare(output, logSumExp));
@@ -133,7 +134,7 @@ public final class BenchSession implements AutoCloseable {
             comparisons.addAll(inputs.check().compare(output, logSumExp));
             Memory memory = Memory.of(
                     DeviceMemory.of(measured.problem(), choice.kernel()),
-                    plan.getCurrentDeviceMemoryUsage(),
+                    deviceBytes,
                     globalBytes(first));
             plan.freeDeviceMemory();
             return BenchResult.measured(

@@ -21,9 +21,9 @@ import org.tornadoattention.tensor.DType;
  * @param name such as {@code paper}
  * @param about what it is for, in a line
  * @param cases the problems, in order
- * @param tiles tiles that the tiled kernel is to be measured with, none for the one that the plan chooses
+ * @param tiles for some problems, the tiles that the tiled kernel is to be measured with in place of the best
  */
-public record Preset(String name, String about, List<BenchCase> cases, List<TileShape> tiles) {
+public record Preset(String name, String about, List<BenchCase> cases, Map<BenchCase, List<TileShape>> tiles) {
 
     /** What the file says of one preset. */
     private record Definition(String about, List<Grid> grids) {}
@@ -93,15 +93,16 @@ public record Preset(String name, String about, List<BenchCase> cases, List<Tile
     }
 
     private static Preset of(String name, Definition definition) {
-        return new Preset(
-                name,
-                definition.about(),
-                definition.grids().stream().flatMap(grid -> grid.cases().stream())
-                        .toList(),
-                definition.grids().stream()
-                        .flatMap(grid -> Objects.requireNonNullElse(grid.tiles(), List.<String>of()).stream())
-                        .map(TileShape::parse)
-                        .toList());
+        List<BenchCase> cases = new ArrayList<>();
+        Map<BenchCase, List<TileShape>> tiles = new LinkedHashMap<>();
+        for (Grid grid : definition.grids()) {
+            cases.addAll(grid.cases());
+            if (grid.tiles() != null) {
+                List<TileShape> swept = grid.tiles().stream().map(TileShape::parse).toList();
+                grid.cases().forEach(problem -> tiles.put(problem, swept));
+            }
+        }
+        return new Preset(name, definition.about(), cases, tiles);
     }
 
     private static Map<String, Definition> definitions() {

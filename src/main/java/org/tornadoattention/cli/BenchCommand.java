@@ -183,12 +183,12 @@ final class BenchCommand implements Callable<Integer> {
     private record Candidate(AttentionKernel kernel, Optional<TileShape> tile) {}
 
     private List<Candidate> candidates(BenchCase problem) {
+        List<TileShape> tiles = problems.tiles(problem);
         return Arrays.stream(AttentionKernel.values())
                 .filter(kernel -> compute.kernel().isEmpty() || compute.kernel().get() == kernel)
                 .filter(kernel -> kernel.supports(problem.dtype()))
-                .flatMap(kernel -> kernel == AttentionKernel.TILED
-                                && !problems.tiles().isEmpty()
-                        ? problems.tiles().stream().map(tile -> new Candidate(kernel, Optional.of(tile)))
+                .flatMap(kernel -> kernel == AttentionKernel.TILED && !tiles.isEmpty()
+                        ? tiles.stream().map(tile -> new Candidate(kernel, Optional.of(tile)))
                         : List.of(new Candidate(kernel, Optional.empty())).stream())
                 .toList();
     }

@@ -60,11 +60,11 @@ final class BenchOptions {
     }
 
     /** The tiles that were asked for, none for the best. */
-    List<TileShape> tiles() {
+    List<TileShape> tiles(BenchCase problem) {
         if (tiles != null) {
             return tiles;
         }
-        return preset == null ? List.of() : Preset.named(preset).tiles();
+        return preset == null ? List.of() : Preset.named(preset).tiles().getOrDefault(problem, List.of());
     }
 
     /**

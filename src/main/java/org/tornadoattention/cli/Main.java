@@ -29,6 +29,7 @@ import picocli.CommandLine.TypeConversionException;
             RunCommand.class,
             VerifyCommand.class,
             BenchCommand.class,
+            ReportCommand.class,
             DevicesCommand.class
         },
         mixinStandardHelpOptions = true,

@@ -71,7 +71,8 @@ class ArchitectureTest {
                 "plan      : kernel device tensor values",
                 "face      : plan device tensor values",
                 "bench     : face plan device reference tensor values",
-                "cli       : bench face plan device reference tensor values",
+                "report    : bench plan tensor values",
+                "cli       : report bench face plan device reference tensor values",
             })
     void importsRunDownward(String name, String lower) {
         DescribedPredicate<JavaClass> allowed = floor(name);
@@ -92,7 +93,7 @@ class ArchitectureTest {
                 .that(resideInAPackage(ROOT + "..").and(not(resideInAPackage(ROOT + ".simulator.."))))
                 .should()
                 .resideInAnyPackage(Arrays.stream(new String[] {
-                            "", ".kernel", ".tensor", ".device", ".reference", ".plan", ".bench", ".cli"
+                            "", ".kernel", ".tensor", ".device", ".reference", ".plan", ".bench", ".report", ".cli"
                         })
                         .map(floor -> ROOT + floor)
                         .toArray(String[]::new))
