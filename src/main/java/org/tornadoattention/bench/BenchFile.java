@@ -37,6 +37,9 @@ public record BenchFile(
     /** Name and version of the format. */
     public static final String FORMAT = "tornado-attention-bench/1";
 
+    private static final List<AttentionKernel> PORTABLE =
+            List.of(AttentionKernel.STANDARD, AttentionKernel.ONLINE, AttentionKernel.TILED);
+
     private static final JsonMapper JSON = JsonMapper.builder()
             .defaultPropertyInclusion(
                     JsonInclude.Value.construct(JsonInclude.Include.NON_NULL, JsonInclude.Include.NON_NULL))
@@ -107,13 +110,15 @@ public record BenchFile(
     }
 
     /** Kernels of ours but for the portable ones, and all 16-bit kernels of others. */
-    public static boolean onTensorCores(BenchResult result) {
-        if (result.measured().dtype() == DType.F32) {
-            return false;
-        }
-        return !result.provider().equals(BenchResult.OURS)
-                || List.of(AttentionKernel.STANDARD, AttentionKernel.ONLINE, AttentionKernel.TILED).stream()
-                        .noneMatch(kernel -> result.kernel().equals(kernel.id()));
+    private static boolean onTensorCores(BenchResult result) {
+        return onTensorCores(result.provider(), result.kernel(), result.measured().dtype());
+    }
+
+    /** Whether a kernel, in its provider's words, computes a type's products on tensor cores, where there are any. */
+    public static boolean onTensorCores(String provider, String kernel, DType dtype) {
+        return dtype != DType.F32
+                && (!provider.equals(BenchResult.OURS)
+                        || PORTABLE.stream().noneMatch(portable -> kernel.equals(portable.id())));
     }
 
     /** As indented JSON; what is null is left out. */

@@ -30,6 +30,7 @@ import picocli.CommandLine.TypeConversionException;
             VerifyCommand.class,
             BenchCommand.class,
             ReportCommand.class,
+            ExplainCommand.class,
             DevicesCommand.class
         },
         mixinStandardHelpOptions = true,
@@ -45,6 +46,8 @@ import picocli.CommandLine.TypeConversionException;
             "  ./attention demo                                     see it work, checked and timed",
             "  ./attention run qkv.safetensors -o out.safetensors --causal",
             "  ./attention verify src/test/resources/goldens        compare with known solutions",
+            "  ./attention bench --preset quick                     measure every kernel, a minute on any machine",
+            "  ./attention explain --seq 256 --causal               what happens to one problem",
             "  ./attention example HelloAttention                   compile and run a program of examples/",
             "  TORNADOVM_HOME=~/tornadovm ./attention devices       what an SDK offers",
             "",
