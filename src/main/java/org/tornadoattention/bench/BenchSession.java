@@ -135,7 +135,7 @@ public final class BenchSession implements AutoCloseable {
             Memory memory = Memory.of(
                     DeviceMemory.of(measured.problem(), choice.kernel()),
                     deviceBytes,
-                    globalBytes(first));
+                    countedBytes(first));
             plan.freeDeviceMemory();
             return BenchResult.measured(
                     measured,
@@ -177,12 +177,9 @@ public final class BenchSession implements AutoCloseable {
                 Spread.of(Arrays.copyOf(wallTimes, done)));
     }
 
-    /** What the simulator's profile says that the kernels moved; the profiles of devices do not say. */
-    private Long globalBytes(TornadoExecutionResult result) {
-        if (!device.isSimulator()) {
-            return null;
-        }
-        Matcher bytes = GLOBAL_BYTES.matcher(result.getProfilerResult().getProfileLog());
+    /** What the simulator's profile says that the kernels moved; null from devices, whose profiles do not say. */
+    static Long countedBytes(TornadoExecutionResult result) {
+        Matcher bytes = GLOBAL_BYTES.matcher(String.valueOf(result.getProfilerResult().getProfileLog()));
         return bytes.find() ? Long.valueOf(bytes.group(1)) : null;
     }
 

@@ -265,14 +265,15 @@ final class ExplainCommand implements Callable<Integer> {
                 : ceilings.f32FlopsPerSecond();
         double ridge = peak / ceilings.copyBytesPerSecond();
         double arithmetic = flops / peak;
-        double memory = bytes / ceilings.copyBytesPerSecond();
+        double moved = choice.kernel() == AttentionKernel.ONLINE ? BenchFile.leastBytes(least) : bytes;
+        double memory = moved / ceilings.copyBytesPerSecond();
         new Table("  ")
                 .row("operations", "%,.4g FLOP, as the field counts them".formatted(flops))
                 .row("traffic, at the least", Units.bytes((long) BenchFile.leastBytes(least)) + ": each tensor once")
                 .row("traffic, this kernel", Units.bytes((long) bytes) + ": " + how(choice.kernel()))
                 .row(
                         "arithmetic intensity",
-                        "%.1f FLOP a byte; this device's ridge is at %.1f".formatted(flops / bytes, ridge))
+                        "%.1f FLOP a byte; this device's ridge is at %.1f".formatted(flops / moved, ridge))
                 .row(
                         "ceilings, measured now",
                         "%s, %s/s".formatted(
@@ -286,12 +287,9 @@ final class ExplainCommand implements Callable<Integer> {
                                         time(arithmetic),
                                         time(memory)))
                 .print(out);
-        if (memory > arithmetic && choice.kernel() == AttentionKernel.ONLINE) {
-            out.println("  K and V are read once for each query, mostly from caches: the bound counts every such read.");
-        }
     }
 
-    /** Bytes that go to and from device memory, not counting what caches spare. */
+    /** Bytes that the kernel loads and stores; what caches spare of them is not known. */
     private double bytes(AttentionKernel kernel, AttentionShape shape, AttentionOptions options, TileShape drawn) {
         double size = dtype.byteSize();
         double dim = shape.headDim();
@@ -314,7 +312,7 @@ final class ExplainCommand implements Callable<Integer> {
     private static String how(AttentionKernel kernel) {
         return switch (kernel) {
             case STANDARD -> "S and P written and read";
-            case ONLINE -> "K and V once for each query that sees them";
+            case ONLINE -> "K and V once for each query that sees them, nearly all of it from caches";
             default -> "K and V once for each tile of queries that sees them";
         };
     }
