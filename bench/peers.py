@@ -440,7 +440,7 @@ def main():
                 results.append(result)
                 took = result.get("timing")
                 told = (
-                    f"{took['kernelMilliseconds']:.3f} ms, {took['teraflops']:.2f} TFLOP/s, error"
+                    f"{took['kernelMilliseconds']:.3f} ms, {took['teraflops']:.3g} TFLOP/s, error"
                     f" {result['accuracy']['maxError']:.1e} ({result['accuracy']['allowedError']:.1e})"
                     if took
                     else result["message"]

@@ -31,6 +31,7 @@ import picocli.CommandLine.TypeConversionException;
             BenchCommand.class,
             ReportCommand.class,
             ExplainCommand.class,
+            TablesCommand.class,
             DevicesCommand.class
         },
         mixinStandardHelpOptions = true,
