@@ -14,7 +14,8 @@ import org.tornadoattention.reference.Comparison;
  */
 public record Accuracy(double maxError, double allowedError, double relativeError, boolean passed) {
 
-    static Accuracy of(List<Comparison> comparisons) {
+    /** The errors of some tensors, at least one of them not {@code lse}. */
+    public static Accuracy of(List<Comparison> comparisons) {
         Comparison worst = comparisons.stream()
                 .max(Comparator.comparingDouble(comparison -> comparison.maxError() / comparison.limit()))
                 .orElseThrow();

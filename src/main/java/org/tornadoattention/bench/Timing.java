@@ -26,7 +26,8 @@ public record Timing(
     /** Medians that two runs may give further apart than this share are too noisy to be quoted. */
     public static final double QUOTABLE = 0.05;
 
-    static Timing of(BenchCase measured, Spread kernel, Spread wall) {
+    /** The times of a problem. */
+    public static Timing of(BenchCase measured, Spread kernel, Spread wall) {
         return new Timing(
                 1e3 * kernel.medianSeconds(),
                 kernel.relativeSpread(),

@@ -39,12 +39,11 @@ enum BenchFormat {
             "device memory",
             "error (allowed)");
 
-    private static final List<String> COLUMNS = List.of(
-            "provider,pass,dtype,batch,heads,kvHeads,seqQ,seqK,headDim,causal,kernel,tile,status,kernelMilliseconds,"
-                            + "kernelSpread,wallMilliseconds,wallSpread,repetitions,repeatability,noisy,teraflops,speedUp,shareOfCeiling,"
-                            + "tensorBytes,extraBytes,deviceBytes,globalBytes,maxError,allowedError,relativeError,passed,"
-                            + "message,device,runtime,driver,java,commit,time"
-                    .split(","));
+    private static final List<String> COLUMNS = List.of(("provider,pass,dtype,batch,heads,kvHeads,seqQ,seqK,headDim,causal,"
+                    + "kernel,tile,status,kernelMilliseconds,kernelSpread,wallMilliseconds,wallSpread,repetitions,"
+                    + "repeatability,noisy,teraflops,speedUp,shareOfCeiling,tensorBytes,extraBytes,deviceBytes,globalBytes,"
+                    + "maxError,allowedError,relativeError,passed,message,device,runtime,driver,java,commit,time")
+            .split(","));
 
     /**
      * The format of a file by its name's ending.

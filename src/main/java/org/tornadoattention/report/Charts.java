@@ -177,30 +177,35 @@ final class Charts {
                         && !entry.problem().causal()
                         && entry.problem().shape().seqQ() == entry.problem().shape().seqK())
                 .toList();
-        record Kind(DType dtype, int rows, int headDim) {}
+        record Kind(DType dtype, int headDim) {}
         List<Chart> charts = new ArrayList<>();
         grouped(square, entry -> {
-                    AttentionShape shape = entry.problem().shape();
-                    return new Kind(entry.problem().dtype(), shape.batch() * shape.heads(), shape.headDim());
+                    BenchCase problem = entry.problem();
+                    return new Kind(problem.dtype(), problem.shape().headDim());
                 })
                 .forEach((kind, here) -> {
                     if (distinctLengths(here) < 2) {
                         return;
                     }
                     List<Series> series = new ArrayList<>(
-                            lines(here, Style.MEASURED, entry -> extraBytes(entry)));
+                            lines(here, Style.MEASURED, entry -> extraBytes(entry) / heads(entry)));
                     double least = here.stream().mapToInt(entry -> entry.problem().shape().seqK()).min().orElseThrow();
                     double most = here.stream().mapToInt(entry -> entry.problem().shape().seqK()).max().orElseThrow();
-                    series.add(formula("S and P in F32: 8 B per query and key", least, most, n -> 8.0 * kind.rows * n * n));
-                    series.add(formula("log-sum-exp: 4 B per query", least, most, n -> 4.0 * kind.rows * n));
+                    series.add(formula("S and P in F32: 8 B per query and key", least, most, n -> 8.0 * n * n));
+                    series.add(formula("log-sum-exp: 4 B per query", least, most, n -> 4.0 * n));
                     charts.add(new Chart(
-                            "%s, %d heads in all, headDim %d".formatted(kind.dtype, kind.rows, kind.headDim),
+                            "%s, headDim %d, one head".formatted(kind.dtype, kind.headDim),
                             LENGTH,
                             new Axis("memory beyond q, k, v, o (bytes)", Axis.Scale.LOG2, Amounts::bytes),
                             series,
                             ""));
                 });
         return charts;
+    }
+
+    private static double heads(Entry entry) {
+        AttentionShape shape = entry.problem().shape();
+        return (double) shape.batch() * shape.heads();
     }
 
     /** What the runtime allocated beyond the tensors, or what the kernel asked for where it does not say. */

@@ -70,7 +70,7 @@ class ArchitectureTest {
                 "reference : tensor values",
                 "plan      : kernel device tensor values",
                 "face      : plan device tensor values",
-                "bench     : face plan device reference tensor values",
+                "bench     : face plan kernel device reference tensor values",
                 "report    : bench plan tensor values",
                 "cli       : report bench face plan device reference tensor values",
             })
