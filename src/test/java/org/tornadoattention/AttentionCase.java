@@ -72,7 +72,7 @@ public record AttentionCase(
     /** The kernels that claim to compute it. */
     List<AttentionKernel> kernels() {
         return Arrays.stream(AttentionKernel.values())
-                .filter(kernel -> kernel.supports(dtype))
+                .filter(kernel -> kernel.supports(dtype) && kernel.supports(TestDevice.get()))
                 .toList();
     }
 

@@ -47,6 +47,7 @@ public final class TestDevice {
                 memory,
                 device.computeUnits(),
                 halfFloats,
+                device.extension(),
                 device.handle());
     }
 }

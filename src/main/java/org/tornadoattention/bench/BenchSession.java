@@ -14,6 +14,7 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.DeviceMemory;
 import org.tornadoattention.plan.KernelChoice;
+import org.tornadoattention.plan.Tile;
 import org.tornadoattention.plan.TileShape;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.Tensor;
@@ -140,7 +141,7 @@ public final class BenchSession implements AutoCloseable {
             return BenchResult.measured(
                     measured,
                     choice.kernel().id(),
-                    choice.tile().map(TileShape::toString).orElse(null),
+                    choice.tile().map(Tile::toString).orElse(null),
                     timing,
                     memory,
                     Accuracy.of(comparisons));

@@ -156,7 +156,7 @@ final class BenchCommand implements Callable<Integer> {
             int number = 0;
             for (BenchCase problem : cases) {
                 number++;
-                for (Candidate candidate : candidates(problem)) {
+                for (Candidate candidate : candidates(problem, device)) {
                     BenchResult result;
                     try (Progress progress = Progress.of(
                             "%d/%d %s".formatted(number, cases.size(), candidate.kernel.id()),
@@ -182,10 +182,11 @@ final class BenchCommand implements Callable<Integer> {
     /** A kernel, and a tile where one was asked for. */
     private record Candidate(AttentionKernel kernel, Optional<TileShape> tile) {}
 
-    private List<Candidate> candidates(BenchCase problem) {
+    /** The kernel that was asked for, or all that the device can run. */
+    private List<Candidate> candidates(BenchCase problem, ComputeDevice device) {
         List<TileShape> tiles = problems.tiles(problem);
         return Arrays.stream(AttentionKernel.values())
-                .filter(kernel -> compute.kernel().isEmpty() || compute.kernel().get() == kernel)
+                .filter(kernel -> compute.kernel().map(kernel::equals).orElseGet(() -> kernel.supports(device)))
                 .filter(kernel -> kernel.supports(problem.dtype()))
                 .flatMap(kernel -> kernel == AttentionKernel.TILED && !tiles.isEmpty()
                         ? tiles.stream().map(tile -> new Candidate(kernel, Optional.of(tile)))

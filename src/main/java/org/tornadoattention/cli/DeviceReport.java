@@ -9,7 +9,7 @@ import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionProblem;
 import org.tornadoattention.plan.KernelChoice;
-import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.plan.Tile;
 import org.tornadoattention.tensor.DType;
 
 /**
@@ -71,7 +71,7 @@ record DeviceReport(
                     dtype.name(),
                     headDim,
                     choice.kernel().id(),
-                    choice.tile().map(TileShape::toString).orElse(null),
+                    choice.tile().map(Tile::toString).orElse(null),
                     choice.reason());
         } catch (UnsupportedOnDeviceException e) {
             return new Choice(dtype.name(), headDim, "none", null, e.getMessage());

@@ -21,6 +21,7 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.AttentionProblem;
 import org.tornadoattention.plan.KernelChoice;
+import org.tornadoattention.plan.Tile;
 import org.tornadoattention.plan.TileShape;
 import org.tornadoattention.report.SoftmaxTrace;
 import org.tornadoattention.report.SoftmaxTrace.Step;
@@ -125,7 +126,7 @@ final class ExplainCommand implements Callable<Integer> {
                 return Main.GOOD;
             }
             KernelChoice choice = attention.choose(shape, dtype, options);
-            TileShape drawn = choice.tile().orElseGet(() -> tileOfTheTiledKernel(device, shape, options));
+            Tile drawn = choice.tile().orElseGet(() -> tileOfTheTiledKernel(device, shape, options));
             choice(choice, shape, options);
             picture(new TilePicture(shape.seqQ(), shape.seqK(), drawn, options.mask()), choice);
             softmax(shape, options, query, drawn.blockK());
@@ -139,7 +140,7 @@ final class ExplainCommand implements Callable<Integer> {
                 .orElseGet(() -> compute.attention(device));
     }
 
-    private TileShape tileOfTheTiledKernel(ComputeDevice device, AttentionShape shape, AttentionOptions options) {
+    private Tile tileOfTheTiledKernel(ComputeDevice device, AttentionShape shape, AttentionOptions options) {
         return KernelChoice.choose(
                         AttentionProblem.of(shape, dtype, options), device, Optional.of(AttentionKernel.TILED))
                 .tile()
@@ -177,12 +178,8 @@ final class ExplainCommand implements Callable<Integer> {
         choice.tile().ifPresent(chosen -> {
             long groups = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), chosen.blockQ());
             table.row("tile", "%d queries × %d keys".formatted(chosen.blockQ(), chosen.blockK()));
-            if (choice.kernel() == AttentionKernel.TILED) {
-                table.row(
-                                "work-groups",
-                                "%,d of %d work-items".formatted(groups, chosen.groupSize(shape.headDim())))
-                        .row("local memory", Units.bytes(chosen.localMemoryBytes(shape.headDim())) + " a group");
-            }
+            table.row("work-groups", "%,d of %d work-items".formatted(groups, chosen.groupSize(shape.headDim())))
+                    .row("local memory", Units.bytes(chosen.localMemoryBytes(shape.headDim())) + " a group");
         });
         table.print(out);
     }
@@ -252,7 +249,7 @@ final class ExplainCommand implements Callable<Integer> {
     }
 
     private void costs(
-            KernelChoice choice, AttentionShape shape, AttentionOptions options, TileShape drawn, Ceilings ceilings) {
+            KernelChoice choice, AttentionShape shape, AttentionOptions options, Tile drawn, Ceilings ceilings) {
         heading("What it costs");
         AttentionProblem problem = AttentionProblem.of(shape, dtype, options);
         BenchCase least = new BenchCase(Pass.FORWARD, dtype, shape, causal);
@@ -290,7 +287,7 @@ final class ExplainCommand implements Callable<Integer> {
     }
 
     /** Bytes that the kernel loads and stores; what caches spare of them is not known. */
-    private double bytes(AttentionKernel kernel, AttentionShape shape, AttentionOptions options, TileShape drawn) {
+    private double bytes(AttentionKernel kernel, AttentionShape shape, AttentionOptions options, Tile drawn) {
         double size = dtype.byteSize();
         double dim = shape.headDim();
         double tensors = 2.0 * shape.seqQ() * dim * size + 4.0 * shape.seqQ();

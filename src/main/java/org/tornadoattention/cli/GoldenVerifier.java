@@ -42,7 +42,8 @@ final class GoldenVerifier implements AutoCloseable {
         AccuracyCheck solution = golden.check();
         List<Verdict> verdicts = new ArrayList<>();
         for (AttentionKernel kernel : wanted.map(List::of).orElse(List.of(AttentionKernel.values()))) {
-            if (kernel.supports(golden.q().dtype())) {
+            boolean takesType = kernel.supports(golden.q().dtype());
+            if (takesType && (kernel.supports(device) || wanted.isPresent())) {
                 verdicts.add(verify(file, golden, solution, kernel));
             } else if (wanted.isPresent()) {
                 verdicts.add(Verdict.skipped(

@@ -18,6 +18,7 @@ import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
  * @param globalMemoryBytes all of its memory
  * @param computeUnits its cores or multiprocessors
  * @param halfFloats whether its compiler takes 16-bit floats; without, F16 is decoded from raw bits
+ * @param extension what this project's compiler extension came to
  * @param handle TornadoVM's device
  */
 public record ComputeDevice(
@@ -32,6 +33,7 @@ public record ComputeDevice(
         long globalMemoryBytes,
         int computeUnits,
         boolean halfFloats,
+        CompilerExtension.Support extension,
         TornadoDevice handle) {
 
     /** Whether this is the simulator. */

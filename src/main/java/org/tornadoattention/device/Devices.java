@@ -85,6 +85,7 @@ public final class Devices {
                 physical.getDeviceGlobalMemorySize(),
                 physical.getDeviceMaxComputeUnits(),
                 hasHalfFloats(backend, physical),
+                CompilerExtension.extend(backend, device, backendIndex == 0),
                 device);
     }
 

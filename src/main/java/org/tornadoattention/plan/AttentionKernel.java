@@ -3,6 +3,8 @@ package org.tornadoattention.plan;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.stream.Collectors;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.tensor.DType;
 
 /** The kernels, from the first rung of the ladder to the last. */
@@ -12,7 +14,11 @@ public enum AttentionKernel {
     /** One pass with the online softmax, a row of Q a work-item. F32. */
     ONLINE("online softmax, a row a work-item"),
     /** FlashAttention-2's order with K and V tiles in local memory and register-tiled products. All types. */
-    TILED("tiles in local memory, products in registers");
+    TILED("tiles in local memory, products in registers"),
+    /** FlashAttention-2 in the registers of warps, on tensor cores. F16 and BF16. */
+    WARP("tensor cores, S and P in a warp's registers"),
+    /** Asynchronous tensor cores, softmax under the products. F16 and BF16. */
+    WARP_GROUP("asynchronous tensor cores, softmax under the products");
 
     private final String summary;
 
@@ -27,12 +33,25 @@ public enum AttentionKernel {
 
     /** Whether it takes tensors of this type. */
     public boolean supports(DType dtype) {
-        return this == TILED || dtype == DType.F32;
+        return switch (this) {
+            case STANDARD, ONLINE -> dtype == DType.F32;
+            case TILED -> true;
+            case WARP, WARP_GROUP -> dtype != DType.F32;
+        };
     }
 
-    /** The name as used on the command line: {@code standard}, {@code online}, {@code tiled}. */
+    /** Whether the device's compiler has the instructions that it is written with. */
+    public boolean supports(ComputeDevice device) {
+        return switch (this) {
+            case STANDARD, ONLINE, TILED -> true;
+            case WARP -> device.extension().level().include(Intrinsics.WARP);
+            case WARP_GROUP -> device.extension().level().include(Intrinsics.WARP_GROUP);
+        };
+    }
+
+    /** The name as used on the command line: {@code standard}, {@code online}, {@code tiled}, {@code warp}, {@code warp-group}. */
     public String id() {
-        return name().toLowerCase(Locale.ROOT);
+        return name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 
     /**

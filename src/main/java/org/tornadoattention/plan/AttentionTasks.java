@@ -7,6 +7,10 @@ import org.tornadoattention.kernel.StandardAttention;
 import org.tornadoattention.kernel.TiledFlashAttention;
 import org.tornadoattention.kernel.TiledFlashAttentionBits;
 import org.tornadoattention.kernel.TiledFlashAttentionF16;
+import org.tornadoattention.kernel.WarpFlashAttention;
+import org.tornadoattention.kernel.WarpFlashAttentionBits;
+import org.tornadoattention.kernel.WarpGroupFlashAttention;
+import org.tornadoattention.kernel.WarpGroupFlashAttentionBits;
 import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -67,7 +71,9 @@ final class AttentionTasks {
         switch (choice.kernel()) {
             case STANDARD -> tasks.standard(name);
             case ONLINE -> tasks.online(name);
-            case TILED -> tasks.tiled(name, choice.tile().orElseThrow());
+            case TILED -> tasks.tiled(name, (TileShape) choice.tile().orElseThrow());
+            case WARP -> tasks.warp(name, (WarpTile) choice.tile().orElseThrow());
+            case WARP_GROUP -> tasks.warpGroup(name, (WarpTile) choice.tile().orElseThrow());
         }
     }
 
@@ -154,19 +160,41 @@ final class AttentionTasks {
 
     private void tiled(String name, TileShape tile) {
         switch (arrays.query()) {
-            case FloatArray _ -> tiled(name, tile, FloatArray.class, TiledFlashAttention::attention);
-            case HalfFloatArray _ -> tiled(name, tile, HalfFloatArray.class, TiledFlashAttentionF16::attention);
-            case ShortArray _ -> tiled(name, tile, ShortArray.class, TiledFlashAttentionBits::attention);
-            default ->
-                throw new IllegalStateException(
-                        "No tiled kernel reads " + arrays.query().getClass());
+            case FloatArray _ -> tiles(name, tile, 0, FloatArray.class, TiledFlashAttention::attention);
+            case HalfFloatArray _ -> tiles(name, tile, 0, HalfFloatArray.class, TiledFlashAttentionF16::attention);
+            case ShortArray _ -> tiles(name, tile, 0, ShortArray.class, TiledFlashAttentionBits::attention);
+            default -> throw noKernelFor(arrays.query());
         }
     }
 
-    /** One kernel text, three types of array: the compiler needs each task's own. */
-    private <A extends TornadoNativeArray> void tiled(
+    private void warp(String name, WarpTile tile) {
+        int features = tile.features();
+        switch (arrays.query()) {
+            case HalfFloatArray _ -> tiles(name, tile, features, HalfFloatArray.class, WarpFlashAttention::attention);
+            case ShortArray _ -> tiles(name, tile, features, ShortArray.class, WarpFlashAttentionBits::attention);
+            default -> throw noKernelFor(arrays.query());
+        }
+    }
+
+    private void warpGroup(String name, WarpTile tile) {
+        int features = tile.features();
+        switch (arrays.query()) {
+            case HalfFloatArray _ ->
+                tiles(name, tile, features, HalfFloatArray.class, WarpGroupFlashAttention::attention);
+            case ShortArray _ -> tiles(name, tile, features, ShortArray.class, WarpGroupFlashAttentionBits::attention);
+            default -> throw noKernelFor(arrays.query());
+        }
+    }
+
+    private static IllegalStateException noKernelFor(TornadoNativeArray array) {
+        return new IllegalStateException("No kernel reads " + array.getClass());
+    }
+
+    /** Kernels that share a list of arguments, for several types of array: the compiler needs each task's own. */
+    private <A extends TornadoNativeArray> void tiles(
             String name,
-            TileShape tile,
+            Tile tile,
+            int features,
             Class<A> type,
             Task20<
                             KernelContext,
@@ -213,7 +241,7 @@ final class AttentionTasks {
                 problem.windowRight(),
                 problem.scale(),
                 problem.softcap(),
-                problem.features() | storageFeatures());
+                problem.features() | storageFeatures() | features);
         int tileGroupSize = tile.groupSize(shape.headDim());
         long groups = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.blockQ());
         WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(groups * tileGroupSize));

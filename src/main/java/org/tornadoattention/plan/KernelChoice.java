@@ -1,5 +1,6 @@
 package org.tornadoattention.plan;
 
+import java.util.List;
 import java.util.Optional;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
@@ -12,7 +13,7 @@ import org.tornadoattention.tensor.DType;
  * @param tile its tile, empty for kernels without tiles
  * @param reason a clause that says why, for people
  */
-public record KernelChoice(AttentionKernel kernel, Optional<TileShape> tile, String reason) {
+public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String reason) {
 
     /**
      * Chooses; this is the only place that does.
@@ -27,7 +28,7 @@ public record KernelChoice(AttentionKernel kernel, Optional<TileShape> tile, Str
             return with(wanted.get(), problem, device, "asked for");
         }
         if (problem.dtype() != DType.F32) {
-            return with(AttentionKernel.TILED, problem, device, "the only one for " + problem.dtype());
+            return for16Bits(problem, device);
         }
         if (device.isSimulator()) {
             return with(AttentionKernel.ONLINE, problem, device, "the fastest where work-groups are simulated");
@@ -35,15 +36,37 @@ public record KernelChoice(AttentionKernel kernel, Optional<TileShape> tile, Str
         return with(AttentionKernel.TILED, problem, device, "the fastest on every device of TornadoVM");
     }
 
+    private static KernelChoice for16Bits(AttentionProblem problem, ComputeDevice device) {
+        if (device.isSimulator()) {
+            return with(AttentionKernel.TILED, problem, device, "the fastest for 16 bits where work-groups are simulated");
+        }
+        for (AttentionKernel kernel : List.of(AttentionKernel.WARP_GROUP, AttentionKernel.WARP)) {
+            Optional<WarpTile> tile = WarpTiling.choose(kernel, problem, device);
+            if (tile.isPresent()) {
+                return new KernelChoice(kernel, Optional.of(tile.get()), "the fastest on this device");
+            }
+        }
+        return with(
+                AttentionKernel.TILED,
+                problem,
+                device,
+                "no tensor-core kernel: " + device.extension().reason());
+    }
+
     private static KernelChoice with(
             AttentionKernel kernel, AttentionProblem problem, ComputeDevice device, String reason) {
         if (!kernel.supports(problem.dtype())) {
-            throw new IllegalArgumentException("The kernel %s takes F32 only, and the tensors are %s: choose %s."
-                    .formatted(kernel.id(), problem.dtype(), AttentionKernel.TILED.id()));
+            throw new IllegalArgumentException("The kernel %s takes %s only, and the tensors are %s: choose %s."
+                    .formatted(
+                            kernel.id(),
+                            kernel.supports(DType.F32) ? "F32" : "F16 and BF16",
+                            problem.dtype(),
+                            AttentionKernel.TILED.id()));
         }
         return switch (kernel) {
             case STANDARD, ONLINE -> new KernelChoice(kernel, Optional.empty(), reason);
             case TILED -> new KernelChoice(kernel, Optional.of(tile(problem, device)), reason);
+            case WARP, WARP_GROUP -> new KernelChoice(kernel, Optional.of(warpTile(kernel, problem, device)), reason);
         };
     }
 
@@ -54,9 +77,9 @@ public record KernelChoice(AttentionKernel kernel, Optional<TileShape> tile, Str
      * @throws UnsupportedOnDeviceException if the tile is too large for the device
      */
     KernelChoice withTile(TileShape given, AttentionProblem problem, ComputeDevice device) {
-        if (tile.isEmpty()) {
+        if (kernel != AttentionKernel.TILED) {
             throw new IllegalArgumentException(
-                    "The kernel %s has no tiles: leave the tile out, or choose %s."
+                    "The kernel %s takes no tile of yours: leave the tile out, or choose %s."
                             .formatted(kernel.id(), AttentionKernel.TILED.id()));
         }
         int headDim = problem.shape().headDim();
@@ -70,6 +93,23 @@ public record KernelChoice(AttentionKernel kernel, Optional<TileShape> tile, Str
                     "use a smaller tile");
         }
         return new KernelChoice(kernel, Optional.of(given), "tile asked for");
+    }
+
+    private static WarpTile warpTile(AttentionKernel kernel, AttentionProblem problem, ComputeDevice device) {
+        return WarpTiling.choose(kernel, problem, device)
+                .orElseThrow(() -> new UnsupportedOnDeviceException(
+                        device.toString(),
+                        "what the kernel %s needs for head dimension %d: %s"
+                                .formatted(
+                                        kernel.id(),
+                                        problem.shape().headDim(),
+                                        device.extension().reason().isEmpty()
+                                                ? "it has instructions '%s' and %,d bytes of local memory"
+                                                        .formatted(
+                                                                device.extension().level(),
+                                                                device.extension().localMemoryBytes())
+                                                : device.extension().reason()),
+                        "use the kernel tiled, or another device"));
     }
 
     private static TileShape tile(AttentionProblem problem, ComputeDevice device) {

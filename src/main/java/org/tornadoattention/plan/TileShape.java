@@ -3,12 +3,12 @@ package org.tornadoattention.plan;
 import org.tornadoattention.kernel.TiledFlashAttention;
 
 /**
- * Rows and columns of a tile of scores.
+ * The tile of scores of the tiled kernel.
  *
  * @param blockQ queries in a tile (Br), a multiple of 8
  * @param blockK keys in a tile (Bc), a multiple of 4; {@code 4 * blockK} is a multiple of {@code blockQ}
  */
-public record TileShape(int blockQ, int blockK) {
+public record TileShape(int blockQ, int blockK) implements Tile {
 
     /** Checks the multiples that the tiled kernel's register tiles and its batches of loads need. */
     public TileShape {
@@ -40,12 +40,12 @@ public record TileShape(int blockQ, int blockK) {
         return "'%s' is no tile: write queries by keys, such as 64x32.".formatted(text);
     }
 
-    /** Work-items of a group of the tiled kernel. */
+    @Override
     public int groupSize(int headDim) {
         return TiledFlashAttention.groupSize(headDim, blockQ);
     }
 
-    /** Bytes of local memory of a group of the tiled kernel. */
+    @Override
     public int localMemoryBytes(int headDim) {
         return TiledFlashAttention.localMemoryBytes(headDim, blockQ, blockK);
     }

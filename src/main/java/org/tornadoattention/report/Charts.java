@@ -15,7 +15,6 @@ import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.Ceilings;
 import org.tornadoattention.bench.Pass;
-import org.tornadoattention.plan.TileShape;
 import org.tornadoattention.report.Series.Point;
 import org.tornadoattention.report.Series.Style;
 import org.tornadoattention.tensor.DType;
@@ -240,7 +239,12 @@ final class Charts {
     }
 
     private static int blockQ(Entry entry) {
-        return TileShape.parse(entry.result().tile()).blockQ();
+        return blockQ(entry.result().tile());
+    }
+
+    /** Queries of a tile that is written queries by keys. */
+    static int blockQ(String tile) {
+        return Integer.parseInt(tile.substring(0, tile.indexOf('x')));
     }
 
     /** Traffic of device memory against the tile's queries, as the simulator counted and as the paper's formula says. */

@@ -17,7 +17,6 @@ import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchResult;
 import org.tornadoattention.bench.Pass;
-import org.tornadoattention.plan.TileShape;
 import org.tornadoattention.tensor.DType;
 
 /**
@@ -256,7 +255,7 @@ public final class MarkdownTables {
                         entry.problem().toString(),
                         result.tile(),
                         "%,d".formatted(result.memory().globalBytes()),
-                        "%,.0f".formatted(Charts.flashBytes(entry.problem(), TileShape.parse(result.tile()).blockQ())),
+                        "%,.0f".formatted(Charts.flashBytes(entry.problem(), Charts.blockQ(result.tile()))),
                         "%,.0f".formatted(Charts.standardBytes(entry.problem()))));
             }
         }

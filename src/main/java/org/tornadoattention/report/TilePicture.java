@@ -3,7 +3,7 @@ package org.tornadoattention.report;
 import java.util.ArrayList;
 import java.util.List;
 import org.tornadoattention.Mask;
-import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.plan.Tile;
 
 /**
  * The tiles of the score matrix of one head: full ones, which no mask touches, partial ones, which the mask's edge crosses,
@@ -14,7 +14,7 @@ import org.tornadoattention.plan.TileShape;
  * @param tile queries and keys of a tile
  * @param mask which keys a query sees
  */
-public record TilePicture(int seqQ, int seqK, TileShape tile, Mask mask) {
+public record TilePicture(int seqQ, int seqK, Tile tile, Mask mask) {
 
     private static final int MOST_ROWS = 24;
     private static final int MOST_COLUMNS = 64;

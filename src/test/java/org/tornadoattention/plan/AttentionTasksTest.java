@@ -37,7 +37,7 @@ class AttentionTasksTest {
         return shapes.stream()
                 .flatMap(shape -> Arrays.stream(DType.values())
                         .flatMap(dtype -> Arrays.stream(AttentionKernel.values())
-                                .filter(kernel -> kernel.supports(dtype))
+                                .filter(kernel -> kernel.supports(dtype) && kernel.supports(DEVICE))
                                 .map(kernel -> Arguments.of(
                                         AttentionProblem.of(shape, dtype, AttentionOptions.causal()), kernel))));
     }

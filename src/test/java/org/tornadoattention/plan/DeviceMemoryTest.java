@@ -11,6 +11,7 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.Backend;
+import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
@@ -25,7 +26,7 @@ class DeviceMemoryTest {
 
     private static ComputeDevice device(long allocation, long memory) {
         return new ComputeDevice(
-                Backend.CUDA, 0, 0, "imaginary", TornadoDeviceType.GPU, 1, 1, allocation, memory, 1, true, null);
+                Backend.CUDA, 0, 0, "imaginary", TornadoDeviceType.GPU, 1, 1, allocation, memory, 1, true, CompilerExtension.Support.none("imaginary"), null);
     }
 
     @ParameterizedTest

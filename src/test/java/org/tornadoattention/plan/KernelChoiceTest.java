@@ -13,6 +13,7 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.Backend;
+import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
@@ -26,7 +27,7 @@ class KernelChoiceTest {
     private static ComputeDevice device(Backend backend, long localMemory) {
         long plenty = 1L << 40;
         TornadoDeviceType type = TornadoDeviceType.DEFAULT;
-        return new ComputeDevice(backend, 0, 0, "imaginary", type, localMemory, 1024, plenty, plenty, 1, true, null);
+        return new ComputeDevice(backend, 0, 0, "imaginary", type, localMemory, 1024, plenty, plenty, 1, true, CompilerExtension.Support.none("imaginary"), null);
     }
 
     @ParameterizedTest

@@ -13,7 +13,7 @@ import org.tornadoattention.AttentionShape;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.plan.Tile;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
@@ -41,7 +41,7 @@ class TrafficTest {
             return sum(KernelStatistics::globalElementsRead) + sum(KernelStatistics::globalElementsWritten);
         }
 
-        TileShape tile() {
+        Tile tile() {
             return result.execution().orElseThrow().choice().tile().orElseThrow();
         }
     }

@@ -14,6 +14,7 @@ final class AsyncCopies {
     private final WorkItem item;
     private final Deque<List<Copy>> committed = new ArrayDeque<>();
     private List<Copy> open = new ArrayList<>();
+    private boolean unfenced;
 
     AsyncCopies(WorkItem item) {
         this.item = item;
@@ -33,8 +34,18 @@ final class AsyncCopies {
             for (Copy copy : committed.remove()) {
                 LocalHooks.beforeLocalWrite(copy.tile, copy.index, item);
                 copy.tile[copy.index] = copy.value;
+                unfenced = true;
             }
         }
+    }
+
+    /** Makes what has arrived known to operations that read local memory asynchronously. */
+    void fence() {
+        unfenced = false;
+    }
+
+    boolean unfenced() {
+        return unfenced;
     }
 
     private record Copy(int[] tile, int index, int value) {}

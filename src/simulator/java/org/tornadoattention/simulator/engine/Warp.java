@@ -1,6 +1,7 @@
 package org.tornadoattention.simulator.engine;
 
 import java.util.List;
+import java.util.function.UnaryOperator;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.engine.WorkItem.State;
 
@@ -16,6 +17,7 @@ final class Warp {
     private final float[] operands = new float[SIZE];
     private final float[] results = new float[SIZE];
     private final Object[] tiles = new Object[SIZE];
+    private Object[] exchanged;
     private int arrived;
 
     Warp(WorkGroup group, int index, List<WorkItem> lanes) {
@@ -62,6 +64,28 @@ final class Warp {
         return results[lane(item)];
     }
 
+    float shuffleXor(WorkItem item, float value, int mask) {
+        operands[lane(item)] = value;
+        meet(item, "shuffleXor", () -> {
+            for (int lane = 0; lane < SIZE; lane++) {
+                results[lane] = operands[lane ^ mask];
+            }
+        });
+        return results[lane(item)];
+    }
+
+    /** Has all lanes meet with a part each; the last to come makes of them what each goes on with. */
+    Object exchange(WorkItem item, String operation, Object part, UnaryOperator<Object[]> work) {
+        tiles[lane(item)] = part;
+        meet(item, operation, () -> exchanged = work.apply(tiles));
+        return exchanged[lane(item)];
+    }
+
+    /** Returns the lane with this number. */
+    WorkItem item(int lane) {
+        return lanes.get(lane);
+    }
+
     float broadcastFirst(WorkItem item, float value) {
         operands[lane(item)] = value;
         meet(item, "simdBroadcastFirst", () -> {
@@ -94,7 +118,7 @@ final class Warp {
                 throw lane.fault(
                         FaultKind.DIVERGENT_COLLECTIVE,
                         "and work-item " + group.itemName(lanes.getFirst().id()) + " of warp " + index
-                                + " did not do the same tensor-core loads and stores (" + tileOperations(lane) + " and "
+                                + " did not do the same tensor-core loads, stores and products (" + tileOperations(lane) + " and "
                                 + expected + "); all lanes of a warp must do them together");
             }
         }
@@ -102,7 +126,7 @@ final class Warp {
 
     private static int tileOperations(WorkItem item) {
         TensorLane lane = item.tensorLaneOrNull();
-        return lane == null ? 0 : lane.operations();
+        return (lane == null ? 0 : lane.operations()) + item.groupProducts();
     }
 
     private void meet(WorkItem item, String operation, Runnable work) {

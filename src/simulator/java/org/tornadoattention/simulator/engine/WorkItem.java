@@ -56,6 +56,7 @@ public final class WorkItem {
     private int barrierSite;
     private TensorLane tensorLane;
     private AsyncCopies asyncCopies;
+    private WarpLane warpLane;
     private ParallelPosition parallel;
 
     WorkItem(Launch launch, WorkGroup group, int id, Counters counters) {
@@ -253,7 +254,22 @@ public final class WorkItem {
         return source;
     }
 
-    private AsyncCopies asyncCopies() {
+    /** Returns this work-item's part in the library's own warp operations. */
+    WarpLane warpLane() {
+        if (group == null) {
+            throw notInGroup("a warp intrinsic");
+        }
+        if (warpLane == null) {
+            warpLane = new WarpLane(this);
+        }
+        return warpLane;
+    }
+
+    int groupProducts() {
+        return warpLane == null ? 0 : warpLane.groupProducts();
+    }
+
+    AsyncCopies asyncCopies() {
         if (asyncCopies == null) {
             asyncCopies = new AsyncCopies(this);
         }

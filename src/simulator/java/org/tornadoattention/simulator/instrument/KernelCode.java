@@ -30,7 +30,13 @@ import java.util.Set;
 final class KernelCode {
 
     private static final String[] SHARED = {
-        "java.", "javax.", "jdk.", "sun.", "uk.ac.manchester.tornado.api.", "org.tornadoattention.simulator.engine."
+        "java.",
+        "javax.",
+        "jdk.",
+        "sun.",
+        "uk.ac.manchester.tornado.api.",
+        "org.tornadoattention.simulator.engine.",
+        "org.tornadoattention.intrinsic."
     };
 
     private final ClassLoader loader;

@@ -1,0 +1,65 @@
+package org.tornadoattention.cuda;
+
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import uk.ac.manchester.tornado.drivers.cuda.CUDACodeCache;
+import uk.ac.manchester.tornado.drivers.cuda.CUDADeviceContext;
+import uk.ac.manchester.tornado.drivers.cuda.CUDAKernel;
+import uk.ac.manchester.tornado.drivers.cuda.CUDAProgram;
+import uk.ac.manchester.tornado.drivers.cuda.graal.CUDAInstalledCode;
+import uk.ac.manchester.tornado.runtime.common.RuntimeUtilities;
+import uk.ac.manchester.tornado.runtime.tasks.meta.TaskDataContext;
+
+/** The code of one execution plan: kernels with warp intrinsics go through the {@link KernelAssembler}, others as ever. */
+final class AssemblingCodeCache extends CUDACodeCache {
+
+    private final CUDADeviceContext context;
+    private final KernelAssembler assembler;
+    private final Map<String, CUDAInstalledCode> assembled = new ConcurrentHashMap<>();
+
+    AssemblingCodeCache(CUDADeviceContext context, KernelAssembler assembler) {
+        super(context);
+        this.context = context;
+        this.assembler = assembler;
+    }
+
+    @Override
+    public CUDAInstalledCode installSource(TaskDataContext meta, String id, String entryPoint, byte[] source) {
+        String text = new String(source, java.nio.charset.StandardCharsets.UTF_8);
+        if (!text.contains(CudaText.MARK)) {
+            return super.installSource(meta, id, entryPoint, source);
+        }
+        if (meta.isPrintKernelEnabled()) {
+            RuntimeUtilities.dumpKernel(source);
+        }
+        byte[] cubin = assembler.assemble(text, entryPoint);
+        CUDAProgram program = context.createProgramWithBinary(cubin, new long[] {cubin.length});
+        program.build("");
+        CUDAKernel kernel = program.clCreateKernel(entryPoint);
+        CUDAInstalledCode code = new CUDAInstalledCode(entryPoint, source, context, program, kernel, false);
+        assembled.put(key(id, entryPoint), code);
+        return code;
+    }
+
+    @Override
+    public boolean isCached(String key) {
+        return assembled.containsKey(key) || super.isCached(key);
+    }
+
+    @Override
+    public CUDAInstalledCode getInstalledCode(String id, String entryPoint) {
+        CUDAInstalledCode code = assembled.get(key(id, entryPoint));
+        return code != null ? code : super.getInstalledCode(id, entryPoint);
+    }
+
+    @Override
+    public void reset() {
+        assembled.values().forEach(CUDAInstalledCode::invalidate);
+        assembled.clear();
+        super.reset();
+    }
+
+    private static String key(String id, String entryPoint) {
+        return id + "-" + entryPoint;
+    }
+}

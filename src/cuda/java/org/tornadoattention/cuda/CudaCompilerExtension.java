@@ -1,0 +1,137 @@
+package org.tornadoattention.cuda;
+
+import java.lang.reflect.Field;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import org.tornadoattention.device.Backend;
+import org.tornadoattention.device.CompilerExtension;
+import org.tornadoattention.device.Intrinsics;
+import uk.ac.manchester.tornado.api.common.TornadoDevice;
+import uk.ac.manchester.tornado.drivers.cuda.CUDABackendImpl;
+import uk.ac.manchester.tornado.drivers.cuda.CUDACodeCache;
+import uk.ac.manchester.tornado.drivers.cuda.CUDADevice;
+import uk.ac.manchester.tornado.drivers.cuda.CUDADeviceContext;
+import uk.ac.manchester.tornado.drivers.cuda.runtime.CUDATornadoDevice;
+import uk.ac.manchester.tornado.runtime.TornadoCoreRuntime;
+
+/**
+ * Installs the warp intrinsics in TornadoVM's CUDA backend: invocation plugins that replace the calls, and a code cache that
+ * compiles kernels with such calls for the device's full instruction set. Kernels without them are compiled as ever.
+ */
+public final class CudaCompilerExtension implements CompilerExtension {
+
+    /** The versions of TornadoVM whose internals this was written for and tested with. */
+    private static final String TESTED_VERSION = "5.2.0";
+
+    private static final int AMPERE = 80;
+    private static final int HOPPER = 90;
+    private static final long KIBI = 1024;
+    private static final String HOW_TO_START =
+            "start Java with @tornado-config/cuda.args, as ./attention does where the SDK has a CUDA backend";
+
+    private static final Map<TornadoDevice, Support> INSTALLED = new ConcurrentHashMap<>();
+    private static boolean pluginsRegistered;
+
+    /** For the service loader. */
+    public CudaCompilerExtension() {}
+
+    @Override
+    public Backend backend() {
+        return Backend.CUDA;
+    }
+
+    @Override
+    public Support install(TornadoDevice device, boolean first) {
+        return INSTALLED.computeIfAbsent(device, d -> tryToInstall(d, first));
+    }
+
+    private static Support tryToInstall(TornadoDevice device, boolean first) {
+        int capability = computeCapability(device);
+        if (capability < AMPERE) {
+            return Support.none("compute capability %d.%d is below 8.0".formatted(capability / 10, capability % 10));
+        }
+        String version = version().orElse("of unknown version");
+        if (!version.startsWith(TESTED_VERSION)) {
+            return Support.none("TornadoVM is " + version + ", and they were tested with " + TESTED_VERSION);
+        }
+        if (!first) {
+            return Support.none("CUDA is not TornadoVM's first backend; " + HOW_TO_START);
+        }
+        try {
+            return install(device, capability);
+        } catch (ReflectiveOperationException | RuntimeException | LinkageError e) {
+            return Support.none(e + "; " + HOW_TO_START);
+        }
+    }
+
+    private static Support install(TornadoDevice device, int capability) throws ReflectiveOperationException {
+        registerPlugins();
+        KernelAssembler assembler;
+        try {
+            assembler = new KernelAssembler(capability);
+        } catch (IllegalArgumentException | IllegalCallerException e) {
+            return Support.none("NVRTC cannot be loaded: " + e.getMessage());
+        }
+        CUDADeviceContext context = (CUDADeviceContext) ((CUDATornadoDevice) device).getDeviceContext();
+        Field caches = CUDADeviceContext.class.getDeclaredField("codeCache");
+        caches.setAccessible(true);
+        caches.set(context, new CodeCaches(context, assembler));
+        Intrinsics level = capability == HOPPER ? Intrinsics.WARP_GROUP : Intrinsics.WARP;
+        return new Support(level, localMemoryBytes(capability), "");
+    }
+
+    /** CUDA C++ Programming Guide, «technical specifications per compute capability»: shared memory of a thread block. */
+    private static long localMemoryBytes(int capability) {
+        return switch (capability) {
+            case 80, 87 -> 163 * KIBI;
+            case 90, 100, 103 -> 227 * KIBI;
+            default -> 99 * KIBI;
+        };
+    }
+
+    private static synchronized void registerPlugins() {
+        if (!pluginsRegistered) {
+            WarpPlugins.register(TornadoCoreRuntime.getTornadoRuntime()
+                    .getBackend(CUDABackendImpl.class)
+                    .getProviders()
+                    .getReplacements()
+                    .getGraphBuilderPlugins()
+                    .getInvocationPlugins());
+            pluginsRegistered = true;
+        }
+    }
+
+    private static int computeCapability(TornadoDevice device) {
+        int[] majorAndMinor = ((CUDADevice) device.getPhysicalDevice()).getComputeCapability();
+        return 10 * majorAndMinor[0] + majorAndMinor[1];
+    }
+
+    /** TornadoVM's version, from the name of the backend's jar. */
+    private static Optional<String> version() {
+        return ModuleLayer.boot()
+                .configuration()
+                .findModule(CUDADevice.class.getModule().getName())
+                .flatMap(module -> module.reference().location())
+                .map(location -> location.getPath().replaceAll(".*/tornado-drivers-cuda-(.*)\\.jar", "$1"));
+    }
+
+    /** TornadoVM's map from execution plans to their code: every cache that it puts here is replaced by one that assembles. */
+    private static final class CodeCaches extends ConcurrentHashMap<Long, CUDACodeCache> {
+
+        private static final long serialVersionUID = 1L;
+
+        private final transient CUDADeviceContext context;
+        private final transient KernelAssembler assembler;
+
+        CodeCaches(CUDADeviceContext context, KernelAssembler assembler) {
+            this.context = context;
+            this.assembler = assembler;
+        }
+
+        @Override
+        public CUDACodeCache put(Long plan, CUDACodeCache plain) {
+            return super.put(plan, new AssemblingCodeCache(context, assembler));
+        }
+    }
+}

@@ -1,0 +1,206 @@
+package org.tornadoattention.cuda;
+
+import java.util.function.IntFunction;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.tornadoattention.intrinsic.Warp;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+
+/** What each intrinsic is in CUDA C with inline PTX. Names that end in an underscore are local to a statement. */
+final class CudaText {
+
+    /** Stands in every kernel that uses an intrinsic for more than arithmetic. */
+    static final String MARK = "/*warp*/";
+
+    private static final int SWIZZLE_128_BYTES = 1;
+    private static final int EIGHT_ROWS = 1024;
+
+    private CudaText() {}
+
+    static String shuffleXor(String result, String value, String mask) {
+        return result + " = __shfl_xor_sync(0xffffffffu, " + value + ", " + mask + ");";
+    }
+
+    static String exp2(String result, String x) {
+        return "asm(\"ex2.approx.ftz.f32 %0, %1;\" : \"=f\"(" + result + ") : \"f\"(" + x + "));";
+    }
+
+    static String pack(String result, String type, String low, String high) {
+        return "asm(\"cvt.rn." + name(type) + "x2.f32 %0, %1, %2;\" : \"=r\"(" + result + ") : \"f\"(" + high
+                + "), \"f\"(" + low + "));";
+    }
+
+    static String roundToTF32(String result, String value) {
+        return "{ unsigned bits_; asm(\"cvt.rna.tf32.f32 %0, %1;\" : \"=r\"(bits_) : \"f\"(" + value + ")); " + result
+                + " = __uint_as_float(bits_); }";
+    }
+
+    static String bits(String result, String value) {
+        return result + " = __float_as_int(" + value + ");";
+    }
+
+    static String loadMatrices(boolean transposed, String registers, String at, String tile, String byteOffset) {
+        return asm(
+                "ldmatrix.sync.aligned.m8n8.x4" + (transposed ? ".trans" : "") + ".shared.b16 {%0,%1,%2,%3}, [%4]",
+                elements("=r", registers, at, 4),
+                register(shared(tile, byteOffset)));
+    }
+
+    static String multiply(String type, String c, String atC, String a, String atA, String b, String atB) {
+        boolean tf32 = constant(type, "type") == Warp.TF32;
+        String name = name(type);
+        return asm(
+                "mma.sync.aligned.m16n8k" + (tf32 ? 8 : 16) + ".row.col.f32." + name + "." + name
+                        + ".f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3}",
+                elements("+f", c, atC, 4),
+                elements("r", a, atA, 4) + ", " + elements("r", b, atB, 2));
+    }
+
+    static String copyAsync(int elementBytes, String tile, String byteOffset, String source, String index, String bytes) {
+        return asmOnMemory(
+                "cp.async.cg.shared.global [%0], [%1], 16, %2",
+                "",
+                register(shared(tile, byteOffset)) + ", \"l\"(" + address(source, index, elementBytes) + "), "
+                        + register(bytes));
+    }
+
+    static String copy(String tile, String byteOffset, String source, String index, String elements) {
+        return "{ const unsigned short *from_ = (const unsigned short *) (" + address(source, index, Short.BYTES)
+                + "); unsigned *to_ = (unsigned *) ((char *) " + tile + " + (" + byteOffset + "));"
+                + " for (int i_ = 0; i_ < 4; i_++) { unsigned low_ = 2 * i_ < (" + elements
+                + ") ? from_[2 * i_] : 0; unsigned high_ = 2 * i_ + 1 < (" + elements
+                + ") ? from_[2 * i_ + 1] : 0; to_[i_] = low_ | high_ << 16; } }";
+    }
+
+    static String store(String target, String index, String packed, String elements) {
+        String type = constant(elements, "elements") == 2 ? "int" : "short";
+        return "*(" + type + " *) (" + address(target, index, Short.BYTES) + ") = (" + type + ") (" + packed + ");";
+    }
+
+    static String fenceLocalMemory() {
+        return asmOnMemory("fence.proxy.async.shared::cta", "", "");
+    }
+
+    static String fence() {
+        return asmOnMemory("wgmma.fence.sync.aligned", "", "");
+    }
+
+    static String multiplyTiles(
+            String type, String c, String columns, String tile, String atA, String atB, String accumulate) {
+        int n = constant(columns, "columns");
+        return wgmma(
+                name(type),
+                n,
+                c,
+                "%" + n / 2,
+                n / 2 + 1,
+                "0, 0",
+                "\"l\"(" + descriptor(tile, atA, "0") + "), \"l\"(" + descriptor(tile, atB, "0") + "), "
+                        + register(accumulate));
+    }
+
+    static String multiplyRegisters(
+            String type,
+            String c,
+            String columns,
+            String a,
+            String atA,
+            String tile,
+            String atB,
+            String strideB,
+            String accumulate) {
+        int n = constant(columns, "columns");
+        return wgmma(
+                name(type),
+                n,
+                c,
+                "{" + placeholders(n / 2, 4) + "}",
+                n / 2 + 4,
+                "1",
+                elements("r", a, atA, 4) + ", \"l\"(" + descriptor(tile, atB, strideB) + "), " + register(accumulate));
+    }
+
+    /** Operand B's descriptor is placeholder {@code b}; whether to accumulate, the one after. */
+    private static String wgmma(
+            String type, int columns, String c, String a, int b, String transposition, String operands) {
+        return asm(
+                "{ .reg .pred p; setp.ne.b32 p, %" + (b + 1) + ", 0; wgmma.mma_async.sync.aligned.m64n" + columns + "k16.f32."
+                        + type + "." + type + " {" + placeholders(0, columns / 2) + "}, " + a + ", %" + b + ", p, 1, 1, "
+                        + transposition + "; }",
+                elements("+f", c, "0", columns / 2),
+                operands);
+    }
+
+    static String commit() {
+        return asmOnMemory("wgmma.commit_group.sync.aligned", "", "");
+    }
+
+    static String await(String pending, String c, String registers) {
+        return asmOnMemory(
+                "wgmma.wait_group.sync.aligned " + constant(pending, "pending"),
+                elements("+f", c, "0", constant(registers, "registers")),
+                "");
+    }
+
+    /** PTX ISA, «matrix descriptor»: 128-byte swizzle, eight rows of 128 bytes to the next, {@code stride} to the next block. */
+    private static String descriptor(String tile, String byteOffset, String stride) {
+        long fixed = (long) SWIZZLE_128_BYTES << 62 | (long) (EIGHT_ROWS / 16) << 32;
+        return "0x%xull | (unsigned long long) ((unsigned) (%s) >> 4) << 16 | (%s) >> 4"
+                .formatted(fixed, stride, shared(tile, byteOffset));
+    }
+
+    private static String shared(String tile, String byteOffset) {
+        return "(unsigned) __cvta_generic_to_shared(" + tile + ") + (unsigned) (" + byteOffset + ")";
+    }
+
+    private static String address(String array, String index, int elementBytes) {
+        return "(char *) " + array + " + " + TornadoNativeArray.ARRAY_HEADER + " + (long long) (" + index + ") * "
+                + elementBytes;
+    }
+
+    /** An instruction on registers and local memory; barriers keep their order with it. */
+    private static String asm(String instruction, String outputs, String inputs) {
+        String end = instruction.endsWith("; }") ? "" : ";";
+        return MARK + " asm volatile(\"" + instruction + end + "\" : " + outputs + " : " + inputs + ");";
+    }
+
+    private static String asmOnMemory(String instruction, String outputs, String inputs) {
+        return MARK + " asm volatile(\"" + instruction + ";\" : " + outputs + " : " + inputs + " : \"memory\");";
+    }
+
+    private static String register(String value) {
+        return "\"r\"(" + value + ")";
+    }
+
+    private static String elements(String constraint, String array, String at, int count) {
+        return list(count, i -> "\"" + constraint + "\"(" + array + "[" + at + " + " + i + "])");
+    }
+
+    private static String placeholders(int from, int count) {
+        return list(count, i -> "%" + (from + i));
+    }
+
+    private static String list(int count, IntFunction<String> element) {
+        return IntStream.range(0, count).mapToObj(element).collect(Collectors.joining(", "));
+    }
+
+    private static String name(String type) {
+        return switch (constant(type, "type")) {
+            case Warp.F16 -> "f16";
+            case Warp.BF16 -> "bf16";
+            case Warp.TF32 -> "tf32";
+            default -> throw new IllegalArgumentException("There is no type " + type + " of operands.");
+        };
+    }
+
+    private static int constant(String argument, String name) {
+        try {
+            return Integer.parseInt(argument);
+        } catch (NumberFormatException e) {
+            throw new IllegalArgumentException(
+                    "The argument '%s' of a warp intrinsic must be known when the kernel is compiled; here it is %s. Pass a literal, or an argument of the task."
+                            .formatted(name, argument),
+                    e);
+        }
+    }
+}

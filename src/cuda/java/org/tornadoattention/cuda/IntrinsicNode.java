@@ -1,0 +1,58 @@
+package org.tornadoattention.cuda;
+
+import jdk.graal.compiler.core.common.type.StampFactory;
+import jdk.graal.compiler.graph.NodeClass;
+import jdk.graal.compiler.graph.NodeInputList;
+import jdk.graal.compiler.lir.gen.LIRGeneratorTool;
+import jdk.graal.compiler.nodeinfo.NodeInfo;
+import jdk.graal.compiler.nodes.FixedWithNextNode;
+import jdk.graal.compiler.nodes.ValueNode;
+import jdk.graal.compiler.nodes.memory.SingleMemoryKill;
+import jdk.graal.compiler.nodes.spi.LIRLowerable;
+import jdk.graal.compiler.nodes.spi.NodeLIRBuilderTool;
+import jdk.vm.ci.meta.JavaKind;
+import jdk.vm.ci.meta.Value;
+import org.graalvm.word.LocationIdentity;
+
+/**
+ * A call to an intrinsic in Graal's graph of a kernel. It stays where it stands in the order of effects, and it may change
+ * any array, so that no load of a private array moves past it.
+ */
+@NodeInfo
+public final class IntrinsicNode extends FixedWithNextNode implements LIRLowerable, SingleMemoryKill {
+
+    /** For Graal. */
+    public static final NodeClass<IntrinsicNode> TYPE = NodeClass.create(IntrinsicNode.class);
+
+    @Input
+    private NodeInputList<ValueNode> arguments;
+
+    private final IntrinsicText text;
+
+    IntrinsicNode(JavaKind result, IntrinsicText text, ValueNode... arguments) {
+        super(TYPE, result == JavaKind.Void ? StampFactory.forVoid() : StampFactory.forKind(result));
+        this.text = text;
+        this.arguments = new NodeInputList<>(this, arguments);
+    }
+
+    @Override
+    public LocationIdentity getKilledLocationIdentity() {
+        return LocationIdentity.any();
+    }
+
+    @Override
+    public void generate(NodeLIRBuilderTool builder) {
+        LIRGeneratorTool tool = builder.getLIRGeneratorTool();
+        Value[] operands = new Value[arguments.size()];
+        for (int i = 0; i < operands.length; i++) {
+            operands[i] = builder.operand(arguments.get(i));
+        }
+        if (getStackKind() == JavaKind.Void) {
+            tool.append(new IntrinsicStatement(Value.ILLEGAL, operands, text));
+        } else {
+            Value result = tool.newVariable(tool.getLIRKind(stamp));
+            tool.append(new IntrinsicStatement(result, operands, text));
+            builder.setResult(this, result);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+package org.tornadoattention.cuda;
+
+import java.util.Arrays;
+import jdk.graal.compiler.nodes.ValueNode;
+import jdk.graal.compiler.nodes.graphbuilderconf.GraphBuilderContext;
+import jdk.graal.compiler.nodes.graphbuilderconf.InvocationPlugin;
+import jdk.graal.compiler.nodes.graphbuilderconf.InvocationPlugin.Receiver;
+import jdk.graal.compiler.nodes.graphbuilderconf.InvocationPlugins;
+import jdk.vm.ci.meta.JavaKind;
+import jdk.vm.ci.meta.ResolvedJavaMethod;
+import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.intrinsic.WarpGroup;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+
+/** Registers each intrinsic with TornadoVM's CUDA compiler: the call becomes a node, and the node CUDA C. */
+final class WarpPlugins {
+
+    private static final Class<?> INT = int.class;
+    private static final Class<?> FLOAT = float.class;
+    private static final Class<?> INTS = int[].class;
+    private static final Class<?> FLOATS = float[].class;
+
+    private final InvocationPlugins plugins;
+    private Class<?> owner;
+
+    private WarpPlugins(InvocationPlugins plugins) {
+        this.plugins = plugins;
+    }
+
+    static void register(InvocationPlugins plugins) {
+        WarpPlugins registration = new WarpPlugins(plugins);
+        registration.warp();
+        registration.warpGroup();
+    }
+
+    private void warp() {
+        owner = Warp.class;
+        value("shuffleXor", JavaKind.Float, (r, a) -> CudaText.shuffleXor(r, a[0], a[1]), FLOAT, INT);
+        value("exp2", JavaKind.Float, (r, a) -> CudaText.exp2(r, a[0]), FLOAT);
+        value("pack", JavaKind.Int, (r, a) -> CudaText.pack(r, a[0], a[1], a[2]), INT, FLOAT, FLOAT);
+        value("roundToTF32", JavaKind.Float, (r, a) -> CudaText.roundToTF32(r, a[0]), FLOAT);
+        value("bits", JavaKind.Int, (r, a) -> CudaText.bits(r, a[0]), FLOAT);
+        effect(
+                "loadMatrices",
+                (r, a) -> CudaText.loadMatrices(false, a[0], a[1], a[2], a[3]),
+                INTS, INT, INTS, INT);
+        effect(
+                "loadMatricesTransposed",
+                (r, a) -> CudaText.loadMatrices(true, a[0], a[1], a[2], a[3]),
+                INTS, INT, INTS, INT);
+        effect(
+                "multiply",
+                (r, a) -> CudaText.multiply(a[0], a[1], a[2], a[3], a[4], a[5], a[6]),
+                INT, FLOATS, INT, INTS, INT, INTS, INT);
+        for (Class<?> array : new Class<?>[] {HalfFloatArray.class, ShortArray.class, FloatArray.class}) {
+            int elementBytes = array == FloatArray.class ? Float.BYTES : Short.BYTES;
+            effect(
+                    "copyAsync",
+                    (r, a) -> CudaText.copyAsync(elementBytes, a[0], a[1], a[2], a[3], a[4]),
+                    INTS, INT, array, INT, INT);
+        }
+        for (Class<?> array : new Class<?>[] {HalfFloatArray.class, ShortArray.class}) {
+            effect("copy", (r, a) -> CudaText.copy(a[0], a[1], a[2], a[3], a[4]), INTS, INT, array, INT, INT);
+            effect("store", (r, a) -> CudaText.store(a[0], a[1], a[2], a[3]), array, INT, INT, INT);
+        }
+    }
+
+    private void warpGroup() {
+        owner = WarpGroup.class;
+        effect("fenceLocalMemory", (r, a) -> CudaText.fenceLocalMemory());
+        effect("fence", (r, a) -> CudaText.fence());
+        effect("commit", (r, a) -> CudaText.commit());
+        effect("await", (r, a) -> CudaText.await(a[0], a[1], a[2]), INT, FLOATS, INT);
+        effect(
+                "multiply",
+                (r, a) -> CudaText.multiplyTiles(a[0], a[1], a[2], a[3], a[4], a[5], a[6]),
+                INT, FLOATS, INT, INTS, INT, INT, INT);
+        effect(
+                "multiply",
+                (r, a) -> CudaText.multiplyRegisters(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8]),
+                INT, FLOATS, INT, INTS, INT, INTS, INT, INT, INT);
+    }
+
+    private void effect(String name, IntrinsicText text, Class<?>... parameters) {
+        value(name, JavaKind.Void, text, parameters);
+    }
+
+    private void value(String name, JavaKind result, IntrinsicText text, Class<?>... parameters) {
+        requireDeclared(name, parameters);
+        plugins.register(owner, new InvocationPlugin(name, (java.lang.reflect.Type[]) parameters) {
+            @Override
+            public boolean execute(
+                    GraphBuilderContext builder, ResolvedJavaMethod method, Receiver receiver, ValueNode[] arguments) {
+                IntrinsicNode node = new IntrinsicNode(result, text, arguments);
+                if (result == JavaKind.Void) {
+                    builder.add(node);
+                } else {
+                    builder.addPush(result, node);
+                }
+                return true;
+            }
+        });
+    }
+
+    /** A plugin for a method that does not exist would be silent, and the kernel would run the Java body. */
+    private void requireDeclared(String name, Class<?>... parameters) {
+        try {
+            owner.getMethod(name, parameters);
+        } catch (NoSuchMethodException e) {
+            throw new AssertionError(owner.getName() + "." + name + Arrays.toString(parameters), e);
+        }
+    }
+}

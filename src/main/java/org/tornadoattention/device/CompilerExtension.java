@@ -1,0 +1,50 @@
+package org.tornadoattention.device;
+
+import java.util.ServiceLoader;
+import uk.ac.manchester.tornado.api.common.TornadoDevice;
+
+/**
+ * Teaches a backend's compiler the instructions of {@link org.tornadoattention.intrinsic}. Found as a service, where an SDK
+ * has a backend that one was written for.
+ */
+public interface CompilerExtension {
+
+    /** The backend that this one extends. */
+    Backend backend();
+
+    /**
+     * Installs what fits the device. Does nothing the second time, and nothing to kernels that do not use it.
+     *
+     * @param first whether this backend compiles TornadoVM's first look at a kernel: the one with index 0 does
+     */
+    Support install(TornadoDevice device, boolean first);
+
+    /**
+     * What an attempt to install came to.
+     *
+     * @param level what kernels may use now
+     * @param localMemoryBytes local memory of a work-group for kernels that do
+     * @param reason why not more, or empty
+     */
+    record Support(Intrinsics level, long localMemoryBytes, String reason) {
+
+        /** Nothing installed. */
+        public static Support none(String reason) {
+            return new Support(Intrinsics.NONE, 0, reason);
+        }
+    }
+
+    /** Installs on a device whatever there is for it. */
+    static Support extend(Backend backend, TornadoDevice device, boolean first) {
+        if (backend == Backend.SIMULATOR) {
+            return new Support(
+                    Intrinsics.WARP_GROUP, device.getPhysicalDevice().getDeviceLocalMemorySize(), "");
+        }
+        for (CompilerExtension extension : ServiceLoader.load(CompilerExtension.class)) {
+            if (extension.backend() == backend) {
+                return extension.install(device, first);
+            }
+        }
+        return Support.none("there is no compiler extension for " + backend.id());
+    }
+}

@@ -1,0 +1,16 @@
+package org.tornadoattention.device;
+
+/** Which of this project's own instructions a device's compiler knows, each level with those before it. */
+public enum Intrinsics {
+    /** None: kernels use TornadoVM's API only. */
+    NONE,
+    /** {@link org.tornadoattention.intrinsic.Warp}: tensor cores of compute capability 8.0. */
+    WARP,
+    /** {@link org.tornadoattention.intrinsic.WarpGroup}: asynchronous tensor cores of compute capability 9.0. */
+    WARP_GROUP;
+
+    /** Whether kernels may use this level. */
+    public boolean include(Intrinsics level) {
+        return compareTo(level) >= 0;
+    }
+}

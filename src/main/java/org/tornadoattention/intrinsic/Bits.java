@@ -1,0 +1,31 @@
+package org.tornadoattention.intrinsic;
+
+import uk.ac.manchester.tornado.api.types.BFloat16;
+
+/** 16-bit floats and TF32 as the hardware rounds them. */
+public final class Bits {
+
+    private static final int TF32_DROPPED = 13;
+
+    private Bits() {}
+
+    /** The bits of a float rounded to nearest even, for {@link Warp#F16} or {@link Warp#BF16}. */
+    public static int encode(int type, float value) {
+        short bits = type == Warp.F16 ? Float.floatToFloat16(value) : BFloat16.bf16FromFloat(value);
+        return Short.toUnsignedInt(bits);
+    }
+
+    /** The float of 16 bits, for {@link Warp#F16} or {@link Warp#BF16}. */
+    public static float decode(int type, int bits) {
+        return type == Warp.F16 ? Float.float16ToFloat((short) bits) : Float.intBitsToFloat(bits << Short.SIZE);
+    }
+
+    /** Rounds to 10 bits of mantissa, ties away from zero. */
+    public static float roundToTF32(float value) {
+        int bits = Float.floatToRawIntBits(value);
+        if (!Float.isFinite(value)) {
+            return value;
+        }
+        return Float.intBitsToFloat(bits + (1 << TF32_DROPPED - 1) & -(1 << TF32_DROPPED));
+    }
+}

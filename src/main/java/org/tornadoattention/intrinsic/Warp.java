@@ -1,0 +1,127 @@
+package org.tornadoattention.intrinsic;
+
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+
+/**
+ * What the 32 lanes of an NVIDIA warp do together, as calls for kernels: products of small matrices on tensor cores, with
+ * operands and accumulators in plain private arrays, and the loads, copies and conversions that feed them.
+ *
+ * <p>A private array whose length is a constant or a JIT-constant argument, indexed in loops with constant bounds, lies in
+ * registers: TornadoVM unrolls the loops. So {@code float[] c} below is not memory, and an index into it costs nothing.
+ * Indices into private arrays must be constant once the loops are unrolled; byte offsets into local memory need not be.
+ *
+ * <p>All lanes of a warp must reach a call together, with the same {@code type} and the same indices into private arrays.
+ *
+ * <p><b>Layouts.</b> Lane 4g + t holds, of an accumulator (16 rows, 8 columns), in elements 0 and 1 row g, columns 2t and
+ * 2t + 1, and in elements 2 and 3 the same of row g + 8; of operand A (16 rows, 16 deep), as two 16-bit elements to an
+ * int, low half first: rows g and g + 8 at depth 2t, then both at depth 2t + 8; of operand B (16 deep, 8 columns):
+ * column g at depth 2t, then 2t + 8. So two neighbouring accumulators, packed, are an operand A. {@link #TF32} operands
+ * hold one element to an int: A rows g and g + 8 at depth t, then both at t + 4; B column g at depths t and t + 4.
+ *
+ * <p><b>Source.</b> PTX ISA, {@code mma.sync}, {@code ldmatrix}, {@code cp.async}. Compute capability 8.0 and higher. In
+ * the simulator every call runs with the semantics of the lanes.
+ */
+public final class Warp {
+
+    /** IEEE binary16 operands; a constant for {@code type}. */
+    public static final int F16 = 0;
+
+    /** bfloat16 operands; a constant for {@code type}. */
+    public static final int BF16 = 1;
+
+    /** F32 rounded to 10 bits of mantissa, half as deep a product; a constant for {@code type}. */
+    public static final int TF32 = 2;
+
+    private Warp() {}
+
+    /** The value of the lane whose number differs from this one's in the bits of {@code mask}, 1 to 31. */
+    public static float shuffleXor(float value, int mask) {
+        return Lane.current().shuffleXor(value, mask);
+    }
+
+    /** 2 to the power of {@code x}, to 2 ulp; results below the normal range are 0. */
+    public static float exp2(float x) {
+        return (float) Math.pow(2.0, x);
+    }
+
+    /** Two floats rounded to {@link #F16} or {@link #BF16}, to nearest even, the first in the low half. */
+    public static int pack(int type, float low, float high) {
+        return Bits.encode(type, low) | Bits.encode(type, high) << Short.SIZE;
+    }
+
+    /** The float nearest to {@code value} that {@link #TF32} operands can hold, ties away from zero. */
+    public static float roundToTF32(float value) {
+        return Bits.roundToTF32(value);
+    }
+
+    /** The bits of a float, as {@link #TF32} operands want them. */
+    public static int bits(float value) {
+        return Float.floatToRawIntBits(value);
+    }
+
+    /**
+     * Loads four 8×8 matrices of 16-bit elements from local memory into {@code registers[at … at + 3]}: lane 8m + r gives
+     * the byte offset of row r of matrix m (16 bytes, a multiple of 16), and lane 4g + t gets elements 2t and 2t + 1 of row
+     * g of each.
+     */
+    public static void loadMatrices(int[] registers, int at, int[] tile, int byteOffset) {
+        Lane.current().loadMatrices(registers, at, tile, byteOffset, false);
+    }
+
+    /** As {@link #loadMatrices}, with each matrix transposed on the way. */
+    public static void loadMatricesTransposed(int[] registers, int at, int[] tile, int byteOffset) {
+        Lane.current().loadMatrices(registers, at, tile, byteOffset, true);
+    }
+
+    /**
+     * C += A · B on a tensor core, F32 accumulators: C in {@code c[atC … atC + 3]}, A in {@code a[atA … atA + 3]}, B in
+     * {@code b[atB], b[atB + 1]}; 16 × 8 × 16, or 16 × 8 × 8 for {@link #TF32}.
+     */
+    public static void multiply(int type, float[] c, int atC, int[] a, int atA, int[] b, int atB) {
+        Lane.current().multiply(type, c, atC, a, atA, b, atB);
+    }
+
+    /**
+     * Starts a copy of 16 bytes to local memory, past the registers. {@code KernelContext.asyncCopyCommit} and
+     * {@code asyncCopyWaitGroup} close and await groups of copies.
+     *
+     * @param byteOffset where in the tile, a multiple of 16
+     * @param index the first element of the source, a multiple of 8
+     * @param bytes how many are read, 0 to 16; zeros take the place of the rest
+     */
+    public static void copyAsync(int[] tile, int byteOffset, HalfFloatArray source, int index, int bytes) {
+        Lane.current().copyAsync(tile, byteOffset, source, index, bytes);
+    }
+
+    /** As {@link #copyAsync(int[], int, HalfFloatArray, int, int)}. */
+    public static void copyAsync(int[] tile, int byteOffset, ShortArray source, int index, int bytes) {
+        Lane.current().copyAsync(tile, byteOffset, source, index, bytes);
+    }
+
+    /** As {@link #copyAsync(int[], int, HalfFloatArray, int, int)}, with {@code index} a multiple of 4. */
+    public static void copyAsync(int[] tile, int byteOffset, FloatArray source, int index, int bytes) {
+        Lane.current().copyAsync(tile, byteOffset, source, index, bytes);
+    }
+
+    /** Copies up to 8 elements from any place to 16 bytes of local memory at once; zeros take the place of the rest. */
+    public static void copy(int[] tile, int byteOffset, HalfFloatArray source, int index, int elements) {
+        Lane.current().copy(tile, byteOffset, source, index, elements);
+    }
+
+    /** As {@link #copy(int[], int, HalfFloatArray, int, int)}. */
+    public static void copy(int[] tile, int byteOffset, ShortArray source, int index, int elements) {
+        Lane.current().copy(tile, byteOffset, source, index, elements);
+    }
+
+    /** Writes the first {@code elements} of two packed ones: 1 anywhere, or 2 at an even index. A JIT constant. */
+    public static void store(HalfFloatArray target, int index, int packed, int elements) {
+        Lane.current().store(target, index, packed, elements);
+    }
+
+    /** Writes the first {@code elements} of two packed ones: 1 anywhere, or 2 at an even index. A JIT constant. */
+    public static void store(ShortArray target, int index, int packed, int elements) {
+        Lane.current().store(target, index, packed, elements);
+    }
+}

@@ -1,0 +1,89 @@
+package org.tornadoattention.intrinsic;
+
+/**
+ * What the 128 lanes of four consecutive warps do together on Hopper: asynchronous matrix products whose operand B, and A
+ * if wanted, is read from local memory by the tensor cores themselves.
+ *
+ * <p><b>Accumulators.</b> {@code float[] c} of columns / 2 elements lies in registers as in {@link Warp}: warp w holds rows
+ * 16w to 16w + 15, and elements 4j to 4j + 3 are the accumulator of columns 8j to 8j + 7.
+ *
+ * <p><b>Tiles in local memory.</b> Rows of 64 16-bit elements (128 bytes), the 16-byte chunk c of row r at
+ * {@code 128 r + 16 (c ^ (r & 7))}: {@link #chunk}. Wider tiles are several such blocks, one behind the other. A block
+ * starts at a multiple of 1024 bytes.
+ *
+ * <p><b>Order.</b> Writes to local memory must be followed by {@link #fenceLocalMemory} of the writer, then by a barrier,
+ * before a product reads them. {@link #fence} comes before the first product after accumulators or operands in registers
+ * were written by other code; {@link #commit} closes a group of products; only after {@link #await} may its accumulators be
+ * read, its registers be written, and its tiles be overwritten (by other lanes: after a further barrier).
+ *
+ * <p>All 128 lanes must reach a call together, with the same arguments but for register contents. {@code columns}, a
+ * multiple of 8 up to 256, and {@code type} must be JIT constants.
+ *
+ * <p><b>Source.</b> PTX ISA, {@code wgmma.mma_async}; it needs compute capability 9.0 and code for {@code sm_90a}.
+ */
+public final class WarpGroup {
+
+    /** Lanes in a group. */
+    public static final int LANES = 128;
+
+    /** Bytes in a row of a block. */
+    public static final int ROW_BYTES = 128;
+
+    private WarpGroup() {}
+
+    /** The byte offset, within a block, of 16-byte chunk {@code c} (0 to 7) of row {@code r}. */
+    public static int chunk(int r, int c) {
+        return r * ROW_BYTES + ((c ^ (r & 7)) * 16);
+    }
+
+    /** Makes what this lane wrote to local memory visible to the tensor cores. */
+    public static void fenceLocalMemory() {
+        Lane.current().fenceLocalMemory();
+    }
+
+    /** Orders earlier accesses to registers before the products that follow. */
+    public static void fence() {
+        Lane.current();
+    }
+
+    /**
+     * Starts C = A · Bᵀ, or C += A · Bᵀ if {@code accumulate} is not 0: 64 rows, {@code columns} columns, 16 deep.
+     *
+     * @param type {@link Warp#F16} or {@link Warp#BF16}
+     * @param tile local memory that holds A and B
+     * @param atA byte offset of A's first row in a block, at the first of the 16 columns: block + 32 · (depth / 16)
+     * @param atB likewise of B, whose rows are C's columns
+     */
+    public static void multiply(int type, float[] c, int columns, int[] tile, int atA, int atB, int accumulate) {
+        Lane.current().multiplyTiles(type, c, columns, tile, atA, atB, accumulate);
+    }
+
+    /**
+     * Starts C = A · B, or C += A · B if {@code accumulate} is not 0, with A in registers as in {@link Warp}: 64 rows,
+     * {@code columns} columns, 16 deep.
+     *
+     * @param a private array that holds A in {@code a[atA … atA + 3]}
+     * @param tile local memory that holds B, rows as deep as A, columns along the rows
+     * @param atB byte offset of B's first row in its first block
+     * @param strideB bytes from a block to the next, 64 columns on
+     */
+    public static void multiply(
+            int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int strideB, int accumulate) {
+        Lane.current().multiplyRegisters(type, c, columns, a, atA, tile, atB, strideB, accumulate);
+    }
+
+    /** Closes the group of products started since the last call. */
+    public static void commit() {
+        Lane.current().commit();
+    }
+
+    /**
+     * Waits until at most {@code pending} groups of products are under way.
+     *
+     * @param c the accumulators that are read next
+     * @param registers how many elements {@code c} has, a JIT constant
+     */
+    public static void await(int pending, float[] c, int registers) {
+        Lane.current().await(pending, c, registers);
+    }
+}

@@ -1,0 +1,232 @@
+package org.tornadoattention.kernel;
+
+import org.tornadoattention.intrinsic.Warp;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * FlashAttention-2's forward pass on tensor cores, in registers: every warp owns 16 or 32 rows of a tile of {@code blockQ}
+ * queries; S comes out of a product as accumulators, becomes P where it lies, and goes into the next product as an operand.
+ *
+ * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 1, with the intrinsics of {@link Warp}. Each lane works on its
+ * part of two rows at a time (see {@link WarpTiles}), so row sums need only three other lanes. While K_j is multiplied,
+ * V_j is on its way to local memory; while V_j is, K_j+1.
+ *
+ * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
+ * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), alibiSlopes {@code [heads]},
+ * keyLengths {@code [batch]} (keys). Products of 16-bit floats, sums in F32.
+ *
+ * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of 32 work-items for each warp;
+ * {@code blockQ} is 16 or 32 rows for each warp, {@code blockK} a multiple of 16.
+ *
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: tiles of Q, K and V.
+ *
+ * <p><b>Device.</b> Compute capability 8.0, through TornadoVM's CUDA backend with this project's intrinsics; the simulator.
+ * A lane needs up to 255 registers.
+ *
+ * <p>{@code WarpFlashAttentionBits} is this text with ShortArrays, which the build derives, for BF16.
+ */
+public final class WarpFlashAttention {
+
+    private WarpFlashAttention() {}
+
+    /** The bits of {@code features} that say how many warps share a tile, and by how much m may grow (log2) unnoticed. */
+    public static int shape(int warps, int threshold) {
+        return warps << 8 | threshold << 16;
+    }
+
+    /** Bytes of local memory that a group uses. */
+    public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
+        return WarpTiles.tileBytes(blockQ, headDim) + 2 * WarpTiles.tileBytes(blockK, headDim);
+    }
+
+    /**
+     * Computes one tile of queries; see the class for arrays, grid and memory.
+     *
+     * @param windowLeft keys that a query sees to the left of its own position, −1 for all
+     * @param windowRight likewise to the right; 0 is causal
+     * @param scale factor of q·k
+     * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS} and {@code F16_BITS} of {@link TiledFlashAttention}, and
+     *     {@link #shape}, added
+     */
+    public static void attention(
+            KernelContext context,
+            HalfFloatArray query,
+            HalfFloatArray key,
+            HalfFloatArray value,
+            HalfFloatArray output,
+            FloatArray logSumExp,
+            FloatArray alibiSlopes,
+            IntArray keyLengths,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            int headDim,
+            int blockQ,
+            int blockK,
+            int windowLeft,
+            int windowRight,
+            float scale,
+            float softcap,
+            int features) {
+        int warps = features >> 8 & 0xff;
+        int threshold = features >> 16 & 0xff;
+        int items = 32 * warps;
+        int rowTiles = blockQ / (16 * warps);
+        int paddedDim = (headDim + 15) / 16 * 16;
+        int type = WarpTiles.type(query, features);
+        float factor = WarpTiles.factor(scale, softcap, features);
+
+        int[] queryTile = context.allocateIntLocalArray((headDim + 63) / 64 * blockQ * 32);
+        int[] keyTile = context.allocateIntLocalArray((headDim + 63) / 64 * blockK * 32);
+        int[] valueTile = context.allocateIntLocalArray((headDim + 63) / 64 * blockK * 32);
+
+        // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
+        int item = context.localIdx;
+        int lane = item % 32;
+        int tilesQ = (seqQ + blockQ - 1) / blockQ;
+        int batchHead = context.groupIdx / tilesQ;
+        int i0 = (tilesQ - 1 - context.groupIdx % tilesQ) * blockQ;
+        int head = batchHead % heads;
+        int batch = batchHead / heads;
+        int queryBase = (batchHead * seqQ + i0) * headDim;
+        int keyValueBase = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim;
+        int rows = TornadoMath.min(blockQ, seqQ - i0);
+
+        int length = seqK;
+        if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
+            length = keyLengths.get(batch);
+        }
+        float slope = 0f;
+        if ((features & TiledFlashAttention.ALIBI) != 0) {
+            slope = alibiSlopes.get(head);
+        }
+
+        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey, and
+        // all of its queries see keys everyLeft ... everyRight.
+        int offset = length - seqQ;
+        int firstKey = 0;
+        int lastKey = length - 1;
+        int everyLeft = 0;
+        int everyRight = length - 1;
+        if (windowLeft >= 0) {
+            firstKey = TornadoMath.max(0, i0 + offset - windowLeft);
+            everyLeft = i0 + rows - 1 + offset - windowLeft;
+        }
+        if (windowRight >= 0) {
+            lastKey = TornadoMath.min(lastKey, i0 + rows - 1 + offset + windowRight);
+            everyRight = TornadoMath.min(everyRight, i0 + offset + windowRight);
+        }
+        int j0 = firstKey / blockK * blockK;
+        int tiles = lastKey < firstKey ? 0 : (lastKey - j0) / blockK + 1;
+
+        // This lane's rows and columns of an accumulator, and the rows and chunks that it names in loads of matrices.
+        int row = item / 32 * 16 * rowTiles + lane / 4;
+        int column = lane % 4 * 2;
+        int rowOfQ = item / 32 * 16 * rowTiles + lane % 16;
+        int rowOfK = lane % 8 + lane / 16 * 8;
+        int rowOfV = lane % 16;
+
+        // Load Q_i and the first K_j; m = -inf, l = 0, O = 0.
+        WarpTiles.load(queryTile, 0, blockQ, query, queryBase, rows, headDim, item, items);
+        if (tiles > 0) {
+            WarpTiles.load(keyTile, 0, blockK, key, keyValueBase + j0 * headDim, length - j0, headDim, item, items);
+        }
+        context.asyncCopyCommit();
+        float[] s = new float[rowTiles * blockK / 2];
+        int[] p = new int[rowTiles * blockK / 4];
+        float[] o = new float[rowTiles * ((headDim + 15) / 16 * 16) / 2];
+        float[] m = new float[2 * rowTiles];
+        float[] l = new float[2 * rowTiles];
+        float[] correction = new float[2 * rowTiles];
+        int[] a = new int[4 * rowTiles];
+        int[] b = new int[4];
+        for (int at = 0; at < rowTiles * paddedDim / 2; at++) {
+            o[at] = 0f;
+        }
+        for (int r = 0; r < 2 * rowTiles; r++) {
+            m[r] = WarpTiles.NO_SCORE;
+            l[r] = 0f;
+        }
+
+        for (int t = 0; t < tiles; t++) {
+            int j = j0 + t * blockK;
+            context.asyncCopyWaitGroup(0);
+            context.localBarrier();
+            WarpTiles.load(valueTile, 0, blockK, value, keyValueBase + j * headDim, length - j, headDim, item, items);
+            context.asyncCopyCommit();
+
+            // S = Q_i K_j^T
+            for (int at = 0; at < rowTiles * blockK / 2; at++) {
+                s[at] = 0f;
+            }
+            for (int x = 0; x < paddedDim / 16; x++) {
+                for (int r = 0; r < rowTiles; r++) {
+                    Warp.loadMatrices(a, 4 * r, queryTile, WarpTiles.chunk(blockQ, rowOfQ + 16 * r, 2 * x + lane / 16));
+                }
+                for (int n = 0; n < blockK / 16; n++) {
+                    int chunk = WarpTiles.chunk(blockK, rowOfK + 16 * n, 2 * x + lane / 8 % 2);
+                    Warp.loadMatrices(b, 0, keyTile, chunk);
+                    for (int r = 0; r < rowTiles; r++) {
+                        Warp.multiply(type, s, (r * blockK / 8 + 2 * n) * 4, a, 4 * r, b, 0);
+                        Warp.multiply(type, s, (r * blockK / 8 + 2 * n + 1) * 4, a, 4 * r, b, 2);
+                    }
+                }
+            }
+            context.asyncCopyWaitGroup(0);
+            context.localBarrier();
+            if (t + 1 < tiles) {
+                int next = j + blockK;
+                WarpTiles.load(keyTile, 0, blockK, key, keyValueBase + next * headDim, length - next, headDim, item, items);
+            }
+            context.asyncCopyCommit();
+
+            // P = 2^(S - m), l, O = correction * O
+            WarpTiles.bend(s, rowTiles, blockK, i0 + row + offset - j - column, scale, softcap, slope, features);
+            if (j < everyLeft || j + blockK - 1 > everyRight) {
+                int first = i0 + row + offset - windowLeft - j - column;
+                int last = i0 + row + offset + windowRight - j - column;
+                WarpTiles.mask(s, rowTiles, blockK, first, last, length - j - column, windowLeft, windowRight);
+            }
+            WarpTiles.softmax(s, m, l, correction, rowTiles, blockK, factor, threshold);
+            WarpTiles.rescale(o, correction, rowTiles, paddedDim);
+            WarpTiles.pack(type, s, p, rowTiles, blockK);
+
+            // O = O + P V_j
+            for (int n = 0; n < blockK / 16; n++) {
+                for (int x = 0; x < paddedDim / 16; x++) {
+                    int chunk = WarpTiles.chunk(blockK, rowOfV + 16 * n, 2 * x + lane / 16);
+                    Warp.loadMatricesTransposed(b, 0, valueTile, chunk);
+                    for (int r = 0; r < rowTiles; r++) {
+                        Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x) * 4, p, r * blockK / 4 + 4 * n, b, 0);
+                        Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x + 1) * 4, p, r * blockK / 4 + 4 * n, b, 2);
+                    }
+                }
+            }
+        }
+
+        // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
+        for (int r = 0; r < 2 * rowTiles; r++) {
+            float sum = l[r];
+            sum += Warp.shuffleXor(sum, 1);
+            sum += Warp.shuffleXor(sum, 2);
+            int i = i0 + row + 8 * r;
+            int left = windowLeft < 0 ? 0 : TornadoMath.max(0, i + offset - windowLeft);
+            int right = windowRight < 0 ? length - 1 : TornadoMath.min(length - 1, i + offset + windowRight);
+            boolean blind = right < left;
+            if (i < seqQ) {
+                int first = queryBase + (row + 8 * r) * headDim;
+                WarpTiles.store(output, first, headDim, type, o, r, column, blind ? 0f : 1f / sum);
+                if (lane % 4 == 0) {
+                    float lse = WarpTiles.LN_2 * m[r] + TornadoMath.log(sum);
+                    logSumExp.set(batchHead * seqQ + i, blind ? Float.NEGATIVE_INFINITY : lse);
+                }
+            }
+        }
+    }
+}

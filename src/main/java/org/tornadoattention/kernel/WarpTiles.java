@@ -1,0 +1,237 @@
+package org.tornadoattention.kernel;
+
+import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.intrinsic.WarpGroup;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+
+/**
+ * The parts of attention that the tensor-core kernels share: tiles on their way to local memory, and the online softmax on
+ * score tiles that a warp holds in registers, in the layout of {@link Warp}'s accumulators.
+ *
+ * <p>A register tile of {@code rowTiles} · 16 rows by {@code columns} is an array in which element
+ * {@code ((r / 2) * columns / 8 + n) * 4 + r % 2 * 2 + e} is, in lane 4g + t, row 8r + g and column 8n + 2t + e. TornadoVM
+ * inlines these methods and unrolls their loops, so that the arrays stay in registers.
+ */
+final class WarpTiles {
+
+    static final float LOG2_E = 1.4426950408889634f;
+    static final float LN_2 = 0.6931471805599453f;
+
+    /** Where the running maximum starts: below every score, yet finite, so that its differences are never NaN. */
+    static final float NO_SCORE = -3.0e38f;
+
+    private WarpTiles() {}
+
+    /** Head dimension as the tiles see it: rounded up to the depth of one product. */
+    static int paddedDim(int headDim) {
+        return (headDim + 15) / 16 * 16;
+    }
+
+    /** Bytes of a tile in local memory: blocks of 64 columns, one behind the other. */
+    static int tileBytes(int rows, int headDim) {
+        return (paddedDim(headDim) + 63) / 64 * rows * WarpGroup.ROW_BYTES;
+    }
+
+    /** Where chunk c (8 columns) of row r lies in a tile of so many rows. */
+    static int chunk(int rows, int r, int c) {
+        return c / 8 * rows * WarpGroup.ROW_BYTES + WarpGroup.chunk(r, c % 8);
+    }
+
+    static int type(HalfFloatArray array, int features) {
+        return Warp.F16;
+    }
+
+    static int type(ShortArray array, int features) {
+        return (features & Storage.F16_BITS) != 0 ? Warp.F16 : Warp.BF16;
+    }
+
+    /** Starts the copy of {@code count} of {@code rows} rows, element {@code first} on, to byte {@code at}; the rest is 0. */
+    static void load(
+            int[] tile, int at, int rows, HalfFloatArray source, int first, int count, int headDim, int item, int items) {
+        int chunks = paddedDim(headDim) / 8;
+        for (int i = 0; i < (rows * chunks + items - 1) / items; i++) {
+            int row = items % chunks == 0 ? i * (items / chunks) + item / chunks : (i * items + item) / chunks;
+            int c = items % chunks == 0 ? item % chunks : (i * items + item) % chunks;
+            int elements = row < count ? TornadoMath.max(0, TornadoMath.min(8, headDim - 8 * c)) : 0;
+            int from = elements == 0 ? first : first + row * headDim + 8 * c;
+            if (rows * chunks % items == 0 || row < rows) {
+                if (headDim % 8 == 0) {
+                    Warp.copyAsync(tile, at + chunk(rows, row, c), source, from, 2 * elements);
+                } else {
+                    Warp.copy(tile, at + chunk(rows, row, c), source, from, elements);
+                }
+            }
+        }
+    }
+
+    /** As {@link #load(int[], int, int, HalfFloatArray, int, int, int, int, int)}. */
+    static void load(
+            int[] tile, int at, int rows, ShortArray source, int first, int count, int headDim, int item, int items) {
+        int chunks = paddedDim(headDim) / 8;
+        for (int i = 0; i < (rows * chunks + items - 1) / items; i++) {
+            int row = items % chunks == 0 ? i * (items / chunks) + item / chunks : (i * items + item) / chunks;
+            int c = items % chunks == 0 ? item % chunks : (i * items + item) % chunks;
+            int elements = row < count ? TornadoMath.max(0, TornadoMath.min(8, headDim - 8 * c)) : 0;
+            int from = elements == 0 ? first : first + row * headDim + 8 * c;
+            if (rows * chunks % items == 0 || row < rows) {
+                if (headDim % 8 == 0) {
+                    Warp.copyAsync(tile, at + chunk(rows, row, c), source, from, 2 * elements);
+                } else {
+                    Warp.copy(tile, at + chunk(rows, row, c), source, from, elements);
+                }
+            }
+        }
+    }
+
+    /** Whether scores need more than one factor on their way into the exponential. */
+    static boolean isPlain(float scale, float softcap, int features) {
+        return scale > 0f && softcap == 0f && (features & TiledFlashAttention.ALIBI) == 0;
+    }
+
+    /** What turns q·k into an exponent of 2, if that is all there is to do; else 1, and {@link #bend} does the rest. */
+    static float factor(float scale, float softcap, int features) {
+        return isPlain(scale, softcap, features) ? scale * LOG2_E : 1f;
+    }
+
+    /** S = log2(e) * (softcap(scale * S) - slope * |distance|), where it is not plain. */
+    static void bend(
+            float[] s, int rowTiles, int columns, int distance, float scale, float softcap, float slope, int features) {
+        if (!isPlain(scale, softcap, features)) {
+            for (int r = 0; r < 2 * rowTiles; r++) {
+                for (int n = 0; n < columns / 8; n++) {
+                    for (int e = 0; e < 2; e++) {
+                        int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2 + e;
+                        float x = scale * s[at];
+                        if (softcap > 0f) {
+                            x = Softcap.apply(x, softcap);
+                        }
+                        if ((features & TiledFlashAttention.ALIBI) != 0) {
+                            x -= slope * TornadoMath.abs((float) (distance + 8 * r - 8 * n - e));
+                        }
+                        s[at] = x * LOG2_E;
+                    }
+                }
+            }
+        }
+    }
+
+    /** S = -inf outside of the keys {@code first} to {@code last} that a lane's row 0 sees, counted from its column 0. */
+    static void mask(
+            float[] s, int rowTiles, int columns, int first, int last, int length, int windowLeft, int windowRight) {
+        for (int r = 0; r < 2 * rowTiles; r++) {
+            for (int n = 0; n < columns / 8; n++) {
+                for (int e = 0; e < 2; e++) {
+                    int column = 8 * n + e;
+                    boolean hidden = column >= length;
+                    if (windowLeft >= 0) {
+                        hidden = hidden || column < first + 8 * r;
+                    }
+                    if (windowRight >= 0) {
+                        hidden = hidden || column > last + 8 * r;
+                    }
+                    int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2 + e;
+                    s[at] = hidden ? Float.NEGATIVE_INFINITY : s[at];
+                }
+            }
+        }
+    }
+
+    /**
+     * One step of the online softmax: m = max(m, rowmax S) where that has grown by more than {@code threshold},
+     * P = 2^(S - m) over S, correction = 2^(old m - m), l = correction * l + rowsum P. A stale m is as exact: the final
+     * division uses the same one.
+     */
+    static void softmax(
+            float[] s, float[] m, float[] l, float[] correction, int rowTiles, int columns, float factor, int threshold) {
+        for (int r = 0; r < 2 * rowTiles; r++) {
+            int row = r / 2 * columns / 2 + r % 2 * 2;
+            float even = s[row];
+            float odd = s[row + 1];
+            for (int n = 1; n < columns / 8; n++) {
+                even = TornadoMath.max(even, s[row + 4 * n]);
+                odd = TornadoMath.max(odd, s[row + 4 * n + 1]);
+            }
+            float top = TornadoMath.max(even, odd);
+            top = TornadoMath.max(top, Warp.shuffleXor(top, 1));
+            top = TornadoMath.max(top, Warp.shuffleXor(top, 2)) * factor;
+            float now = top > m[r] + threshold ? top : m[r];
+            correction[r] = Warp.exp2(m[r] - now);
+            m[r] = now;
+            even = 0f;
+            odd = 0f;
+            for (int n = 0; n < columns / 8; n++) {
+                float p0 = Warp.exp2(s[row + 4 * n] * factor - now);
+                float p1 = Warp.exp2(s[row + 4 * n + 1] * factor - now);
+                even += p0;
+                odd += p1;
+                s[row + 4 * n] = p0;
+                s[row + 4 * n + 1] = p1;
+            }
+            l[r] = l[r] * correction[r] + (even + odd);
+        }
+    }
+
+    /** O = correction * O. */
+    static void rescale(float[] o, float[] correction, int rowTiles, int columns) {
+        for (int r = 0; r < 2 * rowTiles; r++) {
+            for (int n = 0; n < columns / 8; n++) {
+                int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2;
+                o[at] *= correction[r];
+                o[at + 1] *= correction[r];
+            }
+        }
+    }
+
+    /** Two neighbouring accumulators, packed, are an operand A of 16 rows, 16 deep. */
+    static void pack(int type, float[] s, int[] p, int rowTiles, int columns) {
+        for (int r = 0; r < 2 * rowTiles; r++) {
+            for (int n = 0; n < columns / 8; n++) {
+                int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2;
+                p[(r / 2 * columns / 8 + n) * 2 + r % 2] = Warp.pack(type, s[at], s[at + 1]);
+            }
+        }
+    }
+
+    /** Writes what a lane holds of row {@code r} of its part of O, element {@code first} on, times a factor. */
+    static void store(
+            HalfFloatArray output, int first, int headDim, int type, float[] o, int r, int column, float factor) {
+        for (int n = 0; n < paddedDim(headDim) / 8; n++) {
+            int at = (r / 2 * paddedDim(headDim) / 8 + n) * 4 + r % 2 * 2;
+            int packed = Warp.pack(type, o[at] * factor, o[at + 1] * factor);
+            if (headDim % 2 == 0) {
+                if (8 * n + column < headDim) {
+                    Warp.store(output, first + 8 * n + column, packed, 2);
+                }
+            } else {
+                if (8 * n + column < headDim) {
+                    Warp.store(output, first + 8 * n + column, packed, 1);
+                }
+                if (8 * n + column + 1 < headDim) {
+                    Warp.store(output, first + 8 * n + column + 1, packed >> 16, 1);
+                }
+            }
+        }
+    }
+
+    /** As {@link #store(HalfFloatArray, int, int, int, float[], int, int, float)}. */
+    static void store(ShortArray output, int first, int headDim, int type, float[] o, int r, int column, float factor) {
+        for (int n = 0; n < paddedDim(headDim) / 8; n++) {
+            int at = (r / 2 * paddedDim(headDim) / 8 + n) * 4 + r % 2 * 2;
+            int packed = Warp.pack(type, o[at] * factor, o[at + 1] * factor);
+            if (headDim % 2 == 0) {
+                if (8 * n + column < headDim) {
+                    Warp.store(output, first + 8 * n + column, packed, 2);
+                }
+            } else {
+                if (8 * n + column < headDim) {
+                    Warp.store(output, first + 8 * n + column, packed, 1);
+                }
+                if (8 * n + column + 1 < headDim) {
+                    Warp.store(output, first + 8 * n + column + 1, packed >> 16, 1);
+                }
+            }
+        }
+    }
+}

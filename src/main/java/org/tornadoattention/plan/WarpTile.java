@@ -1,0 +1,63 @@
+package org.tornadoattention.plan;
+
+import org.tornadoattention.kernel.WarpFlashAttention;
+import org.tornadoattention.kernel.WarpGroupFlashAttention;
+
+/**
+ * The tile of the tensor-core kernels that use warp intrinsics.
+ *
+ * @param asynchronous whether it is the warp-group kernel's
+ * @param blockQ queries in a tile (Br): 16 or 32 a warp, or 64 a warp group
+ * @param blockK keys in a tile (Bc), a multiple of 16
+ * @param warps warps in a work-group
+ * @param rescaleThreshold by how much a row's maximum may grow before O is rescaled, in powers of two, 0 to 8: P grows no
+ *     further than F16 holds with room to spare
+ */
+public record WarpTile(boolean asynchronous, int blockQ, int blockK, int warps, int rescaleThreshold) implements Tile {
+
+    private static final int LANES = 32;
+    private static final int MAX_WARPS = 32;
+
+    /** Checks what the kernels' register tiles need. */
+    public WarpTile {
+        boolean rows = asynchronous
+                ? blockQ == 16 * warps && warps % 4 == 0
+                : blockQ == 16 * warps || blockQ == 32 * warps;
+        if (warps < 1 || warps > MAX_WARPS || !rows) {
+            throw new IllegalArgumentException(
+                    "%d warps cannot share %d queries: each has 16 or 32, or each four have 64 of the warp-group kernel."
+                            .formatted(warps, blockQ));
+        }
+        if (blockK < 16 || blockK > 256 || blockK % 16 != 0) {
+            throw new IllegalArgumentException(
+                    "A tile of %d keys does not fit tensor cores: take a multiple of 16 up to 256.".formatted(blockK));
+        }
+        if (rescaleThreshold < 0 || rescaleThreshold > 8) {
+            throw new IllegalArgumentException(
+                    "The rescale threshold is %d: take 0 (always) to 8.".formatted(rescaleThreshold));
+        }
+    }
+
+    @Override
+    public int groupSize(int headDim) {
+        return LANES * warps;
+    }
+
+    @Override
+    public int localMemoryBytes(int headDim) {
+        return asynchronous
+                ? WarpGroupFlashAttention.localMemoryBytes(headDim, blockQ, blockK)
+                : WarpFlashAttention.localMemoryBytes(headDim, blockQ, blockK);
+    }
+
+    /** What the kernels' argument {@code features} holds of it. */
+    int features() {
+        return WarpFlashAttention.shape(warps, rescaleThreshold);
+    }
+
+    /** Queries by keys and warps, such as {@code 128x64/4}. */
+    @Override
+    public String toString() {
+        return blockQ + "x" + blockK + "/" + warps;
+    }
+}

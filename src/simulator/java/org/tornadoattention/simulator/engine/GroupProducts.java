@@ -1,0 +1,236 @@
+package org.tornadoattention.simulator.engine;
+
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import org.tornadoattention.intrinsic.Bits;
+import org.tornadoattention.intrinsic.WarpGroup;
+import org.tornadoattention.simulator.FaultKind;
+import org.tornadoattention.simulator.SimulatorFaultException;
+
+/**
+ * The asynchronous matrix products of a lane of a warp group. They read registers and local memory when they are awaited,
+ * and until then the accumulators hold NaN, so that a kernel that forgets to wait, or changes an operand too early, gets
+ * as wrong a result as on a device.
+ */
+final class GroupProducts {
+
+    /** A product as its lane started it. {@code a} is null if A lies in local memory, at byte {@code atA}. */
+    record Product(
+            int type,
+            float[] c,
+            int columns,
+            int[] a,
+            int atA,
+            LocalArray array,
+            int[] tile,
+            int atB,
+            int strideB,
+            boolean accumulate) {
+
+        boolean sameAs(Product other) {
+            return type == other.type
+                    && columns == other.columns
+                    && (a == null) == (other.a == null)
+                    && atA == other.atA
+                    && tile == other.tile
+                    && atB == other.atB
+                    && strideB == other.strideB
+                    && accumulate == other.accumulate;
+        }
+    }
+
+    private static final int DEPTH = 16;
+    private static final int BLOCK_COLUMNS = 64;
+    private static final int MAX_COLUMNS = 256;
+
+    private final WorkItem item;
+    private final Deque<List<Product>> committed = new ArrayDeque<>();
+    private final Map<float[], float[]> underWay = new IdentityHashMap<>();
+    private List<Product> open = new ArrayList<>();
+    private int started;
+
+    GroupProducts(WorkItem item) {
+        this.item = item;
+    }
+
+    int started() {
+        return started;
+    }
+
+    void start(Product product) {
+        started++;
+        if (item.localSize(0) % WarpGroup.LANES != 0) {
+            throw illegal("multiplies as a warp group in a group of " + item.localSize(0)
+                    + " work-items; it needs a multiple of " + WarpGroup.LANES);
+        }
+        if (product.columns % 8 != 0 || product.columns < 8 || product.columns > MAX_COLUMNS) {
+            throw illegal("multiplies " + product.columns + " columns; it must be a multiple of 8 up to 256");
+        }
+        if (product.c.length < product.columns / 2) {
+            throw illegal("multiplies " + product.columns + " columns into " + product.c.length
+                    + " accumulators; it needs half as many as columns");
+        }
+        underWay.computeIfAbsent(product.c, c -> {
+            float[] values = c.clone();
+            Arrays.fill(c, Float.NaN);
+            return values;
+        });
+        open.add(product);
+    }
+
+    void commit() {
+        committed.add(open);
+        open = new ArrayList<>();
+    }
+
+    void await(int pending) {
+        while (committed.size() > pending) {
+            List<Product> products = committed.remove();
+            Warp warp = item.warp();
+            Object[] sums = (Object[]) warp.exchange(item, "await", products, this::multiply);
+            for (int i = 0; i < products.size(); i++) {
+                Product product = products.get(i);
+                float[] values = underWay.get(product.c);
+                float[] sum = (float[]) sums[i];
+                for (int j = 0; j < sum.length; j++) {
+                    values[j] = product.accumulate ? values[j] + sum[j] : sum[j];
+                }
+            }
+            for (Product product : products) {
+                boolean more = committed.stream().flatMap(List::stream).anyMatch(other -> other.c == product.c)
+                        || open.stream().anyMatch(other -> other.c == product.c);
+                float[] values = underWay.get(product.c);
+                if (!more && values != null) {
+                    System.arraycopy(values, 0, product.c, 0, values.length);
+                    underWay.remove(product.c);
+                }
+            }
+        }
+    }
+
+    /** The products of a warp: for each lane, for each product, its part of A · B. */
+    @SuppressWarnings("unchecked")
+    private Object[] multiply(Object[] lanes) {
+        List<Product> first = (List<Product>) lanes[0];
+        Object[] results = new Object[lanes.length];
+        for (int lane = 0; lane < lanes.length; lane++) {
+            List<Product> own = (List<Product>) lanes[lane];
+            boolean same = own.size() == first.size();
+            for (int i = 0; same && i < own.size(); i++) {
+                same = own.get(i).sameAs(first.get(i));
+            }
+            if (!same) {
+                throw illegal("and the first lane of its warp awaits other products than lane " + lane
+                        + "; all lanes of a warp group must start the same ones");
+            }
+            results[lane] = new Object[first.size()];
+        }
+        for (int i = 0; i < first.size(); i++) {
+            Product product = first.get(i);
+            requireFenced(product);
+            float[][] a = product.a == null ? tileOfA(product) : registersOfA(lanes, i);
+            float[][] b = product.a == null ? columnsOfB(product) : rowsOfB(product);
+            for (int lane = 0; lane < lanes.length; lane++) {
+                float[] sums = new float[product.columns / 2];
+                for (int e = 0; e < sums.length; e++) {
+                    sums[e] = dot(a[TensorCore.row(lane, e % 4)], b[8 * (e / 4) + TensorCore.column(lane, e % 4)]);
+                }
+                ((Object[]) results[lane])[i] = sums;
+            }
+            for (int n = 0; n < product.columns / 8; n++) {
+                item.counters().mma();
+            }
+        }
+        return results;
+    }
+
+    private void requireFenced(Product product) {
+        for (WorkItem other : item.group().items()) {
+            if (other.asyncCopies().unfenced()) {
+                throw illegal("multiplies from " + product.array.name() + ", to which work-item "
+                        + item.group().itemName(other.id())
+                        + " has copied without WarpGroup.fenceLocalMemory(); call it between the wait and the barrier");
+            }
+        }
+    }
+
+    private float[][] tileOfA(Product product) {
+        int row = item.id() / Warp.SIZE % (WarpGroup.LANES / Warp.SIZE) * TensorCore.ROWS;
+        return rows(product, product.atA, row, TensorCore.ROWS);
+    }
+
+    private float[][] columnsOfB(Product product) {
+        return rows(product, product.atB, 0, product.columns);
+    }
+
+    /** Rows of 16 elements from a block, whose chunks are permuted by the row's place in memory. */
+    private float[][] rows(Product product, int start, int firstRow, int count) {
+        float[][] rows = new float[count][DEPTH];
+        for (int r = 0; r < count; r++) {
+            for (int k = 0; k < DEPTH; k++) {
+                rows[r][k] = element(product, start + (firstRow + r) * WarpGroup.ROW_BYTES + Short.BYTES * k);
+            }
+        }
+        return rows;
+    }
+
+    private float[][] rowsOfB(Product product) {
+        float[][] b = new float[product.columns][DEPTH];
+        for (int n = 0; n < product.columns; n++) {
+            int column = product.atB + n / BLOCK_COLUMNS * product.strideB + Short.BYTES * (n % BLOCK_COLUMNS);
+            for (int k = 0; k < DEPTH; k++) {
+                b[n][k] = element(product, column + k * WarpGroup.ROW_BYTES);
+            }
+        }
+        return b;
+    }
+
+    @SuppressWarnings("unchecked")
+    private static float[][] registersOfA(Object[] lanes, int index) {
+        float[][] a = new float[TensorCore.ROWS][DEPTH];
+        for (int lane = 0; lane < lanes.length; lane++) {
+            Product product = ((List<Product>) lanes[lane]).get(index);
+            for (int r = 0; r < TensorCore.A_REGISTERS; r++) {
+                for (int e = 0; e < 2; e++) {
+                    a[lane / 4 + 8 * (r % 2)][2 * (lane % 4 + 4 * (r / 2)) + e] =
+                            WarpLane.element(product.type, product.a[product.atA + r], e);
+                }
+            }
+        }
+        return a;
+    }
+
+    /** The element at a byte address of the plain layout; the hardware permutes bits 4 to 6 by bits 7 to 9. */
+    private float element(Product product, int address) {
+        int permuted = address ^ (address / WarpGroup.ROW_BYTES % 8) * 16;
+        int index = permuted / Integer.BYTES;
+        if (index < 0 || index >= product.array.length()) {
+            throw item.fault(
+                    FaultKind.OUT_OF_BOUNDS,
+                    "multiplies from " + product.array.name() + "[" + index + "], which has " + product.array.length()
+                            + " elements");
+        }
+        if (item.launch().options().watchesLocalMemory()) {
+            product.array.read(index, item.warp().item(0));
+            product.array.read(index, item.warp().item(Warp.SIZE - 1));
+        }
+        return Bits.decode(product.type, product.tile[index] >>> Short.SIZE * (permuted / Short.BYTES % 2));
+    }
+
+    static float dot(float[] x, float[] y) {
+        double sum = 0;
+        for (int i = 0; i < x.length; i++) {
+            sum += (double) x[i] * y[i];
+        }
+        return (float) sum;
+    }
+
+    private SimulatorFaultException illegal(String detail) {
+        return item.fault(FaultKind.ILLEGAL_OPERATION, detail);
+    }
+}

@@ -1,0 +1,251 @@
+package org.tornadoattention.simulator.engine;
+
+import org.tornadoattention.intrinsic.Bits;
+import org.tornadoattention.intrinsic.Lane;
+import org.tornadoattention.simulator.FaultKind;
+import org.tornadoattention.simulator.SimulatorFaultException;
+import uk.ac.manchester.tornado.api.types.HalfFloat;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+
+/** One work-item's part in the library's own warp operations: what their Java bodies do in the simulator. */
+final class WarpLane implements Lane {
+
+    private static final int CHUNK_BYTES = 16;
+    private static final int CHUNK_INTS = CHUNK_BYTES / Integer.BYTES;
+    private static final int MATRICES = 4;
+    private static final int MATRIX_ROWS = 8;
+
+    private final WorkItem item;
+    private final Warp warp;
+    private final GroupProducts products;
+
+    WarpLane(WorkItem item) {
+        this.item = item;
+        this.warp = item.warp();
+        this.products = new GroupProducts(item);
+        if (!warp.isFull() || item.localSize(1) * item.localSize(2) != 1) {
+            throw illegal("uses a warp intrinsic in a group of " + item.localSize(0) + "×" + item.localSize(1) + "×"
+                    + item.localSize(2) + " work-items; it needs whole warps of " + Warp.SIZE
+                    + " along the first dimension");
+        }
+    }
+
+    int groupProducts() {
+        return products.started();
+    }
+
+    @Override
+    public float shuffleXor(float value, int mask) {
+        if (mask < 1 || mask >= Warp.SIZE) {
+            throw illegal("shuffles with the mask " + mask + "; it must be from 1 to " + (Warp.SIZE - 1));
+        }
+        return warp.shuffleXor(item, value, mask);
+    }
+
+    @Override
+    public void loadMatrices(int[] registers, int at, int[] tile, int byteOffset, boolean transposed) {
+        LocalArray array = localArray(tile, "loads matrices from");
+        int first = chunkIndex(array, byteOffset, "loads a row of a matrix from");
+        int[] row = new int[CHUNK_INTS];
+        for (int i = 0; i < CHUNK_INTS; i++) {
+            if (item.launch().options().watchesLocalMemory()) {
+                array.read(first + i, item);
+            }
+            row[i] = tile[first + i];
+        }
+        item.counters().local(array.index(), CHUNK_INTS, 0);
+        String operation = transposed ? "loadMatricesTransposed" : "loadMatrices";
+        int[] loaded = (int[]) warp.exchange(item, operation, row, rows -> distribute(rows, transposed));
+        System.arraycopy(loaded, 0, registers, at, MATRICES);
+    }
+
+    private static Object[] distribute(Object[] rows, boolean transposed) {
+        Object[] registers = new Object[Warp.SIZE];
+        for (int lane = 0; lane < Warp.SIZE; lane++) {
+            int[] loaded = new int[MATRICES];
+            for (int m = 0; m < MATRICES; m++) {
+                int first = MATRIX_ROWS * m;
+                loaded[m] = transposed
+                        ? half(rows[first + 2 * (lane % 4)], lane / 4)
+                                | half(rows[first + 2 * (lane % 4) + 1], lane / 4) << Short.SIZE
+                        : ((int[]) rows[first + lane / 4])[lane % 4];
+            }
+            registers[lane] = loaded;
+        }
+        return registers;
+    }
+
+    private static int half(Object row, int index) {
+        return ((int[]) row)[index / 2] >>> Short.SIZE * (index % 2) & 0xffff;
+    }
+
+    @Override
+    public void multiply(int type, float[] c, int atC, int[] a, int atA, int[] b, int atB) {
+        int[] operands = {a[atA], a[atA + 1], a[atA + 2], a[atA + 3], b[atB], b[atB + 1]};
+        float[] products = (float[]) warp.exchange(item, "multiply", operands, all -> product(all, type));
+        for (int i = 0; i < products.length; i++) {
+            c[atC + i] += products[i];
+        }
+    }
+
+    /** A · B of the operands that the lanes hold in four and two registers. */
+    private Object[] product(Object[] operands, int type) {
+        int perRegister = type == org.tornadoattention.intrinsic.Warp.TF32 ? 1 : 2;
+        int depth = 2 * 4 * perRegister;
+        float[][] a = new float[TensorCore.ROWS][depth];
+        float[][] b = new float[TensorCore.COLUMNS][depth];
+        for (int lane = 0; lane < Warp.SIZE; lane++) {
+            int[] held = (int[]) operands[lane];
+            for (int r = 0; r < held.length; r++) {
+                boolean ofA = r < TensorCore.A_REGISTERS;
+                int row = lane / 4 + (ofA ? MATRIX_ROWS * (r % 2) : 0);
+                int k = perRegister * (lane % 4 + 4 * (ofA ? r / 2 : r % 2));
+                for (int e = 0; e < perRegister; e++) {
+                    (ofA ? a : b)[row][k + e] = element(type, held[r], e);
+                }
+            }
+        }
+        Object[] results = new Object[Warp.SIZE];
+        for (int lane = 0; lane < Warp.SIZE; lane++) {
+            float[] c = new float[TensorCore.ACCUMULATORS];
+            for (int i = 0; i < c.length; i++) {
+                c[i] = GroupProducts.dot(a[TensorCore.row(lane, i)], b[TensorCore.column(lane, i)]);
+            }
+            results[lane] = c;
+        }
+        item.counters().mma();
+        return results;
+    }
+
+    static float element(int type, int register, int e) {
+        return type == org.tornadoattention.intrinsic.Warp.TF32
+                ? Bits.roundToTF32(Float.intBitsToFloat(register))
+                : Bits.decode(type, register >>> Short.SIZE * e);
+    }
+
+    @Override
+    public void copyAsync(int[] tile, int byteOffset, TornadoNativeArray source, int index, int bytes) {
+        LocalArray array = localArray(tile, "copies to");
+        int first = chunkIndex(array, byteOffset, "copies 16 bytes to");
+        int elementBytes = source instanceof FloatArray ? Float.BYTES : Short.BYTES;
+        if (index * (long) elementBytes % CHUNK_BYTES != 0) {
+            throw illegal("copies 16 bytes from element " + index + "; it must be a multiple of "
+                    + CHUNK_BYTES / elementBytes);
+        }
+        if (bytes < 0 || bytes > CHUNK_BYTES || bytes % elementBytes != 0) {
+            throw illegal("copies " + bytes + " of 16 bytes; it must be from 0 to 16 and whole elements");
+        }
+        int[] values = new int[CHUNK_INTS];
+        if (bytes > 0) {
+            Hooks.beforeGet(source, index, bytes / elementBytes, item);
+        }
+        for (int e = 0; e < bytes / elementBytes; e++) {
+            int bits = rawBits(source, index + e);
+            values[e * elementBytes / Integer.BYTES] |= bits << Byte.SIZE * (e * elementBytes % Integer.BYTES);
+        }
+        for (int i = 0; i < CHUNK_INTS; i++) {
+            item.asyncCopies().start(tile, first + i, values[i]);
+        }
+    }
+
+    @Override
+    public void copy(int[] tile, int byteOffset, TornadoNativeArray source, int index, int elements) {
+        LocalArray array = localArray(tile, "copies to");
+        int first = chunkIndex(array, byteOffset, "copies 16 bytes to");
+        if (elements > 0) {
+            Hooks.beforeGet(source, index, elements, item);
+        }
+        for (int i = 0; i < CHUNK_INTS; i++) {
+            int low = 2 * i < elements ? rawBits(source, index + 2 * i) : 0;
+            int high = 2 * i + 1 < elements ? rawBits(source, index + 2 * i + 1) : 0;
+            LocalHooks.beforeLocalWrite(tile, first + i, item);
+            tile[first + i] = low | high << Short.SIZE;
+        }
+    }
+
+    private static int rawBits(TornadoNativeArray source, int index) {
+        return switch (source) {
+            case FloatArray floats -> Float.floatToRawIntBits(floats.get(index));
+            case HalfFloatArray halves -> Short.toUnsignedInt(halves.get(index).getHalfFloatValue());
+            case ShortArray shorts -> Short.toUnsignedInt(shorts.get(index));
+            default -> throw new AssertionError(source.getClass());
+        };
+    }
+
+    @Override
+    public void store(TornadoNativeArray target, int index, int packed, int elements) {
+        if (elements < 1 || elements > 2) {
+            throw illegal("stores " + elements + " packed elements; it must be 1 or 2");
+        }
+        if (elements == 2 && index % 2 != 0) {
+            throw illegal("stores a pair at element " + index + "; it must be even");
+        }
+        Hooks.beforeSet(target, index, elements, item);
+        for (int e = 0; e < elements; e++) {
+            short bits = (short) (packed >>> Short.SIZE * e);
+            switch (target) {
+                case HalfFloatArray halves -> halves.set(index + e, new HalfFloat(bits));
+                case ShortArray shorts -> shorts.set(index + e, bits);
+                default -> throw new AssertionError(target.getClass());
+            }
+        }
+    }
+
+    @Override
+    public void fenceLocalMemory() {
+        item.asyncCopies().fence();
+    }
+
+    @Override
+    public void multiplyTiles(int type, float[] c, int columns, int[] tile, int atA, int atB, int accumulate) {
+        LocalArray array = localArray(tile, "multiplies tiles from");
+        products.start(new GroupProducts.Product(type, c, columns, null, atA, array, tile, atB, 0, accumulate != 0));
+    }
+
+    @Override
+    public void multiplyRegisters(
+            int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int strideB, int accumulate) {
+        LocalArray array = localArray(tile, "multiplies a tile from");
+        products.start(new GroupProducts.Product(type, c, columns, a, atA, array, tile, atB, strideB, accumulate != 0));
+    }
+
+    @Override
+    public void commit() {
+        products.commit();
+    }
+
+    @Override
+    public void await(int pending, float[] c, int registers) {
+        products.await(pending);
+    }
+
+    private LocalArray localArray(int[] tile, String action) {
+        LocalArray array = item.group().localArray(tile);
+        if (array == null) {
+            throw illegal(action + " an array that is not in local memory; allocate it with the KernelContext");
+        }
+        return array;
+    }
+
+    private int chunkIndex(LocalArray array, int byteOffset, String action) {
+        if (byteOffset % CHUNK_BYTES != 0) {
+            throw illegal(action + " " + array.name() + " at byte " + byteOffset + "; the offset must be a multiple of "
+                    + CHUNK_BYTES);
+        }
+        int first = byteOffset / Integer.BYTES;
+        if (first < 0 || first + CHUNK_INTS > array.length()) {
+            throw item.fault(
+                    FaultKind.OUT_OF_BOUNDS,
+                    action + " " + array.name() + "[" + first + "…" + (first + CHUNK_INTS - 1) + "], which has "
+                            + array.length() + " elements");
+        }
+        return first;
+    }
+
+    private SimulatorFaultException illegal(String detail) {
+        return item.fault(FaultKind.ILLEGAL_OPERATION, detail);
+    }
+}
