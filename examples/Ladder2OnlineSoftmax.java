@@ -11,7 +11,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Ladder2OnlineSoftmax {
 
-    static void attention(FloatArray q, FloatArray k, FloatArray v, FloatArray o, FloatArray l, int n, int d, float scale) {
+    static void attention(
+            FloatArray q, FloatArray k, FloatArray v, FloatArray o, FloatArray l, int n, int d, float scale) {
         for (@Parallel int row = 0; row < l.getSize(); row++) {
             int firstKey = row / n * n;
             float[] query = new float[64];

@@ -207,8 +207,7 @@ class Ladder7Backward {
         System.out.printf("measured: the backward pass takes %.1f times as long as the forward%n", all / before - 1);
     }
 
-    static void forward(
-            TaskGraph graph, Lesson lesson, FloatArray dO, FloatArray rowTerms, int n, int d, float scale) {
+    static void forward(TaskGraph graph, Lesson lesson, FloatArray dO, FloatArray rowTerms, int n, int d, float scale) {
         graph.task(
                 "forward",
                 Ladder7Backward::forward,

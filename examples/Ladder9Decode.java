@@ -99,8 +99,7 @@ class Ladder9Decode {
                 .task("merge", Ladder9Decode::merge, partialO, partialL, lesson.o(), lesson.l(), d, parts);
         GridScheduler grids = new GridScheduler("lesson.partial", Lesson.grid(work, 64));
         grids.addWorkerGrid("lesson.merge", Lesson.grid(lesson.heads() * d, 64));
-        double milliseconds =
-                lesson.run("split over " + parts, graph, grids, lesson.flops(), lesson.o(), lesson.l());
+        double milliseconds = lesson.run("split over " + parts, graph, grids, lesson.flops(), lesson.o(), lesson.l());
         lesson.check();
         return milliseconds;
     }

@@ -69,9 +69,11 @@ public record AttentionCase(
         return shape.scoreElements() * shape.headDim();
     }
 
-    /** The kernels that claim to compute it. */
+    /** The kernels that claim to compute it, or of those the ones that {@code -Dattention.kernels=a,b} names. */
     List<AttentionKernel> kernels() {
+        String wanted = System.getProperty("attention.kernels", "");
         return Arrays.stream(AttentionKernel.values())
+                .filter(kernel -> wanted.isEmpty() || List.of(wanted.split(",")).contains(kernel.id()))
                 .filter(kernel -> kernel.supports(dtype) && kernel.supports(TestDevice.get()))
                 .toList();
     }

@@ -78,7 +78,7 @@ public final class CudaCompilerExtension implements CompilerExtension {
         caches.setAccessible(true);
         caches.set(context, new CodeCaches(context, assembler));
         Intrinsics level = capability == HOPPER ? Intrinsics.WARP_GROUP : Intrinsics.WARP;
-        return new Support(level, localMemoryBytes(capability), "");
+        return new Support(level, capability, localMemoryBytes(capability), "");
     }
 
     /** CUDA C++ Programming Guide, «technical specifications per compute capability»: shared memory of a thread block. */

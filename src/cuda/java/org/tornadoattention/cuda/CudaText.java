@@ -12,10 +12,18 @@ final class CudaText {
     /** Stands in every kernel that uses an intrinsic for more than arithmetic. */
     static final String MARK = "/*warp*/";
 
+    /** Before the number of work-items of a group. */
+    static final String GROUP_SIZE = "/*group size ";
+
     private static final int SWIZZLE_128_BYTES = 1;
     private static final int EIGHT_ROWS = 1024;
 
     private CudaText() {}
+
+    /** What the assembler makes of it stands in the kernel's head. */
+    static String requireGroupSize(String items) {
+        return MARK + GROUP_SIZE + constant(items, "items") + "*/";
+    }
 
     static String shuffleXor(String result, String value, String mask) {
         return result + " = __shfl_xor_sync(0xffffffffu, " + value + ", " + mask + ");";
@@ -56,7 +64,8 @@ final class CudaText {
                 elements("r", a, atA, 4) + ", " + elements("r", b, atB, 2));
     }
 
-    static String copyAsync(int elementBytes, String tile, String byteOffset, String source, String index, String bytes) {
+    static String copyAsync(
+            int elementBytes, String tile, String byteOffset, String source, String index, String bytes) {
         return asmOnMemory(
                 "cp.async.cg.shared.global [%0], [%1], 16, %2",
                 "",
@@ -75,6 +84,10 @@ final class CudaText {
     static String store(String target, String index, String packed, String elements) {
         String type = constant(elements, "elements") == 2 ? "int" : "short";
         return "*(" + type + " *) (" + address(target, index, Short.BYTES) + ") = (" + type + ") (" + packed + ");";
+    }
+
+    static String store(String target, String index, String value) {
+        return "*(float *) (" + address(target, index, Float.BYTES) + ") = " + value + ";";
     }
 
     static String fenceLocalMemory() {
@@ -124,8 +137,10 @@ final class CudaText {
     private static String wgmma(
             String type, int columns, String c, String a, int b, String transposition, String operands) {
         return asm(
-                "{ .reg .pred p; setp.ne.b32 p, %" + (b + 1) + ", 0; wgmma.mma_async.sync.aligned.m64n" + columns + "k16.f32."
-                        + type + "." + type + " {" + placeholders(0, columns / 2) + "}, " + a + ", %" + b + ", p, 1, 1, "
+                "{ .reg .pred p; setp.ne.b32 p, %" + (b + 1) + ", 0; wgmma.mma_async.sync.aligned.m64n" + columns
+                        + "k16.f32."
+                        + type + "." + type + " {" + placeholders(0, columns / 2) + "}, " + a + ", %" + b
+                        + ", p, 1, 1, "
                         + transposition + "; }",
                 elements("+f", c, "0", columns / 2),
                 operands);

@@ -13,13 +13,17 @@ import jdk.graal.compiler.nodes.spi.NodeLIRBuilderTool;
 import jdk.vm.ci.meta.JavaKind;
 import jdk.vm.ci.meta.Value;
 import org.graalvm.word.LocationIdentity;
+import uk.ac.manchester.tornado.api.common.Access;
+import uk.ac.manchester.tornado.runtime.graal.nodes.interfaces.MarkArrayParameterAccess;
 
 /**
  * A call to an intrinsic in Graal's graph of a kernel. It stays where it stands in the order of effects, and it may change
- * any array, so that no load of a private array moves past it.
+ * any array, so that no load of a private array moves past it. What it does to the kernel's own arrays it has to say:
+ * TornadoVM brings no array back to the host that it does not see written.
  */
 @NodeInfo
-public final class IntrinsicNode extends FixedWithNextNode implements LIRLowerable, SingleMemoryKill {
+public final class IntrinsicNode extends FixedWithNextNode
+        implements LIRLowerable, SingleMemoryKill, MarkArrayParameterAccess {
 
     /** For Graal. */
     public static final NodeClass<IntrinsicNode> TYPE = NodeClass.create(IntrinsicNode.class);
@@ -28,16 +32,33 @@ public final class IntrinsicNode extends FixedWithNextNode implements LIRLowerab
     private NodeInputList<ValueNode> arguments;
 
     private final IntrinsicText text;
+    private final int read;
+    private final int written;
 
-    IntrinsicNode(JavaKind result, IntrinsicText text, ValueNode... arguments) {
+    /** {@code read} and {@code written} are the positions of the kernel's arrays among the arguments, -1 for none. */
+    IntrinsicNode(JavaKind result, IntrinsicText text, int read, int written, ValueNode... arguments) {
         super(TYPE, result == JavaKind.Void ? StampFactory.forVoid() : StampFactory.forKind(result));
         this.text = text;
+        this.read = read;
+        this.written = written;
         this.arguments = new NodeInputList<>(this, arguments);
     }
 
     @Override
     public LocationIdentity getKilledLocationIdentity() {
         return LocationIdentity.any();
+    }
+
+    @Override
+    public Access getArrayParameterAccess(ValueNode parameter) {
+        if (written >= 0 && isAt(written, parameter)) {
+            return Access.READ_WRITE;
+        }
+        return read >= 0 && isAt(read, parameter) ? Access.READ_ONLY : Access.NONE;
+    }
+
+    private boolean isAt(int position, ValueNode parameter) {
+        return MarkArrayParameterAccess.unwrapPi(arguments.get(position)) == parameter;
     }
 
     @Override

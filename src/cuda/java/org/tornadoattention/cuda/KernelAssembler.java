@@ -31,6 +31,8 @@ final class KernelAssembler {
 
     private static final Pattern LOCAL_ARRAY = Pattern.compile("__shared__ (\\w+) (\\w+)\\[(\\d+)];");
 
+    private static final Pattern GROUP_SIZE = Pattern.compile(Pattern.quote(CudaText.GROUP_SIZE) + "(\\d+)");
+
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
     private static final java.lang.foreign.AddressLayout POINTER = ValueLayout.ADDRESS;
@@ -43,13 +45,16 @@ final class KernelAssembler {
      *
      * @throws IllegalArgumentException if it cannot be loaded by its usual name
      */
+    @SuppressWarnings("restricted") // calling NVRTC is the point
     KernelAssembler(int computeCapability) {
         this.architecture = "sm_" + computeCapability + (computeCapability == 90 ? "a" : "");
         this.nvrtc = SymbolLookup.libraryLookup(libraryName(CUDAProgram.getNvrtcVersion() / 1000), Arena.global());
     }
 
     private static String libraryName(int major) {
-        return System.getProperty("os.name").startsWith("Windows") ? "nvrtc64_" + major + "0_0" : "libnvrtc.so." + major;
+        return System.getProperty("os.name").startsWith("Windows")
+                ? "nvrtc64_" + major + "0_0"
+                : "libnvrtc.so." + major;
     }
 
     /** The kernel's machine code as a cubin. */
@@ -66,9 +71,18 @@ final class KernelAssembler {
             int size = Integer.parseInt(array.group(3)) * elementBytes(type);
             bytes += (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         }
-        byte[] cubin = compile(array.appendTail(text).toString());
+        byte[] cubin = compile(withLaunchBounds(array.appendTail(text).toString(), kernel));
         reserve(cubin, ".nv.shared." + kernel, bytes);
         return cubin;
+    }
+
+    /** Limits registers to what a group of the size that the kernel names can have. */
+    private static String withLaunchBounds(String source, String kernel) {
+        Matcher size = GROUP_SIZE.matcher(source);
+        return size.find()
+                ? source.replaceFirst(
+                        "\\bvoid " + kernel + "\\(", "void __launch_bounds__(" + size.group(1) + ") " + kernel + "(")
+                : source;
     }
 
     private static int elementBytes(String type) {
@@ -132,6 +146,7 @@ final class KernelAssembler {
         }
     }
 
+    @SuppressWarnings("restricted")
     private MethodHandle handle(String function, FunctionDescriptor type) {
         return Linker.nativeLinker().downcallHandle(nvrtc.findOrThrow(function), type);
     }

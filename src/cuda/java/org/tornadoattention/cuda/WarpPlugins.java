@@ -37,33 +37,46 @@ final class WarpPlugins {
 
     private void warp() {
         owner = Warp.class;
+        effect("requireGroupSize", (r, a) -> CudaText.requireGroupSize(a[0]), INT);
         value("shuffleXor", JavaKind.Float, (r, a) -> CudaText.shuffleXor(r, a[0], a[1]), FLOAT, INT);
         value("exp2", JavaKind.Float, (r, a) -> CudaText.exp2(r, a[0]), FLOAT);
         value("pack", JavaKind.Int, (r, a) -> CudaText.pack(r, a[0], a[1], a[2]), INT, FLOAT, FLOAT);
         value("roundToTF32", JavaKind.Float, (r, a) -> CudaText.roundToTF32(r, a[0]), FLOAT);
         value("bits", JavaKind.Int, (r, a) -> CudaText.bits(r, a[0]), FLOAT);
-        effect(
-                "loadMatrices",
-                (r, a) -> CudaText.loadMatrices(false, a[0], a[1], a[2], a[3]),
-                INTS, INT, INTS, INT);
+        effect("loadMatrices", (r, a) -> CudaText.loadMatrices(false, a[0], a[1], a[2], a[3]), INTS, INT, INTS, INT);
         effect(
                 "loadMatricesTransposed",
                 (r, a) -> CudaText.loadMatrices(true, a[0], a[1], a[2], a[3]),
-                INTS, INT, INTS, INT);
+                INTS,
+                INT,
+                INTS,
+                INT);
         effect(
                 "multiply",
                 (r, a) -> CudaText.multiply(a[0], a[1], a[2], a[3], a[4], a[5], a[6]),
-                INT, FLOATS, INT, INTS, INT, INTS, INT);
+                INT,
+                FLOATS,
+                INT,
+                INTS,
+                INT,
+                INTS,
+                INT);
         for (Class<?> array : new Class<?>[] {HalfFloatArray.class, ShortArray.class, FloatArray.class}) {
             int elementBytes = array == FloatArray.class ? Float.BYTES : Short.BYTES;
-            effect(
+            reading(
+                    2,
                     "copyAsync",
                     (r, a) -> CudaText.copyAsync(elementBytes, a[0], a[1], a[2], a[3], a[4]),
-                    INTS, INT, array, INT, INT);
+                    INTS,
+                    INT,
+                    array,
+                    INT,
+                    INT);
         }
+        writing(0, "store", (r, a) -> CudaText.store(a[0], a[1], a[2]), FloatArray.class, INT, FLOAT);
         for (Class<?> array : new Class<?>[] {HalfFloatArray.class, ShortArray.class}) {
-            effect("copy", (r, a) -> CudaText.copy(a[0], a[1], a[2], a[3], a[4]), INTS, INT, array, INT, INT);
-            effect("store", (r, a) -> CudaText.store(a[0], a[1], a[2], a[3]), array, INT, INT, INT);
+            reading(2, "copy", (r, a) -> CudaText.copy(a[0], a[1], a[2], a[3], a[4]), INTS, INT, array, INT, INT);
+            writing(0, "store", (r, a) -> CudaText.store(a[0], a[1], a[2], a[3]), array, INT, INT, INT);
         }
     }
 
@@ -76,24 +89,51 @@ final class WarpPlugins {
         effect(
                 "multiply",
                 (r, a) -> CudaText.multiplyTiles(a[0], a[1], a[2], a[3], a[4], a[5], a[6]),
-                INT, FLOATS, INT, INTS, INT, INT, INT);
+                INT,
+                FLOATS,
+                INT,
+                INTS,
+                INT,
+                INT,
+                INT);
         effect(
                 "multiply",
                 (r, a) -> CudaText.multiplyRegisters(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8]),
-                INT, FLOATS, INT, INTS, INT, INTS, INT, INT, INT);
-    }
-
-    private void effect(String name, IntrinsicText text, Class<?>... parameters) {
-        value(name, JavaKind.Void, text, parameters);
+                INT,
+                FLOATS,
+                INT,
+                INTS,
+                INT,
+                INTS,
+                INT,
+                INT,
+                INT);
     }
 
     private void value(String name, JavaKind result, IntrinsicText text, Class<?>... parameters) {
+        register(name, result, text, -1, -1, parameters);
+    }
+
+    private void effect(String name, IntrinsicText text, Class<?>... parameters) {
+        register(name, JavaKind.Void, text, -1, -1, parameters);
+    }
+
+    private void reading(int array, String name, IntrinsicText text, Class<?>... parameters) {
+        register(name, JavaKind.Void, text, array, -1, parameters);
+    }
+
+    private void writing(int array, String name, IntrinsicText text, Class<?>... parameters) {
+        register(name, JavaKind.Void, text, -1, array, parameters);
+    }
+
+    private void register(
+            String name, JavaKind result, IntrinsicText text, int read, int written, Class<?>... parameters) {
         requireDeclared(name, parameters);
         plugins.register(owner, new InvocationPlugin(name, (java.lang.reflect.Type[]) parameters) {
             @Override
             public boolean execute(
                     GraphBuilderContext builder, ResolvedJavaMethod method, Receiver receiver, ValueNode[] arguments) {
-                IntrinsicNode node = new IntrinsicNode(result, text, arguments);
+                IntrinsicNode node = new IntrinsicNode(result, text, read, written, arguments);
                 if (result == JavaKind.Void) {
                     builder.add(node);
                 } else {

@@ -63,8 +63,8 @@ public class SimulatorBenchmark {
         parallel = FlashAttention.on(device, AttentionKernel.ONLINE);
         workGroups = FlashAttention.on(device, AttentionKernel.TILED);
         plainJava();
-        for (Comparison comparison : AccuracyCheck.of(q, k, v, AttentionOptions.defaults())
-                .forward(output, logSumExp)) {
+        for (Comparison comparison :
+                AccuracyCheck.of(q, k, v, AttentionOptions.defaults()).forward(output, logSumExp)) {
             if (!comparison.passed()) {
                 throw new IllegalStateException(comparison.toString());
             }

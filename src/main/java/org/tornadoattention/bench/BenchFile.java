@@ -75,8 +75,8 @@ public record BenchFile(
         }
         return standard(result.measured(), results)
                 .or(() -> standard(result.measured().as(DType.F32), results))
-                .map(standard -> standard.timing().kernelMilliseconds()
-                        / result.timing().kernelMilliseconds());
+                .map(standard ->
+                        standard.timing().kernelMilliseconds() / result.timing().kernelMilliseconds());
     }
 
     private static Optional<BenchResult> standard(BenchCase measured, List<BenchResult> results) {
@@ -111,7 +111,8 @@ public record BenchFile(
 
     /** Kernels of ours but for the portable ones, and all 16-bit kernels of others. */
     private static boolean onTensorCores(BenchResult result) {
-        return onTensorCores(result.provider(), result.kernel(), result.measured().dtype());
+        return onTensorCores(
+                result.provider(), result.kernel(), result.measured().dtype());
     }
 
     /** Whether a kernel, in its provider's words, computes a type's products on tensor cores, where there are any. */
@@ -140,8 +141,7 @@ public record BenchFile(
         try {
             file = JSON.readValue(path.toFile(), BenchFile.class);
         } catch (JsonProcessingException e) {
-            throw new IOException(
-                    "%s is no benchmark's JSON: %s".formatted(path, e.getOriginalMessage()), e);
+            throw new IOException("%s is no benchmark's JSON: %s".formatted(path, e.getOriginalMessage()), e);
         }
         if (!FORMAT.equals(file.format)) {
             throw new IOException("%s is of the format '%s': '%s' is needed, which './attention bench --json' prints."

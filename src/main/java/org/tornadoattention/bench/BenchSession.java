@@ -48,8 +48,9 @@ public final class BenchSession implements AutoCloseable {
         /** Checks the ranges given above. */
         public Settings {
             if (warmUps < 0 || repetitions < 1) {
-                throw new IllegalArgumentException("%d warm-ups and %d repetitions: there must be 0 or more and 1 or more."
-                        .formatted(warmUps, repetitions));
+                throw new IllegalArgumentException(
+                        "%d warm-ups and %d repetitions: there must be 0 or more and 1 or more."
+                                .formatted(warmUps, repetitions));
             }
         }
     }
@@ -113,15 +114,7 @@ public final class BenchSession implements AutoCloseable {
                 output.array(),
                 logSumExp.array());
         attention.appendTo(
-                graph,
-                grids,
-                "forward",
-                inputs.q(),
-                inputs.k(),
-                inputs.v(),
-                output,
-                logSumExp,
-                measured.options());
+                graph, grids, "forward", inputs.q(), inputs.k(), inputs.v(), output, logSumExp, measured.options());
         graph.transferToHost(DataTransferMode.UNDER_DEMAND, output.array(), logSumExp.array());
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
             plan.withDevice(device.handle()).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
@@ -133,10 +126,8 @@ public final class BenchSession implements AutoCloseable {
             Timing timing = time(measured, plan, progress);
             plan.execute().transferToHost(output.array(), logSumExp.array());
             comparisons.addAll(inputs.check().compare(output, logSumExp));
-            Memory memory = Memory.of(
-                    DeviceMemory.of(measured.problem(), choice.kernel()),
-                    deviceBytes,
-                    countedBytes(first));
+            Memory memory =
+                    Memory.of(DeviceMemory.of(measured.problem(), choice.kernel()), deviceBytes, countedBytes(first));
             plan.freeDeviceMemory();
             return BenchResult.measured(
                     measured,
@@ -173,14 +164,13 @@ public final class BenchSession implements AutoCloseable {
             progress.run();
         }
         return Timing.of(
-                measured,
-                Spread.of(Arrays.copyOf(kernelTimes, done)),
-                Spread.of(Arrays.copyOf(wallTimes, done)));
+                measured, Spread.of(Arrays.copyOf(kernelTimes, done)), Spread.of(Arrays.copyOf(wallTimes, done)));
     }
 
     /** What the simulator's profile says that the kernels moved; null from devices, whose profiles do not say. */
     static Long countedBytes(TornadoExecutionResult result) {
-        Matcher bytes = GLOBAL_BYTES.matcher(String.valueOf(result.getProfilerResult().getProfileLog()));
+        Matcher bytes =
+                GLOBAL_BYTES.matcher(String.valueOf(result.getProfilerResult().getProfileLog()));
         return bytes.find() ? Long.valueOf(bytes.group(1)) : null;
     }
 

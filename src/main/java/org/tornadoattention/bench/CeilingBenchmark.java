@@ -56,20 +56,26 @@ public final class CeilingBenchmark {
         FloatArray from = new FloatArray(sizes.copied);
         FloatArray to = new FloatArray(sizes.copied);
         from.init(1f);
-        double seconds = seconds("copy", sizes.copied, 256, graph -> graph.transferToDevice(
-                        DataTransferMode.FIRST_EXECUTION, from, to)
-                .task("run", DeviceCeiling::copy, from, to)
-                .transferToHost(DataTransferMode.UNDER_DEMAND, to));
+        double seconds = seconds(
+                "copy",
+                sizes.copied,
+                256,
+                graph -> graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, from, to)
+                        .task("run", DeviceCeiling::copy, from, to)
+                        .transferToHost(DataTransferMode.UNDER_DEMAND, to));
         return 2.0 * Float.BYTES * sizes.copied / seconds;
     }
 
     private double multiplyAdd() {
         FloatArray x = FloatArray.fromElements(0.999f, 0.001f);
         FloatArray result = new FloatArray(sizes.workItems);
-        double seconds = seconds("fma", sizes.workItems, 256, graph -> graph.transferToDevice(
-                        DataTransferMode.FIRST_EXECUTION, x, result)
-                .task("run", DeviceCeiling::multiplyAdd, x, result, sizes.steps)
-                .transferToHost(DataTransferMode.UNDER_DEMAND, result));
+        double seconds = seconds(
+                "fma",
+                sizes.workItems,
+                256,
+                graph -> graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, x, result)
+                        .task("run", DeviceCeiling::multiplyAdd, x, result, sizes.steps)
+                        .transferToHost(DataTransferMode.UNDER_DEMAND, result));
         return 2.0 * DeviceCeiling.CHAINS * sizes.steps * sizes.workItems / seconds;
     }
 
@@ -81,10 +87,13 @@ public final class CeilingBenchmark {
         try {
             FloatArray result = new FloatArray(sizes.warps * DeviceCeiling.WARP_RESULT);
             int steps = sizes.steps;
-            double seconds = seconds("mma", sizes.warps * 32, TENSOR_GROUP, graph -> graph.transferToDevice(
-                            DataTransferMode.FIRST_EXECUTION, result)
-                    .task("run", DeviceCeiling::tensorCores, new KernelContext(), result, steps)
-                    .transferToHost(DataTransferMode.UNDER_DEMAND, result));
+            double seconds = seconds(
+                    "mma",
+                    sizes.warps * 32,
+                    TENSOR_GROUP,
+                    graph -> graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, result)
+                            .task("run", DeviceCeiling::tensorCores, new KernelContext(), result, steps)
+                            .transferToHost(DataTransferMode.UNDER_DEMAND, result));
             return (double) DeviceCeiling.TENSOR_OPERATIONS * steps * sizes.warps / seconds;
         } catch (RuntimeException e) {
             Logger.getLogger(CeilingBenchmark.class.getName())

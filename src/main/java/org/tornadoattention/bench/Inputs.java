@@ -70,7 +70,8 @@ final class Inputs {
             case FloatArray floats -> Tensor.wrap(floats, shape);
             case HalfFloatArray halves -> Tensor.wrap(halves, shape);
             case ShortArray bits -> Tensor.wrapBFloat16(bits, shape);
-            default -> throw new IllegalStateException("No tensor of " + tensor.array().getClass());
+            default ->
+                throw new IllegalStateException("No tensor of " + tensor.array().getClass());
         };
     }
 

@@ -216,7 +216,8 @@ public final class Lesson {
                 last = plan.execute();
                 times[i] = last.getProfilerResult().getDeviceKernelTime();
                 if (times[i] == 0) {
-                    throw new AttentionException("%s reports no kernel time, so nothing was launched.".formatted(device));
+                    throw new AttentionException(
+                            "%s reports no kernel time, so nothing was launched.".formatted(device));
                 }
             }
             last.transferToHost(results);

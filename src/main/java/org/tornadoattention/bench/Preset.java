@@ -50,7 +50,8 @@ public record Preset(String name, String about, List<BenchCase> cases, Map<Bench
                     for (int dim : headDim) {
                         for (boolean masked : causal) {
                             for (int length : seq) {
-                                cases.add(new BenchCase(Pass.parse(way), DType.parse(type), shape(length, dim), masked));
+                                cases.add(
+                                        new BenchCase(Pass.parse(way), DType.parse(type), shape(length, dim), masked));
                             }
                         }
                     }
@@ -98,7 +99,8 @@ public record Preset(String name, String about, List<BenchCase> cases, Map<Bench
         for (Grid grid : definition.grids()) {
             cases.addAll(grid.cases());
             if (grid.tiles() != null) {
-                List<TileShape> swept = grid.tiles().stream().map(TileShape::parse).toList();
+                List<TileShape> swept =
+                        grid.tiles().stream().map(TileShape::parse).toList();
                 grid.cases().forEach(problem -> tiles.put(problem, swept));
             }
         }

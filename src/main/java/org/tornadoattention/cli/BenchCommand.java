@@ -201,8 +201,7 @@ final class BenchCommand implements Callable<Integer> {
             out.print(format().get().text(file));
         } else {
             out.println("Interrupted after %d results%s."
-                    .formatted(
-                            file.results().size(), files.isEmpty() ? "" : ", which are in " + files));
+                    .formatted(file.results().size(), files.isEmpty() ? "" : ", which are in " + files));
         }
         out.flush();
     }
@@ -243,7 +242,8 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private void compare(BenchFile results, List<BenchFile> peers) {
-        if (peers.isEmpty() || format().filter(any -> any != BenchFormat.MARKDOWN).isPresent()) {
+        if (peers.isEmpty()
+                || format().filter(any -> any != BenchFormat.MARKDOWN).isPresent()) {
             return;
         }
         List<BenchFile> all = new ArrayList<>(List.of(results));

@@ -39,11 +39,12 @@ enum BenchFormat {
             "device memory",
             "error (allowed)");
 
-    private static final List<String> COLUMNS = List.of(("provider,pass,dtype,batch,heads,kvHeads,seqQ,seqK,headDim,causal,"
-                    + "kernel,tile,status,kernelMilliseconds,kernelSpread,wallMilliseconds,wallSpread,repetitions,"
-                    + "repeatability,noisy,teraflops,speedUp,shareOfCeiling,tensorBytes,extraBytes,deviceBytes,globalBytes,"
-                    + "maxError,allowedError,relativeError,passed,message,device,runtime,driver,java,commit,time")
-            .split(","));
+    private static final List<String> COLUMNS =
+            List.of(("provider,pass,dtype,batch,heads,kvHeads,seqQ,seqK,headDim,causal,"
+                            + "kernel,tile,status,kernelMilliseconds,kernelSpread,wallMilliseconds,wallSpread,repetitions,"
+                            + "repeatability,noisy,teraflops,speedUp,shareOfCeiling,tensorBytes,extraBytes,deviceBytes,globalBytes,"
+                            + "maxError,allowedError,relativeError,passed,message,device,runtime,driver,java,commit,time")
+                    .split(","));
 
     /**
      * The format of a file by its name's ending.
@@ -107,15 +108,18 @@ enum BenchFormat {
                 result.kernel()));
         cells.add(result.tile());
         cells.add(result.status());
-        cells.addAll(of(result.timing(), 8, timing -> List.of(
-                timing.kernelMilliseconds(),
-                timing.kernelSpread(),
-                timing.wallMilliseconds(),
-                timing.wallSpread(),
-                timing.repetitions(),
-                timing.repeatability(),
-                timing.noisy(),
-                timing.teraflops())));
+        cells.addAll(of(
+                result.timing(),
+                8,
+                timing -> List.of(
+                        timing.kernelMilliseconds(),
+                        timing.kernelSpread(),
+                        timing.wallMilliseconds(),
+                        timing.wallSpread(),
+                        timing.repetitions(),
+                        timing.repeatability(),
+                        timing.noisy(),
+                        timing.teraflops())));
         cells.add(result.speedUp());
         cells.add(result.shareOfCeiling());
         cells.addAll(of(result.memory(), 4, memory -> {
@@ -124,8 +128,11 @@ enum BenchFormat {
             bytes.add(memory.globalBytes());
             return bytes;
         }));
-        cells.addAll(of(result.accuracy(), 4, accuracy -> List.of(
-                accuracy.maxError(), accuracy.allowedError(), accuracy.relativeError(), accuracy.passed())));
+        cells.addAll(of(
+                result.accuracy(),
+                4,
+                accuracy -> List.of(
+                        accuracy.maxError(), accuracy.allowedError(), accuracy.relativeError(), accuracy.passed())));
         cells.add(result.message());
         cells.add(environment.device());
         cells.add(environment.runtime());

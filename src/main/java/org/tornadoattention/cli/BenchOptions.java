@@ -73,7 +73,9 @@ final class BenchOptions {
      * @throws IllegalArgumentException if there are none
      */
     List<BenchCase> cases() {
-        List<BenchCase> cases = preset == null ? byHand() : Preset.named(preset).cases().stream().filter(this::chosen).toList();
+        List<BenchCase> cases = preset == null
+                ? byHand()
+                : Preset.named(preset).cases().stream().filter(this::chosen).toList();
         if (cases.isEmpty()) {
             throw new IllegalArgumentException(
                     "The preset %s has no such problem: './attention bench --preset %s --list' prints those that it has."
@@ -101,22 +103,35 @@ final class BenchOptions {
 
     private List<BenchCase> byHand() {
         List<BenchCase> cases = new ArrayList<>();
-        each(passes, Pass.FORWARD, pass ->
-                each(types, DType.F32, type ->
-                        each(batches, 1, batch ->
-                                each(heads, 8, head ->
-                                        each(headDims, 64, dim ->
-                                                each(lengths, 512, length -> cases.add(new BenchCase(
-                                                        pass,
-                                                        type,
-                                                        new AttentionShape(
-                                                                batch,
-                                                                head,
-                                                                kvHeads == null ? head : kvHeads,
-                                                                queries == null ? length : queries,
-                                                                length,
-                                                                dim),
-                                                        causal != null && causal))))))));
+        each(
+                passes,
+                Pass.FORWARD,
+                pass -> each(
+                        types,
+                        DType.F32,
+                        type -> each(
+                                batches,
+                                1,
+                                batch -> each(
+                                        heads,
+                                        8,
+                                        head -> each(
+                                                headDims,
+                                                64,
+                                                dim -> each(
+                                                        lengths,
+                                                        512,
+                                                        length -> cases.add(new BenchCase(
+                                                                pass,
+                                                                type,
+                                                                new AttentionShape(
+                                                                        batch,
+                                                                        head,
+                                                                        kvHeads == null ? head : kvHeads,
+                                                                        queries == null ? length : queries,
+                                                                        length,
+                                                                        dim),
+                                                                causal != null && causal))))))));
         return cases;
     }
 

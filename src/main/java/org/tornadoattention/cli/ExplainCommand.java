@@ -204,15 +204,16 @@ final class ExplainCommand implements Callable<Integer> {
         long full = picture.count(Kind.FULL);
         long partial = picture.count(Kind.PARTIAL);
         long skipped = picture.count(Kind.SKIPPED);
-        out.println("  %s full: %,d   %s partial, where the mask is tested: %,d   %s skipped, never loaded: %,d (%.0f%%)"
-                .formatted(
-                        Kind.FULL.sign(),
-                        full,
-                        Kind.PARTIAL.sign(),
-                        partial,
-                        Kind.SKIPPED.sign(),
-                        skipped,
-                        100.0 * skipped / (full + partial + skipped)));
+        out.println(
+                "  %s full: %,d   %s partial, where the mask is tested: %,d   %s skipped, never loaded: %,d (%.0f%%)"
+                        .formatted(
+                                Kind.FULL.sign(),
+                                full,
+                                Kind.PARTIAL.sign(),
+                                partial,
+                                Kind.SKIPPED.sign(),
+                                skipped,
+                                100.0 * skipped / (full + partial + skipped)));
     }
 
     private void softmax(AttentionShape shape, AttentionOptions options, int query, int blockK) {
@@ -220,7 +221,8 @@ final class ExplainCommand implements Callable<Integer> {
         Tensor q = Tensor.random(dtype, 1, 1, 1, shape.seqQ(), shape.headDim());
         Tensor k = Tensor.random(dtype, 2, 1, 1, shape.seqK(), shape.headDim());
         SoftmaxTrace trace = SoftmaxTrace.of(q, k, options, query, blockK);
-        out.println("  For each tile: m' = max(m, max s), α = e^(m − m'), l' = α·l + Σ e^(s − m'), o' = α·o + Σ e^(s − m')·v.");
+        out.println(
+                "  For each tile: m' = max(m, max s), α = e^(m − m'), l' = α·l + Σ e^(s − m'), o' = α·o + Σ e^(s − m')·v.");
         Table table = new Table("  ").row("keys", "max s", "m'", "α", "Σ e^(s − m')", "l'", "");
         List<Step> steps = trace.steps();
         for (int i = 0; i < steps.size(); i++) {
@@ -271,10 +273,8 @@ final class ExplainCommand implements Callable<Integer> {
                 .row(
                         "arithmetic intensity",
                         "%.1f FLOP a byte; this device's ridge is at %.1f".formatted(flops / moved, ridge))
-                .row(
-                        "ceilings, measured now",
-                        "%s, %s/s".formatted(
-                                Units.rate(peak / 1e12), Units.bytes((long) ceilings.copyBytesPerSecond())))
+                .row("ceilings, measured now", "%s, %s/s".formatted(Units.rate(peak / 1e12), Units.bytes((long)
+                                ceilings.copyBytesPerSecond())))
                 .row(
                         "expected bound",
                         "%s: at least %s (arithmetic %s, memory %s)"
@@ -292,17 +292,16 @@ final class ExplainCommand implements Callable<Integer> {
         double dim = shape.headDim();
         double tensors = 2.0 * shape.seqQ() * dim * size + 4.0 * shape.seqQ();
         double pairs = options.mask().visiblePairs(shape.seqQ(), shape.seqK());
-        double perHead =
-                switch (kernel) {
-                    case STANDARD ->
-                        tensors + 2.0 * shape.seqK() * dim * size + 4.0 * Float.BYTES * shape.seqQ() * shape.seqK();
-                    case ONLINE -> tensors + 2 * pairs * dim * size;
-                    default -> {
-                        TilePicture picture = new TilePicture(shape.seqQ(), shape.seqK(), drawn, options.mask());
-                        double tiles = picture.count(Kind.FULL) + picture.count(Kind.PARTIAL);
-                        yield tensors + tiles * drawn.blockK() * 2 * dim * size;
-                    }
-                };
+        double perHead = switch (kernel) {
+            case STANDARD ->
+                tensors + 2.0 * shape.seqK() * dim * size + 4.0 * Float.BYTES * shape.seqQ() * shape.seqK();
+            case ONLINE -> tensors + 2 * pairs * dim * size;
+            default -> {
+                TilePicture picture = new TilePicture(shape.seqQ(), shape.seqK(), drawn, options.mask());
+                double tiles = picture.count(Kind.FULL) + picture.count(Kind.PARTIAL);
+                yield tensors + tiles * drawn.blockK() * 2 * dim * size;
+            }
+        };
         return perHead * shape.batch() * shape.heads();
     }
 

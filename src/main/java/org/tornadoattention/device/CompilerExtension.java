@@ -23,14 +23,15 @@ public interface CompilerExtension {
      * What an attempt to install came to.
      *
      * @param level what kernels may use now
+     * @param computeCapability the device's, 90 for 9.0, or 0 where there is no such thing
      * @param localMemoryBytes local memory of a work-group for kernels that do
      * @param reason why not more, or empty
      */
-    record Support(Intrinsics level, long localMemoryBytes, String reason) {
+    record Support(Intrinsics level, int computeCapability, long localMemoryBytes, String reason) {
 
         /** Nothing installed. */
         public static Support none(String reason) {
-            return new Support(Intrinsics.NONE, 0, reason);
+            return new Support(Intrinsics.NONE, 0, 0, reason);
         }
     }
 
@@ -38,7 +39,7 @@ public interface CompilerExtension {
     static Support extend(Backend backend, TornadoDevice device, boolean first) {
         if (backend == Backend.SIMULATOR) {
             return new Support(
-                    Intrinsics.WARP_GROUP, device.getPhysicalDevice().getDeviceLocalMemorySize(), "");
+                    Intrinsics.WARP_GROUP, 0, device.getPhysicalDevice().getDeviceLocalMemorySize(), "");
         }
         for (CompilerExtension extension : ServiceLoader.load(CompilerExtension.class)) {
             if (extension.backend() == backend) {

@@ -1,6 +1,7 @@
 package org.tornadoattention.intrinsic;
 
 import java.util.ServiceLoader;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
@@ -8,6 +9,9 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * work-groups provides a {@link Provider}; a GPU's compiler replaces the calls and never gets here.
  */
 public interface Lane {
+
+    /** {@link Warp#requireGroupSize}. */
+    void requireGroupSize(int items);
 
     /** {@link Warp#shuffleXor}. */
     float shuffleXor(float value, int mask);
@@ -26,6 +30,9 @@ public interface Lane {
 
     /** {@link Warp#store}. */
     void store(TornadoNativeArray target, int index, int packed, int elements);
+
+    /** {@link Warp#store(FloatArray, int, float)}. */
+    void store(FloatArray target, int index, float value);
 
     /** {@link WarpGroup#fenceLocalMemory}. */
     void fenceLocalMemory();
@@ -58,8 +65,9 @@ public interface Lane {
     static Lane current() {
         Lane lane = Providers.FIRST == null ? null : Providers.FIRST.current();
         if (lane == null) {
-            throw new IllegalStateException("Warp intrinsics mean something only inside a kernel: on a GPU whose compiler"
-                    + " has been taught them (./attention devices says which), or in the simulator.");
+            throw new IllegalStateException(
+                    "Warp intrinsics mean something only inside a kernel: on a GPU whose compiler"
+                            + " has been taught them (./attention devices says which), or in the simulator.");
         }
         return lane;
     }
@@ -67,8 +75,9 @@ public interface Lane {
     /** Found once. */
     final class Providers {
 
-        private static final Provider FIRST =
-                ServiceLoader.load(Provider.class, Lane.class.getClassLoader()).findFirst().orElse(null);
+        private static final Provider FIRST = ServiceLoader.load(Provider.class, Lane.class.getClassLoader())
+                .findFirst()
+                .orElse(null);
 
         private Providers() {}
     }

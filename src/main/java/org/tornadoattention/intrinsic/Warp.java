@@ -36,6 +36,14 @@ public final class Warp {
 
     private Warp() {}
 
+    /**
+     * Says how many work-items a group has: the compiler then keeps to the registers that so many can have. Without, a
+     * kernel that needs more fails at its launch. {@code items} is a JIT constant.
+     */
+    public static void requireGroupSize(int items) {
+        Lane.current().requireGroupSize(items);
+    }
+
     /** The value of the lane whose number differs from this one's in the bits of {@code mask}, 1 to 31. */
     public static float shuffleXor(float value, int mask) {
         return Lane.current().shuffleXor(value, mask);
@@ -113,6 +121,11 @@ public final class Warp {
     /** As {@link #copy(int[], int, HalfFloatArray, int, int)}. */
     public static void copy(int[] tile, int byteOffset, ShortArray source, int index, int elements) {
         Lane.current().copy(tile, byteOffset, source, index, elements);
+    }
+
+    /** Writes an element, as {@code target.set} does. */
+    public static void store(FloatArray target, int index, float value) {
+        Lane.current().store(target, index, value);
     }
 
     /** Writes the first {@code elements} of two packed ones: 1 anywhere, or 2 at an even index. A JIT constant. */

@@ -77,6 +77,7 @@ public final class WarpFlashAttention {
         int warps = features >> 8 & 0xff;
         int threshold = features >> 16 & 0xff;
         int items = 32 * warps;
+        Warp.requireGroupSize(items);
         int rowTiles = blockQ / (16 * warps);
         int paddedDim = (headDim + 15) / 16 * 16;
         int type = WarpTiles.type(query, features);
@@ -107,7 +108,8 @@ public final class WarpFlashAttention {
             slope = alibiSlopes.get(head);
         }
 
-        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey, and
+        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey,
+        // and
         // all of its queries see keys everyLeft ... everyRight.
         int offset = length - seqQ;
         int firstKey = 0;
@@ -182,7 +184,8 @@ public final class WarpFlashAttention {
             context.localBarrier();
             if (t + 1 < tiles) {
                 int next = j + blockK;
-                WarpTiles.load(keyTile, 0, blockK, key, keyValueBase + next * headDim, length - next, headDim, item, items);
+                WarpTiles.load(
+                        keyTile, 0, blockK, key, keyValueBase + next * headDim, length - next, headDim, item, items);
             }
             context.asyncCopyCommit();
 
@@ -224,7 +227,7 @@ public final class WarpFlashAttention {
                 WarpTiles.store(output, first, headDim, type, o, r, column, blind ? 0f : 1f / sum);
                 if (lane % 4 == 0) {
                     float lse = WarpTiles.LN_2 * m[r] + TornadoMath.log(sum);
-                    logSumExp.set(batchHead * seqQ + i, blind ? Float.NEGATIVE_INFINITY : lse);
+                    Warp.store(logSumExp, batchHead * seqQ + i, blind ? Float.NEGATIVE_INFINITY : lse);
                 }
             }
         }

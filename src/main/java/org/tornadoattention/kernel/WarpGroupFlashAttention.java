@@ -75,6 +75,7 @@ public final class WarpGroupFlashAttention {
             int features) {
         int threshold = features >> 16 & 0xff;
         int items = 2 * blockQ;
+        Warp.requireGroupSize(items);
         int paddedDim = (headDim + 15) / 16 * 16;
         int type = WarpTiles.type(query, features);
         float factor = WarpTiles.factor(scale, softcap, features);
@@ -106,7 +107,8 @@ public final class WarpGroupFlashAttention {
             slope = alibiSlopes.get(head);
         }
 
-        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey, and
+        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey,
+        // and
         // all of its queries see keys everyLeft ... everyRight.
         int offset = length - seqQ;
         int firstKey = 0;
@@ -141,7 +143,8 @@ public final class WarpGroupFlashAttention {
         }
         if (tiles > 1) {
             int next = j0 + blockK;
-            WarpTiles.load(tile, atK + tileBytes, blockK, key, from + blockK * headDim, length - next, headDim, item, items);
+            WarpTiles.load(
+                    tile, atK + tileBytes, blockK, key, from + blockK * headDim, length - next, headDim, item, items);
         }
         context.asyncCopyCommit();
         float[] s = new float[blockK / 2];
@@ -242,7 +245,7 @@ public final class WarpGroupFlashAttention {
                 WarpTiles.store(output, first, headDim, type, o, r, column, blind ? 0f : 1f / sum);
                 if (lane % 4 == 0) {
                     float lse = WarpTiles.LN_2 * m[r] + TornadoMath.log(sum);
-                    logSumExp.set(batchHead * seqQ + i, blind ? Float.NEGATIVE_INFINITY : lse);
+                    Warp.store(logSumExp, batchHead * seqQ + i, blind ? Float.NEGATIVE_INFINITY : lse);
                 }
             }
         }

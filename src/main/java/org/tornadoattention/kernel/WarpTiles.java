@@ -49,7 +49,15 @@ final class WarpTiles {
 
     /** Starts the copy of {@code count} of {@code rows} rows, element {@code first} on, to byte {@code at}; the rest is 0. */
     static void load(
-            int[] tile, int at, int rows, HalfFloatArray source, int first, int count, int headDim, int item, int items) {
+            int[] tile,
+            int at,
+            int rows,
+            HalfFloatArray source,
+            int first,
+            int count,
+            int headDim,
+            int item,
+            int items) {
         int chunks = paddedDim(headDim) / 8;
         for (int i = 0; i < (rows * chunks + items - 1) / items; i++) {
             int row = items % chunks == 0 ? i * (items / chunks) + item / chunks : (i * items + item) / chunks;
@@ -144,7 +152,14 @@ final class WarpTiles {
      * division uses the same one.
      */
     static void softmax(
-            float[] s, float[] m, float[] l, float[] correction, int rowTiles, int columns, float factor, int threshold) {
+            float[] s,
+            float[] m,
+            float[] l,
+            float[] correction,
+            int rowTiles,
+            int columns,
+            float factor,
+            int threshold) {
         for (int r = 0; r < 2 * rowTiles; r++) {
             int row = r / 2 * columns / 2 + r % 2 * 2;
             float even = s[row];

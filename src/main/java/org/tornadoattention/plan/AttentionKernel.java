@@ -61,7 +61,7 @@ public enum AttentionKernel {
      */
     public static AttentionKernel parse(String id) {
         return Arrays.stream(values())
-                .filter(kernel -> kernel.id().equals(id.toLowerCase(Locale.ROOT)))
+                .filter(kernel -> kernel.id().equals(id.toLowerCase(Locale.ROOT).replace('_', '-')))
                 .findFirst()
                 .orElseThrow(() -> new IllegalArgumentException("There is no kernel '%s': choose one of %s."
                         .formatted(

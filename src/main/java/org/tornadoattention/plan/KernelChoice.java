@@ -38,7 +38,8 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
 
     private static KernelChoice for16Bits(AttentionProblem problem, ComputeDevice device) {
         if (device.isSimulator()) {
-            return with(AttentionKernel.TILED, problem, device, "the fastest for 16 bits where work-groups are simulated");
+            return with(
+                    AttentionKernel.TILED, problem, device, "the fastest for 16 bits where work-groups are simulated");
         }
         for (AttentionKernel kernel : List.of(AttentionKernel.WARP_GROUP, AttentionKernel.WARP)) {
             Optional<WarpTile> tile = WarpTiling.choose(kernel, problem, device);
@@ -78,9 +79,8 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
      */
     KernelChoice withTile(TileShape given, AttentionProblem problem, ComputeDevice device) {
         if (kernel != AttentionKernel.TILED) {
-            throw new IllegalArgumentException(
-                    "The kernel %s takes no tile of yours: leave the tile out, or choose %s."
-                            .formatted(kernel.id(), AttentionKernel.TILED.id()));
+            throw new IllegalArgumentException("The kernel %s takes no tile of yours: leave the tile out, or choose %s."
+                    .formatted(kernel.id(), AttentionKernel.TILED.id()));
         }
         int headDim = problem.shape().headDim();
         int bytes = given.localMemoryBytes(headDim);
@@ -106,8 +106,10 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
                                         device.extension().reason().isEmpty()
                                                 ? "it has instructions '%s' and %,d bytes of local memory"
                                                         .formatted(
-                                                                device.extension().level(),
-                                                                device.extension().localMemoryBytes())
+                                                                device.extension()
+                                                                        .level(),
+                                                                device.extension()
+                                                                        .localMemoryBytes())
                                                 : device.extension().reason()),
                         "use the kernel tiled, or another device"));
     }

@@ -20,9 +20,8 @@ public record WarpTile(boolean asynchronous, int blockQ, int blockK, int warps, 
 
     /** Checks what the kernels' register tiles need. */
     public WarpTile {
-        boolean rows = asynchronous
-                ? blockQ == 16 * warps && warps % 4 == 0
-                : blockQ == 16 * warps || blockQ == 32 * warps;
+        boolean rows =
+                asynchronous ? blockQ == 16 * warps && warps % 4 == 0 : blockQ == 16 * warps || blockQ == 32 * warps;
         if (warps < 1 || warps > MAX_WARPS || !rows) {
             throw new IllegalArgumentException(
                     "%d warps cannot share %d queries: each has 16 or 32, or each four have 64 of the warp-group kernel."

@@ -2,6 +2,8 @@ package org.tornadoattention.plan;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
+import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Intrinsics;
 
@@ -34,12 +36,17 @@ final class WarpTiling {
             return Optional.empty();
         }
         int headDim = problem.shape().headDim();
-        return (groups ? FALLBACKS_WARP_GROUP : FALLBACKS_WARP)
-                .stream()
-                        .filter(tile -> groups || tile.blockQ() == 16 * tile.warps() || headDim <= WIDEST_FOR_32_ROWS)
-                        .filter(tile -> tile.localMemoryBytes(headDim)
-                                <= device.extension().localMemoryBytes())
-                        .filter(tile -> tile.groupSize(headDim) <= device.maxGroupSize())
-                        .findFirst();
+        CompilerExtension.Support extension = device.extension();
+        Optional<WarpTile> tuned = TuningTable.current()
+                .tile(
+                        extension.computeCapability(),
+                        kernel,
+                        headDim,
+                        problem.shape().seqQ());
+        return Stream.concat(tuned.stream(), (groups ? FALLBACKS_WARP_GROUP : FALLBACKS_WARP).stream())
+                .filter(tile -> groups || tile.blockQ() == 16 * tile.warps() || headDim <= WIDEST_FOR_32_ROWS)
+                .filter(tile -> tile.localMemoryBytes(headDim) <= extension.localMemoryBytes())
+                .filter(tile -> tile.groupSize(headDim) <= device.maxGroupSize())
+                .findFirst();
     }
 }

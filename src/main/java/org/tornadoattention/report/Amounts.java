@@ -39,7 +39,7 @@ final class Amounts {
         if (value == 0) {
             return "0";
         }
-        if (Math.abs(value) < 0.01) {
+        if (Math.abs(value) < 0.0005) {
             return "%.1e".formatted(value);
         }
         int decimals = value < 1 ? 3 : value < 10 ? 2 : value < 100 ? 1 : 0;

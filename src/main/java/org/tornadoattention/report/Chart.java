@@ -17,7 +17,7 @@ record Chart(String title, Axis x, Axis y, List<Series> series, String caption) 
 
     private static final int WIDTH = 440;
     private static final int HEIGHT = 300;
-    private static final int LEFT = 66;
+    private static final int LEFT = 74;
     private static final int RIGHT = 14;
     private static final int TOP = 12;
     private static final int BOTTOM = 46;
@@ -30,10 +30,7 @@ record Chart(String title, Axis x, Axis y, List<Series> series, String caption) 
         StringBuilder svg = new StringBuilder();
         svg.append("<figure><h3>").append(Html.escape(title)).append("</h3>\n");
         svg.append("<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n"
-                .formatted(
-                        WIDTH,
-                        HEIGHT,
-                        Html.escape("%s: %s against %s".formatted(title, y.label(), x.label()))));
+                .formatted(WIDTH, HEIGHT, Html.escape("%s: %s against %s".formatted(title, y.label(), x.label()))));
         for (double tick : up.ticks()) {
             double at = down(up.place(tick));
             svg.append(line("tick", LEFT, at, WIDTH - RIGHT, at));
@@ -47,7 +44,7 @@ record Chart(String title, Axis x, Axis y, List<Series> series, String caption) 
         svg.append(line("axis", LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, HEIGHT - BOTTOM));
         svg.append(line("axis", LEFT, TOP, LEFT, HEIGHT - BOTTOM));
         svg.append(text((LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 8, "middle", x.label()));
-        svg.append("<text transform=\"translate(13 %d) rotate(-90)\" text-anchor=\"middle\">%s</text>\n"
+        svg.append("<text transform=\"translate(11 %d) rotate(-90)\" text-anchor=\"middle\">%s</text>\n"
                 .formatted((TOP + HEIGHT - BOTTOM) / 2, Html.escape(y.label())));
         for (Series one : series) {
             draw(one, palette.number(one.name()), across, up, svg);

@@ -62,15 +62,16 @@ final class Charts {
                             .max()
                             .orElseThrow()
                     >= 0.5;
-            List<Series> series = lines(here, Style.MEASURED, entry -> entry.result()
-                    .timing()
-                    .teraflops()
-                    * (tera ? 1 : 1e3));
+            List<Series> series =
+                    lines(here, Style.MEASURED, entry -> entry.result().timing().teraflops() * (tera ? 1 : 1e3));
             if (distinctLengths(here) > 1) {
                 charts.add(new Chart(
                         panel.title(),
                         LENGTH,
-                        new Axis("throughput (%sFLOP/s)".formatted(tera ? "T" : "G"), Axis.Scale.LINEAR, Amounts::digits),
+                        new Axis(
+                                "throughput (%sFLOP/s)".formatted(tera ? "T" : "G"),
+                                Axis.Scale.LINEAR,
+                                Amounts::digits),
                         series,
                         ""));
             }
@@ -90,10 +91,12 @@ final class Charts {
         List<Series> series = new ArrayList<>();
         grouped(entries, Entry::name).forEach((name, ofName) -> {
             List<Point> points = new ArrayList<>();
-            grouped(ofName, entry -> entry.problem().shape().seqK()).values().forEach(ofLength -> ofLength.stream()
-                    .min(Comparator.comparingDouble(Entry::milliseconds))
-                    .ifPresent(best -> points.add(
-                            new Point(best.problem().shape().seqK(), y.applyAsDouble(best), best.tip()))));
+            grouped(ofName, entry -> entry.problem().shape().seqK())
+                    .values()
+                    .forEach(ofLength -> ofLength.stream()
+                            .min(Comparator.comparingDouble(Entry::milliseconds))
+                            .ifPresent(best -> points.add(
+                                    new Point(best.problem().shape().seqK(), y.applyAsDouble(best), best.tip()))));
             points.sort(Comparator.comparingDouble(Point::x));
             series.add(new Series(name, style, points));
         });
@@ -123,7 +126,8 @@ final class Charts {
         for (Entry entry : entries) {
             most = Math.max(most, intensity(entry));
         }
-        double least = Math.min(0.25, entries.stream().mapToDouble(Charts::intensity).min().orElseThrow());
+        double least = Math.min(
+                0.25, entries.stream().mapToDouble(Charts::intensity).min().orElseThrow());
         series.add(roof("F32 multiply-adds", ceilings, ceilings.f32FlopsPerSecond(), least, most, unit));
         if (ceilings.tensorFlopsPerSecond() != null) {
             series.add(roof("tensor cores", ceilings, ceilings.tensorFlopsPerSecond(), least, most, unit));
@@ -136,8 +140,7 @@ final class Charts {
                                 .map(entry -> new Point(
                                         intensity(entry),
                                         1e12 / unit * entry.result().timing().teraflops(),
-                                        entry.tip()
-                                                + "\n%s FLOP a byte".formatted(Amounts.digits(intensity(entry)))))
+                                        entry.tip() + "\n%s FLOP a byte".formatted(Amounts.digits(intensity(entry)))))
                                 .toList())));
         return new Chart(
                 file.environment().device() + ", " + file.environment().runtime(),
@@ -154,7 +157,10 @@ final class Charts {
         if (least < ridge) {
             points.add(new Point(least, least * ceilings.copyBytesPerSecond() / unit, ""));
         }
-        points.add(new Point(Math.max(least, Math.min(ridge, most)), Math.min(peak, most * ceilings.copyBytesPerSecond()) / unit, ""));
+        points.add(new Point(
+                Math.max(least, Math.min(ridge, most)),
+                Math.min(peak, most * ceilings.copyBytesPerSecond()) / unit,
+                ""));
         points.add(new Point(most, Math.min(peak, most * ceilings.copyBytesPerSecond()) / unit, ""));
         return new Series("ceiling: " + name, Style.FORMULA, points);
     }
@@ -172,9 +178,11 @@ final class Charts {
     static List<Chart> memory(List<Entry> entries) {
         List<Entry> square = entries.stream()
                 .filter(entry -> entry.result().memory() != null
+                        && (entry.ours() || entry.result().memory().deviceBytes() != null)
                         && entry.problem().pass() == Pass.FORWARD
                         && !entry.problem().causal()
-                        && entry.problem().shape().seqQ() == entry.problem().shape().seqK())
+                        && entry.problem().shape().seqQ()
+                                == entry.problem().shape().seqK())
                 .toList();
         record Kind(DType dtype, int headDim) {}
         List<Chart> charts = new ArrayList<>();
@@ -186,10 +194,16 @@ final class Charts {
                     if (distinctLengths(here) < 2) {
                         return;
                     }
-                    List<Series> series = new ArrayList<>(
-                            lines(here, Style.MEASURED, entry -> extraBytes(entry) / heads(entry)));
-                    double least = here.stream().mapToInt(entry -> entry.problem().shape().seqK()).min().orElseThrow();
-                    double most = here.stream().mapToInt(entry -> entry.problem().shape().seqK()).max().orElseThrow();
+                    List<Series> series =
+                            new ArrayList<>(lines(here, Style.MEASURED, entry -> extraBytes(entry) / heads(entry)));
+                    double least = here.stream()
+                            .mapToInt(entry -> entry.problem().shape().seqK())
+                            .min()
+                            .orElseThrow();
+                    double most = here.stream()
+                            .mapToInt(entry -> entry.problem().shape().seqK())
+                            .max()
+                            .orElseThrow();
                     series.add(formula("S and P in F32: 8 B per query and key", least, most, n -> 8.0 * n * n));
                     series.add(formula("log-sum-exp: 4 B per query", least, most, n -> 4.0 * n));
                     charts.add(new Chart(
@@ -225,9 +239,17 @@ final class Charts {
     /** Results of the tiled kernel with several tiles on one problem, in order of the tile's queries. */
     private static Map<BenchCase, List<Entry>> sweeps(List<Entry> entries) {
         Map<BenchCase, List<Entry>> sweeps = new LinkedHashMap<>();
-        grouped(entries.stream().filter(entry -> entry.ours() && entry.result().tile() != null).toList(), Entry::problem)
+        grouped(
+                        entries.stream()
+                                .filter(entry -> entry.ours() && entry.result().tile() != null)
+                                .toList(),
+                        Entry::problem)
                 .forEach((problem, here) -> {
-                    if (here.stream().map(entry -> entry.result().tile()).distinct().count() > 2) {
+                    if (here.stream()
+                                    .map(entry -> entry.result().tile())
+                                    .distinct()
+                                    .count()
+                            > 2) {
                         sweeps.put(
                                 problem,
                                 here.stream()
@@ -250,58 +272,59 @@ final class Charts {
     /** Traffic of device memory against the tile's queries, as the simulator counted and as the paper's formula says. */
     static List<Chart> traffic(List<Entry> entries) {
         List<Chart> charts = new ArrayList<>();
-        sweeps(entries.stream().filter(entry -> counted(entry) != null).toList()).forEach((problem, here) -> {
-            AttentionShape shape = problem.shape();
-            List<Series> series = new ArrayList<>();
-            series.add(new Series(
-                    "tiled, counted",
-                    Style.POINTS,
-                    here.stream()
-                            .map(entry -> new Point(
-                                    blockQ(entry),
-                                    counted(entry),
-                                    "tile %s\ncounted %s\nformula %s"
-                                            .formatted(
-                                                    entry.result().tile(),
-                                                    Amounts.bytes(counted(entry)),
-                                                    Amounts.bytes(flashBytes(problem, blockQ(entry))))))
-                            .toList()));
-            List<Point> formula = new ArrayList<>();
-            for (int rows = blockQ(here.getFirst()); rows <= blockQ(here.getLast()); rows *= 2) {
-                formula.add(new Point(rows, flashBytes(problem, rows), ""));
-            }
-            series.add(new Series("2Md + ⌈M/Br⌉·2Nd + M elements", Style.FORMULA, formula));
-            double standard = standardBytes(problem);
-            series.add(new Series(
-                    "standard, at the least: 4Nd + 4N²",
-                    Style.FORMULA,
-                    List.of(
-                            new Point(formula.getFirst().x(), standard, ""),
-                            new Point(formula.getLast().x(), standard, ""))));
-            charts.add(new Chart(
-                    "%d × %d, headDim %d, %d head%s"
-                            .formatted(
-                                    shape.seqQ(),
-                                    shape.seqK(),
-                                    shape.headDim(),
-                                    shape.batch() * shape.heads(),
-                                    shape.batch() * shape.heads() == 1 ? "" : "s"),
-                    new Axis("queries in a tile, Br", Axis.Scale.LOG2, Amounts::count),
-                    new Axis("traffic of device memory (bytes)", Axis.Scale.LOG2, Amounts::bytes),
-                    series,
-                    standardCounted(problem, entries)));
-        });
+        sweeps(entries.stream().filter(entry -> counted(entry) != null).toList())
+                .forEach((problem, here) -> {
+                    AttentionShape shape = problem.shape();
+                    List<Series> series = new ArrayList<>();
+                    series.add(new Series(
+                            "tiled, counted",
+                            Style.POINTS,
+                            here.stream()
+                                    .map(entry -> new Point(
+                                            blockQ(entry),
+                                            counted(entry),
+                                            "tile %s\ncounted %s\nformula %s"
+                                                    .formatted(
+                                                            entry.result().tile(),
+                                                            Amounts.bytes(counted(entry)),
+                                                            Amounts.bytes(flashBytes(problem, blockQ(entry))))))
+                                    .toList()));
+                    List<Point> formula = new ArrayList<>();
+                    for (int rows = blockQ(here.getFirst()); rows <= blockQ(here.getLast()); rows *= 2) {
+                        formula.add(new Point(rows, flashBytes(problem, rows), ""));
+                    }
+                    series.add(new Series("2Md + ⌈M/Br⌉·2Nd + M elements", Style.FORMULA, formula));
+                    double standard = standardBytes(problem);
+                    series.add(new Series(
+                            "standard, at the least: 4Nd + 4N²",
+                            Style.FORMULA,
+                            List.of(
+                                    new Point(formula.getFirst().x(), standard, ""),
+                                    new Point(formula.getLast().x(), standard, ""))));
+                    charts.add(new Chart(
+                            "%d × %d, headDim %d, %d head%s"
+                                    .formatted(
+                                            shape.seqQ(),
+                                            shape.seqK(),
+                                            shape.headDim(),
+                                            shape.batch() * shape.heads(),
+                                            shape.batch() * shape.heads() == 1 ? "" : "s"),
+                            new Axis("queries in a tile, Br", Axis.Scale.LOG2, Amounts::count),
+                            new Axis("traffic of device memory (bytes)", Axis.Scale.LOG2, Amounts::bytes),
+                            series,
+                            standardCounted(problem, entries)));
+                });
         return charts;
     }
 
     private static String standardCounted(BenchCase problem, List<Entry> entries) {
         return entries.stream()
-                .filter(entry -> entry.problem().equals(problem)
-                        && entry.result().isStandard()
-                        && counted(entry) != null)
+                .filter(entry ->
+                        entry.problem().equals(problem) && entry.result().isStandard() && counted(entry) != null)
                 .findFirst()
-                .map(entry -> "Standard attention's three kernels issued %s of loads and stores; caches hide what is more than the formula's least."
-                        .formatted(Amounts.bytes(counted(entry))))
+                .map(entry ->
+                        "Standard attention's three kernels issued %s of loads and stores; caches hide what is more than the formula's least."
+                                .formatted(Amounts.bytes(counted(entry))))
                 .orElse("");
     }
 
@@ -317,13 +340,18 @@ final class Charts {
         double n = shape.seqK();
         double d = shape.headDim();
         double elements = 2 * m * d + Math.ceilDiv(shape.seqQ(), blockQ) * 2 * n * d;
-        return (double) shape.batch() * shape.heads() * (elements * problem.dtype().byteSize() + m * Float.BYTES);
+        return (double) shape.batch()
+                * shape.heads()
+                * (elements * problem.dtype().byteSize() + m * Float.BYTES);
     }
 
     /** Bytes that standard attention moves at the least: each tensor once, S and P written and read. */
     static double standardBytes(BenchCase problem) {
         AttentionShape shape = problem.shape();
-        double tensors = 2.0 * (shape.seqQ() + shape.seqK()) * shape.headDim() * problem.dtype().byteSize();
+        double tensors = 2.0
+                * (shape.seqQ() + shape.seqK())
+                * shape.headDim()
+                * problem.dtype().byteSize();
         double scores = 4.0 * shape.seqQ() * shape.seqK() * problem.dtype().byteSize();
         return (double) shape.batch() * shape.heads() * (tensors + scores);
     }
@@ -331,17 +359,21 @@ final class Charts {
     /** Time against the tile. */
     static List<Chart> tileTimes(List<Entry> entries) {
         List<Chart> charts = new ArrayList<>();
-        sweeps(entries).forEach((problem, here) -> charts.add(new Chart(
-                "Time, %s".formatted(problem),
-                new Axis("queries in a tile, Br", Axis.Scale.LOG2, Amounts::count),
-                new Axis("kernel time (ms)", Axis.Scale.LINEAR, Amounts::digits),
-                List.of(new Series(
-                        here.getFirst().name(),
-                        Style.MEASURED,
-                        here.stream()
-                                .map(entry -> new Point(blockQ(entry), entry.milliseconds(), entry.tip()))
-                                .toList())),
-                "")));
+        sweeps(entries)
+                .forEach((problem, here) -> charts.add(new Chart(
+                        "Time, %s".formatted(problem),
+                        new Axis("queries in a tile, Br", Axis.Scale.LOG2, Amounts::count),
+                        new Axis("kernel time (ms)", Axis.Scale.LINEAR, Amounts::digits),
+                        List.of(new Series(
+                                here.getFirst().name(),
+                                Style.MEASURED,
+                                grouped(here, Charts::blockQ).values().stream()
+                                        .map(ofRows -> ofRows.stream()
+                                                .min(Comparator.comparingDouble(Entry::milliseconds))
+                                                .orElseThrow())
+                                        .map(entry -> new Point(blockQ(entry), entry.milliseconds(), entry.tip()))
+                                        .toList())),
+                        "")));
         return charts;
     }
 

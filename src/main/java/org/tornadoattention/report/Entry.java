@@ -37,12 +37,11 @@ record Entry(BenchFile file, BenchResult result, String name) {
 
     private static String name(BenchFile file, BenchResult result, boolean severalBackends) {
         if (!isOurs(result)) {
-            String provider =
-                    switch (result.provider()) {
-                        case "pytorch" -> "PyTorch";
-                        case "onnxruntime" -> "ONNX Runtime";
-                        default -> result.provider();
-                    };
+            String provider = switch (result.provider()) {
+                case "pytorch" -> "PyTorch";
+                case "onnxruntime" -> "ONNX Runtime";
+                default -> result.provider();
+            };
             return provider + " " + result.kernel();
         }
         return severalBackends && !SIMULATOR.equals(file.environment().backend())

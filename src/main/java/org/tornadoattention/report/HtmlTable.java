@@ -48,7 +48,9 @@ final class HtmlTable {
         for (List<String> row : rows) {
             html.append("<tr>");
             for (int i = 0; i < row.size(); i++) {
-                String kind = heads.get(i).endsWith("#") ? "number" : row.get(i).startsWith("<span class=\"bar") ? "bars" : "";
+                String kind = heads.get(i).endsWith("#")
+                        ? "number"
+                        : row.get(i).startsWith("<span class=\"bar") ? "bars" : "";
                 html.append(kind.isEmpty() ? "<td>" : "<td class=\"%s\">".formatted(kind))
                         .append(row.get(i))
                         .append("</td>");

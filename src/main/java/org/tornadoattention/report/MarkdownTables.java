@@ -81,33 +81,31 @@ public final class MarkdownTables {
             throw new IllegalArgumentException(
                     "A table '%s' of %s would be empty: no result fits.".formatted(kind, String.join(" ", words)));
         }
-        List<List<String>> rows =
-                switch (kind) {
-                    case "ladder" -> ladder(entries);
-                    case "throughput" -> throughput(entries);
-                    case "peers" -> peers(entries);
-                    case "traffic" -> traffic(entries);
-                    default ->
-                        throw new IllegalArgumentException(
-                                "There is no table '%s': choose one of %s.".formatted(kind, String.join(", ", KINDS)));
-                };
+        List<List<String>> rows = switch (kind) {
+            case "ladder" -> ladder(entries);
+            case "throughput" -> throughput(entries);
+            case "peers" -> peers(entries);
+            case "traffic" -> traffic(entries);
+            default ->
+                throw new IllegalArgumentException(
+                        "There is no table '%s': choose one of %s.".formatted(kind, String.join(", ", KINDS)));
+        };
         return "\n" + markdown(rows) + "\n" + source(files) + "\n\n";
     }
 
     private static boolean matches(BenchCase problem, String pick) {
         String key = pick.substring(0, pick.indexOf('='));
         List<String> values = List.of(pick.substring(key.length() + 1).split(","));
-        String value =
-                switch (key) {
-                    case "dtype" -> problem.dtype().name();
-                    case "headDim" -> String.valueOf(problem.shape().headDim());
-                    case "causal" -> String.valueOf(problem.causal());
-                    case "pass" -> problem.pass().id();
-                    case "seq" -> String.valueOf(problem.shape().seqK());
-                    default ->
-                        throw new IllegalArgumentException(
-                                "'%s' picks nothing: use dtype, headDim, causal, pass or seq.".formatted(pick));
-                };
+        String value = switch (key) {
+            case "dtype" -> problem.dtype().name();
+            case "headDim" -> String.valueOf(problem.shape().headDim());
+            case "causal" -> String.valueOf(problem.causal());
+            case "pass" -> problem.pass().id();
+            case "seq" -> String.valueOf(problem.shape().seqK());
+            default ->
+                throw new IllegalArgumentException(
+                        "'%s' picks nothing: use dtype, headDim, causal, pass or seq.".formatted(pick));
+        };
         return values.contains(value);
     }
 
@@ -125,10 +123,11 @@ public final class MarkdownTables {
 
     private static List<List<String>> ladder(List<Entry> entries) {
         BenchCase problem = Tables.ladderCase(entries)
-                .orElseThrow(() -> new IllegalArgumentException(
-                        "A ladder needs standard attention among its results."));
+                .orElseThrow(
+                        () -> new IllegalArgumentException("A ladder needs standard attention among its results."));
         List<List<String>> rows = new ArrayList<>();
-        rows.add(List.of("kernel", problem.as(DType.F32).toString().replace("F32 ", ""), "time", "× standard", "of ceiling"));
+        rows.add(List.of(
+                "kernel", problem.as(DType.F32).toString().replace("F32 ", ""), "time", "× standard", "of ceiling"));
         double standard = entries.stream()
                 .filter(entry -> entry.result().isStandard() && entry.problem().equals(problem))
                 .findFirst()
@@ -177,12 +176,14 @@ public final class MarkdownTables {
         lengths.forEach(length -> head.add("N = " + length));
         rows.add(head);
         record Line(String name, DType dtype, int headDim, boolean causal, Pass pass) {}
-        grouped(entries, entry -> new Line(
-                        entry.name(),
-                        entry.problem().dtype(),
-                        entry.problem().shape().headDim(),
-                        entry.problem().causal(),
-                        entry.problem().pass()))
+        grouped(
+                        entries,
+                        entry -> new Line(
+                                entry.name(),
+                                entry.problem().dtype(),
+                                entry.problem().shape().headDim(),
+                                entry.problem().causal(),
+                                entry.problem().pass()))
                 .forEach((line, here) -> {
                     Map<Integer, List<Entry>> byLength =
                             grouped(here, entry -> entry.problem().shape().seqK());
@@ -198,7 +199,10 @@ public final class MarkdownTables {
                         row.add(
                                 found == null
                                         ? "–"
-                                        : Amounts.digits(fastest(found).result().timing().teraflops())
+                                        : Amounts.digits(fastest(found)
+                                                        .result()
+                                                        .timing()
+                                                        .teraflops())
                                                 + mark(fastest(found)));
                     });
                     rows.add(row);
@@ -224,7 +228,11 @@ public final class MarkdownTables {
             Entry best = fastest(ours);
             List<String> row = new ArrayList<>(List.of(
                     problem.toString(),
-                    "`%s` %s".formatted(best.name(), Amounts.rate(1e12 * best.result().timing().teraflops()))
+                    "`%s` %s"
+                                    .formatted(
+                                            best.name(),
+                                            Amounts.rate(1e12
+                                                    * best.result().timing().teraflops()))
                             + mark(best)));
             for (String name : names) {
                 List<Entry> peer =
@@ -235,7 +243,10 @@ public final class MarkdownTables {
                                 : "%s (%s)%s"
                                         .formatted(
                                                 Amounts.rate(1e12
-                                                        * fastest(peer).result().timing().teraflops()),
+                                                        * fastest(peer)
+                                                                .result()
+                                                                .timing()
+                                                                .teraflops()),
                                                 Amounts.factor(best.milliseconds()
                                                         / fastest(peer).milliseconds()),
                                                 mark(fastest(peer))));
@@ -268,7 +279,8 @@ public final class MarkdownTables {
             text.append("| ").append(String.join(" | ", rows.get(i))).append(" |\n");
             if (i == 0) {
                 text.append("|")
-                        .append(String.join("", Collections.nCopies(rows.getFirst().size(), "---|")))
+                        .append(String.join(
+                                "", Collections.nCopies(rows.getFirst().size(), "---|")))
                         .append("\n");
             }
         }

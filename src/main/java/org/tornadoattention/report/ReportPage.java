@@ -67,7 +67,7 @@ public final class ReportPage {
                 "Roofline",
                 "The dashed roofs were measured in the same run: a copy, a loop of F32 multiply-adds, and a loop of tensor-core"
                         + " products where there are tensor cores.",
-                Charts.roofline(files, entries));
+                Charts.roofline(files, Entry.ofDevices(entries)));
         charts(
                 html,
                 "Memory against sequence length",
@@ -78,7 +78,7 @@ public final class ReportPage {
                 "Traffic of device memory as the tile grows",
                 "Marks are loads and stores that the simulator counted in the kernel; the dashed lines are formulas.",
                 Charts.traffic(entries));
-        charts(html, "Time as the tile grows", "", Charts.tileTimes(entries));
+        charts(html, "Time as the tile grows", "", Charts.tileTimes(Entry.ofDevices(entries)));
 
         section(
                 html,

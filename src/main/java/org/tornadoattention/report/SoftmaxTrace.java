@@ -24,7 +24,8 @@ public record SoftmaxTrace(List<Step> steps, double logSumExp) {
      * @param tileSum the sum of e^(s − m) over the tile
      * @param sum l, the sum so far
      */
-    public record Step(int firstKey, int endKey, double tileMax, double max, double alpha, double tileSum, double sum) {}
+    public record Step(
+            int firstKey, int endKey, double tileMax, double max, double alpha, double tileSum, double sum) {}
 
     /**
      * Traces a query of head 0 of the first batch entry.

@@ -19,14 +19,14 @@ final class Tables {
 
     /** Where the figures come from, a row a file. */
     static HtmlTable sources(List<BenchFile> files) {
-        HtmlTable table = new HtmlTable("preset", "device", "runtime", "driver", "JDK", "commit", "time (UTC)", "results#");
+        HtmlTable table =
+                new HtmlTable("preset", "device", "runtime", "driver", "JDK", "commit", "time (UTC)", "results#");
         for (BenchFile file : files) {
             var environment = file.environment();
             table.row(
                     file.preset() + (file.complete() ? "" : " (interrupted)"),
                     environment.device(),
-                    environment.runtime()
-                            + (environment.backend() == null ? "" : " (" + environment.backend() + ")"),
+                    environment.runtime() + (environment.backend() == null ? "" : " (" + environment.backend() + ")"),
                     Objects.requireNonNullElse(environment.driver(), "–"),
                     Objects.requireNonNullElse(environment.java(), "–"),
                     Objects.requireNonNullElse(environment.commit(), "unknown"),
@@ -53,40 +53,46 @@ final class Tables {
     static HtmlTable ladder(List<Entry> entries, BenchCase problem) {
         HtmlTable table = new HtmlTable(
                 "kernel", "type", "kernel time#", "throughput", "× standard#", "× the rung below#", "of ceiling#");
-        grouped(Entry.ofDevices(entries).stream().filter(Entry::ours).toList(), Entry::file).values().forEach(ofFile -> {
-            List<Entry> rungs = ofFile.stream()
-                    .filter(entry -> sameBut(entry.problem(), problem))
-                    .toList();
-            if (rungs.stream().noneMatch(entry -> entry.result().isStandard())) {
-                return;
-            }
-            double fastest = rungs.stream()
-                    .mapToDouble(entry -> entry.result().timing().teraflops())
-                    .max()
-                    .orElseThrow();
-            double standard = rungs.stream()
-                    .filter(entry -> entry.result().isStandard())
-                    .findFirst()
-                    .orElseThrow()
-                    .milliseconds();
-            Entry below = null;
-            for (Entry rung : bestTiles(rungs)) {
-                table.row(
-                        rung.name() + (rung.result().tile() == null ? "" : " " + rung.result().tile()),
-                        rung.problem().dtype(),
-                        Amounts.time(rung.milliseconds())
-                                + (rung.result().timing().noisy() ? " ~" : ""),
-                        HtmlTable.bar(
-                                rung.result().timing().teraflops() / fastest,
-                                Amounts.rate(1e12 * rung.result().timing().teraflops())),
-                        Amounts.factor(standard / rung.milliseconds()),
-                        below == null ? "–" : Amounts.factor(below.milliseconds() / rung.milliseconds()),
-                        rung.result().shareOfCeiling() == null
-                                ? "–"
-                                : Amounts.percent(rung.result().shareOfCeiling()));
-                below = rung;
-            }
-        });
+        grouped(Entry.ofDevices(entries).stream().filter(Entry::ours).toList(), Entry::file)
+                .values()
+                .forEach(ofFile -> {
+                    List<Entry> rungs = ofFile.stream()
+                            .filter(entry -> sameBut(entry.problem(), problem))
+                            .toList();
+                    if (rungs.stream().noneMatch(entry -> entry.result().isStandard())) {
+                        return;
+                    }
+                    double fastest = rungs.stream()
+                            .mapToDouble(entry -> entry.result().timing().teraflops())
+                            .max()
+                            .orElseThrow();
+                    double standard = rungs.stream()
+                            .filter(entry -> entry.result().isStandard())
+                            .findFirst()
+                            .orElseThrow()
+                            .milliseconds();
+                    Entry below = null;
+                    for (Entry rung : bestTiles(rungs)) {
+                        table.row(
+                                rung.name()
+                                        + (rung.result().tile() == null
+                                                ? ""
+                                                : " " + rung.result().tile()),
+                                rung.problem().dtype(),
+                                Amounts.time(rung.milliseconds())
+                                        + (rung.result().timing().noisy() ? " ~" : ""),
+                                HtmlTable.bar(
+                                        rung.result().timing().teraflops() / fastest,
+                                        Amounts.rate(
+                                                1e12 * rung.result().timing().teraflops())),
+                                Amounts.factor(standard / rung.milliseconds()),
+                                below == null ? "–" : Amounts.factor(below.milliseconds() / rung.milliseconds()),
+                                rung.result().shareOfCeiling() == null
+                                        ? "–"
+                                        : Amounts.percent(rung.result().shareOfCeiling()));
+                        below = rung;
+                    }
+                });
         return table;
     }
 

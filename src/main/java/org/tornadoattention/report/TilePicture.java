@@ -66,7 +66,8 @@ public record TilePicture(int seqQ, int seqK, Tile tile, Mask mask) {
         if (!seen) {
             return Kind.SKIPPED;
         }
-        boolean whole = mask.firstKey(lastQuery, seqQ, seqK) <= firstKey && mask.endKey(firstQuery, seqQ, seqK) >= endKey;
+        boolean whole =
+                mask.firstKey(lastQuery, seqQ, seqK) <= firstKey && mask.endKey(firstQuery, seqQ, seqK) >= endKey;
         return whole ? Kind.FULL : Kind.PARTIAL;
     }
 

@@ -22,18 +22,13 @@ final class OnnxAttention {
      */
     static byte[] standard(AttentionShape shape, boolean causal) {
         Protobuf graph = new Protobuf()
-                .message(
-                        1,
-                        node("Transpose", "", "kt", "k").message(5, integers("perm", 0, 1, 3, 2)))
+                .message(1, node("Transpose", "", "kt", "k").message(5, integers("perm", 0, 1, 3, 2)))
                 .message(1, node("MatMul", "", "dots", "q", "kt"))
                 .message(1, node("Mul", "", "scores", "dots", "scale"));
         if (causal) {
             graph.message(1, node("Add", "", "masked", "scores", "mask"));
         }
-        graph.message(
-                        1,
-                        node("Softmax", "", "p", causal ? "masked" : "scores")
-                                .message(5, integer("axis", -1)))
+        graph.message(1, node("Softmax", "", "p", causal ? "masked" : "scores").message(5, integer("axis", -1)))
                 .message(1, node("MatMul", "", "o", "p", "v"))
                 .text(2, "attention")
                 .message(5, constant("scale", new int[0], (float) (1 / Math.sqrt(shape.headDim()))));

@@ -69,7 +69,8 @@ public final class OnnxRuntimePeer {
      */
     public static void main(String[] arguments) throws IOException, OrtException {
         if (arguments.length < 2) {
-            throw new IllegalArgumentException("Give the preset's name and the file to write, such as quick onnx.json.");
+            throw new IllegalArgumentException(
+                    "Give the preset's name and the file to write, such as quick onnx.json.");
         }
         int threads = arguments.length > 2
                 ? Integer.parseInt(arguments[2])

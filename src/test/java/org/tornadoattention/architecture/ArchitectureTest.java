@@ -63,9 +63,10 @@ class ArchitectureTest {
     @CsvSource(
             delimiter = ':',
             value = {
-                "kernel    : ''",
+                "intrinsic : ''",
+                "kernel    : intrinsic",
                 "tensor    : ''",
-                "device    : ''",
+                "device    : intrinsic",
                 "values    : tensor",
                 "reference : tensor values",
                 "plan      : kernel device tensor values",
@@ -93,13 +94,24 @@ class ArchitectureTest {
                 .that(resideInAPackage(ROOT + "..").and(not(resideInAPackage(ROOT + ".simulator.."))))
                 .should()
                 .resideInAnyPackage(Arrays.stream(new String[] {
-                            "", ".kernel", ".tensor", ".device", ".reference", ".plan", ".bench", ".report", ".cli"
+                            "",
+                            ".intrinsic",
+                            ".kernel",
+                            ".tensor",
+                            ".device",
+                            ".reference",
+                            ".plan",
+                            ".bench",
+                            ".report",
+                            ".cli",
+                            ".cuda"
                         })
                         .map(floor -> ROOT + floor)
                         .toArray(String[]::new))
                 .check(CLASSES);
     }
 
+    /** But for the intrinsics: the simulator is to them what a compiler is. */
     @Test
     void theLibraryAndTheSimulatorDoNotKnowEachOther() {
         DescribedPredicate<JavaClass> simulator = resideInAPackage(ROOT + ".simulator..");
@@ -108,7 +120,7 @@ class ArchitectureTest {
         noClasses()
                 .that(simulator.or(resideInAPackage(TORNADO_VM + "..")))
                 .should()
-                .dependOnClassesThat(library)
+                .dependOnClassesThat(library.and(not(floor("intrinsic"))))
                 .allowEmptyShould(true)
                 .check(CLASSES);
     }
@@ -132,6 +144,7 @@ class ArchitectureTest {
                 .should()
                 .dependOnClassesThat(not(resideInAnyPackage(
                         ROOT + ".kernel..",
+                        ROOT + ".intrinsic..",
                         "java.lang",
                         TORNADO_VM,
                         TORNADO_VM + ".annotations",

@@ -30,9 +30,7 @@ class BenchFileTest {
     @Test
     void whatPythonWritesIsReadToo() throws IOException {
         Path path = directory.resolve("peer.json");
-        Files.writeString(
-                path,
-                """
+        Files.writeString(path, """
                 {"format": "tornado-attention-bench/1", "preset": "paper", "complete": false, "flushedBytes": 0,
                  "environment": {"device": "NVIDIA H200", "runtime": "PyTorch 2.11.0", "processors": 16, "time": "2026-11-22T10:00:00Z"},
                  "results": [{"case": {"pass": "BACKWARD", "dtype": "F16", "causal": true,
@@ -48,9 +46,13 @@ class BenchFileTest {
     void otherFilesAreRefusedByName() throws IOException {
         Path other = directory.resolve("other.json");
         Files.writeString(other, "{\"format\": \"x/2\"}");
-        assertThatThrownBy(() -> BenchFile.read(other)).isInstanceOf(IOException.class).hasMessageContaining("x/2");
+        assertThatThrownBy(() -> BenchFile.read(other))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("x/2");
         Files.writeString(other, "no JSON");
-        assertThatThrownBy(() -> BenchFile.read(other)).isInstanceOf(IOException.class).hasMessageContaining("other.json");
+        assertThatThrownBy(() -> BenchFile.read(other))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("other.json");
     }
 
     @Test
@@ -60,12 +62,12 @@ class BenchFileTest {
         BenchResult standard = BenchFiles.find(results, "standard", DType.F32, 1024);
         assertThat(standard.speedUp()).isEqualTo(1);
         assertThat(tiled.speedUp())
-                .isEqualTo(standard.timing().kernelMilliseconds()
-                        / tiled.timing().kernelMilliseconds());
+                .isEqualTo(
+                        standard.timing().kernelMilliseconds() / tiled.timing().kernelMilliseconds());
         BenchResult half = BenchFiles.find(results, "tiled", DType.F16, 1024);
         assertThat(half.speedUp())
-                .isEqualTo(standard.timing().kernelMilliseconds()
-                        / half.timing().kernelMilliseconds());
+                .isEqualTo(
+                        standard.timing().kernelMilliseconds() / half.timing().kernelMilliseconds());
     }
 
     @Test
@@ -75,10 +77,13 @@ class BenchFileTest {
         double least = tiled.measured().flops() / file.ceilings().f32FlopsPerSecond();
         assertThat(tiled.shareOfCeiling())
                 .isEqualTo(1e3 * least / tiled.timing().kernelMilliseconds(), within(1e-9));
-        assertThat(BenchFile.onTensorCores("tornado-attention", "tiled", DType.F16)).isFalse();
-        assertThat(BenchFile.onTensorCores("tornado-attention", "tensor", DType.F16)).isTrue();
+        assertThat(BenchFile.onTensorCores("tornado-attention", "tiled", DType.F16))
+                .isFalse();
+        assertThat(BenchFile.onTensorCores("tornado-attention", "tensor", DType.F16))
+                .isTrue();
         assertThat(BenchFile.onTensorCores("pytorch", "flash", DType.F16)).isTrue();
-        assertThat(BenchFile.onTensorCores("pytorch", "mem-efficient", DType.F32)).isFalse();
+        assertThat(BenchFile.onTensorCores("pytorch", "mem-efficient", DType.F32))
+                .isFalse();
     }
 
     @Test
@@ -86,7 +91,8 @@ class BenchFileTest {
         List<PeerComparison> comparisons = PeerComparison.of(List.of(BenchFiles.ours(), BenchFiles.pytorch()));
         assertThat(comparisons).isNotEmpty().allSatisfy(comparison -> {
             assertThat(comparison.ours().provider()).isEqualTo(BenchResult.OURS);
-            assertThat(comparison.peers()).allSatisfy(peer -> assertThat(peer.measured()).isEqualTo(comparison.measured()));
+            assertThat(comparison.peers())
+                    .allSatisfy(peer -> assertThat(peer.measured()).isEqualTo(comparison.measured()));
             BenchResult peer = comparison.peers().getFirst();
             assertThat(comparison.timeRatio(peer))
                     .isEqualTo(comparison.ours().timing().kernelMilliseconds()

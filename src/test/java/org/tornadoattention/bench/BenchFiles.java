@@ -23,8 +23,8 @@ public final class BenchFiles {
             }
         }
         for (String tile : new String[] {"8x8", "16x16", "32x32"}) {
-            results.add(measured(
-                    problem(DType.F32, 512, false), "tornado-attention", "tiled", tile, 2 + tile.length()));
+            results.add(
+                    measured(problem(DType.F32, 512, false), "tornado-attention", "tiled", tile, 2 + tile.length()));
         }
         results.add(BenchResult.without(
                 problem(DType.F32, 16384, false),
@@ -62,7 +62,15 @@ public final class BenchFiles {
                 "paper",
                 true,
                 new Environment(
-                        "NVIDIA H200", "cuda", "580.159.04", "PyTorch 2.11.0", null, "Linux", 16, null, "2026-11-22T11:00:00Z"),
+                        "NVIDIA H200",
+                        "cuda",
+                        "580.159.04",
+                        "PyTorch 2.11.0",
+                        null,
+                        "Linux",
+                        16,
+                        null,
+                        "2026-11-22T11:00:00Z"),
                 new Ceilings(4e12, 50e12, 700e12),
                 1 << 20,
                 results);
@@ -84,7 +92,11 @@ public final class BenchFiles {
                 Status.MEASURED,
                 null,
                 new Timing(milliseconds, 0.01, milliseconds + 0.05, 0.02, 15, 0.03, kernel.equals("online"), teraflops),
-                new Memory(1L << 29, kernel.equals("standard") ? 8L * problem.shape().scoreElements() : 1L << 21, null, 1L << 30),
+                new Memory(
+                        1L << 29,
+                        kernel.equals("standard") ? 8L * problem.shape().scoreElements() : 1L << 21,
+                        null,
+                        1L << 30),
                 new Accuracy(3e-6, 1e-5, 2e-7, true),
                 null,
                 null);

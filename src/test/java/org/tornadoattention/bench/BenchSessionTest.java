@@ -30,13 +30,14 @@ class BenchSessionTest {
     void whatIsTimedIsRight(AttentionKernel kernel) {
         int[] steps = {0};
         try (BenchSession session = new BenchSession(DEVICE, SETTINGS)) {
-            BenchResult result = session.measure(
-                    problem(Pass.FORWARD, 70, true), kernel, Optional.empty(), () -> steps[0]++);
+            BenchResult result =
+                    session.measure(problem(Pass.FORWARD, 70, true), kernel, Optional.empty(), () -> steps[0]++);
             assertThat(result.status()).as(result.message()).isEqualTo(Status.MEASURED);
             assertThat(result.accuracy().passed()).isTrue();
             assertThat(result.accuracy().maxError()).isPositive();
             assertThat(result.timing().kernelMilliseconds()).isPositive();
-            assertThat(result.timing().wallMilliseconds()).isGreaterThan(result.timing().kernelMilliseconds());
+            assertThat(result.timing().wallMilliseconds())
+                    .isGreaterThan(result.timing().kernelMilliseconds());
             assertThat(result.timing().repetitions()).isEqualTo(4);
             assertThat(steps[0]).isEqualTo(1 + 1 + 4);
         }
@@ -45,12 +46,10 @@ class BenchSessionTest {
     @Test
     void theSimulatorsCountIsTheFormulaOfTheTile() {
         assumeTrue(DEVICE.isSimulator());
-        BenchCase problem =
-                new BenchCase(Pass.FORWARD, DType.F32, new AttentionShape(1, 2, 2, 96, 96, 16), false);
+        BenchCase problem = new BenchCase(Pass.FORWARD, DType.F32, new AttentionShape(1, 2, 2, 96, 96, 16), false);
         try (BenchSession session = new BenchSession(DEVICE, SETTINGS)) {
             for (TileShape tile : List.of(new TileShape(8, 8), new TileShape(32, 16))) {
-                BenchResult result =
-                        session.measure(problem, AttentionKernel.TILED, Optional.of(tile), () -> {});
+                BenchResult result = session.measure(problem, AttentionKernel.TILED, Optional.of(tile), () -> {});
                 assertThat(result.tile()).isEqualTo(tile.toString());
                 long perHead = 2L * 96 * 16 + Math.ceilDiv(96, tile.blockQ()) * 2L * 96 * 16 + 96;
                 assertThat(result.memory().globalBytes()).isEqualTo(2 * 4 * perHead);

@@ -38,7 +38,8 @@ class PresetTest {
         AttentionShape shape = new AttentionShape(2, 3, 3, 5, 5, 7);
         double forward = new BenchCase(Pass.FORWARD, DType.F32, shape, false).flops();
         assertThat(forward).isEqualTo(4.0 * 2 * 3 * 5 * 5 * 7);
-        assertThat(new BenchCase(Pass.BACKWARD, DType.F32, shape, false).flops()).isEqualTo(2.5 * forward);
+        assertThat(new BenchCase(Pass.BACKWARD, DType.F32, shape, false).flops())
+                .isEqualTo(2.5 * forward);
         assertThat(new BenchCase(Pass.FORWARD, DType.F32, shape, true).flops()).isEqualTo(forward / 2);
     }
 
@@ -56,14 +57,17 @@ class PresetTest {
         Process python = start("python3", "bench/peers.py", "--preset", name, "--list");
         String text = new String(python.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertThat(python.waitFor()).isZero();
-        assertThat(text.lines()).containsExactlyElementsOf(Preset.named(name).cases().stream()
-                .map(BenchCase::toString)
-                .toList());
+        assertThat(text.lines())
+                .containsExactlyElementsOf(Preset.named(name).cases().stream()
+                        .map(BenchCase::toString)
+                        .toList());
     }
 
     private static Process start(String... command) {
         try {
-            return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+            return new ProcessBuilder(command)
+                    .redirectError(ProcessBuilder.Redirect.INHERIT)
+                    .start();
         } catch (IOException e) {
             assumeTrue(false, "SKIPPED: no python3 here, so bench/peers.py was not compared with the presets");
             throw new IllegalStateException(e);

@@ -58,7 +58,9 @@ class BenchCommandTest {
         BenchFile file = BenchFile.read(json);
         assertThat(new ObjectMapper().readTree(run.out())).isEqualTo(new ObjectMapper().readTree(json.toFile()));
         assertThat(file.complete()).isTrue();
-        assertThat(file.results()).hasSize(6).allMatch(result -> result.accuracy().passed());
+        assertThat(file.results())
+                .hasSize(6)
+                .allMatch(result -> result.accuracy().passed());
         JsonNode environment = new ObjectMapper().readTree(run.out()).get("environment");
         assertThat(environment.get("device").asText()).isNotEmpty();
         assertThat(environment.get("runtime").asText()).isNotEmpty();
@@ -69,14 +71,18 @@ class BenchCommandTest {
         assertThat(lines).hasSize(7);
         int columns = lines.getFirst().split(",", -1).length;
         assertThat(lines).allMatch(line -> line.replaceAll("\"[^\"]*\"", "").split(",", -1).length == columns);
-        assertThat(Files.readString(markdown).lines().filter(line -> line.startsWith("| F32 "))).hasSize(6);
+        assertThat(Files.readString(markdown).lines().filter(line -> line.startsWith("| F32 ")))
+                .hasSize(6);
     }
 
     @Test
     void aPresetCanBeListedAndCutDown() {
-        Invocation list = Invocation.of("bench", "-p", "paper", "--list", "--head-dim", "128", "--type", "f16", "--causal");
+        Invocation list =
+                Invocation.of("bench", "-p", "paper", "--list", "--head-dim", "128", "--type", "f16", "--causal");
         assertThat(list.exitCode()).isZero();
-        assertThat(list.out().lines()).hasSize(12).allMatch(line -> line.matches("F16 \\d+x16x\\d+x128 causal( backward)?"));
+        assertThat(list.out().lines())
+                .hasSize(12)
+                .allMatch(line -> line.matches("F16 \\d+x16x\\d+x128 causal( backward)?"));
         Invocation nothing = Invocation.of("bench", "-p", "paper", "--list", "--seq", "3");
         assertThat(nothing.exitCode()).isEqualTo(2);
         assertThat(nothing.err()).contains("./attention bench --preset paper --list");
@@ -87,7 +93,9 @@ class BenchCommandTest {
         assertThat(small("-o", "results.txt").err()).contains("use .json, .csv or .md");
         assertThat(Invocation.of("bench", "--tile", "64").err()).contains("such as 64x32");
         assertThat(Invocation.of("bench", "--json", "--csv").exitCode()).isEqualTo(2);
-        assertThat(Invocation.of("bench", "--compare", directory.resolve("none.json")).exitCode()).isEqualTo(1);
+        assertThat(Invocation.of("bench", "--compare", directory.resolve("none.json"))
+                        .exitCode())
+                .isEqualTo(1);
         assertThat(Invocation.of("bench", "-p", "quik").err()).contains("choose one of quick, paper");
     }
 
@@ -100,10 +108,13 @@ class BenchCommandTest {
         Invocation run = Invocation.of("bench", "--from", ours, "--compare", peers);
         assertThat(run.exitCode()).isZero();
         assertThat(run.out()).contains("Beside NVIDIA H200, PyTorch 2.11.0 (cuda), driver 580.159.04");
-        assertThat(run.out()).containsPattern("our fastest +throughput +pytorch standard +pytorch mem-efficient +pytorch flash");
-        assertThat(run.out()).containsPattern("F32 32x32x512x64 +tiled 64x32 +27\\.0 TFLOP/s +18\\.0 TFLOP/s, 0\\.67× the time");
+        assertThat(run.out())
+                .containsPattern("our fastest +throughput +pytorch standard +pytorch mem-efficient +pytorch flash");
+        assertThat(run.out())
+                .containsPattern("F32 32x32x512x64 +tiled 64x32 +27\\.0 TFLOP/s +18\\.0 TFLOP/s, 0\\.67× the time");
         assertThat(run.out()).contains("not here: cuda:0 <GPU> lacks room", "too noisy to quote");
-        assertThat(Invocation.of("bench", "--from", ours, "--compare", peers, "--markdown").out())
+        assertThat(Invocation.of("bench", "--from", ours, "--compare", peers, "--markdown")
+                        .out())
                 .contains("| problem | our fastest | throughput | pytorch standard |");
     }
 

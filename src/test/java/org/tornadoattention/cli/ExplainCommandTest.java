@@ -9,8 +9,8 @@ class ExplainCommandTest {
 
     @Test
     void aCausalProblemIsExplained() {
-        Invocation run =
-                Invocation.of("explain", "--kernel", "tiled", "--tile", "32x16", "--heads", "2", "--seq", "64", "--causal");
+        Invocation run = Invocation.of(
+                "explain", "--kernel", "tiled", "--tile", "32x16", "--heads", "2", "--seq", "64", "--causal");
         assertThat(run.exitCode()).as(run.err()).isZero();
         assertThat(run.out())
                 .contains("chosen because  tile asked for", "32 queries × 16 keys", "4 of 32 work-items")

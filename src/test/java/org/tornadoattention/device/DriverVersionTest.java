@@ -8,12 +8,10 @@ class DriverVersionTest {
 
     @Test
     void nvidiasFileNamesTheDriver() {
-        assertThat(DriverVersion.nvidia(
-                        """
+        assertThat(DriverVersion.nvidia("""
                         NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build  (dvs-builder)
                         GCC version:  gcc version 12.3.0
-                        """))
-                .contains("580.159.04");
+                        """)).contains("580.159.04");
         assertThat(DriverVersion.nvidia("something else")).isEmpty();
     }
 

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -15,6 +16,7 @@ import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 
@@ -25,19 +27,24 @@ class KernelChoiceTest {
     }
 
     private static ComputeDevice device(Backend backend, long localMemory) {
+        return device(backend, localMemory, CompilerExtension.Support.none("it is imaginary"));
+    }
+
+    private static ComputeDevice device(Backend backend, long localMemory, CompilerExtension.Support extension) {
         long plenty = 1L << 40;
         TornadoDeviceType type = TornadoDeviceType.DEFAULT;
-        return new ComputeDevice(backend, 0, 0, "imaginary", type, localMemory, 1024, plenty, plenty, 1, true, CompilerExtension.Support.none("imaginary"), null);
+        return new ComputeDevice(
+                backend, 0, 0, "imaginary", type, localMemory, 1024, plenty, plenty, 1, true, extension, null);
     }
 
     @ParameterizedTest
     @CsvSource({
         "F32, CUDA, TILED, fastest",
         "F32, OPENCL, TILED, fastest",
-        "F16, CUDA, TILED, F16",
-        "BF16, PTX, TILED, BF16",
+        "F16, CUDA, TILED, it is imaginary",
+        "BF16, PTX, TILED, it is imaginary",
         "F32, SIMULATOR, ONLINE, simulated",
-        "F16, SIMULATOR, TILED, F16"
+        "F16, SIMULATOR, TILED, simulated"
     })
     void theBestKernelIsChosenAndTheReasonSaid(DType dtype, Backend backend, AttentionKernel kernel, String reason) {
         KernelChoice choice = KernelChoice.choose(problem(dtype), device(backend, 48 << 10), Optional.empty());
@@ -49,14 +56,38 @@ class KernelChoiceTest {
     @ParameterizedTest
     @EnumSource
     void theKernelThatIsAskedForIsTaken(AttentionKernel kernel) {
-        ComputeDevice gpu = device(Backend.CUDA, 48 << 10);
-        KernelChoice choice = KernelChoice.choose(problem(DType.F32), gpu, Optional.of(kernel));
+        ComputeDevice gpu =
+                device(Backend.CUDA, 48 << 10, new CompilerExtension.Support(Intrinsics.WARP_GROUP, 90, 227 << 10, ""));
+        DType dtype = kernel.supports(DType.F32) ? DType.F32 : DType.F16;
+        KernelChoice choice = KernelChoice.choose(problem(dtype), gpu, Optional.of(kernel));
         assertThat(choice.kernel()).isEqualTo(kernel);
         assertThat(choice.reason()).isEqualTo("asked for");
     }
 
     @ParameterizedTest
-    @CsvSource({"STANDARD, F16", "STANDARD, BF16", "ONLINE, F16", "ONLINE, BF16"})
+    @CsvSource({"WARP_GROUP, 90, 227, WARP_GROUP", "WARP, 80, 163, WARP", "WARP, 86, 99, WARP", "NONE, 75, 0, TILED"})
+    void sixteenBitsTakeTheBestTensorCores(Intrinsics level, int capability, int kibibytes, AttentionKernel expected) {
+        CompilerExtension.Support extension =
+                new CompilerExtension.Support(level, capability, kibibytes << 10, "too old");
+        ComputeDevice gpu = device(Backend.CUDA, 48 << 10, extension);
+        for (DType dtype : List.of(DType.F16, DType.BF16)) {
+            KernelChoice choice = KernelChoice.choose(problem(dtype), gpu, Optional.empty());
+            assertThat(choice.kernel()).isEqualTo(expected);
+            assertThat(choice.tile().orElseThrow().localMemoryBytes(64))
+                    .isLessThanOrEqualTo(Math.max(48, kibibytes) << 10);
+        }
+    }
+
+    @Test
+    void aDeviceWithoutTheInstructionsIsNamedWithTheReason() {
+        ComputeDevice gpu = device(Backend.CUDA, 48 << 10);
+        assertThatExceptionOfType(UnsupportedOnDeviceException.class)
+                .isThrownBy(() -> KernelChoice.choose(problem(DType.F16), gpu, Optional.of(AttentionKernel.WARP)))
+                .withMessageContainingAll("cuda:0 imaginary", "warp", "it is imaginary", "tiled");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"STANDARD, F16", "STANDARD, BF16", "ONLINE, F16", "ONLINE, BF16", "WARP, F32", "WARP_GROUP, F32"})
     void aKernelThatDoesNotTakeTheTypeIsRefused(AttentionKernel kernel, DType dtype) {
         ComputeDevice gpu = device(Backend.CUDA, 48 << 10);
         assertThatIllegalArgumentException()

@@ -38,14 +38,16 @@ class MarkdownTablesTest {
                 .endsWith("<!-- end of table -->\nafter\n")
                 .doesNotContain("rubbish")
                 .contains("| `standard` F32 | 1 TFLOP/s |", "| `tiled` F32 | 27 TFLOP/s |", "| 27× |", "7.5 TFLOP/s ~")
-                .contains("Measured on NVIDIA H200, TornadoVM 5.2.0-jdk25 (cuda), driver 580.159.04; commit 0123456789ab, 2026-11-22.");
+                .contains(
+                        "Measured on NVIDIA H200, TornadoVM 5.2.0-jdk25 (cuda), driver 580.159.04; commit 0123456789ab, 2026-11-22.");
         assertThat(MarkdownTables.renewed(text, directory)).isEqualTo(text);
     }
 
     @Test
     void otherTables() throws IOException {
         assertThat(table("throughput ours.json dtype=F16 causal=true"))
-                .contains("| TFLOP/s | N = 512 | N = 1024 | N = 2048 |", "| tiled, F16, d = 64, causal | 26 | 26 | 26 |");
+                .contains(
+                        "| TFLOP/s | N = 512 | N = 1024 | N = 2048 |", "| tiled, F16, d = 64, causal | 26 | 26 | 26 |");
         assertThat(table("peers ours.json peers.json dtype=F32 seq=1024"))
                 .contains("| F32 16x32x1024x64 | `tiled` 27 TFLOP/s | 18 TFLOP/s (0.667×) | 35 TFLOP/s (1.3×) |");
         assertThat(table("traffic ours.json seq=512")).contains("| F32 32x32x512x64 | 8x8 | 1,073,741,824 | ");

@@ -71,7 +71,9 @@ class ReportPageTest {
                 List<String> texts = chart.querySelectorAll("svg text").stream()
                         .map(DomNode::getTextContent)
                         .toList();
-                assertThat(texts).as("both axes have a label with a unit, and ticks").hasSizeGreaterThan(6);
+                assertThat(texts)
+                        .as("both axes have a label with a unit, and ticks")
+                        .hasSizeGreaterThan(6);
                 assertThat(texts.stream().filter(text -> text.contains("(") || text.contains("Br")))
                         .hasSizeGreaterThanOrEqualTo(2);
                 assertThat(chart.querySelectorAll(".legend li")).isNotEmpty();
@@ -134,11 +136,18 @@ class ReportPageTest {
                         + "<iframe src='report.html' style='border:0;width:%dpx;height:3000px'></iframe></body>"
                                 .formatted(width));
         Path picture = directory.resolve("report.png");
-        chromium(browser.get(), light, "--window-size=%d,3000".formatted(width), "--screenshot=" + picture, frame.toUri().toString());
+        chromium(
+                browser.get(),
+                light,
+                "--window-size=%d,3000".formatted(width),
+                "--screenshot=" + picture,
+                frame.toUri().toString());
         BufferedImage image = ImageIO.read(picture.toFile());
         int corner = image.getRGB(2, 2) & 0xff;
         assertThat(corner > 128).as("the page is light").isEqualTo(light == 1);
-        assertThat(Arrays.stream(image.getRGB(0, 0, width, 2000, null, 0, width)).distinct().count())
+        assertThat(Arrays.stream(image.getRGB(0, 0, width, 2000, null, 0, width))
+                        .distinct()
+                        .count())
                 .as("colours")
                 .isGreaterThan(50);
 
@@ -146,7 +155,8 @@ class ReportPageTest {
         assertThat(dom).containsPattern("<title>measured " + width + " rgb");
     }
 
-    private static String chromium(Path browser, int light, String... arguments) throws IOException, InterruptedException {
+    private static String chromium(Path browser, int light, String... arguments)
+            throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(List.of(
                 browser.toString(),
                 "--headless",

@@ -15,7 +15,13 @@ class TilePictureTest {
     /** Against the mask itself, element by element. */
     @ParameterizedTest
     @CsvSource({
-        "64, 64, -1, 0", "64, 64, -1, -1", "33, 70, -1, 0", "70, 33, -1, 0", "64, 64, 10, 5", "50, 100, 0, 0", "100, 50, 3, -1"
+        "64, 64, -1, 0",
+        "64, 64, -1, -1",
+        "33, 70, -1, 0",
+        "70, 33, -1, 0",
+        "64, 64, 10, 5",
+        "50, 100, 0, 0",
+        "100, 50, 3, -1"
     })
     void eachTileIsWhatItsElementsSay(int seqQ, int seqK, int left, int right) {
         Mask mask = Mask.window(left, right);
@@ -31,7 +37,8 @@ class TilePictureTest {
                     }
                 }
                 Kind expected = seen == all ? Kind.FULL : seen == 0 ? Kind.SKIPPED : Kind.PARTIAL;
-                // A window narrower than a tile may pass between two corners: such a tile is tested, at worst for nothing.
+                // A window narrower than a tile may pass between two corners: such a tile is tested, at worst for
+                // nothing.
                 Kind kind = picture.kind(row, column);
                 assertThat(kind == expected || kind == Kind.PARTIAL && expected == Kind.SKIPPED)
                         .as("tile %d, %d is %s, expected %s", row, column, kind, expected)

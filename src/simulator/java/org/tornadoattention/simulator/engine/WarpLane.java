@@ -38,6 +38,13 @@ final class WarpLane implements Lane {
     }
 
     @Override
+    public void requireGroupSize(int items) {
+        if (item.localSize(0) != items) {
+            throw illegal("says that its group has " + items + " work-items; it has " + item.localSize(0));
+        }
+    }
+
+    @Override
     public float shuffleXor(float value, int mask) {
         if (mask < 1 || mask >= Warp.SIZE) {
             throw illegal("shuffles with the mask " + mask + "; it must be from 1 to " + (Warp.SIZE - 1));
@@ -192,6 +199,12 @@ final class WarpLane implements Lane {
                 default -> throw new AssertionError(target.getClass());
             }
         }
+    }
+
+    @Override
+    public void store(FloatArray target, int index, float value) {
+        Hooks.beforeSet(target, index, 1, item);
+        target.set(index, value);
     }
 
     @Override
