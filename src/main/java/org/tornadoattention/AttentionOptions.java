@@ -13,7 +13,8 @@ import java.util.OptionalDouble;
  *   <li>{@code s = scale · q·k}, the scale being {@code 1/√headDim} where none is set;
  *   <li>with a softcap {@code c > 0}: {@code s = c · tanh(s / c)};
  *   <li>with ALiBi: {@code s = s - slope · |i + seqK - seqQ - j|}, one slope per query head;
- *   <li>the {@linkplain Mask mask} and the key lengths take keys away.
+ *   <li>the {@linkplain Mask mask} and the key lengths take keys away;
+ *   <li>{@linkplain Dropout dropout} sets some of the probabilities to 0.
  * </ol>
  *
  * <p>With key lengths, batch entry {@code b} has the keys {@code 0} to {@code keyLengths[b] - 1}, and that length
@@ -24,11 +25,13 @@ import java.util.OptionalDouble;
  * @param softcap     the bound {@code c} of {@code c · tanh(s / c)}, or 0 for none; kernels round it to F32
  * @param alibiSlopes a slope per query head, {@code [heads]}, or empty for no ALiBi
  * @param keyLengths  the number of keys of each batch entry, {@code [batch]}, or empty where all have {@code seqK}
+ * @param dropout     which probabilities are set to 0 in training
  */
-public record AttentionOptions(OptionalDouble scale, Mask mask, double softcap, float[] alibiSlopes, int[] keyLengths) {
+public record AttentionOptions(
+        OptionalDouble scale, Mask mask, double softcap, float[] alibiSlopes, int[] keyLengths, Dropout dropout) {
 
     private static final AttentionOptions DEFAULTS =
-            new AttentionOptions(OptionalDouble.empty(), Mask.none(), 0, new float[0], new int[0]);
+            new AttentionOptions(OptionalDouble.empty(), Mask.none(), 0, new float[0], new int[0], Dropout.NONE);
 
     /**
      * Checks all ranges and copies the arrays.
@@ -41,6 +44,7 @@ public record AttentionOptions(OptionalDouble scale, Mask mask, double softcap, 
         requireGiven(mask, "The mask", "use Mask.none() for all keys");
         requireGiven(alibiSlopes, "The array of ALiBi slopes", "use withoutAlibi() for none");
         requireGiven(keyLengths, "The array of key lengths", "use withoutKeyLengths() for none");
+        requireGiven(dropout, "The dropout", "use withoutDropout() for none");
         if (scale.isPresent()) {
             requireFinite("The scale", scale.getAsDouble());
         }
@@ -112,17 +116,17 @@ public record AttentionOptions(OptionalDouble scale, Mask mask, double softcap, 
 
     /** These options with another factor on {@code q·k}. */
     public AttentionOptions withScale(double newScale) {
-        return new AttentionOptions(OptionalDouble.of(newScale), mask, softcap, alibiSlopes, keyLengths);
+        return new AttentionOptions(OptionalDouble.of(newScale), mask, softcap, alibiSlopes, keyLengths, dropout);
     }
 
     /** These options with the scale {@code 1/√headDim}. */
     public AttentionOptions withDefaultScale() {
-        return new AttentionOptions(OptionalDouble.empty(), mask, softcap, alibiSlopes, keyLengths);
+        return new AttentionOptions(OptionalDouble.empty(), mask, softcap, alibiSlopes, keyLengths, dropout);
     }
 
     /** These options with another mask in place of the present one. */
     public AttentionOptions withMask(Mask newMask) {
-        return new AttentionOptions(scale, newMask, softcap, alibiSlopes, keyLengths);
+        return new AttentionOptions(scale, newMask, softcap, alibiSlopes, keyLengths, dropout);
     }
 
     /** These options with the present window cut off after the query's position. */
@@ -142,7 +146,7 @@ public record AttentionOptions(OptionalDouble scale, Mask mask, double softcap, 
 
     /** These options with scores bounded by {@code newSoftcap}, or unbounded where that is 0. */
     public AttentionOptions withSoftcap(double newSoftcap) {
-        return new AttentionOptions(scale, mask, newSoftcap, alibiSlopes, keyLengths);
+        return new AttentionOptions(scale, mask, newSoftcap, alibiSlopes, keyLengths, dropout);
     }
 
     /**
@@ -155,12 +159,12 @@ public record AttentionOptions(OptionalDouble scale, Mask mask, double softcap, 
         if (slopes != null && slopes.length == 0) {
             throw new IllegalArgumentException("No ALiBi slopes given: give one per head, or use withoutAlibi().");
         }
-        return new AttentionOptions(scale, mask, softcap, slopes, keyLengths);
+        return new AttentionOptions(scale, mask, softcap, slopes, keyLengths, dropout);
     }
 
     /** These options without ALiBi. */
     public AttentionOptions withoutAlibi() {
-        return new AttentionOptions(scale, mask, softcap, new float[0], keyLengths);
+        return new AttentionOptions(scale, mask, softcap, new float[0], keyLengths, dropout);
     }
 
     /**
@@ -174,12 +178,39 @@ public record AttentionOptions(OptionalDouble scale, Mask mask, double softcap, 
             throw new IllegalArgumentException(
                     "No key lengths given: give one per batch entry, or use withoutKeyLengths().");
         }
-        return new AttentionOptions(scale, mask, softcap, alibiSlopes, lengths);
+        return new AttentionOptions(scale, mask, softcap, alibiSlopes, lengths, dropout);
     }
 
     /** These options with all keys present in every batch entry. */
     public AttentionOptions withoutKeyLengths() {
-        return new AttentionOptions(scale, mask, softcap, alibiSlopes, new int[0]);
+        return new AttentionOptions(scale, mask, softcap, alibiSlopes, new int[0], dropout);
+    }
+
+    /**
+     * These options with dropout, in training.
+     *
+     * @param probability that the pair of a query and a key is dropped, from 0 to below 1
+     * @param seed another one for each step; forward and backward must have the same
+     */
+    public AttentionOptions withDropout(double probability, long seed) {
+        return withDropout(probability, seed, 0);
+    }
+
+    /**
+     * These options with dropout, in training.
+     *
+     * @param probability that the pair of a query and a key is dropped, from 0 to below 1
+     * @param seed another one for each step; forward and backward must have the same
+     * @param offset tells apart what has the same seed, such as the layers of a network
+     */
+    public AttentionOptions withDropout(double probability, long seed, int offset) {
+        return new AttentionOptions(
+                scale, mask, softcap, alibiSlopes, keyLengths, new Dropout(probability, seed, offset));
+    }
+
+    /** These options with every probability kept. */
+    public AttentionOptions withoutDropout() {
+        return new AttentionOptions(scale, mask, softcap, alibiSlopes, keyLengths, Dropout.NONE);
     }
 
     /** The factor on {@code q·k} for a head dimension: the one that was set, or {@code 1/√headDim}. */
@@ -200,6 +231,11 @@ public record AttentionOptions(OptionalDouble scale, Mask mask, double softcap, 
     /** Whether batch entries have key lengths of their own. */
     public boolean hasKeyLengths() {
         return keyLengths.length > 0;
+    }
+
+    /** Whether some probabilities are set to 0. */
+    public boolean hasDropout() {
+        return !dropout.isNone();
     }
 
     /** The ALiBi slope of a query head, 0 without ALiBi. */
@@ -231,12 +267,13 @@ public record AttentionOptions(OptionalDouble scale, Mask mask, double softcap, 
                 && mask.equals(that.mask)
                 && Double.compare(softcap, that.softcap) == 0
                 && Arrays.equals(alibiSlopes, that.alibiSlopes)
-                && Arrays.equals(keyLengths, that.keyLengths);
+                && Arrays.equals(keyLengths, that.keyLengths)
+                && dropout.equals(that.dropout);
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(scale, mask, softcap, Arrays.hashCode(alibiSlopes), Arrays.hashCode(keyLengths));
+        return Objects.hash(scale, mask, softcap, Arrays.hashCode(alibiSlopes), Arrays.hashCode(keyLengths), dropout);
     }
 
     /** The parts that differ from the defaults, such as {@code mask=causal, softcap=30.0}; otherwise {@code defaults}. */
@@ -255,6 +292,14 @@ public record AttentionOptions(OptionalDouble scale, Mask mask, double softcap, 
         }
         if (hasKeyLengths()) {
             text.append(", keyLengths=").append(Arrays.toString(keyLengths));
+        }
+        if (hasDropout()) {
+            text.append(", dropout=").append(dropout.probability());
+            text.append(" (seed ")
+                    .append(dropout.seed())
+                    .append(", offset ")
+                    .append(dropout.offset())
+                    .append(')');
         }
         return text.isEmpty() ? "defaults" : text.substring(2);
     }

@@ -1,11 +1,16 @@
 package org.tornadoattention;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
+import org.tornadoattention.inference.AttentionOutput;
+import org.tornadoattention.inference.KeyValueCache;
+import org.tornadoattention.inference.RaggedAttention;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.AttentionProblem;
+import org.tornadoattention.plan.BackwardTensors;
 import org.tornadoattention.plan.KernelChoice;
 import org.tornadoattention.plan.PlanCache;
 import org.tornadoattention.plan.PlanStatistics;
@@ -14,6 +19,7 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * Exact attention on one device: {@code softmax(scale · Q Kᵀ + mask) V} and its log-sum-exp, without the score matrix
@@ -22,6 +28,7 @@ import uk.ac.manchester.tornado.api.TaskGraph;
  * <pre>{@code
  * try (FlashAttention attention = FlashAttention.create()) {
  *     AttentionResult result = attention.forward(q, k, v, AttentionOptions.causal());
+ *     Gradients gradients = attention.backward(result, dOut);
  * }
  * }</pre>
  *
@@ -32,11 +39,13 @@ public final class FlashAttention implements AutoCloseable {
 
     private final ComputeDevice device;
     private final PlanCache plans;
+    private final RaggedAttention ragged;
     private boolean closed;
 
     private FlashAttention(ComputeDevice device, Optional<AttentionKernel> kernel, Optional<TileShape> tile) {
         this.device = device;
         this.plans = new PlanCache(device, kernel, tile);
+        this.ragged = new RaggedAttention(device);
     }
 
     /** Attention on the best device here: a GPU if there is one. */
@@ -143,6 +152,157 @@ public final class FlashAttention implements AutoCloseable {
         return plans.append(taskGraph, gridScheduler, name, q, k, v, output, logSumExp, options);
     }
 
+    /**
+     * The gradients of a loss with respect to q, k and v, from its gradient with respect to the output: {@link
+     * #backward(AttentionResult, Tensor, Tensor)} where the loss does not look at the log-sum-exp.
+     */
+    public Gradients backward(AttentionResult result, Tensor dOut) {
+        return backward(result, dOut, Optional.empty());
+    }
+
+    /**
+     * The gradients of a loss with respect to q, k and v. P is computed again from q, k and the log-sum-exp, so that memory
+     * beyond inputs and outputs is two numbers a query. The same inputs give the same bits.
+     *
+     * @param result what {@link #forward} gave, its tensors unchanged since
+     * @param dOut gradient with respect to the output, of its shape and type
+     * @param dLse gradient with respect to the log-sum-exp, F32 {@code [batch, heads, seqQ]}
+     * @return gradients of the type of q, in new tensors
+     * @throws IllegalArgumentException if shapes or types do not fit; nothing was compiled then
+     * @throws IllegalStateException if this instance is closed
+     * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
+     * @throws AttentionException if the device, its driver or the compiler fails
+     */
+    public Gradients backward(AttentionResult result, Tensor dOut, Tensor dLse) {
+        requireGiven("dLse", dLse, "leave it out where the loss does not depend on the log-sum-exp");
+        return backward(result, dOut, Optional.of(dLse));
+    }
+
+    private synchronized Gradients backward(AttentionResult result, Tensor dOut, Optional<Tensor> dLse) {
+        requireOpen();
+        requireGiven("result", result, "give what forward returned");
+        AttentionShape shape = result.shape();
+        Gradients gradients = new Gradients(
+                Tensor.allocate(result.q().dtype(), shape.queryShape()),
+                Tensor.allocate(result.q().dtype(), shape.keyShape()),
+                Tensor.allocate(result.q().dtype(), shape.keyShape()));
+        BackwardTensors tensors = new BackwardTensors(
+                result.q(),
+                result.k(),
+                result.v(),
+                result.output(),
+                result.logSumExp(),
+                dOut,
+                dLse,
+                gradients.dQ(),
+                gradients.dK(),
+                gradients.dV(),
+                result.options());
+        requireFitting(shape, tensors);
+        if (!AttentionProblem.of(shape, result.q().dtype(), result.options()).isTrivial()) {
+            plans.executeBackward(tensors);
+        }
+        return gradients;
+    }
+
+    /**
+     * Appends the backward pass to a task graph of yours, as tasks whose names begin with {@code name}, over the tensors' own
+     * arrays: the counterpart of {@link #appendTo}, in the same graph or in another one. The output, the log-sum-exp and
+     * their gradients may come from tasks before it, and the three gradients go to tasks after it, without leaving the
+     * device.
+     *
+     * @param output what the forward pass gave, shaped and typed like q
+     * @param logSumExp likewise, F32 {@code [batch, heads, seqQ]}
+     * @param dOut gradient with respect to the output, shaped and typed like q
+     * @param dQ tensor for the gradient with respect to q, shaped and typed like it; overwritten, not added to
+     * @param dK likewise for k
+     * @param dV likewise for v
+     * @param options those of the forward pass
+     * @return the kernel that was chosen
+     * @throws IllegalArgumentException if shapes, types or options do not fit, or there is nothing to compute
+     * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
+     */
+    public KernelChoice appendBackwardTo(
+            TaskGraph taskGraph,
+            GridScheduler gridScheduler,
+            String name,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            Tensor output,
+            Tensor logSumExp,
+            Tensor dOut,
+            Tensor dQ,
+            Tensor dK,
+            Tensor dV,
+            AttentionOptions options) {
+        return appendBackward(
+                taskGraph,
+                gridScheduler,
+                name,
+                new BackwardTensors(q, k, v, output, logSumExp, dOut, Optional.empty(), dQ, dK, dV, options));
+    }
+
+    /**
+     * The same with a gradient that arrives on the log-sum-exp.
+     *
+     * @param dLse gradient with respect to the log-sum-exp, F32 {@code [batch, heads, seqQ]}
+     */
+    public KernelChoice appendBackwardTo(
+            TaskGraph taskGraph,
+            GridScheduler gridScheduler,
+            String name,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            Tensor output,
+            Tensor logSumExp,
+            Tensor dOut,
+            Tensor dLse,
+            Tensor dQ,
+            Tensor dK,
+            Tensor dV,
+            AttentionOptions options) {
+        requireGiven("dLse", dLse, "leave it out where the loss does not depend on the log-sum-exp");
+        return appendBackward(
+                taskGraph,
+                gridScheduler,
+                name,
+                new BackwardTensors(q, k, v, output, logSumExp, dOut, Optional.of(dLse), dQ, dK, dV, options));
+    }
+
+    /**
+     * Changes the seed of all dropout that was appended to a task graph, from its next execution on: call it between two
+     * steps of a training. Each task keeps its offset, so that layers with offsets of their own drop different pairs.
+     *
+     * @throws IllegalArgumentException if this instance appended nothing with dropout to it
+     */
+    public synchronized void reseed(TaskGraph taskGraph, long seed) {
+        requireGiven("taskGraph", taskGraph, "give the graph that attention was appended to");
+        plans.reseed(taskGraph, seed);
+    }
+
+    private synchronized KernelChoice appendBackward(
+            TaskGraph taskGraph, GridScheduler gridScheduler, String name, BackwardTensors tensors) {
+        requireOpen();
+        requireGiven("taskGraph", taskGraph, "give the graph that the task is for");
+        requireGiven("gridScheduler", gridScheduler, "give the scheduler that the plan will be run with");
+        requireGiven("name", name, "give the tasks a name, unique in their graph");
+        requireFitting(AttentionShape.of(tensors.q(), tensors.k(), tensors.v(), tensors.options()), tensors);
+        return plans.appendBackward(taskGraph, gridScheduler, name, tensors);
+    }
+
+    private static void requireFitting(AttentionShape shape, BackwardTensors tensors) {
+        DType dtype = tensors.q().dtype();
+        requireShape("output", tensors.output(), dtype, shape.queryShape());
+        requireShape("logSumExp", tensors.logSumExp(), DType.F32, shape.logSumExpShape());
+        requireShape("dOut", tensors.dO(), dtype, shape.queryShape());
+        tensors.dLse().ifPresent(dLse -> requireShape("dLse", dLse, DType.F32, shape.logSumExpShape()));
+        requireShape("dQ", tensors.dQ(), dtype, shape.queryShape());
+        requireShape("dK", tensors.dK(), dtype, shape.keyShape());
+        requireShape("dV", tensors.dV(), dtype, shape.keyShape());
+    }
+
     private static void requireGiven(String name, Object argument, String advice) {
         if (argument == null) {
             throw new IllegalArgumentException("%s is null: %s.".formatted(name, advice));
@@ -156,9 +316,38 @@ public final class FlashAttention implements AutoCloseable {
         }
     }
 
+    /**
+     * Attention over sequences of different lengths, packed one behind the other: {@link RaggedAttention#forward}.
+     *
+     * @param queryOffsets where each sequence begins in q, and the end of the last; lengths may change from call to call
+     * @param keyOffsets likewise in k
+     */
+    public synchronized AttentionOutput forwardRagged(
+            Tensor q, Tensor k, Tensor v, IntArray queryOffsets, IntArray keyOffsets, AttentionOptions options) {
+        requireOpen();
+        return ragged.forward(q, k, v, queryOffsets, keyOffsets, options);
+    }
+
+    /** Merges attention of the same queries over parts of the keys: {@link RaggedAttention#merge}. */
+    public synchronized AttentionOutput merge(AttentionOutput... parts) {
+        requireOpen();
+        return ragged.merge(List.of(parts));
+    }
+
+    /** Attention of queries over a cache: {@link KeyValueCache#forward(Tensor, AttentionOptions)}, on its own device. */
+    public AttentionOutput forward(Tensor q, KeyValueCache cache, AttentionOptions options) {
+        requireGiven("cache", cache, "make one with KvCache.create");
+        return cache.forward(q, options);
+    }
+
     /** Which kernel {@link #forward} takes for these inputs on this device, and why. */
     public KernelChoice choose(AttentionShape shape, DType dtype, AttentionOptions options) {
         return plans.choose(AttentionProblem.of(shape, dtype, options));
+    }
+
+    /** Which kernel {@link #backward} takes for these inputs on this device, and why. */
+    public KernelChoice chooseBackward(AttentionShape shape, DType dtype, AttentionOptions options) {
+        return plans.chooseBackward(AttentionProblem.of(shape, dtype, options));
     }
 
     /** The device that everything runs on. */
@@ -176,6 +365,7 @@ public final class FlashAttention implements AutoCloseable {
     public synchronized void close() {
         closed = true;
         plans.close();
+        ragged.close();
     }
 
     private void requireOpen() {

@@ -56,6 +56,11 @@ public record AttentionCase(
         return normal(3 * seed + 2, keyValueFactor, shape.keyShape());
     }
 
+    /** A gradient with respect to the output. */
+    Tensor dO() {
+        return normal(~seed, 1, shape.queryShape());
+    }
+
     private Tensor normal(long tensorSeed, float factor, int... dimensions) {
         float[] values = Tensor.random(DType.F32, tensorSeed, dimensions).toFloatArray();
         for (int i = 0; i < values.length; i++) {
@@ -75,6 +80,7 @@ public record AttentionCase(
         return Arrays.stream(AttentionKernel.values())
                 .filter(kernel -> wanted.isEmpty() || List.of(wanted.split(",")).contains(kernel.id()))
                 .filter(kernel -> kernel.supports(dtype) && kernel.supports(TestDevice.get()))
+                .filter(kernel -> kernel.supportsDropout() || !options.hasDropout())
                 .toList();
     }
 
@@ -93,6 +99,14 @@ public record AttentionCase(
         Tolerance tolerance = Tolerance.forward(dtype).withFactor(naiveErrors);
         assertThat(AccuracyCheck.of(result.q(), result.k(), result.v(), options)
                         .forward(result.output(), result.logSumExp(), tolerance))
+                .as("%s", this)
+                .allMatch(Comparison::passed);
+    }
+
+    /** Holds the gradients of a result against the oracle. */
+    void assertAccurate(FlashAttention attention, AttentionResult result, Tensor dO) {
+        assertThat(AccuracyCheck.of(result.q(), result.k(), result.v(), dO, result.options())
+                        .gradients(attention.backward(result, dO)))
                 .as("%s", this)
                 .allMatch(Comparison::passed);
     }

@@ -54,7 +54,17 @@ class GoldensTest {
             AttentionResult result = attention.forward(golden.q(), golden.k(), golden.v(), golden.options());
             assertThat(golden.check().forward(result.output(), result.logSumExp()))
                     .allMatch(Comparison::passed);
+            golden.gradients()
+                    .ifPresent(expected -> assertThat(
+                                    golden.check().gradients(attention.backward(result, expected.dO())))
+                            .allMatch(Comparison::passed));
         }
+    }
+
+    @Test
+    void mostGoldensHaveGradients() throws IOException {
+        assertThat(files().stream().filter(file -> load(file).gradients().isPresent()))
+                .hasSizeGreaterThan(20);
     }
 
     @Test

@@ -51,6 +51,9 @@ record RandomConfiguration(long seed, AttentionCase problem, AttentionKernel ker
         if (random.nextInt(3) == 0) {
             options = options.withKeyLengths(random.ints(batch, 0, seqK + 1).toArray());
         }
+        if (random.nextInt(4) == 0) {
+            options = options.withDropout(random.nextDouble(0, 0.9), random.nextLong(), random.nextInt());
+        }
         AttentionCase problem = AttentionCase.of(shape, dtype, options)
                 .withFactors(queryFactor, 1)
                 .withSeed(seed);

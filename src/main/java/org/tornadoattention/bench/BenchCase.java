@@ -13,7 +13,7 @@ import org.tornadoattention.tensor.DType;
  * @param shape the sizes
  * @param causal whether the mask is causal; otherwise there is none
  */
-public record BenchCase(Pass pass, DType dtype, AttentionShape shape, boolean causal) {
+public record BenchCase(Direction pass, DType dtype, AttentionShape shape, boolean causal) {
 
     /** The options of the attention. */
     public AttentionOptions options() {
@@ -50,6 +50,6 @@ public record BenchCase(Pass pass, DType dtype, AttentionShape shape, boolean ca
                         keys,
                         grouped,
                         causal ? " causal" : "",
-                        pass == Pass.FORWARD ? "" : " " + pass.id());
+                        pass == Direction.FORWARD ? "" : " " + pass.id());
     }
 }

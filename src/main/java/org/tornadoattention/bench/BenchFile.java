@@ -105,6 +105,7 @@ public record BenchFile(
         double bytes = measured.dtype().byteSize();
         return switch (measured.pass()) {
             case FORWARD -> (2 * queries + 2 * keys) * bytes + rows; // q, k, v in; o and L out
+            case FORWARD_BACKWARD -> (6 * queries + 6 * keys) * bytes + 2 * rows; // one after the other
             case BACKWARD -> (4 * queries + 4 * keys) * bytes + rows; // q, k, v, o, dO, L in; dQ, dK, dV out
         };
     }

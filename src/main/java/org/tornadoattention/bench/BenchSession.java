@@ -7,7 +7,9 @@ import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.tornadoattention.AttentionException;
+import org.tornadoattention.AttentionShape;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.Gradients;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.bench.BenchResult.Status;
 import org.tornadoattention.device.ComputeDevice;
@@ -81,13 +83,11 @@ public final class BenchSession implements AutoCloseable {
     public BenchResult measure(
             BenchCase measured, AttentionKernel kernel, Optional<TileShape> tile, Runnable progress) {
         String tileName = tile.map(TileShape::toString).orElse(null);
-        if (measured.pass() != Pass.FORWARD) {
-            return BenchResult.without(
-                    measured, kernel.id(), tileName, Status.UNSUPPORTED, "The kernel has no backward pass.");
-        }
         try (FlashAttention attention = tile.map(given -> FlashAttention.on(device, kernel, given))
                 .orElseGet(() -> FlashAttention.on(device, kernel))) {
-            return forward(measured, attention, progress);
+            return measured.pass() == Direction.FORWARD
+                    ? forward(measured, attention, progress)
+                    : backward(measured, attention, kernel, progress);
         } catch (UnsupportedOnDeviceException e) {
             return BenchResult.without(measured, kernel.id(), tileName, Status.UNSUPPORTED, e.getMessage());
         } catch (VirtualMachineError e) {
@@ -113,8 +113,7 @@ public final class BenchSession implements AutoCloseable {
                 inputs.v().array(),
                 output.array(),
                 logSumExp.array());
-        attention.appendTo(
-                graph, grids, "forward", inputs.q(), inputs.k(), inputs.v(), output, logSumExp, measured.options());
+        appendForward(measured, attention, graph, grids, output, logSumExp);
         graph.transferToHost(DataTransferMode.UNDER_DEMAND, output.array(), logSumExp.array());
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
             plan.withDevice(device.handle()).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
@@ -138,6 +137,160 @@ public final class BenchSession implements AutoCloseable {
                     Accuracy.of(comparisons));
         } catch (TornadoExecutionPlanException e) {
             throw new AttentionException("The plan of %s could not be closed.".formatted(measured), e);
+        }
+    }
+
+    private BenchResult backward(
+            BenchCase measured, FlashAttention attention, AttentionKernel kernel, Runnable progress) {
+        KernelChoice choice = attention.chooseBackward(measured.shape(), measured.dtype(), measured.options());
+        if (choice.kernel() != kernel) {
+            String message = "Its backward pass is that of the kernel %s.".formatted(choice.kernel().id());
+            return BenchResult.without(measured, kernel.id(), null, Status.UNSUPPORTED, message);
+        }
+        inputs = Inputs.of(measured, inputs);
+        Tensor output = inputs.poisonedOutput();
+        Tensor logSumExp = inputs.poisonedLogSumExp();
+        Gradients gradients = inputs.poisonedGradients();
+        boolean withForward = measured.pass() == Direction.FORWARD_BACKWARD;
+        if (!withForward) {
+            computeForward(measured, attention, output, logSumExp);
+        }
+        TaskGraph graph = new TaskGraph("bench");
+        GridScheduler grids = new GridScheduler();
+        graph.transferToDevice(
+                DataTransferMode.FIRST_EXECUTION,
+                inputs.q().array(),
+                inputs.k().array(),
+                inputs.v().array(),
+                output.array(),
+                logSumExp.array(),
+                inputs.dO().array(),
+                gradients.dQ().array(),
+                gradients.dK().array(),
+                gradients.dV().array());
+        if (withForward) {
+            appendForward(measured, attention, graph, grids, output, logSumExp);
+        }
+        attention.appendBackwardTo(
+                graph,
+                grids,
+                "backward",
+                inputs.q(),
+                inputs.k(),
+                inputs.v(),
+                output,
+                logSumExp,
+                inputs.dO(),
+                gradients.dQ(),
+                gradients.dK(),
+                gradients.dV(),
+                measured.options());
+        Object[] results = {
+            output.array(),
+            logSumExp.array(),
+            gradients.dQ().array(),
+            gradients.dK().array(),
+            gradients.dV().array()
+        };
+        graph.transferToHost(DataTransferMode.UNDER_DEMAND, results);
+        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+            plan.withDevice(device.handle()).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
+            TornadoExecutionResult first = plan.execute();
+            long deviceBytes = plan.getCurrentDeviceMemoryUsage();
+            first.transferToHost(results);
+            progress.run();
+            Accuracy accuracy = Accuracy.of(new SampledGradients(
+                            measured.shape(),
+                            measured.options(),
+                            inputs.q(),
+                            inputs.k(),
+                            inputs.v(),
+                            inputs.dO())
+                    .compare(output, logSumExp, gradients));
+            Timing timing = time(measured, plan, progress);
+            plan.execute().transferToHost(results);
+            Memory memory = Memory.of(
+                    DeviceMemory.ofBackward(measured.problem(), choice.kernel()), deviceBytes, countedBytes(first));
+            plan.freeDeviceMemory();
+            return BenchResult.measured(
+                    measured,
+                    choice.kernel().id(),
+                    choice.tile().map(Tile::toString).orElse(null),
+                    timing,
+                    memory,
+                    accuracy);
+        } catch (TornadoExecutionPlanException e) {
+            throw new AttentionException("The plan of %s could not be closed.".formatted(measured), e);
+        }
+    }
+
+    /** What a backward pass starts from. */
+    private void computeForward(BenchCase measured, FlashAttention attention, Tensor output, Tensor logSumExp) {
+        TaskGraph graph = new TaskGraph("before");
+        GridScheduler grids = new GridScheduler();
+        graph.transferToDevice(
+                DataTransferMode.FIRST_EXECUTION,
+                inputs.q().array(),
+                inputs.k().array(),
+                inputs.v().array(),
+                output.array(),
+                logSumExp.array());
+        appendForward(measured, attention, graph, grids, output, logSumExp);
+        graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array());
+        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+            plan.withDevice(device.handle()).withGridScheduler(grids).execute();
+            plan.freeDeviceMemory();
+        } catch (TornadoExecutionPlanException e) {
+            throw new AttentionException("The plan of %s could not be closed.".formatted(measured), e);
+        }
+    }
+
+    private void appendForward(
+            BenchCase measured,
+            FlashAttention attention,
+            TaskGraph graph,
+            GridScheduler grids,
+            Tensor output,
+            Tensor logSumExp) {
+        attention.appendTo(
+                graph,
+                grids,
+                "forward",
+                inputs.q(),
+                inputs.k(),
+                inputs.v(),
+                output,
+                logSumExp,
+                measured.options());
+    }
+
+    /**
+     * Checks and measures a problem of one query as a decode step over a key-value cache: append, attention over split keys,
+     * merge.
+     *
+     * @param progress called after each step
+     */
+    public BenchResult measureDecode(BenchCase measured, Runnable progress) {
+        AttentionShape shape = measured.shape();
+        DecodeCase step = new DecodeCase(
+                shape.batch(), shape.heads(), shape.kvHeads(), shape.seqK(), shape.headDim(), measured.dtype(), false, 0);
+        try {
+            DecodeMeasurement measurement =
+                    new DecodeBenchmark(device, 0, settings.warmUps, settings.repetitions).measure(step, progress);
+            return BenchResult.measured(
+                    measured,
+                    "decode",
+                    measurement.tile().toString(),
+                    Timing.of(measured, measurement.kernelTime(), measurement.wallTime()),
+                    new Memory((long) BenchFile.leastBytes(measured), 0, null, null),
+                    Accuracy.of(measurement.comparisons()));
+        } catch (UnsupportedOnDeviceException e) {
+            return BenchResult.without(measured, "decode", null, Status.UNSUPPORTED, e.getMessage());
+        } catch (VirtualMachineError e) {
+            throw e;
+        } catch (RuntimeException | Error e) { // TornadoVM's internal errors are Errors
+            String message = "%s: %s".formatted(e.getClass().getSimpleName(), e.getMessage());
+            return BenchResult.without(measured, "decode", null, Status.FAILED, message);
         }
     }
 

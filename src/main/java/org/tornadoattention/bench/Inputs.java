@@ -1,6 +1,7 @@
 package org.tornadoattention.bench;
 
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Gradients;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -21,6 +22,7 @@ final class Inputs {
     private final Tensor v;
     private final Tensor output;
     private final Tensor logSumExp;
+    private Tensor dO;
     private SampledCheck check;
 
     private Inputs(BenchCase measured, Tensor q, Tensor k, Tensor v, Tensor output, Tensor logSumExp) {
@@ -85,6 +87,27 @@ final class Inputs {
 
     Tensor v() {
         return v;
+    }
+
+    /** The gradient with respect to the output. */
+    Tensor dO() {
+        if (dO == null) {
+            dO = Tensor.random(measured.dtype(), SEED + 3, measured.shape().queryShape());
+        }
+        return dO;
+    }
+
+    /** New tensors for gradients, every element NaN. */
+    Gradients poisonedGradients() {
+        AttentionShape shape = measured.shape();
+        Gradients gradients = new Gradients(
+                Tensor.allocate(measured.dtype(), shape.queryShape()),
+                Tensor.allocate(measured.dtype(), shape.keyShape()),
+                Tensor.allocate(measured.dtype(), shape.keyShape()));
+        gradients.dQ().fill(Float.NaN);
+        gradients.dK().fill(Float.NaN);
+        gradients.dV().fill(Float.NaN);
+        return gradients;
     }
 
     /** Room for the output, every element NaN. */

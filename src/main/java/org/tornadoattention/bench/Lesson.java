@@ -249,7 +249,7 @@ public final class Lesson {
      */
     public void check() {
         BenchCase problem = new BenchCase(
-                Pass.FORWARD,
+                Direction.FORWARD,
                 DType.F32,
                 new AttentionShape(1, heads, heads, queries, keys, HEAD_DIM),
                 options.mask().isCausal());

@@ -51,7 +51,7 @@ public record Preset(String name, String about, List<BenchCase> cases, Map<Bench
                         for (boolean masked : causal) {
                             for (int length : seq) {
                                 cases.add(
-                                        new BenchCase(Pass.parse(way), DType.parse(type), shape(length, dim), masked));
+                                        new BenchCase(Direction.parse(way), DType.parse(type), shape(length, dim), masked));
                             }
                         }
                     }

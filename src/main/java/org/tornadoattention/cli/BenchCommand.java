@@ -14,6 +14,7 @@ import org.tornadoattention.bench.BenchJournal;
 import org.tornadoattention.bench.BenchResult;
 import org.tornadoattention.bench.BenchSession;
 import org.tornadoattention.bench.CeilingBenchmark;
+import org.tornadoattention.bench.Direction;
 import org.tornadoattention.bench.Environment;
 import org.tornadoattention.bench.PeerComparison;
 import org.tornadoattention.device.ComputeDevice;
@@ -164,11 +165,13 @@ final class BenchCommand implements Callable<Integer> {
                         progress.say(problem.toString());
                         result = session.measure(problem, candidate.kernel, candidate.tile, progress::step);
                     }
-                    BenchResult added = journal.add(result);
-                    if (format().isEmpty()) {
-                        print(added);
+                    note(journal, result);
+                }
+                if (isDecodeStep(problem) && compute.kernel().isEmpty()) {
+                    try (Progress progress = Progress.of(
+                            "%d/%d decode".formatted(number, cases.size()), 1 + warmUps + 2 * repetitions)) {
+                        note(journal, session.measureDecode(problem, progress::step));
                     }
-                    writeFiles(journal.file());
                 }
             }
             journal.finish();
@@ -177,6 +180,18 @@ final class BenchCommand implements Callable<Integer> {
         }
         deliver(journal.file());
         return journal.file();
+    }
+
+    private void note(BenchJournal journal, BenchResult result) throws IOException {
+        BenchResult added = journal.add(result);
+        if (format().isEmpty()) {
+            print(added);
+        }
+        writeFiles(journal.file());
+    }
+
+    private static boolean isDecodeStep(BenchCase problem) {
+        return problem.pass() == Direction.FORWARD && problem.shape().seqQ() == 1 && problem.shape().seqK() > 1;
     }
 
     /** A kernel, and a tile where one was asked for. */

@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.function.Function;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.bench.BenchCase;
-import org.tornadoattention.bench.Pass;
+import org.tornadoattention.bench.Direction;
 import org.tornadoattention.bench.Preset;
 import org.tornadoattention.plan.TileShape;
 import org.tornadoattention.tensor.DType;
@@ -17,7 +17,7 @@ final class BenchOptions {
     @Option(
             names = {"-p", "--preset"},
             paramLabel = "NAME",
-            description = "quick, paper, memory, latency or traffic; the options below then choose a part of it.")
+            description = "quick, paper, decode, memory, latency or traffic; the options below then choose a part of it.")
     private String preset;
 
     @Option(names = "--batch", split = ",", paramLabel = "B", description = "Sequences (default 1).")
@@ -41,8 +41,10 @@ final class BenchOptions {
     @Option(names = "--type", split = ",", description = "f32, f16, bf16 (default f32).")
     private List<DType> types;
 
-    @Option(names = "--pass", split = ",", description = "forward, backward (default forward).")
-    private List<Pass> passes;
+    @Option(names = {"--direction", "--pass"},
+            split = ",",
+            description = "forward, backward, forward-backward (default forward).")
+    private List<Direction> passes;
 
     @Option(names = "--causal", negatable = true, description = "With a causal mask, or without (default).")
     private Boolean causal;
@@ -105,7 +107,7 @@ final class BenchOptions {
         List<BenchCase> cases = new ArrayList<>();
         each(
                 passes,
-                Pass.FORWARD,
+                Direction.FORWARD,
                 pass -> each(
                         types,
                         DType.F32,

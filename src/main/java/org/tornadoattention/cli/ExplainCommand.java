@@ -16,7 +16,7 @@ import org.tornadoattention.bench.BenchResult;
 import org.tornadoattention.bench.CeilingBenchmark;
 import org.tornadoattention.bench.Ceilings;
 import org.tornadoattention.bench.GeneratedCode;
-import org.tornadoattention.bench.Pass;
+import org.tornadoattention.bench.Direction;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.AttentionProblem;
@@ -254,7 +254,7 @@ final class ExplainCommand implements Callable<Integer> {
             KernelChoice choice, AttentionShape shape, AttentionOptions options, Tile drawn, Ceilings ceilings) {
         heading("What it costs");
         AttentionProblem problem = AttentionProblem.of(shape, dtype, options);
-        BenchCase least = new BenchCase(Pass.FORWARD, dtype, shape, causal);
+        BenchCase least = new BenchCase(Direction.FORWARD, dtype, shape, causal);
         double flops = problem.flops();
         double bytes = bytes(choice.kernel(), shape, options, drawn);
         boolean tensorCores =

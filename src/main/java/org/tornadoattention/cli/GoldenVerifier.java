@@ -14,10 +14,12 @@ import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.reference.AccuracyCheck;
+import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.reference.GoldenCase;
 
 /**
- * Runs golden cases on one device and compares output and log-sum-exp with the known solutions. Without a kernel of the
+ * Runs golden cases on one device and compares output, log-sum-exp and, where a case has them, gradients with the
+ * known solutions. Without a kernel of the
  * caller's choice, all kernels that take a case's type are tried.
  */
 final class GoldenVerifier implements AutoCloseable {
@@ -55,10 +57,13 @@ final class GoldenVerifier implements AutoCloseable {
 
     private Verdict verify(Path file, GoldenCase golden, AccuracyCheck solution, AttentionKernel kernel) {
         try {
-            AttentionResult result = attentions
-                    .computeIfAbsent(kernel, any -> FlashAttention.on(device, kernel))
-                    .forward(golden.q(), golden.k(), golden.v(), golden.options());
-            return Verdict.of(file, kernel, solution.forward(result.output(), result.logSumExp()));
+            FlashAttention attention = attentions.computeIfAbsent(kernel, any -> FlashAttention.on(device, kernel));
+            AttentionResult result = attention.forward(golden.q(), golden.k(), golden.v(), golden.options());
+            List<Comparison> comparisons = new ArrayList<>(solution.forward(result.output(), result.logSumExp()));
+            golden.gradients()
+                    .ifPresent(expected ->
+                            comparisons.addAll(solution.gradients(attention.backward(result, expected.dO()))));
+            return Verdict.of(file, kernel, comparisons);
         } catch (UnsupportedOnDeviceException e) {
             return Verdict.skipped(file, kernel, e.getMessage());
         } catch (AttentionException e) {

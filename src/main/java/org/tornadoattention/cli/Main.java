@@ -3,7 +3,7 @@ package org.tornadoattention.cli;
 import java.io.PrintWriter;
 import java.util.Locale;
 import java.util.function.Function;
-import org.tornadoattention.bench.Pass;
+import org.tornadoattention.bench.Direction;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.TileShape;
@@ -32,6 +32,7 @@ import picocli.CommandLine.TypeConversionException;
             ReportCommand.class,
             ExplainCommand.class,
             TablesCommand.class,
+            BenchDecodeCommand.class,
             DevicesCommand.class
         },
         mixinStandardHelpOptions = true,
@@ -82,8 +83,8 @@ public final class Main implements Runnable {
         return new CommandLine(new Main())
                 .registerConverter(AttentionKernel.class, text -> parsed(AttentionKernel::parse, text))
                 .registerConverter(Backend.class, text -> parsed(Backend::parse, text))
+                .registerConverter(Direction.class, text -> parsed(Direction::parse, text))
                 .registerConverter(DType.class, text -> parsed(DType::parse, text))
-                .registerConverter(Pass.class, text -> parsed(Pass::parse, text))
                 .registerConverter(TileShape.class, text -> parsed(TileShape::parse, text))
                 .setParameterExceptionHandler(failures)
                 .setExecutionExceptionHandler(failures);

@@ -48,9 +48,15 @@ final class VerdictTable {
         long good = verdicts.stream()
                 .filter(verdict -> verdict.status() == Status.OK)
                 .count();
+        long withGradients = verdicts.stream()
+                .filter(verdict -> verdict.tensors().stream()
+                        .anyMatch(tensor -> tensor.name().equals("dq")))
+                .map(Verdict::file)
+                .distinct()
+                .count();
         long skipped = verdicts.size() - run;
-        out.println("%d of %d checks are within tolerance (%d cases, o and lse)%s."
-                .formatted(good, run, cases, skipped == 0 ? "" : "; %d skipped".formatted(skipped)));
+        out.println("%d of %d checks are within tolerance (%d cases, %d with gradients)%s."
+                .formatted(good, run, cases, withGradients, skipped == 0 ? "" : "; %d skipped".formatted(skipped)));
         out.flush();
     }
 

@@ -24,10 +24,10 @@ import picocli.CommandLine.Spec;
         description = {
             "Compare kernels with known solutions.",
             "",
-            "A golden case is a safetensors file with q, k, v, the options as metadata, and the output o and its"
-                    + " log-sum-exp lse computed in float64. Each line gives the largest error of o and lse beside what"
-                    + " is allowed: twice the error of standard attention in the same precision, plus a floor. Exit"
-                    + " code 0 only if all are within it.",
+            "A golden case is a safetensors file with q, k, v, the options as metadata, the output o and its"
+                    + " log-sum-exp lse computed in float64, and for the backward pass do, dq, dk and dv. Each line gives"
+                    + " the largest error of each beside what is allowed: twice the error of standard attention in the"
+                    + " same precision, three times for gradients, plus a floor. Exit code 0 only if all are within it.",
             ""
         },
         footer = {

@@ -69,6 +69,11 @@ public final class Warp {
         return Float.floatToRawIntBits(value);
     }
 
+    /** The float with these bits. */
+    public static float asFloat(int bits) {
+        return Float.intBitsToFloat(bits);
+    }
+
     /**
      * Loads four 8×8 matrices of 16-bit elements from local memory into {@code registers[at … at + 3]}: lane 8m + r gives
      * the byte offset of row r of matrix m (16 bytes, a multiple of 16), and lane 4g + t gets elements 2t and 2t + 1 of row
@@ -121,6 +126,16 @@ public final class Warp {
     /** As {@link #copy(int[], int, HalfFloatArray, int, int)}. */
     public static void copy(int[] tile, int byteOffset, ShortArray source, int index, int elements) {
         Lane.current().copy(tile, byteOffset, source, index, elements);
+    }
+
+    /** Copies up to 4 elements from any place to 16 bytes of local memory at once; zeros take the place of the rest. */
+    public static void copy(int[] tile, int byteOffset, FloatArray source, int index, int elements) {
+        Lane.current().copy(tile, byteOffset, source, index, elements);
+    }
+
+    /** The 4 bytes at a place in local memory, a multiple of 4, as a float. */
+    public static float element(int[] tile, int byteOffset) {
+        return Lane.current().element(tile, byteOffset);
     }
 
     /** Writes an element, as {@code target.set} does. */

@@ -13,7 +13,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
  * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), alibiSlopes {@code [heads]},
- * keyLengths {@code [batch]} (keys); all F32.
+ * keyLengths {@code [batch]} (keys) and the words of dropout; all F32.
  *
  * <p><b>Grid.</b> {@code batch * heads * seqQ} work-items in one dimension, groups of any size. No local memory; two
  * private arrays of headDim elements.
@@ -37,7 +37,8 @@ public final class OnlineSoftmaxAttention {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@link TiledFlashAttention#ALIBI} and {@link TiledFlashAttention#KEY_LENGTHS}, added
+     * @param features {@link TiledFlashAttention#ALIBI}, {@link TiledFlashAttention#KEY_LENGTHS} and
+     *     {@link TiledFlashAttention#DROPOUT}, added
      */
     public static void attention(
             FloatArray query,
@@ -70,6 +71,17 @@ public final class OnlineSoftmaxAttention {
             float slope = 0f;
             if ((features & TiledFlashAttention.ALIBI) != 0) {
                 slope = alibiSlopes.get(head);
+            }
+            int seedLow = 0;
+            int seedHigh = 0;
+            int seedOffset = 0;
+            int threshold = 0;
+            if ((features & DropoutMask.DROPOUT) != 0) {
+                int words = keyLengths.getSize() - DropoutMask.WORDS;
+                seedLow = keyLengths.get(words);
+                seedHigh = keyLengths.get(words + 1);
+                seedOffset = keyLengths.get(words + 2);
+                threshold = keyLengths.get(words + 3);
             }
             int position = row % seqQ + length - seqQ;
             int firstKey = 0;
@@ -129,6 +141,9 @@ public final class OnlineSoftmaxAttention {
                     p = TornadoMath.exp(s - max);
                 }
                 sum += p;
+                if ((features & DropoutMask.DROPOUT) != 0) {
+                    p *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, row % seqQ, j);
+                }
                 for (int x = 0; x < headDim; x++) {
                     o[x] += p * value.get(at + x);
                 }

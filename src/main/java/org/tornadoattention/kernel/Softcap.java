@@ -26,4 +26,10 @@ final class Softcap {
         float bounded = softcap * (magnitude < SERIES_UP_TO ? near : far);
         return x < 0f ? -bounded : bounded;
     }
+
+    /** The derivative of {@link #apply} where it gave {@code capped}. */
+    static float slope(float capped, float softcap) {
+        float ratio = capped / softcap;
+        return 1f - ratio * ratio;
+    }
 }

@@ -13,7 +13,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
  * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), scores and probabilities
- * {@code [batch, heads, seqQ, seqK]}, alibiSlopes {@code [heads]}, keyLengths {@code [batch]} (keys); all F32.
+ * {@code [batch, heads, seqQ, seqK]}, alibiSlopes {@code [heads]}, keyLengths {@code [batch]} (keys) and the words of
+ * dropout; all F32.
  *
  * <p><b>Grid.</b> One dimension: an element of S or O a work-item in the products, a row in the softmax; groups of any
  * size. No local memory. <b>Device.</b> Any.
@@ -68,7 +69,7 @@ public final class StandardAttention {
         }
     }
 
-    /** {@code P = softmax(S)} over the keys that the mask leaves, 0 elsewhere, and the log-sum-exp of each row. */
+    /** {@code P = softmax(S)} over the keys that mask and dropout leave, 0 elsewhere, and each row's log-sum-exp. */
     public static void softmax(
             FloatArray scores,
             FloatArray probabilities,
@@ -107,6 +108,17 @@ public final class StandardAttention {
                 float p = 0f;
                 if (j >= firstKey && j <= lastKey) {
                     p = TornadoMath.exp(scores.get(row * seqK + j) - max) / sum;
+                    if ((features & DropoutMask.DROPOUT) != 0) {
+                        int words = keyLengths.getSize() - DropoutMask.WORDS;
+                        p *= DropoutMask.factor(
+                                keyLengths.get(words),
+                                keyLengths.get(words + 1),
+                                keyLengths.get(words + 2),
+                                keyLengths.get(words + 3),
+                                row / seqQ,
+                                row % seqQ,
+                                j);
+                    }
                 }
                 probabilities.set(row * seqK + j, p);
             }

@@ -18,7 +18,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
  * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), alibiSlopes {@code [heads]},
- * keyLengths {@code [batch]} (keys). Arithmetic is F32 whatever the arrays store.
+ * keyLengths {@code [batch]} (keys) and the words of dropout. Arithmetic is F32 whatever the arrays store.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@code (blockQ / 8) *
  * (paddedDim / 8)} work-items, where {@code paddedDim} is headDim rounded up to 8. {@code blockQ} is a multiple of 8,
@@ -42,6 +42,12 @@ public final class TiledFlashAttention {
 
     /** Set in {@code features} when {@code keyLengths} is used. */
     public static final int KEY_LENGTHS = 2;
+
+    /** Set in {@code features} when dropout is used: its words follow the key lengths. */
+    public static final int DROPOUT = DropoutMask.DROPOUT;
+
+    /** How many elements dropout takes at the end of {@code keyLengths}: seed, lower and upper half, offset, threshold. */
+    public static final int DROPOUT_WORDS = DropoutMask.WORDS;
 
     /** Set in {@code features} when ShortArrays hold F16 rather than BF16. */
     public static final int F16_BITS = Storage.F16_BITS;
@@ -82,7 +88,8 @@ public final class TiledFlashAttention {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@link #ALIBI}, {@link #KEY_LENGTHS}, {@link #F16_BITS} and {@link #NATIVE_BF16}, added
+     * @param features {@link #ALIBI}, {@link #KEY_LENGTHS}, {@link #DROPOUT}, {@link #F16_BITS} and {@link #NATIVE_BF16},
+     *     added
      */
     // spotless:off: register tiles are written in rows
     public static void attention(
@@ -139,6 +146,18 @@ public final class TiledFlashAttention {
         float slope = 0f;
         if ((features & ALIBI) != 0) {
             slope = alibiSlopes.get(head);
+        }
+
+        int seedLow = 0;
+        int seedHigh = 0;
+        int seedOffset = 0;
+        int threshold = 0;
+        if ((features & DROPOUT) != 0) {
+            int words = keyLengths.getSize() - DROPOUT_WORDS;
+            seedLow = keyLengths.get(words);
+            seedHigh = keyLengths.get(words + 1);
+            seedOffset = keyLengths.get(words + 2);
+            threshold = keyLengths.get(words + 3);
         }
 
         // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey.
@@ -344,8 +363,12 @@ public final class TiledFlashAttention {
                     if (c >= from && c <= to) {
                         p = TornadoMath.exp(scores[c * scoreStride + row] - max);
                     }
-                    scores[c * scoreStride + row] = p;
                     sum += p;
+                    if ((features & DROPOUT) != 0) {
+                        p *= DropoutMask.factor(
+                                seedLow, seedHigh, seedOffset, threshold, batchHead, i0 + row, j0 + c);
+                    }
+                    scores[c * scoreStride + row] = p;
                 }
                 float alpha = TornadoMath.exp(oldMax - max);
                 rowMax[row] = max;

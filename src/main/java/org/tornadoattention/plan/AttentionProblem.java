@@ -7,8 +7,8 @@ import org.tornadoattention.kernel.TiledFlashAttention;
 import org.tornadoattention.tensor.DType;
 
 /**
- * All that a compiled plan depends on: two calls with equal problems can share one. Slopes and key lengths travel in
- * arrays, so only whether there are any belongs to it.
+ * All that a compiled plan depends on: two calls with equal problems can share one. Slopes, key lengths and
+ * the words of dropout travel in arrays, so only whether there are any belongs to it.
  *
  * @param shape the sizes
  * @param dtype storage of q, k, v and the output
@@ -17,9 +17,17 @@ import org.tornadoattention.tensor.DType;
  * @param softcap bound of the scores, 0 for none
  * @param alibi whether there are ALiBi slopes
  * @param keyLengths whether batch entries have key lengths
+ * @param dropout whether probabilities are dropped
  */
 public record AttentionProblem(
-        AttentionShape shape, DType dtype, Mask mask, float scale, float softcap, boolean alibi, boolean keyLengths) {
+        AttentionShape shape,
+        DType dtype,
+        Mask mask,
+        float scale,
+        float softcap,
+        boolean alibi,
+        boolean keyLengths,
+        boolean dropout) {
 
     /** The problem that these options pose for this shape. */
     public static AttentionProblem of(AttentionShape shape, DType dtype, AttentionOptions options) {
@@ -30,7 +38,8 @@ public record AttentionProblem(
                 (float) options.scaleFor(shape.headDim()),
                 (float) options.softcap(),
                 options.hasAlibi(),
-                options.hasKeyLengths());
+                options.hasKeyLengths(),
+                options.hasDropout());
     }
 
     /** Whether no kernel has anything to do: no query, or no key to see. */
@@ -40,7 +49,9 @@ public record AttentionProblem(
 
     /** The features bits that the kernels take. */
     int features() {
-        return (alibi ? TiledFlashAttention.ALIBI : 0) | (keyLengths ? TiledFlashAttention.KEY_LENGTHS : 0);
+        return (alibi ? TiledFlashAttention.ALIBI : 0)
+                | (keyLengths ? TiledFlashAttention.KEY_LENGTHS : 0)
+                | (dropout ? TiledFlashAttention.DROPOUT : 0);
     }
 
     /** The window's left edge for kernels: −1 where it reaches past every key, so that no sum overflows. */

@@ -11,6 +11,7 @@ import org.tornadoattention.kernel.WarpFlashAttention;
 import org.tornadoattention.kernel.WarpFlashAttentionBits;
 import org.tornadoattention.kernel.WarpGroupFlashAttention;
 import org.tornadoattention.kernel.WarpGroupFlashAttentionBits;
+import org.tornadoattention.kernel.WarpTf32FlashAttention;
 import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -39,7 +40,7 @@ final class AttentionTasks {
     private final AttentionProblem problem;
     private final AttentionArrays arrays;
     private final int groupSize;
-    private final boolean nativeBFloat16;
+    private final int storageFeatures;
 
     private AttentionTasks(
             TaskGraph graph,
@@ -51,8 +52,8 @@ final class AttentionTasks {
         this.grids = grids;
         this.problem = problem;
         this.arrays = arrays;
-        this.groupSize = (int) Math.min(GROUP_SIZE, device.maxGroupSize());
-        this.nativeBFloat16 = device.backend().hasBFloat16();
+        this.groupSize = groupSize(device);
+        this.storageFeatures = storageFeatures(problem, device);
     }
 
     /**
@@ -73,6 +74,7 @@ final class AttentionTasks {
             case ONLINE -> tasks.online(name);
             case TILED -> tasks.tiled(name, (TileShape) choice.tile().orElseThrow());
             case WARP -> tasks.warp(name, (WarpTile) choice.tile().orElseThrow());
+            case WARP_TF32 -> tasks.warpTf32(name, (WarpTile) choice.tile().orElseThrow());
             case WARP_GROUP -> tasks.warpGroup(name, (WarpTile) choice.tile().orElseThrow());
         }
     }
@@ -176,6 +178,10 @@ final class AttentionTasks {
         }
     }
 
+    private void warpTf32(String name, WarpTile tile) {
+        tiles(name, tile, tile.features(), FloatArray.class, WarpTf32FlashAttention::attention);
+    }
+
     private void warpGroup(String name, WarpTile tile) {
         int features = tile.features();
         switch (arrays.query()) {
@@ -241,7 +247,7 @@ final class AttentionTasks {
                 problem.windowRight(),
                 problem.scale(),
                 problem.softcap(),
-                problem.features() | storageFeatures() | features);
+                problem.features() | storageFeatures | features);
         int tileGroupSize = tile.groupSize(shape.headDim());
         long groups = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.blockQ());
         WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(groups * tileGroupSize));
@@ -250,11 +256,16 @@ final class AttentionTasks {
     }
 
     /** How the kernel that reads ShortArrays is to understand their bits; the other two ignore it. */
-    private int storageFeatures() {
+    static int storageFeatures(AttentionProblem problem, ComputeDevice device) {
         if (problem.dtype() == DType.F16) {
             return TiledFlashAttention.F16_BITS;
         }
-        return problem.dtype() == DType.BF16 && nativeBFloat16 ? TiledFlashAttention.NATIVE_BF16 : 0;
+        return problem.dtype() == DType.BF16 && device.backend().hasBFloat16() ? TiledFlashAttention.NATIVE_BF16 : 0;
+    }
+
+    /** Work-items of a group where the kernel leaves it open. */
+    static int groupSize(ComputeDevice device) {
+        return (int) Math.min(GROUP_SIZE, device.maxGroupSize());
     }
 
     private WorkerGrid workItemEach(int elements) {

@@ -33,6 +33,14 @@ public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer
         return new DeviceMemory(2 * queryBytes + 2 * keyBytes, extra, largest);
     }
 
+    /** The memory that a backward pass needs: the tensors and their gradients, the log-sum-exp and the row terms. */
+    public static DeviceMemory ofBackward(AttentionProblem problem, AttentionKernel kernel) {
+        DeviceMemory forward = of(problem, kernel);
+        long rowTerms = 2 * problem.shape().queryRows() * Float.BYTES;
+        return new DeviceMemory(
+                2 * forward.tensorBytes, forward.extraBytes + rowTerms, Math.max(forward.largestBuffer, rowTerms));
+    }
+
     /** All bytes. */
     public long totalBytes() {
         return tensorBytes + extraBytes;

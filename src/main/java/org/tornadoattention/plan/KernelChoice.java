@@ -37,6 +37,9 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
     }
 
     private static KernelChoice for16Bits(AttentionProblem problem, ComputeDevice device) {
+        if (problem.dropout()) {
+            return with(AttentionKernel.TILED, problem, device, "the only one for 16 bits with dropout");
+        }
         if (device.isSimulator()) {
             return with(
                     AttentionKernel.TILED, problem, device, "the fastest for 16 bits where work-groups are simulated");
@@ -64,10 +67,14 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
                             problem.dtype(),
                             AttentionKernel.TILED.id()));
         }
+        if (problem.dropout() && !kernel.supportsDropout()) {
+            throw new IllegalArgumentException(
+                    "The kernel %s has no dropout: choose %s.".formatted(kernel.id(), AttentionKernel.TILED.id()));
+        }
         return switch (kernel) {
             case STANDARD, ONLINE -> new KernelChoice(kernel, Optional.empty(), reason);
             case TILED -> new KernelChoice(kernel, Optional.of(tile(problem, device)), reason);
-            case WARP, WARP_GROUP -> new KernelChoice(kernel, Optional.of(warpTile(kernel, problem, device)), reason);
+            case WARP, WARP_GROUP, WARP_TF32 -> new KernelChoice(kernel, Optional.of(warpTile(kernel, problem, device)), reason);
         };
     }
 

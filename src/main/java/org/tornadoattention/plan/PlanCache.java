@@ -1,9 +1,14 @@
 package org.tornadoattention.plan;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.WeakHashMap;
 import java.util.function.Consumer;
+import java.util.function.Function;
+import java.util.function.Supplier;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.UnsupportedOnDeviceException;
@@ -13,6 +18,7 @@ import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
  * The plans of one device, one for each problem seen, the least recently used closed when there are too many. Not
@@ -22,10 +28,20 @@ public final class PlanCache implements AutoCloseable {
 
     private static final int CAPACITY = 16;
 
+    /** What of a problem a plan computes. */
+    private enum Pass {
+        FORWARD,
+        BACKWARD,
+        BACKWARD_WITH_LSE
+    }
+
+    private record Key(AttentionProblem problem, Pass pass) {}
+
     private final ComputeDevice device;
     private final Optional<AttentionKernel> wanted;
     private final Optional<TileShape> tile;
-    private final Map<AttentionProblem, AttentionPlan> plans = new LinkedHashMap<>(CAPACITY, 0.75f, true);
+    private final Map<Key, DevicePlan> plans = new LinkedHashMap<>(CAPACITY, 0.75f, true);
+    private final Map<TaskGraph, List<AttentionArrays>> seeded = new WeakHashMap<>();
     private long hits;
     private long misses;
 
@@ -47,6 +63,11 @@ public final class PlanCache implements AutoCloseable {
         return tile.map(given -> choice.withTile(given, problem, device)).orElse(choice);
     }
 
+    /** Which kernel a problem's backward pass gets here. */
+    public KernelChoice chooseBackward(AttentionProblem problem) {
+        return BackwardChoice.choose(problem, device, wanted);
+    }
+
     /** Runs a problem, building its plan if it has none. A plan that failed is closed and forgotten. */
     public Execution execute(
             AttentionProblem problem,
@@ -56,20 +77,38 @@ public final class PlanCache implements AutoCloseable {
             AttentionOptions options,
             Tensor output,
             Tensor logSumExp) {
-        AttentionPlan plan = plans.get(problem);
+        return execute(
+                new Key(problem, Pass.FORWARD),
+                AttentionPlan.class,
+                () -> new AttentionPlan(problem, choose(problem), device),
+                plan -> plan.execute(q, k, v, options, output, logSumExp));
+    }
+
+    /** Runs a backward pass, building its plan if it has none. A plan that failed is closed and forgotten. */
+    public Execution executeBackward(BackwardTensors tensors) {
+        AttentionProblem problem = tensors.problem();
+        return execute(
+                new Key(problem, tensors.dLse().isPresent() ? Pass.BACKWARD_WITH_LSE : Pass.BACKWARD),
+                BackwardPlan.class,
+                () -> new BackwardPlan(problem, tensors, chooseBackward(problem), device),
+                plan -> plan.execute(tensors));
+    }
+
+    private <P extends DevicePlan> Execution execute(
+            Key key, Class<P> type, Supplier<P> build, Function<P, Execution> run) {
+        P plan = type.cast(plans.get(key));
         if (plan == null) {
             misses++;
-            KernelChoice choice = choose(problem);
             evict(CAPACITY - 1);
-            plan = new AttentionPlan(problem, choice, device);
-            plans.put(problem, plan);
+            plan = build.get();
+            plans.put(key, plan);
         } else {
             hits++;
         }
         try {
-            return plan.execute(q, k, v, options, output, logSumExp);
+            return run.apply(plan);
         } catch (RuntimeException | Error e) {
-            plans.remove(problem);
+            plans.remove(key);
             closeAfter(plan, e::addSuppressed);
             throw e;
         }
@@ -91,24 +130,76 @@ public final class PlanCache implements AutoCloseable {
             Tensor logSumExp,
             AttentionOptions options) {
         AttentionProblem problem = AttentionProblem.of(AttentionShape.of(q, k, v, options), q.dtype(), options);
+        requireTask(problem, q, k);
+        KernelChoice choice = choose(problem);
+        DeviceMemory.of(problem, choice.kernel()).requireFitting(device);
+        AttentionArrays arrays = AttentionArrays.of(problem, q, k, v, output, logSumExp, device.halfFloats());
+        transferOptions(graph, problem, arrays, options);
+        AttentionTasks.append(graph, grids, name, problem, choice, device, arrays);
+        return choice;
+    }
+
+    /**
+     * Appends a backward pass to a graph of the caller's, over the tensors' own arrays.
+     *
+     * @throws UnsupportedOnDeviceException if the device cannot read F16 arrays, or is too small
+     */
+    public KernelChoice appendBackward(TaskGraph graph, GridScheduler grids, String name, BackwardTensors tensors) {
+        AttentionProblem problem = tensors.problem();
+        requireTask(problem, tensors.q(), tensors.k());
+        KernelChoice choice = chooseBackward(problem);
+        DeviceMemory.ofBackward(problem, choice.kernel()).requireFitting(device);
+        FloatArray rowTerms = new FloatArray(Math.toIntExact(2 * problem.shape().queryRows()));
+        BackwardArrays arrays = BackwardArrays.of(problem, tensors, rowTerms, device.halfFloats());
+        transferOptions(graph, problem, arrays.forward(), tensors.options());
+        // TornadoVM frees only what a graph transfers, so the row terms are transferred, once.
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, rowTerms);
+        if (!arrays.hasLogSumExpGradient()) {
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.logSumExpGradient());
+        }
+        BackwardTasks.append(graph, grids, name, problem, choice, device, arrays);
+        return choice;
+    }
+
+    /** Slopes and lengths stay as they are; the seed of dropout may change from one execution to the next. */
+    private void transferOptions(
+            TaskGraph graph, AttentionProblem problem, AttentionArrays arrays, AttentionOptions options) {
+        arrays.fill(options);
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.alibiSlopes());
+        graph.transferToDevice(
+                problem.dropout() ? DataTransferMode.EVERY_EXECUTION : DataTransferMode.FIRST_EXECUTION,
+                arrays.keyLengths());
+        if (problem.dropout()) {
+            seeded.computeIfAbsent(graph, any -> new ArrayList<>()).add(arrays);
+        }
+    }
+
+    /**
+     * Changes the seed of all dropout that was appended to a graph.
+     *
+     * @throws IllegalArgumentException if there is none
+     */
+    public void reseed(TaskGraph graph, long seed) {
+        List<AttentionArrays> arrays = seeded.get(graph);
+        if (arrays == null) {
+            throw new IllegalArgumentException(
+                    "Nothing with dropout was appended to the task graph: append attention with options.withDropout first.");
+        }
+        arrays.forEach(each -> each.reseed(seed));
+    }
+
+    private void requireTask(AttentionProblem problem, Tensor q, Tensor k) {
         if (problem.isTrivial()) {
             throw new IllegalArgumentException(
                     "There is no query or no key in q %s and k %s: a task graph cannot hold an empty task; leave it out."
                             .formatted(q, k));
         }
-        if (q.dtype() == DType.F16 && !device.halfFloats()) {
+        if (problem.dtype() == DType.F16 && !device.halfFloats()) {
             throw new UnsupportedOnDeviceException(
                     device.toString(),
                     "16-bit floats for HalfFloatArrays",
                     "use F32 or BF16 tensors in task graphs here");
         }
-        KernelChoice choice = choose(problem);
-        DeviceMemory.of(problem, choice.kernel()).requireFitting(device);
-        AttentionArrays arrays = AttentionArrays.of(problem, q, k, v, output, logSumExp, device.halfFloats());
-        arrays.fill(options.alibiSlopes(), options.keyLengths());
-        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.alibiSlopes(), arrays.keyLengths());
-        AttentionTasks.append(graph, grids, name, problem, choice, device, arrays);
-        return choice;
     }
 
     /** Calls that found their plan, calls that had to build one, and plans held now. */
@@ -125,13 +216,13 @@ public final class PlanCache implements AutoCloseable {
     private void evict(int keep) {
         var oldestFirst = plans.values().iterator();
         for (int surplus = plans.size() - keep; surplus > 0; surplus--) {
-            AttentionPlan oldest = oldestFirst.next();
+            DevicePlan oldest = oldestFirst.next();
             oldestFirst.remove();
             oldest.close();
         }
     }
 
-    private static void closeAfter(AttentionPlan plan, Consumer<Throwable> failure) {
+    private static void closeAfter(DevicePlan plan, Consumer<Throwable> failure) {
         try {
             plan.close();
         } catch (RuntimeException | Error e) {

@@ -65,16 +65,23 @@ public final class AccuracyCheck {
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static AccuracyCheck of(Tensor q, Tensor k, Tensor v, Tensor dO, AttentionOptions options) {
+        Tensor none =
+                Tensor.allocate(DType.F32, AttentionShape.of(q, k, v, options).logSumExpShape());
+        return of(q, k, v, dO, none, options);
+    }
+
+    /**
+     * Computes the oracle and the naive result of a forward and a backward pass with a gradient on the log-sum-exp.
+     *
+     * @param dO the gradient with respect to the output, of the shape and type of {@code q}
+     * @param dLse the gradient with respect to the log-sum-exp, F32 {@code [batch, heads, seqQ]}
+     * @throws IllegalArgumentException if the tensors or the options do not fit together
+     */
+    public static AccuracyCheck of(Tensor q, Tensor k, Tensor v, Tensor dO, Tensor dLse, AttentionOptions options) {
         ReferenceAttention.Forward oracle = ReferenceAttention.forward(q, k, v, options);
-        ReferenceAttention.Backward gradients = ReferenceAttention.backward(q, k, v, dO, options);
-        return of(
-                q,
-                k,
-                v,
-                options,
-                oracle,
-                oracle,
-                Optional.of(new GradientTargets(gradients, gradients, NaiveAttention.backward(q, k, v, dO, options))));
+        ReferenceAttention.Backward gradients = ReferenceAttention.backward(q, k, v, dO, dLse, options);
+        NaiveAttention.Backward naive = NaiveAttention.backward(q, k, v, dO, dLse.toFloatArray(), options);
+        return of(q, k, v, options, oracle, oracle, Optional.of(new GradientTargets(gradients, gradients, naive)));
     }
 
     /**

@@ -12,8 +12,9 @@ import org.tornadoattention.tensor.Tensor;
  * Standard attention in the storage precision: the yardstick of the tolerance rule, not a fast or exact method.
  *
  * <p>Inputs, the matrix operands {@code P} and {@code dS}, and results are rounded to the tensors' type; scores, the
- * softmax and all sums are F32. What error this has is what the precision itself costs. Results are the same on every
- * run and every number of cores. Layouts are those of {@link ReferenceAttention}.
+ * softmax and all sums are F32. The backward pass has what the forward pass stored: {@code D = rowsum(dO ∘ O)} is of the
+ * rounded output, as in every flash attention. What error this has is what the precision itself costs. Results are the
+ * same on every run and every number of cores. Layouts are those of {@link ReferenceAttention}.
  */
 public final class NaiveAttention {
     private final AttentionShape shape;
@@ -71,11 +72,24 @@ public final class NaiveAttention {
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, AttentionOptions options) {
+        float[] none =
+                new float[Math.toIntExact(AttentionShape.of(q, k, v, options).queryRows())];
+        return backward(q, k, v, dO, none, options);
+    }
+
+    /**
+     * The gradients of attention over three tensors where a gradient arrives on the log-sum-exp too.
+     *
+     * @param dO the gradient with respect to the output, of the shape and type of {@code q}
+     * @param dLse the gradient with respect to the log-sum-exp, {@code [batch, heads, seqQ]}
+     * @throws IllegalArgumentException if the tensors or the options do not fit together
+     */
+    public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, float[] dLse, AttentionOptions options) {
         if (!Arrays.equals(q.shape(), dO.shape()) || q.dtype() != dO.dtype()) {
             throw new IllegalArgumentException(
                     "dO is %s and q is %s: they must have the same shape and type.".formatted(dO, q));
         }
-        return new NaiveAttention(q, k, v, options).backward(dO.toFloatArray());
+        return new NaiveAttention(q, k, v, options).backward(dO.toFloatArray(), dLse);
     }
 
     private Forward forward() {
@@ -83,7 +97,7 @@ public final class NaiveAttention {
         IntStream.range(0, result.logSumExp.length).parallel().forEach(row -> {
             Softmax softmax = softmax(row);
             for (int key = softmax.first; key < softmax.end; key++) {
-                addScaled(result.output, row, softmax.probability(key), v, softmax.keyRow(key));
+                addScaled(result.output, row, softmax.kept(key), v, softmax.keyRow(key));
             }
             roundRow(result.output, row);
             result.logSumExp[row] = softmax.logSumExp;
@@ -91,13 +105,14 @@ public final class NaiveAttention {
         return result;
     }
 
-    private Backward backward(float[] dO) {
+    private Backward backward(float[] dO, float[] dLse) {
         Backward result = new Backward(new float[q.length], new float[k.length], new float[v.length]);
+        float[] output = forward().output;
         // One key/value head belongs to one thread, which adds up the rows of its query heads in order.
         IntStream.range(0, shape.batch() * shape.kvHeads()).parallel().forEach(kvHead -> {
             int rows = shape.groupSize() * shape.seqQ();
             for (int row = kvHead * rows; row < (kvHead + 1) * rows; row++) {
-                backwardRow(row, dO, result);
+                backwardRow(row, output, dO, dLse[row], result);
             }
             for (int keyRow = kvHead * shape.seqK(); keyRow < (kvHead + 1) * shape.seqK(); keyRow++) {
                 roundRow(result.dK, keyRow);
@@ -107,20 +122,15 @@ public final class NaiveAttention {
         return result;
     }
 
-    private void backwardRow(int row, float[] dO, Backward result) {
+    private void backwardRow(int row, float[] output, float[] dO, float dLse, Backward result) {
         Softmax softmax = softmax(row);
-        float[] dP = new float[softmax.probabilities.length];
-        float rowSum = 0;
-        for (int key = softmax.first; key < softmax.end; key++) {
-            float value = dot(dO, row, v, softmax.keyRow(key));
-            dP[key - softmax.first] = value;
-            rowSum += softmax.probability(key) * value;
-        }
+        float d = dot(dO, row, output, row) - dLse;
         for (int key = softmax.first; key < softmax.end; key++) {
             float p = softmax.probability(key);
-            float dS = dtype.round(p * (dP[key - softmax.first] - rowSum) * softmax.capSlopes[key - softmax.first]);
             int keyRow = softmax.keyRow(key);
-            addScaled(result.dV, keyRow, p, dO, row);
+            float dP = softmax.factor(key) * dot(dO, row, v, keyRow);
+            float dS = dtype.round(p * (dP - d) * softmax.capSlopes[key - softmax.first]);
+            addScaled(result.dV, keyRow, softmax.kept(key), dO, row);
             addScaled(result.dK, keyRow, scale * dS, q, row);
             addScaled(result.dQ, row, scale * dS, k, keyRow);
         }
@@ -129,9 +139,26 @@ public final class NaiveAttention {
 
     /** One row of P, rounded to the storage type, with the slope of the softcap at each score. */
     private record Softmax(
-            int first, int end, int firstKeyRow, float[] probabilities, float[] capSlopes, float logSumExp) {
+            int first,
+            int end,
+            int firstKeyRow,
+            float[] probabilities,
+            float[] factors,
+            float[] capSlopes,
+            float logSumExp,
+            DType dtype) {
         float probability(int key) {
             return probabilities[key - first];
+        }
+
+        /** What dropout multiplies the probability by. */
+        float factor(int key) {
+            return factors[key - first];
+        }
+
+        /** The probability as the output sees it. */
+        float kept(int key) {
+            return dtype.round(factor(key) * probability(key));
         }
 
         int keyRow(int key) {
@@ -149,6 +176,7 @@ public final class NaiveAttention {
         int firstKeyRow = (entry * shape.kvHeads() + shape.kvHead(head)) * shape.seqK();
 
         float[] weights = new float[end - first];
+        float[] factors = new float[end - first];
         float[] capSlopes = new float[end - first];
         float max = Float.NEGATIVE_INFINITY;
         for (int key = first; key < end; key++) {
@@ -158,6 +186,7 @@ public final class NaiveAttention {
             float distance = Math.abs((float) ((long) query + keys - shape.seqQ() - key));
             weights[key - first] = capped - options.alibiSlope(head) * distance;
             capSlopes[key - first] = 1 - tanh * tanh;
+            factors[key - first] = (float) DropoutPattern.factor(options.dropout(), row / shape.seqQ(), query, key);
             max = Math.max(max, weights[key - first]);
         }
         float sum = 0;
@@ -169,7 +198,7 @@ public final class NaiveAttention {
             weights[i] = dtype.round(weights[i] / sum);
         }
         float logSumExp = first < end ? max + (float) Math.log(sum) : Float.NEGATIVE_INFINITY;
-        return new Softmax(first, end, firstKeyRow, weights, capSlopes, logSumExp);
+        return new Softmax(first, end, firstKeyRow, weights, factors, capSlopes, logSumExp, dtype);
     }
 
     private float dot(float[] a, int aRow, float[] b, int bRow) {

@@ -82,6 +82,18 @@ public final class ReferenceAttention {
     }
 
     /**
+     * The gradients of attention over three tensors where a gradient arrives on the log-sum-exp too.
+     *
+     * @param dO the gradient with respect to the output, of the shape of {@code q}
+     * @param dLse the gradient with respect to the log-sum-exp, {@code [batch, heads, seqQ]}
+     * @throws IllegalArgumentException if the tensors or the options do not fit together
+     */
+    public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, Tensor dLse, AttentionOptions options) {
+        AttentionShape shape = AttentionShape.of(q, k, v, options);
+        return backward(shape, widened(q), widened(k), widened(v), widened(dO), widened(dLse), options);
+    }
+
+    /**
      * The gradients of attention over float64 arrays.
      *
      * @param dO the gradient with respect to the output, of the size of {@code q}
@@ -89,7 +101,25 @@ public final class ReferenceAttention {
      */
     public static Backward backward(
             AttentionShape shape, double[] q, double[] k, double[] v, double[] dO, AttentionOptions options) {
-        return new ReferenceAttention(shape, q, k, v, options).backward(dO);
+        return backward(shape, q, k, v, dO, new double[Math.toIntExact(shape.queryRows())], options);
+    }
+
+    /**
+     * The gradients of attention over float64 arrays where a gradient arrives on the log-sum-exp too.
+     *
+     * @param dO the gradient with respect to the output, of the size of {@code q}
+     * @param dLse the gradient with respect to the log-sum-exp, {@code [batch, heads, seqQ]}
+     * @throws IllegalArgumentException if an array's size or the options do not fit the shape
+     */
+    public static Backward backward(
+            AttentionShape shape,
+            double[] q,
+            double[] k,
+            double[] v,
+            double[] dO,
+            double[] dLse,
+            AttentionOptions options) {
+        return new ReferenceAttention(shape, q, k, v, options).backward(dO, dLse);
     }
 
     private Forward forward() {
@@ -114,7 +144,7 @@ public final class ReferenceAttention {
                 sum += Math.exp(score - max);
             }
             for (int key = first; key < end; key++) {
-                double probability = Math.exp(scores[key - first] - max) / sum;
+                double probability = factor(entry, head, query, key) * Math.exp(scores[key - first] - max) / sum;
                 addScaled(result.output, row, probability, v, keyRow(entry, head, key));
             }
             result.logSumExp[row] = max + Math.log(sum);
@@ -122,15 +152,19 @@ public final class ReferenceAttention {
         return result;
     }
 
-    private Backward backward(double[] dO) {
+    private Backward backward(double[] dO, double[] dLse) {
         requireSize("dO", dO, shape.queryShape());
+        if (dLse.length != shape.queryRows()) {
+            throw new IllegalArgumentException(
+                    "dLse has %d elements: give one for each of %d queries.".formatted(dLse.length, shape.queryRows()));
+        }
         Forward forward = forward();
         double[] d = new double[forward.logSumExp.length];
         Backward result = new Backward(new double[q.length], new double[k.length], new double[v.length]);
 
-        // D = rowsum(dO ∘ O), then dQ = scale · dS · K with dS = P ∘ (dO·Vᵀ − D)
+        // D = rowsum(dO ∘ O) − dL, then dQ = scale · dS · K with dS = P ∘ (dO·Vᵀ − D)
         forEachRow(shape.heads(), shape.seqQ(), (entry, head, query, row) -> {
-            d[row] = dot(dO, row, forward.output, row);
+            d[row] = dot(dO, row, forward.output, row) - dLse[row];
             int keys = options.keyLength(entry, shape.seqK());
             for (int key = mask.firstKey(query, shape.seqQ(), keys);
                     key < mask.endKey(query, shape.seqQ(), keys);
@@ -138,7 +172,8 @@ public final class ReferenceAttention {
                 int keyRow = keyRow(entry, head, key);
                 double capped = cappedScore(row, keyRow);
                 double p = Math.exp(capped - bias(head, query, key, keys) - forward.logSumExp[row]);
-                double dS = p * (dot(dO, row, v, keyRow) - d[row]) * capSlope(capped);
+                double dP = factor(entry, head, query, key) * dot(dO, row, v, keyRow);
+                double dS = p * (dP - d[row]) * capSlope(capped);
                 addScaled(result.dQ, row, scale * dS, k, keyRow);
             }
         });
@@ -155,8 +190,9 @@ public final class ReferenceAttention {
                     int row = (entry * shape.heads() + head) * shape.seqQ() + query;
                     double capped = cappedScore(row, keyRow);
                     double p = Math.exp(capped - bias(head, query, key, keys) - forward.logSumExp[row]);
-                    double dS = p * (dot(dO, row, v, keyRow) - d[row]) * capSlope(capped);
-                    addScaled(result.dV, keyRow, p, dO, row);
+                    double factor = factor(entry, head, query, key);
+                    double dS = p * (factor * dot(dO, row, v, keyRow) - d[row]) * capSlope(capped);
+                    addScaled(result.dV, keyRow, factor * p, dO, row);
                     addScaled(result.dK, keyRow, scale * dS, q, row);
                 }
             }
@@ -180,6 +216,11 @@ public final class ReferenceAttention {
     /** What ALiBi takes off a score: {@code slope · |i + keys - seqQ - j|}. */
     private double bias(int head, int query, int key, int keys) {
         return options.alibiSlope(head) * Math.abs((double) query + keys - shape.seqQ() - key);
+    }
+
+    /** What dropout multiplies a probability by. */
+    private double factor(int entry, int head, int query, int key) {
+        return DropoutPattern.factor(options.dropout(), entry * shape.heads() + head, query, key);
     }
 
     private int keyRow(int entry, int head, int key) {

@@ -14,7 +14,7 @@ import org.tornadoattention.AttentionShape;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.Ceilings;
-import org.tornadoattention.bench.Pass;
+import org.tornadoattention.bench.Direction;
 import org.tornadoattention.report.Series.Point;
 import org.tornadoattention.report.Series.Style;
 import org.tornadoattention.tensor.DType;
@@ -27,7 +27,7 @@ final class Charts {
     private Charts() {}
 
     /** What charts of throughput have in common. */
-    private record Panel(Pass pass, DType dtype, int headDim, boolean causal, boolean square, boolean simulated) {
+    private record Panel(Direction pass, DType dtype, int headDim, boolean causal, boolean square, boolean simulated) {
 
         static Panel of(Entry entry) {
             BenchCase problem = entry.problem();
@@ -44,7 +44,11 @@ final class Charts {
         String title() {
             return "%s, %s, headDim %d%s%s%s"
                     .formatted(
-                            pass == Pass.FORWARD ? "Forward" : "Backward",
+                            switch (pass) {
+                                case FORWARD -> "Forward";
+                                case BACKWARD -> "Backward";
+                                case FORWARD_BACKWARD -> "Forward and backward";
+                            },
                             dtype,
                             headDim,
                             causal ? ", causal" : "",
@@ -179,7 +183,7 @@ final class Charts {
         List<Entry> square = entries.stream()
                 .filter(entry -> entry.result().memory() != null
                         && (entry.ours() || entry.result().memory().deviceBytes() != null)
-                        && entry.problem().pass() == Pass.FORWARD
+                        && entry.problem().pass() == Direction.FORWARD
                         && !entry.problem().causal()
                         && entry.problem().shape().seqQ()
                                 == entry.problem().shape().seqK())

@@ -11,7 +11,7 @@ import java.util.TreeMap;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.tornadoattention.bench.BenchCase;
-import org.tornadoattention.bench.Pass;
+import org.tornadoattention.bench.Direction;
 import org.tornadoattention.tensor.DType;
 
 /** What the papers of the field promise, each with our figure, as far as the results have one. */
@@ -32,12 +32,12 @@ final class Claims {
                 .row(
                         "Faster than standard attention, the more so the longer the sequence",
                         "FlashAttention: 5.7× at N = 1024 (A100, forward and backward); FlashAttention-2: 3–10× over PyTorch",
-                        speedUps(Pass.FORWARD),
+                        speedUps(Direction.FORWARD),
                         "forward, our fastest kernel over our standard attention, by N")
                 .row(
                         "… in the backward pass too",
                         "FlashAttention: 1.6–1.7× at N = 1024–4096, forward and backward together, over PyTorch on an A100",
-                        speedUps(Pass.BACKWARD),
+                        speedUps(Direction.BACKWARD),
                         "backward, likewise")
                 .row(
                         "Memory grows linearly",
@@ -67,7 +67,7 @@ final class Claims {
                         "of the ceiling that the same run measured, best problem");
     }
 
-    private String speedUps(Pass pass) {
+    private String speedUps(Direction pass) {
         Map<Integer, Double> best = new TreeMap<>();
         timed.stream()
                 .filter(entry -> entry.ours()
@@ -110,7 +110,7 @@ final class Claims {
         return entries.stream()
                 .filter(entry -> entry.ours()
                         && entry.result().tile() != null
-                        && entry.problem().pass() == Pass.FORWARD
+                        && entry.problem().pass() == Direction.FORWARD
                         && !entry.problem().causal()
                         && entry.result().memory().globalBytes() != null)
                 .max(Comparator.comparingInt(
@@ -181,7 +181,7 @@ final class Claims {
     private Map<BenchCase, List<Entry>> withStandard(Predicate<Entry> filter) {
         Map<BenchCase, List<Entry>> groups = grouped(
                 entries.stream()
-                        .filter(entry -> entry.ours() && entry.problem().pass() == Pass.FORWARD)
+                        .filter(entry -> entry.ours() && entry.problem().pass() == Direction.FORWARD)
                         .filter(filter)
                         .toList(),
                 Entry::problem);

@@ -16,7 +16,7 @@ import java.util.stream.Collectors;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchResult;
-import org.tornadoattention.bench.Pass;
+import org.tornadoattention.bench.Direction;
 import org.tornadoattention.tensor.DType;
 
 /**
@@ -175,7 +175,7 @@ public final class MarkdownTables {
         List<String> head = new ArrayList<>(List.of("TFLOP/s"));
         lengths.forEach(length -> head.add("N = " + length));
         rows.add(head);
-        record Line(String name, DType dtype, int headDim, boolean causal, Pass pass) {}
+        record Line(String name, DType dtype, int headDim, boolean causal, Direction pass) {}
         grouped(
                         entries,
                         entry -> new Line(
@@ -193,7 +193,7 @@ public final class MarkdownTables {
                                     line.dtype,
                                     line.headDim,
                                     line.causal ? ", causal" : "",
-                                    line.pass == Pass.FORWARD ? "" : ", backward")));
+                                    line.pass == Direction.FORWARD ? "" : ", backward")));
                     lengths.forEach(length -> {
                         List<Entry> found = byLength.get(length);
                         row.add(

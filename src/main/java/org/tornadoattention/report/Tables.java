@@ -9,7 +9,7 @@ import java.util.Optional;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchResult;
-import org.tornadoattention.bench.Pass;
+import org.tornadoattention.bench.Direction;
 import org.tornadoattention.tensor.DType;
 
 /** The page's tables, made of results. */
@@ -41,7 +41,7 @@ final class Tables {
         return Entry.ofDevices(entries).stream()
                 .filter(entry -> entry.ours()
                         && entry.result().isStandard()
-                        && entry.problem().pass() == Pass.FORWARD)
+                        && entry.problem().pass() == Direction.FORWARD)
                 .map(Entry::problem)
                 .max(Comparator.comparing((BenchCase problem) -> !problem.causal())
                         .thenComparingInt(problem -> problem.shape().seqK())
@@ -115,7 +115,7 @@ final class Tables {
     static HtmlTable errors(List<Entry> entries) {
         HtmlTable table = new HtmlTable(
                 "kernel", "type", "pass", "problems#", "largest error#", "allowed there#", "relative error, worst#");
-        record Kind(String name, DType dtype, Pass pass) {}
+        record Kind(String name, DType dtype, Direction pass) {}
         grouped(
                         entries.stream()
                                 .filter(entry -> entry.result().accuracy() != null)

@@ -21,7 +21,7 @@ import org.tornadoattention.bench.BenchResult;
 import org.tornadoattention.bench.BenchResult.Status;
 import org.tornadoattention.bench.Environment;
 import org.tornadoattention.bench.Memory;
-import org.tornadoattention.bench.Pass;
+import org.tornadoattention.bench.Direction;
 import org.tornadoattention.bench.Preset;
 import org.tornadoattention.bench.Spread;
 import org.tornadoattention.bench.Timing;
@@ -79,7 +79,7 @@ public final class OnnxRuntimePeer {
         for (BenchCase problem : Preset.named(arguments[0]).cases()) {
             AttentionShape shape = problem.shape();
             if (problem.dtype() != DType.F32
-                    || problem.pass() != Pass.FORWARD
+                    || problem.pass() != Direction.FORWARD
                     || shape.heads() != shape.kvHeads()
                     || shape.seqQ() != shape.seqK()) {
                 continue;

@@ -22,6 +22,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Dropout;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Gradients;
 import org.tornadoattention.Mask;
@@ -43,6 +44,7 @@ class ArchitectureTest {
     /** Plain values in the root package that say what is computed and what went wrong. */
     private static final DescribedPredicate<JavaClass> VALUES = belongToAnyOf(
             AttentionOptions.class,
+            Dropout.class,
             Mask.class,
             AttentionShape.class,
             Gradients.class,
@@ -70,8 +72,9 @@ class ArchitectureTest {
                 "values    : tensor",
                 "reference : tensor values",
                 "plan      : kernel device tensor values",
-                "face      : plan device tensor values",
-                "bench     : face plan kernel device reference tensor values",
+                "inference : plan device tensor values",
+                "face      : inference plan device tensor values",
+                "bench     : face inference plan kernel device reference tensor values",
                 "report    : bench plan tensor values",
                 "cli       : report bench face plan device reference tensor values",
             })
@@ -101,6 +104,7 @@ class ArchitectureTest {
                             ".device",
                             ".reference",
                             ".plan",
+                            ".inference",
                             ".bench",
                             ".report",
                             ".cli",

@@ -78,7 +78,7 @@ public final class BenchFiles {
 
     static BenchCase problem(DType dtype, int length, boolean causal) {
         return new BenchCase(
-                Pass.FORWARD, dtype, new AttentionShape(16384 / length, 32, 32, length, length, 64), causal);
+                Direction.FORWARD, dtype, new AttentionShape(16384 / length, 32, 32, length, length, 64), causal);
     }
 
     private static BenchResult measured(

@@ -21,7 +21,7 @@ class BenchSessionTest {
     private static final ComputeDevice DEVICE = Devices.best();
     private static final BenchSession.Settings SETTINGS = new BenchSession.Settings(1, 4, 10);
 
-    private static BenchCase problem(Pass pass, int length, boolean causal) {
+    private static BenchCase problem(Direction pass, int length, boolean causal) {
         return new BenchCase(pass, DType.F32, new AttentionShape(1, 2, 1, length, length, 16), causal);
     }
 
@@ -31,7 +31,7 @@ class BenchSessionTest {
         int[] steps = {0};
         try (BenchSession session = new BenchSession(DEVICE, SETTINGS)) {
             BenchResult result =
-                    session.measure(problem(Pass.FORWARD, 70, true), kernel, Optional.empty(), () -> steps[0]++);
+                    session.measure(problem(Direction.FORWARD, 70, true), kernel, Optional.empty(), () -> steps[0]++);
             assertThat(result.status()).as(result.message()).isEqualTo(Status.MEASURED);
             assertThat(result.accuracy().passed()).isTrue();
             assertThat(result.accuracy().maxError()).isPositive();
@@ -46,7 +46,7 @@ class BenchSessionTest {
     @Test
     void theSimulatorsCountIsTheFormulaOfTheTile() {
         assumeTrue(DEVICE.isSimulator());
-        BenchCase problem = new BenchCase(Pass.FORWARD, DType.F32, new AttentionShape(1, 2, 2, 96, 96, 16), false);
+        BenchCase problem = new BenchCase(Direction.FORWARD, DType.F32, new AttentionShape(1, 2, 2, 96, 96, 16), false);
         try (BenchSession session = new BenchSession(DEVICE, SETTINGS)) {
             for (TileShape tile : List.of(new TileShape(8, 8), new TileShape(32, 16))) {
                 BenchResult result = session.measure(problem, AttentionKernel.TILED, Optional.of(tile), () -> {});
@@ -61,7 +61,7 @@ class BenchSessionTest {
     void whatAKernelDoesNotTakeIsAResultThatSaysSo() {
         try (BenchSession session = new BenchSession(DEVICE, SETTINGS)) {
             BenchResult tooLarge = session.measure(
-                    problem(Pass.FORWARD, 64, false),
+                    problem(Direction.FORWARD, 64, false),
                     AttentionKernel.TILED,
                     Optional.of(new TileShape(8192, 4096)),
                     () -> {});

@@ -29,18 +29,18 @@ class PresetTest {
             assertThat(shape.batch() * shape.seqQ()).isEqualTo(16384);
             assertThat(shape.heads() * shape.headDim()).isEqualTo(2048);
         });
-        assertThat(cases).anySatisfy(problem -> assertThat(problem.pass()).isEqualTo(Pass.BACKWARD));
+        assertThat(cases).anySatisfy(problem -> assertThat(problem.pass()).isEqualTo(Direction.BACKWARD));
         assertThat(cases).anySatisfy(problem -> assertThat(problem.dtype()).isEqualTo(DType.F16));
     }
 
     @Test
     void theBackwardPassHasTwoAndAHalfTimesTheOperations() {
         AttentionShape shape = new AttentionShape(2, 3, 3, 5, 5, 7);
-        double forward = new BenchCase(Pass.FORWARD, DType.F32, shape, false).flops();
+        double forward = new BenchCase(Direction.FORWARD, DType.F32, shape, false).flops();
         assertThat(forward).isEqualTo(4.0 * 2 * 3 * 5 * 5 * 7);
-        assertThat(new BenchCase(Pass.BACKWARD, DType.F32, shape, false).flops())
+        assertThat(new BenchCase(Direction.BACKWARD, DType.F32, shape, false).flops())
                 .isEqualTo(2.5 * forward);
-        assertThat(new BenchCase(Pass.FORWARD, DType.F32, shape, true).flops()).isEqualTo(forward / 2);
+        assertThat(new BenchCase(Direction.FORWARD, DType.F32, shape, true).flops()).isEqualTo(forward / 2);
     }
 
     @Test

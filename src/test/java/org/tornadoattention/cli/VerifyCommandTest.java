@@ -29,12 +29,15 @@ class VerifyCommandTest {
                 .satisfies(lines -> assertThat(lines.getFirst()).startsWith("Running on "))
                 .filteredOn(line -> line.startsWith("padded_f32_3x70_d32"))
                 .hasSize(3)
-                .allSatisfy(line -> assertThat(line).containsPattern("o \\S+ of \\S+  lse \\S+ of \\S+  ok$"))
+                .allSatisfy(
+                        line -> assertThat(line)
+                                .containsPattern(
+                                        "o \\S+ of \\S+  lse \\S+ of \\S+  dq \\S+ of \\S+  dk \\S+ of \\S+  dv \\S+ of \\S+  ok$"))
                 .satisfiesExactly(
                         line -> assertThat(line).contains("standard"),
                         line -> assertThat(line).contains("online"),
                         line -> assertThat(line).contains("tiled"));
-        assertThat(verify.out()).contains("3 of 3 checks are within tolerance (1 cases, o and lse).");
+        assertThat(verify.out()).contains("3 of 3 checks are within tolerance (1 cases, 1 with gradients).");
     }
 
     @Test
@@ -60,6 +63,13 @@ class VerifyCommandTest {
         Invocation verify = Invocation.of("verify", corrupted("lse"), "-k", "online");
         assertThat(verify.exitCode()).isEqualTo(1);
         assertThat(verify.out()).containsPattern("wrong_lse .*FAILED").contains("lse: max error", "0 of 1 checks");
+    }
+
+    @Test
+    void aWrongGradientFails() throws IOException {
+        Invocation verify = Invocation.of("verify", corrupted("dk"), "-k", "online");
+        assertThat(verify.exitCode()).isEqualTo(1);
+        assertThat(verify.out()).containsPattern("wrong_dk .*FAILED").contains("dk: max error", "0 of 1 checks");
     }
 
     @Test

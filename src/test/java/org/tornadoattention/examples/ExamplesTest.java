@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
@@ -44,6 +45,9 @@ class ExamplesTest {
                     "-proc:none",
                     "-cp",
                     System.getProperty("java.class.path"),
+                    "-sourcepath",
+                    EXAMPLES.toString(),
+                    "-Xprefer:source",
                     "-d",
                     classes.toString());
             boolean clean = compiler.getTask(
@@ -61,9 +65,9 @@ class ExamplesTest {
         }
     }
 
-    private static String outputOf(String example) {
+    private static String outputOf(String... exampleAndArguments) {
         String classPath = classes + File.pathSeparator + System.getProperty("java.class.path");
-        JavaProcess process = JavaProcess.run(List.of("-cp", classPath), example);
+        JavaProcess process = JavaProcess.run(List.of("-cp", classPath), exampleAndArguments);
         assertThat(process.exitCode()).as(process.output()).isZero();
         return process.output();
     }
@@ -82,6 +86,25 @@ class ExamplesTest {
                 .contains("x is 32,768 bytes")
                 .containsPattern("copied in: 32,[789]\\d\\d, copied out: 32,7\\d\\d")
                 .containsPattern("largest difference from the same steps one by one: \\d\\.\\de(\\+00|-0[56789])");
+    }
+
+    @Test
+    void memoryByLengthIsLinearForFlashAndQuadraticForStandardAttention() {
+        long[][] bytes = outputOf("MemoryByLength", "128", "256", "512")
+                .lines()
+                .filter(line -> line.matches(" +\\d+( +[0-9,]+){4}"))
+                .map(line -> Arrays.stream(line.replace(",", "").trim().split(" +"))
+                        .mapToLong(Long::parseLong)
+                        .toArray())
+                .toArray(long[][]::new);
+        assertThat(bytes).hasDimensions(3, 5);
+        // A token of flash: 8 tensors of 64 elements, the log-sum-exp and two row terms, beside headers and constants.
+        long token = 4 * (8 * 64 + 1 + 2);
+        for (long[] row : bytes) {
+            assertThat(row[1]).isBetween(row[0] * token, row[0] * token + 4096);
+            // Standard attention has S, P, P again and dS beside the tensors.
+            assertThat(row[3]).isBetween(4 * 4 * row[0] * row[0], 4 * 4 * row[0] * row[0] + row[0] * token + 4096);
+        }
     }
 
     @Test
@@ -134,6 +157,54 @@ class ExamplesTest {
         assertThat(outputOf(rung))
                 .contains(String.format(Locale.ROOT, "%.3g bytes;", (double) bytes))
                 .contains(String.format(Locale.ROOT, "counted %,d bytes", bytes));
+    }
+
+    /** The same seed in two processes, one of which stops and goes on: the same losses, to the last bit. */
+    @Test
+    void trainGptGoesOnFromItsCheckpointAsIfItHadNotStopped(@TempDir Path directory) throws IOException {
+        String unbroken = directory.resolve("unbroken").toString();
+        String broken = directory.resolve("broken").toString();
+        assertThat(train(unbroken))
+                .contains(
+                        "N = 16: batches of 4", "N = 32: batches of 2", "Recall in the last 10 steps", "after 6 steps");
+        train(broken, "--stop-after", "3");
+        assertThat(train(broken, "--resume")).contains("after 6 steps");
+        assertThat(losses(broken)).hasSize(6).isEqualTo(losses(unbroken));
+        assertThat(Path.of(broken, "loss.svg")).content().contains("N = 16", "N = 32", "</svg>");
+    }
+
+    private static String train(String out, String... more) {
+        return outputOf(Stream.concat(
+                        Stream.of(
+                                ("TrainGpt --start-sequence 16 --sequence 32 --tokens 64 --steps 6 --layers 1 --width 8"
+                                                + " --heads 1 --out " + out)
+                                        .split(" ")),
+                        Stream.of(more))
+                .toArray(String[]::new));
+    }
+
+    /** Step, sequence, loss and accuracy of each step: all but the time. */
+    private static List<String> losses(String directory) throws IOException {
+        return Files.readAllLines(Path.of(directory, "loss.csv")).stream()
+                .skip(1)
+                .map(line -> line.substring(0, line.lastIndexOf(',')))
+                .toList();
+    }
+
+    @Test
+    void bothKindsOfAttentionGiveTheSameLosses() {
+        String output = outputOf(
+                "GptStepTimes", "--sequences", "24", "--tokens", "48", "--steps", "3", "--layers", "1", "--width", "8");
+        assertThat(output).containsPattern("(?m)^ +24 +2 .* ([0-9.]+ +){4}\\d\\.\\de-(0[6789]|1\\d)$");
+    }
+
+    @Test
+    void llamaDecoderFeedsItselfTokenByToken() {
+        assertThat(outputOf("LlamaDecoder"))
+                .contains("2 layers of 4/2 heads x 16, 24 tokens")
+                .containsPattern("\\d tokens/s")
+                .containsPattern("ms in kernels, \\d+\\.\\d GB/s of weights and cache")
+                .containsPattern("root mean square of x after 24 tokens: 29\\.93");
     }
 
     @Test

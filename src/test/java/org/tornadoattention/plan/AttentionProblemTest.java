@@ -27,6 +27,15 @@ class AttentionProblemTest {
     }
 
     @Test
+    void ofDropoutOnlyWhetherThereIsAny() {
+        AttentionOptions options = AttentionOptions.causal();
+        assertThat(problem(SHAPE, options.withDropout(0.1, 1, 2)))
+                .isEqualTo(problem(SHAPE, options.withDropout(0.5, 3, 4)))
+                .isNotEqualTo(problem(SHAPE, options));
+        assertThat(problem(SHAPE, options.withDropout(0, 1))).isEqualTo(problem(SHAPE, options));
+    }
+
+    @Test
     void theDefaultScaleIsThatOfTheHeadDimension() {
         assertThat(problem(SHAPE, AttentionOptions.defaults()))
                 .isEqualTo(problem(SHAPE, AttentionOptions.defaults().withScale(0.125)));

@@ -26,7 +26,19 @@ class DeviceMemoryTest {
 
     private static ComputeDevice device(long allocation, long memory) {
         return new ComputeDevice(
-                Backend.CUDA, 0, 0, "imaginary", TornadoDeviceType.GPU, 1, 1, allocation, memory, 1, true, CompilerExtension.Support.none("imaginary"), null);
+                Backend.CUDA,
+                0,
+                0,
+                "imaginary",
+                TornadoDeviceType.GPU,
+                1,
+                1,
+                allocation,
+                memory,
+                1,
+                true,
+                CompilerExtension.Support.none("imaginary"),
+                null);
     }
 
     @ParameterizedTest

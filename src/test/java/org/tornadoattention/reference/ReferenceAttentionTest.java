@@ -42,6 +42,8 @@ class ReferenceAttentionTest {
                 Arguments.of(square, plain.withSoftcap(0.7).withScale(2)),
                 Arguments.of(wide, plain.withAlibi(AttentionOptions.alibiSlopes(4))),
                 Arguments.of(wide, plain.withKeyLengths(3, 0)),
+                Arguments.of(wide, plain.withDropout(0.4, 1234567890123L)),
+                Arguments.of(tall, AttentionOptions.causal().withSoftcap(2).withDropout(0.2, -3, 5)),
                 Arguments.of(wide, plain.withKeyLengths(6, 2).withCausal()),
                 Arguments.of(
                         wide,
@@ -84,8 +86,13 @@ class ReferenceAttentionTest {
                     s -= options.alibiSlopes()[h] * Math.abs(position - j);
                 }
                 sum += Math.exp(s);
+                double p = Math.exp(s);
+                if (options.hasDropout()) {
+                    boolean kept = DropoutPattern.keeps(options.dropout(), b * shape.heads() + h, i, j);
+                    p = kept ? p / (1 - options.dropout().threshold() * 0x1p-24) : 0;
+                }
                 for (int x = 0; x < d; x++) {
-                    o[x] += Math.exp(s) * v[kvRow * d + x];
+                    o[x] += p * v[kvRow * d + x];
                 }
             }
             for (int x = 0; x < d; x++) {
@@ -112,17 +119,18 @@ class ReferenceAttentionTest {
             numbers(size(shape.queryShape()), 1), numbers(size(shape.keyShape()), 2), numbers(size(shape.keyShape()), 3)
         };
         double[] dO = numbers(inputs[0].length, 4);
-        var backward = ReferenceAttention.backward(shape, inputs[0], inputs[1], inputs[2], dO, options);
+        double[] dLse = numbers((int) shape.queryRows(), 5);
+        var backward = ReferenceAttention.backward(shape, inputs[0], inputs[1], inputs[2], dO, dLse, options);
         double[][] gradients = {backward.dQ(), backward.dK(), backward.dV()};
         double step = 1e-4;
         for (int input = 0; input < 3; input++) {
             for (int i = 0; i < inputs[input].length; i++) {
                 // The fourth-order stencil: with this step its own error is some 1e-13.
                 double difference = 8
-                                * (loss(shape, inputs, input, i, step, dO, options)
-                                        - loss(shape, inputs, input, i, -step, dO, options))
-                        - loss(shape, inputs, input, i, 2 * step, dO, options)
-                        + loss(shape, inputs, input, i, -2 * step, dO, options);
+                                * (loss(shape, inputs, input, i, step, dO, dLse, options)
+                                        - loss(shape, inputs, input, i, -step, dO, dLse, options))
+                        - loss(shape, inputs, input, i, 2 * step, dO, dLse, options)
+                        + loss(shape, inputs, input, i, -2 * step, dO, dLse, options);
                 assertThat(gradients[input][i])
                         .as("input %d, element %d", input, i)
                         .isCloseTo(difference / (12 * step), within(1e-9));
@@ -137,15 +145,19 @@ class ReferenceAttentionTest {
             int element,
             double change,
             double[] dO,
+            double[] dLse,
             AttentionOptions options) {
         double[][] changed = inputs.clone();
         changed[input] = inputs[input].clone();
         changed[input][element] += change;
-        double[] output = ReferenceAttention.forward(shape, changed[0], changed[1], changed[2], options)
-                .output();
+        var forward = ReferenceAttention.forward(shape, changed[0], changed[1], changed[2], options);
         double loss = 0;
-        for (int i = 0; i < output.length; i++) {
-            loss += output[i] * dO[i];
+        for (int i = 0; i < dO.length; i++) {
+            loss += forward.output()[i] * dO[i];
+        }
+        for (int row = 0; row < dLse.length; row++) {
+            double lse = forward.logSumExp()[row];
+            loss += Double.isInfinite(lse) ? 0 : lse * dLse[row]; // a query without keys has a constant one
         }
         return loss;
     }

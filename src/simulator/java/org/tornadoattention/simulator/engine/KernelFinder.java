@@ -23,10 +23,10 @@ final class KernelFinder {
         try {
             function.run(probe);
             return new Finding(null, true);
-        } catch (NullPointerException e) {
+        } catch (RuntimeException e) {
+            // An array that is missing here, or an intrinsic outside of a kernel.
             return new Finding(method(e.getStackTrace(), loader, arguments), false);
         } catch (Throwable _) {
-            // A kernel that fails in another way first is run as it is.
             return new Finding(null, false);
         }
     }

@@ -118,7 +118,8 @@ final class Warp {
                 throw lane.fault(
                         FaultKind.DIVERGENT_COLLECTIVE,
                         "and work-item " + group.itemName(lanes.getFirst().id()) + " of warp " + index
-                                + " did not do the same tensor-core loads, stores and products (" + tileOperations(lane) + " and "
+                                + " did not do the same tensor-core loads, stores and products (" + tileOperations(lane)
+                                + " and "
                                 + expected + "); all lanes of a warp must do them together");
             }
         }

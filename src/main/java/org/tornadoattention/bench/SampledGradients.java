@@ -1,0 +1,141 @@
+package org.tornadoattention.bench;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Gradients;
+import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.reference.NaiveAttention;
+import org.tornadoattention.reference.ReferenceAttention;
+import org.tornadoattention.reference.Tolerance;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+
+/**
+ * Compares some rows of large gradients with float64, which would take minutes for all of them: blocks of rows from the
+ * first, a middle and the last head, at the start, the middle and the end of the sequence.
+ *
+ * <p>A block of dQ is a problem of its own, as a block of the output is, and the oracle solves it. A block of dK and dV
+ * needs the log-sum-exp and the output of every query that sees it: those are taken from the forward pass, which {@link
+ * SampledCheck} compares, and the rest is the formula in float64; the same formula in the storage precision gives the naive
+ * error. Masks are none or causal, the scale is the usual one.
+ */
+final class SampledGradients {
+
+    private static final int ROWS = 16;
+
+    private final AttentionShape shape;
+    private final AttentionOptions options;
+    private final Tensor q;
+    private final Tensor k;
+    private final Tensor v;
+    private final Tensor dO;
+
+    SampledGradients(AttentionShape shape, AttentionOptions options, Tensor q, Tensor k, Tensor v, Tensor dO) {
+        this.shape = shape;
+        this.options = options;
+        this.q = q;
+        this.k = k;
+        this.v = v;
+        this.dO = dO;
+    }
+
+    /** The comparisons of each block: {@code dq}, {@code dk} and {@code dv}. */
+    List<Comparison> compare(Tensor output, Tensor logSumExp, Gradients computed) {
+        List<Comparison> comparisons = new ArrayList<>();
+        int lastHead = shape.batch() * shape.heads() - 1;
+        int rows = Math.min(ROWS, shape.seqQ());
+        for (int head : new int[] {0, lastHead / 2, lastHead}) {
+            for (int row : new int[] {0, (shape.seqQ() - rows) / 2, shape.seqQ() - rows}) {
+                comparisons.add(queryBlock(head, row, rows, computed.dQ()));
+            }
+        }
+        int lastKeyHead = shape.batch() * shape.kvHeads() - 1;
+        int keys = Math.min(ROWS, shape.seqK());
+        for (int keyHead : new int[] {0, lastKeyHead / 2, lastKeyHead}) {
+            for (int key : new int[] {0, (shape.seqK() - keys) / 2, shape.seqK() - keys}) {
+                comparisons.addAll(keyBlock(keyHead, key, keys, output, logSumExp, computed));
+            }
+        }
+        return comparisons;
+    }
+
+    private Comparison queryBlock(int head, int row, int rows, Tensor dQ) {
+        int dim = shape.headDim();
+        int keyHead = head / shape.heads() * shape.kvHeads() + shape.kvHead(head % shape.heads());
+        boolean causal = options.mask().isCausal();
+        int keys = causal ? Math.max(0, row + rows + shape.seqK() - shape.seqQ()) : shape.seqK();
+        int at = (head * shape.seqQ() + row) * dim;
+        int keyAt = keyHead * shape.seqK() * dim;
+        Tensor blockQ = slice(q, at, rows);
+        Tensor blockK = slice(k, keyAt, keys);
+        Tensor blockV = slice(v, keyAt, keys);
+        Tensor blockDO = slice(dO, at, rows);
+        return Tolerance.gradients(q.dtype())
+                .compare(
+                        "dq",
+                        slice(dQ, at, rows).toFloatArray(),
+                        ReferenceAttention.backward(blockQ, blockK, blockV, blockDO, options)
+                                .dQ(),
+                        NaiveAttention.backward(blockQ, blockK, blockV, blockDO, options)
+                                .dQ());
+    }
+
+    private List<Comparison> keyBlock(
+            int keyHead, int key, int keys, Tensor output, Tensor logSumExp, Gradients computed) {
+        int dim = shape.headDim();
+        int at = (keyHead * shape.seqK() + key) * dim;
+        double[] dK = new double[keys * dim];
+        double[] dV = new double[keys * dim];
+        float[] naiveDK = new float[keys * dim];
+        float[] naiveDV = new float[keys * dim];
+        double scale = options.scaleFor(dim);
+        DType dtype = q.dtype();
+        int firstRow = keyHead * shape.groupSize() * shape.seqQ();
+        for (int row = firstRow; row < firstRow + shape.groupSize() * shape.seqQ(); row++) {
+            double d = dot(dO, row, output, row);
+            for (int j = 0; j < keys; j++) {
+                if (!options.mask().allows(row % shape.seqQ(), key + j, shape.seqQ(), shape.seqK())) {
+                    continue;
+                }
+                int keyRow = keyHead * shape.seqK() + key + j;
+                double p = Math.exp(scale * dot(q, row, k, keyRow) - logSumExp.getFlat(row));
+                double dS = p * (dot(dO, row, v, keyRow) - d);
+                float naiveP = dtype.round((float) p);
+                float naiveDS = dtype.round((float) dS);
+                for (int x = 0; x < dim; x++) {
+                    dV[j * dim + x] += p * dO.getFlat(row * dim + x);
+                    dK[j * dim + x] += scale * dS * q.getFlat(row * dim + x);
+                    naiveDV[j * dim + x] += naiveP * dO.getFlat(row * dim + x);
+                    naiveDK[j * dim + x] += (float) scale * naiveDS * q.getFlat(row * dim + x);
+                }
+            }
+        }
+        for (int element = 0; element < naiveDK.length; element++) {
+            naiveDK[element] = dtype.round(naiveDK[element]);
+            naiveDV[element] = dtype.round(naiveDV[element]);
+        }
+        Tolerance tolerance = Tolerance.gradients(dtype);
+        return List.of(
+                tolerance.compare("dk", slice(computed.dK(), at, keys).toFloatArray(), dK, naiveDK),
+                tolerance.compare("dv", slice(computed.dV(), at, keys).toFloatArray(), dV, naiveDV));
+    }
+
+    private double dot(Tensor a, int aRow, Tensor b, int bRow) {
+        int dim = shape.headDim();
+        double sum = 0;
+        for (int x = 0; x < dim; x++) {
+            sum += (double) a.getFlat(aRow * dim + x) * b.getFlat(bRow * dim + x);
+        }
+        return sum;
+    }
+
+    private Tensor slice(Tensor tensor, int from, int rows) {
+        Tensor slice = Tensor.allocate(tensor.dtype(), 1, 1, rows, shape.headDim());
+        for (int element = 0; element < slice.numberOfElements(); element++) {
+            slice.setFlat(element, tensor.getFlat(from + element));
+        }
+        return slice;
+    }
+}

@@ -1,0 +1,289 @@
+package org.tornadoattention.kernel;
+
+import uk.ac.manchester.tornado.api.annotations.Parallel;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * The gradients of attention, a row of the result a work-item, with P recomputed from the log-sum-exp: nothing of the
+ * size of the scores is stored. The backward pass of {@link OnlineSoftmaxAttention}.
+ *
+ * <p>Source: Dao et al., <i>FlashAttention</i> (2022), appendix B: {@code P = exp(S - L)}, {@code dP = dO Vᵀ},
+ * {@code dS = P ∘ (dP - D)}, {@code dV = Pᵀ dO}, {@code dQ = scale · dS K}, {@code dK = scale · dSᵀ Q}.
+ *
+ * <p><b>Arrays.</b> query, outputGradient and queryGradient {@code [batch, heads, seqQ, headDim]}, key, value and their
+ * gradients {@code [batch, kvHeads, seqK, headDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]},
+ * alibiSlopes {@code [heads]}, keyLengths {@code [batch]} (keys) and the words of dropout; all F32.
+ *
+ * <p><b>Grid.</b> One dimension, groups of any size: a query a work-item for dQ, a key for dK and dV, which sums over the
+ * query heads of its group in order, so that there are no atomics and every run gives the same bits. No local memory;
+ * private arrays of 3 and 4 times headDim elements.
+ *
+ * <p>Loops end at the size of an array for the reason that {@link StandardAttention} gives.
+ *
+ * <p><b>Device.</b> Any. <b>Not done here.</b> Work-items share nothing: the tiled kernels mend that.
+ */
+public final class OnlineSoftmaxBackward {
+
+    /** In how many interleaved parts dP is summed. */
+    public static final int PARTS = 2;
+
+    private OnlineSoftmaxBackward() {}
+
+    /** {@code dQ}, a query a work-item; parameters as in {@link OnlineSoftmaxAttention#attention}. */
+    public static void queryGradient(
+            FloatArray query,
+            FloatArray key,
+            FloatArray value,
+            FloatArray outputGradient,
+            FloatArray rowTerms,
+            FloatArray queryGradient,
+            FloatArray alibiSlopes,
+            IntArray keyLengths,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            int headDim,
+            int windowLeft,
+            int windowRight,
+            float scale,
+            float softcap,
+            int features) {
+        for (@Parallel int row = 0; row < rowTerms.getSize() / 2; row++) {
+            int batchHead = row / seqQ;
+            int head = batchHead % heads;
+            int batch = batchHead / heads;
+            int keyValueBase = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim;
+
+            int length = seqK;
+            if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
+                length = keyLengths.get(batch);
+            }
+            float slope = 0f;
+            if ((features & TiledFlashAttention.ALIBI) != 0) {
+                slope = alibiSlopes.get(head);
+            }
+            int seedLow = 0;
+            int seedHigh = 0;
+            int seedOffset = 0;
+            int threshold = 0;
+            if ((features & DropoutMask.DROPOUT) != 0) {
+                int words = keyLengths.getSize() - DropoutMask.WORDS;
+                seedLow = keyLengths.get(words);
+                seedHigh = keyLengths.get(words + 1);
+                seedOffset = keyLengths.get(words + 2);
+                threshold = keyLengths.get(words + 3);
+            }
+            int position = row % seqQ + length - seqQ;
+            int firstKey = 0;
+            int lastKey = length - 1;
+            if (windowLeft >= 0) {
+                firstKey = TornadoMath.max(0, position - windowLeft);
+            }
+            if (windowRight >= 0) {
+                lastKey = TornadoMath.min(lastKey, position + windowRight);
+            }
+
+            float[] q = new float[headDim];
+            float[] dO = new float[headDim];
+            float[] dQ = new float[headDim];
+            for (int x = 0; x < headDim; x++) {
+                q[x] = scale * query.get(row * headDim + x);
+                dO[x] = outputGradient.get(row * headDim + x);
+                dQ[x] = 0f;
+            }
+            float lse = rowTerms.get(2 * row);
+            float d = rowTerms.get(2 * row + 1);
+
+            for (int j = firstKey; j <= lastKey; j++) {
+                // s = q · k_j, in the order of the forward pass, so that P has its bits, and dp = dO · v_j, in two
+                // parts
+                int at = keyValueBase + j * headDim;
+                float s0 = 0f;
+                float s1 = 0f;
+                float s2 = 0f;
+                float s3 = 0f;
+                float dp0 = 0f;
+                float dp1 = 0f;
+                int fours = headDim / 4 * 4;
+                for (int x = 0; x < fours; x += 4) {
+                    s0 += q[x] * key.get(at + x);
+                    s1 += q[x + 1] * key.get(at + x + 1);
+                    s2 += q[x + 2] * key.get(at + x + 2);
+                    s3 += q[x + 3] * key.get(at + x + 3);
+                    dp0 += dO[x] * value.get(at + x);
+                    dp1 += dO[x + 1] * value.get(at + x + 1);
+                    dp0 += dO[x + 2] * value.get(at + x + 2);
+                    dp1 += dO[x + 3] * value.get(at + x + 3);
+                }
+                for (int x = fours; x < headDim; x++) {
+                    s0 += q[x] * key.get(at + x);
+                }
+                for (int x = fours; x < headDim; x += 2) {
+                    dp0 += dO[x] * value.get(at + x);
+                }
+                for (int x = fours + 1; x < headDim; x += 2) {
+                    dp1 += dO[x] * value.get(at + x);
+                }
+                float s = s0 + s1 + (s2 + s3);
+                float capSlope = 1f;
+                if (softcap > 0f) {
+                    s = Softcap.apply(s, softcap);
+                    capSlope = Softcap.slope(s, softcap);
+                }
+                if ((features & TiledFlashAttention.ALIBI) != 0) {
+                    s = s - slope * TornadoMath.abs(position - j);
+                }
+                float dp = dp0 + dp1;
+                if ((features & DropoutMask.DROPOUT) != 0) {
+                    dp *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, row % seqQ, j);
+                }
+
+                // p = e^(s - L); ds = p (dp - D); dQ = dQ + scale ds k_j
+                float ds = TornadoMath.exp(s - lse) * (dp - d) * capSlope * scale;
+                for (int x = 0; x < headDim; x++) {
+                    dQ[x] += ds * key.get(at + x);
+                }
+            }
+            for (int x = 0; x < headDim; x++) {
+                queryGradient.set(row * headDim + x, dQ[x]);
+            }
+        }
+    }
+
+    /** {@code dK} and {@code dV}, a key a work-item; parameters as in {@link OnlineSoftmaxAttention#attention}. */
+    public static void keyValueGradients(
+            FloatArray query,
+            FloatArray key,
+            FloatArray value,
+            FloatArray outputGradient,
+            FloatArray rowTerms,
+            FloatArray keyGradient,
+            FloatArray valueGradient,
+            FloatArray alibiSlopes,
+            IntArray keyLengths,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            int headDim,
+            int windowLeft,
+            int windowRight,
+            float scale,
+            float softcap,
+            int features) {
+        for (@Parallel int keyRow = 0; keyRow < keyGradient.getSize() / headDim; keyRow++) {
+            int j = keyRow % seqK;
+            int batch = keyRow / seqK / kvHeads;
+            int group = heads / kvHeads;
+            int firstHead = keyRow / seqK * group; // batch * heads + the first query head that reads this key
+
+            int length = seqK;
+            if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
+                length = keyLengths.get(batch);
+            }
+            int seedLow = 0;
+            int seedHigh = 0;
+            int seedOffset = 0;
+            int threshold = 0;
+            if ((features & DropoutMask.DROPOUT) != 0) {
+                int words = keyLengths.getSize() - DropoutMask.WORDS;
+                seedLow = keyLengths.get(words);
+                seedHigh = keyLengths.get(words + 1);
+                seedOffset = keyLengths.get(words + 2);
+                threshold = keyLengths.get(words + 3);
+            }
+            // The queries that see key j: those at positions j - windowRight ... j + windowLeft.
+            int offset = length - seqQ;
+            int firstQuery = 0;
+            int lastQuery = seqQ - 1;
+            if (windowRight >= 0) {
+                firstQuery = TornadoMath.max(0, j - windowRight - offset);
+            }
+            if (windowLeft >= 0) {
+                lastQuery = TornadoMath.min(lastQuery, j + windowLeft - offset);
+            }
+            if (j >= length) {
+                lastQuery = -1;
+            }
+
+            float[] k = new float[headDim];
+            float[] v = new float[headDim];
+            float[] dK = new float[headDim];
+            float[] dV = new float[headDim];
+            for (int x = 0; x < headDim; x++) {
+                k[x] = key.get(keyRow * headDim + x);
+                v[x] = value.get(keyRow * headDim + x);
+                dK[x] = 0f;
+                dV[x] = 0f;
+            }
+
+            for (int batchHead = firstHead; batchHead < firstHead + group; batchHead++) {
+                float slope = 0f;
+                if ((features & TiledFlashAttention.ALIBI) != 0) {
+                    slope = alibiSlopes.get(batchHead % heads);
+                }
+                for (int i = firstQuery; i <= lastQuery; i++) {
+                    int row = batchHead * seqQ + i;
+                    int at = row * headDim;
+                    float s0 = 0f;
+                    float s1 = 0f;
+                    float s2 = 0f;
+                    float s3 = 0f;
+                    float dp0 = 0f;
+                    float dp1 = 0f;
+                    int fours = headDim / 4 * 4;
+                    for (int x = 0; x < fours; x += 4) {
+                        s0 += scale * query.get(at + x) * k[x];
+                        s1 += scale * query.get(at + x + 1) * k[x + 1];
+                        s2 += scale * query.get(at + x + 2) * k[x + 2];
+                        s3 += scale * query.get(at + x + 3) * k[x + 3];
+                        dp0 += outputGradient.get(at + x) * v[x];
+                        dp1 += outputGradient.get(at + x + 1) * v[x + 1];
+                        dp0 += outputGradient.get(at + x + 2) * v[x + 2];
+                        dp1 += outputGradient.get(at + x + 3) * v[x + 3];
+                    }
+                    for (int x = fours; x < headDim; x++) {
+                        s0 += scale * query.get(at + x) * k[x];
+                    }
+                    for (int x = fours; x < headDim; x += 2) {
+                        dp0 += outputGradient.get(at + x) * v[x];
+                    }
+                    for (int x = fours + 1; x < headDim; x += 2) {
+                        dp1 += outputGradient.get(at + x) * v[x];
+                    }
+                    float s = s0 + s1 + (s2 + s3);
+                    float capSlope = 1f;
+                    if (softcap > 0f) {
+                        s = Softcap.apply(s, softcap);
+                        capSlope = Softcap.slope(s, softcap);
+                    }
+                    if ((features & TiledFlashAttention.ALIBI) != 0) {
+                        s = s - slope * TornadoMath.abs(i + offset - j);
+                    }
+                    float p = TornadoMath.exp(s - rowTerms.get(2 * row));
+                    float dp = dp0 + dp1;
+                    float kept = p;
+                    if ((features & DropoutMask.DROPOUT) != 0) {
+                        float factor = DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i, j);
+                        dp *= factor;
+                        kept *= factor;
+                    }
+
+                    // dV = dV + p dO_i; ds = p (dp - D); dK = dK + scale ds q_i
+                    float ds = p * (dp - rowTerms.get(2 * row + 1)) * capSlope * scale;
+                    for (int x = 0; x < headDim; x++) {
+                        dV[x] += kept * outputGradient.get(at + x);
+                        dK[x] += ds * query.get(at + x);
+                    }
+                }
+            }
+            for (int x = 0; x < headDim; x++) {
+                keyGradient.set(keyRow * headDim + x, dK[x]);
+                valueGradient.set(keyRow * headDim + x, dV[x]);
+            }
+        }
+    }
+}

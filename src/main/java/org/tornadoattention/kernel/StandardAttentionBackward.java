@@ -1,0 +1,171 @@
+package org.tornadoattention.kernel;
+
+import uk.ac.manchester.tornado.api.annotations.Parallel;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * The backward pass of standard attention: P and dS stored in global memory, each product a kernel. What FlashAttention's
+ * backward is measured against.
+ *
+ * <p>Source: Dao et al., <i>FlashAttention</i> (2022), algorithm 3, with P computed again from the log-sum-exp.
+ *
+ * <p><b>Arrays.</b> As {@link OnlineSoftmaxBackward} has them, and probabilities and scoreGradients
+ * {@code [batch, heads, seqQ, seqK]}; all F32.
+ *
+ * <p><b>Grid.</b> One dimension, an element of dS, dQ or dK a work-item; groups of any size. No local memory.
+ * <b>Device.</b> Any.
+ *
+ * <p>Loops end at the size of an array for the reason that {@link StandardAttention} gives.
+ *
+ * <p><b>Not done here.</b> Anything to be fast: memory and traffic grow with seqQ · seqK, which is the point.
+ */
+public final class StandardAttentionBackward {
+
+    private StandardAttentionBackward() {}
+
+    /**
+     * {@code P = exp(S - L)} and {@code dS = scale · P ∘ (dO Vᵀ - D)}, 0 where the mask is. With dropout, P is stored as
+     * the output saw it.
+     */
+    public static void scoreGradients(
+            FloatArray query,
+            FloatArray key,
+            FloatArray value,
+            FloatArray outputGradient,
+            FloatArray rowTerms,
+            FloatArray probabilities,
+            FloatArray scoreGradients,
+            FloatArray alibiSlopes,
+            IntArray keyLengths,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            int headDim,
+            int windowLeft,
+            int windowRight,
+            float scale,
+            float softcap,
+            int features) {
+        for (@Parallel int element = 0; element < scoreGradients.getSize(); element++) {
+            int row = element / seqK;
+            int j = element % seqK;
+            int batchHead = row / seqQ;
+            int head = batchHead % heads;
+            int batch = batchHead / heads;
+            int length = seqK;
+            if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
+                length = keyLengths.get(batch);
+            }
+            int position = row % seqQ + length - seqQ;
+            int firstKey = 0;
+            int lastKey = length - 1;
+            if (windowLeft >= 0) {
+                firstKey = TornadoMath.max(0, position - windowLeft);
+            }
+            if (windowRight >= 0) {
+                lastKey = TornadoMath.min(lastKey, position + windowRight);
+            }
+
+            float p = 0f;
+            float ds = 0f;
+            if (j >= firstKey && j <= lastKey) {
+                int at = ((batch * kvHeads + head / (heads / kvHeads)) * seqK + j) * headDim;
+                float s = 0f;
+                float dp = 0f;
+                for (int x = 0; x < headDim; x++) {
+                    s += query.get(row * headDim + x) * key.get(at + x);
+                    dp += outputGradient.get(row * headDim + x) * value.get(at + x);
+                }
+                s = scale * s;
+                float capSlope = 1f;
+                if (softcap > 0f) {
+                    s = Softcap.apply(s, softcap);
+                    capSlope = Softcap.slope(s, softcap);
+                }
+                if ((features & TiledFlashAttention.ALIBI) != 0) {
+                    s = s - alibiSlopes.get(head) * TornadoMath.abs(position - j);
+                }
+                p = TornadoMath.exp(s - rowTerms.get(2 * row));
+                float factor = 1f;
+                if ((features & DropoutMask.DROPOUT) != 0) {
+                    int words = keyLengths.getSize() - DropoutMask.WORDS;
+                    factor = DropoutMask.factor(
+                            keyLengths.get(words),
+                            keyLengths.get(words + 1),
+                            keyLengths.get(words + 2),
+                            keyLengths.get(words + 3),
+                            batchHead,
+                            row % seqQ,
+                            j);
+                }
+                ds = scale * p * (factor * dp - rowTerms.get(2 * row + 1)) * capSlope;
+                p *= factor;
+            }
+            probabilities.set(element, p);
+            scoreGradients.set(element, ds);
+        }
+    }
+
+    /** {@code dQ = dS K}. */
+    public static void queryGradient(
+            FloatArray scoreGradients,
+            FloatArray key,
+            FloatArray queryGradient,
+            IntArray keyLengths,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            int headDim,
+            int features) {
+        for (@Parallel int element = 0; element < queryGradient.getSize(); element++) {
+            int row = element / headDim;
+            int batchHead = row / seqQ;
+            int head = batchHead % heads;
+            int batch = batchHead / heads;
+            int at = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim + element % headDim;
+            // What lies past a key length may be anything, so it is not even multiplied by 0.
+            int length = seqK;
+            if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
+                length = keyLengths.get(batch);
+            }
+            float dQ = 0f;
+            for (int j = 0; j < length; j++) {
+                dQ += scoreGradients.get(row * seqK + j) * key.get(at + j * headDim);
+            }
+            queryGradient.set(element, dQ);
+        }
+    }
+
+    /** {@code dK = dSᵀ Q} and {@code dV = Pᵀ dO}, summed over the query heads of a group. */
+    public static void keyValueGradients(
+            FloatArray probabilities,
+            FloatArray scoreGradients,
+            FloatArray query,
+            FloatArray outputGradient,
+            FloatArray keyGradient,
+            FloatArray valueGradient,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            int headDim) {
+        for (@Parallel int element = 0; element < keyGradient.getSize(); element++) {
+            int keyRow = element / headDim;
+            int rows = heads / kvHeads * seqQ; // of the queries that read this key
+            int firstRow = keyRow / seqK * rows;
+            float dK = 0f;
+            float dV = 0f;
+            for (int row = firstRow; row < firstRow + rows; row++) {
+                int at = row * headDim + element % headDim;
+                dK += scoreGradients.get(row * seqK + keyRow % seqK) * query.get(at);
+                dV += probabilities.get(row * seqK + keyRow % seqK) * outputGradient.get(at);
+            }
+            keyGradient.set(element, dK);
+            valueGradient.set(element, dV);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+package org.tornadoattention.plan;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+
+/**
+ * What the tasks of one backward pass read and write.
+ *
+ * @param forward the arrays of the forward pass
+ * @param outputGradient {@code [batch, heads, seqQ, headDim]}
+ * @param logSumExpGradient {@code [batch, heads, seqQ]}, one unused element where there is none
+ * @param queryGradient like query
+ * @param keyGradient like key
+ * @param valueGradient like value
+ * @param rowTerms {@code [batch, heads, seqQ, 2]}: L and D of each query
+ * @param hasLogSumExpGradient whether there is a gradient on the log-sum-exp
+ */
+record BackwardArrays(
+        AttentionArrays forward,
+        TornadoNativeArray outputGradient,
+        FloatArray logSumExpGradient,
+        TornadoNativeArray queryGradient,
+        TornadoNativeArray keyGradient,
+        TornadoNativeArray valueGradient,
+        FloatArray rowTerms,
+        boolean hasLogSumExpGradient) {
+
+    /** The arrays of these tensors as the device's kernels take them, with slopes and lengths sized but not filled. */
+    static BackwardArrays of(
+            AttentionProblem problem, BackwardTensors tensors, FloatArray rowTerms, boolean halfFloats) {
+        return new BackwardArrays(
+                AttentionArrays.of(
+                        problem,
+                        tensors.q(),
+                        tensors.k(),
+                        tensors.v(),
+                        tensors.output(),
+                        tensors.logSumExp(),
+                        halfFloats),
+                AttentionArrays.seen(tensors.dO(), halfFloats),
+                tensors.dLse().map(Tensor::floatArray).orElseGet(() -> new FloatArray(1)),
+                AttentionArrays.seen(tensors.dQ(), halfFloats),
+                AttentionArrays.seen(tensors.dK(), halfFloats),
+                AttentionArrays.seen(tensors.dV(), halfFloats),
+                rowTerms,
+                tensors.dLse().isPresent());
+    }
+
+    /** What tasks read, beside what they make themselves. */
+    List<Object> inputs() {
+        return new ArrayList<>(List.of(
+                forward.query(),
+                forward.key(),
+                forward.value(),
+                forward.output(),
+                forward.logSumExp(),
+                outputGradient,
+                logSumExpGradient,
+                forward.alibiSlopes(),
+                forward.keyLengths()));
+    }
+}

@@ -1,0 +1,361 @@
+package org.tornadoattention.plan;
+
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.kernel.BackwardRowTerms;
+import org.tornadoattention.kernel.BackwardRowTermsBits;
+import org.tornadoattention.kernel.BackwardRowTermsF16;
+import org.tornadoattention.kernel.OnlineSoftmaxBackward;
+import org.tornadoattention.kernel.StandardAttentionBackward;
+import org.tornadoattention.kernel.TiledKeyValueGradients;
+import org.tornadoattention.kernel.TiledKeyValueGradientsBits;
+import org.tornadoattention.kernel.TiledKeyValueGradientsF16;
+import org.tornadoattention.kernel.TiledQueryGradient;
+import org.tornadoattention.kernel.TiledQueryGradientBits;
+import org.tornadoattention.kernel.TiledQueryGradientF16;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.WorkerGrid1D;
+import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task20;
+import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task8;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+
+/** Turns the backward pass of a problem into tasks of a graph, as {@link AttentionTasks} does the forward pass. */
+final class BackwardTasks {
+
+    private final TaskGraph graph;
+    private final GridScheduler grids;
+    private final AttentionProblem problem;
+    private final AttentionShape shape;
+    private final BackwardArrays arrays;
+    private final int groupSize;
+    private final int features;
+
+    private BackwardTasks(
+            TaskGraph graph,
+            GridScheduler grids,
+            AttentionProblem problem,
+            BackwardArrays arrays,
+            ComputeDevice device) {
+        this.graph = graph;
+        this.grids = grids;
+        this.problem = problem;
+        this.shape = problem.shape();
+        this.arrays = arrays;
+        this.groupSize = AttentionTasks.groupSize(device);
+        this.features = problem.features() | AttentionTasks.storageFeatures(problem, device);
+    }
+
+    /** Appends the tasks that compute the three gradients; their names begin with the given one. */
+    static void append(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            AttentionProblem problem,
+            KernelChoice choice,
+            ComputeDevice device,
+            BackwardArrays arrays) {
+        BackwardTasks tasks = new BackwardTasks(graph, grids, problem, arrays, device);
+        switch (choice.kernel()) {
+            case STANDARD -> tasks.standard(name);
+            case ONLINE -> tasks.online(name);
+            default -> tasks.tiled(name, (BackwardTile) choice.tile().orElseThrow());
+        }
+    }
+
+    private void rowTerms(String name, int parts) {
+        String task = name + "-rows";
+        switch (arrays.outputGradient()) {
+            case FloatArray _ -> rowTerms(task, parts, FloatArray.class, BackwardRowTerms::rowTerms);
+            case HalfFloatArray _ -> rowTerms(task, parts, HalfFloatArray.class, BackwardRowTermsF16::rowTerms);
+            case ShortArray _ -> rowTerms(task, parts, ShortArray.class, BackwardRowTermsBits::rowTerms);
+            default -> throw noKernelReads(arrays.outputGradient());
+        }
+    }
+
+    private <A extends TornadoNativeArray> void rowTerms(
+            String task,
+            int parts,
+            Class<A> type,
+            Task8<A, A, FloatArray, FloatArray, FloatArray, Integer, Integer, Integer> kernel) {
+        graph.task(
+                task,
+                kernel,
+                type.cast(arrays.forward().output()),
+                type.cast(arrays.outputGradient()),
+                arrays.forward().logSumExp(),
+                arrays.logSumExpGradient(),
+                arrays.rowTerms(),
+                shape.headDim(),
+                parts,
+                features | (arrays.hasLogSumExpGradient() ? BackwardRowTerms.LSE_GRADIENT : 0));
+        gridOver(task, shape.queryRows());
+    }
+
+    private static IllegalStateException noKernelReads(TornadoNativeArray array) {
+        return new IllegalStateException("No backward kernel reads " + array.getClass());
+    }
+
+    private void standard(String name) {
+        rowTerms(name, 1);
+        int elements = Math.toIntExact(shape.scoreElements());
+        FloatArray probabilities = new FloatArray(elements);
+        FloatArray scoreGradients = new FloatArray(elements);
+        // TornadoVM frees only what a graph transfers, so P and dS are transferred, once.
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, probabilities, scoreGradients);
+        graph.task(
+                name + "-ds",
+                StandardAttentionBackward::scoreGradients,
+                (FloatArray) arrays.forward().query(),
+                (FloatArray) arrays.forward().key(),
+                (FloatArray) arrays.forward().value(),
+                (FloatArray) arrays.outputGradient(),
+                arrays.rowTerms(),
+                probabilities,
+                scoreGradients,
+                arrays.forward().alibiSlopes(),
+                arrays.forward().keyLengths(),
+                shape.heads(),
+                shape.kvHeads(),
+                shape.seqQ(),
+                shape.seqK(),
+                shape.headDim(),
+                problem.windowLeft(),
+                problem.windowRight(),
+                problem.scale(),
+                problem.softcap(),
+                features);
+        gridOver(name + "-ds", elements);
+        graph.task(
+                name + "-dq",
+                StandardAttentionBackward::queryGradient,
+                scoreGradients,
+                (FloatArray) arrays.forward().key(),
+                (FloatArray) arrays.queryGradient(),
+                arrays.forward().keyLengths(),
+                shape.heads(),
+                shape.kvHeads(),
+                shape.seqQ(),
+                shape.seqK(),
+                shape.headDim(),
+                features);
+        gridOver(name + "-dq", shape.queryRows() * shape.headDim());
+        graph.task(
+                name + "-dkdv",
+                StandardAttentionBackward::keyValueGradients,
+                probabilities,
+                scoreGradients,
+                (FloatArray) arrays.forward().query(),
+                (FloatArray) arrays.outputGradient(),
+                (FloatArray) arrays.keyGradient(),
+                (FloatArray) arrays.valueGradient(),
+                shape.heads(),
+                shape.kvHeads(),
+                shape.seqQ(),
+                shape.seqK(),
+                shape.headDim());
+        gridOver(name + "-dkdv", keyRows() * shape.headDim());
+    }
+
+    private void online(String name) {
+        rowTerms(name, OnlineSoftmaxBackward.PARTS);
+        graph.task(
+                name + "-dq",
+                OnlineSoftmaxBackward::queryGradient,
+                (FloatArray) arrays.forward().query(),
+                (FloatArray) arrays.forward().key(),
+                (FloatArray) arrays.forward().value(),
+                (FloatArray) arrays.outputGradient(),
+                arrays.rowTerms(),
+                (FloatArray) arrays.queryGradient(),
+                arrays.forward().alibiSlopes(),
+                arrays.forward().keyLengths(),
+                shape.heads(),
+                shape.kvHeads(),
+                shape.seqQ(),
+                shape.seqK(),
+                shape.headDim(),
+                problem.windowLeft(),
+                problem.windowRight(),
+                problem.scale(),
+                problem.softcap(),
+                features);
+        gridOver(name + "-dq", shape.queryRows());
+        graph.task(
+                name + "-dkdv",
+                OnlineSoftmaxBackward::keyValueGradients,
+                (FloatArray) arrays.forward().query(),
+                (FloatArray) arrays.forward().key(),
+                (FloatArray) arrays.forward().value(),
+                (FloatArray) arrays.outputGradient(),
+                arrays.rowTerms(),
+                (FloatArray) arrays.keyGradient(),
+                (FloatArray) arrays.valueGradient(),
+                arrays.forward().alibiSlopes(),
+                arrays.forward().keyLengths(),
+                shape.heads(),
+                shape.kvHeads(),
+                shape.seqQ(),
+                shape.seqK(),
+                shape.headDim(),
+                problem.windowLeft(),
+                problem.windowRight(),
+                problem.scale(),
+                problem.softcap(),
+                features);
+        gridOver(name + "-dkdv", keyRows());
+    }
+
+    private void tiled(String name, BackwardTile tile) {
+        int block = tile.block();
+        rowTerms(name, TiledQueryGradient.parts(shape.headDim(), block));
+        int size = tile.groupSize(shape.headDim());
+        long heads = (long) shape.batch() * shape.heads();
+        long keyValueHeads = (long) shape.batch() * shape.kvHeads();
+        switch (arrays.outputGradient()) {
+            case FloatArray _ -> {
+                tiledQueryGradient(name + "-dq", block, FloatArray.class, TiledQueryGradient::queryGradient);
+                tiledKeyValueGradients(
+                        name + "-dkdv", block, FloatArray.class, TiledKeyValueGradients::keyValueGradients);
+            }
+            case HalfFloatArray _ -> {
+                tiledQueryGradient(name + "-dq", block, HalfFloatArray.class, TiledQueryGradientF16::queryGradient);
+                tiledKeyValueGradients(
+                        name + "-dkdv", block, HalfFloatArray.class, TiledKeyValueGradientsF16::keyValueGradients);
+            }
+            case ShortArray _ -> {
+                tiledQueryGradient(name + "-dq", block, ShortArray.class, TiledQueryGradientBits::queryGradient);
+                tiledKeyValueGradients(
+                        name + "-dkdv", block, ShortArray.class, TiledKeyValueGradientsBits::keyValueGradients);
+            }
+            default -> throw noKernelReads(arrays.outputGradient());
+        }
+        grid(name + "-dq", heads * Math.ceilDiv(shape.seqQ(), block), size);
+        grid(name + "-dkdv", keyValueHeads * Math.ceilDiv(shape.seqK(), block), size);
+    }
+
+    /** One kernel text, three types of array: the compiler needs each task's own. */
+    private <A extends TornadoNativeArray> void tiledQueryGradient(
+            String task,
+            int block,
+            Class<A> type,
+            Task20<
+                            KernelContext,
+                            A,
+                            A,
+                            A,
+                            A,
+                            FloatArray,
+                            A,
+                            FloatArray,
+                            IntArray,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Float,
+                            Float,
+                            Integer>
+                    kernel) {
+        graph.task(
+                task,
+                kernel,
+                new KernelContext(),
+                type.cast(arrays.forward().query()),
+                type.cast(arrays.forward().key()),
+                type.cast(arrays.forward().value()),
+                type.cast(arrays.outputGradient()),
+                arrays.rowTerms(),
+                type.cast(arrays.queryGradient()),
+                arrays.forward().alibiSlopes(),
+                arrays.forward().keyLengths(),
+                shape.heads(),
+                shape.kvHeads(),
+                shape.seqQ(),
+                shape.seqK(),
+                shape.headDim(),
+                block,
+                problem.windowLeft(),
+                problem.windowRight(),
+                problem.scale(),
+                problem.softcap(),
+                features);
+    }
+
+    private <A extends TornadoNativeArray> void tiledKeyValueGradients(
+            String task,
+            int block,
+            Class<A> type,
+            Task20<
+                            KernelContext,
+                            A,
+                            A,
+                            A,
+                            A,
+                            FloatArray,
+                            A,
+                            A,
+                            FloatArray,
+                            IntArray,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Float,
+                            Float,
+                            Integer>
+                    kernel) {
+        graph.task(
+                task,
+                kernel,
+                new KernelContext(),
+                type.cast(arrays.forward().query()),
+                type.cast(arrays.forward().key()),
+                type.cast(arrays.forward().value()),
+                type.cast(arrays.outputGradient()),
+                arrays.rowTerms(),
+                type.cast(arrays.keyGradient()),
+                type.cast(arrays.valueGradient()),
+                arrays.forward().alibiSlopes(),
+                arrays.forward().keyLengths(),
+                shape.heads(),
+                shape.seqQ(),
+                shape.seqK(),
+                shape.headDim(),
+                block,
+                problem.windowLeft(),
+                problem.windowRight(),
+                problem.scale(),
+                problem.softcap(),
+                features);
+    }
+
+    private long keyRows() {
+        return (long) shape.batch() * shape.kvHeads() * shape.seqK();
+    }
+
+    /** A work-item for each of so many elements. */
+    private void gridOver(String task, long elements) {
+        long groups = Math.ceilDiv(elements, groupSize);
+        grid(task, groups, groupSize);
+    }
+
+    private void grid(String task, long groups, int size) {
+        WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(groups * size));
+        grid.setLocalWork(size, 1, 1);
+        grids.addWorkerGrid(graph.getTaskGraphName() + "." + task, grid);
+    }
+}

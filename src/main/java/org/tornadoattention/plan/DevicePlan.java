@@ -1,0 +1,9 @@
+package org.tornadoattention.plan;
+
+/** What holds memory on a device until it is closed. */
+interface DevicePlan extends AutoCloseable {
+
+    /** Frees the device's memory. */
+    @Override
+    void close();
+}

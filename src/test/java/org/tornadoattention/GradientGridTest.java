@@ -1,0 +1,80 @@
+package org.tornadoattention;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.Arrays;
+import java.util.EnumSet;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+
+/** The gradients over the {@linkplain AttentionGrid field's grids}, by every kernel that claims the case. */
+class GradientGridTest {
+
+    /** Multiply-adds of QKᵀ up to which a case is in the default subset: a backward pass costs five such products. */
+    private static final long CHEAP = 1 << 21;
+
+    /** The kernels with a backward pass of their own; the others take the tiled one's. */
+    private static final Set<AttentionKernel> WITH_BACKWARD =
+            EnumSet.of(AttentionKernel.STANDARD, AttentionKernel.ONLINE, AttentionKernel.TILED);
+
+    static Stream<Arguments> grid() {
+        return Stream.concat(AttentionGridTest.grid(), AttentionGrid.withKernels(smallOnesOfEachHeadDim()))
+                .filter(arguments ->
+                        WITH_BACKWARD.contains((AttentionKernel) arguments.get()[1]))
+                .filter(arguments ->
+                        AttentionGrid.FULL || ((AttentionCase) arguments.get()[0]).work() <= CHEAP);
+    }
+
+    /** Every head dimension, since each has a tile and a way of sharing it of its own, with lengths that end inside a tile. */
+    private static Stream<AttentionCase> smallOnesOfEachHeadDim() {
+        return AttentionGrid.HEAD_DIMS.stream()
+                .flatMap(headDim -> Arrays.stream(DType.values())
+                        .map(dtype -> AttentionCase.of(
+                                new AttentionShape(1, 2, 1, 37, 51, headDim), dtype, AttentionOptions.causal())));
+    }
+
+    @ParameterizedTest(name = "{0}, {1}")
+    @MethodSource("grid")
+    void isAccurate(AttentionCase problem, AttentionKernel kernel) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+            problem.assertAccurate(attention, problem.run(attention), problem.dO());
+        }
+    }
+
+    static Stream<Arguments> nothing() {
+        return AttentionGrid.withKernels(AttentionGrid.nothing());
+    }
+
+    @ParameterizedTest(name = "{0}, {1}")
+    @MethodSource("nothing")
+    void nothingToComputeIsZeroAndLaunchesNothing(AttentionCase problem, AttentionKernel kernel) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+            Gradients gradients = attention.backward(problem.run(attention), problem.dO());
+            assertZero(gradients.dQ(), problem.dtype(), problem.shape().queryShape());
+            assertZero(gradients.dK(), problem.dtype(), problem.shape().keyShape());
+            assertZero(gradients.dV(), problem.dtype(), problem.shape().keyShape());
+            assertThat(attention.statistics().plans()).isZero();
+        }
+    }
+
+    private static void assertZero(Tensor gradient, Object dtype, int... shape) {
+        assertThat(gradient.dtype()).isEqualTo(dtype);
+        assertThat(gradient.shape()).isEqualTo(shape);
+        assertThat(gradient.toFloatArray()).isEqualTo(new float[gradient.numberOfElements()]);
+    }
+
+    @Test
+    void theGridCoversEveryKernelAndType() {
+        assertThat(grid().map(arguments ->
+                        arguments.get()[1] + " " + ((AttentionCase) arguments.get()[0]).dtype()))
+                .contains("STANDARD F32", "ONLINE F32", "TILED F32", "TILED F16", "TILED BF16")
+                .hasSizeGreaterThan(150);
+    }
+}

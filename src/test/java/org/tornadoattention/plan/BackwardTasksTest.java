@@ -1,0 +1,99 @@
+package org.tornadoattention.plan;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.TestDevice;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.kernel.TiledQueryGradient;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.WorkerGrid;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+/** Tasks, grids and tiles of the backward pass. */
+class BackwardTasksTest {
+
+    private static final ComputeDevice DEVICE = TestDevice.get();
+
+    static Stream<Arguments> problems() {
+        return AttentionTasksTest.problems();
+    }
+
+    @ParameterizedTest
+    @MethodSource("problems")
+    void everyTaskHasAGroupSizeThatDividesItsGrid(AttentionProblem problem, AttentionKernel kernel) {
+        KernelChoice choice = BackwardChoice.choose(problem, DEVICE, Optional.of(kernel));
+        TaskGraph graph = new TaskGraph("graph");
+        GridScheduler grids = new GridScheduler();
+        AttentionShape shape = problem.shape();
+        FloatArray rowTerms = new FloatArray((int) (2 * shape.queryRows()));
+        BackwardArrays arrays = BackwardArrays.of(problem, tensors(problem), rowTerms, DEVICE.halfFloats());
+        BackwardTasks.append(graph, grids, "back", problem, choice, DEVICE, arrays);
+
+        Set<String> tasks = Set.copyOf(grids.keySet());
+        assertThat(tasks).contains("graph.back-rows", "graph.back-dq", "graph.back-dkdv");
+        assertThat(tasks).hasSize(kernel == AttentionKernel.STANDARD ? 4 : 3);
+        for (String task : tasks) {
+            WorkerGrid grid = grids.get(task);
+            long size = grid.getLocalWork()[0];
+            assertThat(grid.getGlobalWork()[0] % size).as(task).isZero();
+            assertThat(size).as(task).isPositive().isLessThanOrEqualTo(DEVICE.maxGroupSize());
+        }
+    }
+
+    private static BackwardTensors tensors(AttentionProblem problem) {
+        AttentionShape shape = problem.shape();
+        return new BackwardTensors(
+                Tensor.allocate(problem.dtype(), shape.queryShape()),
+                Tensor.allocate(problem.dtype(), shape.keyShape()),
+                Tensor.allocate(problem.dtype(), shape.keyShape()),
+                Tensor.allocate(problem.dtype(), shape.queryShape()),
+                Tensor.allocate(DType.F32, shape.logSumExpShape()),
+                Tensor.allocate(problem.dtype(), shape.queryShape()),
+                Optional.empty(),
+                Tensor.allocate(problem.dtype(), shape.queryShape()),
+                Tensor.allocate(problem.dtype(), shape.keyShape()),
+                Tensor.allocate(problem.dtype(), shape.keyShape()),
+                AttentionOptions.causal());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1, 32", "64, 32", "72, 32", "88, 24", "96, 16", "128, 16", "144, 16", "160, 8", "256, 8"})
+    void theTileIsTheLargestThatFits(int headDim, int block) {
+        ComputeDevice device = TestDevice.limited(48 * 1024, 1024, 1L << 40, 1L << 40);
+        assertThat(BackwardTileChooser.choose(headDim, device)).contains(new BackwardTile(block));
+        assertThat(TiledQueryGradient.localMemoryBytes(headDim, block)).isLessThanOrEqualTo(48 * 1024);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1000, 1024", "65536, 1"})
+    void aDeviceMayBeTooSmallForAnyTile(long localMemory, long groupSize) {
+        ComputeDevice device = TestDevice.limited(localMemory, groupSize, 1L << 40, 1L << 40);
+        assertThat(BackwardTileChooser.choose(256, device)).isEmpty();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"F32, 4", "BF16, 2"})
+    void memoryIsTheTensorsTheirGradientsAndThreeNumbersAQuery(DType dtype, int bytes) {
+        AttentionShape shape = new AttentionShape(2, 4, 2, 10, 30, 64);
+        AttentionProblem problem = AttentionProblem.of(shape, dtype, AttentionOptions.defaults());
+        DeviceMemory memory = DeviceMemory.ofBackward(problem, AttentionKernel.TILED);
+        assertThat(memory.tensorBytes()).isEqualTo(4L * bytes * 64 * (2 * 4 * 10 + 2 * 2 * 30));
+        assertThat(memory.extraBytes()).isEqualTo(3L * 4 * 2 * 4 * 10);
+        assertThat(List.of(AttentionKernel.values()))
+                .filteredOn(kernel -> DeviceMemory.ofBackward(problem, kernel).extraBytes() != memory.extraBytes())
+                .containsExactly(AttentionKernel.STANDARD);
+    }
+}
