@@ -37,7 +37,8 @@ public record BenchFile(
     /** Name and version of the format. */
     public static final String FORMAT = "tornado-attention-bench/1";
 
-    private static final List<AttentionKernel> PORTABLE =
+    /** Kernels on plain arithmetic units. */
+    public static final List<AttentionKernel> PORTABLE =
             List.of(AttentionKernel.STANDARD, AttentionKernel.ONLINE, AttentionKernel.TILED);
 
     private static final JsonMapper JSON = JsonMapper.builder()
@@ -118,9 +119,9 @@ public record BenchFile(
 
     /** Whether a kernel, in its provider's words, computes a type's products on tensor cores, where there are any. */
     public static boolean onTensorCores(String provider, String kernel, DType dtype) {
-        return dtype != DType.F32
-                && (!provider.equals(BenchResult.OURS)
-                        || PORTABLE.stream().noneMatch(portable -> kernel.equals(portable.id())));
+        return provider.equals(BenchResult.OURS)
+                ? PORTABLE.stream().noneMatch(portable -> kernel.equals(portable.id()))
+                : dtype != DType.F32;
     }
 
     /** As indented JSON; what is null is left out. */

@@ -144,7 +144,8 @@ public final class BenchSession implements AutoCloseable {
             BenchCase measured, FlashAttention attention, AttentionKernel kernel, Runnable progress) {
         KernelChoice choice = attention.chooseBackward(measured.shape(), measured.dtype(), measured.options());
         if (choice.kernel() != kernel) {
-            String message = "Its backward pass is that of the kernel %s.".formatted(choice.kernel().id());
+            String message = "Its backward pass is that of the kernel %s."
+                    .formatted(choice.kernel().id());
             return BenchResult.without(measured, kernel.id(), null, Status.UNSUPPORTED, message);
         }
         inputs = Inputs.of(measured, inputs);
@@ -200,12 +201,7 @@ public final class BenchSession implements AutoCloseable {
             first.transferToHost(results);
             progress.run();
             Accuracy accuracy = Accuracy.of(new SampledGradients(
-                            measured.shape(),
-                            measured.options(),
-                            inputs.q(),
-                            inputs.k(),
-                            inputs.v(),
-                            inputs.dO())
+                            measured.shape(), measured.options(), inputs.q(), inputs.k(), inputs.v(), inputs.dO())
                     .compare(output, logSumExp, gradients));
             Timing timing = time(measured, plan, progress);
             plan.execute().transferToHost(results);
@@ -253,15 +249,7 @@ public final class BenchSession implements AutoCloseable {
             Tensor output,
             Tensor logSumExp) {
         attention.appendTo(
-                graph,
-                grids,
-                "forward",
-                inputs.q(),
-                inputs.k(),
-                inputs.v(),
-                output,
-                logSumExp,
-                measured.options());
+                graph, grids, "forward", inputs.q(), inputs.k(), inputs.v(), output, logSumExp, measured.options());
     }
 
     /**
@@ -273,14 +261,21 @@ public final class BenchSession implements AutoCloseable {
     public BenchResult measureDecode(BenchCase measured, Runnable progress) {
         AttentionShape shape = measured.shape();
         DecodeCase step = new DecodeCase(
-                shape.batch(), shape.heads(), shape.kvHeads(), shape.seqK(), shape.headDim(), measured.dtype(), false, 0);
+                shape.batch(),
+                shape.heads(),
+                shape.kvHeads(),
+                shape.seqK(),
+                shape.headDim(),
+                measured.dtype(),
+                false,
+                0);
         try {
             DecodeMeasurement measurement =
                     new DecodeBenchmark(device, 0, settings.warmUps, settings.repetitions).measure(step, progress);
             return BenchResult.measured(
                     measured,
                     "decode",
-                    measurement.tile().toString(),
+                    null,
                     Timing.of(measured, measurement.kernelTime(), measurement.wallTime()),
                     new Memory((long) BenchFile.leastBytes(measured), 0, null, null),
                     Accuracy.of(measurement.comparisons()));

@@ -50,8 +50,8 @@ public record Preset(String name, String about, List<BenchCase> cases, Map<Bench
                     for (int dim : headDim) {
                         for (boolean masked : causal) {
                             for (int length : seq) {
-                                cases.add(
-                                        new BenchCase(Direction.parse(way), DType.parse(type), shape(length, dim), masked));
+                                cases.add(new BenchCase(
+                                        Direction.parse(way), DType.parse(type), shape(length, dim), masked));
                             }
                         }
                     }

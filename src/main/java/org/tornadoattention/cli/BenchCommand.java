@@ -190,8 +190,15 @@ final class BenchCommand implements Callable<Integer> {
         writeFiles(journal.file());
     }
 
+    /** Whether the device runs a kernel; the simulator runs those of warps lane by lane, for those who ask for them. */
+    private static boolean isMeasured(AttentionKernel kernel, ComputeDevice device) {
+        return device.isSimulator() ? BenchFile.PORTABLE.contains(kernel) : kernel.supports(device);
+    }
+
     private static boolean isDecodeStep(BenchCase problem) {
-        return problem.pass() == Direction.FORWARD && problem.shape().seqQ() == 1 && problem.shape().seqK() > 1;
+        return problem.pass() == Direction.FORWARD
+                && problem.shape().seqQ() == 1
+                && problem.shape().seqK() > 1;
     }
 
     /** A kernel, and a tile where one was asked for. */
@@ -201,7 +208,7 @@ final class BenchCommand implements Callable<Integer> {
     private List<Candidate> candidates(BenchCase problem, ComputeDevice device) {
         List<TileShape> tiles = problems.tiles(problem);
         return Arrays.stream(AttentionKernel.values())
-                .filter(kernel -> compute.kernel().map(kernel::equals).orElseGet(() -> kernel.supports(device)))
+                .filter(kernel -> compute.kernel().map(kernel::equals).orElseGet(() -> isMeasured(kernel, device)))
                 .filter(kernel -> kernel.supports(problem.dtype()))
                 .flatMap(kernel -> kernel == AttentionKernel.TILED && !tiles.isEmpty()
                         ? tiles.stream().map(tile -> new Candidate(kernel, Optional.of(tile)))
@@ -279,7 +286,7 @@ final class BenchCommand implements Callable<Integer> {
         out.flush();
     }
 
-    private static final String LINE = "%-34s %-13s %18s %17s %13s %10s %10s %13s %s";
+    private static final String LINE = "%-34s %-19s %18s %17s %13s %10s %10s %13s %s";
 
     private void printHead(BenchFile file) {
         if (file.ceilings() != null) {
@@ -294,7 +301,7 @@ final class BenchCommand implements Callable<Integer> {
         out.println(
                 row.size() == BenchFormat.HEADS.size()
                         ? LINE.formatted(row.toArray())
-                        : "%-34s %-13s %s".formatted(row.toArray()));
+                        : "%-34s %-19s %s".formatted(row.toArray()));
         out.flush();
     }
 }

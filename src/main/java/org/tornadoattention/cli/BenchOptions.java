@@ -17,7 +17,8 @@ final class BenchOptions {
     @Option(
             names = {"-p", "--preset"},
             paramLabel = "NAME",
-            description = "quick, paper, decode, memory, latency or traffic; the options below then choose a part of it.")
+            description =
+                    "quick, paper, decode, memory, latency or traffic; the options below then choose a part of it.")
     private String preset;
 
     @Option(names = "--batch", split = ",", paramLabel = "B", description = "Sequences (default 1).")
@@ -41,7 +42,8 @@ final class BenchOptions {
     @Option(names = "--type", split = ",", description = "f32, f16, bf16 (default f32).")
     private List<DType> types;
 
-    @Option(names = {"--direction", "--pass"},
+    @Option(
+            names = {"--direction", "--pass"},
             split = ",",
             description = "forward, backward, forward-backward (default forward).")
     private List<Direction> passes;

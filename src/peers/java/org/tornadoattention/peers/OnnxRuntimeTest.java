@@ -18,7 +18,8 @@ class OnnxRuntimeTest {
     @CsvSource({"STANDARD, false", "STANDARD, true", "FUSED, false", "FUSED, true"})
     void theGraphsAreAttention(OnnxRuntimePeer.Graph graph, boolean causal) throws OrtException {
         AttentionShape shape = new AttentionShape(2, 3, 3, 40, 40, 16);
-        BenchResult result = OnnxRuntimePeer.measure(new BenchCase(Direction.FORWARD, DType.F32, shape, causal), graph, 1);
+        BenchResult result =
+                OnnxRuntimePeer.measure(new BenchCase(Direction.FORWARD, DType.F32, shape, causal), graph, 1);
         assertThat(result.accuracy().passed()).isTrue();
         assertThat(result.accuracy().maxError()).isPositive();
         assertThat(result.timing().kernelMilliseconds()).isPositive();

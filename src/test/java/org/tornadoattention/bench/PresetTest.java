@@ -40,7 +40,8 @@ class PresetTest {
         assertThat(forward).isEqualTo(4.0 * 2 * 3 * 5 * 5 * 7);
         assertThat(new BenchCase(Direction.BACKWARD, DType.F32, shape, false).flops())
                 .isEqualTo(2.5 * forward);
-        assertThat(new BenchCase(Direction.FORWARD, DType.F32, shape, true).flops()).isEqualTo(forward / 2);
+        assertThat(new BenchCase(Direction.FORWARD, DType.F32, shape, true).flops())
+                .isEqualTo(forward / 2);
     }
 
     @Test
