@@ -74,8 +74,33 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
         return switch (kernel) {
             case STANDARD, ONLINE -> new KernelChoice(kernel, Optional.empty(), reason);
             case TILED -> new KernelChoice(kernel, Optional.of(tile(problem, device)), reason);
-            case WARP, WARP_GROUP, WARP_TF32 -> new KernelChoice(kernel, Optional.of(warpTile(kernel, problem, device)), reason);
+            case WARP, WARP_GROUP, WARP_TF32 ->
+                new KernelChoice(kernel, Optional.of(warpTile(kernel, problem, device)), reason);
         };
+    }
+
+    /**
+     * This choice with a tile of the caller's.
+     *
+     * @throws IllegalArgumentException if the kernel has no tiles
+     * @throws UnsupportedOnDeviceException if the tile is too large for the device
+     */
+    KernelChoice withTile(TileShape given, AttentionProblem problem, ComputeDevice device) {
+        if (kernel != AttentionKernel.TILED) {
+            throw new IllegalArgumentException("The kernel %s takes no tile of yours: leave the tile out, or choose %s."
+                    .formatted(kernel.id(), AttentionKernel.TILED.id()));
+        }
+        int headDim = problem.shape().headDim();
+        int bytes = given.localMemoryBytes(headDim);
+        int items = given.groupSize(headDim);
+        if (bytes > device.localMemoryBytes() || items > device.maxGroupSize()) {
+            throw new UnsupportedOnDeviceException(
+                    device.toString(),
+                    "room for a tile %s of head dimension %d: it needs %,d bytes of local memory and %d work-items"
+                            .formatted(given, headDim, bytes, items),
+                    "use a smaller tile");
+        }
+        return new KernelChoice(kernel, Optional.of(given), "tile asked for");
     }
 
     private static WarpTile warpTile(AttentionKernel kernel, AttentionProblem problem, ComputeDevice device) {

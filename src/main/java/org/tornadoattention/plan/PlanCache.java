@@ -39,6 +39,7 @@ public final class PlanCache implements AutoCloseable {
 
     private final ComputeDevice device;
     private final Optional<AttentionKernel> wanted;
+    private final Optional<TileShape> tile;
     private final Map<Key, DevicePlan> plans = new LinkedHashMap<>(CAPACITY, 0.75f, true);
     private final Map<TaskGraph, List<AttentionArrays>> seeded = new WeakHashMap<>();
     private long hits;
@@ -48,15 +49,18 @@ public final class PlanCache implements AutoCloseable {
      * An empty cache.
      *
      * @param wanted the kernel for all problems, or empty to choose for each
+     * @param tile the tile for all problems, or empty to choose for each
      */
-    public PlanCache(ComputeDevice device, Optional<AttentionKernel> wanted) {
+    public PlanCache(ComputeDevice device, Optional<AttentionKernel> wanted, Optional<TileShape> tile) {
         this.device = device;
         this.wanted = wanted;
+        this.tile = tile;
     }
 
     /** Which kernel a problem gets here. */
     public KernelChoice choose(AttentionProblem problem) {
-        return KernelChoice.choose(problem, device, wanted);
+        KernelChoice choice = KernelChoice.choose(problem, device, wanted);
+        return tile.map(given -> choice.withTile(given, problem, device)).orElse(choice);
     }
 
     /** Which kernel a problem's backward pass gets here. */
