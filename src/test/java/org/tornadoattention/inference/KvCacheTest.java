@@ -144,6 +144,26 @@ class KvCacheTest {
         return Runtime.getRuntime().totalMemory() - Runtime.getRuntime().freeMemory();
     }
 
+    /** Windows that begin in the middle of a tile, over several tiles and splits. */
+    @Test
+    void windowsBeginAndEndAnywhere() {
+        Tensor q = Tensor.random(DType.F32, 1, 1, 6, 5, 35);
+        Tensor k = Tensor.random(DType.F32, 2, 1, 2, 150, 35);
+        Tensor v = Tensor.random(DType.F32, 3, 1, 2, 150, 35);
+        for (int splits : new int[] {1, 3}) {
+            try (KvCache cache =
+                    KvCache.create(1, 6, 2, 35, 150, CacheCase.options(DType.F32).withSplits(splits))) {
+                cache.append(k, v);
+                for (int left : new int[] {-1, 0, 5, 77, 140}) {
+                    for (int right : new int[] {-1, 0, 3}) {
+                        AttentionOptions options = AttentionOptions.defaults().withWindow(left, right);
+                        assertAccurate(cache, q, options, cache.forward(q, options));
+                    }
+                }
+            }
+        }
+    }
+
     @Test
     void sequencesGrowEachByItsOwn() {
         Tensor q = Tensor.random(DType.F32, 1, 3, 4, 5, 24);
