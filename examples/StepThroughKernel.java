@@ -3,7 +3,7 @@ import org.tornadoattention.AttentionResult;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.plan.Tile;
 import org.tornadoattention.reference.ReferenceAttention;
 import org.tornadoattention.tensor.Tensor;
 
@@ -33,7 +33,7 @@ class StepThroughKernel {
 
         try (FlashAttention attention = FlashAttention.on(Devices.best(), AttentionKernel.TILED)) {
             AttentionResult result = attention.forward(q, k, v, options);
-            TileShape tile = result.execution().orElseThrow().choice().tile().orElseThrow();
+            Tile tile = result.execution().orElseThrow().choice().tile().orElseThrow();
             System.out.printf("tile %s: 1 group of %d work-items%n", tile, tile.groupSize(HEAD_DIM));
 
             double[] expected = ReferenceAttention.forward(q, k, v, options).output();

@@ -38,12 +38,15 @@ final class WarpTiling {
         int headDim = problem.shape().headDim();
         CompilerExtension.Support extension = device.extension();
         Optional<WarpTile> tuned = TuningTable.current()
-                .tile(extension.computeCapability(), kernel, headDim, problem.shape().seqQ());
+                .tile(
+                        extension.computeCapability(),
+                        kernel,
+                        headDim,
+                        problem.shape().seqQ());
         return Stream.concat(tuned.stream(), (groups ? FALLBACKS_WARP_GROUP : FALLBACKS_WARP).stream())
-                        .filter(tile -> groups || tile.blockQ() == 16 * tile.warps() || headDim <= WIDEST_FOR_32_ROWS)
-                        .filter(tile -> tile.localMemoryBytes(headDim)
-                                <= extension.localMemoryBytes())
-                        .filter(tile -> tile.groupSize(headDim) <= device.maxGroupSize())
-                        .findFirst();
+                .filter(tile -> groups || tile.blockQ() == 16 * tile.warps() || headDim <= WIDEST_FOR_32_ROWS)
+                .filter(tile -> tile.localMemoryBytes(headDim) <= extension.localMemoryBytes())
+                .filter(tile -> tile.groupSize(headDim) <= device.maxGroupSize())
+                .findFirst();
     }
 }

@@ -95,7 +95,16 @@ class ArchitectureTest {
                 .that(resideInAPackage(ROOT + "..").and(not(resideInAPackage(ROOT + ".simulator.."))))
                 .should()
                 .resideInAnyPackage(Arrays.stream(new String[] {
-                            "", ".intrinsic", ".kernel", ".tensor", ".device", ".reference", ".plan", ".bench", ".cli", ".cuda"
+                            "",
+                            ".intrinsic",
+                            ".kernel",
+                            ".tensor",
+                            ".device",
+                            ".reference",
+                            ".plan",
+                            ".bench",
+                            ".cli",
+                            ".cuda"
                         })
                         .map(floor -> ROOT + floor)
                         .toArray(String[]::new))
