@@ -1,9 +1,13 @@
 package org.tornadoattention;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
+import org.tornadoattention.inference.AttentionOutput;
+import org.tornadoattention.inference.KeyValueCache;
+import org.tornadoattention.inference.RaggedAttention;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.AttentionProblem;
 import org.tornadoattention.plan.BackwardTensors;
@@ -14,6 +18,7 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * Exact attention on one device: {@code softmax(scale · Q Kᵀ + mask) V} and its log-sum-exp, without the score matrix
@@ -33,11 +38,13 @@ public final class FlashAttention implements AutoCloseable {
 
     private final ComputeDevice device;
     private final PlanCache plans;
+    private final RaggedAttention ragged;
     private boolean closed;
 
     private FlashAttention(ComputeDevice device, Optional<AttentionKernel> kernel) {
         this.device = device;
         this.plans = new PlanCache(device, kernel);
+        this.ragged = new RaggedAttention(device);
     }
 
     /** Attention on the best device here: a GPU if there is one. */
@@ -297,6 +304,30 @@ public final class FlashAttention implements AutoCloseable {
         }
     }
 
+    /**
+     * Attention over sequences of different lengths, packed one behind the other: {@link RaggedAttention#forward}.
+     *
+     * @param queryOffsets where each sequence begins in q, and the end of the last; lengths may change from call to call
+     * @param keyOffsets likewise in k
+     */
+    public synchronized AttentionOutput forwardRagged(
+            Tensor q, Tensor k, Tensor v, IntArray queryOffsets, IntArray keyOffsets, AttentionOptions options) {
+        requireOpen();
+        return ragged.forward(q, k, v, queryOffsets, keyOffsets, options);
+    }
+
+    /** Merges attention of the same queries over parts of the keys: {@link RaggedAttention#merge}. */
+    public synchronized AttentionOutput merge(AttentionOutput... parts) {
+        requireOpen();
+        return ragged.merge(List.of(parts));
+    }
+
+    /** Attention of queries over a cache: {@link KeyValueCache#forward(Tensor, AttentionOptions)}, on its own device. */
+    public AttentionOutput forward(Tensor q, KeyValueCache cache, AttentionOptions options) {
+        requireGiven("cache", cache, "make one with KvCache.create");
+        return cache.forward(q, options);
+    }
+
     /** Which kernel {@link #forward} takes for these inputs on this device, and why. */
     public KernelChoice choose(AttentionShape shape, DType dtype, AttentionOptions options) {
         return plans.choose(AttentionProblem.of(shape, dtype, options));
@@ -322,6 +353,7 @@ public final class FlashAttention implements AutoCloseable {
     public synchronized void close() {
         closed = true;
         plans.close();
+        ragged.close();
     }
 
     private void requireOpen() {

@@ -47,6 +47,20 @@ final class CudaText {
         return result + " = __float_as_int(" + value + ");";
     }
 
+    static String asFloat(String result, String bits) {
+        return result + " = __int_as_float(" + bits + ");";
+    }
+
+    static String element(String result, String tile, String byteOffset) {
+        return result + " = *(const float *) ((const char *) " + tile + " + (" + byteOffset + "));";
+    }
+
+    static String copyFloats(String tile, String byteOffset, String source, String index, String elements) {
+        return "{ const float *from_ = (const float *) (" + address(source, index, Float.BYTES)
+                + "); float *to_ = (float *) ((char *) " + tile + " + (" + byteOffset
+                + ")); for (int i_ = 0; i_ < 4; i_++) { to_[i_] = i_ < (" + elements + ") ? from_[i_] : 0.0f; } }";
+    }
+
     static String loadMatrices(boolean transposed, String registers, String at, String tile, String byteOffset) {
         return asm(
                 "ldmatrix.sync.aligned.m8n8.x4" + (transposed ? ".trans" : "") + ".shared.b16 {%0,%1,%2,%3}, [%4]",

@@ -28,6 +28,7 @@ import picocli.CommandLine.TypeConversionException;
             RunCommand.class,
             VerifyCommand.class,
             BenchCommand.class,
+            BenchDecodeCommand.class,
             DevicesCommand.class
         },
         mixinStandardHelpOptions = true,

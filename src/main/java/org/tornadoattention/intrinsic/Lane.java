@@ -28,6 +28,9 @@ public interface Lane {
     /** {@link Warp#copy}, with the array's elements as bits. */
     void copy(int[] tile, int byteOffset, TornadoNativeArray source, int index, int elements);
 
+    /** {@link Warp#element}. */
+    float element(int[] tile, int byteOffset);
+
     /** {@link Warp#store}. */
     void store(TornadoNativeArray target, int index, int packed, int elements);
 

@@ -51,7 +51,8 @@ public final class Warp {
 
     /** 2 to the power of {@code x}, to 2 ulp; results below the normal range are 0. */
     public static float exp2(float x) {
-        return (float) Math.pow(2.0, x);
+        float power = (float) Math.pow(2.0, x);
+        return power < Float.MIN_NORMAL ? 0f : power;
     }
 
     /** Two floats rounded to {@link #F16} or {@link #BF16}, to nearest even, the first in the low half. */
@@ -67,6 +68,11 @@ public final class Warp {
     /** The bits of a float, as {@link #TF32} operands want them. */
     public static int bits(float value) {
         return Float.floatToRawIntBits(value);
+    }
+
+    /** The float with these bits. */
+    public static float asFloat(int bits) {
+        return Float.intBitsToFloat(bits);
     }
 
     /**
@@ -121,6 +127,16 @@ public final class Warp {
     /** As {@link #copy(int[], int, HalfFloatArray, int, int)}. */
     public static void copy(int[] tile, int byteOffset, ShortArray source, int index, int elements) {
         Lane.current().copy(tile, byteOffset, source, index, elements);
+    }
+
+    /** Copies up to 4 elements from any place to 16 bytes of local memory at once; zeros take the place of the rest. */
+    public static void copy(int[] tile, int byteOffset, FloatArray source, int index, int elements) {
+        Lane.current().copy(tile, byteOffset, source, index, elements);
+    }
+
+    /** The 4 bytes at a place in local memory, a multiple of 4, as a float. */
+    public static float element(int[] tile, int byteOffset) {
+        return Lane.current().element(tile, byteOffset);
     }
 
     /** Writes an element, as {@code target.set} does. */

@@ -5,6 +5,7 @@ import uk.ac.manchester.tornado.api.types.BFloat16;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
@@ -44,7 +45,11 @@ final class Storage {
         if ((features & NATIVE_BF16) != 0) {
             return BFloat16.bf16ToFloat(array.get(index));
         }
-        int bits = array.get(index);
+        return decode(array.get(index), features);
+    }
+
+    /** A raw 16-bit float, sign-extended. */
+    private static float decode(int bits, int features) {
         float magnitude = 0f;
         if ((features & F16_BITS) != 0) {
             magnitude = decodeF16(bits >> 10 & 0x1f, bits & 0x3ff);
@@ -79,6 +84,10 @@ final class Storage {
      * miscompiled where a device flushes subnormals (seen on PoCL).
      */
     static void store(ShortArray array, int index, float value, int features) {
+        array.set(index, (short) encode(value, features));
+    }
+
+    private static int encode(float value, int features) {
         float magnitude = value < 0f ? -value : value;
         int bits = 0;
         if ((features & F16_BITS) != 0) {
@@ -102,7 +111,88 @@ final class Storage {
         if (value != value) {
             bits = 0x7fc0;
         }
-        array.set(index, (short) bits);
+        return bits;
+    }
+
+    /**
+     * The first of the two elements at an even index. A cache is read in pairs, a word each where the array allows, since
+     * half as many loads reach twice the bandwidth: compilers join the load of this one with that of {@link #second}.
+     */
+    static float first(FloatArray array, int index, int features) {
+        return array.get(index);
+    }
+
+    /** The element after {@link #first}. */
+    static float second(FloatArray array, int index, int features) {
+        return array.get(index + 1);
+    }
+
+    static void storePair(FloatArray array, int index, float first, float second, int features) {
+        array.set(index, first);
+        array.set(index + 1, second);
+    }
+
+    static float first(HalfFloatArray array, int index, int features) {
+        return array.get(index).getFloat32();
+    }
+
+    static float second(HalfFloatArray array, int index, int features) {
+        return array.get(index + 1).getFloat32();
+    }
+
+    static void storePair(HalfFloatArray array, int index, float first, float second, int features) {
+        array.set(index, new HalfFloat(first));
+        array.set(index + 1, new HalfFloat(second));
+    }
+
+    /** Of two raw 16-bit floats in an int, the first in its low half. */
+    static float first(IntArray array, int index, int features) {
+        return widen((short) array.get(index / 2), features);
+    }
+
+    static float second(IntArray array, int index, int features) {
+        return widen((short) (array.get(index / 2) >> 16), features);
+    }
+
+    static void storePair(IntArray array, int index, float first, float second, int features) {
+        array.set(index / 2, (encode(first, features) & 0xffff) | (encode(second, features) << 16));
+    }
+
+    /** Of two FP8 numbers (E4M3) in a short, the first in its low byte. */
+    static float first(ShortArray array, int index, int features) {
+        return decodeE4M3(array.get(index / 2));
+    }
+
+    static float second(ShortArray array, int index, int features) {
+        return decodeE4M3(array.get(index / 2) >> 8);
+    }
+
+    static void storePair(ShortArray array, int index, float first, float second, int features) {
+        array.set(index / 2, (short) (encodeE4M3(first) | (encodeE4M3(second) << 8)));
+    }
+
+    /** {@code 1.mantissa · 2^(exponent - 7)}; the low byte counts. */
+    private static float decodeE4M3(int bits) {
+        int exponent = bits >> 3 & 15;
+        int significand = exponent == 0 ? bits & 7 : 8 + (bits & 7);
+        float magnitude = (significand << TornadoMath.max(exponent, 1)) * 0x1p-10f;
+        return (bits & 0x80) != 0 ? -magnitude : magnitude;
+    }
+
+    /** Rounds to nearest even, and what is past 448 to that. */
+    private static int encodeE4M3(float value) {
+        float magnitude = TornadoMath.min(value < 0f ? -value : value, 448f);
+        int bits = 0;
+        if (magnitude >= 0x1p-6f) {
+            bits = encodeNormal(magnitude, 3, 7);
+        } else {
+            bits = roundToEven(magnitude * 0x1p9f);
+        }
+        return value < 0f ? bits | 0x80 : bits;
+    }
+
+    private static float widen(short bits, int features) {
+        return (features & NATIVE_BF16) != 0 ? BFloat16.bf16ToFloat(bits) : decode(bits, features);
     }
 
     /** What an exponent of all ones means. NaN is computed, since TornadoVM cannot print that constant as OpenCL C. */

@@ -3,6 +3,7 @@ package org.tornadoattention.kernel;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
@@ -86,6 +87,25 @@ final class WarpTiles {
             if (rows * chunks % items == 0 || row < rows) {
                 if (headDim % 8 == 0) {
                     Warp.copyAsync(tile, at + chunk(rows, row, c), source, from, 2 * elements);
+                } else {
+                    Warp.copy(tile, at + chunk(rows, row, c), source, from, elements);
+                }
+            }
+        }
+    }
+
+    /** As {@link #load(int[], int, int, HalfFloatArray, int, int, int, int, int)}, with 4 columns to a chunk. */
+    static void load(
+            int[] tile, int at, int rows, FloatArray source, int first, int count, int headDim, int item, int items) {
+        int chunks = (headDim + 7) / 8 * 2;
+        for (int i = 0; i < (rows * chunks + items - 1) / items; i++) {
+            int row = (i * items + item) / chunks;
+            int c = (i * items + item) % chunks;
+            int elements = row < count ? TornadoMath.max(0, TornadoMath.min(4, headDim - 4 * c)) : 0;
+            int from = elements == 0 ? first : first + row * headDim + 4 * c;
+            if (rows * chunks % items == 0 || row < rows) {
+                if (headDim % 4 == 0) {
+                    Warp.copyAsync(tile, at + chunk(rows, row, c), source, from, 4 * elements);
                 } else {
                     Warp.copy(tile, at + chunk(rows, row, c), source, from, elements);
                 }
@@ -245,6 +265,17 @@ final class WarpTiles {
                 }
                 if (8 * n + column + 1 < headDim) {
                     Warp.store(output, first + 8 * n + column + 1, packed >> 16, 1);
+                }
+            }
+        }
+    }
+
+    /** As {@link #store(HalfFloatArray, int, int, int, float[], int, int, float)}, in F32. */
+    static void store(FloatArray output, int first, int headDim, float[] o, int r, int column, float factor) {
+        for (int n = 0; n < (headDim + 7) / 8; n++) {
+            for (int e = 0; e < 2; e++) {
+                if (8 * n + column + e < headDim) {
+                    Warp.store(output, first + 8 * n + column + e, o[4 * n + 2 * r + e] * factor);
                 }
             }
         }

@@ -18,7 +18,9 @@ public enum AttentionKernel {
     /** FlashAttention-2 in the registers of warps, on tensor cores. F16 and BF16. */
     WARP("tensor cores, S and P in a warp's registers"),
     /** Asynchronous tensor cores, softmax under the products. F16 and BF16. */
-    WARP_GROUP("asynchronous tensor cores, softmax under the products");
+    WARP_GROUP("asynchronous tensor cores, softmax under the products"),
+    /** The warp kernel for F32, each product in three of TF32. F32; only where it is asked for. */
+    WARP_TF32("tensor cores for F32, three products for one");
 
     private final String summary;
 
@@ -34,7 +36,7 @@ public enum AttentionKernel {
     /** Whether it takes tensors of this type. */
     public boolean supports(DType dtype) {
         return switch (this) {
-            case STANDARD, ONLINE -> dtype == DType.F32;
+            case STANDARD, ONLINE, WARP_TF32 -> dtype == DType.F32;
             case TILED -> true;
             case WARP, WARP_GROUP -> dtype != DType.F32;
         };
@@ -49,12 +51,12 @@ public enum AttentionKernel {
     public boolean supports(ComputeDevice device) {
         return switch (this) {
             case STANDARD, ONLINE, TILED -> true;
-            case WARP -> device.extension().level().include(Intrinsics.WARP);
+            case WARP, WARP_TF32 -> device.extension().level().include(Intrinsics.WARP);
             case WARP_GROUP -> device.extension().level().include(Intrinsics.WARP_GROUP);
         };
     }
 
-    /** The name as used on the command line: {@code standard}, {@code online}, {@code tiled}, {@code warp}, {@code warp-group}. */
+    /** The name as used on the command line: {@code standard}, {@code online}, {@code tiled}, {@code warp}, {@code warp-group}, {@code warp-tf32}. */
     public String id() {
         return name().toLowerCase(Locale.ROOT).replace('_', '-');
     }

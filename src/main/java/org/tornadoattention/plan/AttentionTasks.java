@@ -11,6 +11,7 @@ import org.tornadoattention.kernel.WarpFlashAttention;
 import org.tornadoattention.kernel.WarpFlashAttentionBits;
 import org.tornadoattention.kernel.WarpGroupFlashAttention;
 import org.tornadoattention.kernel.WarpGroupFlashAttentionBits;
+import org.tornadoattention.kernel.WarpTf32FlashAttention;
 import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -73,6 +74,7 @@ final class AttentionTasks {
             case ONLINE -> tasks.online(name);
             case TILED -> tasks.tiled(name, (TileShape) choice.tile().orElseThrow());
             case WARP -> tasks.warp(name, (WarpTile) choice.tile().orElseThrow());
+            case WARP_TF32 -> tasks.warpTf32(name, (WarpTile) choice.tile().orElseThrow());
             case WARP_GROUP -> tasks.warpGroup(name, (WarpTile) choice.tile().orElseThrow());
         }
     }
@@ -174,6 +176,10 @@ final class AttentionTasks {
             case ShortArray _ -> tiles(name, tile, features, ShortArray.class, WarpFlashAttentionBits::attention);
             default -> throw noKernelFor(arrays.query());
         }
+    }
+
+    private void warpTf32(String name, WarpTile tile) {
+        tiles(name, tile, tile.features(), FloatArray.class, WarpTf32FlashAttention::attention);
     }
 
     private void warpGroup(String name, WarpTile tile) {

@@ -92,7 +92,7 @@ final class GuardedPlan implements DevicePlan {
                 cause);
     }
 
-    private static String firstLine(Throwable error) {
+    static String firstLine(Throwable error) {
         String message = String.valueOf(error.getMessage()).replaceAll("\u001B\\[[;\\d]*m", "");
         return error.getClass().getSimpleName() + ": " + message.strip().replaceAll("\\R\\s*", " ");
     }

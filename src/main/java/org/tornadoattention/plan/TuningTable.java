@@ -32,7 +32,7 @@ public record TuningTable(List<Row> rows) {
      * A line: the tile for problems of up to so wide heads and at least so many queries.
      *
      * @param computeCapability 90 for 9.0
-     * @param kernel {@link AttentionKernel#WARP} or {@link AttentionKernel#WARP_GROUP}
+     * @param kernel one with warp intrinsics
      * @param headDimUpTo the widest head that it holds for
      * @param queriesFrom the shortest sequence that it holds for
      * @param tile the tile
@@ -105,8 +105,7 @@ public record TuningTable(List<Row> rows) {
                 numbers[i] = Integer.parseInt(columns[i].strip());
             }
         }
-        boolean asynchronous = kernel == AttentionKernel.WARP_GROUP;
-        WarpTile tile = new WarpTile(asynchronous, numbers[4], numbers[5], numbers[6], numbers[7]);
+        WarpTile tile = new WarpTile(kernel, numbers[4], numbers[5], numbers[6], numbers[7]);
         return new Row(numbers[0], kernel, numbers[2], numbers[3], tile);
     }
 

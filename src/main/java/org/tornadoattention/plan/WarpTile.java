@@ -2,18 +2,19 @@ package org.tornadoattention.plan;
 
 import org.tornadoattention.kernel.WarpFlashAttention;
 import org.tornadoattention.kernel.WarpGroupFlashAttention;
+import org.tornadoattention.kernel.WarpTf32FlashAttention;
 
 /**
  * The tile of the tensor-core kernels that use warp intrinsics.
  *
- * @param asynchronous whether it is the warp-group kernel's
+ * @param kernel the kernel that it is for
  * @param blockQ queries in a tile (Br): 16 or 32 a warp, or 64 a warp group
  * @param blockK keys in a tile (Bc), a multiple of 16
  * @param warps warps in a work-group
  * @param rescaleThreshold by how much a row's maximum may grow before O is rescaled, in powers of two, 0 to 8: P grows no
  *     further than F16 holds with room to spare
  */
-public record WarpTile(boolean asynchronous, int blockQ, int blockK, int warps, int rescaleThreshold) implements Tile {
+public record WarpTile(AttentionKernel kernel, int blockQ, int blockK, int warps, int rescaleThreshold) implements Tile {
 
     private static final int LANES = 32;
     private static final int MAX_WARPS = 32;
@@ -21,7 +22,12 @@ public record WarpTile(boolean asynchronous, int blockQ, int blockK, int warps, 
     /** Checks what the kernels' register tiles need. */
     public WarpTile {
         boolean rows =
-                asynchronous ? blockQ == 16 * warps && warps % 4 == 0 : blockQ == 16 * warps || blockQ == 32 * warps;
+                switch (kernel) {
+                    case WARP -> blockQ == 16 * warps || blockQ == 32 * warps;
+                    case WARP_TF32 -> blockQ == 16 * warps;
+                    case WARP_GROUP -> blockQ == 16 * warps && warps % 4 == 0;
+                    default -> throw new IllegalArgumentException("The kernel %s has no warps.".formatted(kernel.id()));
+                };
         if (warps < 1 || warps > MAX_WARPS || !rows) {
             throw new IllegalArgumentException(
                     "%d warps cannot share %d queries: each has 16 or 32, or each four have 64 of the warp-group kernel."
@@ -44,9 +50,11 @@ public record WarpTile(boolean asynchronous, int blockQ, int blockK, int warps, 
 
     @Override
     public int localMemoryBytes(int headDim) {
-        return asynchronous
-                ? WarpGroupFlashAttention.localMemoryBytes(headDim, blockQ, blockK)
-                : WarpFlashAttention.localMemoryBytes(headDim, blockQ, blockK);
+        return switch (kernel) {
+            case WARP_GROUP -> WarpGroupFlashAttention.localMemoryBytes(headDim, blockQ, blockK);
+            case WARP_TF32 -> WarpTf32FlashAttention.localMemoryBytes(headDim, blockQ, blockK);
+            default -> WarpFlashAttention.localMemoryBytes(headDim, blockQ, blockK);
+        };
     }
 
     /** What the kernels' argument {@code features} holds of it. */

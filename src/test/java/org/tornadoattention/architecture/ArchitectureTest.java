@@ -72,8 +72,9 @@ class ArchitectureTest {
                 "values    : tensor",
                 "reference : tensor values",
                 "plan      : kernel device tensor values",
-                "face      : plan device tensor values",
-                "bench     : face plan device reference tensor values",
+                "inference : plan device tensor values",
+                "face      : inference plan device tensor values",
+                "bench     : face inference plan device reference tensor values",
                 "cli       : bench face plan device reference tensor values",
             })
     void importsRunDownward(String name, String lower) {
@@ -102,6 +103,7 @@ class ArchitectureTest {
                             ".device",
                             ".reference",
                             ".plan",
+                            ".inference",
                             ".bench",
                             ".cli",
                             ".cuda"

@@ -42,6 +42,9 @@ class ExamplesTest {
                     "-proc:none",
                     "-cp",
                     System.getProperty("java.class.path"),
+                    "-sourcepath",
+                    EXAMPLES.toString(),
+                    "-Xprefer:source",
                     "-d",
                     classes.toString());
             boolean clean = compiler.getTask(
@@ -102,6 +105,13 @@ class ExamplesTest {
     }
 
     @Test
+    void callLatencyChecksWhatItTimes() {
+        assertThat(outputOf("CallLatency", "4").lines().filter(line -> line.contains(" us (median of 4 calls")))
+                .isNotEmpty()
+                .allMatch(line -> line.endsWith("result right"));
+    }
+
+    @Test
     void theSimulatorFindsThePlantedRace() {
         String output = outputOf("PlantedRace");
         assertThat(output).contains("With the barrier the sum is 2016.0");
@@ -121,6 +131,54 @@ class ExamplesTest {
         assertThat(output.lines().filter(line -> line.startsWith("query ")))
                 .hasSize(3)
                 .allMatch(line -> line.matches("query \\d:(  +(\\d\\.\\d{4})\\d \\(oracle +\\2\\d\\)){2}"));
+    }
+
+    /** The same seed in two processes, one of which stops and goes on: the same losses, to the last bit. */
+    @Test
+    void trainGptGoesOnFromItsCheckpointAsIfItHadNotStopped(@TempDir Path directory) throws IOException {
+        String unbroken = directory.resolve("unbroken").toString();
+        String broken = directory.resolve("broken").toString();
+        assertThat(train(unbroken))
+                .contains(
+                        "N = 16: batches of 4", "N = 32: batches of 2", "Recall in the last 10 steps", "after 6 steps");
+        train(broken, "--stop-after", "3");
+        assertThat(train(broken, "--resume")).contains("after 6 steps");
+        assertThat(losses(broken)).hasSize(6).isEqualTo(losses(unbroken));
+        assertThat(Path.of(broken, "loss.svg")).content().contains("N = 16", "N = 32", "</svg>");
+    }
+
+    private static String train(String out, String... more) {
+        return outputOf(Stream.concat(
+                        Stream.of(
+                                ("TrainGpt --start-sequence 16 --sequence 32 --tokens 64 --steps 6 --layers 1 --width 8"
+                                                + " --heads 1 --out " + out)
+                                        .split(" ")),
+                        Stream.of(more))
+                .toArray(String[]::new));
+    }
+
+    /** Step, sequence, loss and accuracy of each step: all but the time. */
+    private static List<String> losses(String directory) throws IOException {
+        return Files.readAllLines(Path.of(directory, "loss.csv")).stream()
+                .skip(1)
+                .map(line -> line.substring(0, line.lastIndexOf(',')))
+                .toList();
+    }
+
+    @Test
+    void bothKindsOfAttentionGiveTheSameLosses() {
+        String output = outputOf(
+                "GptStepTimes", "--sequences", "24", "--tokens", "48", "--steps", "3", "--layers", "1", "--width", "8");
+        assertThat(output).containsPattern("(?m)^ +24 +2 .* ([0-9.]+ +){4}\\d\\.\\de-(0[6789]|1\\d)$");
+    }
+
+    @Test
+    void llamaDecoderFeedsItselfTokenByToken() {
+        assertThat(outputOf("LlamaDecoder"))
+                .contains("2 layers of 4/2 heads x 16, 24 tokens")
+                .containsPattern("\\d tokens/s")
+                .containsPattern("ms in kernels, \\d+\\.\\d GB/s of weights and cache")
+                .containsPattern("root mean square of x after 24 tokens: 29\\.93");
     }
 
     @Test

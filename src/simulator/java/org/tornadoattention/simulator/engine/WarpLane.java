@@ -165,12 +165,27 @@ final class WarpLane implements Lane {
         if (elements > 0) {
             Hooks.beforeGet(source, index, elements, item);
         }
-        for (int i = 0; i < CHUNK_INTS; i++) {
-            int low = 2 * i < elements ? rawBits(source, index + 2 * i) : 0;
-            int high = 2 * i + 1 < elements ? rawBits(source, index + 2 * i + 1) : 0;
-            LocalHooks.beforeLocalWrite(tile, first + i, item);
-            tile[first + i] = low | high << Short.SIZE;
+        int elementBytes = source instanceof FloatArray ? Float.BYTES : Short.BYTES;
+        int[] values = new int[CHUNK_INTS];
+        for (int e = 0; e < elements; e++) {
+            int place = e * elementBytes;
+            values[place / Integer.BYTES] |= rawBits(source, index + e) << Byte.SIZE * (place % Integer.BYTES);
         }
+        for (int i = 0; i < CHUNK_INTS; i++) {
+            LocalHooks.beforeLocalWrite(tile, first + i, item);
+            tile[first + i] = values[i];
+        }
+    }
+
+    @Override
+    public float element(int[] tile, int byteOffset) {
+        LocalArray array = localArray(tile, "reads an element of");
+        if (byteOffset % Integer.BYTES != 0) {
+            throw illegal("reads an element of " + array.name() + " at byte " + byteOffset
+                    + "; the offset must be a multiple of " + Integer.BYTES);
+        }
+        LocalHooks.beforeLocalRead(tile, byteOffset / Integer.BYTES, item);
+        return Float.intBitsToFloat(tile[byteOffset / Integer.BYTES]);
     }
 
     private static int rawBits(TornadoNativeArray source, int index) {

@@ -1,0 +1,145 @@
+import gpt.AssociativeRecall;
+import gpt.Gpt;
+import gpt.Parameters;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.device.Backend;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Devices;
+import org.tornadoattention.device.Platform;
+import org.tornadoattention.plan.AttentionKernel;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** A training step of the GPT with flash and with standard attention, side by side: time, memory and losses. */
+@Command(
+        name = "./attention example GptStepTimes",
+        description = {
+            "Trains the same GPT from the same seed with flash and with standard attention, a few steps at each length of"
+                    + " stream, and compares the time of a step, the memory on the device, and the losses step by step.",
+            ""
+        },
+        usageHelpAutoWidth = true,
+        sortOptions = false)
+class GptStepTimes implements Callable<Integer> {
+
+    @Option(
+            names = "--sequences",
+            paramLabel = "N",
+            split = ",",
+            description = "Lengths of stream. Default: ${DEFAULT-VALUE}.")
+    List<Integer> sequences = List.of(64, 128, 256);
+
+    @Option(
+            names = "--tokens",
+            paramLabel = "T",
+            description = "Tokens of a batch, at least one stream. Default: ${DEFAULT-VALUE}.")
+    int tokens = 512;
+
+    @Option(names = "--steps", paramLabel = "S", description = "Steps at each length. Default: ${DEFAULT-VALUE}.")
+    int steps = 8;
+
+    @Option(names = "--layers", paramLabel = "L", description = "Default: ${DEFAULT-VALUE}.")
+    int layers = 2;
+
+    @Option(names = "--width", paramLabel = "C", description = "Channels of a token. Default: ${DEFAULT-VALUE}.")
+    int width = 32;
+
+    @Option(names = "--heads", paramLabel = "H", description = "Attention heads. Default: ${DEFAULT-VALUE}.")
+    int heads = 2;
+
+    @Option(
+            names = "--backend",
+            paramLabel = "NAME",
+            description = "cuda, opencl, ptx, … Default: the best.",
+            converter = TrainGpt.BackendConverter.class)
+    Optional<Backend> backend = Optional.empty();
+
+    @Option(
+            names = {"-h", "--help"},
+            usageHelp = true,
+            description = "Show this help and exit.")
+    boolean help;
+
+    private static final long SEED = 1;
+    private static final float LEARNING_RATE = 0.003f;
+
+    /** What a few steps gave. */
+    record Run(double milliseconds, long deviceBytes, double[] losses) {}
+
+    static void main(String[] arguments) {
+        Locale.setDefault(Locale.ENGLISH);
+        System.exit(new CommandLine(new GptStepTimes()).execute(arguments));
+    }
+
+    @Override
+    public Integer call() {
+        ComputeDevice device = Devices.find(backend, Optional.empty());
+        System.out.printf("Running on %s, device %s%n", Platform.current().describe(), device);
+        System.out.printf(
+                "%d layers, width %d, %d heads; median of the steps after the first; memory: all that a step holds%n%n",
+                layers, width, heads);
+        System.out.println("      N  batch   flash ms  standard ms  ratio   flash MiB  standard MiB  losses differ by");
+        for (int sequence : sequences) {
+            int batch = Math.max(1, tokens / sequence);
+            System.out.printf("%7d %6d", sequence, batch);
+            try (FlashAttention flash = FlashAttention.on(device);
+                    FlashAttention standard = FlashAttention.on(device, AttentionKernel.STANDARD)) {
+                Run ours = run(flash, sequence, batch);
+                System.out.printf(" %10.2f", ours.milliseconds());
+                System.out.println(beside(ours, standard, sequence, batch));
+            }
+        }
+        return 0;
+    }
+
+    /** The rest of a line; that standard attention does not fit is a result too. */
+    private String beside(Run ours, FlashAttention standard, int sequence, int batch) {
+        double flashMebibytes = ours.deviceBytes() / 0x1p20;
+        try {
+            Run theirs = run(standard, sequence, batch);
+            return " %12.2f %6.2f %11.1f %13.1f  %.1e"
+                    .formatted(
+                            theirs.milliseconds(),
+                            theirs.milliseconds() / ours.milliseconds(),
+                            flashMebibytes,
+                            theirs.deviceBytes() / 0x1p20,
+                            difference(ours.losses(), theirs.losses()));
+        } catch (RuntimeException | OutOfMemoryError e) {
+            return " %12s %6s %11.1f %13s  %s".formatted("–", "–", flashMebibytes, "–", e.getMessage());
+        }
+    }
+
+    private Run run(FlashAttention attention, int sequence, int batch) {
+        AssociativeRecall task = AssociativeRecall.of(sequence);
+        Parameters parameters = new Parameters(
+                new Parameters.Shape(AssociativeRecall.VOCABULARY, sequence, layers, heads, width), SEED);
+        double[] losses = new double[steps];
+        double[] times = new double[steps];
+        try (Gpt gpt = new Gpt(attention, parameters, batch, sequence, batch * task.pairs())) {
+            for (int step = 1; step <= steps; step++) {
+                task.fill(SEED, step, gpt.tokens(), gpt.targets());
+                long start = System.nanoTime();
+                losses[step - 1] = gpt.train(step, LEARNING_RATE, 0f).loss();
+                times[step - 1] = (System.nanoTime() - start) / 1e6;
+            }
+            double[] warm =
+                    Arrays.stream(times).skip(Math.min(1, steps - 1)).sorted().toArray();
+            return new Run(warm[warm.length / 2], gpt.deviceBytes(), losses);
+        }
+    }
+
+    /** The largest difference of two losses of the same step, relative to the loss. */
+    private static double difference(double[] a, double[] b) {
+        double largest = 0;
+        for (int i = 0; i < a.length; i++) {
+            largest = Math.max(largest, Math.abs(a[i] - b[i]) / a[i]);
+        }
+        return largest;
+    }
+}

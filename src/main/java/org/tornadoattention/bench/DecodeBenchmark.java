@@ -1,0 +1,202 @@
+package org.tornadoattention.bench;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.inference.AttentionOutput;
+import org.tornadoattention.inference.CacheOptions;
+import org.tornadoattention.inference.KeyValueCache;
+import org.tornadoattention.inference.KvCache;
+import org.tornadoattention.inference.PagedKvCache;
+import org.tornadoattention.reference.AccuracyCheck;
+import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.reference.Tolerance;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+
+/**
+ * Measures decode steps over a full cache: each appends a token to every sequence and lets its query attend. The first
+ * result is checked before any time is taken.
+ */
+public final class DecodeBenchmark {
+
+    private static final long SEED = 1;
+
+    /** Random tokens that fill the cache again and again: a prime, so that no tile or page meets the same ones twice. */
+    private static final int TOKENS = 1021;
+
+    private static final int PROMPT_TOKENS = 64;
+
+    private final ComputeDevice device;
+    private final int splits;
+    private final int warmUps;
+    private final int repetitions;
+
+    /**
+     * A benchmark on one device.
+     *
+     * @param splits parts of the keys, or 0 to choose for the device
+     * @param warmUps steps before the first that counts, 0 or more
+     * @param repetitions steps that count, 1 or more
+     */
+    public DecodeBenchmark(ComputeDevice device, int splits, int warmUps, int repetitions) {
+        if (warmUps < 0 || repetitions < 1) {
+            throw new IllegalArgumentException("%d warm-ups and %d repetitions: there must be 0 or more and 1 or more."
+                    .formatted(warmUps, repetitions));
+        }
+        this.device = device;
+        this.splits = splits;
+        this.warmUps = warmUps;
+        this.repetitions = repetitions;
+    }
+
+    /**
+     * Fills a cache, checks a step and measures.
+     *
+     * @param progress called after each step
+     */
+    public DecodeMeasurement measure(DecodeCase measured, Runnable progress) {
+        CacheOptions options =
+                CacheOptions.of(measured.dtype()).on(device).withSplits(splits).withPromptTokens(PROMPT_TOKENS);
+        if (measured.fp8()) {
+            options = options.withFp8();
+        }
+        int capacity = measured.keys() + warmUps + 2 * repetitions;
+        try (KeyValueCache cache = create(measured, capacity, options)) {
+            int filled = measured.keys() - 1;
+            Tensor k = tokens(measured, SEED, measured.kvHeads(), TOKENS);
+            Tensor v = tokens(measured, SEED + 1, measured.kvHeads(), TOKENS);
+            for (int at = 0; at < filled; at += TOKENS) {
+                cache.append(k, v, every(measured.batch(), Math.min(TOKENS, filled - at)));
+            }
+            Tensor query = tokens(measured, SEED + 2, measured.heads(), 1);
+            Tensor key = tokens(measured, SEED + 3, measured.kvHeads(), 1);
+            Tensor value = tokens(measured, SEED + 4, measured.kvHeads(), 1);
+            AttentionOutput first = cache.forward(query, key, value, AttentionOptions.causal());
+            progress.run();
+            List<Comparison> comparisons = measured.fp8()
+                    ? checkFp8(measured, cache, query, first)
+                    : check(measured, query, k, v, key, value, first);
+
+            for (int i = 0; i < warmUps; i++) {
+                cache.forward(query, key, value, AttentionOptions.causal());
+                progress.run();
+            }
+            long[] wallTimes = new long[repetitions];
+            for (int i = 0; i < repetitions; i++) {
+                long start = System.nanoTime();
+                cache.forward(query, key, value, AttentionOptions.causal());
+                wallTimes[i] = System.nanoTime() - start;
+                progress.run();
+            }
+            cache.profile(true);
+            long[] kernelTimes = new long[repetitions];
+            for (int i = 0; i < repetitions; i++) {
+                var before = cache.report();
+                cache.forward(query, key, value, AttentionOptions.causal());
+                kernelTimes[i] = cache.report().minus(before).kernelTime().toNanos();
+                progress.run();
+            }
+            return new DecodeMeasurement(
+                    measured, cache.tile(1), comparisons, Spread.of(kernelTimes), Spread.of(wallTimes));
+        }
+    }
+
+    private static KeyValueCache create(DecodeCase measured, int capacity, CacheOptions options) {
+        if (measured.pageSize() > 0) {
+            return PagedKvCache.create(
+                    measured.batch(),
+                    measured.heads(),
+                    measured.kvHeads(),
+                    measured.headDim(),
+                    measured.pageSize(),
+                    measured.batch() * Math.ceilDiv(capacity, measured.pageSize()),
+                    capacity,
+                    options);
+        }
+        return KvCache.create(
+                measured.batch(), measured.heads(), measured.kvHeads(), measured.headDim(), capacity, options);
+    }
+
+    private static Tensor tokens(DecodeCase measured, long seed, int heads, int tokens) {
+        return Tensor.random(measured.dtype(), seed, measured.batch(), heads, tokens, measured.headDim());
+    }
+
+    private static int[] every(int batch, int count) {
+        int[] counts = new int[batch];
+        Arrays.fill(counts, count);
+        return counts;
+    }
+
+    /** The oracle over all keys of the first, a middle and the last KV head. */
+    private static List<Comparison> check(
+            DecodeCase measured, Tensor q, Tensor k, Tensor v, Tensor key, Tensor value, AttentionOutput result) {
+        int group = measured.heads() / measured.kvHeads();
+        int last = measured.batch() * measured.kvHeads() - 1;
+        List<Comparison> comparisons = new ArrayList<>();
+        for (int head : new int[] {0, last / 2, last}) {
+            comparisons.addAll(AccuracyCheck.of(
+                            rows(q, head * group, group),
+                            keysOf(measured, k, key, head),
+                            keysOf(measured, v, value, head),
+                            AttentionOptions.causal())
+                    .forward(
+                            rows(result.output(), head * group, group), rows(result.logSumExp(), head * group, group)));
+        }
+        return comparisons;
+    }
+
+    /** The same over what the cache holds, since that is not what came; the output has the tokens' type. */
+    private static List<Comparison> checkFp8(
+            DecodeCase measured, KeyValueCache cache, Tensor q, AttentionOutput result) {
+        int group = measured.heads() / measured.kvHeads();
+        int sequence = measured.batch() - 1;
+        int firstHead = sequence * measured.heads();
+        List<Comparison> comparisons = new ArrayList<>();
+        Tensor k = cache.keys(sequence);
+        Tensor v = cache.values(sequence);
+        for (int head : new int[] {0, measured.kvHeads() - 1}) {
+            comparisons.addAll(AccuracyCheck.of(
+                            rows(q, firstHead + head * group, group).as(DType.F32),
+                            rows(k, head, 1),
+                            rows(v, head, 1),
+                            AttentionOptions.causal())
+                    .forward(
+                            rows(result.output(), firstHead + head * group, group)
+                                    .as(DType.F32),
+                            rows(result.logSumExp(), firstHead + head * group, group),
+                            Tolerance.forward(measured.dtype())));
+        }
+        return comparisons;
+    }
+
+    /** Some heads of {@code [batch, heads, 1, …]}, as one sequence. */
+    private static Tensor rows(Tensor tensor, int firstHead, int heads) {
+        int[] shape = tensor.shape();
+        int width = tensor.numberOfElements() / (shape[0] * shape[1]);
+        shape[0] = 1;
+        shape[1] = heads;
+        Tensor rows = Tensor.allocate(tensor.dtype(), shape);
+        for (int i = 0; i < rows.numberOfElements(); i++) {
+            rows.setFlat(i, tensor.getFlat(firstHead * width + i));
+        }
+        return rows;
+    }
+
+    /** What a head of the cache holds: the tokens that fill it, over and over, and the one of the first step. */
+    private static Tensor keysOf(DecodeCase measured, Tensor tokens, Tensor newest, int head) {
+        int dim = measured.headDim();
+        Tensor keys = Tensor.allocate(measured.dtype(), 1, 1, measured.keys(), dim);
+        for (int j = 0; j < measured.keys(); j++) {
+            for (int x = 0; x < dim; x++) {
+                float element = j < measured.keys() - 1
+                        ? tokens.getFlat((head * TOKENS + j % TOKENS) * dim + x)
+                        : newest.getFlat(head * dim + x);
+                keys.setFlat(j * dim + x, element);
+            }
+        }
+        return keys;
+    }
+}

@@ -1,0 +1,189 @@
+package org.tornadoattention.cli;
+
+import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import org.tornadoattention.bench.DecodeBenchmark;
+import org.tornadoattention.bench.DecodeCase;
+import org.tornadoattention.bench.DecodeMeasurement;
+import org.tornadoattention.device.Backend;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Devices;
+import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.tensor.DType;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** {@code attention bench-decode}: bandwidth of decode steps over a key-value cache. */
+@Command(
+        name = "bench-decode",
+        mixinStandardHelpOptions = true,
+        description = {
+            "Measure decode steps over a key-value cache.",
+            "",
+            "A step appends a token to each sequence and lets its query attend to all keys. Heads of the first step are"
+                    + " compared with the float64 oracle before a time is taken. TB/s are bytes of keys and values over"
+                    + " the time of all kernels of a step; wall time is the whole call, transfers included. Exit code 0"
+                    + " only if every result was right.",
+            ""
+        },
+        footer = {
+            "",
+            "Examples:",
+            "  ./attention bench-decode --keys 512 --heads 8 --kv-heads 2 --head-dim 64",
+            "  ./attention bench-decode --backend cuda --batch 1,8,32 --keys 4096,16384",
+            "  ./attention bench-decode --backend cuda --batch 8 --keys 65536 --splits 8,16,33 --json"
+        })
+final class BenchDecodeCommand implements Callable<Integer> {
+
+    @Option(
+            names = {"-b", "--backend"},
+            paramLabel = "NAME",
+            description = "cuda, opencl, ptx, metal, spirv or simulator. Default: the best for the best device.")
+    private Optional<Backend> backend = Optional.empty();
+
+    @Option(
+            names = {"-d", "--device"},
+            paramLabel = "INDEX",
+            description = "The device's number in its backend, as './attention devices' lists them.")
+    private Optional<Integer> deviceIndex = Optional.empty();
+
+    @Option(
+            names = "--batch",
+            split = ",",
+            defaultValue = "1",
+            paramLabel = "B",
+            description = "Sequences (default ${DEFAULT-VALUE}).")
+    private int[] batches;
+
+    @Option(names = "--heads", defaultValue = "32", description = "Query heads (default ${DEFAULT-VALUE}).")
+    private int heads;
+
+    @Option(names = "--kv-heads", defaultValue = "8", description = "Key and value heads (default ${DEFAULT-VALUE}).")
+    private int kvHeads;
+
+    @Option(
+            names = "--keys",
+            split = ",",
+            defaultValue = "4096",
+            paramLabel = "N",
+            description = "Keys of a sequence (default ${DEFAULT-VALUE}).")
+    private int[] keys;
+
+    @Option(names = "--head-dim", defaultValue = "128", description = "Elements per head (default ${DEFAULT-VALUE}).")
+    private int headDim;
+
+    @Option(names = "--type", defaultValue = "f16", description = "f32, f16 or bf16 (default ${DEFAULT-VALUE}).")
+    private DType dtype;
+
+    @Option(names = "--fp8", description = "With the cache in FP8.")
+    private boolean fp8;
+
+    @Option(names = "--page-size", defaultValue = "0", description = "With a paged cache of this page size.")
+    private int pageSize;
+
+    @Option(
+            names = "--splits",
+            split = ",",
+            defaultValue = "0",
+            paramLabel = "S",
+            description = "Parts of the keys; 0 chooses for the device (default ${DEFAULT-VALUE}).")
+    private int[] splits;
+
+    @Option(names = "--warm-up", defaultValue = "5", description = "Steps before (default ${DEFAULT-VALUE}).")
+    private int warmUps;
+
+    @Option(names = "--repeat", defaultValue = "20", description = "Steps that count (default ${DEFAULT-VALUE}).")
+    private int repetitions;
+
+    @Option(names = "--json", description = "Print JSON.")
+    private boolean json;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() throws Exception {
+        PrintWriter out = spec.commandLine().getOut();
+        ComputeDevice device = Devices.find(backend, deviceIndex);
+        ComputeOptions.announce(json ? spec.commandLine().getErr() : out, device);
+        if (!json) {
+            out.println("%-50s %-45s %20s %20s %8s %18s"
+                    .formatted("case", "tile", "kernel time", "wall time", "TB/s", "error (allowed)"));
+        }
+        List<DecodeRow> rows = new ArrayList<>();
+        for (int batch : batches) {
+            for (int length : keys) {
+                for (int parts : splits) {
+                    DecodeCase measured = new DecodeCase(batch, heads, kvHeads, length, headDim, dtype, fp8, pageSize);
+                    try (Progress progress = Progress.of("decode", 1 + warmUps + 2 * repetitions)) {
+                        DecodeRow row = DecodeRow.of(new DecodeBenchmark(device, parts, warmUps, repetitions)
+                                .measure(measured, progress::step));
+                        rows.add(row);
+                        if (!json) {
+                            out.println(row);
+                            out.flush();
+                        }
+                    }
+                }
+            }
+        }
+        if (json) {
+            Json.print(out, rows);
+        }
+        return rows.stream().allMatch(DecodeRow::passed) ? Main.GOOD : Main.FAILED;
+    }
+
+    /** A measurement as a line of JSON or of a table; times are medians. */
+    record DecodeRow(
+            String problem,
+            String tile,
+            double kernelMilliseconds,
+            double kernelRelativeSpread,
+            double wallMilliseconds,
+            double wallRelativeSpread,
+            int repetitions,
+            double terabytesPerSecond,
+            double maxError,
+            double allowedError,
+            boolean passed) {
+
+        static DecodeRow of(DecodeMeasurement measurement) {
+            Comparison worst = measurement.comparisons().stream()
+                    .max((a, b) -> Double.compare(a.maxError() / a.limit(), b.maxError() / b.limit()))
+                    .orElseThrow();
+            return new DecodeRow(
+                    measurement.measured().toString(),
+                    measurement.tile().toString(),
+                    1e3 * measurement.kernelTime().medianSeconds(),
+                    measurement.kernelTime().relativeSpread(),
+                    1e3 * measurement.wallTime().medianSeconds(),
+                    measurement.wallTime().relativeSpread(),
+                    measurement.kernelTime().repetitions(),
+                    measurement.terabytesPerSecond(),
+                    worst.maxError(),
+                    worst.limit(),
+                    measurement.passed());
+        }
+
+        @Override
+        public String toString() {
+            return "%-50s %-45s %10.4f ms ± %4.1f%% %10.4f ms ± %4.1f%% %8.4f %8.1e (%.1e) %s"
+                    .formatted(
+                            problem,
+                            tile,
+                            kernelMilliseconds,
+                            100 * kernelRelativeSpread,
+                            wallMilliseconds,
+                            100 * wallRelativeSpread,
+                            terabytesPerSecond,
+                            maxError,
+                            allowedError,
+                            passed ? "ok" : "FAILED");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+package org.tornadoattention.inference;
+
+import java.util.Optional;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Devices;
+import org.tornadoattention.tensor.DType;
+
+/**
+ * How a key-value cache is kept. Immutable; each method gives changed options.
+ *
+ * @param dtype type of queries, new keys and values, and output; the cache's too unless it is FP8
+ * @param fp8 whether the cache holds E4M3 with a scale for each head of each page: half the bytes of F16
+ * @param rotary embedding of queries and keys, or empty
+ * @param device where the cache lives, or empty for the best
+ * @param splits parts that the keys are split into, or 0 to choose for the device
+ * @param promptTokens tokens a sequence that one execution takes at most; longer prompts take several
+ */
+public record CacheOptions(
+        DType dtype,
+        boolean fp8,
+        Optional<RotaryEmbedding> rotary,
+        Optional<ComputeDevice> device,
+        int splits,
+        int promptTokens) {
+
+    private static final int PROMPT_TOKENS = 128;
+
+    /** Checks that nothing is null and no number too small. */
+    public CacheOptions {
+        if (dtype == null || rotary == null || device == null) {
+            throw new IllegalArgumentException(
+                    "A null among the options of a cache: begin with CacheOptions.of(dtype).");
+        }
+        if (splits < 0) {
+            throw new IllegalArgumentException(
+                    "%d splits: it must be 1 or more, or 0 to choose for the device.".formatted(splits));
+        }
+        if (promptTokens < 1) {
+            throw new IllegalArgumentException(
+                    "%d prompt tokens an execution: it must be 1 or more.".formatted(promptTokens));
+        }
+    }
+
+    /** A cache of this type on the best device, without rotary embedding. */
+    public static CacheOptions of(DType dtype) {
+        return new CacheOptions(dtype, false, Optional.empty(), Optional.empty(), 0, PROMPT_TOKENS);
+    }
+
+    /** With the cache in E4M3. */
+    public CacheOptions withFp8() {
+        return new CacheOptions(dtype, true, rotary, device, splits, promptTokens);
+    }
+
+    /** With a rotary embedding. */
+    public CacheOptions withRotary(RotaryEmbedding embedding) {
+        return new CacheOptions(dtype, fp8, Optional.of(embedding), device, splits, promptTokens);
+    }
+
+    /** On a device of {@link Devices#all()}. */
+    public CacheOptions on(ComputeDevice newDevice) {
+        return new CacheOptions(dtype, fp8, rotary, Optional.of(newDevice), splits, promptTokens);
+    }
+
+    /** With the keys in this many parts. */
+    public CacheOptions withSplits(int newSplits) {
+        return new CacheOptions(dtype, fp8, rotary, device, newSplits, promptTokens);
+    }
+
+    /** With at most this many tokens of a sequence an execution. */
+    public CacheOptions withPromptTokens(int tokens) {
+        return new CacheOptions(dtype, fp8, rotary, device, splits, tokens);
+    }
+}

@@ -1,0 +1,21 @@
+package org.tornadoattention.kernel;
+
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.vectors.Half2;
+
+/**
+ * Pairs of 16-bit floats read as one word each, which of TornadoVM's compilers the one for CUDA translates. Kernels derived
+ * for CUDA import these in place of {@link Storage}'s.
+ */
+final class HalfPairs {
+
+    private HalfPairs() {}
+
+    static float first(HalfFloatArray array, int index, int features) {
+        return Half2.lowFloat(array.getHalf2(index));
+    }
+
+    static float second(HalfFloatArray array, int index, int features) {
+        return Half2.highFloat(array.getHalf2(index));
+    }
+}

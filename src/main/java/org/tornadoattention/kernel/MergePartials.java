@@ -1,0 +1,142 @@
+package org.tornadoattention.kernel;
+
+import static org.tornadoattention.kernel.Storage.store;
+
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * Merges attention over parts of the keys into attention over all: {@code L = m + ln Σ e^(L_s - m)}, {@code O = Σ
+ * e^(L_s - L) O_s}, with m the largest of the parts' log-sum-exps.
+ *
+ * <p>Source: Dao et al., <i>Flash-Decoding</i> (2023). Parts that saw no key count nothing; where none saw any, the output
+ * is 0 and the log-sum-exp −∞.
+ *
+ * <p><b>Arrays.</b> partials as {@link SplitKeyAttention} leaves them. output and logSumExp: {@code [batch, heads, seqQ,
+ * headDim]} and {@code [batch, heads, seqQ]}, or, with {@code seqQ = 0}, {@code [tokens, heads, headDim]} and {@code
+ * [tokens, heads]}. step and sequences as {@link SplitKeyAttention} has them; an element of logSumExp past the last row,
+ * if there is one, gets the number of the step when that was appended and attended to.
+ *
+ * <p><b>Grid.</b> One dimension, {@code tokens * heads} groups of {@code groupSize} work-items.
+ *
+ * <p><b>Local memory.</b> {@code splits + groupSize} floats.
+ *
+ * <p><b>Device.</b> Any that has work-groups and local memory. The build derives the kernels of other output types.
+ */
+public final class MergePartials {
+
+    /** Parts that a work-item loads at once. */
+    private static final int AT_ONCE = 16;
+
+    private MergePartials() {}
+
+    /** Bytes of local memory of a group. */
+    public static int localMemoryBytes(int splits, int groupSize) {
+        return Float.BYTES * (splits + groupSize);
+    }
+
+    /**
+     * Merges one row; see the class for arrays, grid and memory.
+     *
+     * @param heads query heads
+     * @param seqQ query tokens of each sequence in the output, 0 for packed tokens
+     * @param splits parts of each row
+     * @param features how raw bits of the output are to be written
+     */
+    public static void merge(
+            KernelContext context,
+            FloatArray partials,
+            FloatArray output,
+            FloatArray logSumExp,
+            IntArray sequences,
+            IntArray step,
+            int heads,
+            int headDim,
+            int seqQ,
+            int splits,
+            int groupSize,
+            int features) {
+        float[] weights = context.allocateFloatLocalArray(splits);
+        float[] reduced = context.allocateFloatLocalArray(groupSize);
+        int item = context.localIdx;
+        int row = context.groupIdx;
+        int token = row / heads;
+        int head = row % heads;
+        int logSumExps = partials.getSize() / (headDim + 1) * headDim;
+
+        // A sequence may have fewer queries than there is room for.
+        int outputRow = row;
+        boolean present = true;
+        if (seqQ > 0) {
+            int sequence = token / seqQ;
+            int queries = step.get(SplitKeyAttention.STEP_HEADER + sequence * SplitKeyAttention.STEP_FIELDS + 1);
+            outputRow = (sequence * heads + head) * seqQ + token % seqQ;
+            present = token % seqQ < queries;
+        }
+
+        // m = max L_s
+        float max = SplitKeyAttention.NO_SCORE;
+        for (int s = item; s < splits; s += groupSize) {
+            float lse = SplitKeyAttention.NO_SCORE;
+            if (present) {
+                lse = partials.get(logSumExps + row * splits + s);
+            }
+            weights[s] = lse;
+            max = TornadoMath.max(max, lse);
+        }
+        reduced[item] = max;
+        context.localBarrier();
+        for (int other = 0; other < groupSize; other++) {
+            max = TornadoMath.max(max, reduced[other]);
+        }
+        context.localBarrier();
+
+        // e^(L_s - m) and their sum
+        float sum = 0f;
+        for (int s = item; s < splits; s += groupSize) {
+            float weight = weights[s] > SplitKeyAttention.NO_SCORE ? TornadoMath.exp(weights[s] - max) : 0f;
+            weights[s] = weight;
+            sum += weight;
+        }
+        reduced[item] = sum;
+        context.localBarrier();
+        sum = 0f;
+        for (int other = 0; other < groupSize; other++) {
+            sum += reduced[other];
+        }
+
+        // O = sum e^(L_s - L) O_s and L = m + ln sum
+        float[] parts = new float[AT_ONCE];
+        float inverse = sum > 0f ? 1f / sum : 0f;
+        for (int x = item; x < headDim; x += groupSize) {
+            float o = 0f;
+            for (int s0 = 0; s0 < splits; s0 += AT_ONCE) {
+                // Many loads under way before the first is used; parts that saw no key may hold anything.
+                for (int u = 0; u < AT_ONCE; u++) {
+                    parts[u] = partials.get((row * splits + TornadoMath.min(s0 + u, splits - 1)) * headDim + x);
+                }
+                for (int u = 0; u < AT_ONCE; u++) {
+                    float weight = s0 + u < splits ? weights[TornadoMath.min(s0 + u, splits - 1)] : 0f;
+                    o += weight > 0f ? weight * parts[u] : 0f;
+                }
+            }
+            if (present) {
+                store(output, outputRow * headDim + x, inverse * o, features);
+            }
+        }
+        if (item == 0 && present) {
+            logSumExp.set(outputRow, sum > 0f ? max + TornadoMath.log(sum) : Float.NEGATIVE_INFINITY);
+        }
+
+        // The receipt of the step.
+        int rows = logSumExps / (headDim * splits);
+        if (item == 0 && row == 0 && logSumExp.getSize() > rows) {
+            int number = step.get(3);
+            int receipts = sequences.getSize() - SplitKeyAttention.RECEIPTS;
+            boolean complete = sequences.get(receipts) == number && sequences.get(receipts + 1) == number;
+            logSumExp.set(rows, complete ? (float) number : -1f);
+        }
+    }
+}

@@ -1,0 +1,403 @@
+package org.tornadoattention.kernel;
+
+import static org.tornadoattention.kernel.Storage.first;
+import static org.tornadoattention.kernel.Storage.second;
+
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * Attention of few queries over many keys, at the speed of memory: the keys of each head are split among work-groups,
+ * and the query heads that share a KV head are rows of one tile, so that a key and a value are read once for all of them.
+ * The partial results are merged by {@link MergePartials}.
+ *
+ * <p>Source: Dao, Haziza, Massa and Sizov, <i>Flash-Decoding for long-context inference</i> (2023), with grouped heads as
+ * rows and a page table as in FlashAttention's {@code flash_attn_with_kvcache}.
+ *
+ * <p><b>How it reads.</b> A group has {@code slots} rows of {@code lanes} work-items. The work-items of a slot share one
+ * key at a time, each {@code dims} of its dimensions; {@link #KEYS} keys and their values are under way at once, straight
+ * from global memory to registers. Each slot keeps a softmax of its own, and the slots meet once, at the end.
+ *
+ * <p><b>Arrays.</b> query F32 {@code [tokens, heads, headDim]}, scaled already. partials F32: {@code [tokens, heads,
+ * splits, headDim]} normalised outputs, then {@code [tokens, heads, splits]} log-sum-exps, {@link #NO_SCORE} where a split
+ * saw no key. key and value: pages {@code [pages, kvHeads, pageSize, rowStride]} if {@code pagesPerSequence > 0}, otherwise
+ * packed {@code [tokens, kvHeads, rowStride]}, with {@link #rowStride} elements a row. For each sequence, sequences holds
+ * keys before this step, keys now, keys of left padding, and its pages (packed: its first key token); the last
+ * {@link #RECEIPTS} elements note the steps that ran. step holds window left and right (−1 for unbounded), 1 if there are
+ * ALiBi slopes, the number of the step, and for each sequence its first query token, its queries, its new keys, and the
+ * tokens that follow its queries. numbers
+ * holds scale, softcap (0 for none) and the slopes of the heads. scales {@code [pages, kvHeads, 2]} are what FP8 keys and
+ * values are multiplied by.
+ *
+ * <p><b>Grid.</b> One dimension, {@code tiles * kvHeads * splits} groups of {@code lanes * slots} work-items; a sequence
+ * has {@link #tiles} tiles. With {@code seqQ = 0} the sequences' query counts differ and tiles are dealt out in order, up
+ * to one more a sequence than the queries need.
+ *
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}.
+ *
+ * <p><b>Device.</b> Any that has work-groups and local memory.
+ *
+ * <p><b>Not done here.</b> No tensor cores; long prompts are faster through those.
+ *
+ * <p>The build derives the kernels of other cache types from this text.
+ */
+public final class SplitKeyAttention {
+
+    /** Keys that a slot loads at once. */
+    public static final int KEYS = 4;
+
+    /** In {@code features}: keys and values are multiplied by {@code scales}. */
+    public static final int SCALED = 16;
+
+    /** Below every score that F32 inputs can give, yet finite: OpenCL's fast mode leaves infinities undefined. */
+    public static final float NO_SCORE = -3.0e38f;
+
+    /** Numbers at the beginning of {@code step}. */
+    public static final int STEP_HEADER = 4;
+
+    /** Numbers of a sequence in {@code step}. */
+    public static final int STEP_FIELDS = 4;
+
+    /** Numbers of a sequence in {@code sequences}, before its pages. */
+    public static final int SEQUENCE_FIELDS = 3;
+
+    /** Elements at the end of {@code sequences}: the step that was appended last, and the one that attended last. */
+    public static final int RECEIPTS = 2;
+
+    /** A tile past all queries of any sequence. */
+    private static final int NO_TILE = 1 << 26;
+
+    private SplitKeyAttention() {}
+
+    /** Elements from one key to the next: the head dimension, rounded up to a pair. */
+    public static int rowStride(int headDim) {
+        return (headDim + 1) / 2 * 2;
+    }
+
+    /** Work-items that share a key when each takes {@code dims} dimensions. */
+    public static int lanes(int headDim, int dims) {
+        return (rowStride(headDim) + dims - 1) / dims;
+    }
+
+    /** Tiles of a sequence with {@code queries} queries, for one KV head. */
+    public static int tiles(int queries, int group, int rows) {
+        return (queries * group + rows - 1) / rows;
+    }
+
+    /** Elements of {@code sequences}. */
+    public static int sequencesSize(int batch, int pagesPerSequence) {
+        return batch * (SEQUENCE_FIELDS + TornadoMath.max(1, pagesPerSequence)) + RECEIPTS;
+    }
+
+    /** Elements of {@code step}. */
+    public static int stepSize(int batch) {
+        return STEP_HEADER + STEP_FIELDS * batch;
+    }
+
+    /** Bytes of local memory of a group. */
+    public static int localMemoryBytes(int headDim, int rows, int dims, int slots) {
+        int lanes = lanes(headDim, dims);
+        int scores = rows * KEYS * slots;
+        return Float.BYTES * (scores * (lanes + 1) + scores + 2 * rows * slots + rows * lanes * dims + rows);
+    }
+
+    /**
+     * Computes one split of one tile; see the class for arrays, grid and memory.
+     *
+     * @param group query heads of a KV head
+     * @param seqQ query tokens of each sequence, 0 if they differ
+     * @param pagesPerSequence pages in a sequence's row of the table, 0 for packed keys
+     * @param rows of a tile: pairs of a token and a query head
+     * @param dims dimensions of a work-item, even
+     * @param features {@link #SCALED} and how raw bits are to be read, added
+     */
+    public static void attention(
+            KernelContext context,
+            FloatArray query,
+            FloatArray key,
+            FloatArray value,
+            FloatArray partials,
+            IntArray sequences,
+            IntArray step,
+            FloatArray numbers,
+            FloatArray scales,
+            int kvHeads,
+            int group,
+            int headDim,
+            int seqQ,
+            int pageSize,
+            int pagesPerSequence,
+            int splits,
+            int rows,
+            int dims,
+            int slots,
+            int features) {
+        int rowStride = (headDim + 1) / 2 * 2;
+        int lanes = (rowStride + dims - 1) / dims;
+        int pairs = dims / 2;
+        int tileKeys = KEYS * slots;
+        int scoreCount = rows * KEYS * slots;
+        int groupSize = lanes * slots;
+        boolean wholeRow = lanes * dims == rowStride;
+
+        float[] sums = context.allocateFloatLocalArray(rows * KEYS * slots * ((rowStride + dims - 1) / dims + 1));
+        float[] scores = context.allocateFloatLocalArray(rows * KEYS * slots);
+        float[] slotMax = context.allocateFloatLocalArray(rows * slots);
+        float[] slotSum = context.allocateFloatLocalArray(rows * slots);
+        float[] outputs = context.allocateFloatLocalArray(rows * ((rowStride + dims - 1) / dims) * dims);
+        float[] rowSum = context.allocateFloatLocalArray(rows);
+
+        // Which sequence, KV head, split and rows.
+        int item = context.localIdx;
+        int lane = item % lanes;
+        int slot = item / lanes;
+        int split = context.groupIdx % splits;
+        int kvHead = context.groupIdx / splits % kvHeads;
+        int tile = context.groupIdx / splits / kvHeads;
+        int sequence = 0;
+        if (seqQ > 0) {
+            int tilesEach = (seqQ * group + rows - 1) / rows;
+            sequence = tile / tilesEach;
+            tile = tile % tilesEach;
+        } else {
+            // The first sequence whose tiles end after this one.
+            int wanted = tile;
+            int batch = (step.getSize() - STEP_HEADER) / STEP_FIELDS;
+            int end = 0;
+            for (int s = 0; s < batch; s++) {
+                end += (step.get(STEP_HEADER + s * STEP_FIELDS + 1) * group + rows - 1) / rows;
+                if (wanted >= end) {
+                    sequence = sequence + 1;
+                    tile = wanted - end;
+                }
+            }
+            if (sequence == batch) {
+                sequence = 0;
+                tile = NO_TILE;
+            }
+        }
+        int queryStart = step.get(STEP_HEADER + sequence * STEP_FIELDS);
+        int queries = step.get(STEP_HEADER + sequence * STEP_FIELDS + 1);
+        int following = step.get(STEP_HEADER + sequence * STEP_FIELDS + 3);
+        int firstRow = tile * rows;
+        int rowsHere = TornadoMath.max(0, TornadoMath.min(rows, queries * group - firstRow));
+        int state = sequence * (SEQUENCE_FIELDS + TornadoMath.max(1, pagesPerSequence));
+        int length = sequences.get(state + 1);
+        int padding = sequences.get(state + 2);
+        int table = state + SEQUENCE_FIELDS;
+
+        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey,
+        // and
+        // this split of them from ... to.
+        int windowLeft = step.get(0);
+        int windowRight = step.get(1);
+        int offset = length - following - queries;
+        int firstKey = padding;
+        int lastKey = length - 1;
+        if (windowLeft >= 0) {
+            firstKey = TornadoMath.max(firstKey, firstRow / group + offset - windowLeft);
+        }
+        if (windowRight >= 0) {
+            lastKey = TornadoMath.min(lastKey, (firstRow + rowsHere - 1) / group + offset + windowRight);
+        }
+        int chunk =
+                (TornadoMath.max(0, lastKey - firstKey + 1) + splits * tileKeys - 1) / (splits * tileKeys) * tileKeys;
+        int from = firstKey + split * chunk;
+        int to = rowsHere > 0 ? TornadoMath.min(lastKey, from + chunk - 1) : from - 1;
+
+        // Q in registers; m = -inf, l = 0, O = 0.
+        float[] q = new float[rows * dims];
+        float[] o = new float[rows * dims];
+        float[] k = new float[KEYS * dims];
+        float[] v = new float[KEYS * dims];
+        float[] keyScale = new float[KEYS];
+        float[] valueScale = new float[KEYS];
+        float[] p = new float[KEYS];
+        float[] max = new float[rows];
+        float[] sum = new float[rows];
+        for (int r = 0; r < rows; r++) {
+            max[r] = NO_SCORE;
+            sum[r] = 0f;
+            int row = TornadoMath.min(firstRow + r, TornadoMath.max(0, queries * group - 1));
+            int at = ((queryStart + row / group) * kvHeads * group + kvHead * group + row % group) * headDim;
+            for (int i = 0; i < dims; i++) {
+                int x = 2 * (lane + i / 2 * lanes) + i % 2;
+                q[r * dims + i] = 0f;
+                o[r * dims + i] = 0f;
+                if (x < headDim && rowsHere > 0) {
+                    q[r * dims + i] = query.get(at + x);
+                }
+            }
+        }
+        int onlyPage = sequences.get(table);
+
+        for (int j0 = from; j0 <= to; j0 += tileKeys) {
+            // Load k_j and v_j of this slot's keys; past the end, the last key once more.
+            for (int u = 0; u < KEYS; u++) {
+                int j = TornadoMath.min(j0 + u * slots + slot, to);
+                int keyRow = (onlyPage + j) * kvHeads + kvHead;
+                if (pagesPerSequence == 1) {
+                    keyRow = (onlyPage * kvHeads + kvHead) * pageSize + j;
+                }
+                if (pagesPerSequence > 1) {
+                    keyRow = (sequences.get(table + j / pageSize) * kvHeads + kvHead) * pageSize + j % pageSize;
+                }
+                int at = keyRow * rowStride + 2 * lane;
+                for (int i = 0; i < pairs; i++) {
+                    if (wholeRow || 2 * (lane + i * lanes) < rowStride) {
+                        k[u * dims + 2 * i] = first(key, at + 2 * i * lanes, features);
+                        k[u * dims + 2 * i + 1] = second(key, at + 2 * i * lanes, features);
+                        v[u * dims + 2 * i] = first(value, at + 2 * i * lanes, features);
+                        v[u * dims + 2 * i + 1] = second(value, at + 2 * i * lanes, features);
+                    } else {
+                        k[u * dims + 2 * i] = 0f;
+                        k[u * dims + 2 * i + 1] = 0f;
+                        v[u * dims + 2 * i] = 0f;
+                        v[u * dims + 2 * i + 1] = 0f;
+                    }
+                }
+                if ((features & SCALED) != 0) {
+                    keyScale[u] = scales.get(keyRow / pageSize * 2);
+                    valueScale[u] = scales.get(keyRow / pageSize * 2 + 1);
+                }
+            }
+
+            // S = Q k_j, this work-item's dimensions of it
+            for (int r = 0; r < rows; r++) {
+                for (int u = 0; u < KEYS; u++) {
+                    float s = 0f;
+                    for (int i = 0; i < dims; i++) {
+                        s += q[r * dims + i] * k[u * dims + i];
+                    }
+                    if ((features & SCALED) != 0) {
+                        s *= keyScale[u];
+                    }
+                    sums[((r * KEYS + u) * slots + slot) * (lanes + 1) + lane] = s;
+                }
+            }
+            context.localBarrier();
+
+            // ... and the sum over the lanes; softcap, ALiBi, mask
+            for (int at = item; at < scoreCount; at += groupSize) {
+                float s = 0f;
+                for (int other = 0; other < lanes; other++) {
+                    s += sums[at * (lanes + 1) + other];
+                }
+                int j = j0 + at % tileKeys;
+                int row = firstRow + at / tileKeys;
+                int position = row / group + offset;
+                float softcap = numbers.get(1);
+                if (softcap > 0f) {
+                    s = Softcap.apply(s, softcap);
+                }
+                if (step.get(2) != 0) {
+                    int head = kvHead * group + row % group;
+                    s = s - numbers.get(2 + head) * TornadoMath.abs(position - j);
+                }
+                boolean visible = j <= to
+                        && (windowLeft < 0 || j >= position - windowLeft)
+                        && (windowRight < 0 || j <= position + windowRight);
+                scores[at] = visible ? s : NO_SCORE;
+            }
+            context.localBarrier();
+
+            // m' = max(m, s); P = e^(S - m'); l = e^(m - m') l + sum P; O = e^(m - m') O + P V
+            for (int r = 0; r < rows; r++) {
+                float newMax = max[r];
+                for (int u = 0; u < KEYS; u++) {
+                    newMax = TornadoMath.max(newMax, scores[(r * KEYS + u) * slots + slot]);
+                }
+                float correction = TornadoMath.exp(max[r] - newMax);
+                float added = 0f;
+                for (int u = 0; u < KEYS; u++) {
+                    float s = scores[(r * KEYS + u) * slots + slot];
+                    float e = s > NO_SCORE ? TornadoMath.exp(s - newMax) : 0f;
+                    added += e;
+                    p[u] = e;
+                    if ((features & SCALED) != 0) {
+                        p[u] = e * valueScale[u];
+                    }
+                }
+                max[r] = newMax;
+                sum[r] = correction * sum[r] + added;
+                for (int i = 0; i < dims; i++) {
+                    float sumOfKeys = correction * o[r * dims + i];
+                    for (int u = 0; u < KEYS; u++) {
+                        sumOfKeys += p[u] * v[u * dims + i];
+                    }
+                    o[r * dims + i] = sumOfKeys;
+                }
+            }
+        }
+
+        // The slots meet: m = max m_slot, l = sum e^(m_slot - m) l_slot, and one slot after the other adds its O.
+        for (int r = 0; r < rows; r++) {
+            if (lane == 0) {
+                slotMax[r * slots + slot] = max[r];
+                slotSum[r * slots + slot] = sum[r];
+            }
+        }
+        for (int at = item; at < rows * lanes * dims; at += groupSize) {
+            outputs[at] = 0f;
+        }
+        context.localBarrier();
+        for (int r = 0; r < rows; r++) {
+            float m = NO_SCORE;
+            for (int other = 0; other < slots; other++) {
+                m = TornadoMath.max(m, slotMax[r * slots + other]);
+            }
+            float l = 0f;
+            for (int other = 0; other < slots; other++) {
+                l += TornadoMath.exp(slotMax[r * slots + other] - m) * slotSum[r * slots + other];
+            }
+            float factor = TornadoMath.exp(max[r] - m);
+            for (int i = 0; i < dims; i++) {
+                o[r * dims + i] = factor * o[r * dims + i];
+            }
+            max[r] = m;
+            sum[r] = l;
+        }
+        for (int turn = 0; turn < slots; turn++) {
+            if (turn == slot) {
+                for (int r = 0; r < rows; r++) {
+                    for (int i = 0; i < dims; i++) {
+                        int at = r * lanes * dims + 2 * (lane + i / 2 * lanes) + i % 2;
+                        outputs[at] = outputs[at] + o[r * dims + i];
+                    }
+                }
+            }
+            context.localBarrier();
+        }
+
+        // O = O / l and L = m + ln l
+        int heads = kvHeads * group;
+        int logSumExps = partials.getSize() / (headDim + 1) * headDim;
+        for (int r = 0; r < rows; r++) {
+            if (item == 0) {
+                rowSum[r] = sum[r] > 0f ? 1f / sum[r] : 0f;
+                if (r < rowsHere) {
+                    int row = (queryStart + (firstRow + r) / group) * heads + kvHead * group + (firstRow + r) % group;
+                    float lse = sum[r] > 0f ? max[r] + TornadoMath.log(sum[r]) : NO_SCORE;
+                    partials.set(logSumExps + row * splits + split, lse);
+                }
+            }
+        }
+        context.localBarrier();
+        for (int at = item; at < rowsHere * headDim; at += groupSize) {
+            int r = at / headDim;
+            int x = at % headDim;
+            int row = (queryStart + (firstRow + r) / group) * heads + kvHead * group + (firstRow + r) % group;
+            partials.set((row * splits + split) * headDim + x, rowSum[r] * outputs[r * lanes * dims + x]);
+        }
+
+        // The step is over for the lengths too: what they are now is what they were before the next one.
+        if (item == 0 && split == 0 && kvHead == 0 && tile == 0 && pagesPerSequence > 0) {
+            sequences.set(state, length);
+        }
+        if (item == 0 && context.groupIdx == 0) {
+            sequences.set(sequences.getSize() - 1, step.get(3));
+        }
+    }
+}

@@ -1,0 +1,69 @@
+package org.tornadoattention.plan;
+
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+
+/**
+ * The sizes of a key-value cache: pages of {@code pageSize} tokens, of which each sequence has {@code pagesPerSequence} at
+ * most. A contiguous cache has one page a sequence.
+ *
+ * @param sequences sequences side by side, 1 or more
+ * @param heads query heads, a multiple of {@code kvHeads}
+ * @param kvHeads key and value heads
+ * @param headDim elements per head
+ * @param pageSize tokens of a page, 1 or more
+ * @param pagesPerSequence pages of a sequence at most, 1 or more
+ * @param pages pages in all, 1 or more
+ * @param dtype type of new tokens, queries and output, and of the cache
+ * @param fp8 whether the cache holds E4M3 instead, with a scale for each head of each page
+ */
+public record CacheShape(
+        int sequences,
+        int heads,
+        int kvHeads,
+        int headDim,
+        int pageSize,
+        int pagesPerSequence,
+        int pages,
+        DType dtype,
+        boolean fp8) {
+
+    /** Checks the ranges given above, and that an array holds the cache. */
+    public CacheShape {
+        new AttentionShape(sequences, heads, kvHeads, 1, 1, headDim); // the ranges that all attention has
+        if (sequences < 1 || pageSize < 1 || pagesPerSequence < 1 || pages < 1) {
+            throw new IllegalArgumentException(
+                    "A cache of %d sequences, %d pages of %d tokens, %d pages a sequence: each must be 1 or more."
+                            .formatted(sequences, pages, pageSize, pagesPerSequence));
+        }
+        double elements = (double) pages * kvHeads * pageSize * SplitKeyAttention.rowStride(headDim);
+        if (elements > Tensor.MAX_ELEMENTS || (double) pageSize * pagesPerSequence > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException(
+                    "A cache of %d pages x %d heads x %d tokens x %d: that is %,.0f elements, and an array holds %,d; take fewer or several caches."
+                            .formatted(pages, kvHeads, pageSize, headDim, elements, Tensor.MAX_ELEMENTS));
+        }
+    }
+
+    /** A cache with a page of {@code capacity} tokens for each sequence. */
+    public static CacheShape contiguous(
+            int sequences, int heads, int kvHeads, int headDim, int capacity, DType dtype, boolean fp8) {
+        return new CacheShape(sequences, heads, kvHeads, headDim, capacity, 1, sequences, dtype, fp8);
+    }
+
+    /** Tokens that a sequence may have. */
+    public int capacity() {
+        return pageSize * pagesPerSequence;
+    }
+
+    /** Query heads of a KV head. */
+    public int group() {
+        return heads / kvHeads;
+    }
+
+    /** Elements of the keys, and of the values. */
+    public int cacheElements() {
+        return pages * kvHeads * pageSize * SplitKeyAttention.rowStride(headDim);
+    }
+}

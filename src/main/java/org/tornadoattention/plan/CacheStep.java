@@ -1,0 +1,22 @@
+package org.tornadoattention.plan;
+
+import java.util.Arrays;
+
+/**
+ * What each sequence does in one execution of a cache's graph: which of the call's tokens are appended and which attend.
+ *
+ * @param firstNew for each sequence, the first token that is appended, counted in the call's tensors
+ * @param newTokens tokens that are appended
+ * @param firstQuery the first token that attends
+ * @param queries tokens that attend
+ * @param following tokens of the sequence after those that attend
+ */
+record CacheStep(int[] firstNew, int[] newTokens, int[] firstQuery, int[] queries, int[] following) {
+
+    /** The most tokens that a sequence has in it. */
+    int tokens() {
+        return Math.max(
+                Arrays.stream(newTokens).max().orElse(0),
+                Arrays.stream(queries).max().orElse(0));
+    }
+}

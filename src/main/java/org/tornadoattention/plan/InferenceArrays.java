@@ -1,0 +1,43 @@
+package org.tornadoattention.plan;
+
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+
+/**
+ * What the tasks of one step read and write; the kernels say what each holds.
+ *
+ * @param newQuery queries as they come
+ * @param newKey keys to append
+ * @param newValue values to append
+ * @param query queries made ready
+ * @param key all keys
+ * @param value all values
+ * @param partials outputs and log-sum-exps of the splits
+ * @param output merged output
+ * @param logSumExp merged log-sum-exps
+ * @param sequences lengths, padding and page tables
+ * @param step what is new in this step
+ * @param numbers scale, softcap and slopes
+ * @param rotary cosines and sines
+ * @param scales of FP8 pages
+ * @param unusedKey in place of key for a first kernel that does not write it
+ * @param unusedValue likewise; an array of its own, since TornadoVM never ends compiling a task that writes one twice
+ */
+record InferenceArrays(
+        TornadoNativeArray newQuery,
+        TornadoNativeArray newKey,
+        TornadoNativeArray newValue,
+        FloatArray query,
+        TornadoNativeArray key,
+        TornadoNativeArray value,
+        FloatArray partials,
+        TornadoNativeArray output,
+        FloatArray logSumExp,
+        IntArray sequences,
+        IntArray step,
+        FloatArray numbers,
+        FloatArray rotary,
+        FloatArray scales,
+        TornadoNativeArray unusedKey,
+        TornadoNativeArray unusedValue) {}

@@ -1,0 +1,156 @@
+package org.tornadoattention.plan;
+
+import java.lang.foreign.MemorySegment;
+import org.tornadoattention.AttentionException;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/** Attention over packed sequences, compiled for one device, with its buffers; lengths travel in arrays. */
+final class RaggedPlan implements AutoCloseable {
+
+    private final RaggedShape shape;
+    private final ComputeDevice device;
+    private final Tensor query;
+    private final Tensor output;
+    private final InferenceArrays arrays;
+    private final TornadoExecutionPlan plan;
+    private int number;
+
+    RaggedPlan(RaggedShape shape, ComputeDevice device) {
+        this.shape = shape;
+        this.device = device;
+        query = Tensor.allocate(shape.dtype(), shape.queries(), shape.heads(), shape.headDim());
+        output = Tensor.allocate(shape.dtype(), shape.queries(), shape.heads(), shape.headDim());
+        SplitTile tile = SplitTile.choose(
+                shape.heads() / shape.kvHeads(),
+                shape.kvHeads(),
+                shape.headDim(),
+                Math.ceilDiv(shape.queries(), shape.sequences()),
+                shape.sequences(),
+                shape.keys(),
+                0,
+                device);
+        int rows = Math.multiplyExact(shape.queries(), shape.heads());
+        int elements = Math.multiplyExact(
+                shape.keys(), Math.multiplyExact(shape.kvHeads(), SplitKeyAttention.rowStride(shape.headDim())));
+        Tensor unused = Tensor.allocate(shape.dtype(), 1);
+        arrays = new InferenceArrays(
+                AttentionArrays.seen(query, device.halfFloats()),
+                AttentionArrays.seen(unused, device.halfFloats()),
+                AttentionArrays.seen(unused, device.halfFloats()),
+                new FloatArray(Math.multiplyExact(rows, shape.headDim())),
+                CacheArrays.allocate(shape.dtype(), false, elements, device),
+                CacheArrays.allocate(shape.dtype(), false, elements, device),
+                new FloatArray(Math.multiplyExact(Math.multiplyExact(rows, tile.splits()), shape.headDim() + 1)),
+                AttentionArrays.seen(output, device.halfFloats()),
+                new FloatArray(rows + 1),
+                new IntArray(SplitKeyAttention.sequencesSize(shape.sequences(), 0)),
+                new IntArray(SplitKeyAttention.stepSize(shape.sequences())),
+                new FloatArray(2 + shape.heads()),
+                new FloatArray(1),
+                new FloatArray(1),
+                CacheArrays.allocate(shape.dtype(), false, 2, device),
+                CacheArrays.allocate(shape.dtype(), false, 2, device));
+
+        TaskGraph graph = new TaskGraph("ragged");
+        GridScheduler grids = new GridScheduler();
+        graph.transferToDevice(
+                DataTransferMode.FIRST_EXECUTION,
+                arrays.newKey(),
+                arrays.query(),
+                arrays.partials(),
+                arrays.rotary(),
+                arrays.scales(),
+                arrays.unusedKey(),
+                arrays.unusedValue());
+        graph.transferToDevice(
+                DataTransferMode.EVERY_EXECUTION,
+                arrays.newQuery(),
+                arrays.key(),
+                arrays.value(),
+                arrays.sequences(),
+                arrays.step(),
+                arrays.numbers());
+        InferenceTasks.append(graph, grids, "attention", shape.step(), tile, arrays, device);
+        graph.transferToHost(DataTransferMode.EVERY_EXECUTION, arrays.output(), arrays.logSumExp());
+        plan = new TornadoExecutionPlan(graph.snapshot());
+        plan.withDevice(device.handle()).withGridScheduler(grids);
+    }
+
+    /** Runs the sequences that the offsets divide the tensors into. */
+    void execute(
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            IntArray queryOffsets,
+            IntArray keyOffsets,
+            AttentionOptions options,
+            Tensor o,
+            Tensor lse) {
+        number = number % (1 << 20) + 1;
+        IntArray sequences = arrays.sequences();
+        StepNumbers.fill(arrays.step(), arrays.numbers(), options, shape.headDim(), Integer.MAX_VALUE, number);
+        int given = queryOffsets.getSize() - 1;
+        for (int sequence = 0; sequence < shape.sequences(); sequence++) {
+            boolean there = sequence < given;
+            int queryStart = there ? queryOffsets.get(sequence) : 0;
+            int keyStart = there ? keyOffsets.get(sequence) : 0;
+            int keys = there ? keyOffsets.get(sequence + 1) - keyStart : 0;
+            int queries = there ? queryOffsets.get(sequence + 1) - queryStart : 0;
+            int at = sequence * (SplitKeyAttention.SEQUENCE_FIELDS + 1);
+            sequences.set(at, keys);
+            sequences.set(at + 1, keys);
+            sequences.set(at + 2, 0);
+            sequences.set(at + 3, keyStart);
+            StepNumbers.fillSequence(arrays.step(), sequence, queryStart, queries, 0, 0);
+        }
+        MemorySegment.copy(q.array().getSegment(), 0, query.array().getSegment(), 0, q.byteSize());
+        CacheArrays.scatter(k, arrays.key());
+        CacheArrays.scatter(v, arrays.value());
+        int rows = arrays.logSumExp().getSize() - 1;
+        arrays.logSumExp().set(rows, 0f);
+        run();
+        float receipt = arrays.logSumExp().get(rows);
+        if (receipt != number) {
+            throw failure("call %d was not carried out, its receipt is %s".formatted(number, receipt), null);
+        }
+        MemorySegment.copy(output.array().getSegment(), 0, o.array().getSegment(), 0, o.byteSize());
+        MemorySegment.copy(arrays.logSumExp().getSegment(), 0, lse.array().getSegment(), 0, lse.byteSize());
+    }
+
+    private void run() {
+        try {
+            plan.execute();
+        } catch (VirtualMachineError e) {
+            throw e;
+        } catch (RuntimeException | Error e) { // TornadoVM's internal errors are Errors
+            throw failure(GuardedPlan.firstLine(e), e);
+        }
+    }
+
+    private AttentionException failure(String what, Throwable cause) {
+        return new AttentionException(
+                "Attention over a ragged batch failed on %s: %s. TornadoVM's own message, if any, is above this one."
+                        .formatted(device, what),
+                cause);
+    }
+
+    @Override
+    public void close() {
+        try {
+            plan.freeDeviceMemory();
+            plan.close();
+        } catch (TornadoExecutionPlanException e) {
+            throw new AttentionException("The memory of a plan on %s could not be freed.".formatted(device), e);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+package org.tornadoattention.plan;
+
+import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.tensor.DType;
+
+/**
+ * What one step of inference is compiled for; everything that changes between steps travels in arrays.
+ *
+ * @param sequences sequences side by side
+ * @param tokens query tokens of all sequences
+ * @param seqQ tokens of each sequence, 0 for packed tokens
+ * @param heads query heads
+ * @param kvHeads key and value heads
+ * @param headDim elements per head
+ * @param pageSize tokens of a page
+ * @param pagesPerSequence pages of a sequence, 0 for packed keys
+ * @param rotaryDim dimensions of a head that the rotary embedding turns, 0 for none
+ * @param interleaved whether neighbouring dimensions turn together
+ * @param dtype of tokens and output
+ * @param fp8 whether the cache holds E4M3
+ */
+record StepShape(
+        int sequences,
+        int tokens,
+        int seqQ,
+        int heads,
+        int kvHeads,
+        int headDim,
+        int pageSize,
+        int pagesPerSequence,
+        int rotaryDim,
+        boolean interleaved,
+        DType dtype,
+        boolean fp8) {
+
+    /** A step of a cache, of up to {@code seqQ} tokens a sequence. */
+    static StepShape of(CacheShape cache, int seqQ, int rotaryDim, boolean interleaved) {
+        return new StepShape(
+                cache.sequences(),
+                cache.sequences() * seqQ,
+                seqQ,
+                cache.heads(),
+                cache.kvHeads(),
+                cache.headDim(),
+                cache.pageSize(),
+                cache.pagesPerSequence(),
+                rotaryDim,
+                interleaved,
+                cache.dtype(),
+                cache.fp8());
+    }
+
+    int group() {
+        return heads / kvHeads;
+    }
+
+    /** Tiles of all sequences for one KV head; packed sequences may each have one that is not full. */
+    int tiles(int rows) {
+        return seqQ > 0
+                ? sequences * SplitKeyAttention.tiles(seqQ, group(), rows)
+                : Math.toIntExact((long) tokens * group() / rows + sequences);
+    }
+}

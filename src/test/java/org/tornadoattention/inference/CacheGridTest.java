@@ -1,0 +1,81 @@
+package org.tornadoattention.inference;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.Optional;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.tensor.DType;
+
+/**
+ * FlashAttention's key-value cache grid, as seeded configurations: {@code -Dattention.cacheSeed=17} runs one of them. And
+ * the grid of splits.
+ */
+class CacheGridTest {
+
+    static final boolean FULL = "full".equals(System.getProperty("attention.grid"));
+
+    static LongStream seeds() {
+        Optional<String> one = Optional.ofNullable(System.getProperty("attention.cacheSeed"));
+        return one.map(seed -> LongStream.of(Long.parseLong(seed)))
+                .orElseGet(() -> LongStream.range(0, FULL ? 400 : 12));
+    }
+
+    @ParameterizedTest
+    @MethodSource("seeds")
+    void whatIsCachedAndWhatIsAttended(long seed) {
+        CacheConfiguration.of(seed, FULL).check();
+    }
+
+    static IntStream splits() {
+        return IntStream.of(1, 2, 3, 5, 17, 32, 55, 97, 133);
+    }
+
+    @ParameterizedTest
+    @MethodSource("splits")
+    void theNumberOfSplitsDoesNotMatter(int splits) {
+        int[] lengths = FULL ? new int[] {1, 2, 31, 33, 512, 4095, 16384} : new int[] {1, 170};
+        for (int keys : lengths) {
+            new CacheConfiguration(
+                            DType.F32,
+                            1,
+                            4,
+                            1,
+                            32,
+                            1,
+                            keys,
+                            AttentionOptions.causal(),
+                            Optional.empty(),
+                            0,
+                            true,
+                            false,
+                            splits,
+                            keys)
+                    .check();
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("splits")
+    void splitsKeepTheLogSumExp(int splits) {
+        int keys = 300;
+        var k = CacheCase.random(DType.F32, 1, 1, 1, keys, 16);
+        var q = CacheCase.random(DType.F32, 2, 1, 3, 1, 16);
+        float[][] results = new float[2][];
+        for (int i = 0; i < 2; i++) {
+            CacheOptions options = CacheCase.options(DType.F32).withSplits(i == 0 ? 1 : splits);
+            try (KvCache cache = KvCache.create(1, 3, 1, 16, keys, options)) {
+                cache.append(k, k);
+                results[i] = cache.forward(q, AttentionOptions.defaults())
+                        .logSumExp()
+                        .toFloatArray();
+            }
+        }
+        for (int row = 0; row < 3; row++) {
+            assertThat(Math.abs(results[1][row] - results[0][row])).isLessThan(1e-5f);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+package org.tornadoattention.inference;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.tornadoattention.inference.CacheCase.assertAccurate;
+import static org.tornadoattention.inference.CacheCase.sequence;
+import static org.tornadoattention.inference.CacheCase.tokens;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+
+/** Pages are taken, shared, copied when written, and given back. */
+class PagedKvCacheTest {
+
+    private static final AttentionOptions CAUSAL = AttentionOptions.causal();
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aPrefixIsSharedUntilItIsWritten(boolean fp8) {
+        CacheOptions options = CacheCase.options(DType.F32);
+        Tensor k = Tensor.random(DType.F32, 1, 3, 2, 11, 16);
+        Tensor v = Tensor.random(DType.F32, 2, 3, 2, 11, 16);
+        Tensor q = Tensor.random(DType.F32, 3, 3, 4, 1, 16);
+        try (PagedKvCache cache = PagedKvCache.create(3, 4, 2, 16, 4, 8, 100, fp8 ? options.withFp8() : options)) {
+            cache.append(k, v, 10, 0, 0);
+            assertThat(cache.freePages()).isEqualTo(5);
+            cache.fork(0, 1);
+            cache.fork(0, 2);
+            assertThat(cache.freePages()).isEqualTo(5);
+            assertThat(cache.pages(2)).isEqualTo(cache.pages(0));
+            float[] prefix = cache.keys(0).toFloatArray();
+
+            // All three write to the shared last page: two get copies, the third then has it alone.
+            AttentionOutput step = cache.forward(q, tokens(k, 10, 11), tokens(v, 10, 11), CAUSAL);
+            assertThat(cache.freePages()).isEqualTo(3);
+            assertThat(cache.pages(0)[1]).isEqualTo(cache.pages(1)[1]);
+            assertThat(cache.pages(0)[2]).isNotEqualTo(cache.pages(1)[2]);
+            assertAccurate(cache, q, CAUSAL, step);
+            for (int i = 0; i < 3; i++) {
+                assertThat(cache.lengths()[i]).isEqualTo(11);
+                if (!fp8) {
+                    assertThat(tokens(cache.keys(i), 0, 10).toFloatArray()).isEqualTo(prefix);
+                    assertThat(tokens(cache.keys(i), 10, 11).toFloatArray())
+                            .isEqualTo(tokens(sequence(k, i), 10, 11).toFloatArray());
+                }
+            }
+
+            cache.release(0);
+            assertThat(cache.freePages()).isEqualTo(4);
+            assertThat(cache.lengths()).containsExactly(0, 11, 11);
+            assertAccurate(cache, q, CAUSAL, cache.forward(q, CAUSAL));
+            cache.release(1);
+            cache.release(2);
+            assertThat(cache.freePages()).isEqualTo(8);
+        }
+    }
+
+    @Test
+    void withoutPagesNothingChanges() {
+        Tensor k = Tensor.random(DType.F16, 1, 2, 1, 6, 8);
+        Tensor q = Tensor.random(DType.F16, 2, 2, 2, 1, 8);
+        try (PagedKvCache cache = PagedKvCache.create(2, 2, 1, 8, 2, 5, 50, CacheCase.options(DType.F16))) {
+            cache.append(k, k, 5, 3);
+            assertThat(cache.freePages()).isZero();
+            float[] before = cache.forward(q, CAUSAL).output().toFloatArray();
+            int[][] pages = {cache.pages(0), cache.pages(1)};
+            assertThatExceptionOfType(CacheFullException.class)
+                    .isThrownBy(() -> cache.append(k, k, 1, 2))
+                    .withMessageContainingAll("need 1 pages", "0 of 5 are free", "No sequence was changed");
+            assertThat(cache.lengths()).containsExactly(5, 3);
+            assertThat(cache.pages(0)).isEqualTo(pages[0]);
+            assertThat(cache.pages(1)).isEqualTo(pages[1]);
+            assertThat(cache.forward(q, CAUSAL).output().toFloatArray()).isEqualTo(before);
+            cache.append(k, k, 1, 1);
+            assertAccurate(cache, q, CAUSAL, cache.forward(q, CAUSAL));
+            cache.release(0);
+            cache.append(k, k, 0, 6);
+            assertThat(cache.lengths()).containsExactly(0, 10);
+            assertAccurate(cache, q, AttentionOptions.defaults(), cache.forward(q, AttentionOptions.defaults()));
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> cache.fork(0, 1))
+                    .withMessageContaining("release it before");
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> cache.release(2))
+                    .withMessageContaining("0 to 1");
+            assertThatExceptionOfType(CacheFullException.class).isThrownBy(() -> {
+                for (int i = 0; i < 10; i++) {
+                    cache.append(k, k, 0, 6);
+                }
+            });
+        }
+    }
+
+    /** With pages of one token, each step takes one for each sequence. */
+    @Test
+    void pagesOfOneToken() {
+        Tensor k = Tensor.random(DType.BF16, 1, 2, 1, 40, 24);
+        Tensor q = Tensor.random(DType.BF16, 2, 2, 3, 40, 24);
+        try (PagedKvCache cache = PagedKvCache.create(
+                2, 3, 1, 24, 1, 80, 40, CacheCase.options(DType.BF16).withPromptTokens(16))) {
+            cache.append(tokens(k, 0, 37), tokens(k, 0, 37));
+            for (int token = 37; token < 40; token++) {
+                Tensor now = tokens(k, token, token + 1);
+                Tensor query = tokens(q, token, token + 1);
+                assertAccurate(cache, query, CAUSAL, cache.forward(query, now, now, CAUSAL));
+            }
+            assertThat(cache.freePages()).isZero();
+        }
+    }
+}
