@@ -99,8 +99,7 @@ public final class ForwardBenchmark {
                     Spread.of(kernelTimes),
                     Spread.of(wallTimes),
                     DeviceMemory.of(
-                            AttentionProblem.of(measured.shape(), measured.dtype(), measured.options()),
-                            choice.kernel()));
+                            AttentionProblem.of(measured.shape(), measured.dtype(), measured.options()), choice));
         } catch (TornadoExecutionPlanException e) {
             throw new AttentionException("The plan of %s could not be closed.".formatted(measured), e);
         }

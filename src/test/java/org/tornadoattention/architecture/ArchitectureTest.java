@@ -150,6 +150,7 @@ class ArchitectureTest {
                         "java.lang",
                         TORNADO_VM,
                         TORNADO_VM + ".annotations",
+                        TORNADO_VM + ".enums",
                         TORNADO_VM + ".math",
                         TORNADO_VM + ".types..")))
                 .check(CLASSES);

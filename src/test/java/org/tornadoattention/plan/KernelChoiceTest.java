@@ -41,7 +41,8 @@ class KernelChoiceTest {
     @CsvSource({
         "F32, CUDA, TILED, fastest",
         "F32, OPENCL, TILED, fastest",
-        "F16, CUDA, TILED, it is imaginary",
+        "F16, CUDA, TENSOR_CORE, it is imaginary",
+        "BF16, CUDA, TENSOR_CORE, it is imaginary",
         "BF16, PTX, TILED, it is imaginary",
         "F32, SIMULATOR, ONLINE, simulated",
         "F16, SIMULATOR, TILED, simulated"
@@ -49,14 +50,16 @@ class KernelChoiceTest {
     void theBestKernelIsChosenAndTheReasonSaid(DType dtype, Backend backend, AttentionKernel kernel, String reason) {
         KernelChoice choice = KernelChoice.choose(problem(dtype), device(backend, 48 << 10), Optional.empty());
         assertThat(choice.kernel()).isEqualTo(kernel);
-        assertThat(choice.tile().isPresent()).isEqualTo(kernel == AttentionKernel.TILED);
+        assertThat(choice.tile().isPresent())
+                .isEqualTo(kernel == AttentionKernel.TILED || kernel == AttentionKernel.TENSOR_CORE);
         assertThat(choice.reason()).contains(reason);
     }
 
     @ParameterizedTest
     @EnumSource
     void theKernelThatIsAskedForIsTaken(AttentionKernel kernel) {
-        ComputeDevice gpu = device(Backend.CUDA, 48 << 10, new CompilerExtension.Support(Intrinsics.WARP_GROUP, 90, 227 << 10, ""));
+        ComputeDevice gpu =
+                device(Backend.CUDA, 48 << 10, new CompilerExtension.Support(Intrinsics.WARP_GROUP, 90, 227 << 10, ""));
         DType dtype = kernel.supports(DType.F32) ? DType.F32 : DType.F16;
         KernelChoice choice = KernelChoice.choose(problem(dtype), gpu, Optional.of(kernel));
         assertThat(choice.kernel()).isEqualTo(kernel);
@@ -64,21 +67,16 @@ class KernelChoiceTest {
     }
 
     @ParameterizedTest
-    @CsvSource({
-        "WARP_GROUP, 90, 227, WARP_GROUP",
-        "WARP, 80, 163, WARP",
-        "WARP, 86, 99, WARP",
-        "NONE, 75, 0, TILED"
-    })
-    void sixteenBitsTakeTheBestTensorCores(
-            Intrinsics level, int capability, int kibibytes, AttentionKernel expected) {
+    @CsvSource({"WARP_GROUP, 90, 227, WARP_GROUP", "WARP, 80, 163, WARP", "WARP, 86, 99, WARP", "NONE, 75, 0, TILED"})
+    void sixteenBitsTakeTheBestTensorCores(Intrinsics level, int capability, int kibibytes, AttentionKernel expected) {
         CompilerExtension.Support extension =
                 new CompilerExtension.Support(level, capability, kibibytes << 10, "too old");
         ComputeDevice gpu = device(Backend.CUDA, 48 << 10, extension);
         for (DType dtype : List.of(DType.F16, DType.BF16)) {
             KernelChoice choice = KernelChoice.choose(problem(dtype), gpu, Optional.empty());
             assertThat(choice.kernel()).isEqualTo(expected);
-            assertThat(choice.tile().orElseThrow().localMemoryBytes(64)).isLessThanOrEqualTo(Math.max(48, kibibytes) << 10);
+            assertThat(choice.tile().orElseThrow().localMemoryBytes(64))
+                    .isLessThanOrEqualTo(Math.max(48, kibibytes) << 10);
         }
     }
 
@@ -91,12 +89,30 @@ class KernelChoiceTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"STANDARD, F16", "STANDARD, BF16", "ONLINE, F16", "ONLINE, BF16", "WARP, F32", "WARP_GROUP, F32"})
+    @CsvSource({
+        "STANDARD, F16",
+        "STANDARD, BF16",
+        "ONLINE, F16",
+        "ONLINE, BF16",
+        "TENSOR_CORE, F32",
+        "WARP, F32",
+        "WARP_GROUP, F32"
+    })
     void aKernelThatDoesNotTakeTheTypeIsRefused(AttentionKernel kernel, DType dtype) {
         ComputeDevice gpu = device(Backend.CUDA, 48 << 10);
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> KernelChoice.choose(problem(dtype), gpu, Optional.of(kernel)))
                 .withMessageContainingAll(kernel.id(), dtype.name(), "choose tiled");
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"OPENCL", "PTX", "METAL", "SPIRV"})
+    void tensorCoresAreForTheBackendThatReachesThem(Backend backend) {
+        ComputeDevice elsewhere = device(backend, 48 << 10);
+        assertThatExceptionOfType(UnsupportedOnDeviceException.class)
+                .isThrownBy(() ->
+                        KernelChoice.choose(problem(DType.F16), elsewhere, Optional.of(AttentionKernel.TENSOR_CORE)))
+                .withMessageContainingAll(backend.id() + ":0 imaginary", "tensor cores", "use the kernel tiled");
     }
 
     @Test
