@@ -4,9 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
@@ -54,8 +55,16 @@ class AppendToTest {
         }
     }
 
+    static Stream<AttentionKernel> floatKernels() {
+        return AttentionCase.of(SHAPE, DType.F32, AttentionOptions.defaults()).kernels().stream();
+    }
+
+    static Stream<AttentionKernel> bfloat16Kernels() {
+        return AttentionCase.of(SHAPE, DType.BF16, AttentionOptions.defaults()).kernels().stream();
+    }
+
     @ParameterizedTest
-    @EnumSource
+    @MethodSource("floatKernels")
     void aLayerIsOneGraph(AttentionKernel kernel) throws TornadoExecutionPlanException {
         Tensor x = Tensor.random(DType.F32, 1, TOKENS, MODEL);
         FloatArray wQ = Tensor.random(DType.F32, 2, MODEL, MODEL).floatArray();
@@ -120,8 +129,9 @@ class AppendToTest {
         }
     }
 
-    @Test
-    void sixteenBitTensorsStayOnTheDeviceToo() throws TornadoExecutionPlanException {
+    @ParameterizedTest
+    @MethodSource("bfloat16Kernels")
+    void sixteenBitTensorsStayOnTheDeviceToo(AttentionKernel kernel) throws TornadoExecutionPlanException {
         int heads = SHAPE.heads();
         int headDim = SHAPE.headDim();
         Tensor tokensFirst = Tensor.random(DType.BF16, 1, TOKENS, heads, headDim);
@@ -141,7 +151,7 @@ class AppendToTest {
                 TOKENS,
                 heads,
                 headDim);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
             attention.appendTo(graph, grids, "attention", q, q, q, o, lse, AttentionOptions.causal());
             graph.task(
                     "tokens-first",

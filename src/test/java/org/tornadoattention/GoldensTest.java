@@ -71,6 +71,8 @@ class GoldensTest {
     @Test
     void everyKernelHasGoldens() throws IOException {
         assertThat(goldens().map(arguments -> arguments.get()[1]).distinct())
-                .containsExactlyInAnyOrder((Object[]) AttentionKernel.values());
+                .containsExactlyInAnyOrderElementsOf(Arrays.stream(AttentionKernel.values())
+                        .filter(kernel -> kernel.supports(TestDevice.get()))
+                        .toList());
     }
 }

@@ -126,7 +126,7 @@ public final class BenchSession implements AutoCloseable {
             plan.execute().transferToHost(output.array(), logSumExp.array());
             comparisons.addAll(inputs.check().compare(output, logSumExp));
             Memory memory =
-                    Memory.of(DeviceMemory.of(measured.problem(), choice.kernel()), deviceBytes, countedBytes(first));
+                    Memory.of(DeviceMemory.of(measured.problem(), choice), deviceBytes, countedBytes(first));
             plan.freeDeviceMemory();
             return BenchResult.measured(
                     measured,

@@ -3,6 +3,7 @@ package org.tornadoattention.plan;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.stream.Collectors;
+import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.tensor.DType;
@@ -15,6 +16,8 @@ public enum AttentionKernel {
     ONLINE("online softmax, a row a work-item"),
     /** FlashAttention-2's order with K and V tiles in local memory and register-tiled products. All types. */
     TILED("tiles in local memory, products in registers"),
+    /** FlashAttention-2's order with both products on tensor cores, through TornadoVM's own calls. F16 and BF16. */
+    TENSOR_CORE("products on tensor cores, S through scratch memory"),
     /** FlashAttention-2 in the registers of warps, on tensor cores. F16 and BF16. */
     WARP("tensor cores, S and P in a warp's registers"),
     /** Asynchronous tensor cores, softmax under the products. F16 and BF16. */
@@ -38,7 +41,7 @@ public enum AttentionKernel {
         return switch (this) {
             case STANDARD, ONLINE, WARP_TF32 -> dtype == DType.F32;
             case TILED -> true;
-            case WARP, WARP_GROUP -> dtype != DType.F32;
+            case TENSOR_CORE, WARP, WARP_GROUP -> dtype != DType.F32;
         };
     }
 
@@ -57,11 +60,21 @@ public enum AttentionKernel {
         return switch (this) {
             case STANDARD, ONLINE, TILED -> true;
             case WARP, WARP_TF32 -> device.extension().level().include(Intrinsics.WARP);
+            case TENSOR_CORE -> device.isSimulator() || device.backend() == Backend.CUDA && reachesTensorCores(device);
             case WARP_GROUP -> device.extension().level().include(Intrinsics.WARP_GROUP);
         };
     }
 
-    /** The name as used on the command line: {@code standard}, {@code online}, {@code tiled}, {@code warp}, {@code warp-group}, {@code warp-tf32}. */
+    /** TornadoVM's tensor-core calls begin with compute capability 8.0; 0 is not known. */
+    private static boolean reachesTensorCores(ComputeDevice device) {
+        int capability = device.extension().computeCapability();
+        return capability == 0 || capability >= 80;
+    }
+
+    /**
+     * The name as used on the command line: {@code standard}, {@code online}, {@code tiled}, {@code tensor-core}, {@code
+     * warp}, {@code warp-group}, {@code warp-tf32}.
+     */
     public String id() {
         return name().toLowerCase(Locale.ROOT).replace('_', '-');
     }

@@ -45,7 +45,7 @@ final class AttentionPlan implements DevicePlan {
     AttentionPlan(AttentionProblem problem, KernelChoice choice, ComputeDevice device) {
         this.choice = choice;
         this.device = device;
-        DeviceMemory.of(problem, choice.kernel()).requireFitting(device);
+        DeviceMemory.of(problem, choice).requireFitting(device);
 
         AttentionShape shape = problem.shape();
         query = Tensor.allocate(problem.dtype(), shape.queryShape());

@@ -4,6 +4,8 @@ import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.OnlineSoftmaxAttention;
 import org.tornadoattention.kernel.StandardAttention;
+import org.tornadoattention.kernel.TensorCoreAttention;
+import org.tornadoattention.kernel.TensorCoreAttentionBF16;
 import org.tornadoattention.kernel.TiledFlashAttention;
 import org.tornadoattention.kernel.TiledFlashAttentionBits;
 import org.tornadoattention.kernel.TiledFlashAttentionF16;
@@ -73,6 +75,8 @@ final class AttentionTasks {
             case STANDARD -> tasks.standard(name);
             case ONLINE -> tasks.online(name);
             case TILED -> tasks.tiled(name, (TileShape) choice.tile().orElseThrow());
+            case TENSOR_CORE ->
+                tasks.tensorCore(name, (TensorCoreTile) choice.tile().orElseThrow());
             case WARP -> tasks.warp(name, (WarpTile) choice.tile().orElseThrow());
             case WARP_TF32 -> tasks.warpTf32(name, (WarpTile) choice.tile().orElseThrow());
             case WARP_GROUP -> tasks.warpGroup(name, (WarpTile) choice.tile().orElseThrow());
@@ -251,6 +255,75 @@ final class AttentionTasks {
         int tileGroupSize = tile.groupSize(shape.headDim());
         long groups = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.blockQ());
         WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(groups * tileGroupSize));
+        grid.setLocalWork(tileGroupSize, 1, 1);
+        grid(name, grid);
+    }
+
+    private void tensorCore(String name, TensorCoreTile tile) {
+        switch (arrays.query()) {
+            case HalfFloatArray _ -> tensorCore(name, tile, HalfFloatArray.class, TensorCoreAttention::attention);
+            case ShortArray _ -> tensorCore(name, tile, ShortArray.class, TensorCoreAttentionBF16::attention);
+            default -> throw noKernelFor(arrays.query());
+        }
+    }
+
+    /** Likewise, with scratch memory and a fixed number of groups. */
+    private <A extends TornadoNativeArray> void tensorCore(
+            String name,
+            TensorCoreTile tile,
+            Class<A> type,
+            Task20<
+                            KernelContext,
+                            A,
+                            A,
+                            A,
+                            A,
+                            FloatArray,
+                            FloatArray,
+                            IntArray,
+                            FloatArray,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Float,
+                            Float,
+                            Integer>
+                    kernel) {
+        AttentionShape shape = problem.shape();
+        TensorCoreScratch size = TensorCoreScratch.of(shape, tile);
+        FloatArray scratch = new FloatArray(size.elements());
+        // TornadoVM frees only what a graph transfers, so scratch is transferred, once.
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, scratch);
+        graph.task(
+                name,
+                kernel,
+                new KernelContext(),
+                type.cast(arrays.query()),
+                type.cast(arrays.key()),
+                type.cast(arrays.value()),
+                type.cast(arrays.output()),
+                arrays.logSumExp(),
+                arrays.alibiSlopes(),
+                arrays.keyLengths(),
+                scratch,
+                shape.heads(),
+                shape.kvHeads(),
+                shape.seqQ(),
+                shape.seqK(),
+                shape.headDim(),
+                TensorCoreAttention.packed(tile.blockQ(), tile.blockK()),
+                problem.windowLeft(),
+                problem.windowRight(),
+                problem.scale(),
+                problem.softcap(),
+                problem.features());
+        int tileGroupSize = tile.groupSize(shape.headDim());
+        WorkerGrid1D grid = new WorkerGrid1D(size.groups() * tileGroupSize);
         grid.setLocalWork(tileGroupSize, 1, 1);
         grid(name, grid);
     }

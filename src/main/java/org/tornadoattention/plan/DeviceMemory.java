@@ -14,7 +14,7 @@ import org.tornadoattention.tensor.Tensor;
  */
 public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer) {
 
-    /** The memory that a kernel needs for a problem. */
+    /** The memory that a kernel needs for a problem, but for its scratch tiles. */
     public static DeviceMemory of(AttentionProblem problem, AttentionKernel kernel) {
         AttentionShape shape = problem.shape();
         long queryBytes = shape.queryRows() * shape.headDim() * problem.dtype().byteSize();
@@ -39,6 +39,17 @@ public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer
         long rowTerms = 2 * problem.shape().queryRows() * Float.BYTES;
         return new DeviceMemory(
                 2 * forward.tensorBytes, forward.extraBytes + rowTerms, Math.max(forward.largestBuffer, rowTerms));
+    }
+
+    /** The memory that a problem needs with a kernel and its tile. */
+    public static DeviceMemory of(AttentionProblem problem, KernelChoice choice) {
+        DeviceMemory memory = of(problem, choice.kernel());
+        if (!(choice.tile().orElse(null) instanceof TensorCoreTile tile)) {
+            return memory;
+        }
+        long scratch = TensorCoreScratch.of(problem.shape(), tile).bytes();
+        return new DeviceMemory(
+                memory.tensorBytes, memory.extraBytes + scratch, Math.max(memory.largestBuffer, scratch));
     }
 
     /** All bytes. */

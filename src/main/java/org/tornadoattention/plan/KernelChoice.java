@@ -50,6 +50,14 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
                 return new KernelChoice(kernel, Optional.of(tile.get()), "the fastest on this device");
             }
         }
+        if (AttentionKernel.TENSOR_CORE.supports(device)) {
+            return with(
+                    AttentionKernel.TENSOR_CORE,
+                    problem,
+                    device,
+                    "tensor cores without the compiler extension: "
+                            + device.extension().reason());
+        }
         return with(
                 AttentionKernel.TILED,
                 problem,
@@ -71,11 +79,18 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
             throw new IllegalArgumentException(
                     "The kernel %s has no dropout: choose %s.".formatted(kernel.id(), AttentionKernel.TILED.id()));
         }
+        if (kernel == AttentionKernel.TENSOR_CORE && !kernel.supports(device)) {
+            throw new UnsupportedOnDeviceException(
+                    device.toString(),
+                    "tensor cores that TornadoVM can reach (its CUDA backend on compute capability 8.0 or later)",
+                    "use the kernel tiled, or the backend cuda");
+        }
         return switch (kernel) {
             case STANDARD, ONLINE -> new KernelChoice(kernel, Optional.empty(), reason);
             case TILED -> new KernelChoice(kernel, Optional.of(tile(problem, device)), reason);
             case WARP, WARP_GROUP, WARP_TF32 ->
                 new KernelChoice(kernel, Optional.of(warpTile(kernel, problem, device)), reason);
+            case TENSOR_CORE -> new KernelChoice(kernel, Optional.of(tensorCoreTile(problem, device)), reason);
         };
     }
 
@@ -123,12 +138,19 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
     }
 
     private static TileShape tile(AttentionProblem problem, ComputeDevice device) {
-        int headDim = problem.shape().headDim();
-        return TileChooser.choose(headDim, problem.shape().seqQ(), device)
-                .orElseThrow(() -> new UnsupportedOnDeviceException(
-                        device.toString(),
-                        "local memory or group size for the smallest tile of head dimension %d (it has %,d bytes and %d work-items)"
-                                .formatted(headDim, device.localMemoryBytes(), device.maxGroupSize()),
-                        "use the kernel online, or another device"));
+        return TileChooser.choose(problem.shape().headDim(), problem.shape().seqQ(), device)
+                .orElseThrow(() -> tooSmall(problem, device));
+    }
+
+    private static TensorCoreTile tensorCoreTile(AttentionProblem problem, ComputeDevice device) {
+        return TensorCoreTile.choose(problem.shape(), device).orElseThrow(() -> tooSmall(problem, device));
+    }
+
+    private static UnsupportedOnDeviceException tooSmall(AttentionProblem problem, ComputeDevice device) {
+        return new UnsupportedOnDeviceException(
+                device.toString(),
+                "local memory or group size for the smallest tile of head dimension %d (it has %,d bytes and %d work-items)"
+                        .formatted(problem.shape().headDim(), device.localMemoryBytes(), device.maxGroupSize()),
+                "use the kernel online, or another device");
     }
 }

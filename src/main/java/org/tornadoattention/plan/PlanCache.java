@@ -132,7 +132,7 @@ public final class PlanCache implements AutoCloseable {
         AttentionProblem problem = AttentionProblem.of(AttentionShape.of(q, k, v, options), q.dtype(), options);
         requireTask(problem, q, k);
         KernelChoice choice = choose(problem);
-        DeviceMemory.of(problem, choice.kernel()).requireFitting(device);
+        DeviceMemory.of(problem, choice).requireFitting(device);
         AttentionArrays arrays = AttentionArrays.of(problem, q, k, v, output, logSumExp, device.halfFloats());
         transferOptions(graph, problem, arrays, options);
         AttentionTasks.append(graph, grids, name, problem, choice, device, arrays);

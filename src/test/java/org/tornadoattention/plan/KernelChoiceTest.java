@@ -41,7 +41,8 @@ class KernelChoiceTest {
     @CsvSource({
         "F32, CUDA, TILED, fastest",
         "F32, OPENCL, TILED, fastest",
-        "F16, CUDA, TILED, it is imaginary",
+        "F16, CUDA, TENSOR_CORE, it is imaginary",
+        "BF16, CUDA, TENSOR_CORE, it is imaginary",
         "BF16, PTX, TILED, it is imaginary",
         "F32, SIMULATOR, ONLINE, simulated",
         "F16, SIMULATOR, TILED, simulated"
@@ -49,7 +50,8 @@ class KernelChoiceTest {
     void theBestKernelIsChosenAndTheReasonSaid(DType dtype, Backend backend, AttentionKernel kernel, String reason) {
         KernelChoice choice = KernelChoice.choose(problem(dtype), device(backend, 48 << 10), Optional.empty());
         assertThat(choice.kernel()).isEqualTo(kernel);
-        assertThat(choice.tile().isPresent()).isEqualTo(kernel == AttentionKernel.TILED);
+        assertThat(choice.tile().isPresent())
+                .isEqualTo(kernel == AttentionKernel.TILED || kernel == AttentionKernel.TENSOR_CORE);
         assertThat(choice.reason()).contains(reason);
     }
 
@@ -87,12 +89,30 @@ class KernelChoiceTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"STANDARD, F16", "STANDARD, BF16", "ONLINE, F16", "ONLINE, BF16", "WARP, F32", "WARP_GROUP, F32"})
+    @CsvSource({
+        "STANDARD, F16",
+        "STANDARD, BF16",
+        "ONLINE, F16",
+        "ONLINE, BF16",
+        "TENSOR_CORE, F32",
+        "WARP, F32",
+        "WARP_GROUP, F32"
+    })
     void aKernelThatDoesNotTakeTheTypeIsRefused(AttentionKernel kernel, DType dtype) {
         ComputeDevice gpu = device(Backend.CUDA, 48 << 10);
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> KernelChoice.choose(problem(dtype), gpu, Optional.of(kernel)))
                 .withMessageContainingAll(kernel.id(), dtype.name(), "choose tiled");
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"OPENCL", "PTX", "METAL", "SPIRV"})
+    void tensorCoresAreForTheBackendThatReachesThem(Backend backend) {
+        ComputeDevice elsewhere = device(backend, 48 << 10);
+        assertThatExceptionOfType(UnsupportedOnDeviceException.class)
+                .isThrownBy(() ->
+                        KernelChoice.choose(problem(DType.F16), elsewhere, Optional.of(AttentionKernel.TENSOR_CORE)))
+                .withMessageContainingAll(backend.id() + ":0 imaginary", "tensor cores", "use the kernel tiled");
     }
 
     @Test

@@ -1,0 +1,526 @@
+package org.tornadoattention.kernel;
+
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.enums.MMAShape;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.HalfFloat;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * FlashAttention-2's forward pass with both products on tensor cores, through TornadoVM's public {@code KernelContext}
+ * calls only. F16 inputs and probabilities, F32 sums, scores and softmax.
+ *
+ * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 1. Java cannot read a fragment that {@code mma} returns, and
+ * {@code mmaStore} writes only to global memory, so S goes through a scratch tile of the group's own, which stays in the
+ * caches. It is computed transposed, {@code S^T = K Q^T}, because K then is an A operand and V a B operand as they lie in
+ * memory. A lane reads the scores of one query, so a row's maximum and sum need no other lane, and writes P to local
+ * memory as the A operand of {@code O += P V}.
+ *
+ * <p>O stays in fragments, which cannot be scaled. So the key loop runs with a fixed reference m for each row, the
+ * maximum that its first tile had, as long as P stays far below F16's largest number. When it would not, the run ends:
+ * O is added to what earlier runs left in scratch memory, scaled, and a new run begins at the same tile with a new m.
+ * The result is exact whatever m is; with usual inputs there is one run.
+ *
+ * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
+ * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), alibiSlopes {@code [heads]},
+ * keyLengths {@code [batch]} (keys), scratch {@code [groups, }{@link #scratchElements}{@code ]}.
+ *
+ * <p><b>Grid.</b> One dimension: any number of groups of {@link #groupSize} work-items, each with its part of scratch. A
+ * group takes every {@code groups}-th tile of {@code blockQ} queries. 32 queries belong to one warp, or to two or four
+ * from head dimension 65 or 129 on, which share out O's columns and the tile's keys. {@code blockQ} is a multiple of 32;
+ * {@code blockK} is 16, 32 or 64.
+ *
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: the tiles of Q, K, V and P in 16 bits, and a few numbers a query.
+ *
+ * <p><b>Device.</b> TornadoVM's CUDA backend on compute capability 8.0 or later: asynchronous copies exist on no other,
+ * and what the PTX backend emits for a fragment that a loop carries does not assemble.
+ *
+ * <p><b>Not done here.</b> The loads of a group do not overlap its own products (other groups on the multiprocessor fill
+ * the time), and S costs a store and a load of 4 bytes a score.
+ *
+ * <p>The BF16 kernel is this text with other types, which the build derives: {@code TensorCoreAttentionBF16} reads raw
+ * bits from ShortArrays and multiplies with {@code mmaBF16}.
+ */
+public final class TensorCoreAttention {
+
+    /** Set in {@code features} when {@code alibiSlopes} is used. */
+    public static final int ALIBI = TiledFlashAttention.ALIBI;
+
+    /** Set in {@code features} when {@code keyLengths} is used. */
+    public static final int KEY_LENGTHS = TiledFlashAttention.KEY_LENGTHS;
+
+    /** Below every score that a row may have as its reference. */
+    private static final float NO_SCORE = -3.0e38f;
+
+    /** What a tile of P may sum to in a row before a new reference is taken: half of F16's largest number. */
+    private static final float SUM_AT_MOST = 32768f;
+
+    private TensorCoreAttention() {}
+
+    /** Head dimension as the tiles see it: rounded up to 32, 64, 96, 128, 192 or 256. */
+    public static int paddedDim(int headDim) {
+        return headDim <= 128 ? (headDim + 31) / 32 * 32 : (headDim + 63) / 64 * 64;
+    }
+
+    /** Warps that share 32 queries, each with its part of O's columns and of the keys. */
+    public static int columnWarps(int headDim) {
+        return headDim <= 64 ? 1 : headDim <= 128 ? 2 : 4;
+    }
+
+    /** A tile shape as {@link #attention} takes it, since a task has 20 arguments at most. */
+    public static int packed(int blockQ, int blockK) {
+        return blockQ << 16 | blockK;
+    }
+
+    /** Work-items in a group for this tile shape. */
+    public static int groupSize(int headDim, int blockQ) {
+        return blockQ * columnWarps(headDim);
+    }
+
+    /** Bytes of local memory that a group uses for this tile shape. */
+    public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
+        int tiles = (blockQ + 2 * blockK) * paddedDim(headDim) + blockQ * blockK;
+        return 2 * tiles + 4 * blockQ * (2 + columnWarps(headDim));
+    }
+
+    /** Elements of {@code scratch} that a group needs for this tile shape. */
+    public static int scratchElements(int headDim, int blockQ, int blockK) {
+        int dims = paddedDim(headDim);
+        return blockQ * ((blockK + dims - 1) / dims * dims + dims);
+    }
+
+    /** What softmax is taken of, but for a factor that may be left for later. */
+    private static float score(float product, float factor, float softcap, int features, float slope, int distance) {
+        float score = factor * product;
+        if (softcap > 0f) {
+            score = Softcap.apply(score, softcap);
+        }
+        if ((features & ALIBI) != 0) {
+            score = score - slope * TornadoMath.abs(distance);
+        }
+        return score;
+    }
+
+    /**
+     * Computes the group's tiles of queries; see the class for arrays, grid and memory.
+     *
+     * @param tileShape {@link #packed} blockQ and blockK
+     * @param windowLeft keys that a query sees to the left of its own position, −1 for all
+     * @param windowRight likewise to the right; 0 is causal
+     * @param scale factor of q·k
+     * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
+     * @param features {@link #ALIBI} and {@link #KEY_LENGTHS}, added
+     */
+    // spotless:off: fragments are written in rows
+    public static void attention(
+            KernelContext context,
+            HalfFloatArray query,
+            HalfFloatArray key,
+            HalfFloatArray value,
+            HalfFloatArray output,
+            FloatArray logSumExp,
+            FloatArray alibiSlopes,
+            IntArray keyLengths,
+            FloatArray scratch,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            int headDim,
+            int tileShape,
+            int windowLeft,
+            int windowRight,
+            float scale,
+            float softcap,
+            int features) {
+        int blockQ = tileShape >> 16;
+        int blockK = tileShape & 0xffff;
+        int dims = paddedDim(headDim);
+        int columns = columnWarps(headDim);
+        int rowWarps = blockQ / 32;
+        int step = 32 * rowWarps * columns; // work-items in the group: what each strides by
+        int kSteps = dims / 16;
+        int keyTiles = blockK / 16;
+        int dimTiles = dims / 8;
+        int warpTiles = dimTiles / columns;
+        int share = blockK / columns;
+        int scoreTiles = (keyTiles + columns - 1) / columns;
+        int pairs = TornadoMath.min(8, share / 2);
+
+        // Tiles as the loads of operands take them: A in blocks of 16x16, B of 16x8, two halves an int, a block in one piece.
+        int[] queryTile = context.allocateIntLocalArray(blockQ * dims / 2);
+        int[] keyTile = context.allocateIntLocalArray(blockK * dims / 2);
+        int[] valueTile = context.allocateIntLocalArray(blockK * dims / 2);
+        int[] probabilities = context.allocateIntLocalArray(blockQ * blockK / 2);
+        float[] correction = context.allocateFloatLocalArray(blockQ);
+        float[] rowSum = context.allocateFloatLocalArray(blockQ * columns);
+        int[] overflows = context.allocateIntLocalArray(1);
+
+        // m and l are arrays of one because they leave a loop that has a break: the code that TornadoVM 5.2 puts after
+        // such a loop gives plain variables the values of the break even where the loop ended by its condition.
+        float[] m = new float[1];
+        float[] l = new float[1];
+        float[] s = new float[16];
+        int[] p = new int[8];
+        int[] turned = new int[8];
+
+        int item = context.localIdx;
+        int lane = item % 32;
+        int warp = item / 32;
+        int rowWarp = warp / columns;
+        int column = warp % columns;
+        int row = rowWarp * 32 + lane;
+        int group = context.groupIdx;
+        int elements = scratchElements(headDim, blockQ, blockK);
+        int groups = scratch.getSize() / elements;
+        int base = group * elements; // S, later a run's O; then the sum of earlier runs
+        int sums = base + elements - blockQ * dims;
+        int scoreRow = base / 16 + rowWarp * 2 * blockK;
+        int scoreAt = base + (rowWarp * 2 + lane / 16) * blockK * 16 + lane % 16;
+        int probabilityAt = (rowWarp * 2 + lane / 16) * keyTiles * 128 + lane % 16 * 8;
+        int turn = lane / 4 % pairs;
+        int warps = rowWarps * columns;
+        int loaders = warps > 3 ? 4 : warps > 1 ? 2 : 1;
+        int loadPair = lane % 8;
+        int loadRow = warp * 4 + lane / 8;
+        int loadKey = loadRow * 8 + loadPair;
+        int loadValue = loadPair / 4 * 64 + loadRow * 4 + loadPair % 4;
+
+        if (item == 0) {
+            overflows[0] = 0;
+        }
+        int overflowsBefore = 0;
+        // Where nothing comes between scale and exponential, the scale is left for the exponential's own multiply-add.
+        float unit = 1f;
+        if (softcap == 0f && scale > 0f && (features & ALIBI) == 0) {
+            unit = scale;
+        }
+        float factor = scale / unit;
+
+        // The last tiles first, since under a causal mask they see the most keys.
+        int tilesQ = (seqQ + blockQ - 1) / blockQ;
+        int tiles = logSumExp.getSize() / seqQ * tilesQ;
+        for (int tile = group; tile < tiles; tile += groups) {
+            int batchHead = tile / tilesQ;
+            int i0 = (tilesQ - 1 - tile % tilesQ) * blockQ;
+            int head = batchHead % heads;
+            int batch = batchHead / heads;
+            int queryBase = (batchHead * seqQ + i0) * headDim;
+            int keyBase = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim;
+            int rows = TornadoMath.min(blockQ, seqQ - i0);
+            int length = seqK;
+            if ((features & KEY_LENGTHS) != 0) {
+                length = keyLengths.get(batch);
+            }
+            float slope = 0f;
+            if ((features & ALIBI) != 0) {
+                slope = alibiSlopes.get(head);
+            }
+
+            // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey.
+            int offset = length - seqQ;
+            int firstKey = 0;
+            int lastKey = length - 1;
+            if (windowLeft >= 0) {
+                firstKey = TornadoMath.max(0, i0 + offset - windowLeft);
+            }
+            if (windowRight >= 0) {
+                lastKey = TornadoMath.min(lastKey, i0 + rows - 1 + offset + windowRight);
+            }
+            int position = i0 + row + offset;
+
+            // Load Q_i transposed: B operands of 16 dimensions by 8 queries. m = -inf, l = 0.
+            context.localBarrier();
+            for (int at = item; at < blockQ * dims / 2; at += step) {
+                int r = at / dims * 2;
+                int x = at % dims;
+                int low = 0;
+                int high = 0;
+                if (x < headDim && r < rows) {
+                    low = Bits.load(query, queryBase + r * headDim + x);
+                }
+                if (x < headDim && r + 1 < rows) {
+                    high = Bits.load(query, queryBase + r * headDim + headDim + x);
+                }
+                queryTile[(r / 8 * kSteps + x / 16) * 64 + x % 16 * 4 + r % 8 / 2] = low | high << 16;
+            }
+
+            m[0] = NO_SCORE;
+            l[0] = 0f;
+            int run = firstKey / blockK * blockK;
+            int first = run;
+            boolean more = true;
+            while (more) {
+                float[] o00 = context.mmaFragment(0f), o01 = context.mmaFragment(0f);
+                float[] o02 = context.mmaFragment(0f), o03 = context.mmaFragment(0f);
+                float[] o04 = context.mmaFragment(0f), o05 = context.mmaFragment(0f);
+                float[] o06 = context.mmaFragment(0f), o07 = context.mmaFragment(0f);
+                float[] o10 = context.mmaFragment(0f), o11 = context.mmaFragment(0f);
+                float[] o12 = context.mmaFragment(0f), o13 = context.mmaFragment(0f);
+                float[] o14 = context.mmaFragment(0f), o15 = context.mmaFragment(0f);
+                float[] o16 = context.mmaFragment(0f), o17 = context.mmaFragment(0f);
+                int j0 = run;
+                while (j0 <= lastKey) {
+                    // 0, but no compiler sees it: it would compute a hundred addresses before the loop and keep them all.
+                    int z = seqK < 1 << 30 ? j0 >> 30 : 0;
+                    // Load K_j and V_j, where a tile is whole by asynchronous copies, 8 pairs of 4 keys a warp.
+                    context.localBarrier();
+                    boolean whole = headDim == dims && length - j0 >= blockK;
+                    if (warp < loaders) {
+                        int loadFrom = z + keyBase + (j0 + loadRow) * headDim + loadPair * 2;
+                        if (whole) {
+                            for (int r = 0; r < blockK; r += 4 * loaders) {
+                                for (int x = 0; x < kSteps; x++) {
+                                    int keyTo = z + loadKey + (r / 16 * kSteps + x) * 128 + r % 16 * 8;
+                                    int valueTo = z + loadValue + (r / 16 * kSteps + x) * 128 + r % 16 * 4;
+                                    int from = loadFrom + r * headDim + x * 16;
+                                    context.asyncCopyToLocal(keyTile, keyTo, key, from);
+                                    context.asyncCopyToLocal(valueTile, valueTo, value, from);
+                                }
+                            }
+                        } else {
+                            for (int r = 0; r < blockK; r += 4 * loaders) {
+                                for (int x = 0; x < kSteps; x++) {
+                                    int from = loadFrom + r * headDim + x * 16;
+                                    int k = 0;
+                                    int v = 0;
+                                    if (j0 + r + loadRow < length && x * 16 + loadPair * 2 < headDim) {
+                                        k = Bits.load(key, from);
+                                        v = Bits.load(value, from);
+                                    }
+                                    if (j0 + r + loadRow < length && x * 16 + loadPair * 2 + 1 < headDim) {
+                                        k = k | Bits.load(key, from + 1) << 16;
+                                        v = v | Bits.load(value, from + 1) << 16;
+                                    }
+                                    keyTile[loadKey + (r / 16 * kSteps + x) * 128 + r % 16 * 8] = k;
+                                    valueTile[loadValue + (r / 16 * kSteps + x) * 128 + r % 16 * 4] = v;
+                                }
+                            }
+                        }
+                    }
+                    context.asyncCopyCommit();
+                    context.asyncCopyWaitGroup(0);
+                    context.localBarrier();
+
+                    // S^T = K_j Q_i^T, through scratch memory.
+                    for (int t = 0; t < scoreTiles; t += 2) {
+                        int t0 = column * scoreTiles + t;
+                        if (t0 < keyTiles) {
+                            float[] s00 = context.mmaFragment(0f), s01 = context.mmaFragment(0f);
+                            float[] s02 = context.mmaFragment(0f), s03 = context.mmaFragment(0f);
+                            float[] s10 = context.mmaFragment(0f), s11 = context.mmaFragment(0f);
+                            float[] s12 = context.mmaFragment(0f), s13 = context.mmaFragment(0f);
+                            for (int x = 0; x < kSteps; x++) {
+                                int q = z + (rowWarp * 4 * kSteps + x) * 256;
+                                int k = z + (t0 * kSteps + x) * 512;
+                                HalfFloat[] q0 = context.mmaLoadB(queryTile, 16, q);
+                                HalfFloat[] q1 = context.mmaLoadB(queryTile, 16, q + kSteps * 256);
+                                HalfFloat[] q2 = context.mmaLoadB(queryTile, 16, q + kSteps * 512);
+                                HalfFloat[] q3 = context.mmaLoadB(queryTile, 16, q + kSteps * 768);
+                                HalfFloat[] k0 = context.mmaLoadA(keyTile, 16, k);
+                                s00 = context.mma(k0, q0, s00, MMAShape.M16N8K16);
+                                s01 = context.mma(k0, q1, s01, MMAShape.M16N8K16);
+                                s02 = context.mma(k0, q2, s02, MMAShape.M16N8K16);
+                                s03 = context.mma(k0, q3, s03, MMAShape.M16N8K16);
+                                if (scoreTiles > 1) {
+                                    HalfFloat[] k1 = context.mmaLoadA(keyTile, 16, k + kSteps * 512);
+                                    s10 = context.mma(k1, q0, s10, MMAShape.M16N8K16);
+                                    s11 = context.mma(k1, q1, s11, MMAShape.M16N8K16);
+                                    s12 = context.mma(k1, q2, s12, MMAShape.M16N8K16);
+                                    s13 = context.mma(k1, q3, s13, MMAShape.M16N8K16);
+                                }
+                            }
+                            int scoreTile = z + scoreRow + t0 * 16;
+                            context.mmaStore(s00, scratch, scoreTile, 0, 16);
+                            context.mmaStore(s01, scratch, scoreTile, 8, 16);
+                            context.mmaStore(s02, scratch, scoreTile + blockK, 0, 16);
+                            context.mmaStore(s03, scratch, scoreTile + blockK, 8, 16);
+                            if (scoreTiles > 1) {
+                                context.mmaStore(s10, scratch, scoreTile + 16, 0, 16);
+                                context.mmaStore(s11, scratch, scoreTile + 16, 8, 16);
+                                context.mmaStore(s12, scratch, scoreTile + 16 + blockK, 0, 16);
+                                context.mmaStore(s13, scratch, scoreTile + 16 + blockK, 8, 16);
+                            }
+                        }
+                    }
+                    context.localBarrier();
+
+                    // P = exp(S - m), l = l + sum P, a row a lane. A mask is an interval of keys, tested at edges only.
+                    int from = 0;
+                    int to = length - 1 - j0;
+                    if (windowLeft >= 0) {
+                        from = position - windowLeft - j0;
+                    }
+                    if (windowRight >= 0) {
+                        to = TornadoMath.min(to, position + windowRight - j0);
+                    }
+                    boolean edge = length - j0 < blockK;
+                    if (windowLeft >= 0) {
+                        edge = edge || i0 + rows - 1 + offset - windowLeft > j0;
+                    }
+                    if (windowRight >= 0) {
+                        edge = edge || i0 + offset + windowRight < j0 + blockK - 1;
+                    }
+                    // m = max(m, max S) where a run begins, or the row sees its first key and O is 0 there.
+                    if (j0 == run || m[0] == NO_SCORE) {
+                        float max = Float.NEGATIVE_INFINITY;
+                        for (int c = 0; c < blockK; c++) {
+                            float score = score(scratch.get(z + scoreAt + c * 16), factor, softcap, features, slope, position - j0 - c);
+                            if (c >= from && c <= to) {
+                                max = TornadoMath.max(max, score);
+                            }
+                        }
+                        float old = m[0];
+                        m[0] = TornadoMath.max(old, unit * max);
+                        if (j0 == run) {
+                            float alpha = TornadoMath.exp(old - m[0]);
+                            l[0] = l[0] * alpha;
+                            if (column == 0) {
+                                correction[row] = alpha;
+                            }
+                        }
+                    }
+                    float sum = 0f;
+                    for (int c = 0; c < share; c += 2 * pairs) {
+                        int k = column * share + c;
+                        for (int i = 0; i < 2 * pairs; i++) {
+                            s[i] = score(scratch.get(z + scoreAt + k * 16 + i * 16), factor, softcap, features, slope, position - j0 - k - i);
+                        }
+                        if (edge) {
+                            for (int i = 0; i < 2 * pairs; i++) {
+                                if (k + i < from || k + i > to) {
+                                    s[i] = Float.NEGATIVE_INFINITY;
+                                }
+                            }
+                        }
+                        for (int i = 0; i < pairs; i++) {
+                            float p0 = TornadoMath.exp(unit * s[2 * i] - m[0]);
+                            float p1 = TornadoMath.exp(unit * s[2 * i + 1] - m[0]);
+                            sum += p0 + p1;
+                            p[i] = Bits.round(query, p0) | Bits.round(query, p1) << 16;
+                        }
+                        // Neighbouring rows start at different pairs: stored in step, their pairs share a bank.
+                        for (int by = 1; by < pairs; by += by) {
+                            for (int i = 0; i < pairs; i++) {
+                                turned[i] = (turn & by) != 0 ? p[(i + by) % pairs] : p[i];
+                            }
+                            for (int i = 0; i < pairs; i++) {
+                                p[i] = turned[i];
+                            }
+                        }
+                        for (int i = 0; i < pairs; i++) {
+                            probabilities[z + probabilityAt + k / 16 * 128 + k % 16 / 2 + (z + turn + i) % pairs] = p[i];
+                        }
+                    }
+                    if (sum > SUM_AT_MOST) {
+                        context.atomicAdd(overflows, 0, 1);
+                    }
+                    context.localBarrier();
+                    if (overflows[0] != overflowsBefore) {
+                        break;
+                    }
+                    l[0] += sum;
+                    // O = O + P V_j.
+                    for (int t = 0; t < keyTiles; t++) {
+                        HalfFloat[] p0 = context.mmaLoadA(probabilities, 16, z + (rowWarp * 2 * keyTiles + t) * 512);
+                        HalfFloat[] p1 = context.mmaLoadA(probabilities, 16, z + ((rowWarp * 2 + 1) * keyTiles + t) * 512);
+                        int v = z + (t * dimTiles + column * warpTiles) * 256;
+                        HalfFloat[] v0 = context.mmaLoadB(valueTile, 16, v);
+                        o00 = context.mma(p0, v0, o00, MMAShape.M16N8K16);
+                        o10 = context.mma(p1, v0, o10, MMAShape.M16N8K16);
+                        HalfFloat[] v1 = context.mmaLoadB(valueTile, 16, v + 256);
+                        o01 = context.mma(p0, v1, o01, MMAShape.M16N8K16);
+                        o11 = context.mma(p1, v1, o11, MMAShape.M16N8K16);
+                        HalfFloat[] v2 = context.mmaLoadB(valueTile, 16, v + 512);
+                        o02 = context.mma(p0, v2, o02, MMAShape.M16N8K16);
+                        o12 = context.mma(p1, v2, o12, MMAShape.M16N8K16);
+                        HalfFloat[] v3 = context.mmaLoadB(valueTile, 16, v + 768);
+                        o03 = context.mma(p0, v3, o03, MMAShape.M16N8K16);
+                        o13 = context.mma(p1, v3, o13, MMAShape.M16N8K16);
+                        if (warpTiles > 4) {
+                            HalfFloat[] v4 = context.mmaLoadB(valueTile, 16, v + 1024);
+                            o04 = context.mma(p0, v4, o04, MMAShape.M16N8K16);
+                            o14 = context.mma(p1, v4, o14, MMAShape.M16N8K16);
+                            HalfFloat[] v5 = context.mmaLoadB(valueTile, 16, v + 1280);
+                            o05 = context.mma(p0, v5, o05, MMAShape.M16N8K16);
+                            o15 = context.mma(p1, v5, o15, MMAShape.M16N8K16);
+                        }
+                        if (warpTiles > 6) {
+                            HalfFloat[] v6 = context.mmaLoadB(valueTile, 16, v + 1536);
+                            o06 = context.mma(p0, v6, o06, MMAShape.M16N8K16);
+                            o16 = context.mma(p1, v6, o16, MMAShape.M16N8K16);
+                            HalfFloat[] v7 = context.mmaLoadB(valueTile, 16, v + 1792);
+                            o07 = context.mma(p0, v7, o07, MMAShape.M16N8K16);
+                            o17 = context.mma(p1, v7, o17, MMAShape.M16N8K16);
+                        }
+                    }
+                    j0 += blockK;
+                }
+                more = j0 <= lastKey;
+
+                // The run's O joins that of earlier runs; at the end O = O / l and L = m + ln l, 0 and -inf without a key.
+                int oRow = base / dims + rowWarp * 32;
+                int oColumn = column * warpTiles * 8;
+                context.localBarrier();
+                context.mmaStore(o00, scratch, oRow, oColumn, dims);
+                context.mmaStore(o01, scratch, oRow, oColumn + 8, dims);
+                context.mmaStore(o02, scratch, oRow, oColumn + 16, dims);
+                context.mmaStore(o03, scratch, oRow, oColumn + 24, dims);
+                context.mmaStore(o10, scratch, oRow + 16, oColumn, dims);
+                context.mmaStore(o11, scratch, oRow + 16, oColumn + 8, dims);
+                context.mmaStore(o12, scratch, oRow + 16, oColumn + 16, dims);
+                context.mmaStore(o13, scratch, oRow + 16, oColumn + 24, dims);
+                if (warpTiles > 4) {
+                    context.mmaStore(o04, scratch, oRow, oColumn + 32, dims);
+                    context.mmaStore(o05, scratch, oRow, oColumn + 40, dims);
+                    context.mmaStore(o14, scratch, oRow + 16, oColumn + 32, dims);
+                    context.mmaStore(o15, scratch, oRow + 16, oColumn + 40, dims);
+                }
+                if (warpTiles > 6) {
+                    context.mmaStore(o06, scratch, oRow, oColumn + 48, dims);
+                    context.mmaStore(o07, scratch, oRow, oColumn + 56, dims);
+                    context.mmaStore(o16, scratch, oRow + 16, oColumn + 48, dims);
+                    context.mmaStore(o17, scratch, oRow + 16, oColumn + 56, dims);
+                }
+                overflowsBefore = overflows[0];
+                rowSum[column * blockQ + row] = l[0];
+                context.localBarrier();
+                for (int at = item; at < blockQ * dims; at += step) {
+                    int r = at / dims;
+                    int x = at % dims;
+                    float o = scratch.get(base + at);
+                    if (run != first) {
+                        o += correction[r] * scratch.get(sums + at);
+                    }
+                    if (more) {
+                        scratch.set(sums + at, o);
+                    } else {
+                        float sum = 0f;
+                        for (int c = 0; c < columns; c++) {
+                            sum += rowSum[c * blockQ + r];
+                        }
+                        if (r < rows && x < headDim) {
+                            float normalized = sum == 0f ? 0f : o / sum;
+                            Bits.store(output, queryBase + r * headDim + x, normalized);
+                        }
+                    }
+                }
+                if (!more && row < rows && column == 0) {
+                    float sum = 0f;
+                    for (int c = 0; c < columns; c++) {
+                        sum += rowSum[c * blockQ + row];
+                    }
+                    float lse = Float.NEGATIVE_INFINITY;
+                    if (sum != 0f) {
+                        lse = m[0] + TornadoMath.log(sum);
+                    }
+                    logSumExp.set(batchHead * seqQ + i0 + row, lse);
+                }
+                run = j0;
+            }
+        }
+    }
+    // spotless:on
+}

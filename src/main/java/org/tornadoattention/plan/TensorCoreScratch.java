@@ -1,0 +1,27 @@
+package org.tornadoattention.plan;
+
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.kernel.TensorCoreAttention;
+
+/**
+ * The groups of the tensor-core kernel, which each take one tile of queries after another, and their scratch memory.
+ *
+ * @param groups work-groups
+ * @param elements floats in the scratch array
+ */
+record TensorCoreScratch(int groups, int elements) {
+
+    /** Several times as many as fit on a large GPU at once, so that none waits long for the last. */
+    private static final int GROUPS_AT_MOST = 2048;
+
+    static TensorCoreScratch of(AttentionShape shape, TensorCoreTile tile) {
+        long tiles = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.blockQ());
+        int groups = (int) Math.min(tiles, GROUPS_AT_MOST);
+        return new TensorCoreScratch(
+                groups, groups * TensorCoreAttention.scratchElements(shape.headDim(), tile.blockQ(), tile.blockK()));
+    }
+
+    long bytes() {
+        return (long) elements * Float.BYTES;
+    }
+}

@@ -1,0 +1,208 @@
+package org.tornadoattention.kernel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.util.Random;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.TestDevice;
+import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.reference.AccuracyCheck;
+import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.WorkerGrid1D;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/** What the grids do not reach: references that must be renewed, huge scores, special values, groups of many tiles. */
+class TensorCoreAttentionTest {
+
+    private static final int KEYS = 150;
+    private static final int HEAD_DIM = 48;
+
+    @BeforeEach
+    void theDeviceHasTensorCores() {
+        assumeTrue(AttentionKernel.TENSOR_CORE.supports(TestDevice.get()));
+    }
+
+    private static AttentionResult run(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), AttentionKernel.TENSOR_CORE)) {
+            return attention.forward(q, k, v, options);
+        }
+    }
+
+    private static void assertAccurate(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
+        AttentionResult result = run(q, k, v, options);
+        assertThat(AccuracyCheck.of(q, k, v, options).forward(result.output(), result.logSumExp()))
+                .allMatch(Comparison::passed);
+    }
+
+    private static float[] normal(long seed, int rows, int columns) {
+        return Tensor.random(DType.F32, seed, rows, columns).toFloatArray();
+    }
+
+    private static Tensor tensor(DType dtype, float[] values) {
+        return Tensor.of(dtype, values, 1, 1, values.length / HEAD_DIM, HEAD_DIM);
+    }
+
+    /** Scores of queries that point one way, and keys whose length grows with {@code growth} from tile to tile. */
+    @ParameterizedTest
+    @EnumSource(names = {"F16", "BF16"})
+    void aReferenceIsRenewedWhereScoresOutgrowIt(DType dtype) {
+        for (float growth : new float[] {0.5f, 6f, -6f}) {
+            float[] q = normal(1, 40, HEAD_DIM);
+            float[] k = normal(2, KEYS, HEAD_DIM);
+            for (int i = 0; i < q.length; i++) {
+                q[i] = i / HEAD_DIM % 3 == 0 ? -1f : 1f + 0.1f * q[i];
+            }
+            for (int i = 0; i < k.length; i++) {
+                k[i] = 0.1f * k[i] + growth * (i / HEAD_DIM / 16) / 8f;
+            }
+            Tensor v = tensor(dtype, normal(3, KEYS, HEAD_DIM));
+            assertAccurate(tensor(dtype, q), tensor(dtype, k), v, AttentionOptions.defaults());
+            assertAccurate(tensor(dtype, q), tensor(dtype, k), v, AttentionOptions.causal());
+        }
+    }
+
+    @Test
+    void scoresMayPassTheLargestF16() {
+        float[] q = normal(1, 33, HEAD_DIM);
+        float[] k = normal(2, KEYS, HEAD_DIM);
+        Random random = new Random(4);
+        for (int i = 0; i < q.length; i++) {
+            q[i] *= 300f;
+        }
+        for (int i = 0; i < k.length; i++) {
+            k[i] *= 100f * random.nextFloat();
+        }
+        Tensor v = tensor(DType.F16, normal(3, KEYS, HEAD_DIM));
+        assertAccurate(tensor(DType.F16, q), tensor(DType.F16, k), v, AttentionOptions.defaults());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"F16, NaN", "F16, Infinity", "BF16, NaN", "BF16, -Infinity"})
+    void specialValuesReachTheirRowsAndNoOther(DType dtype, float special) {
+        float[] q = normal(1, 40, HEAD_DIM);
+        q[5 * HEAD_DIM + 7] = special;
+        AttentionResult result = run(
+                tensor(dtype, q),
+                tensor(dtype, normal(2, KEYS, HEAD_DIM)),
+                tensor(dtype, normal(3, KEYS, HEAD_DIM)),
+                AttentionOptions.defaults());
+        float[] output = result.output().toFloatArray();
+        float[] logSumExp = result.logSumExp().toFloatArray();
+        for (int row = 0; row < 40; row++) {
+            assertThat(Float.isNaN(logSumExp[row])).as("row %d", row).isEqualTo(row == 5);
+            for (int x = 0; x < HEAD_DIM; x++) {
+                assertThat(Float.isNaN(output[row * HEAD_DIM + x]))
+                        .as("row %d", row)
+                        .isEqualTo(row == 5);
+            }
+        }
+    }
+
+    @Test
+    void anInfiniteValueReachesItsColumn() {
+        float[] v = normal(3, KEYS, HEAD_DIM);
+        v[140 * HEAD_DIM + 3] = Float.POSITIVE_INFINITY;
+        v[10 * HEAD_DIM + 4] = Float.NaN;
+        float[] output = run(
+                        tensor(DType.F16, normal(1, 40, HEAD_DIM)),
+                        tensor(DType.F16, normal(2, KEYS, HEAD_DIM)),
+                        tensor(DType.F16, v),
+                        AttentionOptions.defaults())
+                .output()
+                .toFloatArray();
+        for (int i = 0; i < output.length; i++) {
+            int x = i % HEAD_DIM;
+            if (x == 3) {
+                assertThat(output[i]).isEqualTo(Float.POSITIVE_INFINITY);
+            } else if (x == 4) {
+                assertThat(output[i]).isNaN();
+            } else {
+                assertThat(output[i]).isFinite();
+            }
+        }
+    }
+
+    /** Heads × 70 queries over 33 keys, in 32 × 16 tiles. */
+    private static float[] inGroups(int groups, int heads) throws TornadoExecutionPlanException {
+        Tensor q = Tensor.random(DType.F16, 1, 1, heads, 70, HEAD_DIM);
+        Tensor k = Tensor.random(DType.F16, 2, 1, heads, 33, HEAD_DIM);
+        Tensor v = Tensor.random(DType.F16, 3, 1, heads, 33, HEAD_DIM);
+        Tensor output = Tensor.allocate(DType.F16, 1, heads, 70, HEAD_DIM);
+        Tensor logSumExp = Tensor.allocate(DType.F32, 1, heads, 70);
+        FloatArray scratch = new FloatArray(groups * TensorCoreAttention.scratchElements(HEAD_DIM, 32, 16));
+        FloatArray slopes = new FloatArray(1);
+        IntArray lengths = new IntArray(1);
+        int groupSize = TensorCoreAttention.groupSize(HEAD_DIM, 32);
+        WorkerGrid1D grid = new WorkerGrid1D(groups * groupSize);
+        grid.setLocalWork(groupSize, 1, 1);
+        TaskGraph graph = new TaskGraph("graph")
+                .transferToDevice(
+                        DataTransferMode.FIRST_EXECUTION, q.array(), k.array(), v.array(), slopes, lengths, scratch)
+                .task(
+                        "task",
+                        TensorCoreAttention::attention,
+                        new KernelContext(),
+                        q.halfFloatArray(),
+                        k.halfFloatArray(),
+                        v.halfFloatArray(),
+                        output.halfFloatArray(),
+                        logSumExp.floatArray(),
+                        slopes,
+                        lengths,
+                        scratch,
+                        heads,
+                        heads,
+                        70,
+                        33,
+                        HEAD_DIM,
+                        TensorCoreAttention.packed(32, 16),
+                        -1,
+                        0,
+                        0.2f,
+                        0f,
+                        0)
+                .transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array());
+        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+            plan.withDevice(TestDevice.get().handle())
+                    .withGridScheduler(new GridScheduler("graph.task", grid))
+                    .execute();
+        }
+        return output.toFloatArray();
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2, 4, 5})
+    void aGroupMayTakeManyTiles(int groups) throws TornadoExecutionPlanException {
+        assertThat(inGroups(groups, 3)).isEqualTo(inGroups(9, 3));
+    }
+
+    @Test
+    void theTileOfADeviceWithFortyEightKilobytesIsKnownForEveryHeadDimension() {
+        for (int headDim = 1; headDim <= 256; headDim++) {
+            int dims = TensorCoreAttention.paddedDim(headDim);
+            assertThat(dims).isGreaterThanOrEqualTo(headDim).isLessThan(headDim + 64);
+            assertThat(dims % (16 * TensorCoreAttention.columnWarps(headDim))).isZero();
+            assertThat(TensorCoreAttention.localMemoryBytes(headDim, 32, 16)).isLessThanOrEqualTo(48 << 10);
+            assertThat(TensorCoreAttention.scratchElements(headDim, 32, 16) % dims)
+                    .isZero();
+        }
+    }
+}
