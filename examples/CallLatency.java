@@ -72,10 +72,9 @@ class CallLatency {
                 }
                 plan.execute().transferToHost(o.array(), logSumExp.array());
                 Arrays.sort(nanoseconds);
-                boolean right = AccuracyCheck.of(q, k, v, options)
-                        .forward(o, logSumExp, Tolerance.forward(DType.F16))
-                        .stream()
-                        .allMatch(Comparison::passed);
+                boolean right =
+                        AccuracyCheck.of(q, k, v, options).forward(o, logSumExp, Tolerance.forward(DType.F16)).stream()
+                                .allMatch(Comparison::passed);
                 System.out.printf(
                         "%-18s %8.1f us (median of %d calls, fastest tenth below %.1f us), result %s%n",
                         name,

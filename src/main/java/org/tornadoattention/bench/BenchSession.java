@@ -125,8 +125,7 @@ public final class BenchSession implements AutoCloseable {
             Timing timing = time(measured, plan, progress);
             plan.execute().transferToHost(output.array(), logSumExp.array());
             comparisons.addAll(inputs.check().compare(output, logSumExp));
-            Memory memory =
-                    Memory.of(DeviceMemory.of(measured.problem(), choice), deviceBytes, countedBytes(first));
+            Memory memory = Memory.of(DeviceMemory.of(measured.problem(), choice), deviceBytes, countedBytes(first));
             plan.freeDeviceMemory();
             return BenchResult.measured(
                     measured,
