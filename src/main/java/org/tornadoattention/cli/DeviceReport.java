@@ -1,6 +1,7 @@
 package org.tornadoattention.cli;
 
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionOptions;
@@ -18,6 +19,8 @@ import org.tornadoattention.tensor.DType;
  * @param halfFloats whether its compiler takes 16-bit floats
  * @param warpCollectives whether its backend translates warp collectives
  * @param matrixInstructions whether its backend translates tensor-core instructions
+ * @param intrinsics this project's own instructions that its compiler knows: none, warp or warp-group
+ * @param intrinsicsReason why not more, or empty
  * @param choices the kernels for typical problems
  */
 record DeviceReport(
@@ -33,6 +36,8 @@ record DeviceReport(
         boolean halfFloats,
         boolean warpCollectives,
         boolean matrixInstructions,
+        String intrinsics,
+        String intrinsicsReason,
         List<Choice> choices) {
 
     /**
@@ -57,6 +62,8 @@ record DeviceReport(
                 device.halfFloats(),
                 device.backend().hasWarpCollectives(),
                 device.backend().hasMatrixInstructions(),
+                device.extension().level().name().toLowerCase(Locale.ROOT).replace('_', '-'),
+                device.extension().reason(),
                 Stream.of(DType.F32, DType.F16)
                         .flatMap(dtype -> Stream.of(64, 128).map(headDim -> choice(device, dtype, headDim)))
                         .toList());

@@ -64,7 +64,8 @@ final class DevicesCommand implements Callable<Integer> {
                         "group size",
                         "F16",
                         "warp collectives",
-                        "tensor cores");
+                        "tensor cores",
+                        "own instructions");
         for (DeviceReport device : reports) {
             devices.row(
                     device.backend(),
@@ -77,12 +78,19 @@ final class DevicesCommand implements Callable<Integer> {
                     String.valueOf(device.maxGroupSize()),
                     device.halfFloats() ? "yes" : "decoded",
                     yesOrNo(device.warpCollectives()),
-                    yesOrNo(device.matrixInstructions()));
+                    yesOrNo(device.matrixInstructions()),
+                    device.intrinsics());
         }
         devices.print(out);
         out.println(
                 "  F16 'decoded': stored as bits and computed in F32. Tensor cores: whether the backend's compiler can"
-                        + " use those of a device.");
+                        + " use those of a device. Own instructions: what this project taught the compiler.");
+        for (DeviceReport device : reports) {
+            if (!device.intrinsicsReason().isEmpty()) {
+                out.println("  %s:%d has no more own instructions: %s."
+                        .formatted(device.backend(), device.index(), device.intrinsicsReason()));
+            }
+        }
         out.println();
         out.println("Kernels chosen for 16 heads × 4,096:");
         Table kernels = new Table("  ").row("backend", "device", "type", "headDim", "kernel", "why");

@@ -1,7 +1,5 @@
 package org.tornadoattention.intrinsic;
 
-import uk.ac.manchester.tornado.api.types.BFloat16;
-
 /** 16-bit floats and TF32 as the hardware rounds them. */
 public final class Bits {
 
@@ -11,8 +9,13 @@ public final class Bits {
 
     /** The bits of a float rounded to nearest even, for {@link Warp#F16} or {@link Warp#BF16}. */
     public static int encode(int type, float value) {
-        short bits = type == Warp.F16 ? Float.floatToFloat16(value) : BFloat16.bf16FromFloat(value);
-        return Short.toUnsignedInt(bits);
+        return type == Warp.F16 ? Short.toUnsignedInt(Float.floatToFloat16(value)) : brainFloat(value);
+    }
+
+    private static int brainFloat(float value) {
+        int bits = Float.floatToIntBits(value);
+        int even = bits >>> Short.SIZE & 1;
+        return (Float.isNaN(value) ? bits : bits + 0x7fff + even) >>> Short.SIZE;
     }
 
     /** The float of 16 bits, for {@link Warp#F16} or {@link Warp#BF16}. */

@@ -51,7 +51,8 @@ public final class Warp {
 
     /** 2 to the power of {@code x}, to 2 ulp; results below the normal range are 0. */
     public static float exp2(float x) {
-        return (float) Math.pow(2.0, x);
+        float power = (float) Math.pow(2.0, x);
+        return power < Float.MIN_NORMAL ? 0f : power;
     }
 
     /** Two floats rounded to {@link #F16} or {@link #BF16}, to nearest even, the first in the low half. */

@@ -108,6 +108,13 @@ class ExamplesTest {
     }
 
     @Test
+    void callLatencyChecksWhatItTimes() {
+        assertThat(outputOf("CallLatency", "4").lines().filter(line -> line.contains(" us (median of 4 calls")))
+                .isNotEmpty()
+                .allMatch(line -> line.endsWith("result right"));
+    }
+
+    @Test
     void theSimulatorFindsThePlantedRace() {
         String output = outputOf("PlantedRace");
         assertThat(output).contains("With the barrier the sum is 2016.0");

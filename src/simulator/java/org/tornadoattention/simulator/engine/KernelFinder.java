@@ -8,7 +8,8 @@ import java.util.List;
 
 /**
  * Finds the method behind a functional object such as {@code Kernels::matmul}. Such objects do not tell; but called with
- * null for every array they soon throw, and the stack of the exception has the method right above the call.
+ * null for every array they soon throw, and the stack of the exception has the method right above the call. So has that of
+ * the exception that an intrinsic throws where no lane runs.
  */
 final class KernelFinder {
 
@@ -23,10 +24,10 @@ final class KernelFinder {
         try {
             function.run(probe);
             return new Finding(null, true);
-        } catch (RuntimeException e) {
-            // An array that is missing here, or an intrinsic outside of a kernel.
+        } catch (NullPointerException | IllegalStateException e) {
             return new Finding(method(e.getStackTrace(), loader, arguments), false);
         } catch (Throwable _) {
+            // A kernel that fails in another way first is run as it is.
             return new Finding(null, false);
         }
     }

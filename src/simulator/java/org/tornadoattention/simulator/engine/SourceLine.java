@@ -1,11 +1,13 @@
 package org.tornadoattention.simulator.engine;
 
 import java.util.stream.Stream;
+import org.tornadoattention.intrinsic.Lane;
 
-/** Finds the line of a kernel in a stack: the first frame that is not of the simulator or the JDK. */
+/** Finds the line of a kernel in a stack: the first frame that is not of the simulator, the intrinsics or the JDK. */
 final class SourceLine {
 
     private static final String ENGINE = SourceLine.class.getPackageName() + ".";
+    private static final String INTRINSICS = Lane.class.getPackageName() + ".";
     private static final String API = "uk.ac.manchester.tornado.api.";
 
     private SourceLine() {}
@@ -34,6 +36,7 @@ final class SourceLine {
     static boolean isKernel(StackTraceElement frame) {
         String name = frame.getClassName();
         return !name.startsWith(ENGINE)
+                && !name.startsWith(INTRINSICS)
                 && !name.startsWith(API)
                 && !name.startsWith("java.")
                 && !name.startsWith("jdk.");

@@ -1,0 +1,89 @@
+import java.util.Arrays;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.device.Backend;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Devices;
+import org.tornadoattention.reference.AccuracyCheck;
+import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.reference.Tolerance;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
+
+/**
+ * How long one call of a small problem takes, from the host's point of view: 8 heads of 128 × 64, F16, with the data on the
+ * device. Most of it is not the kernel: TornadoVM walks through its bytecodes and the driver launches. On the CUDA backend
+ * a CUDA graph, recorded once, leaves only the launch.
+ */
+class CallLatency {
+
+    static final int HEADS = 8;
+    static final int LENGTH = 128;
+    static final int HEAD_DIM = 64;
+
+    static void main(String... arguments) throws TornadoExecutionPlanException {
+        int calls = arguments.length > 0 ? Integer.parseInt(arguments[0]) : 1000;
+        ComputeDevice device = Devices.best();
+        System.out.println("Device: " + device);
+        measure("plan.execute()", device, calls, false);
+        if (device.backend() == Backend.CUDA) {
+            measure("with a CUDA graph", device, calls, true);
+        }
+    }
+
+    static void measure(String name, ComputeDevice device, int calls, boolean cudaGraph)
+            throws TornadoExecutionPlanException {
+        Tensor q = Tensor.random(DType.F16, 1, 1, HEADS, LENGTH, HEAD_DIM);
+        Tensor k = Tensor.random(DType.F16, 2, 1, HEADS, LENGTH, HEAD_DIM);
+        Tensor v = Tensor.random(DType.F16, 3, 1, HEADS, LENGTH, HEAD_DIM);
+        Tensor o = Tensor.allocate(DType.F16, 1, HEADS, LENGTH, HEAD_DIM);
+        Tensor logSumExp = Tensor.allocate(DType.F32, 1, HEADS, LENGTH);
+        AttentionOptions options = AttentionOptions.defaults();
+        TaskGraph graph = new TaskGraph("latency" + cudaGraph)
+                .transferToDevice(
+                        DataTransferMode.FIRST_EXECUTION,
+                        q.array(),
+                        k.array(),
+                        v.array(),
+                        o.array(),
+                        logSumExp.array());
+        GridScheduler grids = new GridScheduler();
+        try (FlashAttention attention = FlashAttention.on(device)) {
+            attention.appendTo(graph, grids, "attention", q, k, v, o, logSumExp, options);
+            graph.transferToHost(DataTransferMode.UNDER_DEMAND, o.array(), logSumExp.array());
+            try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+                plan.withDevice(device.handle()).withGridScheduler(grids);
+                if (cudaGraph) {
+                    plan.withCUDAGraph();
+                }
+                long[] nanoseconds = new long[calls];
+                for (int i = 0; i < calls / 2; i++) {
+                    plan.execute();
+                }
+                for (int i = 0; i < calls; i++) {
+                    long start = System.nanoTime();
+                    plan.execute();
+                    nanoseconds[i] = System.nanoTime() - start;
+                }
+                plan.execute().transferToHost(o.array(), logSumExp.array());
+                Arrays.sort(nanoseconds);
+                boolean right = AccuracyCheck.of(q, k, v, options)
+                        .forward(o, logSumExp, Tolerance.forward(DType.F16))
+                        .stream()
+                        .allMatch(Comparison::passed);
+                System.out.printf(
+                        "%-18s %8.1f us (median of %d calls, fastest tenth below %.1f us), result %s%n",
+                        name,
+                        1e-3 * nanoseconds[calls / 2],
+                        calls,
+                        1e-3 * nanoseconds[calls / 10],
+                        right ? "right" : "WRONG");
+            }
+        }
+    }
+}

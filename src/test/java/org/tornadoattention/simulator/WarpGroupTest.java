@@ -1,0 +1,262 @@
+package org.tornadoattention.simulator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static uk.ac.manchester.tornado.api.enums.DataTransferMode.EVERY_EXECUTION;
+
+import java.util.Random;
+import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.tornadoattention.intrinsic.Bits;
+import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.intrinsic.WarpGroup;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.WorkerGrid;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+
+/** Asynchronous products of warp groups against plain matrix products. */
+class WarpGroupTest {
+
+    private final Random random = new Random(2);
+
+    /** C = A · Bᵀ, for 64 rows of A a warp group, both in local memory. */
+    static void tiles(
+            KernelContext context, ShortArray a, ShortArray b, FloatArray c, int rows, int columns, int depth, int type) {
+        int[] tile = context.allocateIntLocalArray((depth + 63) / 64 * 32 * (rows + columns));
+        int atB = (depth + 63) / 64 * 128 * rows;
+        load(tile, 0, a, rows, depth, context.localIdx, 2 * rows);
+        load(tile, atB, b, columns, depth, context.localIdx, 2 * rows);
+        WarpGroup.fenceLocalMemory();
+        context.localBarrier();
+        float[] sums = new float[columns / 2];
+        for (int i = 0; i < columns / 2; i++) {
+            sums[i] = 7f;
+        }
+        int ownRows = context.localIdx / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
+        WarpGroup.fence();
+        for (int k = 0; k < depth / 16; k++) {
+            int block = k / 4 * WarpGroup.ROW_BYTES;
+            int at = k % 4 * 32;
+            WarpGroup.multiply(type, sums, columns, tile, ownRows + block * rows + at, atB + block * columns + at, k);
+        }
+        WarpGroup.commit();
+        WarpGroup.await(0, sums, columns / 2);
+        store(c, sums, columns, context.localIdx);
+    }
+
+    /** C = 1 + A · B, for 64 rows of A in registers, and B in local memory. */
+    static void registers(KernelContext context, ShortArray a, ShortArray b, FloatArray c, int columns, int depth, int type) {
+        int[] tile = context.allocateIntLocalArray((columns + 63) / 64 * 32 * depth);
+        load(tile, 0, b, depth, columns, context.localIdx, 128);
+        WarpGroup.fenceLocalMemory();
+        context.localBarrier();
+        int row = context.localIdx / 32 * 16 + context.localIdx % 32 / 4;
+        int[] operand = new int[depth / 4];
+        for (int i = 0; i < depth / 4; i++) {
+            int at = (row + i % 2 * 8) * depth + 16 * (i / 4) + 8 * (i % 4 / 2) + 2 * (context.localIdx % 4);
+            operand[i] = a.get(at) & 0xffff | a.get(at + 1) << 16;
+        }
+        float[] sums = new float[columns / 2];
+        for (int i = 0; i < columns / 2; i++) {
+            sums[i] = 1f;
+        }
+        WarpGroup.fence();
+        for (int k = 0; k < depth / 16; k++) {
+            int at = k * 16 * WarpGroup.ROW_BYTES;
+            WarpGroup.multiply(type, sums, columns, operand, 4 * k, tile, at, depth * WarpGroup.ROW_BYTES, 1);
+        }
+        WarpGroup.commit();
+        WarpGroup.await(0, sums, columns / 2);
+        store(c, sums, columns, context.localIdx);
+    }
+
+    /** Rows in blocks of 64 columns, one behind the other. */
+    private static void load(int[] tile, int at, ShortArray source, int rows, int columns, int item, int items) {
+        int chunks = columns / 8;
+        for (int i = item; i < rows * chunks; i += items) {
+            int block = i % chunks / 8 * rows * WarpGroup.ROW_BYTES;
+            Warp.copy(tile, at + block + WarpGroup.chunk(i / chunks, i % chunks % 8), source, 8 * i, 8);
+        }
+    }
+
+    private static void store(FloatArray c, float[] sums, int columns, int item) {
+        int row = item / 32 * 16 + item % 32 / 4;
+        for (int i = 0; i < columns / 2; i++) {
+            int at = (row + i % 4 / 2 * 8) * columns + i / 4 * 8 + item % 4 * 2 + i % 2;
+            Warp.store(c, at, sums[i]);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "64, 8, 16, 0", "64, 24, 48, 1", "64, 64, 64, 0", "64, 96, 80, 1", "64, 128, 128, 0", "64, 256, 16, 0",
+        "128, 32, 96, 0", "192, 16, 64, 1"
+    })
+    void aProductOfTiles(int rows, int columns, int depth, int type) {
+        float[] a = new float[rows * depth];
+        float[] b = new float[columns * depth];
+        ShortArray bitsOfA = bits(type, a);
+        ShortArray bitsOfB = bits(type, b);
+        FloatArray c = new FloatArray(rows * columns);
+        KernelStatistics statistics = Plans.run(
+                new TaskGraph("tiles")
+                        .transferToDevice(EVERY_EXECUTION, bitsOfA, bitsOfB)
+                        .task(
+                                "kernel",
+                                WarpGroupTest::tiles,
+                                new KernelContext(),
+                                bitsOfA,
+                                bitsOfB,
+                                c,
+                                rows,
+                                columns,
+                                depth,
+                                type)
+                        .transferToHost(EVERY_EXECUTION, c),
+                Plans.grid(2 * rows, 2 * rows));
+        for (int row = 0; row < rows; row++) {
+            for (int column = 0; column < columns; column++) {
+                double sum = 0;
+                for (int k = 0; k < depth; k++) {
+                    sum += (double) a[row * depth + k] * b[column * depth + k];
+                }
+                assertThat(c.get(row * columns + column))
+                        .as("row %d, column %d", row, column)
+                        .isCloseTo((float) sum, Offset.offset(1e-4f));
+            }
+        }
+        assertThat(statistics.mmaOperations()).isEqualTo((long) rows / 16 * columns / 8 * depth / 16);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"8, 16, 0", "24, 48, 1", "64, 64, 0", "96, 80, 1", "128, 128, 0", "256, 64, 1"})
+    void aProductOfRegistersAndATile(int columns, int depth, int type) {
+        float[] a = new float[64 * depth];
+        float[] b = new float[depth * columns];
+        ShortArray bitsOfA = bits(type, a);
+        ShortArray bitsOfB = bits(type, b);
+        FloatArray c = new FloatArray(64 * columns);
+        Plans.run(
+                new TaskGraph("registers")
+                        .transferToDevice(EVERY_EXECUTION, bitsOfA, bitsOfB)
+                        .task(
+                                "kernel",
+                                WarpGroupTest::registers,
+                                new KernelContext(),
+                                bitsOfA,
+                                bitsOfB,
+                                c,
+                                columns,
+                                depth,
+                                type)
+                        .transferToHost(EVERY_EXECUTION, c),
+                group());
+        for (int row = 0; row < 64; row++) {
+            for (int column = 0; column < columns; column++) {
+                double sum = 1;
+                for (int k = 0; k < depth; k++) {
+                    sum += (double) a[row * depth + k] * b[k * columns + column];
+                }
+                assertThat(c.get(row * columns + column))
+                        .as("row %d, column %d", row, column)
+                        .isCloseTo((float) sum, Offset.offset(1e-4f));
+            }
+        }
+    }
+
+    /** Fills with numbers that the type can hold. */
+    private ShortArray bits(int type, float[] values) {
+        ShortArray bits = new ShortArray(values.length);
+        for (int i = 0; i < values.length; i++) {
+            bits.set(i, (short) Bits.encode(type, (float) random.nextGaussian()));
+            values[i] = Bits.decode(type, Short.toUnsignedInt(bits.get(i)));
+        }
+        return bits;
+    }
+
+    private static WorkerGrid group() {
+        return Plans.grid(WarpGroup.LANES, WarpGroup.LANES);
+    }
+
+    /** A is 1 everywhere, B 2: products are 32. Two groups under way, and what the accumulators hold at each step. */
+    static void twoGroups(KernelContext context, FloatArray out) {
+        int[] tile = context.allocateIntLocalArray(32 * 16);
+        for (int i = context.localIdx; i < 32 * 16; i += 128) {
+            tile[i] = Warp.pack(Warp.F16, 2f, 2f);
+        }
+        WarpGroup.fenceLocalMemory();
+        context.localBarrier();
+        int one = Warp.pack(Warp.F16, 1f, 1f);
+        int[] a = {one, one, one, one};
+        float[] first = {1f, 1f, 1f, 1f};
+        float[] second = {3f, 3f, 3f, 3f};
+        WarpGroup.fence();
+        WarpGroup.multiply(Warp.F16, first, 8, a, 0, tile, 0, 0, 1);
+        WarpGroup.commit();
+        WarpGroup.multiply(Warp.F16, second, 8, a, 0, tile, 0, 0, 1);
+        WarpGroup.multiply(Warp.F16, second, 8, a, 0, tile, 0, 0, 1);
+        WarpGroup.commit();
+        out.set(6 * context.localIdx, first[0]);
+        out.set(6 * context.localIdx + 1, second[3]);
+        WarpGroup.await(1, first, 4);
+        out.set(6 * context.localIdx + 2, first[0]);
+        out.set(6 * context.localIdx + 3, second[3]);
+        WarpGroup.await(0, second, 4);
+        out.set(6 * context.localIdx + 4, first[0]);
+        out.set(6 * context.localIdx + 5, second[3]);
+    }
+
+    @Test
+    void accumulatorsHoldNothingUntilTheirGroupIsAwaited() {
+        FloatArray out = new FloatArray(6 * WarpGroup.LANES);
+        Plans.run(
+                new TaskGraph("two")
+                        .task("kernel", WarpGroupTest::twoGroups, new KernelContext(), out)
+                        .transferToHost(EVERY_EXECUTION, out),
+                group());
+        for (int lane = 0; lane < WarpGroup.LANES; lane++) {
+            assertThat(out.get(6 * lane)).as("first, before").isNaN();
+            assertThat(out.get(6 * lane + 1)).as("second, before").isNaN();
+            assertThat(out.get(6 * lane + 2)).as("first, after the first wait").isEqualTo(33f);
+            assertThat(out.get(6 * lane + 3)).as("second, after the first wait").isNaN();
+            assertThat(out.get(6 * lane + 4)).as("first, at the end").isEqualTo(33f);
+            assertThat(out.get(6 * lane + 5)).as("second, at the end").isEqualTo(67f);
+        }
+    }
+
+    /** As long as a product is under way its operand in registers must stay; here it does not. */
+    static void changesItsOperand(KernelContext context, FloatArray out) {
+        int[] tile = context.allocateIntLocalArray(32 * 16);
+        for (int i = context.localIdx; i < 32 * 16; i += 128) {
+            tile[i] = Warp.pack(Warp.BF16, 2f, 2f);
+        }
+        WarpGroup.fenceLocalMemory();
+        context.localBarrier();
+        int one = Warp.pack(Warp.BF16, 1f, 1f);
+        int[] a = {one, one, one, one};
+        float[] sums = new float[4];
+        WarpGroup.fence();
+        WarpGroup.multiply(Warp.BF16, sums, 8, a, 0, tile, 0, 0, 0);
+        WarpGroup.commit();
+        a[0] = 0;
+        a[2] = 0;
+        WarpGroup.await(0, sums, 4);
+        out.set(2 * context.localIdx, sums[0]);
+        out.set(2 * context.localIdx + 1, sums[2]);
+    }
+
+    @Test
+    void anOperandThatIsChangedTooEarlySpoilsTheProduct() {
+        FloatArray out = new FloatArray(2 * WarpGroup.LANES);
+        Plans.run(
+                new TaskGraph("early")
+                        .task("kernel", WarpGroupTest::changesItsOperand, new KernelContext(), out)
+                        .transferToHost(EVERY_EXECUTION, out),
+                group());
+        assertThat(out.get(0)).isZero();
+        assertThat(out.get(1)).isEqualTo(32f);
+    }
+}
