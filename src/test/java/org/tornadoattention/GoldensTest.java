@@ -55,6 +55,7 @@ class GoldensTest {
             assertThat(golden.check().forward(result.output(), result.logSumExp()))
                     .allMatch(Comparison::passed);
             golden.gradients()
+                    .filter(any -> kernel.supportsBackward())
                     .ifPresent(expected -> assertThat(
                                     golden.check().gradients(attention.backward(result, expected.dO())))
                             .allMatch(Comparison::passed));

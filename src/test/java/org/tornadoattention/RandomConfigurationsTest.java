@@ -37,7 +37,8 @@ class RandomConfigurationsTest {
             try (FlashAttention attention = FlashAttention.on(TestDevice.get(), configuration.kernel())) {
                 AttentionResult result = problem.run(attention);
                 problem.assertAccurate(result);
-                if (problem.work() <= GRADIENT_WORK || ONE != null || AttentionGrid.FULL) {
+                if (configuration.kernel().supportsBackward()
+                        && (problem.work() <= GRADIENT_WORK || ONE != null || AttentionGrid.FULL)) {
                     problem.assertAccurate(attention, result, problem.dO());
                 }
             }

@@ -142,6 +142,10 @@ public final class BenchSession implements AutoCloseable {
 
     private BenchResult backward(
             BenchCase measured, FlashAttention attention, AttentionKernel kernel, Runnable progress) {
+        if (!kernel.supportsBackward()) {
+            return BenchResult.without(
+                    measured, kernel.id(), null, Status.UNSUPPORTED, "The kernel has no backward pass.");
+        }
         KernelChoice choice = attention.chooseBackward(measured.shape(), measured.dtype(), measured.options());
         if (choice.kernel() != kernel) {
             String message = "Its backward pass is that of the kernel %s."

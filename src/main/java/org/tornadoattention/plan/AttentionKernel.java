@@ -42,6 +42,11 @@ public enum AttentionKernel {
         };
     }
 
+    /** Whether its results can be differentiated: three TF32 products leave too little of the log-sum-exp for that. */
+    public boolean supportsBackward() {
+        return this != WARP_TF32;
+    }
+
     /** Whether it can drop probabilities. */
     public boolean supportsDropout() {
         return this == STANDARD || this == ONLINE || this == TILED;
