@@ -112,7 +112,8 @@ class KvCacheTest {
             assertThat(taken.firstExecutions()).isZero();
             assertThat(taken.compileTime()).isZero();
             assertThat(cache.deviceBytes()).isEqualTo(memory);
-            // A token's q, k and v, some numbers that say what is new, and on TornadoVM the headers of arrays and kernels.
+            // A token's q, k and v, some numbers that say what is new, and on TornadoVM the headers of arrays and
+            // kernels.
             assertThat(taken.bytesIn() / steps).isBetween(4L * 32, 4L * 32 + 300);
             assertThat(cache.lengths()).containsExactly(steps + 1);
             assertAccurate(cache, q, CAUSAL.withWindow(steps - 1, 0), last);
