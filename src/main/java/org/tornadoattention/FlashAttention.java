@@ -14,6 +14,7 @@ import org.tornadoattention.plan.BackwardTensors;
 import org.tornadoattention.plan.KernelChoice;
 import org.tornadoattention.plan.PlanCache;
 import org.tornadoattention.plan.PlanStatistics;
+import org.tornadoattention.plan.WarpTile;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -41,9 +42,9 @@ public final class FlashAttention implements AutoCloseable {
     private final RaggedAttention ragged;
     private boolean closed;
 
-    private FlashAttention(ComputeDevice device, Optional<AttentionKernel> kernel) {
+    private FlashAttention(ComputeDevice device, PlanCache plans) {
         this.device = device;
-        this.plans = new PlanCache(device, kernel);
+        this.plans = plans;
         this.ragged = new RaggedAttention(device);
     }
 
@@ -55,14 +56,21 @@ public final class FlashAttention implements AutoCloseable {
     /** Attention on a device of {@link Devices#all()}, with the best kernel for each problem. */
     public static FlashAttention on(ComputeDevice device) {
         requireGiven("device", device, "take one of Devices.all(), or use FlashAttention.create()");
-        return new FlashAttention(device, Optional.empty());
+        return new FlashAttention(device, new PlanCache(device, Optional.empty()));
     }
 
     /** Attention on a device with one kernel for all problems. */
     public static FlashAttention on(ComputeDevice device, AttentionKernel kernel) {
         requireGiven("device", device, "take one of Devices.all(), or use FlashAttention.create()");
         requireGiven("kernel", kernel, "leave it out for the best one");
-        return new FlashAttention(device, Optional.of(kernel));
+        return new FlashAttention(device, new PlanCache(device, Optional.of(kernel)));
+    }
+
+    /** Attention on a device whose forward passes all take one tile, and so the kernel that it is for. */
+    public static FlashAttention on(ComputeDevice device, WarpTile tile) {
+        requireGiven("device", device, "take one of Devices.all(), or use FlashAttention.create()");
+        requireGiven("tile", tile, "leave it out for the best one");
+        return new FlashAttention(device, new PlanCache(device, tile));
     }
 
     /** {@link #forward(Tensor, Tensor, Tensor, AttentionOptions)} with the default options. */

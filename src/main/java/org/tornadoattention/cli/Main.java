@@ -29,6 +29,7 @@ import picocli.CommandLine.TypeConversionException;
             VerifyCommand.class,
             BenchCommand.class,
             BenchDecodeCommand.class,
+            TuneCommand.class,
             DevicesCommand.class
         },
         mixinStandardHelpOptions = true,

@@ -121,4 +121,26 @@ class KernelChoiceTest {
                 .isThrownBy(() -> AttentionKernel.parse("fast"))
                 .withMessageContainingAll("'fast'", "standard, online, tiled");
     }
+
+    @Test
+    void aGivenTileIsTakenWhereItFits() {
+        WarpTile tile = new WarpTile(AttentionKernel.WARP, 64, 96, 4, 8);
+        CompilerExtension.Support ampere = new CompilerExtension.Support(Intrinsics.WARP, 80, 163 << 10, "");
+        ComputeDevice gpu = device(Backend.CUDA, 48 << 10, ampere);
+        KernelChoice choice = KernelChoice.of(tile, problem(DType.BF16), gpu);
+        assertThat(choice.kernel()).isEqualTo(AttentionKernel.WARP);
+        assertThat(choice.tile()).contains(tile);
+        assertThat(KernelChoice.fits(tile, 256, gpu)).isTrue();
+
+        WarpTile hopper = new WarpTile(AttentionKernel.WARP_GROUP, 64, 96, 4, 8);
+        assertThatExceptionOfType(UnsupportedOnDeviceException.class)
+                .isThrownBy(() -> KernelChoice.of(hopper, problem(DType.F16), gpu))
+                .withMessageContainingAll("cuda:0 imaginary", "64x96/4", "warp-group", "head dimension 64");
+        WarpTile large = new WarpTile(AttentionKernel.WARP, 128, 256, 8, 8);
+        assertThat(KernelChoice.fits(large, 64, gpu)).isTrue();
+        assertThat(KernelChoice.fits(large, 256, gpu)).isFalse();
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> KernelChoice.of(tile, problem(DType.F32), gpu))
+                .withMessageContaining("takes F16 and BF16 only");
+    }
 }

@@ -6,26 +6,29 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class WarpTileTest {
 
     @ParameterizedTest
     @CsvSource({
-        "false, 64, 4", "false, 128, 4", "false, 16, 1", "false, 32, 1", "true, 64, 4", "true, 128, 8", "true, 192, 12"
+        "WARP, 64, 4", "WARP, 128, 4", "WARP, 16, 1", "WARP, 32, 1", "WARP_TF32, 128, 8", "WARP_GROUP, 64, 4",
+        "WARP_GROUP, 128, 8", "WARP_GROUP, 192, 12"
     })
-    void warpsShareTheQueries(boolean asynchronous, int blockQ, int warps) {
-        WarpTile tile = new WarpTile(asynchronous, blockQ, 64, warps, 8);
+    void warpsShareTheQueries(AttentionKernel kernel, int blockQ, int warps) {
+        WarpTile tile = new WarpTile(kernel, blockQ, 64, warps, 8);
         assertThat(tile.groupSize(64)).isEqualTo(32 * warps);
         assertThat(tile).hasToString(blockQ + "x64/" + warps);
     }
 
     @ParameterizedTest
     @CsvSource({
-        "false, 48, 4", "false, 192, 4", "false, 0, 0", "false, -16, -1", "false, 528, 33", "true, 128, 4", "true, 96, 6"
+        "WARP, 48, 4", "WARP, 192, 4", "WARP, 0, 0", "WARP, -16, -1", "WARP, 528, 33", "WARP_TF32, 128, 4",
+        "WARP_GROUP, 128, 4", "WARP_GROUP, 96, 6"
     })
-    void queriesThatTheWarpsCannotShareAreRefused(boolean asynchronous, int blockQ, int warps) {
+    void queriesThatTheWarpsCannotShareAreRefused(AttentionKernel kernel, int blockQ, int warps) {
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> new WarpTile(asynchronous, blockQ, 64, warps, 8))
+                .isThrownBy(() -> new WarpTile(kernel, blockQ, 64, warps, 8))
                 .withMessageContainingAll("%d warps cannot share %d queries".formatted(warps, blockQ), "16 or 32", "64");
     }
 
@@ -33,7 +36,7 @@ class WarpTileTest {
     @CsvSource({"0", "-16", "8", "24", "272"})
     void keysAreAMultipleOf16UpTo256(int blockK) {
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> new WarpTile(true, 128, blockK, 8, 8))
+                .isThrownBy(() -> new WarpTile(AttentionKernel.WARP_GROUP, 128, blockK, 8, 8))
                 .withMessageContainingAll("A tile of %d keys".formatted(blockK), "multiple of 16 up to 256");
     }
 
@@ -41,14 +44,22 @@ class WarpTileTest {
     @CsvSource({"-1", "9"})
     void theMaximumMayNotGrowBeyondWhatF16Holds(int threshold) {
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> new WarpTile(true, 128, 64, 8, threshold))
+                .isThrownBy(() -> new WarpTile(AttentionKernel.WARP_GROUP, 128, 64, 8, threshold))
                 .withMessageContainingAll("threshold is %d".formatted(threshold), "0 (always) to 8");
     }
 
     @Test
     void localMemoryIsOfWholeBlocksOf64Columns() {
         int row = 2 * 128; // head dimension 80 takes two blocks
-        assertThat(new WarpTile(false, 128, 64, 4, 8).localMemoryBytes(80)).isEqualTo(row * (128 + 2 * 64));
-        assertThat(new WarpTile(true, 128, 64, 8, 8).localMemoryBytes(80)).isEqualTo(row * (128 + 4 * 64));
+        assertThat(new WarpTile(AttentionKernel.WARP, 128, 64, 4, 8).localMemoryBytes(80)).isEqualTo(row * (128 + 2 * 64));
+        assertThat(new WarpTile(AttentionKernel.WARP_GROUP, 128, 64, 8, 8).localMemoryBytes(80)).isEqualTo(row * (128 + 4 * 64));
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"STANDARD", "ONLINE", "TILED"})
+    void otherKernelsHaveNoWarps(AttentionKernel kernel) {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> new WarpTile(kernel, 64, 64, 4, 8))
+                .withMessageContaining("The kernel %s has no warps".formatted(kernel.id()));
     }
 }
