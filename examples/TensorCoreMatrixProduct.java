@@ -108,7 +108,8 @@ class TensorCoreMatrixProduct {
                     .withProfiler(ProfilerMode.SILENT);
             plan.execute().transferToHost(c);
             double error = largestError(a, b, c, n);
-            System.out.printf("%d×%d on %s: largest error %.1e, %s%n", n, n, device, error, error < 4e-6 * n ? "ok" : "WRONG");
+            System.out.printf(
+                    "%d×%d on %s: largest error %.1e, %s%n", n, n, device, error, error < 4e-6 * n ? "ok" : "WRONG");
             long[] times = new long[device.isSimulator() ? 1 : 20];
             for (int i = 0; i < times.length; i++) {
                 times[i] = plan.execute().getProfilerResult().getDeviceKernelTime();
@@ -126,7 +127,8 @@ class TensorCoreMatrixProduct {
             for (int column = row % 41; column < n; column += Math.max(41, n / 8 + 1)) {
                 double sum = 0;
                 for (int k = 0; k < n; k++) {
-                    sum += (double) a.get(row * n + k).getFloat32() * b.get(column * n + k).getFloat32();
+                    sum += (double) a.get(row * n + k).getFloat32()
+                            * b.get(column * n + k).getFloat32();
                 }
                 double error = Math.abs(c.get(row * n + column) - sum);
                 largest = Double.isNaN(error) ? Double.POSITIVE_INFINITY : Math.max(largest, error);

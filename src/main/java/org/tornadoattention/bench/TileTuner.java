@@ -48,12 +48,14 @@ public final class TileTuner {
     }
 
     private static Stream<WarpTile> tiles(AttentionKernel kernel) {
-        int[] keys = kernel == AttentionKernel.WARP ? new int[] {32, 64, 128} : new int[] {32, 64, 80, 96, 128, 160, 192};
+        int[] keys =
+                kernel == AttentionKernel.WARP ? new int[] {32, 64, 128} : new int[] {32, 64, 80, 96, 128, 160, 192};
         List<int[]> queriesAndWarps = kernel == AttentionKernel.WARP
                 ? List.of(new int[] {64, 4}, new int[] {128, 8}, new int[] {128, 4})
                 : List.of(new int[] {64, 4}, new int[] {128, 8}, new int[] {192, 12});
-        return queriesAndWarps.stream().flatMap(rows -> IntStream.of(keys)
-                .mapToObj(blockK -> new WarpTile(kernel, rows[0], blockK, rows[1], RESCALE_THRESHOLD)));
+        return queriesAndWarps.stream()
+                .flatMap(rows -> IntStream.of(keys)
+                        .mapToObj(blockK -> new WarpTile(kernel, rows[0], blockK, rows[1], RESCALE_THRESHOLD)));
     }
 
     /**
@@ -83,8 +85,8 @@ public final class TileTuner {
         int capability = device.extension().computeCapability();
         Optional<WarpTile> shorter = new TuningTable(rows)
                 .tile(capability, kernel, shape.headDim(), queriesFrom)
-                .filter(_ -> rows.stream()
-                        .anyMatch(row -> row.kernel() == kernel && row.headDimUpTo() == shape.headDim()));
+                .filter(_ ->
+                        rows.stream().anyMatch(row -> row.kernel() == kernel && row.headDimUpTo() == shape.headDim()));
         if (!shorter.equals(Optional.of(tile))) {
             rows.add(new TuningTable.Row(capability, kernel, shape.headDim(), queriesFrom, tile));
         }

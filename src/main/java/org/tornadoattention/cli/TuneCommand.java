@@ -120,11 +120,13 @@ final class TuneCommand implements Callable<Integer> {
         List<ForwardCase> cases = cases();
         ComputeOptions.announce(out, device);
         TileTuner tuner = new TileTuner(device, warmUps, repetitions);
-        int steps = cases.stream().mapToInt(each -> tuner.candidates(each).size()).sum();
+        int steps =
+                cases.stream().mapToInt(each -> tuner.candidates(each).size()).sum();
         List<TileTrial> trials = new ArrayList<>();
         try (Progress progress = Progress.of("tune", steps)) {
             for (ForwardCase each : cases) {
-                progress.say("head dimension %d, sequence %d".formatted(each.shape().headDim(), each.shape().seqQ()));
+                progress.say("head dimension %d, sequence %d"
+                        .formatted(each.shape().headDim(), each.shape().seqQ()));
                 int from = each.shape().seqQ() == lengths[0] ? 0 : each.shape().seqQ();
                 tuner.tune(each, from, trial -> {
                     trials.add(trial);
@@ -159,7 +161,8 @@ final class TuneCommand implements Callable<Integer> {
         }
         Arrays.sort(lengths);
         if (lengths[0] < 1 || Arrays.stream(headDims).min().orElse(0) < 1 || warmUps < 0 || repetitions < 1) {
-            throw new IllegalArgumentException("--seq, --head-dim and --repeat must be 1 or more, --warm-up 0 or more.");
+            throw new IllegalArgumentException(
+                    "--seq, --head-dim and --repeat must be 1 or more, --warm-up 0 or more.");
         }
         List<ForwardCase> cases = new ArrayList<>();
         for (int headDim : headDims) {
@@ -179,7 +182,8 @@ final class TuneCommand implements Callable<Integer> {
                 .sorted(Comparator.comparingInt(TileTrial::headDim)
                         .thenComparingInt(TileTrial::queries)
                         .thenComparing(trial -> trial.tile().kernel())
-                        .thenComparing(Comparator.comparingDouble(TileTrial::teraflops).reversed()))
+                        .thenComparing(
+                                Comparator.comparingDouble(TileTrial::teraflops).reversed()))
                 .forEach(trial -> table.row(
                         String.valueOf(trial.headDim()),
                         String.valueOf(trial.queries()),

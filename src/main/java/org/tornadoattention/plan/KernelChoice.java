@@ -87,7 +87,8 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
         return switch (kernel) {
             case STANDARD, ONLINE -> new KernelChoice(kernel, Optional.empty(), reason);
             case TILED -> new KernelChoice(kernel, Optional.of(tile(problem, device)), reason);
-            case WARP, WARP_GROUP, WARP_TF32 -> new KernelChoice(kernel, Optional.of(warpTile(kernel, problem, device)), reason);
+            case WARP, WARP_GROUP, WARP_TF32 ->
+                new KernelChoice(kernel, Optional.of(warpTile(kernel, problem, device)), reason);
         };
     }
 

@@ -43,7 +43,11 @@ final class WarpTiling {
         }
         int headDim = problem.shape().headDim();
         Optional<WarpTile> tuned = TuningTable.current()
-                .tile(device.extension().computeCapability(), kernel, headDim, problem.shape().seqQ());
+                .tile(
+                        device.extension().computeCapability(),
+                        kernel,
+                        headDim,
+                        problem.shape().seqQ());
         return Stream.concat(tuned.stream(), FALLBACKS.get(kernel).stream())
                 .filter(tile -> fits(tile, headDim, device))
                 .findFirst();

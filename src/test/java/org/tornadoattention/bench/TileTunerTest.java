@@ -62,8 +62,8 @@ class TileTunerTest {
             assertThat(row.computeCapability()).isEqualTo(42);
             assertThat(trials)
                     .filteredOn(trial -> trial.tile().kernel() == row.kernel())
-                    .allSatisfy(trial -> assertThat(trial.teraflops())
-                            .isLessThanOrEqualTo(teraflops(trials, row.tile())));
+                    .allSatisfy(
+                            trial -> assertThat(trial.teraflops()).isLessThanOrEqualTo(teraflops(trials, row.tile())));
         });
     }
 

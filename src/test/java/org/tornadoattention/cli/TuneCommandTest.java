@@ -30,8 +30,21 @@ class TuneCommandTest {
         assumeTrue(hasIntrinsics(), "There are no warp intrinsics on this device");
         Path file = directory.resolve("tuning.csv");
         Invocation tune = Invocation.of(
-                "tune", "--head-dim", "16", "--seq", "20", "--tokens", "20", "--width", "16", "--warm-up", "0", "--repeat",
-                "1", "-o", file);
+                "tune",
+                "--head-dim",
+                "16",
+                "--seq",
+                "20",
+                "--tokens",
+                "20",
+                "--width",
+                "16",
+                "--warm-up",
+                "0",
+                "--repeat",
+                "1",
+                "-o",
+                file);
         assertThat(tune.exitCode()).as(tune.out() + tune.err()).isZero();
         assertThat(tune.out())
                 .startsWith("Running on ")

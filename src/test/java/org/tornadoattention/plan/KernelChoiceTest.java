@@ -56,7 +56,8 @@ class KernelChoiceTest {
     @ParameterizedTest
     @EnumSource
     void theKernelThatIsAskedForIsTaken(AttentionKernel kernel) {
-        ComputeDevice gpu = device(Backend.CUDA, 48 << 10, new CompilerExtension.Support(Intrinsics.WARP_GROUP, 90, 227 << 10, ""));
+        ComputeDevice gpu =
+                device(Backend.CUDA, 48 << 10, new CompilerExtension.Support(Intrinsics.WARP_GROUP, 90, 227 << 10, ""));
         DType dtype = kernel.supports(DType.F32) ? DType.F32 : DType.F16;
         KernelChoice choice = KernelChoice.choose(problem(dtype), gpu, Optional.of(kernel));
         assertThat(choice.kernel()).isEqualTo(kernel);
@@ -64,21 +65,16 @@ class KernelChoiceTest {
     }
 
     @ParameterizedTest
-    @CsvSource({
-        "WARP_GROUP, 90, 227, WARP_GROUP",
-        "WARP, 80, 163, WARP",
-        "WARP, 86, 99, WARP",
-        "NONE, 75, 0, TILED"
-    })
-    void sixteenBitsTakeTheBestTensorCores(
-            Intrinsics level, int capability, int kibibytes, AttentionKernel expected) {
+    @CsvSource({"WARP_GROUP, 90, 227, WARP_GROUP", "WARP, 80, 163, WARP", "WARP, 86, 99, WARP", "NONE, 75, 0, TILED"})
+    void sixteenBitsTakeTheBestTensorCores(Intrinsics level, int capability, int kibibytes, AttentionKernel expected) {
         CompilerExtension.Support extension =
                 new CompilerExtension.Support(level, capability, kibibytes << 10, "too old");
         ComputeDevice gpu = device(Backend.CUDA, 48 << 10, extension);
         for (DType dtype : List.of(DType.F16, DType.BF16)) {
             KernelChoice choice = KernelChoice.choose(problem(dtype), gpu, Optional.empty());
             assertThat(choice.kernel()).isEqualTo(expected);
-            assertThat(choice.tile().orElseThrow().localMemoryBytes(64)).isLessThanOrEqualTo(Math.max(48, kibibytes) << 10);
+            assertThat(choice.tile().orElseThrow().localMemoryBytes(64))
+                    .isLessThanOrEqualTo(Math.max(48, kibibytes) << 10);
         }
     }
 

@@ -47,7 +47,8 @@ class TuningTableTest {
 
     @Test
     void whatIsWrittenCanBeRead() {
-        assertThat(TuningTable.parse(TABLE.toString().lines().toList(), "itself")).isEqualTo(TABLE);
+        assertThat(TuningTable.parse(TABLE.toString().lines().toList(), "itself"))
+                .isEqualTo(TABLE);
         assertThat(TABLE.toString()).startsWith(TuningTable.HEADER + "\n90,warp-group,128,0,128,128,8,8\n");
     }
 
@@ -73,8 +74,13 @@ class TuningTableTest {
         List<String> lines = Files.readAllLines(Path.of("tornado-config/tuning.csv"));
         TuningTable table = TuningTable.parse(lines, "tuning.csv");
         assertThat(TuningTable.current()).isEqualTo(table);
-        assertThat(table.rows()).isNotEmpty().allSatisfy(row -> assertThat(table.tile(
-                        row.computeCapability(), row.kernel(), row.headDimUpTo(), Math.max(1, row.queriesFrom())))
-                .contains(row.tile()));
+        assertThat(table.rows())
+                .isNotEmpty()
+                .allSatisfy(row -> assertThat(table.tile(
+                                row.computeCapability(),
+                                row.kernel(),
+                                row.headDimUpTo(),
+                                Math.max(1, row.queriesFrom())))
+                        .contains(row.tile()));
     }
 }

@@ -12,8 +12,14 @@ class WarpTileTest {
 
     @ParameterizedTest
     @CsvSource({
-        "WARP, 64, 4", "WARP, 128, 4", "WARP, 16, 1", "WARP, 32, 1", "WARP_TF32, 128, 8", "WARP_GROUP, 64, 4",
-        "WARP_GROUP, 128, 8", "WARP_GROUP, 192, 12"
+        "WARP, 64, 4",
+        "WARP, 128, 4",
+        "WARP, 16, 1",
+        "WARP, 32, 1",
+        "WARP_TF32, 128, 8",
+        "WARP_GROUP, 64, 4",
+        "WARP_GROUP, 128, 8",
+        "WARP_GROUP, 192, 12"
     })
     void warpsShareTheQueries(AttentionKernel kernel, int blockQ, int warps) {
         WarpTile tile = new WarpTile(kernel, blockQ, 64, warps, 8);
@@ -23,13 +29,20 @@ class WarpTileTest {
 
     @ParameterizedTest
     @CsvSource({
-        "WARP, 48, 4", "WARP, 192, 4", "WARP, 0, 0", "WARP, -16, -1", "WARP, 528, 33", "WARP_TF32, 128, 4",
-        "WARP_GROUP, 128, 4", "WARP_GROUP, 96, 6"
+        "WARP, 48, 4",
+        "WARP, 192, 4",
+        "WARP, 0, 0",
+        "WARP, -16, -1",
+        "WARP, 528, 33",
+        "WARP_TF32, 128, 4",
+        "WARP_GROUP, 128, 4",
+        "WARP_GROUP, 96, 6"
     })
     void queriesThatTheWarpsCannotShareAreRefused(AttentionKernel kernel, int blockQ, int warps) {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> new WarpTile(kernel, blockQ, 64, warps, 8))
-                .withMessageContainingAll("%d warps cannot share %d queries".formatted(warps, blockQ), "16 or 32", "64");
+                .withMessageContainingAll(
+                        "%d warps cannot share %d queries".formatted(warps, blockQ), "16 or 32", "64");
     }
 
     @ParameterizedTest
@@ -51,8 +64,10 @@ class WarpTileTest {
     @Test
     void localMemoryIsOfWholeBlocksOf64Columns() {
         int row = 2 * 128; // head dimension 80 takes two blocks
-        assertThat(new WarpTile(AttentionKernel.WARP, 128, 64, 4, 8).localMemoryBytes(80)).isEqualTo(row * (128 + 2 * 64));
-        assertThat(new WarpTile(AttentionKernel.WARP_GROUP, 128, 64, 8, 8).localMemoryBytes(80)).isEqualTo(row * (128 + 4 * 64));
+        assertThat(new WarpTile(AttentionKernel.WARP, 128, 64, 4, 8).localMemoryBytes(80))
+                .isEqualTo(row * (128 + 2 * 64));
+        assertThat(new WarpTile(AttentionKernel.WARP_GROUP, 128, 64, 8, 8).localMemoryBytes(80))
+                .isEqualTo(row * (128 + 4 * 64));
     }
 
     @ParameterizedTest

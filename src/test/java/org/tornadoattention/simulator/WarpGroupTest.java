@@ -24,7 +24,14 @@ class WarpGroupTest {
 
     /** C = A · Bᵀ, for 64 rows of A a warp group, both in local memory. */
     static void tiles(
-            KernelContext context, ShortArray a, ShortArray b, FloatArray c, int rows, int columns, int depth, int type) {
+            KernelContext context,
+            ShortArray a,
+            ShortArray b,
+            FloatArray c,
+            int rows,
+            int columns,
+            int depth,
+            int type) {
         int[] tile = context.allocateIntLocalArray((depth + 63) / 64 * 32 * (rows + columns));
         int atB = (depth + 63) / 64 * 128 * rows;
         load(tile, 0, a, rows, depth, context.localIdx, 2 * rows);
@@ -48,7 +55,8 @@ class WarpGroupTest {
     }
 
     /** C = 1 + A · B, for 64 rows of A in registers, and B in local memory. */
-    static void registers(KernelContext context, ShortArray a, ShortArray b, FloatArray c, int columns, int depth, int type) {
+    static void registers(
+            KernelContext context, ShortArray a, ShortArray b, FloatArray c, int columns, int depth, int type) {
         int[] tile = context.allocateIntLocalArray((columns + 63) / 64 * 32 * depth);
         load(tile, 0, b, depth, columns, context.localIdx, 128);
         WarpGroup.fenceLocalMemory();
@@ -92,8 +100,14 @@ class WarpGroupTest {
 
     @ParameterizedTest
     @CsvSource({
-        "64, 8, 16, 0", "64, 24, 48, 1", "64, 64, 64, 0", "64, 96, 80, 1", "64, 128, 128, 0", "64, 256, 16, 0",
-        "128, 32, 96, 0", "192, 16, 64, 1"
+        "64, 8, 16, 0",
+        "64, 24, 48, 1",
+        "64, 64, 64, 0",
+        "64, 96, 80, 1",
+        "64, 128, 128, 0",
+        "64, 256, 16, 0",
+        "128, 32, 96, 0",
+        "192, 16, 64, 1"
     })
     void aProductOfTiles(int rows, int columns, int depth, int type) {
         float[] a = new float[rows * depth];

@@ -103,7 +103,14 @@ class WarpIntrinsicsTest {
         KernelStatistics statistics = Plans.run(
                 new TaskGraph("product")
                         .transferToDevice(EVERY_EXECUTION, packedA, packedB)
-                        .task("kernel", WarpIntrinsicsTest::multiplyTwice, new KernelContext(), packedA, packedB, c, type)
+                        .task(
+                                "kernel",
+                                WarpIntrinsicsTest::multiplyTwice,
+                                new KernelContext(),
+                                packedA,
+                                packedB,
+                                c,
+                                type)
                         .transferToHost(EVERY_EXECUTION, c),
                 Plans.grid(LANES, LANES));
         for (int row = 0; row < 16; row++) {
@@ -219,7 +226,12 @@ class WarpIntrinsicsTest {
 
     /** Lane i copies i % 9 elements of eight, for each type of array; {@code first} to see what is there before the wait. */
     static void copies(
-            KernelContext context, ShortArray shorts, HalfFloatArray halves, FloatArray floats, IntArray first, IntArray out) {
+            KernelContext context,
+            ShortArray shorts,
+            HalfFloatArray halves,
+            FloatArray floats,
+            IntArray first,
+            IntArray out) {
         int[] tile = context.allocateIntLocalArray(3 * 32 * 4);
         int lane = context.localIdx;
         for (int i = 0; i < 12; i++) {
@@ -259,7 +271,15 @@ class WarpIntrinsicsTest {
         Plans.run(
                 new TaskGraph("copies")
                         .transferToDevice(EVERY_EXECUTION, shorts, halves, floats)
-                        .task("kernel", WarpIntrinsicsTest::copies, new KernelContext(), shorts, halves, floats, first, out)
+                        .task(
+                                "kernel",
+                                WarpIntrinsicsTest::copies,
+                                new KernelContext(),
+                                shorts,
+                                halves,
+                                floats,
+                                first,
+                                out)
                         .transferToHost(EVERY_EXECUTION, first, out),
                 Plans.grid(LANES, LANES));
         for (int i = 0; i < 12 * LANES; i++) {
@@ -310,7 +330,13 @@ class WarpIntrinsicsTest {
         Plans.run(
                 new TaskGraph("odd")
                         .transferToDevice(EVERY_EXECUTION, shorts, halves)
-                        .task("kernel", WarpIntrinsicsTest::copiesFromAnywhere, new KernelContext(), shorts, halves, out)
+                        .task(
+                                "kernel",
+                                WarpIntrinsicsTest::copiesFromAnywhere,
+                                new KernelContext(),
+                                shorts,
+                                halves,
+                                out)
                         .transferToHost(EVERY_EXECUTION, out),
                 Plans.grid(LANES, LANES));
         for (int lane = 0; lane < LANES; lane++) {
