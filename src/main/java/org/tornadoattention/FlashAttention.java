@@ -67,7 +67,7 @@ public final class FlashAttention implements AutoCloseable {
     }
 
     /** Attention on a device whose forward passes all take one tile, and so the kernel that it is for. */
-    public static FlashAttention on(ComputeDevice device, WarpTile tile) {
+    public static FlashAttention withTile(ComputeDevice device, WarpTile tile) {
         requireGiven("device", device, "take one of Devices.all(), or use FlashAttention.create()");
         requireGiven("tile", tile, "leave it out for the best one");
         return new FlashAttention(device, new PlanCache(device, tile));

@@ -95,7 +95,7 @@ public final class TileTuner {
     private TileTrial measure(WarpTile tile, ForwardCase measured, ForwardBenchmark.Inputs inputs) {
         double teraflops = 0;
         String failure = "";
-        try (FlashAttention attention = FlashAttention.on(device, tile)) {
+        try (FlashAttention attention = FlashAttention.withTile(device, tile)) {
             ForwardMeasurement measurement =
                     new ForwardBenchmark(attention, warmUps, repetitions).measure(measured, inputs, () -> {});
             if (measurement.passed()) {

@@ -184,15 +184,6 @@ class ExamplesTest {
     }
 
     @Test
-    void llamaDecoderFeedsItselfTokenByToken() {
-        assertThat(outputOf("LlamaDecoder"))
-                .contains("2 layers of 4/2 heads x 16, 24 tokens")
-                .containsPattern("\\d tokens/s")
-                .containsPattern("ms in kernels, \\d+\\.\\d GB/s of weights and cache")
-                .containsPattern("root mean square of x after 24 tokens: 29\\.93");
-    }
-
-    @Test
     void theMatrixProductAgreesWithFloat64WhereThereAreTensorCores() {
         String output = outputOf("TensorCoreMatrixProduct");
         if (Devices.best().extension().level().include(Intrinsics.WARP_GROUP)) {
