@@ -14,7 +14,7 @@ import org.tornadoattention.plan.BackwardTensors;
 import org.tornadoattention.plan.KernelChoice;
 import org.tornadoattention.plan.PlanCache;
 import org.tornadoattention.plan.PlanStatistics;
-import org.tornadoattention.plan.WarpTile;
+import org.tornadoattention.plan.Tile;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -42,9 +42,9 @@ public final class FlashAttention implements AutoCloseable {
     private final RaggedAttention ragged;
     private boolean closed;
 
-    private FlashAttention(ComputeDevice device, PlanCache plans) {
+    private FlashAttention(ComputeDevice device, Optional<AttentionKernel> kernel, Optional<Tile> tile) {
         this.device = device;
-        this.plans = plans;
+        this.plans = new PlanCache(device, kernel, tile);
         this.ragged = new RaggedAttention(device);
     }
 
@@ -56,21 +56,25 @@ public final class FlashAttention implements AutoCloseable {
     /** Attention on a device of {@link Devices#all()}, with the best kernel for each problem. */
     public static FlashAttention on(ComputeDevice device) {
         requireGiven("device", device, "take one of Devices.all(), or use FlashAttention.create()");
-        return new FlashAttention(device, new PlanCache(device, Optional.empty()));
+        return new FlashAttention(device, Optional.empty(), Optional.empty());
     }
 
     /** Attention on a device with one kernel for all problems. */
     public static FlashAttention on(ComputeDevice device, AttentionKernel kernel) {
         requireGiven("device", device, "take one of Devices.all(), or use FlashAttention.create()");
         requireGiven("kernel", kernel, "leave it out for the best one");
-        return new FlashAttention(device, new PlanCache(device, Optional.of(kernel)));
+        return new FlashAttention(device, Optional.of(kernel), Optional.empty());
     }
 
-    /** Attention on a device whose forward passes all take one tile, and so the kernel that it is for. */
-    public static FlashAttention withTile(ComputeDevice device, WarpTile tile) {
+    /**
+     * Attention on a device with one kernel and one tile for all problems: to see what a tile does. A tile that is too
+     * large for the device or a head dimension raises an {@link UnsupportedOnDeviceException} when it is used.
+     */
+    public static FlashAttention on(ComputeDevice device, AttentionKernel kernel, Tile tile) {
         requireGiven("device", device, "take one of Devices.all(), or use FlashAttention.create()");
+        requireGiven("kernel", kernel, "take the one that the tile is for");
         requireGiven("tile", tile, "leave it out for the best one");
-        return new FlashAttention(device, new PlanCache(device, tile));
+        return new FlashAttention(device, Optional.of(kernel), Optional.of(tile));
     }
 
     /** {@link #forward(Tensor, Tensor, Tensor, AttentionOptions)} with the default options. */

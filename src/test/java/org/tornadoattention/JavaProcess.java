@@ -27,6 +27,24 @@ public record JavaProcess(int exitCode, String output) {
      * @param mainAndArguments a class or source file, and what follows it
      */
     public static JavaProcess run(List<String> options, String... mainAndArguments) {
+        try {
+            return wait(command(options, mainAndArguments));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** Starts a JVM and leaves it running; its errors are in its output. */
+    public static Process start(List<String> options, String... mainAndArguments) throws IOException {
+        return new ProcessBuilder(command(options, mainAndArguments))
+                .redirectErrorStream(true)
+                .start();
+    }
+
+    private static List<String> command(List<String> options, String... mainAndArguments) {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
@@ -36,14 +54,7 @@ public record JavaProcess(int exitCode, String output) {
         command.add(System.getProperty("java.class.path"));
         command.addAll(options);
         command.addAll(List.of(mainAndArguments));
-        try {
-            return wait(command);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException(e);
-        }
+        return command;
     }
 
     private static JavaProcess wait(List<String> command) throws IOException, InterruptedException {

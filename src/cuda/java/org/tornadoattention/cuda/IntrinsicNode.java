@@ -22,7 +22,8 @@ import uk.ac.manchester.tornado.runtime.graal.nodes.interfaces.MarkArrayParamete
  * TornadoVM brings no array back to the host that it does not see written.
  */
 @NodeInfo
-public final class IntrinsicNode extends FixedWithNextNode implements LIRLowerable, SingleMemoryKill, MarkArrayParameterAccess {
+public final class IntrinsicNode extends FixedWithNextNode
+        implements LIRLowerable, SingleMemoryKill, MarkArrayParameterAccess {
 
     /** For Graal. */
     public static final NodeClass<IntrinsicNode> TYPE = NodeClass.create(IntrinsicNode.class);

@@ -80,7 +80,8 @@ final class KernelAssembler {
     private static String withLaunchBounds(String source, String kernel) {
         Matcher size = GROUP_SIZE.matcher(source);
         return size.find()
-                ? source.replaceFirst("\\bvoid " + kernel + "\\(", "void __launch_bounds__(" + size.group(1) + ") " + kernel + "(")
+                ? source.replaceFirst(
+                        "\\bvoid " + kernel + "\\(", "void __launch_bounds__(" + size.group(1) + ") " + kernel + "(")
                 : source;
     }
 

@@ -79,7 +79,11 @@ final class WarpPlugins {
                 2,
                 "copy",
                 (r, a) -> CudaText.copyFloats(a[0], a[1], a[2], a[3], a[4]),
-                INTS, INT, FloatArray.class, INT, INT);
+                INTS,
+                INT,
+                FloatArray.class,
+                INT,
+                INT);
         writing(0, "store", (r, a) -> CudaText.store(a[0], a[1], a[2]), FloatArray.class, INT, FLOAT);
         for (Class<?> array : new Class<?>[] {HalfFloatArray.class, ShortArray.class}) {
             reading(2, "copy", (r, a) -> CudaText.copy(a[0], a[1], a[2], a[3], a[4]), INTS, INT, array, INT, INT);

@@ -9,7 +9,8 @@ import org.tornadoattention.tensor.Tensor;
 
 /**
  * Compares some rows of a large result with the float64 oracle, which would take minutes for all of them: blocks of rows
- * from the first, a middle and the last head, at the start, the middle and the end of the sequence.
+ * from the first, a middle and the last head, at the start, the middle and the end of the sequence. The oracle runs once,
+ * for any number of kernels.
  *
  * <p>A block of consecutive queries is a problem of its own: without a mask it sees all keys, and under a causal mask,
  * which is aligned to the bottom right, it is the last queries over the keys up to its own end.
@@ -18,45 +19,45 @@ final class SampledCheck {
 
     private static final int ROWS = 32;
 
-    private final ForwardCase checked;
-    private final Tensor q;
-    private final Tensor k;
-    private final Tensor v;
+    /** Rows of one head and what they must be. */
+    private record Block(int at, int rows, AccuracyCheck check) {}
 
-    SampledCheck(ForwardCase checked, Tensor q, Tensor k, Tensor v) {
-        this.checked = checked;
-        this.q = q;
-        this.k = k;
-        this.v = v;
+    private final AttentionShape shape;
+    private final List<Block> blocks = new ArrayList<>();
+
+    SampledCheck(BenchCase checked, Tensor q, Tensor k, Tensor v) {
+        shape = checked.shape();
+        int rows = Math.min(ROWS, shape.seqQ());
+        int lastHead = shape.batch() * shape.heads() - 1;
+        for (int head : new int[] {0, lastHead / 2, lastHead}) {
+            for (int row : new int[] {0, (shape.seqQ() - rows) / 2, shape.seqQ() - rows}) {
+                int keyHead = head / shape.heads() * shape.kvHeads() + shape.kvHead(head % shape.heads());
+                int keys = checked.causal() ? Math.max(0, row + rows + shape.seqK() - shape.seqQ()) : shape.seqK();
+                int at = head * shape.seqQ() + row;
+                int dim = shape.headDim();
+                int keyAt = keyHead * shape.seqK() * dim;
+                blocks.add(new Block(
+                        at,
+                        rows,
+                        AccuracyCheck.of(
+                                slice(q, at * dim, 1, 1, rows, dim),
+                                slice(k, keyAt, 1, 1, keys, dim),
+                                slice(v, keyAt, 1, 1, keys, dim),
+                                checked.options())));
+            }
+        }
     }
 
     /** The comparisons of each block. */
     List<Comparison> compare(Tensor output, Tensor logSumExp) {
-        AttentionShape shape = checked.shape();
-        int rows = Math.min(ROWS, shape.seqQ());
-        int lastHead = shape.batch() * shape.heads() - 1;
+        int dim = shape.headDim();
         List<Comparison> comparisons = new ArrayList<>();
-        for (int head : new int[] {0, lastHead / 2, lastHead}) {
-            for (int row : new int[] {0, (shape.seqQ() - rows) / 2, shape.seqQ() - rows}) {
-                comparisons.addAll(compare(head, row, rows, output, logSumExp));
-            }
+        for (Block block : blocks) {
+            comparisons.addAll(block.check.forward(
+                    slice(output, block.at * dim, 1, 1, block.rows, dim),
+                    slice(logSumExp, block.at, 1, 1, block.rows)));
         }
         return comparisons;
-    }
-
-    private List<Comparison> compare(int head, int row, int rows, Tensor output, Tensor logSumExp) {
-        AttentionShape shape = checked.shape();
-        int keyHead = head / shape.heads() * shape.kvHeads() + shape.kvHead(head % shape.heads());
-        int keys = checked.causal() ? Math.max(0, row + rows + shape.seqK() - shape.seqQ()) : shape.seqK();
-        int at = head * shape.seqQ() + row;
-        int dim = shape.headDim();
-        int keyAt = keyHead * shape.seqK() * dim;
-        return AccuracyCheck.of(
-                        slice(q, at * dim, 1, 1, rows, dim),
-                        slice(k, keyAt, 1, 1, keys, dim),
-                        slice(v, keyAt, 1, 1, keys, dim),
-                        checked.options())
-                .forward(slice(output, at * dim, 1, 1, rows, dim), slice(logSumExp, at, 1, 1, rows));
     }
 
     private static Tensor slice(Tensor tensor, int from, int... shape) {

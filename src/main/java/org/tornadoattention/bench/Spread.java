@@ -12,6 +12,12 @@ import java.util.Arrays;
  */
 public record Spread(double medianSeconds, double firstQuartileSeconds, double thirdQuartileSeconds, int repetitions) {
 
+    /** Quartiles of a normal distribution are this many standard deviations apart. */
+    private static final double QUARTILES_APART = 1.349;
+
+    /** The median of n normal numbers has this many standard deviations over the root of n. */
+    private static final double ERROR_OF_MEDIAN = 1.2533;
+
     /** @throws IllegalArgumentException if there are no times */
     public static Spread of(long[] nanoseconds) {
         if (nanoseconds.length == 0) {
@@ -27,5 +33,17 @@ public record Spread(double medianSeconds, double firstQuartileSeconds, double t
     /** Half of the distance between the quartiles, as a share of the median. */
     public double relativeSpread() {
         return (thirdQuartileSeconds - firstQuartileSeconds) / 2 / medianSeconds;
+    }
+
+    /**
+     * How far the median of another run like this one may be off, as a share of it: twice the standard deviation of the
+     * difference of two such medians. Infinite for fewer than three times, which show no spread.
+     */
+    public double repeatability() {
+        if (repetitions < 3) {
+            return Double.POSITIVE_INFINITY;
+        }
+        double deviation = 2 * relativeSpread() / QUARTILES_APART;
+        return 2 * Math.sqrt(2) * ERROR_OF_MEDIAN * deviation / Math.sqrt(repetitions);
     }
 }

@@ -4,43 +4,50 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
-import java.util.function.Consumer;
+import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionShape;
-import org.tornadoattention.FlashAttention;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.KernelChoice;
 import org.tornadoattention.plan.TuningTable;
 import org.tornadoattention.plan.WarpTile;
-import org.tornadoattention.reference.Comparison;
 
 /**
  * Tries tiles of the kernels with warp intrinsics on a device and keeps the fastest that are right: a line of the
  * {@link TuningTable} for each kernel, head dimension and class of sequences.
  */
-public final class TileTuner {
+public final class TileTuner implements AutoCloseable {
 
     /** The kernels that the table is for, and that all 16-bit problems can take. */
     public static final List<AttentionKernel> KERNELS = List.of(AttentionKernel.WARP, AttentionKernel.WARP_GROUP);
 
     private static final int RESCALE_THRESHOLD = 8;
 
+    private record Trial(WarpTile tile, BenchResult result) {
+
+        boolean good() {
+            return result.timing() != null && result.good();
+        }
+
+        double teraflops() {
+            return result.timing().teraflops();
+        }
+    }
+
     private final ComputeDevice device;
-    private final int warmUps;
-    private final int repetitions;
+    private final BenchSession session;
     private final List<TuningTable.Row> rows = new ArrayList<>();
 
-    /** A tuner of a device; warm-ups and repetitions are as {@link ForwardBenchmark} has them. */
-    public TileTuner(ComputeDevice device, int warmUps, int repetitions) {
+    /** A tuner of a device. */
+    public TileTuner(ComputeDevice device, BenchSession.Settings settings) {
         this.device = device;
-        this.warmUps = warmUps;
-        this.repetitions = repetitions;
+        this.session = new BenchSession(device, settings);
     }
 
     /** The tiles that the device can hold, of all kernels that it has the instructions for. */
-    public List<WarpTile> candidates(ForwardCase measured) {
+    public List<WarpTile> candidates(BenchCase measured) {
         return KERNELS.stream()
                 .flatMap(TileTuner::tiles)
                 .filter(tile -> KernelChoice.fits(tile, measured.shape().headDim(), device))
@@ -48,72 +55,47 @@ public final class TileTuner {
     }
 
     private static Stream<WarpTile> tiles(AttentionKernel kernel) {
-        int[] keys =
-                kernel == AttentionKernel.WARP ? new int[] {32, 64, 128} : new int[] {32, 64, 80, 96, 128, 160, 192};
-        List<int[]> queriesAndWarps = kernel == AttentionKernel.WARP
-                ? List.of(new int[] {64, 4}, new int[] {128, 8}, new int[] {128, 4})
-                : List.of(new int[] {64, 4}, new int[] {128, 8}, new int[] {192, 12});
-        return queriesAndWarps.stream()
-                .flatMap(rows -> IntStream.of(keys)
-                        .mapToObj(blockK -> new WarpTile(kernel, rows[0], blockK, rows[1], RESCALE_THRESHOLD)));
+        boolean groups = kernel == AttentionKernel.WARP_GROUP;
+        int[] keys = groups ? new int[] {32, 64, 80, 96, 128, 160, 192} : new int[] {32, 64, 128};
+        int[] last = groups ? new int[] {192, 12} : new int[] {128, 4};
+        return Stream.of(new int[] {64, 4}, new int[] {128, 8}, last).flatMap(queries -> IntStream.of(keys)
+                .mapToObj(blockK -> new WarpTile(kernel, queries[0], blockK, queries[1], RESCALE_THRESHOLD)));
     }
 
     /**
      * Tries all candidates on a case, and notes the best of each kernel.
      *
      * @param queriesFrom the shortest sequence that the case stands for
-     * @param tried told of each candidate when it is done
+     * @param tried told of each candidate and what became of it
      */
-    public void tune(ForwardCase measured, int queriesFrom, Consumer<TileTrial> tried) {
-        ForwardBenchmark.Inputs inputs = ForwardBenchmark.Inputs.of(measured);
-        List<TileTrial> trials = new ArrayList<>();
+    public void tune(BenchCase measured, int queriesFrom, BiConsumer<WarpTile, BenchResult> tried) {
+        List<Trial> trials = new ArrayList<>();
         for (WarpTile tile : candidates(measured)) {
-            TileTrial trial = measure(tile, measured, inputs);
-            trials.add(trial);
-            tried.accept(trial);
+            BenchResult result = session.measure(measured, tile.kernel(), Optional.of(tile), () -> {});
+            trials.add(new Trial(tile, result));
+            tried.accept(tile, result);
         }
         for (AttentionKernel kernel : KERNELS) {
-            Optional<TileTrial> best = trials.stream()
+            trials.stream()
                     .filter(trial -> trial.good() && trial.tile().kernel() == kernel)
-                    .max(Comparator.comparingDouble(TileTrial::teraflops));
-            best.ifPresent(trial -> note(kernel, measured.shape(), queriesFrom, trial.tile()));
+                    .max(Comparator.comparingDouble(Trial::teraflops))
+                    .ifPresent(best -> note(measured.shape(), queriesFrom, best.tile()));
         }
     }
 
     /** A class that wants the same tile as the next shorter one needs no line. */
-    private void note(AttentionKernel kernel, AttentionShape shape, int queriesFrom, WarpTile tile) {
-        int capability = device.extension().computeCapability();
-        Optional<WarpTile> shorter = new TuningTable(rows)
-                .tile(capability, kernel, shape.headDim(), queriesFrom)
-                .filter(_ ->
-                        rows.stream().anyMatch(row -> row.kernel() == kernel && row.headDimUpTo() == shape.headDim()));
+    private void note(AttentionShape shape, int queriesFrom, WarpTile tile) {
+        Optional<WarpTile> shorter = rows.stream()
+                .filter(row -> row.kernel() == tile.kernel() && row.headDimUpTo() == shape.headDim())
+                .reduce((_, last) -> last)
+                .map(TuningTable.Row::tile);
         if (!shorter.equals(Optional.of(tile))) {
-            rows.add(new TuningTable.Row(capability, kernel, shape.headDim(), queriesFrom, tile));
+            int capability = device.extension().computeCapability();
+            rows.add(new TuningTable.Row(capability, tile.kernel(), shape.headDim(), queriesFrom, tile));
         }
     }
 
-    private TileTrial measure(WarpTile tile, ForwardCase measured, ForwardBenchmark.Inputs inputs) {
-        double teraflops = 0;
-        String failure = "";
-        try (FlashAttention attention = FlashAttention.withTile(device, tile)) {
-            ForwardMeasurement measurement =
-                    new ForwardBenchmark(attention, warmUps, repetitions).measure(measured, inputs, () -> {});
-            if (measurement.passed()) {
-                teraflops = measurement.teraflops();
-            } else {
-                Comparison wrong = measurement.comparisons().stream()
-                        .filter(comparison -> !comparison.passed())
-                        .findFirst()
-                        .orElseThrow();
-                failure = "wrong: error %.1e of %.1e allowed".formatted(wrong.maxError(), wrong.limit());
-            }
-        } catch (RuntimeException e) {
-            failure = String.valueOf(e.getMessage()).lines().findFirst().orElse(e.toString());
-        }
-        return new TileTrial(tile, measured.shape().seqQ(), measured.shape().headDim(), teraflops, failure);
-    }
-
-    /** What was found: for each kernel the lines in the order in which they were tuned. */
+    /** What was found so far, the faster kernel first. */
     public TuningTable table() {
         return new TuningTable(rows.stream()
                 .sorted(Comparator.comparing(TuningTable.Row::kernel)
@@ -121,5 +103,11 @@ public final class TileTuner {
                         .thenComparing(TuningTable.Row::headDimUpTo)
                         .thenComparing(TuningTable.Row::queriesFrom))
                 .toList());
+    }
+
+    /** Frees what the measurements held on the device. */
+    @Override
+    public void close() {
+        session.close();
     }
 }

@@ -1,98 +1,106 @@
 package org.tornadoattention.cli;
 
+import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
-import org.tornadoattention.AttentionShape;
-import org.tornadoattention.FlashAttention;
-import org.tornadoattention.UnsupportedOnDeviceException;
-import org.tornadoattention.bench.BackwardBenchmark;
-import org.tornadoattention.bench.BackwardCase;
-import org.tornadoattention.bench.BackwardMeasurement;
+import org.tornadoattention.bench.BenchCase;
+import org.tornadoattention.bench.BenchFile;
+import org.tornadoattention.bench.BenchJournal;
+import org.tornadoattention.bench.BenchResult;
+import org.tornadoattention.bench.BenchSession;
+import org.tornadoattention.bench.CeilingBenchmark;
 import org.tornadoattention.bench.Direction;
-import org.tornadoattention.bench.ForwardBenchmark;
-import org.tornadoattention.bench.ForwardCase;
-import org.tornadoattention.bench.ForwardMeasurement;
-import org.tornadoattention.bench.Spread;
+import org.tornadoattention.bench.Environment;
+import org.tornadoattention.bench.PeerComparison;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.DeviceMemory;
-import org.tornadoattention.plan.KernelChoice;
-import org.tornadoattention.plan.Tile;
-import org.tornadoattention.reference.Comparison;
-import org.tornadoattention.tensor.DType;
+import org.tornadoattention.plan.TileShape;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** {@code attention bench}: throughput of the kernels on a shape. */
+/** {@code attention bench}: times, throughput, memory and errors of the kernels on many problems. */
 @Command(
         name = "bench",
         mixinStandardHelpOptions = true,
         description = {
-            "Measure the kernels on a shape, forward, backward or both.",
+            "Measure all kernels of the ladder on a set of problems.",
             "",
             "Inputs stay on the device. Rows from the first, a middle and the last head are compared with the float64"
-                    + " oracle before the first time is taken. Times are medians with half the distance between the"
-                    + " quartiles; GFLOP/s are 4 x batch x heads x queries x keys x head dimension, half of it for a"
-                    + " causal mask and 2.5 times it for the backward pass, over the kernel time. Exit code 0 only if every"
-                    + " kernel was right.",
+                    + " oracle before the first time is taken; the caches are emptied before each execution. Times are"
+                    + " medians with half the distance between the quartiles. Operations are 4 x batch x heads x queries"
+                    + " x keys x head dimension, half of it for a causal mask, 2.5 times as many for a backward pass,"
+                    + " whatever a kernel really executes. The ceiling is the device's own, measured in the same run by"
+                    + " a copy and by loops of multiply-adds. '~' marks results that are too noisy to quote. Ctrl-C"
+                    + " keeps what was measured. Exit code 0 only if every kernel was right.",
             ""
         },
         footer = {
             "",
             "Examples:",
+            "  ./attention bench --preset quick                             a minute on any machine",
             "  ./attention bench --heads 8 --seq 512,1024 --head-dim 64",
-            "  ./attention bench --backend cuda --kernel tiled --heads 16 --seq 4096 --head-dim 128 --causal",
-            "  ./attention bench --direction backward --heads 16 --seq 4096 --head-dim 64",
-            "  ./attention bench --type bf16 --heads 32 --kv-heads 8 --seq 2048 --json"
+            "  ./attention bench -p paper --head-dim 128 -o paper.json      a part of the papers' grid, kept in a file",
+            "  ./attention bench -p traffic --kernel tiled                  bytes moved as the tile grows",
+            "  ./attention bench --from paper.json --compare pytorch.json   ratios to the peers, nothing measured"
         })
 final class BenchCommand implements Callable<Integer> {
 
-    @Option(names = "--batch", defaultValue = "1", description = "Sequences (default ${DEFAULT-VALUE}).")
-    private int batch;
+    /** How to print. */
+    private static final class Printed {
+        @Option(names = "--json", description = "Print JSON instead of a table.")
+        private boolean json;
 
-    @Option(names = "--heads", defaultValue = "8", description = "Query heads (default ${DEFAULT-VALUE}).")
-    private int heads;
+        @Option(names = "--csv", description = "Print CSV instead of a table.")
+        private boolean csv;
 
-    @Option(names = "--kv-heads", description = "Key and value heads (default: as many as query heads).")
-    private Integer kvHeads;
+        @Option(names = "--markdown", description = "Print Markdown instead of a table.")
+        private boolean markdown;
+    }
 
-    @Option(
-            names = "--seq",
-            split = ",",
-            defaultValue = "512",
-            paramLabel = "N",
-            description = "Sequence lengths, separated by commas (default ${DEFAULT-VALUE}).")
-    private int[] lengths;
+    @Mixin
+    private BenchOptions problems = new BenchOptions();
 
-    @Option(names = "--head-dim", defaultValue = "64", description = "Elements per head (default ${DEFAULT-VALUE}).")
-    private int headDim;
-
-    @Option(names = "--type", defaultValue = "f32", description = "f32, f16 or bf16 (default ${DEFAULT-VALUE}).")
-    private DType dtype;
-
-    @Option(
-            names = "--direction",
-            defaultValue = "forward",
-            description = "forward, backward or forward-backward (default ${DEFAULT-VALUE}).")
-    private Direction direction;
-
-    @Option(names = "--causal", description = "With a causal mask.")
-    private boolean causal;
-
-    @Option(names = "--warm-up", defaultValue = "3", description = "Executions before (default ${DEFAULT-VALUE}).")
+    @Option(names = "--warm-up", defaultValue = "2", description = "Executions before (default ${DEFAULT-VALUE}).")
     private int warmUps;
 
-    @Option(names = "--repeat", defaultValue = "10", description = "Executions that count (default ${DEFAULT-VALUE}).")
+    @Option(names = "--repeat", defaultValue = "15", description = "Executions that count (default ${DEFAULT-VALUE}).")
     private int repetitions;
 
-    @Option(names = "--json", description = "Print JSON.")
-    private boolean json;
+    @Option(
+            names = "--seconds",
+            defaultValue = "3",
+            description = "Begin no more after this time for a kernel, once three count (default ${DEFAULT-VALUE}).")
+    private double seconds;
+
+    @ArgGroup(exclusive = true)
+    private Printed printed = new Printed();
+
+    @Option(
+            names = {"-o", "--out"},
+            paramLabel = "FILE",
+            description = "Write to a file too: .json, .csv or .md. Repeatable.")
+    private List<Path> files = new ArrayList<>();
+
+    @Option(
+            names = "--compare",
+            paramLabel = "FILE",
+            description = "Set beside other results: JSON of this command or of bench/peers.py. Repeatable.")
+    private List<Path> compared = new ArrayList<>();
+
+    @Option(names = "--from", paramLabel = "FILE", description = "Measure nothing: take the results from a JSON file.")
+    private Optional<Path> from = Optional.empty();
+
+    @Option(names = "--list", description = "Print the problems and measure nothing.")
+    private boolean list;
 
     @Mixin
     private ComputeOptions compute = new ComputeOptions();
@@ -100,136 +108,200 @@ final class BenchCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
+    private PrintWriter out;
+
     @Override
     public Integer call() throws Exception {
-        PrintWriter out = spec.commandLine().getOut();
-        ComputeDevice device = compute.device();
-        ComputeOptions.announce(json ? spec.commandLine().getErr() : out, device);
-        List<AttentionKernel> kernels = compute.kernel()
-                .map(List::of)
-                .orElseGet(() -> Arrays.stream(AttentionKernel.values())
-                        .filter(kernel -> kernel.supports(dtype) && kernel.supports(device))
-                        .toList());
-        if (!json) {
-            out.println("%-30s %-10s %-10s %20s %20s %9s %18s"
-                    .formatted("case", "kernel", "tile", "kernel time", "wall time", "GFLOP/s", "error (allowed)"));
+        out = spec.commandLine().getOut();
+        files.forEach(BenchFormat::of); // refuses an ending before the work and not after it
+        if (list) {
+            problems.cases().forEach(out::println);
+            out.flush();
+            return Main.GOOD;
         }
-        List<BenchRow> rows = new ArrayList<>();
-        for (int length : lengths) {
-            AttentionShape shape =
-                    new AttentionShape(batch, heads, kvHeads == null ? heads : kvHeads, length, length, headDim);
-            for (AttentionKernel kernel : kernels) {
-                try (FlashAttention attention = FlashAttention.on(device, kernel);
-                        Progress progress = Progress.of(kernel.id(), 1 + warmUps + repetitions)) {
-                    BenchRow row = measure(attention, shape, progress);
-                    rows.add(row);
-                    if (!json) {
-                        print(out, row);
+        List<BenchFile> peers = new ArrayList<>();
+        for (Path path : compared) {
+            peers.add(BenchFile.read(path));
+        }
+        BenchFile results = from.isPresent() ? taken(from.get()) : measured();
+        compare(results, peers);
+        boolean any = results.results().stream().anyMatch(result -> result.timing() != null);
+        return any && results.results().stream().allMatch(BenchResult::good) ? Main.GOOD : Main.FAILED;
+    }
+
+    private BenchFile taken(Path path) throws IOException {
+        BenchFile file = BenchFile.read(path);
+        if (format().isEmpty()) {
+            out.println("Results of %s, %s".formatted(path, file.environment().describe()));
+            printHead(file);
+            file.results().forEach(this::print);
+        }
+        deliver(file);
+        return file;
+    }
+
+    private BenchFile measured() throws IOException {
+        ComputeDevice device = compute.device();
+        ComputeOptions.announce(format().isPresent() ? spec.commandLine().getErr() : out, device);
+        List<BenchCase> cases = problems.cases();
+        BenchJournal journal = new BenchJournal(problems.name(), Environment.of(device));
+        Thread interrupted = new Thread(() -> interrupted(journal), "interrupted");
+        Runtime.getRuntime().addShutdownHook(interrupted);
+        try (BenchSession session =
+                new BenchSession(device, new BenchSession.Settings(warmUps, repetitions, seconds))) {
+            journal.flushedBytes(session.flushedBytes());
+            journal.ceilings(CeilingBenchmark.measure(device));
+            if (format().isEmpty()) {
+                printHead(journal.file());
+            }
+            int number = 0;
+            for (BenchCase problem : cases) {
+                number++;
+                for (Candidate candidate : candidates(problem, device)) {
+                    BenchResult result;
+                    try (Progress progress = Progress.of(
+                            "%d/%d %s".formatted(number, cases.size(), candidate.kernel.id()),
+                            1 + warmUps + repetitions)) {
+                        progress.say(problem.toString());
+                        result = session.measure(problem, candidate.kernel, candidate.tile, progress::step);
                     }
-                } catch (UnsupportedOnDeviceException e) {
-                    (json ? spec.commandLine().getErr() : out)
-                            .println("%-30s %-9s %s".formatted(shape, kernel.id(), e.getMessage()));
+                    note(journal, result);
+                }
+                if (isDecodeStep(problem) && compute.kernel().isEmpty()) {
+                    try (Progress progress = Progress.of(
+                            "%d/%d decode".formatted(number, cases.size()), 1 + warmUps + 2 * repetitions)) {
+                        note(journal, session.measureDecode(problem, progress::step));
+                    }
                 }
             }
+            journal.finish();
+        } finally {
+            removeHook(interrupted);
         }
-        if (json) {
-            Json.print(out, rows);
-        }
-        boolean good = !rows.isEmpty() && rows.stream().allMatch(BenchRow::passed);
-        return good ? Main.GOOD : Main.FAILED;
+        deliver(journal.file());
+        return journal.file();
     }
 
-    private BenchRow measure(FlashAttention attention, AttentionShape shape, Progress progress) {
-        if (direction == Direction.FORWARD) {
-            return BenchRow.of(new ForwardBenchmark(attention, warmUps, repetitions)
-                    .measure(new ForwardCase(shape, dtype, causal), progress::step));
+    private void note(BenchJournal journal, BenchResult result) throws IOException {
+        BenchResult added = journal.add(result);
+        if (format().isEmpty()) {
+            print(added);
         }
-        return BenchRow.of(new BackwardBenchmark(attention, warmUps, repetitions)
-                .measure(
-                        new BackwardCase(shape, dtype, causal, direction == Direction.FORWARD_BACKWARD),
-                        progress::step));
+        writeFiles(journal.file());
     }
 
-    private static void print(PrintWriter out, BenchRow row) {
-        out.println("%-30s %-10s %-10s %10.3f ms ± %4.1f%% %10.3f ms ± %4.1f%% %,9.1f %8.1e (%.1e) %s"
-                .formatted(
-                        row.problem(),
-                        row.kernel(),
-                        row.tile() == null ? "-" : row.tile(),
-                        row.kernelMilliseconds(),
-                        100 * row.kernelRelativeSpread(),
-                        row.wallMilliseconds(),
-                        100 * row.wallRelativeSpread(),
-                        1e3 * row.teraflops(),
-                        row.maxError(),
-                        row.allowedError(),
-                        row.passed() ? "ok" : "FAILED"));
+    /** Whether the device runs a kernel; the simulator runs those of warps lane by lane, for those who ask for them. */
+    private static boolean isMeasured(AttentionKernel kernel, ComputeDevice device) {
+        return device.isSimulator() ? BenchFile.PORTABLE.contains(kernel) : kernel.supports(device);
+    }
+
+    private static boolean isDecodeStep(BenchCase problem) {
+        return problem.pass() == Direction.FORWARD
+                && problem.shape().seqQ() == 1
+                && problem.shape().seqK() > 1;
+    }
+
+    /** A kernel, and a tile where one was asked for. */
+    private record Candidate(AttentionKernel kernel, Optional<TileShape> tile) {}
+
+    /** The kernel that was asked for, or all that the device can run. */
+    private List<Candidate> candidates(BenchCase problem, ComputeDevice device) {
+        List<TileShape> tiles = problems.tiles(problem);
+        return Arrays.stream(AttentionKernel.values())
+                .filter(kernel -> compute.kernel().map(kernel::equals).orElseGet(() -> isMeasured(kernel, device)))
+                .filter(kernel -> kernel.supports(problem.dtype()))
+                .flatMap(kernel -> kernel == AttentionKernel.TILED && !tiles.isEmpty()
+                        ? tiles.stream().map(tile -> new Candidate(kernel, Optional.of(tile)))
+                        : List.of(new Candidate(kernel, Optional.empty())).stream())
+                .toList();
+    }
+
+    /** Ctrl-C: what was measured is printed, or is in its files already. */
+    private void interrupted(BenchJournal journal) {
+        BenchFile file = journal.file();
+        if (format().isPresent()) {
+            out.print(format().get().text(file));
+        } else {
+            out.println("Interrupted after %d results%s."
+                    .formatted(file.results().size(), files.isEmpty() ? "" : ", which are in " + files));
+        }
         out.flush();
     }
 
-    /** A measurement as a line of JSON or of a table; times are medians. */
-    record BenchRow(
-            String problem,
-            String kernel,
-            String tile,
-            double kernelMilliseconds,
-            double kernelRelativeSpread,
-            double wallMilliseconds,
-            double wallRelativeSpread,
-            int repetitions,
-            double teraflops,
-            long extraBytes,
-            double maxError,
-            double allowedError,
-            boolean passed) {
-
-        static BenchRow of(ForwardMeasurement measurement) {
-            return of(
-                    measurement.measured().toString(),
-                    measurement.choice(),
-                    measurement.kernelTime(),
-                    measurement.wallTime(),
-                    measurement.teraflops(),
-                    measurement.memory(),
-                    measurement.comparisons());
+    private static void removeHook(Thread hook) {
+        try {
+            Runtime.getRuntime().removeShutdownHook(hook);
+        } catch (IllegalStateException e) {
+            // The JVM is on its way down, and the hook does its work.
         }
+    }
 
-        static BenchRow of(BackwardMeasurement measurement) {
-            return of(
-                    measurement.measured().toString(),
-                    measurement.choice(),
-                    measurement.kernelTime(),
-                    measurement.wallTime(),
-                    measurement.teraflops(),
-                    measurement.memory(),
-                    measurement.comparisons());
+    private Optional<BenchFormat> format() {
+        if (printed.json) {
+            return Optional.of(BenchFormat.JSON);
         }
+        if (printed.csv) {
+            return Optional.of(BenchFormat.CSV);
+        }
+        return printed.markdown ? Optional.of(BenchFormat.MARKDOWN) : Optional.empty();
+    }
 
-        private static BenchRow of(
-                String problem,
-                KernelChoice choice,
-                Spread kernelTime,
-                Spread wallTime,
-                double teraflops,
-                DeviceMemory memory,
-                List<Comparison> comparisons) {
-            Comparison worst = comparisons.stream()
-                    .max((a, b) -> Double.compare(a.maxError() / a.limit(), b.maxError() / b.limit()))
-                    .orElseThrow();
-            return new BenchRow(
-                    problem,
-                    choice.kernel().id(),
-                    choice.tile().map(Tile::toString).orElse(null),
-                    1e3 * kernelTime.medianSeconds(),
-                    kernelTime.relativeSpread(),
-                    1e3 * wallTime.medianSeconds(),
-                    wallTime.relativeSpread(),
-                    kernelTime.repetitions(),
-                    teraflops,
-                    memory.extraBytes(),
-                    worst.maxError(),
-                    worst.limit(),
-                    comparisons.stream().allMatch(Comparison::passed));
+    private void deliver(BenchFile file) throws IOException {
+        writeFiles(file);
+        if (format().isPresent()) {
+            out.print(format().get().text(file));
+        } else if (file.results().stream().anyMatch(BenchFormat::noisy)) {
+            out.println();
+            out.println(BenchFormat.NOISY_NOTE);
         }
+        out.flush();
+    }
+
+    private void writeFiles(BenchFile file) throws IOException {
+        for (Path path : files) {
+            BenchFile.write(path, BenchFormat.of(path).text(file));
+        }
+    }
+
+    private void compare(BenchFile results, List<BenchFile> peers) {
+        if (peers.isEmpty()
+                || format().filter(any -> any != BenchFormat.MARKDOWN).isPresent()) {
+            return;
+        }
+        List<BenchFile> all = new ArrayList<>(List.of(results));
+        all.addAll(peers);
+        List<PeerComparison> comparisons = PeerComparison.of(all);
+        out.println();
+        peers.forEach(peer -> out.println("Beside " + peer.environment().describe()));
+        if (comparisons.isEmpty()) {
+            out.println("No problem was measured on both sides: run the same preset.");
+        } else if (format().isPresent()) {
+            out.println();
+            out.print(BenchFormat.markdown(BenchFormat.peers(comparisons)));
+        } else {
+            Table table = new Table("");
+            BenchFormat.peers(comparisons).forEach(row -> table.row(row.toArray(String[]::new)));
+            table.print(out);
+        }
+        out.flush();
+    }
+
+    private static final String LINE = "%-34s %-19s %18s %17s %13s %10s %10s %13s %s";
+
+    private void printHead(BenchFile file) {
+        if (file.ceilings() != null) {
+            out.println(BenchFormat.ceilings(file.ceilings()).strip());
+        }
+        out.println(LINE.formatted(BenchFormat.HEADS.toArray()));
+        out.flush();
+    }
+
+    private void print(BenchResult result) {
+        List<String> row = BenchFormat.row(result);
+        out.println(
+                row.size() == BenchFormat.HEADS.size()
+                        ? LINE.formatted(row.toArray())
+                        : "%-34s %-19s %s".formatted(row.toArray()));
+        out.flush();
     }
 }

@@ -6,6 +6,7 @@ import java.util.function.Function;
 import org.tornadoattention.bench.Direction;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.plan.TileShape;
 import org.tornadoattention.tensor.DType;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -28,6 +29,9 @@ import picocli.CommandLine.TypeConversionException;
             RunCommand.class,
             VerifyCommand.class,
             BenchCommand.class,
+            ReportCommand.class,
+            ExplainCommand.class,
+            TablesCommand.class,
             BenchDecodeCommand.class,
             TuneCommand.class,
             DevicesCommand.class
@@ -45,6 +49,8 @@ import picocli.CommandLine.TypeConversionException;
             "  ./attention demo                                     see it work, checked and timed",
             "  ./attention run qkv.safetensors -o out.safetensors --causal",
             "  ./attention verify src/test/resources/goldens        compare with known solutions",
+            "  ./attention bench --preset quick                     measure every kernel, a minute on any machine",
+            "  ./attention explain --seq 256 --causal               what happens to one problem",
             "  ./attention example HelloAttention                   compile and run a program of examples/",
             "  TORNADOVM_HOME=~/tornadovm ./attention devices       what an SDK offers",
             "",
@@ -80,6 +86,7 @@ public final class Main implements Runnable {
                 .registerConverter(Backend.class, text -> parsed(Backend::parse, text))
                 .registerConverter(Direction.class, text -> parsed(Direction::parse, text))
                 .registerConverter(DType.class, text -> parsed(DType::parse, text))
+                .registerConverter(TileShape.class, text -> parsed(TileShape::parse, text))
                 .setParameterExceptionHandler(failures)
                 .setExecutionExceptionHandler(failures);
     }

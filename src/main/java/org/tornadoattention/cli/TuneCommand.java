@@ -6,14 +6,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.UnsupportedOnDeviceException;
-import org.tornadoattention.bench.ForwardCase;
-import org.tornadoattention.bench.TileTrial;
+import org.tornadoattention.bench.BenchCase;
+import org.tornadoattention.bench.BenchResult;
+import org.tornadoattention.bench.BenchSession;
+import org.tornadoattention.bench.Direction;
 import org.tornadoattention.bench.TileTuner;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
@@ -50,6 +51,9 @@ import picocli.CommandLine.Spec;
             "To make a table the default, replace tornado-config/tuning.csv, which is built in, or add its lines there."
         })
 final class TuneCommand implements Callable<Integer> {
+
+    /** Time for the repetitions of one candidate. */
+    private static final double SECONDS = 2;
 
     @Option(
             names = {"-b", "--backend"},
@@ -117,31 +121,56 @@ final class TuneCommand implements Callable<Integer> {
         PrintWriter out = spec.commandLine().getOut();
         ComputeDevice device = Devices.find(backend, index);
         requireIntrinsics(device);
-        List<ForwardCase> cases = cases();
+        List<BenchCase> cases = cases();
         ComputeOptions.announce(out, device);
-        TileTuner tuner = new TileTuner(device, warmUps, repetitions);
-        int steps =
-                cases.stream().mapToInt(each -> tuner.candidates(each).size()).sum();
-        List<TileTrial> trials = new ArrayList<>();
-        try (Progress progress = Progress.of("tune", steps)) {
-            for (ForwardCase each : cases) {
-                progress.say("head dimension %d, sequence %d"
-                        .formatted(each.shape().headDim(), each.shape().seqQ()));
-                int from = each.shape().seqQ() == lengths[0] ? 0 : each.shape().seqQ();
-                tuner.tune(each, from, trial -> {
-                    trials.add(trial);
-                    progress.step();
-                });
-            }
-        }
-        print(out, trials);
-        TuningTable table = tuner.table();
+        TuningTable table = tune(out, device, cases);
         if (table.rows().isEmpty()) {
             out.println("No candidate was right, so there is no table.");
             return Main.FAILED;
         }
         write(out, table);
         return Main.GOOD;
+    }
+
+    private TuningTable tune(PrintWriter out, ComputeDevice device, List<BenchCase> cases) {
+        Table trials = new Table("").row("head dim", "sequence", "kernel", "tile", "TFLOP/s", "");
+        try (TileTuner tuner = new TileTuner(device, new BenchSession.Settings(warmUps, repetitions, SECONDS));
+                Progress progress = Progress.of(
+                        "tune",
+                        cases.stream()
+                                .mapToInt(each -> tuner.candidates(each).size())
+                                .sum())) {
+            for (BenchCase each : cases) {
+                int headDim = each.shape().headDim();
+                int length = each.shape().seqQ();
+                progress.say("head dimension %d, sequence %d".formatted(headDim, length));
+                tuner.tune(each, length == lengths[0] ? 0 : length, (tile, result) -> {
+                    trials.row(
+                            String.valueOf(headDim),
+                            String.valueOf(length),
+                            tile.kernel().id(),
+                            tile.toString(),
+                            result.times()
+                                    .map(times -> "%.3g".formatted(times.teraflops()))
+                                    .orElse("-"),
+                            verdict(result));
+                    progress.step();
+                });
+            }
+            trials.print(out);
+            return tuner.table();
+        }
+    }
+
+    private static String verdict(BenchResult result) {
+        if (result.times().isEmpty()) {
+            return "out: " + result.message().lines().findFirst().orElse("failed");
+        }
+        return result.good()
+                ? "ok"
+                : "out: error %.1e of %.1e allowed"
+                        .formatted(
+                                result.accuracy().maxError(), result.accuracy().allowedError());
     }
 
     private static void requireIntrinsics(ComputeDevice device) {
@@ -155,7 +184,7 @@ final class TuneCommand implements Callable<Integer> {
         }
     }
 
-    private List<ForwardCase> cases() {
+    private List<BenchCase> cases() {
         if (dtype == DType.F32) {
             throw new IllegalArgumentException("--type is f32: the kernels with tiles to tune take f16 and bf16.");
         }
@@ -164,34 +193,19 @@ final class TuneCommand implements Callable<Integer> {
             throw new IllegalArgumentException(
                     "--seq, --head-dim and --repeat must be 1 or more, --warm-up 0 or more.");
         }
-        List<ForwardCase> cases = new ArrayList<>();
+        List<BenchCase> cases = new ArrayList<>();
         for (int headDim : headDims) {
             for (int length : lengths) {
                 int heads = Math.max(1, width / headDim);
                 int batch = Math.max(1, tokens / length);
-                cases.add(new ForwardCase(
-                        new AttentionShape(batch, heads, heads, length, length, headDim), dtype, causal));
+                cases.add(new BenchCase(
+                        Direction.FORWARD,
+                        dtype,
+                        new AttentionShape(batch, heads, heads, length, length, headDim),
+                        causal));
             }
         }
         return cases;
-    }
-
-    private static void print(PrintWriter out, List<TileTrial> trials) {
-        Table table = new Table("").row("head dim", "sequence", "kernel", "tile", "TFLOP/s", "");
-        trials.stream()
-                .sorted(Comparator.comparingInt(TileTrial::headDim)
-                        .thenComparingInt(TileTrial::queries)
-                        .thenComparing(trial -> trial.tile().kernel())
-                        .thenComparing(
-                                Comparator.comparingDouble(TileTrial::teraflops).reversed()))
-                .forEach(trial -> table.row(
-                        String.valueOf(trial.headDim()),
-                        String.valueOf(trial.queries()),
-                        trial.tile().kernel().id(),
-                        trial.tile().toString(),
-                        trial.good() ? "%.3g".formatted(trial.teraflops()) : "-",
-                        trial.failure()));
-        table.print(out);
     }
 
     private void write(PrintWriter out, TuningTable table) throws IOException {

@@ -29,6 +29,16 @@ final class Units {
         return scaled(flops / (time.toNanos() / 1e9), 1000, RATES);
     }
 
+    /** A number of milliseconds, such as {@code 12.3 ms}. */
+    static String milliseconds(double milliseconds) {
+        return time(Duration.ofNanos(Math.round(1e6 * milliseconds)));
+    }
+
+    /** Operations per second from units of 10¹². */
+    static String rate(double teraflops) {
+        return scaled(1e12 * teraflops, 1000, RATES);
+    }
+
     private static String scaled(double value, int step, String[] units) {
         int unit = 0;
         double rest = value;
@@ -39,7 +49,8 @@ final class Units {
         return digits(rest) + " " + units[unit];
     }
 
-    private static String digits(double value) {
+    /** A number with three significant digits, as long as it is below 1000. */
+    static String digits(double value) {
         int decimals = value < 10 ? 2 : value < 100 ? 1 : 0;
         return ("%." + decimals + "f").formatted(value);
     }

@@ -1,5 +1,6 @@
 package org.tornadoattention.device;
 
+import java.util.Optional;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 
@@ -38,6 +39,11 @@ public record ComputeDevice(
     /** Whether this is the simulator. */
     public boolean isSimulator() {
         return backend == Backend.SIMULATOR;
+    }
+
+    /** The version of the device's driver, empty where it has none or does not tell. */
+    public Optional<String> driverVersion() {
+        return DriverVersion.of(this);
     }
 
     /** Backend, position and name, such as {@code cuda:0 NVIDIA H100}. */

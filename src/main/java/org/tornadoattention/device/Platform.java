@@ -1,5 +1,11 @@
 package org.tornadoattention.device;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import uk.ac.manchester.tornado.api.enums.TornadoVMBackendType;
 import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
 
@@ -11,6 +17,8 @@ import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
  * @param bailout TornadoVM's {@code tornado.recover.bailout}: whether a kernel that does not compile runs as plain Java
  */
 public record Platform(boolean simulator, String home, boolean bailout) {
+
+    private static final Pattern API_JAR = Pattern.compile("tornado-api-(.+)\\.jar");
 
     private static final class Holder {
         private static final Platform CURRENT = new Platform(
@@ -32,6 +40,22 @@ public record Platform(boolean simulator, String home, boolean bailout) {
         return home.isEmpty()
                 ? "the simulator on the JVM (TORNADOVM_HOME is not set)"
                 : "the simulator on the JVM (its jar is on the class path; TORNADOVM_HOME=" + home + " is not used)";
+    }
+
+    /** What runs the kernels, with its version: {@code TornadoVM 5.2.0-jdk25}, {@code simulator}. */
+    public String version() {
+        if (simulator) {
+            return "simulator";
+        }
+        try (Stream<Path> jars = Files.list(Path.of(home, "share", "java", "tornado"))) {
+            return jars.map(jar -> API_JAR.matcher(jar.getFileName().toString()))
+                    .filter(Matcher::matches)
+                    .map(jar -> "TornadoVM " + jar.group(1))
+                    .findFirst()
+                    .orElse("TornadoVM");
+        } catch (IOException e) {
+            return "TornadoVM";
+        }
     }
 
     /**

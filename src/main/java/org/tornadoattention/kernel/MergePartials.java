@@ -135,8 +135,14 @@ public final class MergePartials {
         if (item == 0 && row == 0 && logSumExp.getSize() > rows) {
             int number = step.get(3);
             int receipts = sequences.getSize() - SplitKeyAttention.RECEIPTS;
-            boolean complete = sequences.get(receipts) == number && sequences.get(receipts + 1) == number;
-            logSumExp.set(rows, complete ? (float) number : -1f);
+            float receipt = number;
+            if (sequences.get(receipts) != number) {
+                receipt = -1f;
+            }
+            if (sequences.get(receipts + 1) != number) {
+                receipt = -1f;
+            }
+            logSumExp.set(rows, receipt);
         }
     }
 }

@@ -296,10 +296,16 @@ public final class SplitKeyAttention {
                     int head = kvHead * group + row % group;
                     s = s - numbers.get(2 + head) * TornadoMath.abs(position - j);
                 }
-                boolean visible = j <= to
-                        && (windowLeft < 0 || j >= position - windowLeft)
-                        && (windowRight < 0 || j <= position + windowRight);
-                scores[at] = visible ? s : NO_SCORE;
+                // Bounds rather than conditions: TornadoVM loses a negation in those that mix && and ||.
+                int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
+                int first = windowLeft < 0 ? j : position - windowLeft;
+                if (j > last) {
+                    s = NO_SCORE;
+                }
+                if (j < first) {
+                    s = NO_SCORE;
+                }
+                scores[at] = s;
             }
             context.localBarrier();
 

@@ -99,7 +99,8 @@ public final class WarpTf32FlashAttention {
             slope = alibiSlopes.get(head);
         }
 
-        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey, and
+        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey,
+        // and
         // all of its queries see keys everyLeft ... everyRight.
         int offset = length - seqQ;
         int firstKey = 0;
@@ -171,7 +172,8 @@ public final class WarpTf32FlashAttention {
             context.localBarrier();
             if (t + 1 < tiles) {
                 int next = j + blockK;
-                WarpTiles.load(keyTile, 0, blockK, key, keyValueBase + next * headDim, length - next, headDim, item, items);
+                WarpTiles.load(
+                        keyTile, 0, blockK, key, keyValueBase + next * headDim, length - next, headDim, item, items);
             }
             context.asyncCopyCommit();
 

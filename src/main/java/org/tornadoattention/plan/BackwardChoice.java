@@ -22,6 +22,9 @@ final class BackwardChoice {
         if (wanted.isPresent()) {
             return switch (wanted.get()) {
                 case STANDARD, ONLINE -> untiled(wanted.get(), problem, "asked for");
+                case WARP_TF32 ->
+                    throw new IllegalArgumentException(
+                            "The kernel warp-tf32 has no backward pass: what three products lose of F32, its log-sum-exp carries into the gradients of large scores. Choose tiled.");
                 default -> tiled(problem, device, "asked for");
             };
         }

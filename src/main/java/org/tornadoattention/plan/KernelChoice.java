@@ -36,30 +36,6 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
         return with(AttentionKernel.TILED, problem, device, "the fastest on every device of TornadoVM");
     }
 
-    /**
-     * The kernel with a tile of the caller's, as tuning needs it.
-     *
-     * @throws IllegalArgumentException if the tile's kernel does not take the problem's type or options
-     * @throws UnsupportedOnDeviceException if the device has no room for the tile, or not the instructions
-     */
-    public static KernelChoice of(WarpTile tile, AttentionProblem problem, ComputeDevice device) {
-        requireTaken(tile.kernel(), problem);
-        int headDim = problem.shape().headDim();
-        if (!WarpTiling.fits(tile, headDim, device)) {
-            throw new UnsupportedOnDeviceException(
-                    device.toString(),
-                    "room or instructions for the tile %s of the kernel %s at head dimension %d"
-                            .formatted(tile, tile.kernel().id(), headDim),
-                    "take a smaller tile");
-        }
-        return new KernelChoice(tile.kernel(), Optional.of(tile), "asked for");
-    }
-
-    /** Whether a device has the instructions, the registers and the local memory for a tile. */
-    public static boolean fits(WarpTile tile, int headDim, ComputeDevice device) {
-        return WarpTiling.fits(tile, headDim, device);
-    }
-
     private static KernelChoice for16Bits(AttentionProblem problem, ComputeDevice device) {
         if (problem.dropout()) {
             return with(AttentionKernel.TILED, problem, device, "the only one for 16 bits with dropout");
@@ -83,16 +59,6 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
 
     private static KernelChoice with(
             AttentionKernel kernel, AttentionProblem problem, ComputeDevice device, String reason) {
-        requireTaken(kernel, problem);
-        return switch (kernel) {
-            case STANDARD, ONLINE -> new KernelChoice(kernel, Optional.empty(), reason);
-            case TILED -> new KernelChoice(kernel, Optional.of(tile(problem, device)), reason);
-            case WARP, WARP_GROUP, WARP_TF32 ->
-                new KernelChoice(kernel, Optional.of(warpTile(kernel, problem, device)), reason);
-        };
-    }
-
-    private static void requireTaken(AttentionKernel kernel, AttentionProblem problem) {
         if (!kernel.supports(problem.dtype())) {
             throw new IllegalArgumentException("The kernel %s takes %s only, and the tensors are %s: choose %s."
                     .formatted(
@@ -105,6 +71,52 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
             throw new IllegalArgumentException(
                     "The kernel %s has no dropout: choose %s.".formatted(kernel.id(), AttentionKernel.TILED.id()));
         }
+        return switch (kernel) {
+            case STANDARD, ONLINE -> new KernelChoice(kernel, Optional.empty(), reason);
+            case TILED -> new KernelChoice(kernel, Optional.of(tile(problem, device)), reason);
+            case WARP, WARP_GROUP, WARP_TF32 ->
+                new KernelChoice(kernel, Optional.of(warpTile(kernel, problem, device)), reason);
+        };
+    }
+
+    /**
+     * This choice with a tile of the caller's.
+     *
+     * @throws IllegalArgumentException if the tile is not one of the kernel's
+     * @throws UnsupportedOnDeviceException if the tile is too large for the device
+     */
+    KernelChoice withTile(Tile given, AttentionProblem problem, ComputeDevice device) {
+        boolean ofKernel =
+                switch (given) {
+                    case TileShape _ -> kernel == AttentionKernel.TILED;
+                    case WarpTile tile -> kernel == tile.kernel();
+                    default -> false;
+                };
+        if (!ofKernel) {
+            throw new IllegalArgumentException("The kernel %s takes no tile of yours: leave the tile out, or choose %s."
+                    .formatted(
+                            kernel.id(),
+                            given instanceof WarpTile tile ? tile.kernel().id() : AttentionKernel.TILED.id()));
+        }
+        int headDim = problem.shape().headDim();
+        if (!fits(given, headDim, device)) {
+            throw new UnsupportedOnDeviceException(
+                    device.toString(),
+                    "room for a tile %s of head dimension %d: it needs %,d bytes of local memory and %d work-items"
+                            .formatted(given, headDim, given.localMemoryBytes(headDim), given.groupSize(headDim)),
+                    "use a smaller tile");
+        }
+        return new KernelChoice(kernel, Optional.of(given), "tile asked for");
+    }
+
+    /** Whether a device has the instructions, the registers and the local memory for a tile. */
+    public static boolean fits(Tile tile, int headDim, ComputeDevice device) {
+        return switch (tile) {
+            case WarpTile warps -> WarpTiling.fits(warps, headDim, device);
+            default ->
+                tile.localMemoryBytes(headDim) <= device.localMemoryBytes()
+                        && tile.groupSize(headDim) <= device.maxGroupSize();
+        };
     }
 
     private static WarpTile warpTile(AttentionKernel kernel, AttentionProblem problem, ComputeDevice device) {

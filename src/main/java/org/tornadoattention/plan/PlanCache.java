@@ -39,7 +39,7 @@ public final class PlanCache implements AutoCloseable {
 
     private final ComputeDevice device;
     private final Optional<AttentionKernel> wanted;
-    private final Optional<WarpTile> tile;
+    private final Optional<Tile> tile;
     private final Map<Key, DevicePlan> plans = new LinkedHashMap<>(CAPACITY, 0.75f, true);
     private final Map<TaskGraph, List<AttentionArrays>> seeded = new WeakHashMap<>();
     private long hits;
@@ -49,17 +49,9 @@ public final class PlanCache implements AutoCloseable {
      * An empty cache.
      *
      * @param wanted the kernel for all problems, or empty to choose for each
+     * @param tile the tile for all problems, or empty to choose for each
      */
-    public PlanCache(ComputeDevice device, Optional<AttentionKernel> wanted) {
-        this(device, wanted, Optional.empty());
-    }
-
-    /** An empty cache, with one kernel and one tile for all forward passes. */
-    public PlanCache(ComputeDevice device, WarpTile tile) {
-        this(device, Optional.empty(), Optional.of(tile));
-    }
-
-    private PlanCache(ComputeDevice device, Optional<AttentionKernel> wanted, Optional<WarpTile> tile) {
+    public PlanCache(ComputeDevice device, Optional<AttentionKernel> wanted, Optional<Tile> tile) {
         this.device = device;
         this.wanted = wanted;
         this.tile = tile;
@@ -67,8 +59,8 @@ public final class PlanCache implements AutoCloseable {
 
     /** Which kernel a problem gets here. */
     public KernelChoice choose(AttentionProblem problem) {
-        return tile.map(given -> KernelChoice.of(given, problem, device))
-                .orElseGet(() -> KernelChoice.choose(problem, device, wanted));
+        KernelChoice choice = KernelChoice.choose(problem, device, wanted);
+        return tile.map(given -> choice.withTile(given, problem, device)).orElse(choice);
     }
 
     /** Which kernel a problem's backward pass gets here. */

@@ -19,6 +19,27 @@ public record TileShape(int blockQ, int blockK) implements Tile {
         }
     }
 
+    /**
+     * The tile that {@link #toString} wrote, such as {@code 64x32}.
+     *
+     * @throws IllegalArgumentException if it is none
+     */
+    public static TileShape parse(String text) {
+        String[] sides = text.split("x", -1);
+        try {
+            if (sides.length == 2) {
+                return new TileShape(Integer.parseInt(sides[0]), Integer.parseInt(sides[1]));
+            }
+        } catch (NumberFormatException e) {
+            throw new IllegalArgumentException(notATile(text), e);
+        }
+        throw new IllegalArgumentException(notATile(text));
+    }
+
+    private static String notATile(String text) {
+        return "'%s' is no tile: write queries by keys, such as 64x32.".formatted(text);
+    }
+
     @Override
     public int groupSize(int headDim) {
         return TiledFlashAttention.groupSize(headDim, blockQ);

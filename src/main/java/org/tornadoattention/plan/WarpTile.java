@@ -14,20 +14,20 @@ import org.tornadoattention.kernel.WarpTf32FlashAttention;
  * @param rescaleThreshold by how much a row's maximum may grow before O is rescaled, in powers of two, 0 to 8: P grows no
  *     further than F16 holds with room to spare
  */
-public record WarpTile(AttentionKernel kernel, int blockQ, int blockK, int warps, int rescaleThreshold) implements Tile {
+public record WarpTile(AttentionKernel kernel, int blockQ, int blockK, int warps, int rescaleThreshold)
+        implements Tile {
 
     private static final int LANES = 32;
     private static final int MAX_WARPS = 32;
 
     /** Checks what the kernels' register tiles need. */
     public WarpTile {
-        boolean rows =
-                switch (kernel) {
-                    case WARP -> blockQ == 16 * warps || blockQ == 32 * warps;
-                    case WARP_TF32 -> blockQ == 16 * warps;
-                    case WARP_GROUP -> blockQ == 16 * warps && warps % 4 == 0;
-                    default -> throw new IllegalArgumentException("The kernel %s has no warps.".formatted(kernel.id()));
-                };
+        boolean rows = switch (kernel) {
+            case WARP -> blockQ == 16 * warps || blockQ == 32 * warps;
+            case WARP_TF32 -> blockQ == 16 * warps;
+            case WARP_GROUP -> blockQ == 16 * warps && warps % 4 == 0;
+            default -> throw new IllegalArgumentException("The kernel %s has no warps.".formatted(kernel.id()));
+        };
         if (warps < 1 || warps > MAX_WARPS || !rows) {
             throw new IllegalArgumentException(
                     "%d warps cannot share %d queries: each has 16 or 32, or each four have 64 of the warp-group kernel."

@@ -74,8 +74,9 @@ class ArchitectureTest {
                 "plan      : kernel device tensor values",
                 "inference : plan device tensor values",
                 "face      : inference plan device tensor values",
-                "bench     : face inference plan device reference tensor values",
-                "cli       : bench face plan device reference tensor values",
+                "bench     : face inference plan kernel device reference tensor values",
+                "report    : bench plan tensor values",
+                "cli       : report bench face plan device reference tensor values",
             })
     void importsRunDownward(String name, String lower) {
         DescribedPredicate<JavaClass> allowed = floor(name);
@@ -105,6 +106,7 @@ class ArchitectureTest {
                             ".plan",
                             ".inference",
                             ".bench",
+                            ".report",
                             ".cli",
                             ".cuda"
                         })
@@ -150,6 +152,7 @@ class ArchitectureTest {
                         "java.lang",
                         TORNADO_VM,
                         TORNADO_VM + ".annotations",
+                        TORNADO_VM + ".enums",
                         TORNADO_VM + ".math",
                         TORNADO_VM + ".types..")))
                 .check(CLASSES);

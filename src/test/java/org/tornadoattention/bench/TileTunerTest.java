@@ -3,8 +3,8 @@ package org.tornadoattention.bench;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import java.util.ArrayList;
-import java.util.List;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.CompilerExtension;
@@ -12,6 +12,7 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.plan.WarpTile;
 import org.tornadoattention.tensor.DType;
 
 class TileTunerTest {
@@ -40,38 +41,29 @@ class TileTunerTest {
     void aCandidateThatDoesNotRunIsReportedAndLeftOut() {
         ComputeDevice device = Devices.best();
         assumeTrue(device.isSimulator(), "A real device is not asked for what it has not");
-        ForwardCase tiny = new ForwardCase(new AttentionShape(1, 1, 1, 16, 16, 192), DType.F16, false);
-        TileTuner tuner = new TileTuner(boastful(device), 0, 1);
-        List<TileTrial> trials = new ArrayList<>();
-        tuner.tune(tiny, 0, trials::add);
-
-        assertThat(trials).extracting(TileTrial::tile).isEqualTo(tuner.candidates(tiny));
-        assertThat(trials).allSatisfy(trial -> {
-            boolean hasRoom = trial.tile().localMemoryBytes(192) <= device.localMemoryBytes();
-            assertThat(trial.good()).as(trial.toString()).isEqualTo(hasRoom);
-            assertThat(trial.teraflops() > 0).isEqualTo(hasRoom);
+        AttentionShape shape = new AttentionShape(1, 1, 1, 16, 16, 192);
+        BenchCase tiny = new BenchCase(Direction.FORWARD, DType.F16, shape, false);
+        Map<WarpTile, BenchResult> trials = new LinkedHashMap<>();
+        try (TileTuner tuner = new TileTuner(boastful(device), new BenchSession.Settings(0, 1, 1))) {
+            tuner.tune(tiny, 0, trials::put);
+            assertThat(trials.keySet()).containsExactlyElementsOf(tuner.candidates(tiny));
+            assertThat(tuner.table().rows())
+                    .extracting(row -> row.kernel())
+                    .containsExactly(AttentionKernel.WARP_GROUP, AttentionKernel.WARP);
+            assertThat(tuner.table().rows()).allSatisfy(row -> {
+                assertThat(row.computeCapability()).isEqualTo(42);
+                double best = trials.get(row.tile()).timing().teraflops();
+                assertThat(trials).allSatisfy((tile, result) -> assertThat(tile.kernel() == row.kernel()
+                                && result.times().isPresent()
+                                && result.timing().teraflops() > best)
+                        .isFalse());
+            });
+        }
+        assertThat(trials).anySatisfy((_, result) -> assertThat(result.times()).isEmpty());
+        assertThat(trials).allSatisfy((tile, result) -> {
+            boolean hasRoom = tile.localMemoryBytes(192) <= device.localMemoryBytes();
+            assertThat(result.times().isPresent()).as(tile + " " + result.message()).isEqualTo(hasRoom);
+            assertThat(result.good()).isEqualTo(hasRoom);
         });
-        assertThat(trials)
-                .filteredOn(trial -> !trial.good())
-                .isNotEmpty()
-                .allSatisfy(trial -> assertThat(trial.failure()).contains("bytes"));
-        assertThat(tuner.table().rows())
-                .extracting(row -> row.kernel())
-                .containsExactly(AttentionKernel.WARP_GROUP, AttentionKernel.WARP);
-        assertThat(tuner.table().rows()).allSatisfy(row -> {
-            assertThat(row.computeCapability()).isEqualTo(42);
-            assertThat(trials)
-                    .filteredOn(trial -> trial.tile().kernel() == row.kernel())
-                    .allSatisfy(
-                            trial -> assertThat(trial.teraflops()).isLessThanOrEqualTo(teraflops(trials, row.tile())));
-        });
-    }
-
-    private static double teraflops(List<TileTrial> trials, Object tile) {
-        return trials.stream()
-                .filter(trial -> trial.tile().equals(tile))
-                .findFirst()
-                .orElseThrow()
-                .teraflops();
     }
 }

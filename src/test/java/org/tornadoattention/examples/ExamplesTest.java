@@ -18,6 +18,9 @@ import javax.tools.ToolProvider;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.JavaProcess;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Intrinsics;
@@ -133,6 +136,36 @@ class ExamplesTest {
         assertThat(output.lines().filter(line -> line.startsWith("query ")))
                 .hasSize(3)
                 .allMatch(line -> line.matches("query \\d:(  +(\\d\\.\\d{4})\\d \\(oracle +\\2\\d\\)){2}"));
+    }
+
+    private static List<String> rungs() throws IOException {
+        return examples().stream()
+                .map(path -> path.getFileName().toString().replace(".java", ""))
+                .filter(name -> name.startsWith("Ladder"))
+                .toList();
+    }
+
+    /** Each predicts, measures and is right; where its predicted bytes are exact, the simulator counts the same. */
+    @ParameterizedTest
+    @MethodSource("rungs")
+    void eachRungOfTheLadderKeepsItsPromise(String rung) throws IOException {
+        String output = outputOf(rung);
+        assertThat(output)
+                .contains("predicted: ", "headDim 64, F32, on ")
+                .containsPattern("error against float64: \\d\\.\\de-0\\d of \\d\\.\\de-0\\d allowed");
+        assertThat(Files.readString(Path.of("docs/ladder.md"))).contains("../examples/" + rung + ".java");
+        if (Platform.current().simulator()) {
+            assertThat(output).contains("the simulator counted ");
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"Ladder3LocalTiles, 394240", "Ladder4Registers, 656384"})
+    void tilesMoveWhatWasPredicted(String rung, int bytes) {
+        assumeTrue(Platform.current().simulator(), "devices do not count what kernels load and store");
+        assertThat(outputOf(rung))
+                .contains(String.format(Locale.ROOT, "%.3g bytes;", (double) bytes))
+                .contains(String.format(Locale.ROOT, "counted %,d bytes", bytes));
     }
 
     /** The same seed in two processes, one of which stops and goes on: the same losses, to the last bit. */

@@ -41,11 +41,20 @@ public final class PlanExecutor {
         if (profiler == null && !SimulatedRuntime.instance().isProfilerEnabled()) {
             return Profile.NONE;
         }
-        Profile profile = recorder.finish(deviceBytes());
+        Profile profile = recorder.finish(deviceBytes(), globalBytes(statistics));
         if (profiler == ProfilerMode.CONSOLE) {
             System.out.println(profile);
         }
         return profile;
+    }
+
+    private static long globalBytes(List<KernelStatistics> statistics) {
+        if (!statistics.stream().allMatch(KernelStatistics::counted)) {
+            return -1;
+        }
+        return statistics.stream()
+                .mapToLong(kernel -> kernel.globalBytesRead() + kernel.globalBytesWritten())
+                .sum();
     }
 
     /** Finds the kernels of the selected graphs. */

@@ -11,6 +11,7 @@ package org.tornadoattention.simulator.engine;
  * @param bytesIn bytes copied to the device
  * @param bytesOut bytes copied to the host
  * @param deviceBytes device memory that the graphs hold afterwards
+ * @param globalBytes bytes that the kernels read from and wrote to device memory, -1 where they were not counted
  */
 public record Profile(
         long totalNanos,
@@ -20,9 +21,10 @@ public record Profile(
         long kernelNanos,
         long bytesIn,
         long bytesOut,
-        long deviceBytes) {
+        long deviceBytes,
+        long globalBytes) {
 
-    static final Profile NONE = new Profile(0, 0, 0, 0, 0, 0, 0, 0);
+    static final Profile NONE = new Profile(0, 0, 0, 0, 0, 0, 0, 0, -1);
 
     /** Adds up the parts of an execution as it goes. */
     static final class Recorder {
@@ -53,7 +55,7 @@ public record Profile(
             kernelNanos += nanos;
         }
 
-        Profile finish(long deviceBytes) {
+        Profile finish(long deviceBytes, long globalBytes) {
             return new Profile(
                     System.nanoTime() - start,
                     prepareNanos,
@@ -62,7 +64,8 @@ public record Profile(
                     Math.max(kernelNanos, 1),
                     bytesIn,
                     bytesOut,
-                    deviceBytes);
+                    deviceBytes,
+                    globalBytes);
         }
     }
 }

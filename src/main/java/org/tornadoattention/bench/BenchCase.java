@@ -6,14 +6,14 @@ import org.tornadoattention.plan.AttentionProblem;
 import org.tornadoattention.tensor.DType;
 
 /**
- * One backward pass to measure.
+ * One problem to measure.
  *
- * @param shape the sizes
+ * @param pass forward or backward
  * @param dtype storage of the tensors
+ * @param shape the sizes
  * @param causal whether the mask is causal; otherwise there is none
- * @param withForward whether the forward pass before it is measured too
  */
-public record BackwardCase(AttentionShape shape, DType dtype, boolean causal, boolean withForward) {
+public record BenchCase(Direction pass, DType dtype, AttentionShape shape, boolean causal) {
 
     /** The options of the attention. */
     public AttentionOptions options() {
@@ -25,24 +25,31 @@ public record BackwardCase(AttentionShape shape, DType dtype, boolean causal, bo
         return AttentionProblem.of(shape, dtype, options());
     }
 
-    /** Floating-point operations as the field counts them: 2.5 times those of the forward pass, 3.5 times with it. */
+    /** Floating-point operations as the field counts them, whatever a kernel really executes. */
     public double flops() {
-        Direction direction = withForward ? Direction.FORWARD_BACKWARD : Direction.BACKWARD;
-        return direction.flopsOfForward() * problem().flops();
+        return pass.flopsOfForward() * problem().flops();
     }
 
-    /** Such as {@code F32 1x64x4096x64 causal backward}. */
+    /** The same problem with tensors of another type. */
+    public BenchCase as(DType other) {
+        return new BenchCase(pass, other, shape, causal);
+    }
+
+    /** Such as {@code F32 1x64x4096x64 causal}; the forward pass goes without saying. */
     @Override
     public String toString() {
-        return "%s %dx%dx%dx%d%s%s %s"
+        String keys = shape.seqK() == shape.seqQ() ? "" : " keys " + shape.seqK();
+        String grouped = shape.kvHeads() == shape.heads() ? "" : " kv heads " + shape.kvHeads();
+        return "%s %dx%dx%dx%d%s%s%s%s"
                 .formatted(
                         dtype,
                         shape.batch(),
                         shape.heads(),
                         shape.seqQ(),
                         shape.headDim(),
-                        shape.kvHeads() == shape.heads() ? "" : " kv heads " + shape.kvHeads(),
+                        keys,
+                        grouped,
                         causal ? " causal" : "",
-                        withForward ? "forward-backward" : "backward");
+                        pass == Direction.FORWARD ? "" : " " + pass.id());
     }
 }

@@ -1,0 +1,458 @@
+#!/usr/bin/env python3
+"""Times PyTorch's scaled_dot_product_attention on the problems of ./attention bench, each backend forced.
+
+Writes the JSON that `./attention bench` writes, for `./attention bench --compare` and `./attention report`:
+
+    python3 bench/peers.py --preset paper --out pytorch.json
+    python3 bench/peers.py --preset paper --type F32 --head-dim 64,128 --out pytorch-f32.json
+    python3 bench/peers.py --preset quick --device cpu --out pytorch-cpu.json
+    python3 bench/peers.py --preset paper --list                # needs no PyTorch
+
+Needs PyTorch 2.3 or later; a backend that the installed PyTorch or the GPU lacks is noted as unsupported. The presets are
+those of src/main/resources/org/tornadoattention/bench/presets.json. As there: operations are counted by the field's
+formula, rows of the result are compared with float64 before the first time is taken, the caches are emptied before each
+call, times are medians.
+"""
+
+import argparse
+import datetime
+import json
+import math
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PRESETS = ROOT / "src/main/resources/org/tornadoattention/bench/presets.json"
+FLOPS_OF_FORWARD = {"FORWARD": 1.0, "BACKWARD": 2.5}
+FLUSHED_BYTES = 96 << 20
+TOLERANCE_FLOOR = {"F32": 1e-5, "F16": 2e-4, "BF16": 2e-3}
+QUOTABLE = 0.05
+
+
+# Problems
+
+
+def problems(preset):
+    """The problems of a preset, in its order."""
+    for grid in json.loads(PRESETS.read_text())[preset]["grids"]:
+        for way in grid["pass"]:
+            for dtype in grid["dtype"]:
+                for dim in grid["headDim"]:
+                    for causal in grid["causal"]:
+                        for length in grid["seq"]:
+                            heads = grid["heads"] if "heads" in grid else grid["hidden"] // dim
+                            yield {
+                                "pass": way.upper(),
+                                "dtype": dtype,
+                                "shape": {
+                                    "batch": grid["batch"] if "batch" in grid else grid["tokens"] // length,
+                                    "heads": heads,
+                                    "kvHeads": grid.get("kvHeads", heads),
+                                    "seqQ": grid.get("queries", length),
+                                    "seqK": length,
+                                    "headDim": dim,
+                                },
+                                "causal": causal,
+                            }
+
+
+def label(case):
+    """A problem in a line, as ./attention bench --list prints it."""
+    s = case["shape"]
+    text = f"{case['dtype']} {s['batch']}x{s['heads']}x{s['seqQ']}x{s['headDim']}"
+    text += "" if s["seqK"] == s["seqQ"] else f" keys {s['seqK']}"
+    text += "" if s["kvHeads"] == s["heads"] else f" kv heads {s['kvHeads']}"
+    text += " causal" if case["causal"] else ""
+    return text + ("" if case["pass"] == "FORWARD" else " backward")
+
+
+def flops(case):
+    s = case["shape"]
+    pairs = s["seqQ"] * s["seqK"]
+    if case["causal"]:  # aligned to the bottom right
+        seen = [min(s["seqK"], max(0, i + 1 + s["seqK"] - s["seqQ"])) for i in range(s["seqQ"])]
+        pairs = pairs / 2 if s["seqQ"] == s["seqK"] else sum(seen)
+    return FLOPS_OF_FORWARD[case["pass"]] * 4 * s["batch"] * s["heads"] * pairs * s["headDim"]
+
+
+def least_bytes(case):
+    """Bytes that any kernel moves: inputs read once, outputs written once."""
+    s = case["shape"]
+    size = 4 if case["dtype"] == "F32" else 2
+    queries = s["batch"] * s["heads"] * s["seqQ"] * s["headDim"]
+    keys = s["batch"] * s["kvHeads"] * s["seqK"] * s["headDim"]
+    copies = 2 if case["pass"] == "FORWARD" else 4
+    return copies * (queries + keys) * size + 4 * s["batch"] * s["heads"] * s["seqQ"]
+
+
+# Times
+
+
+class Clock:
+    """Times calls on a device, with its caches emptied before each."""
+
+    def __init__(self, torch, device):
+        self.torch = torch
+        self.cuda = device == "cuda"
+        self.filler = torch.empty(FLUSHED_BYTES // 4, device=device) if self.cuda else None
+
+    def measure(self, call, repetitions, seconds):
+        """Times in milliseconds by the device's clock and by the wall's."""
+        kernel, wall, begin = [], [], time.perf_counter()
+        while len(kernel) < repetitions and (len(kernel) < 3 or time.perf_counter() - begin < seconds):
+            if self.cuda:
+                start, end = (self.torch.cuda.Event(enable_timing=True) for _ in range(2))
+                self.filler.zero_()
+                start.record()
+                call()
+                end.record()
+                self.torch.cuda.synchronize()
+                kernel.append(start.elapsed_time(end))
+            at = time.perf_counter()
+            call()
+            if self.cuda:
+                self.torch.cuda.synchronize()
+            wall.append(1e3 * (time.perf_counter() - at))
+            if not self.cuda:
+                kernel.append(wall[-1])
+        return kernel, wall
+
+
+def spread(times):
+    times = sorted(times)
+    last = len(times) - 1
+    return times[len(times) // 2], (times[last - last // 4] - times[last // 4]) / 2 / times[len(times) // 2]
+
+
+def timing(case, kernel, wall):
+    median, relative = spread(kernel)
+    wall_median, wall_relative = spread(wall)
+    # Twice the standard deviation of the difference of two medians, as Spread.repeatability has it.
+    repeatability = 2 * math.sqrt(2) * 1.2533 * (2 * relative / 1.349) / math.sqrt(len(kernel))
+    return {
+        "kernelMilliseconds": median,
+        "kernelSpread": relative,
+        "wallMilliseconds": wall_median,
+        "wallSpread": wall_relative,
+        "repetitions": len(kernel),
+        "repeatability": repeatability,
+        "noisy": repeatability > QUOTABLE,
+        "teraflops": flops(case) / median / 1e9,
+    }
+
+
+def ceilings(torch, device):
+    """What the device does at most with PyTorch: a copy and matrix products, the best of some."""
+    clock = Clock(torch, device)
+    length, size = ((1 << 27), 8192) if device == "cuda" else ((1 << 24), 1024)
+
+    def seconds(call):
+        clock.measure(call, 3, 1)
+        return min(clock.measure(call, 7, 2)[0]) / 1e3
+
+    a, b = torch.empty(length, device=device), torch.empty(length, device=device)
+    found = {"copyBytesPerSecond": 8 * length / seconds(lambda: b.copy_(a))}
+    del a, b
+    m = torch.randn(size, size, device=device)
+    found["f32FlopsPerSecond"] = 2 * size**3 / seconds(lambda: m @ m)
+    if device == "cuda":
+        h = m.half()
+        found["tensorFlopsPerSecond"] = 2 * size**3 / seconds(lambda: h @ h)
+    return found
+
+
+# Attention
+
+
+class Problem:
+    """One problem's tensors, the call to time, and what its result must be."""
+
+    def __init__(self, torch, case, device):
+        self.torch, self.case = torch, case
+        s = case["shape"]
+        dtype = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}[case["dtype"]]
+        self.backward = case["pass"] == "BACKWARD"
+        generator = torch.Generator(device=device).manual_seed(1)
+
+        def random(heads, length):
+            return torch.randn(
+                s["batch"], heads, length, s["headDim"], device=device, dtype=dtype, generator=generator
+            ).requires_grad_(self.backward)
+
+        self.q = random(s["heads"], s["seqQ"])
+        self.k, self.v = random(s["kvHeads"], s["seqK"]), random(s["kvHeads"], s["seqK"])
+        self.d_out = torch.randn(self.q.shape, device=device, dtype=dtype, generator=generator)
+
+    def forward(self):
+        from torch.nn.functional import scaled_dot_product_attention
+
+        s = self.case["shape"]
+        grouped = {"enable_gqa": True} if s["heads"] != s["kvHeads"] else {}
+        if self.case["causal"] and s["seqQ"] != s["seqK"]:
+            from torch.nn.attention.bias import causal_lower_right
+
+            grouped["attn_mask"] = causal_lower_right(s["seqQ"], s["seqK"])
+            return scaled_dot_product_attention(self.q, self.k, self.v, **grouped)
+        return scaled_dot_product_attention(self.q, self.k, self.v, is_causal=self.case["causal"], **grouped)
+
+    def call(self):
+        """A function that does what is to be timed and returns its results."""
+        if not self.backward:
+            return lambda: [self.forward()]
+        out = self.forward()
+        inputs = (self.q, self.k, self.v)
+        return lambda: self.torch.autograd.grad(out, inputs, self.d_out, retain_graph=True)
+
+    def reference(self, dtype):
+        """The first head by the formula, in a type; of the gradients those of q, k and v."""
+        torch, s = self.torch, self.case["shape"]
+        parts = [t[:1, :1].detach().to(dtype).requires_grad_(self.backward) for t in (self.q, self.k, self.v)]
+        q, k, v = parts
+        scores = (q @ k.transpose(-1, -2)) / math.sqrt(s["headDim"])
+        if self.case["causal"]:
+            seen = torch.ones(s["seqQ"], s["seqK"], dtype=torch.bool, device=q.device)
+            scores = scores.masked_fill(~seen.tril(s["seqK"] - s["seqQ"]), float("-inf"))
+        out = torch.softmax(scores, -1) @ v
+        if not self.backward:
+            return [out]
+        return torch.autograd.grad(out, parts, self.d_out[:1, :1].to(dtype))
+
+    def accuracy(self, results):
+        """The worst tensor's error beside what the rule of the field allows: twice that of the formula in the same type
+        plus a floor, three times for gradients. Heads that share keys have no gradients of their own to compare."""
+        shared = self.backward and self.case["shape"]["heads"] != self.case["shape"]["kvHeads"]
+        worst = None
+        exact, naive = self.reference(self.torch.float64), self.reference(self.q.dtype)
+        for result, right, plain in list(zip(results, exact, naive))[: 1 if shared else None]:
+            error = (result[:1, :1].double() - right).abs().max().item()
+            factor = 3 if self.backward else 2
+            floor = TOLERANCE_FLOOR[self.case["dtype"]] * max(1.0, right.abs().max().item())
+            allowed = factor * (plain.double() - right).abs().max().item() + floor
+            relative = ((result[:1, :1].double() - right).norm() / right.norm()).item()
+            entry = {
+                "maxError": error if math.isfinite(error) else sys.float_info.max,
+                "allowedError": allowed,
+                "relativeError": relative,
+                "passed": error <= allowed,
+            }
+            if worst is None or entry["maxError"] / allowed > worst["maxError"] / worst["allowedError"]:
+                worst = entry
+        return worst
+
+
+def backends(torch, device, wanted):
+    """The kernels to force, in our words; 'standard' is PyTorch's own formula, which stores S and P."""
+    from torch.nn.attention import SDPBackend
+
+    names = {
+        "standard": "MATH",
+        "mem-efficient": "EFFICIENT_ATTENTION",
+        "flash": "FLASH_ATTENTION",
+        "cudnn": "CUDNN_ATTENTION",
+    }
+    if device == "cpu":
+        names = {"standard": "MATH", "flash": "FLASH_ATTENTION"}
+    return {
+        name: getattr(SDPBackend, constant)
+        for name, constant in names.items()
+        if hasattr(SDPBackend, constant) and (wanted is None or name in wanted)
+    }
+
+
+def measure(torch, clock, case, name, backend, arguments):
+    """One entry of the file's results."""
+    from torch.nn.attention import sdpa_kernel
+
+    entry = {"case": case, "provider": "pytorch", "kernel": name}
+    cuda = arguments.device == "cuda"
+    size = 4 if case["dtype"] == "F32" else 2
+    s = case["shape"]
+    tensors = least_bytes(case) - 4 * s["batch"] * s["heads"] * s["seqQ"]
+    scores = s["batch"] * s["heads"] * s["seqQ"] * s["seqK"] * size
+    if name == "standard" and cuda and tensors + 4 * scores > torch.cuda.get_device_properties(0).total_memory:
+        return {**entry, "status": "UNSUPPORTED", "message": "S and P do not fit into the device's memory."}
+    problem = None
+    try:
+        problem = Problem(torch, case, arguments.device)
+        with sdpa_kernel(backend):
+            call = problem.call()
+            if cuda:
+                torch.cuda.synchronize()
+                torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated() if cuda else 0
+            results = call()
+            peak = torch.cuda.max_memory_allocated() - before if cuda else None
+            accuracy = problem.accuracy(results)
+            del results
+            for _ in range(arguments.warm_up):
+                call()
+            times = clock.measure(call, arguments.repeat, arguments.seconds)
+    except RuntimeError as e:  # no such kernel for this problem, or no memory
+        message = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+        return {**entry, "status": "UNSUPPORTED", "message": message}
+    finally:
+        del problem
+        if cuda:
+            torch.cuda.empty_cache()
+    memory = {"tensorBytes": tensors, "extraBytes": 0}
+    if cuda:
+        outputs = s["batch"] * s["heads"] * s["seqQ"] * s["headDim"] * size
+        if case["pass"] == "BACKWARD":
+            outputs += 2 * s["batch"] * s["kvHeads"] * s["seqK"] * s["headDim"] * size
+        memory["extraBytes"] = max(0, peak - outputs)
+        memory["deviceBytes"] = tensors + memory["extraBytes"]
+    return {
+        **entry,
+        "status": "MEASURED",
+        "timing": timing(case, *times),
+        "memory": memory,
+        "accuracy": accuracy,
+    }
+
+
+def beside(results, limits):
+    """Adds the factor over standard attention and the share of the ceiling."""
+    for result in results:
+        if "timing" not in result:
+            continue
+        took = result["timing"]["kernelMilliseconds"]
+        for other in results:
+            if other["kernel"] == "standard" and "timing" in other and other["case"] == result["case"]:
+                result["speedUp"] = other["timing"]["kernelMilliseconds"] / took
+        peak = limits["f32FlopsPerSecond"]
+        if result["case"]["dtype"] != "F32":
+            peak = limits.get("tensorFlopsPerSecond", peak)
+        bound = max(flops(result["case"]) / peak, least_bytes(result["case"]) / limits["copyBytesPerSecond"])
+        result["shareOfCeiling"] = 1e3 * bound / took
+
+
+# Where
+
+
+def environment(torch, device):
+    cuda = device == "cuda"
+    driver = None
+    if cuda:
+        try:
+            query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+            driver = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0]
+        except (OSError, subprocess.CalledProcessError, IndexError):
+            pass
+    found = {
+        "device": torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads",
+        "backend": "cuda" if cuda else "cpu",
+        "driver": driver,
+        "runtime": f"PyTorch {torch.__version__}" + (f", CUDA {torch.version.cuda}" if cuda else ""),
+        "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "processors": os.cpu_count(),
+        "commit": commit(),
+        "time": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def commit():
+    if os.environ.get("ATTENTION_COMMIT", "").strip():
+        return os.environ["ATTENTION_COMMIT"].strip()
+    try:
+        git = ["git", "-C", str(ROOT)]
+        head = subprocess.run(git + ["rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changes = subprocess.run(git + ["status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True)
+        return head.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def save(path, preset, complete, where, limits, results, flushed):
+    beside(results, limits)
+    text = json.dumps(
+        {
+            "format": "tornado-attention-bench/1",
+            "preset": preset,
+            "complete": complete,
+            "environment": where,
+            "ceilings": limits,
+            "flushedBytes": flushed,
+            "results": results,
+        },
+        indent=2,
+    )
+    if path is None:
+        print(text)
+    else:
+        part = path.with_suffix(".part")
+        part.write_text(text + "\n")
+        part.replace(path)
+
+
+def main():
+    names = list(json.loads(PRESETS.read_text()))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=names, default="quick")
+    parser.add_argument("--device", choices=["cuda", "cpu"], default=None, help="default: cuda where there is one")
+    parser.add_argument("--backend", default=None, help="standard,mem-efficient,flash,cudnn; default: all")
+    parser.add_argument("--type", default=None, help="only these: F32,F16,BF16")
+    parser.add_argument("--pass", dest="way", default=None, help="only these: forward,backward")
+    parser.add_argument("--seq", default=None, help="only these lengths")
+    parser.add_argument("--head-dim", default=None, help="only these head dimensions")
+    parser.add_argument("--threads", type=int, default=None, help="of the CPU")
+    parser.add_argument("--warm-up", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=1.0, help="begin no more calls after this, once three count")
+    parser.add_argument("--out", type=pathlib.Path, default=None, help="default: standard output")
+    parser.add_argument("--list", action="store_true", help="print the problems and measure nothing")
+    arguments = parser.parse_args()
+
+    def among(wanted, value):
+        return wanted is None or str(value).upper() in wanted.upper().split(",")
+
+    cases = [
+        case
+        for case in problems(arguments.preset)
+        if among(arguments.type, case["dtype"])
+        and among(arguments.way, case["pass"])
+        and among(arguments.seq, case["shape"]["seqK"])
+        and among(arguments.head_dim, case["shape"]["headDim"])
+    ]
+    if arguments.list:
+        print("\n".join(label(case) for case in cases))
+        return
+    import torch
+
+    if arguments.device is None:
+        arguments.device = "cuda" if torch.cuda.is_available() else "cpu"
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    where, limits, results = environment(torch, arguments.device), ceilings(torch, arguments.device), []
+    clock = Clock(torch, arguments.device)
+    flushed = FLUSHED_BYTES if arguments.device == "cuda" else 0
+    wanted = arguments.backend.split(",") if arguments.backend else None
+    complete = False
+    try:
+        for number, case in enumerate(cases, 1):
+            for name, backend in backends(torch, arguments.device, wanted).items():
+                result = measure(torch, clock, case, name, backend, arguments)
+                results.append(result)
+                took = result.get("timing")
+                told = (
+                    f"{took['kernelMilliseconds']:.3f} ms, {took['teraflops']:.3g} TFLOP/s, error"
+                    f" {result['accuracy']['maxError']:.1e} ({result['accuracy']['allowedError']:.1e})"
+                    if took
+                    else result["message"]
+                )
+                print(f"{number}/{len(cases)} {label(case)} {name}: {told}", file=sys.stderr, flush=True)
+                if arguments.out:
+                    save(arguments.out, arguments.preset, False, where, limits, results, flushed)
+        complete = True
+    except KeyboardInterrupt:
+        print(f"Interrupted after {len(results)} results.", file=sys.stderr)
+    save(arguments.out, arguments.preset, complete, where, limits, results, flushed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+package org.tornadoattention.bench;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.List;
+import java.util.Optional;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.tensor.DType;
+
+/**
+ * Results of one run and where they come from: what {@code bench --json} prints, and {@code bench/peers.py} too.
+ *
+ * @param format {@link #FORMAT}
+ * @param preset the preset that was run, or {@code by hand}
+ * @param complete whether the run came to its end
+ * @param environment where it ran
+ * @param ceilings what the device does at most; null where that was not measured
+ * @param flushedBytes bytes of the copy that emptied the caches before each execution, 0 for none
+ * @param results one for each problem and kernel
+ */
+public record BenchFile(
+        String format,
+        String preset,
+        boolean complete,
+        Environment environment,
+        Ceilings ceilings,
+        long flushedBytes,
+        List<BenchResult> results) {
+
+    /** Name and version of the format. */
+    public static final String FORMAT = "tornado-attention-bench/1";
+
+    /** Kernels on plain arithmetic units. */
+    public static final List<AttentionKernel> PORTABLE =
+            List.of(AttentionKernel.STANDARD, AttentionKernel.ONLINE, AttentionKernel.TILED);
+
+    private static final JsonMapper JSON = JsonMapper.builder()
+            .defaultPropertyInclusion(
+                    JsonInclude.Value.construct(JsonInclude.Include.NON_NULL, JsonInclude.Include.NON_NULL))
+            .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
+            .build();
+
+    /** A file of this format, its results set beside standard attention and the ceilings. */
+    public static BenchFile of(
+            String preset,
+            boolean complete,
+            Environment environment,
+            Ceilings ceilings,
+            long flushedBytes,
+            List<BenchResult> results) {
+        return new BenchFile(
+                FORMAT,
+                preset,
+                complete,
+                environment,
+                ceilings,
+                flushedBytes,
+                results.stream()
+                        .map(result -> result.beside(
+                                speedUp(result, results).orElse(null),
+                                share(result, ceilings).orElse(null)))
+                        .toList());
+    }
+
+    /** How many times as fast as standard attention on the same problem, in the same type or else in F32. */
+    private static Optional<Double> speedUp(BenchResult result, List<BenchResult> results) {
+        if (result.timing() == null) {
+            return Optional.empty();
+        }
+        return standard(result.measured(), results)
+                .or(() -> standard(result.measured().as(DType.F32), results))
+                .map(standard ->
+                        standard.timing().kernelMilliseconds() / result.timing().kernelMilliseconds());
+    }
+
+    private static Optional<BenchResult> standard(BenchCase measured, List<BenchResult> results) {
+        return results.stream()
+                .filter(other -> other.timing() != null
+                        && other.isStandard()
+                        && other.measured().equals(measured))
+                .findFirst();
+    }
+
+    private static Optional<Double> share(BenchResult result, Ceilings ceilings) {
+        if (result.timing() == null || ceilings == null) {
+            return Optional.empty();
+        }
+        BenchCase measured = result.measured();
+        double bound = ceilings.bound(measured.flops(), leastBytes(measured), onTensorCores(result));
+        return Optional.of(bound * 1e3 / result.timing().kernelMilliseconds());
+    }
+
+    /** Bytes that any kernel moves: inputs read once, outputs written once. */
+    public static double leastBytes(BenchCase measured) {
+        AttentionShape shape = measured.shape();
+        double queries = (double) shape.queryRows() * shape.headDim();
+        double keys = (double) shape.batch() * shape.kvHeads() * shape.seqK() * shape.headDim();
+        double rows = (double) Float.BYTES * shape.queryRows();
+        double bytes = measured.dtype().byteSize();
+        return switch (measured.pass()) {
+            case FORWARD -> (2 * queries + 2 * keys) * bytes + rows; // q, k, v in; o and L out
+            case FORWARD_BACKWARD -> (6 * queries + 6 * keys) * bytes + 2 * rows; // one after the other
+            case BACKWARD -> (4 * queries + 4 * keys) * bytes + rows; // q, k, v, o, dO, L in; dQ, dK, dV out
+        };
+    }
+
+    /** Kernels of ours but for the portable ones, and all 16-bit kernels of others. */
+    private static boolean onTensorCores(BenchResult result) {
+        return onTensorCores(
+                result.provider(), result.kernel(), result.measured().dtype());
+    }
+
+    /** Whether a kernel, in its provider's words, computes a type's products on tensor cores, where there are any. */
+    public static boolean onTensorCores(String provider, String kernel, DType dtype) {
+        return provider.equals(BenchResult.OURS)
+                ? PORTABLE.stream().noneMatch(portable -> kernel.equals(portable.id()))
+                : dtype != DType.F32;
+    }
+
+    /** As indented JSON; what is null is left out. */
+    public String toJson() {
+        try {
+            return JSON.writerWithDefaultPrettyPrinter().writeValueAsString(this);
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /**
+     * Reads a file.
+     *
+     * @throws IOException if it cannot be read or is of another format
+     */
+    public static BenchFile read(Path path) throws IOException {
+        BenchFile file;
+        try {
+            file = JSON.readValue(path.toFile(), BenchFile.class);
+        } catch (JsonProcessingException e) {
+            throw new IOException("%s is no benchmark's JSON: %s".formatted(path, e.getOriginalMessage()), e);
+        }
+        if (!FORMAT.equals(file.format)) {
+            throw new IOException("%s is of the format '%s': '%s' is needed, which './attention bench --json' prints."
+                    .formatted(path, file.format, FORMAT));
+        }
+        return file;
+    }
+
+    /** Writes text to a file in one step, so that a reader, or Ctrl-C, never meets half of it. */
+    public static void write(Path path, String text) throws IOException {
+        Path directory = path.toAbsolutePath().getParent();
+        Files.createDirectories(directory);
+        Path part = directory.resolve(path.getFileName() + ".part");
+        Files.writeString(part, text);
+        Files.move(part, path, StandardCopyOption.REPLACE_EXISTING);
+    }
+}

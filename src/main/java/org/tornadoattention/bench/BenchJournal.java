@@ -1,0 +1,52 @@
+package org.tornadoattention.bench;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** The results of a run so far; what a Ctrl-C finds. */
+public final class BenchJournal {
+
+    private final String preset;
+    private final Environment environment;
+    private final List<BenchResult> results = new ArrayList<>();
+    private Ceilings ceilings;
+    private long flushedBytes;
+    private boolean complete;
+
+    /** An empty journal of a preset, or of {@code by hand}. */
+    public BenchJournal(String preset, Environment environment) {
+        this.preset = preset;
+        this.environment = environment;
+    }
+
+    /** Notes the ceilings. */
+    public synchronized void ceilings(Ceilings measured) {
+        ceilings = measured;
+    }
+
+    /** Notes how many bytes were flushed before each execution. */
+    public synchronized void flushedBytes(long bytes) {
+        flushedBytes = bytes;
+    }
+
+    /** Adds a result and returns it as it stands beside those before it. */
+    public synchronized BenchResult add(BenchResult result) {
+        results.add(result);
+        return file().results().getLast();
+    }
+
+    /** Notes that all has been measured. */
+    public synchronized void finish() {
+        complete = true;
+    }
+
+    /** Whether {@link #finish} was called. */
+    public synchronized boolean isComplete() {
+        return complete;
+    }
+
+    /** All of it. */
+    public synchronized BenchFile file() {
+        return BenchFile.of(preset, complete, environment, ceilings, flushedBytes, results);
+    }
+}

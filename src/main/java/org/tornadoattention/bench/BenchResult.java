@@ -1,0 +1,97 @@
+package org.tornadoattention.bench;
+
+import com.fasterxml.jackson.annotation.JsonIgnore;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import java.util.Optional;
+
+/**
+ * What became of one problem with one kernel; an entry of a {@link BenchFile}.
+ *
+ * @param measured the problem
+ * @param provider whose kernel: {@code tornado-attention}, {@code pytorch}, {@code onnxruntime}
+ * @param kernel the kernel, in its provider's words
+ * @param tile its tile; null where it has none
+ * @param status what became of it
+ * @param message why it was not measured; null where it was
+ * @param timing its times; null where it was not measured
+ * @param memory its memory; null where it was not measured
+ * @param accuracy its errors; null where it was not measured
+ * @param speedUp how many times as fast as standard attention of the same provider; null where that was not measured
+ * @param shareOfCeiling the least time that the ceilings allow over the kernel time; null without ceilings
+ */
+public record BenchResult(
+        @JsonProperty("case") BenchCase measured,
+        String provider,
+        String kernel,
+        String tile,
+        Status status,
+        String message,
+        Timing timing,
+        Memory memory,
+        Accuracy accuracy,
+        Double speedUp,
+        Double shareOfCeiling) {
+
+    /** This project, as a provider. */
+    public static final String OURS = "tornado-attention";
+
+    /** The outcomes. */
+    public enum Status {
+        /** It was right, or not, and timed. */
+        MEASURED,
+        /** The device, or the kernel, does not take the problem. */
+        UNSUPPORTED,
+        /** It should have worked. */
+        FAILED
+    }
+
+    static BenchResult measured(
+            BenchCase measured, String kernel, String tile, Timing timing, Memory memory, Accuracy accuracy) {
+        return new BenchResult(
+                measured, OURS, kernel, tile, Status.MEASURED, null, timing, memory, accuracy, null, null);
+    }
+
+    static BenchResult without(BenchCase measured, String kernel, String tile, Status status, String message) {
+        return new BenchResult(measured, OURS, kernel, tile, status, message, null, null, null, null, null);
+    }
+
+    BenchResult beside(Double newSpeedUp, Double newShareOfCeiling) {
+        return new BenchResult(
+                measured,
+                provider,
+                kernel,
+                tile,
+                status,
+                message,
+                timing,
+                memory,
+                accuracy,
+                newSpeedUp,
+                newShareOfCeiling);
+    }
+
+    /** Whether it was measured and within the tolerance, or rightly refused. */
+    public boolean good() {
+        return switch (status) {
+            case MEASURED -> accuracy == null || accuracy.passed();
+            case UNSUPPORTED -> true;
+            case FAILED -> false;
+        };
+    }
+
+    /** The times, empty where it was not measured. */
+    public Optional<Timing> times() {
+        return Optional.ofNullable(timing);
+    }
+
+    /** Whether this is standard attention, which the others are compared with. */
+    @JsonIgnore
+    public boolean isStandard() {
+        return kernel.equals("standard");
+    }
+
+    /** Kernel and tile, such as {@code tiled 64x32}. */
+    public String label() {
+        return tile == null ? kernel : kernel + " " + tile;
+    }
+}

@@ -1,0 +1,329 @@
+package org.tornadoattention.bench;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.tornadoattention.AttentionException;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.Gradients;
+import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.bench.BenchResult.Status;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.plan.DeviceMemory;
+import org.tornadoattention.plan.KernelChoice;
+import org.tornadoattention.plan.Tile;
+import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.TornadoExecutionResult;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.enums.ProfilerMode;
+import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
+
+/**
+ * Measures kernels on a device, each as a task of a graph: the inputs, Gaussian and seeded, are on the device, the result
+ * is checked before the first time is taken and after the last, the caches are emptied before each execution, and nothing
+ * is transferred between them.
+ */
+public final class BenchSession implements AutoCloseable {
+
+    private static final int FEWEST_REPETITIONS = 3;
+    private static final Pattern GLOBAL_BYTES = Pattern.compile("globalBytes=(\\d+)");
+
+    /**
+     * How often to execute.
+     *
+     * @param warmUps executions between the checked one and the first that counts, 0 or more
+     * @param repetitions executions that count, 1 or more
+     * @param seconds time after which no more are begun once three have counted
+     */
+    public record Settings(int warmUps, int repetitions, double seconds) {
+
+        /** Checks the ranges given above. */
+        public Settings {
+            if (warmUps < 0 || repetitions < 1) {
+                throw new IllegalArgumentException(
+                        "%d warm-ups and %d repetitions: there must be 0 or more and 1 or more."
+                                .formatted(warmUps, repetitions));
+            }
+        }
+    }
+
+    private final ComputeDevice device;
+    private final Settings settings;
+    private final CacheFlush flush;
+    private Inputs inputs;
+
+    /** A session on a device. */
+    public BenchSession(ComputeDevice device, Settings settings) {
+        this.device = device;
+        this.settings = settings;
+        this.flush = new CacheFlush(device);
+    }
+
+    /** Bytes that are copied to empty the caches before each execution; 0 where there are none. */
+    public long flushedBytes() {
+        return flush.bytes();
+    }
+
+    /**
+     * Checks and measures one problem with one kernel. A failure is a result too, so that the others come to their turn.
+     *
+     * @param tile the tile, or empty for the one that the plan chooses
+     * @param progress called after each execution
+     */
+    public BenchResult measure(
+            BenchCase measured, AttentionKernel kernel, Optional<? extends Tile> tile, Runnable progress) {
+        String tileName = tile.map(Tile::toString).orElse(null);
+        try (FlashAttention attention = tile.map(given -> FlashAttention.on(device, kernel, given))
+                .orElseGet(() -> FlashAttention.on(device, kernel))) {
+            return measured.pass() == Direction.FORWARD
+                    ? forward(measured, attention, progress)
+                    : backward(measured, attention, kernel, progress);
+        } catch (UnsupportedOnDeviceException e) {
+            return BenchResult.without(measured, kernel.id(), tileName, Status.UNSUPPORTED, e.getMessage());
+        } catch (VirtualMachineError e) {
+            throw e;
+        } catch (RuntimeException | Error e) { // TornadoVM's internal errors are Errors
+            String message = "%s: %s".formatted(e.getClass().getSimpleName(), e.getMessage());
+            return BenchResult.without(measured, kernel.id(), tileName, Status.FAILED, message);
+        }
+    }
+
+    private BenchResult forward(BenchCase measured, FlashAttention attention, Runnable progress) {
+        // The kernel's objections come before a gigabyte of inputs.
+        KernelChoice choice = attention.choose(measured.shape(), measured.dtype(), measured.options());
+        inputs = Inputs.of(measured, inputs);
+        Tensor output = inputs.poisonedOutput();
+        Tensor logSumExp = inputs.poisonedLogSumExp();
+        TaskGraph graph = new TaskGraph("bench");
+        GridScheduler grids = new GridScheduler();
+        graph.transferToDevice(
+                DataTransferMode.FIRST_EXECUTION,
+                inputs.q().array(),
+                inputs.k().array(),
+                inputs.v().array(),
+                output.array(),
+                logSumExp.array());
+        appendForward(measured, attention, graph, grids, output, logSumExp);
+        graph.transferToHost(DataTransferMode.UNDER_DEMAND, output.array(), logSumExp.array());
+        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+            plan.withDevice(device.handle()).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
+            TornadoExecutionResult first = plan.execute();
+            long deviceBytes = plan.getCurrentDeviceMemoryUsage();
+            first.transferToHost(output.array(), logSumExp.array());
+            progress.run();
+            List<Comparison> comparisons = new ArrayList<>(inputs.check().compare(output, logSumExp));
+            Timing timing = time(measured, plan, progress);
+            plan.execute().transferToHost(output.array(), logSumExp.array());
+            comparisons.addAll(inputs.check().compare(output, logSumExp));
+            Memory memory =
+                    Memory.of(DeviceMemory.of(measured.problem(), choice.kernel()), deviceBytes, countedBytes(first));
+            plan.freeDeviceMemory();
+            return BenchResult.measured(
+                    measured,
+                    choice.kernel().id(),
+                    choice.tile().map(Tile::toString).orElse(null),
+                    timing,
+                    memory,
+                    Accuracy.of(comparisons));
+        } catch (TornadoExecutionPlanException e) {
+            throw new AttentionException("The plan of %s could not be closed.".formatted(measured), e);
+        }
+    }
+
+    private BenchResult backward(
+            BenchCase measured, FlashAttention attention, AttentionKernel kernel, Runnable progress) {
+        KernelChoice choice = attention.chooseBackward(measured.shape(), measured.dtype(), measured.options());
+        if (choice.kernel() != kernel) {
+            String message = "Its backward pass is that of the kernel %s."
+                    .formatted(choice.kernel().id());
+            return BenchResult.without(measured, kernel.id(), null, Status.UNSUPPORTED, message);
+        }
+        inputs = Inputs.of(measured, inputs);
+        Tensor output = inputs.poisonedOutput();
+        Tensor logSumExp = inputs.poisonedLogSumExp();
+        Gradients gradients = inputs.poisonedGradients();
+        boolean withForward = measured.pass() == Direction.FORWARD_BACKWARD;
+        if (!withForward) {
+            computeForward(measured, attention, output, logSumExp);
+        }
+        TaskGraph graph = new TaskGraph("bench");
+        GridScheduler grids = new GridScheduler();
+        graph.transferToDevice(
+                DataTransferMode.FIRST_EXECUTION,
+                inputs.q().array(),
+                inputs.k().array(),
+                inputs.v().array(),
+                output.array(),
+                logSumExp.array(),
+                inputs.dO().array(),
+                gradients.dQ().array(),
+                gradients.dK().array(),
+                gradients.dV().array());
+        if (withForward) {
+            appendForward(measured, attention, graph, grids, output, logSumExp);
+        }
+        attention.appendBackwardTo(
+                graph,
+                grids,
+                "backward",
+                inputs.q(),
+                inputs.k(),
+                inputs.v(),
+                output,
+                logSumExp,
+                inputs.dO(),
+                gradients.dQ(),
+                gradients.dK(),
+                gradients.dV(),
+                measured.options());
+        Object[] results = {
+            output.array(),
+            logSumExp.array(),
+            gradients.dQ().array(),
+            gradients.dK().array(),
+            gradients.dV().array()
+        };
+        graph.transferToHost(DataTransferMode.UNDER_DEMAND, results);
+        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+            plan.withDevice(device.handle()).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
+            TornadoExecutionResult first = plan.execute();
+            long deviceBytes = plan.getCurrentDeviceMemoryUsage();
+            first.transferToHost(results);
+            progress.run();
+            Accuracy accuracy = Accuracy.of(new SampledGradients(
+                            measured.shape(), measured.options(), inputs.q(), inputs.k(), inputs.v(), inputs.dO())
+                    .compare(output, logSumExp, gradients));
+            Timing timing = time(measured, plan, progress);
+            plan.execute().transferToHost(results);
+            Memory memory = Memory.of(
+                    DeviceMemory.ofBackward(measured.problem(), choice.kernel()), deviceBytes, countedBytes(first));
+            plan.freeDeviceMemory();
+            return BenchResult.measured(
+                    measured,
+                    choice.kernel().id(),
+                    choice.tile().map(Tile::toString).orElse(null),
+                    timing,
+                    memory,
+                    accuracy);
+        } catch (TornadoExecutionPlanException e) {
+            throw new AttentionException("The plan of %s could not be closed.".formatted(measured), e);
+        }
+    }
+
+    /** What a backward pass starts from. */
+    private void computeForward(BenchCase measured, FlashAttention attention, Tensor output, Tensor logSumExp) {
+        TaskGraph graph = new TaskGraph("before");
+        GridScheduler grids = new GridScheduler();
+        graph.transferToDevice(
+                DataTransferMode.FIRST_EXECUTION,
+                inputs.q().array(),
+                inputs.k().array(),
+                inputs.v().array(),
+                output.array(),
+                logSumExp.array());
+        appendForward(measured, attention, graph, grids, output, logSumExp);
+        graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array());
+        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+            plan.withDevice(device.handle()).withGridScheduler(grids).execute();
+            plan.freeDeviceMemory();
+        } catch (TornadoExecutionPlanException e) {
+            throw new AttentionException("The plan of %s could not be closed.".formatted(measured), e);
+        }
+    }
+
+    private void appendForward(
+            BenchCase measured,
+            FlashAttention attention,
+            TaskGraph graph,
+            GridScheduler grids,
+            Tensor output,
+            Tensor logSumExp) {
+        attention.appendTo(
+                graph, grids, "forward", inputs.q(), inputs.k(), inputs.v(), output, logSumExp, measured.options());
+    }
+
+    /**
+     * Checks and measures a problem of one query as a decode step over a key-value cache: append, attention over split keys,
+     * merge.
+     *
+     * @param progress called after each step
+     */
+    public BenchResult measureDecode(BenchCase measured, Runnable progress) {
+        AttentionShape shape = measured.shape();
+        DecodeCase step = new DecodeCase(
+                shape.batch(),
+                shape.heads(),
+                shape.kvHeads(),
+                shape.seqK(),
+                shape.headDim(),
+                measured.dtype(),
+                false,
+                0);
+        try {
+            DecodeMeasurement measurement =
+                    new DecodeBenchmark(device, 0, settings.warmUps, settings.repetitions).measure(step, progress);
+            return BenchResult.measured(
+                    measured,
+                    "decode",
+                    null,
+                    Timing.of(measured, measurement.kernelTime(), measurement.wallTime()),
+                    new Memory((long) BenchFile.leastBytes(measured), 0, null, null),
+                    Accuracy.of(measurement.comparisons()));
+        } catch (UnsupportedOnDeviceException e) {
+            return BenchResult.without(measured, "decode", null, Status.UNSUPPORTED, e.getMessage());
+        } catch (VirtualMachineError e) {
+            throw e;
+        } catch (RuntimeException | Error e) { // TornadoVM's internal errors are Errors
+            String message = "%s: %s".formatted(e.getClass().getSimpleName(), e.getMessage());
+            return BenchResult.without(measured, "decode", null, Status.FAILED, message);
+        }
+    }
+
+    private Timing time(BenchCase measured, TornadoExecutionPlan plan, Runnable progress) {
+        for (int i = 0; i < settings.warmUps; i++) {
+            plan.execute();
+            progress.run();
+        }
+        long[] kernelTimes = new long[settings.repetitions];
+        long[] wallTimes = new long[settings.repetitions];
+        long begin = System.nanoTime();
+        int done = 0;
+        while (done < settings.repetitions
+                && (done < FEWEST_REPETITIONS || System.nanoTime() - begin < 1e9 * settings.seconds)) {
+            flush.run();
+            long start = System.nanoTime();
+            TornadoExecutionResult result = plan.execute();
+            wallTimes[done] = System.nanoTime() - start;
+            kernelTimes[done] = result.getProfilerResult().getDeviceKernelTime();
+            if (kernelTimes[done] == 0) {
+                throw new AttentionException("%s reports no kernel time, so nothing was launched.".formatted(device));
+            }
+            done++;
+            progress.run();
+        }
+        return Timing.of(
+                measured, Spread.of(Arrays.copyOf(kernelTimes, done)), Spread.of(Arrays.copyOf(wallTimes, done)));
+    }
+
+    /** What the simulator's profile says that the kernels moved; null from devices, whose profiles do not say. */
+    static Long countedBytes(TornadoExecutionResult result) {
+        Matcher bytes =
+                GLOBAL_BYTES.matcher(String.valueOf(result.getProfilerResult().getProfileLog()));
+        return bytes.find() ? Long.valueOf(bytes.group(1)) : null;
+    }
+
+    /** Frees what the session holds on the device. */
+    @Override
+    public void close() {
+        flush.close();
+    }
+}

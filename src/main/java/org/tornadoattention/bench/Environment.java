@@ -1,0 +1,110 @@
+package org.tornadoattention.bench;
+
+import java.io.IOException;
+import java.net.URISyntaxException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Platform;
+
+/**
+ * Where results come from.
+ *
+ * @param device name of the device
+ * @param backend what compiled for it: {@code cuda}, {@code opencl}, …
+ * @param driver version of its driver; null where it has none
+ * @param runtime what ran the kernels, with its version: {@code TornadoVM 5.2.0-jdk25}, {@code PyTorch 2.11.0}
+ * @param java version of the JDK; null where there is none
+ * @param system the operating system and its processor
+ * @param processors hardware threads of the host
+ * @param commit this project's git commit, with {@code +changes} where files differ from it; null where unknown
+ * @param time when the run began, UTC
+ */
+public record Environment(
+        String device,
+        String backend,
+        String driver,
+        String runtime,
+        String java,
+        String system,
+        int processors,
+        String commit,
+        String time) {
+
+    /** The environment of this process with a device. */
+    public static Environment of(ComputeDevice device) {
+        return new Environment(
+                device.name(),
+                device.backend().id(),
+                device.driverVersion().orElse(null),
+                Platform.current().version(),
+                System.getProperty("java.vm.name") + " " + Runtime.version(),
+                "%s %s, %s"
+                        .formatted(
+                                System.getProperty("os.name"),
+                                System.getProperty("os.version"),
+                                System.getProperty("os.arch")),
+                Runtime.getRuntime().availableProcessors(),
+                currentCommit().orElse(null),
+                Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
+    }
+
+    /** Device and runtime in a line. */
+    public String describe() {
+        return "%s, %s%s%s"
+                .formatted(
+                        device,
+                        runtime,
+                        backend == null || backend.equals("simulator") ? "" : " (" + backend + ")",
+                        driver == null ? "" : ", driver " + driver);
+    }
+
+    /** The commit that is checked out where this program was built, or what {@code ATTENTION_COMMIT} says it is. */
+    private static Optional<String> currentCommit() {
+        String given = System.getenv("ATTENTION_COMMIT");
+        if (given != null && !given.isBlank()) {
+            return Optional.of(given.strip());
+        }
+        return git("rev-parse", "--short=12", "HEAD")
+                .map(commit -> commit
+                        + (git("status", "--porcelain", "--untracked-files=no")
+                                        .orElse("")
+                                        .isEmpty()
+                                ? ""
+                                : "+changes"));
+    }
+
+    /** What git prints in the directory of this program's classes, empty without git or outside a checkout of it. */
+    private static Optional<String> git(String... arguments) {
+        try {
+            Path home = Path.of(Environment.class
+                    .getProtectionDomain()
+                    .getCodeSource()
+                    .getLocation()
+                    .toURI());
+            String[] command = new String[arguments.length + 3];
+            command[0] = "git";
+            command[1] = "-C";
+            command[2] = (Files.isDirectory(home) ? home : home.getParent()).toString();
+            System.arraycopy(arguments, 0, command, 3, arguments.length);
+            Process process = new ProcessBuilder(command)
+                    .redirectError(ProcessBuilder.Redirect.DISCARD)
+                    .start();
+            process.getOutputStream().close();
+            String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
+            return process.waitFor(10, TimeUnit.SECONDS) && process.exitValue() == 0
+                    ? Optional.of(text)
+                    : Optional.empty();
+        } catch (IOException | URISyntaxException e) {
+            return Optional.empty();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return Optional.empty();
+        }
+    }
+}

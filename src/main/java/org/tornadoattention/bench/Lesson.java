@@ -1,0 +1,278 @@
+package org.tornadoattention.bench;
+
+import java.io.PrintStream;
+import java.util.List;
+import java.util.Locale;
+import org.tornadoattention.AttentionException;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Gradients;
+import org.tornadoattention.Mask;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Devices;
+import org.tornadoattention.reference.AccuracyCheck;
+import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.TornadoExecutionResult;
+import uk.ac.manchester.tornado.api.WorkerGrid1D;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.enums.ProfilerMode;
+import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+/**
+ * What the programs of {@code examples/Ladder…} have in common, so that each can be its kernels and little else: inputs, a
+ * prediction from bytes and operations, a run with its time, and a check against the oracle.
+ */
+public final class Lesson {
+
+    /** Elements per head in all lessons. */
+    public static final int HEAD_DIM = 64;
+
+    private static final int REPETITIONS = 7;
+
+    private final PrintStream out = System.out;
+    private final ComputeDevice device = Devices.best();
+    private final int heads;
+    private final int queries;
+    private final int keys;
+    private final AttentionOptions options;
+    private final Tensor q;
+    private final Tensor k;
+    private final Tensor v;
+    private final Tensor output;
+    private final Tensor logSumExp;
+    private Ceilings ceilings;
+
+    private Lesson(int heads, int queries, int keys, AttentionOptions options) {
+        this.heads = heads;
+        this.queries = queries;
+        this.keys = keys;
+        this.options = options;
+        q = Tensor.random(DType.F32, 1, 1, heads, queries, HEAD_DIM);
+        k = Tensor.random(DType.F32, 2, 1, heads, keys, HEAD_DIM);
+        v = Tensor.random(DType.F32, 3, 1, heads, keys, HEAD_DIM);
+        output = Tensor.allocate(DType.F32, 1, heads, queries, HEAD_DIM);
+        logSumExp = Tensor.allocate(DType.F32, 1, heads, queries);
+    }
+
+    /**
+     * A lesson with as many queries as keys.
+     *
+     * @param arguments heads and sequence length; without, 16 and 2048 on a GPU, 2 and 128 in the simulator
+     * @throws IllegalArgumentException if the length is not a multiple of 64
+     */
+    public static Lesson of(String title, String[] arguments) {
+        int[] size = sizes(arguments);
+        return begin(title, new Lesson(size[0], size[1], size[1], AttentionOptions.defaults()));
+    }
+
+    /** A lesson with one query a head, the last of the sequence, as when text is generated token by token. */
+    public static Lesson ofOneQuery(String title, String[] arguments) {
+        int[] size = sizes(arguments);
+        return begin(title, new Lesson(size[0], 1, size[1], AttentionOptions.defaults()));
+    }
+
+    private static int[] sizes(String[] arguments) {
+        boolean simulator = Devices.best().isSimulator();
+        int heads = arguments.length > 0 ? Integer.parseInt(arguments[0]) : simulator ? 2 : 16;
+        int length = arguments.length > 1 ? Integer.parseInt(arguments[1]) : simulator ? 128 : 2048;
+        if (heads < 1 || length < 64 || length % 64 != 0) {
+            throw new IllegalArgumentException(
+                    "%d heads of %d tokens: the lessons take 1 head or more and multiples of 64 tokens."
+                            .formatted(heads, length));
+        }
+        return new int[] {heads, length};
+    }
+
+    private static Lesson begin(String title, Lesson lesson) {
+        lesson.out.println(title);
+        lesson.out.printf(
+                "%d heads, %d queries, %d keys, headDim %d, F32, on %s%n",
+                lesson.heads, lesson.queries, lesson.keys, HEAD_DIM, lesson.device);
+        return lesson;
+    }
+
+    /** The same inputs under another mask. */
+    public Lesson with(Mask mask) {
+        return new Lesson(heads, queries, keys, options.withMask(mask));
+    }
+
+    /** Query heads, and as many of keys. */
+    public int heads() {
+        return heads;
+    }
+
+    /** Queries of a head. */
+    public int queries() {
+        return queries;
+    }
+
+    /** Keys of a head. */
+    public int keys() {
+        return keys;
+    }
+
+    /** The factor of q·k. */
+    public float scale() {
+        return (float) options.scaleFor(HEAD_DIM);
+    }
+
+    /** Queries {@code [heads, queries, HEAD_DIM]}. */
+    public FloatArray q() {
+        return q.floatArray();
+    }
+
+    /** Keys {@code [heads, keys, HEAD_DIM]}. */
+    public FloatArray k() {
+        return k.floatArray();
+    }
+
+    /** Values, like the keys. */
+    public FloatArray v() {
+        return v.floatArray();
+    }
+
+    /** Where the output goes, like the queries. */
+    public FloatArray o() {
+        return output.floatArray();
+    }
+
+    /** Where the log-sum-exp of each query goes, {@code [heads, queries]}. */
+    public FloatArray l() {
+        return logSumExp.floatArray();
+    }
+
+    /** The tensors q, k and v, and options, for checks of one's own. */
+    public List<Tensor> inputs() {
+        return List.of(q, k, v);
+    }
+
+    /** What is computed. */
+    public AttentionOptions options() {
+        return options;
+    }
+
+    /** Operations of the forward pass as the field counts them, every query seeing every key. */
+    public double flops() {
+        return 4.0 * heads * queries * keys * HEAD_DIM;
+    }
+
+    /** Says what the operations and the traffic of device memory allow on this device. */
+    public void predict(double flops, double bytes) {
+        if (ceilings == null) {
+            ceilings = CeilingBenchmark.measure(device);
+        }
+        double arithmetic = 1e3 * flops / ceilings.f32FlopsPerSecond();
+        double memory = 1e3 * bytes / ceilings.copyBytesPerSecond();
+        out.printf(
+                Locale.ROOT,
+                "predicted: %.3g operations, %.3g bytes; at least %.3g ms for arithmetic and %.3g ms for memory: bound by %s%n",
+                flops,
+                bytes,
+                arithmetic,
+                memory,
+                arithmetic > memory ? "arithmetic" : "memory");
+    }
+
+    /** A graph that brings the inputs, the outputs' arrays and scratch arrays to the device; add the tasks. */
+    public TaskGraph graph(Object... scratch) {
+        output.fill(Float.NaN);
+        logSumExp.fill(Float.NaN);
+        TaskGraph graph = new TaskGraph("lesson");
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, q(), k(), v(), o(), l());
+        if (scratch.length > 0) {
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, scratch);
+        }
+        return graph;
+    }
+
+    /** A grid in one dimension; the last group may be short of work, never of work-items. */
+    public static WorkerGrid1D grid(int workItems, int groupSize) {
+        WorkerGrid1D grid = new WorkerGrid1D(Math.ceilDiv(workItems, groupSize) * groupSize);
+        grid.setLocalWork(groupSize, 1, 1);
+        return grid;
+    }
+
+    /**
+     * Runs a graph, brings results back and prints the median time of its kernels.
+     *
+     * @param flops operations, for the throughput
+     * @param results arrays to bring back
+     * @return the median in milliseconds
+     */
+    public double run(String name, TaskGraph graph, GridScheduler grids, double flops, Object... results) {
+        graph.transferToHost(DataTransferMode.UNDER_DEMAND, results);
+        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+            plan.withDevice(device.handle()).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
+            plan.execute();
+            long[] times = new long[REPETITIONS];
+            TornadoExecutionResult last = null;
+            for (int i = 0; i < REPETITIONS; i++) {
+                last = plan.execute();
+                times[i] = last.getProfilerResult().getDeviceKernelTime();
+                if (times[i] == 0) {
+                    throw new AttentionException(
+                            "%s reports no kernel time, so nothing was launched.".formatted(device));
+                }
+            }
+            last.transferToHost(results);
+            Spread spread = Spread.of(times);
+            double milliseconds = 1e3 * spread.medianSeconds();
+            out.printf(
+                    Locale.ROOT,
+                    "%s: %.3g ms ± %.1f%%, %.4g GFLOP/s%s%n",
+                    name,
+                    milliseconds,
+                    100 * spread.relativeSpread(),
+                    flops / milliseconds / 1e6,
+                    counted(last));
+            return milliseconds;
+        } catch (TornadoExecutionPlanException e) {
+            throw new AttentionException("The plan of the lesson could not be closed.", e);
+        }
+    }
+
+    private static String counted(TornadoExecutionResult result) {
+        Long bytes = BenchSession.countedBytes(result);
+        return bytes == null ? "" : String.format(Locale.ROOT, "; the simulator counted %,d bytes", bytes);
+    }
+
+    /**
+     * Compares the output and the log-sum-exp with the oracle.
+     *
+     * @throws AttentionException if they are wrong
+     */
+    public void check() {
+        BenchCase problem = new BenchCase(
+                Direction.FORWARD,
+                DType.F32,
+                new AttentionShape(1, heads, heads, queries, keys, HEAD_DIM),
+                options.mask().isCausal());
+        report(new SampledCheck(problem, q, k, v).compare(output, logSumExp));
+    }
+
+    /** Compares gradients, over tensors like q, k and v, with the oracle. */
+    public void check(Tensor dOutput, Tensor dQ, Tensor dK, Tensor dV) {
+        report(AccuracyCheck.of(q, k, v, dOutput, options).gradients(new Gradients(dQ, dK, dV)));
+    }
+
+    private void report(List<Comparison> comparisons) {
+        comparisons.stream()
+                .filter(comparison -> !comparison.passed())
+                .findFirst()
+                .ifPresent(wrong -> {
+                    throw new AttentionException("The kernel is wrong: " + wrong);
+                });
+        Accuracy accuracy = Accuracy.of(comparisons);
+        out.printf(
+                Locale.ROOT,
+                "error against float64: %.1e of %.1e allowed%n",
+                accuracy.maxError(),
+                accuracy.allowedError());
+    }
+}

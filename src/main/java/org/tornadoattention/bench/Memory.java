@@ -1,0 +1,23 @@
+package org.tornadoattention.bench;
+
+import org.tornadoattention.plan.DeviceMemory;
+
+/**
+ * Bytes of one kernel on one problem, as they stand in files.
+ *
+ * @param tensorBytes q, k, v and the output, and their gradients where those are computed
+ * @param extraBytes what the kernel needs beyond them
+ * @param deviceBytes what the runtime says that it allocated; null where it does not say, as TornadoVM 5.2 for graphs of
+ *     several tasks, of which it counts the last
+ * @param globalBytes what the kernels read from and wrote to device memory, as the simulator counted; null elsewhere
+ */
+public record Memory(long tensorBytes, long extraBytes, Long deviceBytes, Long globalBytes) {
+
+    static Memory of(DeviceMemory memory, long deviceBytes, Long globalBytes) {
+        return new Memory(
+                memory.tensorBytes(),
+                memory.extraBytes(),
+                deviceBytes < memory.totalBytes() ? null : Long.valueOf(deviceBytes),
+                globalBytes);
+    }
+}

@@ -1,0 +1,260 @@
+package org.tornadoattention.cli;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Locale;
+import java.util.Objects;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import org.tornadoattention.bench.BenchFile;
+import org.tornadoattention.bench.BenchResult;
+import org.tornadoattention.bench.BenchResult.Status;
+import org.tornadoattention.bench.Ceilings;
+import org.tornadoattention.bench.Environment;
+import org.tornadoattention.bench.PeerComparison;
+
+/** Files of benchmarks as text. */
+enum BenchFormat {
+    /** Everything, to be read again by {@code --compare} and {@code report}. */
+    JSON,
+    /** A line a result, for spreadsheets. */
+    CSV,
+    /** A table for people. */
+    MARKDOWN;
+
+    /** What the mark on noisy results means. */
+    static final String NOISY_NOTE = "~ too noisy to quote: the median of another run may differ by more than 5 %.";
+
+    /** The heads of {@link #row}. */
+    static final List<String> HEADS = List.of(
+            "problem",
+            "kernel",
+            "kernel time",
+            "wall time",
+            "throughput",
+            "× standard",
+            "of ceiling",
+            "device memory",
+            "error (allowed)");
+
+    private static final List<String> COLUMNS =
+            List.of(("provider,pass,dtype,batch,heads,kvHeads,seqQ,seqK,headDim,causal,"
+                            + "kernel,tile,status,kernelMilliseconds,kernelSpread,wallMilliseconds,wallSpread,repetitions,"
+                            + "repeatability,noisy,teraflops,speedUp,shareOfCeiling,tensorBytes,extraBytes,deviceBytes,globalBytes,"
+                            + "maxError,allowedError,relativeError,passed,message,device,runtime,driver,java,commit,time")
+                    .split(","));
+
+    /**
+     * The format of a file by its name's ending.
+     *
+     * @throws IllegalArgumentException if it is none of {@code .json}, {@code .csv} and {@code .md}
+     */
+    static BenchFormat of(Path file) {
+        String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
+        if (name.endsWith(".json")) {
+            return JSON;
+        }
+        if (name.endsWith(".csv")) {
+            return CSV;
+        }
+        if (name.endsWith(".md")) {
+            return MARKDOWN;
+        }
+        throw new IllegalArgumentException(
+                "%s has no ending that says what to write: use .json, .csv or .md.".formatted(file));
+    }
+
+    /** The text of a file of this format. */
+    String text(BenchFile file) {
+        return switch (this) {
+            case JSON -> file.toJson() + "\n";
+            case CSV -> csv(file);
+            case MARKDOWN -> markdown(file);
+        };
+    }
+
+    private static String csv(BenchFile file) {
+        StringBuilder text = new StringBuilder(String.join(",", COLUMNS)).append('\n');
+        for (BenchResult result : file.results()) {
+            text.append(cells(result, file.environment()).stream()
+                            .map(BenchFormat::quoted)
+                            .collect(Collectors.joining(",")))
+                    .append('\n');
+        }
+        return text.toString();
+    }
+
+    private static String quoted(Object cell) {
+        String text = Objects.toString(cell, "");
+        return text.matches("[^,\"\\n\\r]*") ? text : '"' + text.replace("\"", "\"\"") + '"';
+    }
+
+    private static List<Object> cells(BenchResult result, Environment environment) {
+        var measured = result.measured();
+        var shape = measured.shape();
+        List<Object> cells = new ArrayList<>(List.of(
+                result.provider(),
+                measured.pass().id(),
+                measured.dtype(),
+                shape.batch(),
+                shape.heads(),
+                shape.kvHeads(),
+                shape.seqQ(),
+                shape.seqK(),
+                shape.headDim(),
+                measured.causal(),
+                result.kernel()));
+        cells.add(result.tile());
+        cells.add(result.status());
+        cells.addAll(of(
+                result.timing(),
+                8,
+                timing -> List.of(
+                        timing.kernelMilliseconds(),
+                        timing.kernelSpread(),
+                        timing.wallMilliseconds(),
+                        timing.wallSpread(),
+                        timing.repetitions(),
+                        timing.repeatability(),
+                        timing.noisy(),
+                        timing.teraflops())));
+        cells.add(result.speedUp());
+        cells.add(result.shareOfCeiling());
+        cells.addAll(of(result.memory(), 4, memory -> {
+            List<Object> bytes = new ArrayList<>(List.of(memory.tensorBytes(), memory.extraBytes()));
+            bytes.add(memory.deviceBytes());
+            bytes.add(memory.globalBytes());
+            return bytes;
+        }));
+        cells.addAll(of(
+                result.accuracy(),
+                4,
+                accuracy -> List.of(
+                        accuracy.maxError(), accuracy.allowedError(), accuracy.relativeError(), accuracy.passed())));
+        cells.add(result.message());
+        cells.add(environment.device());
+        cells.add(environment.runtime());
+        cells.add(environment.driver());
+        cells.add(environment.java());
+        cells.add(environment.commit());
+        cells.add(environment.time());
+        return cells;
+    }
+
+    private static <T> List<Object> of(T part, int cells, Function<T, List<Object>> values) {
+        return part == null ? new ArrayList<>(Collections.nCopies(cells, null)) : values.apply(part);
+    }
+
+    private static String markdown(BenchFile file) {
+        StringBuilder text = new StringBuilder("%s.%s Commit %s, %s.\n\n"
+                .formatted(
+                        file.environment().describe(),
+                        ceilings(file.ceilings()),
+                        Objects.requireNonNullElse(file.environment().commit(), "unknown"),
+                        file.environment().time()));
+        List<List<String>> rows = new ArrayList<>(List.of(HEADS));
+        file.results().forEach(result -> rows.add(row(result)));
+        text.append(markdown(rows));
+        if (file.results().stream().anyMatch(BenchFormat::noisy)) {
+            text.append('\n').append(NOISY_NOTE).append('\n');
+        }
+        return text.toString();
+    }
+
+    /** A result as cells of a table. */
+    static List<String> row(BenchResult result) {
+        if (result.status() != Status.MEASURED) {
+            return List.of(
+                    result.measured().toString(),
+                    result.label(),
+                    (result.status() == Status.FAILED ? "FAILED: " : "not here: ") + result.message());
+        }
+        var timing = result.timing();
+        return List.of(
+                result.measured().toString(),
+                result.label(),
+                "%s ± %.1f%%%s"
+                        .formatted(
+                                Units.milliseconds(timing.kernelMilliseconds()),
+                                100 * timing.kernelSpread(),
+                                noisy(result) ? " ~" : ""),
+                "%s ± %.1f%%".formatted(Units.milliseconds(timing.wallMilliseconds()), 100 * timing.wallSpread()),
+                Units.rate(timing.teraflops()),
+                result.speedUp() == null ? "" : Units.digits(result.speedUp()) + "×",
+                result.shareOfCeiling() == null ? "" : "%.1f%%".formatted(100 * result.shareOfCeiling()),
+                result.memory() == null
+                        ? ""
+                        : Units.bytes(
+                                result.memory().tensorBytes() + result.memory().extraBytes()),
+                result.accuracy() == null
+                        ? ""
+                        : "%.1e (%.1e)%s"
+                                .formatted(
+                                        result.accuracy().maxError(),
+                                        result.accuracy().allowedError(),
+                                        result.accuracy().passed() ? "" : " WRONG"));
+    }
+
+    static boolean noisy(BenchResult result) {
+        return result.timing() != null && result.timing().noisy();
+    }
+
+    /** The ceilings as a sentence. */
+    static String ceilings(Ceilings ceilings) {
+        if (ceilings == null) {
+            return "";
+        }
+        String tensor = ceilings.tensorFlopsPerSecond() == null
+                ? ""
+                : ", products on tensor cores " + Units.rate(ceilings.tensorFlopsPerSecond() / 1e12);
+        return " Ceilings measured in this run: copy %,.1f GB/s read and written, F32 multiply-adds %s%s."
+                .formatted(
+                        ceilings.copyBytesPerSecond() / 1e9, Units.rate(ceilings.f32FlopsPerSecond() / 1e12), tensor);
+    }
+
+    /** The comparison with peers as a table's rows, the first being its head. */
+    static List<List<String>> peers(List<PeerComparison> comparisons) {
+        List<String> peers = comparisons.stream()
+                .flatMap(comparison -> comparison.peers().stream())
+                .map(peer -> peer.provider() + " " + peer.kernel())
+                .distinct()
+                .toList();
+        List<List<String>> rows = new ArrayList<>();
+        List<String> head = new ArrayList<>(List.of("problem", "our fastest", "throughput"));
+        head.addAll(peers);
+        rows.add(head);
+        for (PeerComparison comparison : comparisons) {
+            List<String> row = new ArrayList<>(List.of(
+                    comparison.measured().toString(),
+                    comparison.ours().label() + (noisy(comparison.ours()) ? " ~" : ""),
+                    Units.rate(comparison.ours().timing().teraflops())));
+            for (String name : peers) {
+                row.add(comparison.peers().stream()
+                        .filter(peer -> name.equals(peer.provider() + " " + peer.kernel()))
+                        .findFirst()
+                        .map(peer -> "%s, %s× the time%s"
+                                .formatted(
+                                        Units.rate(peer.timing().teraflops()),
+                                        Units.digits(comparison.timeRatio(peer)),
+                                        noisy(peer) ? " ~" : ""))
+                        .orElse(""));
+            }
+            rows.add(row);
+        }
+        return rows;
+    }
+
+    /** Rows as a Markdown table. */
+    static String markdown(List<List<String>> rows) {
+        StringBuilder text = new StringBuilder();
+        for (int i = 0; i < rows.size(); i++) {
+            text.append("| ").append(String.join(" | ", rows.get(i))).append(" |\n");
+            if (i == 0) {
+                text.append("|---".repeat(rows.getFirst().size())).append("|\n");
+            }
+        }
+        return text.toString();
+    }
+}

@@ -1,0 +1,146 @@
+package org.tornadoattention.cli;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Function;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.bench.BenchCase;
+import org.tornadoattention.bench.Direction;
+import org.tornadoattention.bench.Preset;
+import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.tensor.DType;
+import picocli.CommandLine.Option;
+
+/** Which problems to measure: a preset, or a part of one, or all combinations of what is given. */
+final class BenchOptions {
+
+    @Option(
+            names = {"-p", "--preset"},
+            paramLabel = "NAME",
+            description =
+                    "quick, paper, decode, memory, latency or traffic; the options below then choose a part of it.")
+    private String preset;
+
+    @Option(names = "--batch", split = ",", paramLabel = "B", description = "Sequences (default 1).")
+    private List<Integer> batches;
+
+    @Option(names = "--heads", split = ",", paramLabel = "H", description = "Query heads (default 8).")
+    private List<Integer> heads;
+
+    @Option(names = "--kv-heads", paramLabel = "H", description = "Key and value heads (default: as query heads).")
+    private Integer kvHeads;
+
+    @Option(names = "--seq", split = ",", paramLabel = "N", description = "Sequence lengths (default 512).")
+    private List<Integer> lengths;
+
+    @Option(names = "--queries", paramLabel = "N", description = "Queries (default: as many as keys).")
+    private Integer queries;
+
+    @Option(names = "--head-dim", split = ",", paramLabel = "D", description = "Elements per head (default 64).")
+    private List<Integer> headDims;
+
+    @Option(names = "--type", split = ",", description = "f32, f16, bf16 (default f32).")
+    private List<DType> types;
+
+    @Option(
+            names = {"--direction", "--pass"},
+            split = ",",
+            description = "forward, backward, forward-backward (default forward).")
+    private List<Direction> passes;
+
+    @Option(names = "--causal", negatable = true, description = "With a causal mask, or without (default).")
+    private Boolean causal;
+
+    @Option(
+            names = "--tile",
+            split = ",",
+            paramLabel = "BrxBc",
+            description = "Tiles of the tiled kernel, queries by keys (default: the best).")
+    private List<TileShape> tiles;
+
+    /** The preset's name, or {@code by hand}. */
+    String name() {
+        return preset == null ? "by hand" : preset;
+    }
+
+    /** The tiles that were asked for, none for the best. */
+    List<TileShape> tiles(BenchCase problem) {
+        if (tiles != null) {
+            return tiles;
+        }
+        return preset == null ? List.of() : Preset.named(preset).tiles().getOrDefault(problem, List.of());
+    }
+
+    /**
+     * The problems.
+     *
+     * @throws IllegalArgumentException if there are none
+     */
+    List<BenchCase> cases() {
+        List<BenchCase> cases = preset == null
+                ? byHand()
+                : Preset.named(preset).cases().stream().filter(this::chosen).toList();
+        if (cases.isEmpty()) {
+            throw new IllegalArgumentException(
+                    "The preset %s has no such problem: './attention bench --preset %s --list' prints those that it has."
+                            .formatted(preset, preset));
+        }
+        return cases;
+    }
+
+    private boolean chosen(BenchCase candidate) {
+        AttentionShape shape = candidate.shape();
+        return among(batches, shape.batch())
+                && among(heads, shape.heads())
+                && (kvHeads == null || kvHeads == shape.kvHeads())
+                && among(lengths, shape.seqK())
+                && (queries == null || queries == shape.seqQ())
+                && among(headDims, shape.headDim())
+                && among(types, candidate.dtype())
+                && among(passes, candidate.pass())
+                && (causal == null || causal == candidate.causal());
+    }
+
+    private static <T> boolean among(List<T> wanted, T value) {
+        return wanted == null || wanted.contains(value);
+    }
+
+    private List<BenchCase> byHand() {
+        List<BenchCase> cases = new ArrayList<>();
+        each(
+                passes,
+                Direction.FORWARD,
+                pass -> each(
+                        types,
+                        DType.F32,
+                        type -> each(
+                                batches,
+                                1,
+                                batch -> each(
+                                        heads,
+                                        8,
+                                        head -> each(
+                                                headDims,
+                                                64,
+                                                dim -> each(
+                                                        lengths,
+                                                        512,
+                                                        length -> cases.add(new BenchCase(
+                                                                pass,
+                                                                type,
+                                                                new AttentionShape(
+                                                                        batch,
+                                                                        head,
+                                                                        kvHeads == null ? head : kvHeads,
+                                                                        queries == null ? length : queries,
+                                                                        length,
+                                                                        dim),
+                                                                causal != null && causal))))))));
+        return cases;
+    }
+
+    private static <T> boolean each(List<T> given, T otherwise, Function<T, Boolean> body) {
+        (given == null ? List.of(otherwise) : given).forEach(body::apply);
+        return true;
+    }
+}

@@ -1,0 +1,58 @@
+package org.tornadoattention.cli;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.tornadoattention.bench.BenchFile;
+import org.tornadoattention.report.ReportPage;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code attention report}: results as one page. */
+@Command(
+        name = "report",
+        mixinStandardHelpOptions = true,
+        description = {
+            "Make one HTML page of benchmarks' results: charts, tables, and the papers' claims beside ours.",
+            "",
+            "The page opens from disk and needs no network.",
+            ""
+        },
+        footer = {
+            "",
+            "Examples:",
+            "  ./attention bench --preset quick -o quick.json && ./attention report quick.json",
+            "  ./attention report docs/results/*.json -o report.html"
+        })
+final class ReportCommand implements Callable<Integer> {
+
+    @Parameters(paramLabel = "FILE", arity = "1..*", description = "JSON of './attention bench' or of bench/peers.py.")
+    private List<Path> files = new ArrayList<>();
+
+    @Option(
+            names = {"-o", "--out"},
+            paramLabel = "FILE",
+            defaultValue = "report.html",
+            description = "The page to write (default ${DEFAULT-VALUE}).")
+    private Path out;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() throws IOException {
+        List<BenchFile> read = new ArrayList<>();
+        for (Path file : files) {
+            read.add(BenchFile.read(file));
+        }
+        BenchFile.write(out, new ReportPage(read).toHtml());
+        spec.commandLine().getOut().println("Wrote %s: open it in a browser.".formatted(out));
+        spec.commandLine().getOut().flush();
+        return Main.GOOD;
+    }
+}

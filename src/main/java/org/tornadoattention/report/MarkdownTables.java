@@ -1,0 +1,289 @@
+package org.tornadoattention.report;
+
+import static org.tornadoattention.report.Charts.grouped;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import org.tornadoattention.bench.BenchCase;
+import org.tornadoattention.bench.BenchFile;
+import org.tornadoattention.bench.BenchResult;
+import org.tornadoattention.bench.Direction;
+import org.tornadoattention.tensor.DType;
+
+/**
+ * Tables of a Markdown text that are made of committed results and never typed. A table stands between two comments, of which
+ * the first says what it is made of:
+ *
+ * <pre>{@code
+ * <!-- table ladder docs/results/h200.json -->
+ * <!-- end of table -->
+ * }</pre>
+ *
+ * <p>Kinds: {@code ladder}, each kernel on the longest problem; {@code throughput}, TFLOP/s by length; {@code peers}, our
+ * fastest kernel beside the peers' of other files; {@code traffic}, bytes counted beside the formula. Several files are
+ * separated by blanks; {@code key=value} after them picks problems: {@code dtype}, {@code headDim}, {@code causal},
+ * {@code pass}, {@code seq}.
+ */
+public final class MarkdownTables {
+
+    private static final Pattern TABLE = Pattern.compile(
+            "(<!-- table (?<kind>\\S+) (?<from>[^>]*?) ?-->\\n).*?(<!-- end of table -->)", Pattern.DOTALL);
+
+    private static final List<String> KINDS = List.of("ladder", "throughput", "peers", "traffic");
+
+    private MarkdownTables() {}
+
+    /**
+     * The text with its tables made anew.
+     *
+     * @param root where the files' paths begin
+     * @throws IOException if a file cannot be read
+     * @throws IllegalArgumentException if a comment asks for what there is not
+     */
+    public static String renewed(String text, Path root) throws IOException {
+        Matcher table = TABLE.matcher(text);
+        StringBuilder renewed = new StringBuilder();
+        while (table.find()) {
+            String made = make(table.group("kind"), table.group("from").strip().split("\\s+"), root);
+            table.appendReplacement(renewed, Matcher.quoteReplacement(table.group(1) + made + table.group(4)));
+        }
+        return table.appendTail(renewed).toString();
+    }
+
+    /** How many tables a text has. */
+    public static long count(String text) {
+        return TABLE.matcher(text).results().count();
+    }
+
+    private static String make(String kind, String[] words, Path root) throws IOException {
+        List<BenchFile> files = new ArrayList<>();
+        List<String> picks = new ArrayList<>();
+        for (String word : words) {
+            if (word.contains("=")) {
+                picks.add(word);
+            } else {
+                files.add(BenchFile.read(root.resolve(word)));
+            }
+        }
+        List<Entry> entries = Entry.of(files).stream()
+                .filter(entry -> picks.stream().allMatch(pick -> matches(entry.problem(), pick)))
+                .toList();
+        if (entries.isEmpty()) {
+            throw new IllegalArgumentException(
+                    "A table '%s' of %s would be empty: no result fits.".formatted(kind, String.join(" ", words)));
+        }
+        List<List<String>> rows = switch (kind) {
+            case "ladder" -> ladder(entries);
+            case "throughput" -> throughput(entries);
+            case "peers" -> peers(entries);
+            case "traffic" -> traffic(entries);
+            default ->
+                throw new IllegalArgumentException(
+                        "There is no table '%s': choose one of %s.".formatted(kind, String.join(", ", KINDS)));
+        };
+        return "\n" + markdown(rows) + "\n" + source(files) + "\n\n";
+    }
+
+    private static boolean matches(BenchCase problem, String pick) {
+        String key = pick.substring(0, pick.indexOf('='));
+        List<String> values = List.of(pick.substring(key.length() + 1).split(","));
+        String value = switch (key) {
+            case "dtype" -> problem.dtype().name();
+            case "headDim" -> String.valueOf(problem.shape().headDim());
+            case "causal" -> String.valueOf(problem.causal());
+            case "pass" -> problem.pass().id();
+            case "seq" -> String.valueOf(problem.shape().seqK());
+            default ->
+                throw new IllegalArgumentException(
+                        "'%s' picks nothing: use dtype, headDim, causal, pass or seq.".formatted(pick));
+        };
+        return values.contains(value);
+    }
+
+    private static String source(List<BenchFile> files) {
+        return files.stream()
+                .map(BenchFile::environment)
+                .map(environment -> "%s; commit %s, %s"
+                        .formatted(
+                                environment.describe(),
+                                environment.commit(),
+                                environment.time().substring(0, 10)))
+                .distinct()
+                .collect(Collectors.joining("; beside ", "Measured on ", "."));
+    }
+
+    private static List<List<String>> ladder(List<Entry> entries) {
+        BenchCase problem = Tables.ladderCase(entries)
+                .orElseThrow(
+                        () -> new IllegalArgumentException("A ladder needs standard attention among its results."));
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of(
+                "kernel", problem.as(DType.F32).toString().replace("F32 ", ""), "time", "× standard", "of ceiling"));
+        double standard = entries.stream()
+                .filter(entry -> entry.result().isStandard() && entry.problem().equals(problem))
+                .findFirst()
+                .orElseThrow()
+                .milliseconds();
+        record Rung(String name, DType dtype) {}
+        grouped(
+                        entries.stream()
+                                .filter(entry -> entry.ours()
+                                        && entry.problem().as(DType.F32).equals(problem.as(DType.F32)))
+                                .toList(),
+                        entry -> new Rung(entry.name(), entry.problem().dtype()))
+                .forEach((rung, here) -> {
+                    Entry best = fastest(here);
+                    rows.add(List.of(
+                            "`%s` %s".formatted(rung.name, rung.dtype),
+                            Amounts.rate(1e12 * best.result().timing().teraflops()) + mark(best),
+                            Amounts.time(best.milliseconds()),
+                            Amounts.factor(standard / best.milliseconds()),
+                            share(best)));
+                });
+        return rows;
+    }
+
+    private static String share(Entry entry) {
+        return entry.result().shareOfCeiling() == null
+                ? "–"
+                : Amounts.percent(entry.result().shareOfCeiling());
+    }
+
+    private static String mark(Entry entry) {
+        return entry.result().timing().noisy() ? " ~" : "";
+    }
+
+    private static Entry fastest(List<Entry> entries) {
+        return entries.stream()
+                .min(Comparator.comparingDouble(Entry::milliseconds))
+                .orElseThrow();
+    }
+
+    private static List<List<String>> throughput(List<Entry> entries) {
+        TreeSet<Integer> lengths = new TreeSet<>();
+        entries.forEach(entry -> lengths.add(entry.problem().shape().seqK()));
+        List<List<String>> rows = new ArrayList<>();
+        List<String> head = new ArrayList<>(List.of("TFLOP/s"));
+        lengths.forEach(length -> head.add("N = " + length));
+        rows.add(head);
+        record Line(String name, DType dtype, int headDim, boolean causal, Direction pass) {}
+        grouped(
+                        entries,
+                        entry -> new Line(
+                                entry.name(),
+                                entry.problem().dtype(),
+                                entry.problem().shape().headDim(),
+                                entry.problem().causal(),
+                                entry.problem().pass()))
+                .forEach((line, here) -> {
+                    Map<Integer, List<Entry>> byLength =
+                            grouped(here, entry -> entry.problem().shape().seqK());
+                    List<String> row = new ArrayList<>(List.of("%s, %s, d = %d%s%s"
+                            .formatted(
+                                    line.name,
+                                    line.dtype,
+                                    line.headDim,
+                                    line.causal ? ", causal" : "",
+                                    line.pass == Direction.FORWARD ? "" : ", backward")));
+                    lengths.forEach(length -> {
+                        List<Entry> found = byLength.get(length);
+                        row.add(
+                                found == null
+                                        ? "–"
+                                        : Amounts.digits(fastest(found)
+                                                        .result()
+                                                        .timing()
+                                                        .teraflops())
+                                                + mark(fastest(found)));
+                    });
+                    rows.add(row);
+                });
+        return rows;
+    }
+
+    private static List<List<String>> peers(List<Entry> entries) {
+        List<String> names = entries.stream()
+                .filter(entry -> !entry.ours())
+                .map(Entry::name)
+                .distinct()
+                .toList();
+        List<List<String>> rows = new ArrayList<>();
+        List<String> head = new ArrayList<>(List.of("problem", "our fastest"));
+        names.forEach(name -> head.add(name + " (our time ÷ its)"));
+        rows.add(head);
+        grouped(entries, Entry::problem).forEach((problem, here) -> {
+            List<Entry> ours = here.stream().filter(Entry::ours).toList();
+            if (ours.isEmpty() || ours.size() == here.size()) {
+                return;
+            }
+            Entry best = fastest(ours);
+            List<String> row = new ArrayList<>(List.of(
+                    problem.toString(),
+                    "`%s` %s"
+                                    .formatted(
+                                            best.name(),
+                                            Amounts.rate(1e12
+                                                    * best.result().timing().teraflops()))
+                            + mark(best)));
+            for (String name : names) {
+                List<Entry> peer =
+                        here.stream().filter(entry -> entry.name().equals(name)).toList();
+                row.add(
+                        peer.isEmpty()
+                                ? "–"
+                                : "%s (%s)%s"
+                                        .formatted(
+                                                Amounts.rate(1e12
+                                                        * fastest(peer)
+                                                                .result()
+                                                                .timing()
+                                                                .teraflops()),
+                                                Amounts.factor(best.milliseconds()
+                                                        / fastest(peer).milliseconds()),
+                                                mark(fastest(peer))));
+            }
+            rows.add(row);
+        });
+        return rows;
+    }
+
+    private static List<List<String>> traffic(List<Entry> entries) {
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("problem", "tile", "counted", "formula", "standard, at the least"));
+        for (Entry entry : entries) {
+            BenchResult result = entry.result();
+            if (result.tile() != null && result.memory().globalBytes() != null) {
+                rows.add(List.of(
+                        entry.problem().toString(),
+                        result.tile(),
+                        "%,d".formatted(result.memory().globalBytes()),
+                        "%,.0f".formatted(Charts.flashBytes(entry.problem(), Charts.blockQ(result.tile()))),
+                        "%,.0f".formatted(Charts.standardBytes(entry.problem()))));
+            }
+        }
+        return rows;
+    }
+
+    private static String markdown(List<List<String>> rows) {
+        StringBuilder text = new StringBuilder();
+        for (int i = 0; i < rows.size(); i++) {
+            text.append("| ").append(String.join(" | ", rows.get(i))).append(" |\n");
+            if (i == 0) {
+                text.append("|")
+                        .append(String.join(
+                                "", Collections.nCopies(rows.getFirst().size(), "---|")))
+                        .append("\n");
+            }
+        }
+        return text.toString();
+    }
+}

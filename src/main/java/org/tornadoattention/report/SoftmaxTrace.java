@@ -1,0 +1,73 @@
+package org.tornadoattention.report;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.tensor.Tensor;
+
+/**
+ * The online softmax of one query, tile by tile, in float64: what a kernel keeps of the keys that it has seen.
+ *
+ * @param steps one for each tile that the query sees a key of
+ * @param logSumExp what is left at the end, {@code m + ln l}; −∞ where the query sees no key
+ */
+public record SoftmaxTrace(List<Step> steps, double logSumExp) {
+
+    /**
+     * A tile of keys has arrived.
+     *
+     * @param firstKey the first of its keys that the query sees
+     * @param endKey one past the last
+     * @param tileMax the largest of their scores
+     * @param max m, the largest score so far
+     * @param alpha e^(m before − m), what the sums so far are scaled by; 0 at the first tile
+     * @param tileSum the sum of e^(s − m) over the tile
+     * @param sum l, the sum so far
+     */
+    public record Step(
+            int firstKey, int endKey, double tileMax, double max, double alpha, double tileSum, double sum) {}
+
+    /**
+     * Traces a query of head 0 of the first batch entry.
+     *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}
+     * @param options scale and mask; softcap and ALiBi are left out
+     * @param query which one
+     * @param blockK keys of a tile
+     */
+    public static SoftmaxTrace of(Tensor q, Tensor k, AttentionOptions options, int query, int blockK) {
+        int seqQ = q.seqLength();
+        int seqK = k.seqLength();
+        int first = options.mask().firstKey(query, seqQ, seqK);
+        int end = options.mask().endKey(query, seqQ, seqK);
+        double scale = options.scaleFor(q.headDim());
+        double max = Double.NEGATIVE_INFINITY;
+        double sum = 0;
+        List<Step> steps = new ArrayList<>();
+        for (int tile = first / blockK * blockK; tile < end; tile += blockK) {
+            int from = Math.max(first, tile);
+            int to = Math.min(end, tile + blockK);
+            double[] scores = new double[to - from];
+            double tileMax = Double.NEGATIVE_INFINITY;
+            for (int key = from; key < to; key++) {
+                double dot = 0;
+                for (int x = 0; x < q.headDim(); x++) {
+                    dot += (double) q.get(0, 0, query, x) * k.get(0, 0, key, x);
+                }
+                scores[key - from] = scale * dot;
+                tileMax = Math.max(tileMax, scores[key - from]);
+            }
+            double newMax = Math.max(max, tileMax);
+            double alpha = Math.exp(max - newMax);
+            double tileSum = 0;
+            for (double score : scores) {
+                tileSum += Math.exp(score - newMax);
+            }
+            sum = alpha * sum + tileSum;
+            max = newMax;
+            steps.add(new Step(from, to, tileMax, max, alpha, tileSum, sum));
+        }
+        return new SoftmaxTrace(List.copyOf(steps), steps.isEmpty() ? Double.NEGATIVE_INFINITY : max + Math.log(sum));
+    }
+}

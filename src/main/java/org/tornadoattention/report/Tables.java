@@ -1,0 +1,171 @@
+package org.tornadoattention.report;
+
+import static org.tornadoattention.report.Charts.grouped;
+
+import java.util.Comparator;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import org.tornadoattention.bench.BenchCase;
+import org.tornadoattention.bench.BenchFile;
+import org.tornadoattention.bench.BenchResult;
+import org.tornadoattention.bench.Direction;
+import org.tornadoattention.tensor.DType;
+
+/** The page's tables, made of results. */
+final class Tables {
+
+    private Tables() {}
+
+    /** Where the figures come from, a row a file. */
+    static HtmlTable sources(List<BenchFile> files) {
+        HtmlTable table =
+                new HtmlTable("preset", "device", "runtime", "driver", "JDK", "commit", "time (UTC)", "results#");
+        for (BenchFile file : files) {
+            var environment = file.environment();
+            table.row(
+                    file.preset() + (file.complete() ? "" : " (interrupted)"),
+                    environment.device(),
+                    environment.runtime() + (environment.backend() == null ? "" : " (" + environment.backend() + ")"),
+                    Objects.requireNonNullElse(environment.driver(), "–"),
+                    Objects.requireNonNullElse(environment.java(), "–"),
+                    Objects.requireNonNullElse(environment.commit(), "unknown"),
+                    environment.time(),
+                    file.results().size());
+        }
+        return table;
+    }
+
+    /** The problem that the ladder is shown on: the longest, without a mask, where standard attention was measured too. */
+    static Optional<BenchCase> ladderCase(List<Entry> entries) {
+        return Entry.ofDevices(entries).stream()
+                .filter(entry -> entry.ours()
+                        && entry.result().isStandard()
+                        && entry.problem().pass() == Direction.FORWARD)
+                .map(Entry::problem)
+                .max(Comparator.comparing((BenchCase problem) -> !problem.causal())
+                        .thenComparingInt(problem -> problem.shape().seqK())
+                        .thenComparingDouble(BenchCase::flops)
+                        .thenComparingInt(problem -> -problem.shape().headDim()));
+    }
+
+    /** Each rung with its factors, for each file of ours that has the problem. */
+    static HtmlTable ladder(List<Entry> entries, BenchCase problem) {
+        HtmlTable table = new HtmlTable(
+                "kernel", "type", "kernel time#", "throughput", "× standard#", "× the rung below#", "of ceiling#");
+        grouped(Entry.ofDevices(entries).stream().filter(Entry::ours).toList(), Entry::file)
+                .values()
+                .forEach(ofFile -> {
+                    List<Entry> rungs = ofFile.stream()
+                            .filter(entry -> sameBut(entry.problem(), problem))
+                            .toList();
+                    if (rungs.stream().noneMatch(entry -> entry.result().isStandard())) {
+                        return;
+                    }
+                    double fastest = rungs.stream()
+                            .mapToDouble(entry -> entry.result().timing().teraflops())
+                            .max()
+                            .orElseThrow();
+                    double standard = rungs.stream()
+                            .filter(entry -> entry.result().isStandard())
+                            .findFirst()
+                            .orElseThrow()
+                            .milliseconds();
+                    Entry below = null;
+                    for (Entry rung : bestTiles(rungs)) {
+                        table.row(
+                                rung.name()
+                                        + (rung.result().tile() == null
+                                                ? ""
+                                                : " " + rung.result().tile()),
+                                rung.problem().dtype(),
+                                Amounts.time(rung.milliseconds())
+                                        + (rung.result().timing().noisy() ? " ~" : ""),
+                                HtmlTable.bar(
+                                        rung.result().timing().teraflops() / fastest,
+                                        Amounts.rate(
+                                                1e12 * rung.result().timing().teraflops())),
+                                Amounts.factor(standard / rung.milliseconds()),
+                                below == null ? "–" : Amounts.factor(below.milliseconds() / rung.milliseconds()),
+                                rung.result().shareOfCeiling() == null
+                                        ? "–"
+                                        : Amounts.percent(rung.result().shareOfCeiling()));
+                        below = rung;
+                    }
+                });
+        return table;
+    }
+
+    private static boolean sameBut(BenchCase problem, BenchCase other) {
+        return problem.as(DType.F32).equals(other.as(DType.F32));
+    }
+
+    /** The best tile of each kernel and type, the portable types first. */
+    private static List<Entry> bestTiles(List<Entry> rungs) {
+        record Rung(String kernel, DType dtype) {}
+        return grouped(rungs, entry -> new Rung(entry.name(), entry.problem().dtype())).values().stream()
+                .map(ofRung -> ofRung.stream()
+                        .min(Comparator.comparingDouble(Entry::milliseconds))
+                        .orElseThrow())
+                .sorted(Comparator.comparing((Entry entry) -> entry.problem().dtype()))
+                .toList();
+    }
+
+    /** Errors of each kernel and type, the worst of its problems. */
+    static HtmlTable errors(List<Entry> entries) {
+        HtmlTable table = new HtmlTable(
+                "kernel", "type", "pass", "problems#", "largest error#", "allowed there#", "relative error, worst#");
+        record Kind(String name, DType dtype, Direction pass) {}
+        grouped(
+                        entries.stream()
+                                .filter(entry -> entry.result().accuracy() != null)
+                                .toList(),
+                        entry -> new Kind(
+                                entry.name(),
+                                entry.problem().dtype(),
+                                entry.problem().pass()))
+                .forEach((kind, here) -> {
+                    var worst = here.stream()
+                            .map(entry -> entry.result().accuracy())
+                            .max(Comparator.comparingDouble(accuracy -> accuracy.maxError() / accuracy.allowedError()))
+                            .orElseThrow();
+                    double relative = here.stream()
+                            .mapToDouble(entry -> entry.result().accuracy().relativeError())
+                            .max()
+                            .orElseThrow();
+                    table.row(
+                            kind.name,
+                            kind.dtype,
+                            kind.pass.id(),
+                            here.size(),
+                            "%.1e".formatted(worst.maxError()),
+                            "%.1e".formatted(worst.allowedError()),
+                            "%.1e".formatted(relative));
+                });
+        return table;
+    }
+
+    /** What was not measured, and why. */
+    static HtmlTable missing(List<BenchFile> files) {
+        HtmlTable table = new HtmlTable("problem", "kernel", "why");
+        for (BenchFile file : files) {
+            for (BenchResult result : file.results()) {
+                if (!result.good()) {
+                    String why = result.message() != null
+                            ? result.message()
+                            : "error %.1e, allowed %.1e"
+                                    .formatted(
+                                            result.accuracy().maxError(),
+                                            result.accuracy().allowedError());
+                    table.row(
+                            result.measured(),
+                            result.label(),
+                            new HtmlTable.Markup("<span class=\"bad\">failed:</span> " + Html.escape(why)));
+                } else if (result.timing() == null) {
+                    table.row(result.measured(), result.provider() + " " + result.label(), result.message());
+                }
+            }
+        }
+        return table;
+    }
+}

@@ -1,0 +1,50 @@
+package org.tornadoattention.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import org.junit.jupiter.api.Test;
+import org.tornadoattention.device.Devices;
+
+class ExplainCommandTest {
+
+    @Test
+    void aCausalProblemIsExplained() {
+        Invocation run = Invocation.of(
+                "explain", "--kernel", "tiled", "--tile", "32x16", "--heads", "2", "--seq", "64", "--causal");
+        assertThat(run.exitCode()).as(run.err()).isZero();
+        assertThat(run.out())
+                .contains("chosen because  tile asked for", "32 queries × 16 keys", "4 of 32 work-items")
+                .contains("    ▒▒··\n    ██▒▒\n")
+                .contains("█ full: 2   ▒ partial, where the mask is tested: 4   · skipped, never loaded: 2 (25%)")
+                .containsPattern("0 … 15 +\\d\\.\\d{4}  \\d\\.\\d{4}  0\\.0000")
+                .containsPattern("48 … 63 ")
+                .contains("traffic, this kernel", "expected bound");
+        // 6 tiles of 16 keys and values, q and o, and the log-sum-exp, for 2 heads.
+        long bytes = 2 * (4L * (2 * 64 * 64 + 6 * 16 * 2 * 64) + 4 * 64);
+        assertThat(run.out()).contains("traffic, this kernel    " + Units.bytes(bytes));
+    }
+
+    @Test
+    void aQueryThatSeesNothingIsSaidToSeeNothing() {
+        Invocation run = Invocation.of("explain", "--seq", "16", "--queries", "32", "--causal", "--row", "0");
+        assertThat(run.out()).contains("This query sees no key: its output is 0 and its log-sum-exp −∞.");
+    }
+
+    @Test
+    void deviceCodeComesFromAnSdkOnly() {
+        Invocation run = Invocation.of("explain", "--code", "--heads", "1", "--seq", "64", "--head-dim", "16");
+        if (Devices.best().isSimulator()) {
+            assertThat(run.exitCode()).isEqualTo(2);
+            assertThat(run.err()).contains("Set TORNADOVM_HOME to a TornadoVM SDK");
+        } else {
+            assertThat(run.exitCode()).as(run.err()).isZero();
+        }
+    }
+
+    @Test
+    void rowsThatAreNotThereAreRefused() {
+        Invocation run = Invocation.of("explain", "--seq", "16", "--row", "16");
+        assertThat(run.exitCode()).isEqualTo(2);
+        assertThat(run.err()).contains("--row is 16, and there are 16 queries");
+    }
+}

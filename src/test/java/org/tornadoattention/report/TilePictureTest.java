@@ -1,0 +1,57 @@
+package org.tornadoattention.report;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.tornadoattention.Mask;
+import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.report.TilePicture.Kind;
+
+class TilePictureTest {
+
+    /** Against the mask itself, element by element. */
+    @ParameterizedTest
+    @CsvSource({
+        "64, 64, -1, 0",
+        "64, 64, -1, -1",
+        "33, 70, -1, 0",
+        "70, 33, -1, 0",
+        "64, 64, 10, 5",
+        "50, 100, 0, 0",
+        "100, 50, 3, -1"
+    })
+    void eachTileIsWhatItsElementsSay(int seqQ, int seqK, int left, int right) {
+        Mask mask = Mask.window(left, right);
+        TilePicture picture = new TilePicture(seqQ, seqK, new TileShape(16, 8), mask);
+        for (int row = 0; row < picture.rows(); row++) {
+            for (int column = 0; column < picture.columns(); column++) {
+                int seen = 0;
+                int all = 0;
+                for (int i = row * 16; i < Math.min(seqQ, row * 16 + 16); i++) {
+                    for (int j = column * 8; j < Math.min(seqK, column * 8 + 8); j++) {
+                        all++;
+                        seen += mask.allows(i, j, seqQ, seqK) ? 1 : 0;
+                    }
+                }
+                Kind expected = seen == all ? Kind.FULL : seen == 0 ? Kind.SKIPPED : Kind.PARTIAL;
+                // A window narrower than a tile may pass between two corners: such a tile is tested, at worst for
+                // nothing.
+                Kind kind = picture.kind(row, column);
+                assertThat(kind == expected || kind == Kind.PARTIAL && expected == Kind.SKIPPED)
+                        .as("tile %d, %d is %s, expected %s", row, column, kind, expected)
+                        .isTrue();
+            }
+        }
+    }
+
+    @Test
+    void aLargeMatrixIsDrawnInFewSigns() {
+        List<String> lines = new TilePicture(16384, 16384, new TileShape(64, 32), Mask.causal()).lines();
+        assertThat(lines).hasSizeLessThanOrEqualTo(24).allMatch(line -> line.length() == 64);
+        assertThat(lines.getFirst()).startsWith("▒").endsWith("·");
+        assertThat(lines.getLast()).startsWith("█").endsWith("▒");
+    }
+}
