@@ -86,12 +86,11 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
      * @throws UnsupportedOnDeviceException if the tile is too large for the device
      */
     KernelChoice withTile(Tile given, AttentionProblem problem, ComputeDevice device) {
-        boolean ofKernel =
-                switch (given) {
-                    case TileShape _ -> kernel == AttentionKernel.TILED;
-                    case WarpTile tile -> kernel == tile.kernel();
-                    default -> false;
-                };
+        boolean ofKernel = switch (given) {
+            case TileShape _ -> kernel == AttentionKernel.TILED;
+            case WarpTile tile -> kernel == tile.kernel();
+            default -> false;
+        };
         if (!ofKernel) {
             throw new IllegalArgumentException("The kernel %s takes no tile of yours: leave the tile out, or choose %s."
                     .formatted(

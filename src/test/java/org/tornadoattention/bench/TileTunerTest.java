@@ -53,16 +53,19 @@ class TileTunerTest {
             assertThat(tuner.table().rows()).allSatisfy(row -> {
                 assertThat(row.computeCapability()).isEqualTo(42);
                 double best = trials.get(row.tile()).timing().teraflops();
-                assertThat(trials).allSatisfy((tile, result) -> assertThat(tile.kernel() == row.kernel()
-                                && result.times().isPresent()
-                                && result.timing().teraflops() > best)
-                        .isFalse());
+                assertThat(trials)
+                        .allSatisfy((tile, result) -> assertThat(tile.kernel() == row.kernel()
+                                        && result.times().isPresent()
+                                        && result.timing().teraflops() > best)
+                                .isFalse());
             });
         }
         assertThat(trials).anySatisfy((_, result) -> assertThat(result.times()).isEmpty());
         assertThat(trials).allSatisfy((tile, result) -> {
             boolean hasRoom = tile.localMemoryBytes(192) <= device.localMemoryBytes();
-            assertThat(result.times().isPresent()).as(tile + " " + result.message()).isEqualTo(hasRoom);
+            assertThat(result.times().isPresent())
+                    .as(tile + " " + result.message())
+                    .isEqualTo(hasRoom);
             assertThat(result.good()).isEqualTo(hasRoom);
         });
     }
