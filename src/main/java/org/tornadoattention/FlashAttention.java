@@ -14,7 +14,7 @@ import org.tornadoattention.plan.BackwardTensors;
 import org.tornadoattention.plan.KernelChoice;
 import org.tornadoattention.plan.PlanCache;
 import org.tornadoattention.plan.PlanStatistics;
-import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.plan.Tile;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -42,7 +42,7 @@ public final class FlashAttention implements AutoCloseable {
     private final RaggedAttention ragged;
     private boolean closed;
 
-    private FlashAttention(ComputeDevice device, Optional<AttentionKernel> kernel, Optional<TileShape> tile) {
+    private FlashAttention(ComputeDevice device, Optional<AttentionKernel> kernel, Optional<Tile> tile) {
         this.device = device;
         this.plans = new PlanCache(device, kernel, tile);
         this.ragged = new RaggedAttention(device);
@@ -70,9 +70,9 @@ public final class FlashAttention implements AutoCloseable {
      * Attention on a device with one kernel and one tile for all problems: to see what a tile does. A tile that is too
      * large for the device or a head dimension raises an {@link UnsupportedOnDeviceException} when it is used.
      */
-    public static FlashAttention on(ComputeDevice device, AttentionKernel kernel, TileShape tile) {
+    public static FlashAttention on(ComputeDevice device, AttentionKernel kernel, Tile tile) {
         requireGiven("device", device, "take one of Devices.all(), or use FlashAttention.create()");
-        requireGiven("kernel", kernel, "take AttentionKernel.TILED");
+        requireGiven("kernel", kernel, "take the one that the tile is for");
         requireGiven("tile", tile, "leave it out for the best one");
         return new FlashAttention(device, Optional.of(kernel), Optional.of(tile));
     }

@@ -17,7 +17,6 @@ import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.DeviceMemory;
 import org.tornadoattention.plan.KernelChoice;
 import org.tornadoattention.plan.Tile;
-import org.tornadoattention.plan.TileShape;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -81,8 +80,8 @@ public final class BenchSession implements AutoCloseable {
      * @param progress called after each execution
      */
     public BenchResult measure(
-            BenchCase measured, AttentionKernel kernel, Optional<TileShape> tile, Runnable progress) {
-        String tileName = tile.map(TileShape::toString).orElse(null);
+            BenchCase measured, AttentionKernel kernel, Optional<? extends Tile> tile, Runnable progress) {
+        String tileName = tile.map(Tile::toString).orElse(null);
         try (FlashAttention attention = tile.map(given -> FlashAttention.on(device, kernel, given))
                 .orElseGet(() -> FlashAttention.on(device, kernel))) {
             return measured.pass() == Direction.FORWARD

@@ -33,6 +33,7 @@ import picocli.CommandLine.TypeConversionException;
             ExplainCommand.class,
             TablesCommand.class,
             BenchDecodeCommand.class,
+            TuneCommand.class,
             DevicesCommand.class
         },
         mixinStandardHelpOptions = true,

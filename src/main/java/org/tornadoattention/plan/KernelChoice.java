@@ -97,25 +97,40 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
     /**
      * This choice with a tile of the caller's.
      *
-     * @throws IllegalArgumentException if the kernel has no tiles
+     * @throws IllegalArgumentException if the tile is not one of the kernel's
      * @throws UnsupportedOnDeviceException if the tile is too large for the device
      */
-    KernelChoice withTile(TileShape given, AttentionProblem problem, ComputeDevice device) {
-        if (kernel != AttentionKernel.TILED) {
+    KernelChoice withTile(Tile given, AttentionProblem problem, ComputeDevice device) {
+        boolean ofKernel = switch (given) {
+            case TileShape _ -> kernel == AttentionKernel.TILED;
+            case WarpTile tile -> kernel == tile.kernel();
+            default -> false;
+        };
+        if (!ofKernel) {
             throw new IllegalArgumentException("The kernel %s takes no tile of yours: leave the tile out, or choose %s."
-                    .formatted(kernel.id(), AttentionKernel.TILED.id()));
+                    .formatted(
+                            kernel.id(),
+                            given instanceof WarpTile tile ? tile.kernel().id() : AttentionKernel.TILED.id()));
         }
         int headDim = problem.shape().headDim();
-        int bytes = given.localMemoryBytes(headDim);
-        int items = given.groupSize(headDim);
-        if (bytes > device.localMemoryBytes() || items > device.maxGroupSize()) {
+        if (!fits(given, headDim, device)) {
             throw new UnsupportedOnDeviceException(
                     device.toString(),
                     "room for a tile %s of head dimension %d: it needs %,d bytes of local memory and %d work-items"
-                            .formatted(given, headDim, bytes, items),
+                            .formatted(given, headDim, given.localMemoryBytes(headDim), given.groupSize(headDim)),
                     "use a smaller tile");
         }
         return new KernelChoice(kernel, Optional.of(given), "tile asked for");
+    }
+
+    /** Whether a device has the instructions, the registers and the local memory for a tile. */
+    public static boolean fits(Tile tile, int headDim, ComputeDevice device) {
+        return switch (tile) {
+            case WarpTile warps -> WarpTiling.fits(warps, headDim, device);
+            default ->
+                tile.localMemoryBytes(headDim) <= device.localMemoryBytes()
+                        && tile.groupSize(headDim) <= device.maxGroupSize();
+        };
     }
 
     private static WarpTile warpTile(AttentionKernel kernel, AttentionProblem problem, ComputeDevice device) {

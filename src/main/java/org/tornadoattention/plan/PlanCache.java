@@ -39,7 +39,7 @@ public final class PlanCache implements AutoCloseable {
 
     private final ComputeDevice device;
     private final Optional<AttentionKernel> wanted;
-    private final Optional<TileShape> tile;
+    private final Optional<Tile> tile;
     private final Map<Key, DevicePlan> plans = new LinkedHashMap<>(CAPACITY, 0.75f, true);
     private final Map<TaskGraph, List<AttentionArrays>> seeded = new WeakHashMap<>();
     private long hits;
@@ -51,7 +51,7 @@ public final class PlanCache implements AutoCloseable {
      * @param wanted the kernel for all problems, or empty to choose for each
      * @param tile the tile for all problems, or empty to choose for each
      */
-    public PlanCache(ComputeDevice device, Optional<AttentionKernel> wanted, Optional<TileShape> tile) {
+    public PlanCache(ComputeDevice device, Optional<AttentionKernel> wanted, Optional<Tile> tile) {
         this.device = device;
         this.wanted = wanted;
         this.tile = tile;

@@ -4,7 +4,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
-import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
 
 /** Chooses the tile of the kernels with warp intrinsics: the tuning table's, or a smaller one that fits. */
@@ -43,17 +42,22 @@ final class WarpTiling {
             return Optional.empty();
         }
         int headDim = problem.shape().headDim();
-        CompilerExtension.Support extension = device.extension();
         Optional<WarpTile> tuned = TuningTable.current()
                 .tile(
-                        extension.computeCapability(),
+                        device.extension().computeCapability(),
                         kernel,
                         headDim,
                         problem.shape().seqQ());
         return Stream.concat(tuned.stream(), FALLBACKS.get(kernel).stream())
-                .filter(tile -> tile.blockQ() == 16 * tile.warps() || headDim <= WIDEST_FOR_32_ROWS)
-                .filter(tile -> tile.localMemoryBytes(headDim) <= extension.localMemoryBytes())
-                .filter(tile -> tile.groupSize(headDim) <= device.maxGroupSize())
+                .filter(tile -> fits(tile, headDim, device))
                 .findFirst();
+    }
+
+    /** Whether a device has the instructions, the registers and the local memory for a tile. */
+    static boolean fits(WarpTile tile, int headDim, ComputeDevice device) {
+        return tile.kernel().supports(device)
+                && (tile.blockQ() == 16 * tile.warps() || headDim <= WIDEST_FOR_32_ROWS)
+                && tile.localMemoryBytes(headDim) <= device.extension().localMemoryBytes()
+                && tile.groupSize(headDim) <= device.maxGroupSize();
     }
 }

@@ -22,6 +22,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.JavaProcess;
+import org.tornadoattention.device.Devices;
+import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.device.Platform;
 
 /** Each example compiles without a warning, runs in a JVM of its own and prints what it promises. */
@@ -212,6 +214,17 @@ class ExamplesTest {
                 .containsPattern("\\d tokens/s")
                 .containsPattern("ms in kernels, \\d+\\.\\d GB/s of weights and cache")
                 .containsPattern("root mean square of x after 24 tokens: 29\\.93");
+    }
+
+    @Test
+    void theMatrixProductAgreesWithFloat64WhereThereAreTensorCores() {
+        String output = outputOf("TensorCoreMatrixProduct");
+        if (Devices.best().extension().level().include(Intrinsics.WARP_GROUP)) {
+            assertThat(output).containsPattern("256×256 on .*: largest error \\d\\.\\de-0[567], ok");
+            assertThat(output).containsPattern("\\d+\\.\\d{3} ms, \\d+\\.\\d{3} TFLOP/s");
+        } else {
+            assertThat(output).contains("compute capability 9.0 or the simulator; here: 256");
+        }
     }
 
     @Test

@@ -137,4 +137,28 @@ class KernelChoiceTest {
                 .isThrownBy(() -> AttentionKernel.parse("fast"))
                 .withMessageContainingAll("'fast'", "standard, online, tiled");
     }
+
+    @Test
+    void aGivenTileIsTakenWhereItFits() {
+        WarpTile tile = new WarpTile(AttentionKernel.WARP, 64, 96, 4, 8);
+        CompilerExtension.Support ampere = new CompilerExtension.Support(Intrinsics.WARP, 80, 163 << 10, "");
+        ComputeDevice gpu = device(Backend.CUDA, 48 << 10, ampere);
+        KernelChoice warp = KernelChoice.choose(problem(DType.BF16), gpu, Optional.of(AttentionKernel.WARP));
+        assertThat(warp.withTile(tile, problem(DType.BF16), gpu).tile()).contains(tile);
+        assertThat(KernelChoice.fits(tile, 256, gpu)).isTrue();
+
+        WarpTile hopper = new WarpTile(AttentionKernel.WARP_GROUP, 64, 96, 4, 8);
+        assertThat(KernelChoice.fits(hopper, 64, gpu)).isFalse();
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> warp.withTile(hopper, problem(DType.F16), gpu))
+                .withMessageContainingAll("warp takes no tile of yours", "choose warp-group");
+        WarpTile large = new WarpTile(AttentionKernel.WARP, 256, 256, 16, 8);
+        assertThat(KernelChoice.fits(large, 64, gpu)).isTrue();
+        assertThat(KernelChoice.fits(large, 256, gpu)).isFalse();
+        AttentionProblem wide =
+                AttentionProblem.of(new AttentionShape(1, 1, 1, 9, 9, 256), DType.F16, AttentionOptions.defaults());
+        assertThatExceptionOfType(UnsupportedOnDeviceException.class)
+                .isThrownBy(() -> warp.withTile(large, wide, gpu))
+                .withMessageContainingAll("cuda:0 imaginary", "256x256/16", "head dimension 256", "smaller tile");
+    }
 }

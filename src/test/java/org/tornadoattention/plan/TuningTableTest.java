@@ -60,7 +60,7 @@ class TuningTableTest {
                 "90,fast,64,0,128,64,4,8; There is no kernel 'fast'",
                 "90,warp,wide,0,128,64,4,8; \"wide\"",
                 "90,warp,64,0,100,64,4,8; 4 warps cannot share 100 queries",
-                "90,tiled,64,0,100,64,4,8; cannot share"
+                "90,tiled,64,0,128,64,4,8; The kernel tiled has no warps"
             })
     void aWrongLineIsNamed(String line, String reason) {
         assertThatIllegalArgumentException()

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class WarpTileTest {
 
@@ -15,10 +16,10 @@ class WarpTileTest {
         "WARP, 128, 4",
         "WARP, 16, 1",
         "WARP, 32, 1",
+        "WARP_TF32, 128, 8",
         "WARP_GROUP, 64, 4",
         "WARP_GROUP, 128, 8",
-        "WARP_GROUP, 192, 12",
-        "WARP_TF32, 64, 4"
+        "WARP_GROUP, 192, 12"
     })
     void warpsShareTheQueries(AttentionKernel kernel, int blockQ, int warps) {
         WarpTile tile = new WarpTile(kernel, blockQ, 64, warps, 8);
@@ -33,9 +34,9 @@ class WarpTileTest {
         "WARP, 0, 0",
         "WARP, -16, -1",
         "WARP, 528, 33",
+        "WARP_TF32, 128, 4",
         "WARP_GROUP, 128, 4",
-        "WARP_GROUP, 96, 6",
-        "WARP_TF32, 128, 4"
+        "WARP_GROUP, 96, 6"
     })
     void queriesThatTheWarpsCannotShareAreRefused(AttentionKernel kernel, int blockQ, int warps) {
         assertThatIllegalArgumentException()
@@ -67,5 +68,13 @@ class WarpTileTest {
                 .isEqualTo(row * (128 + 2 * 64));
         assertThat(new WarpTile(AttentionKernel.WARP_GROUP, 128, 64, 8, 8).localMemoryBytes(80))
                 .isEqualTo(row * (128 + 4 * 64));
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"STANDARD", "ONLINE", "TILED"})
+    void otherKernelsHaveNoWarps(AttentionKernel kernel) {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> new WarpTile(kernel, 64, 64, 4, 8))
+                .withMessageContaining("The kernel %s has no warps".formatted(kernel.id()));
     }
 }

@@ -1,0 +1,114 @@
+package org.tornadoattention.bench;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.BiConsumer;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.plan.KernelChoice;
+import org.tornadoattention.plan.TuningTable;
+import org.tornadoattention.plan.WarpTile;
+
+/**
+ * Tries tiles of the kernels with warp intrinsics on a device and keeps the fastest that are right: a line of the
+ * {@link TuningTable} for each kernel, head dimension and class of sequences.
+ */
+public final class TileTuner implements AutoCloseable {
+
+    /** The kernels that the table is for, and that all 16-bit problems can take. */
+    public static final List<AttentionKernel> KERNELS = List.of(AttentionKernel.WARP, AttentionKernel.WARP_GROUP);
+
+    private static final int RESCALE_THRESHOLD = 8;
+
+    private record Trial(WarpTile tile, BenchResult result) {
+
+        boolean good() {
+            return result.timing() != null && result.good();
+        }
+
+        double teraflops() {
+            return result.timing().teraflops();
+        }
+    }
+
+    private final ComputeDevice device;
+    private final BenchSession session;
+    private final List<TuningTable.Row> rows = new ArrayList<>();
+
+    /** A tuner of a device. */
+    public TileTuner(ComputeDevice device, BenchSession.Settings settings) {
+        this.device = device;
+        this.session = new BenchSession(device, settings);
+    }
+
+    /** The tiles that the device can hold, of all kernels that it has the instructions for. */
+    public List<WarpTile> candidates(BenchCase measured) {
+        return KERNELS.stream()
+                .flatMap(TileTuner::tiles)
+                .filter(tile -> KernelChoice.fits(tile, measured.shape().headDim(), device))
+                .toList();
+    }
+
+    private static Stream<WarpTile> tiles(AttentionKernel kernel) {
+        boolean groups = kernel == AttentionKernel.WARP_GROUP;
+        int[] keys = groups ? new int[] {32, 64, 80, 96, 128, 160, 192} : new int[] {32, 64, 128};
+        int[] last = groups ? new int[] {192, 12} : new int[] {128, 4};
+        return Stream.of(new int[] {64, 4}, new int[] {128, 8}, last)
+                .flatMap(queries -> IntStream.of(keys)
+                        .mapToObj(blockK -> new WarpTile(kernel, queries[0], blockK, queries[1], RESCALE_THRESHOLD)));
+    }
+
+    /**
+     * Tries all candidates on a case, and notes the best of each kernel.
+     *
+     * @param queriesFrom the shortest sequence that the case stands for
+     * @param tried told of each candidate and what became of it
+     */
+    public void tune(BenchCase measured, int queriesFrom, BiConsumer<WarpTile, BenchResult> tried) {
+        List<Trial> trials = new ArrayList<>();
+        for (WarpTile tile : candidates(measured)) {
+            BenchResult result = session.measure(measured, tile.kernel(), Optional.of(tile), () -> {});
+            trials.add(new Trial(tile, result));
+            tried.accept(tile, result);
+        }
+        for (AttentionKernel kernel : KERNELS) {
+            trials.stream()
+                    .filter(trial -> trial.good() && trial.tile().kernel() == kernel)
+                    .max(Comparator.comparingDouble(Trial::teraflops))
+                    .ifPresent(best -> note(measured.shape(), queriesFrom, best.tile()));
+        }
+    }
+
+    /** A class that wants the same tile as the next shorter one needs no line. */
+    private void note(AttentionShape shape, int queriesFrom, WarpTile tile) {
+        Optional<WarpTile> shorter = rows.stream()
+                .filter(row -> row.kernel() == tile.kernel() && row.headDimUpTo() == shape.headDim())
+                .reduce((_, last) -> last)
+                .map(TuningTable.Row::tile);
+        if (!shorter.equals(Optional.of(tile))) {
+            int capability = device.extension().computeCapability();
+            rows.add(new TuningTable.Row(capability, tile.kernel(), shape.headDim(), queriesFrom, tile));
+        }
+    }
+
+    /** What was found so far, the faster kernel first. */
+    public TuningTable table() {
+        return new TuningTable(rows.stream()
+                .sorted(Comparator.comparing(TuningTable.Row::kernel)
+                        .reversed()
+                        .thenComparing(TuningTable.Row::headDimUpTo)
+                        .thenComparing(TuningTable.Row::queriesFrom))
+                .toList());
+    }
+
+    /** Frees what the measurements held on the device. */
+    @Override
+    public void close() {
+        session.close();
+    }
+}
