@@ -28,7 +28,8 @@ final class ComputeOptions {
     @Option(
             names = {"-k", "--kernel"},
             paramLabel = "NAME",
-            description = "standard, online, tiled or tensor-core. Default: the best for the problem.")
+            description = "standard, online, tiled, tensor-core, warp, warp-group or warp-tf32."
+                    + " Default: the best for the problem.")
     private Optional<AttentionKernel> kernel = Optional.empty();
 
     /** The device that was asked for, or the best. */

@@ -50,14 +50,6 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
                 return new KernelChoice(kernel, Optional.of(tile.get()), "the fastest on this device");
             }
         }
-        if (AttentionKernel.TENSOR_CORE.supports(device)) {
-            return with(
-                    AttentionKernel.TENSOR_CORE,
-                    problem,
-                    device,
-                    "tensor cores without the compiler extension: "
-                            + device.extension().reason());
-        }
         return with(
                 AttentionKernel.TILED,
                 problem,

@@ -18,7 +18,19 @@ class MainTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"demo", "run", "verify", "bench", "report", "explain", "tables", "bench-decode", "tune", "devices"})
+    @ValueSource(
+            strings = {
+                "demo",
+                "run",
+                "verify",
+                "bench",
+                "report",
+                "explain",
+                "tables",
+                "bench-decode",
+                "tune",
+                "devices"
+            })
     void everyCommandTeachesByExample(String command) {
         Invocation help = Invocation.of(command, "--help");
         assertThat(help.exitCode()).isZero();

@@ -41,8 +41,8 @@ class KernelChoiceTest {
     @CsvSource({
         "F32, CUDA, TILED, fastest",
         "F32, OPENCL, TILED, fastest",
-        "F16, CUDA, TENSOR_CORE, it is imaginary",
-        "BF16, CUDA, TENSOR_CORE, it is imaginary",
+        "F16, CUDA, TILED, it is imaginary",
+        "BF16, CUDA, TILED, it is imaginary",
         "BF16, PTX, TILED, it is imaginary",
         "F32, SIMULATOR, ONLINE, simulated",
         "F16, SIMULATOR, TILED, simulated"

@@ -145,7 +145,7 @@ class DivergenceTest {
     void tensorCoreLoadsThatSomeLanesSkip() {
         SimulatorFaultException fault = fault(DivergenceTest::loadsWithoutSomeLanes);
         assertThat(fault.kind()).isEqualTo(FaultKind.DIVERGENT_COLLECTIVE);
-        assertThat(fault).hasMessageContaining("loads and stores");
+        assertThat(fault).hasMessageContaining("loads, stores and products");
     }
 
     @Test

@@ -165,9 +165,11 @@ class LocalMemoryFaultTest {
 
     @Test
     void moreLocalMemoryThanThereIs() {
-        SimulatorFaultException fault = fault(LocalMemoryFaultTest::tooMuch);
-        assertThat(fault.kind()).isEqualTo(FaultKind.LOCAL_ALLOCATION);
-        assertThat(fault).hasMessageContaining("49156 bytes").hasMessageContaining("49152 for a group");
+        try (Simulator.Restore _ = Simulator.configure(Simulator.settings().withLocalMemory(48 * 1024))) {
+            SimulatorFaultException fault = fault(LocalMemoryFaultTest::tooMuch);
+            assertThat(fault.kind()).isEqualTo(FaultKind.LOCAL_ALLOCATION);
+            assertThat(fault).hasMessageContaining("49156 bytes").hasMessageContaining("49152 for a group");
+        }
         try (Simulator.Restore _ = Simulator.configure(Simulator.settings().withLocalMemory(64 * 1024))) {
             assertThat(Plans.fault(graph(LocalMemoryFaultTest::tooMuch), Plans.grid(64, 32)))
                     .isNull();

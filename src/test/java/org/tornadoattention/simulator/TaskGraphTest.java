@@ -174,7 +174,8 @@ class TaskGraphTest {
         assertThat(device).isSameAs(TornadoExecutionPlan.DEFAULT_DEVICE);
         assertThat(device.getTornadoVMBackend()).isEqualTo(TornadoVMBackendType.JAVA);
         assertThat(device.getDeviceType()).isEqualTo(TornadoDeviceType.CPU);
-        assertThat(device.getPhysicalDevice().getDeviceLocalMemorySize()).isEqualTo(Long.getLong("tornadoattention.simulator.localMemory", 48 * 1024));
+        assertThat(device.getPhysicalDevice().getDeviceLocalMemorySize())
+                .isEqualTo(Long.getLong("tornadoattention.simulator.localMemory", 48 * 1024));
         assertThat(device.getPhysicalDevice().getDeviceMaxWorkGroupSize()).containsExactly(1024);
         TornadoDeviceMap devices = TornadoExecutionPlan.getTornadoDeviceMap();
         assertThat(devices.getDevicesByName("SIMULATOR")).containsExactly(device);
