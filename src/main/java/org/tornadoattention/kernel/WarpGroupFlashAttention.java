@@ -107,8 +107,7 @@ public final class WarpGroupFlashAttention {
             slope = alibiSlopes.get(head);
         }
 
-        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey,
-        // and
+        // Query i stands at key position i + offset (bottom-right alignment). The tile sees keys firstKey ... lastKey;
         // all of its queries see keys everyLeft ... everyRight.
         int offset = length - seqQ;
         int firstKey = 0;
