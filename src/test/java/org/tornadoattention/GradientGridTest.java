@@ -21,8 +21,8 @@ class GradientGridTest {
     private static final long CHEAP = 1 << 21;
 
     /** The kernels with a backward pass of their own; the others take the tiled one's. */
-    private static final Set<AttentionKernel> WITH_BACKWARD =
-            EnumSet.of(AttentionKernel.STANDARD, AttentionKernel.ONLINE, AttentionKernel.TILED);
+    static final Set<AttentionKernel> WITH_BACKWARD = EnumSet.of(
+            AttentionKernel.STANDARD, AttentionKernel.ONLINE, AttentionKernel.TILED, AttentionKernel.WARP_GROUP);
 
     static Stream<Arguments> grid() {
         return Stream.concat(AttentionGridTest.grid(), AttentionGrid.withKernels(smallOnesOfEachHeadDim()))

@@ -169,7 +169,7 @@ public final class WarpGroupFlashAttention {
             WarpGroup.fenceLocalMemory();
             context.localBarrier();
             WarpGroup.fence();
-            scores(type, s, tile, atQ, atK, blockQ, blockK, paddedDim);
+            WarpTiles.startProduct(type, s, tile, atQ, blockQ, atK, blockK, paddedDim);
             WarpGroup.commit();
             WarpGroup.await(0, s, blockK / 2);
             int j = j0;
@@ -201,9 +201,9 @@ public final class WarpGroupFlashAttention {
 
                 // Start S = Q_i K_j^T and O = O + P V_j-1.
                 WarpGroup.fence();
-                scores(type, s, tile, atQ, atK + odd * tileBytes, blockQ, blockK, paddedDim);
+                WarpTiles.startProduct(type, s, tile, atQ, blockQ, atK + odd * tileBytes, blockK, paddedDim);
                 WarpGroup.commit();
-                accumulate(type, o, p, tile, atV + even * tileBytes, blockK, paddedDim);
+                WarpTiles.startSum(type, o, p, tile, atV + even * tileBytes, blockK, paddedDim);
                 WarpGroup.commit();
 
                 // When S is there: P = 2^(S - m) and l; when O is: O = correction * O.
@@ -225,7 +225,7 @@ public final class WarpGroupFlashAttention {
             WarpGroup.fenceLocalMemory();
             context.localBarrier();
             WarpGroup.fence();
-            accumulate(type, o, p, tile, atV + (tiles - 1) % 2 * tileBytes, blockK, paddedDim);
+            WarpTiles.startSum(type, o, p, tile, atV + (tiles - 1) % 2 * tileBytes, blockK, paddedDim);
             WarpGroup.commit();
             WarpGroup.await(0, o, (headDim + 15) / 16 * 16 / 2);
         }
@@ -247,24 +247,6 @@ public final class WarpGroupFlashAttention {
                     Warp.store(logSumExp, batchHead * seqQ + i, blind ? Float.NEGATIVE_INFINITY : lse);
                 }
             }
-        }
-    }
-
-    /** Starts S = Q K^T for 64 rows of Q. */
-    private static void scores(
-            int type, float[] s, int[] tile, int atQ, int atK, int blockQ, int blockK, int paddedDim) {
-        for (int x = 0; x < paddedDim / 16; x++) {
-            int q = atQ + x / 4 * blockQ * WarpGroup.ROW_BYTES + x % 4 * 32;
-            int k = atK + x / 4 * blockK * WarpGroup.ROW_BYTES + x % 4 * 32;
-            WarpGroup.multiply(type, s, blockK, tile, q, k, x);
-        }
-    }
-
-    /** Starts O = O + P V. */
-    private static void accumulate(int type, float[] o, int[] p, int[] tile, int atV, int blockK, int paddedDim) {
-        for (int n = 0; n < blockK / 16; n++) {
-            int v = atV + n * 16 * WarpGroup.ROW_BYTES;
-            WarpGroup.multiply(type, o, paddedDim, p, 4 * n, tile, v, blockK * WarpGroup.ROW_BYTES, 1);
         }
     }
 }

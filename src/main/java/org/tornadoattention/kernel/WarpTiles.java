@@ -145,6 +145,15 @@ final class WarpTiles {
         }
     }
 
+    /** The slope of the softcap at each raw score, where there is a softcap. */
+    static void capSlopes(float[] s, float[] slopes, int columns, float scale, float softcap) {
+        if (softcap > 0f) {
+            for (int at = 0; at < columns / 2; at++) {
+                slopes[at] = Softcap.slope(Softcap.apply(scale * s[at], softcap), softcap);
+            }
+        }
+    }
+
     /** S = -inf outside of the keys {@code first} to {@code last} that a lane's row 0 sees, counted from its column 0. */
     static void mask(
             float[] s, int rowTiles, int columns, int first, int last, int length, int windowLeft, int windowRight) {
@@ -219,6 +228,15 @@ final class WarpTiles {
         }
     }
 
+    /** Row {@code r} of O = 0, whatever it held, unless it is to be kept. */
+    static void clearRow(float[] o, int r, int columns, boolean kept) {
+        for (int n = 0; n < columns / 8; n++) {
+            int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2;
+            o[at] = kept ? o[at] : 0f;
+            o[at + 1] = kept ? o[at + 1] : 0f;
+        }
+    }
+
     /** Two neighbouring accumulators, packed, are an operand A of 16 rows, 16 deep. */
     static void pack(int type, float[] s, int[] p, int rowTiles, int columns) {
         for (int r = 0; r < 2 * rowTiles; r++) {
@@ -278,6 +296,26 @@ final class WarpTiles {
                     Warp.store(output, first + 8 * n + column + e, o[4 * n + 2 * r + e] * factor);
                 }
             }
+        }
+    }
+
+    /**
+     * Starts C = A Bᵀ for 64 rows of a warp group: A and B are tiles of {@code rowsA} and {@code rowsB} rows in local memory,
+     * {@code atA} the first of the 64 rows, and B's rows are C's columns.
+     */
+    static void startProduct(int type, float[] c, int[] tile, int atA, int rowsA, int atB, int rowsB, int paddedDim) {
+        for (int x = 0; x < paddedDim / 16; x++) {
+            int a = atA + x / 4 * rowsA * WarpGroup.ROW_BYTES + x % 4 * 32;
+            int b = atB + x / 4 * rowsB * WarpGroup.ROW_BYTES + x % 4 * 32;
+            WarpGroup.multiply(type, c, rowsB, tile, a, b, x);
+        }
+    }
+
+    /** Starts C = C + A B for 64 rows of a warp group: A in registers, B a tile of {@code rowsB} rows in local memory. */
+    static void startSum(int type, float[] c, int[] a, int[] tile, int atB, int rowsB, int paddedDim) {
+        for (int n = 0; n < rowsB / 16; n++) {
+            int b = atB + n * 16 * WarpGroup.ROW_BYTES;
+            WarpGroup.multiply(type, c, paddedDim, a, 4 * n, tile, b, rowsB * WarpGroup.ROW_BYTES, 1);
         }
     }
 }

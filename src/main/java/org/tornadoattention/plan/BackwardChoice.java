@@ -25,11 +25,15 @@ final class BackwardChoice {
                 case WARP_TF32 ->
                     throw new IllegalArgumentException(
                             "The kernel warp-tf32 has no backward pass: what three products lose of F32, its log-sum-exp carries into the gradients of large scores. Choose tiled.");
+                case WARP_GROUP ->
+                    warpGroup(problem, device, "asked for").orElseGet(() -> tiled(problem, device, "asked for"));
                 default -> tiled(problem, device, "asked for");
             };
         }
         if (problem.dtype() != DType.F32) {
-            return tiled(problem, device, "the only one for " + problem.dtype());
+            Optional<KernelChoice> warpGroup =
+                    device.isSimulator() ? Optional.empty() : warpGroup(problem, device, "the fastest on this device");
+            return warpGroup.orElseGet(() -> tiled(problem, device, "the only other one for " + problem.dtype()));
         }
         if (device.isSimulator()) {
             return untiled(AttentionKernel.ONLINE, problem, "the fastest where work-groups are simulated");
@@ -43,6 +47,14 @@ final class BackwardChoice {
                     .formatted(kernel.id(), problem.dtype(), AttentionKernel.TILED.id()));
         }
         return new KernelChoice(kernel, Optional.empty(), reason);
+    }
+
+    private static Optional<KernelChoice> warpGroup(AttentionProblem problem, ComputeDevice device, String reason) {
+        if (problem.dropout() || !AttentionKernel.WARP_GROUP.supports(problem.dtype())) {
+            return Optional.empty();
+        }
+        return WarpBackwardTile.choose(problem.shape().headDim(), device)
+                .map(tile -> new KernelChoice(AttentionKernel.WARP_GROUP, Optional.of(tile), reason));
     }
 
     private static KernelChoice tiled(AttentionProblem problem, ComputeDevice device, String reason) {

@@ -13,6 +13,10 @@ import org.tornadoattention.kernel.TiledKeyValueGradientsF16;
 import org.tornadoattention.kernel.TiledQueryGradient;
 import org.tornadoattention.kernel.TiledQueryGradientBits;
 import org.tornadoattention.kernel.TiledQueryGradientF16;
+import org.tornadoattention.kernel.WarpGroupKeyValueGradients;
+import org.tornadoattention.kernel.WarpGroupKeyValueGradientsBits;
+import org.tornadoattention.kernel.WarpGroupQueryGradient;
+import org.tornadoattention.kernel.WarpGroupQueryGradientBits;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -65,6 +69,8 @@ final class BackwardTasks {
         switch (choice.kernel()) {
             case STANDARD -> tasks.standard(name);
             case ONLINE -> tasks.online(name);
+            case WARP_GROUP ->
+                tasks.warpGroup(name, (WarpBackwardTile) choice.tile().orElseThrow());
             default -> tasks.tiled(name, (BackwardTile) choice.tile().orElseThrow());
         }
     }
@@ -220,18 +226,17 @@ final class BackwardTasks {
         long keyValueHeads = (long) shape.batch() * shape.kvHeads();
         switch (arrays.outputGradient()) {
             case FloatArray _ -> {
-                tiledQueryGradient(name + "-dq", block, FloatArray.class, TiledQueryGradient::queryGradient);
-                tiledKeyValueGradients(
-                        name + "-dkdv", block, FloatArray.class, TiledKeyValueGradients::keyValueGradients);
+                queryGradient(name + "-dq", block, FloatArray.class, TiledQueryGradient::queryGradient);
+                keyValueGradients(name + "-dkdv", block, FloatArray.class, TiledKeyValueGradients::keyValueGradients);
             }
             case HalfFloatArray _ -> {
-                tiledQueryGradient(name + "-dq", block, HalfFloatArray.class, TiledQueryGradientF16::queryGradient);
-                tiledKeyValueGradients(
+                queryGradient(name + "-dq", block, HalfFloatArray.class, TiledQueryGradientF16::queryGradient);
+                keyValueGradients(
                         name + "-dkdv", block, HalfFloatArray.class, TiledKeyValueGradientsF16::keyValueGradients);
             }
             case ShortArray _ -> {
-                tiledQueryGradient(name + "-dq", block, ShortArray.class, TiledQueryGradientBits::queryGradient);
-                tiledKeyValueGradients(
+                queryGradient(name + "-dq", block, ShortArray.class, TiledQueryGradientBits::queryGradient);
+                keyValueGradients(
                         name + "-dkdv", block, ShortArray.class, TiledKeyValueGradientsBits::keyValueGradients);
             }
             default -> throw noKernelReads(arrays.outputGradient());
@@ -240,8 +245,47 @@ final class BackwardTasks {
         grid(name + "-dkdv", keyValueHeads * Math.ceilDiv(shape.seqK(), block), size);
     }
 
+    /** dK and dV come from one launch of their kernel, or from one each where registers do not hold both. */
+    private void warpGroup(String name, WarpBackwardTile tile) {
+        rowTerms(name, 1);
+        warpGroupQueryGradient(name + "-dq", tile.queryGradient());
+        if (WarpBackwardTile.takesBothAtOnce(shape.headDim())) {
+            int both = WarpGroupKeyValueGradients.OF_KEYS | WarpGroupKeyValueGradients.OF_VALUES;
+            warpGroupKeyValueGradients(name + "-dkdv", tile.keyValueGradients(), both);
+        } else {
+            warpGroupKeyValueGradients(name + "-dk", tile.keyValueGradients(), WarpGroupKeyValueGradients.OF_KEYS);
+            warpGroupKeyValueGradients(name + "-dv", tile.keyValueGradients(), WarpGroupKeyValueGradients.OF_VALUES);
+        }
+    }
+
+    private void warpGroupQueryGradient(String task, WarpBackwardTile.Block tile) {
+        int blocks = WarpGroupKeyValueGradients.blocks(tile.q(), tile.k());
+        switch (arrays.outputGradient()) {
+            case HalfFloatArray _ ->
+                queryGradient(task, blocks, HalfFloatArray.class, WarpGroupQueryGradient::queryGradient);
+            case ShortArray _ ->
+                queryGradient(task, blocks, ShortArray.class, WarpGroupQueryGradientBits::queryGradient);
+            default -> throw noKernelReads(arrays.outputGradient());
+        }
+        long tiles = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.q());
+        grid(task, tiles, WarpGroupQueryGradient.groupSize(tile.q()));
+    }
+
+    private void warpGroupKeyValueGradients(String task, WarpBackwardTile.Block tile, int which) {
+        int blocks = WarpGroupKeyValueGradients.blocks(tile.q(), tile.k()) | which;
+        switch (arrays.outputGradient()) {
+            case HalfFloatArray _ ->
+                keyValueGradients(task, blocks, HalfFloatArray.class, WarpGroupKeyValueGradients::keyValueGradients);
+            case ShortArray _ ->
+                keyValueGradients(task, blocks, ShortArray.class, WarpGroupKeyValueGradientsBits::keyValueGradients);
+            default -> throw noKernelReads(arrays.outputGradient());
+        }
+        long tiles = (long) shape.batch() * shape.kvHeads() * Math.ceilDiv(shape.seqK(), tile.k());
+        grid(task, tiles, WarpGroupKeyValueGradients.groupSize(tile.k()));
+    }
+
     /** One kernel text, three types of array: the compiler needs each task's own. */
-    private <A extends TornadoNativeArray> void tiledQueryGradient(
+    private <A extends TornadoNativeArray> void queryGradient(
             String task,
             int block,
             Class<A> type,
@@ -292,7 +336,7 @@ final class BackwardTasks {
                 features);
     }
 
-    private <A extends TornadoNativeArray> void tiledKeyValueGradients(
+    private <A extends TornadoNativeArray> void keyValueGradients(
             String task,
             int block,
             Class<A> type,

@@ -1,7 +1,7 @@
 package org.tornadoattention.plan;
 
 /** Rows and columns of a tile of scores, and what a work-group needs for it. */
-public sealed interface Tile permits TileShape, TensorCoreTile, WarpTile, BackwardTile {
+public sealed interface Tile permits TileShape, TensorCoreTile, WarpTile, BackwardTile, WarpBackwardTile {
 
     /** Queries in a tile (Br). */
     int blockQ();

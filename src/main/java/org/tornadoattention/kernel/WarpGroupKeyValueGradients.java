@@ -1,0 +1,334 @@
+package org.tornadoattention.kernel;
+
+import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.intrinsic.WarpGroup;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * The gradients of attention with respect to keys and values on Hopper's asynchronous tensor cores: warp groups, 64 keys
+ * each, share the tiles of Q and dO that all query heads of theirs see. {@link WarpGroupQueryGradient} is the other half.
+ *
+ * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 2, transposed: S = K Qᵀ and dP = V dOᵀ have keys for rows, so
+ * that P and dS leave their accumulators as the operands of dV = dV + P dO and dK = dK + dS Q, without a way through local
+ * memory. dP is under way while the warps turn S into P, and P dO while they turn dP into dS; three places for the
+ * tiles of Q and dO make one barrier a step enough. The heads of a group are summed one after the other in registers: no
+ * atomics, and the same bits in every run.
+ *
+ * <p><b>Arrays.</b> As {@link TiledKeyValueGradients}, in F16.
+ *
+ * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * ceil(seqK / blockK)} groups of {@code 2 * blockK} work-items;
+ * {@code blockK} is a multiple of 64, {@code blockQ} of 16.
+ *
+ * <p><b>Registers.</b> Both gradients of a head dimension above 128 do not fit: the kernel then runs once for each.
+ *
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of K, one of V, three of Q and dO. <b>Device.</b> As {@link
+ * WarpGroupFlashAttention}.
+ *
+ * <p>{@code WarpGroupKeyValueGradientsBits} is this text with ShortArrays, which the build derives, for BF16.
+ */
+public final class WarpGroupKeyValueGradients {
+
+    /** Set in {@code blocks} to compute dK. */
+    public static final int OF_KEYS = 1 << 24;
+
+    /** Set in {@code blocks} to compute dV. */
+    public static final int OF_VALUES = 1 << 25;
+
+    private static final int STAGES = 3;
+
+    private WarpGroupKeyValueGradients() {}
+
+    /** The argument {@code blocks}, to which {@link #OF_KEYS} and {@link #OF_VALUES} are added. */
+    public static int blocks(int blockQ, int blockK) {
+        return blockQ | blockK << 12;
+    }
+
+    /** Work-items of a group. */
+    public static int groupSize(int blockK) {
+        return 2 * blockK;
+    }
+
+    /** Bytes of local memory that a group uses. */
+    public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
+        return 2 * WarpTiles.tileBytes(blockK, headDim)
+                + STAGES * (2 * WarpTiles.tileBytes(blockQ, headDim) + 8 * blockQ);
+    }
+
+    /**
+     * Computes one tile of dK, dV or both; see the class for arrays, grid and memory.
+     *
+     * @param blocks {@link #blocks}, and which gradients are wanted
+     * @param windowLeft keys that a query sees to the left of its own position, −1 for all
+     * @param windowRight likewise to the right; 0 is causal
+     * @param scale factor of q·k
+     * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS} and {@code F16_BITS} of {@link TiledFlashAttention}, added
+     */
+    public static void keyValueGradients(
+            KernelContext context,
+            HalfFloatArray query,
+            HalfFloatArray key,
+            HalfFloatArray value,
+            HalfFloatArray outputGradient,
+            FloatArray rowTerms,
+            HalfFloatArray keyGradient,
+            HalfFloatArray valueGradient,
+            FloatArray alibiSlopes,
+            IntArray keyLengths,
+            int heads,
+            int seqQ,
+            int seqK,
+            int headDim,
+            int blocks,
+            int windowLeft,
+            int windowRight,
+            float scale,
+            float softcap,
+            int features) {
+        int blockQ = blocks & 0xfff;
+        int blockK = blocks >> 12 & 0xfff;
+        int items = 2 * blockK;
+        Warp.requireGroupSize(items);
+        int paddedDim = (headDim + 15) / 16 * 16;
+        int type = WarpTiles.type(query, features);
+        float factor = WarpTiles.factor(scale, softcap, features);
+
+        // One array: K, V, then three places of Q and dO, then three of the rows' L and D.
+        int atV = WarpTiles.tileBytes(blockK, headDim);
+        int tileBytes = WarpTiles.tileBytes(blockQ, headDim);
+        int atStages = 2 * atV;
+        int atTerms = atStages + STAGES * 2 * tileBytes;
+        int[] tile = context.allocateIntLocalArray(
+                (headDim + 63) / 64 * 64 * ((blocks >> 12 & 0xfff) + 3 * (blocks & 0xfff)) + 6 * (blocks & 0xfff));
+
+        // Which tile of keys: the first tiles first, since under a causal mask the most queries see them.
+        int item = context.localIdx;
+        int lane = item % 32;
+        int tilesK = (seqK + blockK - 1) / blockK;
+        int keyValueHead = context.groupIdx / tilesK;
+        int j0 = context.groupIdx % tilesK * blockK;
+        int group = query.getSize() / seqQ / (key.getSize() / seqK); // query heads that read this key/value head
+        int firstHead = keyValueHead * group; // batch * heads + the first of them
+        int batch = firstHead / heads;
+        int keyValueBase = (keyValueHead * seqK + j0) * headDim;
+
+        int length = seqK;
+        if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
+            length = keyLengths.get(batch);
+        }
+
+        // Query i stands at key position i + offset (bottom-right alignment). Queries firstQuery ... lastQuery see keys
+        // of the
+        // tile; queries everyFirst ... everyLast see all of them.
+        int offset = length - seqQ;
+        int firstQuery = 0;
+        int lastQuery = seqQ - 1;
+        int everyFirst = 0;
+        int everyLast = Integer.MAX_VALUE;
+        if (windowRight >= 0) {
+            firstQuery = TornadoMath.max(0, j0 - windowRight - offset);
+            everyFirst = j0 + blockK - 1 - windowRight - offset;
+        }
+        if (windowLeft >= 0) {
+            lastQuery = TornadoMath.min(lastQuery, j0 + blockK - 1 + windowLeft - offset);
+            everyLast = j0 + windowLeft - offset;
+        }
+        int i0 = firstQuery / blockQ * blockQ;
+        int tilesQ = lastQuery < firstQuery || j0 >= length ? 0 : (lastQuery - i0) / blockQ + 1;
+        int steps = group * tilesQ;
+
+        // This lane's rows and columns of an accumulator, and its warp group's rows of K and V.
+        int row = item / 32 * 16 + lane / 4;
+        int column = lane % 4 * 2;
+        int rows = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
+
+        // Load K_j and V_j, the first Q_i and dO_i; dK = dV = 0.
+        WarpTiles.load(tile, 0, blockK, key, keyValueBase, length - j0, headDim, item, items);
+        WarpTiles.load(tile, atV, blockK, value, keyValueBase, length - j0, headDim, item, items);
+        if (steps > 0) {
+            int first = firstHead * seqQ + i0;
+            WarpTiles.load(tile, atStages, blockQ, query, first * headDim, seqQ - i0, headDim, item, items);
+            WarpTiles.load(
+                    tile,
+                    atStages + tileBytes,
+                    blockQ,
+                    outputGradient,
+                    first * headDim,
+                    seqQ - i0,
+                    headDim,
+                    item,
+                    items);
+            loadTerms(tile, atTerms, blockQ, rowTerms, first, seqQ - i0, seqQ, item);
+        }
+        context.asyncCopyCommit();
+        float[] s = new float[blockQ / 2];
+        float[] dp = new float[blockQ / 2];
+        float[] capSlope = new float[blockQ / 2];
+        int[] p = new int[blockQ / 4];
+        int[] ds = new int[blockQ / 4];
+        float[] dk = new float[(headDim + 15) / 16 * 16 / 2];
+        float[] dv = new float[(headDim + 15) / 16 * 16 / 2];
+        for (int at = 0; at < blockQ / 2; at++) {
+            s[at] = 0f;
+            dp[at] = 0f;
+        }
+        for (int at = 0; at < paddedDim / 2; at++) {
+            dk[at] = 0f;
+            dv[at] = 0f;
+        }
+
+        for (int t = 0; t < steps; t++) {
+            // Q_i and dO_i are here; the places of the step before the last are free.
+            int i = i0 + t % tilesQ * blockQ;
+            int head = firstHead + t / tilesQ;
+            int stage = t % STAGES;
+            int atQ = atStages + stage * 2 * tileBytes;
+            int terms = atTerms + stage * 8 * blockQ;
+            context.asyncCopyWaitGroup(0);
+            WarpGroup.fenceLocalMemory();
+            context.localBarrier();
+            if (t + 1 < steps) {
+                int next = i0 + (t + 1) % tilesQ * blockQ;
+                int first = (firstHead + (t + 1) / tilesQ) * seqQ + next;
+                int place = (t + 1) % STAGES;
+                int at = atStages + place * 2 * tileBytes;
+                WarpTiles.load(tile, at, blockQ, query, first * headDim, seqQ - next, headDim, item, items);
+                WarpTiles.load(
+                        tile,
+                        at + tileBytes,
+                        blockQ,
+                        outputGradient,
+                        first * headDim,
+                        seqQ - next,
+                        headDim,
+                        item,
+                        items);
+                loadTerms(tile, atTerms + place * 8 * blockQ, blockQ, rowTerms, first, seqQ - next, seqQ, item);
+            }
+            context.asyncCopyCommit();
+
+            // Start S = K_j Q_i^T and dP = V_j dO_i^T.
+            WarpGroup.fence();
+            WarpTiles.startProduct(type, s, tile, rows, blockK, atQ, blockQ, paddedDim);
+            WarpGroup.commit();
+            if ((blocks & OF_KEYS) != 0) {
+                WarpTiles.startProduct(type, dp, tile, atV + rows, blockK, atQ + tileBytes, blockQ, paddedDim);
+                WarpGroup.commit();
+                WarpGroup.await(1, s, blockQ / 2);
+            } else {
+                WarpGroup.await(0, s, blockQ / 2);
+            }
+
+            // P = 2^(S - L), and dV = dV + P dO_i.
+            int distance = j0 + row - i - column - offset;
+            float slope = 0f;
+            if ((features & TiledFlashAttention.ALIBI) != 0) {
+                slope = alibiSlopes.get(head % heads);
+            }
+            WarpTiles.capSlopes(s, capSlope, blockQ, scale, softcap);
+            WarpTiles.bend(s, 1, blockQ, distance, scale, softcap, slope, features);
+            if (i < everyFirst || i + blockQ - 1 > everyLast) {
+                WarpTiles.mask(
+                        s,
+                        1,
+                        blockQ,
+                        distance - windowRight,
+                        distance + windowLeft,
+                        seqQ - i - column,
+                        windowRight,
+                        windowLeft);
+            }
+            probabilities(s, tile, terms + 8 * column, blockQ, factor);
+            if ((blocks & OF_VALUES) != 0) {
+                WarpTiles.pack(type, s, p, 1, blockQ);
+                WarpGroup.fence();
+                WarpTiles.startSum(type, dv, p, tile, atQ + tileBytes, blockQ, paddedDim);
+                WarpGroup.commit();
+            }
+
+            // dS = P (dP - D), and dK = dK + dS Q_i.
+            if ((blocks & OF_KEYS) != 0) {
+                if ((blocks & OF_VALUES) != 0) {
+                    WarpGroup.await(1, dp, blockQ / 2);
+                } else {
+                    WarpGroup.await(0, dp, blockQ / 2);
+                }
+                scoreGradients(s, dp, capSlope, tile, terms + 8 * column, blockQ, softcap);
+                WarpTiles.pack(type, s, ds, 1, blockQ);
+                WarpGroup.fence();
+                WarpTiles.startSum(type, dk, ds, tile, atQ, blockQ, paddedDim);
+                WarpGroup.commit();
+            }
+        }
+
+        // Keys past the last of their sequence have gradients of 0.
+        if ((blocks & OF_VALUES) != 0) {
+            WarpGroup.await(0, dv, (headDim + 15) / 16 * 16 / 2);
+        }
+        if ((blocks & OF_KEYS) != 0) {
+            WarpGroup.await(0, dk, (headDim + 15) / 16 * 16 / 2);
+        }
+        for (int r = 0; r < 2; r++) {
+            int j = j0 + row + 8 * r;
+            int first = keyValueBase + (row + 8 * r) * headDim;
+            if (j < seqK) {
+                if ((blocks & OF_VALUES) != 0) {
+                    WarpTiles.clearRow(dv, r, paddedDim, j < length);
+                    WarpTiles.store(valueGradient, first, headDim, type, dv, r, column, 1f);
+                }
+                if ((blocks & OF_KEYS) != 0) {
+                    WarpTiles.clearRow(dk, r, paddedDim, j < length);
+                    WarpTiles.store(keyGradient, first, headDim, type, dk, r, column, scale);
+                }
+            }
+        }
+    }
+
+    /** Starts the copy of the L and D of {@code count} of {@code rows} queries to byte {@code at}; the rest is 0. */
+    private static void loadTerms(
+            int[] tile, int at, int rows, FloatArray rowTerms, int first, int count, int seqQ, int item) {
+        if (item < rows / 2) {
+            int elements = TornadoMath.max(0, TornadoMath.min(4, 2 * (count - 2 * item)));
+            int from = 2 * (elements == 0 ? first : first + 2 * item);
+            if (seqQ % 2 == 0) {
+                Warp.copyAsync(tile, at + 16 * item, rowTerms, from, 4 * elements);
+            } else {
+                Warp.copy(tile, at + 16 * item, rowTerms, from, elements);
+            }
+        }
+    }
+
+    /** S = 2^(S - L), where columns are queries whose terms lie in local memory. */
+    private static void probabilities(float[] s, int[] tile, int terms, int columns, float factor) {
+        for (int n = 0; n < columns / 8; n++) {
+            for (int e = 0; e < 2; e++) {
+                float lse = Warp.element(tile, terms + 64 * n + 8 * e) * WarpTiles.LOG2_E;
+                for (int r = 0; r < 2; r++) {
+                    s[4 * n + 2 * r + e] = Warp.exp2(s[4 * n + 2 * r + e] * factor - lse);
+                }
+            }
+        }
+    }
+
+    /** S = S (dP - D), and the slope of the softcap where there is one. */
+    private static void scoreGradients(
+            float[] s, float[] dp, float[] capSlope, int[] tile, int terms, int columns, float softcap) {
+        for (int n = 0; n < columns / 8; n++) {
+            for (int e = 0; e < 2; e++) {
+                float d = Warp.element(tile, terms + 64 * n + 8 * e + 4);
+                for (int r = 0; r < 2; r++) {
+                    int at = 4 * n + 2 * r + e;
+                    float ds = s[at] * (dp[at] - d);
+                    if (softcap > 0f) {
+                        ds *= capSlope[at];
+                    }
+                    s[at] = ds;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+package org.tornadoattention.kernel;
+
+import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.intrinsic.WarpGroup;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * The gradient of attention with respect to queries on Hopper's asynchronous tensor cores: warp groups, 64 queries each,
+ * share tiles of K and V. {@link WarpGroupKeyValueGradients} is the other half of the backward pass.
+ *
+ * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 2, with queries in the outer loop, so that dQ stays in
+ * registers: no atomics, and the same bits in every run. dP is under way while the warps turn S into P; dS leaves its
+ * accumulator as the operand of dQ = dQ + dS K. Three places for the tiles of K and V make one barrier a step enough.
+ *
+ * <p><b>Arrays.</b> As {@link TiledQueryGradient}, in F16.
+ *
+ * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@code 2 * blockQ} work-items;
+ * {@code blockQ} is a multiple of 64, {@code blockK} of 16.
+ *
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, one of dO, three of K and V. <b>Device.</b> As {@link
+ * WarpGroupFlashAttention}.
+ *
+ * <p>{@code WarpGroupQueryGradientBits} is this text with ShortArrays, which the build derives, for BF16.
+ */
+public final class WarpGroupQueryGradient {
+
+    private static final int STAGES = 3;
+
+    private WarpGroupQueryGradient() {}
+
+    /** Work-items of a group. */
+    public static int groupSize(int blockQ) {
+        return 2 * blockQ;
+    }
+
+    /** Bytes of local memory that a group uses. */
+    public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
+        return 2 * WarpTiles.tileBytes(blockQ, headDim) + STAGES * 2 * WarpTiles.tileBytes(blockK, headDim);
+    }
+
+    /**
+     * Computes one tile of dQ; see the class for arrays, grid and memory.
+     *
+     * @param blocks {@link WarpGroupKeyValueGradients#blocks}
+     * @param windowLeft keys that a query sees to the left of its own position, −1 for all
+     * @param windowRight likewise to the right; 0 is causal
+     * @param scale factor of q·k
+     * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS} and {@code F16_BITS} of {@link TiledFlashAttention}, added
+     */
+    public static void queryGradient(
+            KernelContext context,
+            HalfFloatArray query,
+            HalfFloatArray key,
+            HalfFloatArray value,
+            HalfFloatArray outputGradient,
+            FloatArray rowTerms,
+            HalfFloatArray queryGradient,
+            FloatArray alibiSlopes,
+            IntArray keyLengths,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            int headDim,
+            int blocks,
+            int windowLeft,
+            int windowRight,
+            float scale,
+            float softcap,
+            int features) {
+        int blockQ = blocks & 0xfff;
+        int blockK = blocks >> 12 & 0xfff;
+        int items = 2 * blockQ;
+        Warp.requireGroupSize(items);
+        int paddedDim = (headDim + 15) / 16 * 16;
+        int type = WarpTiles.type(query, features);
+        float factor = WarpTiles.factor(scale, softcap, features);
+
+        // One array: Q, dO, then three places of K and V.
+        int atGradient = WarpTiles.tileBytes(blockQ, headDim);
+        int tileBytes = WarpTiles.tileBytes(blockK, headDim);
+        int atStages = 2 * atGradient;
+        int[] tile = context.allocateIntLocalArray(
+                (headDim + 63) / 64 * 64 * ((blocks & 0xfff) + 3 * (blocks >> 12 & 0xfff)));
+
+        // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
+        int item = context.localIdx;
+        int lane = item % 32;
+        int tilesQ = (seqQ + blockQ - 1) / blockQ;
+        int batchHead = context.groupIdx / tilesQ;
+        int i0 = (tilesQ - 1 - context.groupIdx % tilesQ) * blockQ;
+        int head = batchHead % heads;
+        int batch = batchHead / heads;
+        int queryBase = (batchHead * seqQ + i0) * headDim;
+        int keyValueBase = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim;
+        int queries = TornadoMath.min(blockQ, seqQ - i0);
+
+        int length = seqK;
+        if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
+            length = keyLengths.get(batch);
+        }
+        float slope = 0f;
+        if ((features & TiledFlashAttention.ALIBI) != 0) {
+            slope = alibiSlopes.get(head);
+        }
+
+        // Query i stands at key position i + offset (bottom-right alignment). The tile sees keys firstKey ... lastKey;
+        // all of its queries see keys everyLeft ... everyRight.
+        int offset = length - seqQ;
+        int firstKey = 0;
+        int lastKey = length - 1;
+        int everyLeft = 0;
+        int everyRight = length - 1;
+        if (windowLeft >= 0) {
+            firstKey = TornadoMath.max(0, i0 + offset - windowLeft);
+            everyLeft = i0 + queries - 1 + offset - windowLeft;
+        }
+        if (windowRight >= 0) {
+            lastKey = TornadoMath.min(lastKey, i0 + queries - 1 + offset + windowRight);
+            everyRight = TornadoMath.min(everyRight, i0 + offset + windowRight);
+        }
+        int j0 = firstKey / blockK * blockK;
+        int steps = lastKey < firstKey ? 0 : (lastKey - j0) / blockK + 1;
+
+        // This lane's rows and columns of an accumulator, and its warp group's rows of Q and dO.
+        int row = item / 32 * 16 + lane / 4;
+        int column = lane % 4 * 2;
+        int rows = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
+
+        // Load Q_i and dO_i, the first K_j and V_j, L_i and D_i; dQ = 0.
+        int from = keyValueBase + j0 * headDim;
+        WarpTiles.load(tile, 0, blockQ, query, queryBase, queries, headDim, item, items);
+        WarpTiles.load(tile, atGradient, blockQ, outputGradient, queryBase, queries, headDim, item, items);
+        if (steps > 0) {
+            WarpTiles.load(tile, atStages, blockK, key, from, length - j0, headDim, item, items);
+            WarpTiles.load(tile, atStages + tileBytes, blockK, value, from, length - j0, headDim, item, items);
+        }
+        context.asyncCopyCommit();
+        float[] s = new float[blockK / 2];
+        float[] dp = new float[blockK / 2];
+        float[] capSlope = new float[blockK / 2];
+        int[] ds = new int[blockK / 4];
+        float[] dq = new float[(headDim + 15) / 16 * 16 / 2];
+        float[] lse = new float[2];
+        float[] d = new float[2];
+        for (int at = 0; at < blockK / 2; at++) {
+            s[at] = 0f;
+            dp[at] = 0f;
+        }
+        for (int at = 0; at < paddedDim / 2; at++) {
+            dq[at] = 0f;
+        }
+        for (int r = 0; r < 2; r++) {
+            int i = TornadoMath.min(i0 + row + 8 * r, seqQ - 1);
+            lse[r] = rowTerms.get(2 * (batchHead * seqQ + i)) * WarpTiles.LOG2_E;
+            d[r] = rowTerms.get(2 * (batchHead * seqQ + i) + 1);
+        }
+
+        for (int t = 0; t < steps; t++) {
+            // K_j and V_j are here; the places of the step before the last are free.
+            int j = j0 + t * blockK;
+            int atK = atStages + t % STAGES * 2 * tileBytes;
+            context.asyncCopyWaitGroup(0);
+            WarpGroup.fenceLocalMemory();
+            context.localBarrier();
+            if (t + 1 < steps) {
+                int next = keyValueBase + (j + blockK) * headDim;
+                int count = length - j - blockK;
+                int at = atStages + (t + 1) % STAGES * 2 * tileBytes;
+                WarpTiles.load(tile, at, blockK, key, next, count, headDim, item, items);
+                WarpTiles.load(tile, at + tileBytes, blockK, value, next, count, headDim, item, items);
+            }
+            context.asyncCopyCommit();
+
+            // Start S = Q_i K_j^T and dP = dO_i V_j^T.
+            WarpGroup.fence();
+            WarpTiles.startProduct(type, s, tile, rows, blockQ, atK, blockK, paddedDim);
+            WarpGroup.commit();
+            WarpTiles.startProduct(type, dp, tile, atGradient + rows, blockQ, atK + tileBytes, blockK, paddedDim);
+            WarpGroup.commit();
+
+            // When S is there: P = 2^(S - L).
+            WarpGroup.await(1, s, blockK / 2);
+            int distance = i0 + row + offset - j - column;
+            WarpTiles.capSlopes(s, capSlope, blockK, scale, softcap);
+            WarpTiles.bend(s, 1, blockK, distance, scale, softcap, slope, features);
+            if (j < everyLeft || j + blockK - 1 > everyRight) {
+                WarpTiles.mask(
+                        s,
+                        1,
+                        blockK,
+                        distance - windowLeft,
+                        distance + windowRight,
+                        length - j - column,
+                        windowLeft,
+                        windowRight);
+            }
+            for (int r = 0; r < 2; r++) {
+                for (int n = 0; n < blockK / 8; n++) {
+                    s[4 * n + 2 * r] = Warp.exp2(s[4 * n + 2 * r] * factor - lse[r]);
+                    s[4 * n + 2 * r + 1] = Warp.exp2(s[4 * n + 2 * r + 1] * factor - lse[r]);
+                }
+            }
+
+            // When dP is: dS = P (dP - D), and dQ = dQ + dS K_j.
+            WarpGroup.await(0, dp, blockK / 2);
+            for (int at = 0; at < blockK / 2; at++) {
+                s[at] *= dp[at] - d[at / 2 % 2];
+                if (softcap > 0f) {
+                    s[at] *= capSlope[at];
+                }
+            }
+            WarpTiles.pack(type, s, ds, 1, blockK);
+            WarpGroup.fence();
+            WarpTiles.startSum(type, dq, ds, tile, atK, blockK, paddedDim);
+            WarpGroup.commit();
+        }
+
+        WarpGroup.await(0, dq, (headDim + 15) / 16 * 16 / 2);
+        for (int r = 0; r < 2; r++) {
+            if (i0 + row + 8 * r < seqQ) {
+                int first = queryBase + (row + 8 * r) * headDim;
+                WarpTiles.store(queryGradient, first, headDim, type, dq, r, column, scale);
+            }
+        }
+    }
+}
