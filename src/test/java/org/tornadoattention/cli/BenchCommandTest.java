@@ -118,6 +118,40 @@ class BenchCommandTest {
                 .contains("| problem | our fastest | throughput | pytorch standard |");
     }
 
+    /** The second run is the first with one quotable time 10 % longer. */
+    @Test
+    void twoRunsAreSetBesideEachOther() throws IOException {
+        Path first = directory.resolve("first.json");
+        Path second = directory.resolve("second.json");
+        BenchFile ours = BenchFiles.ours();
+        BenchFile.write(first, ours.toJson());
+        Invocation same = Invocation.of("bench", "--from", first, "--compare", first);
+        assertThat(same.exitCode()).isZero();
+        assertThat(same.out())
+                .contains("Beside the run of 2026-11-22T10:00:00Z", "+0.0%", "the largest change of those is 0.0 %.");
+        String slower = ours.toJson();
+        double tiled = ours.results().get(2).timing().kernelMilliseconds();
+        slower = slower.replaceFirst(
+                "\"kernelMilliseconds\" ?: ?" + tiled, "\"kernelMilliseconds\":" + 1.1 * tiled);
+        BenchFile.write(second, slower);
+        Invocation apart = Invocation.of("bench", "--from", second, "--compare", first);
+        assertThat(apart.out())
+                .containsPattern("F32 32x32x512x64 +tiled 64x32 .* \\+10\\.0% +no\\n")
+                .contains("the largest change of those is 10.0 %.");
+        assertThat(apart.exitCode()).isEqualTo(1);
+    }
+
+    @Test
+    void slowKernelsCanBeLeftOut() {
+        Invocation run = Invocation.of(
+                "bench", "--heads", 1, "--seq", "16,64", "--kernel", "standard,online", "--at-most", "1e-9", "--repeat", 1);
+        assertThat(run.out().lines().filter(line -> line.contains("left out: an execution would take about")))
+                .hasSize(2);
+        assertThat(Invocation.of("verify", "src/test/resources/goldens", "--kernel", "tiled,online")
+                        .err())
+                .contains("only bench measures several");
+    }
+
     /** The process gets the terminal's signal, and what it had measured is in its file. */
     @Test
     @DisabledOnOs(OS.WINDOWS)
