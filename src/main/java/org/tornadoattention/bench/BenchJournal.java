@@ -46,9 +46,7 @@ public final class BenchJournal {
                         && result.measured().dtype() == problem.dtype())
                 .mapToDouble(result -> result.timing().teraflops())
                 .max();
-        return teraflops.isEmpty()
-                ? teraflops
-                : OptionalDouble.of(problem.flops() / teraflops.getAsDouble() / 1e12);
+        return teraflops.isEmpty() ? teraflops : OptionalDouble.of(problem.flops() / teraflops.getAsDouble() / 1e12);
     }
 
     /** Notes that all has been measured. */

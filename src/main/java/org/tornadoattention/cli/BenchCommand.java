@@ -90,7 +90,8 @@ final class BenchCommand implements Callable<Integer> {
             paramLabel = "SECONDS",
             defaultValue = "1e9",
             showDefaultValue = CommandLine.Help.Visibility.NEVER,
-            description = "Leave out a kernel where an execution would take longer, by its speed on the problems before.")
+            description =
+                    "Leave out a kernel where an execution would take longer, by its speed on the problems before.")
     private double atMost;
 
     @ArgGroup(exclusive = true)
@@ -105,8 +106,9 @@ final class BenchCommand implements Callable<Integer> {
     @Option(
             names = "--compare",
             paramLabel = "FILE",
-            description = "Set beside other results: of bench/peers.py, as ratios; of this command, as the distance between"
-                    + " the medians of two runs, with exit code 1 if any that is not noisy is over 5 %%. Repeatable.")
+            description =
+                    "Set beside other results: of bench/peers.py, as ratios; of this command, as the distance between"
+                            + " the medians of two runs, with exit code 1 if any that is not noisy is over 5 %%. Repeatable.")
     private List<Path> compared = new ArrayList<>();
 
     @Option(names = "--from", paramLabel = "FILE", description = "Measure nothing: take the results from a JSON file.")

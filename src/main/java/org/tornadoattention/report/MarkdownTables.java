@@ -142,8 +142,8 @@ public final class MarkdownTables {
         record Rung(String name, DType dtype) {}
         Map<Rung, List<Entry>> rungs = grouped(
                 entries.stream()
-                        .filter(entry -> entry.ours()
-                                && entry.problem().as(DType.F32).equals(problem.as(DType.F32)))
+                        .filter(entry ->
+                                entry.ours() && entry.problem().as(DType.F32).equals(problem.as(DType.F32)))
                         .toList(),
                 entry -> new Rung(entry.name(), entry.problem().dtype()));
         Entry above = null;

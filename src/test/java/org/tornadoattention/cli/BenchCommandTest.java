@@ -131,8 +131,7 @@ class BenchCommandTest {
                 .contains("Beside the run of 2026-11-22T10:00:00Z", "+0.0%", "the largest change of those is 0.0 %.");
         String slower = ours.toJson();
         double tiled = ours.results().get(2).timing().kernelMilliseconds();
-        slower = slower.replaceFirst(
-                "\"kernelMilliseconds\" ?: ?" + tiled, "\"kernelMilliseconds\":" + 1.1 * tiled);
+        slower = slower.replaceFirst("\"kernelMilliseconds\" ?: ?" + tiled, "\"kernelMilliseconds\":" + 1.1 * tiled);
         BenchFile.write(second, slower);
         Invocation apart = Invocation.of("bench", "--from", second, "--compare", first);
         assertThat(apart.out())
@@ -144,7 +143,17 @@ class BenchCommandTest {
     @Test
     void slowKernelsCanBeLeftOut() {
         Invocation run = Invocation.of(
-                "bench", "--heads", 1, "--seq", "16,64", "--kernel", "standard,online", "--at-most", "1e-9", "--repeat", 1);
+                "bench",
+                "--heads",
+                1,
+                "--seq",
+                "16,64",
+                "--kernel",
+                "standard,online",
+                "--at-most",
+                "1e-9",
+                "--repeat",
+                1);
         assertThat(run.out().lines().filter(line -> line.contains("left out: an execution would take about")))
                 .hasSize(2);
         assertThat(Invocation.of("verify", "src/test/resources/goldens", "--kernel", "tiled,online")
