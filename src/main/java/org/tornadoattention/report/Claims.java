@@ -53,7 +53,7 @@ final class Claims {
                         "Larger tiles take less time, until something else binds",
                         "FlashAttention: falls up to a block of 256, then stays",
                         tiles(),
-                        "the tiled kernel, smallest tile to largest")
+                        "kernels measured with more than two tiles, smallest to largest")
                 .row(
                         "Exact: no approximation",
                         "FlashAttention-3's table, F16 with outliers: 1.9e-4 where standard attention has 3.2e-4",
@@ -133,9 +133,14 @@ final class Claims {
         if (sweeps.isEmpty()) {
             return NOT_MEASURED;
         }
-        return sweeps.getFirst().series().getFirst().points().stream()
-                .map(point -> "%s at Br = %d".formatted(Amounts.time(point.y()), (int) point.x()))
-                .collect(Collectors.joining(", "));
+        return sweeps.stream()
+                .map(sweep -> "%s: %s"
+                        .formatted(
+                                sweep.title().replace("Time, ", ""),
+                                sweep.series().getFirst().points().stream()
+                                        .map(point -> "%s at Br = %d".formatted(Amounts.time(point.y()), (int) point.x()))
+                                        .collect(Collectors.joining(", "))))
+                .collect(Collectors.joining("; "));
     }
 
     private String exactness() {
