@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchJournal;
@@ -54,7 +55,8 @@ import picocli.CommandLine.Spec;
             "  ./attention bench -p paper --head-dim 128 -o paper.json      a part of the papers' grid, kept in a file",
             "  ./attention bench -p traffic --kernel tiled                  bytes moved as the tile grows",
             "  ./attention bench --from paper.json --compare pytorch.json   ratios to the peers, nothing measured",
-            "  ./attention bench -p paper --type f16 --compare paper.json   a second run beside the first"
+            "  ./attention bench -p paper --type f16 --compare paper.json   a second run beside the first",
+            "  ./attention bench --from a.json --from b.json -o all.json    parts of a preset that were run one by one"
         })
 final class BenchCommand implements Callable<Integer> {
 
@@ -111,8 +113,11 @@ final class BenchCommand implements Callable<Integer> {
                             + " the medians of two runs, with exit code 1 if any that is not noisy is over 5 %%. Repeatable.")
     private List<Path> compared = new ArrayList<>();
 
-    @Option(names = "--from", paramLabel = "FILE", description = "Measure nothing: take the results from a JSON file.")
-    private Optional<Path> from = Optional.empty();
+    @Option(
+            names = "--from",
+            paramLabel = "FILE",
+            description = "Measure nothing: take the results from a JSON file. Repeatable: those of one device become one file.")
+    private List<Path> from = new ArrayList<>();
 
     @Option(names = "--list", description = "Print the problems and measure nothing.")
     private boolean list;
@@ -138,17 +143,24 @@ final class BenchCommand implements Callable<Integer> {
         for (Path path : compared) {
             peers.add(BenchFile.read(path));
         }
-        BenchFile results = from.isPresent() ? taken(from.get()) : measured();
+        BenchFile results = from.isEmpty() ? measured() : taken();
         compare(results, peers);
         boolean repeated = peers.stream().allMatch(peer -> compareRuns(peer, results));
         boolean any = results.results().stream().anyMatch(result -> result.timing() != null);
         return any && repeated && results.results().stream().allMatch(BenchResult::good) ? Main.GOOD : Main.FAILED;
     }
 
-    private BenchFile taken(Path path) throws IOException {
-        BenchFile file = BenchFile.read(path);
+    private BenchFile taken() throws IOException {
+        List<BenchFile> parts = new ArrayList<>();
+        for (Path path : from) {
+            parts.add(BenchFile.read(path));
+        }
+        BenchFile file = BenchFile.joined(parts);
         if (format().isEmpty()) {
-            out.println("Results of %s, %s".formatted(path, file.environment().describe()));
+            out.println("Results of %s, %s"
+                    .formatted(
+                            from.stream().map(Path::toString).collect(Collectors.joining(", ")),
+                            file.environment().describe()));
             printHead(file);
             file.results().forEach(this::print);
         }

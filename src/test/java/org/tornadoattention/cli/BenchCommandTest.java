@@ -140,6 +140,41 @@ class BenchCommandTest {
         assertThat(apart.exitCode()).isEqualTo(1);
     }
 
+    /** Standard attention in one part gives the speed-ups of the other. */
+    @Test
+    void partsOfAPresetBecomeOneFile() throws IOException {
+        BenchFile ours = BenchFiles.ours();
+        Path standard = part(ours, "standard.json", true);
+        Path others = part(ours, "others.json", false);
+        Path all = directory.resolve("all.json");
+        assertThat(BenchFile.read(others).results()).allMatch(result -> result.speedUp() == null);
+        assertThat(Invocation.of("bench", "--from", standard, "--from", others, "-o", all)
+                        .exitCode())
+                .isZero();
+        BenchFile joined = BenchFile.read(all);
+        assertThat(joined.results()).hasSameElementsAs(ours.results());
+        assertThat(joined.preset()).isEqualTo("paper");
+        Path peers = directory.resolve("peers.json");
+        BenchFile.write(peers, BenchFiles.pytorch().toJson());
+        assertThat(Invocation.of("bench", "--from", standard, "--from", peers).err())
+                .contains("are not one run: join those of one device");
+    }
+
+    private Path part(BenchFile file, String name, boolean standard) throws IOException {
+        Path path = directory.resolve(name);
+        BenchFile part = BenchFile.of(
+                file.preset(),
+                true,
+                file.environment(),
+                file.ceilings(),
+                file.flushedBytes(),
+                file.results().stream()
+                        .filter(result -> result.isStandard() == standard)
+                        .toList());
+        BenchFile.write(path, part.toJson());
+        return path;
+    }
+
     @Test
     void slowKernelsCanBeLeftOut() {
         Invocation run = Invocation.of(
