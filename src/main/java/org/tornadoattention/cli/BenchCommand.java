@@ -116,7 +116,8 @@ final class BenchCommand implements Callable<Integer> {
     @Option(
             names = "--from",
             paramLabel = "FILE",
-            description = "Measure nothing: take the results from a JSON file. Repeatable: those of one device become one file.")
+            description =
+                    "Measure nothing: take the results from a JSON file. Repeatable: those of one device become one file.")
     private List<Path> from = new ArrayList<>();
 
     @Option(names = "--list", description = "Print the problems and measure nothing.")

@@ -131,7 +131,6 @@ public final class MarkdownTables {
                 problem.as(DType.F32).toString().replace("F32 ", ""),
                 "time",
                 "× standard",
-                "× the one above",
                 "memory beyond inputs and outputs",
                 "of ceiling"));
         double standard = entries.stream()
@@ -146,7 +145,6 @@ public final class MarkdownTables {
                                 entry.ours() && entry.problem().as(DType.F32).equals(problem.as(DType.F32)))
                         .toList(),
                 entry -> new Rung(entry.name(), entry.problem().dtype()));
-        Entry above = null;
         for (Map.Entry<Rung, List<Entry>> rung : rungs.entrySet()) {
             Entry best = fastest(rung.getValue());
             rows.add(List.of(
@@ -154,10 +152,8 @@ public final class MarkdownTables {
                     Amounts.rate(1e12 * best.result().timing().teraflops()) + mark(best),
                     Amounts.time(best.milliseconds()),
                     Amounts.factor(standard / best.milliseconds()),
-                    above == null ? "–" : Amounts.factor(above.milliseconds() / best.milliseconds()),
                     best.result().memory() == null ? "–" : Amounts.bytes(Charts.extraBytes(best)),
                     share(best)));
-            above = best;
         }
         return rows;
     }
