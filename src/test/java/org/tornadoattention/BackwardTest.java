@@ -36,18 +36,9 @@ class BackwardTest {
 
     /** The kernels with a backward pass of their own. */
     static Stream<Arguments> kernels() {
-        return kernels(false);
-    }
-
-    static Stream<Arguments> kernelsWithDropout() {
-        return kernels(true);
-    }
-
-    private static Stream<Arguments> kernels(boolean withDropout) {
         return Arrays.stream(DType.values())
                 .flatMap(dtype -> GradientGridTest.WITH_BACKWARD.stream()
                         .filter(kernel -> kernel.supports(dtype) && kernel.supports(TestDevice.get()))
-                        .filter(kernel -> kernel.supportsDropout() || !withDropout)
                         .map(kernel -> Arguments.of(dtype, kernel)));
     }
 
@@ -91,7 +82,7 @@ class BackwardTest {
 
     /** Forward and backward in one graph of the caller's, between tensors that hold NaN before. */
     @ParameterizedTest
-    @MethodSource("kernelsWithDropout")
+    @MethodSource("kernels")
     void bothPassesAreTasksOfOneGraph(DType dtype, AttentionKernel kernel) throws TornadoExecutionPlanException {
         if (dtype == DType.F16 && !TestDevice.get().halfFloats()) {
             return; // appendTo refuses, as AppendToTest shows
@@ -232,11 +223,10 @@ class BackwardTest {
     @ParameterizedTest
     @MethodSource("kernels")
     void repeatsAreEqualBitForBit(DType dtype, AttentionKernel kernel) {
-        AttentionOptions options = AttentionOptions.causal();
         AttentionCase problem = AttentionCase.of(
                 new AttentionShape(1, 4, 2, 33, 49, 24),
                 dtype,
-                kernel.supportsDropout() ? options.withDropout(0.1, 3) : options);
+                AttentionOptions.causal().withDropout(0.1, 3));
         try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel);
                 FlashAttention another = FlashAttention.on(TestDevice.get(), kernel)) {
             AttentionResult result = problem.run(attention);

@@ -25,12 +25,28 @@ final class DropoutMask {
 
     /** What a pair's probability is multiplied by: 0 where it is dropped, 1 / (1 - p) elsewhere, with p = threshold / 2^24. */
     static float factor(int seedLow, int seedHigh, int offset, int threshold, int batchHead, int query, int key) {
-        int random = word(seedLow, seedHigh, key >> 2, query, batchHead, offset, key & 3) >> 8 & 0xffffff;
-        return random < threshold ? 0f : RANDOM_VALUES / (RANDOM_VALUES - threshold);
+        int random = word(seedLow, seedHigh, key >> 2, query, batchHead, offset, key & 3);
+        return factor(random, threshold);
+    }
+
+    /** Likewise, of the pair that a random word decides on. */
+    static float factor(int random, int threshold) {
+        return (random >> 8 & 0xffffff) < threshold ? 0f : keptFactor(threshold);
+    }
+
+    /** 1 / (1 - p). */
+    static float keptFactor(int threshold) {
+        return RANDOM_VALUES / (RANDOM_VALUES - threshold);
     }
 
     /** One of the four words of Philox4x32-10. */
     static int word(int key0, int key1, int counter0, int counter1, int counter2, int counter3, int which) {
+        long words = words(key0, key1, counter0, counter1, counter2, counter3, which >> 1);
+        return (which & 1) == 0 ? (int) words : (int) (words >> 32);
+    }
+
+    /** Words 0 and 1 of Philox4x32-10, or 2 and 3 if {@code upper} is 1, the first in the low half. */
+    static long words(int key0, int key1, int counter0, int counter1, int counter2, int counter3, int upper) {
         int c0 = counter0;
         int c1 = counter1;
         int c2 = counter2;
@@ -47,8 +63,8 @@ final class DropoutMask {
             k0 += 0x9E3779B9;
             k1 += 0xBB67AE85;
         }
-        int low = which == 0 ? c0 : c1;
-        int high = which == 2 ? c2 : c3;
-        return which < 2 ? low : high;
+        int low = upper == 0 ? c0 : c2;
+        int high = upper == 0 ? c1 : c3;
+        return low & 0xffffffffL | (long) high << 32;
     }
 }

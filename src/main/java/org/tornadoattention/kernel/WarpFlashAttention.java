@@ -50,7 +50,7 @@ public final class WarpFlashAttention {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI}, {@code KEY_LENGTHS} and {@code F16_BITS} of {@link TiledFlashAttention}, and
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link TiledFlashAttention}, and
      *     {@link #shape}, added
      */
     public static void attention(
@@ -197,6 +197,9 @@ public final class WarpFlashAttention {
             }
             WarpTiles.softmax(s, m, l, correction, rowTiles, blockK, factor, threshold);
             WarpTiles.rescale(o, correction, rowTiles, paddedDim);
+            if ((features & DropoutMask.DROPOUT) != 0) {
+                WarpTiles.drop(s, rowTiles, blockK, keyLengths, batchHead, i0 + row, j + column);
+            }
             WarpTiles.pack(type, s, p, rowTiles, blockK);
 
             // O = O + P V_j

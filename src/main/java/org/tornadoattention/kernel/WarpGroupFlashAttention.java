@@ -49,7 +49,7 @@ public final class WarpGroupFlashAttention {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI}, {@code KEY_LENGTHS} and {@code F16_BITS} of {@link TiledFlashAttention}, and the
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link TiledFlashAttention}, and the
      *     threshold of {@link WarpFlashAttention#shape}, added
      */
     public static void attention(
@@ -180,6 +180,9 @@ public final class WarpGroupFlashAttention {
                 WarpTiles.mask(s, 1, blockK, first, last, length - j - column, windowLeft, windowRight);
             }
             WarpTiles.softmax(s, m, l, correction, 1, blockK, factor, threshold);
+            if ((features & DropoutMask.DROPOUT) != 0) {
+                WarpTiles.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column);
+            }
             WarpTiles.pack(type, s, p, 1, blockK);
 
             for (int t = 1; t < tiles; t++) {
@@ -217,6 +220,9 @@ public final class WarpGroupFlashAttention {
                 WarpTiles.softmax(s, m, l, correction, 1, blockK, factor, threshold);
                 WarpGroup.await(0, o, (headDim + 15) / 16 * 16 / 2);
                 WarpTiles.rescale(o, correction, 1, paddedDim);
+                if ((features & DropoutMask.DROPOUT) != 0) {
+                    WarpTiles.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column);
+                }
                 WarpTiles.pack(type, s, p, 1, blockK);
             }
 

@@ -66,7 +66,7 @@ public final class WarpGroupKeyValueGradients {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI}, {@code KEY_LENGTHS} and {@code F16_BITS} of {@link TiledFlashAttention}, added
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link TiledFlashAttention}, added
      */
     public static void keyValueGradients(
             KernelContext context,
@@ -121,6 +121,11 @@ public final class WarpGroupKeyValueGradients {
             length = keyLengths.get(batch);
         }
 
+        float keptFactor = 1f;
+        if ((features & DropoutMask.DROPOUT) != 0) {
+            keptFactor = DropoutMask.keptFactor(keyLengths.get(keyLengths.getSize() - DropoutMask.WORDS + 3));
+        }
+
         // Query i stands at key position i + offset (bottom-right alignment). Queries firstQuery ... lastQuery see keys
         // of the
         // tile; queries everyFirst ... everyLast see all of them.
@@ -168,6 +173,8 @@ public final class WarpGroupKeyValueGradients {
         float[] s = new float[blockQ / 2];
         float[] dp = new float[blockQ / 2];
         float[] capSlope = new float[blockQ / 2];
+        float[] dropped = new float[blockQ / 2];
+        int[] kept = new int[(blockQ + 63) / 64];
         int[] p = new int[blockQ / 4];
         int[] ds = new int[blockQ / 4];
         float[] dk = new float[(headDim + 15) / 16 * 16 / 2];
@@ -243,8 +250,16 @@ public final class WarpGroupKeyValueGradients {
                         windowLeft);
             }
             probabilities(s, tile, terms + 8 * column, blockQ, factor);
+            if ((features & DropoutMask.DROPOUT) != 0) {
+                WarpTiles.keptTransposed(kept, blockQ, keyLengths, head, i + column, j0 + row);
+            }
             if ((blocks & OF_VALUES) != 0) {
-                WarpTiles.pack(type, s, p, 1, blockQ);
+                if ((features & DropoutMask.DROPOUT) != 0) {
+                    WarpTiles.keep(dropped, s, kept, blockQ, keptFactor);
+                    WarpTiles.pack(type, dropped, p, 1, blockQ);
+                } else {
+                    WarpTiles.pack(type, s, p, 1, blockQ);
+                }
                 WarpGroup.fence();
                 WarpTiles.startSum(type, dv, p, tile, atQ + tileBytes, blockQ, paddedDim);
                 WarpGroup.commit();
@@ -256,6 +271,9 @@ public final class WarpGroupKeyValueGradients {
                     WarpGroup.await(1, dp, blockQ / 2);
                 } else {
                     WarpGroup.await(0, dp, blockQ / 2);
+                }
+                if ((features & DropoutMask.DROPOUT) != 0) {
+                    WarpTiles.keep(dp, dp, kept, blockQ, keptFactor);
                 }
                 scoreGradients(s, dp, capSlope, tile, terms + 8 * column, blockQ, softcap);
                 WarpTiles.pack(type, s, ds, 1, blockQ);

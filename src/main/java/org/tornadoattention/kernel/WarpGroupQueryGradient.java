@@ -50,7 +50,7 @@ public final class WarpGroupQueryGradient {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI}, {@code KEY_LENGTHS} and {@code F16_BITS} of {@link TiledFlashAttention}, added
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link TiledFlashAttention}, added
      */
     public static void queryGradient(
             KernelContext context,
@@ -209,6 +209,9 @@ public final class WarpGroupQueryGradient {
 
             // When dP is: dS = P (dP - D), and dQ = dQ + dS K_j.
             WarpGroup.await(0, dp, blockK / 2);
+            if ((features & DropoutMask.DROPOUT) != 0) {
+                WarpTiles.drop(dp, 1, blockK, keyLengths, batchHead, i0 + row, j + column);
+            }
             for (int at = 0; at < blockK / 2; at++) {
                 s[at] *= dp[at] - d[at / 2 % 2];
                 if (softcap > 0f) {

@@ -5,6 +5,7 @@ import org.tornadoattention.intrinsic.WarpGroup;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
@@ -214,6 +215,51 @@ final class WarpTiles {
                 s[row + 4 * n + 1] = p1;
             }
             l[r] = l[r] * correction[r] + (even + odd);
+        }
+    }
+
+    /** P = Z ∘ P, Z the dropout of a tile whose rows are queries, this lane's from {@code query} and {@code key} on. */
+    static void drop(float[] p, int rowTiles, int columns, IntArray keyLengths, int batchHead, int query, int key) {
+        int words = keyLengths.getSize() - DropoutMask.WORDS;
+        int threshold = keyLengths.get(words + 3);
+        for (int r = 0; r < 2 * rowTiles; r++) {
+            for (int n = 0; n < columns / 8; n++) {
+                int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2;
+                long random = DropoutMask.words(
+                        keyLengths.get(words),
+                        keyLengths.get(words + 1),
+                        (key >> 2) + 2 * n,
+                        query + 8 * r,
+                        batchHead,
+                        keyLengths.get(words + 2),
+                        key >> 1 & 1);
+                p[at] *= DropoutMask.factor((int) random, threshold);
+                p[at + 1] *= DropoutMask.factor((int) (random >> 32), threshold);
+            }
+        }
+    }
+
+    /** The dropout of a tile whose rows are keys, as a bit for each of a lane's elements that is kept. */
+    static void keptTransposed(int[] kept, int columns, IntArray keyLengths, int batchHead, int query, int key) {
+        int words = keyLengths.getSize() - DropoutMask.WORDS;
+        for (int at = 0; at < columns / 2; at++) {
+            int random = DropoutMask.word(
+                    keyLengths.get(words),
+                    keyLengths.get(words + 1),
+                    key + at / 2 % 2 * 8 >> 2,
+                    query + at / 4 * 8 + at % 2,
+                    batchHead,
+                    keyLengths.get(words + 2),
+                    key & 3);
+            int bit = (random >> 8 & 0xffffff) < keyLengths.get(words + 3) ? 0 : 1;
+            kept[at / 32] = (at % 32 == 0 ? 0 : kept[at / 32]) | bit << at % 32;
+        }
+    }
+
+    /** What is kept of X, times a factor; 0 elsewhere. */
+    static void keep(float[] x, float[] from, int[] kept, int columns, float factor) {
+        for (int at = 0; at < columns / 2; at++) {
+            x[at] = (kept[at / 32] >> at % 32 & 1) == 0 ? 0f : from[at] * factor;
         }
     }
 

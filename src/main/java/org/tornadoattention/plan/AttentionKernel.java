@@ -52,7 +52,7 @@ public enum AttentionKernel {
 
     /** Whether it can drop probabilities. */
     public boolean supportsDropout() {
-        return this == STANDARD || this == ONLINE || this == TILED;
+        return this != TENSOR_CORE && this != WARP_TF32;
     }
 
     /** Whether the device's compiler has the instructions that it is written with. */

@@ -50,7 +50,7 @@ final class BackwardChoice {
     }
 
     private static Optional<KernelChoice> warpGroup(AttentionProblem problem, ComputeDevice device, String reason) {
-        if (problem.dropout() || !AttentionKernel.WARP_GROUP.supports(problem.dtype())) {
+        if (!AttentionKernel.WARP_GROUP.supports(problem.dtype())) {
             return Optional.empty();
         }
         return WarpBackwardTile.choose(problem.shape().headDim(), device)

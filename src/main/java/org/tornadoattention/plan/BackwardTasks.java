@@ -17,6 +17,8 @@ import org.tornadoattention.kernel.WarpGroupKeyValueGradients;
 import org.tornadoattention.kernel.WarpGroupKeyValueGradientsBits;
 import org.tornadoattention.kernel.WarpGroupQueryGradient;
 import org.tornadoattention.kernel.WarpGroupQueryGradientBits;
+import org.tornadoattention.kernel.WarpRowTerms;
+import org.tornadoattention.kernel.WarpRowTermsBits;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -100,7 +102,7 @@ final class BackwardTasks {
                 arrays.rowTerms(),
                 shape.headDim(),
                 parts,
-                features | (arrays.hasLogSumExpGradient() ? BackwardRowTerms.LSE_GRADIENT : 0));
+                rowFeatures());
         gridOver(task, shape.queryRows());
     }
 
@@ -247,7 +249,11 @@ final class BackwardTasks {
 
     /** dK and dV come from one launch of their kernel, or from one each where registers do not hold both. */
     private void warpGroup(String name, WarpBackwardTile tile) {
-        rowTerms(name, 1);
+        switch (arrays.outputGradient()) {
+            case HalfFloatArray _ -> warpRowTerms(name + "-rows", HalfFloatArray.class, WarpRowTerms::rowTerms);
+            case ShortArray _ -> warpRowTerms(name + "-rows", ShortArray.class, WarpRowTermsBits::rowTerms);
+            default -> throw noKernelReads(arrays.outputGradient());
+        }
         warpGroupQueryGradient(name + "-dq", tile.queryGradient());
         if (WarpBackwardTile.takesBothAtOnce(shape.headDim())) {
             int both = WarpGroupKeyValueGradients.OF_KEYS | WarpGroupKeyValueGradients.OF_VALUES;
@@ -256,6 +262,28 @@ final class BackwardTasks {
             warpGroupKeyValueGradients(name + "-dk", tile.keyValueGradients(), WarpGroupKeyValueGradients.OF_KEYS);
             warpGroupKeyValueGradients(name + "-dv", tile.keyValueGradients(), WarpGroupKeyValueGradients.OF_VALUES);
         }
+    }
+
+    private <A extends TornadoNativeArray> void warpRowTerms(
+            String task,
+            Class<A> type,
+            Task8<KernelContext, A, A, FloatArray, FloatArray, FloatArray, Integer, Integer> kernel) {
+        graph.task(
+                task,
+                kernel,
+                new KernelContext(),
+                type.cast(arrays.forward().output()),
+                type.cast(arrays.outputGradient()),
+                arrays.forward().logSumExp(),
+                arrays.logSumExpGradient(),
+                arrays.rowTerms(),
+                shape.headDim(),
+                rowFeatures());
+        gridOver(task, shape.queryRows() * WarpRowTerms.LANES);
+    }
+
+    private int rowFeatures() {
+        return features | (arrays.hasLogSumExpGradient() ? BackwardRowTerms.LSE_GRADIENT : 0);
     }
 
     private void warpGroupQueryGradient(String task, WarpBackwardTile.Block tile) {

@@ -37,9 +37,6 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
     }
 
     private static KernelChoice for16Bits(AttentionProblem problem, ComputeDevice device) {
-        if (problem.dropout()) {
-            return with(AttentionKernel.TILED, problem, device, "the only one for 16 bits with dropout");
-        }
         if (device.isSimulator()) {
             return with(
                     AttentionKernel.TILED, problem, device, "the fastest for 16 bits where work-groups are simulated");

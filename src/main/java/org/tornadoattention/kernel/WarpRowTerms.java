@@ -1,0 +1,64 @@
+package org.tornadoattention.kernel;
+
+import static org.tornadoattention.kernel.Storage.load;
+
+import org.tornadoattention.intrinsic.Warp;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+
+/**
+ * {@link BackwardRowTerms} with a warp to a row, so that neighbouring lanes read neighbouring elements: beside tensor cores,
+ * the plain kernel's scattered reads would be a tenth of the backward pass.
+ *
+ * <p><b>Arrays.</b> As {@link BackwardRowTerms}, in F16. <b>Grid.</b> {@link #LANES} work-items for each of {@code batch *
+ * heads * seqQ} rows, groups of a multiple of so many. No local memory. <b>Device.</b> As {@link WarpFlashAttention}.
+ *
+ * <p>{@code WarpRowTermsBits} is this text with ShortArrays, which the build derives, for BF16.
+ */
+public final class WarpRowTerms {
+
+    /** Work-items for a row. */
+    public static final int LANES = 32;
+
+    private WarpRowTerms() {}
+
+    /**
+     * Computes the terms of every row.
+     *
+     * @param features as {@link BackwardRowTerms} has them
+     */
+    public static void rowTerms(
+            KernelContext context,
+            HalfFloatArray output,
+            HalfFloatArray outputGradient,
+            FloatArray logSumExp,
+            FloatArray logSumExpGradient,
+            FloatArray rowTerms,
+            int headDim,
+            int features) {
+        int row = context.globalIdx / LANES;
+        int lane = context.globalIdx % LANES;
+        if (row < logSumExp.getSize()) {
+            float d = 0f;
+            for (int x = lane; x < headDim; x += LANES) {
+                d += load(outputGradient, row * headDim + x, features) * load(output, row * headDim + x, features);
+            }
+            for (int mask = LANES / 2; mask > 0; mask /= 2) {
+                d += Warp.shuffleXor(d, mask);
+            }
+            if ((features & BackwardRowTerms.LSE_GRADIENT) != 0) {
+                d = d - logSumExpGradient.get(row);
+            }
+            float lse = logSumExp.get(row);
+            if (lse < -BackwardRowTerms.ABOVE_ALL_SCORES) {
+                lse = BackwardRowTerms.ABOVE_ALL_SCORES;
+                d = 0f;
+            }
+            if (lane == 0) {
+                rowTerms.set(2 * row, lse);
+                rowTerms.set(2 * row + 1, d);
+            }
+        }
+    }
+}
