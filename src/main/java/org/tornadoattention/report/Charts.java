@@ -90,7 +90,7 @@ final class Charts {
                 .count();
     }
 
-    /** A series a name: the best tile at each length. */
+    /** A series a name: the highest throughput at each length, of tiles and of numbers of heads. */
     private static List<Series> lines(List<Entry> entries, Style style, ToDoubleFunction<Entry> y) {
         List<Series> series = new ArrayList<>();
         grouped(entries, Entry::name).forEach((name, ofName) -> {
@@ -98,7 +98,8 @@ final class Charts {
             grouped(ofName, entry -> entry.problem().shape().seqK())
                     .values()
                     .forEach(ofLength -> ofLength.stream()
-                            .min(Comparator.comparingDouble(Entry::milliseconds))
+                            .max(Comparator.comparingDouble(
+                                    entry -> entry.result().timing().teraflops()))
                             .ifPresent(best -> points.add(
                                     new Point(best.problem().shape().seqK(), y.applyAsDouble(best), best.tip()))));
             points.sort(Comparator.comparingDouble(Point::x));
