@@ -8,8 +8,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.tensor.DType;
@@ -67,6 +70,34 @@ public record BenchFile(
                                 speedUp(result, results).orElse(null),
                                 share(result, ceilings).orElse(null)))
                         .toList());
+    }
+
+    /**
+     * One file of several that were measured on the same device, with speed-ups over the standard attention of any of them.
+     *
+     * @throws IllegalArgumentException if they were not
+     */
+    public static BenchFile joined(List<BenchFile> parts) {
+        BenchFile first = parts.getFirst();
+        List<BenchResult> results = new ArrayList<>();
+        Set<String> presets = new LinkedHashSet<>();
+        Set<String> commits = new LinkedHashSet<>();
+        for (BenchFile part : parts) {
+            if (!part.environment.describe().equals(first.environment.describe())) {
+                throw new IllegalArgumentException("Results of %s and of %s are not one run: join those of one device."
+                        .formatted(first.environment.describe(), part.environment.describe()));
+            }
+            results.addAll(part.results);
+            presets.add(part.preset);
+            commits.add(String.valueOf(part.environment.commit()));
+        }
+        return of(
+                String.join(", ", presets),
+                parts.stream().allMatch(BenchFile::complete),
+                first.environment.at(String.join(", ", commits)),
+                first.ceilings,
+                first.flushedBytes,
+                results);
     }
 
     /** How many times as fast as standard attention on the same problem, in the same type or else in F32. */

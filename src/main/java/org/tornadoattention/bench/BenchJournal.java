@@ -2,6 +2,8 @@ package org.tornadoattention.bench;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.OptionalDouble;
+import org.tornadoattention.plan.AttentionKernel;
 
 /** The results of a run so far; what a Ctrl-C finds. */
 public final class BenchJournal {
@@ -33,6 +35,18 @@ public final class BenchJournal {
     public synchronized BenchResult add(BenchResult result) {
         results.add(result);
         return file().results().getLast();
+    }
+
+    /** What an execution will take, by the kernel's best throughput on problems of the same pass and type so far. */
+    public synchronized OptionalDouble expectedSeconds(BenchCase problem, AttentionKernel kernel) {
+        OptionalDouble teraflops = results.stream()
+                .filter(result -> result.timing() != null
+                        && result.kernel().equals(kernel.id())
+                        && result.measured().pass() == problem.pass()
+                        && result.measured().dtype() == problem.dtype())
+                .mapToDouble(result -> result.timing().teraflops())
+                .max();
+        return teraflops.isEmpty() ? teraflops : OptionalDouble.of(problem.flops() / teraflops.getAsDouble() / 1e12);
     }
 
     /** Notes that all has been measured. */

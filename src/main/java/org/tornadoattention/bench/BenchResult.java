@@ -3,6 +3,7 @@ package org.tornadoattention.bench;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import java.util.Optional;
+import org.tornadoattention.plan.AttentionKernel;
 
 /**
  * What became of one problem with one kernel; an entry of a {@link BenchFile}.
@@ -39,7 +40,7 @@ public record BenchResult(
     public enum Status {
         /** It was right, or not, and timed. */
         MEASURED,
-        /** The device, or the kernel, does not take the problem. */
+        /** The device, or the kernel, does not take the problem, or not in the time that there was. */
         UNSUPPORTED,
         /** It should have worked. */
         FAILED
@@ -53,6 +54,16 @@ public record BenchResult(
 
     static BenchResult without(BenchCase measured, String kernel, String tile, Status status, String message) {
         return new BenchResult(measured, OURS, kernel, tile, status, message, null, null, null, null, null);
+    }
+
+    /** Of a problem that nobody had the time for. */
+    public static BenchResult leftOut(BenchCase measured, AttentionKernel kernel, double seconds) {
+        return without(
+                measured,
+                kernel.id(),
+                null,
+                Status.UNSUPPORTED,
+                "left out: an execution would take about %.2g s.".formatted(seconds));
     }
 
     BenchResult beside(Double newSpeedUp, Double newShareOfCeiling) {

@@ -54,6 +54,11 @@ public record Environment(
                 Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
     }
 
+    /** The same place at another commit. */
+    Environment at(String otherCommit) {
+        return new Environment(device, backend, driver, runtime, java, system, processors, otherCommit, time);
+    }
+
     /** Device and runtime in a line. */
     public String describe() {
         return "%s, %s%s%s"

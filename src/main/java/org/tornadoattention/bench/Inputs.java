@@ -42,7 +42,7 @@ final class Inputs {
         AttentionShape shape = measured.shape();
         DType dtype = measured.dtype();
         boolean same = before != null && before.measured.dtype() == dtype;
-        return new Inputs(
+        Inputs inputs = new Inputs(
                 measured,
                 same && fits(before.q, shape.queryShape())
                         ? seenAs(before.q, shape.queryShape())
@@ -57,6 +57,10 @@ final class Inputs {
                         ? seenAs(before.output, shape.queryShape())
                         : Tensor.allocate(dtype, shape.queryShape()),
                 Tensor.allocate(DType.F32, shape.logSumExpShape()));
+        if (same && before.dO != null && fits(before.dO, shape.queryShape())) {
+            inputs.dO = seenAs(before.dO, shape.queryShape());
+        }
+        return inputs;
     }
 
     private static boolean fits(Tensor tensor, int[] shape) {

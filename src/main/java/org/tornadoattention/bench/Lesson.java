@@ -8,8 +8,10 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.Gradients;
 import org.tornadoattention.Mask;
+import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
+import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
@@ -23,6 +25,7 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /**
  * What the programs of {@code examples/Ladder…} have in common, so that each can be its kernels and little else: inputs, a
@@ -37,6 +40,7 @@ public final class Lesson {
 
     private final PrintStream out = System.out;
     private final ComputeDevice device = Devices.best();
+    private final DType dtype;
     private final int heads;
     private final int queries;
     private final int keys;
@@ -48,14 +52,15 @@ public final class Lesson {
     private final Tensor logSumExp;
     private Ceilings ceilings;
 
-    private Lesson(int heads, int queries, int keys, AttentionOptions options) {
+    private Lesson(DType dtype, int heads, int queries, int keys, AttentionOptions options) {
+        this.dtype = dtype;
         this.heads = heads;
         this.queries = queries;
         this.keys = keys;
         this.options = options;
-        q = Tensor.random(DType.F32, 1, 1, heads, queries, HEAD_DIM);
-        k = Tensor.random(DType.F32, 2, 1, heads, keys, HEAD_DIM);
-        v = Tensor.random(DType.F32, 3, 1, heads, keys, HEAD_DIM);
+        q = Tensor.random(dtype, 1, 1, heads, queries, HEAD_DIM);
+        k = Tensor.random(dtype, 2, 1, heads, keys, HEAD_DIM);
+        v = Tensor.random(dtype, 3, 1, heads, keys, HEAD_DIM);
         output = Tensor.allocate(DType.F32, 1, heads, queries, HEAD_DIM);
         logSumExp = Tensor.allocate(DType.F32, 1, heads, queries);
     }
@@ -68,13 +73,32 @@ public final class Lesson {
      */
     public static Lesson of(String title, String[] arguments) {
         int[] size = sizes(arguments);
-        return begin(title, new Lesson(size[0], size[1], size[1], AttentionOptions.defaults()));
+        return begin(title, new Lesson(DType.F32, size[0], size[1], size[1], AttentionOptions.defaults()));
+    }
+
+    /**
+     * A lesson on tensor cores: queries, keys and values in F16, the output in F32.
+     *
+     * @param arguments as for {@link #of}
+     * @param like the library's kernel that needs the same of a device
+     * @throws UnsupportedOnDeviceException if the device lacks that
+     */
+    public static Lesson ofHalves(String title, String[] arguments, AttentionKernel like) {
+        int[] size = sizes(arguments);
+        Lesson lesson = new Lesson(DType.F16, size[0], size[1], size[1], AttentionOptions.defaults());
+        if (!like.supports(lesson.device)) {
+            throw new UnsupportedOnDeviceException(
+                    lesson.device.toString(),
+                    "tensor cores that TornadoVM's CUDA backend reaches",
+                    "run it in the simulator (unset TORNADOVM_HOME), or with that backend on compute capability 8.0 or later");
+        }
+        return begin(title, lesson);
     }
 
     /** A lesson with one query a head, the last of the sequence, as when text is generated token by token. */
     public static Lesson ofOneQuery(String title, String[] arguments) {
         int[] size = sizes(arguments);
-        return begin(title, new Lesson(size[0], 1, size[1], AttentionOptions.defaults()));
+        return begin(title, new Lesson(DType.F32, size[0], 1, size[1], AttentionOptions.defaults()));
     }
 
     private static int[] sizes(String[] arguments) {
@@ -92,14 +116,14 @@ public final class Lesson {
     private static Lesson begin(String title, Lesson lesson) {
         lesson.out.println(title);
         lesson.out.printf(
-                "%d heads, %d queries, %d keys, headDim %d, F32, on %s%n",
-                lesson.heads, lesson.queries, lesson.keys, HEAD_DIM, lesson.device);
+                "%d heads, %d queries, %d keys, headDim %d, %s, on %s%n",
+                lesson.heads, lesson.queries, lesson.keys, HEAD_DIM, lesson.dtype, lesson.device);
         return lesson;
     }
 
     /** The same inputs under another mask. */
     public Lesson with(Mask mask) {
-        return new Lesson(heads, queries, keys, options.withMask(mask));
+        return new Lesson(dtype, heads, queries, keys, options.withMask(mask));
     }
 
     /** Query heads, and as many of keys. */
@@ -137,6 +161,21 @@ public final class Lesson {
         return v.floatArray();
     }
 
+    /** The queries of a lesson {@link #ofHalves}. */
+    public HalfFloatArray halfQ() {
+        return q.halfFloatArray();
+    }
+
+    /** The keys of a lesson {@link #ofHalves}. */
+    public HalfFloatArray halfK() {
+        return k.halfFloatArray();
+    }
+
+    /** The values of a lesson {@link #ofHalves}. */
+    public HalfFloatArray halfV() {
+        return v.halfFloatArray();
+    }
+
     /** Where the output goes, like the queries. */
     public FloatArray o() {
         return output.floatArray();
@@ -167,7 +206,9 @@ public final class Lesson {
         if (ceilings == null) {
             ceilings = CeilingBenchmark.measure(device);
         }
-        double arithmetic = 1e3 * flops / ceilings.f32FlopsPerSecond();
+        boolean tensorCores = dtype == DType.F16 && ceilings.tensorFlopsPerSecond() != null;
+        double arithmetic =
+                1e3 * flops / (tensorCores ? ceilings.tensorFlopsPerSecond() : ceilings.f32FlopsPerSecond());
         double memory = 1e3 * bytes / ceilings.copyBytesPerSecond();
         out.printf(
                 Locale.ROOT,
@@ -184,7 +225,7 @@ public final class Lesson {
         output.fill(Float.NaN);
         logSumExp.fill(Float.NaN);
         TaskGraph graph = new TaskGraph("lesson");
-        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, q(), k(), v(), o(), l());
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, q.array(), k.array(), v.array(), o(), l());
         if (scratch.length > 0) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, scratch);
         }
@@ -250,7 +291,7 @@ public final class Lesson {
     public void check() {
         BenchCase problem = new BenchCase(
                 Direction.FORWARD,
-                DType.F32,
+                dtype,
                 new AttentionShape(1, heads, heads, queries, keys, HEAD_DIM),
                 options.mask().isCausal());
         report(new SampledCheck(problem, q, k, v).compare(output, logSumExp));

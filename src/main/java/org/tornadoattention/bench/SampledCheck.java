@@ -1,7 +1,7 @@
 package org.tornadoattention.bench;
 
-import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
@@ -23,41 +23,49 @@ final class SampledCheck {
     private record Block(int at, int rows, AccuracyCheck check) {}
 
     private final AttentionShape shape;
-    private final List<Block> blocks = new ArrayList<>();
+    private final List<Block> blocks;
 
     SampledCheck(BenchCase checked, Tensor q, Tensor k, Tensor v) {
         shape = checked.shape();
         int rows = Math.min(ROWS, shape.seqQ());
         int lastHead = shape.batch() * shape.heads() - 1;
-        for (int head : new int[] {0, lastHead / 2, lastHead}) {
-            for (int row : new int[] {0, (shape.seqQ() - rows) / 2, shape.seqQ() - rows}) {
-                int keyHead = head / shape.heads() * shape.kvHeads() + shape.kvHead(head % shape.heads());
-                int keys = checked.causal() ? Math.max(0, row + rows + shape.seqK() - shape.seqQ()) : shape.seqK();
-                int at = head * shape.seqQ() + row;
-                int dim = shape.headDim();
-                int keyAt = keyHead * shape.seqK() * dim;
-                blocks.add(new Block(
-                        at,
-                        rows,
-                        AccuracyCheck.of(
-                                slice(q, at * dim, 1, 1, rows, dim),
-                                slice(k, keyAt, 1, 1, keys, dim),
-                                slice(v, keyAt, 1, 1, keys, dim),
-                                checked.options())));
-            }
-        }
+        int[] starts = {0, (shape.seqQ() - rows) / 2, shape.seqQ() - rows};
+        blocks = IntStream.of(0, lastHead / 2, lastHead)
+                .boxed()
+                .flatMap(head -> IntStream.of(starts).mapToObj(row -> new int[] {head, row}))
+                .toList()
+                .parallelStream()
+                .map(at -> block(checked, q, k, v, at[0], at[1], rows))
+                .toList();
+    }
+
+    private Block block(BenchCase checked, Tensor q, Tensor k, Tensor v, int head, int row, int rows) {
+        int keyHead = head / shape.heads() * shape.kvHeads() + shape.kvHead(head % shape.heads());
+        int keys = checked.causal() ? Math.max(0, row + rows + shape.seqK() - shape.seqQ()) : shape.seqK();
+        int at = head * shape.seqQ() + row;
+        int dim = shape.headDim();
+        int keyAt = keyHead * shape.seqK() * dim;
+        return new Block(
+                at,
+                rows,
+                AccuracyCheck.of(
+                        slice(q, at * dim, 1, 1, rows, dim),
+                        slice(k, keyAt, 1, 1, keys, dim),
+                        slice(v, keyAt, 1, 1, keys, dim),
+                        checked.options()));
     }
 
     /** The comparisons of each block. */
     List<Comparison> compare(Tensor output, Tensor logSumExp) {
         int dim = shape.headDim();
-        List<Comparison> comparisons = new ArrayList<>();
-        for (Block block : blocks) {
-            comparisons.addAll(block.check.forward(
-                    slice(output, block.at * dim, 1, 1, block.rows, dim),
-                    slice(logSumExp, block.at, 1, 1, block.rows)));
-        }
-        return comparisons;
+        return blocks.parallelStream()
+                .flatMap(block -> block
+                        .check
+                        .forward(
+                                slice(output, block.at * dim, 1, 1, block.rows, dim),
+                                slice(logSumExp, block.at, 1, 1, block.rows))
+                        .stream())
+                .toList();
     }
 
     private static Tensor slice(Tensor tensor, int from, int... shape) {

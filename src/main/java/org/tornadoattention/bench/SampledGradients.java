@@ -2,6 +2,7 @@ package org.tornadoattention.bench;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Supplier;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.Gradients;
@@ -43,22 +44,22 @@ final class SampledGradients {
 
     /** The comparisons of each block: {@code dq}, {@code dk} and {@code dv}. */
     List<Comparison> compare(Tensor output, Tensor logSumExp, Gradients computed) {
-        List<Comparison> comparisons = new ArrayList<>();
-        int lastHead = shape.batch() * shape.heads() - 1;
         int rows = Math.min(ROWS, shape.seqQ());
+        int keys = Math.min(ROWS, shape.seqK());
+        List<Supplier<List<Comparison>>> blocks = new ArrayList<>();
+        int lastHead = shape.batch() * shape.heads() - 1;
         for (int head : new int[] {0, lastHead / 2, lastHead}) {
             for (int row : new int[] {0, (shape.seqQ() - rows) / 2, shape.seqQ() - rows}) {
-                comparisons.add(queryBlock(head, row, rows, computed.dQ()));
+                blocks.add(() -> List.of(queryBlock(head, row, rows, computed.dQ())));
             }
         }
         int lastKeyHead = shape.batch() * shape.kvHeads() - 1;
-        int keys = Math.min(ROWS, shape.seqK());
         for (int keyHead : new int[] {0, lastKeyHead / 2, lastKeyHead}) {
             for (int key : new int[] {0, (shape.seqK() - keys) / 2, shape.seqK() - keys}) {
-                comparisons.addAll(keyBlock(keyHead, key, keys, output, logSumExp, computed));
+                blocks.add(() -> keyBlock(keyHead, key, keys, output, logSumExp, computed));
             }
         }
-        return comparisons;
+        return blocks.parallelStream().flatMap(block -> block.get().stream()).toList();
     }
 
     private Comparison queryBlock(int head, int row, int rows, Tensor dQ) {

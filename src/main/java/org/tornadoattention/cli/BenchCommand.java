@@ -7,7 +7,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchJournal;
@@ -17,9 +19,11 @@ import org.tornadoattention.bench.CeilingBenchmark;
 import org.tornadoattention.bench.Direction;
 import org.tornadoattention.bench.Environment;
 import org.tornadoattention.bench.PeerComparison;
+import org.tornadoattention.bench.RunComparison;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.TileShape;
+import picocli.CommandLine;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -50,7 +54,9 @@ import picocli.CommandLine.Spec;
             "  ./attention bench --heads 8 --seq 512,1024 --head-dim 64",
             "  ./attention bench -p paper --head-dim 128 -o paper.json      a part of the papers' grid, kept in a file",
             "  ./attention bench -p traffic --kernel tiled                  bytes moved as the tile grows",
-            "  ./attention bench --from paper.json --compare pytorch.json   ratios to the peers, nothing measured"
+            "  ./attention bench --from paper.json --compare pytorch.json   ratios to the peers, nothing measured",
+            "  ./attention bench -p paper --type f16 --compare paper.json   a second run beside the first",
+            "  ./attention bench --from a.json --from b.json -o all.json    parts of a preset that were run one by one"
         })
 final class BenchCommand implements Callable<Integer> {
 
@@ -81,6 +87,15 @@ final class BenchCommand implements Callable<Integer> {
             description = "Begin no more after this time for a kernel, once three count (default ${DEFAULT-VALUE}).")
     private double seconds;
 
+    @Option(
+            names = "--at-most",
+            paramLabel = "SECONDS",
+            defaultValue = "1e9",
+            showDefaultValue = CommandLine.Help.Visibility.NEVER,
+            description =
+                    "Leave out a kernel where an execution would take longer, by its speed on the problems before.")
+    private double atMost;
+
     @ArgGroup(exclusive = true)
     private Printed printed = new Printed();
 
@@ -93,11 +108,17 @@ final class BenchCommand implements Callable<Integer> {
     @Option(
             names = "--compare",
             paramLabel = "FILE",
-            description = "Set beside other results: JSON of this command or of bench/peers.py. Repeatable.")
+            description =
+                    "Set beside other results: of bench/peers.py, as ratios; of this command, as the distance between"
+                            + " the medians of two runs, with exit code 1 if any that is not noisy is over 5 %%. Repeatable.")
     private List<Path> compared = new ArrayList<>();
 
-    @Option(names = "--from", paramLabel = "FILE", description = "Measure nothing: take the results from a JSON file.")
-    private Optional<Path> from = Optional.empty();
+    @Option(
+            names = "--from",
+            paramLabel = "FILE",
+            description =
+                    "Measure nothing: take the results from a JSON file. Repeatable: those of one device become one file.")
+    private List<Path> from = new ArrayList<>();
 
     @Option(names = "--list", description = "Print the problems and measure nothing.")
     private boolean list;
@@ -123,16 +144,24 @@ final class BenchCommand implements Callable<Integer> {
         for (Path path : compared) {
             peers.add(BenchFile.read(path));
         }
-        BenchFile results = from.isPresent() ? taken(from.get()) : measured();
+        BenchFile results = from.isEmpty() ? measured() : taken();
         compare(results, peers);
+        boolean repeated = peers.stream().allMatch(peer -> compareRuns(peer, results));
         boolean any = results.results().stream().anyMatch(result -> result.timing() != null);
-        return any && results.results().stream().allMatch(BenchResult::good) ? Main.GOOD : Main.FAILED;
+        return any && repeated && results.results().stream().allMatch(BenchResult::good) ? Main.GOOD : Main.FAILED;
     }
 
-    private BenchFile taken(Path path) throws IOException {
-        BenchFile file = BenchFile.read(path);
+    private BenchFile taken() throws IOException {
+        List<BenchFile> parts = new ArrayList<>();
+        for (Path path : from) {
+            parts.add(BenchFile.read(path));
+        }
+        BenchFile file = BenchFile.joined(parts);
         if (format().isEmpty()) {
-            out.println("Results of %s, %s".formatted(path, file.environment().describe()));
+            out.println("Results of %s, %s"
+                    .formatted(
+                            from.stream().map(Path::toString).collect(Collectors.joining(", ")),
+                            file.environment().describe()));
             printHead(file);
             file.results().forEach(this::print);
         }
@@ -158,6 +187,11 @@ final class BenchCommand implements Callable<Integer> {
             for (BenchCase problem : cases) {
                 number++;
                 for (Candidate candidate : candidates(problem, device)) {
+                    OptionalDouble expected = journal.expectedSeconds(problem, candidate.kernel);
+                    if (expected.isPresent() && expected.getAsDouble() > atMost) {
+                        note(journal, BenchResult.leftOut(problem, candidate.kernel, expected.getAsDouble()));
+                        continue;
+                    }
                     BenchResult result;
                     try (Progress progress = Progress.of(
                             "%d/%d %s".formatted(number, cases.size(), candidate.kernel.id()),
@@ -167,7 +201,7 @@ final class BenchCommand implements Callable<Integer> {
                     }
                     note(journal, result);
                 }
-                if (isDecodeStep(problem) && compute.kernel().isEmpty()) {
+                if (isDecodeStep(problem) && compute.kernels().isEmpty()) {
                     try (Progress progress = Progress.of(
                             "%d/%d decode".formatted(number, cases.size()), 1 + warmUps + 2 * repetitions)) {
                         note(journal, session.measureDecode(problem, progress::step));
@@ -208,7 +242,9 @@ final class BenchCommand implements Callable<Integer> {
     private List<Candidate> candidates(BenchCase problem, ComputeDevice device) {
         List<TileShape> tiles = problems.tiles(problem);
         return Arrays.stream(AttentionKernel.values())
-                .filter(kernel -> compute.kernel().map(kernel::equals).orElseGet(() -> isMeasured(kernel, device)))
+                .filter(kernel -> compute.kernels().isEmpty()
+                        ? isMeasured(kernel, device)
+                        : compute.kernels().contains(kernel))
                 .filter(kernel -> kernel.supports(problem.dtype()))
                 .flatMap(kernel -> kernel == AttentionKernel.TILED && !tiles.isEmpty()
                         ? tiles.stream().map(tile -> new Candidate(kernel, Optional.of(tile)))
@@ -263,7 +299,27 @@ final class BenchCommand implements Callable<Integer> {
         }
     }
 
-    private void compare(BenchFile results, List<BenchFile> peers) {
+    /** Sets an earlier run of ours beside this one; whether the medians that can be quoted agree. */
+    private boolean compareRuns(BenchFile before, BenchFile results) {
+        List<RunComparison> comparisons = RunComparison.of(before, results);
+        if (!comparisons.isEmpty() && format().isEmpty()) {
+            out.println();
+            out.println("Beside the run of " + before.environment().time() + ", "
+                    + before.environment().describe());
+            Table table = new Table("");
+            BenchFormat.runs(comparisons).forEach(row -> table.row(row.toArray(String[]::new)));
+            table.print(out);
+            out.println(BenchFormat.summary(comparisons));
+            out.flush();
+        }
+        return comparisons.stream().allMatch(comparison -> comparison.noisy() || comparison.agrees());
+    }
+
+    private void compare(BenchFile results, List<BenchFile> others) {
+        List<BenchFile> peers = others.stream()
+                .filter(file -> file.results().stream()
+                        .anyMatch(result -> !result.provider().equals(BenchResult.OURS)))
+                .toList();
         if (peers.isEmpty()
                 || format().filter(any -> any != BenchFormat.MARKDOWN).isPresent()) {
             return;

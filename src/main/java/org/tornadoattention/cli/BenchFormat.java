@@ -14,6 +14,7 @@ import org.tornadoattention.bench.BenchResult.Status;
 import org.tornadoattention.bench.Ceilings;
 import org.tornadoattention.bench.Environment;
 import org.tornadoattention.bench.PeerComparison;
+import org.tornadoattention.bench.RunComparison;
 
 /** Files of benchmarks as text. */
 enum BenchFormat {
@@ -244,6 +245,39 @@ enum BenchFormat {
             rows.add(row);
         }
         return rows;
+    }
+
+    /** Two runs as a table's rows, the first being its head. */
+    static List<List<String>> runs(List<RunComparison> comparisons) {
+        List<List<String>> rows = new ArrayList<>();
+        rows.add(List.of("problem", "kernel", "median then", "median now", "change", "within 5 %"));
+        for (RunComparison comparison : comparisons) {
+            rows.add(List.of(
+                    comparison.now().measured().toString(),
+                    comparison.now().label(),
+                    Units.milliseconds(comparison.before().timing().kernelMilliseconds()),
+                    Units.milliseconds(comparison.now().timing().kernelMilliseconds()),
+                    "%+.1f%%".formatted(100 * comparison.change()),
+                    (comparison.agrees() ? "yes" : "no") + (comparison.noisy() ? " ~" : "")));
+        }
+        return rows;
+    }
+
+    /** What two runs come to, as a sentence. */
+    static String summary(List<RunComparison> comparisons) {
+        List<RunComparison> quotable =
+                comparisons.stream().filter(comparison -> !comparison.noisy()).toList();
+        return ("%d of %d medians are within 5 %%, %d of the %d that neither run marks as noisy;"
+                        + " the largest change of those is %.1f %%.")
+                .formatted(
+                        comparisons.stream().filter(RunComparison::agrees).count(),
+                        comparisons.size(),
+                        quotable.stream().filter(RunComparison::agrees).count(),
+                        quotable.size(),
+                        quotable.stream()
+                                .mapToDouble(comparison -> 100 * Math.abs(comparison.change()))
+                                .max()
+                                .orElse(0));
     }
 
     /** Rows as a Markdown table. */

@@ -18,7 +18,7 @@ final class BenchOptions {
             names = {"-p", "--preset"},
             paramLabel = "NAME",
             description =
-                    "quick, paper, decode, memory, latency or traffic; the options below then choose a part of it.")
+                    "quick, paper, ladder, decode, memory, latency or traffic; the options below then choose a part of it.")
     private String preset;
 
     @Option(names = "--batch", split = ",", paramLabel = "B", description = "Sequences (default 1).")

@@ -1,6 +1,7 @@
 package org.tornadoattention.cli;
 
 import java.io.PrintWriter;
+import java.util.List;
 import java.util.Optional;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.device.Backend;
@@ -28,23 +29,37 @@ final class ComputeOptions {
     @Option(
             names = {"-k", "--kernel"},
             paramLabel = "NAME",
+            split = ",",
             description = "standard, online, tiled, tensor-core, warp, warp-group or warp-tf32."
-                    + " Default: the best for the problem.")
-    private Optional<AttentionKernel> kernel = Optional.empty();
+                    + " Default: the best for the problem. bench takes several.")
+    private List<AttentionKernel> kernels = List.of();
 
     /** The device that was asked for, or the best. */
     ComputeDevice device() {
         return Devices.find(backend, device);
     }
 
-    /** The kernel that was asked for. */
+    /**
+     * The kernel that was asked for.
+     *
+     * @throws IllegalArgumentException if there are several
+     */
     Optional<AttentionKernel> kernel() {
-        return kernel;
+        if (kernels.size() > 1) {
+            throw new IllegalArgumentException(
+                    "%d kernels were asked for: only bench measures several, name one.".formatted(kernels.size()));
+        }
+        return kernels.stream().findFirst();
+    }
+
+    /** The kernels that were asked for, none for all. */
+    List<AttentionKernel> kernels() {
+        return kernels;
     }
 
     /** Attention on a device with the kernel that was asked for, or the best for each problem. */
     FlashAttention attention(ComputeDevice on) {
-        return kernel.map(wanted -> FlashAttention.on(on, wanted)).orElseGet(() -> FlashAttention.on(on));
+        return kernel().map(wanted -> FlashAttention.on(on, wanted)).orElseGet(() -> FlashAttention.on(on));
     }
 
     /** Prints the first line of every command that computes: the platform and why, and the device. */

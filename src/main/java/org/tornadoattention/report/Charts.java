@@ -90,7 +90,7 @@ final class Charts {
                 .count();
     }
 
-    /** A series a name: the best tile at each length. */
+    /** A series a name: the highest throughput at each length, of tiles and of numbers of heads. */
     private static List<Series> lines(List<Entry> entries, Style style, ToDoubleFunction<Entry> y) {
         List<Series> series = new ArrayList<>();
         grouped(entries, Entry::name).forEach((name, ofName) -> {
@@ -98,7 +98,8 @@ final class Charts {
             grouped(ofName, entry -> entry.problem().shape().seqK())
                     .values()
                     .forEach(ofLength -> ofLength.stream()
-                            .min(Comparator.comparingDouble(Entry::milliseconds))
+                            .max(Comparator.comparingDouble(
+                                    entry -> entry.result().timing().teraflops()))
                             .ifPresent(best -> points.add(
                                     new Point(best.problem().shape().seqK(), y.applyAsDouble(best), best.tip()))));
             points.sort(Comparator.comparingDouble(Point::x));
@@ -240,22 +241,25 @@ final class Charts {
         return new Series(name, Style.FORMULA, points);
     }
 
-    /** Results of the tiled kernel with several tiles on one problem, in order of the tile's queries. */
-    private static Map<BenchCase, List<Entry>> sweeps(List<Entry> entries) {
-        Map<BenchCase, List<Entry>> sweeps = new LinkedHashMap<>();
+    /** A kernel on a problem. */
+    private record Sweep(BenchCase problem, String name) {}
+
+    /** Results of a kernel with several tiles on one problem, in order of the tile's queries. */
+    private static Map<Sweep, List<Entry>> sweeps(List<Entry> entries) {
+        Map<Sweep, List<Entry>> sweeps = new LinkedHashMap<>();
         grouped(
                         entries.stream()
                                 .filter(entry -> entry.ours() && entry.result().tile() != null)
                                 .toList(),
-                        Entry::problem)
-                .forEach((problem, here) -> {
+                        entry -> new Sweep(entry.problem(), entry.name()))
+                .forEach((sweep, here) -> {
                     if (here.stream()
                                     .map(entry -> entry.result().tile())
                                     .distinct()
                                     .count()
                             > 2) {
                         sweeps.put(
-                                problem,
+                                sweep,
                                 here.stream()
                                         .sorted(Comparator.comparingInt(Charts::blockQ))
                                         .toList());
@@ -277,7 +281,8 @@ final class Charts {
     static List<Chart> traffic(List<Entry> entries) {
         List<Chart> charts = new ArrayList<>();
         sweeps(entries.stream().filter(entry -> counted(entry) != null).toList())
-                .forEach((problem, here) -> {
+                .forEach((sweep, here) -> {
+                    BenchCase problem = sweep.problem;
                     AttentionShape shape = problem.shape();
                     List<Series> series = new ArrayList<>();
                     series.add(new Series(
@@ -364,8 +369,8 @@ final class Charts {
     static List<Chart> tileTimes(List<Entry> entries) {
         List<Chart> charts = new ArrayList<>();
         sweeps(entries)
-                .forEach((problem, here) -> charts.add(new Chart(
-                        "Time, %s".formatted(problem),
+                .forEach((sweep, here) -> charts.add(new Chart(
+                        "Time, %s, %s".formatted(sweep.name, sweep.problem),
                         new Axis("queries in a tile, Br", Axis.Scale.LOG2, Amounts::count),
                         new Axis("kernel time (ms)", Axis.Scale.LINEAR, Amounts::digits),
                         List.of(new Series(

@@ -127,28 +127,34 @@ public final class MarkdownTables {
                         () -> new IllegalArgumentException("A ladder needs standard attention among its results."));
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of(
-                "kernel", problem.as(DType.F32).toString().replace("F32 ", ""), "time", "× standard", "of ceiling"));
+                "kernel",
+                problem.as(DType.F32).toString().replace("F32 ", ""),
+                "time",
+                "× standard",
+                "memory beyond inputs and outputs",
+                "of ceiling"));
         double standard = entries.stream()
                 .filter(entry -> entry.result().isStandard() && entry.problem().equals(problem))
                 .findFirst()
                 .orElseThrow()
                 .milliseconds();
         record Rung(String name, DType dtype) {}
-        grouped(
-                        entries.stream()
-                                .filter(entry -> entry.ours()
-                                        && entry.problem().as(DType.F32).equals(problem.as(DType.F32)))
-                                .toList(),
-                        entry -> new Rung(entry.name(), entry.problem().dtype()))
-                .forEach((rung, here) -> {
-                    Entry best = fastest(here);
-                    rows.add(List.of(
-                            "`%s` %s".formatted(rung.name, rung.dtype),
-                            Amounts.rate(1e12 * best.result().timing().teraflops()) + mark(best),
-                            Amounts.time(best.milliseconds()),
-                            Amounts.factor(standard / best.milliseconds()),
-                            share(best)));
-                });
+        Map<Rung, List<Entry>> rungs = grouped(
+                entries.stream()
+                        .filter(entry ->
+                                entry.ours() && entry.problem().as(DType.F32).equals(problem.as(DType.F32)))
+                        .toList(),
+                entry -> new Rung(entry.name(), entry.problem().dtype()));
+        for (Map.Entry<Rung, List<Entry>> rung : rungs.entrySet()) {
+            Entry best = fastest(rung.getValue());
+            rows.add(List.of(
+                    "`%s` %s".formatted(rung.getKey().name, rung.getKey().dtype),
+                    Amounts.rate(1e12 * best.result().timing().teraflops()) + mark(best),
+                    Amounts.time(best.milliseconds()),
+                    Amounts.factor(standard / best.milliseconds()),
+                    best.result().memory() == null ? "–" : Amounts.bytes(Charts.extraBytes(best)),
+                    share(best)));
+        }
         return rows;
     }
 

@@ -36,17 +36,30 @@ final class Tables {
         return table;
     }
 
-    /** The problem that the ladder is shown on: the longest, without a mask, where standard attention was measured too. */
+    /**
+     * The problem that the ladder is shown on: of those where standard attention was measured too, the one with the most
+     * rungs, then the longest, without a mask.
+     */
     static Optional<BenchCase> ladderCase(List<Entry> entries) {
-        return Entry.ofDevices(entries).stream()
-                .filter(entry -> entry.ours()
-                        && entry.result().isStandard()
-                        && entry.problem().pass() == Direction.FORWARD)
+        List<Entry> ours =
+                Entry.ofDevices(entries).stream().filter(Entry::ours).toList();
+        return ours.stream()
+                .filter(entry -> entry.result().isStandard() && entry.problem().pass() == Direction.FORWARD)
                 .map(Entry::problem)
-                .max(Comparator.comparing((BenchCase problem) -> !problem.causal())
+                .distinct()
+                .max(Comparator.comparing((BenchCase problem) -> rungs(ours, problem))
+                        .thenComparing((BenchCase problem) -> !problem.causal())
                         .thenComparingInt(problem -> problem.shape().seqK())
                         .thenComparingDouble(BenchCase::flops)
                         .thenComparingInt(problem -> -problem.shape().headDim()));
+    }
+
+    private static long rungs(List<Entry> ours, BenchCase problem) {
+        return ours.stream()
+                .filter(entry -> sameBut(entry.problem(), problem))
+                .map(entry -> entry.name() + entry.problem().dtype())
+                .distinct()
+                .count();
     }
 
     /** Each rung with its factors, for each file of ours that has the problem. */

@@ -118,6 +118,84 @@ class BenchCommandTest {
                 .contains("| problem | our fastest | throughput | pytorch standard |");
     }
 
+    /** The second run is the first with one quotable time 10 % longer. */
+    @Test
+    void twoRunsAreSetBesideEachOther() throws IOException {
+        Path first = directory.resolve("first.json");
+        Path second = directory.resolve("second.json");
+        BenchFile ours = BenchFiles.ours();
+        BenchFile.write(first, ours.toJson());
+        Invocation same = Invocation.of("bench", "--from", first, "--compare", first);
+        assertThat(same.exitCode()).isZero();
+        assertThat(same.out())
+                .contains("Beside the run of 2026-11-22T10:00:00Z", "+0.0%", "the largest change of those is 0.0 %.");
+        String slower = ours.toJson();
+        double tiled = ours.results().get(2).timing().kernelMilliseconds();
+        slower = slower.replaceFirst("\"kernelMilliseconds\" ?: ?" + tiled, "\"kernelMilliseconds\":" + 1.1 * tiled);
+        BenchFile.write(second, slower);
+        Invocation apart = Invocation.of("bench", "--from", second, "--compare", first);
+        assertThat(apart.out())
+                .containsPattern("F32 32x32x512x64 +tiled 64x32 .* \\+10\\.0% +no\\n")
+                .contains("the largest change of those is 10.0 %.");
+        assertThat(apart.exitCode()).isEqualTo(1);
+    }
+
+    /** Standard attention in one part gives the speed-ups of the other. */
+    @Test
+    void partsOfAPresetBecomeOneFile() throws IOException {
+        BenchFile ours = BenchFiles.ours();
+        Path standard = part(ours, "standard.json", true);
+        Path others = part(ours, "others.json", false);
+        Path all = directory.resolve("all.json");
+        assertThat(BenchFile.read(others).results()).allMatch(result -> result.speedUp() == null);
+        assertThat(Invocation.of("bench", "--from", standard, "--from", others, "-o", all)
+                        .exitCode())
+                .isZero();
+        BenchFile joined = BenchFile.read(all);
+        assertThat(joined.results()).hasSameElementsAs(ours.results());
+        assertThat(joined.preset()).isEqualTo("paper");
+        Path peers = directory.resolve("peers.json");
+        BenchFile.write(peers, BenchFiles.pytorch().toJson());
+        assertThat(Invocation.of("bench", "--from", standard, "--from", peers).err())
+                .contains("are not one run: join those of one device");
+    }
+
+    private Path part(BenchFile file, String name, boolean standard) throws IOException {
+        Path path = directory.resolve(name);
+        BenchFile part = BenchFile.of(
+                file.preset(),
+                true,
+                file.environment(),
+                file.ceilings(),
+                file.flushedBytes(),
+                file.results().stream()
+                        .filter(result -> result.isStandard() == standard)
+                        .toList());
+        BenchFile.write(path, part.toJson());
+        return path;
+    }
+
+    @Test
+    void slowKernelsCanBeLeftOut() {
+        Invocation run = Invocation.of(
+                "bench",
+                "--heads",
+                1,
+                "--seq",
+                "16,64",
+                "--kernel",
+                "standard,online",
+                "--at-most",
+                "1e-9",
+                "--repeat",
+                1);
+        assertThat(run.out().lines().filter(line -> line.contains("left out: an execution would take about")))
+                .hasSize(2);
+        assertThat(Invocation.of("verify", "src/test/resources/goldens", "--kernel", "tiled,online")
+                        .err())
+                .contains("only bench measures several");
+    }
+
     /** The process gets the terminal's signal, and what it had measured is in its file. */
     @Test
     @DisabledOnOs(OS.WINDOWS)

@@ -25,6 +25,7 @@ import org.tornadoattention.JavaProcess;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.device.Platform;
+import org.tornadoattention.plan.AttentionKernel;
 
 /** Each example compiles without a warning, runs in a JVM of its own and prints what it promises. */
 class ExamplesTest {
@@ -149,9 +150,16 @@ class ExamplesTest {
     @ParameterizedTest
     @MethodSource("rungs")
     void eachRungOfTheLadderKeepsItsPromise(String rung) throws IOException {
+        assumeTrue(
+                !rung.contains("TensorCores") || AttentionKernel.TENSOR_CORE.supports(Devices.best()),
+                "SKIPPED: rung 5 needs tensor cores through CUDA");
+        assumeTrue(
+                !rung.contains("Warp") || AttentionKernel.WARP.supports(Devices.best()),
+                "SKIPPED: rung 6 needs the CUDA compiler with the warp intrinsics");
         String output = outputOf(rung);
         assertThat(output)
-                .contains("predicted: ", "headDim 64, F32, on ")
+                .contains("predicted: ")
+                .containsPattern("headDim 64, F(32|16), on ")
                 .containsPattern("error against float64: \\d\\.\\de-0\\d of \\d\\.\\de-0\\d allowed");
         assertThat(Files.readString(Path.of("docs/ladder.md"))).contains("../examples/" + rung + ".java");
         if (Platform.current().simulator()) {
@@ -160,7 +168,12 @@ class ExamplesTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"Ladder3LocalTiles, 394240", "Ladder4Registers, 656384"})
+    @CsvSource({
+        "Ladder3LocalTiles, 394240",
+        "Ladder4Registers, 656384",
+        "Ladder5TensorCores, 1016832",
+        "Ladder6WarpIntrinsics, 230400"
+    })
     void tilesMoveWhatWasPredicted(String rung, int bytes) {
         assumeTrue(Platform.current().simulator(), "devices do not count what kernels load and store");
         assertThat(outputOf(rung))
