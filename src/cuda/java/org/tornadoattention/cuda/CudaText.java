@@ -87,6 +87,10 @@ final class CudaText {
                         + register(bytes));
     }
 
+    static String awaitCopies(String pending) {
+        return asmOnMemory("cp.async.wait_group " + constant(pending, "pending"), "", "");
+    }
+
     static String copy(String tile, String byteOffset, String source, String index, String elements) {
         return "{ const unsigned short *from_ = (const unsigned short *) (" + address(source, index, Short.BYTES)
                 + "); unsigned *to_ = (unsigned *) ((char *) " + tile + " + (" + byteOffset + "));"

@@ -53,6 +53,7 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
                 shape,
                 device,
                 IntStream.of(1, prompt).distinct().toArray(),
+                options.kernel(),
                 options.splits(),
                 rotary.map(embedding -> embedding.table(shape.capacity())).orElseGet(() -> new FloatArray(1)),
                 rotaryDim,

@@ -49,6 +49,25 @@ final class WarpTiles {
         return (features & Storage.F16_BITS) != 0 ? Warp.F16 : Warp.BF16;
     }
 
+    static int type(HalfFloatArray array) {
+        return Warp.F16;
+    }
+
+    /** Of pairs of raw 16-bit floats. */
+    static int type(IntArray array) {
+        return Warp.BF16;
+    }
+
+    /** Starts the copy of a chunk of 8 elements, the first a multiple of 8. */
+    static void copyChunk(int[] tile, int at, HalfFloatArray source, int element, int bytes) {
+        Warp.copyAsync(tile, at, source, element, bytes);
+    }
+
+    /** As {@link #copyChunk(int[], int, HalfFloatArray, int, int)}, two elements to an int. */
+    static void copyChunk(int[] tile, int at, IntArray source, int element, int bytes) {
+        Warp.copyAsync(tile, at, source, element / 2, bytes);
+    }
+
     /** Starts the copy of {@code count} of {@code rows} rows, element {@code first} on, to byte {@code at}; the rest is 0. */
     static void load(
             int[] tile,

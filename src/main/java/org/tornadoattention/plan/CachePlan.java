@@ -5,6 +5,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.UnsupportedOnDeviceException;
@@ -62,6 +63,7 @@ public final class CachePlan implements AutoCloseable {
     private final FloatArray rotary;
     private final int rotaryDim;
     private final boolean interleaved;
+    private final Optional<DecodeKernel> kernel;
     private final int splits;
     private final FloatArray scales;
     private final List<StepGraph> graphs = new ArrayList<>();
@@ -89,6 +91,7 @@ public final class CachePlan implements AutoCloseable {
      * Allocates on the host and builds the graphs; the device's memory is taken by the first {@link #upload}.
      *
      * @param stepSizes tokens a sequence that graphs are made for, in rising order
+     * @param kernel of attention, or empty for the best
      * @param splits parts of the keys, or 0 to choose for the device
      * @param rotary cosines and sines {@code [capacity, rotaryDim / 2, 2]}
      * @param rotaryDim dimensions that turn, 0 for none
@@ -97,6 +100,7 @@ public final class CachePlan implements AutoCloseable {
             CacheShape shape,
             ComputeDevice device,
             int[] stepSizes,
+            Optional<DecodeKernel> kernel,
             int splits,
             FloatArray rotary,
             int rotaryDim,
@@ -106,6 +110,7 @@ public final class CachePlan implements AutoCloseable {
         this.rotary = rotary;
         this.rotaryDim = rotaryDim;
         this.interleaved = interleaved;
+        this.kernel = kernel;
         this.splits = splits;
         key = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
         value = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
@@ -131,15 +136,7 @@ public final class CachePlan implements AutoCloseable {
     }
 
     private SplitTile tileFor(int seqQ) {
-        return SplitTile.choose(
-                shape.group(),
-                shape.kvHeads(),
-                shape.headDim(),
-                seqQ,
-                shape.sequences(),
-                shape.capacity(),
-                splits,
-                device);
+        return SplitTiling.choose(SplitProblem.of(shape, seqQ), kernel, splits, device);
     }
 
     /** Whether the device's times are taken, which costs time in each step. */

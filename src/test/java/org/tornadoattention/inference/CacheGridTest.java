@@ -1,6 +1,7 @@
 package org.tornadoattention.inference;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.Optional;
 import java.util.stream.IntStream;
@@ -8,6 +9,8 @@ import java.util.stream.LongStream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.TestDevice;
+import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.tensor.DType;
 
 /**
@@ -28,6 +31,13 @@ class CacheGridTest {
     @MethodSource("seeds")
     void whatIsCachedAndWhatIsAttended(long seed) {
         CacheConfiguration.of(seed, FULL).check();
+    }
+
+    @ParameterizedTest
+    @MethodSource("seeds")
+    void theSameOnTensorCores(long seed) {
+        assumeTrue(TestDevice.get().extension().level().include(Intrinsics.WARP));
+        CacheConfiguration.onTensorCores(seed, FULL).check();
     }
 
     static IntStream splits() {
@@ -53,6 +63,7 @@ class CacheGridTest {
                             true,
                             false,
                             splits,
+                            Optional.empty(),
                             keys)
                     .check();
         }
