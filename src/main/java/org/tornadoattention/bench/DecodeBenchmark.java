@@ -3,6 +3,7 @@ package org.tornadoattention.bench;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.inference.AttentionOutput;
@@ -10,6 +11,7 @@ import org.tornadoattention.inference.CacheOptions;
 import org.tornadoattention.inference.KeyValueCache;
 import org.tornadoattention.inference.KvCache;
 import org.tornadoattention.inference.PagedKvCache;
+import org.tornadoattention.plan.DecodeKernel;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.reference.Tolerance;
@@ -18,7 +20,7 @@ import org.tornadoattention.tensor.Tensor;
 
 /**
  * Measures decode steps over a full cache: each appends a token to every sequence and lets its query attend. The first
- * result is checked before any time is taken.
+ * result is checked before any time is taken, and the device's caches are emptied before each step that counts.
  */
 public final class DecodeBenchmark {
 
@@ -30,6 +32,7 @@ public final class DecodeBenchmark {
     private static final int PROMPT_TOKENS = 64;
 
     private final ComputeDevice device;
+    private final Optional<DecodeKernel> kernel;
     private final int splits;
     private final int warmUps;
     private final int repetitions;
@@ -37,16 +40,19 @@ public final class DecodeBenchmark {
     /**
      * A benchmark on one device.
      *
+     * @param kernel of attention, or empty for the best
      * @param splits parts of the keys, or 0 to choose for the device
      * @param warmUps steps before the first that counts, 0 or more
      * @param repetitions steps that count, 1 or more
      */
-    public DecodeBenchmark(ComputeDevice device, int splits, int warmUps, int repetitions) {
+    public DecodeBenchmark(
+            ComputeDevice device, Optional<DecodeKernel> kernel, int splits, int warmUps, int repetitions) {
         if (warmUps < 0 || repetitions < 1) {
             throw new IllegalArgumentException("%d warm-ups and %d repetitions: there must be 0 or more and 1 or more."
                     .formatted(warmUps, repetitions));
         }
         this.device = device;
+        this.kernel = kernel;
         this.splits = splits;
         this.warmUps = warmUps;
         this.repetitions = repetitions;
@@ -64,7 +70,11 @@ public final class DecodeBenchmark {
             options = options.withFp8();
         }
         int capacity = measured.keys() + warmUps + 2 * repetitions;
-        try (KeyValueCache cache = create(measured, capacity, options)) {
+        if (kernel.isPresent()) {
+            options = options.withKernel(kernel.get());
+        }
+        try (KeyValueCache cache = create(measured, capacity, options);
+                CacheFlush flush = new CacheFlush(device)) {
             int filled = measured.keys() - 1;
             Tensor k = tokens(measured, SEED, measured.kvHeads(), TOKENS);
             Tensor v = tokens(measured, SEED + 1, measured.kvHeads(), TOKENS);
@@ -86,6 +96,7 @@ public final class DecodeBenchmark {
             }
             long[] wallTimes = new long[repetitions];
             for (int i = 0; i < repetitions; i++) {
+                flush.run();
                 long start = System.nanoTime();
                 cache.forward(query, key, value, AttentionOptions.causal());
                 wallTimes[i] = System.nanoTime() - start;
@@ -94,6 +105,7 @@ public final class DecodeBenchmark {
             cache.profile(true);
             long[] kernelTimes = new long[repetitions];
             for (int i = 0; i < repetitions; i++) {
+                flush.run();
                 var before = cache.report();
                 cache.forward(query, key, value, AttentionOptions.causal());
                 kernelTimes[i] = cache.report().minus(before).kernelTime().toNanos();

@@ -11,6 +11,7 @@ import org.tornadoattention.bench.DecodeMeasurement;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
+import org.tornadoattention.plan.DecodeKernel;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
 import picocli.CommandLine.Command;
@@ -80,6 +81,12 @@ final class BenchDecodeCommand implements Callable<Integer> {
     @Option(names = "--type", defaultValue = "f16", description = "f32, f16 or bf16 (default ${DEFAULT-VALUE}).")
     private DType dtype;
 
+    @Option(
+            names = {"-k", "--kernel"},
+            paramLabel = "NAME",
+            description = "split-key or warp-split-key. Default: the best for the device.")
+    private Optional<DecodeKernel> kernel = Optional.empty();
+
     @Option(names = "--fp8", description = "With the cache in FP8.")
     private boolean fp8;
 
@@ -121,7 +128,7 @@ final class BenchDecodeCommand implements Callable<Integer> {
                 for (int parts : splits) {
                     DecodeCase measured = new DecodeCase(batch, heads, kvHeads, length, headDim, dtype, fp8, pageSize);
                     try (Progress progress = Progress.of("decode", 1 + warmUps + 2 * repetitions)) {
-                        DecodeRow row = DecodeRow.of(new DecodeBenchmark(device, parts, warmUps, repetitions)
+                        DecodeRow row = DecodeRow.of(new DecodeBenchmark(device, kernel, parts, warmUps, repetitions)
                                 .measure(measured, progress::step));
                         rows.add(row);
                         if (!json) {
