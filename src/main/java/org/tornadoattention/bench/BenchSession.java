@@ -273,7 +273,7 @@ public final class BenchSession implements AutoCloseable {
                 0);
         try {
             DecodeMeasurement measurement =
-                    new DecodeBenchmark(device, Optional.empty(), 0, settings.warmUps, settings.repetitions).measure(step, progress);
+                    new DecodeBenchmark(device, Optional.empty(), 0, false, settings.warmUps, settings.repetitions).measure(step, progress);
             return BenchResult.measured(
                     measured,
                     "decode",

@@ -57,7 +57,8 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
                 options.splits(),
                 rotary.map(embedding -> embedding.table(shape.capacity())).orElseGet(() -> new FloatArray(1)),
                 rotaryDim,
-                rotary.stream().anyMatch(embedding -> embedding.style() == RotaryEmbedding.Style.INTERLEAVED));
+                rotary.stream().anyMatch(embedding -> embedding.style() == RotaryEmbedding.Style.INTERLEAVED),
+                options.cudaGraph());
         lengths = new int[shape.sequences()];
         padding = new int[shape.sequences()];
     }

@@ -9,6 +9,7 @@ import java.util.Optional;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.MovePages;
 import org.tornadoattention.kernel.SplitKeyAttention;
@@ -95,6 +96,8 @@ public final class CachePlan implements AutoCloseable {
      * @param splits parts of the keys, or 0 to choose for the device
      * @param rotary cosines and sines {@code [capacity, rotaryDim / 2, 2]}
      * @param rotaryDim dimensions that turn, 0 for none
+     * @param cudaGraph whether each execution is one CUDA graph
+     * @throws UnsupportedOnDeviceException if the device has no CUDA graphs, or not what the kernel needs
      */
     public CachePlan(
             CacheShape shape,
@@ -104,7 +107,12 @@ public final class CachePlan implements AutoCloseable {
             int splits,
             FloatArray rotary,
             int rotaryDim,
-            boolean interleaved) {
+            boolean interleaved,
+            boolean cudaGraph) {
+        if (cudaGraph && device.backend() != Backend.CUDA && !device.isSimulator()) {
+            throw new UnsupportedOnDeviceException(
+                    device.toString(), "CUDA graphs", "leave asCudaGraph() out, or use the backend cuda");
+        }
         this.shape = shape;
         this.device = device;
         this.rotary = rotary;
@@ -133,6 +141,9 @@ public final class CachePlan implements AutoCloseable {
         executed = new boolean[frozen.size()];
         plan = new TornadoExecutionPlan(frozen.toArray(ImmutableTaskGraph[]::new));
         plan.withDevice(device.handle()).withGridScheduler(grids);
+        if (cudaGraph) {
+            plan.withCUDAGraph();
+        }
     }
 
     private SplitTile tileFor(int seqQ) {
