@@ -14,17 +14,16 @@ import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.tensor.DType;
 
 /**
- * FlashAttention's key-value cache grid, as seeded configurations: {@code -Dattention.cacheSeed=17} runs one of them. And
- * the grid of splits.
+ * FlashAttention's key-value cache grid, as seeded configurations: {@code -Dattention.cacheSeed=17} runs one of them, and
+ * {@code 100-199} a hundred. And the grid of splits.
  */
 class CacheGridTest {
 
     static final boolean FULL = "full".equals(System.getProperty("attention.grid"));
 
     static LongStream seeds() {
-        Optional<String> one = Optional.ofNullable(System.getProperty("attention.cacheSeed"));
-        return one.map(seed -> LongStream.of(Long.parseLong(seed)))
-                .orElseGet(() -> LongStream.range(0, FULL ? 400 : 12));
+        String[] wanted = System.getProperty("attention.cacheSeed", FULL ? "0-399" : "0-11").split("-");
+        return LongStream.rangeClosed(Long.parseLong(wanted[0]), Long.parseLong(wanted[wanted.length - 1]));
     }
 
     @ParameterizedTest
