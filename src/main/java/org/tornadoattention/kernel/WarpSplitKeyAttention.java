@@ -193,7 +193,6 @@ public final class WarpSplitKeyAttention {
         }
 
         int here = 0;
-        int free = (stages - 1) * tileBytes;
         for (int t = 0; t < tiles; t++) {
             // Tile t is there, and all warps are done with the one before it: its place takes the next that is not on its way.
             Warp.awaitCopies(stages - 2);
@@ -202,7 +201,7 @@ public final class WarpSplitKeyAttention {
                 load(
                         keyTiles,
                         valueTiles,
-                        free,
+                        here == 0 ? (stages - 1) * tileBytes : here - tileBytes,
                         key,
                         value,
                         sequences,
@@ -249,11 +248,7 @@ public final class WarpSplitKeyAttention {
                     Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x + 1) * 4, p, 4 * r, b, 2);
                 }
             }
-            free = here;
-            here = here + tileBytes;
-            if (here == stages * tileBytes) {
-                here = 0;
-            }
+            here = here == (stages - 1) * tileBytes ? 0 : here + tileBytes;
         }
 
         // The warps meet: m = max m_warp, l = sum 2^(m_warp - m) l_warp, O = sum 2^(m_warp - m) O_warp / l.
