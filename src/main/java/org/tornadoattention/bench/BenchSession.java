@@ -277,7 +277,7 @@ public final class BenchSession implements AutoCloseable {
             return BenchResult.measured(
                     measured,
                     "decode",
-                    null,
+                    measurement.tile().toString(),
                     Timing.of(measured, measurement.kernelTime(), measurement.wallTime()),
                     new Memory((long) BenchFile.leastBytes(measured), 0, null, null),
                     Accuracy.of(measurement.comparisons()));
