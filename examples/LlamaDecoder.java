@@ -116,8 +116,7 @@ class LlamaDecoder {
         float[] partial = context.allocateFloatLocalArray(groupSize);
         float sum = 0f;
         for (int i = context.localIdx; i < columns; i += groupSize) {
-            sum += w.get(context.groupIdx * columns + i).getFloat32()
-                    * x.get(i).getFloat32();
+            sum += w.get(context.groupIdx * columns + i).getFloat32() * x.get(i).getFloat32();
         }
         partial[context.localIdx] = sum;
         context.localBarrier();
@@ -196,8 +195,7 @@ class LlamaDecoder {
             caches.add(cache);
 
             String name = "layer" + layer;
-            graph.transferToDevice(
-                    DataTransferMode.FIRST_EXECUTION, wQ.array(), wK.array(), wV.array(), wO.array());
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, wQ.array(), wK.array(), wV.array(), wO.array());
             graph.task(name + "-norm", LlamaDecoder::normalise, new KernelContext(), x, norm, model, GROUP);
             grid(grids, name + "-norm", 1);
             multiplyTask(graph, grids, name + "-q", wQ, norm, q);
@@ -240,20 +238,17 @@ class LlamaDecoder {
             for (int i = 0; i < model; i++) {
                 squares += (double) x.get(i) * x.get(i);
             }
-            System.out.printf(
-                    "root mean square of x after %d tokens: %.6f%n", size.tokens, Math.sqrt(squares / model));
+            System.out.printf("root mean square of x after %d tokens: %.6f%n", size.tokens, Math.sqrt(squares / model));
         }
         caches.forEach(KvCache::close);
     }
 
-    static void multiplyTask(
-            TaskGraph graph, GridScheduler grids, String name, Tensor w, FloatArray x, Tensor y) {
+    static void multiplyTask(TaskGraph graph, GridScheduler grids, String name, Tensor w, FloatArray x, Tensor y) {
         int columns = w.dimension(1);
         if (w.dtype() == DType.F16) {
             HalfFloatArray weights = (HalfFloatArray) w.array();
             HalfFloatArray result = (HalfFloatArray) y.array();
-            graph.task(
-                    name, LlamaDecoder::multiplyF16, new KernelContext(), weights, x, result, columns, GROUP);
+            graph.task(name, LlamaDecoder::multiplyF16, new KernelContext(), weights, x, result, columns, GROUP);
         } else {
             graph.task(
                     name,
@@ -268,14 +263,12 @@ class LlamaDecoder {
         grid(grids, name, w.dimension(0));
     }
 
-    static void multiplyAddTask(
-            TaskGraph graph, GridScheduler grids, String name, Tensor w, Tensor x, FloatArray y) {
+    static void multiplyAddTask(TaskGraph graph, GridScheduler grids, String name, Tensor w, Tensor x, FloatArray y) {
         int columns = w.dimension(1);
         if (w.dtype() == DType.F16) {
             HalfFloatArray weights = (HalfFloatArray) w.array();
             HalfFloatArray factor = (HalfFloatArray) x.array();
-            graph.task(
-                    name, LlamaDecoder::multiplyAddF16, new KernelContext(), weights, factor, y, columns, GROUP);
+            graph.task(name, LlamaDecoder::multiplyAddF16, new KernelContext(), weights, factor, y, columns, GROUP);
         } else {
             graph.task(
                     name,

@@ -63,8 +63,8 @@ final class WarpPlugins {
                 INTS,
                 INT);
         effect("awaitCopies", (r, a) -> CudaText.awaitCopies(a[0]), INT);
-        for (Class<?> array : new Class<?>[] {HalfFloatArray.class, ShortArray.class, FloatArray.class, IntArray.class
-        }) {
+        for (Class<?> array :
+                new Class<?>[] {HalfFloatArray.class, ShortArray.class, FloatArray.class, IntArray.class}) {
             boolean words = array == FloatArray.class || array == IntArray.class;
             int elementBytes = words ? Integer.BYTES : Short.BYTES;
             reading(

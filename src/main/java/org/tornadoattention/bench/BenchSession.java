@@ -272,8 +272,9 @@ public final class BenchSession implements AutoCloseable {
                 false,
                 0);
         try {
-            DecodeMeasurement measurement =
-                    new DecodeBenchmark(device, Optional.empty(), 0, false, settings.warmUps, settings.repetitions).measure(step, progress);
+            DecodeMeasurement measurement = new DecodeBenchmark(
+                            device, Optional.empty(), 0, false, settings.warmUps, settings.repetitions)
+                    .measure(step, progress);
             return BenchResult.measured(
                     measured,
                     "decode",

@@ -49,7 +49,12 @@ public final class DecodeBenchmark {
      * @param repetitions steps that count, 1 or more
      */
     public DecodeBenchmark(
-            ComputeDevice device, Optional<DecodeKernel> kernel, int splits, boolean cudaGraph, int warmUps, int repetitions) {
+            ComputeDevice device,
+            Optional<DecodeKernel> kernel,
+            int splits,
+            boolean cudaGraph,
+            int warmUps,
+            int repetitions) {
         if (warmUps < 0 || repetitions < 1) {
             throw new IllegalArgumentException("%d warm-ups and %d repetitions: there must be 0 or more and 1 or more."
                     .formatted(warmUps, repetitions));

@@ -124,14 +124,7 @@ final class BenchDecodeCommand implements Callable<Integer> {
         ComputeOptions.announce(json ? spec.commandLine().getErr() : out, device);
         if (!json) {
             out.println("%-50s %-45s %20s %20s %13s %8s %18s"
-                    .formatted(
-                            "case",
-                            "tile",
-                            "kernel time",
-                            "wall time",
-                            "as a graph",
-                            "TB/s",
-                            "error (allowed)"));
+                    .formatted("case", "tile", "kernel time", "wall time", "as a graph", "TB/s", "error (allowed)"));
         }
         List<DecodeRow> rows = new ArrayList<>();
         for (int batch : batches) {
@@ -139,8 +132,9 @@ final class BenchDecodeCommand implements Callable<Integer> {
                 for (int parts : splits) {
                     DecodeCase measured = new DecodeCase(batch, heads, kvHeads, length, headDim, dtype, fp8, pageSize);
                     try (Progress progress = Progress.of("decode", steps())) {
-                        DecodeRow row = DecodeRow.of(new DecodeBenchmark(device, kernel, parts, cudaGraph, warmUps, repetitions)
-                                .measure(measured, progress::step));
+                        DecodeRow row =
+                                DecodeRow.of(new DecodeBenchmark(device, kernel, parts, cudaGraph, warmUps, repetitions)
+                                        .measure(measured, progress::step));
                         rows.add(row);
                         if (!json) {
                             out.println(row);

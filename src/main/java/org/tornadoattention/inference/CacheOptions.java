@@ -48,7 +48,8 @@ public record CacheOptions(
 
     /** A cache of this type on the best device, without rotary embedding. */
     public static CacheOptions of(DType dtype) {
-        return new CacheOptions(dtype, false, Optional.empty(), Optional.empty(), Optional.empty(), 0, PROMPT_TOKENS, false);
+        return new CacheOptions(
+                dtype, false, Optional.empty(), Optional.empty(), Optional.empty(), 0, PROMPT_TOKENS, false);
     }
 
     /** With the cache in E4M3. */

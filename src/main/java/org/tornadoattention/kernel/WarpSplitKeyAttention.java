@@ -83,6 +83,7 @@ public final class WarpSplitKeyAttention {
         int type = WarpTiles.type(key);
         int paddedDim = (headDim + 15) / 16 * 16;
         int rowTiles = (rows + 15) / 16;
+        int rowBlocks = (rows + 7) / 8;
         int tileKeys = WARP_KEYS * warps;
         int tileBytes = (headDim + 63) / 64 * tileKeys * 128;
 
@@ -131,30 +132,7 @@ public final class WarpSplitKeyAttention {
         int to = rowsHere > 0 ? TornadoMath.min(lastKey, from + chunk - 1) : from - 1;
         int tiles = to < from ? 0 : (to - from) / tileKeys + 1;
 
-        // The first tiles are on their way while Q comes; m = -inf, l = 0, O = 0.
-        for (int ahead = 0; ahead < stages - 1; ahead++) {
-            if (ahead < tiles) {
-                load(
-                        keyTiles,
-                        valueTiles,
-                        ahead * tileBytes,
-                        key,
-                        value,
-                        sequences,
-                        table,
-                        firstPage,
-                        from + ahead * tileKeys,
-                        to,
-                        kvHead,
-                        kvHeads,
-                        headDim,
-                        pageSize,
-                        pagesPerSequence,
-                        item,
-                        warps);
-            }
-            context.asyncCopyCommit();
-        }
+        // Q in registers; m = -inf, l = 0, O = 0.
         int row = lane / 4;
         int column = lane % 4 * 2;
         int rowOfK = warp * WARP_KEYS + lane % 8 + lane / 16 * 8;
@@ -164,16 +142,17 @@ public final class WarpSplitKeyAttention {
         int alibi = step.get(2);
         float unscale = scale == 0f ? 0f : 1f / scale;
         int[] q = new int[(rows + 15) / 16 * ((headDim + 15) / 16) * 4];
-        for (int r = 0; r < 2 * rowTiles; r++) {
+        for (int x = 0; x < rowTiles * paddedDim / 4; x++) {
+            q[x] = 0;
+        }
+        for (int r = 0; r < rowBlocks; r++) {
             int mine = firstRow + TornadoMath.min(row + 8 * r, TornadoMath.max(0, rowsHere - 1));
             int at = ((queryStart + mine / group) * kvHeads * group + kvHead * group + mine % group) * headDim + column;
             at = rowsHere > 0 ? at : column;
             for (int n = 0; n < paddedDim / 8; n++) {
                 int register = (r / 2 * paddedDim / 16 + n / 2) * 4 + n % 2 * 2 + r % 2;
-                q[register] = 0;
                 if (8 * n < headDim) {
-                    q[register] =
-                            Warp.pack(type, unscale * query.get(at + 8 * n), unscale * query.get(at + 8 * n + 1));
+                    q[register] = Warp.pack(type, unscale * query.get(at + 8 * n), unscale * query.get(at + 8 * n + 1));
                 }
             }
         }
@@ -187,21 +166,27 @@ public final class WarpSplitKeyAttention {
         for (int x = 0; x < rowTiles * paddedDim / 2; x++) {
             o[x] = 0f;
         }
-        for (int r = 0; r < 2 * rowTiles; r++) {
+        for (int x = 0; x < 4 * rowTiles; x++) {
+            p[x] = 0;
+        }
+        for (int r = 0; r < rowBlocks; r++) {
             m[r] = WarpTiles.NO_SCORE;
             l[r] = 0f;
         }
 
-        int here = 0;
-        for (int t = 0; t < tiles; t++) {
-            // Tile t is there, and all warps are done with the one before it: its place takes the next that is not on its way.
-            Warp.awaitCopies(stages - 2);
-            context.localBarrier();
+        // At first tiles only set out. Then tile t is there, and all warps are done with the one before it, whose place
+        // takes the next to set out.
+        int place = 0;
+        for (int t = 1 - stages; t < tiles; t++) {
+            if (t >= 0) {
+                Warp.awaitCopies(stages - 2);
+                context.localBarrier();
+            }
             if (t + stages - 1 < tiles) {
                 load(
                         keyTiles,
                         valueTiles,
-                        here == 0 ? (stages - 1) * tileBytes : here - tileBytes,
+                        place,
                         key,
                         value,
                         sequences,
@@ -218,41 +203,43 @@ public final class WarpSplitKeyAttention {
                         warps);
             }
             context.asyncCopyCommit();
+            place = place == (stages - 1) * tileBytes ? 0 : place + tileBytes;
 
-            // S = Q K_j^T
-            for (int x = 0; x < rowTiles * 8; x++) {
-                s[x] = 0f;
-            }
-            for (int x = 0; x < paddedDim / 16; x++) {
-                Warp.loadMatrices(b, 0, keyTiles, here + WarpTiles.chunk(tileKeys, rowOfK, 2 * x + lane / 8 % 2));
-                for (int r = 0; r < rowTiles; r++) {
-                    Warp.multiply(type, s, 8 * r, q, (r * paddedDim / 16 + x) * 4, b, 0);
-                    Warp.multiply(type, s, 8 * r + 4, q, (r * paddedDim / 16 + x) * 4, b, 2);
+            if (t >= 0) {
+                // S = Q K_j^T
+                for (int x = 0; x < rowTiles * 8; x++) {
+                    s[x] = 0f;
+                }
+                for (int x = 0; x < paddedDim / 16; x++) {
+                    Warp.loadMatrices(b, 0, keyTiles, place + WarpTiles.chunk(tileKeys, rowOfK, 2 * x + lane / 8 % 2));
+                    for (int r = 0; r < rowTiles; r++) {
+                        Warp.multiply(type, s, 8 * r, q, (r * paddedDim / 16 + x) * 4, b, 0);
+                        Warp.multiply(type, s, 8 * r + 4, q, (r * paddedDim / 16 + x) * 4, b, 2);
+                    }
+                }
+
+                // P = 2^(S - m), l, O = correction * O
+                int j = from + t * tileKeys + warp * WARP_KEYS + column;
+                score(s, rowBlocks, scale, softcap, alibi, numbers, firstRow + row, j, kvHead, group, offset);
+                mask(s, rowBlocks, firstRow + row, j, to, group, offset, windowLeft, windowRight);
+                WarpTiles.softmaxOfBlocks(s, m, l, correction, rowBlocks, WARP_KEYS, 1f, 0);
+                WarpTiles.rescaleBlocks(o, correction, rowBlocks, paddedDim);
+                WarpTiles.packBlocks(type, s, p, rowBlocks, WARP_KEYS);
+
+                // O = O + P V_j
+                for (int x = 0; x < paddedDim / 16; x++) {
+                    Warp.loadMatricesTransposed(
+                            b, 0, valueTiles, place + WarpTiles.chunk(tileKeys, rowOfV, 2 * x + lane / 16));
+                    for (int r = 0; r < rowTiles; r++) {
+                        Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x) * 4, p, 4 * r, b, 0);
+                        Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x + 1) * 4, p, 4 * r, b, 2);
+                    }
                 }
             }
-
-            // P = 2^(S - m), l, O = correction * O
-            int j = from + t * tileKeys + warp * WARP_KEYS + column;
-            score(s, rowTiles, scale, softcap, alibi, numbers, firstRow + row, j, kvHead, group, offset);
-            mask(s, rowTiles, firstRow + row, j, to, group, offset, windowLeft, windowRight);
-            WarpTiles.softmax(s, m, l, correction, rowTiles, WARP_KEYS, 1f, 0);
-            WarpTiles.rescale(o, correction, rowTiles, paddedDim);
-            WarpTiles.pack(type, s, p, rowTiles, WARP_KEYS);
-
-            // O = O + P V_j
-            for (int x = 0; x < paddedDim / 16; x++) {
-                Warp.loadMatricesTransposed(
-                        b, 0, valueTiles, here + WarpTiles.chunk(tileKeys, rowOfV, 2 * x + lane / 16));
-                for (int r = 0; r < rowTiles; r++) {
-                    Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x) * 4, p, 4 * r, b, 0);
-                    Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x + 1) * 4, p, 4 * r, b, 2);
-                }
-            }
-            here = here == (stages - 1) * tileBytes ? 0 : here + tileBytes;
         }
 
         // The warps meet: m = max m_warp, l = sum 2^(m_warp - m) l_warp, O = sum 2^(m_warp - m) O_warp / l.
-        for (int r = 0; r < 2 * rowTiles; r++) {
+        for (int r = 0; r < rowBlocks; r++) {
             float sum = l[r] + Warp.shuffleXor(l[r], 1);
             sum += Warp.shuffleXor(sum, 2);
             if (lane % 4 == 0) {
@@ -265,7 +252,7 @@ public final class WarpSplitKeyAttention {
         context.localBarrier();
         int heads = kvHeads * group;
         int logSumExps = partials.getSize() / (headDim + 1) * headDim;
-        for (int r = 0; r < 2 * rowTiles; r++) {
+        for (int r = 0; r < rowBlocks; r++) {
             int local = TornadoMath.min(row + 8 * r, rows - 1);
             float top = WarpTiles.NO_SCORE;
             for (int other = 0; other < warps; other++) {
@@ -280,14 +267,12 @@ public final class WarpSplitKeyAttention {
                 if (row + 8 * r < rowsHere) {
                     int mine = firstRow + row + 8 * r;
                     int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
-                    float lse = sum > 0f
-                            ? WarpTiles.LN_2 * top + TornadoMath.log(sum)
-                            : SplitKeyAttention.NO_SCORE;
+                    float lse = sum > 0f ? WarpTiles.LN_2 * top + TornadoMath.log(sum) : SplitKeyAttention.NO_SCORE;
                     partials.set(logSumExps + of * splits + split, lse);
                 }
             }
         }
-        WarpTiles.rescale(o, correction, rowTiles, paddedDim);
+        WarpTiles.rescaleBlocks(o, correction, rowBlocks, paddedDim);
 
         // Each warp lays 16 rows of its O where keys were, and all add them up.
         for (int r = 0; r < rowTiles; r++) {
@@ -296,8 +281,10 @@ public final class WarpSplitKeyAttention {
                 int x = (r * paddedDim / 8 + n) * 4;
                 keyTiles[at + 8 * n] = Warp.bits(o[x]);
                 keyTiles[at + 8 * n + 1] = Warp.bits(o[x + 1]);
-                keyTiles[at + 8 * n + 8 * paddedDim] = Warp.bits(o[x + 2]);
-                keyTiles[at + 8 * n + 8 * paddedDim + 1] = Warp.bits(o[x + 3]);
+                if (16 * r + 8 < rows) {
+                    keyTiles[at + 8 * n + 8 * paddedDim] = Warp.bits(o[x + 2]);
+                    keyTiles[at + 8 * n + 8 * paddedDim + 1] = Warp.bits(o[x + 3]);
+                }
             }
             context.localBarrier();
             for (int x = item; x < TornadoMath.min(16, rowsHere - 16 * r) * headDim; x += items) {
@@ -363,7 +350,7 @@ public final class WarpSplitKeyAttention {
     /** S = log2(e) * (softcap(scale * S) - slope * |distance|), for this lane's rows, keys j and on. */
     private static void score(
             float[] s,
-            int rowTiles,
+            int rowBlocks,
             float scale,
             float softcap,
             int alibi,
@@ -374,16 +361,19 @@ public final class WarpSplitKeyAttention {
             int group,
             int offset) {
         float factor = softcap > 0f ? scale : scale * WarpTiles.LOG2_E;
-        for (int x = 0; x < rowTiles * 8; x++) {
-            s[x] = factor * s[x];
-        }
-        if (softcap > 0f) {
-            for (int x = 0; x < rowTiles * 8; x++) {
-                s[x] = WarpTiles.LOG2_E * Softcap.apply(s[x], softcap);
+        for (int r = 0; r < rowBlocks; r++) {
+            for (int n = 0; n < 2; n++) {
+                for (int e = 0; e < 2; e++) {
+                    int at = (r / 2 * 2 + n) * 4 + r % 2 * 2 + e;
+                    s[at] = factor * s[at];
+                    if (softcap > 0f) {
+                        s[at] = WarpTiles.LOG2_E * Softcap.apply(s[at], softcap);
+                    }
+                }
             }
         }
         if (alibi != 0) {
-            for (int r = 0; r < 2 * rowTiles; r++) {
+            for (int r = 0; r < rowBlocks; r++) {
                 int row = firstRow + 8 * r;
                 float slope = WarpTiles.LOG2_E * numbers.get(2 + kvHead * group + row % group);
                 int distance = row / group + offset - j;
@@ -400,7 +390,7 @@ public final class WarpSplitKeyAttention {
     /** S = -inf for keys past {@code to} or outside of a row's window. */
     private static void mask(
             float[] s,
-            int rowTiles,
+            int rowBlocks,
             int firstRow,
             int j,
             int to,
@@ -408,7 +398,7 @@ public final class WarpSplitKeyAttention {
             int offset,
             int windowLeft,
             int windowRight) {
-        for (int r = 0; r < 2 * rowTiles; r++) {
+        for (int r = 0; r < rowBlocks; r++) {
             int position = (firstRow + 8 * r) / group + offset;
             int first = windowLeft < 0 ? 0 : position - windowLeft;
             int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);

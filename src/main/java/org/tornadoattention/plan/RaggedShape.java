@@ -32,14 +32,7 @@ record RaggedShape(int sequences, int queries, int keys, int heads, int kvHeads,
     /** Sequences of the mean number of queries. */
     SplitProblem problem() {
         return new SplitProblem(
-                heads / kvHeads,
-                kvHeads,
-                headDim,
-                Math.ceilDiv(queries, sequences),
-                sequences,
-                keys,
-                dtype,
-                false);
+                heads / kvHeads, kvHeads, headDim, Math.ceilDiv(queries, sequences), sequences, keys, dtype, false);
     }
 
     StepShape step() {

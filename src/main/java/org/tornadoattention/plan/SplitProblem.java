@@ -15,8 +15,7 @@ import org.tornadoattention.tensor.DType;
  * @param dtype of tokens, and of the cache unless that is FP8
  * @param fp8 whether the cache holds E4M3
  */
-record SplitProblem(
-        int group, int kvHeads, int headDim, int seqQ, int sequences, int keys, DType dtype, boolean fp8) {
+record SplitProblem(int group, int kvHeads, int headDim, int seqQ, int sequences, int keys, DType dtype, boolean fp8) {
 
     /** A step of {@code seqQ} tokens a sequence over a cache. */
     static SplitProblem of(CacheShape cache, int seqQ) {

@@ -22,7 +22,8 @@ class CacheGridTest {
     static final boolean FULL = "full".equals(System.getProperty("attention.grid"));
 
     static LongStream seeds() {
-        String[] wanted = System.getProperty("attention.cacheSeed", FULL ? "0-399" : "0-11").split("-");
+        String[] wanted = System.getProperty("attention.cacheSeed", FULL ? "0-399" : "0-11")
+                .split("-");
         return LongStream.rangeClosed(Long.parseLong(wanted[0]), Long.parseLong(wanted[wanted.length - 1]));
     }
 

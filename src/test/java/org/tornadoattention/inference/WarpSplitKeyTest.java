@@ -35,7 +35,8 @@ class WarpSplitKeyTest {
         Tensor q = Tensor.random(dtype, 1, 1, 4, queries, headDim);
         Tensor k = Tensor.random(dtype, 2, 1, 1, keys, headDim);
         Tensor v = Tensor.random(dtype, 3, 1, 1, keys, headDim);
-        try (KvCache cache = KvCache.create(1, 4, 1, headDim, keys, options(dtype).withSplits(splits))) {
+        try (KvCache cache =
+                KvCache.create(1, 4, 1, headDim, keys, options(dtype).withSplits(splits))) {
             cache.append(k, v);
             for (AttentionOptions options : new AttentionOptions[] {
                 AttentionOptions.causal(), AttentionOptions.defaults().withWindow(keys / 2, 3)
@@ -118,8 +119,7 @@ class WarpSplitKeyTest {
                 }
             }
             assertThat(captured.report().minus(before).firstExecutions()).isLessThanOrEqualTo(1);
-            assertThat(captured.keys(1).toFloatArray())
-                    .isEqualTo(called.keys(1).toFloatArray());
+            assertThat(captured.keys(1).toFloatArray()).isEqualTo(called.keys(1).toFloatArray());
         }
     }
 }
