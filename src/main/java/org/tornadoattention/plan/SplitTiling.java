@@ -38,6 +38,11 @@ final class SplitTiling {
     /** Local memory that CUDA keeps for itself, of each group. */
     private static final long RESERVED = 1024;
 
+    /** Several waves let a multiprocessor that is done early take more, as long as a group has so many tiles. */
+    private static final int MOST_WAVES = 4;
+
+    private static final int TILES_WORTH_A_WAVE = 32;
+
     /** Fewer splits are taken for this part of the best division into waves. */
     private static final double GOOD_ENOUGH = 0.95;
 
@@ -104,23 +109,28 @@ final class SplitTiling {
             stages--;
         }
         WarpSplitTile tile = new WarpSplitTile(rows, warps, stages, Math.max(1, splits));
-        long sideBySide =
-                Math.min(GROUPS_SIDE_BY_SIDE, localMemory / (tile.localMemoryBytes(headDim) + RESERVED));
+        long sideBySide = Math.min(GROUPS_SIDE_BY_SIDE, localMemory / (tile.localMemoryBytes(headDim) + RESERVED));
         if (sideBySide == 0) {
             return Optional.empty();
         }
         if (splits > 0) {
             return Optional.of(tile);
         }
-        int most = Math.ceilDiv(Math.max(1, problem.keys()), warps * WarpSplitKeyAttention.WARP_KEYS);
-        int chosen = wholeWaves(problem.groups(rows), device.computeUnits() * sideBySide, most);
+        int keyTiles = Math.ceilDiv(Math.max(1, problem.keys()), warps * WarpSplitKeyAttention.WARP_KEYS);
+        int chosen = inWaves(problem.groups(rows), device.computeUnits() * sideBySide, keyTiles);
         return Optional.of(new WarpSplitTile(rows, warps, stages, chosen));
     }
 
-    /** The fewest splits whose groups leave hardly a place of a wave empty. */
-    private static int wholeWaves(int groups, long places, int mostSplits) {
+    /** Splits that make several whole waves of long groups, or else the fewest that leave hardly a place empty. */
+    private static int inWaves(int groups, long places, int keyTiles) {
+        for (int waves = MOST_WAVES; waves > 1; waves--) {
+            int splits = (int) (waves * places / groups);
+            if (splits > 0 && keyTiles / splits >= TILES_WORTH_A_WAVE) {
+                return splits;
+            }
+        }
         double best = 0;
-        for (int splits = 1; splits <= mostSplits; splits++) {
+        for (int splits = 1; splits <= keyTiles; splits++) {
             best = Math.max(best, filled(groups, splits, places));
         }
         int splits = 1;
