@@ -49,6 +49,25 @@ final class WarpTiles {
         return (features & Storage.F16_BITS) != 0 ? Warp.F16 : Warp.BF16;
     }
 
+    static int type(HalfFloatArray array) {
+        return Warp.F16;
+    }
+
+    /** Of pairs of raw 16-bit floats. */
+    static int type(IntArray array) {
+        return Warp.BF16;
+    }
+
+    /** Starts the copy of a chunk of 8 elements, the first a multiple of 8. */
+    static void copyChunk(int[] tile, int at, HalfFloatArray source, int element, int bytes) {
+        Warp.copyAsync(tile, at, source, element, bytes);
+    }
+
+    /** As {@link #copyChunk(int[], int, HalfFloatArray, int, int)}, two elements to an int. */
+    static void copyChunk(int[] tile, int at, IntArray source, int element, int bytes) {
+        Warp.copyAsync(tile, at, source, element / 2, bytes);
+    }
+
     /** Starts the copy of {@code count} of {@code rows} rows, element {@code first} on, to byte {@code at}; the rest is 0. */
     static void load(
             int[] tile,
@@ -193,7 +212,20 @@ final class WarpTiles {
             int columns,
             float factor,
             int threshold) {
-        for (int r = 0; r < 2 * rowTiles; r++) {
+        softmaxOfBlocks(s, m, l, correction, 2 * rowTiles, columns, factor, threshold);
+    }
+
+    /** {@link #softmax} of the first {@code rowBlocks} blocks of 8 rows. */
+    static void softmaxOfBlocks(
+            float[] s,
+            float[] m,
+            float[] l,
+            float[] correction,
+            int rowBlocks,
+            int columns,
+            float factor,
+            int threshold) {
+        for (int r = 0; r < rowBlocks; r++) {
             int row = r / 2 * columns / 2 + r % 2 * 2;
             float even = s[row];
             float odd = s[row + 1];
@@ -268,7 +300,12 @@ final class WarpTiles {
 
     /** O = correction * O. */
     static void rescale(float[] o, float[] correction, int rowTiles, int columns) {
-        for (int r = 0; r < 2 * rowTiles; r++) {
+        rescaleBlocks(o, correction, 2 * rowTiles, columns);
+    }
+
+    /** {@link #rescale} of the first {@code rowBlocks} blocks of 8 rows. */
+    static void rescaleBlocks(float[] o, float[] correction, int rowBlocks, int columns) {
+        for (int r = 0; r < rowBlocks; r++) {
             for (int n = 0; n < columns / 8; n++) {
                 int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2;
                 o[at] *= correction[r];
@@ -288,7 +325,12 @@ final class WarpTiles {
 
     /** Two neighbouring accumulators, packed, are an operand A of 16 rows, 16 deep. */
     static void pack(int type, float[] s, int[] p, int rowTiles, int columns) {
-        for (int r = 0; r < 2 * rowTiles; r++) {
+        packBlocks(type, s, p, 2 * rowTiles, columns);
+    }
+
+    /** {@link #pack} of the first {@code rowBlocks} blocks of 8 rows. */
+    static void packBlocks(int type, float[] s, int[] p, int rowBlocks, int columns) {
+        for (int r = 0; r < rowBlocks; r++) {
             for (int n = 0; n < columns / 8; n++) {
                 int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2;
                 p[(r / 2 * columns / 8 + n) * 2 + r % 2] = Warp.pack(type, s[at], s[at + 1]);
