@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchJournal;
@@ -19,7 +20,7 @@ import org.tornadoattention.bench.Environment;
 import org.tornadoattention.bench.PeerComparison;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.plan.Tile;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -202,18 +203,21 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     /** A kernel, and a tile where one was asked for. */
-    private record Candidate(AttentionKernel kernel, Optional<TileShape> tile) {}
+    private record Candidate(AttentionKernel kernel, Optional<? extends Tile> tile) {}
 
     /** The kernel that was asked for, or all that the device can run. */
     private List<Candidate> candidates(BenchCase problem, ComputeDevice device) {
-        List<TileShape> tiles = problems.tiles(problem);
         return Arrays.stream(AttentionKernel.values())
                 .filter(kernel -> compute.kernel().map(kernel::equals).orElseGet(() -> isMeasured(kernel, device)))
                 .filter(kernel -> kernel.supports(problem.dtype()))
-                .flatMap(kernel -> kernel == AttentionKernel.TILED && !tiles.isEmpty()
-                        ? tiles.stream().map(tile -> new Candidate(kernel, Optional.of(tile)))
-                        : List.of(new Candidate(kernel, Optional.empty())).stream())
+                .flatMap(kernel -> candidates(kernel, problems.tiles(problem, kernel)))
                 .toList();
+    }
+
+    private static Stream<Candidate> candidates(AttentionKernel kernel, List<? extends Tile> tiles) {
+        return tiles.isEmpty()
+                ? Stream.of(new Candidate(kernel, Optional.empty()))
+                : tiles.stream().map(tile -> new Candidate(kernel, Optional.of(tile)));
     }
 
     /** Ctrl-C: what was measured is printed, or is in its files already. */
