@@ -4,6 +4,7 @@ import java.io.PrintWriter;
 import java.util.Locale;
 import java.util.function.Function;
 import org.tornadoattention.bench.Direction;
+import org.tornadoattention.bench.ErrorInputs;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.TileShape;
@@ -34,6 +35,7 @@ import picocli.CommandLine.TypeConversionException;
             TablesCommand.class,
             BenchDecodeCommand.class,
             TuneCommand.class,
+            AccuracyCommand.class,
             DevicesCommand.class
         },
         mixinStandardHelpOptions = true,
@@ -85,6 +87,7 @@ public final class Main implements Runnable {
                 .registerConverter(AttentionKernel.class, text -> parsed(AttentionKernel::parse, text))
                 .registerConverter(Backend.class, text -> parsed(Backend::parse, text))
                 .registerConverter(Direction.class, text -> parsed(Direction::parse, text))
+                .registerConverter(ErrorInputs.class, text -> parsed(ErrorInputs::parse, text))
                 .registerConverter(DType.class, text -> parsed(DType::parse, text))
                 .registerConverter(TileShape.class, text -> parsed(TileShape::parse, text))
                 .setParameterExceptionHandler(failures)
