@@ -65,7 +65,7 @@ class SplitTilingTest {
     void tensorCoresTakeWhatTheyCan(int headDim, DType dtype, boolean fp8, DecodeKernel expected) {
         SplitProblem problem = decode(8, 4096, headDim, dtype, fp8);
         assertThat(choose(problem, hopper()).kernel()).isEqualTo(expected);
-        assertThat(choose(problem, gpu(CompilerExtension.Support.none("none"))).kernel())
+        assertThat(choose(problem, gpu(CompilerExtension.Support.none(0, "none"))).kernel())
                 .isEqualTo(DecodeKernel.SPLIT_KEY);
         assertThat(SplitTiling.choose(problem, Optional.of(DecodeKernel.SPLIT_KEY), 0, hopper())
                         .kernel())
