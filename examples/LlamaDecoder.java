@@ -1,6 +1,8 @@
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.inference.CacheOptions;
@@ -17,19 +19,32 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /**
  * A decoder that feeds itself: the attention stack of a Llama, with random weights, token by token. All layers are one task
  * graph; of each layer {@code x = x + Wo attention(rope(Wq norm(x)), rope(Wk norm(x)), Wv norm(x))} with a key-value cache
- * that grows on the device. Nothing but the last layer's output leaves it.
+ * that grows on the device. Nothing but the last layer's output leaves it. Where there are CUDA graphs, a second run has
+ * the whole stack as one.
  *
- * <p>{@code ./attention example LlamaDecoder} runs a toy; {@code ./attention example LlamaDecoder 32 32 8 128 1024} has the
- * shape of Llama 3 8B: layers, query heads, KV heads, head dimension, tokens.
+ * <p>{@code ./attention example LlamaDecoder} runs a toy; {@code ./attention example LlamaDecoder 32 32 8 128 1024 f16} has
+ * the shape of Llama 3 8B: layers, query heads, KV heads, head dimension, tokens, type of weights and caches (f32 or f16).
  */
 class LlamaDecoder {
 
     static final int GROUP = 64;
+
+    /** Random weights that fill all matrices, each from another place on: a prime. */
+    static final int RANDOM_WEIGHTS = 999_983;
+
+    record Size(int layers, int heads, int kvHeads, int headDim, int tokens, DType dtype) {
+
+        int model() {
+            return heads * headDim;
+        }
+    }
 
     /** {@code y = x / rms(x)}, in one group. */
     static void normalise(KernelContext context, FloatArray x, FloatArray y, int size, int groupSize) {
@@ -51,25 +66,71 @@ class LlamaDecoder {
         }
     }
 
-    /** {@code y = W x}, or with {@code add} {@code y = y + W x}: a row of W a group. */
-    static void multiply(
-            KernelContext context, FloatArray w, FloatArray x, FloatArray y, int columns, int groupSize, int add) {
+    /** {@code y = W x}: a row of W a group. */
+    static void multiply(KernelContext context, FloatArray w, FloatArray x, FloatArray y, int columns, int groupSize) {
         float[] partial = context.allocateFloatLocalArray(groupSize);
-        int item = context.localIdx;
-        int row = context.groupIdx;
         float sum = 0f;
-        for (int i = item; i < columns; i += groupSize) {
-            sum += w.get(row * columns + i) * x.get(i);
+        for (int i = context.localIdx; i < columns; i += groupSize) {
+            sum += w.get(context.groupIdx * columns + i) * x.get(i);
         }
-        partial[item] = sum;
+        partial[context.localIdx] = sum;
         context.localBarrier();
-        if (item == 0) {
-            float total = add == 1 ? y.get(row) : 0f;
-            for (int other = 0; other < groupSize; other++) {
-                total += partial[other];
-            }
-            y.set(row, total);
+        if (context.localIdx == 0) {
+            y.set(context.groupIdx, total(partial, groupSize));
         }
+    }
+
+    /** {@code y = y + W x}. */
+    static void multiplyAdd(
+            KernelContext context, FloatArray w, FloatArray x, FloatArray y, int columns, int groupSize) {
+        float[] partial = context.allocateFloatLocalArray(groupSize);
+        float sum = 0f;
+        for (int i = context.localIdx; i < columns; i += groupSize) {
+            sum += w.get(context.groupIdx * columns + i) * x.get(i);
+        }
+        partial[context.localIdx] = sum;
+        context.localBarrier();
+        if (context.localIdx == 0) {
+            y.set(context.groupIdx, y.get(context.groupIdx) + total(partial, groupSize));
+        }
+    }
+
+    /** {@link #multiply} with weights and result in F16. */
+    static void multiplyF16(
+            KernelContext context, HalfFloatArray w, FloatArray x, HalfFloatArray y, int columns, int groupSize) {
+        float[] partial = context.allocateFloatLocalArray(groupSize);
+        float sum = 0f;
+        for (int i = context.localIdx; i < columns; i += groupSize) {
+            sum += w.get(context.groupIdx * columns + i).getFloat32() * x.get(i);
+        }
+        partial[context.localIdx] = sum;
+        context.localBarrier();
+        if (context.localIdx == 0) {
+            y.set(context.groupIdx, new HalfFloat(total(partial, groupSize)));
+        }
+    }
+
+    /** {@link #multiplyAdd} with weights and factor in F16. */
+    static void multiplyAddF16(
+            KernelContext context, HalfFloatArray w, HalfFloatArray x, FloatArray y, int columns, int groupSize) {
+        float[] partial = context.allocateFloatLocalArray(groupSize);
+        float sum = 0f;
+        for (int i = context.localIdx; i < columns; i += groupSize) {
+            sum += w.get(context.groupIdx * columns + i).getFloat32() * x.get(i).getFloat32();
+        }
+        partial[context.localIdx] = sum;
+        context.localBarrier();
+        if (context.localIdx == 0) {
+            y.set(context.groupIdx, y.get(context.groupIdx) + total(partial, groupSize));
+        }
+    }
+
+    static float total(float[] partial, int groupSize) {
+        float sum = 0f;
+        for (int other = 0; other < groupSize; other++) {
+            sum += partial[other];
+        }
+        return sum;
     }
 
     static int number(String[] arguments, int index, int otherwise) {
@@ -77,27 +138,37 @@ class LlamaDecoder {
     }
 
     static void main(String[] arguments) throws TornadoExecutionPlanException {
-        int layers = number(arguments, 0, 2);
-        int heads = number(arguments, 1, 4);
-        int kvHeads = number(arguments, 2, 2);
-        int headDim = number(arguments, 3, 16);
-        int tokens = number(arguments, 4, 24);
-        int model = heads * headDim;
+        Size size = new Size(
+                number(arguments, 0, 2),
+                number(arguments, 1, 4),
+                number(arguments, 2, 2),
+                number(arguments, 3, 16),
+                number(arguments, 4, 24),
+                arguments.length > 5 ? DType.parse(arguments[5]) : DType.F32);
         ComputeDevice device = Devices.best();
         System.out.printf(
-                "%d layers of %d/%d heads x %d, %,d tokens, F32, on %s%n",
-                layers, heads, kvHeads, headDim, tokens, device);
+                "%d layers of %d/%d heads x %d, %,d tokens, %s, on %s%n",
+                size.layers, size.heads, size.kvHeads, size.headDim, size.tokens, size.dtype, device);
+        decode(size, device, false);
+        if (device.backend() == Backend.CUDA) {
+            decode(size, device, true);
+        }
+    }
 
+    static void decode(Size size, ComputeDevice device, boolean cudaGraph) throws TornadoExecutionPlanException {
+        int model = size.model();
+        int keyRows = size.kvHeads * size.headDim;
+        DType dtype = size.dtype;
         FloatArray x = Tensor.random(DType.F32, 1, model).floatArray();
         FloatArray norm = new FloatArray(model);
-        Tensor q = Tensor.allocate(DType.F32, 1, heads, 1, headDim);
-        Tensor k = Tensor.allocate(DType.F32, 1, kvHeads, 1, headDim);
-        Tensor v = Tensor.allocate(DType.F32, 1, kvHeads, 1, headDim);
-        Tensor o = Tensor.allocate(DType.F32, 1, heads, 1, headDim);
-        Tensor logSumExp = Tensor.allocate(DType.F32, 1, heads, 1);
-        CacheOptions options = CacheOptions.of(DType.F32)
+        Tensor q = Tensor.allocate(dtype, 1, size.heads, 1, size.headDim);
+        Tensor k = Tensor.allocate(dtype, 1, size.kvHeads, 1, size.headDim);
+        Tensor v = Tensor.allocate(dtype, 1, size.kvHeads, 1, size.headDim);
+        Tensor o = Tensor.allocate(dtype, 1, size.heads, 1, size.headDim);
+        Tensor logSumExp = Tensor.allocate(DType.F32, 1, size.heads, 1);
+        CacheOptions options = CacheOptions.of(dtype)
                 .on(device)
-                .withRotary(RotaryEmbedding.of(headDim, RotaryEmbedding.Style.INTERLEAVED)
+                .withRotary(RotaryEmbedding.of(size.headDim, RotaryEmbedding.Style.INTERLEAVED)
                         .withBase(500_000));
 
         GridScheduler grids = new GridScheduler();
@@ -112,67 +183,104 @@ class LlamaDecoder {
                         o.array(),
                         logSumExp.array());
         List<KvCache> caches = new ArrayList<>();
-        long weightBytes = 0;
-        for (int layer = 0; layer < layers; layer++) {
-            FloatArray wQ = weights(layer * 4L + 2, model, model);
-            FloatArray wK = weights(layer * 4L + 3, kvHeads * headDim, model);
-            FloatArray wV = weights(layer * 4L + 4, kvHeads * headDim, model);
-            FloatArray wO = weights(layer * 4L + 5, model, model);
-            weightBytes += 4L * (wQ.getSize() + wK.getSize() + wV.getSize() + wO.getSize());
-            KvCache cache = KvCache.create(1, heads, kvHeads, headDim, tokens, options);
+        double weightBytes = 0;
+        Tensor random = randomWeights(dtype, model);
+        for (int layer = 0; layer < size.layers; layer++) {
+            Tensor wQ = weights(random, 4 * layer, model, model);
+            Tensor wK = weights(random, 4 * layer + 1, keyRows, model);
+            Tensor wV = weights(random, 4 * layer + 2, keyRows, model);
+            Tensor wO = weights(random, 4 * layer + 3, model, model);
+            weightBytes += 2 * wQ.byteSize() + 2 * wK.byteSize();
+            KvCache cache = KvCache.create(1, size.heads, size.kvHeads, size.headDim, size.tokens, options);
             caches.add(cache);
 
             String name = "layer" + layer;
-            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, wQ, wK, wV, wO);
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, wQ.array(), wK.array(), wV.array(), wO.array());
             graph.task(name + "-norm", LlamaDecoder::normalise, new KernelContext(), x, norm, model, GROUP);
             grid(grids, name + "-norm", 1);
-            multiplyTask(graph, grids, name + "-q", wQ, norm, q.floatArray(), model, 0);
-            multiplyTask(graph, grids, name + "-k", wK, norm, k.floatArray(), model, 0);
-            multiplyTask(graph, grids, name + "-v", wV, norm, v.floatArray(), model, 0);
+            multiplyTask(graph, grids, name + "-q", wQ, norm, q);
+            multiplyTask(graph, grids, name + "-k", wK, norm, k);
+            multiplyTask(graph, grids, name + "-v", wV, norm, v);
             cache.appendTo(graph, grids, name, q, k, v, o, logSumExp, AttentionOptions.causal());
-            multiplyTask(graph, grids, name + "-o", wO, o.floatArray(), x, model, 1);
+            multiplyAddTask(graph, grids, name + "-o", wO, o, x);
         }
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, x);
 
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
             plan.withDevice(device.handle()).withGridScheduler(grids);
+            if (cudaGraph) {
+                plan.withCUDAGraph();
+            }
             plan.execute(); // compiles, and takes the weights to the device
             long start = System.nanoTime();
-            for (int token = 1; token < tokens - 1; token++) {
+            for (int token = 1; token < size.tokens - 1; token++) {
                 plan.execute();
             }
             double seconds = (System.nanoTime() - start) / 1e9;
-            plan.withProfiler(ProfilerMode.SILENT);
-            double kernelSeconds = plan.execute().getProfilerResult().getDeviceKernelTime() / 1e9;
-
-            double cacheBytes = 2.0 * layers * kvHeads * headDim * 4 * tokens;
-            System.out.printf("%.1f tokens/s%n", (tokens - 2) / seconds);
+            double cacheBytes = 2.0 * size.layers * keyRows * dtype.byteSize() * size.tokens;
             System.out.printf(
-                    "last token: %.3f ms in kernels, %.1f GB/s of weights and cache (%,.0f and %,.0f bytes)%n",
-                    1e3 * kernelSeconds,
-                    (weightBytes + cacheBytes) / kernelSeconds / 1e9,
-                    (double) weightBytes,
+                    "%.1f tokens/s%s, %.1f GB/s of weights and cache (%,.0f and, at the end, %,.0f bytes)%n",
+                    (size.tokens - 2) / seconds,
+                    cudaGraph ? " as one CUDA graph" : "",
+                    (weightBytes + cacheBytes / 2) * (size.tokens - 2) / seconds / 1e9,
+                    weightBytes,
                     cacheBytes);
+            if (cudaGraph) {
+                plan.execute();
+            } else {
+                plan.withProfiler(ProfilerMode.SILENT);
+                double kernelSeconds = plan.execute().getProfilerResult().getDeviceKernelTime() / 1e9;
+                System.out.printf(
+                        "last token: %.3f ms in kernels, %.1f GB/s%n",
+                        1e3 * kernelSeconds, (weightBytes + cacheBytes) / kernelSeconds / 1e9);
+            }
             double squares = 0;
             for (int i = 0; i < model; i++) {
                 squares += (double) x.get(i) * x.get(i);
             }
-            System.out.printf("root mean square of x after %d tokens: %.6f%n", tokens, Math.sqrt(squares / model));
+            System.out.printf("root mean square of x after %d tokens: %.6f%n", size.tokens, Math.sqrt(squares / model));
         }
         caches.forEach(KvCache::close);
     }
 
-    static void multiplyTask(
-            TaskGraph graph,
-            GridScheduler grids,
-            String name,
-            FloatArray w,
-            FloatArray x,
-            FloatArray y,
-            int columns,
-            int add) {
-        graph.task(name, LlamaDecoder::multiply, new KernelContext(), w, x, y, columns, GROUP, add);
-        grid(grids, name, w.getSize() / columns);
+    static void multiplyTask(TaskGraph graph, GridScheduler grids, String name, Tensor w, FloatArray x, Tensor y) {
+        int columns = w.dimension(1);
+        if (w.dtype() == DType.F16) {
+            HalfFloatArray weights = (HalfFloatArray) w.array();
+            HalfFloatArray result = (HalfFloatArray) y.array();
+            graph.task(name, LlamaDecoder::multiplyF16, new KernelContext(), weights, x, result, columns, GROUP);
+        } else {
+            graph.task(
+                    name,
+                    LlamaDecoder::multiply,
+                    new KernelContext(),
+                    w.floatArray(),
+                    x,
+                    y.floatArray(),
+                    columns,
+                    GROUP);
+        }
+        grid(grids, name, w.dimension(0));
+    }
+
+    static void multiplyAddTask(TaskGraph graph, GridScheduler grids, String name, Tensor w, Tensor x, FloatArray y) {
+        int columns = w.dimension(1);
+        if (w.dtype() == DType.F16) {
+            HalfFloatArray weights = (HalfFloatArray) w.array();
+            HalfFloatArray factor = (HalfFloatArray) x.array();
+            graph.task(name, LlamaDecoder::multiplyAddF16, new KernelContext(), weights, factor, y, columns, GROUP);
+        } else {
+            graph.task(
+                    name,
+                    LlamaDecoder::multiplyAdd,
+                    new KernelContext(),
+                    w.floatArray(),
+                    x.floatArray(),
+                    y,
+                    columns,
+                    GROUP);
+        }
+        grid(grids, name, w.dimension(0));
     }
 
     static void grid(GridScheduler grids, String name, int groups) {
@@ -182,10 +290,24 @@ class LlamaDecoder {
     }
 
     /** Weights that keep the size of what they multiply. */
-    static FloatArray weights(long seed, int rows, int columns) {
-        FloatArray w = Tensor.random(DType.F32, seed, rows, columns).floatArray();
-        for (int i = 0; i < w.getSize(); i++) {
-            w.set(i, w.get(i) / (float) Math.sqrt(columns));
+    static Tensor randomWeights(DType dtype, int columns) {
+        float[] weights = Tensor.random(DType.F32, 2, RANDOM_WEIGHTS).toFloatArray();
+        for (int i = 0; i < weights.length; i++) {
+            weights[i] /= (float) Math.sqrt(columns);
+        }
+        return Tensor.of(dtype, weights, RANDOM_WEIGHTS);
+    }
+
+    /** A matrix of them. */
+    static Tensor weights(Tensor random, int number, int rows, int columns) {
+        Tensor w = Tensor.allocate(random.dtype(), rows, columns);
+        MemorySegment from = random.array().getSegment();
+        MemorySegment to = w.array().getSegment();
+        long at = (7919L * number) % RANDOM_WEIGHTS * random.dtype().byteSize();
+        for (long done = 0; done < w.byteSize(); at = 0) {
+            long part = Math.min(random.byteSize() - at, w.byteSize() - done);
+            MemorySegment.copy(from, at, to, done, part);
+            done += part;
         }
         return w;
     }

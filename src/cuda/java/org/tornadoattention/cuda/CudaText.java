@@ -81,10 +81,14 @@ final class CudaText {
     static String copyAsync(
             int elementBytes, String tile, String byteOffset, String source, String index, String bytes) {
         return asmOnMemory(
-                "cp.async.cg.shared.global [%0], [%1], 16, %2",
+                "cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2",
                 "",
                 register(shared(tile, byteOffset)) + ", \"l\"(" + address(source, index, elementBytes) + "), "
                         + register(bytes));
+    }
+
+    static String awaitCopies(String pending) {
+        return asmOnMemory("cp.async.wait_group " + constant(pending, "pending"), "", "");
     }
 
     static String copy(String tile, String byteOffset, String source, String index, String elements) {

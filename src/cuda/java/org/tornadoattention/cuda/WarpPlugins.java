@@ -12,6 +12,7 @@ import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /** Registers each intrinsic with TornadoVM's CUDA compiler: the call becomes a node, and the node CUDA C. */
@@ -61,8 +62,11 @@ final class WarpPlugins {
                 INT,
                 INTS,
                 INT);
-        for (Class<?> array : new Class<?>[] {HalfFloatArray.class, ShortArray.class, FloatArray.class}) {
-            int elementBytes = array == FloatArray.class ? Float.BYTES : Short.BYTES;
+        effect("awaitCopies", (r, a) -> CudaText.awaitCopies(a[0]), INT);
+        for (Class<?> array :
+                new Class<?>[] {HalfFloatArray.class, ShortArray.class, FloatArray.class, IntArray.class}) {
+            boolean words = array == FloatArray.class || array == IntArray.class;
+            int elementBytes = words ? Integer.BYTES : Short.BYTES;
             reading(
                     2,
                     "copyAsync",

@@ -272,12 +272,13 @@ public final class BenchSession implements AutoCloseable {
                 false,
                 0);
         try {
-            DecodeMeasurement measurement =
-                    new DecodeBenchmark(device, 0, settings.warmUps, settings.repetitions).measure(step, progress);
+            DecodeMeasurement measurement = new DecodeBenchmark(
+                            device, Optional.empty(), 0, false, settings.warmUps, settings.repetitions)
+                    .measure(step, progress);
             return BenchResult.measured(
                     measured,
                     "decode",
-                    null,
+                    measurement.tile().toString(),
                     Timing.of(measured, measurement.kernelTime(), measurement.wallTime()),
                     new Memory((long) BenchFile.leastBytes(measured), 0, null, null),
                     Accuracy.of(measurement.comparisons()));

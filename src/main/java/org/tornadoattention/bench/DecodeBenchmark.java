@@ -3,6 +3,7 @@ package org.tornadoattention.bench;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.inference.AttentionOutput;
@@ -10,6 +11,8 @@ import org.tornadoattention.inference.CacheOptions;
 import org.tornadoattention.inference.KeyValueCache;
 import org.tornadoattention.inference.KvCache;
 import org.tornadoattention.inference.PagedKvCache;
+import org.tornadoattention.plan.DecodeKernel;
+import org.tornadoattention.plan.StepReport;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.reference.Tolerance;
@@ -18,7 +21,7 @@ import org.tornadoattention.tensor.Tensor;
 
 /**
  * Measures decode steps over a full cache: each appends a token to every sequence and lets its query attend. The first
- * result is checked before any time is taken.
+ * result is checked before any time is taken, and the device's caches are emptied before each step that counts.
  */
 public final class DecodeBenchmark {
 
@@ -30,24 +33,36 @@ public final class DecodeBenchmark {
     private static final int PROMPT_TOKENS = 64;
 
     private final ComputeDevice device;
+    private final Optional<DecodeKernel> kernel;
     private final int splits;
+    private final boolean cudaGraph;
     private final int warmUps;
     private final int repetitions;
 
     /**
      * A benchmark on one device.
      *
+     * @param kernel of attention, or empty for the best
      * @param splits parts of the keys, or 0 to choose for the device
+     * @param cudaGraph whether to take a step's time as one CUDA graph too
      * @param warmUps steps before the first that counts, 0 or more
      * @param repetitions steps that count, 1 or more
      */
-    public DecodeBenchmark(ComputeDevice device, int splits, int warmUps, int repetitions) {
+    public DecodeBenchmark(
+            ComputeDevice device,
+            Optional<DecodeKernel> kernel,
+            int splits,
+            boolean cudaGraph,
+            int warmUps,
+            int repetitions) {
         if (warmUps < 0 || repetitions < 1) {
             throw new IllegalArgumentException("%d warm-ups and %d repetitions: there must be 0 or more and 1 or more."
                     .formatted(warmUps, repetitions));
         }
         this.device = device;
+        this.kernel = kernel;
         this.splits = splits;
+        this.cudaGraph = cudaGraph;
         this.warmUps = warmUps;
         this.repetitions = repetitions;
     }
@@ -63,44 +78,98 @@ public final class DecodeBenchmark {
         if (measured.fp8()) {
             options = options.withFp8();
         }
-        int capacity = measured.keys() + warmUps + 2 * repetitions;
-        try (KeyValueCache cache = create(measured, capacity, options)) {
+        if (kernel.isPresent()) {
+            options = options.withKernel(kernel.get());
+        }
+        List<Comparison> comparisons = new ArrayList<>();
+        try (CacheFlush flush = new CacheFlush(device)) {
+            Optional<Spread> graphTime = Optional.empty();
+            if (cudaGraph) {
+                try (Steps steps = new Steps(measured, options.asCudaGraph(), flush, progress)) {
+                    comparisons.addAll(steps.begin());
+                    graphTime = Optional.of(steps.wallTime());
+                }
+            }
+            try (Steps steps = new Steps(measured, options, flush, progress)) {
+                comparisons.addAll(steps.begin());
+                Spread wallTime = steps.wallTime();
+                return new DecodeMeasurement(
+                        measured, steps.cache.tile(1), comparisons, steps.kernelTime(), wallTime, graphTime);
+            }
+        }
+    }
+
+    /** A cache and the steps over it. */
+    private final class Steps implements AutoCloseable {
+
+        private final DecodeCase measured;
+        private final CacheFlush flush;
+        private final Runnable progress;
+        private final KeyValueCache cache;
+        private final Tensor query;
+        private final Tensor key;
+        private final Tensor value;
+
+        Steps(DecodeCase measured, CacheOptions options, CacheFlush flush, Runnable progress) {
+            this.measured = measured;
+            this.flush = flush;
+            this.progress = progress;
+            query = tokens(measured, SEED + 2, measured.heads(), 1);
+            key = tokens(measured, SEED + 3, measured.kvHeads(), 1);
+            value = tokens(measured, SEED + 4, measured.kvHeads(), 1);
+            cache = create(measured, measured.keys() + warmUps + 2 * repetitions, options);
+        }
+
+        /** Fills the cache, checks the first step, and warms up. */
+        List<Comparison> begin() {
             int filled = measured.keys() - 1;
             Tensor k = tokens(measured, SEED, measured.kvHeads(), TOKENS);
             Tensor v = tokens(measured, SEED + 1, measured.kvHeads(), TOKENS);
             for (int at = 0; at < filled; at += TOKENS) {
                 cache.append(k, v, every(measured.batch(), Math.min(TOKENS, filled - at)));
             }
-            Tensor query = tokens(measured, SEED + 2, measured.heads(), 1);
-            Tensor key = tokens(measured, SEED + 3, measured.kvHeads(), 1);
-            Tensor value = tokens(measured, SEED + 4, measured.kvHeads(), 1);
-            AttentionOutput first = cache.forward(query, key, value, AttentionOptions.causal());
-            progress.run();
+            AttentionOutput first = step();
             List<Comparison> comparisons = measured.fp8()
                     ? checkFp8(measured, cache, query, first)
                     : check(measured, query, k, v, key, value, first);
-
             for (int i = 0; i < warmUps; i++) {
-                cache.forward(query, key, value, AttentionOptions.causal());
-                progress.run();
+                step();
             }
-            long[] wallTimes = new long[repetitions];
+            return comparisons;
+        }
+
+        private AttentionOutput step() {
+            AttentionOutput output = cache.forward(query, key, value, AttentionOptions.causal());
+            progress.run();
+            return output;
+        }
+
+        Spread wallTime() {
+            long[] times = new long[repetitions];
             for (int i = 0; i < repetitions; i++) {
+                flush.run();
                 long start = System.nanoTime();
-                cache.forward(query, key, value, AttentionOptions.causal());
-                wallTimes[i] = System.nanoTime() - start;
-                progress.run();
+                step();
+                times[i] = System.nanoTime() - start;
             }
+            return Spread.of(times);
+        }
+
+        Spread kernelTime() {
             cache.profile(true);
-            long[] kernelTimes = new long[repetitions];
+            long[] times = new long[repetitions];
             for (int i = 0; i < repetitions; i++) {
-                var before = cache.report();
-                cache.forward(query, key, value, AttentionOptions.causal());
-                kernelTimes[i] = cache.report().minus(before).kernelTime().toNanos();
-                progress.run();
+                flush.run();
+                StepReport before = cache.report();
+                step();
+                times[i] = cache.report().minus(before).kernelTime().toNanos();
             }
-            return new DecodeMeasurement(
-                    measured, cache.tile(1), comparisons, Spread.of(kernelTimes), Spread.of(wallTimes));
+            return Spread.of(times);
+        }
+
+        @Override
+        public void close() {
+            cache.close();
         }
     }
 

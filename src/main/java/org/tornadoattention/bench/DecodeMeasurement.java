@@ -1,6 +1,7 @@
 package org.tornadoattention.bench;
 
 import java.util.List;
+import java.util.Optional;
 import org.tornadoattention.plan.SplitTile;
 import org.tornadoattention.reference.Comparison;
 
@@ -12,9 +13,15 @@ import org.tornadoattention.reference.Comparison;
  * @param comparisons sampled heads against the float64 oracle
  * @param kernelTime time of the kernels of a step, by the device's clock: append, attention and merge
  * @param wallTime time of a whole step, the new token's way in and the output's way out included, without a profiler
+ * @param graphTime the same of a step that is one CUDA graph, if asked for
  */
 public record DecodeMeasurement(
-        DecodeCase measured, SplitTile tile, List<Comparison> comparisons, Spread kernelTime, Spread wallTime) {
+        DecodeCase measured,
+        SplitTile tile,
+        List<Comparison> comparisons,
+        Spread kernelTime,
+        Spread wallTime,
+        Optional<Spread> graphTime) {
 
     /** Whether every sampled element is within the tolerance rule. */
     public boolean passed() {

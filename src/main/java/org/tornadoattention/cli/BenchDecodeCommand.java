@@ -1,5 +1,6 @@
 package org.tornadoattention.cli;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
@@ -11,6 +12,7 @@ import org.tornadoattention.bench.DecodeMeasurement;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
+import org.tornadoattention.plan.DecodeKernel;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
 import picocli.CommandLine.Command;
@@ -80,6 +82,12 @@ final class BenchDecodeCommand implements Callable<Integer> {
     @Option(names = "--type", defaultValue = "f16", description = "f32, f16 or bf16 (default ${DEFAULT-VALUE}).")
     private DType dtype;
 
+    @Option(
+            names = {"-k", "--kernel"},
+            paramLabel = "NAME",
+            description = "split-key or warp-split-key. Default: the best for the device.")
+    private Optional<DecodeKernel> kernel = Optional.empty();
+
     @Option(names = "--fp8", description = "With the cache in FP8.")
     private boolean fp8;
 
@@ -93,6 +101,9 @@ final class BenchDecodeCommand implements Callable<Integer> {
             paramLabel = "S",
             description = "Parts of the keys; 0 chooses for the device (default ${DEFAULT-VALUE}).")
     private int[] splits;
+
+    @Option(names = "--cuda-graph", description = "Take wall times of steps as one CUDA graph too.")
+    private boolean cudaGraph;
 
     @Option(names = "--warm-up", defaultValue = "5", description = "Steps before (default ${DEFAULT-VALUE}).")
     private int warmUps;
@@ -112,17 +123,18 @@ final class BenchDecodeCommand implements Callable<Integer> {
         ComputeDevice device = Devices.find(backend, deviceIndex);
         ComputeOptions.announce(json ? spec.commandLine().getErr() : out, device);
         if (!json) {
-            out.println("%-50s %-45s %20s %20s %8s %18s"
-                    .formatted("case", "tile", "kernel time", "wall time", "TB/s", "error (allowed)"));
+            out.println("%-50s %-45s %20s %20s %13s %8s %18s"
+                    .formatted("case", "tile", "kernel time", "wall time", "as a graph", "TB/s", "error (allowed)"));
         }
         List<DecodeRow> rows = new ArrayList<>();
         for (int batch : batches) {
             for (int length : keys) {
                 for (int parts : splits) {
                     DecodeCase measured = new DecodeCase(batch, heads, kvHeads, length, headDim, dtype, fp8, pageSize);
-                    try (Progress progress = Progress.of("decode", 1 + warmUps + 2 * repetitions)) {
-                        DecodeRow row = DecodeRow.of(new DecodeBenchmark(device, parts, warmUps, repetitions)
-                                .measure(measured, progress::step));
+                    try (Progress progress = Progress.of("decode", steps())) {
+                        DecodeRow row =
+                                DecodeRow.of(new DecodeBenchmark(device, kernel, parts, cudaGraph, warmUps, repetitions)
+                                        .measure(measured, progress::step));
                         rows.add(row);
                         if (!json) {
                             out.println(row);
@@ -138,6 +150,10 @@ final class BenchDecodeCommand implements Callable<Integer> {
         return rows.stream().allMatch(DecodeRow::passed) ? Main.GOOD : Main.FAILED;
     }
 
+    private int steps() {
+        return 1 + warmUps + 2 * repetitions + (cudaGraph ? 1 + warmUps + repetitions : 0);
+    }
+
     /** A measurement as a line of JSON or of a table; times are medians. */
     record DecodeRow(
             String problem,
@@ -146,6 +162,7 @@ final class BenchDecodeCommand implements Callable<Integer> {
             double kernelRelativeSpread,
             double wallMilliseconds,
             double wallRelativeSpread,
+            @JsonInclude(JsonInclude.Include.NON_NULL) Double graphMilliseconds,
             int repetitions,
             double terabytesPerSecond,
             double maxError,
@@ -163,6 +180,10 @@ final class BenchDecodeCommand implements Callable<Integer> {
                     measurement.kernelTime().relativeSpread(),
                     1e3 * measurement.wallTime().medianSeconds(),
                     measurement.wallTime().relativeSpread(),
+                    measurement
+                            .graphTime()
+                            .map(time -> 1e3 * time.medianSeconds())
+                            .orElse(null),
                     measurement.kernelTime().repetitions(),
                     measurement.terabytesPerSecond(),
                     worst.maxError(),
@@ -172,7 +193,7 @@ final class BenchDecodeCommand implements Callable<Integer> {
 
         @Override
         public String toString() {
-            return "%-50s %-45s %10.4f ms ± %4.1f%% %10.4f ms ± %4.1f%% %8.4f %8.1e (%.1e) %s"
+            return "%-50s %-45s %10.4f ms ± %4.1f%% %10.4f ms ± %4.1f%% %13s %8.4f %8.1e (%.1e) %s"
                     .formatted(
                             problem,
                             tile,
@@ -180,6 +201,7 @@ final class BenchDecodeCommand implements Callable<Integer> {
                             100 * kernelRelativeSpread,
                             wallMilliseconds,
                             100 * wallRelativeSpread,
+                            graphMilliseconds == null ? "-" : "%.4f ms".formatted(graphMilliseconds),
                             terabytesPerSecond,
                             maxError,
                             allowedError,

@@ -6,6 +6,7 @@ import java.util.function.Function;
 import org.tornadoattention.bench.Direction;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.plan.DecodeKernel;
 import org.tornadoattention.plan.TileShape;
 import org.tornadoattention.tensor.DType;
 import picocli.CommandLine;
@@ -85,6 +86,7 @@ public final class Main implements Runnable {
                 .registerConverter(AttentionKernel.class, text -> parsed(AttentionKernel::parse, text))
                 .registerConverter(Backend.class, text -> parsed(Backend::parse, text))
                 .registerConverter(Direction.class, text -> parsed(Direction::parse, text))
+                .registerConverter(DecodeKernel.class, text -> parsed(DecodeKernel::parse, text))
                 .registerConverter(DType.class, text -> parsed(DType::parse, text))
                 .registerConverter(TileShape.class, text -> parsed(TileShape::parse, text))
                 .setParameterExceptionHandler(failures)

@@ -53,10 +53,12 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
                 shape,
                 device,
                 IntStream.of(1, prompt).distinct().toArray(),
+                options.kernel(),
                 options.splits(),
                 rotary.map(embedding -> embedding.table(shape.capacity())).orElseGet(() -> new FloatArray(1)),
                 rotaryDim,
-                rotary.stream().anyMatch(embedding -> embedding.style() == RotaryEmbedding.Style.INTERLEAVED));
+                rotary.stream().anyMatch(embedding -> embedding.style() == RotaryEmbedding.Style.INTERLEAVED),
+                options.cudaGraph());
         lengths = new int[shape.sequences()];
         padding = new int[shape.sequences()];
     }

@@ -2,9 +2,11 @@ package org.tornadoattention.inference;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.plan.DecodeKernel;
 import org.tornadoattention.plan.InferencePlans;
 import org.tornadoattention.plan.PlanStatistics;
 import org.tornadoattention.tensor.DType;
@@ -22,7 +24,12 @@ public final class RaggedAttention implements AutoCloseable {
 
     /** On a device, without plans yet. */
     public RaggedAttention(ComputeDevice device) {
-        plans = new InferencePlans(device);
+        plans = new InferencePlans(device, Optional.empty());
+    }
+
+    /** On a device, by one kernel, without plans yet. */
+    public RaggedAttention(ComputeDevice device, DecodeKernel kernel) {
+        plans = new InferencePlans(device, Optional.of(kernel));
     }
 
     /**

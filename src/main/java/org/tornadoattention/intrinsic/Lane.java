@@ -25,6 +25,9 @@ public interface Lane {
     /** {@link Warp#copyAsync}, with the array's elements as bytes. */
     void copyAsync(int[] tile, int byteOffset, TornadoNativeArray source, int index, int bytes);
 
+    /** {@link Warp#awaitCopies}. */
+    void awaitCopies(int pending);
+
     /** {@link Warp#copy}, with the array's elements as bits. */
     void copy(int[] tile, int byteOffset, TornadoNativeArray source, int index, int elements);
 

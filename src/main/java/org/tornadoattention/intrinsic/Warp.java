@@ -2,6 +2,7 @@ package org.tornadoattention.intrinsic;
 
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
@@ -117,6 +118,16 @@ public final class Warp {
     /** As {@link #copyAsync(int[], int, HalfFloatArray, int, int)}, with {@code index} a multiple of 4. */
     public static void copyAsync(int[] tile, int byteOffset, FloatArray source, int index, int bytes) {
         Lane.current().copyAsync(tile, byteOffset, source, index, bytes);
+    }
+
+    /** As {@link #copyAsync(int[], int, HalfFloatArray, int, int)}, with {@code index} a multiple of 4. */
+    public static void copyAsync(int[] tile, int byteOffset, IntArray source, int index, int bytes) {
+        Lane.current().copyAsync(tile, byteOffset, source, index, bytes);
+    }
+
+    /** {@code KernelContext.asyncCopyWaitGroup} for a number of groups that is an argument of the task: a JIT constant. */
+    public static void awaitCopies(int pending) {
+        Lane.current().awaitCopies(pending);
     }
 
     /** Copies up to 8 elements from any place to 16 bytes of local memory at once; zeros take the place of the rest. */

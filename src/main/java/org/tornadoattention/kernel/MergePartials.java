@@ -21,20 +21,20 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Grid.</b> One dimension, {@code tokens * heads} groups of {@code groupSize} work-items.
  *
- * <p><b>Local memory.</b> {@code splits + groupSize} floats.
+ * <p><b>Local memory.</b> {@code splits} floats.
  *
  * <p><b>Device.</b> Any that has work-groups and local memory. The build derives the kernels of other output types.
  */
 public final class MergePartials {
 
     /** Parts that a work-item loads at once. */
-    private static final int AT_ONCE = 16;
+    private static final int AT_ONCE = 8;
 
     private MergePartials() {}
 
     /** Bytes of local memory of a group. */
-    public static int localMemoryBytes(int splits, int groupSize) {
-        return Float.BYTES * (splits + groupSize);
+    public static int localMemoryBytes(int splits) {
+        return Float.BYTES * splits;
     }
 
     /**
@@ -59,7 +59,6 @@ public final class MergePartials {
             int groupSize,
             int features) {
         float[] weights = context.allocateFloatLocalArray(splits);
-        float[] reduced = context.allocateFloatLocalArray(groupSize);
         int item = context.localIdx;
         int row = context.groupIdx;
         int token = row / heads;
@@ -77,34 +76,28 @@ public final class MergePartials {
         }
 
         // m = max L_s
-        float max = SplitKeyAttention.NO_SCORE;
         for (int s = item; s < splits; s += groupSize) {
-            float lse = SplitKeyAttention.NO_SCORE;
+            weights[s] = SplitKeyAttention.NO_SCORE;
             if (present) {
-                lse = partials.get(logSumExps + row * splits + s);
+                weights[s] = partials.get(logSumExps + row * splits + s);
             }
-            weights[s] = lse;
-            max = TornadoMath.max(max, lse);
         }
-        reduced[item] = max;
         context.localBarrier();
-        for (int other = 0; other < groupSize; other++) {
-            max = TornadoMath.max(max, reduced[other]);
+        float max = SplitKeyAttention.NO_SCORE;
+        for (int s = 0; s < splits; s++) {
+            max = TornadoMath.max(max, weights[s]);
         }
         context.localBarrier();
 
         // e^(L_s - m) and their sum
-        float sum = 0f;
         for (int s = item; s < splits; s += groupSize) {
-            float weight = weights[s] > SplitKeyAttention.NO_SCORE ? TornadoMath.exp(weights[s] - max) : 0f;
-            weights[s] = weight;
-            sum += weight;
+            float lse = weights[s];
+            weights[s] = lse > SplitKeyAttention.NO_SCORE ? TornadoMath.exp(lse - max) : 0f;
         }
-        reduced[item] = sum;
         context.localBarrier();
-        sum = 0f;
-        for (int other = 0; other < groupSize; other++) {
-            sum += reduced[other];
+        float sum = 0f;
+        for (int s = 0; s < splits; s++) {
+            sum += weights[s];
         }
 
         // O = sum e^(L_s - L) O_s and L = m + ln sum

@@ -39,7 +39,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Device.</b> Any that has work-groups and local memory.
  *
- * <p><b>Not done here.</b> No tensor cores; long prompts are faster through those.
+ * <p><b>Not done here.</b> No tensor cores: {@link WarpSplitKeyAttention}.
  *
  * <p>The build derives the kernels of other cache types from this text.
  */
@@ -65,9 +65,6 @@ public final class SplitKeyAttention {
 
     /** Elements at the end of {@code sequences}: the step that was appended last, and the one that attended last. */
     public static final int RECEIPTS = 2;
-
-    /** A tile past all queries of any sequence. */
-    private static final int NO_TILE = 1 << 26;
 
     private SplitKeyAttention() {}
 
@@ -156,28 +153,8 @@ public final class SplitKeyAttention {
         int split = context.groupIdx % splits;
         int kvHead = context.groupIdx / splits % kvHeads;
         int tile = context.groupIdx / splits / kvHeads;
-        int sequence = 0;
-        if (seqQ > 0) {
-            int tilesEach = (seqQ * group + rows - 1) / rows;
-            sequence = tile / tilesEach;
-            tile = tile % tilesEach;
-        } else {
-            // The first sequence whose tiles end after this one.
-            int wanted = tile;
-            int batch = (step.getSize() - STEP_HEADER) / STEP_FIELDS;
-            int end = 0;
-            for (int s = 0; s < batch; s++) {
-                end += (step.get(STEP_HEADER + s * STEP_FIELDS + 1) * group + rows - 1) / rows;
-                if (wanted >= end) {
-                    sequence = sequence + 1;
-                    tile = wanted - end;
-                }
-            }
-            if (sequence == batch) {
-                sequence = 0;
-                tile = NO_TILE;
-            }
-        }
+        int sequence = KeySplit.sequence(step, tile, group, rows, seqQ);
+        tile -= KeySplit.tilesBefore(step, sequence, group, rows, seqQ);
         int queryStart = step.get(STEP_HEADER + sequence * STEP_FIELDS);
         int queries = step.get(STEP_HEADER + sequence * STEP_FIELDS + 1);
         int following = step.get(STEP_HEADER + sequence * STEP_FIELDS + 3);
@@ -231,19 +208,14 @@ public final class SplitKeyAttention {
                 }
             }
         }
-        int onlyPage = sequences.get(table);
+        int firstPage = sequences.get(table);
 
         for (int j0 = from; j0 <= to; j0 += tileKeys) {
             // Load k_j and v_j of this slot's keys; past the end, the last key once more.
             for (int u = 0; u < KEYS; u++) {
                 int j = TornadoMath.min(j0 + u * slots + slot, to);
-                int keyRow = (onlyPage + j) * kvHeads + kvHead;
-                if (pagesPerSequence == 1) {
-                    keyRow = (onlyPage * kvHeads + kvHead) * pageSize + j;
-                }
-                if (pagesPerSequence > 1) {
-                    keyRow = (sequences.get(table + j / pageSize) * kvHeads + kvHead) * pageSize + j % pageSize;
-                }
+                int keyRow =
+                        KeySplit.keyRow(sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
                 int at = keyRow * rowStride + 2 * lane;
                 for (int i = 0; i < pairs; i++) {
                     if (wholeRow || 2 * (lane + i * lanes) < rowStride) {

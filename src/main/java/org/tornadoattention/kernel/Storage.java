@@ -48,7 +48,7 @@ final class Storage {
         return decode(array.get(index), features);
     }
 
-    /** A raw 16-bit float, sign-extended. */
+    /** A raw 16-bit float; higher bits may be anything, since PTX has no arithmetic shift for {@code >>}. */
     private static float decode(int bits, int features) {
         float magnitude = 0f;
         if ((features & F16_BITS) != 0) {
@@ -56,7 +56,7 @@ final class Storage {
         } else {
             magnitude = decodeBF16(bits >> 7 & 0xff, bits & 0x7f);
         }
-        return bits < 0 ? -magnitude : magnitude;
+        return (bits & 0x8000) != 0 ? -magnitude : magnitude;
     }
 
     /** {@code 1.mantissa · 2^(exponent - 15)}: the low bits of the exponent shift an int, the high one picks a factor. */

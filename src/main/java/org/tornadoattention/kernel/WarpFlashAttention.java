@@ -190,7 +190,7 @@ public final class WarpFlashAttention {
 
             // P = 2^(S - m), l, O = correction * O
             WarpTiles.bend(s, rowTiles, blockK, i0 + row + offset - j - column, scale, softcap, slope, features);
-            if (j < everyLeft || j + blockK - 1 > everyRight) {
+            if (TornadoMath.max(everyLeft - j, j + blockK - 1 - everyRight) > 0) {
                 int first = i0 + row + offset - windowLeft - j - column;
                 int last = i0 + row + offset + windowRight - j - column;
                 WarpTiles.mask(s, rowTiles, blockK, first, last, length - j - column, windowLeft, windowRight);

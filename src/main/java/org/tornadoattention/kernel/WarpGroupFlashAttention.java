@@ -174,7 +174,7 @@ public final class WarpGroupFlashAttention {
             WarpGroup.await(0, s, blockK / 2);
             int j = j0;
             WarpTiles.bend(s, 1, blockK, i0 + row + offset - j - column, scale, softcap, slope, features);
-            if (j < everyLeft || j + blockK - 1 > everyRight) {
+            if (TornadoMath.max(everyLeft - j, j + blockK - 1 - everyRight) > 0) {
                 int first = i0 + row + offset - windowLeft - j - column;
                 int last = i0 + row + offset + windowRight - j - column;
                 WarpTiles.mask(s, 1, blockK, first, last, length - j - column, windowLeft, windowRight);
@@ -212,7 +212,7 @@ public final class WarpGroupFlashAttention {
                 // When S is there: P = 2^(S - m) and l; when O is: O = correction * O.
                 WarpGroup.await(1, s, blockK / 2);
                 WarpTiles.bend(s, 1, blockK, i0 + row + offset - j - column, scale, softcap, slope, features);
-                if (j < everyLeft || j + blockK - 1 > everyRight) {
+                if (TornadoMath.max(everyLeft - j, j + blockK - 1 - everyRight) > 0) {
                     int first = i0 + row + offset - windowLeft - j - column;
                     int last = i0 + row + offset + windowRight - j - column;
                     WarpTiles.mask(s, 1, blockK, first, last, length - j - column, windowLeft, windowRight);

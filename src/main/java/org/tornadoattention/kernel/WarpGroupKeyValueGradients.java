@@ -142,8 +142,11 @@ public final class WarpGroupKeyValueGradients {
             lastQuery = TornadoMath.min(lastQuery, j0 + blockK - 1 + windowLeft - offset);
             everyLast = j0 + windowLeft - offset;
         }
+        if (j0 >= length) {
+            lastQuery = -1;
+        }
         int i0 = firstQuery / blockQ * blockQ;
-        int tilesQ = lastQuery < firstQuery || j0 >= length ? 0 : (lastQuery - i0) / blockQ + 1;
+        int tilesQ = lastQuery < firstQuery ? 0 : (lastQuery - i0) / blockQ + 1;
         int steps = group * tilesQ;
 
         // This lane's rows and columns of an accumulator, and its warp group's rows of K and V.
@@ -238,7 +241,7 @@ public final class WarpGroupKeyValueGradients {
             }
             WarpTiles.capSlopes(s, capSlope, blockQ, scale, softcap);
             WarpTiles.bend(s, 1, blockQ, distance, scale, softcap, slope, features);
-            if (i < everyFirst || i + blockQ - 1 > everyLast) {
+            if (TornadoMath.max(everyFirst - i, i + blockQ - 1 - everyLast) > 0) {
                 WarpTiles.mask(
                         s,
                         1,

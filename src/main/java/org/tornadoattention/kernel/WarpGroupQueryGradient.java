@@ -189,7 +189,7 @@ public final class WarpGroupQueryGradient {
             int distance = i0 + row + offset - j - column;
             WarpTiles.capSlopes(s, capSlope, blockK, scale, softcap);
             WarpTiles.bend(s, 1, blockK, distance, scale, softcap, slope, features);
-            if (j < everyLeft || j + blockK - 1 > everyRight) {
+            if (TornadoMath.max(everyLeft - j, j + blockK - 1 - everyRight) > 0) {
                 WarpTiles.mask(
                         s,
                         1,

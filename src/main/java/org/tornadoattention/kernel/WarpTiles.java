@@ -49,6 +49,25 @@ final class WarpTiles {
         return (features & Storage.F16_BITS) != 0 ? Warp.F16 : Warp.BF16;
     }
 
+    static int type(HalfFloatArray array) {
+        return Warp.F16;
+    }
+
+    /** Of pairs of raw 16-bit floats. */
+    static int type(IntArray array) {
+        return Warp.BF16;
+    }
+
+    /** Starts the copy of a chunk of 8 elements, the first a multiple of 8. */
+    static void copyChunk(int[] tile, int at, HalfFloatArray source, int element, int bytes) {
+        Warp.copyAsync(tile, at, source, element, bytes);
+    }
+
+    /** As {@link #copyChunk(int[], int, HalfFloatArray, int, int)}, two elements to an int. */
+    static void copyChunk(int[] tile, int at, IntArray source, int element, int bytes) {
+        Warp.copyAsync(tile, at, source, element / 2, bytes);
+    }
+
     /** Starts the copy of {@code count} of {@code rows} rows, element {@code first} on, to byte {@code at}; the rest is 0. */
     static void load(
             int[] tile,
@@ -155,22 +174,25 @@ final class WarpTiles {
         }
     }
 
-    /** S = -inf outside of the keys {@code first} to {@code last} that a lane's row 0 sees, counted from its column 0. */
+    /**
+     * S = -inf outside of the keys {@code first} to {@code last} that a lane's row 0 sees, counted from its column 0. A
+     * single comparison each: TornadoVM's CUDA backend forgets negations inside an {@code ||} of two.
+     */
     static void mask(
             float[] s, int rowTiles, int columns, int first, int last, int length, int windowLeft, int windowRight) {
         for (int r = 0; r < 2 * rowTiles; r++) {
             for (int n = 0; n < columns / 8; n++) {
                 for (int e = 0; e < 2; e++) {
                     int column = 8 * n + e;
-                    boolean hidden = column >= length;
+                    int outside = column - length + 1;
                     if (windowLeft >= 0) {
-                        hidden = hidden || column < first + 8 * r;
+                        outside = TornadoMath.max(outside, first + 8 * r - column);
                     }
                     if (windowRight >= 0) {
-                        hidden = hidden || column > last + 8 * r;
+                        outside = TornadoMath.max(outside, column - last - 8 * r);
                     }
                     int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2 + e;
-                    s[at] = hidden ? Float.NEGATIVE_INFINITY : s[at];
+                    s[at] = outside > 0 ? Float.NEGATIVE_INFINITY : s[at];
                 }
             }
         }
@@ -190,7 +212,20 @@ final class WarpTiles {
             int columns,
             float factor,
             int threshold) {
-        for (int r = 0; r < 2 * rowTiles; r++) {
+        softmaxOfBlocks(s, m, l, correction, 2 * rowTiles, columns, factor, threshold);
+    }
+
+    /** {@link #softmax} of the first {@code rowBlocks} blocks of 8 rows. */
+    static void softmaxOfBlocks(
+            float[] s,
+            float[] m,
+            float[] l,
+            float[] correction,
+            int rowBlocks,
+            int columns,
+            float factor,
+            int threshold) {
+        for (int r = 0; r < rowBlocks; r++) {
             int row = r / 2 * columns / 2 + r % 2 * 2;
             float even = s[row];
             float odd = s[row + 1];
@@ -265,7 +300,12 @@ final class WarpTiles {
 
     /** O = correction * O. */
     static void rescale(float[] o, float[] correction, int rowTiles, int columns) {
-        for (int r = 0; r < 2 * rowTiles; r++) {
+        rescaleBlocks(o, correction, 2 * rowTiles, columns);
+    }
+
+    /** {@link #rescale} of the first {@code rowBlocks} blocks of 8 rows. */
+    static void rescaleBlocks(float[] o, float[] correction, int rowBlocks, int columns) {
+        for (int r = 0; r < rowBlocks; r++) {
             for (int n = 0; n < columns / 8; n++) {
                 int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2;
                 o[at] *= correction[r];
@@ -285,7 +325,12 @@ final class WarpTiles {
 
     /** Two neighbouring accumulators, packed, are an operand A of 16 rows, 16 deep. */
     static void pack(int type, float[] s, int[] p, int rowTiles, int columns) {
-        for (int r = 0; r < 2 * rowTiles; r++) {
+        packBlocks(type, s, p, 2 * rowTiles, columns);
+    }
+
+    /** {@link #pack} of the first {@code rowBlocks} blocks of 8 rows. */
+    static void packBlocks(int type, float[] s, int[] p, int rowBlocks, int columns) {
+        for (int r = 0; r < rowBlocks; r++) {
             for (int n = 0; n < columns / 8; n++) {
                 int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2;
                 p[(r / 2 * columns / 8 + n) * 2 + r % 2] = Warp.pack(type, s[at], s[at + 1]);

@@ -5,9 +5,11 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.MovePages;
 import org.tornadoattention.kernel.SplitKeyAttention;
@@ -62,6 +64,7 @@ public final class CachePlan implements AutoCloseable {
     private final FloatArray rotary;
     private final int rotaryDim;
     private final boolean interleaved;
+    private final Optional<DecodeKernel> kernel;
     private final int splits;
     private final FloatArray scales;
     private final List<StepGraph> graphs = new ArrayList<>();
@@ -89,23 +92,33 @@ public final class CachePlan implements AutoCloseable {
      * Allocates on the host and builds the graphs; the device's memory is taken by the first {@link #upload}.
      *
      * @param stepSizes tokens a sequence that graphs are made for, in rising order
+     * @param kernel of attention, or empty for the best
      * @param splits parts of the keys, or 0 to choose for the device
      * @param rotary cosines and sines {@code [capacity, rotaryDim / 2, 2]}
      * @param rotaryDim dimensions that turn, 0 for none
+     * @param cudaGraph whether each execution is one CUDA graph
+     * @throws UnsupportedOnDeviceException if the device has no CUDA graphs, or not what the kernel needs
      */
     public CachePlan(
             CacheShape shape,
             ComputeDevice device,
             int[] stepSizes,
+            Optional<DecodeKernel> kernel,
             int splits,
             FloatArray rotary,
             int rotaryDim,
-            boolean interleaved) {
+            boolean interleaved,
+            boolean cudaGraph) {
+        if (cudaGraph && device.backend() != Backend.CUDA && !device.isSimulator()) {
+            throw new UnsupportedOnDeviceException(
+                    device.toString(), "CUDA graphs", "leave asCudaGraph() out, or use the backend cuda");
+        }
         this.shape = shape;
         this.device = device;
         this.rotary = rotary;
         this.rotaryDim = rotaryDim;
         this.interleaved = interleaved;
+        this.kernel = kernel;
         this.splits = splits;
         key = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
         value = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
@@ -128,18 +141,13 @@ public final class CachePlan implements AutoCloseable {
         executed = new boolean[frozen.size()];
         plan = new TornadoExecutionPlan(frozen.toArray(ImmutableTaskGraph[]::new));
         plan.withDevice(device.handle()).withGridScheduler(grids);
+        if (cudaGraph) {
+            plan.withCUDAGraph();
+        }
     }
 
     private SplitTile tileFor(int seqQ) {
-        return SplitTile.choose(
-                shape.group(),
-                shape.kvHeads(),
-                shape.headDim(),
-                seqQ,
-                shape.sequences(),
-                shape.capacity(),
-                splits,
-                device);
+        return SplitTiling.choose(SplitProblem.of(shape, seqQ), kernel, splits, device);
     }
 
     /** Whether the device's times are taken, which costs time in each step. */

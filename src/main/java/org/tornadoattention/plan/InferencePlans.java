@@ -3,6 +3,7 @@ package org.tornadoattention.plan;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Supplier;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.device.ComputeDevice;
@@ -18,13 +19,19 @@ public final class InferencePlans implements AutoCloseable {
     private static final int CAPACITY = 8;
 
     private final ComputeDevice device;
+    private final Optional<DecodeKernel> kernel;
     private final Map<Object, AutoCloseable> plans = new LinkedHashMap<>(CAPACITY, 0.75f, true);
     private long hits;
     private long misses;
 
-    /** An empty cache. */
-    public InferencePlans(ComputeDevice device) {
+    /**
+     * An empty cache.
+     *
+     * @param kernel of attention, or empty for the best
+     */
+    public InferencePlans(ComputeDevice device, Optional<DecodeKernel> kernel) {
         this.device = device;
+        this.kernel = kernel;
     }
 
     /**
@@ -54,7 +61,7 @@ public final class InferencePlans implements AutoCloseable {
                 k.dimension(1),
                 q.dimension(2),
                 q.dtype());
-        RaggedPlan plan = (RaggedPlan) find(shape, () -> new RaggedPlan(shape, device));
+        RaggedPlan plan = (RaggedPlan) find(shape, () -> new RaggedPlan(shape, kernel, device));
         closingOnFailure(shape, () -> plan.execute(q, k, v, queryOffsets, keyOffsets, options, o, lse));
     }
 

@@ -17,6 +17,8 @@ import org.tornadoattention.kernel.SplitKeyAttentionF16;
 import org.tornadoattention.kernel.SplitKeyAttentionFp8;
 import org.tornadoattention.kernel.SplitKeyAttentionHalfPairs;
 import org.tornadoattention.kernel.TiledFlashAttention;
+import org.tornadoattention.kernel.WarpSplitKeyAttention;
+import org.tornadoattention.kernel.WarpSplitKeyAttentionBits;
 import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -24,6 +26,7 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.WorkerGrid1D;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task12;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task17;
+import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task18;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task19;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task20;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -101,7 +104,7 @@ final class InferenceTasks {
         InferenceArrays arrays = new InferenceArrays(
                 null, null, null, null, null, null, partials, output, logSumExp, sequences, step, null, null, null,
                 null, null);
-        new InferenceTasks(graph, grids, name, shape, new SplitTile(1, 1, 1, parts), arrays, device).merge();
+        new InferenceTasks(graph, grids, name, shape, new LaneSplitTile(1, 1, 1, parts), arrays, device).merge();
     }
 
     private void appendTokens() {
@@ -234,21 +237,30 @@ final class InferenceTasks {
     }
 
     private void attention() {
+        switch (tile) {
+            case LaneSplitTile lanes -> attention(lanes);
+            case WarpSplitTile warps -> attention(warps);
+        }
+    }
+
+    private void attention(LaneSplitTile lanes) {
         switch (arrays.key()) {
-            case FloatArray _ -> attention(FloatArray.class, SplitKeyAttention::attention);
+            case FloatArray _ -> attention(lanes, FloatArray.class, SplitKeyAttention::attention);
             case HalfFloatArray _ ->
                 attention(
+                        lanes,
                         HalfFloatArray.class,
                         readsHalfPairs(device.backend())
                                 ? SplitKeyAttentionHalfPairs::attention
                                 : SplitKeyAttentionF16::attention);
-            case IntArray _ -> attention(IntArray.class, SplitKeyAttentionBits::attention);
-            case ShortArray _ -> attention(ShortArray.class, SplitKeyAttentionFp8::attention);
+            case IntArray _ -> attention(lanes, IntArray.class, SplitKeyAttentionBits::attention);
+            case ShortArray _ -> attention(lanes, ShortArray.class, SplitKeyAttentionFp8::attention);
             default -> throw unknown(arrays.key());
         }
     }
 
     private <C extends TornadoNativeArray> void attention(
+            LaneSplitTile lanes,
             Class<C> cache,
             Task20<
                             KernelContext,
@@ -291,11 +303,71 @@ final class InferenceTasks {
                 shape.seqQ(),
                 shape.pageSize(),
                 shape.pagesPerSequence(),
-                tile.splits(),
-                tile.rows(),
-                tile.dims(),
-                tile.slots(),
+                lanes.splits(),
+                lanes.rows(),
+                lanes.dims(),
+                lanes.slots(),
                 features | (shape.fp8() ? SplitKeyAttention.SCALED : 0));
+        attentionGrid(task);
+    }
+
+    private void attention(WarpSplitTile warps) {
+        switch (arrays.key()) {
+            case HalfFloatArray _ -> attention(warps, HalfFloatArray.class, WarpSplitKeyAttention::attention);
+            case IntArray _ -> attention(warps, IntArray.class, WarpSplitKeyAttentionBits::attention);
+            default -> throw unknown(arrays.key());
+        }
+    }
+
+    private <C extends TornadoNativeArray> void attention(
+            WarpSplitTile warps,
+            Class<C> cache,
+            Task18<
+                            KernelContext,
+                            FloatArray,
+                            C,
+                            C,
+                            FloatArray,
+                            IntArray,
+                            IntArray,
+                            FloatArray,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer,
+                            Integer>
+                    kernel) {
+        String task = name + "-attention";
+        graph.task(
+                task,
+                kernel,
+                new KernelContext(),
+                arrays.query(),
+                cache.cast(arrays.key()),
+                cache.cast(arrays.value()),
+                arrays.partials(),
+                arrays.sequences(),
+                arrays.step(),
+                arrays.numbers(),
+                shape.kvHeads(),
+                shape.group(),
+                shape.headDim(),
+                shape.seqQ(),
+                shape.pageSize(),
+                shape.pagesPerSequence(),
+                warps.splits(),
+                warps.rows(),
+                warps.warps(),
+                warps.stages());
+        attentionGrid(task);
+    }
+
+    private void attentionGrid(String task) {
         grid(task, (long) shape.tiles(tile.rows()) * shape.kvHeads() * tile.splits(), tile.groupSize(shape.headDim()));
     }
 

@@ -1,6 +1,7 @@
 package org.tornadoattention.plan;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.device.ComputeDevice;
@@ -25,20 +26,12 @@ final class RaggedPlan implements AutoCloseable {
     private final TornadoExecutionPlan plan;
     private int number;
 
-    RaggedPlan(RaggedShape shape, ComputeDevice device) {
+    RaggedPlan(RaggedShape shape, Optional<DecodeKernel> kernel, ComputeDevice device) {
         this.shape = shape;
         this.device = device;
         query = Tensor.allocate(shape.dtype(), shape.queries(), shape.heads(), shape.headDim());
         output = Tensor.allocate(shape.dtype(), shape.queries(), shape.heads(), shape.headDim());
-        SplitTile tile = SplitTile.choose(
-                shape.heads() / shape.kvHeads(),
-                shape.kvHeads(),
-                shape.headDim(),
-                Math.ceilDiv(shape.queries(), shape.sequences()),
-                shape.sequences(),
-                shape.keys(),
-                0,
-                device);
+        SplitTile tile = SplitTiling.choose(shape.problem(), kernel, 0, device);
         int rows = Math.multiplyExact(shape.queries(), shape.heads());
         int elements = Math.multiplyExact(
                 shape.keys(), Math.multiplyExact(shape.kvHeads(), SplitKeyAttention.rowStride(shape.headDim())));

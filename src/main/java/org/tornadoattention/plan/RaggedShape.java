@@ -29,6 +29,12 @@ record RaggedShape(int sequences, int queries, int keys, int heads, int kvHeads,
         return Math.ceilDiv(Math.max(1, count), unit) * unit;
     }
 
+    /** Sequences of the mean number of queries. */
+    SplitProblem problem() {
+        return new SplitProblem(
+                heads / kvHeads, kvHeads, headDim, Math.ceilDiv(queries, sequences), sequences, keys, dtype, false);
+    }
+
     StepShape step() {
         return new StepShape(sequences, queries, 0, heads, kvHeads, headDim, 1, 0, 0, false, dtype, false);
     }

@@ -13,6 +13,7 @@ import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import org.tornadoattention.AttentionShape;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchResult;
@@ -29,8 +30,8 @@ import org.tornadoattention.tensor.DType;
  * }</pre>
  *
  * <p>Kinds: {@code ladder}, each kernel on the longest problem; {@code throughput}, TFLOP/s by length; {@code peers}, our
- * fastest kernel beside the peers' of other files; {@code traffic}, bytes counted beside the formula. Several files are
- * separated by blanks; {@code key=value} after them picks problems: {@code dtype}, {@code headDim}, {@code causal},
+ * fastest kernel beside the peers' of other files; {@code decode}, bytes of keys and values a second beside theirs;
+ * {@code traffic}, bytes counted beside the formula. Several files are separated by blanks; {@code key=value} after them picks problems: {@code dtype}, {@code headDim}, {@code causal},
  * {@code pass}, {@code seq}.
  */
 public final class MarkdownTables {
@@ -38,7 +39,7 @@ public final class MarkdownTables {
     private static final Pattern TABLE = Pattern.compile(
             "(<!-- table (?<kind>\\S+) (?<from>[^>]*?) ?-->\\n).*?(<!-- end of table -->)", Pattern.DOTALL);
 
-    private static final List<String> KINDS = List.of("ladder", "throughput", "peers", "traffic");
+    private static final List<String> KINDS = List.of("ladder", "throughput", "peers", "decode", "traffic");
 
     private MarkdownTables() {}
 
@@ -85,6 +86,7 @@ public final class MarkdownTables {
             case "ladder" -> ladder(entries);
             case "throughput" -> throughput(entries);
             case "peers" -> peers(entries);
+            case "decode" -> decode(entries);
             case "traffic" -> traffic(entries);
             default ->
                 throw new IllegalArgumentException(
@@ -260,6 +262,56 @@ public final class MarkdownTables {
             rows.add(row);
         });
         return rows;
+    }
+
+    private static List<List<String>> decode(List<Entry> entries) {
+        List<String> names = entries.stream()
+                .filter(entry -> !entry.ours())
+                .map(Entry::name)
+                .distinct()
+                .toList();
+        List<List<String>> rows = new ArrayList<>();
+        List<String> head = new ArrayList<>(List.of("batch", "keys", "ours", "kernel time", "wall time"));
+        names.forEach(name -> head.add(name + " (our share of it)"));
+        rows.add(head);
+        grouped(entries, Entry::problem).forEach((problem, here) -> {
+            List<Entry> ours = here.stream().filter(Entry::ours).toList();
+            if (ours.isEmpty()) {
+                return;
+            }
+            Entry best = fastest(ours);
+            List<String> row = new ArrayList<>(List.of(
+                    String.valueOf(problem.shape().batch()),
+                    String.valueOf(problem.shape().seqK()),
+                    keyValueRate(best) + mark(best),
+                    Amounts.time(best.milliseconds()),
+                    Amounts.time(best.result().timing().wallMilliseconds())));
+            for (String name : names) {
+                List<Entry> peer =
+                        here.stream().filter(entry -> entry.name().equals(name)).toList();
+                row.add(
+                        peer.isEmpty()
+                                ? "–"
+                                : "%s (%s)%s"
+                                        .formatted(
+                                                keyValueRate(fastest(peer)),
+                                                Amounts.percent(fastest(peer).milliseconds() / best.milliseconds()),
+                                                mark(fastest(peer))));
+            }
+            rows.add(row);
+        });
+        return rows;
+    }
+
+    private static String keyValueRate(Entry entry) {
+        AttentionShape shape = entry.problem().shape();
+        double bytes = 2.0
+                * shape.batch()
+                * shape.kvHeads()
+                * shape.seqK()
+                * shape.headDim()
+                * entry.problem().dtype().byteSize();
+        return "%.2f TB/s".formatted(bytes / entry.milliseconds() / 1e9);
     }
 
     private static List<List<String>> traffic(List<Entry> entries) {

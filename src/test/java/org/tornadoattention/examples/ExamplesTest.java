@@ -225,8 +225,9 @@ class ExamplesTest {
         assertThat(outputOf("LlamaDecoder"))
                 .contains("2 layers of 4/2 heads x 16, 24 tokens")
                 .containsPattern("\\d tokens/s")
-                .containsPattern("ms in kernels, \\d+\\.\\d GB/s of weights and cache")
-                .containsPattern("root mean square of x after 24 tokens: 29\\.93");
+                .containsPattern("GB/s of weights and cache")
+                .containsPattern("ms in kernels, \\d+\\.\\d GB/s")
+                .containsPattern("root mean square of x after 24 tokens: 27\\.82");
     }
 
     @Test

@@ -2,12 +2,14 @@ package org.tornadoattention.inference;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.inference.RotaryEmbedding.Style;
+import org.tornadoattention.plan.DecodeKernel;
 import org.tornadoattention.reference.NaiveAttention;
 import org.tornadoattention.reference.ReferenceAttention;
 import org.tornadoattention.reference.Tolerance;
@@ -22,6 +24,7 @@ import org.tornadoattention.tensor.Tensor;
  * @param newTokens whether the queries' own keys and values are appended with them
  * @param padded whether sequences begin with left padding
  * @param splits parts of the keys, 0 to choose
+ * @param kernel of attention, or empty for the best
  */
 record CacheConfiguration(
         DType dtype,
@@ -37,6 +40,7 @@ record CacheConfiguration(
         boolean newTokens,
         boolean padded,
         int splits,
+        Optional<DecodeKernel> kernel,
         long seed) {
 
     private static final int[][] SHORT = {{1, 1}, {1, 128}, {3, 239}, {5, 7}, {17, 64}, {60, 60}, {1, 339}};
@@ -46,15 +50,31 @@ record CacheConfiguration(
     private static final int[][] LONG = {{16, 4096}, {1, 16384}, {64, 2048}, {1, 9001}};
     private static final int[][] HEADS = {{6, 6}, {6, 2}, {6, 1}, {8, 2}, {5, 1}, {16, 1}, {16, 2}, {17, 1}};
     private static final int[] HEAD_DIMS = {1, 8, 24, 32, 59, 64, 72, 80, 96, 128, 192, 256};
+    private static final int[] CHUNKED_HEAD_DIMS = {8, 24, 32, 64, 80, 128, 192, 256};
     private static final int[] PAGE_SIZES = {0, 1, 16, 256};
 
     /** The configuration of a seed. */
     static CacheConfiguration of(long seed, boolean full) {
+        return of(seed, full, Optional.empty(), List.of(DType.values()), HEAD_DIMS);
+    }
+
+    /** The configuration of a seed that the kernel for tensor cores takes. */
+    static CacheConfiguration onTensorCores(long seed, boolean full) {
+        return of(
+                seed,
+                full,
+                Optional.of(DecodeKernel.WARP_SPLIT_KEY),
+                List.of(DType.F16, DType.BF16),
+                CHUNKED_HEAD_DIMS);
+    }
+
+    private static CacheConfiguration of(
+            long seed, boolean full, Optional<DecodeKernel> kernel, List<DType> dtypes, int... headDims) {
         Random random = new Random(seed);
         int[] heads = HEADS[random.nextInt(HEADS.length)];
         int[][] pairs = !full ? SHORT : random.nextInt(20) == 0 ? LONG : LENGTHS;
         int[] lengths = pairs[random.nextInt(pairs.length)];
-        int headDim = HEAD_DIMS[random.nextInt(full ? HEAD_DIMS.length : HEAD_DIMS.length - 2)];
+        int headDim = headDims[random.nextInt(full ? headDims.length : headDims.length - 2)];
         int pageSize = PAGE_SIZES[random.nextInt(PAGE_SIZES.length)];
         AttentionOptions options = switch (random.nextInt(5)) {
             case 0 -> AttentionOptions.defaults();
@@ -69,7 +89,7 @@ record CacheConfiguration(
                 : Optional.of(new RotaryEmbedding(
                         turned, random.nextBoolean() ? 10_000 : 500_000, Style.values()[random.nextInt(2)]));
         return new CacheConfiguration(
-                DType.values()[random.nextInt(3)],
+                dtypes.get(random.nextInt(dtypes.size())),
                 1 + random.nextInt(3),
                 heads[0],
                 heads[1],
@@ -82,6 +102,7 @@ record CacheConfiguration(
                 random.nextBoolean(),
                 pageSize == 0 && random.nextInt(3) == 0,
                 random.nextInt(3) == 0 ? 1 + random.nextInt(7) : 0,
+                kernel,
                 seed);
     }
 
@@ -128,6 +149,9 @@ record CacheConfiguration(
     private KeyValueCache create() {
         CacheOptions cacheOptions =
                 CacheCase.options(dtype).withPromptTokens(48).withSplits(splits);
+        if (kernel.isPresent()) {
+            cacheOptions = cacheOptions.withKernel(kernel.get());
+        }
         if (rotary.isPresent()) {
             cacheOptions = cacheOptions.withRotary(rotary.get());
         }

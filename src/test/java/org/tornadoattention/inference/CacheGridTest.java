@@ -1,6 +1,7 @@
 package org.tornadoattention.inference;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.Optional;
 import java.util.stream.IntStream;
@@ -8,26 +9,35 @@ import java.util.stream.LongStream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.TestDevice;
+import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.tensor.DType;
 
 /**
- * FlashAttention's key-value cache grid, as seeded configurations: {@code -Dattention.cacheSeed=17} runs one of them. And
- * the grid of splits.
+ * FlashAttention's key-value cache grid, as seeded configurations: {@code -Dattention.cacheSeed=17} runs one of them, and
+ * {@code 100-199} a hundred. And the grid of splits.
  */
 class CacheGridTest {
 
     static final boolean FULL = "full".equals(System.getProperty("attention.grid"));
 
     static LongStream seeds() {
-        Optional<String> one = Optional.ofNullable(System.getProperty("attention.cacheSeed"));
-        return one.map(seed -> LongStream.of(Long.parseLong(seed)))
-                .orElseGet(() -> LongStream.range(0, FULL ? 400 : 12));
+        String[] wanted = System.getProperty("attention.cacheSeed", FULL ? "0-399" : "0-11")
+                .split("-");
+        return LongStream.rangeClosed(Long.parseLong(wanted[0]), Long.parseLong(wanted[wanted.length - 1]));
     }
 
     @ParameterizedTest
     @MethodSource("seeds")
     void whatIsCachedAndWhatIsAttended(long seed) {
         CacheConfiguration.of(seed, FULL).check();
+    }
+
+    @ParameterizedTest
+    @MethodSource("seeds")
+    void theSameOnTensorCores(long seed) {
+        assumeTrue(TestDevice.get().extension().level().include(Intrinsics.WARP));
+        CacheConfiguration.onTensorCores(seed, FULL).check();
     }
 
     static IntStream splits() {
@@ -53,6 +63,7 @@ class CacheGridTest {
                             true,
                             false,
                             splits,
+                            Optional.empty(),
                             keys)
                     .check();
         }

@@ -153,7 +153,7 @@ class RaggedAttentionTest {
         }
     }
 
-    private static void assertAccurate(
+    static void assertAccurate(
             Tensor q,
             Tensor k,
             Tensor v,

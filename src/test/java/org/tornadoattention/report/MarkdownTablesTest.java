@@ -50,6 +50,9 @@ class MarkdownTablesTest {
                         "| TFLOP/s | N = 512 | N = 1024 | N = 2048 |", "| tiled, F16, d = 64, causal | 26 | 26 | 26 |");
         assertThat(table("peers ours.json peers.json dtype=F32 seq=1024"))
                 .contains("| F32 16x32x1024x64 | `tiled` 27 TFLOP/s | 18 TFLOP/s (0.667×) | 35 TFLOP/s (1.3×) |");
+        assertThat(table("decode ours.json peers.json dtype=F32 seq=1024"))
+                .contains("| batch | keys | ours | kernel time | wall time | PyTorch")
+                .contains("| 16 | 1024 | 0.05 TB/s | 5.09 ms | ", "| 0.04 TB/s (150 %) | 0.07 TB/s (77.1 %) |");
         assertThat(table("traffic ours.json seq=512")).contains("| F32 32x32x512x64 | 8x8 | 1,073,741,824 | ");
     }
 

@@ -230,11 +230,13 @@ class WarpIntrinsicsTest {
             ShortArray shorts,
             HalfFloatArray halves,
             FloatArray floats,
+            IntArray ints,
             IntArray first,
-            IntArray out) {
-        int[] tile = context.allocateIntLocalArray(3 * 32 * 4);
+            IntArray out,
+            int pending) {
+        int[] tile = context.allocateIntLocalArray(4 * 32 * 4);
         int lane = context.localIdx;
-        for (int i = 0; i < 12; i++) {
+        for (int i = 0; i < 16; i++) {
             tile[i * 32 + lane] = -1;
         }
         context.localBarrier();
@@ -242,16 +244,17 @@ class WarpIntrinsicsTest {
         Warp.copyAsync(tile, 16 * (32 + lane), halves, 8 * lane, 2 * (lane % 9));
         context.asyncCopyCommit();
         Warp.copyAsync(tile, 16 * (64 + lane), floats, 4 * lane, 4 * (lane % 5));
+        Warp.copyAsync(tile, 16 * (96 + lane), ints, 4 * lane, 4 * (lane % 5));
         context.asyncCopyCommit();
-        for (int i = 0; i < 12; i++) {
+        for (int i = 0; i < 16; i++) {
             first.set(i * 32 + lane, tile[(i / 4 * 32 + lane) * 4 + i % 4]);
         }
-        context.asyncCopyWaitGroup(1);
-        first.set(12 * 32 + lane, tile[(32 + lane) * 4]);
-        first.set(13 * 32 + lane, tile[(64 + lane) * 4]);
+        Warp.awaitCopies(pending);
+        first.set(16 * 32 + lane, tile[(32 + lane) * 4]);
+        first.set(17 * 32 + lane, tile[(64 + lane) * 4]);
         context.asyncCopyWaitGroup(0);
         context.localBarrier();
-        for (int i = 0; i < 12; i++) {
+        for (int i = 0; i < 16; i++) {
             out.set(i * 32 + lane, tile[i * 32 + lane]);
         }
     }
@@ -261,16 +264,18 @@ class WarpIntrinsicsTest {
         ShortArray shorts = new ShortArray(8 * LANES);
         HalfFloatArray halves = new HalfFloatArray(8 * LANES);
         FloatArray floats = new FloatArray(4 * LANES);
+        IntArray ints = new IntArray(4 * LANES);
         for (int i = 0; i < 8 * LANES; i++) {
             shorts.set(i, (short) (i + 1));
             halves.set(i, new HalfFloat((short) (i + 1001)));
             floats.set(i / 2, i / 2 + 1);
+            ints.set(i / 2, -1000 - i / 2);
         }
-        IntArray first = new IntArray(14 * LANES);
-        IntArray out = new IntArray(12 * LANES);
+        IntArray first = new IntArray(18 * LANES);
+        IntArray out = new IntArray(16 * LANES);
         Plans.run(
                 new TaskGraph("copies")
-                        .transferToDevice(EVERY_EXECUTION, shorts, halves, floats)
+                        .transferToDevice(EVERY_EXECUTION, shorts, halves, floats, ints)
                         .task(
                                 "kernel",
                                 WarpIntrinsicsTest::copies,
@@ -278,16 +283,18 @@ class WarpIntrinsicsTest {
                                 shorts,
                                 halves,
                                 floats,
+                                ints,
                                 first,
-                                out)
+                                out,
+                                1)
                         .transferToHost(EVERY_EXECUTION, first, out),
                 Plans.grid(LANES, LANES));
-        for (int i = 0; i < 12 * LANES; i++) {
+        for (int i = 0; i < 16 * LANES; i++) {
             assertThat(first.get(i)).as("before any wait").isEqualTo(-1);
         }
         for (int lane = 0; lane < LANES; lane++) {
-            assertThat(first.get(12 * LANES + lane)).as("the first group").isNotEqualTo(-1);
-            assertThat(first.get(13 * LANES + lane)).as("the second group").isEqualTo(-1);
+            assertThat(first.get(16 * LANES + lane)).as("the first group").isNotEqualTo(-1);
+            assertThat(first.get(17 * LANES + lane)).as("the second group").isEqualTo(-1);
             for (int e = 0; e < 8; e++) {
                 boolean copied = e < lane % 9;
                 assertThat(half(out, 8 * lane + e)).isEqualTo(copied ? 8 * lane + e + 1 : 0);
@@ -297,6 +304,7 @@ class WarpIntrinsicsTest {
                 float expected = e < lane % 5 ? 4 * lane + e + 1 : 0;
                 assertThat(Float.intBitsToFloat(out.get(4 * (2 * LANES + lane) + e)))
                         .isEqualTo(expected);
+                assertThat(out.get(4 * (3 * LANES + lane) + e)).isEqualTo(e < lane % 5 ? -1000 - 4 * lane - e : 0);
             }
         }
     }

@@ -7,6 +7,7 @@ import org.tornadoattention.simulator.SimulatorFaultException;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
@@ -137,7 +138,7 @@ final class WarpLane implements Lane {
     public void copyAsync(int[] tile, int byteOffset, TornadoNativeArray source, int index, int bytes) {
         LocalArray array = localArray(tile, "copies to");
         int first = chunkIndex(array, byteOffset, "copies 16 bytes to");
-        int elementBytes = source instanceof FloatArray ? Float.BYTES : Short.BYTES;
+        int elementBytes = elementBytes(source);
         if (index * (long) elementBytes % CHUNK_BYTES != 0) {
             throw illegal("copies 16 bytes from element " + index + "; it must be a multiple of "
                     + CHUNK_BYTES / elementBytes);
@@ -159,13 +160,18 @@ final class WarpLane implements Lane {
     }
 
     @Override
+    public void awaitCopies(int pending) {
+        item.asyncCopyWaitGroup(pending);
+    }
+
+    @Override
     public void copy(int[] tile, int byteOffset, TornadoNativeArray source, int index, int elements) {
         LocalArray array = localArray(tile, "copies to");
         int first = chunkIndex(array, byteOffset, "copies 16 bytes to");
         if (elements > 0) {
             Hooks.beforeGet(source, index, elements, item);
         }
-        int elementBytes = source instanceof FloatArray ? Float.BYTES : Short.BYTES;
+        int elementBytes = elementBytes(source);
         int[] values = new int[CHUNK_INTS];
         for (int e = 0; e < elements; e++) {
             int place = e * elementBytes;
@@ -188,9 +194,14 @@ final class WarpLane implements Lane {
         return Float.intBitsToFloat(tile[byteOffset / Integer.BYTES]);
     }
 
+    private static int elementBytes(TornadoNativeArray array) {
+        return array instanceof FloatArray || array instanceof IntArray ? Integer.BYTES : Short.BYTES;
+    }
+
     private static int rawBits(TornadoNativeArray source, int index) {
         return switch (source) {
             case FloatArray floats -> Float.floatToRawIntBits(floats.get(index));
+            case IntArray ints -> ints.get(index);
             case HalfFloatArray halves -> Short.toUnsignedInt(halves.get(index).getHalfFloatValue());
             case ShortArray shorts -> Short.toUnsignedInt(shorts.get(index));
             default -> throw new AssertionError(source.getClass());

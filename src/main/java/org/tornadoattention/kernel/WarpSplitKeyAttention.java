@@ -1,0 +1,415 @@
+package org.tornadoattention.kernel;
+
+import org.tornadoattention.intrinsic.Warp;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * {@link SplitKeyAttention} on tensor cores, for 16-bit caches: attention of few queries over many keys at the speed of
+ * memory, the keys of each head split among work-groups, partial results for {@link MergePartials}.
+ *
+ * <p>Source: Dao, Haziza, Massa and Sizov, <i>Flash-Decoding for long-context inference</i> (2023).
+ *
+ * <p><b>How it reads.</b> What bounds it is how many bytes are under way. Keys and values come in tiles of 16 keys a warp, by
+ * asynchronous copies of 16 bytes past the registers, into {@code stages} places in local memory: while one is worked on, all
+ * others are under way. The query heads of a KV head are rows of one tile of 16 or 32, padded where there are fewer; each
+ * warp has its own keys of a tile and a softmax of its own, so warps wait for each other only where a place is reused, and
+ * meet once, at the end.
+ *
+ * <p><b>Arrays.</b> As in {@link SplitKeyAttention}; key and value hold F16, or in the kernel that the build derives from
+ * this text, with {@code IntArray}s, two BF16 to an int. Queries are divided by the scale again and rounded as keys are.
+ *
+ * <p><b>Grid.</b> One dimension, {@code tiles * kvHeads * splits} groups of {@code 32 * warps} work-items.
+ *
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}.
+ *
+ * <p><b>Device.</b> {@link Warp}: compute capability 8.0. The head dimension is a multiple of 8.
+ *
+ * <p><b>Not done here.</b> FP8 and F32 caches: {@link SplitKeyAttention}.
+ */
+public final class WarpSplitKeyAttention {
+
+    /** Keys of a tile that a warp takes: the depth of a product. */
+    public static final int WARP_KEYS = 16;
+
+    private static final int ALIGNMENT = 1024;
+
+    private WarpSplitKeyAttention() {}
+
+    /** Bytes of keys and values of a tile. */
+    public static int stageBytes(int headDim, int warps) {
+        return 2 * WarpTiles.tileBytes(WARP_KEYS * warps, headDim);
+    }
+
+    /** Bytes of local memory of a group, with what the assembler adds to align its arrays. */
+    public static int localMemoryBytes(int headDim, int rows, int warps, int stages) {
+        int sums = (Float.BYTES * rows * warps + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        return stages * stageBytes(headDim, warps) + 2 * sums;
+    }
+
+    /**
+     * Computes one split of one tile; see the class for arrays, grid and memory.
+     *
+     * @param group query heads of a KV head
+     * @param seqQ query tokens of each sequence, 0 if they differ
+     * @param pagesPerSequence pages in a sequence's row of the table, 0 for packed keys
+     * @param rows of a tile: pairs of a token and a query head, up to 32
+     * @param stages tiles in local memory, 2 or more
+     */
+    public static void attention(
+            KernelContext context,
+            FloatArray query,
+            HalfFloatArray key,
+            HalfFloatArray value,
+            FloatArray partials,
+            IntArray sequences,
+            IntArray step,
+            FloatArray numbers,
+            int kvHeads,
+            int group,
+            int headDim,
+            int seqQ,
+            int pageSize,
+            int pagesPerSequence,
+            int splits,
+            int rows,
+            int warps,
+            int stages) {
+        int items = 32 * warps;
+        Warp.requireGroupSize(items);
+        int type = WarpTiles.type(key);
+        int paddedDim = (headDim + 15) / 16 * 16;
+        int rowTiles = (rows + 15) / 16;
+        int rowBlocks = (rows + 7) / 8;
+        int tileKeys = WARP_KEYS * warps;
+        int tileBytes = (headDim + 63) / 64 * tileKeys * 128;
+
+        int[] keyTiles = context.allocateIntLocalArray(stages * ((headDim + 63) / 64) * warps * 512);
+        int[] valueTiles = context.allocateIntLocalArray(stages * ((headDim + 63) / 64) * warps * 512);
+        float[] warpMax = context.allocateFloatLocalArray(rows * warps);
+        float[] warpSum = context.allocateFloatLocalArray(rows * warps);
+
+        // Which sequence, KV head, split and rows.
+        int item = context.localIdx;
+        int lane = item % 32;
+        int warp = item / 32;
+        int split = context.groupIdx % splits;
+        int kvHead = context.groupIdx / splits % kvHeads;
+        int tile = context.groupIdx / splits / kvHeads;
+        int sequence = KeySplit.sequence(step, tile, group, rows, seqQ);
+        tile -= KeySplit.tilesBefore(step, sequence, group, rows, seqQ);
+        int call = SplitKeyAttention.STEP_HEADER + sequence * SplitKeyAttention.STEP_FIELDS;
+        int queryStart = step.get(call);
+        int queries = step.get(call + 1);
+        int following = step.get(call + 3);
+        int firstRow = tile * rows;
+        int rowsHere = TornadoMath.max(0, TornadoMath.min(rows, queries * group - firstRow));
+        int state = sequence * (SplitKeyAttention.SEQUENCE_FIELDS + TornadoMath.max(1, pagesPerSequence));
+        int length = sequences.get(state + 1);
+        int padding = sequences.get(state + 2);
+        int table = state + SplitKeyAttention.SEQUENCE_FIELDS;
+        int firstPage = sequences.get(table);
+
+        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey,
+        // and this split of them from ... to.
+        int windowLeft = step.get(0);
+        int windowRight = step.get(1);
+        int offset = length - following - queries;
+        int firstKey = padding;
+        int lastKey = length - 1;
+        if (windowLeft >= 0) {
+            firstKey = TornadoMath.max(firstKey, firstRow / group + offset - windowLeft);
+        }
+        if (windowRight >= 0) {
+            lastKey = TornadoMath.min(lastKey, (firstRow + rowsHere - 1) / group + offset + windowRight);
+        }
+        int parts = splits * WARP_KEYS;
+        int chunk = (TornadoMath.max(0, lastKey - firstKey + 1) + parts - 1) / parts * WARP_KEYS;
+        int from = firstKey + split * chunk;
+        int to = rowsHere > 0 ? TornadoMath.min(lastKey, from + chunk - 1) : from - 1;
+        int tiles = to < from ? 0 : (to - from) / tileKeys + 1;
+
+        // Q in registers; m = -inf, l = 0, O = 0.
+        int row = lane / 4;
+        int column = lane % 4 * 2;
+        int rowOfK = warp * WARP_KEYS + lane % 8 + lane / 16 * 8;
+        int rowOfV = warp * WARP_KEYS + lane % 16;
+        float scale = numbers.get(0);
+        float softcap = numbers.get(1);
+        int alibi = step.get(2);
+        float unscale = scale == 0f ? 0f : 1f / scale;
+        int[] q = new int[(rows + 15) / 16 * ((headDim + 15) / 16) * 4];
+        for (int x = 0; x < rowTiles * paddedDim / 4; x++) {
+            q[x] = 0;
+        }
+        for (int r = 0; r < rowBlocks; r++) {
+            int mine = firstRow + TornadoMath.min(row + 8 * r, TornadoMath.max(0, rowsHere - 1));
+            int at = ((queryStart + mine / group) * kvHeads * group + kvHead * group + mine % group) * headDim + column;
+            at = rowsHere > 0 ? at : column;
+            for (int n = 0; n < paddedDim / 8; n++) {
+                int register = (r / 2 * paddedDim / 16 + n / 2) * 4 + n % 2 * 2 + r % 2;
+                if (8 * n < headDim) {
+                    q[register] = Warp.pack(type, unscale * query.get(at + 8 * n), unscale * query.get(at + 8 * n + 1));
+                }
+            }
+        }
+        float[] s = new float[(rows + 15) / 16 * 8];
+        int[] p = new int[(rows + 15) / 16 * 4];
+        float[] o = new float[(rows + 15) / 16 * ((headDim + 15) / 16 * 16) / 2];
+        float[] m = new float[(rows + 15) / 16 * 2];
+        float[] l = new float[(rows + 15) / 16 * 2];
+        float[] correction = new float[(rows + 15) / 16 * 2];
+        int[] b = new int[4];
+        for (int x = 0; x < rowTiles * paddedDim / 2; x++) {
+            o[x] = 0f;
+        }
+        for (int x = 0; x < 4 * rowTiles; x++) {
+            p[x] = 0;
+        }
+        for (int r = 0; r < rowBlocks; r++) {
+            m[r] = WarpTiles.NO_SCORE;
+            l[r] = 0f;
+        }
+
+        // At first tiles only set out. Then tile t is there, and all warps are done with the one before it, whose place
+        // takes the next to set out.
+        int place = 0;
+        for (int t = 1 - stages; t < tiles; t++) {
+            if (t >= 0) {
+                Warp.awaitCopies(stages - 2);
+                context.localBarrier();
+            }
+            if (t + stages - 1 < tiles) {
+                load(
+                        keyTiles,
+                        valueTiles,
+                        place,
+                        key,
+                        value,
+                        sequences,
+                        table,
+                        firstPage,
+                        from + (t + stages - 1) * tileKeys,
+                        to,
+                        kvHead,
+                        kvHeads,
+                        headDim,
+                        pageSize,
+                        pagesPerSequence,
+                        item,
+                        warps);
+            }
+            context.asyncCopyCommit();
+            place = place == (stages - 1) * tileBytes ? 0 : place + tileBytes;
+
+            if (t >= 0) {
+                // S = Q K_j^T
+                for (int x = 0; x < rowTiles * 8; x++) {
+                    s[x] = 0f;
+                }
+                for (int x = 0; x < paddedDim / 16; x++) {
+                    Warp.loadMatrices(b, 0, keyTiles, place + WarpTiles.chunk(tileKeys, rowOfK, 2 * x + lane / 8 % 2));
+                    for (int r = 0; r < rowTiles; r++) {
+                        Warp.multiply(type, s, 8 * r, q, (r * paddedDim / 16 + x) * 4, b, 0);
+                        Warp.multiply(type, s, 8 * r + 4, q, (r * paddedDim / 16 + x) * 4, b, 2);
+                    }
+                }
+
+                // P = 2^(S - m), l, O = correction * O
+                int j = from + t * tileKeys + warp * WARP_KEYS + column;
+                score(s, rowBlocks, scale, softcap, alibi, numbers, firstRow + row, j, kvHead, group, offset);
+                mask(s, rowBlocks, firstRow + row, j, to, group, offset, windowLeft, windowRight);
+                WarpTiles.softmaxOfBlocks(s, m, l, correction, rowBlocks, WARP_KEYS, 1f, 0);
+                WarpTiles.rescaleBlocks(o, correction, rowBlocks, paddedDim);
+                WarpTiles.packBlocks(type, s, p, rowBlocks, WARP_KEYS);
+
+                // O = O + P V_j
+                for (int x = 0; x < paddedDim / 16; x++) {
+                    Warp.loadMatricesTransposed(
+                            b, 0, valueTiles, place + WarpTiles.chunk(tileKeys, rowOfV, 2 * x + lane / 16));
+                    for (int r = 0; r < rowTiles; r++) {
+                        Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x) * 4, p, 4 * r, b, 0);
+                        Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x + 1) * 4, p, 4 * r, b, 2);
+                    }
+                }
+            }
+        }
+
+        // The warps meet: m = max m_warp, l = sum 2^(m_warp - m) l_warp, O = sum 2^(m_warp - m) O_warp / l.
+        for (int r = 0; r < rowBlocks; r++) {
+            float sum = l[r] + Warp.shuffleXor(l[r], 1);
+            sum += Warp.shuffleXor(sum, 2);
+            if (lane % 4 == 0) {
+                if (row + 8 * r < rows) {
+                    warpMax[(row + 8 * r) * warps + warp] = m[r];
+                    warpSum[(row + 8 * r) * warps + warp] = sum;
+                }
+            }
+        }
+        context.localBarrier();
+        int heads = kvHeads * group;
+        int logSumExps = partials.getSize() / (headDim + 1) * headDim;
+        for (int r = 0; r < rowBlocks; r++) {
+            int local = TornadoMath.min(row + 8 * r, rows - 1);
+            float top = WarpTiles.NO_SCORE;
+            for (int other = 0; other < warps; other++) {
+                top = TornadoMath.max(top, warpMax[local * warps + other]);
+            }
+            float sum = 0f;
+            for (int other = 0; other < warps; other++) {
+                sum += Warp.exp2(warpMax[local * warps + other] - top) * warpSum[local * warps + other];
+            }
+            correction[r] = sum > 0f ? Warp.exp2(m[r] - top) / sum : 0f;
+            if (item % 4 == 0 && item < 32) {
+                if (row + 8 * r < rowsHere) {
+                    int mine = firstRow + row + 8 * r;
+                    int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
+                    float lse = sum > 0f ? WarpTiles.LN_2 * top + TornadoMath.log(sum) : SplitKeyAttention.NO_SCORE;
+                    partials.set(logSumExps + of * splits + split, lse);
+                }
+            }
+        }
+        WarpTiles.rescaleBlocks(o, correction, rowBlocks, paddedDim);
+
+        // Each warp lays 16 rows of its O where keys were, and all add them up.
+        for (int r = 0; r < rowTiles; r++) {
+            int at = (warp * 16 + row) * paddedDim + column;
+            for (int n = 0; n < paddedDim / 8; n++) {
+                int x = (r * paddedDim / 8 + n) * 4;
+                keyTiles[at + 8 * n] = Warp.bits(o[x]);
+                keyTiles[at + 8 * n + 1] = Warp.bits(o[x + 1]);
+                if (16 * r + 8 < rows) {
+                    keyTiles[at + 8 * n + 8 * paddedDim] = Warp.bits(o[x + 2]);
+                    keyTiles[at + 8 * n + 8 * paddedDim + 1] = Warp.bits(o[x + 3]);
+                }
+            }
+            context.localBarrier();
+            for (int x = item; x < TornadoMath.min(16, rowsHere - 16 * r) * headDim; x += items) {
+                float sum = 0f;
+                for (int other = 0; other < warps; other++) {
+                    sum += Warp.asFloat(keyTiles[(other * 16 + x / headDim) * paddedDim + x % headDim]);
+                }
+                int mine = firstRow + 16 * r + x / headDim;
+                int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
+                partials.set((of * splits + split) * headDim + x % headDim, sum);
+            }
+            context.localBarrier();
+        }
+
+        // The step is over for the lengths too: what they are now is what they were before the next one.
+        if (item == 0 && split == 0 && kvHead == 0 && tile == 0 && pagesPerSequence > 0) {
+            sequences.set(state, length);
+        }
+        if (item == 0 && context.groupIdx == 0) {
+            sequences.set(sequences.getSize() - 1, step.get(3));
+        }
+    }
+
+    /** Starts the copies of keys and values {@code j0} on to byte {@code at} of their tiles; past key {@code to} zeros. */
+    private static void load(
+            int[] keyTiles,
+            int[] valueTiles,
+            int at,
+            HalfFloatArray key,
+            HalfFloatArray value,
+            IntArray sequences,
+            int table,
+            int firstPage,
+            int j0,
+            int to,
+            int kvHead,
+            int kvHeads,
+            int headDim,
+            int pageSize,
+            int pagesPerSequence,
+            int item,
+            int warps) {
+        int chunks = WarpTiles.paddedDim(headDim) / 8;
+        int items = 32 * warps;
+        int[] rowsOfKeys = new int[(headDim + 15) / 16];
+        for (int i = 0; i < chunks / 2; i++) {
+            int j = TornadoMath.min(j0 + (i * items + item) / chunks, to);
+            rowsOfKeys[i] =
+                    KeySplit.keyRow(sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
+        }
+        for (int i = 0; i < chunks / 2; i++) {
+            int row = (i * items + item) / chunks;
+            int c = (i * items + item) % chunks;
+            int bytes = 8 * c < headDim ? 16 : 0;
+            bytes = j0 + row <= to ? bytes : 0;
+            int element = bytes == 0 ? 0 : rowsOfKeys[i] * headDim + 8 * c;
+            int place = at + WarpTiles.chunk(WARP_KEYS * warps, row, c);
+            WarpTiles.copyChunk(keyTiles, place, key, element, bytes);
+            WarpTiles.copyChunk(valueTiles, place, value, element, bytes);
+        }
+    }
+
+    /** S = log2(e) * (softcap(scale * S) - slope * |distance|), for this lane's rows, keys j and on. */
+    private static void score(
+            float[] s,
+            int rowBlocks,
+            float scale,
+            float softcap,
+            int alibi,
+            FloatArray numbers,
+            int firstRow,
+            int j,
+            int kvHead,
+            int group,
+            int offset) {
+        float factor = softcap > 0f ? scale : scale * WarpTiles.LOG2_E;
+        for (int r = 0; r < rowBlocks; r++) {
+            for (int n = 0; n < 2; n++) {
+                for (int e = 0; e < 2; e++) {
+                    int at = (r / 2 * 2 + n) * 4 + r % 2 * 2 + e;
+                    s[at] = factor * s[at];
+                    if (softcap > 0f) {
+                        s[at] = WarpTiles.LOG2_E * Softcap.apply(s[at], softcap);
+                    }
+                }
+            }
+        }
+        if (alibi != 0) {
+            for (int r = 0; r < rowBlocks; r++) {
+                int row = firstRow + 8 * r;
+                float slope = WarpTiles.LOG2_E * numbers.get(2 + kvHead * group + row % group);
+                int distance = row / group + offset - j;
+                for (int n = 0; n < 2; n++) {
+                    for (int e = 0; e < 2; e++) {
+                        int at = (r / 2 * 2 + n) * 4 + r % 2 * 2 + e;
+                        s[at] = s[at] - slope * TornadoMath.abs((float) (distance - 8 * n - e));
+                    }
+                }
+            }
+        }
+    }
+
+    /** S = -inf for keys past {@code to} or outside of a row's window. */
+    private static void mask(
+            float[] s,
+            int rowBlocks,
+            int firstRow,
+            int j,
+            int to,
+            int group,
+            int offset,
+            int windowLeft,
+            int windowRight) {
+        for (int r = 0; r < rowBlocks; r++) {
+            int position = (firstRow + 8 * r) / group + offset;
+            int first = windowLeft < 0 ? 0 : position - windowLeft;
+            int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
+            for (int n = 0; n < 2; n++) {
+                for (int e = 0; e < 2; e++) {
+                    int at = (r / 2 * 2 + n) * 4 + r % 2 * 2 + e;
+                    int key = j + 8 * n + e;
+                    s[at] = key > last ? Float.NEGATIVE_INFINITY : s[at];
+                    s[at] = key < first ? Float.NEGATIVE_INFINITY : s[at];
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+package org.tornadoattention.plan;
+
+import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.tensor.DType;
+
+/**
+ * What {@link SplitTiling} divides.
+ *
+ * @param group query heads of a KV head
+ * @param kvHeads key and value heads
+ * @param headDim elements per head
+ * @param seqQ queries of a sequence
+ * @param sequences sequences side by side
+ * @param keys keys of a sequence at most
+ * @param dtype of tokens, and of the cache unless that is FP8
+ * @param fp8 whether the cache holds E4M3
+ */
+record SplitProblem(int group, int kvHeads, int headDim, int seqQ, int sequences, int keys, DType dtype, boolean fp8) {
+
+    /** A step of {@code seqQ} tokens a sequence over a cache. */
+    static SplitProblem of(CacheShape cache, int seqQ) {
+        return new SplitProblem(
+                cache.group(),
+                cache.kvHeads(),
+                cache.headDim(),
+                seqQ,
+                cache.sequences(),
+                cache.capacity(),
+                cache.dtype(),
+                cache.fp8());
+    }
+
+    /** Pairs of a token and a query head, for each sequence and KV head. */
+    int rows() {
+        return Math.multiplyExact(seqQ, group);
+    }
+
+    /** Groups that there would be without splits. */
+    int groups(int rows) {
+        return Math.max(1, sequences * kvHeads * SplitKeyAttention.tiles(seqQ, group, rows));
+    }
+}
