@@ -27,7 +27,7 @@ import picocli.CommandLine.Spec;
             "",
             "Examples:",
             "  ./attention bench --preset quick -o quick.json && ./attention report quick.json",
-            "  ./attention report docs/results/*.json -o report.html"
+            "  ./attention report docs/results/h200-*.json -o report.html"
         })
 final class ReportCommand implements Callable<Integer> {
 
