@@ -82,7 +82,7 @@ public final class TensorCoreAttention {
     /** Bytes of local memory that a group uses for this tile shape. */
     public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
         int tiles = (blockQ + 2 * blockK) * paddedDim(headDim) + blockQ * blockK;
-        return 2 * tiles + 4 * blockQ * (2 + columnWarps(headDim));
+        return 2 * tiles + 4 * blockQ * (1 + columnWarps(headDim)) + 16;
     }
 
     /** Elements of {@code scratch} that a group needs for this tile shape. */
@@ -156,7 +156,7 @@ public final class TensorCoreAttention {
         int[] probabilities = context.allocateIntLocalArray(blockQ * blockK / 2);
         float[] correction = context.allocateFloatLocalArray(blockQ);
         float[] rowSum = context.allocateFloatLocalArray(blockQ * columns);
-        int[] overflows = context.allocateIntLocalArray(1);
+        int[] overflows = context.allocateIntLocalArray(4); // one is used: what lies behind it must begin at 16 bytes
 
         // m and l are arrays of one because they leave a loop that has a break: the code that TornadoVM 5.2 puts after
         // such a loop gives plain variables the values of the break even where the loop ended by its condition.
