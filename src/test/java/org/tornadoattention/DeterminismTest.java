@@ -72,6 +72,7 @@ class DeterminismTest {
     }
 
     private static void assertSameBits(Tensor first, Tensor again) {
-        assertThat(again.array().getSegment().mismatch(first.array().getSegment())).isEqualTo(-1);
+        assertThat(again.array().getSegment().mismatch(first.array().getSegment()))
+                .isEqualTo(-1);
     }
 }

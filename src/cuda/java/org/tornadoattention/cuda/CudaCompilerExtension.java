@@ -54,7 +54,8 @@ public final class CudaCompilerExtension implements CompilerExtension {
         }
         String version = version().orElse("of unknown version");
         if (!version.startsWith(TESTED_VERSION)) {
-            return Support.none(capability, "TornadoVM is " + version + ", and they were tested with " + TESTED_VERSION);
+            return Support.none(
+                    capability, "TornadoVM is " + version + ", and they were tested with " + TESTED_VERSION);
         }
         if (!first) {
             return Support.none(capability, "CUDA is not TornadoVM's first backend; " + HOW_TO_START);

@@ -49,9 +49,13 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
         }
         String reason = device.extension().reason();
         Optional<TensorCoreTile> tile = TensorCoreTile.choose(problem.shape(), device);
-        if (AttentionKernel.TENSOR_CORE.supports(device) && device.extension().computeCapability() > 0 && tile.isPresent()) {
+        if (AttentionKernel.TENSOR_CORE.supports(device)
+                && device.extension().computeCapability() > 0
+                && tile.isPresent()) {
             return new KernelChoice(
-                    AttentionKernel.TENSOR_CORE, Optional.of(tile.get()), "the fastest without own instructions: " + reason);
+                    AttentionKernel.TENSOR_CORE,
+                    Optional.of(tile.get()),
+                    "the fastest without own instructions: " + reason);
         }
         return with(AttentionKernel.TILED, problem, device, "no tensor-core kernel: " + reason);
     }

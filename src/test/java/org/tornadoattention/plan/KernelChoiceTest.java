@@ -67,7 +67,15 @@ class KernelChoiceTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"WARP_GROUP, 90, 227, WARP_GROUP", "WARP, 80, 163, WARP", "WARP, 86, 99, WARP", "NONE, 90, 0, TENSOR_CORE", "NONE, 80, 0, TENSOR_CORE", "NONE, 75, 0, TILED", "NONE, 0, 0, TILED"})
+    @CsvSource({
+        "WARP_GROUP, 90, 227, WARP_GROUP",
+        "WARP, 80, 163, WARP",
+        "WARP, 86, 99, WARP",
+        "NONE, 90, 0, TENSOR_CORE",
+        "NONE, 80, 0, TENSOR_CORE",
+        "NONE, 75, 0, TILED",
+        "NONE, 0, 0, TILED"
+    })
     void sixteenBitsTakeTheBestTensorCores(Intrinsics level, int capability, int kibibytes, AttentionKernel expected) {
         CompilerExtension.Support extension =
                 new CompilerExtension.Support(level, capability, kibibytes << 10, "too old");
