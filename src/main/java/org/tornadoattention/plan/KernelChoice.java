@@ -51,6 +51,7 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
         Optional<TensorCoreTile> tile = TensorCoreTile.choose(problem.shape(), device);
         if (AttentionKernel.TENSOR_CORE.supports(device)
                 && device.extension().computeCapability() > 0
+                && !problem.dropout()
                 && tile.isPresent()) {
             return new KernelChoice(
                     AttentionKernel.TENSOR_CORE,

@@ -89,6 +89,19 @@ class KernelChoiceTest {
     }
 
     @Test
+    void dropoutTakesTheTiledKernelWhereThereAreNoOwnInstructions() {
+        AttentionProblem dropout = AttentionProblem.of(
+                new AttentionShape(1, 1, 1, 100, 100, 64),
+                DType.F16,
+                AttentionOptions.defaults().withDropout(0.1, 1));
+        ComputeDevice gpu = device(Backend.CUDA, 48 << 10, CompilerExtension.Support.none(90, "switched off"));
+        assertThat(KernelChoice.choose(dropout, gpu, Optional.empty()).kernel()).isEqualTo(AttentionKernel.TILED);
+        assertThat(KernelChoice.choose(problem(DType.F16), gpu, Optional.empty()))
+                .extracting(KernelChoice::kernel, KernelChoice::reason)
+                .containsExactly(AttentionKernel.TENSOR_CORE, "the fastest without own instructions: switched off");
+    }
+
+    @Test
     void aDeviceWithoutTheInstructionsIsNamedWithTheReason() {
         ComputeDevice gpu = device(Backend.CUDA, 48 << 10);
         assertThatExceptionOfType(UnsupportedOnDeviceException.class)
