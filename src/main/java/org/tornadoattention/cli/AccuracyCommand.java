@@ -107,16 +107,17 @@ final class AccuracyCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    private final Table table = new Table("").row("problem", "kernel", "RMSE", "largest error", "allowed", "relative");
     private final List<ErrorFile.Result> results = new ArrayList<>();
     private boolean good = true;
+    private PrintWriter out;
 
     @Override
     public Integer call() throws IOException {
-        PrintWriter out = spec.commandLine().getOut();
+        out = spec.commandLine().getOut();
         ComputeDevice device = compute.device();
         ComputeOptions.announce(out, device);
         List<ErrorFile.Problem> problems = problems();
+        row("problem", "kernel", "RMSE", "largest error", "allowed", "relative");
         try (Progress progress = Progress.of("accuracy", problems.size())) {
             for (ErrorFile.Problem problem : problems) {
                 progress.say(problem.toString());
@@ -124,7 +125,6 @@ final class AccuracyCommand implements Callable<Integer> {
                 progress.step();
             }
         }
-        table.print(out);
         if (output.isPresent()) {
             BenchFile.write(
                     output.get(), ErrorFile.of(Environment.of(device), results).toJson());
@@ -166,7 +166,7 @@ final class AccuracyCommand implements Callable<Integer> {
                         kernel.id(),
                         check.forward(result.output(), result.logSumExp()).getFirst());
             } catch (UnsupportedOnDeviceException e) {
-                table.row(problem.toString(), kernel.id(), "not here: " + e.getMessage());
+                out.println(problem + " " + kernel.id() + " not here: " + e.getMessage());
             }
         });
     }
@@ -183,13 +183,19 @@ final class AccuracyCommand implements Callable<Integer> {
     private void note(ErrorFile.Problem problem, String kernel, Comparison errors) {
         results.add(ErrorFile.Result.ours(problem, kernel, errors));
         good &= errors.passed();
-        table.row(
+        row(
                 problem.toString(),
                 kernel,
                 "%.2e".formatted(errors.rmse()),
                 "%.2e".formatted(errors.maxError()),
                 "%.2e".formatted(errors.limit()) + (errors.passed() ? "" : " FAILED"),
                 "%.2e".formatted(errors.relativeError()));
+    }
+
+    /** Printed as it comes, since the oracle takes its time. */
+    private void row(String... cells) {
+        out.println("%-30s %-12s %-9s %-14s %-9s %s".formatted((Object[]) cells).stripTrailing());
+        out.flush();
     }
 
     private void write(ErrorFile.Problem problem, Tensor q, Tensor k, Tensor v) throws IOException {
