@@ -34,7 +34,8 @@ import org.tornadoattention.tensor.DType;
  * <p>Kinds: {@code ladder}, each kernel on the longest problem; {@code throughput}, TFLOP/s by length; {@code peers}, our
  * fastest kernel beside the peers' of other files; {@code decode}, bytes of keys and values a second beside theirs;
  * {@code traffic}, bytes counted beside the formula; {@code errors}, those of {@code ./attention accuracy} and its peers.
- * Several files are separated by blanks; {@code key=value} after them picks problems: {@code dtype}, {@code headDim}, {@code causal},
+ * Several files are separated by blanks; {@code key=value} after them picks problems: {@code dtype}, {@code headDim},
+ * {@code causal},
  * {@code pass}, {@code seq}.
  */
 public final class MarkdownTables {
