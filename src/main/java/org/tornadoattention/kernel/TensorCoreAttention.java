@@ -356,23 +356,22 @@ public final class TensorCoreAttention {
                     if (windowRight >= 0) {
                         to = TornadoMath.min(to, position + windowRight - j0);
                     }
-                    boolean edge = length - j0 < blockK;
+                    int hidden = j0 + blockK - length; // keys at an end of the tile that some row does not see
                     if (windowLeft >= 0) {
-                        edge = edge || i0 + rows - 1 + offset - windowLeft > j0;
+                        hidden = TornadoMath.max(hidden, i0 + rows - 1 + offset - windowLeft - j0);
                     }
                     if (windowRight >= 0) {
-                        edge = edge || i0 + offset + windowRight < j0 + blockK - 1;
+                        hidden = TornadoMath.max(hidden, j0 + blockK - 1 - i0 - offset - windowRight);
                     }
                     // m = max(m, max S) where a run begins, or the row sees its first key and O is 0 there. One comparison
-                    // asks for both: behind an || whose second part reads memory TornadoVM 5.2 puts the rest twice.
+                    // asks for both: behind an || whose second part reads memory TornadoVM 5.2 writes the rest twice.
                     float begun = TornadoMath.min(m[0], j0 == run ? NO_SCORE : -NO_SCORE);
                     if (begun == NO_SCORE) {
                         float max = Float.NEGATIVE_INFINITY;
                         for (int c = 0; c < blockK; c++) {
                             float score = score(scratch.get(z + scoreAt + c * 16), factor, softcap, features, slope, position - j0 - c);
-                            if (c >= from && c <= to) {
-                                max = TornadoMath.max(max, score);
-                            }
+                            int outside = TornadoMath.max(from - c, c - to);
+                            max = outside > 0 ? max : TornadoMath.max(max, score);
                         }
                         float old = m[0];
                         m[0] = TornadoMath.max(old, unit * max);
@@ -390,11 +389,10 @@ public final class TensorCoreAttention {
                         for (int i = 0; i < 2 * pairs; i++) {
                             s[i] = score(scratch.get(z + scoreAt + k * 16 + i * 16), factor, softcap, features, slope, position - j0 - k - i);
                         }
-                        if (edge) {
+                        if (hidden > 0) {
                             for (int i = 0; i < 2 * pairs; i++) {
-                                if (k + i < from || k + i > to) {
-                                    s[i] = Float.NEGATIVE_INFINITY;
-                                }
+                                int outside = TornadoMath.max(from - k - i, k + i - to);
+                                s[i] = outside > 0 ? Float.NEGATIVE_INFINITY : s[i];
                             }
                         }
                         for (int i = 0; i < pairs; i++) {
