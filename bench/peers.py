@@ -7,6 +7,7 @@ Writes the JSON that `./attention bench` writes, for `./attention bench --compar
     python3 bench/peers.py --preset paper --type F32 --head-dim 64,128 --out pytorch-f32.json
     python3 bench/peers.py --preset quick --device cpu --out pytorch-cpu.json
     python3 bench/peers.py --preset paper --list                # needs no PyTorch
+    python3 bench/peers.py --inputs DIR --out errors.json       # errors on the inputs of ./attention accuracy --inputs DIR
 
 Needs PyTorch 2.3 or later; a backend that the installed PyTorch or the GPU lacks is noted as unsupported. The presets are
 those of src/main/resources/org/tornadoattention/bench/presets.json. As there: operations are counted by the field's
@@ -334,6 +335,75 @@ def beside(results, limits):
         result["shareOfCeiling"] = 1e3 * bound / took
 
 
+# Errors
+
+
+def tensors(torch, path, device):
+    """The tensors of a safetensors file, and its metadata."""
+    data = bytearray(path.read_bytes())
+    begin = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:begin])
+    types = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+    found = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            offset, end = entry["data_offsets"]
+            size = types[entry["dtype"]].itemsize
+            flat = torch.frombuffer(data, dtype=types[entry["dtype"]], count=(end - offset) // size, offset=begin + offset)
+            found[name] = flat.reshape(entry["shape"]).to(device)
+    return found, {**header.get("__metadata__", {}), "dtype": header["q"]["dtype"]}
+
+
+def errors(torch, path, arguments, wanted):
+    """Each backend's errors against float64 on one file of inputs, head by head."""
+    from torch.nn.attention import sdpa_kernel
+    from torch.nn.functional import scaled_dot_product_attention
+
+    found, metadata = tensors(torch, path, arguments.device)
+    q, k, v = (found[name] for name in "qkv")
+    batch, heads, length, dim = q.shape
+    problem = {
+        "inputs": metadata["inputs"],
+        "dtype": metadata["dtype"],
+        "shape": {
+            "batch": batch,
+            "heads": heads,
+            "kvHeads": k.shape[1],
+            "seqQ": length,
+            "seqK": k.shape[2],
+            "headDim": dim,
+        },
+    }
+
+    def formula(q, k, v):
+        return torch.softmax((q @ k.transpose(-1, -2)) / math.sqrt(dim), -1) @ v
+
+    def forced(backend):
+        with sdpa_kernel(backend):
+            return scaled_dot_product_attention(q, k, v)
+
+    calls = {name: (lambda b=b: forced(b)) for name, b in backends(torch, arguments.device, wanted).items()}
+    calls["formula"] = lambda: formula(q, k, v)
+    exact = torch.empty(q.shape, dtype=torch.float64, device=q.device)
+    for b in range(batch):
+        for h in range(heads):
+            exact[b, h] = formula(q[b, h].double(), k[b, h].double(), v[b, h].double())
+    for name, call in calls.items():
+        try:
+            error = (call().double() - exact).abs()
+        except RuntimeError as e:
+            print(f"{path.name} {name}: {str(e).splitlines()[0]}", file=sys.stderr)
+            continue
+        yield {
+            "problem": problem,
+            "provider": "pytorch",
+            "kernel": name,
+            "rmse": error.square().mean().sqrt().item(),
+            "maxError": error.max().item(),
+            "relativeError": (error.norm() / exact.norm()).item(),
+        }
+
+
 # Where
 
 
@@ -373,18 +443,20 @@ def commit():
 
 def save(path, preset, complete, where, limits, results, flushed):
     beside(results, limits)
-    text = json.dumps(
-        {
-            "format": "tornado-attention-bench/1",
-            "preset": preset,
-            "complete": complete,
-            "environment": where,
-            "ceilings": limits,
-            "flushedBytes": flushed,
-            "results": results,
-        },
-        indent=2,
-    )
+    file = {
+        "format": "tornado-attention-bench/1",
+        "preset": preset,
+        "complete": complete,
+        "environment": where,
+        "ceilings": limits,
+        "flushedBytes": flushed,
+        "results": results,
+    }
+    write(path, file)
+
+
+def write(path, file):
+    text = json.dumps(file, indent=2)
     if path is None:
         print(text)
     else:
@@ -408,6 +480,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=1.0, help="begin no more calls after this, once three count")
     parser.add_argument("--out", type=pathlib.Path, default=None, help="default: standard output")
+    parser.add_argument("--inputs", type=pathlib.Path, help="measure errors on these inputs, and no times")
     parser.add_argument("--list", action="store_true", help="print the problems and measure nothing")
     arguments = parser.parse_args()
 
@@ -433,10 +506,19 @@ def main():
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     torch.backends.cuda.matmul.allow_tf32 = False
+    wanted = arguments.backend.split(",") if arguments.backend else None
+    if arguments.inputs:
+        results = [
+            result
+            for path in sorted(arguments.inputs.glob("*.safetensors"))
+            for result in errors(torch, path, arguments, wanted)
+        ]
+        where = environment(torch, arguments.device)
+        write(arguments.out, {"format": "tornado-attention-errors/1", "environment": where, "results": results})
+        return
     where, limits, results = environment(torch, arguments.device), ceilings(torch, arguments.device), []
     clock = Clock(torch, arguments.device)
     flushed = FLUSHED_BYTES if arguments.device == "cuda" else 0
-    wanted = arguments.backend.split(",") if arguments.backend else None
     complete = False
     try:
         for number, case in enumerate(cases, 1):

@@ -3,10 +3,10 @@ package org.tornadoattention;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.Arrays;
-import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.bench.ErrorInputs;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
@@ -21,13 +21,7 @@ import org.tornadoattention.tensor.Tensor;
 class OutliersTest {
 
     private static Tensor withOutliers(long seed) {
-        SplittableRandom random = new SplittableRandom(seed);
-        float[] values = new float[512 * 64];
-        for (int i = 0; i < values.length; i++) {
-            double outlier = random.nextInt(1000) == 0 ? 10 * random.nextGaussian() : 0;
-            values[i] = (float) (random.nextGaussian() + outlier);
-        }
-        return Tensor.of(DType.F16, values, 1, 1, 512, 64);
+        return ErrorInputs.OUTLIERS.tensor(DType.F16, seed, 1, 1, 512, 64);
     }
 
     static Stream<AttentionKernel> kernels() {

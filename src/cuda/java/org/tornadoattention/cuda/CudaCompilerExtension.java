@@ -49,19 +49,21 @@ public final class CudaCompilerExtension implements CompilerExtension {
     private static Support tryToInstall(TornadoDevice device, boolean first) {
         int capability = computeCapability(device);
         if (capability < AMPERE) {
-            return Support.none("compute capability %d.%d is below 8.0".formatted(capability / 10, capability % 10));
+            return Support.none(
+                    capability, "compute capability %d.%d is below 8.0".formatted(capability / 10, capability % 10));
         }
         String version = version().orElse("of unknown version");
         if (!version.startsWith(TESTED_VERSION)) {
-            return Support.none("TornadoVM is " + version + ", and they were tested with " + TESTED_VERSION);
+            return Support.none(
+                    capability, "TornadoVM is " + version + ", and they were tested with " + TESTED_VERSION);
         }
         if (!first) {
-            return Support.none("CUDA is not TornadoVM's first backend; " + HOW_TO_START);
+            return Support.none(capability, "CUDA is not TornadoVM's first backend; " + HOW_TO_START);
         }
         try {
             return install(device, capability);
         } catch (ReflectiveOperationException | RuntimeException | LinkageError e) {
-            return Support.none(e + "; " + HOW_TO_START);
+            return Support.none(capability, e + "; " + HOW_TO_START);
         }
     }
 
@@ -71,7 +73,7 @@ public final class CudaCompilerExtension implements CompilerExtension {
         try {
             assembler = new KernelAssembler(capability);
         } catch (IllegalArgumentException | IllegalCallerException e) {
-            return Support.none("NVRTC cannot be loaded: " + e.getMessage());
+            return Support.none(capability, "NVRTC cannot be loaded: " + e.getMessage());
         }
         CUDADeviceContext context = (CUDADeviceContext) ((CUDATornadoDevice) device).getDeviceContext();
         Field caches = CUDADeviceContext.class.getDeclaredField("codeCache");

@@ -57,8 +57,9 @@ public final class TileTuner implements AutoCloseable {
     private static Stream<WarpTile> tiles(AttentionKernel kernel) {
         boolean groups = kernel == AttentionKernel.WARP_GROUP;
         int[] keys = groups ? new int[] {32, 64, 80, 96, 128, 160, 192} : new int[] {32, 64, 128};
-        int[] last = groups ? new int[] {192, 12} : new int[] {128, 4};
-        return Stream.of(new int[] {64, 4}, new int[] {128, 8}, last)
+        return (groups
+                        ? Stream.of(new int[] {64, 4}, new int[] {128, 8}, new int[] {192, 12}, new int[] {256, 16})
+                        : Stream.of(new int[] {64, 4}, new int[] {128, 8}, new int[] {128, 4}))
                 .flatMap(queries -> IntStream.of(keys)
                         .mapToObj(blockK -> new WarpTile(kernel, queries[0], blockK, queries[1], RESCALE_THRESHOLD)));
     }

@@ -10,6 +10,7 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchJournal;
@@ -22,7 +23,7 @@ import org.tornadoattention.bench.PeerComparison;
 import org.tornadoattention.bench.RunComparison;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.plan.Tile;
 import picocli.CommandLine;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
@@ -236,20 +237,23 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     /** A kernel, and a tile where one was asked for. */
-    private record Candidate(AttentionKernel kernel, Optional<TileShape> tile) {}
+    private record Candidate(AttentionKernel kernel, Optional<? extends Tile> tile) {}
 
     /** The kernel that was asked for, or all that the device can run. */
     private List<Candidate> candidates(BenchCase problem, ComputeDevice device) {
-        List<TileShape> tiles = problems.tiles(problem);
         return Arrays.stream(AttentionKernel.values())
                 .filter(kernel -> compute.kernels().isEmpty()
                         ? isMeasured(kernel, device)
                         : compute.kernels().contains(kernel))
                 .filter(kernel -> kernel.supports(problem.dtype()))
-                .flatMap(kernel -> kernel == AttentionKernel.TILED && !tiles.isEmpty()
-                        ? tiles.stream().map(tile -> new Candidate(kernel, Optional.of(tile)))
-                        : List.of(new Candidate(kernel, Optional.empty())).stream())
+                .flatMap(kernel -> candidates(kernel, problems.tiles(problem, kernel)))
                 .toList();
+    }
+
+    private static Stream<Candidate> candidates(AttentionKernel kernel, List<? extends Tile> tiles) {
+        return tiles.isEmpty()
+                ? Stream.of(new Candidate(kernel, Optional.empty()))
+                : tiles.stream().map(tile -> new Candidate(kernel, Optional.of(tile)));
     }
 
     /** Ctrl-C: what was measured is printed, or is in its files already. */

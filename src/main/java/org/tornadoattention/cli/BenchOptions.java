@@ -7,6 +7,9 @@ import org.tornadoattention.AttentionShape;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.Direction;
 import org.tornadoattention.bench.Preset;
+import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.plan.TensorCoreTile;
+import org.tornadoattention.plan.Tile;
 import org.tornadoattention.plan.TileShape;
 import org.tornadoattention.tensor.DType;
 import picocli.CommandLine.Option;
@@ -55,7 +58,7 @@ final class BenchOptions {
             names = "--tile",
             split = ",",
             paramLabel = "BrxBc",
-            description = "Tiles of the tiled kernel, queries by keys (default: the best).")
+            description = "Tiles of the kernels tiled and tensor-core, queries by keys (default: the best).")
     private List<TileShape> tiles;
 
     /** The preset's name, or {@code by hand}. */
@@ -63,8 +66,16 @@ final class BenchOptions {
         return preset == null ? "by hand" : preset;
     }
 
-    /** The tiles that were asked for, none for the best. */
-    List<TileShape> tiles(BenchCase problem) {
+    /** A kernel's tiles that were asked for, none for the best; those of a preset are the tiled kernel's. */
+    List<? extends Tile> tiles(BenchCase problem, AttentionKernel kernel) {
+        if (tiles != null && kernel == AttentionKernel.TENSOR_CORE) {
+            return tiles.stream()
+                    .map(tile -> new TensorCoreTile(tile.blockQ(), tile.blockK()))
+                    .toList();
+        }
+        if (kernel != AttentionKernel.TILED) {
+            return List.of();
+        }
         if (tiles != null) {
             return tiles;
         }

@@ -4,6 +4,7 @@ import java.io.PrintWriter;
 import java.util.Locale;
 import java.util.function.Function;
 import org.tornadoattention.bench.Direction;
+import org.tornadoattention.bench.ErrorInputs;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.DecodeKernel;
@@ -35,6 +36,7 @@ import picocli.CommandLine.TypeConversionException;
             TablesCommand.class,
             BenchDecodeCommand.class,
             TuneCommand.class,
+            AccuracyCommand.class,
             DevicesCommand.class
         },
         mixinStandardHelpOptions = true,
@@ -87,6 +89,7 @@ public final class Main implements Runnable {
                 .registerConverter(Backend.class, text -> parsed(Backend::parse, text))
                 .registerConverter(Direction.class, text -> parsed(Direction::parse, text))
                 .registerConverter(DecodeKernel.class, text -> parsed(DecodeKernel::parse, text))
+                .registerConverter(ErrorInputs.class, text -> parsed(ErrorInputs::parse, text))
                 .registerConverter(DType.class, text -> parsed(DType::parse, text))
                 .registerConverter(TileShape.class, text -> parsed(TileShape::parse, text))
                 .setParameterExceptionHandler(failures)

@@ -1,6 +1,8 @@
 package org.tornadoattention.device;
 
 import java.util.ServiceLoader;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 
 /**
@@ -8,6 +10,9 @@ import uk.ac.manchester.tornado.api.common.TornadoDevice;
  * has a backend that one was written for.
  */
 public interface CompilerExtension {
+
+    /** {@code -Dtornadoattention.extension=off} leaves TornadoVM's compilers as they are. */
+    String PROPERTY = "tornadoattention.extension";
 
     /** The backend that this one extends. */
     Backend backend();
@@ -29,9 +34,9 @@ public interface CompilerExtension {
      */
     record Support(Intrinsics level, int computeCapability, long localMemoryBytes, String reason) {
 
-        /** Nothing installed. */
-        public static Support none(String reason) {
-            return new Support(Intrinsics.NONE, 0, 0, reason);
+        /** Nothing installed, on a device of this compute capability. */
+        public static Support none(int computeCapability, String reason) {
+            return new Support(Intrinsics.NONE, computeCapability, 0, reason);
         }
     }
 
@@ -41,11 +46,21 @@ public interface CompilerExtension {
             return new Support(
                     Intrinsics.WARP_GROUP, 0, device.getPhysicalDevice().getDeviceLocalMemorySize(), "");
         }
+        int capability = computeCapability(device);
         for (CompilerExtension extension : ServiceLoader.load(CompilerExtension.class)) {
             if (extension.backend() == backend) {
-                return extension.install(device, first);
+                return "off".equals(System.getProperty(PROPERTY))
+                        ? Support.none(capability, "switched off by -D" + PROPERTY + "=off")
+                        : extension.install(device, first);
             }
         }
-        return Support.none("there is no compiler extension for " + backend.id());
+        return Support.none(capability, "there is no compiler extension for " + backend.id());
+    }
+
+    /** What an NVIDIA device's description says, such as {@code Device version   : CUDA 9.0}; 0 where it says nothing. */
+    private static int computeCapability(TornadoDevice device) {
+        Matcher version = Pattern.compile("Device version\\s*: CUDA (\\d+)\\.(\\d)")
+                .matcher(String.valueOf(device.getPhysicalDevice().getDeviceInfo()));
+        return version.find() ? Integer.parseInt(version.group(1) + version.group(2)) : 0;
     }
 }

@@ -21,13 +21,14 @@ final class Bits {
         return array.get(index) & 0xffff;
     }
 
-    /** The value rounded to what the array stores. */
-    static int round(HalfFloatArray array, float value) {
-        return new HalfFloat(value).getHalfFloatValue() & 0xffff;
+    /** Two values rounded to what the array stores, the first in the low half. */
+    static int pair(HalfFloatArray array, float low, float high) {
+        return new HalfFloat(low).getHalfFloatValue() & 0xffff | new HalfFloat(high).getHalfFloatValue() << 16;
     }
 
-    static int round(ShortArray array, float value) {
-        return BFloat16.bf16FromFloat(value) & 0xffff;
+    /** In 64 bits, since TornadoVM computes with a BF16's bits in 16, where a shift by 16 leaves nothing. */
+    static int pair(ShortArray array, float low, float high) {
+        return (int) (BFloat16.bf16FromFloat(low) & 0xffffL | (long) BFloat16.bf16FromFloat(high) << 16);
     }
 
     static void store(HalfFloatArray array, int index, float value) {

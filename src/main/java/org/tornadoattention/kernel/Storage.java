@@ -219,9 +219,10 @@ final class Storage {
     private static int roundToEven(float value) {
         int whole = (int) value;
         float rest = value - whole;
-        if (rest > 0.5f || (rest == 0.5f && (whole & 1) == 1)) {
-            whole++;
+        int up = rest > 0.5f ? 1 : 0;
+        if (rest == 0.5f) {
+            up = whole & 1;
         }
-        return whole;
+        return whole + up;
     }
 }

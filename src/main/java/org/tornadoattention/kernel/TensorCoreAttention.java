@@ -82,7 +82,7 @@ public final class TensorCoreAttention {
     /** Bytes of local memory that a group uses for this tile shape. */
     public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
         int tiles = (blockQ + 2 * blockK) * paddedDim(headDim) + blockQ * blockK;
-        return 2 * tiles + 4 * blockQ * (2 + columnWarps(headDim));
+        return 2 * tiles + 4 * blockQ * (1 + columnWarps(headDim)) + 16;
     }
 
     /** Elements of {@code scratch} that a group needs for this tile shape. */
@@ -156,7 +156,7 @@ public final class TensorCoreAttention {
         int[] probabilities = context.allocateIntLocalArray(blockQ * blockK / 2);
         float[] correction = context.allocateFloatLocalArray(blockQ);
         float[] rowSum = context.allocateFloatLocalArray(blockQ * columns);
-        int[] overflows = context.allocateIntLocalArray(1);
+        int[] overflows = context.allocateIntLocalArray(4); // one is used: what lies behind it must begin at 16 bytes
 
         // m and l are arrays of one because they leave a loop that has a break: the code that TornadoVM 5.2 puts after
         // such a loop gives plain variables the values of the break even where the loop ended by its condition.
@@ -363,8 +363,10 @@ public final class TensorCoreAttention {
                     if (windowRight >= 0) {
                         edge = edge || i0 + offset + windowRight < j0 + blockK - 1;
                     }
-                    // m = max(m, max S) where a run begins, or the row sees its first key and O is 0 there.
-                    if (j0 == run || m[0] == NO_SCORE) {
+                    // m = max(m, max S) where a run begins, or the row sees its first key and O is 0 there. One comparison
+                    // asks for both: behind an || whose second part reads memory TornadoVM 5.2 puts the rest twice.
+                    float begun = TornadoMath.min(m[0], j0 == run ? NO_SCORE : -NO_SCORE);
+                    if (begun == NO_SCORE) {
                         float max = Float.NEGATIVE_INFINITY;
                         for (int c = 0; c < blockK; c++) {
                             float score = score(scratch.get(z + scoreAt + c * 16), factor, softcap, features, slope, position - j0 - c);
@@ -399,7 +401,7 @@ public final class TensorCoreAttention {
                             float p0 = TornadoMath.exp(unit * s[2 * i] - m[0]);
                             float p1 = TornadoMath.exp(unit * s[2 * i + 1] - m[0]);
                             sum += p0 + p1;
-                            p[i] = Bits.round(query, p0) | Bits.round(query, p1) << 16;
+                            p[i] = Bits.pair(query, p0, p1);
                         }
                         // Neighbouring rows start at different pairs: stored in step, their pairs share a bank.
                         for (int by = 1; by < pairs; by += by) {

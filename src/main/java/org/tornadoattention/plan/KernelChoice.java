@@ -47,11 +47,18 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
                 return new KernelChoice(kernel, Optional.of(tile.get()), "the fastest on this device");
             }
         }
-        return with(
-                AttentionKernel.TILED,
-                problem,
-                device,
-                "no tensor-core kernel: " + device.extension().reason());
+        String reason = device.extension().reason();
+        Optional<TensorCoreTile> tile = TensorCoreTile.choose(problem.shape(), device);
+        if (AttentionKernel.TENSOR_CORE.supports(device)
+                && device.extension().computeCapability() > 0
+                && !problem.dropout()
+                && tile.isPresent()) {
+            return new KernelChoice(
+                    AttentionKernel.TENSOR_CORE,
+                    Optional.of(tile.get()),
+                    "the fastest without own instructions: " + reason);
+        }
+        return with(AttentionKernel.TILED, problem, device, "no tensor-core kernel: " + reason);
     }
 
     private static KernelChoice with(
@@ -92,6 +99,7 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
     KernelChoice withTile(Tile given, AttentionProblem problem, ComputeDevice device) {
         boolean ofKernel = switch (given) {
             case TileShape _ -> kernel == AttentionKernel.TILED;
+            case TensorCoreTile _ -> kernel == AttentionKernel.TENSOR_CORE;
             case WarpTile tile -> kernel == tile.kernel();
             default -> false;
         };

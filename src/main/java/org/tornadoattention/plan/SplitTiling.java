@@ -74,7 +74,12 @@ final class SplitTiling {
     private static SplitTile lanes(SplitProblem problem, int splits, ComputeDevice device) {
         int headDim = problem.headDim();
         int rows = Math.min(Math.min(problem.rows(), Math.max(ROWS_OF_PROMPTS, problem.group())), MOST_ROWS);
-        int dims = Math.min(rows <= 4 ? 8 : REGISTER_TILE / (rows <= 8 ? 8 : 16), SplitKeyAttention.rowStride(headDim));
+        while (rows > 1
+                && SplitKeyAttention.localMemoryBytes(headDim, rows, dims(rows, headDim), 1)
+                        > device.localMemoryBytes()) {
+            rows = Math.ceilDiv(rows, 2);
+        }
+        int dims = dims(rows, headDim);
         int lanes = SplitKeyAttention.lanes(headDim, dims);
         boolean gpu = device.type() == TornadoDeviceType.GPU;
         long groupSize = Math.min(gpu ? GPU_GROUP_SIZE : OTHER_GROUP_SIZE, device.maxGroupSize());
@@ -87,6 +92,12 @@ final class SplitTiling {
         int wanted = Math.ceilDiv(device.computeUnits() * (gpu ? GROUPS_PER_UNIT : 1), problem.groups(rows));
         int chosen = splits > 0 ? splits : Math.clamp(wanted, 1, Math.ceilDiv(Math.max(1, problem.keys()), tileKeys));
         return new LaneSplitTile(rows, dims, slots, chosen);
+    }
+
+    /** Dimensions of a work-item. */
+    private static int dims(int rows, int headDim) {
+        int inRegisters = rows <= 4 ? 8 : rows <= 8 ? REGISTER_TILE / 8 : REGISTER_TILE / 16;
+        return Math.min(inRegisters, SplitKeyAttention.rowStride(headDim));
     }
 
     private static Optional<SplitTile> warps(SplitProblem problem, int splits, ComputeDevice device) {

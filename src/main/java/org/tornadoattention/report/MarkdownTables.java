@@ -18,6 +18,8 @@ import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchResult;
 import org.tornadoattention.bench.Direction;
+import org.tornadoattention.bench.Environment;
+import org.tornadoattention.bench.ErrorFile;
 import org.tornadoattention.tensor.DType;
 
 /**
@@ -31,7 +33,9 @@ import org.tornadoattention.tensor.DType;
  *
  * <p>Kinds: {@code ladder}, each kernel on the longest problem; {@code throughput}, TFLOP/s by length; {@code peers}, our
  * fastest kernel beside the peers' of other files; {@code decode}, bytes of keys and values a second beside theirs;
- * {@code traffic}, bytes counted beside the formula. Several files are separated by blanks; {@code key=value} after them picks problems: {@code dtype}, {@code headDim}, {@code causal},
+ * {@code traffic}, bytes counted beside the formula; {@code errors}, those of {@code ./attention accuracy} and its peers.
+ * Several files are separated by blanks; {@code key=value} after them picks problems: {@code dtype}, {@code headDim},
+ * {@code causal},
  * {@code pass}, {@code seq}.
  */
 public final class MarkdownTables {
@@ -39,7 +43,7 @@ public final class MarkdownTables {
     private static final Pattern TABLE = Pattern.compile(
             "(<!-- table (?<kind>\\S+) (?<from>[^>]*?) ?-->\\n).*?(<!-- end of table -->)", Pattern.DOTALL);
 
-    private static final List<String> KINDS = List.of("ladder", "throughput", "peers", "decode", "traffic");
+    private static final List<String> KINDS = List.of("ladder", "throughput", "peers", "decode", "traffic", "errors");
 
     private MarkdownTables() {}
 
@@ -66,6 +70,15 @@ public final class MarkdownTables {
     }
 
     private static String make(String kind, String[] words, Path root) throws IOException {
+        if (kind.equals("errors")) {
+            List<ErrorFile> files = new ArrayList<>();
+            for (String word : words) {
+                files.add(ErrorFile.read(root.resolve(word)));
+            }
+            return table(
+                    ErrorTable.rows(files),
+                    files.stream().map(ErrorFile::environment).toList());
+        }
         List<BenchFile> files = new ArrayList<>();
         List<String> picks = new ArrayList<>();
         for (String word : words) {
@@ -92,7 +105,11 @@ public final class MarkdownTables {
                 throw new IllegalArgumentException(
                         "There is no table '%s': choose one of %s.".formatted(kind, String.join(", ", KINDS)));
         };
-        return "\n" + markdown(rows) + "\n" + source(files) + "\n\n";
+        return table(rows, files.stream().map(BenchFile::environment).toList());
+    }
+
+    private static String table(List<List<String>> rows, List<Environment> environments) {
+        return "\n" + markdown(rows) + "\n" + source(environments) + "\n\n";
     }
 
     private static boolean matches(BenchCase problem, String pick) {
@@ -111,9 +128,8 @@ public final class MarkdownTables {
         return values.contains(value);
     }
 
-    private static String source(List<BenchFile> files) {
-        return files.stream()
-                .map(BenchFile::environment)
+    private static String source(List<Environment> environments) {
+        return environments.stream()
                 .map(environment -> "%s; commit %s, %s"
                         .formatted(
                                 environment.describe(),

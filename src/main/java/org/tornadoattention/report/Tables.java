@@ -41,8 +41,7 @@ final class Tables {
      * rungs, then the longest, without a mask.
      */
     static Optional<BenchCase> ladderCase(List<Entry> entries) {
-        List<Entry> ours =
-                Entry.ofDevices(entries).stream().filter(Entry::ours).toList();
+        List<Entry> ours = Entry.ofDevices(entries).stream().filter(Entry::ours).toList();
         return ours.stream()
                 .filter(entry -> entry.result().isStandard() && entry.problem().pass() == Direction.FORWARD)
                 .map(Entry::problem)

@@ -37,7 +37,7 @@ class DeviceMemoryTest {
                 memory,
                 1,
                 true,
-                CompilerExtension.Support.none("imaginary"),
+                CompilerExtension.Support.none(0, "imaginary"),
                 null);
     }
 

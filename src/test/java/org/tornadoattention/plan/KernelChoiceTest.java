@@ -27,7 +27,7 @@ class KernelChoiceTest {
     }
 
     private static ComputeDevice device(Backend backend, long localMemory) {
-        return device(backend, localMemory, CompilerExtension.Support.none("it is imaginary"));
+        return device(backend, localMemory, CompilerExtension.Support.none(0, "it is imaginary"));
     }
 
     private static ComputeDevice device(Backend backend, long localMemory, CompilerExtension.Support extension) {
@@ -67,7 +67,15 @@ class KernelChoiceTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"WARP_GROUP, 90, 227, WARP_GROUP", "WARP, 80, 163, WARP", "WARP, 86, 99, WARP", "NONE, 75, 0, TILED"})
+    @CsvSource({
+        "WARP_GROUP, 90, 227, WARP_GROUP",
+        "WARP, 80, 163, WARP",
+        "WARP, 86, 99, WARP",
+        "NONE, 90, 0, TENSOR_CORE",
+        "NONE, 80, 0, TENSOR_CORE",
+        "NONE, 75, 0, TILED",
+        "NONE, 0, 0, TILED"
+    })
     void sixteenBitsTakeTheBestTensorCores(Intrinsics level, int capability, int kibibytes, AttentionKernel expected) {
         CompilerExtension.Support extension =
                 new CompilerExtension.Support(level, capability, kibibytes << 10, "too old");
@@ -78,6 +86,19 @@ class KernelChoiceTest {
             assertThat(choice.tile().orElseThrow().localMemoryBytes(64))
                     .isLessThanOrEqualTo(Math.max(48, kibibytes) << 10);
         }
+    }
+
+    @Test
+    void dropoutTakesTheTiledKernelWhereThereAreNoOwnInstructions() {
+        AttentionProblem dropout = AttentionProblem.of(
+                new AttentionShape(1, 1, 1, 100, 100, 64),
+                DType.F16,
+                AttentionOptions.defaults().withDropout(0.1, 1));
+        ComputeDevice gpu = device(Backend.CUDA, 48 << 10, CompilerExtension.Support.none(90, "switched off"));
+        assertThat(KernelChoice.choose(dropout, gpu, Optional.empty()).kernel()).isEqualTo(AttentionKernel.TILED);
+        assertThat(KernelChoice.choose(problem(DType.F16), gpu, Optional.empty()))
+                .extracting(KernelChoice::kernel, KernelChoice::reason)
+                .containsExactly(AttentionKernel.TENSOR_CORE, "the fastest without own instructions: switched off");
     }
 
     @Test

@@ -14,6 +14,7 @@ import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Intrinsics;
+import org.tornadoattention.kernel.SplitKeyAttention;
 import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 
@@ -65,7 +66,7 @@ class SplitTilingTest {
     void tensorCoresTakeWhatTheyCan(int headDim, DType dtype, boolean fp8, DecodeKernel expected) {
         SplitProblem problem = decode(8, 4096, headDim, dtype, fp8);
         assertThat(choose(problem, hopper()).kernel()).isEqualTo(expected);
-        assertThat(choose(problem, gpu(CompilerExtension.Support.none("none"))).kernel())
+        assertThat(choose(problem, gpu(CompilerExtension.Support.none(0, "none"))).kernel())
                 .isEqualTo(DecodeKernel.SPLIT_KEY);
         assertThat(SplitTiling.choose(problem, Optional.of(DecodeKernel.SPLIT_KEY), 0, hopper())
                         .kernel())
@@ -93,6 +94,19 @@ class SplitTilingTest {
                 .isThrownBy(() -> DecodeKernel.parse("warp"))
                 .withMessageContainingAll("no decode kernel 'warp'", "split-key, warp-split-key");
         assertThat(DecodeKernel.parse("warp-split-key")).isEqualTo(DecodeKernel.WARP_SPLIT_KEY);
+    }
+
+    /** The widest heads with the most rows among them: 48 KiB do not hold a slot of those. */
+    @ParameterizedTest
+    @CsvSource({"256, 16", "256, 17", "256, 1", "203, 16", "1, 16", "128, 8"})
+    void slotsFitTheLocalMemoryOfAnyDevice(int headDim, int group) {
+        ComputeDevice device = gpu(CompilerExtension.Support.none("none"));
+        for (int queries : new int[] {1, 48}) {
+            SplitProblem problem = new SplitProblem(group, 1, headDim, queries, 2, 512, DType.F16, false);
+            LaneSplitTile tile = (LaneSplitTile) choose(problem, device);
+            assertThat((long) SplitKeyAttention.localMemoryBytes(headDim, tile.rows(), tile.dims(), tile.slots()))
+                    .isLessThanOrEqualTo(device.localMemoryBytes());
+        }
     }
 
     @ParameterizedTest

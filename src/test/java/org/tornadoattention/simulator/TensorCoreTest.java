@@ -369,6 +369,19 @@ class TensorCoreTest {
         c.set(context.globalIdx, context.mmaLoadA(tile, 16, 8).length);
     }
 
+    static void crookedNeighbour(KernelContext context, FloatArray c) {
+        int[] tile = context.allocateIntLocalArray(128);
+        int[] flag = context.allocateIntLocalArray(1);
+        for (int i = context.localIdx; i < 128; i += 32) {
+            tile[i] = 0;
+        }
+        if (context.localIdx == 0) {
+            flag[0] = 1;
+        }
+        context.localBarrier();
+        c.set(context.globalIdx, context.mmaLoadA(tile, 16).length);
+    }
+
     static void tileTooSmall(KernelContext context, FloatArray c) {
         int[] tile = context.allocateIntLocalArray(64);
         tile[context.localIdx] = 0;
@@ -386,6 +399,7 @@ class TensorCoreTest {
         assertIllegal(TensorCoreTest::wrongShape, 32, "mma with shape M16N8K32; it needs M16N8K16");
         assertIllegal(TensorCoreTest::swappedFragments, 32, "a fragment A to mma that does not have 8 elements");
         assertIllegal(TensorCoreTest::crookedOffset, 32, "at byte 8; the offset must be a multiple of 16");
+        assertIllegal(TensorCoreTest::crookedNeighbour, 32, "since flag has 1 elements: make every local array's size");
         assertIllegal(TensorCoreTest::halfAWarp, 16, "whole warps of 32");
         SimulatorFaultException fault = Plans.fault(
                 new TaskGraph("small")

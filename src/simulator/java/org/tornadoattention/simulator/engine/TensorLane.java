@@ -196,6 +196,13 @@ public final class TensorLane {
             throw illegal("loads a fragment from " + array.name() + " at byte " + byteOffset
                     + "; the offset must be a multiple of " + ALIGNMENT);
         }
+        LocalArray crooked = item.group().crooked();
+        if (crooked != null) {
+            throw illegal("loads a fragment from " + array.name() + ", which need not begin at a multiple of "
+                    + ALIGNMENT
+                    + " bytes, since " + crooked.name() + " has " + crooked.length() + " elements: make every local"
+                    + " array's size a multiple of " + ALIGNMENT + " bytes");
+        }
         return array;
     }
 

@@ -274,6 +274,12 @@ final class WarpLane implements Lane {
             throw illegal(action + " " + array.name() + " at byte " + byteOffset + "; the offset must be a multiple of "
                     + CHUNK_BYTES);
         }
+        LocalArray crooked = item.group().crooked();
+        if (crooked != null) {
+            throw illegal(action + " " + array.name() + ", which need not begin at a multiple of " + CHUNK_BYTES
+                    + " bytes, since " + crooked.name() + " has " + crooked.length() + " elements: make every local"
+                    + " array's size a multiple of " + CHUNK_BYTES + " bytes");
+        }
         int first = byteOffset / Integer.BYTES;
         if (first < 0 || first + CHUNK_INTS > array.length()) {
             throw item.fault(

@@ -102,6 +102,19 @@ final class WorkGroup {
         return null;
     }
 
+    /**
+     * Returns an array behind which another one would not begin at 16 bytes, as instructions on 16 bytes need, or null. A
+     * device's compiler lays a group's arrays end to end, in an order of its own.
+     */
+    LocalArray crooked() {
+        for (LocalArray array : localArrays) {
+            if (array.length() * (long) array.elementBytes() % 16 != 0) {
+                return array;
+            }
+        }
+        return null;
+    }
+
     LocalArray allocate(WorkItem item, int index, Class<?> type, int length) {
         if (index < localArrays.size()) {
             LocalArray array = localArrays.get(index);

@@ -1,0 +1,210 @@
+package org.tornadoattention.cli;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.bench.BenchFile;
+import org.tornadoattention.bench.Environment;
+import org.tornadoattention.bench.ErrorFile;
+import org.tornadoattention.bench.ErrorInputs;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.reference.AccuracyCheck;
+import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.reference.Tolerance;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.SafetensorsWriter;
+import org.tornadoattention.tensor.Tensor;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** {@code attention accuracy}: errors of the kernels against float64, on inputs that peers can be given too. */
+@Command(
+        name = "accuracy",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description = {
+            "Errors of the kernels against a float64 oracle, on whole outputs.",
+            "",
+            "The inputs are 'normal', N(0, 1), and 'outliers', N(0, 1) + N(0, 100) x Bernoulli(0.001), which is what the"
+                    + " paper on FlashAttention-3 measures errors on. 'formula' is standard attention with P rounded to"
+                    + " the inputs' type, computed here. Exit code 1 if a kernel's error is above the rule of the tests.",
+            ""
+        },
+        footer = {
+            "",
+            "Examples:",
+            "  ./attention accuracy                                    all kernels of the best device",
+            "  ./attention accuracy --kernel tiled --type f16 --seq 64 --heads 1 --batch 1",
+            "",
+            "Beside PyTorch, on the same inputs:",
+            "  ./attention accuracy --inputs inputs -o ours.json",
+            "  python3 bench/peers.py --inputs inputs --out pytorch.json",
+            "and a table of both by './attention tables' ('<!-- table errors ours.json pytorch.json -->')."
+        })
+final class AccuracyCommand implements Callable<Integer> {
+
+    @Option(
+            names = "--distribution",
+            split = ",",
+            defaultValue = "normal,outliers",
+            description = "Of the inputs (default ${DEFAULT-VALUE}).")
+    private List<ErrorInputs> distributions;
+
+    @Option(
+            names = "--type",
+            split = ",",
+            defaultValue = "f16,bf16,f32",
+            description = "Types (default ${DEFAULT-VALUE}).")
+    private List<DType> types;
+
+    @Option(
+            names = "--head-dim",
+            split = ",",
+            defaultValue = "64,128",
+            description = "Head dimensions (default ${DEFAULT-VALUE}).")
+    private int[] headDims;
+
+    @Option(names = "--batch", defaultValue = "2", description = "Sequences (default ${DEFAULT-VALUE}).")
+    private int batch;
+
+    @Option(names = "--heads", defaultValue = "8", description = "Heads (default ${DEFAULT-VALUE}).")
+    private int heads;
+
+    @Option(names = "--seq", defaultValue = "2048", description = "Queries, and keys (default ${DEFAULT-VALUE}).")
+    private int seq;
+
+    @Option(
+            names = "--inputs",
+            paramLabel = "DIR",
+            description = "Write the inputs there, a safetensors file with q, k and v for each problem.")
+    private Optional<Path> directory = Optional.empty();
+
+    @Option(
+            names = {"-o", "--output"},
+            paramLabel = "FILE",
+            description = "Write the errors there, as JSON.")
+    private Optional<Path> output = Optional.empty();
+
+    @Mixin
+    private ComputeOptions compute = new ComputeOptions();
+
+    @Spec
+    private CommandSpec spec;
+
+    private final List<ErrorFile.Result> results = new ArrayList<>();
+    private boolean good = true;
+    private PrintWriter out;
+
+    @Override
+    public Integer call() throws IOException {
+        out = spec.commandLine().getOut();
+        ComputeDevice device = compute.device();
+        ComputeOptions.announce(out, device);
+        List<ErrorFile.Problem> problems = problems();
+        row("problem", "kernel", "RMSE", "largest error", "allowed", "relative");
+        try (Progress progress = Progress.of("accuracy", problems.size())) {
+            for (ErrorFile.Problem problem : problems) {
+                progress.say(problem.toString());
+                measure(problem, device);
+                progress.step();
+            }
+        }
+        if (output.isPresent()) {
+            BenchFile.write(
+                    output.get(), ErrorFile.of(Environment.of(device), results).toJson());
+        }
+        return good ? Main.GOOD : Main.FAILED;
+    }
+
+    private List<ErrorFile.Problem> problems() {
+        return distributions.stream()
+                .flatMap(inputs -> types.stream()
+                        .flatMap(dtype -> Arrays.stream(headDims)
+                                .mapToObj(headDim -> new ErrorFile.Problem(
+                                        inputs.id(),
+                                        dtype,
+                                        new AttentionShape(batch, heads, heads, seq, seq, headDim)))))
+                .toList();
+    }
+
+    private void measure(ErrorFile.Problem problem, ComputeDevice device) throws IOException {
+        ErrorInputs inputs = ErrorInputs.parse(problem.inputs());
+        Tensor q = inputs.tensor(problem.dtype(), 1, problem.shape().queryShape());
+        Tensor k = inputs.tensor(problem.dtype(), 2, problem.shape().keyShape());
+        Tensor v = inputs.tensor(problem.dtype(), 3, problem.shape().keyShape());
+        if (directory.isPresent()) {
+            write(problem, q, k, v);
+        }
+        AccuracyCheck check = AccuracyCheck.of(q, k, v, AttentionOptions.defaults());
+        float[] naive = check.naive().output();
+        note(
+                problem,
+                ErrorFile.FORMULA,
+                Tolerance.forward(problem.dtype())
+                        .compare("o", naive, check.reference().output(), naive));
+        kernels(problem, device).forEach(kernel -> {
+            try (FlashAttention attention = FlashAttention.on(device, kernel)) {
+                AttentionResult result = attention.forward(q, k, v);
+                note(
+                        problem,
+                        kernel.id(),
+                        check.forward(result.output(), result.logSumExp()).getFirst());
+            } catch (UnsupportedOnDeviceException e) {
+                out.println(problem + " " + kernel.id() + " not here: " + e.getMessage());
+            }
+        });
+    }
+
+    private Stream<AttentionKernel> kernels(ErrorFile.Problem problem, ComputeDevice device) {
+        return compute.kernel()
+                .map(Stream::of)
+                .orElseGet(() -> Arrays.stream(AttentionKernel.values())
+                        .filter(kernel ->
+                                device.isSimulator() ? BenchFile.PORTABLE.contains(kernel) : kernel.supports(device)))
+                .filter(kernel -> kernel.supports(problem.dtype()));
+    }
+
+    private void note(ErrorFile.Problem problem, String kernel, Comparison errors) {
+        results.add(ErrorFile.Result.ours(problem, kernel, errors));
+        good &= errors.passed();
+        row(
+                problem.toString(),
+                kernel,
+                "%.2e".formatted(errors.rmse()),
+                "%.2e".formatted(errors.maxError()),
+                "%.2e".formatted(errors.limit()) + (errors.passed() ? "" : " FAILED"),
+                "%.2e".formatted(errors.relativeError()));
+    }
+
+    /** Printed as it comes, since the oracle takes its time. */
+    private void row(String... cells) {
+        out.println("%-30s %-12s %-9s %-14s %-9s %s".formatted((Object[]) cells).stripTrailing());
+        out.flush();
+    }
+
+    private void write(ErrorFile.Problem problem, Tensor q, Tensor k, Tensor v) throws IOException {
+        Files.createDirectories(directory.get());
+        new SafetensorsWriter()
+                .tensor("q", q)
+                .tensor("k", k)
+                .tensor("v", v)
+                .metadata("inputs", problem.inputs())
+                .writeTo(directory.get().resolve(problem.toString().replace(' ', '_') + ".safetensors"));
+    }
+}
