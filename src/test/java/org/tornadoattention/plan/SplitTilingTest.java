@@ -66,7 +66,8 @@ class SplitTilingTest {
     void tensorCoresTakeWhatTheyCan(int headDim, DType dtype, boolean fp8, DecodeKernel expected) {
         SplitProblem problem = decode(8, 4096, headDim, dtype, fp8);
         assertThat(choose(problem, hopper()).kernel()).isEqualTo(expected);
-        assertThat(choose(problem, gpu(CompilerExtension.Support.none(0, "none"))).kernel())
+        assertThat(choose(problem, gpu(CompilerExtension.Support.none(0, "none")))
+                        .kernel())
                 .isEqualTo(DecodeKernel.SPLIT_KEY);
         assertThat(SplitTiling.choose(problem, Optional.of(DecodeKernel.SPLIT_KEY), 0, hopper())
                         .kernel())
@@ -100,7 +101,7 @@ class SplitTilingTest {
     @ParameterizedTest
     @CsvSource({"256, 16", "256, 17", "256, 1", "203, 16", "1, 16", "128, 8"})
     void slotsFitTheLocalMemoryOfAnyDevice(int headDim, int group) {
-        ComputeDevice device = gpu(CompilerExtension.Support.none("none"));
+        ComputeDevice device = gpu(CompilerExtension.Support.none(0, "none"));
         for (int queries : new int[] {1, 48}) {
             SplitProblem problem = new SplitProblem(group, 1, headDim, queries, 2, 512, DType.F16, false);
             LaneSplitTile tile = (LaneSplitTile) choose(problem, device);
