@@ -23,6 +23,7 @@ import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.WorkerGrid1D;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
+import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -68,7 +69,7 @@ public final class Lesson {
     /**
      * A lesson with as many queries as keys.
      *
-     * @param arguments heads and sequence length; without, 16 and 2048 on a GPU, 2 and 128 in the simulator
+     * @param arguments heads and sequence length; without, 16 and 2048 on a GPU, 2 and 128 elsewhere
      * @throws IllegalArgumentException if the length is not a multiple of 64
      */
     public static Lesson of(String title, String[] arguments) {
@@ -102,9 +103,9 @@ public final class Lesson {
     }
 
     private static int[] sizes(String[] arguments) {
-        boolean simulator = Devices.best().isSimulator();
-        int heads = arguments.length > 0 ? Integer.parseInt(arguments[0]) : simulator ? 2 : 16;
-        int length = arguments.length > 1 ? Integer.parseInt(arguments[1]) : simulator ? 128 : 2048;
+        boolean large = Devices.best().type() == TornadoDeviceType.GPU && !Devices.best().isSimulator();
+        int heads = arguments.length > 0 ? Integer.parseInt(arguments[0]) : large ? 16 : 2;
+        int length = arguments.length > 1 ? Integer.parseInt(arguments[1]) : large ? 2048 : 128;
         if (heads < 1 || length < 64 || length % 64 != 0) {
             throw new IllegalArgumentException(
                     "%d heads of %d tokens: the lessons take 1 head or more and multiples of 64 tokens."
