@@ -103,7 +103,8 @@ public final class Lesson {
     }
 
     private static int[] sizes(String[] arguments) {
-        boolean large = Devices.best().type() == TornadoDeviceType.GPU && !Devices.best().isSimulator();
+        boolean large = Devices.best().type() == TornadoDeviceType.GPU
+                && !Devices.best().isSimulator();
         int heads = arguments.length > 0 ? Integer.parseInt(arguments[0]) : large ? 16 : 2;
         int length = arguments.length > 1 ? Integer.parseInt(arguments[1]) : large ? 2048 : 128;
         if (heads < 1 || length < 64 || length % 64 != 0) {
