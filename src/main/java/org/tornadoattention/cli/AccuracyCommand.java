@@ -172,11 +172,10 @@ final class AccuracyCommand implements Callable<Integer> {
     }
 
     private Stream<AttentionKernel> kernels(ErrorFile.Problem problem, ComputeDevice device) {
-        return compute.kernel()
-                .map(Stream::of)
-                .orElseGet(() -> Arrays.stream(AttentionKernel.values())
-                        .filter(kernel ->
-                                device.isSimulator() ? BenchFile.PORTABLE.contains(kernel) : kernel.supports(device)))
+        return Arrays.stream(AttentionKernel.values())
+                .filter(kernel -> !compute.kernels().isEmpty()
+                        ? compute.kernels().contains(kernel)
+                        : device.isSimulator() ? BenchFile.PORTABLE.contains(kernel) : kernel.supports(device))
                 .filter(kernel -> kernel.supports(problem.dtype()));
     }
 

@@ -47,7 +47,8 @@ final class ComputeOptions {
     Optional<AttentionKernel> kernel() {
         if (kernels.size() > 1) {
             throw new IllegalArgumentException(
-                    "%d kernels were asked for: only bench measures several, name one.".formatted(kernels.size()));
+                    "%d kernels were asked for: only bench and accuracy measure several, name one."
+                            .formatted(kernels.size()));
         }
         return kernels.stream().findFirst();
     }

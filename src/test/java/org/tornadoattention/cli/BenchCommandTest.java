@@ -193,7 +193,7 @@ class BenchCommandTest {
                 .hasSize(2);
         assertThat(Invocation.of("verify", "src/test/resources/goldens", "--kernel", "tiled,online")
                         .err())
-                .contains("only bench measures several");
+                .contains("only bench and accuracy measure several");
     }
 
     /** The process gets the terminal's signal, and what it had measured is in its file. */
