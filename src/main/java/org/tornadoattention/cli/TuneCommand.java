@@ -164,7 +164,8 @@ final class TuneCommand implements Callable<Integer> {
 
     private static String verdict(BenchResult result) {
         if (result.times().isEmpty()) {
-            return "out: " + result.message().lines().findFirst().orElse("failed");
+            String message = result.message().replaceAll("\u001B\\[[;\\d]*m", ""); // TornadoVM's come in colours
+            return "out: " + message.lines().findFirst().orElse("failed");
         }
         return result.good()
                 ? "ok"
