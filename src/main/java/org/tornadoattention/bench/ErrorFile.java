@@ -43,6 +43,7 @@ public record ErrorFile(String format, Environment environment, List<Result> res
     /**
      * Errors of an output against float64.
      *
+     * @param problem the inputs
      * @param provider {@link BenchResult#OURS}, {@code pytorch}, …
      * @param kernel the kernel in its provider's words, or {@link #FORMULA}
      * @param rmse root of the mean squared error
