@@ -11,6 +11,7 @@ import org.tornadoattention.inference.RotaryEmbedding;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
@@ -24,10 +25,10 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /**
- * A decoder that feeds itself: the attention stack of a Llama, with random weights, token by token. All layers are one task
- * graph; of each layer {@code x = x + Wo attention(rope(Wq norm(x)), rope(Wk norm(x)), Wv norm(x))} with a key-value cache
- * that grows on the device. Nothing but the last layer's output leaves it. Where there are CUDA graphs, a second run has
- * the whole stack as one.
+ * A decoder that feeds itself: the attention stack of a Llama, with random weights, token by token. Eight layers are one task
+ * graph, since TornadoVM has 8 KiB for what a graph's tasks take; of each layer {@code x = x + Wo attention(rope(Wq norm(x)), rope(Wk norm(x)), Wv norm(x))} with a key-value cache
+ * that grows on the device. Nothing but the last layer's output leaves it. Where there are CUDA graphs, a second run
+ * has the layers as those.
  *
  * <p>{@code ./attention example LlamaDecoder} runs a toy; {@code ./attention example LlamaDecoder 32 32 8 128 1024 f16} has
  * the shape of Llama 3 8B: layers, query heads, KV heads, head dimension, tokens, type of weights and caches (f32 or f16).
@@ -35,6 +36,7 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 class LlamaDecoder {
 
     static final int GROUP = 64;
+    static final int LAYERS_OF_A_GRAPH = 8;
 
     /** Random weights that fill all matrices, each from another place on: a prime. */
     static final int RANDOM_WEIGHTS = 999_983;
@@ -76,7 +78,11 @@ class LlamaDecoder {
         partial[context.localIdx] = sum;
         context.localBarrier();
         if (context.localIdx == 0) {
-            y.set(context.groupIdx, total(partial, groupSize));
+            float total = 0f;
+            for (int other = 0; other < groupSize; other++) {
+                total += partial[other];
+            }
+            y.set(context.groupIdx, total);
         }
     }
 
@@ -91,7 +97,11 @@ class LlamaDecoder {
         partial[context.localIdx] = sum;
         context.localBarrier();
         if (context.localIdx == 0) {
-            y.set(context.groupIdx, y.get(context.groupIdx) + total(partial, groupSize));
+            float total = y.get(context.groupIdx);
+            for (int other = 0; other < groupSize; other++) {
+                total += partial[other];
+            }
+            y.set(context.groupIdx, total);
         }
     }
 
@@ -106,7 +116,11 @@ class LlamaDecoder {
         partial[context.localIdx] = sum;
         context.localBarrier();
         if (context.localIdx == 0) {
-            y.set(context.groupIdx, new HalfFloat(total(partial, groupSize)));
+            float total = 0f;
+            for (int other = 0; other < groupSize; other++) {
+                total += partial[other];
+            }
+            y.set(context.groupIdx, new HalfFloat(total));
         }
     }
 
@@ -121,16 +135,19 @@ class LlamaDecoder {
         partial[context.localIdx] = sum;
         context.localBarrier();
         if (context.localIdx == 0) {
-            y.set(context.groupIdx, y.get(context.groupIdx) + total(partial, groupSize));
+            float total = y.get(context.groupIdx);
+            for (int other = 0; other < groupSize; other++) {
+                total += partial[other];
+            }
+            y.set(context.groupIdx, total);
         }
     }
 
-    static float total(float[] partial, int groupSize) {
-        float sum = 0f;
-        for (int other = 0; other < groupSize; other++) {
-            sum += partial[other];
+    /** {@code y = x}, in one group. */
+    static void copy(KernelContext context, FloatArray x, FloatArray y, int groupSize) {
+        for (int i = context.localIdx; i < y.getSize(); i += groupSize) {
+            y.set(i, x.get(i));
         }
-        return sum;
     }
 
     static int number(String[] arguments, int index, int otherwise) {
@@ -172,16 +189,9 @@ class LlamaDecoder {
                         .withBase(500_000));
 
         GridScheduler grids = new GridScheduler();
-        TaskGraph graph = new TaskGraph("decoder")
-                .transferToDevice(
-                        DataTransferMode.FIRST_EXECUTION,
-                        x,
-                        norm,
-                        q.array(),
-                        k.array(),
-                        v.array(),
-                        o.array(),
-                        logSumExp.array());
+        List<TaskGraph> graphs = new ArrayList<>();
+        FloatArray last = new FloatArray(model);
+        Object[] activations = {x, norm, q.array(), k.array(), v.array(), o.array(), logSumExp.array()};
         List<KvCache> caches = new ArrayList<>();
         double weightBytes = 0;
         Tensor random = randomWeights(dtype, model);
@@ -195,52 +205,82 @@ class LlamaDecoder {
             caches.add(cache);
 
             String name = "layer" + layer;
+            if (layer % LAYERS_OF_A_GRAPH == 0) {
+                TaskGraph next = new TaskGraph("decoder" + graphs.size());
+                graphs.add(
+                        layer == 0
+                                ? next.transferToDevice(DataTransferMode.FIRST_EXECUTION, activations)
+                                : next.consumeFromDevice("decoder0", activations));
+            }
+            TaskGraph graph = graphs.getLast();
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, wQ.array(), wK.array(), wV.array(), wO.array());
             graph.task(name + "-norm", LlamaDecoder::normalise, new KernelContext(), x, norm, model, GROUP);
-            grid(grids, name + "-norm", 1);
+            grid(graph, grids, name + "-norm", 1);
             multiplyTask(graph, grids, name + "-q", wQ, norm, q);
             multiplyTask(graph, grids, name + "-k", wK, norm, k);
             multiplyTask(graph, grids, name + "-v", wV, norm, v);
             cache.appendTo(graph, grids, name, q, k, v, o, logSumExp, AttentionOptions.causal());
             multiplyAddTask(graph, grids, name + "-o", wO, o, x);
         }
-        graph.transferToHost(DataTransferMode.EVERY_EXECUTION, x);
+        graphs.getLast()
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, last)
+                .task("last", LlamaDecoder::copy, new KernelContext(), x, last, GROUP)
+                .transferToHost(DataTransferMode.EVERY_EXECUTION, last);
+        grid(graphs.getLast(), grids, "last", 1);
+        graphs.getFirst().persistOnDevice(activations);
 
-        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(
+                graphs.stream().map(TaskGraph::snapshot).toArray(ImmutableTaskGraph[]::new))) {
             plan.withDevice(device.handle()).withGridScheduler(grids);
             if (cudaGraph) {
                 plan.withCUDAGraph();
             }
-            plan.execute(); // compiles, and takes the weights to the device
+            step(plan, graphs.size()); // compiles, and takes the weights to the device
             long start = System.nanoTime();
             for (int token = 1; token < size.tokens - 1; token++) {
-                plan.execute();
+                step(plan, graphs.size());
             }
             double seconds = (System.nanoTime() - start) / 1e9;
             double cacheBytes = 2.0 * size.layers * keyRows * dtype.byteSize() * size.tokens;
             System.out.printf(
                     "%.1f tokens/s%s, %.1f GB/s of weights and cache (%,.0f and, at the end, %,.0f bytes)%n",
                     (size.tokens - 2) / seconds,
-                    cudaGraph ? " as one CUDA graph" : "",
+                    cudaGraph ? " as CUDA graphs" : "",
                     (weightBytes + cacheBytes / 2) * (size.tokens - 2) / seconds / 1e9,
                     weightBytes,
                     cacheBytes);
             if (cudaGraph) {
-                plan.execute();
+                step(plan, graphs.size());
             } else {
-                plan.withProfiler(ProfilerMode.SILENT);
-                double kernelSeconds = plan.execute().getProfilerResult().getDeviceKernelTime() / 1e9;
+                double kernelSeconds = profiledStep(plan, graphs.size()) / 1e9;
                 System.out.printf(
                         "last token: %.3f ms in kernels, %.1f GB/s%n",
                         1e3 * kernelSeconds, (weightBytes + cacheBytes) / kernelSeconds / 1e9);
             }
             double squares = 0;
             for (int i = 0; i < model; i++) {
-                squares += (double) x.get(i) * x.get(i);
+                squares += (double) last.get(i) * last.get(i);
             }
             System.out.printf("root mean square of x after %d tokens: %.6f%n", size.tokens, Math.sqrt(squares / model));
         }
         caches.forEach(KvCache::close);
+    }
+
+    /** A token through all layers. */
+    static void step(TornadoExecutionPlan plan, int graphs) {
+        for (int graph = 0; graph < graphs; graph++) {
+            plan.withGraph(graph).execute();
+        }
+    }
+
+    /** The time that the kernels of a token take, in nanoseconds. */
+    static long profiledStep(TornadoExecutionPlan plan, int graphs) {
+        plan.withProfiler(ProfilerMode.SILENT);
+        long time = 0;
+        for (int graph = 0; graph < graphs; graph++) {
+            time += plan.withGraph(graph).execute().getProfilerResult().getDeviceKernelTime();
+        }
+        return time;
     }
 
     static void multiplyTask(TaskGraph graph, GridScheduler grids, String name, Tensor w, FloatArray x, Tensor y) {
@@ -260,7 +300,7 @@ class LlamaDecoder {
                     columns,
                     GROUP);
         }
-        grid(grids, name, w.dimension(0));
+        grid(graph, grids, name, w.dimension(0));
     }
 
     static void multiplyAddTask(TaskGraph graph, GridScheduler grids, String name, Tensor w, Tensor x, FloatArray y) {
@@ -280,13 +320,13 @@ class LlamaDecoder {
                     columns,
                     GROUP);
         }
-        grid(grids, name, w.dimension(0));
+        grid(graph, grids, name, w.dimension(0));
     }
 
-    static void grid(GridScheduler grids, String name, int groups) {
+    static void grid(TaskGraph graph, GridScheduler grids, String name, int groups) {
         WorkerGrid1D grid = new WorkerGrid1D(groups * GROUP);
         grid.setLocalWork(GROUP, 1, 1);
-        grids.addWorkerGrid("decoder." + name, grid);
+        grids.addWorkerGrid(graph.getTaskGraphName() + "." + name, grid);
     }
 
     /** Weights that keep the size of what they multiply. */

@@ -228,6 +228,9 @@ class ExamplesTest {
                 .containsPattern("GB/s of weights and cache")
                 .containsPattern("ms in kernels, \\d+\\.\\d GB/s")
                 .containsPattern("root mean square of x after 24 tokens: 27\\.82");
+        assertThat(outputOf("LlamaDecoder", "10", "8", "2", "8", "6", "f16"))
+                .contains("10 layers of 8/2 heads x 8, 6 tokens, F16")
+                .contains("root mean square of x after 6 tokens: 13.94");
     }
 
     @Test
