@@ -23,7 +23,7 @@ public final class TileTuner implements AutoCloseable {
     /** The kernels that the table is for, and that all 16-bit problems can take. */
     public static final List<AttentionKernel> KERNELS = List.of(AttentionKernel.WARP, AttentionKernel.WARP_GROUP);
 
-    private static final int RESCALE_THRESHOLD = 8;
+    private static final int RESCALE_THRESHOLD = 0;
 
     private record Trial(WarpTile tile, BenchResult result) {
 

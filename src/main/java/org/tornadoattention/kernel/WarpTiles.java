@@ -181,15 +181,16 @@ final class WarpTiles {
     static void mask(
             float[] s, int rowTiles, int columns, int first, int last, int length, int windowLeft, int windowRight) {
         for (int r = 0; r < 2 * rowTiles; r++) {
+            int to = length - 1;
+            if (windowRight >= 0) {
+                to = TornadoMath.min(to, last + 8 * r);
+            }
             for (int n = 0; n < columns / 8; n++) {
                 for (int e = 0; e < 2; e++) {
                     int column = 8 * n + e;
-                    int outside = column - length + 1;
+                    int outside = column - to;
                     if (windowLeft >= 0) {
                         outside = TornadoMath.max(outside, first + 8 * r - column);
-                    }
-                    if (windowRight >= 0) {
-                        outside = TornadoMath.max(outside, column - last - 8 * r);
                     }
                     int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2 + e;
                     s[at] = outside > 0 ? Float.NEGATIVE_INFINITY : s[at];

@@ -12,24 +12,24 @@ final class WarpTiling {
     private static final Map<AttentionKernel, List<WarpTile>> FALLBACKS = Map.of(
             AttentionKernel.WARP_GROUP,
             List.of(
-                    new WarpTile(AttentionKernel.WARP_GROUP, 128, 64, 8, 8),
-                    new WarpTile(AttentionKernel.WARP_GROUP, 128, 32, 8, 8),
-                    new WarpTile(AttentionKernel.WARP_GROUP, 64, 32, 4, 8),
-                    new WarpTile(AttentionKernel.WARP_GROUP, 64, 16, 4, 8)),
+                    new WarpTile(AttentionKernel.WARP_GROUP, 128, 64, 8, 0),
+                    new WarpTile(AttentionKernel.WARP_GROUP, 128, 32, 8, 0),
+                    new WarpTile(AttentionKernel.WARP_GROUP, 64, 32, 4, 0),
+                    new WarpTile(AttentionKernel.WARP_GROUP, 64, 16, 4, 0)),
             AttentionKernel.WARP,
             List.of(
-                    new WarpTile(AttentionKernel.WARP, 128, 64, 4, 8),
-                    new WarpTile(AttentionKernel.WARP, 128, 32, 4, 8),
-                    new WarpTile(AttentionKernel.WARP, 64, 32, 4, 8),
-                    new WarpTile(AttentionKernel.WARP, 64, 16, 4, 8),
-                    new WarpTile(AttentionKernel.WARP, 32, 16, 2, 8),
-                    new WarpTile(AttentionKernel.WARP, 16, 16, 1, 8)),
+                    new WarpTile(AttentionKernel.WARP, 128, 64, 4, 0),
+                    new WarpTile(AttentionKernel.WARP, 128, 32, 4, 0),
+                    new WarpTile(AttentionKernel.WARP, 64, 32, 4, 0),
+                    new WarpTile(AttentionKernel.WARP, 64, 16, 4, 0),
+                    new WarpTile(AttentionKernel.WARP, 32, 16, 2, 0),
+                    new WarpTile(AttentionKernel.WARP, 16, 16, 1, 0)),
             AttentionKernel.WARP_TF32,
             List.of(
-                    new WarpTile(AttentionKernel.WARP_TF32, 128, 32, 8, 8),
-                    new WarpTile(AttentionKernel.WARP_TF32, 64, 32, 4, 8),
-                    new WarpTile(AttentionKernel.WARP_TF32, 32, 16, 2, 8),
-                    new WarpTile(AttentionKernel.WARP_TF32, 16, 16, 1, 8)));
+                    new WarpTile(AttentionKernel.WARP_TF32, 128, 32, 8, 0),
+                    new WarpTile(AttentionKernel.WARP_TF32, 64, 32, 4, 0),
+                    new WarpTile(AttentionKernel.WARP_TF32, 32, 16, 2, 0),
+                    new WarpTile(AttentionKernel.WARP_TF32, 16, 16, 1, 0)));
 
     /** Above, two rows of registers a lane do not hold 32 rows of O. */
     private static final int WIDEST_FOR_32_ROWS = 128;
