@@ -134,6 +134,7 @@ public final class WarpTf32FlashAttention {
         float[] m = new float[2];
         float[] l = new float[2];
         float[] correction = new float[2];
+        float[] part = new float[4];
         int[] a = new int[4];
         int[] small = new int[4];
         int[] b = new int[4];
@@ -186,7 +187,9 @@ public final class WarpTf32FlashAttention {
             WarpTiles.softmax(s, m, l, correction, 1, blockK, factor, threshold);
             WarpTiles.rescale(o, correction, 1, paddedDim);
 
-            // O = O + P V_j: depth t and t + 4 of an operand A stand for keys 2t and 2t + 1
+            // O = O + P V_j: depth t and t + 4 of an operand A stand for keys 2t and 2t + 1. The sums over many keys
+            // are made
+            // here, since tensor cores cut theirs off instead of rounding them, always in the same direction.
             for (int n = 0; n < blockK / 8; n++) {
                 a[0] = Warp.bits(s[4 * n]);
                 a[1] = Warp.bits(s[4 * n + 2]);
@@ -200,7 +203,13 @@ public final class WarpTf32FlashAttention {
                     b[0] = Warp.bits(Warp.element(valueTile, at));
                     b[1] = Warp.bits(Warp.element(valueTile, next));
                     split(b, smallB, 2);
-                    multiply(o, 4 * x, a, small, b, smallB, 0);
+                    for (int e = 0; e < 4; e++) {
+                        part[e] = 0f;
+                    }
+                    multiply(part, 0, a, small, b, smallB, 0);
+                    for (int e = 0; e < 4; e++) {
+                        o[4 * x + e] += part[e];
+                    }
                 }
             }
         }
