@@ -406,8 +406,8 @@ public final class WarpSplitKeyAttention {
                 for (int e = 0; e < 2; e++) {
                     int at = (r / 2 * 2 + n) * 4 + r % 2 * 2 + e;
                     int key = j + 8 * n + e;
-                    s[at] = key > last ? Float.NEGATIVE_INFINITY : s[at];
-                    s[at] = key < first ? Float.NEGATIVE_INFINITY : s[at];
+                    s[at] = key > last ? WarpTiles.negativeInfinity() : s[at];
+                    s[at] = key < first ? WarpTiles.negativeInfinity() : s[at];
                 }
             }
         }

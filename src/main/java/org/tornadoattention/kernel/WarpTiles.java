@@ -24,7 +24,14 @@ final class WarpTiles {
     /** Where the running maximum starts: below every score, yet finite, so that its differences are never NaN. */
     static final float NO_SCORE = -3.0e38f;
 
+    private static final int NEGATIVE_INFINITY_BITS = 0xff800000;
+
     private WarpTiles() {}
+
+    /** −∞. Of {@link Float#NEGATIVE_INFINITY} TornadoVM makes {@code -1.0F / 0.0F}, which CUDA carries out, slowly. */
+    static float negativeInfinity() {
+        return Warp.asFloat(NEGATIVE_INFINITY_BITS);
+    }
 
     /** Head dimension as the tiles see it: rounded up to the depth of one product. */
     static int paddedDim(int headDim) {
@@ -193,7 +200,7 @@ final class WarpTiles {
                         outside = TornadoMath.max(outside, first + 8 * r - column);
                     }
                     int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2 + e;
-                    s[at] = outside > 0 ? Float.NEGATIVE_INFINITY : s[at];
+                    s[at] = outside > 0 ? negativeInfinity() : s[at];
                 }
             }
         }
