@@ -80,10 +80,15 @@ final class CudaText {
 
     static String copyAsync(
             int elementBytes, String tile, String byteOffset, String source, String index, String bytes) {
+        // A constant of the index stands in the instruction, which spares the two additions of a 64-bit address.
+        int plus = index.indexOf(IntrinsicText.PLUS);
+        String first = plus < 0 ? index : index.substring(0, plus);
+        int bytesOn =
+                plus < 0 ? 0 : elementBytes * Integer.parseInt(index.substring(plus + IntrinsicText.PLUS.length()));
         return asmOnMemory(
-                "cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2",
+                "cp.async.cg.shared.global.L2::128B [%0], [%1 + " + bytesOn + "], 16, %2",
                 "",
-                register(shared(tile, byteOffset)) + ", \"l\"(" + address(source, index, elementBytes) + "), "
+                register(shared(tile, byteOffset)) + ", \"l\"(" + address(source, first, elementBytes) + "), "
                         + register(bytes));
     }
 

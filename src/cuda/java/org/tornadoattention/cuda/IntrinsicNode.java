@@ -5,8 +5,10 @@ import jdk.graal.compiler.graph.NodeClass;
 import jdk.graal.compiler.graph.NodeInputList;
 import jdk.graal.compiler.lir.gen.LIRGeneratorTool;
 import jdk.graal.compiler.nodeinfo.NodeInfo;
+import jdk.graal.compiler.nodes.ConstantNode;
 import jdk.graal.compiler.nodes.FixedWithNextNode;
 import jdk.graal.compiler.nodes.ValueNode;
+import jdk.graal.compiler.nodes.calc.AddNode;
 import jdk.graal.compiler.nodes.memory.SingleMemoryKill;
 import jdk.graal.compiler.nodes.spi.LIRLowerable;
 import jdk.graal.compiler.nodes.spi.NodeLIRBuilderTool;
@@ -65,14 +67,22 @@ public final class IntrinsicNode extends FixedWithNextNode
     public void generate(NodeLIRBuilderTool builder) {
         LIRGeneratorTool tool = builder.getLIRGeneratorTool();
         Value[] operands = new Value[arguments.size()];
+        int[] added = new int[operands.length];
         for (int i = 0; i < operands.length; i++) {
-            operands[i] = builder.operand(arguments.get(i));
+            ValueNode argument = arguments.get(i);
+            if (argument instanceof AddNode sum
+                    && sum.getY() instanceof ConstantNode term
+                    && sum.getStackKind() == JavaKind.Int) {
+                added[i] = term.asJavaConstant().asInt();
+                argument = sum.getX();
+            }
+            operands[i] = builder.operand(argument);
         }
         if (getStackKind() == JavaKind.Void) {
-            tool.append(new IntrinsicStatement(Value.ILLEGAL, operands, text));
+            tool.append(new IntrinsicStatement(Value.ILLEGAL, operands, added, text));
         } else {
             Value result = tool.newVariable(tool.getLIRKind(stamp));
-            tool.append(new IntrinsicStatement(result, operands, text));
+            tool.append(new IntrinsicStatement(result, operands, added, text));
             builder.setResult(this, result);
         }
     }

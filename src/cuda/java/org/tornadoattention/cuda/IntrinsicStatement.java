@@ -22,12 +22,15 @@ public final class IntrinsicStatement extends LIRInstruction {
     @Use({OperandFlag.REG, OperandFlag.CONST, OperandFlag.ILLEGAL, OperandFlag.COMPOSITE})
     protected Value[] arguments;
 
+    private final int[] added;
     private final IntrinsicText text;
 
-    IntrinsicStatement(Value result, Value[] arguments, IntrinsicText text) {
+    /** {@code added} are constants to be added to the arguments. */
+    IntrinsicStatement(Value result, Value[] arguments, int[] added, IntrinsicText text) {
         super(TYPE);
         this.result = result;
         this.arguments = arguments;
+        this.added = added;
         this.text = text;
     }
 
@@ -37,7 +40,8 @@ public final class IntrinsicStatement extends LIRInstruction {
         CUDAAssembler assembler = (CUDAAssembler) builder.asm;
         String[] operands = new String[arguments.length];
         for (int i = 0; i < operands.length; i++) {
-            operands[i] = assembler.getStringValue(code, arguments[i]);
+            operands[i] =
+                    assembler.getStringValue(code, arguments[i]) + (added[i] == 0 ? "" : IntrinsicText.PLUS + added[i]);
         }
         String target = result.equals(Value.ILLEGAL) ? null : assembler.getStringValue(code, result);
         assembler.indent();

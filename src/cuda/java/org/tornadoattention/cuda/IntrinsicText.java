@@ -4,11 +4,15 @@ package org.tornadoattention.cuda;
 @FunctionalInterface
 interface IntrinsicText {
 
+    /** Between a variable and a constant that is added to it. */
+    String PLUS = " + ";
+
     /**
      * Writes a statement.
      *
      * @param result the variable that takes the result, or null
-     * @param arguments the arguments as CUDA C: variables, or literals where the compiler knows the value
+     * @param arguments the arguments as CUDA C: variables, literals where the compiler knows the value, or a variable, {@link #PLUS}
+     *     and a literal
      */
     String of(String result, String... arguments);
 }

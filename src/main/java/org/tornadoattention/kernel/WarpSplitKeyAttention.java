@@ -132,7 +132,17 @@ public final class WarpSplitKeyAttention {
         int to = rowsHere > 0 ? TornadoMath.min(lastKey, from + chunk - 1) : from - 1;
         int tiles = to < from ? 0 : (to - from) / tileKeys + 1;
 
-        // Q in registers; m = -inf, l = 0, O = 0.
+        // All rows of the tile see keys everyLeft ... everyRight of these.
+        int everyLeft = firstKey;
+        int everyRight = to;
+        if (windowLeft >= 0) {
+            everyLeft = (firstRow + rows - 1) / group + offset - windowLeft;
+        }
+        if (windowRight >= 0) {
+            everyRight = TornadoMath.min(to, firstRow / group + offset + windowRight);
+        }
+
+        // This lane's place in products; m = -inf, l = 0, O = 0.
         int row = lane / 4;
         int column = lane % 4 * 2;
         int rowOfK = warp * WARP_KEYS + lane % 8 + lane / 16 * 8;
@@ -142,20 +152,6 @@ public final class WarpSplitKeyAttention {
         int alibi = step.get(2);
         float unscale = scale == 0f ? 0f : 1f / scale;
         int[] q = new int[(rows + 15) / 16 * ((headDim + 15) / 16) * 4];
-        for (int x = 0; x < rowTiles * paddedDim / 4; x++) {
-            q[x] = 0;
-        }
-        for (int r = 0; r < rowBlocks; r++) {
-            int mine = firstRow + TornadoMath.min(row + 8 * r, TornadoMath.max(0, rowsHere - 1));
-            int at = ((queryStart + mine / group) * kvHeads * group + kvHead * group + mine % group) * headDim + column;
-            at = rowsHere > 0 ? at : column;
-            for (int n = 0; n < paddedDim / 8; n++) {
-                int register = (r / 2 * paddedDim / 16 + n / 2) * 4 + n % 2 * 2 + r % 2;
-                if (8 * n < headDim) {
-                    q[register] = Warp.pack(type, unscale * query.get(at + 8 * n), unscale * query.get(at + 8 * n + 1));
-                }
-            }
-        }
         float[] s = new float[(rows + 15) / 16 * 8];
         int[] p = new int[(rows + 15) / 16 * 4];
         float[] o = new float[(rows + 15) / 16 * ((headDim + 15) / 16 * 16) / 2];
@@ -163,6 +159,9 @@ public final class WarpSplitKeyAttention {
         float[] l = new float[(rows + 15) / 16 * 2];
         float[] correction = new float[(rows + 15) / 16 * 2];
         int[] b = new int[4];
+        for (int x = 0; x < rowTiles * paddedDim / 4; x++) {
+            q[x] = 0;
+        }
         for (int x = 0; x < rowTiles * paddedDim / 2; x++) {
             o[x] = 0f;
         }
@@ -178,6 +177,22 @@ public final class WarpSplitKeyAttention {
         // takes the next to set out.
         int place = 0;
         for (int t = 1 - stages; t < tiles; t++) {
+            if (t == 0) {
+                // Q in registers, while the first tiles are on their way.
+                for (int r = 0; r < rowBlocks; r++) {
+                    int mine = firstRow + TornadoMath.min(row + 8 * r, TornadoMath.max(0, rowsHere - 1));
+                    int at = ((queryStart + mine / group) * kvHeads * group + kvHead * group + mine % group) * headDim
+                            + column;
+                    at = rowsHere > 0 ? at : column;
+                    for (int n = 0; n < paddedDim / 8; n++) {
+                        int register = (r / 2 * paddedDim / 16 + n / 2) * 4 + n % 2 * 2 + r % 2;
+                        if (8 * n < headDim) {
+                            q[register] = Warp.pack(
+                                    type, unscale * query.get(at + 8 * n), unscale * query.get(at + 8 * n + 1));
+                        }
+                    }
+                }
+            }
             if (t >= 0) {
                 Warp.awaitCopies(stages - 2);
                 context.localBarrier();
@@ -221,7 +236,9 @@ public final class WarpSplitKeyAttention {
                 // P = 2^(S - m), l, O = correction * O
                 int j = from + t * tileKeys + warp * WARP_KEYS + column;
                 score(s, rowBlocks, scale, softcap, alibi, numbers, firstRow + row, j, kvHead, group, offset);
-                mask(s, rowBlocks, firstRow + row, j, to, group, offset, windowLeft, windowRight);
+                if (TornadoMath.max(everyLeft - j + column, j - column + WARP_KEYS - 1 - everyRight) > 0) {
+                    mask(s, rowBlocks, firstRow + row, j, to, group, offset, windowLeft, windowRight);
+                }
                 WarpTiles.softmaxOfBlocks(s, m, l, correction, rowBlocks, WARP_KEYS, 1f, 0);
                 WarpTiles.rescaleBlocks(o, correction, rowBlocks, paddedDim);
                 WarpTiles.packBlocks(type, s, p, rowBlocks, WARP_KEYS);
@@ -329,21 +346,40 @@ public final class WarpSplitKeyAttention {
             int warps) {
         int chunks = WarpTiles.paddedDim(headDim) / 8;
         int items = 32 * warps;
-        int[] rowsOfKeys = new int[(headDim + 15) / 16];
-        for (int i = 0; i < chunks / 2; i++) {
-            int j = TornadoMath.min(j0 + (i * items + item) / chunks, to);
-            rowsOfKeys[i] =
-                    KeySplit.keyRow(sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
-        }
-        for (int i = 0; i < chunks / 2; i++) {
-            int row = (i * items + item) / chunks;
-            int c = (i * items + item) % chunks;
-            int bytes = 8 * c < headDim ? 16 : 0;
-            bytes = j0 + row <= to ? bytes : 0;
-            int element = bytes == 0 ? 0 : rowsOfKeys[i] * headDim + 8 * c;
-            int place = at + WarpTiles.chunk(WARP_KEYS * warps, row, c);
-            WarpTiles.copyChunk(keyTiles, place, key, element, bytes);
-            WarpTiles.copyChunk(valueTiles, place, value, element, bytes);
+        if (pagesPerSequence <= 1 && items % chunks == 0) {
+            // Chunks of a lane lie evenly apart, so that their places are constants beside the first.
+            int rows = items / chunks;
+            int row = item / chunks;
+            int c = item % chunks;
+            int element = headDim
+                            * KeySplit.keyRow(
+                                    sequences, table, firstPage, j0 + row, kvHead, kvHeads, pageSize, pagesPerSequence)
+                    + 8 * c;
+            int stride = pagesPerSequence == 0 ? kvHeads * headDim : headDim;
+            int all = headDim % 16 == 0 ? 16 : 8 * c < headDim ? 16 : 0;
+            for (int i = 0; i < chunks / 2; i++) {
+                int bytes = j0 + row + i * rows <= to ? all : 0;
+                int place = at + WarpTiles.chunk(WARP_KEYS * warps, row + i * rows, c);
+                WarpTiles.copyChunk(keyTiles, place, key, element + i * rows * stride, bytes);
+                WarpTiles.copyChunk(valueTiles, place, value, element + i * rows * stride, bytes);
+            }
+        } else {
+            // All reads of the page table are under way before the first is used.
+            int[] rowsOfKeys = new int[(headDim + 15) / 16];
+            for (int i = 0; i < chunks / 2; i++) {
+                int j = TornadoMath.min(j0 + (i * items + item) / chunks, to);
+                rowsOfKeys[i] =
+                        KeySplit.keyRow(sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
+            }
+            for (int i = 0; i < chunks / 2; i++) {
+                int row = (i * items + item) / chunks;
+                int c = (i * items + item) % chunks;
+                int bytes = 8 * c < headDim ? 16 : 0;
+                bytes = j0 + row <= to ? bytes : 0;
+                int place = at + WarpTiles.chunk(WARP_KEYS * warps, row, c);
+                WarpTiles.copyChunk(keyTiles, place, key, rowsOfKeys[i] * headDim + 8 * c, bytes);
+                WarpTiles.copyChunk(valueTiles, place, value, rowsOfKeys[i] * headDim + 8 * c, bytes);
+            }
         }
     }
 
@@ -360,15 +396,22 @@ public final class WarpSplitKeyAttention {
             int kvHead,
             int group,
             int offset) {
-        float factor = softcap > 0f ? scale : scale * WarpTiles.LOG2_E;
+        if (softcap > 0f) {
+            for (int r = 0; r < rowBlocks; r++) {
+                for (int n = 0; n < 2; n++) {
+                    for (int e = 0; e < 2; e++) {
+                        int at = (r / 2 * 2 + n) * 4 + r % 2 * 2 + e;
+                        s[at] = Softcap.apply(scale * s[at], softcap);
+                    }
+                }
+            }
+        }
+        float factor = softcap > 0f ? WarpTiles.LOG2_E : scale * WarpTiles.LOG2_E;
         for (int r = 0; r < rowBlocks; r++) {
             for (int n = 0; n < 2; n++) {
                 for (int e = 0; e < 2; e++) {
                     int at = (r / 2 * 2 + n) * 4 + r % 2 * 2 + e;
                     s[at] = factor * s[at];
-                    if (softcap > 0f) {
-                        s[at] = WarpTiles.LOG2_E * Softcap.apply(s[at], softcap);
-                    }
                 }
             }
         }
