@@ -8,6 +8,7 @@ import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.Intrinsics;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 import uk.ac.manchester.tornado.drivers.cuda.CUDABackendImpl;
 import uk.ac.manchester.tornado.drivers.cuda.CUDACodeCache;
 import uk.ac.manchester.tornado.drivers.cuda.CUDADevice;
@@ -24,6 +25,7 @@ public final class CudaCompilerExtension implements CompilerExtension {
     /** The versions of TornadoVM whose internals this was written for and tested with. */
     private static final String TESTED_VERSION = "5.2.0";
 
+    private static final int COPY_BYTES = 16;
     private static final int AMPERE = 80;
     private static final int HOPPER = 90;
     private static final long KIBI = 1024;
@@ -59,6 +61,12 @@ public final class CudaCompilerExtension implements CompilerExtension {
         }
         if (!first) {
             return Support.none(capability, "CUDA is not TornadoVM's first backend; " + HOW_TO_START);
+        }
+        if (TornadoNativeArray.ARRAY_HEADER % COPY_BYTES != 0) {
+            return Support.none(
+                    capability,
+                    "TornadoVM's arrays begin %d bytes behind an aligned address, and copies of %d bytes need a multiple of that; start Java with -Dtornado.panama.objectHeader=128"
+                            .formatted(TornadoNativeArray.ARRAY_HEADER, COPY_BYTES));
         }
         try {
             return install(device, capability);
