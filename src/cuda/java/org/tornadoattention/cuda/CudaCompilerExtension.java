@@ -65,7 +65,7 @@ public final class CudaCompilerExtension implements CompilerExtension {
         if (TornadoNativeArray.ARRAY_HEADER % COPY_BYTES != 0) {
             return Support.none(
                     capability,
-                    "TornadoVM's arrays begin %d bytes behind an aligned address, and copies of %d bytes need a multiple of that; start Java with -Dtornado.panama.objectHeader=128"
+                    "TornadoVM's arrays begin %d bytes behind an aligned address, and copies of %d bytes need a multiple of that; start Java without -Dtornado.panama.objectHeader, -XX:-UseCompressedOops and -XX:-UseCompressedClassPointers"
                             .formatted(TornadoNativeArray.ARRAY_HEADER, COPY_BYTES));
         }
         try {
