@@ -76,12 +76,11 @@ class TensorCoreMatrixProduct {
         }
     }
 
-    /** Starts the copy of {@code rows} rows, 64 deep, from the chunk before on: TornadoVM's arrays begin half a sector late. */
+    /** Starts the copy of {@code rows} rows, 64 deep. */
     static void load(int[] tile, int at, HalfFloatArray from, int first, int rows, int n, int item) {
-        int chunk = (item + 7) % 8;
         for (int i = 0; i < rows * 8 / ITEMS; i++) {
-            int row = (i * ITEMS / 8 + (item + 7) / 8 + rows - 1) % rows;
-            Warp.copyAsync(tile, at + WarpGroup.chunk(row, chunk), from, first + row * n + chunk * 8, 16);
+            int row = i * ITEMS / 8 + item / 8;
+            Warp.copyAsync(tile, at + WarpGroup.chunk(row, item % 8), from, first + row * n + item % 8 * 8, 16);
         }
     }
 

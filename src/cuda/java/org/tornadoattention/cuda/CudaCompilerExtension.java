@@ -18,7 +18,8 @@ import uk.ac.manchester.tornado.runtime.TornadoCoreRuntime;
 
 /**
  * Installs the warp intrinsics in TornadoVM's CUDA backend: invocation plugins that replace the calls, and a code cache that
- * compiles kernels with such calls for the device's full instruction set. Kernels without them are compiled as ever.
+ * compiles kernels with such calls for the device's full instruction set. Kernels without them are compiled as ever. Arrays
+ * on the device begin at aligned addresses ({@link AlignedBuffers}).
  */
 public final class CudaCompilerExtension implements CompilerExtension {
 
@@ -84,11 +85,16 @@ public final class CudaCompilerExtension implements CompilerExtension {
             return Support.none(capability, "NVRTC cannot be loaded: " + e.getMessage());
         }
         CUDADeviceContext context = (CUDADeviceContext) ((CUDATornadoDevice) device).getDeviceContext();
-        Field caches = CUDADeviceContext.class.getDeclaredField("codeCache");
-        caches.setAccessible(true);
-        caches.set(context, new CodeCaches(context, assembler));
+        set(context, "codeCache", new CodeCaches(context, assembler));
+        set(context, "bufferProvider", new AlignedBuffers(context, context.getBufferProvider()));
         Intrinsics level = capability == HOPPER ? Intrinsics.WARP_GROUP : Intrinsics.WARP;
         return new Support(level, capability, localMemoryBytes(capability), "");
+    }
+
+    private static void set(CUDADeviceContext context, String field, Object value) throws ReflectiveOperationException {
+        Field declared = CUDADeviceContext.class.getDeclaredField(field);
+        declared.setAccessible(true);
+        declared.set(context, value);
     }
 
     /** CUDA C++ Programming Guide, «technical specifications per compute capability»: shared memory of a thread block. */

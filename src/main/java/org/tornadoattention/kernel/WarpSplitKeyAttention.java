@@ -347,40 +347,36 @@ public final class WarpSplitKeyAttention {
         int chunks = WarpTiles.paddedDim(headDim) / 8;
         int items = 32 * warps;
         if (pagesPerSequence <= 1 && items % chunks == 0) {
-            // As WarpTiles.rowOf, but that the chunks of a lane, evenly apart, are constants beside the first.
-            int rows = WARP_KEYS * warps;
+            // Chunks of a lane lie evenly apart, so that their places are constants beside the first.
             int apart = items / chunks;
-            int row = (item + chunks - 1) / chunks - 1;
-            int c = (item + chunks - 1) % chunks;
+            int row = item / chunks;
+            int c = item % chunks;
             int stride = pagesPerSequence == 0 ? kvHeads * headDim : headDim;
             int element = headDim
                             * KeySplit.keyRow(
                                     sequences, table, firstPage, j0 + row, kvHead, kvHeads, pageSize, pagesPerSequence)
                     + 8 * c;
             int all = headDim % 16 == 0 ? 16 : 8 * c < headDim ? 16 : 0;
-            int around = row < 0 ? rows : 0;
             for (int i = 0; i < chunks / 2; i++) {
-                int on = i == 0 ? around : i * apart;
-                int bytes = j0 + row + on <= to ? all : 0;
-                int place = at + WarpTiles.chunk(rows, row + on, c);
-                WarpTiles.copyChunk(keyTiles, place, key, element + on * stride, bytes);
-                WarpTiles.copyChunk(valueTiles, place, value, element + on * stride, bytes);
+                int bytes = j0 + row + i * apart <= to ? all : 0;
+                int place = at + WarpTiles.chunk(WARP_KEYS * warps, row + i * apart, c);
+                WarpTiles.copyChunk(keyTiles, place, key, element + i * apart * stride, bytes);
+                WarpTiles.copyChunk(valueTiles, place, value, element + i * apart * stride, bytes);
             }
         } else {
             // All reads of the page table are under way before the first is used.
-            int rows = WARP_KEYS * warps;
             int[] rowsOfKeys = new int[(headDim + 15) / 16];
             for (int i = 0; i < chunks / 2; i++) {
-                int j = TornadoMath.min(j0 + WarpTiles.rowOf(i, item, items, rows, chunks), to);
+                int j = TornadoMath.min(j0 + (i * items + item) / chunks, to);
                 rowsOfKeys[i] =
                         KeySplit.keyRow(sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
             }
             for (int i = 0; i < chunks / 2; i++) {
-                int row = WarpTiles.rowOf(i, item, items, rows, chunks);
-                int c = WarpTiles.columnOf(i, item, items, chunks);
+                int row = (i * items + item) / chunks;
+                int c = (i * items + item) % chunks;
                 int bytes = 8 * c < headDim ? 16 : 0;
                 bytes = j0 + row <= to ? bytes : 0;
-                int place = at + WarpTiles.chunk(rows, row, c);
+                int place = at + WarpTiles.chunk(WARP_KEYS * warps, row, c);
                 WarpTiles.copyChunk(keyTiles, place, key, rowsOfKeys[i] * headDim + 8 * c, bytes);
                 WarpTiles.copyChunk(valueTiles, place, value, rowsOfKeys[i] * headDim + 8 * c, bytes);
             }

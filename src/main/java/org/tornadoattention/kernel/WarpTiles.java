@@ -75,23 +75,6 @@ final class WarpTiles {
         Warp.copyAsync(tile, at, source, element / 2, bytes);
     }
 
-    /**
-     * The row of the {@code i}-th chunk that a work-item copies. TornadoVM's arrays begin 16 bytes, a chunk, behind an aligned
-     * address, so work-items start with the chunk before: then those that read the two halves of a sector of 32 bytes are
-     * neighbours, and the sector comes from L2 once. The first one starts with the last chunk of the tile.
-     */
-    static int rowOf(int i, int item, int items, int rows, int chunks) {
-        int row = items % chunks == 0
-                ? i * (items / chunks) + (item + chunks - 1) / chunks - 1
-                : (i * items + item + chunks - 1) / chunks - 1;
-        return row < 0 ? rows - 1 : row;
-    }
-
-    /** The chunk of that row. */
-    static int columnOf(int i, int item, int items, int chunks) {
-        return items % chunks == 0 ? (item + chunks - 1) % chunks : (i * items + item + chunks - 1) % chunks;
-    }
-
     /** Starts the copy of {@code count} of {@code rows} rows, element {@code first} on, to byte {@code at}; the rest is 0. */
     static void load(
             int[] tile,
@@ -105,11 +88,11 @@ final class WarpTiles {
             int items) {
         int chunks = paddedDim(headDim) / 8;
         for (int i = 0; i < (rows * chunks + items - 1) / items; i++) {
-            int row = rowOf(i, item, items, rows, chunks);
-            int c = columnOf(i, item, items, chunks);
+            int row = items % chunks == 0 ? i * (items / chunks) + item / chunks : (i * items + item) / chunks;
+            int c = items % chunks == 0 ? item % chunks : (i * items + item) % chunks;
             int elements = TornadoMath.max(0, TornadoMath.min(8, headDim - 8 * c));
             int from = first + row * headDim + 8 * c;
-            if (rows * chunks % items == 0 || i * items + item < rows * chunks) {
+            if (rows * chunks % items == 0 || row < rows) {
                 if (headDim % 8 == 0) {
                     // All of a chunk or nothing, which takes fewer instructions than any number of bytes.
                     int bytes = headDim % 16 == 0 ? 16 : 8 * c < headDim ? 16 : 0;
@@ -126,11 +109,11 @@ final class WarpTiles {
             int[] tile, int at, int rows, ShortArray source, int first, int count, int headDim, int item, int items) {
         int chunks = paddedDim(headDim) / 8;
         for (int i = 0; i < (rows * chunks + items - 1) / items; i++) {
-            int row = rowOf(i, item, items, rows, chunks);
-            int c = columnOf(i, item, items, chunks);
+            int row = items % chunks == 0 ? i * (items / chunks) + item / chunks : (i * items + item) / chunks;
+            int c = items % chunks == 0 ? item % chunks : (i * items + item) % chunks;
             int elements = TornadoMath.max(0, TornadoMath.min(8, headDim - 8 * c));
             int from = first + row * headDim + 8 * c;
-            if (rows * chunks % items == 0 || i * items + item < rows * chunks) {
+            if (rows * chunks % items == 0 || row < rows) {
                 if (headDim % 8 == 0) {
                     // All of a chunk or nothing, which takes fewer instructions than any number of bytes.
                     int bytes = headDim % 16 == 0 ? 16 : 8 * c < headDim ? 16 : 0;
@@ -147,11 +130,11 @@ final class WarpTiles {
             int[] tile, int at, int rows, FloatArray source, int first, int count, int headDim, int item, int items) {
         int chunks = (headDim + 7) / 8 * 2;
         for (int i = 0; i < (rows * chunks + items - 1) / items; i++) {
-            int row = rowOf(i, item, items, rows, chunks);
-            int c = columnOf(i, item, items, chunks);
+            int row = (i * items + item) / chunks;
+            int c = (i * items + item) % chunks;
             int elements = TornadoMath.max(0, TornadoMath.min(4, headDim - 4 * c));
             int from = first + row * headDim + 4 * c;
-            if (rows * chunks % items == 0 || i * items + item < rows * chunks) {
+            if (rows * chunks % items == 0 || row < rows) {
                 if (headDim % 4 == 0) {
                     int bytes = headDim % 8 == 0 ? 16 : 4 * c < headDim ? 16 : 0;
                     Warp.copyAsync(tile, at + chunk(rows, row, c), source, from, row < count ? bytes : 0);
