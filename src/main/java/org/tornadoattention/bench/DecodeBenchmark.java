@@ -30,7 +30,7 @@ public final class DecodeBenchmark {
     /** Random tokens that fill the cache again and again: a prime, so that no tile or page meets the same ones twice. */
     private static final int TOKENS = 1021;
 
-    private static final int PROMPT_TOKENS = 64;
+    private static final int PROMPT_TOKENS = 256;
 
     private final ComputeDevice device;
     private final Optional<DecodeKernel> kernel;
