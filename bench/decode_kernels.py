@@ -5,22 +5,31 @@ TornadoVM waits for each kernel of a profiled plan, so that a kernel's time by i
 PyTorch's kernels follow each other. ncu times both alike: one kernel at a time, caches emptied before each, clocks as they
 are. The problems are those of the preset 'decode': F16, 32 query heads on 8 of keys and values, headDim 128.
 
-  python3 bench/decode_kernels.py -o docs/results/h200-decode-kernels.json
+  python3 bench/decode_kernels.py --ours docs/results/h200-decode.json --pytorch docs/results/h200-decode-pytorch.json
+
+writes what ./attention tables makes a table of (kind 'decode'). A step's time is that of attention and merge: PyTorch's calls append
+no tokens. Wall times are of runs without the profiler.
 """
 
 import argparse
-import collections
 import csv
 import io
 import json
+import os
+import pathlib
 import statistics
 import subprocess
 import sys
 
+import peers
+
 CASES = [(1, 65536), (8, 4096), (8, 16384), (8, 65536), (32, 4096), (32, 16384)]
 HEADS, KV_HEADS, HEAD_DIM, CALLS = 32, 8, 128, 4
 BACKENDS = ("flash", "cudnn")
-NCU = "ncu --clock-control none --cache-control all --target-processes all --csv --print-units base --metrics gpu__time_duration.sum"
+NCU = (
+    "ncu --clock-control none --cache-control all --target-processes all"
+    " --csv --print-units base --metrics gpu__time_duration.sum"
+)
 
 
 def launches(kernels, command):
@@ -38,22 +47,29 @@ def launches(kernels, command):
         yield row["Kernel Name"], groups, float(row["Metric Value"].replace(",", "")) / 1e3
 
 
+def decode_command(batch, *more):
+    keys = [n for b, n in CASES if b == batch]
+    command = ["./attention", "bench-decode", "--backend", "cuda", "--batch", str(batch)]
+    return [*command, "--keys", ",".join(map(str, keys)), *more], keys
+
+
 def ours(batch):
     """Steps of all cases with so many sequences: a step's merge has a group for each sequence and head."""
-    keys = [n for b, n in CASES if b == batch]
-    command = ["./attention", "bench-decode", "--backend", "cuda", "--batch", str(batch), "--warm-up", "1"]
-    command += ["--repeat", str(CALLS), "--keys", ",".join(map(str, keys))]
+    command, keys = decode_command(batch, "--warm-up", "1", "--repeat", str(CALLS))
     steps, parts = [], {}
-    for name, groups, time in launches("append|attention|merge", command):
-        parts[name] = (groups, time)
+    for name, groups, took in launches("append|attention|merge", command):
+        parts[name] = (groups, took)
         if name == "merge" and groups == batch * HEADS:
             if not steps or steps[-1][0] != parts["attention"][0]:
                 steps.append((parts["attention"][0], []))
-            steps[-1][1].append({part: time for part, (_, time) in parts.items()})
+            steps[-1][1].append({part: took for part, (_, took) in parts.items()})
     if len(steps) != len(keys):
         sys.exit(f"{len(steps)} kinds of steps for {len(keys)} cases of {batch} sequences")
-    for n, (_, times) in zip(keys, steps):
-        yield batch, n, {part: statistics.median(step[part] for step in times) for part in times[0]}
+    command = decode_command(batch, "--repeat", "9", "--json")[0]
+    checked = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    for n, (_, times), row in zip(keys, steps, json.loads(checked[checked.index("[") :])):
+        accuracy = {name: row[name] for name in ("maxError", "allowedError", "passed")}
+        yield batch, n, times, row["wallMilliseconds"], accuracy, row["tile"]
 
 
 def call_pytorch():
@@ -75,48 +91,63 @@ def call_pytorch():
 def pytorch():
     """Its kernels come in the order of the calls; flash's may have a second one that combines splits."""
     calls = []
-    for name, _, time in launches("flash|cudnn", [sys.executable, __file__, "--pytorch-alone"]):
+    for name, _, took in launches("flash|cudnn", [sys.executable, __file__, "--pytorch-alone"]):
         part = "merge" if "combine" in name else "attention"
         if part == "attention":
             calls.append({})
-        calls[-1][part] = time
+        calls[-1][part] = took
     if len(calls) != len(CASES) * len(BACKENDS) * CALLS:
         sys.exit(f"{len(calls)} calls of PyTorch were seen")
     for i, (batch, n) in enumerate(CASES):
         for j, name in enumerate(BACKENDS):
             first = (i * len(BACKENDS) + j) * CALLS
-            times = calls[first : first + CALLS]
-            yield name, batch, n, {part: statistics.median(t[part] for t in times) for part in times[0]}
+            yield name, batch, n, calls[first : first + CALLS]
+
+
+def result(provider, kernel, batch, keys, steps, wall, **more):
+    """An entry of the files that ./attention bench writes."""
+    shape = {"batch": batch, "heads": HEADS, "kvHeads": KV_HEADS, "seqQ": 1, "seqK": keys, "headDim": HEAD_DIM}
+    case = {"pass": "FORWARD", "dtype": "F16", "shape": shape, "causal": False}
+    sums = [sum(took for part, took in step.items() if part != "append") / 1e3 for step in steps]
+    timing = peers.timing(case, sums, [wall or 1])
+    if not wall:  # not taken
+        timing["wallMilliseconds"] = 0
+    parts = {part: statistics.median(step[part] for step in steps) for part in steps[0]}
+    told = " + ".join(f"{part} {took:.1f} us" for part, took in parts.items())
+    print(f"{provider} {kernel} {batch} x {keys}: {told}", flush=True)
+    return {
+        "case": case,
+        "provider": provider,
+        "kernel": kernel,
+        "status": "MEASURED",
+        "timing": timing,
+        "memory": {"tensorBytes": peers.least_bytes(case), "extraBytes": 0},
+        "microseconds": parts,
+        **more,
+    }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--out", metavar="FILE", help="a JSON file to write")
-    parser.add_argument("--pytorch-alone", action="store_true", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.pytorch_alone:
+    parser.add_argument("--ours", metavar="FILE", required=True, help="the JSON file to write for our steps")
+    parser.add_argument("--pytorch", metavar="FILE", required=True, help="the one for PyTorch's")
+    if sys.argv[1:] == ["--pytorch-alone"]:
         call_pytorch()
         return
-    results = collections.defaultdict(dict)
+    arguments = parser.parse_args()
+    import torch
+
+    where, limits = peers.environment(torch, "cuda"), peers.ceilings(torch, "cuda")
+    torch.cuda.empty_cache()
+    results = []
     for batch in sorted({b for b, _ in CASES}):
-        for b, n, times in ours(batch):
-            results[b, n]["ours"] = times
-    for name, b, n, times in pytorch():
-        results[b, n][name] = times
-    rows = []
-    print("| batch | keys | ours: append + attention + merge | PyTorch flash | PyTorch cuDNN | our share of the better |")
-    print("|---|---|---|---|---|---|")
-    for (b, n), times in results.items():
-        # New tokens are none of PyTorch's business here, so the comparison is without appending them.
-        total = {who: sum(t for part, t in parts.items() if part != "append") for who, parts in times.items()}
-        share = min(total[name] for name in BACKENDS) / total["ours"]
-        mine = " + ".join(f"{times['ours'][part]:.1f}" for part in ("append", "attention", "merge"))
-        rate = 4e-6 * b * n * KV_HEADS * HEAD_DIM / total["ours"]
-        print(f"| {b} | {n} | {mine} µs, {rate:.2f} TB/s | {total['flash']:.1f} µs | {total['cudnn']:.1f} µs | {100 * share:.0f} % |")
-        rows.append({"batch": b, "keys": n, "microseconds": times, "shareOfBest": share})
-    if arguments.out:
-        with open(arguments.out, "w") as file:
-            json.dump({"tool": NCU, "results": rows}, file, indent=1)
+        for b, n, steps, wall, accuracy, tile in ours(batch):
+            results.append(result("tornado-attention", "decode", b, n, steps, wall, accuracy=accuracy, tile=tile))
+    api = next(pathlib.Path(os.environ["TORNADOVM_HOME"]).glob("share/java/tornado/tornado-api-*.jar"))
+    runtime = "TornadoVM " + api.stem.removeprefix("tornado-api-")
+    peers.save(pathlib.Path(arguments.ours), "decode", True, {**where, "runtime": runtime}, limits, results, 0)
+    results = [result("pytorch", name, b, n, steps, 0) for name, b, n, steps in pytorch()]
+    peers.save(pathlib.Path(arguments.pytorch), "decode", True, where, limits, results, 0)
 
 
 if __name__ == "__main__":
