@@ -38,6 +38,20 @@ final class CudaText {
                 + "), \"f\"(" + low + "));";
     }
 
+    static String unpack(String result, String type, String packed, String element) {
+        String half = constant(element, "element") == 0 ? "low" : "high";
+        String convert =
+                constant(type, "type") == Warp.F16 ? "cvt.f32.f16 %0, " + half : "mov.b32 %0, {zero, " + half + "}";
+        return "asm(\"{ .reg .b16 low, high, zero; mov.b16 zero, 0; mov.b32 {low, high}, %1; " + convert
+                + "; }\" : \"=f\"(" + result + ") : \"r\"(" + packed + "));";
+    }
+
+    static String packE4M3(String result, String first, String second, String third, String fourth) {
+        return "asm(\"{ .reg .b16 low, high; cvt.rn.satfinite.e4m3x2.f32 low, %2, %1;"
+                + " cvt.rn.satfinite.e4m3x2.f32 high, %4, %3; mov.b32 %0, {low, high}; }\" : \"=r\"(" + result
+                + ") : \"f\"(" + first + "), \"f\"(" + second + "), \"f\"(" + third + "), \"f\"(" + fourth + "));";
+    }
+
     static String roundToTF32(String result, String value) {
         return "{ unsigned bits_; asm(\"cvt.rna.tf32.f32 %0, %1;\" : \"=r\"(bits_) : \"f\"(" + value + ")); " + result
                 + " = __uint_as_float(bits_); }";
@@ -69,6 +83,9 @@ final class CudaText {
     }
 
     static String multiply(String type, String c, String atC, String a, String atA, String b, String atB) {
+        if (constant(type, "type") == Warp.E4M3) {
+            throw new IllegalArgumentException("A warp multiplies no E4M3, a warp group does.");
+        }
         boolean tf32 = constant(type, "type") == Warp.TF32;
         String name = name(type);
         return asm(
@@ -125,12 +142,12 @@ final class CudaText {
             String type, String c, String columns, String tile, String atA, String atB, String accumulate) {
         int n = constant(columns, "columns");
         return wgmma(
-                name(type),
+                type,
                 n,
                 c,
                 "%" + n / 2,
                 n / 2 + 1,
-                "0, 0",
+                ", 0, 0",
                 "\"l\"(" + descriptor(tile, atA, "0") + "), \"l\"(" + descriptor(tile, atB, "0") + "), "
                         + register(accumulate));
     }
@@ -145,26 +162,49 @@ final class CudaText {
             String atB,
             String strideB,
             String accumulate) {
+        if (constant(type, "type") == Warp.E4M3) {
+            throw new IllegalArgumentException("E4M3 tiles are read along their columns only: multiplyTransposed.");
+        }
+        return multiplyRegisters(type, c, columns, a, atA, descriptor(tile, atB, strideB), ", 1", accumulate);
+    }
+
+    static String multiplyTransposed(
+            String type, String c, String columns, String a, String atA, String tile, String atB, String accumulate) {
+        return multiplyRegisters(type, c, columns, a, atA, descriptor(tile, atB, "0"), ", 0", accumulate);
+    }
+
+    private static String multiplyRegisters(
+            String type,
+            String c,
+            String columns,
+            String a,
+            String atA,
+            String descriptor,
+            String transposition,
+            String accumulate) {
         int n = constant(columns, "columns");
         return wgmma(
-                name(type),
+                type,
                 n,
                 c,
                 "{" + placeholders(n / 2, 4) + "}",
                 n / 2 + 4,
-                "1",
-                elements("r", a, atA, 4) + ", \"l\"(" + descriptor(tile, atB, strideB) + "), " + register(accumulate));
+                transposition,
+                elements("r", a, atA, 4) + ", \"l\"(" + descriptor + "), " + register(accumulate));
     }
 
-    /** Operand B's descriptor is placeholder {@code b}; whether to accumulate, the one after. */
+    /**
+     * Operand B's descriptor is placeholder {@code b}; whether to accumulate, the one after. 8-bit operands cannot be
+     * transposed, so nothing is said about it.
+     */
     private static String wgmma(
             String type, int columns, String c, String a, int b, String transposition, String operands) {
+        boolean bytes = constant(type, "type") == Warp.E4M3;
         return asm(
                 "{ .reg .pred p; setp.ne.b32 p, %" + (b + 1) + ", 0; wgmma.mma_async.sync.aligned.m64n" + columns
-                        + "k16.f32."
-                        + type + "." + type + " {" + placeholders(0, columns / 2) + "}, " + a + ", %" + b
-                        + ", p, 1, 1, "
-                        + transposition + "; }",
+                        + (bytes ? "k32.f32." : "k16.f32.") + name(type) + "." + name(type) + " {"
+                        + placeholders(0, columns / 2) + "}, " + a + ", %" + b + ", p, 1, 1"
+                        + (bytes ? "" : transposition) + "; }",
                 elements("+f", c, "0", columns / 2),
                 operands);
     }
@@ -227,6 +267,7 @@ final class CudaText {
             case Warp.F16 -> "f16";
             case Warp.BF16 -> "bf16";
             case Warp.TF32 -> "tf32";
+            case Warp.E4M3 -> "e4m3";
             default -> throw new IllegalArgumentException("There is no type " + type + " of operands.");
         };
     }

@@ -42,6 +42,15 @@ final class WarpPlugins {
         value("shuffleXor", JavaKind.Float, (r, a) -> CudaText.shuffleXor(r, a[0], a[1]), FLOAT, INT);
         value("exp2", JavaKind.Float, (r, a) -> CudaText.exp2(r, a[0]), FLOAT);
         value("pack", JavaKind.Int, (r, a) -> CudaText.pack(r, a[0], a[1], a[2]), INT, FLOAT, FLOAT);
+        value("unpack", JavaKind.Float, (r, a) -> CudaText.unpack(r, a[0], a[1], a[2]), INT, INT, INT);
+        value(
+                "packE4M3",
+                JavaKind.Int,
+                (r, a) -> CudaText.packE4M3(r, a[0], a[1], a[2], a[3]),
+                FLOAT,
+                FLOAT,
+                FLOAT,
+                FLOAT);
         value("roundToTF32", JavaKind.Float, (r, a) -> CudaText.roundToTF32(r, a[0]), FLOAT);
         value("bits", JavaKind.Int, (r, a) -> CudaText.bits(r, a[0]), FLOAT);
         effect("loadMatrices", (r, a) -> CudaText.loadMatrices(false, a[0], a[1], a[2], a[3]), INTS, INT, INTS, INT);
@@ -121,6 +130,17 @@ final class WarpPlugins {
                 INT,
                 INTS,
                 INT,
+                INT,
+                INT);
+        effect(
+                "multiplyTransposed",
+                (r, a) -> CudaText.multiplyTransposed(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]),
+                INT,
+                FLOATS,
+                INT,
+                INTS,
+                INT,
+                INTS,
                 INT,
                 INT);
     }

@@ -30,7 +30,7 @@ final class ComputeOptions {
             names = {"-k", "--kernel"},
             paramLabel = "NAME",
             split = ",",
-            description = "standard, online, tiled, tensor-core, warp, warp-group or warp-tf32."
+            description = "standard, online, tiled, tensor-core, warp, warp-group, warp-tf32 or warp-group-fp8."
                     + " Default: the best for the problem. bench takes several.")
     private List<AttentionKernel> kernels = List.of();
 

@@ -50,6 +50,9 @@ public interface Lane {
     void multiplyRegisters(
             int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int strideB, int accumulate);
 
+    /** {@link WarpGroup#multiplyTransposed}. */
+    void multiplyTransposed(int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int accumulate);
+
     /** {@link WarpGroup#commit}. */
     void commit();
 

@@ -35,6 +35,12 @@ public final class Warp {
     /** F32 rounded to 10 bits of mantissa, half as deep a product; a constant for {@code type}. */
     public static final int TF32 = 2;
 
+    /**
+     * 8-bit floats with 4 bits of exponent and 3 of mantissa, up to 448, without infinities; a constant for {@code type} of
+     * {@link WarpGroup}'s products, twice as deep as those of 16 bits.
+     */
+    public static final int E4M3 = 3;
+
     private Warp() {}
 
     /**
@@ -59,6 +65,22 @@ public final class Warp {
     /** Two floats rounded to {@link #F16} or {@link #BF16}, to nearest even, the first in the low half. */
     public static int pack(int type, float low, float high) {
         return Bits.encode(type, low) | Bits.encode(type, high) << Short.SIZE;
+    }
+
+    /** One of the two floats that {@link #pack} rounded to {@link #F16} or {@link #BF16}: element 0 or 1, a JIT constant. */
+    public static float unpack(int type, int packed, int element) {
+        return Bits.decode(type, packed >>> Short.SIZE * element);
+    }
+
+    /**
+     * Four floats rounded to {@link #E4M3}, to nearest even, the first in the lowest byte. What is larger than 448 becomes
+     * 448, infinities too; NaN stays. It needs compute capability 8.9.
+     */
+    public static int packE4M3(float first, float second, float third, float fourth) {
+        return Bits.encode(E4M3, first)
+                | Bits.encode(E4M3, second) << Byte.SIZE
+                | Bits.encode(E4M3, third) << 2 * Byte.SIZE
+                | Bits.encode(E4M3, fourth) << 3 * Byte.SIZE;
     }
 
     /** The float nearest to {@code value} that {@link #TF32} operands can hold, ties away from zero. */

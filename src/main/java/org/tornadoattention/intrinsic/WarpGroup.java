@@ -7,7 +7,7 @@ package org.tornadoattention.intrinsic;
  * <p><b>Accumulators.</b> {@code float[] c} of columns / 2 elements lies in registers as in {@link Warp}: warp w holds rows
  * 16w to 16w + 15, and elements 4j to 4j + 3 are the accumulator of columns 8j to 8j + 7.
  *
- * <p><b>Tiles in local memory.</b> Rows of 64 16-bit elements (128 bytes), the 16-byte chunk c of row r at
+ * <p><b>Tiles in local memory.</b> Rows of 128 bytes, 64 elements of 16 bits or 128 of 8, the 16-byte chunk c of row r at
  * {@code 128 r + 16 (c ^ (r & 7))}: {@link #chunk}. Wider tiles are several such blocks, one behind the other. A block
  * starts at a multiple of 1024 bytes.
  *
@@ -15,6 +15,11 @@ package org.tornadoattention.intrinsic;
  * before a product reads them. {@link #fence} comes before the first product after accumulators or operands in registers
  * were written by other code; {@link #commit} closes a group of products; only after {@link #await} may its accumulators be
  * read, its registers be written, and its tiles be overwritten (by other lanes: after a further barrier).
+ *
+ * <p><b>Types.</b> {@link Warp#F16} and {@link Warp#BF16}, 16 deep, and {@link Warp#E4M3}, 32 deep, so that a product takes
+ * 32 bytes of a row of A in any case. Four E4M3 numbers make an int, the lowest byte first: lane 4g + t holds, of operand A
+ * in registers, rows g and g + 8 at depths 4t to 4t + 3, then both at 16 more. Tensor cores add products of E4M3 with some
+ * 14 bits, cut off.
  *
  * <p>All 128 lanes must reach a call together, with the same arguments but for register contents. {@code columns}, a
  * multiple of 8 up to 256, and {@code type} must be JIT constants.
@@ -47,11 +52,11 @@ public final class WarpGroup {
     }
 
     /**
-     * Starts C = A · Bᵀ, or C += A · Bᵀ if {@code accumulate} is not 0: 64 rows, {@code columns} columns, 16 deep.
+     * Starts C = A · Bᵀ, or C += A · Bᵀ if {@code accumulate} is not 0: 64 rows, {@code columns} columns.
      *
-     * @param type {@link Warp#F16} or {@link Warp#BF16}
+     * @param type {@link Warp#F16}, {@link Warp#BF16} or {@link Warp#E4M3}
      * @param tile local memory that holds A and B
-     * @param atA byte offset of A's first row in a block, at the first of the 16 columns: block + 32 · (depth / 16)
+     * @param atA byte offset of A's first row in a block, at the first of the columns: block + 32 · step
      * @param atB likewise of B, whose rows are C's columns
      */
     public static void multiply(int type, float[] c, int columns, int[] tile, int atA, int atB, int accumulate) {
@@ -60,8 +65,9 @@ public final class WarpGroup {
 
     /**
      * Starts C = A · B, or C += A · B if {@code accumulate} is not 0, with A in registers as in {@link Warp}: 64 rows,
-     * {@code columns} columns, 16 deep.
+     * {@code columns} columns.
      *
+     * @param type {@link Warp#F16} or {@link Warp#BF16}; the tensor cores read 8-bit operands in the other direction only
      * @param a private array that holds A in {@code a[atA … atA + 3]}
      * @param tile local memory that holds B, rows as deep as A, columns along the rows
      * @param atB byte offset of B's first row in its first block
@@ -70,6 +76,19 @@ public final class WarpGroup {
     public static void multiply(
             int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int strideB, int accumulate) {
         Lane.current().multiplyRegisters(type, c, columns, a, atA, tile, atB, strideB, accumulate);
+    }
+
+    /**
+     * Starts C = A · Bᵀ, or C += A · Bᵀ if {@code accumulate} is not 0, with A in registers: 64 rows, {@code columns} columns.
+     *
+     * @param type {@link Warp#F16}, {@link Warp#BF16} or {@link Warp#E4M3}
+     * @param a private array that holds A in {@code a[atA … atA + 3]}
+     * @param tile local memory that holds B, whose rows are C's columns
+     * @param atB byte offset of B's first row in a block, at the first of the columns: block + 32 · step
+     */
+    public static void multiplyTransposed(
+            int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int accumulate) {
+        Lane.current().multiplyTransposed(type, c, columns, a, atA, tile, atB, accumulate);
     }
 
     /** Closes the group of products started since the last call. */

@@ -23,7 +23,9 @@ public enum AttentionKernel {
     /** Asynchronous tensor cores, softmax under the products. F16 and BF16. */
     WARP_GROUP("asynchronous tensor cores, softmax under the products"),
     /** The warp kernel for F32, each product in three of TF32. F32; only where it is asked for. */
-    WARP_TF32("tensor cores for F32, three products for one");
+    WARP_TF32("tensor cores for F32, three products for one"),
+    /** The warp-group kernel with products of 8 bits, after a rounding of Q, K and V. F16 and BF16; only where asked for. */
+    WARP_GROUP_FP8("asynchronous tensor cores, products of 8 bits");
 
     private final String summary;
 
@@ -41,18 +43,26 @@ public enum AttentionKernel {
         return switch (this) {
             case STANDARD, ONLINE, WARP_TF32 -> dtype == DType.F32;
             case TILED -> true;
-            case TENSOR_CORE, WARP, WARP_GROUP -> dtype != DType.F32;
+            case TENSOR_CORE, WARP, WARP_GROUP, WARP_GROUP_FP8 -> dtype != DType.F32;
         };
     }
 
-    /** Whether its results can be differentiated: three TF32 products leave too little of the log-sum-exp for that. */
+    /**
+     * Whether its results can be differentiated: three TF32 products, and all the more 8 bits, leave too little of the
+     * log-sum-exp for that.
+     */
     public boolean supportsBackward() {
-        return this != WARP_TF32;
+        return this != WARP_TF32 && this != WARP_GROUP_FP8;
+    }
+
+    /** Whether its products are of 8-bit numbers, so that its results are judged as such. */
+    public boolean isFp8() {
+        return this == WARP_GROUP_FP8;
     }
 
     /** Whether it can drop probabilities. */
     public boolean supportsDropout() {
-        return this != TENSOR_CORE && this != WARP_TF32;
+        return this != TENSOR_CORE && this != WARP_TF32 && this != WARP_GROUP_FP8;
     }
 
     /** Whether the device's compiler has the instructions that it is written with. */
@@ -61,7 +71,7 @@ public enum AttentionKernel {
             case STANDARD, ONLINE, TILED -> true;
             case WARP, WARP_TF32 -> device.extension().level().include(Intrinsics.WARP);
             case TENSOR_CORE -> device.isSimulator() || device.backend() == Backend.CUDA && reachesTensorCores(device);
-            case WARP_GROUP -> device.extension().level().include(Intrinsics.WARP_GROUP);
+            case WARP_GROUP, WARP_GROUP_FP8 -> device.extension().level().include(Intrinsics.WARP_GROUP);
         };
     }
 
@@ -73,7 +83,7 @@ public enum AttentionKernel {
 
     /**
      * The name as used on the command line: {@code standard}, {@code online}, {@code tiled}, {@code tensor-core}, {@code
-     * warp}, {@code warp-group}, {@code warp-tf32}.
+     * warp}, {@code warp-group}, {@code warp-tf32}, {@code warp-group-fp8}.
      */
     public String id() {
         return name().toLowerCase(Locale.ROOT).replace('_', '-');

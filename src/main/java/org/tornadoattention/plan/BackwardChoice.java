@@ -25,6 +25,9 @@ final class BackwardChoice {
                 case WARP_TF32 ->
                     throw new IllegalArgumentException(
                             "The kernel warp-tf32 has no backward pass: what three products lose of F32, its log-sum-exp carries into the gradients of large scores. Choose tiled.");
+                case WARP_GROUP_FP8 ->
+                    throw new IllegalArgumentException(
+                            "The kernel warp-group-fp8 has no backward pass: its log-sum-exp is that of rounded scores. Choose warp-group.");
                 case WARP_GROUP ->
                     warpGroup(problem, device, "asked for").orElseGet(() -> tiled(problem, device, "asked for"));
                 default -> tiled(problem, device, "asked for");

@@ -44,6 +44,11 @@ public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer
     /** The memory that a problem needs with a kernel and its tile. */
     public static DeviceMemory of(AttentionProblem problem, KernelChoice choice) {
         DeviceMemory memory = of(problem, choice.kernel());
+        if (choice.kernel().isFp8()) {
+            WarpTile tile = (WarpTile) choice.tile().orElseThrow();
+            QuantizedSizes sizes = QuantizedSizes.of(problem.shape(), tile);
+            return new DeviceMemory(memory.tensorBytes, memory.extraBytes + sizes.bytes(), memory.largestBuffer);
+        }
         if (!(choice.tile().orElse(null) instanceof TensorCoreTile tile)) {
             return memory;
         }

@@ -84,7 +84,7 @@ public record KernelChoice(AttentionKernel kernel, Optional<Tile> tile, String r
         return switch (kernel) {
             case STANDARD, ONLINE -> new KernelChoice(kernel, Optional.empty(), reason);
             case TILED -> new KernelChoice(kernel, Optional.of(tile(problem, device)), reason);
-            case WARP, WARP_GROUP, WARP_TF32 ->
+            case WARP, WARP_GROUP, WARP_TF32, WARP_GROUP_FP8 ->
                 new KernelChoice(kernel, Optional.of(warpTile(kernel, problem, device)), reason);
             case TENSOR_CORE -> new KernelChoice(kernel, Optional.of(tensorCoreTile(problem, device)), reason);
         };

@@ -29,7 +29,12 @@ final class WarpTiling {
                     new WarpTile(AttentionKernel.WARP_TF32, 128, 32, 8, 0),
                     new WarpTile(AttentionKernel.WARP_TF32, 64, 32, 4, 0),
                     new WarpTile(AttentionKernel.WARP_TF32, 32, 16, 2, 0),
-                    new WarpTile(AttentionKernel.WARP_TF32, 16, 16, 1, 0)));
+                    new WarpTile(AttentionKernel.WARP_TF32, 16, 16, 1, 0)),
+            AttentionKernel.WARP_GROUP_FP8,
+            List.of(
+                    new WarpTile(AttentionKernel.WARP_GROUP_FP8, 128, 128, 8, 0),
+                    new WarpTile(AttentionKernel.WARP_GROUP_FP8, 64, 64, 4, 0),
+                    new WarpTile(AttentionKernel.WARP_GROUP_FP8, 64, 32, 4, 0)));
 
     /** Above, two rows of registers a lane do not hold 32 rows of O. */
     private static final int WIDEST_FOR_32_ROWS = 128;

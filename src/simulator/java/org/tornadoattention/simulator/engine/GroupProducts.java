@@ -19,7 +19,10 @@ import org.tornadoattention.simulator.SimulatorFaultException;
  */
 final class GroupProducts {
 
-    /** A product as its lane started it. {@code a} is null if A lies in local memory, at byte {@code atA}. */
+    /**
+     * A product as its lane started it. {@code a} is null if A lies in local memory, at byte {@code atA}; {@code transposed}
+     * says that B's rows are C's columns.
+     */
     record Product(
             int type,
             float[] c,
@@ -30,7 +33,16 @@ final class GroupProducts {
             int[] tile,
             int atB,
             int strideB,
+            boolean transposed,
             boolean accumulate) {
+
+        int elementBytes() {
+            return type == org.tornadoattention.intrinsic.Warp.E4M3 ? Byte.BYTES : Short.BYTES;
+        }
+
+        int depth() {
+            return OPERAND_BYTES / elementBytes();
+        }
 
         boolean sameAs(Product other) {
             return type == other.type
@@ -40,11 +52,14 @@ final class GroupProducts {
                     && tile == other.tile
                     && atB == other.atB
                     && strideB == other.strideB
+                    && transposed == other.transposed
                     && accumulate == other.accumulate;
         }
     }
 
-    private static final int DEPTH = 16;
+    /** Bytes of a row of an operand, whatever its type. */
+    private static final int OPERAND_BYTES = 32;
+
     private static final int BLOCK_COLUMNS = 64;
     private static final int MAX_COLUMNS = 256;
 
@@ -134,7 +149,7 @@ final class GroupProducts {
             Product product = first.get(i);
             requireFenced(product);
             float[][] a = product.a == null ? tileOfA(product) : registersOfA(lanes, i);
-            float[][] b = product.a == null ? columnsOfB(product) : rowsOfB(product);
+            float[][] b = product.transposed ? columnsOfB(product) : rowsOfB(product);
             for (int lane = 0; lane < lanes.length; lane++) {
                 float[] sums = new float[product.columns / 2];
                 for (int e = 0; e < sums.length; e++) {
@@ -168,22 +183,23 @@ final class GroupProducts {
         return rows(product, product.atB, 0, product.columns);
     }
 
-    /** Rows of 16 elements from a block, whose chunks are permuted by the row's place in memory. */
+    /** Rows of an operand from a block, whose chunks are permuted by the row's place in memory. */
     private float[][] rows(Product product, int start, int firstRow, int count) {
-        float[][] rows = new float[count][DEPTH];
+        float[][] rows = new float[count][product.depth()];
         for (int r = 0; r < count; r++) {
-            for (int k = 0; k < DEPTH; k++) {
-                rows[r][k] = element(product, start + (firstRow + r) * WarpGroup.ROW_BYTES + Short.BYTES * k);
+            int row = start + (firstRow + r) * WarpGroup.ROW_BYTES;
+            for (int k = 0; k < product.depth(); k++) {
+                rows[r][k] = element(product, row + product.elementBytes() * k);
             }
         }
         return rows;
     }
 
     private float[][] rowsOfB(Product product) {
-        float[][] b = new float[product.columns][DEPTH];
+        float[][] b = new float[product.columns][product.depth()];
         for (int n = 0; n < product.columns; n++) {
             int column = product.atB + n / BLOCK_COLUMNS * product.strideB + Short.BYTES * (n % BLOCK_COLUMNS);
-            for (int k = 0; k < DEPTH; k++) {
+            for (int k = 0; k < product.depth(); k++) {
                 b[n][k] = element(product, column + k * WarpGroup.ROW_BYTES);
             }
         }
@@ -192,12 +208,14 @@ final class GroupProducts {
 
     @SuppressWarnings("unchecked")
     private static float[][] registersOfA(Object[] lanes, int index) {
-        float[][] a = new float[TensorCore.ROWS][DEPTH];
+        Product first = ((List<Product>) lanes[0]).get(index);
+        int perRegister = Integer.BYTES / first.elementBytes();
+        float[][] a = new float[TensorCore.ROWS][first.depth()];
         for (int lane = 0; lane < lanes.length; lane++) {
             Product product = ((List<Product>) lanes[lane]).get(index);
             for (int r = 0; r < TensorCore.A_REGISTERS; r++) {
-                for (int e = 0; e < 2; e++) {
-                    a[lane / 4 + 8 * (r % 2)][2 * (lane % 4 + 4 * (r / 2)) + e] =
+                for (int e = 0; e < perRegister; e++) {
+                    a[lane / 4 + 8 * (r % 2)][perRegister * (lane % 4 + 4 * (r / 2)) + e] =
                             WarpLane.element(product.type, product.a[product.atA + r], e);
                 }
             }
@@ -219,7 +237,7 @@ final class GroupProducts {
             product.array.read(index, item.warp().item(0));
             product.array.read(index, item.warp().item(Warp.SIZE - 1));
         }
-        return Bits.decode(product.type, product.tile[index] >>> Short.SIZE * (permuted / Short.BYTES % 2));
+        return Bits.decode(product.type, product.tile[index] >>> Byte.SIZE * (permuted % Integer.BYTES));
     }
 
     static float dot(float[] x, float[] y) {

@@ -92,6 +92,9 @@ final class WarpLane implements Lane {
 
     @Override
     public void multiply(int type, float[] c, int atC, int[] a, int atA, int[] b, int atB) {
+        if (type == org.tornadoattention.intrinsic.Warp.E4M3) {
+            throw illegal("multiplies E4M3 in a warp; that takes a warp group: WarpGroup.multiply");
+        }
         int[] operands = {a[atA], a[atA + 1], a[atA + 2], a[atA + 3], b[atB], b[atB + 1]};
         float[] products = (float[]) warp.exchange(item, "multiply", operands, all -> product(all, type));
         for (int i = 0; i < products.length; i++) {
@@ -129,9 +132,11 @@ final class WarpLane implements Lane {
     }
 
     static float element(int type, int register, int e) {
-        return type == org.tornadoattention.intrinsic.Warp.TF32
-                ? Bits.roundToTF32(Float.intBitsToFloat(register))
-                : Bits.decode(type, register >>> Short.SIZE * e);
+        return switch (type) {
+            case org.tornadoattention.intrinsic.Warp.TF32 -> Bits.roundToTF32(Float.intBitsToFloat(register));
+            case org.tornadoattention.intrinsic.Warp.E4M3 -> Bits.decode(type, register >>> Byte.SIZE * e);
+            default -> Bits.decode(type, register >>> Short.SIZE * e);
+        };
     }
 
     @Override
@@ -241,14 +246,28 @@ final class WarpLane implements Lane {
     @Override
     public void multiplyTiles(int type, float[] c, int columns, int[] tile, int atA, int atB, int accumulate) {
         LocalArray array = localArray(tile, "multiplies tiles from");
-        products.start(new GroupProducts.Product(type, c, columns, null, atA, array, tile, atB, 0, accumulate != 0));
+        products.start(
+                new GroupProducts.Product(type, c, columns, null, atA, array, tile, atB, 0, true, accumulate != 0));
     }
 
     @Override
     public void multiplyRegisters(
             int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int strideB, int accumulate) {
+        if (type == org.tornadoattention.intrinsic.Warp.E4M3) {
+            throw illegal(
+                    "multiplies by E4M3 along the rows of a tile; the tensor cores read 8-bit operands along their"
+                            + " columns only: WarpGroup.multiplyTransposed");
+        }
         LocalArray array = localArray(tile, "multiplies a tile from");
-        products.start(new GroupProducts.Product(type, c, columns, a, atA, array, tile, atB, strideB, accumulate != 0));
+        products.start(
+                new GroupProducts.Product(type, c, columns, a, atA, array, tile, atB, strideB, false, accumulate != 0));
+    }
+
+    @Override
+    public void multiplyTransposed(
+            int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int accumulate) {
+        LocalArray array = localArray(tile, "multiplies a tile from");
+        products.start(new GroupProducts.Product(type, c, columns, a, atA, array, tile, atB, 0, true, accumulate != 0));
     }
 
     @Override

@@ -1,0 +1,283 @@
+package org.tornadoattention.kernel;
+
+import org.tornadoattention.intrinsic.Warp;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * Rounds 16-bit tensors to E4M3 for {@link WarpGroupFp8FlashAttention}, each tile with a scale of its own.
+ *
+ * <p>Source: Shah et al., <i>FlashAttention-3</i> (2024), section 3.3. A tile's scale is the power of two that brings its
+ * largest element to 128 or more, below 256: it moves exponents only, so what E4M3 can hold stays as it is.
+ *
+ * <p><b>Rows</b> (of Q and K) are first multiplied by an orthogonal matrix, so that where two outliers meet, the error of
+ * their product is shared among 32 others: each 32 columns by M = D·H, where H is the Walsh–Hadamard matrix and D has signs
+ * on its diagonal, so that columns that are all alike do not become one large number. (Q M)(K M)ᵀ = 32 Q Kᵀ. The paper
+ * takes all columns at once, which must then be a power of two.
+ *
+ * <p><b>Columns</b> (of V) are written transposed, since tensor cores read 8-bit operands along the sum only. Of each 16
+ * keys, those at 4t to 4t + 3 are 2t, 2t + 1, 2t + 8 and 2t + 9: then what a lane holds of two neighbouring accumulators
+ * of scores, packed, is what it must hold of operand A.
+ *
+ * <p><b>Arrays.</b> source {@code [batch, heads, seq, headDim]}, where rows from {@code keyLengths[batch]} on count as 0;
+ * target, four numbers to an int, {@code [batch, heads, tiles · block, paddedDim]} of rows, {@code [batch, heads, paddedDim,
+ * tiles · block]} of columns, 0 where the source has nothing; scales {@code [batch, heads, tiles, spacing]}, of which the
+ * first (rows) or second (columns, as the exponent of 2) is written. ∞ becomes NaN, since E4M3 has none.
+ *
+ * <p><b>Grid.</b> One dimension, {@code batch * heads * tiles} groups of {@link #GROUP_SIZE} work-items. <b>Local
+ * memory.</b> {@link #localMemoryBytes}.
+ *
+ * <p><b>Device.</b> Compute capability 9.0, through TornadoVM's CUDA backend with this project's intrinsics; the simulator.
+ *
+ * <p>{@code QuantizeTilesBits} is this text with ShortArrays, which the build derives, for BF16.
+ */
+public final class QuantizeTiles {
+
+    /** Work-items of a group. */
+    public static final int GROUP_SIZE = 256;
+
+    /** By what M multiplies a product of two rows. */
+    public static final int GAIN = 32;
+
+    private static final int WARPS = GROUP_SIZE / 32;
+    private static final float LARGEST_FLOAT = 0x1.fffffep127f;
+
+    /** Bit i is the number of i's bits, modulo 2. */
+    private static final int PARITIES = 0x6996;
+
+    private QuantizeTiles() {}
+
+    /** Head dimension as E4M3 tiles see it: rounded up to the depth of one product. */
+    public static int paddedDim(int headDim) {
+        return (headDim + 31) / 32 * 32;
+    }
+
+    /** Bytes of local memory that a group uses. */
+    public static int localMemoryBytes(int headDim, int block) {
+        return WarpTiles.tileBytes(block, headDim) + WARPS * Float.BYTES;
+    }
+
+    /**
+     * Rounds a tile of rows.
+     *
+     * @param heads of the source
+     * @param block rows in a tile, a multiple of 32
+     * @param spacing elements of {@code scales} to a tile
+     * @param factor of the products of these rows: its magnitude goes into the scale, its sign into the numbers
+     * @param features {@code KEY_LENGTHS} and {@code F16_BITS} of {@link TiledFlashAttention}, added
+     */
+    public static void rows(
+            KernelContext context,
+            HalfFloatArray source,
+            IntArray target,
+            FloatArray scales,
+            IntArray keyLengths,
+            int heads,
+            int seq,
+            int headDim,
+            int block,
+            int spacing,
+            float factor,
+            int features) {
+        Warp.requireGroupSize(GROUP_SIZE);
+        int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * block);
+        float[] largest = context.allocateFloatLocalArray(GROUP_SIZE / 32);
+        int item = context.localIdx;
+        int chunks = (headDim + 31) / 32 * 32 / 8;
+        int type = WarpTiles.type(source, features);
+        load(context, tile, source, keyLengths, heads, seq, headDim, block, features);
+        context.localBarrier();
+
+        // A work-item has 8 columns of some rows, and its neighbours the rest of 32: X = X M, and the largest element.
+        float[] x = new float[(block * ((headDim + 31) / 32 * 32 / 8) + GROUP_SIZE - 1) / GROUP_SIZE * 8];
+        float max = 0f;
+        for (int i = 0; i < (block * chunks + GROUP_SIZE - 1) / GROUP_SIZE; i++) {
+            int row = TornadoMath.min(block - 1, (i * GROUP_SIZE + item) / chunks);
+            int c = (i * GROUP_SIZE + item) % chunks;
+            for (int e = 0; e < 4; e++) {
+                int pair = pair(tile, block, headDim, row, 4 * c + e);
+                x[8 * i + 2 * e] = signed(Warp.unpack(type, pair, 0), c % 4 * 8 + 2 * e);
+                x[8 * i + 2 * e + 1] = signed(Warp.unpack(type, pair, 1), c % 4 * 8 + 2 * e + 1);
+            }
+            transform(x, 8 * i, item);
+            for (int e = 0; e < 8; e++) {
+                max = TornadoMath.max(max, finiteMagnitude(x[8 * i + e]));
+            }
+        }
+        int exponent = exponent(largestOfGroup(context, largest, max, item), 120);
+        float inverse = Warp.asFloat(127 - exponent << 23);
+        if (factor < 0f) {
+            inverse = -inverse;
+        }
+        if (item == 0) {
+            float scale = Warp.asFloat(127 + exponent << 23) * TornadoMath.abs(factor);
+            scales.set(context.groupIdx * spacing, TornadoMath.max(0x1p-60f, scale));
+        }
+
+        for (int i = 0; i < (block * chunks + GROUP_SIZE - 1) / GROUP_SIZE; i++) {
+            int at = i * GROUP_SIZE + item;
+            if (block * chunks % GROUP_SIZE == 0 || at < block * chunks) {
+                for (int half = 0; half < 2; half++) {
+                    int packed = Warp.packE4M3(
+                            scaled(x[8 * i + 4 * half], inverse),
+                            scaled(x[8 * i + 4 * half + 1], inverse),
+                            scaled(x[8 * i + 4 * half + 2], inverse),
+                            scaled(x[8 * i + 4 * half + 3], inverse));
+                    target.set((context.groupIdx * block * chunks + at) * 2 + half, packed);
+                }
+            }
+        }
+    }
+
+    /** Rounds a tile of V and transposes it; see {@link #rows} for the numbers. */
+    public static void columns(
+            KernelContext context,
+            HalfFloatArray source,
+            IntArray target,
+            FloatArray scales,
+            IntArray keyLengths,
+            int heads,
+            int seq,
+            int headDim,
+            int block,
+            int spacing,
+            int features) {
+        Warp.requireGroupSize(GROUP_SIZE);
+        int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * block);
+        float[] largest = context.allocateFloatLocalArray(GROUP_SIZE / 32);
+        int item = context.localIdx;
+        int pairs = (headDim + 31) / 32 * 32 / 2;
+        int type = WarpTiles.type(source, features);
+        load(context, tile, source, keyLengths, heads, seq, headDim, block, features);
+        context.localBarrier();
+
+        float max = 0f;
+        for (int at = item; at < block * pairs; at += GROUP_SIZE) {
+            int pair = pair(tile, block, headDim, at / pairs, at % pairs);
+            max = TornadoMath.max(max, finiteMagnitude(Warp.unpack(type, pair, 0)));
+            max = TornadoMath.max(max, finiteMagnitude(Warp.unpack(type, pair, 1)));
+        }
+        int exponent = exponent(largestOfGroup(context, largest, max, item), 80);
+        float inverse = Warp.asFloat(127 - exponent << 23);
+        if (item == 0) {
+            scales.set(context.groupIdx * spacing + 1, (float) exponent);
+        }
+
+        int quads = block / 4;
+        int tiles = (seq + block - 1) / block;
+        int batchHead = context.groupIdx / tiles;
+        for (int at = item; at < quads * pairs; at += GROUP_SIZE) {
+            int column = at / quads;
+            int quad = at % quads;
+            int key = quad / 4 * 16 + quad % 4 * 2;
+            int a = pair(tile, block, headDim, key, column);
+            int b = pair(tile, block, headDim, key + 1, column);
+            int c = pair(tile, block, headDim, key + 8, column);
+            int d = pair(tile, block, headDim, key + 9, column);
+            int first = (batchHead * 2 * pairs + 2 * column) * tiles * quads + context.groupIdx % tiles * quads + quad;
+            target.set(
+                    first,
+                    Warp.packE4M3(
+                            scaled(Warp.unpack(type, a, 0), inverse),
+                            scaled(Warp.unpack(type, b, 0), inverse),
+                            scaled(Warp.unpack(type, c, 0), inverse),
+                            scaled(Warp.unpack(type, d, 0), inverse)));
+            target.set(
+                    first + tiles * quads,
+                    Warp.packE4M3(
+                            scaled(Warp.unpack(type, a, 1), inverse),
+                            scaled(Warp.unpack(type, b, 1), inverse),
+                            scaled(Warp.unpack(type, c, 1), inverse),
+                            scaled(Warp.unpack(type, d, 1), inverse)));
+        }
+    }
+
+    /** Brings the group's tile to local memory, up to the key length. */
+    private static void load(
+            KernelContext context,
+            int[] tile,
+            HalfFloatArray source,
+            IntArray keyLengths,
+            int heads,
+            int seq,
+            int headDim,
+            int block,
+            int features) {
+        int tiles = (seq + block - 1) / block;
+        int batchHead = context.groupIdx / tiles;
+        int first = context.groupIdx % tiles * block;
+        int length = seq;
+        if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
+            length = keyLengths.get(batchHead / heads);
+        }
+        int from = (batchHead * seq + first) * headDim;
+        WarpTiles.load(tile, 0, block, source, from, length - first, headDim, context.localIdx, GROUP_SIZE);
+        context.asyncCopyCommit();
+        context.asyncCopyWaitGroup(0);
+    }
+
+    /** Two neighbouring elements of a row, 0 beyond the columns that tiles of 16 bits have. */
+    private static int pair(int[] tile, int block, int headDim, int row, int pair) {
+        int last = (headDim + 15) / 16 * 8 - 1;
+        int at = TornadoMath.min(pair, last);
+        int bits = tile[WarpTiles.chunk(block, row, at / 4) / Integer.BYTES + at % 4];
+        return pair > last ? 0 : bits;
+    }
+
+    /** An element of X D: the sign is that of a bent function of the column's bits. */
+    private static float signed(float value, int column) {
+        return (PARITIES >> (column & column >> 1) & 1) == 0 ? value : -value;
+    }
+
+    /** X = X H for 8 columns of this lane and as many of its three neighbours. */
+    private static void transform(float[] x, int at, int item) {
+        for (int bit = 0; bit < 3; bit++) {
+            for (int i = 0; i < 4; i++) {
+                int low = at + (i >> bit << bit + 1) + (i & (1 << bit) - 1);
+                float a = x[low];
+                float b = x[low + (1 << bit)];
+                x[low] = a + b;
+                x[low + (1 << bit)] = a - b;
+            }
+        }
+        for (int bit = 0; bit < 2; bit++) {
+            for (int e = 0; e < 8; e++) {
+                float other = Warp.shuffleXor(x[at + e], 1 << bit);
+                x[at + e] = (item >> bit & 1) == 0 ? x[at + e] + other : other - x[at + e];
+            }
+        }
+    }
+
+    private static float finiteMagnitude(float value) {
+        float magnitude = TornadoMath.abs(value);
+        return magnitude <= LARGEST_FLOAT ? magnitude : 0f;
+    }
+
+    private static float largestOfGroup(KernelContext context, float[] largest, float own, int item) {
+        float max = own;
+        for (int bit = 0; bit < 5; bit++) {
+            max = TornadoMath.max(max, Warp.shuffleXor(max, 1 << bit));
+        }
+        if (item % 32 == 0) {
+            largest[item / 32] = max;
+        }
+        context.localBarrier();
+        for (int warp = 0; warp < GROUP_SIZE / 32; warp++) {
+            max = TornadoMath.max(max, largest[warp]);
+        }
+        return max;
+    }
+
+    /** The scale, as an exponent of 2, of a tile whose largest magnitude is {@code max}: from -40 to what is given. */
+    private static int exponent(float max, int highest) {
+        return TornadoMath.max(-40, TornadoMath.min(highest, (Warp.bits(max) >> 23) - 127 - 7));
+    }
+
+    /** The last term makes NaN of ∞, which would become 448. */
+    private static float scaled(float value, float inverse) {
+        return value * inverse + value * 0f;
+    }
+}

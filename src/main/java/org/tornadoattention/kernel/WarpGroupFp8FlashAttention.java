@@ -1,0 +1,359 @@
+package org.tornadoattention.kernel;
+
+import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.intrinsic.WarpGroup;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * Attention's forward pass with 8-bit products (E4M3) on Hopper's asynchronous tensor cores: {@link
+ * WarpGroupFlashAttention}'s order, on what {@link QuantizeTiles} made of Q, K and V.
+ *
+ * <p>Source: Shah et al., <i>FlashAttention-3</i> (2024), section 3.3. Scores get their tiles' scales in the exponential's
+ * factor. A tile of V has the scale 2^σ, so its P is 2^(S + σ - m) with m the maximum of S + σ - 8: the largest P of a row
+ * is 2⁸, in the middle of what E4M3 holds, and small ones survive down to 2⁻¹⁷ of it. The sum l is of P · 2^-σ, so
+ * neither P nor O is ever scaled apart. P is rounded after it was added to l.
+ *
+ * <p><b>Arrays.</b> query, key, value and their scales as {@link QuantizeTiles} writes them, with tiles of {@code blockQ =
+ * 16 · warps} and {@code blockK} rows: queryScales {@code [batch, heads, tiles]}, which include the factor of q·k,
+ * keyValueScales {@code [batch, kvHeads, tiles, 2]}, for K as a factor and for V as an exponent of 2; output {@code [batch,
+ * heads, seqQ, headDim]}; the rest as {@link TiledFlashAttention}.
+ *
+ * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@code 32 * warps} work-items;
+ * {@code warps} is a multiple of 4, {@code blockK} of 32.
+ *
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, two of K, two of V.
+ *
+ * <p><b>Not done here.</b> Dropout. ∞ anywhere gives NaN. Values above 2⁸⁸, which BF16 can hold, count as 2⁸⁸. Tensor cores
+ * add E4M3 products with some 14 bits: O is not summed apart for each tile, since the registers for that are not there.
+ *
+ * <p><b>Device.</b> Compute capability 9.0, through TornadoVM's CUDA backend with this project's intrinsics; the simulator.
+ *
+ * <p>{@code WarpGroupFp8FlashAttentionBits} is this text with ShortArrays, which the build derives, for BF16.
+ */
+public final class WarpGroupFp8FlashAttention {
+
+    /** The largest P is 2 to the power of this. */
+    private static final float LARGEST_P = 8f;
+
+    private WarpGroupFp8FlashAttention() {}
+
+    /** Bytes of local memory that a group uses. */
+    public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
+        int paddedDim = QuantizeTiles.paddedDim(headDim);
+        return WarpGroup.ROW_BYTES
+                * ((paddedDim + 127) / 128 * (blockQ + 2 * blockK) + 2 * ((blockK + 127) / 128 * paddedDim));
+    }
+
+    /**
+     * Computes one tile of queries; see the class for arrays, grid and memory.
+     *
+     * @param windowLeft keys that a query sees to the left of its own position, −1 for all
+     * @param windowRight likewise to the right; 0 is causal
+     * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS} and {@code F16_BITS} of {@link TiledFlashAttention}, and the warps of
+     *     {@link WarpFlashAttention#shape}, added
+     */
+    public static void attention(
+            KernelContext context,
+            IntArray query,
+            IntArray key,
+            IntArray value,
+            HalfFloatArray output,
+            FloatArray logSumExp,
+            FloatArray queryScales,
+            FloatArray keyValueScales,
+            FloatArray alibiSlopes,
+            IntArray keyLengths,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            int headDim,
+            int blockK,
+            int windowLeft,
+            int windowRight,
+            float softcap,
+            int features) {
+        int warps = features >> 8 & 0xff;
+        int blockQ = 16 * warps;
+        int items = 32 * warps;
+        Warp.requireGroupSize(items);
+        int paddedDim = (headDim + 31) / 32 * 32;
+        int type = WarpTiles.type(output, features);
+        float factor = WarpTiles.factor(1f, softcap, features);
+
+        // One array: Q, two places of K, two of V, which lies transposed.
+        int atK = (paddedDim + 127) / 128 * WarpGroup.ROW_BYTES * blockQ;
+        int keyBytes = (paddedDim + 127) / 128 * WarpGroup.ROW_BYTES * blockK;
+        int atV = atK + 2 * keyBytes;
+        int valueBytes = (blockK + 127) / 128 * WarpGroup.ROW_BYTES * paddedDim;
+        int[] tile = context.allocateIntLocalArray(((headDim + 31) / 32 * 32 + 127) / 128 * 32 * (blockQ + 2 * blockK)
+                + (blockK + 127) / 128 * 32 * 2 * ((headDim + 31) / 32 * 32));
+
+        // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
+        int item = context.localIdx;
+        int lane = item % 32;
+        int tilesQ = (seqQ + blockQ - 1) / blockQ;
+        int tilesK = (seqK + blockK - 1) / blockK;
+        int batchHead = context.groupIdx / tilesQ;
+        int tileQ = tilesQ - 1 - context.groupIdx % tilesQ;
+        int i0 = tileQ * blockQ;
+        int head = batchHead % heads;
+        int batch = batchHead / heads;
+        int kvHead = batch * kvHeads + head / (heads / kvHeads);
+        int rows = TornadoMath.min(blockQ, seqQ - i0);
+
+        int length = seqK;
+        if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
+            length = keyLengths.get(batch);
+        }
+        float slope = 0f;
+        if ((features & TiledFlashAttention.ALIBI) != 0) {
+            slope = alibiSlopes.get(head);
+        }
+
+        // Query i stands at key position i + offset (bottom-right alignment). The tile sees keys firstKey ... lastKey;
+        // all of its queries see keys everyLeft ... everyRight.
+        int offset = length - seqQ;
+        int firstKey = 0;
+        int lastKey = length - 1;
+        int everyLeft = 0;
+        int everyRight = length - 1;
+        if (windowLeft >= 0) {
+            firstKey = TornadoMath.max(0, i0 + offset - windowLeft);
+            everyLeft = i0 + rows - 1 + offset - windowLeft;
+        }
+        if (windowRight >= 0) {
+            lastKey = TornadoMath.min(lastKey, i0 + rows - 1 + offset + windowRight);
+            everyRight = TornadoMath.min(everyRight, i0 + offset + windowRight);
+        }
+        int firstTile = firstKey / blockK;
+        int j0 = firstTile * blockK;
+        int tiles = lastKey < firstKey ? 0 : (lastKey - j0) / blockK + 1;
+
+        // This lane's rows and columns of an accumulator, and its warp group's rows of Q.
+        int row = item / 32 * 16 + lane / 4;
+        int column = lane % 4 * 2;
+        int atQ = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
+
+        // Where the first tiles lie, in ints. Load Q_i, the first two K_j and the first V_j; m = -inf, l = 0, O = 0.
+        int ofQ = (batchHead * tilesQ + tileQ) * blockQ * (paddedDim / 4);
+        int ofK = (kvHead * tilesK + firstTile) * blockK * (paddedDim / 4);
+        int ofV = (kvHead * paddedDim * tilesK + firstTile) * (blockK / 4);
+        int ofScales = 2 * (kvHead * tilesK + firstTile);
+        float queryScale = queryScales.get(batchHead * tilesQ + tileQ);
+        load(tile, 0, blockQ, paddedDim, query, ofQ, paddedDim, item, items);
+        if (tiles > 0) {
+            load(tile, atK, blockK, paddedDim, key, ofK, paddedDim, item, items);
+        }
+        context.asyncCopyCommit();
+        if (tiles > 0) {
+            load(tile, atV, paddedDim, blockK, value, ofV, tilesK * blockK, item, items);
+        }
+        if (tiles > 1) {
+            int next = ofK + blockK * (paddedDim / 4);
+            load(tile, atK + keyBytes, blockK, paddedDim, key, next, paddedDim, item, items);
+        }
+        context.asyncCopyCommit();
+        float[] s = new float[blockK / 2];
+        int[] p = new int[blockK / 8];
+        float[] o = new float[(headDim + 31) / 32 * 32 / 2];
+        float[] m = new float[2];
+        float[] l = new float[2];
+        float[] correction = new float[2];
+        for (int at = 0; at < blockK / 2; at++) {
+            s[at] = 0f;
+        }
+        for (int at = 0; at < paddedDim / 2; at++) {
+            o[at] = 0f;
+        }
+        for (int r = 0; r < 2; r++) {
+            m[r] = WarpTiles.NO_SCORE;
+            l[r] = 0f;
+        }
+
+        if (tiles > 0) {
+            // S = Q_i K_j^T and P for the first j
+            context.asyncCopyWaitGroup(1);
+            WarpGroup.fenceLocalMemory();
+            context.localBarrier();
+            WarpGroup.fence();
+            startProduct(s, tile, atQ, blockQ, atK, blockK, paddedDim);
+            WarpGroup.commit();
+            float unit = queryScale * keyValueScales.get(ofScales);
+            float shift = keyValueScales.get(ofScales + 1);
+            WarpGroup.await(0, s, blockK / 2);
+            int j = j0;
+            if (!WarpTiles.isPlain(1f, softcap, features)) {
+                scale(s, blockK, unit);
+                unit = 1f;
+                WarpTiles.bend(s, 1, blockK, i0 + row + offset - j - column, 1f, softcap, slope, features);
+            }
+            if (TornadoMath.max(everyLeft - j, j + blockK - 1 - everyRight) > 0) {
+                int first = i0 + row + offset - windowLeft - j - column;
+                int last = i0 + row + offset + windowRight - j - column;
+                WarpTiles.mask(s, 1, blockK, first, last, length - j - column, windowLeft, windowRight);
+            }
+            softmax(s, m, l, correction, blockK, factor * unit, shift);
+            pack(s, p, blockK);
+
+            for (int t = 1; t < tiles; t++) {
+                // K_j and V_j-1 are here; the places of K_j-1 and V_j-2 are free.
+                int odd = t % 2;
+                int even = 1 - odd;
+                j = j0 + t * blockK;
+                context.asyncCopyWaitGroup(0);
+                WarpGroup.fenceLocalMemory();
+                context.localBarrier();
+                if (t + 1 < tiles) {
+                    int next = ofK + (t + 1) * blockK * (paddedDim / 4);
+                    load(tile, atK + even * keyBytes, blockK, paddedDim, key, next, paddedDim, item, items);
+                }
+                int from = ofV + t * (blockK / 4);
+                load(tile, atV + odd * valueBytes, paddedDim, blockK, value, from, tilesK * blockK, item, items);
+                context.asyncCopyCommit();
+
+                // Start S = Q_i K_j^T and O = O + P V_j-1.
+                WarpGroup.fence();
+                startProduct(s, tile, atQ, blockQ, atK + odd * keyBytes, blockK, paddedDim);
+                WarpGroup.commit();
+                startSum(o, p, tile, atV + even * valueBytes, blockK, paddedDim);
+                WarpGroup.commit();
+                unit = queryScale * keyValueScales.get(ofScales + 2 * t);
+                shift = keyValueScales.get(ofScales + 2 * t + 1);
+
+                // When S is there: P = 2^(S - m) and l; when O is: O = correction * O.
+                WarpGroup.await(1, s, blockK / 2);
+                if (!WarpTiles.isPlain(1f, softcap, features)) {
+                    scale(s, blockK, unit);
+                    unit = 1f;
+                    WarpTiles.bend(s, 1, blockK, i0 + row + offset - j - column, 1f, softcap, slope, features);
+                }
+                if (TornadoMath.max(everyLeft - j, j + blockK - 1 - everyRight) > 0) {
+                    int first = i0 + row + offset - windowLeft - j - column;
+                    int last = i0 + row + offset + windowRight - j - column;
+                    WarpTiles.mask(s, 1, blockK, first, last, length - j - column, windowLeft, windowRight);
+                }
+                softmax(s, m, l, correction, blockK, factor * unit, shift);
+                WarpGroup.await(0, o, (headDim + 31) / 32 * 32 / 2);
+                WarpTiles.rescale(o, correction, 1, paddedDim);
+                pack(s, p, blockK);
+            }
+
+            // O = O + P V_j for the last j
+            context.asyncCopyWaitGroup(0);
+            WarpGroup.fenceLocalMemory();
+            context.localBarrier();
+            WarpGroup.fence();
+            startSum(o, p, tile, atV + (tiles - 1) % 2 * valueBytes, blockK, paddedDim);
+            WarpGroup.commit();
+            WarpGroup.await(0, o, (headDim + 31) / 32 * 32 / 2);
+        }
+
+        // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
+        for (int r = 0; r < 2 * 1; r++) {
+            float sum = l[r];
+            sum += Warp.shuffleXor(sum, 1);
+            sum += Warp.shuffleXor(sum, 2);
+            int i = i0 + row + 8 * r;
+            int left = windowLeft < 0 ? 0 : TornadoMath.max(0, i + offset - windowLeft);
+            int right = windowRight < 0 ? length - 1 : TornadoMath.min(length - 1, i + offset + windowRight);
+            boolean blind = right < left;
+            if (i < seqQ) {
+                int first = (batchHead * seqQ + i) * headDim;
+                WarpTiles.store(output, first, headDim, type, o, r, column, blind ? 0f : 1f / sum);
+                if (lane % 4 == 0) {
+                    float lse = WarpTiles.LN_2 * m[r] + TornadoMath.log(sum);
+                    Warp.store(logSumExp, batchHead * seqQ + i, blind ? Float.NEGATIVE_INFINITY : lse);
+                }
+            }
+        }
+    }
+
+    /** Starts the copy of a tile of {@code columns} bytes a row, whose rows are {@code stride} bytes apart at the source. */
+    private static void load(
+            int[] tile, int at, int rows, int columns, IntArray source, int first, int stride, int item, int items) {
+        int chunks = columns / 16;
+        for (int i = 0; i < (rows * chunks + items - 1) / items; i++) {
+            int row = items % chunks == 0 ? i * (items / chunks) + item / chunks : (i * items + item) / chunks;
+            int c = items % chunks == 0 ? item % chunks : (i * items + item) % chunks;
+            if (rows * chunks % items == 0 || row < rows) {
+                int from = first + row * (stride / 4) + 4 * c;
+                Warp.copyAsync(tile, at + WarpTiles.chunk(rows, row, c), source, from, 16);
+            }
+        }
+    }
+
+    /** Starts C = A Bᵀ for 64 rows of a warp group, A and B tiles of {@code rowsA} and {@code rowsB} rows. */
+    private static void startProduct(float[] c, int[] tile, int atA, int rowsA, int atB, int rowsB, int depth) {
+        for (int x = 0; x < depth / 32; x++) {
+            int a = atA + x / 4 * rowsA * WarpGroup.ROW_BYTES + x % 4 * 32;
+            int b = atB + x / 4 * rowsB * WarpGroup.ROW_BYTES + x % 4 * 32;
+            WarpGroup.multiply(Warp.E4M3, c, rowsB, tile, a, b, x);
+        }
+    }
+
+    /** Starts C = C + A Bᵀ for 64 rows of a warp group: A in registers, B a tile of {@code rowsB} rows. */
+    private static void startSum(float[] c, int[] a, int[] tile, int atB, int depth, int rowsB) {
+        for (int x = 0; x < depth / 32; x++) {
+            int b = atB + x / 4 * rowsB * WarpGroup.ROW_BYTES + x % 4 * 32;
+            WarpGroup.multiplyTransposed(Warp.E4M3, c, rowsB, a, 4 * x, tile, b, 1);
+        }
+    }
+
+    /** S = unit * S. */
+    private static void scale(float[] s, int columns, float unit) {
+        for (int at = 0; at < columns / 2; at++) {
+            s[at] *= unit;
+        }
+    }
+
+    /**
+     * One step of the online softmax on a tile whose V has the scale 2^shift: m = max(m, rowmax S + shift - 8), P = 2^(S +
+     * shift - m) over S, correction = 2^(old m - m), l = correction * l + rowsum P * 2^-shift.
+     */
+    private static void softmax(
+            float[] s, float[] m, float[] l, float[] correction, int columns, float factor, float shift) {
+        float unshifted = Warp.exp2(-shift);
+        for (int r = 0; r < 2; r++) {
+            float even = s[2 * r];
+            float odd = s[2 * r + 1];
+            for (int n = 1; n < columns / 8; n++) {
+                even = TornadoMath.max(even, s[2 * r + 4 * n]);
+                odd = TornadoMath.max(odd, s[2 * r + 4 * n + 1]);
+            }
+            float top = TornadoMath.max(even, odd);
+            top = TornadoMath.max(top, Warp.shuffleXor(top, 1));
+            top = TornadoMath.max(top, Warp.shuffleXor(top, 2)) * factor + (shift - LARGEST_P);
+            float now = top > m[r] ? top : m[r];
+            correction[r] = Warp.exp2(m[r] - now);
+            m[r] = now;
+            float base = now - shift;
+            even = 0f;
+            odd = 0f;
+            for (int n = 0; n < columns / 8; n++) {
+                float p0 = Warp.exp2(s[2 * r + 4 * n] * factor - base);
+                float p1 = Warp.exp2(s[2 * r + 4 * n + 1] * factor - base);
+                even += p0;
+                odd += p1;
+                s[2 * r + 4 * n] = p0;
+                s[2 * r + 4 * n + 1] = p1;
+            }
+            l[r] = l[r] * correction[r] + (even + odd) * unshifted;
+        }
+    }
+
+    /** Two neighbouring accumulators of P, packed, are half of an operand A, for keys in the order of V's columns. */
+    private static void pack(float[] s, int[] p, int columns) {
+        for (int r = 0; r < 2; r++) {
+            for (int n = 0; n < columns / 16; n++) {
+                int at = 8 * n + 2 * r;
+                p[2 * n + r] = Warp.packE4M3(s[at], s[at + 1], s[at + 4], s[at + 5]);
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+package org.tornadoattention.plan;
+
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.kernel.QuantizeTiles;
+
+/**
+ * Sizes of the 8-bit copies of Q, K and V, whole tiles of each.
+ *
+ * @param queryTiles tiles of Q in all heads
+ * @param keyTiles tiles of K, and of V
+ * @param queryTileBytes bytes of a tile of Q
+ * @param keyTileBytes bytes of a tile of K or V
+ */
+record QuantizedSizes(int queryTiles, int keyTiles, int queryTileBytes, int keyTileBytes) {
+
+    /** Elements of {@code scales} to a tile of K and V. */
+    static final int KEY_VALUE_SCALES = 2;
+
+    static QuantizedSizes of(AttentionShape shape, WarpTile tile) {
+        int paddedDim = QuantizeTiles.paddedDim(shape.headDim());
+        return new QuantizedSizes(
+                Math.toIntExact((long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.blockQ())),
+                Math.toIntExact((long) shape.batch() * shape.kvHeads() * Math.ceilDiv(shape.seqK(), tile.blockK())),
+                tile.blockQ() * paddedDim,
+                tile.blockK() * paddedDim);
+    }
+
+    /** Ints of the copy of Q. */
+    int queryInts() {
+        return Math.toIntExact((long) queryTiles * queryTileBytes / Integer.BYTES);
+    }
+
+    /** Ints of the copy of K, and of V. */
+    int keyInts() {
+        return Math.toIntExact((long) keyTiles * keyTileBytes / Integer.BYTES);
+    }
+
+    /** Bytes of the copies and their scales. */
+    long bytes() {
+        return (long) queryTiles * (queryTileBytes + Float.BYTES)
+                + (long) keyTiles * KEY_VALUE_SCALES * (keyTileBytes + Float.BYTES);
+    }
+}
