@@ -37,7 +37,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 public final class QuantizeTiles {
 
     /** Work-items of a group. */
-    public static final int GROUP_SIZE = 256;
+    public static final int GROUP_SIZE = 512;
 
     /** By what M multiplies a product of two rows. */
     public static final int GAIN = 32;
@@ -88,26 +88,37 @@ public final class QuantizeTiles {
         int item = context.localIdx;
         int chunks = (headDim + 31) / 32 * 32 / 8;
         int type = WarpTiles.type(source, features);
-        load(context, tile, source, keyLengths, heads, seq, headDim, block, features);
+        load(tile, context.groupIdx, item, source, keyLengths, heads, seq, headDim, block, features);
+        context.asyncCopyCommit();
+        context.asyncCopyWaitGroup(0);
         context.localBarrier();
 
         // A work-item has 8 columns of some rows, and its neighbours the rest of 32: X = X M, and the largest element.
         float[] x = new float[(block * ((headDim + 31) / 32 * 32 / 8) + GROUP_SIZE - 1) / GROUP_SIZE * 8];
-        float max = 0f;
-        for (int i = 0; i < (block * chunks + GROUP_SIZE - 1) / GROUP_SIZE; i++) {
-            int row = TornadoMath.min(block - 1, (i * GROUP_SIZE + item) / chunks);
-            int c = (i * GROUP_SIZE + item) % chunks;
-            for (int e = 0; e < 4; e++) {
-                int pair = pair(tile, block, headDim, row, 4 * c + e);
-                x[8 * i + 2 * e] = signed(Warp.unpack(type, pair, 0), c % 4 * 8 + 2 * e);
-                x[8 * i + 2 * e + 1] = signed(Warp.unpack(type, pair, 1), c % 4 * 8 + 2 * e + 1);
-            }
-            transform(x, 8 * i, item);
-            for (int e = 0; e < 8; e++) {
-                max = TornadoMath.max(max, finiteMagnitude(x[8 * i + e]));
-            }
+        int count = (block * chunks + GROUP_SIZE - 1) / GROUP_SIZE * 8;
+        for (int at = 0; at < count / 2; at++) {
+            int chunk = at / 4 * GROUP_SIZE + item;
+            int row = TornadoMath.min(block - 1, chunk / chunks);
+            int pair = pair(tile, block, headDim, row, chunk % chunks * 4 + at % 4);
+            int column = chunk % 4 * 8 + at % 4 * 2;
+            x[2 * at] = Warp.unpack(type, pair, 0) * sign(column);
+            x[2 * at + 1] = Warp.unpack(type, pair, 1) * sign(column + 1);
         }
-        int exponent = exponent(largestOfGroup(context, largest, max, item), 120);
+        addAndSubtract(x, count, 0);
+        addAndSubtract(x, count, 1);
+        addAndSubtract(x, count, 2);
+        addAndSubtractLanes(x, count, item, 0);
+        addAndSubtractLanes(x, count, item, 1);
+        float max = 0f;
+        for (int at = 0; at < count; at++) {
+            max = TornadoMath.max(max, finiteMagnitude(x[at]));
+        }
+        max = largestOfWarp(max);
+        if (item % 32 == 0) {
+            largest[item / 32] = max;
+        }
+        context.localBarrier();
+        int exponent = exponent(largestOf(largest), 120);
         float inverse = Warp.asFloat(127 - exponent << 23);
         if (factor < 0f) {
             inverse = -inverse;
@@ -151,7 +162,9 @@ public final class QuantizeTiles {
         int item = context.localIdx;
         int pairs = (headDim + 31) / 32 * 32 / 2;
         int type = WarpTiles.type(source, features);
-        load(context, tile, source, keyLengths, heads, seq, headDim, block, features);
+        load(tile, context.groupIdx, item, source, keyLengths, heads, seq, headDim, block, features);
+        context.asyncCopyCommit();
+        context.asyncCopyWaitGroup(0);
         context.localBarrier();
 
         float max = 0f;
@@ -160,7 +173,12 @@ public final class QuantizeTiles {
             max = TornadoMath.max(max, finiteMagnitude(Warp.unpack(type, pair, 0)));
             max = TornadoMath.max(max, finiteMagnitude(Warp.unpack(type, pair, 1)));
         }
-        int exponent = exponent(largestOfGroup(context, largest, max, item), 80);
+        max = largestOfWarp(max);
+        if (item % 32 == 0) {
+            largest[item / 32] = max;
+        }
+        context.localBarrier();
+        int exponent = exponent(largestOf(largest), 80);
         float inverse = Warp.asFloat(127 - exponent << 23);
         if (item == 0) {
             scales.set(context.groupIdx * spacing + 1, (float) exponent);
@@ -195,10 +213,11 @@ public final class QuantizeTiles {
         }
     }
 
-    /** Brings the group's tile to local memory, up to the key length. */
+    /** Starts to bring a group's tile to local memory, up to the key length. */
     private static void load(
-            KernelContext context,
             int[] tile,
+            int group,
+            int item,
             HalfFloatArray source,
             IntArray keyLengths,
             int heads,
@@ -207,16 +226,14 @@ public final class QuantizeTiles {
             int block,
             int features) {
         int tiles = (seq + block - 1) / block;
-        int batchHead = context.groupIdx / tiles;
-        int first = context.groupIdx % tiles * block;
+        int batchHead = group / tiles;
+        int first = group % tiles * block;
         int length = seq;
         if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
             length = keyLengths.get(batchHead / heads);
         }
         int from = (batchHead * seq + first) * headDim;
-        WarpTiles.load(tile, 0, block, source, from, length - first, headDim, context.localIdx, GROUP_SIZE);
-        context.asyncCopyCommit();
-        context.asyncCopyWaitGroup(0);
+        WarpTiles.load(tile, 0, block, source, from, length - first, headDim, item, GROUP_SIZE);
     }
 
     /** Two neighbouring elements of a row, 0 beyond the columns that tiles of 16 bits have. */
@@ -227,27 +244,27 @@ public final class QuantizeTiles {
         return pair > last ? 0 : bits;
     }
 
-    /** An element of X D: the sign is that of a bent function of the column's bits. */
-    private static float signed(float value, int column) {
-        return (PARITIES >> (column & column >> 1) & 1) == 0 ? value : -value;
+    /** Of a column in D: that of a bent function of the column's bits, which no row of H comes near to. */
+    private static float sign(int column) {
+        return 1f - 2f * (PARITIES >> (column & column >> 1) & 1);
     }
 
-    /** X = X H for 8 columns of this lane and as many of its three neighbours. */
-    private static void transform(float[] x, int at, int item) {
-        for (int bit = 0; bit < 3; bit++) {
-            for (int i = 0; i < 4; i++) {
-                int low = at + (i >> bit << bit + 1) + (i & (1 << bit) - 1);
-                float a = x[low];
-                float b = x[low + (1 << bit)];
-                x[low] = a + b;
-                x[low + (1 << bit)] = a - b;
-            }
+    /** A step of X = X H: sums and differences of elements whose numbers differ in a bit. */
+    private static void addAndSubtract(float[] x, int count, int bit) {
+        for (int i = 0; i < count / 2; i++) {
+            int low = (i >> bit << bit + 1) + (i & (1 << bit) - 1);
+            int high = low + (1 << bit);
+            float sum = x[low] + x[high];
+            x[high] = x[low] - x[high];
+            x[low] = sum;
         }
-        for (int bit = 0; bit < 2; bit++) {
-            for (int e = 0; e < 8; e++) {
-                float other = Warp.shuffleXor(x[at + e], 1 << bit);
-                x[at + e] = (item >> bit & 1) == 0 ? x[at + e] + other : other - x[at + e];
-            }
+    }
+
+    /** Likewise of the elements of two lanes. */
+    private static void addAndSubtractLanes(float[] x, int count, int item, int bit) {
+        float sign = 1f - 2f * (item >> bit & 1);
+        for (int at = 0; at < count; at++) {
+            x[at] = x[at] * sign + Warp.shuffleXor(x[at], 1 << bit);
         }
     }
 
@@ -256,17 +273,18 @@ public final class QuantizeTiles {
         return magnitude <= LARGEST_FLOAT ? magnitude : 0f;
     }
 
-    private static float largestOfGroup(KernelContext context, float[] largest, float own, int item) {
+    private static float largestOfWarp(float own) {
         float max = own;
         for (int bit = 0; bit < 5; bit++) {
             max = TornadoMath.max(max, Warp.shuffleXor(max, 1 << bit));
         }
-        if (item % 32 == 0) {
-            largest[item / 32] = max;
-        }
-        context.localBarrier();
-        for (int warp = 0; warp < GROUP_SIZE / 32; warp++) {
-            max = TornadoMath.max(max, largest[warp]);
+        return max;
+    }
+
+    private static float largestOf(float[] warps) {
+        float max = 0f;
+        for (int warp = 0; warp < WARPS; warp++) {
+            max = TornadoMath.max(max, warps[warp]);
         }
         return max;
     }
