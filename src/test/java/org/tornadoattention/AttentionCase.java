@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.Arrays;
 import java.util.List;
 import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.plan.Execution;
+import org.tornadoattention.plan.KernelChoice;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.reference.Tolerance;
@@ -96,9 +98,15 @@ public record AttentionCase(
 
     /** Holds output and log-sum-exp against the oracle. */
     void assertAccurate(AttentionResult result) {
-        Tolerance tolerance = Tolerance.forward(dtype).withFactor(naiveErrors);
+        boolean fp8 = result.execution()
+                .map(Execution::choice)
+                .map(KernelChoice::kernel)
+                .filter(AttentionKernel::isFp8)
+                .isPresent();
+        Tolerance tolerance = fp8 ? Tolerance.forwardFp8() : Tolerance.forward(dtype);
         assertThat(AccuracyCheck.of(result.q(), result.k(), result.v(), options)
-                        .forward(result.output(), result.logSumExp(), tolerance))
+                        .ofProducts(fp8)
+                        .forward(result.output(), result.logSumExp(), tolerance.withFactor(naiveErrors)))
                 .as("%s", this)
                 .allMatch(Comparison::passed);
     }

@@ -35,14 +35,16 @@ class OutliersTest {
         Tensor q = withOutliers(1);
         Tensor k = withOutliers(2);
         Tensor v = withOutliers(3);
-        AccuracyCheck check = AccuracyCheck.of(q, k, v, AttentionOptions.defaults());
+        AccuracyCheck check =
+                AccuracyCheck.of(q, k, v, AttentionOptions.defaults()).ofProducts(kernel.isFp8());
         float[] naive = check.naive().output();
         Comparison standard = Tolerance.forward(DType.F16)
                 .compare("naive", naive, check.reference().output(), naive);
         try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
             AttentionResult result = attention.forward(q, k, v);
             // Tensor cores take P in 16 bits, so they win by what the scores and sums keep, not by P.
-            double atMost = kernel == AttentionKernel.TILED ? 0.85 : 0.97;
+            // With 8 bits it is the transformed rows that win.
+            double atMost = kernel == AttentionKernel.TILED ? 0.85 : kernel.isFp8() ? 0.6 : 0.97;
             Comparison flash =
                     check.forward(result.output(), result.logSumExp()).getFirst();
             assertThat(flash.passed()).as(flash.toString()).isTrue();

@@ -120,10 +120,12 @@ public final class BenchSession implements AutoCloseable {
             long deviceBytes = plan.getCurrentDeviceMemoryUsage();
             first.transferToHost(output.array(), logSumExp.array());
             progress.run();
-            List<Comparison> comparisons = new ArrayList<>(inputs.check().compare(output, logSumExp));
+            List<Comparison> comparisons = new ArrayList<>(
+                    inputs.check().compare(output, logSumExp, choice.kernel().isFp8()));
             Timing timing = time(measured, plan, progress);
             plan.execute().transferToHost(output.array(), logSumExp.array());
-            comparisons.addAll(inputs.check().compare(output, logSumExp));
+            comparisons.addAll(
+                    inputs.check().compare(output, logSumExp, choice.kernel().isFp8()));
             Memory memory = Memory.of(DeviceMemory.of(measured.problem(), choice), deviceBytes, countedBytes(first));
             plan.freeDeviceMemory();
             return BenchResult.measured(

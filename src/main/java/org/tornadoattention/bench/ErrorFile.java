@@ -23,6 +23,9 @@ public record ErrorFile(String format, Environment environment, List<Result> res
     /** The kernel's name of standard attention with P rounded to the type, by the formula and not by a fast kernel. */
     public static final String FORMULA = "formula";
 
+    /** Likewise with all operands rounded to 8 bits, one scale to a tensor. */
+    public static final String FORMULA_FP8 = "formula-fp8";
+
     /**
      * Inputs, without a mask.
      *

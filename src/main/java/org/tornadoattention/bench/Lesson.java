@@ -296,7 +296,7 @@ public final class Lesson {
                 dtype,
                 new AttentionShape(1, heads, heads, queries, keys, HEAD_DIM),
                 options.mask().isCausal());
-        report(new SampledCheck(problem, q, k, v).compare(output, logSumExp));
+        report(new SampledCheck(problem, q, k, v).compare(output, logSumExp, false));
     }
 
     /** Compares gradients, over tensors like q, k and v, with the oracle. */

@@ -55,12 +55,13 @@ final class SampledCheck {
                         checked.options()));
     }
 
-    /** The comparisons of each block. */
-    List<Comparison> compare(Tensor output, Tensor logSumExp) {
+    /** The comparisons of each block, with a kernel's whose products are of 8-bit numbers, or another's. */
+    List<Comparison> compare(Tensor output, Tensor logSumExp, boolean fp8) {
         int dim = shape.headDim();
         return blocks.parallelStream()
                 .flatMap(block -> block
                         .check
+                        .ofProducts(fp8)
                         .forward(
                                 slice(output, block.at * dim, 1, 1, block.rows, dim),
                                 slice(logSumExp, block.at, 1, 1, block.rows))

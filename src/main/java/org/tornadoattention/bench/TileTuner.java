@@ -20,8 +20,9 @@ import org.tornadoattention.plan.WarpTile;
  */
 public final class TileTuner implements AutoCloseable {
 
-    /** The kernels that the table is for, and that all 16-bit problems can take. */
-    public static final List<AttentionKernel> KERNELS = List.of(AttentionKernel.WARP, AttentionKernel.WARP_GROUP);
+    /** The kernels that the table is for. */
+    public static final List<AttentionKernel> KERNELS =
+            List.of(AttentionKernel.WARP, AttentionKernel.WARP_GROUP, AttentionKernel.WARP_GROUP_FP8);
 
     private static final int RESCALE_THRESHOLD = 0;
 
@@ -36,28 +37,37 @@ public final class TileTuner implements AutoCloseable {
         }
     }
 
+    private final List<AttentionKernel> kernels;
     private final ComputeDevice device;
     private final BenchSession session;
     private final List<TuningTable.Row> rows = new ArrayList<>();
 
-    /** A tuner of a device. */
-    public TileTuner(ComputeDevice device, BenchSession.Settings settings) {
+    /**
+     * A tuner of a device.
+     *
+     * @param kernels those of {@link #KERNELS} whose tiles are wanted
+     */
+    public TileTuner(List<AttentionKernel> kernels, ComputeDevice device, BenchSession.Settings settings) {
+        this.kernels = kernels;
         this.device = device;
         this.session = new BenchSession(device, settings);
     }
 
-    /** The tiles that the device can hold, of all kernels that it has the instructions for. */
+    /** The tiles that the device can hold, of the kernels that it has the instructions for. */
     public List<WarpTile> candidates(BenchCase measured) {
-        return KERNELS.stream()
+        return kernels.stream()
                 .flatMap(TileTuner::tiles)
                 .filter(tile -> KernelChoice.fits(tile, measured.shape().headDim(), device))
                 .toList();
     }
 
     private static Stream<WarpTile> tiles(AttentionKernel kernel) {
-        boolean groups = kernel == AttentionKernel.WARP_GROUP;
-        int[] keys = groups ? new int[] {32, 64, 80, 96, 128, 160, 192} : new int[] {32, 64, 128};
-        return (groups
+        int[] keys = switch (kernel) {
+            case WARP_GROUP_FP8 -> new int[] {64, 96, 128, 160, 192};
+            case WARP_GROUP -> new int[] {32, 64, 80, 96, 128, 160, 192};
+            default -> new int[] {32, 64, 128};
+        };
+        return (kernel != AttentionKernel.WARP
                         ? Stream.of(new int[] {64, 4}, new int[] {128, 8}, new int[] {192, 12}, new int[] {256, 16})
                         : Stream.of(new int[] {64, 4}, new int[] {128, 8}, new int[] {128, 4}))
                 .flatMap(queries -> IntStream.of(keys)
@@ -77,7 +87,7 @@ public final class TileTuner implements AutoCloseable {
             trials.add(new Trial(tile, result));
             tried.accept(tile, result);
         }
-        for (AttentionKernel kernel : KERNELS) {
+        for (AttentionKernel kernel : kernels) {
             trials.stream()
                     .filter(trial -> trial.good() && trial.tile().kernel() == kernel)
                     .max(Comparator.comparingDouble(Trial::teraflops))

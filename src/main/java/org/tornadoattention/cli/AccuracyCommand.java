@@ -43,7 +43,8 @@ import picocli.CommandLine.Spec;
             "",
             "The inputs are 'normal', N(0, 1), and 'outliers', N(0, 1) + N(0, 100) x Bernoulli(0.001), which is what the"
                     + " paper on FlashAttention-3 measures errors on. 'formula' is standard attention with P rounded to"
-                    + " the inputs' type, computed here. Exit code 1 if a kernel's error is above the rule of the tests.",
+                    + " the inputs' type, computed here, 'formula-fp8' that with products of 8-bit numbers, Q, K and V with"
+                    + " a scale each. Exit code 1 if a kernel's error is above the rule of the tests.",
             ""
         },
         footer = {
@@ -152,23 +153,28 @@ final class AccuracyCommand implements Callable<Integer> {
             write(problem, q, k, v);
         }
         AccuracyCheck check = AccuracyCheck.of(q, k, v, AttentionOptions.defaults());
-        float[] naive = check.naive().output();
-        note(
-                problem,
-                ErrorFile.FORMULA,
-                Tolerance.forward(problem.dtype())
-                        .compare("o", naive, check.reference().output(), naive));
+        formula(problem, ErrorFile.FORMULA, Tolerance.forward(problem.dtype()), check);
+        if (kernels(problem, device).anyMatch(AttentionKernel::isFp8)) {
+            formula(problem, ErrorFile.FORMULA_FP8, Tolerance.forwardFp8(), check.ofProducts(true));
+        }
         kernels(problem, device).forEach(kernel -> {
             try (FlashAttention attention = FlashAttention.on(device, kernel)) {
                 AttentionResult result = attention.forward(q, k, v);
                 note(
                         problem,
                         kernel.id(),
-                        check.forward(result.output(), result.logSumExp()).getFirst());
+                        check.ofProducts(kernel.isFp8())
+                                .forward(result.output(), result.logSumExp())
+                                .getFirst());
             } catch (UnsupportedOnDeviceException e) {
                 out.println(problem + " " + kernel.id() + " not here: " + e.getMessage());
             }
         });
+    }
+
+    private void formula(ErrorFile.Problem problem, String name, Tolerance tolerance, AccuracyCheck check) {
+        float[] naive = check.naive().output();
+        note(problem, name, tolerance.compare("o", naive, check.reference().output(), naive));
     }
 
     private Stream<AttentionKernel> kernels(ErrorFile.Problem problem, ComputeDevice device) {
@@ -193,7 +199,7 @@ final class AccuracyCommand implements Callable<Integer> {
 
     /** Printed as it comes, since the oracle takes its time. */
     private void row(String... cells) {
-        out.println("%-30s %-12s %-9s %-14s %-9s %s".formatted((Object[]) cells).stripTrailing());
+        out.println("%-30s %-14s %-9s %-14s %-9s %s".formatted((Object[]) cells).stripTrailing());
         out.flush();
     }
 

@@ -91,7 +91,8 @@ final class DemoCommand implements Callable<Integer> {
                 progress.say("timed calls");
             }
             progress.say("oracle");
-            check = AccuracyCheck.of(q, k, v, heads.options());
+            check = AccuracyCheck.of(q, k, v, heads.options())
+                    .ofProducts(compute.kernel().filter(AttentionKernel::isFp8).isPresent());
             progress.step();
         }
         AttentionResult last = results.getLast();

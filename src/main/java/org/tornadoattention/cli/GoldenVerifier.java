@@ -59,7 +59,8 @@ final class GoldenVerifier implements AutoCloseable {
         try {
             FlashAttention attention = attentions.computeIfAbsent(kernel, any -> FlashAttention.on(device, kernel));
             AttentionResult result = attention.forward(golden.q(), golden.k(), golden.v(), golden.options());
-            List<Comparison> comparisons = new ArrayList<>(solution.forward(result.output(), result.logSumExp()));
+            List<Comparison> comparisons =
+                    new ArrayList<>(solution.ofProducts(kernel.isFp8()).forward(result.output(), result.logSumExp()));
             golden.gradients()
                     .filter(any -> kernel.supportsBackward())
                     .ifPresent(expected ->

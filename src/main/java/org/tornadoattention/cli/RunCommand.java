@@ -12,6 +12,7 @@ import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.AttentionProblem;
 import org.tornadoattention.plan.Execution;
 import org.tornadoattention.reference.AccuracyCheck;
@@ -99,8 +100,10 @@ final class RunCommand implements Callable<Integer> {
             progress.step();
             progress.say("oracle");
             if (check) {
-                comparisons =
-                        Optional.of(AccuracyCheck.of(q, k, v, options).forward(result.output(), result.logSumExp()));
+                comparisons = Optional.of(AccuracyCheck.of(q, k, v, options)
+                        .ofProducts(
+                                compute.kernel().filter(AttentionKernel::isFp8).isPresent())
+                        .forward(result.output(), result.logSumExp()));
             }
         }
         ResultFile.write(output, result, device);

@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.bench.BenchCase;
@@ -19,6 +20,7 @@ import org.tornadoattention.bench.TileTuner;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
+import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.TuningTable;
 import org.tornadoattention.tensor.DType;
 import picocli.CommandLine.Command;
@@ -33,7 +35,7 @@ import picocli.CommandLine.Spec;
         description = {
             "Find the best tiles of the tensor-core kernels for a device.",
             "",
-            "The kernels warp and warp-group work on tiles of queries by keys, and which tile is fastest depends on the"
+            "The kernels warp, warp-group and warp-group-fp8 work on tiles of queries by keys, and which tile is fastest depends on the"
                     + " GPU, the head dimension and the length of the sequence. This command tries the candidates that"
                     + " fit the device. Each result is compared with the float64 oracle before it is timed; a candidate"
                     + " that does not run, or is wrong, is out and said to be. The fastest ones make a table, a line for"
@@ -66,6 +68,14 @@ final class TuneCommand implements Callable<Integer> {
             paramLabel = "INDEX",
             description = "The device's number in its backend, as './attention devices' lists them.")
     private Optional<Integer> index = Optional.empty();
+
+    @Option(
+            names = {"-k", "--kernel"},
+            split = ",",
+            defaultValue = "warp,warp-group",
+            paramLabel = "NAME",
+            description = "warp, warp-group, warp-group-fp8 (default ${DEFAULT-VALUE}).")
+    private List<AttentionKernel> kernels = List.of();
 
     @Option(
             names = "--head-dim",
@@ -134,7 +144,8 @@ final class TuneCommand implements Callable<Integer> {
 
     private TuningTable tune(PrintWriter out, ComputeDevice device, List<BenchCase> cases) {
         Table trials = new Table("").row("head dim", "sequence", "kernel", "tile", "TFLOP/s", "");
-        try (TileTuner tuner = new TileTuner(device, new BenchSession.Settings(warmUps, repetitions, SECONDS));
+        try (TileTuner tuner =
+                        new TileTuner(kernels, device, new BenchSession.Settings(warmUps, repetitions, SECONDS));
                 Progress progress = Progress.of(
                         "tune",
                         cases.stream()
@@ -174,8 +185,18 @@ final class TuneCommand implements Callable<Integer> {
                                 result.accuracy().maxError(), result.accuracy().allowedError());
     }
 
-    private static void requireIntrinsics(ComputeDevice device) {
-        if (TileTuner.KERNELS.stream().noneMatch(kernel -> kernel.supports(device))) {
+    private void requireIntrinsics(ComputeDevice device) {
+        for (AttentionKernel kernel : kernels) {
+            if (!TileTuner.KERNELS.contains(kernel)) {
+                throw new IllegalArgumentException("--kernel names %s, which has no tiles to tune: choose of %s."
+                        .formatted(
+                                kernel.id(),
+                                TileTuner.KERNELS.stream()
+                                        .map(AttentionKernel::id)
+                                        .collect(Collectors.joining(", "))));
+            }
+        }
+        if (kernels.stream().noneMatch(kernel -> kernel.supports(device))) {
             throw new UnsupportedOnDeviceException(
                     device.toString(),
                     "the instructions of the kernels that have tiles to tune (%s)"

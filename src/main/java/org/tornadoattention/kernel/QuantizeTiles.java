@@ -37,7 +37,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 public final class QuantizeTiles {
 
     /** Work-items of a group. */
-    public static final int GROUP_SIZE = 512;
+    public static final int GROUP_SIZE = 1024;
 
     /** By what M multiplies a product of two rows. */
     public static final int GAIN = 32;

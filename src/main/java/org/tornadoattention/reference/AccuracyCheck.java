@@ -3,6 +3,7 @@ package org.tornadoattention.reference;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.Gradients;
@@ -27,6 +28,8 @@ public final class AccuracyCheck {
     private final ReferenceAttention.Forward reference;
     private final ReferenceAttention.Forward oracle;
     private final NaiveAttention.Forward naive;
+    private final Tolerance tolerance;
+    private final Supplier<NaiveAttention.Forward> naiveFp8;
     private final Optional<GradientTargets> gradients;
 
     /** What gradients are compared with, and what the naive ones are off from. */
@@ -39,12 +42,16 @@ public final class AccuracyCheck {
             ReferenceAttention.Forward reference,
             ReferenceAttention.Forward oracle,
             NaiveAttention.Forward naive,
+            Tolerance tolerance,
+            Supplier<NaiveAttention.Forward> naiveFp8,
             Optional<GradientTargets> gradients) {
         this.shape = shape;
         this.dtype = dtype;
         this.reference = reference;
         this.oracle = oracle;
         this.naive = naive;
+        this.tolerance = tolerance;
+        this.naiveFp8 = naiveFp8;
         this.gradients = gradients;
     }
 
@@ -121,7 +128,20 @@ public final class AccuracyCheck {
                 reference,
                 oracle,
                 NaiveAttention.forward(q, k, v, options),
+                Tolerance.forward(q.dtype()),
+                () -> NaiveAttention.forwardFp8(q, k, v, options),
                 gradients);
+    }
+
+    /**
+     * This check for a kernel whose products are of 8-bit numbers, if {@code fp8}, and else itself: its yardstick is {@link
+     * NaiveAttention#forwardFp8} and its rule {@link Tolerance#forwardFp8}.
+     */
+    public AccuracyCheck ofProducts(boolean fp8) {
+        return fp8
+                ? new AccuracyCheck(
+                        shape, dtype, reference, oracle, naiveFp8.get(), Tolerance.forwardFp8(), naiveFp8, gradients)
+                : this;
     }
 
     /** What the output and the log-sum-exp must be. */
@@ -129,18 +149,19 @@ public final class AccuracyCheck {
         return reference;
     }
 
-    /** What standard attention in the storage precision makes of it. */
+    /** What standard attention in the storage precision, or with products of 8-bit numbers, makes of it. */
     public NaiveAttention.Forward naive() {
         return naive;
     }
 
     /**
-     * Compares an output and a log-sum-exp by {@link Tolerance#forward}: {@code o} and {@code lse}.
+     * Compares an output and a log-sum-exp by {@link Tolerance#forward}, or {@link Tolerance#forwardFp8}: {@code o} and
+     * {@code lse}.
      *
      * @throws IllegalArgumentException if a shape is not that of the problem
      */
     public List<Comparison> forward(Tensor output, Tensor logSumExp) {
-        return forward(output, logSumExp, Tolerance.forward(dtype));
+        return forward(output, logSumExp, tolerance);
     }
 
     /**
@@ -148,16 +169,16 @@ public final class AccuracyCheck {
      *
      * @throws IllegalArgumentException if a shape is not that of the problem
      */
-    public List<Comparison> forward(Tensor output, Tensor logSumExp, Tolerance tolerance) {
+    public List<Comparison> forward(Tensor output, Tensor logSumExp, Tolerance rule) {
         requireShape("o", output, shape.queryShape());
         requireShape("lse", logSumExp, shape.logSumExpShape());
         return List.of(
-                tolerance.compare(
+                rule.compare(
                         "o",
                         output.toFloatArray(),
                         reference.output(),
                         Tolerance.naiveError(oracle.output(), naive.output())),
-                tolerance.compare(
+                rule.compare(
                         "lse",
                         logSumExp.toFloatArray(),
                         reference.logSumExp(),

@@ -15,8 +15,13 @@ import org.tornadoattention.tensor.Tensor;
  * softmax and all sums are F32. The backward pass has what the forward pass stored: {@code D = rowsum(dO ∘ O)} is of the
  * rounded output, as in every flash attention. What error this has is what the precision itself costs. Results are the
  * same on every run and every number of cores. Layouts are those of {@link ReferenceAttention}.
+ *
+ * <p>{@link #forwardFp8} is the same for products of 8-bit numbers (E4M3), as the paper on FlashAttention-3 has it in its
+ * table of errors: Q, K and V are rounded with one scale each, which brings the largest element to 448, and so is P.
  */
 public final class NaiveAttention {
+    private static final float LARGEST_E4M3 = 448;
+
     private final AttentionShape shape;
     private final AttentionOptions options;
     private final Mask mask;
@@ -26,17 +31,41 @@ public final class NaiveAttention {
     private final float[] q;
     private final float[] k;
     private final float[] v;
+    private final boolean fp8;
 
-    private NaiveAttention(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
+    private NaiveAttention(Tensor q, Tensor k, Tensor v, AttentionOptions options, boolean fp8) {
         this.shape = AttentionShape.of(q, k, v, options);
         this.options = options;
         this.mask = options.mask();
         this.dtype = q.dtype();
         this.scale = (float) options.scaleFor(shape.headDim());
         this.softcap = (float) options.softcap();
-        this.q = q.toFloatArray();
-        this.k = k.toFloatArray();
-        this.v = v.toFloatArray();
+        this.fp8 = fp8;
+        this.q = operand(q);
+        this.k = operand(k);
+        this.v = operand(v);
+    }
+
+    private float[] operand(Tensor tensor) {
+        float[] values = tensor.toFloatArray();
+        if (fp8) {
+            float largest = 0;
+            for (float value : values) {
+                largest = Math.max(largest, Float.isFinite(value) ? Math.abs(value) : 0);
+            }
+            float unit = largest > 0 ? largest / LARGEST_E4M3 : 1;
+            for (int i = 0; i < values.length; i++) {
+                values[i] = unit * roundToE4M3(values[i] / unit);
+            }
+        }
+        return values;
+    }
+
+    /** To nearest even; what is larger than 448 becomes 448. */
+    static float roundToE4M3(float value) {
+        float limited = Math.clamp(value, -LARGEST_E4M3, LARGEST_E4M3);
+        float step = Math.scalb(1f, Math.max(Math.getExponent(limited), -6) - 3);
+        return Float.isNaN(value) ? value : (float) Math.rint(limited / step) * step;
     }
 
     /**
@@ -62,7 +91,16 @@ public final class NaiveAttention {
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Forward forward(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
-        return new NaiveAttention(q, k, v, options).forward();
+        return new NaiveAttention(q, k, v, options, false).forward();
+    }
+
+    /**
+     * Attention over three tensors with products of 8-bit numbers, without dropout.
+     *
+     * @throws IllegalArgumentException if the tensors or the options do not fit together
+     */
+    public static Forward forwardFp8(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
+        return new NaiveAttention(q, k, v, options, true).forward();
     }
 
     /**
@@ -89,7 +127,7 @@ public final class NaiveAttention {
             throw new IllegalArgumentException(
                     "dO is %s and q is %s: they must have the same shape and type.".formatted(dO, q));
         }
-        return new NaiveAttention(q, k, v, options).backward(dO.toFloatArray(), dLse);
+        return new NaiveAttention(q, k, v, options, false).backward(dO.toFloatArray(), dLse);
     }
 
     private Forward forward() {
@@ -195,10 +233,11 @@ public final class NaiveAttention {
             sum += weights[i];
         }
         for (int i = 0; i < weights.length; i++) {
-            weights[i] = dtype.round(weights[i] / sum);
+            weights[i] =
+                    fp8 ? roundToE4M3(LARGEST_E4M3 * weights[i]) / LARGEST_E4M3 / sum : dtype.round(weights[i] / sum);
         }
         float logSumExp = first < end ? max + (float) Math.log(sum) : Float.NEGATIVE_INFINITY;
-        return new Softmax(first, end, firstKeyRow, weights, factors, capSlopes, logSumExp, dtype);
+        return new Softmax(first, end, firstKeyRow, weights, factors, capSlopes, logSumExp, fp8 ? DType.F32 : dtype);
     }
 
     private float dot(float[] a, int aRow, float[] b, int bRow) {

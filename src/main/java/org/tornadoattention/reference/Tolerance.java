@@ -25,6 +25,15 @@ public record Tolerance(double factor, double floorPerUnit) {
         return new Tolerance(2, floor(dtype));
     }
 
+    /**
+     * The rule for outputs and log-sum-exps of 8-bit products: twice the {@linkplain NaiveAttention#forwardFp8 naive error
+     * of those}, with a floor of a quarter of E4M3's relative rounding error, 2⁻⁴. What it cannot see, since so much is
+     * allowed, is tested with numbers that E4M3 holds exactly.
+     */
+    public static Tolerance forwardFp8() {
+        return new Tolerance(2, 0x1p-6);
+    }
+
     /** The rule for gradients: three times the naive error. */
     public static Tolerance gradients(DType dtype) {
         return new Tolerance(3, floor(dtype));

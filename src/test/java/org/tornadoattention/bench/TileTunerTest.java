@@ -44,12 +44,12 @@ class TileTunerTest {
         AttentionShape shape = new AttentionShape(1, 1, 1, 16, 16, 192);
         BenchCase tiny = new BenchCase(Direction.FORWARD, DType.F16, shape, false);
         Map<WarpTile, BenchResult> trials = new LinkedHashMap<>();
-        try (TileTuner tuner = new TileTuner(boastful(device), new BenchSession.Settings(0, 1, 1))) {
+        try (TileTuner tuner = new TileTuner(TileTuner.KERNELS, boastful(device), new BenchSession.Settings(0, 1, 1))) {
             tuner.tune(tiny, 0, trials::put);
             assertThat(trials.keySet()).containsExactlyElementsOf(tuner.candidates(tiny));
             assertThat(tuner.table().rows())
                     .extracting(row -> row.kernel())
-                    .containsExactly(AttentionKernel.WARP_GROUP, AttentionKernel.WARP);
+                    .containsExactly(AttentionKernel.WARP_GROUP_FP8, AttentionKernel.WARP_GROUP, AttentionKernel.WARP);
             assertThat(tuner.table().rows()).allSatisfy(row -> {
                 assertThat(row.computeCapability()).isEqualTo(42);
                 double best = trials.get(row.tile()).timing().teraflops();
