@@ -268,7 +268,7 @@ public final class WarpGroupFp8FlashAttention {
                 WarpTiles.store(output, first, headDim, type, o, r, column, blind ? 0f : 1f / sum);
                 if (lane % 4 == 0) {
                     float lse = WarpTiles.LN_2 * m[r] + TornadoMath.log(sum);
-                    Warp.store(logSumExp, batchHead * seqQ + i, blind ? Float.NEGATIVE_INFINITY : lse);
+                    Warp.store(logSumExp, batchHead * seqQ + i, blind ? WarpTiles.negativeInfinity() : lse);
                 }
             }
         }
