@@ -44,7 +44,7 @@ class OutliersTest {
             AttentionResult result = attention.forward(q, k, v);
             // Tensor cores take P in 16 bits, so they win by what the scores and sums keep, not by P.
             // With 8 bits it is the transformed rows that win.
-            double atMost = kernel == AttentionKernel.TILED ? 0.85 : kernel.isFp8() ? 0.6 : 0.97;
+            double atMost = kernel == AttentionKernel.TILED ? 0.85 : kernel.isFp8() ? 0.9 : 0.97;
             Comparison flash =
                     check.forward(result.output(), result.logSumExp()).getFirst();
             assertThat(flash.passed()).as(flash.toString()).isTrue();

@@ -99,10 +99,10 @@ public final class QuantizeTiles {
         for (int at = 0; at < count / 2; at++) {
             int chunk = at / 4 * GROUP_SIZE + item;
             int row = TornadoMath.min(block - 1, chunk / chunks);
-            int pair = pair(tile, block, headDim, row, chunk % chunks * 4 + at % 4);
-            int column = chunk % 4 * 8 + at % 4 * 2;
-            x[2 * at] = Warp.unpack(type, pair, 0) * sign(column);
-            x[2 * at + 1] = Warp.unpack(type, pair, 1) * sign(column + 1);
+            int column = chunk % chunks * 8 + at % 4 * 2;
+            int pair = tile[place(block, headDim, row, column)];
+            x[2 * at] = inside(Warp.unpack(type, pair, 0), column, headDim) * sign(column % 32);
+            x[2 * at + 1] = inside(Warp.unpack(type, pair, 1), column, headDim) * sign(column % 32 + 1);
         }
         addAndSubtract(x, count, 0);
         addAndSubtract(x, count, 1);
@@ -118,7 +118,8 @@ public final class QuantizeTiles {
             largest[item / 32] = max;
         }
         context.localBarrier();
-        int exponent = exponent(largestOf(largest), 120);
+        max = largestOfWarp(largest[item % WARPS]);
+        int exponent = exponent(max, 120);
         float inverse = Warp.asFloat(127 - exponent << 23);
         if (factor < 0f) {
             inverse = -inverse;
@@ -169,7 +170,7 @@ public final class QuantizeTiles {
 
         float max = 0f;
         for (int at = item; at < block * pairs; at += GROUP_SIZE) {
-            int pair = pair(tile, block, headDim, at / pairs, at % pairs);
+            int pair = tile[place(block, headDim, at / pairs, at % pairs * 2)];
             max = TornadoMath.max(max, finiteMagnitude(Warp.unpack(type, pair, 0)));
             max = TornadoMath.max(max, finiteMagnitude(Warp.unpack(type, pair, 1)));
         }
@@ -178,7 +179,8 @@ public final class QuantizeTiles {
             largest[item / 32] = max;
         }
         context.localBarrier();
-        int exponent = exponent(largestOf(largest), 80);
+        max = largestOfWarp(largest[item % WARPS]);
+        int exponent = exponent(max, 80);
         float inverse = Warp.asFloat(127 - exponent << 23);
         if (item == 0) {
             scales.set(context.groupIdx * spacing + 1, (float) exponent);
@@ -188,28 +190,28 @@ public final class QuantizeTiles {
         int tiles = (seq + block - 1) / block;
         int batchHead = context.groupIdx / tiles;
         for (int at = item; at < quads * pairs; at += GROUP_SIZE) {
-            int column = at / quads;
+            int column = at / quads * 2;
             int quad = at % quads;
             int key = quad / 4 * 16 + quad % 4 * 2;
-            int a = pair(tile, block, headDim, key, column);
-            int b = pair(tile, block, headDim, key + 1, column);
-            int c = pair(tile, block, headDim, key + 8, column);
-            int d = pair(tile, block, headDim, key + 9, column);
-            int first = (batchHead * 2 * pairs + 2 * column) * tiles * quads + context.groupIdx % tiles * quads + quad;
+            int a = tile[place(block, headDim, key, column)];
+            int b = tile[place(block, headDim, key + 1, column)];
+            int c = tile[place(block, headDim, key + 8, column)];
+            int d = tile[place(block, headDim, key + 9, column)];
+            int first = (batchHead * 2 * pairs + column) * tiles * quads + context.groupIdx % tiles * quads + quad;
             target.set(
                     first,
                     Warp.packE4M3(
-                            scaled(Warp.unpack(type, a, 0), inverse),
-                            scaled(Warp.unpack(type, b, 0), inverse),
-                            scaled(Warp.unpack(type, c, 0), inverse),
-                            scaled(Warp.unpack(type, d, 0), inverse)));
+                            scaled(inside(Warp.unpack(type, a, 0), column, headDim), inverse),
+                            scaled(inside(Warp.unpack(type, b, 0), column, headDim), inverse),
+                            scaled(inside(Warp.unpack(type, c, 0), column, headDim), inverse),
+                            scaled(inside(Warp.unpack(type, d, 0), column, headDim), inverse)));
             target.set(
                     first + tiles * quads,
                     Warp.packE4M3(
-                            scaled(Warp.unpack(type, a, 1), inverse),
-                            scaled(Warp.unpack(type, b, 1), inverse),
-                            scaled(Warp.unpack(type, c, 1), inverse),
-                            scaled(Warp.unpack(type, d, 1), inverse)));
+                            scaled(inside(Warp.unpack(type, a, 1), column, headDim), inverse),
+                            scaled(inside(Warp.unpack(type, b, 1), column, headDim), inverse),
+                            scaled(inside(Warp.unpack(type, c, 1), column, headDim), inverse),
+                            scaled(inside(Warp.unpack(type, d, 1), column, headDim), inverse)));
         }
     }
 
@@ -236,12 +238,15 @@ public final class QuantizeTiles {
         WarpTiles.load(tile, 0, block, source, from, length - first, headDim, item, GROUP_SIZE);
     }
 
-    /** Two neighbouring elements of a row, 0 beyond the columns that tiles of 16 bits have. */
-    private static int pair(int[] tile, int block, int headDim, int row, int pair) {
-        int last = (headDim + 15) / 16 * 8 - 1;
-        int at = TornadoMath.min(pair, last);
-        int bits = tile[WarpTiles.chunk(block, row, at / 4) / Integer.BYTES + at % 4];
-        return pair > last ? 0 : bits;
+    /** Which int of a tile of 16 bits has an even column and the next; beyond its last columns, those. */
+    private static int place(int block, int headDim, int row, int column) {
+        int at = TornadoMath.min(column, (headDim + 15) / 16 * 16 - 2);
+        return WarpTiles.chunk(block, row, at / 8) / Integer.BYTES + at % 8 / 2;
+    }
+
+    /** An element, 0 beyond the last columns of a tile of 16 bits. */
+    private static float inside(float value, int column, int headDim) {
+        return column < (headDim + 15) / 16 * 16 ? value : 0f;
     }
 
     /** Of a column in D: that of a bent function of the column's bits, which no row of H comes near to. */
@@ -277,14 +282,6 @@ public final class QuantizeTiles {
         float max = own;
         for (int bit = 0; bit < 5; bit++) {
             max = TornadoMath.max(max, Warp.shuffleXor(max, 1 << bit));
-        }
-        return max;
-    }
-
-    private static float largestOf(float[] warps) {
-        float max = 0f;
-        for (int warp = 0; warp < WARPS; warp++) {
-            max = TornadoMath.max(max, warps[warp]);
         }
         return max;
     }

@@ -17,7 +17,7 @@ import org.tornadoattention.tensor.Tensor;
  * same on every run and every number of cores. Layouts are those of {@link ReferenceAttention}.
  *
  * <p>{@link #forwardFp8} is the same for products of 8-bit numbers (E4M3), as the paper on FlashAttention-3 has it in its
- * table of errors: Q, K and V are rounded with one scale each, which brings the largest element to 448, and so is P.
+ * table of errors: Q, K and V are rounded with one scale each, a power of two, and so is P.
  */
 public final class NaiveAttention {
     private static final float LARGEST_E4M3 = 448;
@@ -53,7 +53,7 @@ public final class NaiveAttention {
             for (float value : values) {
                 largest = Math.max(largest, Float.isFinite(value) ? Math.abs(value) : 0);
             }
-            float unit = largest > 0 ? largest / LARGEST_E4M3 : 1;
+            float unit = largest > 0 ? Math.scalb(1f, Math.getExponent(largest) - 7) : 1;
             for (int i = 0; i < values.length; i++) {
                 values[i] = unit * roundToE4M3(values[i] / unit);
             }
@@ -233,8 +233,7 @@ public final class NaiveAttention {
             sum += weights[i];
         }
         for (int i = 0; i < weights.length; i++) {
-            weights[i] =
-                    fp8 ? roundToE4M3(LARGEST_E4M3 * weights[i]) / LARGEST_E4M3 / sum : dtype.round(weights[i] / sum);
+            weights[i] = fp8 ? roundToE4M3(0x1p8f * weights[i]) * 0x1p-8f / sum : dtype.round(weights[i] / sum);
         }
         float logSumExp = first < end ? max + (float) Math.log(sum) : Float.NEGATIVE_INFINITY;
         return new Softmax(first, end, firstKeyRow, weights, factors, capSlopes, logSumExp, fp8 ? DType.F32 : dtype);

@@ -18,6 +18,8 @@ class WarpTileTest {
         "WARP, 32, 1",
         "WARP_TF32, 128, 8",
         "WARP_GROUP, 64, 4",
+        "WARP_GROUP_FP8, 64, 4",
+        "WARP_GROUP_FP8, 192, 12",
         "WARP_GROUP, 128, 8",
         "WARP_GROUP, 192, 12"
     })
@@ -36,7 +38,8 @@ class WarpTileTest {
         "WARP, 528, 33",
         "WARP_TF32, 128, 4",
         "WARP_GROUP, 128, 4",
-        "WARP_GROUP, 96, 6"
+        "WARP_GROUP, 96, 6",
+        "WARP_GROUP_FP8, 32, 2"
     })
     void queriesThatTheWarpsCannotShareAreRefused(AttentionKernel kernel, int blockQ, int warps) {
         assertThatIllegalArgumentException()
@@ -54,6 +57,14 @@ class WarpTileTest {
     }
 
     @ParameterizedTest
+    @CsvSource({"0", "16", "80", "288"})
+    void keysOf8BitProductsAreAMultipleOf32(int blockK) {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> new WarpTile(AttentionKernel.WARP_GROUP_FP8, 128, blockK, 8, 0))
+                .withMessageContainingAll("A tile of %d keys".formatted(blockK), "multiple of 32 up to 256");
+    }
+
+    @ParameterizedTest
     @CsvSource({"-1", "9"})
     void theMaximumMayNotGrowBeyondWhatF16Holds(int threshold) {
         assertThatIllegalArgumentException()
@@ -68,6 +79,11 @@ class WarpTileTest {
                 .isEqualTo(row * (128 + 2 * 64));
         assertThat(new WarpTile(AttentionKernel.WARP_GROUP, 128, 64, 8, 8).localMemoryBytes(80))
                 .isEqualTo(row * (128 + 4 * 64));
+        // With 8 bits a block has 128 columns; V lies transposed, with a row for each of its columns, rounded up to 32.
+        assertThat(new WarpTile(AttentionKernel.WARP_GROUP_FP8, 128, 64, 8, 0).localMemoryBytes(80))
+                .isEqualTo(128 * (128 + 2 * 64 + 2 * 96));
+        assertThat(new WarpTile(AttentionKernel.WARP_GROUP_FP8, 128, 160, 8, 0).localMemoryBytes(256))
+                .isEqualTo(128 * (2 * 128 + 4 * 160 + 4 * 256));
     }
 
     @ParameterizedTest

@@ -30,12 +30,12 @@ class WarpGroupTest {
             FloatArray c,
             int rows,
             int columns,
-            int depth,
+            int rowBytes,
             int type) {
-        int[] tile = context.allocateIntLocalArray((depth + 63) / 64 * 32 * (rows + columns));
-        int atB = (depth + 63) / 64 * 128 * rows;
-        load(tile, 0, a, rows, depth, context.localIdx, 2 * rows);
-        load(tile, atB, b, columns, depth, context.localIdx, 2 * rows);
+        int[] tile = context.allocateIntLocalArray((rowBytes + 127) / 128 * 32 * (rows + columns));
+        int atB = (rowBytes + 127) / 128 * 128 * rows;
+        load(tile, 0, a, rows, rowBytes / 2, context.localIdx, 2 * rows);
+        load(tile, atB, b, columns, rowBytes / 2, context.localIdx, 2 * rows);
         WarpGroup.fenceLocalMemory();
         context.localBarrier();
         float[] sums = new float[columns / 2];
@@ -44,7 +44,7 @@ class WarpGroupTest {
         }
         int ownRows = context.localIdx / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
         WarpGroup.fence();
-        for (int k = 0; k < depth / 16; k++) {
+        for (int k = 0; k < rowBytes / 32; k++) {
             int block = k / 4 * WarpGroup.ROW_BYTES;
             int at = k % 4 * 32;
             WarpGroup.multiply(type, sums, columns, tile, ownRows + block * rows + at, atB + block * columns + at, k);
@@ -81,6 +81,33 @@ class WarpGroupTest {
         store(c, sums, columns, context.localIdx);
     }
 
+    /** C = 1 + A · Bᵀ, for 64 rows of A in registers, and B in local memory. */
+    static void registersByRows(
+            KernelContext context, ShortArray a, ShortArray b, FloatArray c, int columns, int rowBytes, int type) {
+        int[] tile = context.allocateIntLocalArray((rowBytes + 127) / 128 * 32 * columns);
+        load(tile, 0, b, columns, rowBytes / 2, context.localIdx, 128);
+        WarpGroup.fenceLocalMemory();
+        context.localBarrier();
+        int row = context.localIdx / 32 * 16 + context.localIdx % 32 / 4;
+        int[] operand = new int[rowBytes / 8];
+        for (int i = 0; i < rowBytes / 8; i++) {
+            int at = (row + i % 2 * 8) * (rowBytes / 2) + 16 * (i / 4) + 8 * (i % 4 / 2) + 2 * (context.localIdx % 4);
+            operand[i] = a.get(at) & 0xffff | a.get(at + 1) << 16;
+        }
+        float[] sums = new float[columns / 2];
+        for (int i = 0; i < columns / 2; i++) {
+            sums[i] = 1f;
+        }
+        WarpGroup.fence();
+        for (int k = 0; k < rowBytes / 32; k++) {
+            int at = k / 4 * columns * WarpGroup.ROW_BYTES + k % 4 * 32;
+            WarpGroup.multiplyTransposed(type, sums, columns, operand, 4 * k, tile, at, 1);
+        }
+        WarpGroup.commit();
+        WarpGroup.await(0, sums, columns / 2);
+        store(c, sums, columns, context.localIdx);
+    }
+
     /** Rows in blocks of 64 columns, one behind the other. */
     private static void load(int[] tile, int at, ShortArray source, int rows, int columns, int item, int items) {
         int chunks = columns / 8;
@@ -107,7 +134,10 @@ class WarpGroupTest {
         "64, 128, 128, 0",
         "64, 256, 16, 0",
         "128, 32, 96, 0",
-        "192, 16, 64, 1"
+        "192, 16, 64, 1",
+        "64, 8, 32, 3",
+        "128, 72, 160, 3",
+        "64, 256, 256, 3"
     })
     void aProductOfTiles(int rows, int columns, int depth, int type) {
         float[] a = new float[rows * depth];
@@ -127,7 +157,7 @@ class WarpGroupTest {
                                 c,
                                 rows,
                                 columns,
-                                depth,
+                                depth * elementBytes(type),
                                 type)
                         .transferToHost(EVERY_EXECUTION, c),
                 Plans.grid(2 * rows, 2 * rows));
@@ -142,7 +172,8 @@ class WarpGroupTest {
                         .isCloseTo((float) sum, Offset.offset(1e-4f));
             }
         }
-        assertThat(statistics.mmaOperations()).isEqualTo((long) rows / 16 * columns / 8 * depth / 16);
+        assertThat(statistics.mmaOperations())
+                .isEqualTo((long) rows / 16 * columns / 8 * depth * elementBytes(type) / 32);
     }
 
     @ParameterizedTest
@@ -181,8 +212,57 @@ class WarpGroupTest {
         }
     }
 
-    /** Fills with numbers that the type can hold. */
+    @ParameterizedTest
+    @CsvSource({"8, 32, 3", "24, 96, 3", "128, 128, 3", "256, 256, 3", "16, 48, 0", "72, 80, 1"})
+    void aProductOfRegistersAndTheRowsOfATile(int columns, int depth, int type) {
+        float[] a = new float[64 * depth];
+        float[] b = new float[columns * depth];
+        ShortArray bitsOfA = bits(type, a);
+        ShortArray bitsOfB = bits(type, b);
+        FloatArray c = new FloatArray(64 * columns);
+        Plans.run(
+                new TaskGraph("rows")
+                        .transferToDevice(EVERY_EXECUTION, bitsOfA, bitsOfB)
+                        .task(
+                                "kernel",
+                                WarpGroupTest::registersByRows,
+                                new KernelContext(),
+                                bitsOfA,
+                                bitsOfB,
+                                c,
+                                columns,
+                                depth * elementBytes(type),
+                                type)
+                        .transferToHost(EVERY_EXECUTION, c),
+                group());
+        for (int row = 0; row < 64; row++) {
+            for (int column = 0; column < columns; column++) {
+                double sum = 1;
+                for (int k = 0; k < depth; k++) {
+                    sum += (double) a[row * depth + k] * b[column * depth + k];
+                }
+                assertThat(c.get(row * columns + column))
+                        .as("row %d, column %d", row, column)
+                        .isCloseTo((float) sum, Offset.offset(1e-4f));
+            }
+        }
+    }
+
+    private static int elementBytes(int type) {
+        return type == Warp.E4M3 ? 1 : 2;
+    }
+
+    /** Fills with numbers that the type can hold, the elements of a byte two to a short. */
     private ShortArray bits(int type, float[] values) {
+        if (type == Warp.E4M3) {
+            ShortArray pairs = new ShortArray(values.length / 2);
+            for (int i = 0; i < values.length; i++) {
+                int bits = Bits.encode(type, (float) random.nextGaussian());
+                pairs.set(i / 2, (short) (pairs.get(i / 2) | bits << Byte.SIZE * (i % 2)));
+                values[i] = Bits.decode(type, bits);
+            }
+            return pairs;
+        }
         ShortArray bits = new ShortArray(values.length);
         for (int i = 0; i < values.length; i++) {
             bits.set(i, (short) Bits.encode(type, (float) random.nextGaussian()));

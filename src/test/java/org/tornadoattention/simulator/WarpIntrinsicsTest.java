@@ -15,6 +15,7 @@ import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.types.FP8;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -197,6 +198,43 @@ class WarpIntrinsicsTest {
         assertThat(Bits.decode(type, packed & 0xffff)).as(why).isEqualTo(Float.valueOf(rounded));
         assertThat(Bits.decode(type, packed >>> 16)).isEqualTo(1f);
         assertThat(Bits.decode(type, Warp.pack(type, 1f, value) >>> 16)).as(why).isEqualTo(Float.valueOf(rounded));
+    }
+
+    @Test
+    void unpackGivesBackWhatWasPacked() {
+        for (int type : new int[] {Warp.F16, Warp.BF16}) {
+            int packed = Warp.pack(type, 1.5f, -3f);
+            assertThat(Warp.unpack(type, packed, 0)).isEqualTo(1.5f);
+            assertThat(Warp.unpack(type, packed, 1)).isEqualTo(-3f);
+        }
+    }
+
+    /** All numbers of E4M3, what lies between them, and what lies beyond. */
+    @Test
+    void packE4M3RoundsToNearestEven() {
+        for (int bits = 0; bits < 0x7f; bits++) {
+            float value = FP8.e4m3ToFloat((byte) bits);
+            assertThat(Bits.decode(Warp.E4M3, bits)).isEqualTo(value);
+            assertPacksE4M3(value, bits);
+            if (bits < 0x7e) {
+                float next = FP8.e4m3ToFloat((byte) (bits + 1));
+                float middle = (value + next) / 2;
+                assertPacksE4M3(Math.nextDown(middle), bits);
+                assertPacksE4M3(middle, bits % 2 == 0 ? bits : bits + 1);
+                assertPacksE4M3(Math.nextUp(middle), bits + 1);
+            }
+        }
+        for (float large : new float[] {449f, 464f, 500f, 1e30f, Float.POSITIVE_INFINITY}) {
+            assertPacksE4M3(large, 0x7e);
+        }
+        assertThat(Warp.packE4M3(Float.NaN, 1f, 2f, 0f) & 0x7f).isEqualTo(0x7f);
+        assertThat(Bits.decode(Warp.E4M3, 0x7f)).isNaN();
+        assertThat(Bits.decode(Warp.E4M3, 0xff)).isNaN();
+    }
+
+    private static void assertPacksE4M3(float value, int bits) {
+        assertThat(Warp.packE4M3(value, -value, 1f, value))
+                .isEqualTo(bits | (bits | 0x80) << 8 | 0x38 << 16 | bits << 24);
     }
 
     @ParameterizedTest
