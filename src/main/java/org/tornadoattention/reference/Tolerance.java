@@ -26,12 +26,13 @@ public record Tolerance(double factor, double floorPerUnit) {
     }
 
     /**
-     * The rule for outputs and log-sum-exps of 8-bit products: twice the {@linkplain NaiveAttention#forwardFp8 naive error
-     * of those}, with a floor of half of E4M3's relative rounding error, 2⁻⁴. What it cannot see, since so much is
-     * allowed, is tested with numbers that E4M3 holds exactly.
+     * The rule for outputs and log-sum-exps of 8-bit products: three times the {@linkplain NaiveAttention#forwardFp8 naive
+     * error of those}, since how one rounding of a few numbers fell says little of another, with a floor of half of E4M3's
+     * relative rounding error, 2⁻⁴. What it cannot see, since so much is allowed, is tested with numbers that E4M3 holds
+     * exactly.
      */
     public static Tolerance forwardFp8() {
-        return new Tolerance(2, 0x1p-5);
+        return new Tolerance(3, 0x1p-5);
     }
 
     /** The rule for gradients: three times the naive error. */
