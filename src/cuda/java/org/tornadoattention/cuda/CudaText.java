@@ -29,6 +29,11 @@ final class CudaText {
         return result + " = __shfl_xor_sync(0xffffffffu, " + value + ", " + mask + ");";
     }
 
+    /** The branch makes a block of its own of what follows; whether it is taken makes no difference. */
+    static String settle(String value) {
+        return MARK + " if (__any_sync(0xffffffffu, " + value + " == -0.5f)) { __nanosleep(1); }";
+    }
+
     static String exp2(String result, String x) {
         return "asm(\"ex2.approx.ftz.f32 %0, %1;\" : \"=f\"(" + result + ") : \"f\"(" + x + "));";
     }

@@ -40,6 +40,7 @@ final class WarpPlugins {
         owner = Warp.class;
         effect("requireGroupSize", (r, a) -> CudaText.requireGroupSize(a[0]), INT);
         value("shuffleXor", JavaKind.Float, (r, a) -> CudaText.shuffleXor(r, a[0], a[1]), FLOAT, INT);
+        effect("settle", (r, a) -> CudaText.settle(a[0]), FLOAT);
         value("exp2", JavaKind.Float, (r, a) -> CudaText.exp2(r, a[0]), FLOAT);
         value("pack", JavaKind.Int, (r, a) -> CudaText.pack(r, a[0], a[1], a[2]), INT, FLOAT, FLOAT);
         value("unpack", JavaKind.Float, (r, a) -> CudaText.unpack(r, a[0], a[1], a[2]), INT, INT, INT);

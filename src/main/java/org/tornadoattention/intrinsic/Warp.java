@@ -56,6 +56,15 @@ public final class Warp {
         return Lane.current().shuffleXor(value, mask);
     }
 
+    /**
+     * Sees to it that {@code value} is computed before what follows. The assembler likes to move arithmetic behind a wait
+     * for matrix products, under which it was meant to run; it moves nothing that this value needs past this call. It
+     * costs a comparison, a vote and a branch.
+     */
+    public static void settle(float value) {
+        Lane.current();
+    }
+
     /** 2 to the power of {@code x}, to 2 ulp; results below the normal range are 0. */
     public static float exp2(float x) {
         float power = (float) Math.pow(2.0, x);

@@ -239,6 +239,7 @@ public final class WarpGroupFp8FlashAttention {
                     WarpTiles.mask(s, 1, blockK, first, last, length - j - column, windowLeft, windowRight);
                 }
                 softmax(s, m, l, correction, blockK, factor * unit, shift);
+                Warp.settle(l[0] + l[1]);
                 WarpGroup.await(0, o, (headDim + 31) / 32 * 32 / 2);
                 WarpTiles.rescale(o, correction, 1, paddedDim);
                 pack(s, p, blockK);
