@@ -140,6 +140,22 @@ class AccuracyCheckTest {
     }
 
     @Test
+    void productsOf8BitsAreJudgedByTheirOwnRule() {
+        Tensor q = Tensor.random(DType.F16, 1, 1, 2, 40, 32);
+        AccuracyCheck check = AccuracyCheck.of(q, q, q, AttentionOptions.causal());
+        var rounded = NaiveAttention.forwardFp8(q, q, q, AttentionOptions.causal());
+        Tensor output = Tensor.of(DType.F16, rounded.output(), q.shape());
+        Tensor logSumExp = Tensor.of(rounded.logSumExp(), 1, 2, 40);
+        assertThat(check.ofProducts(false)).isSameAs(check);
+        assertThat(check.forward(output, logSumExp).getFirst().passed()).isFalse();
+        assertThat(check.ofProducts(true).forward(output, logSumExp)).allMatch(Comparison::passed);
+        assertThat(check.ofProducts(true).naive().output()).isEqualTo(rounded.output());
+        output.setFlat(70, output.getFlat(70) + 2);
+        assertThat(check.ofProducts(true).forward(output, logSumExp).getFirst().passed())
+                .isFalse();
+    }
+
+    @Test
     void wrongShapesAndMissingGradientsAreNamed() {
         Tensor q = Tensor.random(DType.F32, 1, 1, 1, 2, 4);
         AccuracyCheck check = AccuracyCheck.of(q, q, q, AttentionOptions.defaults());

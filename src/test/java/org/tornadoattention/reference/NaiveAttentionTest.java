@@ -45,6 +45,41 @@ class NaiveAttentionTest {
         assertClose(naiveGradients.dV(), gradients.dV());
     }
 
+    /** All numbers of E4M3 by their definition, and what lies between and beyond them. */
+    @Test
+    void e4m3IsRoundedToNearestEven() {
+        float[] numbers = new float[0x7f];
+        for (int bits = 0; bits < numbers.length; bits++) {
+            numbers[bits] = bits < 8 ? bits * 0x1p-9f : Math.scalb(8 + bits % 8, bits / 8 - 10);
+        }
+        assertThat(numbers[0x7e]).isEqualTo(448);
+        for (int bits = 0; bits < numbers.length; bits++) {
+            assertThat(NaiveAttention.roundToE4M3(-numbers[bits])).isEqualTo(-numbers[bits]);
+            if (bits + 1 < numbers.length) {
+                float middle = (numbers[bits] + numbers[bits + 1]) / 2;
+                assertThat(NaiveAttention.roundToE4M3(Math.nextDown(middle))).isEqualTo(numbers[bits]);
+                assertThat(NaiveAttention.roundToE4M3(middle)).isEqualTo(numbers[bits % 2 == 0 ? bits : bits + 1]);
+                assertThat(NaiveAttention.roundToE4M3(Math.nextUp(middle))).isEqualTo(numbers[bits + 1]);
+            }
+        }
+        assertThat(NaiveAttention.roundToE4M3(1e9f)).isEqualTo(448);
+        assertThat(NaiveAttention.roundToE4M3(Float.NaN)).isNaN();
+    }
+
+    /** A single key gets all the probability, so the output is V, rounded to 8 bits; the score is of rounded numbers. */
+    @Test
+    void eightBitsRoundEveryOperand() {
+        Tensor q = Tensor.of(new float[] {1.06f, 0}, 1, 1, 1, 2);
+        Tensor k = Tensor.of(new float[] {0, 0, 17, 100}, 1, 1, 2, 2);
+        Tensor v = Tensor.of(new float[] {0.3f, 240, 9.4f, 3}, 1, 1, 2, 2);
+        AttentionOptions alone = AttentionOptions.defaults().withScale(1);
+        var naive = NaiveAttention.forwardFp8(q, k, v, alone);
+        float p = NaiveAttention.roundToE4M3((float) (Math.exp(-16) * 256)) / 256;
+        assertThat(p).isZero();
+        assertThat(naive.output()).containsExactly(new float[] {9, 3}, within(1e-4f));
+        assertThat(naive.logSumExp()[0]).isCloseTo(16, within(1e-5f));
+    }
+
     @Test
     void resultsAreValuesOfTheStorageType() {
         for (DType dtype : DType.values()) {
