@@ -225,6 +225,42 @@ final class CudaText {
                 "");
     }
 
+    static String setRegisters(boolean more, String count) {
+        return asmOnMemory(
+                "setmaxnreg." + (more ? "inc" : "dec") + ".sync.aligned.u32 " + constant(count, "count"), "", "");
+    }
+
+    static String initBarrier(String barriers, String index, String arrivals) {
+        return asmOnMemory(
+                "mbarrier.init.shared::cta.b64 [%0], %1",
+                "", register(barrier(barriers, index)) + ", " + register(arrivals));
+    }
+
+    /** Each lane for itself. */
+    static String arriveWithCopies(String barriers, String index) {
+        return asmOnMemory(
+                "cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0]", "", register(barrier(barriers, index)));
+    }
+
+    /** One lane for its warp, after all of it. */
+    static String arrive(String barriers, String index) {
+        return asmOnMemory(
+                "{ .reg .pred p; setp.eq.u32 p, %1, 0; bar.warp.sync 0xffffffff;"
+                        + " @p mbarrier.arrive.shared::cta.b64 _, [%0]; }",
+                "", register(barrier(barriers, index)) + ", " + register("threadIdx.x % 32"));
+    }
+
+    static String awaitBarrier(String barriers, String index, String phase) {
+        return asmOnMemory(
+                "{ .reg .pred p; again: mbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1; @p bra done;"
+                        + " bra again; done: }",
+                "", register(barrier(barriers, index)) + ", " + register("(" + phase + ") & 1"));
+    }
+
+    private static String barrier(String barriers, String index) {
+        return shared(barriers, Integer.BYTES + " * (" + index + ")");
+    }
+
     /** PTX ISA, «matrix descriptor»: 128-byte swizzle, eight rows of 128 bytes to the next, {@code stride} to the next block. */
     private static String descriptor(String tile, String byteOffset, String stride) {
         long fixed = (long) SWIZZLE_128_BYTES << 62 | (long) (EIGHT_ROWS / 16) << 32;
@@ -248,7 +284,8 @@ final class CudaText {
     }
 
     private static String asmOnMemory(String instruction, String outputs, String inputs) {
-        return MARK + " asm volatile(\"" + instruction + ";\" : " + outputs + " : " + inputs + " : \"memory\");";
+        String end = instruction.endsWith("}") ? "" : ";";
+        return MARK + " asm volatile(\"" + instruction + end + "\" : " + outputs + " : " + inputs + " : \"memory\");";
     }
 
     private static String register(String value) {

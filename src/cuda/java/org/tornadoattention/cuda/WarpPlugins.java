@@ -9,6 +9,7 @@ import jdk.graal.compiler.nodes.graphbuilderconf.InvocationPlugins;
 import jdk.vm.ci.meta.JavaKind;
 import jdk.vm.ci.meta.ResolvedJavaMethod;
 import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -34,6 +35,7 @@ final class WarpPlugins {
         WarpPlugins registration = new WarpPlugins(plugins);
         registration.warp();
         registration.warpGroup();
+        registration.warpBarrier();
     }
 
     private void warp() {
@@ -110,6 +112,8 @@ final class WarpPlugins {
         effect("fenceLocalMemory", (r, a) -> CudaText.fenceLocalMemory());
         effect("fence", (r, a) -> CudaText.fence());
         effect("commit", (r, a) -> CudaText.commit());
+        effect("giveRegisters", (r, a) -> CudaText.setRegisters(false, a[0]), INT);
+        effect("takeRegisters", (r, a) -> CudaText.setRegisters(true, a[0]), INT);
         effect("await", (r, a) -> CudaText.await(a[0], a[1], a[2]), INT, FLOATS, INT);
         effect(
                 "multiply",
@@ -144,6 +148,15 @@ final class WarpPlugins {
                 INTS,
                 INT,
                 INT);
+    }
+
+    private void warpBarrier() {
+        owner = WarpBarrier.class;
+        effect("init", (r, a) -> CudaText.initBarrier(a[0], a[1], a[2]), INTS, INT, INT);
+        effect("initForCopies", (r, a) -> CudaText.initBarrier(a[0], a[1], "32 * (" + a[2] + ")"), INTS, INT, INT);
+        effect("arriveWithCopies", (r, a) -> CudaText.arriveWithCopies(a[0], a[1]), INTS, INT);
+        effect("arrive", (r, a) -> CudaText.arrive(a[0], a[1]), INTS, INT);
+        effect("await", (r, a) -> CudaText.awaitBarrier(a[0], a[1], a[2]), INTS, INT, INT);
     }
 
     private void value(String name, JavaKind result, IntrinsicText text, Class<?>... parameters) {

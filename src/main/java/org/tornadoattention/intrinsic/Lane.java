@@ -5,7 +5,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * What stands behind the Java bodies of {@link Warp} and {@link WarpGroup}: one lane of a simulated warp. A simulator of
+ * What stands behind the Java bodies of {@link Warp}, {@link WarpGroup} and {@link WarpBarrier}: one lane of a simulated warp. A simulator of
  * work-groups provides a {@link Provider}; a GPU's compiler replaces the calls and never gets here.
  */
 public interface Lane {
@@ -58,6 +58,21 @@ public interface Lane {
 
     /** {@link WarpGroup#await}. */
     void await(int pending, float[] c, int registers);
+
+    /** {@link WarpGroup#giveRegisters} and {@link WarpGroup#takeRegisters}. */
+    void setRegisters(int count);
+
+    /** {@link WarpBarrier#init} and {@link WarpBarrier#initForCopies}. */
+    void initBarrier(int[] barriers, int index, int warps, boolean forCopies);
+
+    /** {@link WarpBarrier#arrive}. */
+    void arrive(int[] barriers, int index);
+
+    /** {@link WarpBarrier#arriveWithCopies}. */
+    void arriveWithCopies(int[] barriers, int index);
+
+    /** {@link WarpBarrier#await}. */
+    void await(int[] barriers, int index, int phase);
 
     /** Knows the lane that runs on the current thread. */
     interface Provider {

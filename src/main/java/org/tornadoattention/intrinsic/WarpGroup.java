@@ -105,4 +105,17 @@ public final class WarpGroup {
     public static void await(int pending, float[] c, int registers) {
         Lane.current().await(pending, c, registers);
     }
+
+    /**
+     * Gives registers back, so that another warp group can take them: {@code count} a lane remain, a multiple of 8 from 24
+     * to 256, a JIT constant. A group of work-items starts with what {@link Warp#requireGroupSize} leaves for each lane.
+     */
+    public static void giveRegisters(int count) {
+        Lane.current().setRegisters(count);
+    }
+
+    /** Waits until so many registers a lane are there, and takes them; likewise a multiple of 8 and a JIT constant. */
+    public static void takeRegisters(int count) {
+        Lane.current().setRegisters(count);
+    }
 }

@@ -1,6 +1,7 @@
 package org.tornadoattention.kernel;
 
 import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
@@ -9,20 +10,23 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Attention's forward pass on Hopper's asynchronous tensor cores: two or three warp groups, 64 queries each, share tiles of
- * K and V; while the tensor cores multiply P_j-1 by V_j-1, the warps turn S_j into P_j.
+ * Attention's forward pass on Hopper's asynchronous tensor cores: warp groups of 64 queries each compute, at their own pace,
+ * from tiles of K and V that one more warp group copies; while the tensor cores multiply P_j-1 by V_j-1, a group's warps turn S_j
+ * into P_j.
  *
- * <p>Source: Shah et al., <i>FlashAttention-3</i> (2024), algorithm 2 (products and softmax of one warp group overlap),
- * with the intrinsics of {@link WarpGroup}. K and V have two places each in local memory, so that every copy has a whole
- * step to arrive, and one barrier a step is enough. Not done here: a warp that only copies, and turns for the groups.
+ * <p>Source: Shah et al., <i>FlashAttention-3</i> (2024), algorithms 1 and 2 (a warp group that only copies, products and
+ * softmax of one warp group overlap, and turns), with the intrinsics of {@link WarpGroup} and {@link WarpBarrier}. K and V have two
+ * places each in local memory. A place is full when its copies are there, which nobody waits for but who computes, and free when all
+ * groups have read it. A group leaves out the tiles that its own queries do not see. The groups that compute take registers
+ * over from the one that copies.
  *
  * <p><b>Arrays, arithmetic.</b> As {@link WarpFlashAttention}.
  *
- * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@code 2 * blockQ} work-items;
+ * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items;
  * {@code blockQ} is a multiple of 64, {@code blockK} of 16.
  *
- * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, two of K, two of V: more than the 48 KiB that CUDA gives
- * without being asked; this project's own assembly of kernels asks.
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, two of K, two of V, and barriers: more than the 48 KiB that CUDA
+ * gives without being asked; this project's own assembly of kernels asks.
  *
  * <p><b>Device.</b> Compute capability 9.0, through TornadoVM's CUDA backend with this project's intrinsics; the simulator.
  *
@@ -30,16 +34,75 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  */
 public final class WarpGroupFlashAttention {
 
+    /** Tiles of K, and of V, that local memory holds at a time. */
+    private static final int PLACES = 2;
+
+    /** Warps in a warp group. */
+    private static final int WARPS = WarpGroup.LANES / 32;
+
+    /** Nine, and one for each warp group that computes. */
+    private static final int BARRIERS = 16;
+
+    /** What the barriers take: local arrays begin at multiples of it. */
+    private static final int BARRIER_BYTES = 1024;
+
+    private static final int REGISTERS = 65_536;
+    private static final int FEWEST_FOR_COPYING = 32;
+
+    /** The widest head whose exponentials take as long as its products: up to it, warp groups take turns with the products. */
+    private static final int TURNS_UP_TO = 64;
+
     private WarpGroupFlashAttention() {}
 
-    /** Work-items of a group. */
+    /** Work-items of a group: those that compute, and a warp group that copies. */
     public static int groupSize(int blockQ) {
-        return 2 * blockQ;
+        return 2 * blockQ + WarpGroup.LANES;
     }
 
     /** Bytes of local memory that a group uses. */
     public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
-        return WarpTiles.tileBytes(blockQ, headDim) + 4 * WarpTiles.tileBytes(blockK, headDim);
+        return WarpTiles.tileBytes(blockQ, headDim) + 2 * PLACES * WarpTiles.tileBytes(blockK, headDim) + BARRIER_BYTES;
+    }
+
+    /** Registers that a lane of each warp group has at first, added. */
+    private static int registers(int groups) {
+        return REGISTERS / WarpGroup.LANES / (groups + 1) / 8 * 8 * (groups + 1);
+    }
+
+    /** Registers of a lane that computes. */
+    private static int computingRegisters(int groups) {
+        return (registers(groups) - FEWEST_FOR_COPYING) / groups / 8 * 8;
+    }
+
+    /** Registers of a lane that copies: what the others leave. */
+    private static int copyingRegisters(int groups) {
+        return registers(groups) - groups * computingRegisters(groups);
+    }
+
+    /** Waits until the warp groups before this one have started their products of step {@code t}. */
+    private static void awaitTurn(int headDim, int[] barriers, int turn, int group, int t) {
+        if (headDim <= TURNS_UP_TO) {
+            if (group > 0) {
+                WarpBarrier.await(barriers, turn + 2 * group, t);
+            } else if (t > 0) {
+                WarpBarrier.await(barriers, turn, t - 1);
+            }
+        }
+    }
+
+    /** It is the next warp group's turn. */
+    private static void passTurn(int headDim, int[] barriers, int turn, int group, int groups) {
+        if (headDim <= TURNS_UP_TO) {
+            WarpBarrier.arrive(barriers, turn + (group + 1) % groups * 2);
+        }
+    }
+
+    /** Leaves the tiles K_t and V_t to others. */
+    private static void leaveOut(int[] barriers, int fullK, int freeK, int fullV, int freeV, int t) {
+        WarpBarrier.await(barriers, fullK + t % PLACES * 2, t / PLACES);
+        WarpBarrier.arrive(barriers, freeK + t % PLACES * 2);
+        WarpBarrier.await(barriers, fullV + t % PLACES * 2, t / PLACES);
+        WarpBarrier.arrive(barriers, freeV + t % PLACES * 2);
     }
 
     /**
@@ -74,143 +137,171 @@ public final class WarpGroupFlashAttention {
             float softcap,
             int features) {
         int threshold = features >> 16 & 0xff;
-        int items = 2 * blockQ;
-        Warp.requireGroupSize(items);
+        int groups = blockQ / 64;
+        int items = WarpGroup.LANES * groups;
+        Warp.requireGroupSize(items + WarpGroup.LANES);
         int paddedDim = (headDim + 15) / 16 * 16;
         int type = WarpTiles.type(query, features);
         float factor = WarpTiles.factor(scale, softcap, features);
 
-        // One array: Q, two places of K, two of V.
-        int atK = WarpTiles.tileBytes(blockQ, headDim);
+        // One array: Q, the places of K, those of V.
         int tileBytes = WarpTiles.tileBytes(blockK, headDim);
-        int atV = atK + 2 * tileBytes;
-        int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * (blockQ + 4 * blockK));
+        int atK = WarpTiles.tileBytes(blockQ, headDim);
+        int atV = atK + PLACES * tileBytes;
+        int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * (blockQ + 2 * PLACES * blockK));
+
+        // Barriers: Q is there; a place of K, of V is full, is free; it is a warp group's turn.
+        int fullQ = 0;
+        int fullK = WarpBarrier.INTS;
+        int freeK = fullK + WarpBarrier.INTS * PLACES;
+        int fullV = freeK + WarpBarrier.INTS * PLACES;
+        int freeV = fullV + WarpBarrier.INTS * PLACES;
+        int turn = freeV + WarpBarrier.INTS * PLACES;
+        int[] barriers = context.allocateIntLocalArray(BARRIERS * WarpBarrier.INTS);
+        int item = context.localIdx;
+        if (item == 0) {
+            WarpBarrier.initForCopies(barriers, fullQ, WARPS);
+            for (int place = 0; place < PLACES; place++) {
+                WarpBarrier.initForCopies(barriers, fullK + 2 * place, WARPS);
+                WarpBarrier.init(barriers, freeK + 2 * place, WARPS * groups);
+                WarpBarrier.initForCopies(barriers, fullV + 2 * place, WARPS);
+                WarpBarrier.init(barriers, freeV + 2 * place, WARPS * groups);
+            }
+            for (int group = 0; group < groups; group++) {
+                WarpBarrier.init(barriers, turn + 2 * group, WARPS);
+            }
+        }
+        context.localBarrier();
 
         // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
-        int item = context.localIdx;
-        int lane = item % 32;
         int tilesQ = (seqQ + blockQ - 1) / blockQ;
         int batchHead = context.groupIdx / tilesQ;
         int i0 = (tilesQ - 1 - context.groupIdx % tilesQ) * blockQ;
         int head = batchHead % heads;
         int batch = batchHead / heads;
         int queryBase = (batchHead * seqQ + i0) * headDim;
-        int keyValueBase = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim;
         int rows = TornadoMath.min(blockQ, seqQ - i0);
-
         int length = seqK;
         if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
             length = keyLengths.get(batch);
         }
-        float slope = 0f;
-        if ((features & TiledFlashAttention.ALIBI) != 0) {
-            slope = alibiSlopes.get(head);
-        }
 
-        // Query i stands at key position i + offset (bottom-right alignment). The tile sees keys firstKey ... lastKey;
-        // all of its queries see keys everyLeft ... everyRight.
+        // Query i stands at key position i + offset (bottom-right alignment). The tile sees keys from j0 on, in so many
+        // tiles.
         int offset = length - seqQ;
         int firstKey = 0;
         int lastKey = length - 1;
-        int everyLeft = 0;
-        int everyRight = length - 1;
         if (windowLeft >= 0) {
             firstKey = TornadoMath.max(0, i0 + offset - windowLeft);
-            everyLeft = i0 + rows - 1 + offset - windowLeft;
         }
         if (windowRight >= 0) {
             lastKey = TornadoMath.min(lastKey, i0 + rows - 1 + offset + windowRight);
-            everyRight = TornadoMath.min(everyRight, i0 + offset + windowRight);
         }
         int j0 = firstKey / blockK * blockK;
         int tiles = lastKey < firstKey ? 0 : (lastKey - j0) / blockK + 1;
 
-        // This lane's rows and columns of an accumulator, and its warp group's rows of Q.
-        int row = item / 32 * 16 + lane / 4;
-        int column = lane % 4 * 2;
-        int atQ = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
-
-        // Load Q_i, the first two K_j and the first V_j; m = -inf, l = 0, O = 0.
-        int from = keyValueBase + j0 * headDim;
-        WarpTiles.load(tile, 0, blockQ, query, queryBase, rows, headDim, item, items);
-        if (tiles > 0) {
-            WarpTiles.load(tile, atK, blockK, key, from, length - j0, headDim, item, items);
-        }
-        context.asyncCopyCommit();
-        if (tiles > 0) {
-            WarpTiles.load(tile, atV, blockK, value, from, length - j0, headDim, item, items);
-        }
-        if (tiles > 1) {
-            int next = j0 + blockK;
-            WarpTiles.load(
-                    tile, atK + tileBytes, blockK, key, from + blockK * headDim, length - next, headDim, item, items);
-        }
-        context.asyncCopyCommit();
-        float[] s = new float[blockK / 2];
-        int[] p = new int[blockK / 4];
-        float[] o = new float[(headDim + 15) / 16 * 16 / 2];
-        float[] m = new float[2];
-        float[] l = new float[2];
-        float[] correction = new float[2];
-        for (int at = 0; at < blockK / 2; at++) {
-            s[at] = 0f;
-        }
-        for (int at = 0; at < paddedDim / 2; at++) {
-            o[at] = 0f;
-        }
-        for (int r = 0; r < 2; r++) {
-            m[r] = WarpTiles.NO_SCORE;
-            l[r] = 0f;
-        }
-
-        if (tiles > 0) {
-            // S = Q_i K_j^T and P for the first j
-            context.asyncCopyWaitGroup(1);
-            WarpGroup.fenceLocalMemory();
-            context.localBarrier();
-            WarpGroup.fence();
-            WarpTiles.startProduct(type, s, tile, atQ, blockQ, atK, blockK, paddedDim);
-            WarpGroup.commit();
-            WarpGroup.await(0, s, blockK / 2);
-            int j = j0;
-            WarpTiles.bend(s, 1, blockK, i0 + row + offset - j - column, scale, softcap, slope, features);
-            if (TornadoMath.max(everyLeft - j, j + blockK - 1 - everyRight) > 0) {
-                int first = i0 + row + offset - windowLeft - j - column;
-                int last = i0 + row + offset + windowRight - j - column;
-                WarpTiles.mask(s, 1, blockK, first, last, length - j - column, windowLeft, windowRight);
+        if (item >= items) {
+            // The group that copies: Q_i, then K_t and V_t-1 as places become free.
+            if (groups > 1) {
+                WarpGroup.giveRegisters(copyingRegisters(groups));
             }
-            WarpTiles.softmax(s, m, l, correction, 1, blockK, factor, threshold);
-            if ((features & DropoutMask.DROPOUT) != 0) {
-                WarpTiles.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column);
-            }
-            WarpTiles.pack(type, s, p, 1, blockK);
-
-            for (int t = 1; t < tiles; t++) {
-                // K_j and V_j-1 are here; the places of K_j-1 and V_j-2 are free.
-                int odd = t % 2;
-                int even = 1 - odd;
-                j = j0 + t * blockK;
-                context.asyncCopyWaitGroup(0);
-                WarpGroup.fenceLocalMemory();
-                context.localBarrier();
-                from = keyValueBase + j * headDim;
-                if (t + 1 < tiles) {
-                    int next = from + blockK * headDim;
-                    int count = length - j - blockK;
-                    WarpTiles.load(tile, atK + even * tileBytes, blockK, key, next, count, headDim, item, items);
+            int lane = item - items;
+            WarpTiles.load(tile, 0, blockQ, query, queryBase, rows, headDim, lane, WarpGroup.LANES);
+            WarpBarrier.arriveWithCopies(barriers, fullQ);
+            int keyValueBase = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim;
+            for (int t = 0; t <= tiles; t++) {
+                int j = j0 + t * blockK;
+                int from = keyValueBase + j * headDim;
+                if (t < tiles) {
+                    int place = t % PLACES;
+                    if (t >= PLACES) {
+                        WarpBarrier.await(barriers, freeK + 2 * place, t / PLACES - 1);
+                    }
+                    int at = atK + place * tileBytes;
+                    WarpTiles.load(tile, at, blockK, key, from, length - j, headDim, lane, WarpGroup.LANES);
+                    WarpBarrier.arriveWithCopies(barriers, fullK + 2 * place);
                 }
-                WarpTiles.load(tile, atV + odd * tileBytes, blockK, value, from, length - j, headDim, item, items);
-                context.asyncCopyCommit();
+                if (t > 0) {
+                    int place = (t - 1) % PLACES;
+                    if (t > PLACES) {
+                        WarpBarrier.await(barriers, freeV + 2 * place, (t - 1) / PLACES - 1);
+                    }
+                    int at = atV + place * tileBytes;
+                    int before = from - blockK * headDim;
+                    int count = length - j + blockK;
+                    WarpTiles.load(tile, at, blockK, value, before, count, headDim, lane, WarpGroup.LANES);
+                    WarpBarrier.arriveWithCopies(barriers, fullV + 2 * place);
+                }
+            }
+        } else {
+            // A group that computes: this lane's rows and columns of an accumulator, and its group's rows of Q.
+            if (groups > 1) {
+                WarpGroup.takeRegisters(computingRegisters(groups));
+            }
+            int group = item / WarpGroup.LANES;
+            int lane = item % 32;
+            int row = item / 32 * 16 + lane / 4;
+            int column = lane % 4 * 2;
+            int atQ = group * 64 * WarpGroup.ROW_BYTES;
+            float slope = 0f;
+            if ((features & TiledFlashAttention.ALIBI) != 0) {
+                slope = alibiSlopes.get(head);
+            }
 
-                // Start S = Q_i K_j^T and O = O + P V_j-1.
+            // Of the tiles, its queries see those from ... to - 1, and each of its queries the keys everyLeft ...
+            // everyRight.
+            int position = i0 + 64 * group + offset;
+            int from = 0;
+            int to = rows > 64 * group ? tiles : 0;
+            int everyLeft = 0;
+            int everyRight = length - 1;
+            if (windowLeft >= 0) {
+                from = TornadoMath.min(tiles, TornadoMath.max(0, position - windowLeft - j0) / blockK);
+                everyLeft = position + 63 - windowLeft;
+            }
+            if (windowRight >= 0) {
+                int last = position + 63 + windowRight - j0;
+                to = last < 0 ? 0 : TornadoMath.min(to, last / blockK + 1);
+                everyRight = TornadoMath.min(everyRight, position + windowRight);
+            }
+
+            // m = -inf, l = 0, O = 0.
+            float[] s = new float[blockK / 2];
+            int[] p = new int[blockK / 4];
+            float[] o = new float[(headDim + 15) / 16 * 16 / 2];
+            float[] m = new float[2];
+            float[] l = new float[2];
+            float[] correction = new float[2];
+            for (int at = 0; at < blockK / 2; at++) {
+                s[at] = 0f;
+            }
+            for (int at = 0; at < paddedDim / 2; at++) {
+                o[at] = 0f;
+            }
+            for (int r = 0; r < 2; r++) {
+                m[r] = WarpTiles.NO_SCORE;
+                l[r] = 0f;
+                correction[r] = 1f;
+            }
+
+            for (int t = 0; t < from; t++) {
+                awaitTurn(headDim, barriers, turn, group, t);
+                passTurn(headDim, barriers, turn, group, groups);
+                leaveOut(barriers, fullK, freeK, fullV, freeV, t);
+            }
+            if (from < to) {
+                // S = Q_i K_j^T and P for the first j
+                WarpBarrier.await(barriers, fullQ, 0);
+                WarpBarrier.await(barriers, fullK + from % PLACES * 2, from / PLACES);
+                awaitTurn(headDim, barriers, turn, group, from);
+                WarpGroup.fenceLocalMemory();
                 WarpGroup.fence();
-                WarpTiles.startProduct(type, s, tile, atQ, blockQ, atK + odd * tileBytes, blockK, paddedDim);
+                WarpTiles.startProduct(type, s, tile, atQ, blockQ, atK + from % PLACES * tileBytes, blockK, paddedDim);
                 WarpGroup.commit();
-                WarpTiles.startSum(type, o, p, tile, atV + even * tileBytes, blockK, paddedDim);
-                WarpGroup.commit();
-
-                // When S is there: P = 2^(S - m) and l; when O is: O = correction * O.
-                WarpGroup.await(1, s, blockK / 2);
+                passTurn(headDim, barriers, turn, group, groups);
+                WarpGroup.await(0, s, blockK / 2);
+                WarpBarrier.arrive(barriers, freeK + from % PLACES * 2);
+                int j = j0 + from * blockK;
                 WarpTiles.bend(s, 1, blockK, i0 + row + offset - j - column, scale, softcap, slope, features);
                 if (TornadoMath.max(everyLeft - j, j + blockK - 1 - everyRight) > 0) {
                     int first = i0 + row + offset - windowLeft - j - column;
@@ -218,39 +309,82 @@ public final class WarpGroupFlashAttention {
                     WarpTiles.mask(s, 1, blockK, first, last, length - j - column, windowLeft, windowRight);
                 }
                 WarpTiles.softmax(s, m, l, correction, 1, blockK, factor, threshold);
-                WarpGroup.await(0, o, (headDim + 15) / 16 * 16 / 2);
-                WarpTiles.rescale(o, correction, 1, paddedDim);
                 if ((features & DropoutMask.DROPOUT) != 0) {
                     WarpTiles.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column);
                 }
                 WarpTiles.pack(type, s, p, 1, blockK);
+
+                for (int t = from + 1; t < to; t++) {
+                    j = j0 + t * blockK;
+                    int place = t % PLACES;
+                    int before = (t - 1) % PLACES;
+
+                    // Start S = Q_i K_j^T and O = correction * O + P V_j-1.
+                    WarpBarrier.await(barriers, fullK + 2 * place, t / PLACES);
+                    awaitTurn(headDim, barriers, turn, group, t);
+                    WarpGroup.fenceLocalMemory();
+                    WarpGroup.fence();
+                    WarpTiles.startProduct(type, s, tile, atQ, blockQ, atK + place * tileBytes, blockK, paddedDim);
+                    WarpGroup.commit();
+                    WarpTiles.rescale(o, correction, 1, paddedDim);
+                    WarpBarrier.await(barriers, fullV + 2 * before, (t - 1) / PLACES);
+                    WarpGroup.fenceLocalMemory();
+                    WarpGroup.fence();
+                    WarpTiles.startSum(type, o, p, tile, atV + before * tileBytes, blockK, paddedDim);
+                    WarpGroup.commit();
+                    passTurn(headDim, barriers, turn, group, groups);
+
+                    // When S is there: P = 2^(S - m) and l.
+                    WarpGroup.await(1, s, blockK / 2);
+                    WarpBarrier.arrive(barriers, freeK + 2 * place);
+                    WarpTiles.bend(s, 1, blockK, i0 + row + offset - j - column, scale, softcap, slope, features);
+                    if (TornadoMath.max(everyLeft - j, j + blockK - 1 - everyRight) > 0) {
+                        int first = i0 + row + offset - windowLeft - j - column;
+                        int last = i0 + row + offset + windowRight - j - column;
+                        WarpTiles.mask(s, 1, blockK, first, last, length - j - column, windowLeft, windowRight);
+                    }
+                    WarpTiles.softmax(s, m, l, correction, 1, blockK, factor, threshold);
+                    WarpGroup.await(0, o, (headDim + 15) / 16 * 16 / 2);
+                    WarpBarrier.arrive(barriers, freeV + 2 * before);
+                    if ((features & DropoutMask.DROPOUT) != 0) {
+                        WarpTiles.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column);
+                    }
+                    WarpTiles.pack(type, s, p, 1, blockK);
+                }
+
+                // O = correction * O + P V_j for the last j
+                int last = (to - 1) % PLACES;
+                WarpTiles.rescale(o, correction, 1, paddedDim);
+                WarpBarrier.await(barriers, fullV + 2 * last, (to - 1) / PLACES);
+                WarpGroup.fenceLocalMemory();
+                WarpGroup.fence();
+                WarpTiles.startSum(type, o, p, tile, atV + last * tileBytes, blockK, paddedDim);
+                WarpGroup.commit();
+                WarpGroup.await(0, o, (headDim + 15) / 16 * 16 / 2);
+                WarpBarrier.arrive(barriers, freeV + 2 * last);
+            }
+            for (int t = TornadoMath.max(from, to); t < tiles; t++) {
+                awaitTurn(headDim, barriers, turn, group, t);
+                passTurn(headDim, barriers, turn, group, groups);
+                leaveOut(barriers, fullK, freeK, fullV, freeV, t);
             }
 
-            // O = O + P V_j for the last j
-            context.asyncCopyWaitGroup(0);
-            WarpGroup.fenceLocalMemory();
-            context.localBarrier();
-            WarpGroup.fence();
-            WarpTiles.startSum(type, o, p, tile, atV + (tiles - 1) % 2 * tileBytes, blockK, paddedDim);
-            WarpGroup.commit();
-            WarpGroup.await(0, o, (headDim + 15) / 16 * 16 / 2);
-        }
-
-        // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
-        for (int r = 0; r < 2 * 1; r++) {
-            float sum = l[r];
-            sum += Warp.shuffleXor(sum, 1);
-            sum += Warp.shuffleXor(sum, 2);
-            int i = i0 + row + 8 * r;
-            int left = windowLeft < 0 ? 0 : TornadoMath.max(0, i + offset - windowLeft);
-            int right = windowRight < 0 ? length - 1 : TornadoMath.min(length - 1, i + offset + windowRight);
-            boolean blind = right < left;
-            if (i < seqQ) {
-                int first = queryBase + (row + 8 * r) * headDim;
-                WarpTiles.store(output, first, headDim, type, o, r, column, blind ? 0f : 1f / sum);
-                if (lane % 4 == 0) {
-                    float lse = WarpTiles.LN_2 * m[r] + TornadoMath.log(sum);
-                    Warp.store(logSumExp, batchHead * seqQ + i, blind ? WarpTiles.negativeInfinity() : lse);
+            // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
+            for (int r = 0; r < 2 * 1; r++) {
+                float sum = l[r];
+                sum += Warp.shuffleXor(sum, 1);
+                sum += Warp.shuffleXor(sum, 2);
+                int i = i0 + row + 8 * r;
+                int left = windowLeft < 0 ? 0 : TornadoMath.max(0, i + offset - windowLeft);
+                int right = windowRight < 0 ? length - 1 : TornadoMath.min(length - 1, i + offset + windowRight);
+                boolean blind = right < left;
+                if (i < seqQ) {
+                    int first = queryBase + (row + 8 * r) * headDim;
+                    WarpTiles.store(output, first, headDim, type, o, r, column, blind ? 0f : 1f / sum);
+                    if (lane % 4 == 0) {
+                        float lse = WarpTiles.LN_2 * m[r] + TornadoMath.log(sum);
+                        Warp.store(logSumExp, batchHead * seqQ + i, blind ? WarpTiles.negativeInfinity() : lse);
+                    }
                 }
             }
         }

@@ -92,13 +92,23 @@ final class WarpTiles {
             int c = items % chunks == 0 ? item % chunks : (i * items + item) % chunks;
             int elements = TornadoMath.max(0, TornadoMath.min(8, headDim - 8 * c));
             int from = first + row * headDim + 8 * c;
+            int to = at + chunk(rows, row, c);
+            if (items % (4 * chunks) == 0) {
+                // The same, at constant distances from one or two chunks, which takes fewer registers.
+                int step = items / chunks;
+                int apart = step % 8 == 0 ? 1 : 2;
+                from = first + item / chunks * headDim + 8 * c + i * step * headDim;
+                to = at
+                        + chunk(rows, item / chunks + i % apart * step, c)
+                        + i / apart * apart * step * WarpGroup.ROW_BYTES;
+            }
             if (rows * chunks % items == 0 || row < rows) {
                 if (headDim % 8 == 0) {
                     // All of a chunk or nothing, which takes fewer instructions than any number of bytes.
                     int bytes = headDim % 16 == 0 ? 16 : 8 * c < headDim ? 16 : 0;
-                    Warp.copyAsync(tile, at + chunk(rows, row, c), source, from, row < count ? bytes : 0);
+                    Warp.copyAsync(tile, to, source, from, row < count ? bytes : 0);
                 } else {
-                    Warp.copy(tile, at + chunk(rows, row, c), source, from, row < count ? elements : 0);
+                    Warp.copy(tile, to, source, from, row < count ? elements : 0);
                 }
             }
         }
@@ -113,13 +123,23 @@ final class WarpTiles {
             int c = items % chunks == 0 ? item % chunks : (i * items + item) % chunks;
             int elements = TornadoMath.max(0, TornadoMath.min(8, headDim - 8 * c));
             int from = first + row * headDim + 8 * c;
+            int to = at + chunk(rows, row, c);
+            if (items % (4 * chunks) == 0) {
+                // The same, at constant distances from one or two chunks, which takes fewer registers.
+                int step = items / chunks;
+                int apart = step % 8 == 0 ? 1 : 2;
+                from = first + item / chunks * headDim + 8 * c + i * step * headDim;
+                to = at
+                        + chunk(rows, item / chunks + i % apart * step, c)
+                        + i / apart * apart * step * WarpGroup.ROW_BYTES;
+            }
             if (rows * chunks % items == 0 || row < rows) {
                 if (headDim % 8 == 0) {
                     // All of a chunk or nothing, which takes fewer instructions than any number of bytes.
                     int bytes = headDim % 16 == 0 ? 16 : 8 * c < headDim ? 16 : 0;
-                    Warp.copyAsync(tile, at + chunk(rows, row, c), source, from, row < count ? bytes : 0);
+                    Warp.copyAsync(tile, to, source, from, row < count ? bytes : 0);
                 } else {
-                    Warp.copy(tile, at + chunk(rows, row, c), source, from, row < count ? elements : 0);
+                    Warp.copy(tile, to, source, from, row < count ? elements : 0);
                 }
             }
         }

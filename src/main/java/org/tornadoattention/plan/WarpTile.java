@@ -11,7 +11,7 @@ import org.tornadoattention.kernel.WarpTf32FlashAttention;
  * @param kernel the kernel that it is for
  * @param blockQ queries in a tile (Br): 16 or 32 a warp, or 64 a warp group
  * @param blockK keys in a tile (Bc), a multiple of 16, or of 32 for 8-bit products
- * @param warps warps in a work-group
+ * @param warps warps that compute in a work-group; {@code warp-group} has a warp group more, which copies
  * @param rescaleThreshold by how much a row's maximum may grow before O is rescaled, in powers of two, 0 to 8: P grows no
  *     further than F16 holds with room to spare
  */
@@ -48,7 +48,7 @@ public record WarpTile(AttentionKernel kernel, int blockQ, int blockK, int warps
 
     @Override
     public int groupSize(int headDim) {
-        return LANES * warps;
+        return kernel == AttentionKernel.WARP_GROUP ? WarpGroupFlashAttention.groupSize(blockQ) : LANES * warps;
     }
 
     @Override

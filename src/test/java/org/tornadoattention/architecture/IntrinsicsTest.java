@@ -11,6 +11,7 @@ import java.util.Arrays;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
 
 /**
@@ -22,7 +23,7 @@ class IntrinsicsTest {
     private static final Path REGISTRATION = Path.of("src/cuda/java/org/tornadoattention/cuda/WarpPlugins.java");
 
     @ParameterizedTest
-    @ValueSource(classes = {Warp.class, WarpGroup.class})
+    @ValueSource(classes = {Warp.class, WarpGroup.class, WarpBarrier.class})
     void everyIntrinsicIsRegistered(Class<?> owner) throws IOException {
         String text = Files.readString(REGISTRATION);
         String part = text.substring(text.indexOf("owner = " + owner.getSimpleName() + ".class"));

@@ -39,6 +39,14 @@ final class AsyncCopies {
         }
     }
 
+    /** All copies arrive; who waits for them makes them known to operations that read local memory asynchronously. */
+    void awaitForOthers() {
+        boolean before = unfenced;
+        commit();
+        await(0);
+        unfenced = before;
+    }
+
     /** Makes what has arrived known to operations that read local memory asynchronously. */
     void fence() {
         unfenced = false;

@@ -1,6 +1,7 @@
 package org.tornadoattention.simulator.engine;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -39,11 +40,14 @@ final class Divergence {
         for (WorkItem item : group.items()) {
             places.computeIfAbsent(place(item), _ -> new ArrayList<>()).add(item.id());
         }
-        String advice = kind == FaultKind.DIVERGENT_BARRIER
-                ? "every work-item of a group must reach the same barrier: keep barriers out of branches, and return"
-                        + " early only after the last one"
-                : "all lanes of a warp must reach the same collective: keep collectives out of branches, and do bounds"
-                        + " checks around them";
+        boolean warpBarrier = Arrays.stream(group.items()).anyMatch(item -> item.state() == State.AT_WARP_BARRIER);
+        String advice = warpBarrier
+                ? "a phase ends when as many warps have arrived as WarpBarrier.init() said, and nobody is left who could"
+                : kind == FaultKind.DIVERGENT_BARRIER
+                        ? "every work-item of a group must reach the same barrier: keep barriers out of branches, and return"
+                                + " early only after the last one"
+                        : "all lanes of a warp must reach the same collective: keep collectives out of branches, and do bounds"
+                                + " checks around them";
         String who = places.entrySet().stream()
                 .map(entry -> ranges(group, entry.getValue()) + " " + entry.getKey())
                 .collect(Collectors.joining("; "));
@@ -57,6 +61,7 @@ final class Divergence {
             case DONE -> "returned";
             case AT_BARRIER -> "wait at the barrier at " + SourceLine.of(item.thread());
             case AT_COLLECTIVE -> "wait in " + item.warp().operation(item) + " at " + SourceLine.of(item.thread());
+            case AT_WARP_BARRIER -> "wait for " + item.warpLane().awaited() + " at " + SourceLine.of(item.thread());
             case READY, RUNNING -> "run";
         };
     }

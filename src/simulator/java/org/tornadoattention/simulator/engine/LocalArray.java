@@ -32,6 +32,7 @@ public final class LocalArray {
     private final int index;
     private final int[] writers;
     private final int[] readers;
+    private int[][] readersOfWarps;
     private String name;
 
     LocalArray(Class<?> arrayType, int length, int index) {
@@ -95,6 +96,11 @@ public final class LocalArray {
         name = variable;
     }
 
+    /** From now on readers are recorded by warp, each the last one, negative where there were several in an epoch. */
+    void keepReaders(int warps) {
+        readersOfWarps = new int[warps][];
+    }
+
     /** Checks and records a read. */
     void read(int i, WorkItem item) {
         int base = item.epoch;
@@ -102,10 +108,24 @@ public final class LocalArray {
         if (writer >= base ? writer != item.stamp : writer == 0) {
             suspiciousRead(i, item, writer);
         }
+        if (readersOfWarps != null) {
+            recordReader(i, item);
+            return;
+        }
         int reader = readers[i];
         if (reader != item.stamp) {
             readers[i] = reader < base ? item.stamp : base + SEVERAL;
         }
+    }
+
+    private void recordReader(int i, WorkItem item) {
+        int warp = item.id() / Warp.SIZE;
+        if (readersOfWarps[warp] == null) {
+            readersOfWarps[warp] = new int[length];
+        }
+        int[] lasts = readersOfWarps[warp];
+        boolean several = Math.abs(lasts[i]) / EPOCH == item.stamp / EPOCH && lasts[i] != item.stamp;
+        lasts[i] = several ? -item.stamp : item.stamp;
     }
 
     /** Checks and records a write. */
@@ -117,7 +137,19 @@ public final class LocalArray {
         if (writer >= base && writer != stamp || reader >= base && reader != stamp) {
             suspiciousWrite(i, item, writer, reader);
         }
+        checkReadersOfWarps(i, item);
         writers[i] = stamp;
+    }
+
+    private void checkReadersOfWarps(int i, WorkItem item) {
+        for (int w = 0; readersOfWarps != null && w < readersOfWarps.length; w++) {
+            int reader = readersOfWarps[w] == null ? 0 : readersOfWarps[w][i];
+            if (Math.abs(reader) >= item.epoch
+                    && reader != item.stamp
+                    && !item.warp().knows(Math.abs(reader))) {
+                suspiciousWrite(i, item, 0, reader < 0 ? item.epoch + SEVERAL : reader);
+            }
+        }
     }
 
     /** Checks and records an atomic change: other atomic changes may come between two barriers. */
@@ -132,6 +164,7 @@ public final class LocalArray {
                 || reader >= base && reader != item.stamp) {
             suspiciousWrite(i, item, writer, reader);
         }
+        checkReadersOfWarps(i, item);
         writers[i] = base + ATOMIC;
     }
 
@@ -140,6 +173,9 @@ public final class LocalArray {
         for (int i = 0; i < length; i++) {
             writers[i] = Math.min(writers[i], 1);
             readers[i] = 0;
+        }
+        if (readersOfWarps != null) {
+            keepReaders(readersOfWarps.length);
         }
     }
 
@@ -150,7 +186,7 @@ public final class LocalArray {
                         FaultKind.UNINITIALIZED_LOCAL,
                         "reads " + name() + "[" + i + "], which no work-item of the group has written");
             }
-        } else if (item.launch().options().races()) {
+        } else if (item.launch().options().races() && !item.warp().knows(writer)) {
             throw item.fault(
                     FaultKind.LOCAL_RACE,
                     "reads " + name() + "[" + i + "], which work-item " + who(item, writer)
@@ -162,7 +198,13 @@ public final class LocalArray {
         if (!item.launch().options().races()) {
             return;
         }
-        boolean written = writer >= item.epoch && writer != item.stamp;
+        boolean written =
+                writer >= item.epoch && writer != item.stamp && !item.warp().knows(writer);
+        boolean read =
+                reader >= item.epoch && reader != item.stamp && !item.warp().knows(reader);
+        if (!written && !read) {
+            return;
+        }
         throw item.fault(
                 FaultKind.LOCAL_RACE,
                 "writes " + name() + "[" + i + "], which "
@@ -171,13 +213,12 @@ public final class LocalArray {
     }
 
     private static String readBy(WorkItem item, int reader) {
-        return reader - item.epoch == SEVERAL ? "several work-items read" : "work-item " + who(item, reader) + " read";
+        return reader % EPOCH == SEVERAL ? "several work-items read" : "work-item " + who(item, reader) + " read";
     }
 
     private static String who(WorkItem item, int stamp) {
-        if (stamp == item.epoch + ATOMIC) {
-            return "(one that adds atomically)";
-        }
-        return item.group().itemName(stamp - item.epoch - 1);
+        return stamp % EPOCH == ATOMIC
+                ? "(one that adds atomically)"
+                : item.group().itemName(stamp % EPOCH - 1);
     }
 }

@@ -1,5 +1,6 @@
 package org.tornadoattention.simulator.engine;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.UnaryOperator;
 import org.tornadoattention.simulator.FaultKind;
@@ -19,6 +20,8 @@ final class Warp {
     private final Object[] tiles = new Object[SIZE];
     private Object[] exchanged;
     private int arrived;
+    private int[] known;
+    private int epoch;
 
     Warp(WorkGroup group, int index, List<WorkItem> lanes) {
         this.group = group;
@@ -28,6 +31,62 @@ final class Warp {
 
     boolean isFull() {
         return lanes.size() == SIZE;
+    }
+
+    /** From now on this warp has epochs of its own; the present one is the group's. */
+    void keepTime(int groupEpoch, int warps) {
+        known = new int[warps];
+        enterEpoch(groupEpoch);
+    }
+
+    /** Enters an epoch of the whole group: everything came before it. */
+    void enterEpoch(int groupEpoch) {
+        if (known != null) {
+            epoch = groupEpoch;
+            Arrays.fill(known, groupEpoch - LocalArray.EPOCH);
+        }
+    }
+
+    /** Enters an epoch of its own: what its lanes did came before it. */
+    void enterOwnEpoch(int ownEpoch) {
+        known[index] = epoch;
+        epoch = ownEpoch;
+        tellLanes();
+    }
+
+    /** The last epoch of a warp that came before, or is this warp's present one. */
+    int known(int warp) {
+        return warp == index ? epoch : known[warp];
+    }
+
+    /** What other warps did up to these epochs came before what this one does from now on. */
+    void learn(int[] epochs) {
+        boolean news = false;
+        for (int w = 0; w < known.length; w++) {
+            if (w != index && epochs[w] > known[w]) {
+                known[w] = epochs[w];
+                news = true;
+            }
+        }
+        if (news) {
+            tellLanes();
+        }
+    }
+
+    /** Whether an access with this stamp of a {@link LocalArray} came before what this warp does now. */
+    boolean knows(int stamp) {
+        int warp = (stamp % LocalArray.EPOCH - 1) / SIZE;
+        return known != null && warp < known.length && stamp / LocalArray.EPOCH * LocalArray.EPOCH <= known[warp];
+    }
+
+    private void tellLanes() {
+        int oldest = Integer.MAX_VALUE;
+        for (int last : known) {
+            oldest = Math.min(oldest, last);
+        }
+        for (WorkItem lane : lanes) {
+            lane.enterEpoch(oldest + LocalArray.EPOCH, epoch);
+        }
     }
 
     String operation(WorkItem item) {

@@ -18,10 +18,17 @@ final class WarpLane implements Lane {
     private static final int CHUNK_INTS = CHUNK_BYTES / Integer.BYTES;
     private static final int MATRICES = 4;
     private static final int MATRIX_ROWS = 8;
+    private static final int MIN_REGISTERS = 24;
+    private static final int MAX_REGISTERS = 256;
+    private static final int REGISTERS_OF_A_GROUP = 65_536;
 
     private final WorkItem item;
     private final Warp warp;
     private final GroupProducts products;
+    private WarpBarriers.Place awaited;
+    private int awaitedPhase;
+    private int registers;
+    private boolean unfenced;
 
     WarpLane(WorkItem item) {
         this.item = item;
@@ -240,12 +247,14 @@ final class WarpLane implements Lane {
 
     @Override
     public void fenceLocalMemory() {
+        unfenced = false;
         item.asyncCopies().fence();
     }
 
     @Override
     public void multiplyTiles(int type, float[] c, int columns, int[] tile, int atA, int atB, int accumulate) {
         LocalArray array = localArray(tile, "multiplies tiles from");
+        requireFenced(array);
         products.start(
                 new GroupProducts.Product(type, c, columns, null, atA, array, tile, atB, 0, true, accumulate != 0));
     }
@@ -259,6 +268,7 @@ final class WarpLane implements Lane {
                             + " columns only: WarpGroup.multiplyTransposed");
         }
         LocalArray array = localArray(tile, "multiplies a tile from");
+        requireFenced(array);
         products.start(
                 new GroupProducts.Product(type, c, columns, a, atA, array, tile, atB, strideB, false, accumulate != 0));
     }
@@ -267,6 +277,7 @@ final class WarpLane implements Lane {
     public void multiplyTransposed(
             int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int accumulate) {
         LocalArray array = localArray(tile, "multiplies a tile from");
+        requireFenced(array);
         products.start(new GroupProducts.Product(type, c, columns, a, atA, array, tile, atB, 0, true, accumulate != 0));
     }
 
@@ -278,6 +289,117 @@ final class WarpLane implements Lane {
     @Override
     public void await(int pending, float[] c, int registers) {
         products.await(pending);
+    }
+
+    @Override
+    public void setRegisters(int count) {
+        if (count < MIN_REGISTERS || count > MAX_REGISTERS || count % 8 != 0) {
+            throw illegal("sets its registers to " + count + "; it must be a multiple of 8 from " + MIN_REGISTERS
+                    + " to " + MAX_REGISTERS);
+        }
+        registers = count;
+        int sum = 0;
+        for (WorkItem other : item.group().items()) {
+            int ofOther = other.warpLane().registers;
+            if (ofOther == 0) {
+                return;
+            }
+            sum += ofOther;
+        }
+        if (sum > REGISTERS_OF_A_GROUP) {
+            throw illegal("sets its registers to " + count + ", and with it the group's to " + sum + "; there are "
+                    + REGISTERS_OF_A_GROUP);
+        }
+    }
+
+    @Override
+    public void initBarrier(int[] barriers, int index, int warps, boolean forCopies) {
+        WarpBarriers.Place place = barrier(barriers, index, "makes a barrier in");
+        if (warps < 1) {
+            throw illegal("makes a barrier for " + warps + " warps; it needs one at least");
+        }
+        for (int i = 0; i < org.tornadoattention.intrinsic.WarpBarrier.INTS; i++) {
+            LocalHooks.beforeLocalWrite(barriers, index + i, item);
+            barriers[index + i] = 0;
+        }
+        item.group().warpBarriers().make(place, warps, forCopies);
+    }
+
+    @Override
+    public void arrive(int[] barriers, int index) {
+        WarpBarriers.Place place = barrier(barriers, index, "arrives at a barrier in");
+        LocalHooks.beforeLocalRead(barriers, index, item);
+        warp.exchange(item, "WarpBarrier.arrive", place, places -> {
+            requireSame(places);
+            item.group().warpBarriers().arrive(item, place, false);
+            return places;
+        });
+    }
+
+    @Override
+    public void arriveWithCopies(int[] barriers, int index) {
+        WarpBarriers.Place place = barrier(barriers, index, "arrives at a barrier in");
+        LocalHooks.beforeLocalRead(barriers, index, item);
+        warp.exchange(item, "WarpBarrier.arriveWithCopies", place, places -> {
+            requireSame(places);
+            for (int lane = 0; lane < Warp.SIZE; lane++) {
+                warp.item(lane).asyncCopies().awaitForOthers();
+            }
+            item.group().warpBarriers().arrive(item, place, true);
+            return places;
+        });
+    }
+
+    @Override
+    public void await(int[] barriers, int index, int phase) {
+        WarpBarriers.Place place = barrier(barriers, index, "waits at a barrier in");
+        LocalHooks.beforeLocalRead(barriers, index, item);
+        warp.exchange(item, "WarpBarrier.await", place, places -> {
+            requireSame(places);
+            return places;
+        });
+        awaited = place;
+        awaitedPhase = phase;
+        while (!item.group().warpBarriers().hasEnded(item, place, phase)) {
+            item.state(WorkItem.State.AT_WARP_BARRIER);
+            item.group().giveWay(item);
+        }
+        awaited = null;
+        unfenced |= item.group().warpBarriers().isForCopies(place);
+    }
+
+    boolean awaits(WarpBarriers.Place place) {
+        return place.equals(awaited);
+    }
+
+    /** What this lane waits for, as messages say it. */
+    String awaited() {
+        return "phase " + awaitedPhase + " of the barrier " + awaited + " ("
+                + item.group().warpBarriers().progress(awaited) + ")";
+    }
+
+    private void requireFenced(LocalArray array) {
+        if (unfenced) {
+            throw illegal("multiplies from " + array.name() + " after it has waited for copies of others without"
+                    + " WarpGroup.fenceLocalMemory(); call it between the wait and the product");
+        }
+    }
+
+    private void requireSame(Object... places) {
+        for (Object place : places) {
+            if (!place.equals(places[0])) {
+                throw illegal("and the first lane of its warp use different barriers, " + place + " and " + places[0]
+                        + "; all lanes of a warp must use the same");
+            }
+        }
+    }
+
+    private WarpBarriers.Place barrier(int[] barriers, int index, String action) {
+        LocalArray array = localArray(barriers, action);
+        if (index % org.tornadoattention.intrinsic.WarpBarrier.INTS != 0) {
+            throw illegal(action + " " + array.name() + "[" + index + "]; the index must be even");
+        }
+        return new WarpBarriers.Place(array, index);
     }
 
     private LocalArray localArray(int[] tile, String action) {

@@ -30,6 +30,7 @@ final class WorkGroup {
     private int finished;
     private int epoch = LocalArray.FIRST_EPOCH;
     private long localBytes;
+    private WarpBarriers warpBarriers;
     private volatile boolean cancelled;
 
     WorkGroup(Launch launch, GridLaunch.Lane lane, Grid grid, int flatId, Counters counters) {
@@ -78,6 +79,31 @@ final class WorkGroup {
 
     Warp warp(int index) {
         return warps[index];
+    }
+
+    Warp[] warps() {
+        return warps;
+    }
+
+    /** The barriers in local memory; once there are some, warps keep time each for itself. */
+    WarpBarriers warpBarriers() {
+        if (warpBarriers == null) {
+            warpBarriers = new WarpBarriers(this);
+            for (Warp warp : warps) {
+                warp.keepTime(epoch, warps.length);
+            }
+            localArrays.forEach(array -> array.keepReaders(warps.length));
+        }
+        return warpBarriers;
+    }
+
+    /** Begins an epoch of one warp. */
+    void nextEpoch(Warp warp) {
+        if (epoch >= LocalArray.LAST_EPOCH) {
+            forgetEpochs();
+        }
+        epoch += LocalArray.EPOCH;
+        warp.enterOwnEpoch(epoch);
     }
 
     WorkItem[] items() {
@@ -136,6 +162,9 @@ final class WorkGroup {
                             + launch.settings().localMemory() + " for a group. Use smaller tiles");
         }
         LocalArray array = new LocalArray(type, length, index);
+        if (warpBarriers != null) {
+            array.keepReaders(warps.length);
+        }
         localArrays.add(array);
         return array;
     }
@@ -161,17 +190,34 @@ final class WorkGroup {
         atBarrier = 0;
         epoch += LocalArray.EPOCH;
         if (epoch > LocalArray.LAST_EPOCH) {
-            localArrays.forEach(LocalArray::forgetEpochs);
-            epoch = LocalArray.FIRST_EPOCH;
+            forgetEpochs();
         }
+        enterEpoch();
         for (WorkItem item : items) {
             if (item.state() == State.AT_BARRIER) {
                 item.state(State.READY);
             }
-            item.enterEpoch(epoch);
         }
         cursor = 0;
         shuffle();
+    }
+
+    private void forgetEpochs() {
+        localArrays.forEach(LocalArray::forgetEpochs);
+        if (warpBarriers != null) {
+            warpBarriers.forgetEpochs();
+        }
+        epoch = LocalArray.FIRST_EPOCH;
+        enterEpoch();
+    }
+
+    private void enterEpoch() {
+        for (WorkItem item : items) {
+            item.enterEpoch(epoch);
+        }
+        for (Warp warp : warps) {
+            warp.enterEpoch(epoch);
+        }
     }
 
     /** Lets others run until it is the turn of {@code item} again. */

@@ -32,10 +32,11 @@ public final class WorkItem {
         RUNNING,
         AT_BARRIER,
         AT_COLLECTIVE,
+        AT_WARP_BARRIER,
         DONE
     }
 
-    /** The first stamp of the present phase between barriers; see {@link LocalArray}. */
+    /** A stamp from which on accesses may be of the present phase between barriers; see {@link LocalArray}. */
     int epoch = LocalArray.FIRST_EPOCH;
     /** This work-item's stamp in the present phase. */
     int stamp;
@@ -325,8 +326,13 @@ public final class WorkItem {
     }
 
     void enterEpoch(int newEpoch) {
-        epoch = newEpoch;
-        stamp = newEpoch + id + 1;
+        enterEpoch(newEpoch, newEpoch);
+    }
+
+    /** Enters an epoch of its warp; other epochs from {@code oldest} on may run at the same time. */
+    void enterEpoch(int oldest, int ownEpoch) {
+        epoch = oldest;
+        stamp = ownEpoch + id + 1;
     }
 
     /** Makes {@code runner} the thread of this work-item; it is named so that a debugger shows who it is. */
