@@ -41,7 +41,7 @@ class MemoryByLength {
         try {
             long bytes = peakBytes(kernel, length);
             return "%,16d %,14d".formatted(bytes, bytes / length);
-        } catch (UnsupportedOnDeviceException e) {
+        } catch (UnsupportedOnDeviceException | OutOfMemoryError e) { // of the device, or of the host's arrays
             return "%16s %14s".formatted("does not fit", "");
         }
     }
