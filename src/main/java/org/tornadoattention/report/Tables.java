@@ -61,17 +61,27 @@ final class Tables {
                 .count();
     }
 
-    /** Each rung with its factors, for each file of ours that has the problem. */
+    /** Each rung with its factors, for each device of ours that has the problem. */
     static HtmlTable ladder(List<Entry> entries, BenchCase problem) {
         HtmlTable table = new HtmlTable(
                 "kernel", "type", "kernel time#", "throughput", "× standard#", "× the rung below#", "of ceiling#");
-        grouped(Entry.ofDevices(entries).stream().filter(Entry::ours).toList(), Entry::file)
+        List<Entry> ours = Entry.ofDevices(entries).stream()
+                .filter(entry -> entry.ours() && sameBut(entry.problem(), problem))
+                .toList();
+        // Of each device the file with the most rungs, standard attention among them.
+        grouped(
+                        ours,
+                        entry -> List.of(
+                                entry.file().environment().device(),
+                                entry.file().environment().backend()))
                 .values()
-                .forEach(ofFile -> {
-                    List<Entry> rungs = ofFile.stream()
-                            .filter(entry -> sameBut(entry.problem(), problem))
-                            .toList();
-                    if (rungs.stream().noneMatch(entry -> entry.result().isStandard())) {
+                .forEach(ofDevice -> {
+                    List<Entry> rungs = grouped(ofDevice, Entry::file).values().stream()
+                            .filter(ofFile -> ofFile.stream()
+                                    .anyMatch(entry -> entry.result().isStandard()))
+                            .max(Comparator.comparingInt(List::size))
+                            .orElse(List.of());
+                    if (rungs.isEmpty()) {
                         return;
                     }
                     double fastest = rungs.stream()
