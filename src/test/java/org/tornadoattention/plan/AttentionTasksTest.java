@@ -53,9 +53,17 @@ class AttentionTasksTest {
         Set<String> tasks = Set.copyOf(grids.keySet());
         assertThat(tasks)
                 .isEqualTo(
-                        kernel == AttentionKernel.STANDARD
-                                ? Set.of("graph.attention-scores", "graph.attention-softmax", "graph.attention-output")
-                                : Set.of("graph.attention"));
+                        switch (kernel) {
+                            case STANDARD ->
+                                Set.of("graph.attention-scores", "graph.attention-softmax", "graph.attention-output");
+                            case WARP_GROUP_FP8 ->
+                                Set.of(
+                                        "graph.attention-query",
+                                        "graph.attention-key",
+                                        "graph.attention-value",
+                                        "graph.attention");
+                            default -> Set.of("graph.attention");
+                        });
         for (String task : tasks) {
             WorkerGrid grid = grids.get(task);
             long[] local = grid.getLocalWork();
