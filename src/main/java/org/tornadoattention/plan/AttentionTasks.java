@@ -3,8 +3,6 @@ package org.tornadoattention.plan;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.OnlineSoftmaxAttention;
-import org.tornadoattention.kernel.QuantizeTiles;
-import org.tornadoattention.kernel.QuantizeTilesBits;
 import org.tornadoattention.kernel.StandardAttention;
 import org.tornadoattention.kernel.TensorCoreAttention;
 import org.tornadoattention.kernel.TensorCoreAttentionBF16;
@@ -15,8 +13,6 @@ import org.tornadoattention.kernel.WarpFlashAttention;
 import org.tornadoattention.kernel.WarpFlashAttentionBits;
 import org.tornadoattention.kernel.WarpGroupFlashAttention;
 import org.tornadoattention.kernel.WarpGroupFlashAttentionBits;
-import org.tornadoattention.kernel.WarpGroupFp8FlashAttention;
-import org.tornadoattention.kernel.WarpGroupFp8FlashAttentionBits;
 import org.tornadoattention.kernel.WarpTf32FlashAttention;
 import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -24,8 +20,6 @@ import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.WorkerGrid;
 import uk.ac.manchester.tornado.api.WorkerGrid1D;
-import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task11;
-import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task12;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task20;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -87,7 +81,14 @@ final class AttentionTasks {
             case WARP_TF32 -> tasks.warpTf32(name, (WarpTile) choice.tile().orElseThrow());
             case WARP_GROUP -> tasks.warpGroup(name, (WarpTile) choice.tile().orElseThrow());
             case WARP_GROUP_FP8 ->
-                tasks.warpGroupFp8(name, (WarpTile) choice.tile().orElseThrow());
+                new Fp8Tasks(
+                                graph,
+                                grids,
+                                problem,
+                                arrays,
+                                (WarpTile) choice.tile().orElseThrow(),
+                                device)
+                        .append(name);
         }
     }
 
@@ -204,172 +205,14 @@ final class AttentionTasks {
         }
     }
 
-    private void warpGroupFp8(String name, WarpTile tile) {
-        switch (arrays.query()) {
-            case HalfFloatArray _ ->
-                fp8(
-                        name,
-                        tile,
-                        HalfFloatArray.class,
-                        QuantizeTiles::rows,
-                        QuantizeTiles::columns,
-                        WarpGroupFp8FlashAttention::attention);
-            case ShortArray _ ->
-                fp8(
-                        name,
-                        tile,
-                        ShortArray.class,
-                        QuantizeTilesBits::rows,
-                        QuantizeTilesBits::columns,
-                        WarpGroupFp8FlashAttentionBits::attention);
-            default -> throw noKernelFor(arrays.query());
-        }
-    }
-
-    /** Q, K and V are rounded by a task each, and multiplied by a fourth. */
-    private <A extends TornadoNativeArray> void fp8(
-            String name,
-            WarpTile tile,
-            Class<A> type,
-            Task12<
-                            KernelContext,
-                            A,
-                            IntArray,
-                            FloatArray,
-                            IntArray,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Float,
-                            Integer>
-                    rows,
-            Task11<
-                            KernelContext,
-                            A,
-                            IntArray,
-                            FloatArray,
-                            IntArray,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer>
-                    columns,
-            Task20<
-                            KernelContext,
-                            IntArray,
-                            IntArray,
-                            IntArray,
-                            A,
-                            FloatArray,
-                            FloatArray,
-                            FloatArray,
-                            FloatArray,
-                            IntArray,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Float,
-                            Integer>
-                    attention) {
-        AttentionShape shape = problem.shape();
-        QuantizedSizes sizes = QuantizedSizes.of(shape, tile);
-        IntArray query = new IntArray(sizes.queryInts());
-        IntArray key = new IntArray(sizes.keyInts());
-        IntArray value = new IntArray(sizes.keyInts());
-        FloatArray queryScales = new FloatArray(sizes.queryTiles());
-        FloatArray keyValueScales = new FloatArray(sizes.keyTiles() * QuantizedSizes.KEY_VALUE_SCALES);
-        // TornadoVM frees only what a graph transfers, so scratch is transferred, once.
-        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, query, key, value, queryScales, keyValueScales);
-        int features = problem.features() | storageFeatures;
-        graph.task(
-                name + "-query",
-                rows,
-                new KernelContext(),
-                type.cast(arrays.query()),
-                query,
-                queryScales,
-                arrays.keyLengths(),
-                shape.heads(),
-                shape.seqQ(),
-                shape.headDim(),
-                tile.blockQ(),
-                1,
-                problem.scale() / QuantizeTiles.GAIN,
-                storageFeatures);
-        grid(name + "-query", groups(sizes.queryTiles(), QuantizeTiles.GROUP_SIZE));
-        graph.task(
-                name + "-key",
-                rows,
-                new KernelContext(),
-                type.cast(arrays.key()),
-                key,
-                keyValueScales,
-                arrays.keyLengths(),
-                shape.kvHeads(),
-                shape.seqK(),
-                shape.headDim(),
-                tile.blockK(),
-                QuantizedSizes.KEY_VALUE_SCALES,
-                1f,
-                features);
-        grid(name + "-key", groups(sizes.keyTiles(), QuantizeTiles.GROUP_SIZE));
-        graph.task(
-                name + "-value",
-                columns,
-                new KernelContext(),
-                type.cast(arrays.value()),
-                value,
-                keyValueScales,
-                arrays.keyLengths(),
-                shape.kvHeads(),
-                shape.seqK(),
-                shape.headDim(),
-                tile.blockK(),
-                QuantizedSizes.KEY_VALUE_SCALES,
-                features);
-        grid(name + "-value", groups(sizes.keyTiles(), QuantizeTiles.GROUP_SIZE));
-        graph.task(
-                name,
-                attention,
-                new KernelContext(),
-                query,
-                key,
-                value,
-                type.cast(arrays.output()),
-                arrays.logSumExp(),
-                queryScales,
-                keyValueScales,
-                arrays.alibiSlopes(),
-                arrays.keyLengths(),
-                shape.heads(),
-                shape.kvHeads(),
-                shape.seqQ(),
-                shape.seqK(),
-                shape.headDim(),
-                tile.blockK(),
-                problem.windowLeft(),
-                problem.windowRight(),
-                problem.softcap(),
-                features | tile.features());
-        grid(name, groups(sizes.queryTiles(), tile.groupSize(shape.headDim())));
-    }
-
-    private static WorkerGrid groups(int count, int groupSize) {
+    /** A grid of so many groups. */
+    static WorkerGrid groups(int count, int groupSize) {
         WorkerGrid1D grid = new WorkerGrid1D(Math.multiplyExact(count, groupSize));
         grid.setLocalWork(groupSize, 1, 1);
         return grid;
     }
 
-    private static IllegalStateException noKernelFor(TornadoNativeArray array) {
+    static IllegalStateException noKernelFor(TornadoNativeArray array) {
         return new IllegalStateException("No kernel reads " + array.getClass());
     }
 
@@ -426,10 +269,8 @@ final class AttentionTasks {
                 problem.softcap(),
                 problem.features() | storageFeatures | features);
         int tileGroupSize = tile.groupSize(shape.headDim());
-        long groups = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.blockQ());
-        WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(groups * tileGroupSize));
-        grid.setLocalWork(tileGroupSize, 1, 1);
-        grid(name, grid);
+        int groups = shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.blockQ());
+        grid(name, groups(groups, tileGroupSize));
     }
 
     private void tensorCore(String name, TensorCoreTile tile) {
@@ -496,9 +337,7 @@ final class AttentionTasks {
                 problem.softcap(),
                 problem.features());
         int tileGroupSize = tile.groupSize(shape.headDim());
-        WorkerGrid1D grid = new WorkerGrid1D(size.groups() * tileGroupSize);
-        grid.setLocalWork(tileGroupSize, 1, 1);
-        grid(name, grid);
+        grid(name, groups(size.groups(), tileGroupSize));
     }
 
     /** How the kernel that reads ShortArrays is to understand their bits; the other two ignore it. */
@@ -515,13 +354,7 @@ final class AttentionTasks {
     }
 
     private WorkerGrid workItemEach(int elements) {
-        WorkerGrid1D grid = new WorkerGrid1D(roundUp(elements, groupSize));
-        grid.setLocalWork(groupSize, 1, 1);
-        return grid;
-    }
-
-    private static int roundUp(int size, int multiple) {
-        return Math.multiplyExact(Math.ceilDiv(size, multiple), multiple);
+        return groups(Math.ceilDiv(elements, groupSize), groupSize);
     }
 
     private void grid(String task, WorkerGrid grid) {
