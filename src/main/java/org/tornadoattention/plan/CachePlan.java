@@ -1,18 +1,16 @@
 package org.tornadoattention.plan;
 
-import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
-import org.tornadoattention.kernel.MovePages;
-import org.tornadoattention.kernel.SplitKeyAttention;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -21,20 +19,16 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.TornadoProfilerResult;
-import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
-import uk.ac.manchester.tornado.api.types.arrays.IntArray;
-import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
-import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
  * The device's side of a key-value cache: one execution plan whose graphs share the keys and values.
  *
  * <p>The first graph owns what stays on the device and takes lengths and page tables there, the second moves pages. Each of
- * the others is a step of up to so many tokens a sequence: append, attention, merge. Lengths, masks and scales travel in arrays, so each graph
- * is compiled once, at its first execution.
+ * the others is a step of up to so many tokens a sequence: append, attention, merge. Lengths, masks and scales travel in
+ * arrays, so each graph is compiled once, at its first execution.
  *
  * <p>TornadoVM prints a failed launch and throws nothing. Each kernel of a step therefore notes the step's number, and an
  * execution whose numbers did not all arrive raises an exception.
@@ -44,49 +38,25 @@ public final class CachePlan implements AutoCloseable {
     /** Step numbers travel as floats, which hold whole numbers up to here. */
     private static final int STEP_NUMBERS = 1 << 24;
 
-    /** The indices of the two graphs that are not steps. */
-    private static final int KEEP = 0;
+    /** Where graphs are in the plan: two that are not steps, then those of steps. */
+    private static final int OWNER = 0;
 
     private static final int UPKEEP = 1;
-
-    private static final int MOVES_OF_A_SEQUENCE = 8;
+    private static final int FIRST_STEP = 2;
 
     private final CacheShape shape;
     private final ComputeDevice device;
-    private boolean profiled;
-    private final TornadoNativeArray key;
-    private final TornadoNativeArray value;
-    private final IntArray sequences;
-    private final IntArray sequencesToUpload;
-    private final IntArray moves;
-    private final IntArray step;
-    private final FloatArray numbers;
-    private final FloatArray rotary;
-    private final int rotaryDim;
-    private final boolean interleaved;
     private final Optional<DecodeKernel> kernel;
     private final int splits;
-    private final FloatArray scales;
-    private final List<StepGraph> graphs = new ArrayList<>();
+    private final int rotaryDim;
+    private final boolean interleaved;
+    private final CacheState state;
+    private final List<StepGraph> steps = new ArrayList<>();
     private final TornadoExecutionPlan plan;
     private final boolean[] executed;
+    private boolean profiled;
     private int number;
     private StepReport total = StepReport.NONE;
-
-    /**
-     * A graph for steps of up to {@code seqQ} tokens a sequence, with its tensors.
-     *
-     * @param index of the graph in the plan
-     */
-    private record StepGraph(
-            int index,
-            int seqQ,
-            SplitTile tile,
-            Tensor newQuery,
-            Tensor newKey,
-            Tensor newValue,
-            Tensor output,
-            InferenceArrays arrays) {}
 
     /**
      * Allocates on the host and builds the graphs; the device's memory is taken by the first {@link #upload}.
@@ -115,35 +85,28 @@ public final class CachePlan implements AutoCloseable {
         }
         this.shape = shape;
         this.device = device;
-        this.rotary = rotary;
-        this.rotaryDim = rotaryDim;
-        this.interleaved = interleaved;
         this.kernel = kernel;
         this.splits = splits;
-        key = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
-        value = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
-        sequences = new IntArray(SplitKeyAttention.sequencesSize(shape.sequences(), shape.pagesPerSequence()));
-        sequencesToUpload = new IntArray(sequences.getSize());
-        moves = new IntArray(MovePages.HEADER + 2 * MOVES_OF_A_SEQUENCE * shape.sequences());
-        step = new IntArray(SplitKeyAttention.stepSize(shape.sequences()));
-        numbers = new FloatArray(2 + shape.heads());
-        scales = new FloatArray(shape.fp8() ? shape.pages() * shape.kvHeads() * 2 : 1);
-
+        this.rotaryDim = rotaryDim;
+        this.interleaved = interleaved;
+        state = new CacheState(shape, rotary, device);
         GridScheduler grids = new GridScheduler();
-        List<ImmutableTaskGraph> frozen = new ArrayList<>();
-        frozen.add(keep(grids));
-        frozen.add(upkeep(grids));
+        List<ImmutableTaskGraph> graphs = new ArrayList<>(List.of(state.ownerGraph(grids), state.upkeepGraph(grids)));
         for (int seqQ : stepSizes) {
-            StepShape stepShape = StepShape.of(shape, seqQ, rotaryDim, interleaved);
-            SplitTile tile = tileFor(seqQ);
-            frozen.add(stepGraph(stepShape, tile, frozen.size(), grids));
+            StepGraph step = StepGraph.of(stepShape(seqQ), tileFor(seqQ), state, grids, device);
+            steps.add(step);
+            graphs.add(step.tasks());
         }
-        executed = new boolean[frozen.size()];
-        plan = new TornadoExecutionPlan(frozen.toArray(ImmutableTaskGraph[]::new));
+        executed = new boolean[graphs.size()];
+        plan = new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new));
         plan.withDevice(device.handle()).withGridScheduler(grids);
         if (cudaGraph) {
             plan.withCUDAGraph();
         }
+    }
+
+    private StepShape stepShape(int seqQ) {
+        return StepShape.of(shape, seqQ, rotaryDim, interleaved);
     }
 
     private SplitTile tileFor(int seqQ) {
@@ -160,75 +123,6 @@ public final class CachePlan implements AutoCloseable {
         }
     }
 
-    /** The graph that owns what stays on the device, and takes all lengths and tables. */
-    private ImmutableTaskGraph keep(GridScheduler grids) {
-        TaskGraph graph = new TaskGraph("cache")
-                .transferToDevice(DataTransferMode.FIRST_EXECUTION, key, value, sequences, scales)
-                .transferToDevice(DataTransferMode.EVERY_EXECUTION, moves, sequencesToUpload);
-        UpkeepTasks.append(graph, grids, shape, moves, sequencesToUpload, sequences, key, value, scales, device);
-        return graph.transferToHost(DataTransferMode.UNDER_DEMAND, key, value, sequences, scales)
-                .snapshot();
-    }
-
-    /** The graph that takes single changes of tables, and copies pages. */
-    private ImmutableTaskGraph upkeep(GridScheduler grids) {
-        IntArray nothing = new IntArray(1);
-        TaskGraph graph = new TaskGraph("upkeep")
-                .consumeFromDevice("cache", key, value, sequences, scales)
-                .transferToDevice(DataTransferMode.FIRST_EXECUTION, nothing)
-                .transferToDevice(DataTransferMode.EVERY_EXECUTION, moves);
-        UpkeepTasks.append(graph, grids, shape, moves, nothing, sequences, key, value, scales, device);
-        return graph.snapshot();
-    }
-
-    private ImmutableTaskGraph stepGraph(StepShape stepShape, SplitTile tile, int index, GridScheduler grids) {
-        int seqQ = stepShape.seqQ();
-        Tensor newQuery = Tensor.allocate(shape.dtype(), shape.sequences(), shape.heads(), seqQ, shape.headDim());
-        Tensor newKey = Tensor.allocate(shape.dtype(), shape.sequences(), shape.kvHeads(), seqQ, shape.headDim());
-        Tensor newValue = Tensor.allocate(shape.dtype(), shape.sequences(), shape.kvHeads(), seqQ, shape.headDim());
-        Tensor output = Tensor.allocate(shape.dtype(), shape.sequences(), shape.heads(), seqQ, shape.headDim());
-        int rows = Math.toIntExact((long) stepShape.tokens() * shape.heads());
-        boolean halfFloats = device.halfFloats();
-        InferenceArrays arrays = new InferenceArrays(
-                AttentionArrays.seen(newQuery, halfFloats),
-                AttentionArrays.seen(newKey, halfFloats),
-                AttentionArrays.seen(newValue, halfFloats),
-                new FloatArray(Math.multiplyExact(rows, shape.headDim())),
-                key,
-                value,
-                new FloatArray(Math.multiplyExact(Math.multiplyExact(rows, tile.splits()), shape.headDim() + 1)),
-                AttentionArrays.seen(output, halfFloats),
-                new FloatArray(rows + 1),
-                sequences,
-                step,
-                numbers,
-                rotary,
-                scales,
-                CacheArrays.allocate(shape.dtype(), false, 2, device),
-                CacheArrays.allocate(shape.dtype(), false, 2, device));
-        TaskGraph graph = new TaskGraph("step" + seqQ)
-                .consumeFromDevice("cache", key, value, sequences, scales)
-                .transferToDevice(
-                        DataTransferMode.FIRST_EXECUTION,
-                        arrays.query(),
-                        arrays.partials(),
-                        rotary,
-                        arrays.unusedKey(),
-                        arrays.unusedValue())
-                .transferToDevice(
-                        DataTransferMode.EVERY_EXECUTION,
-                        arrays.newQuery(),
-                        arrays.newKey(),
-                        arrays.newValue(),
-                        step,
-                        numbers);
-        InferenceTasks.append(graph, grids, "attention", stepShape, tile, arrays, device);
-        graph.transferToHost(DataTransferMode.EVERY_EXECUTION, arrays.logSumExp())
-                .transferToHost(DataTransferMode.UNDER_DEMAND, arrays.output());
-        graphs.add(new StepGraph(index, seqQ, tile, newQuery, newKey, newValue, output, arrays));
-        return graph.snapshot();
-    }
-
     /**
      * Sets lengths, left padding and pages on the device.
      *
@@ -241,28 +135,13 @@ public final class CachePlan implements AutoCloseable {
     }
 
     private TornadoExecutionResult uploaded(int[] lengths, int[] padding, int[][] tables) {
-        fillSequences(sequencesToUpload, lengths, padding, tables);
-        moves.init(0);
-        moves.set(2, 1);
-        return execute(KEEP);
-    }
-
-    private void fillSequences(IntArray array, int[] lengths, int[] padding, int[][] tables) {
-        int fields = (sequences.getSize() - SplitKeyAttention.RECEIPTS) / shape.sequences();
-        for (int sequence = 0; sequence < shape.sequences(); sequence++) {
-            int at = sequence * fields;
-            array.set(at, lengths[sequence]);
-            array.set(at + 1, lengths[sequence]);
-            array.set(at + 2, padding[sequence]);
-            for (int page = 0; page < tables[sequence].length; page++) {
-                array.set(at + SplitKeyAttention.SEQUENCE_FIELDS + page, tables[sequence][page]);
-            }
-        }
+        state.upload(lengths, padding, tables);
+        return execute(OWNER);
     }
 
     /** The most copies and changes that {@link #move} takes at once. */
     public int movesAtOnce() {
-        return (moves.getSize() - MovePages.HEADER) / 2;
+        return state.movesAtOnce();
     }
 
     /**
@@ -272,19 +151,7 @@ public final class CachePlan implements AutoCloseable {
      * @param changes triples of a sequence, a place in its table, and the page there
      */
     public void move(List<int[]> copies, List<int[]> changes) {
-        int fields = (sequences.getSize() - SplitKeyAttention.RECEIPTS) / shape.sequences();
-        moves.set(0, copies.size());
-        moves.set(1, changes.size());
-        moves.set(2, 0);
-        int at = MovePages.HEADER;
-        for (int[] copy : copies) {
-            moves.set(at++, copy[0]);
-            moves.set(at++, copy[1]);
-        }
-        for (int[] change : changes) {
-            moves.set(at++, change[0] * fields + SplitKeyAttention.SEQUENCE_FIELDS + change[1]);
-            moves.set(at++, change[2]);
-        }
+        state.move(copies, changes);
         execute(UPKEEP);
     }
 
@@ -308,60 +175,28 @@ public final class CachePlan implements AutoCloseable {
                     "use F32 or BF16 tensors in task graphs here");
         }
         int tokens = q.seqLength();
+        StepShape stepShape = stepShape(tokens);
         SplitTile tile = tileFor(tokens);
-        int rows = shape.sequences() * shape.heads() * tokens;
-        fillSequences(sequences, new int[shape.sequences()], padding, tables);
-        StepNumbers.fill(step, numbers, options, shape.headDim(), shape.capacity(), 1);
-        for (int sequence = 0; sequence < shape.sequences(); sequence++) {
-            StepNumbers.fillSequence(step, sequence, sequence * tokens, tokens, tokens, 0);
-        }
-        InferenceArrays arrays = new InferenceArrays(
-                q.array(),
-                k.array(),
-                v.array(),
-                new FloatArray(Math.multiplyExact(rows, shape.headDim())),
-                key,
-                value,
-                new FloatArray(Math.multiplyExact(Math.multiplyExact(rows, tile.splits()), shape.headDim() + 1)),
-                output.array(),
-                logSumExp.floatArray(),
-                sequences,
-                step,
-                numbers,
-                rotary,
-                scales,
-                CacheArrays.allocate(shape.dtype(), false, 2, device),
-                CacheArrays.allocate(shape.dtype(), false, 2, device));
-        graph.transferToDevice(
-                DataTransferMode.FIRST_EXECUTION,
-                key,
-                value,
-                sequences,
-                step,
-                numbers,
-                rotary,
-                scales,
-                arrays.query(),
-                arrays.partials(),
-                arrays.unusedKey(),
-                arrays.unusedValue());
-        StepShape stepShape = StepShape.of(shape, tokens, rotaryDim, interleaved);
-        InferenceTasks.append(graph, grids, name, stepShape, tile, arrays, device);
+        int[] none = all(0);
+        state.begin(none, padding, tables);
+        state.prepare(new CacheStep(none, all(tokens), none, all(tokens), none), tokens, options, 1);
+        InferenceArrays arrays = state.arrays(stepShape, tile, q, k, v, output, logSumExp.floatArray());
+        StepGraph.append(graph, grids, name, stepShape, tile, arrays, device);
     }
 
     /** The tile and splits of steps of {@code tokens} tokens a sequence. */
     public SplitTile tile(int tokens) {
-        return graphFor(tokens).tile;
+        return steps.get(stepFor(tokens)).tile();
     }
 
     /** The tokens a sequence of the largest step. */
     public int largestStep() {
-        return graphs.getLast().seqQ;
+        return steps.getLast().shape().seqQ();
     }
 
-    private StepGraph graphFor(int tokens) {
-        return graphs.stream()
-                .filter(graph -> graph.seqQ >= tokens)
+    private int stepFor(int tokens) {
+        return IntStream.range(0, steps.size())
+                .filter(step -> steps.get(step).shape().seqQ() >= tokens)
                 .findFirst()
                 .orElseThrow(() -> new IllegalStateException("No graph takes a step of %d tokens".formatted(tokens)));
     }
@@ -384,7 +219,7 @@ public final class CachePlan implements AutoCloseable {
             AttentionOptions options,
             Tensor output,
             Tensor logSumExp) {
-        int[] none = new int[shape.sequences()];
+        int[] none = all(0);
         int longest = Math.max(max(newTokens), max(queries));
         if (longest <= largestStep()) {
             run(new CacheStep(none, newTokens, none, queries, none), q, k, v, options, output, logSumExp);
@@ -409,9 +244,10 @@ public final class CachePlan implements AutoCloseable {
         return Arrays.stream(values).max().orElse(0);
     }
 
-    private int[] all(int from) {
+    /** As many tokens of each sequence. */
+    private int[] all(int tokens) {
         int[] same = new int[shape.sequences()];
-        Arrays.fill(same, from);
+        Arrays.fill(same, tokens);
         return same;
     }
 
@@ -424,70 +260,18 @@ public final class CachePlan implements AutoCloseable {
 
     private void run(
             CacheStep what, Tensor q, Tensor k, Tensor v, AttentionOptions options, Tensor output, Tensor logSumExp) {
-        StepGraph graph = graphFor(what.tokens());
+        int index = stepFor(what.tokens());
+        StepGraph step = steps.get(index);
         number = number % (STEP_NUMBERS - 1) + 1;
-        StepNumbers.fill(step, numbers, options, shape.headDim(), shape.capacity(), number);
-        for (int sequence = 0; sequence < shape.sequences(); sequence++) {
-            StepNumbers.fillSequence(
-                    step,
-                    sequence,
-                    sequence * graph.seqQ,
-                    what.queries()[sequence],
-                    what.newTokens()[sequence],
-                    what.following()[sequence]);
-        }
-        if (q != null) {
-            copyTokens(q, what.firstQuery(), graph.newQuery, null, what.queries());
-        }
-        if (k != null) {
-            copyTokens(k, what.firstNew(), graph.newKey, null, what.newTokens());
-            copyTokens(v, what.firstNew(), graph.newValue, null, what.newTokens());
-        }
-        FloatArray logSumExps = graph.arrays.logSumExp();
-        int rows = logSumExps.getSize() - 1;
-        logSumExps.set(rows, 0f);
-        TornadoExecutionResult result = execute(graph.index);
-        float receipt = logSumExps.get(rows);
+        state.prepare(what, step.shape().seqQ(), options, number);
+        step.load(what, q, k, v);
+        TornadoExecutionResult result = execute(FIRST_STEP + index);
+        float receipt = step.receipt();
         if (receipt != number) {
             throw failure("step %d was not carried out, its receipt is %s".formatted(number, receipt), null);
         }
         if (q != null) {
-            result.transferToHost(graph.arrays.output());
-            copyTokens(graph.output, null, output, what.firstQuery(), what.queries());
-            Tensor steps = Tensor.wrap(logSumExps, rows + 1);
-            for (int row = 0; row < shape.sequences() * shape.heads(); row++) {
-                int sequence = row / shape.heads();
-                int first = what.firstQuery()[sequence];
-                for (int i = 0; i < what.queries()[sequence]; i++) {
-                    logSumExp.setFlat(row * logSumExp.dimension(2) + first + i, steps.getFlat(row * graph.seqQ + i));
-                }
-            }
-        }
-    }
-
-    /**
-     * Copies some tokens of each sequence between tensors {@code [sequences, heads, tokens, headDim]}.
-     *
-     * @param fromTokens first token of each sequence in the source, or null for 0; likewise toTokens in the target
-     */
-    private static void copyTokens(Tensor from, int[] fromTokens, Tensor to, int[] toTokens, int[] counts) {
-        MemorySegment source = from.array().getSegment();
-        MemorySegment target = to.array().getSegment();
-        long rowBytes = (long) from.headDim() * from.dtype().byteSize();
-        for (int sequence = 0; sequence < from.batch(); sequence++) {
-            if (counts[sequence] == 0) {
-                continue;
-            }
-            int sourceToken = fromTokens == null ? 0 : fromTokens[sequence];
-            int targetToken = toTokens == null ? 0 : toTokens[sequence];
-            for (int head = sequence * from.heads(); head < (sequence + 1) * from.heads(); head++) {
-                MemorySegment.copy(
-                        source,
-                        ((long) head * from.seqLength() + sourceToken) * rowBytes,
-                        target,
-                        ((long) head * to.seqLength() + targetToken) * rowBytes,
-                        counts[sequence] * rowBytes);
-            }
+            step.unload(result, what, output, logSumExp);
         }
     }
 
@@ -498,12 +282,7 @@ public final class CachePlan implements AutoCloseable {
      * @return {@code [1, kvHeads, length, headDim]}, F32 for an FP8 cache
      */
     public Tensor read(boolean values, int sequence, int[] lengths, int[] padding, int[][] tables) {
-        TornadoNativeArray array = values ? value : key;
-        uploaded(lengths, padding, tables).transferToHost(array, scales);
-        return shape.fp8()
-                ? CacheArrays.gatherFp8(
-                        shape, (ShortArray) array, scales, values ? 1 : 0, tables[sequence], lengths[sequence])
-                : CacheArrays.gather(shape, array, tables[sequence], lengths[sequence]);
+        return state.read(uploaded(lengths, padding, tables), values, tables[sequence], lengths[sequence]);
     }
 
     private TornadoExecutionResult execute(int graph) {
@@ -545,7 +324,7 @@ public final class CachePlan implements AutoCloseable {
 
     /** Bytes of the cache itself on the device: keys and values. */
     public long cacheBytes() {
-        return key.getNumBytesOfSegment() + value.getNumBytesOfSegment();
+        return state.bytes();
     }
 
     /** Frees the device's memory. */

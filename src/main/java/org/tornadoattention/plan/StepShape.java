@@ -54,6 +54,11 @@ record StepShape(
         return heads / kvHeads;
     }
 
+    /** Query heads of all tokens. */
+    int queryRows() {
+        return Math.toIntExact((long) tokens * heads);
+    }
+
     /** Tiles of all sequences for one KV head; packed sequences may each have one that is not full. */
     int tiles(int rows) {
         return seqQ > 0

@@ -1,0 +1,208 @@
+package org.tornadoattention.plan;
+
+import java.util.List;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.kernel.MovePages;
+import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionResult;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+
+/**
+ * The arrays that all graphs of a cache share: keys, values, their scales, lengths and page tables, which stay on the
+ * device, and what the host writes before an execution. Two graphs change what stays between steps: one owns it, the other
+ * moves pages.
+ */
+final class CacheState {
+
+    private static final String OWNER = "cache";
+    private static final int MOVES_OF_A_SEQUENCE = 8;
+
+    private final CacheShape shape;
+    private final ComputeDevice device;
+    private final TornadoNativeArray key;
+    private final TornadoNativeArray value;
+    private final FloatArray scales;
+    private final IntArray sequences;
+    private final IntArray sequencesToUpload;
+    private final IntArray moves;
+    private final IntArray step;
+    private final FloatArray numbers;
+    private final FloatArray rotary;
+
+    /**
+     * Allocates on the host.
+     *
+     * @param rotary cosines and sines {@code [capacity, rotaryDim / 2, 2]}
+     */
+    CacheState(CacheShape shape, FloatArray rotary, ComputeDevice device) {
+        this.shape = shape;
+        this.rotary = rotary;
+        this.device = device;
+        key = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
+        value = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
+        scales = new FloatArray(shape.fp8() ? shape.pages() * shape.kvHeads() * 2 : 1);
+        sequences = new IntArray(SplitKeyAttention.sequencesSize(shape.sequences(), shape.pagesPerSequence()));
+        sequencesToUpload = new IntArray(sequences.getSize());
+        moves = new IntArray(MovePages.HEADER + 2 * MOVES_OF_A_SEQUENCE * shape.sequences());
+        step = new IntArray(SplitKeyAttention.stepSize(shape.sequences()));
+        numbers = new FloatArray(2 + shape.heads());
+    }
+
+    /** The graph that owns what stays on the device, and takes all lengths and tables. */
+    ImmutableTaskGraph ownerGraph(GridScheduler grids) {
+        TaskGraph graph = new TaskGraph(OWNER)
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, key, value, sequences, scales)
+                .transferToDevice(DataTransferMode.EVERY_EXECUTION, moves, sequencesToUpload);
+        UpkeepTasks.append(graph, grids, shape, moves, sequencesToUpload, sequences, key, value, scales, device);
+        return graph.transferToHost(DataTransferMode.UNDER_DEMAND, key, value, sequences, scales)
+                .snapshot();
+    }
+
+    /** The graph that takes single changes of tables, and copies pages. */
+    ImmutableTaskGraph upkeepGraph(GridScheduler grids) {
+        IntArray nothing = new IntArray(1);
+        TaskGraph graph = consumer("upkeep")
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, nothing)
+                .transferToDevice(DataTransferMode.EVERY_EXECUTION, moves);
+        UpkeepTasks.append(graph, grids, shape, moves, nothing, sequences, key, value, scales, device);
+        return graph.snapshot();
+    }
+
+    /** A new graph that finds on the device what stays there. */
+    TaskGraph consumer(String name) {
+        return new TaskGraph(name).consumeFromDevice(OWNER, key, value, sequences, scales);
+    }
+
+    /**
+     * What a step over these tensors reads and writes.
+     *
+     * @param logSumExp rows {@code [sequences, heads, tokens]}, and behind them, where there is room, the step's receipt
+     */
+    InferenceArrays arrays(
+            StepShape stepShape,
+            SplitTile tile,
+            Tensor newQuery,
+            Tensor newKey,
+            Tensor newValue,
+            Tensor output,
+            FloatArray logSumExp) {
+        int rows = stepShape.queryRows();
+        boolean halfFloats = device.halfFloats();
+        return new InferenceArrays(
+                AttentionArrays.seen(newQuery, halfFloats),
+                AttentionArrays.seen(newKey, halfFloats),
+                AttentionArrays.seen(newValue, halfFloats),
+                new FloatArray(Math.multiplyExact(rows, shape.headDim())),
+                key,
+                value,
+                new FloatArray(Math.multiplyExact(Math.multiplyExact(rows, tile.splits()), shape.headDim() + 1)),
+                AttentionArrays.seen(output, halfFloats),
+                logSumExp,
+                sequences,
+                step,
+                numbers,
+                rotary,
+                scales,
+                CacheArrays.allocate(shape.dtype(), false, 2, device),
+                CacheArrays.allocate(shape.dtype(), false, 2, device));
+    }
+
+    /** Sets lengths, left padding and pages as a graph of the caller's finds them at first. */
+    void begin(int[] lengths, int[] padding, int[][] tables) {
+        fillSequences(sequences, lengths, padding, tables);
+    }
+
+    /** Sets the lengths, left padding and pages that the next execution of {@link #ownerGraph} brings to the device. */
+    void upload(int[] lengths, int[] padding, int[][] tables) {
+        fillSequences(sequencesToUpload, lengths, padding, tables);
+        moves.init(0);
+        moves.set(2, 1);
+    }
+
+    private void fillSequences(IntArray array, int[] lengths, int[] padding, int[][] tables) {
+        for (int sequence = 0; sequence < shape.sequences(); sequence++) {
+            int at = sequence * sequenceFields();
+            array.set(at, lengths[sequence]);
+            array.set(at + 1, lengths[sequence]);
+            array.set(at + 2, padding[sequence]);
+            for (int page = 0; page < tables[sequence].length; page++) {
+                array.set(at + SplitKeyAttention.SEQUENCE_FIELDS + page, tables[sequence][page]);
+            }
+        }
+    }
+
+    private int sequenceFields() {
+        return (sequences.getSize() - SplitKeyAttention.RECEIPTS) / shape.sequences();
+    }
+
+    /** The most copies and changes that {@link #move} takes at once. */
+    int movesAtOnce() {
+        return (moves.getSize() - MovePages.HEADER) / 2;
+    }
+
+    /** Sets the copies of pages and changes of tables that the next execution of {@link #upkeepGraph} carries out. */
+    void move(List<int[]> copies, List<int[]> changes) {
+        moves.set(0, copies.size());
+        moves.set(1, changes.size());
+        moves.set(2, 0);
+        int at = MovePages.HEADER;
+        for (int[] copy : copies) {
+            moves.set(at++, copy[0]);
+            moves.set(at++, copy[1]);
+        }
+        for (int[] change : changes) {
+            moves.set(at++, change[0] * sequenceFields() + SplitKeyAttention.SEQUENCE_FIELDS + change[1]);
+            moves.set(at++, change[2]);
+        }
+    }
+
+    /**
+     * Sets what the next step does.
+     *
+     * @param seqQ tokens a sequence of the step's graph
+     * @param number of the step
+     */
+    void prepare(CacheStep what, int seqQ, AttentionOptions options, int number) {
+        StepNumbers.fill(step, numbers, options, shape.headDim(), shape.capacity(), number);
+        for (int sequence = 0; sequence < shape.sequences(); sequence++) {
+            StepNumbers.fillSequence(
+                    step,
+                    sequence,
+                    sequence * seqQ,
+                    what.queries()[sequence],
+                    what.newTokens()[sequence],
+                    what.following()[sequence]);
+        }
+    }
+
+    /**
+     * The keys, or the values, of one sequence as the device holds them.
+     *
+     * @param owned the latest execution, one of {@link #ownerGraph}
+     * @param values whether the values are wanted, not the keys
+     * @param pages of the sequence, in order
+     * @param length tokens of the sequence
+     * @return {@code [1, kvHeads, length, headDim]}, F32 for an FP8 cache
+     */
+    Tensor read(TornadoExecutionResult owned, boolean values, int[] pages, int length) {
+        TornadoNativeArray array = values ? value : key;
+        owned.transferToHost(array, scales);
+        return shape.fp8()
+                ? CacheArrays.gatherFp8(shape, (ShortArray) array, scales, values ? 1 : 0, pages, length)
+                : CacheArrays.gather(shape, array, pages, length);
+    }
+
+    /** Bytes of keys and values. */
+    long bytes() {
+        return key.getNumBytesOfSegment() + value.getNumBytesOfSegment();
+    }
+}
