@@ -356,9 +356,9 @@ public final class TensorCoreAttention {
                     if (windowRight >= 0) {
                         to = TornadoMath.min(to, position + windowRight - j0);
                     }
-                    int hidden = j0 + blockK - length; // keys at an end of the tile that some row does not see
+                    int hidden = j0 + blockK - length; // keys at an end of the tile that some row, real or not, does not see
                     if (windowLeft >= 0) {
-                        hidden = TornadoMath.max(hidden, i0 + rows - 1 + offset - windowLeft - j0);
+                        hidden = TornadoMath.max(hidden, i0 + blockQ - 1 + offset - windowLeft - j0);
                     }
                     if (windowRight >= 0) {
                         hidden = TornadoMath.max(hidden, j0 + blockK - 1 - i0 - offset - windowRight);
@@ -414,8 +414,11 @@ public final class TensorCoreAttention {
                             probabilities[z + probabilityAt + k / 16 * 128 + k % 16 / 2 + (z + turn + i) % pairs] = p[i];
                         }
                     }
-                    if (sum > SUM_AT_MOST) {
-                        context.atomicAdd(overflows, 0, 1);
+                    // A run's first tile has a reference of its own: whatever it sums to, another would not make it less.
+                    if (j0 > run) {
+                        if (sum > SUM_AT_MOST) {
+                            context.atomicAdd(overflows, 0, 1);
+                        }
                     }
                     context.localBarrier();
                     if (overflows[0] != overflowsBefore) {

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.util.Random;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -114,6 +115,20 @@ class TensorCoreAttentionTest {
                         .isEqualTo(row == 5);
             }
         }
+    }
+
+    /** Rows that pad the last tile of queries stand so far right of the window that they see no key of a tile that all others see. */
+    @ParameterizedTest
+    @CsvSource({"F16, 94, 69", "BF16, 68, 57"})
+    @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void aWindowThatPaddingHasLeftBehindEndsTheLoop(DType dtype, int left, int right) {
+        Tensor k = tensor(dtype, normal(2, 113, HEAD_DIM));
+        Tensor v = tensor(dtype, normal(3, 113, HEAD_DIM));
+        assertAccurate(
+                tensor(dtype, normal(1, 203, HEAD_DIM)),
+                k,
+                v,
+                AttentionOptions.defaults().withWindow(left, right));
     }
 
     @Test
