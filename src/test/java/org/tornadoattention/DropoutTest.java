@@ -115,7 +115,7 @@ class DropoutTest {
         try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
             AttentionResult result = problem.run(attention);
             problem.assertAccurate(result);
-            problem.assertAccurate(attention, result, problem.dO());
+            problem.assertGradientsAccurate(attention, result);
         }
     }
 
