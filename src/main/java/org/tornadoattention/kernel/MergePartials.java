@@ -92,7 +92,7 @@ public final class MergePartials {
         // e^(L_s - m) and their sum
         for (int s = item; s < splits; s += groupSize) {
             float lse = weights[s];
-            weights[s] = lse > SplitKeyAttention.NO_SCORE ? TornadoMath.exp(lse - max) : 0f;
+            weights[s] = lse == SplitKeyAttention.NO_SCORE ? 0f : TornadoMath.exp(lse - max);
         }
         context.localBarrier();
         float sum = 0f;
@@ -102,7 +102,7 @@ public final class MergePartials {
 
         // O = sum e^(L_s - L) O_s and L = m + ln sum
         float[] parts = new float[AT_ONCE];
-        float inverse = sum > 0f ? 1f / sum : 0f;
+        float inverse = sum == 0f ? 0f : 1f / sum;
         for (int x = item; x < headDim; x += groupSize) {
             float o = 0f;
             for (int s0 = 0; s0 < splits; s0 += AT_ONCE) {
@@ -112,7 +112,7 @@ public final class MergePartials {
                 }
                 for (int u = 0; u < AT_ONCE; u++) {
                     float weight = s0 + u < splits ? weights[TornadoMath.min(s0 + u, splits - 1)] : 0f;
-                    o += weight > 0f ? weight * parts[u] : 0f;
+                    o += weight == 0f ? 0f : weight * parts[u];
                 }
             }
             if (present) {
@@ -120,7 +120,7 @@ public final class MergePartials {
             }
         }
         if (item == 0 && present) {
-            logSumExp.set(outputRow, sum > 0f ? max + TornadoMath.log(sum) : Float.NEGATIVE_INFINITY);
+            logSumExp.set(outputRow, sum == 0f ? Float.NEGATIVE_INFINITY : max + TornadoMath.log(sum));
         }
 
         // The receipt of the step.

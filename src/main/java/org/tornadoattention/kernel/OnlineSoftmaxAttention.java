@@ -129,7 +129,6 @@ public final class OnlineSoftmaxAttention {
                 }
 
                 // m' = max(m, s); l = e^(m - m') l + e^(s - m'); o = e^(m - m') o + e^(s - m') v_j
-                float p = 1f;
                 if (s > max) {
                     float alpha = TornadoMath.exp(max - s);
                     max = s;
@@ -137,9 +136,8 @@ public final class OnlineSoftmaxAttention {
                     for (int x = 0; x < headDim; x++) {
                         o[x] = alpha * o[x];
                     }
-                } else {
-                    p = TornadoMath.exp(s - max);
                 }
+                float p = TornadoMath.exp(s - max);
                 sum += p;
                 if ((features & DropoutMask.DROPOUT) != 0) {
                     p *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, row % seqQ, j);
@@ -152,7 +150,7 @@ public final class OnlineSoftmaxAttention {
             // O = o / l and L = m + ln l; a query that saw no key gets 0 and -infinity
             float inverse = 0f;
             float lse = Float.NEGATIVE_INFINITY;
-            if (sum > 0f) {
+            if (sum != 0f) {
                 inverse = 1f / sum;
                 lse = max + TornadoMath.log(sum);
             }

@@ -291,7 +291,7 @@ public final class SplitKeyAttention {
                 float added = 0f;
                 for (int u = 0; u < KEYS; u++) {
                     float s = scores[(r * KEYS + u) * slots + slot];
-                    float e = s > NO_SCORE ? TornadoMath.exp(s - newMax) : 0f;
+                    float e = s == NO_SCORE ? 0f : TornadoMath.exp(s - newMax);
                     added += e;
                     p[u] = e;
                     if ((features & SCALED) != 0) {
@@ -354,10 +354,10 @@ public final class SplitKeyAttention {
         int logSumExps = partials.getSize() / (headDim + 1) * headDim;
         for (int r = 0; r < rows; r++) {
             if (item == 0) {
-                rowSum[r] = sum[r] > 0f ? 1f / sum[r] : 0f;
+                rowSum[r] = sum[r] == 0f ? 0f : 1f / sum[r];
                 if (r < rowsHere) {
                     int row = (queryStart + (firstRow + r) / group) * heads + kvHead * group + (firstRow + r) % group;
-                    float lse = sum[r] > 0f ? max[r] + TornadoMath.log(sum[r]) : NO_SCORE;
+                    float lse = sum[r] == 0f ? NO_SCORE : max[r] + TornadoMath.log(sum[r]);
                     partials.set(logSumExps + row * splits + split, lse);
                 }
             }

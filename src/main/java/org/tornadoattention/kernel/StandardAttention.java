@@ -123,7 +123,7 @@ public final class StandardAttention {
                 probabilities.set(row * seqK + j, p);
             }
             float lse = Float.NEGATIVE_INFINITY;
-            if (sum > 0f) {
+            if (sum != 0f) {
                 lse = max + TornadoMath.log(sum);
             }
             logSumExp.set(row, lse);

@@ -425,7 +425,7 @@ public final class TiledFlashAttention {
             float sum = rowSum[row];
             float inverse = 0f;
             float lse = Float.NEGATIVE_INFINITY;
-            if (sum > 0f) {
+            if (sum != 0f) {
                 inverse = 1f / sum;
                 lse = rowMax[row] + TornadoMath.log(sum);
             }

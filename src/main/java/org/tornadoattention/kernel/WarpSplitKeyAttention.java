@@ -279,12 +279,12 @@ public final class WarpSplitKeyAttention {
             for (int other = 0; other < warps; other++) {
                 sum += Warp.exp2(warpMax[local * warps + other] - top) * warpSum[local * warps + other];
             }
-            correction[r] = sum > 0f ? Warp.exp2(m[r] - top) / sum : 0f;
+            correction[r] = sum == 0f ? 0f : Warp.exp2(m[r] - top) / sum;
             if (item % 4 == 0 && item < 32) {
                 if (row + 8 * r < rowsHere) {
                     int mine = firstRow + row + 8 * r;
                     int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
-                    float lse = sum > 0f ? WarpTiles.LN_2 * top + TornadoMath.log(sum) : SplitKeyAttention.NO_SCORE;
+                    float lse = sum == 0f ? SplitKeyAttention.NO_SCORE : WarpTiles.LN_2 * top + TornadoMath.log(sum);
                     partials.set(logSumExps + of * splits + split, lse);
                 }
             }
