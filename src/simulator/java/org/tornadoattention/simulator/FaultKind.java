@@ -10,6 +10,8 @@ public enum FaultKind {
     DIVERGENT_BARRIER("divergent barrier"),
     /** Not all lanes of a warp reached a collective operation. */
     DIVERGENT_COLLECTIVE("divergent warp collective"),
+    /** A group passed more barriers than {@link SimulatorSettings#barriers}: a loop seems not to end. */
+    ENDLESS_LOOP("loop without an end"),
     /** An index was outside its array. */
     OUT_OF_BOUNDS("index out of bounds"),
     /** Local memory was read before it was written. */

@@ -16,11 +16,14 @@ import java.util.Set;
  * @param seed the seed that shuffles groups and work-items, or empty for their natural order
  * @param threads the most groups that run at the same time
  * @param localMemory bytes of local memory that a group has
+ * @param barriers the most barriers that a group may pass: one more is taken for a loop without an end
  */
-public record SimulatorSettings(Set<Check> checks, boolean counters, OptionalLong seed, int threads, long localMemory) {
+public record SimulatorSettings(
+        Set<Check> checks, boolean counters, OptionalLong seed, int threads, long localMemory, long barriers) {
 
     private static final String PREFIX = "tornadoattention.simulator.";
     private static final long DEFAULT_LOCAL_MEMORY = 48 * 1024;
+    private static final long DEFAULT_BARRIERS = 1_000_000;
 
     /** Checks and copies the components. */
     public SimulatorSettings {
@@ -30,6 +33,9 @@ public record SimulatorSettings(Set<Check> checks, boolean counters, OptionalLon
         }
         if (localMemory < 0) {
             throw new IllegalArgumentException("localMemory must not be negative, got " + localMemory);
+        }
+        if (barriers < 1) {
+            throw new IllegalArgumentException("barriers must be at least 1, got " + barriers);
         }
     }
 
@@ -41,12 +47,13 @@ public record SimulatorSettings(Set<Check> checks, boolean counters, OptionalLon
                 Boolean.parseBoolean(System.getProperty(PREFIX + "counters", "true")),
                 seed == null ? OptionalLong.empty() : OptionalLong.of(Long.parseLong(seed)),
                 Integer.getInteger(PREFIX + "threads", Runtime.getRuntime().availableProcessors()),
-                Long.getLong(PREFIX + "localMemory", DEFAULT_LOCAL_MEMORY));
+                Long.getLong(PREFIX + "localMemory", DEFAULT_LOCAL_MEMORY),
+                Long.getLong(PREFIX + "barriers", DEFAULT_BARRIERS));
     }
 
     /** Returns these settings with other checks. */
     public SimulatorSettings withChecks(Set<Check> newChecks) {
-        return new SimulatorSettings(newChecks, counters, seed, threads, localMemory);
+        return new SimulatorSettings(newChecks, counters, seed, threads, localMemory, barriers);
     }
 
     /** Returns these settings without any checks. */
@@ -56,27 +63,32 @@ public record SimulatorSettings(Set<Check> checks, boolean counters, OptionalLon
 
     /** Returns these settings with counting on or off. */
     public SimulatorSettings withCounters(boolean on) {
-        return new SimulatorSettings(checks, on, seed, threads, localMemory);
+        return new SimulatorSettings(checks, on, seed, threads, localMemory, barriers);
     }
 
     /** Returns these settings with groups and work-items shuffled by {@code newSeed}. */
     public SimulatorSettings withSeed(long newSeed) {
-        return new SimulatorSettings(checks, counters, OptionalLong.of(newSeed), threads, localMemory);
+        return new SimulatorSettings(checks, counters, OptionalLong.of(newSeed), threads, localMemory, barriers);
     }
 
     /** Returns these settings with groups and work-items in their natural order. */
     public SimulatorSettings withoutSeed() {
-        return new SimulatorSettings(checks, counters, OptionalLong.empty(), threads, localMemory);
+        return new SimulatorSettings(checks, counters, OptionalLong.empty(), threads, localMemory, barriers);
     }
 
     /** Returns these settings with at most {@code newThreads} groups at the same time. */
     public SimulatorSettings withThreads(int newThreads) {
-        return new SimulatorSettings(checks, counters, seed, newThreads, localMemory);
+        return new SimulatorSettings(checks, counters, seed, newThreads, localMemory, barriers);
     }
 
     /** Returns these settings with {@code bytes} of local memory for each group. */
     public SimulatorSettings withLocalMemory(long bytes) {
-        return new SimulatorSettings(checks, counters, seed, threads, bytes);
+        return new SimulatorSettings(checks, counters, seed, threads, bytes, barriers);
+    }
+
+    /** Returns these settings with at most {@code newBarriers} barriers passed by a group. */
+    public SimulatorSettings withBarriers(long newBarriers) {
+        return new SimulatorSettings(checks, counters, seed, threads, localMemory, newBarriers);
     }
 
     private static Set<Check> parseChecks(String text) {

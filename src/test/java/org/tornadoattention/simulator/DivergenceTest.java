@@ -81,6 +81,13 @@ class DivergenceTest {
         context.mmaStore(sum, out, 0, 0, 8);
     }
 
+    static void loopWithoutAnEnd(KernelContext context, FloatArray out) {
+        while (out.get(0) != 1f) {
+            context.localBarrier();
+            out.set(context.globalIdx, 2f);
+        }
+    }
+
     private static SimulatorFaultException fault(Task2<KernelContext, FloatArray> kernel) {
         FloatArray out = new FloatArray(128);
         TaskGraph graph = new TaskGraph("graph")
@@ -139,6 +146,21 @@ class DivergenceTest {
         SimulatorFaultException fault = fault(DivergenceTest::collectiveAgainstBarrier);
         assertThat(fault.kind()).isEqualTo(FaultKind.DIVERGENT_COLLECTIVE);
         assertThat(fault).hasMessageContaining("wait in simdSum").hasMessageContaining("wait at the barrier");
+    }
+
+    @Test
+    void aLoopThatDoesNotEnd() {
+        SimulatorSettings settings = Simulator.settings()
+                .withBarriers(1000)
+                .withChecks(EnumSet.complementOf(EnumSet.of(Check.TRANSFERS, Check.RACES)));
+        try (Simulator.Restore _ = Simulator.configure(settings)) {
+            SimulatorFaultException fault = fault(DivergenceTest::loopWithoutAnEnd);
+            assertThat(fault.kind()).isEqualTo(FaultKind.ENDLESS_LOOP);
+            assertThat(fault)
+                    .hasMessageContaining("in kernel loopWithoutAnEnd, group (")
+                    .hasMessageContaining("wait at the barrier at DivergenceTest.java:")
+                    .hasMessageContaining("has passed 1,000 barriers");
+        }
     }
 
     @Test

@@ -15,7 +15,7 @@ class SimulatorSettingsTest {
 
     private static final String PREFIX = "tornadoattention.simulator.";
 
-    private static final String[] NAMES = {"checks", "seed", "threads", "counters", "localMemory"};
+    private static final String[] NAMES = {"checks", "seed", "threads", "counters", "localMemory", "barriers"};
 
     private final Map<String, String> before = new HashMap<>();
 
@@ -60,6 +60,7 @@ class SimulatorSettingsTest {
         assertThat(with("threads", "3").threads()).isEqualTo(3);
         assertThat(with("counters", "false").counters()).isFalse();
         assertThat(with("localMemory", "1000").localMemory()).isEqualTo(1000);
+        assertThat(with("barriers", "70").barriers()).isEqualTo(70);
     }
 
     @Test
@@ -69,6 +70,7 @@ class SimulatorSettingsTest {
                 .hasMessageContaining("there is no check 'race'")
                 .hasMessageContaining("races, barriers");
         assertThatThrownBy(() -> with("checks", "all").withThreads(0)).isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> with("barriers", "0")).hasMessageContaining("barriers must be at least 1");
     }
 
     @Test

@@ -43,17 +43,25 @@ final class Divergence {
         boolean warpBarrier = Arrays.stream(group.items()).anyMatch(item -> item.state() == State.AT_WARP_BARRIER);
         String advice = warpBarrier
                 ? "a phase ends when as many warps have arrived as WarpBarrier.init() said, and nobody is left who could"
-                : kind == FaultKind.DIVERGENT_BARRIER
-                        ? "every work-item of a group must reach the same barrier: keep barriers out of branches, and return"
-                                + " early only after the last one"
-                        : "all lanes of a warp must reach the same collective: keep collectives out of branches, and do bounds"
-                                + " checks around them";
+                : advice(kind, last.launch().settings().barriers());
         String who = places.entrySet().stream()
                 .map(entry -> ranges(group, entry.getValue()) + " " + entry.getKey())
                 .collect(Collectors.joining("; "));
         return new SimulatorFaultException(
                 kind,
                 "in kernel " + last.launch().kernelName() + ", group " + group.name() + ": " + who + " — " + advice);
+    }
+
+    private static String advice(FaultKind kind, long barriers) {
+        return switch (kind) {
+            case ENDLESS_LOOP ->
+                "the group has passed %,d barriers: find the loop around this one that does not come to its end, or allow more with -Dtornadoattention.simulator.barriers"
+                        .formatted(barriers);
+            case DIVERGENT_BARRIER ->
+                "every work-item of a group must reach the same barrier: keep barriers out of branches, and return early only after the last one";
+            default ->
+                "all lanes of a warp must reach the same collective: keep collectives out of branches, and do bounds checks around them";
+        };
     }
 
     private static String place(WorkItem item) {

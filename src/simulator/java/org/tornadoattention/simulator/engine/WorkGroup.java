@@ -27,6 +27,7 @@ final class WorkGroup {
 
     private int cursor;
     private int atBarrier;
+    private long barriersPassed;
     private int finished;
     private int epoch = LocalArray.FIRST_EPOCH;
     private long localBytes;
@@ -172,6 +173,9 @@ final class WorkGroup {
     void barrier(WorkItem item) {
         item.state(State.AT_BARRIER);
         atBarrier++;
+        if (barriersPassed == launch.settings().barriers()) {
+            throw Divergence.fault(this, FaultKind.ENDLESS_LOOP, item);
+        }
         if (atBarrier == items.length
                 || atBarrier + finished == items.length && !launch.options().barriers()) {
             release();
@@ -187,6 +191,7 @@ final class WorkGroup {
             }
         }
         counters.barrier();
+        barriersPassed++;
         atBarrier = 0;
         epoch += LocalArray.EPOCH;
         if (epoch > LocalArray.LAST_EPOCH) {
