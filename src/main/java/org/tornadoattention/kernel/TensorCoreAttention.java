@@ -91,9 +91,12 @@ public final class TensorCoreAttention {
         return blockQ * ((blockK + dims - 1) / dims * dims + dims);
     }
 
-    /** What softmax is taken of, but for a factor that may be left for later. */
-    private static float score(float product, float factor, float softcap, int features, float slope, int distance) {
-        float score = factor * product;
+    /**
+     * What softmax is taken of. The scale is not left for the exponential's multiply-add, which is not rounded between: P of a
+     * row's largest score is to be 1.
+     */
+    private static float score(float product, float scale, float softcap, int features, float slope, int distance) {
+        float score = scale * product;
         if (softcap > 0f) {
             score = Softcap.apply(score, softcap);
         }
@@ -192,12 +195,6 @@ public final class TensorCoreAttention {
             overflows[0] = 0;
         }
         int overflowsBefore = 0;
-        // Where nothing comes between scale and exponential, the scale is left for the exponential's own multiply-add.
-        float unit = 1f;
-        if (softcap == 0f && scale > 0f && (features & ALIBI) == 0) {
-            unit = scale;
-        }
-        float factor = scale / unit;
 
         // The last tiles first, since under a causal mask they see the most keys.
         int tilesQ = (seqQ + blockQ - 1) / blockQ;
@@ -369,12 +366,12 @@ public final class TensorCoreAttention {
                     if (begun == NO_SCORE) {
                         float max = Float.NEGATIVE_INFINITY;
                         for (int c = 0; c < blockK; c++) {
-                            float score = score(scratch.get(z + scoreAt + c * 16), factor, softcap, features, slope, position - j0 - c);
+                            float score = score(scratch.get(z + scoreAt + c * 16), scale, softcap, features, slope, position - j0 - c);
                             int outside = TornadoMath.max(from - c, c - to);
                             max = outside > 0 ? max : TornadoMath.max(max, score);
                         }
                         float old = m[0];
-                        m[0] = TornadoMath.max(old, unit * max);
+                        m[0] = TornadoMath.max(old, max);
                         if (j0 == run) {
                             float alpha = TornadoMath.exp(old - m[0]);
                             l[0] = l[0] * alpha;
@@ -387,7 +384,7 @@ public final class TensorCoreAttention {
                     for (int c = 0; c < share; c += 2 * pairs) {
                         int k = column * share + c;
                         for (int i = 0; i < 2 * pairs; i++) {
-                            s[i] = score(scratch.get(z + scoreAt + k * 16 + i * 16), factor, softcap, features, slope, position - j0 - k - i);
+                            s[i] = score(scratch.get(z + scoreAt + k * 16 + i * 16), scale, softcap, features, slope, position - j0 - k - i);
                         }
                         if (hidden > 0) {
                             for (int i = 0; i < 2 * pairs; i++) {
@@ -396,8 +393,8 @@ public final class TensorCoreAttention {
                             }
                         }
                         for (int i = 0; i < pairs; i++) {
-                            float p0 = TornadoMath.exp(unit * s[2 * i] - m[0]);
-                            float p1 = TornadoMath.exp(unit * s[2 * i + 1] - m[0]);
+                            float p0 = TornadoMath.exp(s[2 * i] - m[0]);
+                            float p1 = TornadoMath.exp(s[2 * i + 1] - m[0]);
                             sum += p0 + p1;
                             p[i] = Bits.pair(query, p0, p1);
                         }
