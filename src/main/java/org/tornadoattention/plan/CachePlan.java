@@ -20,7 +20,6 @@ import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.TornadoProfilerResult;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
-import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
@@ -53,6 +52,7 @@ public final class CachePlan implements AutoCloseable {
     private final CacheState state;
     private final List<StepGraph> steps = new ArrayList<>();
     private final TornadoExecutionPlan plan;
+    private final LoudPlan loud;
     private final boolean[] executed;
     private boolean profiled;
     private int number;
@@ -103,6 +103,7 @@ public final class CachePlan implements AutoCloseable {
         if (cudaGraph) {
             plan.withCUDAGraph();
         }
+        loud = new LoudPlan(plan, "A step of the cache", device);
     }
 
     private StepShape stepShape(int seqQ) {
@@ -268,7 +269,7 @@ public final class CachePlan implements AutoCloseable {
         TornadoExecutionResult result = execute(FIRST_STEP + index);
         float receipt = step.receipt();
         if (receipt != number) {
-            throw failure("step %d was not carried out, its receipt is %s".formatted(number, receipt), null);
+            throw loud.failure("step %d was not carried out, its receipt is %s".formatted(number, receipt));
         }
         if (q != null) {
             step.unload(result, what, output, logSumExp);
@@ -286,30 +287,18 @@ public final class CachePlan implements AutoCloseable {
     }
 
     private TornadoExecutionResult execute(int graph) {
-        try {
-            TornadoExecutionResult result = plan.withGraph(graph).execute();
-            TornadoProfilerResult profile = result.getProfilerResult();
-            total = total.plus(new StepReport(
-                    1,
-                    executed[graph] ? 0 : 1,
-                    Duration.ofNanos(profiled ? profile.getDeviceKernelTime() : 0),
-                    Duration.ofNanos(profiled ? profile.getCompileTime() : 0),
-                    profiled ? profile.getTotalBytesCopyIn() : 0,
-                    profiled ? profile.getTotalBytesCopyOut() : 0));
-            executed[graph] = true;
-            return result;
-        } catch (VirtualMachineError e) {
-            throw e;
-        } catch (RuntimeException | Error e) { // TornadoVM's internal errors are Errors
-            throw failure(GuardedPlan.firstLine(e), e);
-        }
-    }
-
-    private AttentionException failure(String what, Throwable cause) {
-        return new AttentionException(
-                "A step of the cache failed on %s: %s. TornadoVM's own message, if any, is above this one."
-                        .formatted(device, what),
-                cause);
+        plan.withGraph(graph);
+        TornadoExecutionResult result = loud.execute();
+        TornadoProfilerResult profile = result.getProfilerResult();
+        total = total.plus(new StepReport(
+                1,
+                executed[graph] ? 0 : 1,
+                Duration.ofNanos(profiled ? profile.getDeviceKernelTime() : 0),
+                Duration.ofNanos(profiled ? profile.getCompileTime() : 0),
+                profiled ? profile.getTotalBytesCopyIn() : 0,
+                profiled ? profile.getTotalBytesCopyOut() : 0));
+        executed[graph] = true;
+        return result;
     }
 
     /** All executions so far. */
@@ -319,7 +308,7 @@ public final class CachePlan implements AutoCloseable {
 
     /** Bytes of all arrays that the graph run last has on the device, the cache among them. */
     public long deviceBytes() {
-        return plan.getCurrentDeviceMemoryUsage();
+        return loud.deviceBytes();
     }
 
     /** Bytes of the cache itself on the device: keys and values. */
@@ -330,12 +319,7 @@ public final class CachePlan implements AutoCloseable {
     /** Frees the device's memory. */
     @Override
     public void close() {
-        try {
-            plan.withAllGraphs();
-            plan.freeDeviceMemory();
-            plan.close();
-        } catch (TornadoExecutionPlanException e) {
-            throw new AttentionException("The memory of a cache on %s could not be freed.".formatted(device), e);
-        }
+        plan.withAllGraphs();
+        loud.close();
     }
 }

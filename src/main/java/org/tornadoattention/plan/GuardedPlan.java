@@ -12,7 +12,6 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
-import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 
 /**
  * A compiled graph that does not fail in silence.
@@ -28,10 +27,8 @@ final class GuardedPlan implements DevicePlan {
     /** The like in F16 and in BF16: conversions of a NaN give other payloads. */
     private static final short POISON_16_BITS = 0x7fa5;
 
-    private final KernelChoice choice;
-    private final ComputeDevice device;
     private final Map<String, Tensor> written;
-    private final TornadoExecutionPlan plan;
+    private final LoudPlan plan;
 
     /**
      * Takes the graph as it is; the first {@link #execute} compiles it.
@@ -45,13 +42,15 @@ final class GuardedPlan implements DevicePlan {
             KernelChoice choice,
             ComputeDevice device,
             Map<String, Tensor> written) {
-        this.choice = choice;
-        this.device = device;
         this.written = written;
-        plan = new TornadoExecutionPlan(graph.snapshot())
-                .withDevice(device.handle())
-                .withGridScheduler(grids)
-                .withProfiler(ProfilerMode.SILENT);
+        String tile = choice.tile().map(shape -> " (tile " + shape + ")").orElse("");
+        plan = new LoudPlan(
+                new TornadoExecutionPlan(graph.snapshot())
+                        .withDevice(device.handle())
+                        .withGridScheduler(grids)
+                        .withProfiler(ProfilerMode.SILENT),
+                "The kernel " + choice.kernel().id() + tile,
+                device);
     }
 
     /**
@@ -61,40 +60,12 @@ final class GuardedPlan implements DevicePlan {
      */
     TornadoExecutionResult execute() {
         written.values().forEach(GuardedPlan::poison);
-        TornadoExecutionResult result = run();
+        TornadoExecutionResult result = plan.execute();
         written.forEach(this::requireWritten);
         if (result.getProfilerResult().getDeviceKernelTime() == 0) {
-            throw failure("the device reports no kernel time, so nothing was launched", null);
+            throw plan.failure("the device reports no kernel time, so nothing was launched");
         }
         return result;
-    }
-
-    private TornadoExecutionResult run() {
-        try {
-            return plan.execute();
-        } catch (VirtualMachineError e) {
-            throw e;
-        } catch (RuntimeException | Error e) { // TornadoVM's internal errors are Errors
-            throw failure(firstLine(e), e);
-        }
-    }
-
-    private AttentionException failure(String what, Throwable cause) {
-        return new AttentionException(
-                "The kernel %s%s failed on %s: %s. TornadoVM's own message, if any, is above this one."
-                        .formatted(
-                                choice.kernel().id(),
-                                choice.tile()
-                                        .map(tile -> " (tile " + tile + ")")
-                                        .orElse(""),
-                                device,
-                                what),
-                cause);
-    }
-
-    static String firstLine(Throwable error) {
-        String message = String.valueOf(error.getMessage()).replaceAll("\u001B\\[[;\\d]*m", "");
-        return error.getClass().getSimpleName() + ": " + message.strip().replaceAll("\\R\\s*", " ");
     }
 
     private static void poison(Tensor tensor) {
@@ -119,24 +90,19 @@ final class GuardedPlan implements DevicePlan {
                     ? elements.get(ValueLayout.JAVA_INT_UNALIGNED, at) == POISON
                     : elements.get(ValueLayout.JAVA_SHORT_UNALIGNED, at) == POISON_16_BITS;
             if (untouched) {
-                throw failure("element %,d of the %s was never written".formatted(at / bytes, name), null);
+                throw plan.failure("element %,d of the %s was never written".formatted(at / bytes, name));
             }
         }
     }
 
     /** Bytes that the plan's arrays take on the device. */
     long deviceBytes() {
-        return plan.getCurrentDeviceMemoryUsage();
+        return plan.deviceBytes();
     }
 
     /** Frees the device's memory. */
     @Override
     public void close() {
-        try {
-            plan.freeDeviceMemory();
-            plan.close();
-        } catch (TornadoExecutionPlanException e) {
-            throw new AttentionException("The memory of a plan on %s could not be freed.".formatted(device), e);
-        }
+        plan.close();
     }
 }

@@ -1,7 +1,6 @@
 package org.tornadoattention.plan;
 
 import java.util.List;
-import org.tornadoattention.AttentionException;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.SplitKeyAttention;
 import org.tornadoattention.tensor.DType;
@@ -10,7 +9,6 @@ import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
-import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
@@ -19,13 +17,12 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 final class MergePlan implements AutoCloseable {
 
     private final Key key;
-    private final ComputeDevice device;
     private final FloatArray partials;
     private final Tensor output;
     private final FloatArray logSumExp;
     private final IntArray sequences = new IntArray(SplitKeyAttention.RECEIPTS);
     private final IntArray step = new IntArray(SplitKeyAttention.STEP_HEADER);
-    private final TornadoExecutionPlan plan;
+    private final LoudPlan plan;
     private int number;
 
     /** What it is compiled for: rows of so many elements, of so many parts. */
@@ -33,7 +30,6 @@ final class MergePlan implements AutoCloseable {
 
     MergePlan(Key key, ComputeDevice device) {
         this.key = key;
-        this.device = device;
         partials = new FloatArray(Math.multiplyExact(Math.multiplyExact(key.rows, key.parts), key.headDim + 1));
         output = Tensor.allocate(key.dtype, key.rows, key.headDim);
         logSumExp = new FloatArray(key.rows + 1);
@@ -54,8 +50,12 @@ final class MergePlan implements AutoCloseable {
                 step,
                 device);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, outputArray, logSumExp);
-        plan = new TornadoExecutionPlan(graph.snapshot());
-        plan.withDevice(device.handle()).withGridScheduler(grids);
+        plan = new LoudPlan(
+                new TornadoExecutionPlan(graph.snapshot())
+                        .withDevice(device.handle())
+                        .withGridScheduler(grids),
+                "A merge",
+                device);
     }
 
     /** Merges parts, each an output and its log-sum-exp, into o and lse. */
@@ -77,33 +77,16 @@ final class MergePlan implements AutoCloseable {
         sequences.init(number);
         step.set(3, number);
         logSumExp.set(key.rows, 0f);
-        try {
-            plan.execute();
-        } catch (VirtualMachineError e) {
-            throw e;
-        } catch (RuntimeException | Error e) { // TornadoVM's internal errors are Errors
-            throw failure(GuardedPlan.firstLine(e), e);
-        }
+        plan.execute();
         if (logSumExp.get(key.rows) != number) {
-            throw failure("the kernel was not launched", null);
+            throw plan.failure("the kernel was not launched");
         }
         o.array().getSegment().copyFrom(output.array().getSegment().asSlice(0, o.byteSize()));
         lse.array().getSegment().copyFrom(logSumExp.getSegment().asSlice(0, lse.byteSize()));
     }
 
-    private AttentionException failure(String what, Throwable cause) {
-        return new AttentionException(
-                "A merge failed on %s: %s. TornadoVM's own message, if any, is above this one.".formatted(device, what),
-                cause);
-    }
-
     @Override
     public void close() {
-        try {
-            plan.freeDeviceMemory();
-            plan.close();
-        } catch (TornadoExecutionPlanException e) {
-            throw new AttentionException("The memory of a plan on %s could not be freed.".formatted(device), e);
-        }
+        plan.close();
     }
 }

@@ -2,7 +2,6 @@ package org.tornadoattention.plan;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
-import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.SplitKeyAttention;
@@ -11,7 +10,6 @@ import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
-import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -19,16 +17,14 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 final class RaggedPlan implements AutoCloseable {
 
     private final RaggedShape shape;
-    private final ComputeDevice device;
     private final Tensor query;
     private final Tensor output;
     private final InferenceArrays arrays;
-    private final TornadoExecutionPlan plan;
+    private final LoudPlan plan;
     private int number;
 
     RaggedPlan(RaggedShape shape, Optional<DecodeKernel> kernel, ComputeDevice device) {
         this.shape = shape;
-        this.device = device;
         query = Tensor.allocate(shape.dtype(), shape.queries(), shape.heads(), shape.headDim());
         output = Tensor.allocate(shape.dtype(), shape.queries(), shape.heads(), shape.headDim());
         SplitTile tile = SplitTiling.choose(shape.problem(), kernel, 0, device);
@@ -75,8 +71,12 @@ final class RaggedPlan implements AutoCloseable {
                 arrays.numbers());
         InferenceTasks.append(graph, grids, "attention", shape.step(), tile, arrays, device);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, arrays.output(), arrays.logSumExp());
-        plan = new TornadoExecutionPlan(graph.snapshot());
-        plan.withDevice(device.handle()).withGridScheduler(grids);
+        plan = new LoudPlan(
+                new TornadoExecutionPlan(graph.snapshot())
+                        .withDevice(device.handle())
+                        .withGridScheduler(grids),
+                "Attention over a ragged batch",
+                device);
     }
 
     /** Runs the sequences that the offsets divide the tensors into. */
@@ -111,39 +111,17 @@ final class RaggedPlan implements AutoCloseable {
         CacheArrays.scatter(v, arrays.value());
         int rows = arrays.logSumExp().getSize() - 1;
         arrays.logSumExp().set(rows, 0f);
-        run();
+        plan.execute();
         float receipt = arrays.logSumExp().get(rows);
         if (receipt != number) {
-            throw failure("call %d was not carried out, its receipt is %s".formatted(number, receipt), null);
+            throw plan.failure("call %d was not carried out, its receipt is %s".formatted(number, receipt));
         }
         MemorySegment.copy(output.array().getSegment(), 0, o.array().getSegment(), 0, o.byteSize());
         MemorySegment.copy(arrays.logSumExp().getSegment(), 0, lse.array().getSegment(), 0, lse.byteSize());
     }
 
-    private void run() {
-        try {
-            plan.execute();
-        } catch (VirtualMachineError e) {
-            throw e;
-        } catch (RuntimeException | Error e) { // TornadoVM's internal errors are Errors
-            throw failure(GuardedPlan.firstLine(e), e);
-        }
-    }
-
-    private AttentionException failure(String what, Throwable cause) {
-        return new AttentionException(
-                "Attention over a ragged batch failed on %s: %s. TornadoVM's own message, if any, is above this one."
-                        .formatted(device, what),
-                cause);
-    }
-
     @Override
     public void close() {
-        try {
-            plan.freeDeviceMemory();
-            plan.close();
-        } catch (TornadoExecutionPlanException e) {
-            throw new AttentionException("The memory of a plan on %s could not be freed.".formatted(device), e);
-        }
+        plan.close();
     }
 }
