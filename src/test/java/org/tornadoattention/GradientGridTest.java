@@ -32,12 +32,16 @@ class GradientGridTest {
                         AttentionGrid.FULL || ((AttentionCase) arguments.get()[0]).work() <= CHEAP);
     }
 
-    /** Every head dimension, since each has a tile and a way of sharing it of its own, with lengths that end inside a tile. */
+    /**
+     * Every head dimension, since each has a tile and a way of sharing it of its own, with lengths that end inside a tile
+     * and lengths of whole tiles, which compilers see through.
+     */
     private static Stream<AttentionCase> smallOnesOfEachHeadDim() {
         return AttentionGrid.HEAD_DIMS.stream()
-                .flatMap(headDim -> Arrays.stream(DType.values())
-                        .map(dtype -> AttentionCase.of(
-                                new AttentionShape(1, 2, 1, 37, 51, headDim), dtype, AttentionOptions.causal())));
+                .flatMap(headDim -> Stream.of(
+                        new AttentionShape(1, 2, 1, 37, 51, headDim), new AttentionShape(1, 1, 1, 32, 64, headDim)))
+                .flatMap(shape -> Arrays.stream(DType.values())
+                        .map(dtype -> AttentionCase.of(shape, dtype, AttentionOptions.causal())));
     }
 
     @ParameterizedTest(name = "{0}, {1}")

@@ -383,10 +383,11 @@ public final class TiledKeyValueGradients {
         valueTile[y + 6 * stride + 0] = h60; valueTile[y + 6 * stride + 1] = h61; valueTile[y + 6 * stride + 2] = h62; valueTile[y + 6 * stride + 3] = h63;
         valueTile[y + 7 * stride + 0] = h70; valueTile[y + 7 * stride + 1] = h71; valueTile[y + 7 * stride + 2] = h72; valueTile[y + 7 * stride + 3] = h73;
         context.localBarrier();
-        for (int at = item; at < block * paddedDim; at += step) {
+        // The keys' end bounds the loop: in a condition TornadoVM 5.2 may find too late that it is always true, and gives up.
+        for (int at = item; at < TornadoMath.min(block, seqK - j0) * paddedDim; at += step) {
             int row = at / paddedDim;
             int x = at % paddedDim;
-            if (row < seqK - j0 && x < headDim) {
+            if (x < headDim) {
                 int to = keyValueBase + row * headDim + x;
                 store(keyGradient, to, scale * keyTile[row * stride + x], features);
                 store(valueGradient, to, valueTile[row * stride + x], features);
