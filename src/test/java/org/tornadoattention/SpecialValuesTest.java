@@ -55,6 +55,14 @@ class SpecialValuesTest {
                                 arguments.get()[2])));
     }
 
+    /** Splitting or scaling an infinite key makes NaN of it. */
+    static Stream<Arguments> kernelsAndValuesOfKeys() {
+        return kernelsAndValues().filter(arguments -> {
+            AttentionKernel kernel = (AttentionKernel) arguments.get()[0];
+            return Float.isNaN((float) arguments.get()[2]) || kernel != AttentionKernel.WARP_TF32 && !kernel.isFp8();
+        });
+    }
+
     private static AttentionResult run(AttentionKernel kernel, Tensor q, Tensor k, Tensor v) {
         try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
             return attention.forward(q, k, v);
@@ -85,11 +93,8 @@ class SpecialValuesTest {
      * positive, and is as good as masked in the others.
      */
     @ParameterizedTest(name = "{0}, {1}, {2}")
-    @MethodSource("kernelsAndValues")
+    @MethodSource("kernelsAndValuesOfKeys")
     void ofAKeyReachTheRowsThatSeeIt(AttentionKernel kernel, DType dtype, float special, AttentionCase problem) {
-        assumeTrue(
-                Float.isNaN(special) || kernel != AttentionKernel.WARP_TF32 && !kernel.isFp8(),
-                "splitting or scaling an infinite key makes NaN of it");
         Tensor q = problem.q();
         Tensor k = problem.k();
         k.set(special, 0, 0, 140, 7);
