@@ -51,6 +51,9 @@ public final class ParallelTests implements Callable<Integer> {
 
     private static final int INVOCATIONS_AT_ONCE = 4;
 
+    /** Where this runs output is no terminal, so what is done is told in lines, in nanoseconds from each other. */
+    private static final long BETWEEN_LINES = TimeUnit.SECONDS.toNanos(20);
+
     /** Begins a line that a worker has for us; all others are what tests and drivers print. */
     private static final String MARK = "@tests@ ";
 
@@ -72,6 +75,7 @@ public final class ParallelTests implements Callable<Integer> {
     private List<String> classes;
 
     private final Map<String, int[]> counts = new TreeMap<>();
+    private long lastTold = System.nanoTime();
     private List<Method> methods;
     private long deadline;
 
@@ -142,15 +146,20 @@ public final class ParallelTests implements Callable<Integer> {
                 end.get();
             }
         }
-        int[] all = new int[Outcome.values().length];
-        counts.forEach((name, ofClass) -> {
-            System.out.printf("%-40s %s%n", name, told(ofClass));
-            for (Outcome outcome : Outcome.values()) {
-                all[outcome.ordinal()] += ofClass[outcome.ordinal()];
-            }
-        });
+        counts.forEach((name, ofClass) -> System.out.printf("%-40s %s%n", name, told(ofClass)));
+        int[] all = all();
         System.out.println(told(all));
         return all[Outcome.FAILED.ordinal()] == 0 && all[Outcome.PASSED.ordinal()] > 0 ? 0 : 1;
+    }
+
+    private int[] all() {
+        int[] all = new int[Outcome.values().length];
+        for (int[] ofClass : counts.values()) {
+            for (int outcome = 0; outcome < all.length; outcome++) {
+                all[outcome] += ofClass[outcome];
+            }
+        }
+        return all;
     }
 
     private static String told(int[] counts) {
@@ -201,6 +210,10 @@ public final class ParallelTests implements Callable<Integer> {
         counts.computeIfAbsent(name, _ -> new int[Outcome.values().length])[outcome.ordinal()]++;
         if (outcome == Outcome.FAILED) {
             System.out.printf("FAILED %s#%s %s%n", name, piece.method.source.getMethodName(), what);
+        }
+        if (System.nanoTime() - lastTold > BETWEEN_LINES) {
+            lastTold = System.nanoTime();
+            System.out.println("... " + told(all()));
         }
     }
 
