@@ -338,7 +338,6 @@ public final class ParallelTests implements Callable<Integer> {
                             listener);
                     out.println(MARK + "DONE");
                 });
-        out.flush();
-        Runtime.getRuntime().halt(0); // drivers may hang when they are unloaded
+        System.exit(0);
     }
 }
