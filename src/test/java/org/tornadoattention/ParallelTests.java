@@ -75,6 +75,7 @@ public final class ParallelTests implements Callable<Integer> {
     private List<String> classes;
 
     private final Map<String, int[]> counts = new TreeMap<>();
+    private final Map<String, Integer> workersByDevice = new TreeMap<>();
     private long lastTold = System.nanoTime();
     private List<Method> methods;
     private long deadline;
@@ -147,6 +148,7 @@ public final class ParallelTests implements Callable<Integer> {
             }
         }
         counts.forEach((name, ofClass) -> System.out.printf("%-40s %s%n", name, told(ofClass)));
+        workersByDevice.forEach((device, workers) -> System.out.printf("%d of the JVMs ran on %s%n", workers, device));
         int[] all = all();
         System.out.println(told(all));
         return all[Outcome.FAILED.ordinal()] == 0 && all[Outcome.PASSED.ordinal()] > 0 ? 0 : 1;
@@ -217,6 +219,10 @@ public final class ParallelTests implements Callable<Integer> {
         }
     }
 
+    private synchronized void noteDevice(String device) {
+        workersByDevice.merge(device, 1, Integer::sum);
+    }
+
     private synchronized void end(Method method) {
         method.ended = true;
     }
@@ -272,6 +278,7 @@ public final class ParallelTests implements Callable<Integer> {
             }
             String[] words = line.substring(MARK.length()).split(" ", 2);
             switch (words[0]) {
+                case "DEVICE" -> noteDevice(words[1]);
                 case "RUNNING" -> running = words[1];
                 case "DONE" -> {
                     if (tests == 0) {
@@ -294,6 +301,7 @@ public final class ParallelTests implements Callable<Integer> {
     /** What a worker does: runs the pieces that its standard input names. */
     private static void work() {
         PrintStream out = System.out;
+        out.println(MARK + "DEVICE " + TestDevice.get());
         Launcher launcher = LauncherFactory.create();
         TestExecutionListener listener = new TestExecutionListener() {
             @Override

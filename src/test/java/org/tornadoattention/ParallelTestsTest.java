@@ -64,6 +64,7 @@ class ParallelTestsTest {
         JavaProcess process = run(Planted.class);
         assertThat(process.output())
                 .containsOnlyOnce("FAILED ParallelTestsTest$Planted#areNotThirteen [13] number=13: ")
+                .contains("of the JVMs ran on " + TestDevice.get())
                 .contains("\n17 passed, 1 failed, 1 skipped\n");
         assertThat(process.exitCode()).isEqualTo(1);
     }
