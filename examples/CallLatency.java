@@ -25,6 +25,7 @@ class CallLatency {
     static final int HEADS = 8;
     static final int LENGTH = 128;
     static final int HEAD_DIM = 64;
+    static final long WARM_UP_NANOSECONDS = 3_000_000_000L;
 
     static void main(String... arguments) throws TornadoExecutionPlanException {
         int calls = arguments.length > 0 ? Integer.parseInt(arguments[0]) : 1000;
@@ -62,7 +63,9 @@ class CallLatency {
                     plan.withCUDAGraph();
                 }
                 long[] nanoseconds = new long[calls];
-                for (int i = 0; i < calls / 2; i++) {
+                // Until the JVM has compiled TornadoVM's own code for good.
+                long warm = System.nanoTime() + (device.isSimulator() ? 0 : WARM_UP_NANOSECONDS);
+                for (int i = 0; i < calls / 2 || System.nanoTime() < warm; i++) {
                     plan.execute();
                 }
                 for (int i = 0; i < calls; i++) {
