@@ -16,8 +16,8 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 
 /**
- * How long one call of a small problem takes, from the host's point of view: 8 heads of 128 × 64, F16, with the data on the
- * device. Most of it is not the kernel: TornadoVM walks through its bytecodes and the driver launches. On the CUDA backend
+ * How long one call of a small problem takes, from the host's point of view: 8 heads of 128 × 64, F16 (BF16 where a task graph takes
+ * no halves), with the data on the device. Most of it is not the kernel: TornadoVM walks through its bytecodes and the driver launches. On the CUDA backend
  * a CUDA graph, recorded once, leaves only the launch.
  */
 class CallLatency {
@@ -39,10 +39,11 @@ class CallLatency {
 
     static void measure(String name, ComputeDevice device, int calls, boolean cudaGraph)
             throws TornadoExecutionPlanException {
-        Tensor q = Tensor.random(DType.F16, 1, 1, HEADS, LENGTH, HEAD_DIM);
-        Tensor k = Tensor.random(DType.F16, 2, 1, HEADS, LENGTH, HEAD_DIM);
-        Tensor v = Tensor.random(DType.F16, 3, 1, HEADS, LENGTH, HEAD_DIM);
-        Tensor o = Tensor.allocate(DType.F16, 1, HEADS, LENGTH, HEAD_DIM);
+        DType dtype = device.halfFloats() ? DType.F16 : DType.BF16;
+        Tensor q = Tensor.random(dtype, 1, 1, HEADS, LENGTH, HEAD_DIM);
+        Tensor k = Tensor.random(dtype, 2, 1, HEADS, LENGTH, HEAD_DIM);
+        Tensor v = Tensor.random(dtype, 3, 1, HEADS, LENGTH, HEAD_DIM);
+        Tensor o = Tensor.allocate(dtype, 1, HEADS, LENGTH, HEAD_DIM);
         Tensor logSumExp = Tensor.allocate(DType.F32, 1, HEADS, LENGTH);
         AttentionOptions options = AttentionOptions.defaults();
         TaskGraph graph = new TaskGraph("latency" + cudaGraph)
@@ -76,7 +77,7 @@ class CallLatency {
                 plan.execute().transferToHost(o.array(), logSumExp.array());
                 Arrays.sort(nanoseconds);
                 boolean right =
-                        AccuracyCheck.of(q, k, v, options).forward(o, logSumExp, Tolerance.forward(DType.F16)).stream()
+                        AccuracyCheck.of(q, k, v, options).forward(o, logSumExp, Tolerance.forward(dtype)).stream()
                                 .allMatch(Comparison::passed);
                 System.out.printf(
                         "%-18s %8.1f us (median of %d calls, fastest tenth below %.1f us), result %s%n",
