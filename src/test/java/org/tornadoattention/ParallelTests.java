@@ -51,6 +51,9 @@ public final class ParallelTests implements Callable<Integer> {
 
     private static final int INVOCATIONS_AT_ONCE = 4;
 
+    /** Characters of a failure's message, which may list all of a grid. */
+    private static final int SHOWN = 1000;
+
     /** Where this runs output is no terminal, so what is done is told in lines, in nanoseconds from each other. */
     private static final long BETWEEN_LINES = TimeUnit.SECONDS.toNanos(20);
 
@@ -211,7 +214,8 @@ public final class ParallelTests implements Callable<Integer> {
         String name = piece.method.source.getClassName().replaceFirst("^org\\.tornadoattention\\.", "");
         counts.computeIfAbsent(name, _ -> new int[Outcome.values().length])[outcome.ordinal()]++;
         if (outcome == Outcome.FAILED) {
-            System.out.printf("FAILED %s#%s %s%n", name, piece.method.source.getMethodName(), what);
+            String shown = what.length() > SHOWN ? what.substring(0, SHOWN) + " …" : what;
+            System.out.printf("FAILED %s#%s %s%n", name, piece.method.source.getMethodName(), shown);
         }
         if (System.nanoTime() - lastTold > BETWEEN_LINES) {
             lastTold = System.nanoTime();
