@@ -5,8 +5,6 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
-import java.util.Optional;
-import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
 
 /**
@@ -47,14 +45,11 @@ public final class ReportPage {
                         + " noisy to quote. Point at, tap or tab to a mark for its figures.");
         html.append(Tables.sources(files).toHtml());
 
-        section(html, "The ladder", "Each kernel adds one idea; standard attention is 1×.");
-        Optional<BenchCase> problem = Tables.ladderCase(entries);
-        if (problem.isPresent()) {
-            paragraph(html, "Problem: " + problem.get() + ".");
-            html.append(Tables.ladder(entries, problem.get()).toHtml());
-        } else {
-            paragraph(html, "Standard attention is not among these results.");
-        }
+        Tables.ladderCase(entries).ifPresent(problem -> {
+            section(html, "The ladder", "Each kernel adds one idea; standard attention is 1×.");
+            paragraph(html, "Problem: " + problem + ".");
+            html.append(Tables.ladder(entries, problem).toHtml());
+        });
 
         charts(
                 html,

@@ -106,6 +106,12 @@ class ReportPageTest {
     }
 
     @Test
+    void whatWasNotMeasuredHasNoSection() {
+        String peers = new ReportPage(List.of(BenchFiles.pytorch())).toHtml();
+        assertThat(peers).contains("Throughput against sequence length").doesNotContain("The ladder");
+    }
+
+    @Test
     void nothingMeasuredIsNoPage() {
         BenchFile ours = BenchFiles.ours();
         BenchFile empty = BenchFile.of("quick", true, ours.environment(), null, 0, List.of());
