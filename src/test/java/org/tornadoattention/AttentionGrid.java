@@ -6,6 +6,7 @@ import java.util.SplittableRandom;
 import java.util.stream.Gatherers;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.params.provider.Arguments;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.tensor.DType;
@@ -47,6 +48,11 @@ final class AttentionGrid {
     private static final long CHEAP_ONLINE = 1 << 29;
 
     private AttentionGrid() {}
+
+    /** For tests of what the grid covers: {@code -Dattention.kernels} leaves out what it should. */
+    static void assumeAllKernels() {
+        Assumptions.assumeTrue(System.getProperty("attention.kernels") == null, "some kernels only");
+    }
 
     /** Every case with every kernel that claims it. */
     static Stream<Arguments> withKernels(Stream<AttentionCase> cases) {

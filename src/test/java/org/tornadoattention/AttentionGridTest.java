@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -60,7 +59,7 @@ class AttentionGridTest {
 
     @Test
     void theGridCoversEveryKernelAndType() {
-        Assumptions.assumeTrue(System.getProperty("attention.kernels") == null, "some kernels only");
+        AttentionGrid.assumeAllKernels();
         List<String> expected =
                 new ArrayList<>(List.of("STANDARD F32", "ONLINE F32", "TILED F32", "TILED F16", "TILED BF16"));
         if (AttentionKernel.TENSOR_CORE.supports(TestDevice.get())) {

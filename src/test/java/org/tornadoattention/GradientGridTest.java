@@ -6,7 +6,6 @@ import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.Set;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -78,7 +77,7 @@ class GradientGridTest {
 
     @Test
     void theGridCoversEveryKernelAndType() {
-        Assumptions.assumeTrue(System.getProperty("attention.kernels") == null, "some kernels only");
+        AttentionGrid.assumeAllKernels();
         assertThat(grid().map(arguments ->
                         arguments.get()[1] + " " + ((AttentionCase) arguments.get()[0]).dtype()))
                 .contains("STANDARD F32", "ONLINE F32", "TILED F32", "TILED F16", "TILED BF16")

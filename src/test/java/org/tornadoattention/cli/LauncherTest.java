@@ -20,21 +20,25 @@ class LauncherTest {
 
     @Test
     void aTornadoVmHomeThatIsNoDirectoryIsNeverReplacedByTheSimulator() throws Exception {
-        assertThat(launch("TORNADOVM_HOME", directory.resolve("none")))
+        assertThat(launch("TORNADOVM_HOME", directory.resolve("none"), "--help"))
                 .startsWith("1 attention: TORNADOVM_HOME is ")
                 .contains("which is not a directory", "unset it to run on the simulator");
     }
 
     @Test
     void aTornadoVmHomeWithoutAnSdkIsRefused() throws Exception {
-        assertThat(launch("TORNADOVM_HOME", directory)).startsWith("1 ").contains("holds no TornadoVM SDK");
+        assertThat(launch("TORNADOVM_HOME", directory, "--help"))
+                .startsWith("1 ")
+                .contains("holds no TornadoVM SDK");
     }
 
     @Test
     void anotherVersionOfTornadoVmIsRefusedByName() throws Exception {
         Path jars = Files.createDirectories(directory.resolve("share/java/tornado"));
         Files.createFile(jars.resolve("tornado-api-4.0.0-jdk21.jar"));
-        assertThat(launch("TORNADOVM_HOME", directory)).startsWith("1 ").contains("is a TornadoVM 4.0.0-jdk21");
+        assertThat(launch("TORNADOVM_HOME", directory, "--help"))
+                .startsWith("1 ")
+                .contains("is a TornadoVM 4.0.0-jdk21");
     }
 
     @Test
@@ -42,12 +46,21 @@ class LauncherTest {
         Path java = Files.createDirectories(directory.resolve("bin")).resolve("java");
         Files.createFile(java).toFile().setExecutable(true);
         Files.writeString(directory.resolve("release"), "IMPLEMENTOR=\"X\"\nJAVA_VERSION=\"17.0.1\"\n");
-        assertThat(launch("ATTENTION_JAVA", directory)).startsWith("1 ").contains("which is not a JDK 25");
+        assertThat(launch("ATTENTION_JAVA", directory, "--help"))
+                .startsWith("1 ")
+                .contains("which is not a JDK 25");
     }
 
-    /** Runs {@code ./attention --help} with one environment variable: its exit code and all that it printed. */
-    private static String launch(String variable, Path value) throws IOException, InterruptedException {
-        ProcessBuilder builder = new ProcessBuilder("./attention", "--help").redirectErrorStream(true);
+    @Test
+    void itTellsWhichJdkItFound() throws Exception {
+        Path java = Path.of(System.getProperty("java.home"));
+        assertThat(launch("ATTENTION_JAVA", java, "--java-home")).isEqualTo("0 " + java + System.lineSeparator());
+    }
+
+    /** Runs {@code ./attention} with one environment variable: its exit code and all that it printed. */
+    private static String launch(String variable, Path value, String argument)
+            throws IOException, InterruptedException {
+        ProcessBuilder builder = new ProcessBuilder("./attention", argument).redirectErrorStream(true);
         builder.environment().remove("TORNADOVM_HOME");
         builder.environment().put(variable, value.toString());
         Process process = builder.start();
