@@ -48,12 +48,12 @@ public final class Warp {
      * kernel that needs more fails at its launch. {@code items} is a JIT constant.
      */
     public static void requireGroupSize(int items) {
-        Lane.current().requireGroupSize(items);
+        throw OutsideOfKernels.call();
     }
 
     /** The value of the lane whose number differs from this one's in the bits of {@code mask}, 1 to 31. */
     public static float shuffleXor(float value, int mask) {
-        return Lane.current().shuffleXor(value, mask);
+        throw OutsideOfKernels.call();
     }
 
     /**
@@ -62,7 +62,7 @@ public final class Warp {
      * costs a comparison, a vote and a branch.
      */
     public static void settle(float value) {
-        Lane.current();
+        throw OutsideOfKernels.call();
     }
 
     /** 2 to the power of {@code x}, to 2 ulp; results below the normal range are 0. */
@@ -113,12 +113,12 @@ public final class Warp {
      * g of each.
      */
     public static void loadMatrices(int[] registers, int at, int[] tile, int byteOffset) {
-        Lane.current().loadMatrices(registers, at, tile, byteOffset, false);
+        throw OutsideOfKernels.call();
     }
 
     /** As {@link #loadMatrices}, with each matrix transposed on the way. */
     public static void loadMatricesTransposed(int[] registers, int at, int[] tile, int byteOffset) {
-        Lane.current().loadMatrices(registers, at, tile, byteOffset, true);
+        throw OutsideOfKernels.call();
     }
 
     /**
@@ -126,7 +126,7 @@ public final class Warp {
      * {@code b[atB], b[atB + 1]}; 16 × 8 × 16, or 16 × 8 × 8 for {@link #TF32}.
      */
     public static void multiply(int type, float[] c, int atC, int[] a, int atA, int[] b, int atB) {
-        Lane.current().multiply(type, c, atC, a, atA, b, atB);
+        throw OutsideOfKernels.call();
     }
 
     /**
@@ -138,61 +138,61 @@ public final class Warp {
      * @param bytes how many are read, 0 to 16; zeros take the place of the rest
      */
     public static void copyAsync(int[] tile, int byteOffset, HalfFloatArray source, int index, int bytes) {
-        Lane.current().copyAsync(tile, byteOffset, source, index, bytes);
+        throw OutsideOfKernels.call();
     }
 
     /** As {@link #copyAsync(int[], int, HalfFloatArray, int, int)}. */
     public static void copyAsync(int[] tile, int byteOffset, ShortArray source, int index, int bytes) {
-        Lane.current().copyAsync(tile, byteOffset, source, index, bytes);
+        throw OutsideOfKernels.call();
     }
 
     /** As {@link #copyAsync(int[], int, HalfFloatArray, int, int)}, with {@code index} a multiple of 4. */
     public static void copyAsync(int[] tile, int byteOffset, FloatArray source, int index, int bytes) {
-        Lane.current().copyAsync(tile, byteOffset, source, index, bytes);
+        throw OutsideOfKernels.call();
     }
 
     /** As {@link #copyAsync(int[], int, HalfFloatArray, int, int)}, with {@code index} a multiple of 4. */
     public static void copyAsync(int[] tile, int byteOffset, IntArray source, int index, int bytes) {
-        Lane.current().copyAsync(tile, byteOffset, source, index, bytes);
+        throw OutsideOfKernels.call();
     }
 
     /** {@code KernelContext.asyncCopyWaitGroup} for a number of groups that is an argument of the task: a JIT constant. */
     public static void awaitCopies(int pending) {
-        Lane.current().awaitCopies(pending);
+        throw OutsideOfKernels.call();
     }
 
     /** Copies up to 8 elements from any place to 16 bytes of local memory at once; zeros take the place of the rest. */
     public static void copy(int[] tile, int byteOffset, HalfFloatArray source, int index, int elements) {
-        Lane.current().copy(tile, byteOffset, source, index, elements);
+        throw OutsideOfKernels.call();
     }
 
     /** As {@link #copy(int[], int, HalfFloatArray, int, int)}. */
     public static void copy(int[] tile, int byteOffset, ShortArray source, int index, int elements) {
-        Lane.current().copy(tile, byteOffset, source, index, elements);
+        throw OutsideOfKernels.call();
     }
 
     /** Copies up to 4 elements from any place to 16 bytes of local memory at once; zeros take the place of the rest. */
     public static void copy(int[] tile, int byteOffset, FloatArray source, int index, int elements) {
-        Lane.current().copy(tile, byteOffset, source, index, elements);
+        throw OutsideOfKernels.call();
     }
 
     /** The 4 bytes at a place in local memory, a multiple of 4, as a float. */
     public static float element(int[] tile, int byteOffset) {
-        return Lane.current().element(tile, byteOffset);
+        throw OutsideOfKernels.call();
     }
 
     /** Writes an element, as {@code target.set} does. */
     public static void store(FloatArray target, int index, float value) {
-        Lane.current().store(target, index, value);
+        throw OutsideOfKernels.call();
     }
 
     /** Writes the first {@code elements} of two packed ones: 1 anywhere, or 2 at an even index. A JIT constant. */
     public static void store(HalfFloatArray target, int index, int packed, int elements) {
-        Lane.current().store(target, index, packed, elements);
+        throw OutsideOfKernels.call();
     }
 
     /** Writes the first {@code elements} of two packed ones: 1 anywhere, or 2 at an even index. A JIT constant. */
     public static void store(ShortArray target, int index, int packed, int elements) {
-        Lane.current().store(target, index, packed, elements);
+        throw OutsideOfKernels.call();
     }
 }

@@ -29,17 +29,17 @@ public final class WarpBarrier {
 
     /** Makes a barrier, by one lane: {@code KernelContext.localBarrier} must come before its first use. */
     public static void init(int[] barriers, int index, int warps) {
-        Lane.current().initBarrier(barriers, index, warps, false);
+        throw OutsideOfKernels.call();
     }
 
     /** Likewise, for {@link #arriveWithCopies} instead of {@link #arrive}. */
     public static void initForCopies(int[] barriers, int index, int warps) {
-        Lane.current().initBarrier(barriers, index, warps, true);
+        throw OutsideOfKernels.call();
     }
 
     /** Announces that this warp has come so far, and goes on. */
     public static void arrive(int[] barriers, int index) {
-        Lane.current().arrive(barriers, index);
+        throw OutsideOfKernels.call();
     }
 
     /**
@@ -47,11 +47,11 @@ public final class WarpBarrier {
      * waits for it calls {@link WarpGroup#fenceLocalMemory} before products that read the copies.
      */
     public static void arriveWithCopies(int[] barriers, int index) {
-        Lane.current().arriveWithCopies(barriers, index);
+        throw OutsideOfKernels.call();
     }
 
     /** Waits until the phase with this number has ended; at once, if it has. */
     public static void await(int[] barriers, int index, int phase) {
-        Lane.current().await(barriers, index, phase);
+        throw OutsideOfKernels.call();
     }
 }

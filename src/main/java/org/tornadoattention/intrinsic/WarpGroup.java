@@ -43,12 +43,12 @@ public final class WarpGroup {
 
     /** Makes what this lane wrote to local memory visible to the tensor cores. */
     public static void fenceLocalMemory() {
-        Lane.current().fenceLocalMemory();
+        throw OutsideOfKernels.call();
     }
 
     /** Orders earlier accesses to registers before the products that follow. */
     public static void fence() {
-        Lane.current();
+        throw OutsideOfKernels.call();
     }
 
     /**
@@ -60,7 +60,7 @@ public final class WarpGroup {
      * @param atB likewise of B, whose rows are C's columns
      */
     public static void multiply(int type, float[] c, int columns, int[] tile, int atA, int atB, int accumulate) {
-        Lane.current().multiplyTiles(type, c, columns, tile, atA, atB, accumulate);
+        throw OutsideOfKernels.call();
     }
 
     /**
@@ -75,7 +75,7 @@ public final class WarpGroup {
      */
     public static void multiply(
             int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int strideB, int accumulate) {
-        Lane.current().multiplyRegisters(type, c, columns, a, atA, tile, atB, strideB, accumulate);
+        throw OutsideOfKernels.call();
     }
 
     /**
@@ -88,12 +88,12 @@ public final class WarpGroup {
      */
     public static void multiplyTransposed(
             int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int accumulate) {
-        Lane.current().multiplyTransposed(type, c, columns, a, atA, tile, atB, accumulate);
+        throw OutsideOfKernels.call();
     }
 
     /** Closes the group of products started since the last call. */
     public static void commit() {
-        Lane.current().commit();
+        throw OutsideOfKernels.call();
     }
 
     /**
@@ -103,7 +103,7 @@ public final class WarpGroup {
      * @param registers how many elements {@code c} has, a JIT constant
      */
     public static void await(int pending, float[] c, int registers) {
-        Lane.current().await(pending, c, registers);
+        throw OutsideOfKernels.call();
     }
 
     /**
@@ -111,11 +111,11 @@ public final class WarpGroup {
      * to 256, a JIT constant. A group of work-items starts with what {@link Warp#requireGroupSize} leaves for each lane.
      */
     public static void giveRegisters(int count) {
-        Lane.current().setRegisters(count);
+        throw OutsideOfKernels.call();
     }
 
     /** Waits until so many registers a lane are there, and takes them; likewise a multiple of 8 and a JIT constant. */
     public static void takeRegisters(int count) {
-        Lane.current().setRegisters(count);
+        throw OutsideOfKernels.call();
     }
 }

@@ -115,7 +115,6 @@ class ArchitectureTest {
                 .check(CLASSES);
     }
 
-    /** But for the intrinsics: the simulator is to them what a compiler is. */
     @Test
     void theLibraryAndTheSimulatorDoNotKnowEachOther() {
         DescribedPredicate<JavaClass> simulator = resideInAPackage(ROOT + ".simulator..");
@@ -124,7 +123,7 @@ class ArchitectureTest {
         noClasses()
                 .that(simulator.or(resideInAPackage(TORNADO_VM + "..")))
                 .should()
-                .dependOnClassesThat(library.and(not(floor("intrinsic"))))
+                .dependOnClassesThat(library)
                 .allowEmptyShould(true)
                 .check(CLASSES);
     }

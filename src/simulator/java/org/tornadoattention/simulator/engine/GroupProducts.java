@@ -7,8 +7,6 @@ import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
-import org.tornadoattention.intrinsic.Bits;
-import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.SimulatorFaultException;
 
@@ -37,7 +35,7 @@ final class GroupProducts {
             boolean accumulate) {
 
         int elementBytes() {
-            return type == org.tornadoattention.intrinsic.Warp.E4M3 ? Byte.BYTES : Short.BYTES;
+            return type == WarpIntrinsics.E4M3 ? Byte.BYTES : Short.BYTES;
         }
 
         int depth() {
@@ -79,9 +77,9 @@ final class GroupProducts {
 
     void start(Product product) {
         started++;
-        if (item.localSize(0) % WarpGroup.LANES != 0) {
+        if (item.localSize(0) % WarpGroupIntrinsics.LANES != 0) {
             throw illegal("multiplies as a warp group in a group of " + item.localSize(0)
-                    + " work-items; it needs a multiple of " + WarpGroup.LANES);
+                    + " work-items; it needs a multiple of " + WarpGroupIntrinsics.LANES);
         }
         if (product.columns % 8 != 0 || product.columns < 8 || product.columns > MAX_COLUMNS) {
             throw illegal("multiplies " + product.columns + " columns; it must be a multiple of 8 up to 256");
@@ -175,7 +173,7 @@ final class GroupProducts {
     }
 
     private float[][] tileOfA(Product product) {
-        int row = item.id() / Warp.SIZE % (WarpGroup.LANES / Warp.SIZE) * TensorCore.ROWS;
+        int row = item.id() / Warp.SIZE % (WarpGroupIntrinsics.LANES / Warp.SIZE) * TensorCore.ROWS;
         return rows(product, product.atA, row, TensorCore.ROWS);
     }
 
@@ -187,7 +185,7 @@ final class GroupProducts {
     private float[][] rows(Product product, int start, int firstRow, int count) {
         float[][] rows = new float[count][product.depth()];
         for (int r = 0; r < count; r++) {
-            int row = start + (firstRow + r) * WarpGroup.ROW_BYTES;
+            int row = start + (firstRow + r) * WarpGroupIntrinsics.ROW_BYTES;
             for (int k = 0; k < product.depth(); k++) {
                 rows[r][k] = element(product, row + product.elementBytes() * k);
             }
@@ -200,7 +198,7 @@ final class GroupProducts {
         for (int n = 0; n < product.columns; n++) {
             int column = product.atB + n / BLOCK_COLUMNS * product.strideB + Short.BYTES * (n % BLOCK_COLUMNS);
             for (int k = 0; k < product.depth(); k++) {
-                b[n][k] = element(product, column + k * WarpGroup.ROW_BYTES);
+                b[n][k] = element(product, column + k * WarpGroupIntrinsics.ROW_BYTES);
             }
         }
         return b;
@@ -225,7 +223,7 @@ final class GroupProducts {
 
     /** The element at a byte address of the plain layout; the hardware permutes bits 4 to 6 by bits 7 to 9. */
     private float element(Product product, int address) {
-        int permuted = address ^ (address / WarpGroup.ROW_BYTES % 8) * 16;
+        int permuted = address ^ (address / WarpGroupIntrinsics.ROW_BYTES % 8) * 16;
         int index = permuted / Integer.BYTES;
         if (index < 0 || index >= product.array.length()) {
             throw item.fault(
@@ -237,7 +235,7 @@ final class GroupProducts {
             product.array.read(index, item.warp().item(0));
             product.array.read(index, item.warp().item(Warp.SIZE - 1));
         }
-        return Bits.decode(product.type, product.tile[index] >>> Byte.SIZE * (permuted % Integer.BYTES));
+        return Operand.decode(product.type, product.tile[index] >>> Byte.SIZE * (permuted % Integer.BYTES));
     }
 
     static float dot(float[] x, float[] y) {

@@ -1,13 +1,12 @@
 package org.tornadoattention.simulator.engine;
 
 import java.util.stream.Stream;
-import org.tornadoattention.intrinsic.Lane;
 
 /** Finds the line of a kernel in a stack: the first frame that is not of the simulator, the intrinsics or the JDK. */
 final class SourceLine {
 
     private static final String ENGINE = SourceLine.class.getPackageName() + ".";
-    private static final String INTRINSICS = Lane.class.getPackageName() + ".";
+    private static final String INTRINSICS = "org.tornadoattention.intrinsic.";
     private static final String API = "uk.ac.manchester.tornado.api.";
 
     private SourceLine() {}

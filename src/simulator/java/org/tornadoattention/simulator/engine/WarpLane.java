@@ -1,7 +1,5 @@
 package org.tornadoattention.simulator.engine;
 
-import org.tornadoattention.intrinsic.Bits;
-import org.tornadoattention.intrinsic.Lane;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.SimulatorFaultException;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
@@ -11,8 +9,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
-/** One work-item's part in the library's own warp operations: what their Java bodies do in the simulator. */
-final class WarpLane implements Lane {
+/** One work-item's part in warp intrinsics. */
+final class WarpLane {
 
     private static final int CHUNK_BYTES = 16;
     private static final int CHUNK_INTS = CHUNK_BYTES / Integer.BYTES;
@@ -45,23 +43,20 @@ final class WarpLane implements Lane {
         return products.started();
     }
 
-    @Override
-    public void requireGroupSize(int items) {
+    void requireGroupSize(int items) {
         if (item.localSize(0) != items) {
             throw illegal("says that its group has " + items + " work-items; it has " + item.localSize(0));
         }
     }
 
-    @Override
-    public float shuffleXor(float value, int mask) {
+    float shuffleXor(float value, int mask) {
         if (mask < 1 || mask >= Warp.SIZE) {
             throw illegal("shuffles with the mask " + mask + "; it must be from 1 to " + (Warp.SIZE - 1));
         }
         return warp.shuffleXor(item, value, mask);
     }
 
-    @Override
-    public void loadMatrices(int[] registers, int at, int[] tile, int byteOffset, boolean transposed) {
+    void loadMatrices(int[] registers, int at, int[] tile, int byteOffset, boolean transposed) {
         LocalArray array = localArray(tile, "loads matrices from");
         int first = chunkIndex(array, byteOffset, "loads a row of a matrix from");
         int[] row = new int[CHUNK_INTS];
@@ -97,9 +92,8 @@ final class WarpLane implements Lane {
         return ((int[]) row)[index / 2] >>> Short.SIZE * (index % 2) & 0xffff;
     }
 
-    @Override
-    public void multiply(int type, float[] c, int atC, int[] a, int atA, int[] b, int atB) {
-        if (type == org.tornadoattention.intrinsic.Warp.E4M3) {
+    void multiply(int type, float[] c, int atC, int[] a, int atA, int[] b, int atB) {
+        if (type == WarpIntrinsics.E4M3) {
             throw illegal("multiplies E4M3 in a warp; that takes a warp group: WarpGroup.multiply");
         }
         int[] operands = {a[atA], a[atA + 1], a[atA + 2], a[atA + 3], b[atB], b[atB + 1]};
@@ -111,7 +105,7 @@ final class WarpLane implements Lane {
 
     /** A · B of the operands that the lanes hold in four and two registers. */
     private Object[] product(Object[] operands, int type) {
-        int perRegister = type == org.tornadoattention.intrinsic.Warp.TF32 ? 1 : 2;
+        int perRegister = type == WarpIntrinsics.TF32 ? 1 : 2;
         int depth = 2 * 4 * perRegister;
         float[][] a = new float[TensorCore.ROWS][depth];
         float[][] b = new float[TensorCore.COLUMNS][depth];
@@ -139,15 +133,10 @@ final class WarpLane implements Lane {
     }
 
     static float element(int type, int register, int e) {
-        return switch (type) {
-            case org.tornadoattention.intrinsic.Warp.TF32 -> Bits.roundToTF32(Float.intBitsToFloat(register));
-            case org.tornadoattention.intrinsic.Warp.E4M3 -> Bits.decode(type, register >>> Byte.SIZE * e);
-            default -> Bits.decode(type, register >>> Short.SIZE * e);
-        };
+        return Operand.decode(type, register >>> Operand.bits(type) * e);
     }
 
-    @Override
-    public void copyAsync(int[] tile, int byteOffset, TornadoNativeArray source, int index, int bytes) {
+    void copyAsync(int[] tile, int byteOffset, TornadoNativeArray source, int index, int bytes) {
         LocalArray array = localArray(tile, "copies to");
         int first = chunkIndex(array, byteOffset, "copies 16 bytes to");
         int elementBytes = elementBytes(source);
@@ -171,13 +160,11 @@ final class WarpLane implements Lane {
         }
     }
 
-    @Override
-    public void awaitCopies(int pending) {
+    void awaitCopies(int pending) {
         item.asyncCopyWaitGroup(pending);
     }
 
-    @Override
-    public void copy(int[] tile, int byteOffset, TornadoNativeArray source, int index, int elements) {
+    void copy(int[] tile, int byteOffset, TornadoNativeArray source, int index, int elements) {
         LocalArray array = localArray(tile, "copies to");
         int first = chunkIndex(array, byteOffset, "copies 16 bytes to");
         if (elements > 0) {
@@ -195,8 +182,7 @@ final class WarpLane implements Lane {
         }
     }
 
-    @Override
-    public float element(int[] tile, int byteOffset) {
+    float element(int[] tile, int byteOffset) {
         LocalArray array = localArray(tile, "reads an element of");
         if (byteOffset % Integer.BYTES != 0) {
             throw illegal("reads an element of " + array.name() + " at byte " + byteOffset
@@ -220,8 +206,7 @@ final class WarpLane implements Lane {
         };
     }
 
-    @Override
-    public void store(TornadoNativeArray target, int index, int packed, int elements) {
+    void store(TornadoNativeArray target, int index, int packed, int elements) {
         if (elements < 1 || elements > 2) {
             throw illegal("stores " + elements + " packed elements; it must be 1 or 2");
         }
@@ -239,30 +224,26 @@ final class WarpLane implements Lane {
         }
     }
 
-    @Override
-    public void store(FloatArray target, int index, float value) {
+    void store(FloatArray target, int index, float value) {
         Hooks.beforeSet(target, index, 1, item);
         target.set(index, value);
     }
 
-    @Override
-    public void fenceLocalMemory() {
+    void fenceLocalMemory() {
         unfenced = false;
         item.asyncCopies().fence();
     }
 
-    @Override
-    public void multiplyTiles(int type, float[] c, int columns, int[] tile, int atA, int atB, int accumulate) {
+    void multiplyTiles(int type, float[] c, int columns, int[] tile, int atA, int atB, int accumulate) {
         LocalArray array = localArray(tile, "multiplies tiles from");
         requireFenced(array);
         products.start(
                 new GroupProducts.Product(type, c, columns, null, atA, array, tile, atB, 0, true, accumulate != 0));
     }
 
-    @Override
-    public void multiplyRegisters(
+    void multiplyRegisters(
             int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int strideB, int accumulate) {
-        if (type == org.tornadoattention.intrinsic.Warp.E4M3) {
+        if (type == WarpIntrinsics.E4M3) {
             throw illegal(
                     "multiplies by E4M3 along the rows of a tile; the tensor cores read 8-bit operands along their"
                             + " columns only: WarpGroup.multiplyTransposed");
@@ -273,26 +254,21 @@ final class WarpLane implements Lane {
                 new GroupProducts.Product(type, c, columns, a, atA, array, tile, atB, strideB, false, accumulate != 0));
     }
 
-    @Override
-    public void multiplyTransposed(
-            int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int accumulate) {
+    void multiplyTransposed(int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int accumulate) {
         LocalArray array = localArray(tile, "multiplies a tile from");
         requireFenced(array);
         products.start(new GroupProducts.Product(type, c, columns, a, atA, array, tile, atB, 0, true, accumulate != 0));
     }
 
-    @Override
-    public void commit() {
+    void commit() {
         products.commit();
     }
 
-    @Override
-    public void await(int pending, float[] c, int registers) {
+    void await(int pending, float[] c, int registers) {
         products.await(pending);
     }
 
-    @Override
-    public void setRegisters(int count) {
+    void setRegisters(int count) {
         if (count < MIN_REGISTERS || count > MAX_REGISTERS || count % 8 != 0) {
             throw illegal("sets its registers to " + count + "; it must be a multiple of 8 from " + MIN_REGISTERS
                     + " to " + MAX_REGISTERS);
@@ -312,21 +288,19 @@ final class WarpLane implements Lane {
         }
     }
 
-    @Override
-    public void initBarrier(int[] barriers, int index, int warps, boolean forCopies) {
+    void initBarrier(int[] barriers, int index, int warps, boolean forCopies) {
         WarpBarriers.Place place = barrier(barriers, index, "makes a barrier in");
         if (warps < 1) {
             throw illegal("makes a barrier for " + warps + " warps; it needs one at least");
         }
-        for (int i = 0; i < org.tornadoattention.intrinsic.WarpBarrier.INTS; i++) {
+        for (int i = 0; i < WarpBarrierIntrinsics.INTS; i++) {
             LocalHooks.beforeLocalWrite(barriers, index + i, item);
             barriers[index + i] = 0;
         }
         item.group().warpBarriers().make(place, warps, forCopies);
     }
 
-    @Override
-    public void arrive(int[] barriers, int index) {
+    void arrive(int[] barriers, int index) {
         WarpBarriers.Place place = barrier(barriers, index, "arrives at a barrier in");
         LocalHooks.beforeLocalRead(barriers, index, item);
         warp.exchange(item, "WarpBarrier.arrive", place, places -> {
@@ -336,8 +310,7 @@ final class WarpLane implements Lane {
         });
     }
 
-    @Override
-    public void arriveWithCopies(int[] barriers, int index) {
+    void arriveWithCopies(int[] barriers, int index) {
         WarpBarriers.Place place = barrier(barriers, index, "arrives at a barrier in");
         LocalHooks.beforeLocalRead(barriers, index, item);
         warp.exchange(item, "WarpBarrier.arriveWithCopies", place, places -> {
@@ -350,8 +323,7 @@ final class WarpLane implements Lane {
         });
     }
 
-    @Override
-    public void await(int[] barriers, int index, int phase) {
+    void await(int[] barriers, int index, int phase) {
         WarpBarriers.Place place = barrier(barriers, index, "waits at a barrier in");
         LocalHooks.beforeLocalRead(barriers, index, item);
         warp.exchange(item, "WarpBarrier.await", place, places -> {
@@ -396,7 +368,7 @@ final class WarpLane implements Lane {
 
     private WarpBarriers.Place barrier(int[] barriers, int index, String action) {
         LocalArray array = localArray(barriers, action);
-        if (index % org.tornadoattention.intrinsic.WarpBarrier.INTS != 0) {
+        if (index % WarpBarrierIntrinsics.INTS != 0) {
             throw illegal(action + " " + array.name() + "[" + index + "]; the index must be even");
         }
         return new WarpBarriers.Place(array, index);

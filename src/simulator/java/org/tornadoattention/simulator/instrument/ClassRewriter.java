@@ -79,7 +79,7 @@ final class ClassRewriter {
             analysis = new MethodAnalysis(method, code);
         } catch (UnsupportedOperationException e) {
             // Not what javac makes of Java; it runs as it is, unchecked.
-            return CodeTransform.ACCEPT_ALL;
+            return new IntrinsicCalls();
         }
         boolean hasContext = analysis.parameterOfType(Names.KERNEL_CONTEXT) >= 0;
         List<ParallelLoop> loops = isKernel && !hasContext ? ParallelLoop.of(analysis) : List.of();
@@ -90,8 +90,9 @@ final class ClassRewriter {
                             .toList(),
                     loops.stream().map(ParallelLoop::name).toList());
         }
-        return new MethodRewriter(
-                analysis, ((CodeAttribute) code).maxLocals(), isKernel ? wanted : wanted.forHelpers(), loops, barriers);
+        Instrumentation here = isKernel ? wanted : wanted.forHelpers();
+        return new MethodRewriter(analysis, ((CodeAttribute) code).maxLocals(), here, loops, barriers)
+                .andThen(new IntrinsicCalls());
     }
 
     /** The names of a kernel's parameters and of the variables of its parallel loops. */

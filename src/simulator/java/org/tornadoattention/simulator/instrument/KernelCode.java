@@ -36,7 +36,7 @@ final class KernelCode {
         "sun.",
         "uk.ac.manchester.tornado.api.",
         "org.tornadoattention.simulator.engine.",
-        "org.tornadoattention.intrinsic."
+        IntrinsicCalls.PACKAGE
     };
 
     private final ClassLoader loader;

@@ -1,0 +1,115 @@
+package org.tornadoattention.simulator.engine;
+
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+
+/**
+ * What instrumented kernels call in place of the methods of {@code org.tornadoattention.intrinsic.Warp}, which only a GPU's
+ * compiler knows: method for method the same names and types. The constants are those that kernels pass.
+ */
+public final class WarpIntrinsics {
+
+    static final int F16 = 0;
+    static final int BF16 = 1;
+    static final int TF32 = 2;
+    static final int E4M3 = 3;
+
+    private WarpIntrinsics() {}
+
+    /** Checks the size of the group. */
+    public static void requireGroupSize(int items) {
+        lane().requireGroupSize(items);
+    }
+
+    /** Returns the value of another lane. */
+    public static float shuffleXor(float value, int mask) {
+        return lane().shuffleXor(value, mask);
+    }
+
+    /** Is a matter of scheduling; checks that a lane runs. */
+    public static void settle(float value) {
+        lane();
+    }
+
+    /** Loads four matrices. */
+    public static void loadMatrices(int[] registers, int at, int[] tile, int byteOffset) {
+        lane().loadMatrices(registers, at, tile, byteOffset, false);
+    }
+
+    /** Loads four matrices, each transposed. */
+    public static void loadMatricesTransposed(int[] registers, int at, int[] tile, int byteOffset) {
+        lane().loadMatrices(registers, at, tile, byteOffset, true);
+    }
+
+    /** Multiplies matrices. */
+    public static void multiply(int type, float[] c, int atC, int[] a, int atA, int[] b, int atB) {
+        lane().multiply(type, c, atC, a, atA, b, atB);
+    }
+
+    /** Starts a copy. */
+    public static void copyAsync(int[] tile, int byteOffset, HalfFloatArray source, int index, int bytes) {
+        lane().copyAsync(tile, byteOffset, source, index, bytes);
+    }
+
+    /** Starts a copy. */
+    public static void copyAsync(int[] tile, int byteOffset, ShortArray source, int index, int bytes) {
+        lane().copyAsync(tile, byteOffset, source, index, bytes);
+    }
+
+    /** Starts a copy. */
+    public static void copyAsync(int[] tile, int byteOffset, FloatArray source, int index, int bytes) {
+        lane().copyAsync(tile, byteOffset, source, index, bytes);
+    }
+
+    /** Starts a copy. */
+    public static void copyAsync(int[] tile, int byteOffset, IntArray source, int index, int bytes) {
+        lane().copyAsync(tile, byteOffset, source, index, bytes);
+    }
+
+    /** Waits for copies. */
+    public static void awaitCopies(int pending) {
+        lane().awaitCopies(pending);
+    }
+
+    /** Copies at once. */
+    public static void copy(int[] tile, int byteOffset, HalfFloatArray source, int index, int elements) {
+        lane().copy(tile, byteOffset, source, index, elements);
+    }
+
+    /** Copies at once. */
+    public static void copy(int[] tile, int byteOffset, ShortArray source, int index, int elements) {
+        lane().copy(tile, byteOffset, source, index, elements);
+    }
+
+    /** Copies at once. */
+    public static void copy(int[] tile, int byteOffset, FloatArray source, int index, int elements) {
+        lane().copy(tile, byteOffset, source, index, elements);
+    }
+
+    /** Reads an element of a tile. */
+    public static float element(int[] tile, int byteOffset) {
+        return lane().element(tile, byteOffset);
+    }
+
+    /** Writes an element. */
+    public static void store(FloatArray target, int index, float value) {
+        lane().store(target, index, value);
+    }
+
+    /** Writes packed elements. */
+    public static void store(HalfFloatArray target, int index, int packed, int elements) {
+        lane().store(target, index, packed, elements);
+    }
+
+    /** Writes packed elements. */
+    public static void store(ShortArray target, int index, int packed, int elements) {
+        lane().store(target, index, packed, elements);
+    }
+
+    /** Returns the lane that runs on this thread. */
+    static WarpLane lane() {
+        return WorkItem.current().warpLane();
+    }
+}
