@@ -51,6 +51,13 @@ public record AttentionCase(
         return new AttentionCase(shape, dtype, options, queryFactor, keyValueFactor, naiveErrors, newSeed);
     }
 
+    /** The same with another number of batch entries; the options must not depend on it. */
+    AttentionCase withBatch(int batch) {
+        AttentionShape other =
+                new AttentionShape(batch, shape.heads(), shape.kvHeads(), shape.seqQ(), shape.seqK(), shape.headDim());
+        return new AttentionCase(other, dtype, options, queryFactor, keyValueFactor, naiveErrors, seed);
+    }
+
     Tensor q() {
         return normal(3 * seed, queryFactor, shape.queryShape());
     }

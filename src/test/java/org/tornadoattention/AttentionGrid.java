@@ -42,10 +42,12 @@ final class AttentionGrid {
             AttentionOptions.defaults(),
             AttentionOptions.defaults().withWindow(31, 17));
 
-    /** Multiply-adds up to which any kernel runs in the default subset, and those up to which the quickest does. */
+    /** Multiply-adds up to which portable kernels run in the default subset, the quickest of them, and simulated warps. */
     private static final long CHEAP = 1 << 23;
 
     private static final long CHEAP_ONLINE = 1 << 29;
+
+    private static final long CHEAP_WARPS = 1 << 20;
 
     private AttentionGrid() {}
 
@@ -57,8 +59,25 @@ final class AttentionGrid {
     /** Every case with every kernel that claims it. */
     static Stream<Arguments> withKernels(Stream<AttentionCase> cases) {
         return cases.flatMap(problem -> problem.kernels().stream()
-                .filter(kernel -> FULL || problem.work() <= (kernel == AttentionKernel.ONLINE ? CHEAP_ONLINE : CHEAP))
+                .filter(kernel -> FULL || problem.work() <= cheap(kernel))
                 .map(kernel -> Arguments.of(problem, kernel)));
+    }
+
+    private static long cheap(AttentionKernel kernel) {
+        if (TestDevice.simulatesWarps(kernel)) {
+            return CHEAP_WARPS;
+        }
+        return kernel == AttentionKernel.ONLINE ? CHEAP_ONLINE : CHEAP;
+    }
+
+    /** A problem of several tiles each way for kernels whose simulation is otherwise held to small ones. */
+    static Stream<Arguments> severalTiles() {
+        return Stream.of(DType.F32, DType.F16)
+                .map(dtype ->
+                        AttentionCase.of(shape(1, 1, 1, new Lengths(300, 333), 64), dtype, AttentionOptions.causal()))
+                .flatMap(problem -> problem.kernels().stream()
+                        .filter(TestDevice::simulatesWarps)
+                        .map(kernel -> Arguments.of(problem, kernel)));
     }
 
     /** All head dimensions, in each type, with two heads on one of keys. */
@@ -66,6 +85,18 @@ final class AttentionGrid {
         return inEachType(HEAD_DIMS.stream()
                 .flatMap(headDim -> all(TYPICAL, 1)
                         .flatMap(lengths -> all(MASKS, 1).map(mask -> problem(1, 2, 1, lengths, headDim, mask)))));
+    }
+
+    /**
+     * Every head dimension, since each has a tile and a way of sharing it of its own, with lengths that end inside a tile
+     * and lengths of whole tiles, which compilers see through.
+     */
+    static Stream<AttentionCase> smallOnesOfEachHeadDim() {
+        return HEAD_DIMS.stream()
+                .flatMap(headDim -> Stream.of(
+                        new AttentionShape(1, 2, 1, 37, 51, headDim), new AttentionShape(1, 1, 1, 32, 64, headDim)))
+                .flatMap(shape -> Arrays.stream(DType.values())
+                        .map(dtype -> AttentionCase.of(shape, dtype, AttentionOptions.causal())));
     }
 
     /** All pairs of sequence lengths, both ways round. */

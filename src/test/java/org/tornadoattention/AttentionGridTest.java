@@ -15,8 +15,9 @@ import org.tornadoattention.plan.AttentionKernel;
 class AttentionGridTest {
 
     static Stream<Arguments> grid() {
-        return AttentionGrid.withKernels(Stream.of(
+        Stream<Arguments> cases = AttentionGrid.withKernels(Stream.of(
                         AttentionGrid.headDims(),
+                        AttentionGrid.smallOnesOfEachHeadDim(),
                         AttentionGrid.sequenceLengths(),
                         AttentionGrid.headsAndBatches(),
                         AttentionGrid.windows(),
@@ -27,7 +28,8 @@ class AttentionGridTest {
                         AttentionGrid.largeScores(),
                         AttentionGrid.rowsWithoutKeys(),
                         AttentionGrid.combinations())
-                .flatMap(cases -> cases));
+                .flatMap(problems -> problems));
+        return Stream.concat(cases, AttentionGrid.severalTiles());
     }
 
     @ParameterizedTest(name = "{0}, {1}")

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.Arrays;
 import java.util.stream.Stream;
@@ -84,9 +85,9 @@ class BackwardTest {
     @ParameterizedTest
     @MethodSource("kernels")
     void bothPassesAreTasksOfOneGraph(DType dtype, AttentionKernel kernel) throws TornadoExecutionPlanException {
-        if (dtype == DType.F16 && !TestDevice.get().halfFloats()) {
-            return; // appendTo refuses, as AppendToTest shows
-        }
+        assumeTrue(
+                dtype != DType.F16 || TestDevice.get().halfFloats(),
+                "SKIPPED: appendTo refuses halves here, as AppendToTest shows");
         AttentionCase problem =
                 small(dtype, AttentionOptions.defaults().withWindow(9, 3).withDropout(0.25, 11, 2));
         Tensor q = problem.q();
@@ -242,8 +243,7 @@ class BackwardTest {
     @ParameterizedTest
     @MethodSource("kernels")
     void noWorkGroupDisturbsAnother(DType dtype, AttentionKernel kernel) {
-        // A simulated warp group is 128 threads for every 64 keys.
-        boolean slow = kernel == AttentionKernel.WARP_GROUP && TestDevice.get().isSimulator();
+        boolean slow = TestDevice.simulatesWarps(kernel);
         AttentionShape crowd = new AttentionShape(slow ? 3 : 60, 4, 2, 9, 17, 16);
         AttentionCase problem = AttentionCase.of(crowd, dtype, AttentionOptions.causal());
         try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {

@@ -26,8 +26,17 @@ class GoldensTest {
             GoldenCase golden = load(file);
             return Arrays.stream(AttentionKernel.values())
                     .filter(kernel -> kernel.supports(golden.q().dtype()) && kernel.supports(TestDevice.get()))
+                    .filter(kernel -> AttentionGrid.FULL || !isLarge(golden) || !TestDevice.simulatesWarps(kernel))
                     .map(kernel -> Arguments.of(golden.name(), kernel));
         });
+    }
+
+    /** Whether simulated warps would take some ten seconds for it. */
+    private static boolean isLarge(GoldenCase golden) {
+        return (long) golden.q().dimension(2)
+                        * golden.k().dimension(2)
+                        * golden.q().dimension(3)
+                > 1 << 23;
     }
 
     private static List<Path> files() throws IOException {

@@ -2,7 +2,6 @@ package org.tornadoattention;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.Set;
 import java.util.stream.Stream;
@@ -11,7 +10,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /** The gradients over the {@linkplain AttentionGrid field's grids}, by every kernel that claims the case. */
@@ -25,23 +23,11 @@ class GradientGridTest {
             AttentionKernel.STANDARD, AttentionKernel.ONLINE, AttentionKernel.TILED, AttentionKernel.WARP_GROUP);
 
     static Stream<Arguments> grid() {
-        return Stream.concat(AttentionGridTest.grid(), AttentionGrid.withKernels(smallOnesOfEachHeadDim()))
+        return AttentionGridTest.grid()
                 .filter(arguments ->
                         WITH_BACKWARD.contains((AttentionKernel) arguments.get()[1]))
                 .filter(arguments ->
                         AttentionGrid.FULL || ((AttentionCase) arguments.get()[0]).work() <= CHEAP);
-    }
-
-    /**
-     * Every head dimension, since each has a tile and a way of sharing it of its own, with lengths that end inside a tile
-     * and lengths of whole tiles, which compilers see through.
-     */
-    private static Stream<AttentionCase> smallOnesOfEachHeadDim() {
-        return AttentionGrid.HEAD_DIMS.stream()
-                .flatMap(headDim -> Stream.of(
-                        new AttentionShape(1, 2, 1, 37, 51, headDim), new AttentionShape(1, 1, 1, 32, 64, headDim)))
-                .flatMap(shape -> Arrays.stream(DType.values())
-                        .map(dtype -> AttentionCase.of(shape, dtype, AttentionOptions.causal())));
     }
 
     @ParameterizedTest(name = "{0}, {1}")

@@ -57,7 +57,13 @@ record RandomConfiguration(long seed, AttentionCase problem, AttentionKernel ker
         AttentionCase problem = AttentionCase.of(shape, dtype, options)
                 .withFactors(queryFactor, 1)
                 .withSeed(seed);
-        return new RandomConfiguration(seed, problem, oneOf(random, problem.kernels()));
+        // Scores in the hundreds differ by several units between two roundings to 8 bits, and a few rows are no
+        // yardstick.
+        float factor = queryFactor;
+        List<AttentionKernel> kernels = problem.kernels().stream()
+                .filter(kernel -> !kernel.isFp8() || factor == 1)
+                .toList();
+        return new RandomConfiguration(seed, problem, oneOf(random, kernels));
     }
 
     /** From 1 to 724, small ones as likely as large ones. */

@@ -3,6 +3,8 @@ package org.tornadoattention;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.time.LocalDate;
+import java.time.ZoneOffset;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -10,12 +12,16 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * 300 random problems, each wholly determined by its seed: {@code -Dattention.seed=17} runs one of them, and
- * {@code -Dattention.seeds=1000} more of them.
+ * 100 random problems, other ones each day, each wholly determined by its seed: {@code -Dattention.seed=17} runs one of
+ * them, {@code -Dattention.seeds=1000} more of them, and {@code -Dattention.firstSeed=20500} those of another day.
  */
 class RandomConfigurationsTest {
 
-    private static final int DEFAULT_SEEDS = 300;
+    private static final int DEFAULT_SEEDS = 100;
+
+    /** Days do not overlap by default, and the name of each test has its seed. */
+    private static final long FIRST = Long.getLong(
+            "attention.firstSeed", DEFAULT_SEEDS * LocalDate.now(ZoneOffset.UTC).toEpochDay());
 
     private static final Long ONE = Long.getLong("attention.seed");
 
@@ -24,7 +30,7 @@ class RandomConfigurationsTest {
 
     static Stream<RandomConfiguration> configurations() {
         LongStream seeds = ONE == null
-                ? LongStream.range(0, Integer.getInteger("attention.seeds", DEFAULT_SEEDS))
+                ? LongStream.range(FIRST, FIRST + Integer.getInteger("attention.seeds", DEFAULT_SEEDS))
                 : LongStream.of(ONE);
         return seeds.mapToObj(RandomConfiguration::of);
     }

@@ -4,6 +4,7 @@ import java.util.Optional;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
+import org.tornadoattention.plan.AttentionKernel;
 
 /** The device that tests run on: the best one here, or the best of the backend that {@code -Dattention.backend} names. */
 public final class TestDevice {
@@ -13,6 +14,18 @@ public final class TestDevice {
     public static ComputeDevice get() {
         return Devices.find(
                 Optional.ofNullable(System.getProperty("attention.backend")).map(Backend::parse), Optional.empty());
+    }
+
+    /**
+     * Whether a kernel's warps or tensor cores are simulated: 32 threads wait for each other at each of their instructions,
+     * some ten times as slow as the portable kernels there.
+     */
+    public static boolean simulatesWarps(AttentionKernel kernel) {
+        return get().isSimulator()
+                && switch (kernel) {
+                    case STANDARD, ONLINE, TILED -> false;
+                    case TENSOR_CORE, WARP, WARP_TF32, WARP_GROUP, WARP_GROUP_FP8 -> true;
+                };
     }
 
     /** The same device, said to have other limits, in bytes and work-items. */

@@ -9,8 +9,10 @@ import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.stream.Stream;
 import javax.tools.JavaCompiler;
 import javax.tools.StandardJavaFileManager;
@@ -68,10 +70,15 @@ class ExamplesTest {
         }
     }
 
+    /** What examples printed, since several tests ask about one run. */
+    private static final Map<List<String>, String> OUTPUTS = new HashMap<>();
+
     private static String outputOf(String... exampleAndArguments) {
-        JavaProcess process = process(exampleAndArguments);
-        assertThat(process.exitCode()).as(process.output()).isZero();
-        return process.output();
+        return OUTPUTS.computeIfAbsent(List.of(exampleAndArguments), _ -> {
+            JavaProcess process = process(exampleAndArguments);
+            assertThat(process.exitCode()).as(process.output()).isZero();
+            return process.output();
+        });
     }
 
     private static JavaProcess process(String... exampleAndArguments) {
@@ -79,15 +86,17 @@ class ExamplesTest {
         return JavaProcess.run(List.of("-cp", classPath), exampleAndArguments);
     }
 
-    /** Whether an example that has F16 arrays in a task graph can run; where it cannot, that it says so. */
-    private static boolean takesHalves(String... exampleAndArguments) {
-        if (Devices.best().halfFloats()) {
-            return true;
-        }
-        JavaProcess process = process(exampleAndArguments);
+    @ParameterizedTest
+    @CsvSource({"CallLatency 4", "LlamaDecoder 10 8 2 8 6 f16"})
+    void examplesWithHalvesSayWhereTheDeviceHasNone(String commandLine) {
+        assumeTrue(!Devices.best().halfFloats(), "SKIPPED: this device has 16-bit floats");
+        JavaProcess process = process(commandLine.split(" "));
         assertThat(process.exitCode()).isNotZero();
         assertThat(process.output()).contains("lacks 16-bit floats for HalfFloatArrays");
-        return false;
+    }
+
+    private static void assumeHalves() {
+        assumeTrue(Devices.best().halfFloats(), "SKIPPED: this device has no 16-bit floats for HalfFloatArrays");
     }
 
     @Test
@@ -127,9 +136,7 @@ class ExamplesTest {
 
     @Test
     void callLatencyChecksWhatItTimes() {
-        if (!takesHalves("CallLatency", "4")) {
-            return;
-        }
+        assumeHalves();
         assertThat(outputOf("CallLatency", "4").lines().filter(line -> line.contains(" us (median of 4 calls")))
                 .isNotEmpty()
                 .allMatch(line -> line.endsWith("result right"));
@@ -246,9 +253,11 @@ class ExamplesTest {
                 .containsPattern("GB/s of weights and cache")
                 .containsPattern("ms in kernels, \\d+\\.\\d GB/s")
                 .containsPattern("root mean square of x after 24 tokens: 27\\.82");
-        if (!takesHalves("LlamaDecoder", "10", "8", "2", "8", "6", "f16")) {
-            return;
-        }
+    }
+
+    @Test
+    void llamaDecoderTakesHalves() {
+        assumeHalves();
         assertThat(outputOf("LlamaDecoder", "10", "8", "2", "8", "6", "f16"))
                 .contains("10 layers of 8/2 heads x 8, 6 tokens, F16")
                 .contains("root mean square of x after 6 tokens: 13.94");

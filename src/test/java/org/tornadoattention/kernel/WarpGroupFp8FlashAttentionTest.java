@@ -67,18 +67,29 @@ class WarpGroupFp8FlashAttentionTest {
     @ParameterizedTest
     @MethodSource("problems")
     void meansAreExact(int headDim, int queries, int keys, AttentionOptions options) {
-        Tensor q = Tensor.allocate(DType.F16, 2, 4, queries, headDim);
-        assertExact(q, integers(2, 2, keys, headDim), integers(2, 2, keys, headDim), options);
+        int batch = batch(options);
+        Tensor q = Tensor.allocate(DType.F16, batch, heads(options), queries, headDim);
+        assertExact(q, integers(batch, 1, keys, headDim), integers(batch, 1, keys, headDim), options);
+    }
+
+    /** One batch entry, but where each has a length of its own; two heads on one of keys, but where each has a slope. */
+    private static int batch(AttentionOptions options) {
+        return Math.max(1, options.keyLengths().length);
+    }
+
+    private static int heads(AttentionOptions options) {
+        return Math.max(2, options.alibiSlopes().length);
     }
 
     /** A query and a key have one element each, so a score is an integer power of 2, or 1 where the places differ. */
     @ParameterizedTest
     @MethodSource("problems")
     void wholeScoresAreExact(int headDim, int queries, int keys, AttentionOptions options) {
-        Tensor q = oneElementEach(2, 4, queries, headDim, 1);
-        Tensor k = oneElementEach(2, 2, keys, headDim, 15);
-        assertExact(q, k, integers(2, 2, keys, headDim), options.withScale(LN_2));
-        assertExact(q, k, integers(2, 2, keys, headDim), options.withScale(-LN_2));
+        int batch = batch(options);
+        Tensor q = oneElementEach(batch, heads(options), queries, headDim, 1);
+        Tensor k = oneElementEach(batch, 1, keys, headDim, 15);
+        assertExact(q, k, integers(batch, 1, keys, headDim), options.withScale(LN_2));
+        assertExact(q, k, integers(batch, 1, keys, headDim), options.withScale(-LN_2));
     }
 
     private static void assertExact(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
