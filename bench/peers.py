@@ -10,7 +10,7 @@ Writes the JSON that `./attention bench` writes, for `./attention bench --compar
     python3 bench/peers.py --inputs DIR --out errors.json       # errors on the inputs of ./attention accuracy --inputs DIR
 
 Needs PyTorch 2.3 or later; a backend that the installed PyTorch or the GPU lacks is noted as unsupported. The presets are
-those of src/main/resources/org/tornadoattention/bench/presets.json. As there: operations are counted by the field's
+those of src/tools/main/resources/org/tornadoattention/bench/presets.json. As there: operations are counted by the field's
 formula, rows of the result are compared with float64 before the first time is taken, the caches are emptied before each
 call, times are medians.
 """
@@ -28,7 +28,7 @@ import time
 import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PRESETS = ROOT / "src/main/resources/org/tornadoattention/bench/presets.json"
+PRESETS = ROOT / "src/tools/main/resources/org/tornadoattention/bench/presets.json"
 FLOPS_OF_FORWARD = {"FORWARD": 1.0, "BACKWARD": 2.5}
 FLUSHED_BYTES = 96 << 20
 TOLERANCE_FLOOR = {"F32": 1e-5, "F16": 2e-4, "BF16": 2e-3}

@@ -1,0 +1,122 @@
+package org.tornadoattention.simulator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import javax.tools.ToolProvider;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The simulator with nothing else on any path: what somebody has who only checks kernels of his own. */
+class SimulatorAloneTest {
+
+    private static final Duration PATIENCE = Duration.ofMinutes(2);
+
+    @TempDir
+    static Path directory;
+
+    private static Path simulator;
+
+    @BeforeAll
+    static void compileTheSimulatorAlone() throws IOException {
+        simulator = Files.createDirectory(directory.resolve("simulator"));
+        try (Stream<Path> sources = Files.walk(sources())) {
+            compile(simulator, simulator, sources.filter(file -> file.toString().endsWith(".java")));
+        }
+    }
+
+    @AfterAll
+    static void forget() {
+        simulator = null;
+    }
+
+    private static Path sources() {
+        return Path.of("src/simulator/main/java");
+    }
+
+    private static void compile(Path target, Path classPath, Stream<Path> sources) {
+        Stream<String> options =
+                Stream.of("-g", "-proc:none", "-nowarn", "-cp", classPath.toString(), "-d", target.toString());
+        String[] arguments = Stream.concat(options, sources.map(Path::toString)).toArray(String[]::new);
+        assertThat(ToolProvider.getSystemJavaCompiler().run(null, null, null, arguments))
+                .isZero();
+    }
+
+    @Test
+    void aKernelOfTheUsersRuns() throws Exception {
+        assertThat(run("float[] shared = context.allocateFloatLocalArray(64);\n"
+                        + "int i = context.localIdx;\n"
+                        + "shared[i] = i;\n"
+                        + "context.localBarrier();\n"
+                        + "out.set(context.globalIdx, shared[63 - i]);"))
+                .contains("out[5] = 58.0");
+    }
+
+    @Test
+    void aFaultEndsTheProgramAndIsTold() throws Exception {
+        assertThat(run("float[] shared = context.allocateFloatLocalArray(64);\n"
+                        + "int i = context.localIdx;\n"
+                        + "shared[i] = i;\n"
+                        + "out.set(context.globalIdx, shared[i / 2]);"))
+                .contains("SimulatorFaultException: data race on local memory: in kernel kernel (Own.java:");
+    }
+
+    /** Compiles a kernel, runs it in a JVM of its own and returns what that printed. */
+    private static String run(String body) throws IOException, InterruptedException {
+        Path own = Files.createTempDirectory(directory, "own");
+        Path source = own.resolve("Own.java");
+        Files.writeString(source, """
+                import uk.ac.manchester.tornado.api.*;
+                import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+                import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+                class Own {
+                    static void kernel(KernelContext context, FloatArray out) {
+                %s
+                    }
+
+                    public static void main(String... arguments) throws Exception {
+                        FloatArray out = new FloatArray(256);
+                        TaskGraph graph = new TaskGraph("g")
+                                .task("kernel", Own::kernel, new KernelContext(), out)
+                                .transferToHost(DataTransferMode.EVERY_EXECUTION, out);
+                        WorkerGrid1D grid = new WorkerGrid1D(256);
+                        grid.setLocalWork(64, 1, 1);
+                        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+                            plan.withGridScheduler(new GridScheduler("g.kernel", grid)).execute();
+                        }
+                        System.out.println("out[5] = " + out.get(5));
+                    }
+                }
+                """.formatted(body.indent(8)));
+        compile(own, simulator, Stream.of(source));
+        Path java = Path.of(System.getProperty("java.home"), "bin", "java");
+        Path output = own.resolve("output");
+        Process process = new ProcessBuilder(List.of(
+                        java.toString(),
+                        "-Xshare:auto",
+                        "-cp",
+                        own + System.getProperty("path.separator") + simulator,
+                        "Own"))
+                .redirectErrorStream(true)
+                .redirectOutput(output.toFile())
+                .start();
+        try (OutputStream nothing = process.getOutputStream()) {
+            assertThat(process.waitFor(PATIENCE.toSeconds(), TimeUnit.SECONDS))
+                    .as("it ends")
+                    .isTrue();
+        } finally {
+            process.destroyForcibly();
+        }
+        return Files.readString(output);
+    }
+}

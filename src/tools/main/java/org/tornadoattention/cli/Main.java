@@ -1,0 +1,127 @@
+package org.tornadoattention.cli;
+
+import java.io.PrintWriter;
+import java.util.Locale;
+import java.util.function.Function;
+import org.tornadoattention.bench.Direction;
+import org.tornadoattention.bench.ErrorInputs;
+import org.tornadoattention.device.Backend;
+import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.plan.DecodeKernel;
+import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.tensor.DType;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.Spec;
+import picocli.CommandLine.TypeConversionException;
+
+/**
+ * The command line. Exit codes: 0 good, 1 a check failed or a computation did, 2 bad usage. Failures are a line or two
+ * on standard error; {@code --stacktrace} adds where they came from.
+ */
+@Command(
+        name = "attention",
+        description = {"FlashAttention in pure Java, on any device that TornadoVM reaches, or on the JVM alone.", ""},
+        subcommands = {
+            DemoCommand.class,
+            RunCommand.class,
+            VerifyCommand.class,
+            BenchCommand.class,
+            ReportCommand.class,
+            ExplainCommand.class,
+            TablesCommand.class,
+            BenchDecodeCommand.class,
+            TuneCommand.class,
+            AccuracyCommand.class,
+            DevicesCommand.class
+        },
+        mixinStandardHelpOptions = true,
+        versionProvider = Version.class,
+        usageHelpAutoWidth = true,
+        commandListHeading = "%nCommands:%n",
+        optionListHeading = "%nOptions:%n",
+        exitCodeListHeading = "%nExit codes:%n",
+        exitCodeList = {"0:good", "1:a check failed, or a computation did", "2:bad usage"},
+        footer = {
+            "",
+            "Examples:",
+            "  ./attention demo                                     see it work, checked and timed",
+            "  ./attention run qkv.safetensors -o out.safetensors --causal",
+            "  ./attention verify src/library/test/resources/goldens        compare with known solutions",
+            "  ./attention bench --preset quick                     measure every kernel, a minute on any machine",
+            "  ./attention explain --seq 256 --causal               what happens to one problem",
+            "  ./attention example HelloAttention                   compile and run a program of examples/",
+            "  TORNADOVM_HOME=~/tornadovm ./attention devices       what an SDK offers",
+            "",
+            "With TORNADOVM_HOME set, kernels run on TornadoVM's devices; without, on the JVM in a simulator.",
+            "'./attention COMMAND --help' says more. JDK_JAVA_OPTIONS=-Xmx16g gives the JVM more memory."
+        })
+public final class Main implements Runnable {
+
+    static final int GOOD = 0;
+    static final int FAILED = 1;
+    static final int BAD_USAGE = 2;
+
+    @Option(
+            names = "--stacktrace",
+            scope = ScopeType.INHERIT,
+            description = "Say where in the program a failure came from.")
+    boolean stackTrace;
+
+    @Spec
+    private CommandSpec spec;
+
+    /** Runs a command and ends the process with its exit code. */
+    public static void main(String[] arguments) {
+        Locale.setDefault(Locale.ENGLISH);
+        System.exit(execute(commandLine(), arguments));
+    }
+
+    /** The command line, with everything set but the arguments. */
+    static CommandLine commandLine() {
+        Failures failures = new Failures();
+        return new CommandLine(new Main())
+                .registerConverter(AttentionKernel.class, text -> parsed(AttentionKernel::parse, text))
+                .registerConverter(Backend.class, text -> parsed(Backend::parse, text))
+                .registerConverter(Direction.class, text -> parsed(Direction::parse, text))
+                .registerConverter(DecodeKernel.class, text -> parsed(DecodeKernel::parse, text))
+                .registerConverter(ErrorInputs.class, text -> parsed(ErrorInputs::parse, text))
+                .registerConverter(DType.class, text -> parsed(DType::parse, text))
+                .registerConverter(TileShape.class, text -> parsed(TileShape::parse, text))
+                .setParameterExceptionHandler(failures)
+                .setExecutionExceptionHandler(failures);
+    }
+
+    /** What a parser makes of an option's value; its own message, and no other, says what is wrong with it. */
+    private static <T> T parsed(Function<String, T> parser, String text) {
+        try {
+            return parser.apply(text);
+        } catch (IllegalArgumentException e) {
+            throw new TypeConversionException(e.getMessage());
+        }
+    }
+
+    /** Runs a command; what TornadoVM throws when it does not load, or breaks inside, are errors. */
+    static int execute(CommandLine commandLine, String... arguments) {
+        try {
+            return commandLine.execute(arguments);
+        } catch (Error e) {
+            Main main = commandLine.getCommand();
+            PrintWriter err = commandLine.getErr();
+            Failures.print(err, "attention", e, main.stackTrace);
+            return FAILED;
+        }
+    }
+
+    /** Without a command: bad usage. */
+    @Override
+    public void run() {
+        throw new ParameterException(
+                spec.commandLine(),
+                "Name a command: " + String.join(", ", spec.subcommands().keySet()) + ".");
+    }
+}

@@ -1,0 +1,222 @@
+package org.tornadoattention.architecture;
+
+import static com.tngtech.archunit.base.DescribedPredicate.not;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.belongToAnyOf;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAPackage;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAnyPackage;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.methods;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.tngtech.archunit.base.DescribedPredicate;
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.domain.JavaMethod;
+import com.tngtech.archunit.core.domain.JavaModifier;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import java.util.Arrays;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.tornadoattention.AttentionException;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Dropout;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.Gradients;
+import org.tornadoattention.Mask;
+import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.cli.Main;
+import org.tornadoattention.device.Platform;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
+
+/** Imports run downward only, and TornadoVM is touched where it is meant to be. */
+class ArchitectureTest {
+
+    private static final String ROOT = "org.tornadoattention";
+    private static final String TORNADO_VM = "uk.ac.manchester.tornado.api";
+
+    /** The classes of the library, of the tools and, without an SDK, of the simulator. */
+    private static final JavaClasses CLASSES = new ClassFileImporter()
+            .importUrls(Stream.of(FlashAttention.class, Main.class, TornadoExecutionPlan.class)
+                    .filter(type -> type != TornadoExecutionPlan.class
+                            || Platform.current().simulator())
+                    .map(type -> type.getProtectionDomain().getCodeSource().getLocation())
+                    .toList());
+
+    /** Plain values in the root package that say what is computed and what went wrong. */
+    private static final DescribedPredicate<JavaClass> VALUES = belongToAnyOf(
+            AttentionOptions.class,
+            Dropout.class,
+            Mask.class,
+            AttentionShape.class,
+            Gradients.class,
+            AttentionException.class,
+            UnsupportedOnDeviceException.class);
+
+    private static DescribedPredicate<JavaClass> floor(String name) {
+        return switch (name) {
+            case "" -> DescribedPredicate.alwaysFalse();
+            case "values" -> VALUES;
+            case "face" -> resideInAPackage(ROOT).and(not(VALUES));
+            default -> resideInAPackage(ROOT + "." + name + "..");
+        };
+    }
+
+    /** Of this project, each floor uses itself and the floors that stand behind it here. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = ':',
+            value = {
+                "intrinsic : ''",
+                "kernel    : intrinsic",
+                "tensor    : ''",
+                "device    : intrinsic",
+                "values    : tensor",
+                "reference : tensor values",
+                "plan      : kernel device tensor values",
+                "inference : plan device tensor values",
+                "face      : inference plan device tensor values",
+                "bench     : face inference plan kernel device reference tensor values",
+                "report    : bench plan tensor values",
+                "cli       : report bench face plan device reference tensor values",
+            })
+    void importsRunDownward(String name, String lower) {
+        DescribedPredicate<JavaClass> allowed = floor(name);
+        for (String floor : lower.split(" ")) {
+            allowed = allowed.or(floor(floor));
+        }
+        noClasses()
+                .that(floor(name))
+                .should()
+                .dependOnClassesThat(resideInAPackage(ROOT + "..").and(not(allowed)))
+                .because("the floor '%s' uses only: %s".formatted(name, lower))
+                .check(CLASSES);
+    }
+
+    @Test
+    void everyClassIsOnAFloor() {
+        classes()
+                .that(resideInAPackage(ROOT + "..").and(not(resideInAPackage(ROOT + ".simulator.."))))
+                .should()
+                .resideInAnyPackage(Arrays.stream(new String[] {
+                            "",
+                            ".intrinsic",
+                            ".kernel",
+                            ".tensor",
+                            ".device",
+                            ".reference",
+                            ".plan",
+                            ".inference",
+                            ".bench",
+                            ".report",
+                            ".cli",
+                            ".cuda"
+                        })
+                        .map(floor -> ROOT + floor)
+                        .toArray(String[]::new))
+                .check(CLASSES);
+    }
+
+    @Test
+    void theLibraryAndTheSimulatorDoNotKnowEachOther() {
+        DescribedPredicate<JavaClass> simulator = resideInAPackage(ROOT + ".simulator..");
+        DescribedPredicate<JavaClass> library = resideInAPackage(ROOT + "..").and(not(simulator));
+        noClasses().that(library).should().dependOnClassesThat(simulator).check(CLASSES);
+        noClasses()
+                .that(simulator.or(resideInAPackage(TORNADO_VM + "..")))
+                .should()
+                .dependOnClassesThat(library)
+                .allowEmptyShould(true)
+                .check(CLASSES);
+    }
+
+    @Test
+    void onlyPlansDevicesAndBenchmarksRunTornadoVm() {
+        noClasses()
+                .that(resideInAPackage(ROOT + "..")
+                        .and(not(resideInAnyPackage(
+                                ROOT + ".plan..", ROOT + ".device..", ROOT + ".bench..", ROOT + ".simulator.."))))
+                .should()
+                .dependOnClassesThat(belongToAnyOf(TornadoExecutionPlan.class, TornadoRuntimeProvider.class))
+                .because("a move to another TornadoVM must be a small change")
+                .check(CLASSES);
+    }
+
+    @Test
+    void kernelsUseWhatTornadoVmCompilesAndNothingElse() {
+        noClasses()
+                .that(floor("kernel"))
+                .should()
+                .dependOnClassesThat(not(resideInAnyPackage(
+                        ROOT + ".kernel..",
+                        ROOT + ".intrinsic..",
+                        "java.lang",
+                        TORNADO_VM,
+                        TORNADO_VM + ".annotations",
+                        TORNADO_VM + ".enums",
+                        TORNADO_VM + ".math",
+                        TORNADO_VM + ".types..")))
+                .check(CLASSES);
+    }
+
+    @Test
+    void kernelClassesHaveStaticMembersOnlyAndNoState() {
+        classes()
+                .that(floor("kernel"))
+                .should()
+                .haveModifier(JavaModifier.FINAL)
+                .check(CLASSES);
+        classes()
+                .that(floor("kernel"))
+                .should()
+                .haveOnlyPrivateConstructors()
+                .andShould()
+                .haveOnlyFinalFields()
+                .check(CLASSES);
+        methods()
+                .that()
+                .areDeclaredInClassesThat(floor("kernel"))
+                .should()
+                .beStatic()
+                .check(CLASSES);
+        assertThat(CLASSES.stream()
+                        .filter(floor("kernel"))
+                        .flatMap(kernel -> kernel.getFields().stream())
+                        .filter(field -> !field.getModifiers().contains(JavaModifier.STATIC)))
+                .isEmpty();
+    }
+
+    /** What a task may be made of: a public static method that returns nothing; others only tell numbers. */
+    @Test
+    void whatTakesArraysIsAKernel() {
+        methods()
+                .that()
+                .areDeclaredInClassesThat(floor("kernel"))
+                .and()
+                .arePublic()
+                .and(takeArrays())
+                .should()
+                .haveRawReturnType(void.class)
+                .check(CLASSES);
+        methods()
+                .that()
+                .areDeclaredInClassesThat(floor("kernel"))
+                .and()
+                .arePublic()
+                .and(not(takeArrays()))
+                .should()
+                .haveRawReturnType(int.class)
+                .check(CLASSES);
+    }
+
+    private static DescribedPredicate<JavaMethod> takeArrays() {
+        return DescribedPredicate.describe(
+                "take arrays",
+                method -> method.getRawParameterTypes().stream()
+                        .anyMatch(type -> type.getPackageName().equals(TORNADO_VM + ".types.arrays")));
+    }
+}

@@ -1,0 +1,232 @@
+package org.tornadoattention.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+import org.tornadoattention.JavaProcess;
+import org.tornadoattention.bench.BenchFile;
+import org.tornadoattention.bench.BenchFiles;
+
+class BenchCommandTest {
+
+    private static final Object[] SMALL = {
+        "bench", "--heads", "2", "--seq", "64,70", "--head-dim", "16", "--repeat", "3", "--warm-up", "0"
+    };
+
+    @TempDir
+    private Path directory;
+
+    private static Invocation small(Object... more) {
+        Object[] all = Arrays.copyOf(SMALL, SMALL.length + more.length);
+        System.arraycopy(more, 0, all, SMALL.length, more.length);
+        return Invocation.of(all);
+    }
+
+    @Test
+    void theTableHasEachKernelOnEachProblemAndItsFactorOverStandard() {
+        Invocation run = small();
+        assertThat(run.exitCode()).as(run.out() + run.err()).isZero();
+        assertThat(run.out()).contains("Ceilings measured in this run: copy ", "× standard", "of ceiling");
+        for (String problem : List.of("F32 1x2x64x16 ", "F32 1x2x70x16 ")) {
+            List<String> rows =
+                    run.out().lines().filter(line -> line.startsWith(problem)).toList();
+            assertThat(rows).hasSize(3);
+            assertThat(rows.get(0)).contains(" standard ", " 1.00× ");
+            assertThat(rows).allMatch(row -> row.matches(".* ms ±.*|.* µs ±.*"));
+        }
+    }
+
+    @Test
+    void filesHoldWhatTheTableShows() throws IOException {
+        Path json = directory.resolve("r.json");
+        Path csv = directory.resolve("r.csv");
+        Path markdown = directory.resolve("r.md");
+        Invocation run = small("-o", json, "-o", csv, "-o", markdown, "--json");
+        assertThat(run.exitCode()).as(run.err()).isZero();
+        BenchFile file = BenchFile.read(json);
+        assertThat(new ObjectMapper().readTree(run.out())).isEqualTo(new ObjectMapper().readTree(json.toFile()));
+        assertThat(file.complete()).isTrue();
+        assertThat(file.results())
+                .hasSize(6)
+                .allMatch(result -> result.accuracy().passed());
+        JsonNode environment = new ObjectMapper().readTree(run.out()).get("environment");
+        assertThat(environment.get("device").asText()).isNotEmpty();
+        assertThat(environment.get("runtime").asText()).isNotEmpty();
+        assertThat(environment.get("java").asText()).contains(Runtime.version().toString());
+        assertThat(environment.get("commit").asText()).matches("[0-9a-f]{12}(\\+changes)?");
+
+        List<String> lines = Files.readAllLines(csv);
+        assertThat(lines).hasSize(7);
+        int columns = lines.getFirst().split(",", -1).length;
+        assertThat(lines).allMatch(line -> line.replaceAll("\"[^\"]*\"", "").split(",", -1).length == columns);
+        assertThat(Files.readString(markdown).lines().filter(line -> line.startsWith("| F32 ")))
+                .hasSize(6);
+    }
+
+    @Test
+    void aPresetCanBeListedAndCutDown() {
+        Invocation list =
+                Invocation.of("bench", "-p", "paper", "--list", "--head-dim", "128", "--type", "f16", "--causal");
+        assertThat(list.exitCode()).isZero();
+        assertThat(list.out().lines())
+                .hasSize(12)
+                .allMatch(line -> line.matches("F16 \\d+x16x\\d+x128 causal( backward)?"));
+        Invocation nothing = Invocation.of("bench", "-p", "paper", "--list", "--seq", "3");
+        assertThat(nothing.exitCode()).isEqualTo(2);
+        assertThat(nothing.err()).contains("./attention bench --preset paper --list");
+    }
+
+    @Test
+    void mistakesAreFoundBeforeTheWork() {
+        assertThat(small("-o", "results.txt").err()).contains("use .json, .csv or .md");
+        assertThat(Invocation.of("bench", "--tile", "64").err()).contains("such as 64x32");
+        assertThat(Invocation.of("bench", "--json", "--csv").exitCode()).isEqualTo(2);
+        assertThat(Invocation.of("bench", "--compare", directory.resolve("none.json"))
+                        .exitCode())
+                .isEqualTo(1);
+        assertThat(Invocation.of("bench", "-p", "quik").err()).contains("choose one of quick, paper");
+    }
+
+    @Test
+    void resultsOfFilesAreSetBesideThePeers() throws IOException {
+        Path ours = directory.resolve("ours.json");
+        Path peers = directory.resolve("peers.json");
+        BenchFile.write(ours, BenchFiles.ours().toJson());
+        BenchFile.write(peers, BenchFiles.pytorch().toJson());
+        Invocation run = Invocation.of("bench", "--from", ours, "--compare", peers);
+        assertThat(run.exitCode()).isZero();
+        assertThat(run.out()).contains("Beside NVIDIA H200, PyTorch 2.11.0 (cuda), driver 580.159.04");
+        assertThat(run.out())
+                .containsPattern("our fastest +throughput +pytorch standard +pytorch mem-efficient +pytorch flash");
+        assertThat(run.out())
+                .containsPattern("F32 32x32x512x64 +tiled 64x32 +27\\.0 TFLOP/s +18\\.0 TFLOP/s, 0\\.67× the time");
+        assertThat(run.out()).contains("not here: cuda:0 <GPU> lacks room", "too noisy to quote");
+        assertThat(Invocation.of("bench", "--from", ours, "--compare", peers, "--markdown")
+                        .out())
+                .contains("| problem | our fastest | throughput | pytorch standard |");
+    }
+
+    /** The second run is the first with one quotable time 10 % longer. */
+    @Test
+    void twoRunsAreSetBesideEachOther() throws IOException {
+        Path first = directory.resolve("first.json");
+        Path second = directory.resolve("second.json");
+        BenchFile ours = BenchFiles.ours();
+        BenchFile.write(first, ours.toJson());
+        Invocation same = Invocation.of("bench", "--from", first, "--compare", first);
+        assertThat(same.exitCode()).isZero();
+        assertThat(same.out())
+                .contains("Beside the run of 2026-11-22T10:00:00Z", "+0.0%", "the largest change of those is 0.0 %.");
+        String slower = ours.toJson();
+        double tiled = ours.results().get(2).timing().kernelMilliseconds();
+        slower = slower.replaceFirst("\"kernelMilliseconds\" ?: ?" + tiled, "\"kernelMilliseconds\":" + 1.1 * tiled);
+        BenchFile.write(second, slower);
+        Invocation apart = Invocation.of("bench", "--from", second, "--compare", first);
+        assertThat(apart.out())
+                .containsPattern("F32 32x32x512x64 +tiled 64x32 .* \\+10\\.0% +no\\n")
+                .contains("the largest change of those is 10.0 %.");
+        assertThat(apart.exitCode()).isEqualTo(1);
+    }
+
+    /** Standard attention in one part gives the speed-ups of the other. */
+    @Test
+    void partsOfAPresetBecomeOneFile() throws IOException {
+        BenchFile ours = BenchFiles.ours();
+        Path standard = part(ours, "standard.json", true);
+        Path others = part(ours, "others.json", false);
+        Path all = directory.resolve("all.json");
+        assertThat(BenchFile.read(others).results()).allMatch(result -> result.speedUp() == null);
+        assertThat(Invocation.of("bench", "--from", standard, "--from", others, "-o", all)
+                        .exitCode())
+                .isZero();
+        BenchFile joined = BenchFile.read(all);
+        assertThat(joined.results()).hasSameElementsAs(ours.results());
+        assertThat(joined.preset()).isEqualTo("paper");
+        Path peers = directory.resolve("peers.json");
+        BenchFile.write(peers, BenchFiles.pytorch().toJson());
+        assertThat(Invocation.of("bench", "--from", standard, "--from", peers).err())
+                .contains("are not one run: join those of one device");
+    }
+
+    private Path part(BenchFile file, String name, boolean standard) throws IOException {
+        Path path = directory.resolve(name);
+        BenchFile part = BenchFile.of(
+                file.preset(),
+                true,
+                file.environment(),
+                file.ceilings(),
+                file.flushedBytes(),
+                file.results().stream()
+                        .filter(result -> result.isStandard() == standard)
+                        .toList());
+        BenchFile.write(path, part.toJson());
+        return path;
+    }
+
+    @Test
+    void slowKernelsCanBeLeftOut() {
+        Invocation run = Invocation.of(
+                "bench",
+                "--heads",
+                1,
+                "--seq",
+                "16,64",
+                "--kernel",
+                "standard,online",
+                "--at-most",
+                "1e-9",
+                "--repeat",
+                1);
+        assertThat(run.out().lines().filter(line -> line.contains("left out: an execution would take about")))
+                .hasSize(2);
+        assertThat(Invocation.of("verify", "src/library/test/resources/goldens", "--kernel", "tiled,online")
+                        .err())
+                .contains("only bench and accuracy measure several");
+    }
+
+    /** The process gets the terminal's signal, and what it had measured is in its file. */
+    @Test
+    @DisabledOnOs(OS.WINDOWS)
+    void controlCLeavesWhatWasMeasured() throws Exception {
+        Path json = directory.resolve("interrupted.json");
+        Process process = JavaProcess.start(
+                List.of(),
+                Main.class.getName(),
+                "bench",
+                "--heads",
+                "2",
+                "--seq",
+                "64,128,256,512,1024,2048,4096",
+                "--repeat",
+                "50",
+                "-o",
+                json.toString());
+        for (int i = 0; i < 1200 && !Files.exists(json); i++) {
+            assertThat(process.isAlive()).isTrue();
+            TimeUnit.MILLISECONDS.sleep(100);
+        }
+        assumeThat(new ProcessBuilder("kill", "-INT", String.valueOf(process.pid()))
+                        .start()
+                        .waitFor())
+                .isZero();
+        String output = new String(process.getInputStream().readAllBytes());
+        assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+        assertThat(process.exitValue()).isEqualTo(130);
+        assertThat(output).containsPattern("Interrupted after \\d+ results, which are in \\[.*interrupted\\.json]");
+        BenchFile kept = BenchFile.read(json);
+        assertThat(kept.complete()).isFalse();
+        assertThat(kept.results()).isNotEmpty();
+    }
+}
