@@ -12,6 +12,8 @@ public enum FaultKind {
     DIVERGENT_COLLECTIVE("divergent warp collective"),
     /** A group passed more barriers than {@link SimulatorSettings#barriers}: a loop seems not to end. */
     ENDLESS_LOOP("loop without an end"),
+    /** A kernel called itself until the stack was full. */
+    ENDLESS_RECURSION("recursion without an end"),
     /** An index was outside its array. */
     OUT_OF_BOUNDS("index out of bounds"),
     /** Local memory was read before it was written. */

@@ -8,13 +8,23 @@ import org.tornadoattention.simulator.engine.StatisticsLog;
 /** The switchboard of the simulator: its settings, and what the last kernels did. */
 public final class Simulator {
 
-    private static volatile SimulatorSettings settings = SimulatorSettings.fromSystemProperties();
+    /** Null until they are asked for: a property with a wrong value is then told by whoever asks, each time. */
+    private static volatile SimulatorSettings settings;
 
     private Simulator() {}
 
-    /** Returns the settings in force. */
+    /**
+     * Returns the settings in force.
+     *
+     * @throws IllegalArgumentException if they are those of the system properties and these are wrong
+     */
     public static SimulatorSettings settings() {
-        return settings;
+        SimulatorSettings known = settings;
+        if (known == null) {
+            known = SimulatorSettings.fromSystemProperties();
+            settings = known;
+        }
+        return known;
     }
 
     /**
@@ -23,7 +33,7 @@ public final class Simulator {
      * @return a handle that brings the present settings back when closed
      */
     public static Restore configure(SimulatorSettings newSettings) {
-        SimulatorSettings before = settings;
+        SimulatorSettings before = settings();
         settings = Objects.requireNonNull(newSettings, "newSettings");
         return () -> settings = before;
     }

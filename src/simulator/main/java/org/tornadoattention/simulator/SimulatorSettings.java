@@ -1,10 +1,13 @@
 package org.tornadoattention.simulator;
 
+import java.lang.reflect.RecordComponent;
 import java.util.Arrays;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Locale;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * How kernels are simulated. The initial settings come from system properties, named after the components with the
@@ -39,16 +42,36 @@ public record SimulatorSettings(
         }
     }
 
-    /** Returns the settings that the system properties give. */
+    /**
+     * Returns the settings that the system properties give.
+     *
+     * @throws IllegalArgumentException if a property has a value that it cannot have, or begins with the prefix and is none
+     */
     public static SimulatorSettings fromSystemProperties() {
+        refuseUnknownProperties();
         String seed = System.getProperty(PREFIX + "seed");
         return new SimulatorSettings(
                 parseChecks(System.getProperty(PREFIX + "checks", "all")),
-                Boolean.parseBoolean(System.getProperty(PREFIX + "counters", "true")),
-                seed == null ? OptionalLong.empty() : OptionalLong.of(Long.parseLong(seed)),
-                Integer.getInteger(PREFIX + "threads", Runtime.getRuntime().availableProcessors()),
-                Long.getLong(PREFIX + "localMemory", DEFAULT_LOCAL_MEMORY),
-                Long.getLong(PREFIX + "barriers", DEFAULT_BARRIERS));
+                parseBoolean("counters", true),
+                seed == null ? OptionalLong.empty() : OptionalLong.of(parseNumber("seed", seed, Long.MIN_VALUE)),
+                Math.toIntExact(
+                        Math.min(number("threads", 1, Runtime.getRuntime().availableProcessors()), Integer.MAX_VALUE)),
+                number("localMemory", 0, DEFAULT_LOCAL_MEMORY),
+                number("barriers", 1, DEFAULT_BARRIERS));
+    }
+
+    private static void refuseUnknownProperties() {
+        List<String> names = Arrays.stream(SimulatorSettings.class.getRecordComponents())
+                .map(RecordComponent::getName)
+                .sorted()
+                .toList();
+        for (String property : System.getProperties().stringPropertyNames()) {
+            if (property.startsWith(PREFIX) && !names.contains(property.substring(PREFIX.length()))) {
+                throw new IllegalArgumentException("-D" + property + "=" + System.getProperty(property)
+                        + ": the simulator has no such setting; it has " + PREFIX + "{" + String.join(", ", names)
+                        + "}");
+            }
+        }
     }
 
     /** Returns these settings with other checks. */
@@ -93,26 +116,58 @@ public record SimulatorSettings(
 
     private static Set<Check> parseChecks(String text) {
         return switch (text.strip().toLowerCase(Locale.ROOT)) {
-            case "all", "" -> EnumSet.allOf(Check.class);
+            case "all" -> EnumSet.allOf(Check.class);
             case "none" -> EnumSet.noneOf(Check.class);
             default -> {
                 EnumSet<Check> chosen = EnumSet.noneOf(Check.class);
-                for (String name : text.split(",")) {
-                    chosen.add(parseCheck(name));
+                for (String name : text.split(",", -1)) {
+                    chosen.add(parseCheck(text, name.strip()));
                 }
                 yield chosen;
             }
         };
     }
 
-    private static Check parseCheck(String name) {
+    private static Check parseCheck(String text, String name) {
+        return Arrays.stream(Check.values())
+                .filter(check -> check.name().equalsIgnoreCase(name))
+                .findFirst()
+                .orElseThrow(() -> wrong(
+                        "checks",
+                        text,
+                        "all, none, or some of "
+                                + Arrays.stream(Check.values())
+                                        .map(check -> check.name().toLowerCase(Locale.ROOT))
+                                        .collect(Collectors.joining(", "))));
+    }
+
+    private static boolean parseBoolean(String name, boolean byDefault) {
+        String text = System.getProperty(PREFIX + name, String.valueOf(byDefault));
+        return switch (text) {
+            case "true" -> true;
+            case "false" -> false;
+            default -> throw wrong(name, text, "true or false");
+        };
+    }
+
+    private static long number(String name, long least, long byDefault) {
+        String text = System.getProperty(PREFIX + name);
+        return text == null ? byDefault : parseNumber(name, text, least);
+    }
+
+    private static long parseNumber(String name, String text, long least) {
         try {
-            return Check.valueOf(name.strip().toUpperCase(Locale.ROOT));
-        } catch (IllegalArgumentException e) {
-            throw new IllegalArgumentException(
-                    PREFIX + "checks: there is no check '" + name + "'; use all, none or some of "
-                            + Arrays.toString(Check.values()).toLowerCase(Locale.ROOT),
-                    e);
+            long number = Long.parseLong(text.strip());
+            if (number >= least) {
+                return number;
+            }
+        } catch (NumberFormatException _) {
+            // told below, like a number that is too small
         }
+        throw wrong(name, text, least == Long.MIN_VALUE ? "a whole number" : "a whole number from " + least + " on");
+    }
+
+    private static IllegalArgumentException wrong(String name, String text, String allowed) {
+        return new IllegalArgumentException("-D" + PREFIX + name + "=" + text + ": it must be " + allowed);
     }
 }

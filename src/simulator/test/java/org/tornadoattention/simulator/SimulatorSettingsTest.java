@@ -1,14 +1,18 @@
 package org.tornadoattention.simulator;
 
+import static java.util.stream.Collectors.joining;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Settings from system properties and from code. */
 class SimulatorSettingsTest {
@@ -63,14 +67,47 @@ class SimulatorSettingsTest {
         assertThat(with("barriers", "70").barriers()).isEqualTo(70);
     }
 
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "checks      | race        | all, none, or some of races, barriers, bounds, uninitialized, transfers",
+                "checks      | races,,none | all, none, or some of",
+                "checks      | ''          | all, none, or some of",
+                "counters    | yes         | true or false",
+                "seed        | lucky       | a whole number",
+                "threads     | 0           | a whole number from 1 on",
+                "threads     | two         | a whole number from 1 on",
+                "localMemory | 48k         | a whole number from 0 on",
+                "barriers    | -1          | a whole number from 1 on",
+            })
+    void aWrongValueIsNamedWithItsPropertyAndWhatIsAllowed(String name, String value, String allowed) {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> with(name, value))
+                .withMessageContaining("-D" + PREFIX + name + "=" + value + ": it must be " + allowed);
+    }
+
     @Test
-    void wrongValuesAreExplained() {
-        assertThatThrownBy(() -> with("checks", "race"))
-                .isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("there is no check 'race'")
-                .hasMessageContaining("races, barriers");
-        assertThatThrownBy(() -> with("checks", "all").withThreads(0)).isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(() -> with("barriers", "0")).hasMessageContaining("barriers must be at least 1");
+    void anUnknownPropertyIsRefused() {
+        try {
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> with("check", "races"))
+                    .withMessage("-D%scheck=races: the simulator has no such setting; it has %s{%s}"
+                            .formatted(
+                                    PREFIX,
+                                    PREFIX,
+                                    Arrays.stream(NAMES).sorted().collect(joining(", "))));
+        } finally {
+            System.clearProperty(PREFIX + "check");
+        }
+    }
+
+    @Test
+    void valuesOutOfRangeAreRefused() {
+        SimulatorSettings settings = SimulatorSettings.fromSystemProperties();
+        assertThatIllegalArgumentException().isThrownBy(() -> settings.withThreads(0));
+        assertThatIllegalArgumentException().isThrownBy(() -> settings.withBarriers(0));
+        assertThatIllegalArgumentException().isThrownBy(() -> settings.withLocalMemory(-1));
     }
 
     @Test

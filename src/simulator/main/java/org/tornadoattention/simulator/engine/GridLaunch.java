@@ -88,7 +88,7 @@ final class GridLaunch extends Launch {
     final class Lane {
 
         private final Counters counters;
-        private int part;
+        private int turn;
 
         Lane(Counters counters) {
             this.counters = counters;
@@ -108,9 +108,9 @@ final class GridLaunch extends Launch {
         }
 
         private WorkItem firstOfNextGroup() {
-            part = nextGroup.getAndIncrement();
-            return part < groupOrder.length && !hasFailed()
-                    ? new WorkGroup(GridLaunch.this, this, grid, groupOrder[part], counters).first()
+            turn = nextGroup.getAndIncrement();
+            return turn < groupOrder.length && !hasFailed()
+                    ? new WorkGroup(GridLaunch.this, this, grid, groupOrder[turn], turn, counters).first()
                     : null;
         }
 
@@ -146,10 +146,16 @@ final class GridLaunch extends Launch {
             return first;
         }
 
+        /** Whatever went wrong, the launch comes to its end. */
         private void endWith(Throwable thrown, WorkItem item) {
-            fail(thrown, item, part);
-            item.group().cancel();
-            end();
+            try {
+                if (thrown != STOPPED) {
+                    fail(thrown, item);
+                }
+                item.group().cancel();
+            } finally {
+                end();
+            }
         }
 
         private void end() {

@@ -15,8 +15,11 @@ import org.tornadoattention.simulator.SimulatorSettings;
 /** One run of a kernel over its grid or its loops. */
 abstract class Launch {
 
-    /** Ends work-items of a launch that failed elsewhere. */
-    static final Error CANCELLED = new Cancellation();
+    /** Ends the waiting work-items of a group of which one failed or was stopped. */
+    static final Error CANCELLED = new Cancellation("another work-item of the group ended it");
+
+    /** Ends a work-item of a part of a launch of which an earlier part failed. */
+    static final Error STOPPED = new Cancellation("an earlier part of the launch failed");
 
     private final String task;
     private final KernelBody body;
@@ -73,21 +76,30 @@ abstract class Launch {
     }
 
     /**
-     * Notes that a work-item failed. Parts of a launch begin in order and are not stopped when another part fails, so the
+     * Notes that a work-item failed. Parts of a launch begin in order and are stopped only when an earlier one fails, so the
      * failure of the first part of all is the same in every run; that one is kept.
      */
-    final void fail(Throwable thrown, WorkItem item, int part) {
-        Failure failed = new Failure(part, translate(thrown, item));
-        failure.accumulateAndGet(failed, (one, other) -> one == null || other.part < one.part ? other : one);
+    final void fail(Throwable thrown, WorkItem item) {
+        Failure failed = new Failure(item.turn(), explain(thrown, item));
+        failure.accumulateAndGet(failed, (one, other) -> one == null || other.turn < one.turn ? other : one);
+    }
+
+    /** Throws {@link #STOPPED} if a part of the launch failed that began before the one in this turn. */
+    final void stopAfterFailure(int turn) {
+        Failure failed = failure.get();
+        if (failed != null && failed.turn < turn) {
+            throw STOPPED;
+        }
     }
 
     private void throwFailure() {
         Failure failed = failure.get();
-        if (failed != null && failed.thrown instanceof Error error) {
-            throw error;
-        }
         if (failed != null) {
-            throw (RuntimeException) failed.thrown;
+            switch (failed.thrown) {
+                case Error error -> throw error;
+                case RuntimeException exception -> throw exception;
+                default -> throw new IllegalStateException(failed.thrown);
+            }
         }
     }
 
@@ -155,14 +167,32 @@ abstract class Launch {
         return order;
     }
 
-    private static Throwable translate(Throwable thrown, WorkItem item) {
-        if (thrown instanceof SimulatorFaultException || thrown instanceof VirtualMachineError) {
+    /** Returns what to throw at the caller: a fault that tells where it happened, or the thrown itself if that fails too. */
+    private static Throwable explain(Throwable thrown, WorkItem item) {
+        if (thrown instanceof SimulatorFaultException || thrown instanceof OutOfMemoryError) {
             return thrown;
         }
+        try {
+            return faultOf(thrown, item);
+        } catch (Throwable second) {
+            thrown.addSuppressed(second);
+            return thrown;
+        }
+    }
+
+    private static SimulatorFaultException faultOf(Throwable thrown, WorkItem item) {
         String where = item.where(SourceLine.of(thrown.getStackTrace()));
-        return thrown instanceof IndexOutOfBoundsException
-                ? new SimulatorFaultException(FaultKind.OUT_OF_BOUNDS, where + "misses: " + thrown.getMessage(), thrown)
-                : new SimulatorFaultException(FaultKind.KERNEL_EXCEPTION, where + "threw " + thrown, thrown);
+        return switch (thrown) {
+            case IndexOutOfBoundsException _ ->
+                new SimulatorFaultException(FaultKind.OUT_OF_BOUNDS, where + "misses: " + thrown.getMessage(), thrown);
+            case StackOverflowError _ ->
+                new SimulatorFaultException(
+                        FaultKind.ENDLESS_RECURSION,
+                        where + "calls a method that calls itself until the stack is full; a device has no stack, and"
+                                + " TornadoVM compiles no recursion at all: write it as a loop",
+                        thrown);
+            default -> new SimulatorFaultException(FaultKind.KERNEL_EXCEPTION, where + "threw " + thrown, thrown);
+        };
     }
 
     private KernelStatistics statistics(Duration time) {
@@ -188,16 +218,16 @@ abstract class Launch {
                 time);
     }
 
-    /** What a part of the launch, by its place in the order, threw. */
-    private record Failure(int part, Throwable thrown) {}
+    /** What a part of the launch, by its turn, threw. */
+    private record Failure(int turn, Throwable thrown) {}
 
     private static final class Cancellation extends Error {
 
         @Serial
         private static final long serialVersionUID = 1L;
 
-        Cancellation() {
-            super("another work-item failed", null, false, false);
+        Cancellation(String why) {
+            super(why, null, false, false);
         }
     }
 }

@@ -9,16 +9,18 @@ import uk.ac.manchester.tornado.api.types.vectors.Half2;
 /**
  * An array in the local memory of a work-group, with the record of who touched which element since the last barrier.
  *
- * <p>The record holds stamps: the number of barriers passed, times {@link #EPOCH}, plus the work-item's id plus one. A
- * stamp of 0 means never, and {@link #SEVERAL} in place of the id means more than one reader.
+ * <p>The record holds stamps: the number of barriers passed, times {@link #EPOCH}, plus the work-item's id plus one, plus
+ * {@link #ADDED} if it has added atomically and not written. A stamp of 0 means never; in place of the id {@link #SEVERAL}
+ * means more than one reader, {@link #ATOMIC} several that have added atomically.
  */
 public final class LocalArray {
 
-    static final int EPOCH = 2048;
+    static final int EPOCH = 4096;
     static final int FIRST_EPOCH = EPOCH;
     static final int LAST_EPOCH = Integer.MAX_VALUE / EPOCH * EPOCH - EPOCH;
     private static final int SEVERAL = EPOCH - 1;
     private static final int ATOMIC = EPOCH - 2;
+    private static final int ADDED = EPOCH / 2;
 
     private static final float POISON_FLOAT = Float.intBitsToFloat(0x7FC0DEAD);
     private static final double POISON_DOUBLE = Double.longBitsToDouble(0x7FF8DEADDEADDEADL);
@@ -160,12 +162,29 @@ public final class LocalArray {
         if (writer == 0) {
             suspiciousRead(i, item, writer);
         }
-        if (writer >= base && writer != item.stamp && writer != base + ATOMIC
-                || reader >= base && reader != item.stamp) {
+        boolean own = isOf(item, writer);
+        boolean concurrent = writer >= base && !own && !item.warp().knows(writer);
+        boolean added = writer % EPOCH >= ADDED;
+        if (concurrent && !added || reader >= base && reader != item.stamp) {
             suspiciousWrite(i, item, writer, reader);
         }
         checkReadersOfWarps(i, item);
-        writers[i] = base + ATOMIC;
+        if (concurrent && added) {
+            writers[i] = base + ATOMIC;
+        } else if (!own) {
+            writers[i] = item.stamp + ADDED;
+        }
+    }
+
+    /** Whether the stamp is of this work-item in its present epoch, be it a write or an atomic change. */
+    private static boolean isOf(WorkItem item, int stamp) {
+        return stamp == item.stamp || stamp == item.stamp + ADDED;
+    }
+
+    /** The warp of the work-item that has left this stamp, or one that no group has. */
+    static int warpOf(int stamp) {
+        int kind = stamp % EPOCH;
+        return kind >= ATOMIC ? Integer.MAX_VALUE : (kind % ADDED - 1) / Warp.SIZE;
     }
 
     /** Makes room for more epochs: what was written stays known as written, and no more. */
@@ -186,7 +205,9 @@ public final class LocalArray {
                         FaultKind.UNINITIALIZED_LOCAL,
                         "reads " + name() + "[" + i + "], which no work-item of the group has written");
             }
-        } else if (item.launch().options().races() && !item.warp().knows(writer)) {
+        } else if (item.launch().options().races()
+                && !isOf(item, writer)
+                && !item.warp().knows(writer)) {
             throw item.fault(
                     FaultKind.LOCAL_RACE,
                     "reads " + name() + "[" + i + "], which work-item " + who(item, writer)
@@ -199,7 +220,7 @@ public final class LocalArray {
             return;
         }
         boolean written =
-                writer >= item.epoch && writer != item.stamp && !item.warp().knows(writer);
+                writer >= item.epoch && !isOf(item, writer) && !item.warp().knows(writer);
         boolean read =
                 reader >= item.epoch && reader != item.stamp && !item.warp().knows(reader);
         if (!written && !read) {
@@ -217,8 +238,9 @@ public final class LocalArray {
     }
 
     private static String who(WorkItem item, int stamp) {
-        return stamp % EPOCH == ATOMIC
+        int kind = stamp % EPOCH;
+        return kind == ATOMIC
                 ? "(one that adds atomically)"
-                : item.group().itemName(stamp % EPOCH - 1);
+                : item.group().itemName(kind % ADDED - 1) + (kind > ADDED ? " (which adds atomically)" : "");
     }
 }

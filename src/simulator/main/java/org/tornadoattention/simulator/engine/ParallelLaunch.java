@@ -52,16 +52,18 @@ final class ParallelLaunch extends Launch {
         collect(counters);
     }
 
-    private void runChunk(int part, Counters counters) {
-        int chunk = chunkOrder[part];
+    private void runChunk(int turn, Counters counters) {
+        int chunk = chunkOrder[turn];
         int[] worker = {chunk % workers[0], chunk / workers[0] % workers[1], chunk / (workers[0] * workers[1])};
-        WorkItem item =
-                WorkItem.chunk(this, counters, new ParallelPosition(chunk, worker, workers, body().parallelLoops()));
+        WorkItem item = WorkItem.chunk(
+                this, turn, counters, new ParallelPosition(chunk, worker, workers, body().parallelLoops()));
         item.becomeCurrent();
         try {
             body().run(arguments());
         } catch (Throwable thrown) {
-            fail(thrown, item, part);
+            if (thrown != STOPPED) {
+                fail(thrown, item);
+            }
         }
     }
 

@@ -75,7 +75,7 @@ final class Warp {
 
     /** Whether an access with this stamp of a {@link LocalArray} came before what this warp does now. */
     boolean knows(int stamp) {
-        int warp = (stamp % LocalArray.EPOCH - 1) / SIZE;
+        int warp = LocalArray.warpOf(stamp);
         return known != null && warp < known.length && stamp / LocalArray.EPOCH * LocalArray.EPOCH <= known[warp];
     }
 

@@ -17,6 +17,7 @@ final class WorkGroup {
     private final GridLaunch.Lane lane;
     private final Grid grid;
     private final int flatId;
+    private final int turn;
     private final int[] id;
     private final WorkItem[] items;
     private final Warp[] warps;
@@ -34,16 +35,17 @@ final class WorkGroup {
     private WarpBarriers warpBarriers;
     private volatile boolean cancelled;
 
-    WorkGroup(Launch launch, GridLaunch.Lane lane, Grid grid, int flatId, Counters counters) {
+    WorkGroup(Launch launch, GridLaunch.Lane lane, Grid grid, int flatId, int turn, Counters counters) {
         this.launch = launch;
         this.lane = lane;
         this.grid = grid;
         this.flatId = flatId;
+        this.turn = turn;
         this.id = grid.groupId(flatId);
         this.counters = counters;
         this.items = new WorkItem[grid.groupSize()];
         for (int i = 0; i < items.length; i++) {
-            items[i] = new WorkItem(launch, this, i, counters);
+            items[i] = new WorkItem(launch, this, i, turn, counters);
         }
         this.warps = new Warp[(items.length + Warp.SIZE - 1) / Warp.SIZE];
         for (int w = 0; w < warps.length; w++) {
@@ -227,6 +229,7 @@ final class WorkGroup {
 
     /** Lets others run until it is the turn of {@code item} again. */
     void giveWay(WorkItem item) {
+        launch.stopAfterFailure(turn);
         WorkItem next = nextReady();
         if (next == null) {
             throw Divergence.explain(this, item);

@@ -22,7 +22,7 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 public final class WorkItem {
 
     /** Stands for code that runs on the host: ids are 0, barriers do nothing. */
-    public static final WorkItem OUTSIDE = new WorkItem(null, null, 0, new Counters(0));
+    public static final WorkItem OUTSIDE = new WorkItem(null, null, 0, 0, new Counters(0));
 
     private static final ThreadLocal<WorkItem> CURRENT = new ThreadLocal<>();
 
@@ -47,12 +47,13 @@ public final class WorkItem {
     private final Launch launch;
     private final WorkGroup group;
     private final int id;
+    private final int turn;
     private final Counters counters;
     private final int[] localId;
 
     private State state = State.READY;
     private Thread thread;
-    private volatile boolean turn;
+    private volatile boolean baton;
     private int allocations;
     private int barrierSite;
     private TensorLane tensorLane;
@@ -60,18 +61,19 @@ public final class WorkItem {
     private WarpLane warpLane;
     private ParallelPosition parallel;
 
-    WorkItem(Launch launch, WorkGroup group, int id, Counters counters) {
+    WorkItem(Launch launch, WorkGroup group, int id, int turn, Counters counters) {
         this.launch = launch;
         this.group = group;
         this.id = id;
+        this.turn = turn;
         this.counters = counters;
         this.stamp = epoch + id + 1;
         this.part = group == null ? 0 : group.flatId() + 1;
         this.localId = group == null ? new int[Grid.DIMENSIONS] : group.grid().localId(id);
     }
 
-    static WorkItem chunk(Launch launch, Counters counters, ParallelPosition position) {
-        WorkItem item = new WorkItem(launch, null, 0, counters);
+    static WorkItem chunk(Launch launch, int turn, Counters counters, ParallelPosition position) {
+        WorkItem item = new WorkItem(launch, null, 0, turn, counters);
         item.parallel = position;
         item.part = position.chunk() + 1;
         return item;
@@ -289,6 +291,11 @@ public final class WorkItem {
         return id;
     }
 
+    /** The place of its group or chunk in the order in which those of the launch begin. */
+    int turn() {
+        return turn;
+    }
+
     Counters counters() {
         return counters;
     }
@@ -347,20 +354,25 @@ public final class WorkItem {
     }
 
     void park() {
-        while (!turn) {
+        while (!baton) {
             LockSupport.park(this);
         }
-        turn = false;
+        baton = false;
     }
 
     void wake() {
-        turn = true;
+        baton = true;
         LockSupport.unpark(thread);
     }
 
-    /** Returns a fault that this work-item ran into, at the source line where it is now. */
+    /**
+     * Returns a fault that this work-item ran into, at the source line where it is now. It fails the launch, even if the
+     * kernel catches it.
+     */
     SimulatorFaultException fault(FaultKind kind, String detail) {
-        return new SimulatorFaultException(kind, where(SourceLine.current()) + detail);
+        SimulatorFaultException fault = new SimulatorFaultException(kind, where(SourceLine.current()) + detail);
+        launch.fail(fault, this);
+        return fault;
     }
 
     /** Returns the beginning of a message: kernel, source line, group and work-item. */
