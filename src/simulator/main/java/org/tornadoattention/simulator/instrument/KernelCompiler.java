@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.IntStream;
+import org.tornadoattention.simulator.engine.WarpIntrinsics;
 
 /**
  * Makes instrumented copies of kernels. The copies are classes of the same name in a class loader of their own, with
@@ -107,6 +108,8 @@ public final class KernelCompiler {
             super("simulator:" + original.getSimpleName(), original.getClassLoader());
             this.original = original;
             this.classes = classes;
+            // A copy calls the hooks from outside of this module.
+            getClass().getModule().addExports(WarpIntrinsics.class.getPackageName(), getUnnamedModule());
         }
 
         @Override

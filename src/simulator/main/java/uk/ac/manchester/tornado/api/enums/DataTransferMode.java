@@ -1,6 +1,7 @@
 package uk.ac.manchester.tornado.api.enums;
 
 /** When a task graph copies an array between host and device. */
+@SuppressWarnings("missing-explicit-ctor") // as in TornadoVM
 public class DataTransferMode {
 
     /** Once, before the first execution of the graph. */

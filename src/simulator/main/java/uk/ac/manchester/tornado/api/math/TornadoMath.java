@@ -7,6 +7,7 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Mathematics for kernels: each method becomes an instruction or a library call of the device. */
+@SuppressWarnings("missing-explicit-ctor") // as in TornadoVM
 public class TornadoMath {
 
     /** Returns the smaller of the two. */

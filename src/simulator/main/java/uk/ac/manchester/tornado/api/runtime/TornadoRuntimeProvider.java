@@ -4,6 +4,7 @@ import org.tornadoattention.simulator.engine.SimulatedRuntime;
 import uk.ac.manchester.tornado.api.TornadoRuntime;
 
 /** The way to the runtime and its settings. */
+@SuppressWarnings("missing-explicit-ctor") // as in TornadoVM
 public class TornadoRuntimeProvider {
 
     /** Returns the runtime. */

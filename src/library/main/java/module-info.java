@@ -1,0 +1,21 @@
+/** FlashAttention on TornadoVM: the module {@code tornado.api} is that of an SDK, or the simulator in its place. */
+@SuppressWarnings("module") // the tools are compiled after the library
+module org.tornadoattention {
+    requires transitive tornado.api;
+    requires com.fasterxml.jackson.core;
+
+    exports org.tornadoattention;
+    exports org.tornadoattention.device;
+    exports org.tornadoattention.inference;
+    exports org.tornadoattention.intrinsic;
+    exports org.tornadoattention.plan;
+    exports org.tornadoattention.reference;
+    exports org.tornadoattention.tensor;
+    exports org.tornadoattention.kernel to
+            org.tornadoattention.tools;
+
+    // TornadoVM finds a kernel's method by reflection.
+    opens org.tornadoattention.kernel;
+
+    uses org.tornadoattention.device.CompilerExtension;
+}
