@@ -5,6 +5,7 @@ import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.plan.Capability;
 
 /** The device that tests run on: the best one here, or the best of the backend that {@code -Dattention.backend} names. */
 public final class TestDevice {
@@ -21,11 +22,7 @@ public final class TestDevice {
      * some ten times as slow as the portable kernels there.
      */
     public static boolean simulatesWarps(AttentionKernel kernel) {
-        return get().isSimulator()
-                && switch (kernel) {
-                    case STANDARD, ONLINE, TILED -> false;
-                    case TENSOR_CORE, WARP, WARP_TF32, WARP_GROUP, WARP_GROUP_FP8 -> true;
-                };
+        return get().isSimulator() && kernel.spec().capability() != Capability.NONE;
     }
 
     /** The same device, said to have other limits, in bytes and work-items. */

@@ -1,84 +1,120 @@
 package org.tornadoattention.plan;
 
 import java.util.Arrays;
-import java.util.Locale;
-import java.util.stream.Collectors;
-import org.tornadoattention.device.Backend;
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.function.Supplier;
 import org.tornadoattention.device.ComputeDevice;
-import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.tensor.DType;
 
-/** The kernels, from the first rung of the ladder to the last. */
+/**
+ * The kernels, from the first rung of the ladder to the last. What there is to know of one stands in its {@link KernelSpec}.
+ */
 public enum AttentionKernel {
-    /** Three kernels, with S and P stored: the baseline. F32. */
-    STANDARD("three kernels, S and P stored"),
-    /** One pass with the online softmax, a row of Q a work-item. F32. */
-    ONLINE("online softmax, a row a work-item"),
+    /** Three kernels, with S and P stored: the baseline. F32; only where it is asked for. */
+    STANDARD(StandardSpec::new),
+    /** One pass with the online softmax, one row of Q per work-item. F32. */
+    ONLINE(OnlineSpec::new),
     /** FlashAttention-2's order with K and V tiles in local memory and register-tiled products. All types. */
-    TILED("tiles in local memory, products in registers"),
+    TILED(TiledSpec::new),
     /** FlashAttention-2's order with both products on tensor cores, through TornadoVM's own calls. F16 and BF16. */
-    TENSOR_CORE("products on tensor cores, S through scratch memory"),
+    TENSOR_CORE(TensorCoreSpec::new),
     /** FlashAttention-2 in the registers of warps, on tensor cores. F16 and BF16. */
-    WARP("tensor cores, S and P in a warp's registers"),
+    WARP(WarpSpec::new),
     /** Asynchronous tensor cores, softmax under the products. F16 and BF16. */
-    WARP_GROUP("asynchronous tensor cores, softmax under the products"),
+    WARP_GROUP(WarpGroupSpec::new),
     /** The warp kernel for F32, each product in three of TF32. F32; only where it is asked for. */
-    WARP_TF32("tensor cores for F32, three products for one"),
+    WARP_TF32(WarpTf32Spec::new),
     /** The warp-group kernel with products of 8 bits, after a rounding of Q, K and V. F16 and BF16; only where asked for. */
-    WARP_GROUP_FP8("asynchronous tensor cores, products of 8 bits");
+    WARP_GROUP_FP8(WarpGroupFp8Spec::new);
 
-    private final String summary;
+    /** Made when first asked for: a description names kernels, so that these come before it. */
+    private static final class Specs {
 
-    AttentionKernel(String summary) {
-        this.summary = summary;
+        private static final Map<AttentionKernel, KernelSpec> ALL = new EnumMap<>(AttentionKernel.class);
+
+        static {
+            Arrays.stream(values()).forEach(kernel -> ALL.put(kernel, kernel.description.get()));
+        }
+    }
+
+    private final Supplier<KernelSpec> description;
+
+    AttentionKernel(Supplier<KernelSpec> description) {
+        this.description = description;
+    }
+
+    /** What it says of itself. */
+    public KernelSpec spec() {
+        return Specs.ALL.get(this);
     }
 
     /** What it does, in a few words. */
     public String summary() {
-        return summary;
+        return spec().summary();
     }
 
     /** Whether it takes tensors of this type. */
     public boolean supports(DType dtype) {
-        return switch (this) {
-            case STANDARD, ONLINE, WARP_TF32 -> dtype == DType.F32;
-            case TILED -> true;
-            case TENSOR_CORE, WARP, WARP_GROUP, WARP_GROUP_FP8 -> dtype != DType.F32;
-        };
+        return spec().dtypes().contains(dtype);
     }
 
-    /**
-     * Whether its results can be differentiated: three TF32 products, and all the more 8 bits, leave too little of the
-     * log-sum-exp for that.
-     */
+    /** Whether its results can be differentiated. */
     public boolean supportsBackward() {
-        return this != WARP_TF32 && this != WARP_GROUP_FP8;
+        return !(spec().backward() instanceof Backward.None);
     }
 
     /** Whether its products are of 8-bit numbers, so that its results are judged as such. */
     public boolean isFp8() {
-        return this == WARP_GROUP_FP8;
+        return spec().fp8();
     }
 
     /** Whether it can drop probabilities. */
     public boolean supportsDropout() {
-        return this != TENSOR_CORE && this != WARP_TF32 && this != WARP_GROUP_FP8;
+        return spec().dropout();
     }
 
     /** Whether the device's compiler has the instructions that it is written with. */
     public boolean supports(ComputeDevice device) {
-        return switch (this) {
-            case STANDARD, ONLINE, TILED -> true;
-            case WARP, WARP_TF32 -> device.extension().level().include(Intrinsics.WARP);
-            case TENSOR_CORE -> device.isSimulator() || device.backend() == Backend.CUDA && reachesTensorCores(device);
-            case WARP_GROUP, WARP_GROUP_FP8 -> device.extension().level().include(Intrinsics.WARP_GROUP);
-        };
+        return spec().capability().isOn(device);
     }
 
-    /** TornadoVM's tensor-core calls begin with compute capability 8.0; 0 is not known. */
-    private static boolean reachesTensorCores(ComputeDevice device) {
-        int capability = device.extension().computeCapability();
-        return capability == 0 || capability >= 80;
+    /**
+     * A tile of this kernel.
+     *
+     * @param blockQ queries in it (Br)
+     * @param blockK keys in it (Bc)
+     * @throws IllegalArgumentException if it does not work on tiles, or not on such
+     */
+    public Tile tile(int blockQ, int blockK) {
+        return requireTiling().tile(blockQ, blockK, 0, 0);
+    }
+
+    /**
+     * A tile of this kernel, one of those that divide the queries among warps.
+     *
+     * @param warps that compute
+     * @param rescaleThreshold by how much a row's maximum may grow before O is rescaled, in powers of two, 0 to 8
+     * @throws IllegalArgumentException if it does not work on tiles, or not on such
+     */
+    public Tile tile(int blockQ, int blockK, int warps, int rescaleThreshold) {
+        return requireTiling().tile(blockQ, blockK, warps, rescaleThreshold);
+    }
+
+    /**
+     * The tile of this kernel that {@link Tile#toString} wrote, such as {@code 64x32}.
+     *
+     * @throws IllegalArgumentException if it is none
+     */
+    public Tile tile(String text) {
+        return requireTiling().tile(text);
+    }
+
+    private Tiling requireTiling() {
+        return spec().tiling()
+                .orElseThrow(() -> new IllegalArgumentException(
+                        "The kernel %s works on no tiles: leave the tile out, or choose another kernel."
+                                .formatted(id())));
     }
 
     /**
@@ -86,7 +122,7 @@ public enum AttentionKernel {
      * warp}, {@code warp-group}, {@code warp-tf32}, {@code warp-group-fp8}.
      */
     public String id() {
-        return name().toLowerCase(Locale.ROOT).replace('_', '-');
+        return KernelNames.id(this);
     }
 
     /**
@@ -95,12 +131,6 @@ public enum AttentionKernel {
      * @throws IllegalArgumentException naming the known ones
      */
     public static AttentionKernel parse(String id) {
-        return Arrays.stream(values())
-                .filter(kernel -> kernel.id().equals(id.toLowerCase(Locale.ROOT).replace('_', '-')))
-                .findFirst()
-                .orElseThrow(() -> new IllegalArgumentException("There is no kernel '%s': choose one of %s."
-                        .formatted(
-                                id,
-                                Arrays.stream(values()).map(AttentionKernel::id).collect(Collectors.joining(", ")))));
+        return KernelNames.parse(id, "kernel", values());
     }
 }

@@ -59,7 +59,7 @@ final class AttentionPlan implements DevicePlan {
         GridScheduler grids = new GridScheduler();
         List<Object> inputs =
                 new ArrayList<>(List.of(arrays.query(), arrays.key(), arrays.value(), arrays.logSumExp()));
-        if (outputIsPoisoned()) {
+        if (choice.kernel().spec().writesOutputApart()) {
             inputs.add(arrays.output());
         }
         inputs.add(arrays.alibiSlopes());
@@ -72,7 +72,7 @@ final class AttentionPlan implements DevicePlan {
                 grids,
                 choice,
                 device,
-                outputIsPoisoned()
+                choice.kernel().spec().writesOutputApart()
                         ? Map.of("log-sum-exp", logSumExp, "output", output)
                         : Map.of("log-sum-exp", logSumExp));
     }
@@ -98,11 +98,6 @@ final class AttentionPlan implements DevicePlan {
                 Duration.ofNanos(result.getProfilerResult().getCompileTime()),
                 Duration.ofNanos(System.nanoTime() - start),
                 plan.deviceBytes());
-    }
-
-    /** The kernels of standard attention write the output after, and apart from, the log-sum-exp. */
-    private boolean outputIsPoisoned() {
-        return choice.kernel() == AttentionKernel.STANDARD;
     }
 
     /** Frees the device's memory. */

@@ -74,21 +74,13 @@ final class AttentionTasks {
         switch (choice.kernel()) {
             case STANDARD -> tasks.standard(name);
             case ONLINE -> tasks.online(name);
-            case TILED -> tasks.tiled(name, (TileShape) choice.tile().orElseThrow());
-            case TENSOR_CORE ->
-                tasks.tensorCore(name, (TensorCoreTile) choice.tile().orElseThrow());
-            case WARP -> tasks.warp(name, (WarpTile) choice.tile().orElseThrow());
-            case WARP_TF32 -> tasks.warpTf32(name, (WarpTile) choice.tile().orElseThrow());
-            case WARP_GROUP -> tasks.warpGroup(name, (WarpTile) choice.tile().orElseThrow());
+            case TILED -> tasks.tiled(name, choice.tile().orElseThrow());
+            case TENSOR_CORE -> tasks.tensorCore(name, choice.tile().orElseThrow());
+            case WARP -> tasks.warp(name, choice.tile().orElseThrow());
+            case WARP_TF32 -> tasks.warpTf32(name, choice.tile().orElseThrow());
+            case WARP_GROUP -> tasks.warpGroup(name, choice.tile().orElseThrow());
             case WARP_GROUP_FP8 ->
-                new Fp8Tasks(
-                                graph,
-                                grids,
-                                problem,
-                                arrays,
-                                (WarpTile) choice.tile().orElseThrow(),
-                                device)
-                        .append(name);
+                new Fp8Tasks(graph, grids, problem, arrays, choice.tile().orElseThrow(), device).append(name);
         }
     }
 
@@ -173,7 +165,7 @@ final class AttentionTasks {
         grid(name, workItemEach(rows));
     }
 
-    private void tiled(String name, TileShape tile) {
+    private void tiled(String name, Tile tile) {
         switch (arrays.query()) {
             case FloatArray _ -> tiles(name, tile, 0, FloatArray.class, TiledFlashAttention::attention);
             case HalfFloatArray _ -> tiles(name, tile, 0, HalfFloatArray.class, TiledFlashAttentionF16::attention);
@@ -182,8 +174,8 @@ final class AttentionTasks {
         }
     }
 
-    private void warp(String name, WarpTile tile) {
-        int features = tile.features();
+    private void warp(String name, Tile tile) {
+        int features = WarpFlashAttention.shape(tile.warps(), tile.rescaleThreshold());
         switch (arrays.query()) {
             case HalfFloatArray _ -> tiles(name, tile, features, HalfFloatArray.class, WarpFlashAttention::attention);
             case ShortArray _ -> tiles(name, tile, features, ShortArray.class, WarpFlashAttentionBits::attention);
@@ -191,12 +183,17 @@ final class AttentionTasks {
         }
     }
 
-    private void warpTf32(String name, WarpTile tile) {
-        tiles(name, tile, tile.features(), FloatArray.class, WarpTf32FlashAttention::attention);
+    private void warpTf32(String name, Tile tile) {
+        tiles(
+                name,
+                tile,
+                WarpFlashAttention.shape(tile.warps(), tile.rescaleThreshold()),
+                FloatArray.class,
+                WarpTf32FlashAttention::attention);
     }
 
-    private void warpGroup(String name, WarpTile tile) {
-        int features = tile.features();
+    private void warpGroup(String name, Tile tile) {
+        int features = WarpFlashAttention.shape(tile.warps(), tile.rescaleThreshold());
         switch (arrays.query()) {
             case HalfFloatArray _ ->
                 tiles(name, tile, features, HalfFloatArray.class, WarpGroupFlashAttention::attention);
@@ -273,7 +270,7 @@ final class AttentionTasks {
         grid(name, groups(groups, tileGroupSize));
     }
 
-    private void tensorCore(String name, TensorCoreTile tile) {
+    private void tensorCore(String name, Tile tile) {
         switch (arrays.query()) {
             case HalfFloatArray _ -> tensorCore(name, tile, HalfFloatArray.class, TensorCoreAttention::attention);
             case ShortArray _ -> tensorCore(name, tile, ShortArray.class, TensorCoreAttentionBF16::attention);
@@ -284,7 +281,7 @@ final class AttentionTasks {
     /** Likewise, with scratch memory and a fixed number of groups. */
     private <A extends TornadoNativeArray> void tensorCore(
             String name,
-            TensorCoreTile tile,
+            Tile tile,
             Class<A> type,
             Task20<
                             KernelContext,

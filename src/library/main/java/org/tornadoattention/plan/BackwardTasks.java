@@ -35,6 +35,9 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 /** Turns the backward pass of a problem into tasks of a graph, as {@link AttentionTasks} does the forward pass. */
 final class BackwardTasks {
 
+    /** Above, the registers of a warp group hold one of dK and dV only. */
+    private static final int WIDEST_FOR_BOTH = 128;
+
     private final TaskGraph graph;
     private final GridScheduler grids;
     private final AttentionProblem problem;
@@ -72,8 +75,8 @@ final class BackwardTasks {
             case STANDARD -> tasks.standard(name);
             case ONLINE -> tasks.online(name);
             case WARP_GROUP ->
-                tasks.warpGroup(name, (WarpBackwardTile) choice.tile().orElseThrow());
-            default -> tasks.tiled(name, (BackwardTile) choice.tile().orElseThrow());
+                tasks.warpGroup(name, choice.tiles().getFirst(), choice.tiles().getLast());
+            default -> tasks.tiled(name, choice.tiles().getFirst());
         }
     }
 
@@ -220,8 +223,8 @@ final class BackwardTasks {
         gridOver(name + "-dkdv", keyRows());
     }
 
-    private void tiled(String name, BackwardTile tile) {
-        int block = tile.block();
+    private void tiled(String name, Tile tile) {
+        int block = tile.blockQ();
         rowTerms(name, TiledQueryGradient.parts(shape.headDim(), block));
         int size = tile.groupSize(shape.headDim());
         long heads = (long) shape.batch() * shape.heads();
@@ -248,19 +251,19 @@ final class BackwardTasks {
     }
 
     /** dK and dV come from one launch of their kernel, or from one each where registers do not hold both. */
-    private void warpGroup(String name, WarpBackwardTile tile) {
+    private void warpGroup(String name, Tile queryGradient, Tile keyValueGradients) {
         switch (arrays.outputGradient()) {
             case HalfFloatArray _ -> warpRowTerms(name + "-rows", HalfFloatArray.class, WarpRowTerms::rowTerms);
             case ShortArray _ -> warpRowTerms(name + "-rows", ShortArray.class, WarpRowTermsBits::rowTerms);
             default -> throw noKernelReads(arrays.outputGradient());
         }
-        warpGroupQueryGradient(name + "-dq", tile.queryGradient());
-        if (WarpBackwardTile.takesBothAtOnce(shape.headDim())) {
+        warpGroupQueryGradient(name + "-dq", queryGradient);
+        if (shape.headDim() <= WIDEST_FOR_BOTH) {
             int both = WarpGroupKeyValueGradients.OF_KEYS | WarpGroupKeyValueGradients.OF_VALUES;
-            warpGroupKeyValueGradients(name + "-dkdv", tile.keyValueGradients(), both);
+            warpGroupKeyValueGradients(name + "-dkdv", keyValueGradients, both);
         } else {
-            warpGroupKeyValueGradients(name + "-dk", tile.keyValueGradients(), WarpGroupKeyValueGradients.OF_KEYS);
-            warpGroupKeyValueGradients(name + "-dv", tile.keyValueGradients(), WarpGroupKeyValueGradients.OF_VALUES);
+            warpGroupKeyValueGradients(name + "-dk", keyValueGradients, WarpGroupKeyValueGradients.OF_KEYS);
+            warpGroupKeyValueGradients(name + "-dv", keyValueGradients, WarpGroupKeyValueGradients.OF_VALUES);
         }
     }
 
@@ -286,8 +289,8 @@ final class BackwardTasks {
         return features | (arrays.hasLogSumExpGradient() ? BackwardRowTerms.LSE_GRADIENT : 0);
     }
 
-    private void warpGroupQueryGradient(String task, WarpBackwardTile.Block tile) {
-        int blocks = WarpGroupKeyValueGradients.blocks(tile.q(), tile.k());
+    private void warpGroupQueryGradient(String task, Tile tile) {
+        int blocks = WarpGroupKeyValueGradients.blocks(tile.blockQ(), tile.blockK());
         switch (arrays.outputGradient()) {
             case HalfFloatArray _ ->
                 queryGradient(task, blocks, HalfFloatArray.class, WarpGroupQueryGradient::queryGradient);
@@ -295,12 +298,12 @@ final class BackwardTasks {
                 queryGradient(task, blocks, ShortArray.class, WarpGroupQueryGradientBits::queryGradient);
             default -> throw noKernelReads(arrays.outputGradient());
         }
-        long tiles = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.q());
-        grid(task, tiles, WarpGroupQueryGradient.groupSize(tile.q()));
+        long tiles = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.blockQ());
+        grid(task, tiles, WarpGroupQueryGradient.groupSize(tile.blockQ()));
     }
 
-    private void warpGroupKeyValueGradients(String task, WarpBackwardTile.Block tile, int which) {
-        int blocks = WarpGroupKeyValueGradients.blocks(tile.q(), tile.k()) | which;
+    private void warpGroupKeyValueGradients(String task, Tile tile, int which) {
+        int blocks = WarpGroupKeyValueGradients.blocks(tile.blockQ(), tile.blockK()) | which;
         switch (arrays.outputGradient()) {
             case HalfFloatArray _ ->
                 keyValueGradients(task, blocks, HalfFloatArray.class, WarpGroupKeyValueGradients::keyValueGradients);
@@ -308,8 +311,8 @@ final class BackwardTasks {
                 keyValueGradients(task, blocks, ShortArray.class, WarpGroupKeyValueGradientsBits::keyValueGradients);
             default -> throw noKernelReads(arrays.outputGradient());
         }
-        long tiles = (long) shape.batch() * shape.kvHeads() * Math.ceilDiv(shape.seqK(), tile.k());
-        grid(task, tiles, WarpGroupKeyValueGradients.groupSize(tile.k()));
+        long tiles = (long) shape.batch() * shape.kvHeads() * Math.ceilDiv(shape.seqK(), tile.blockK());
+        grid(task, tiles, WarpGroupKeyValueGradients.groupSize(tile.blockK()));
     }
 
     /** One kernel text, three types of array: the compiler needs each task's own. */

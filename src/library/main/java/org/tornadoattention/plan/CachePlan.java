@@ -111,7 +111,7 @@ public final class CachePlan implements AutoCloseable {
     }
 
     private SplitTile tileFor(int seqQ) {
-        return SplitTiling.choose(SplitProblem.of(shape, seqQ), kernel, splits, device);
+        return DecodeChoice.choose(SplitProblem.of(shape, seqQ), kernel, splits, device);
     }
 
     /** Whether the device's times are taken, which costs time in each step. */

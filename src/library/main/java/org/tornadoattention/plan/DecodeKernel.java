@@ -1,30 +1,31 @@
 package org.tornadoattention.plan;
 
-import java.util.Arrays;
-import java.util.Locale;
-import java.util.stream.Collectors;
-
-/** The kernels of inference: attention over keys that are split among work-groups. */
+/** The kernels of inference: attention over keys that are split among work-groups, the fastest last. */
 public enum DecodeKernel {
     /** A key at a time for each row of work-items. All types, on every device. */
-    SPLIT_KEY("keys from global memory to registers"),
+    SPLIT_KEY(new SplitKeySpec()),
     /** Keys and values through local memory, products on tensor cores. F16 and BF16. */
-    WARP_SPLIT_KEY("asynchronous copies, products on tensor cores");
+    WARP_SPLIT_KEY(new WarpSplitKeySpec());
 
-    private final String summary;
+    private final DecodeSpec spec;
 
-    DecodeKernel(String summary) {
-        this.summary = summary;
+    DecodeKernel(DecodeSpec spec) {
+        this.spec = spec;
+    }
+
+    /** What it says of itself. */
+    DecodeSpec spec() {
+        return spec;
     }
 
     /** What it does, in a few words. */
     public String summary() {
-        return summary;
+        return spec.summary();
     }
 
     /** Its name on the command line, such as {@code warp-split-key}. */
     public String id() {
-        return name().toLowerCase(Locale.ROOT).replace('_', '-');
+        return KernelNames.id(this);
     }
 
     /**
@@ -33,12 +34,6 @@ public enum DecodeKernel {
      * @throws IllegalArgumentException if there is none
      */
     public static DecodeKernel parse(String id) {
-        return Arrays.stream(values())
-                .filter(kernel -> kernel.id().equals(id))
-                .findFirst()
-                .orElseThrow(() -> new IllegalArgumentException("There is no decode kernel '%s': choose one of %s."
-                        .formatted(
-                                id,
-                                Arrays.stream(values()).map(DecodeKernel::id).collect(Collectors.joining(", ")))));
+        return KernelNames.parse(id, "decode kernel", values());
     }
 }

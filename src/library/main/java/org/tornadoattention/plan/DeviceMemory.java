@@ -1,5 +1,6 @@
 package org.tornadoattention.plan;
 
+import java.util.Optional;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
@@ -9,13 +10,22 @@ import org.tornadoattention.tensor.Tensor;
  * Device memory of one problem.
  *
  * @param tensorBytes q, k, v and the output
- * @param extraBytes what the kernel needs beyond them: the log-sum-exp, and for standard attention S and P
+ * @param extraBytes what the kernel needs beyond them: the log-sum-exp and its scratch memory
  * @param largestBuffer the largest single buffer
  */
 public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer) {
 
-    /** The memory that a kernel needs for a problem, but for its scratch tiles. */
+    /** The memory that a kernel needs for a problem, but for what depends on its tile. */
     public static DeviceMemory of(AttentionProblem problem, AttentionKernel kernel) {
+        return of(problem, kernel, Optional.empty());
+    }
+
+    /** The memory that a problem needs with a kernel and its tile. */
+    public static DeviceMemory of(AttentionProblem problem, KernelChoice choice) {
+        return of(problem, choice.kernel(), choice.tile());
+    }
+
+    private static DeviceMemory of(AttentionProblem problem, AttentionKernel kernel, Optional<Tile> tile) {
         AttentionShape shape = problem.shape();
         long queryBytes = shape.queryRows() * shape.headDim() * problem.dtype().byteSize();
         long keyBytes = (long) shape.batch()
@@ -25,10 +35,9 @@ public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer
                 * problem.dtype().byteSize();
         long extra = shape.queryRows() * Float.BYTES;
         long largest = Math.max(queryBytes, keyBytes);
-        if (kernel == AttentionKernel.STANDARD) {
-            long scores = Math.multiplyExact(shape.scoreElements(), (long) Float.BYTES);
-            extra += 2 * scores;
-            largest = Math.max(largest, scores);
+        for (long bytes : kernel.spec().scratchBytes(shape, tile)) {
+            extra += bytes;
+            largest = Math.max(largest, bytes);
         }
         return new DeviceMemory(2 * queryBytes + 2 * keyBytes, extra, largest);
     }
@@ -39,22 +48,6 @@ public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer
         long rowTerms = 2 * problem.shape().queryRows() * Float.BYTES;
         return new DeviceMemory(
                 2 * forward.tensorBytes, forward.extraBytes + rowTerms, Math.max(forward.largestBuffer, rowTerms));
-    }
-
-    /** The memory that a problem needs with a kernel and its tile. */
-    public static DeviceMemory of(AttentionProblem problem, KernelChoice choice) {
-        DeviceMemory memory = of(problem, choice.kernel());
-        if (choice.kernel().isFp8()) {
-            WarpTile tile = (WarpTile) choice.tile().orElseThrow();
-            QuantizedSizes sizes = QuantizedSizes.of(problem.shape(), tile);
-            return new DeviceMemory(memory.tensorBytes, memory.extraBytes + sizes.bytes(), memory.largestBuffer);
-        }
-        if (!(choice.tile().orElse(null) instanceof TensorCoreTile tile)) {
-            return memory;
-        }
-        long scratch = TensorCoreScratch.of(problem.shape(), tile).bytes();
-        return new DeviceMemory(
-                memory.tensorBytes, memory.extraBytes + scratch, Math.max(memory.largestBuffer, scratch));
     }
 
     /** All bytes. */

@@ -4,6 +4,7 @@ import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.QuantizeTiles;
 import org.tornadoattention.kernel.QuantizeTilesBits;
+import org.tornadoattention.kernel.WarpFlashAttention;
 import org.tornadoattention.kernel.WarpGroupFp8FlashAttention;
 import org.tornadoattention.kernel.WarpGroupFp8FlashAttentionBits;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -27,7 +28,7 @@ final class Fp8Tasks {
     private final GridScheduler grids;
     private final AttentionProblem problem;
     private final AttentionArrays arrays;
-    private final WarpTile tile;
+    private final Tile tile;
     private final int storageFeatures;
 
     Fp8Tasks(
@@ -35,7 +36,7 @@ final class Fp8Tasks {
             GridScheduler grids,
             AttentionProblem problem,
             AttentionArrays arrays,
-            WarpTile tile,
+            Tile tile,
             ComputeDevice device) {
         this.graph = graph;
         this.grids = grids;
@@ -197,7 +198,7 @@ final class Fp8Tasks {
                 problem.windowLeft(),
                 problem.windowRight(),
                 problem.softcap(),
-                features | tile.features());
+                features | WarpFlashAttention.shape(tile.warps(), tile.rescaleThreshold()));
         grid(name, AttentionTasks.groups(sizes.queryTiles(), tile.groupSize(shape.headDim())));
     }
 

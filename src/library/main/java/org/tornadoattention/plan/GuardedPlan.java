@@ -43,7 +43,7 @@ final class GuardedPlan implements DevicePlan {
             ComputeDevice device,
             Map<String, Tensor> written) {
         this.written = written;
-        String tile = choice.tile().map(shape -> " (tile " + shape + ")").orElse("");
+        String tile = choice.tileNames().map(names -> " (tile " + names + ")").orElse("");
         plan = new LoudPlan(
                 new TornadoExecutionPlan(graph.snapshot())
                         .withDevice(device.handle())

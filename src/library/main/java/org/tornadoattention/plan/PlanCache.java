@@ -65,7 +65,7 @@ public final class PlanCache implements AutoCloseable {
 
     /** Which kernel a problem's backward pass gets here. */
     public KernelChoice chooseBackward(AttentionProblem problem) {
-        return BackwardChoice.choose(problem, device, wanted);
+        return KernelChoice.chooseBackward(problem, device, wanted);
     }
 
     /** Runs a problem, building its plan if it has none. A plan that failed is closed and forgotten. */

@@ -1,5 +1,6 @@
 package org.tornadoattention.plan;
 
+import java.util.List;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.kernel.QuantizeTiles;
 
@@ -16,7 +17,7 @@ record QuantizedSizes(int queryTiles, int keyTiles, int queryTileBytes, int keyT
     /** Elements of {@code scales} to a tile of K and V. */
     static final int KEY_VALUE_SCALES = 2;
 
-    static QuantizedSizes of(AttentionShape shape, WarpTile tile) {
+    static QuantizedSizes of(AttentionShape shape, Tile tile) {
         int paddedDim = QuantizeTiles.paddedDim(shape.headDim());
         return new QuantizedSizes(
                 Math.toIntExact((long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.blockQ())),
@@ -35,9 +36,14 @@ record QuantizedSizes(int queryTiles, int keyTiles, int queryTileBytes, int keyT
         return Math.toIntExact((long) keyTiles * keyTileBytes / Integer.BYTES);
     }
 
-    /** Bytes of the copies and their scales. */
-    long bytes() {
-        return (long) queryTiles * (queryTileBytes + Float.BYTES)
-                + (long) keyTiles * KEY_VALUE_SCALES * (keyTileBytes + Float.BYTES);
+    /** Bytes of the copies of Q, K and V, and of their scales. */
+    List<Long> buffers() {
+        long keyBytes = (long) keyTiles * keyTileBytes;
+        return List.of(
+                (long) queryTiles * queryTileBytes,
+                keyBytes,
+                keyBytes,
+                (long) queryTiles * Float.BYTES,
+                (long) keyTiles * KEY_VALUE_SCALES * Float.BYTES);
     }
 }

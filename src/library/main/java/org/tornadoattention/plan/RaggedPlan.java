@@ -27,7 +27,7 @@ final class RaggedPlan implements AutoCloseable {
         this.shape = shape;
         query = Tensor.allocate(shape.dtype(), shape.queries(), shape.heads(), shape.headDim());
         output = Tensor.allocate(shape.dtype(), shape.queries(), shape.heads(), shape.headDim());
-        SplitTile tile = SplitTiling.choose(shape.problem(), kernel, 0, device);
+        SplitTile tile = DecodeChoice.choose(shape.problem(), kernel, 0, device);
         int rows = Math.multiplyExact(shape.queries(), shape.heads());
         int elements = Math.multiplyExact(
                 shape.keys(), Math.multiplyExact(shape.kvHeads(), SplitKeyAttention.rowStride(shape.headDim())));

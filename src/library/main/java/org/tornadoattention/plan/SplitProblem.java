@@ -4,7 +4,7 @@ import org.tornadoattention.kernel.SplitKeyAttention;
 import org.tornadoattention.tensor.DType;
 
 /**
- * What {@link SplitTiling} divides.
+ * What {@link DecodeChoice} divides.
  *
  * @param group query heads of a KV head
  * @param kvHeads key and value heads

@@ -14,7 +14,7 @@ record TensorCoreScratch(int groups, int elements) {
     /** Several times as many as fit on a large GPU at once, so that none waits long for the last. */
     private static final int GROUPS_AT_MOST = 2048;
 
-    static TensorCoreScratch of(AttentionShape shape, TensorCoreTile tile) {
+    static TensorCoreScratch of(AttentionShape shape, Tile tile) {
         long tiles = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.blockQ());
         int groups = (int) Math.min(tiles, GROUPS_AT_MOST);
         return new TensorCoreScratch(

@@ -37,7 +37,7 @@ public record TuningTable(List<Row> rows) {
      * @param queriesFrom the shortest sequence that it holds for
      * @param tile the tile
      */
-    public record Row(int computeCapability, AttentionKernel kernel, int headDimUpTo, int queriesFrom, WarpTile tile) {
+    public record Row(int computeCapability, AttentionKernel kernel, int headDimUpTo, int queriesFrom, Tile tile) {
 
         @Override
         public String toString() {
@@ -60,7 +60,7 @@ public record TuningTable(List<Row> rows) {
     }
 
     /** The tile for a problem: of the lines that hold for it, that with the narrowest heads and then the longest sequence. */
-    public Optional<WarpTile> tile(int computeCapability, AttentionKernel kernel, int headDim, int queries) {
+    public Optional<Tile> tile(int computeCapability, AttentionKernel kernel, int headDim, int queries) {
         return rows.stream()
                 .filter(row -> row.computeCapability == computeCapability && row.kernel == kernel)
                 .filter(row -> headDim <= row.headDimUpTo && queries >= row.queriesFrom)
@@ -105,7 +105,7 @@ public record TuningTable(List<Row> rows) {
                 numbers[i] = Integer.parseInt(columns[i].strip());
             }
         }
-        WarpTile tile = new WarpTile(kernel, numbers[4], numbers[5], numbers[6], numbers[7]);
+        Tile tile = kernel.tile(numbers[4], numbers[5], numbers[6], numbers[7]);
         return new Row(numbers[0], kernel, numbers[2], numbers[3], tile);
     }
 

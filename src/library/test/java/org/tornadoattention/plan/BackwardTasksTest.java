@@ -1,6 +1,7 @@
 package org.tornadoattention.plan;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import java.util.List;
 import java.util.Optional;
@@ -13,6 +14,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.TestDevice;
+import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.TiledQueryGradient;
 import org.tornadoattention.tensor.DType;
@@ -35,7 +37,7 @@ class BackwardTasksTest {
     @ParameterizedTest
     @MethodSource("problems")
     void everyTaskHasAGroupSizeThatDividesItsGrid(AttentionProblem problem, AttentionKernel kernel) {
-        KernelChoice choice = BackwardChoice.choose(problem, DEVICE, Optional.of(kernel));
+        KernelChoice choice = KernelChoice.chooseBackward(problem, DEVICE, Optional.of(kernel));
         TaskGraph graph = new TaskGraph("graph");
         GridScheduler grids = new GridScheduler();
         AttentionShape shape = problem.shape();
@@ -44,8 +46,7 @@ class BackwardTasksTest {
         BackwardTasks.append(graph, grids, "back", problem, choice, DEVICE, arrays);
 
         Set<String> tasks = Set.copyOf(grids.keySet());
-        boolean apart = choice.tile().orElse(null) instanceof WarpBackwardTile
-                && !WarpBackwardTile.takesBothAtOnce(shape.headDim());
+        boolean apart = choice.kernel() == AttentionKernel.WARP_GROUP && shape.headDim() > 128;
         assertThat(tasks).contains("graph.back-rows", "graph.back-dq");
         assertThat(tasks).contains(apart ? "graph.back-dk" : "graph.back-dkdv");
         assertThat(tasks).hasSize(apart || kernel == AttentionKernel.STANDARD ? 4 : 3);
@@ -73,11 +74,19 @@ class BackwardTasksTest {
                 AttentionOptions.causal());
     }
 
+    private static KernelChoice tiled(int headDim, ComputeDevice device) {
+        AttentionShape shape = new AttentionShape(1, 1, 1, 100, 100, headDim);
+        return KernelChoice.chooseBackward(
+                AttentionProblem.of(shape, DType.F32, AttentionOptions.defaults()),
+                device,
+                Optional.of(AttentionKernel.TILED));
+    }
+
     @ParameterizedTest
     @CsvSource({"1, 32", "64, 32", "72, 32", "88, 24", "96, 16", "128, 16", "144, 16", "160, 8", "256, 8"})
     void theTileIsTheLargestThatFits(int headDim, int block) {
         ComputeDevice device = TestDevice.limited(48 * 1024, 1024, 1L << 40, 1L << 40);
-        assertThat(BackwardTileChooser.choose(headDim, device)).contains(new BackwardTile(block));
+        assertThat(tiled(headDim, device).tileNames()).contains(block + "x" + block);
         assertThat(TiledQueryGradient.localMemoryBytes(headDim, block)).isLessThanOrEqualTo(48 * 1024);
     }
 
@@ -85,7 +94,9 @@ class BackwardTasksTest {
     @CsvSource({"1000, 1024", "65536, 1"})
     void aDeviceMayBeTooSmallForAnyTile(long localMemory, long groupSize) {
         ComputeDevice device = TestDevice.limited(localMemory, groupSize, 1L << 40, 1L << 40);
-        assertThat(BackwardTileChooser.choose(256, device)).isEmpty();
+        assertThatExceptionOfType(UnsupportedOnDeviceException.class)
+                .isThrownBy(() -> tiled(256, device))
+                .withMessageContainingAll("head dimension 256", "%,d bytes".formatted(localMemory));
     }
 
     @ParameterizedTest

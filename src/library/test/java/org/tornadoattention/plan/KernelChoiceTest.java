@@ -50,8 +50,8 @@ class KernelChoiceTest {
     void theBestKernelIsChosenAndTheReasonSaid(DType dtype, Backend backend, AttentionKernel kernel, String reason) {
         KernelChoice choice = KernelChoice.choose(problem(dtype), device(backend, 48 << 10), Optional.empty());
         assertThat(choice.kernel()).isEqualTo(kernel);
-        assertThat(choice.tile().isPresent())
-                .isEqualTo(kernel == AttentionKernel.TILED || kernel == AttentionKernel.TENSOR_CORE);
+        assertThat(choice.tile().map(Tile::kernel))
+                .isEqualTo(kernel.spec().tiling().map(Tiling::kernel));
         assertThat(choice.reason()).contains(reason);
     }
 
@@ -98,7 +98,9 @@ class KernelChoiceTest {
         assertThat(KernelChoice.choose(dropout, gpu, Optional.empty()).kernel()).isEqualTo(AttentionKernel.TILED);
         assertThat(KernelChoice.choose(problem(DType.F16), gpu, Optional.empty()))
                 .extracting(KernelChoice::kernel, KernelChoice::reason)
-                .containsExactly(AttentionKernel.TENSOR_CORE, "the fastest without own instructions: switched off");
+                .containsExactly(
+                        AttentionKernel.TENSOR_CORE,
+                        "the fastest for F16 on this device, which has no warp-group intrinsics: switched off");
     }
 
     @Test
@@ -140,8 +142,14 @@ class KernelChoiceTest {
     void aDeviceWithTooLittleLocalMemoryIsNamed() {
         ComputeDevice gpu = device(Backend.CUDA, 1000);
         assertThatExceptionOfType(UnsupportedOnDeviceException.class)
-                .isThrownBy(() -> KernelChoice.choose(problem(DType.F32), gpu, Optional.empty()))
+                .isThrownBy(() -> KernelChoice.choose(problem(DType.F16), gpu, Optional.empty()))
                 .withMessageContainingAll("cuda:0 imaginary", "head dimension 64", "1,000 bytes", "online");
+        assertThatExceptionOfType(UnsupportedOnDeviceException.class)
+                .isThrownBy(() -> KernelChoice.choose(problem(DType.F32), gpu, Optional.of(AttentionKernel.TILED)))
+                .withMessageContainingAll("cuda:0 imaginary", "head dimension 64", "1,000 bytes", "online");
+        KernelChoice online = KernelChoice.choose(problem(DType.F32), gpu, Optional.empty());
+        assertThat(online.kernel()).isEqualTo(AttentionKernel.ONLINE);
+        assertThat(online.reason()).contains("no room for the tiles of tiled");
     }
 
     @ParameterizedTest
@@ -161,21 +169,21 @@ class KernelChoiceTest {
 
     @Test
     void aGivenTileIsTakenWhereItFits() {
-        WarpTile tile = new WarpTile(AttentionKernel.WARP, 64, 96, 4, 8);
+        Tile tile = AttentionKernel.WARP.tile(64, 96, 4, 8);
         CompilerExtension.Support ampere = new CompilerExtension.Support(Intrinsics.WARP, 80, 163 << 10, "");
         ComputeDevice gpu = device(Backend.CUDA, 48 << 10, ampere);
         KernelChoice warp = KernelChoice.choose(problem(DType.BF16), gpu, Optional.of(AttentionKernel.WARP));
         assertThat(warp.withTile(tile, problem(DType.BF16), gpu).tile()).contains(tile);
-        assertThat(KernelChoice.fits(tile, 256, gpu)).isTrue();
+        assertThat(tile.tiling().fits(tile, 256, gpu)).isTrue();
 
-        WarpTile hopper = new WarpTile(AttentionKernel.WARP_GROUP, 64, 96, 4, 8);
-        assertThat(KernelChoice.fits(hopper, 64, gpu)).isFalse();
+        Tile hopper = AttentionKernel.WARP_GROUP.tile(64, 96, 4, 8);
+        assertThat(hopper.tiling().fits(hopper, 64, gpu)).isFalse();
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> warp.withTile(hopper, problem(DType.F16), gpu))
-                .withMessageContainingAll("warp takes no tile of yours", "choose warp-group");
-        WarpTile large = new WarpTile(AttentionKernel.WARP, 256, 256, 16, 8);
-        assertThat(KernelChoice.fits(large, 64, gpu)).isTrue();
-        assertThat(KernelChoice.fits(large, 256, gpu)).isFalse();
+                .withMessageContainingAll("64x96/4", "warp-group, not of warp");
+        Tile large = AttentionKernel.WARP.tile(256, 256, 16, 8);
+        assertThat(large.tiling().fits(large, 64, gpu)).isTrue();
+        assertThat(large.tiling().fits(large, 256, gpu)).isFalse();
         AttentionProblem wide =
                 AttentionProblem.of(new AttentionShape(1, 1, 1, 9, 9, 256), DType.F16, AttentionOptions.defaults());
         assertThatExceptionOfType(UnsupportedOnDeviceException.class)

@@ -41,7 +41,7 @@ class TuningTableTest {
     })
     void theNarrowestLineThatHoldsIsTaken(
             int computeCapability, AttentionKernel kernel, int headDim, int queries, String tile) {
-        assertThat(TABLE.tile(computeCapability, kernel, headDim, queries).map(WarpTile::toString))
+        assertThat(TABLE.tile(computeCapability, kernel, headDim, queries).map(Tile::toString))
                 .isEqualTo(Optional.ofNullable(tile));
     }
 

@@ -79,8 +79,7 @@ public final class BenchSession implements AutoCloseable {
      * @param tile the tile, or empty for the one that the plan chooses
      * @param progress called after each execution
      */
-    public BenchResult measure(
-            BenchCase measured, AttentionKernel kernel, Optional<? extends Tile> tile, Runnable progress) {
+    public BenchResult measure(BenchCase measured, AttentionKernel kernel, Optional<Tile> tile, Runnable progress) {
         String tileName = tile.map(Tile::toString).orElse(null);
         try (FlashAttention attention = tile.map(given -> FlashAttention.on(device, kernel, given))
                 .orElseGet(() -> FlashAttention.on(device, kernel))) {
@@ -131,7 +130,7 @@ public final class BenchSession implements AutoCloseable {
             return BenchResult.measured(
                     measured,
                     choice.kernel().id(),
-                    choice.tile().map(Tile::toString).orElse(null),
+                    choice.tileNames().orElse(null),
                     timing,
                     memory,
                     Accuracy.of(comparisons));
@@ -213,12 +212,7 @@ public final class BenchSession implements AutoCloseable {
                     DeviceMemory.ofBackward(measured.problem(), choice.kernel()), deviceBytes, countedBytes(first));
             plan.freeDeviceMemory();
             return BenchResult.measured(
-                    measured,
-                    choice.kernel().id(),
-                    choice.tile().map(Tile::toString).orElse(null),
-                    timing,
-                    memory,
-                    accuracy);
+                    measured, choice.kernel().id(), choice.tileNames().orElse(null), timing, memory, accuracy);
         } catch (TornadoExecutionPlanException e) {
             throw new AttentionException("The plan of %s could not be closed.".formatted(measured), e);
         }

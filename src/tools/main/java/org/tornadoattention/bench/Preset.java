@@ -11,7 +11,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import org.tornadoattention.AttentionShape;
-import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.plan.Tile;
 import org.tornadoattention.tensor.DType;
 
 /**
@@ -23,7 +24,7 @@ import org.tornadoattention.tensor.DType;
  * @param cases the problems, in order
  * @param tiles for some problems, the tiles that the tiled kernel is to be measured with in place of the best
  */
-public record Preset(String name, String about, List<BenchCase> cases, Map<BenchCase, List<TileShape>> tiles) {
+public record Preset(String name, String about, List<BenchCase> cases, Map<BenchCase, List<Tile>> tiles) {
 
     /** What the file says of one preset. */
     private record Definition(String about, List<Grid> grids) {}
@@ -95,12 +96,12 @@ public record Preset(String name, String about, List<BenchCase> cases, Map<Bench
 
     private static Preset of(String name, Definition definition) {
         List<BenchCase> cases = new ArrayList<>();
-        Map<BenchCase, List<TileShape>> tiles = new LinkedHashMap<>();
+        Map<BenchCase, List<Tile>> tiles = new LinkedHashMap<>();
         for (Grid grid : definition.grids()) {
             cases.addAll(grid.cases());
             if (grid.tiles() != null) {
-                List<TileShape> swept =
-                        grid.tiles().stream().map(TileShape::parse).toList();
+                List<Tile> swept =
+                        grid.tiles().stream().map(AttentionKernel.TILED::tile).toList();
                 grid.cases().forEach(problem -> tiles.put(problem, swept));
             }
         }

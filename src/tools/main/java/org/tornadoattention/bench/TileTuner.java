@@ -1,18 +1,17 @@
 package org.tornadoattention.bench;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.BiConsumer;
-import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.KernelChoice;
+import org.tornadoattention.plan.Tile;
+import org.tornadoattention.plan.Tiling;
 import org.tornadoattention.plan.TuningTable;
-import org.tornadoattention.plan.WarpTile;
 
 /**
  * Tries tiles of the kernels with warp intrinsics on a device and keeps the fastest that are right: a line of the
@@ -20,13 +19,12 @@ import org.tornadoattention.plan.WarpTile;
  */
 public final class TileTuner implements AutoCloseable {
 
-    /** The kernels that the table is for. */
-    public static final List<AttentionKernel> KERNELS =
-            List.of(AttentionKernel.WARP, AttentionKernel.WARP_GROUP, AttentionKernel.WARP_GROUP_FP8);
+    /** The kernels that have tiles worth trying. */
+    public static final List<AttentionKernel> KERNELS = Arrays.stream(AttentionKernel.values())
+            .filter(kernel -> !candidates(kernel).isEmpty())
+            .toList();
 
-    private static final int RESCALE_THRESHOLD = 0;
-
-    private record Trial(WarpTile tile, BenchResult result) {
+    private record Trial(Tile tile, BenchResult result) {
 
         boolean good() {
             return result.timing() != null && result.good();
@@ -54,24 +52,15 @@ public final class TileTuner implements AutoCloseable {
     }
 
     /** The tiles that the device can hold, of the kernels that it has the instructions for. */
-    public List<WarpTile> candidates(BenchCase measured) {
+    public List<Tile> candidates(BenchCase measured) {
         return kernels.stream()
-                .flatMap(TileTuner::tiles)
-                .filter(tile -> KernelChoice.fits(tile, measured.shape().headDim(), device))
+                .flatMap(kernel -> candidates(kernel).stream())
+                .filter(tile -> tile.tiling().fits(tile, measured.shape().headDim(), device))
                 .toList();
     }
 
-    private static Stream<WarpTile> tiles(AttentionKernel kernel) {
-        int[] keys = switch (kernel) {
-            case WARP_GROUP_FP8 -> new int[] {64, 96, 128, 160, 192};
-            case WARP_GROUP -> new int[] {32, 64, 80, 96, 128, 160, 192};
-            default -> new int[] {32, 64, 128};
-        };
-        return (kernel != AttentionKernel.WARP
-                        ? Stream.of(new int[] {64, 4}, new int[] {128, 8}, new int[] {192, 12}, new int[] {256, 16})
-                        : Stream.of(new int[] {64, 4}, new int[] {128, 8}, new int[] {128, 4}))
-                .flatMap(queries -> IntStream.of(keys)
-                        .mapToObj(blockK -> new WarpTile(kernel, queries[0], blockK, queries[1], RESCALE_THRESHOLD)));
+    private static List<Tile> candidates(AttentionKernel kernel) {
+        return kernel.spec().tiling().map(Tiling::worthTrying).orElse(List.of());
     }
 
     /**
@@ -80,9 +69,9 @@ public final class TileTuner implements AutoCloseable {
      * @param queriesFrom the shortest sequence that the case stands for
      * @param tried told of each candidate and what became of it
      */
-    public void tune(BenchCase measured, int queriesFrom, BiConsumer<WarpTile, BenchResult> tried) {
+    public void tune(BenchCase measured, int queriesFrom, BiConsumer<Tile, BenchResult> tried) {
         List<Trial> trials = new ArrayList<>();
-        for (WarpTile tile : candidates(measured)) {
+        for (Tile tile : candidates(measured)) {
             BenchResult result = session.measure(measured, tile.kernel(), Optional.of(tile), () -> {});
             trials.add(new Trial(tile, result));
             tried.accept(tile, result);
@@ -96,8 +85,8 @@ public final class TileTuner implements AutoCloseable {
     }
 
     /** A class that wants the same tile as the next shorter one needs no line. */
-    private void note(AttentionShape shape, int queriesFrom, WarpTile tile) {
-        Optional<WarpTile> shorter = rows.stream()
+    private void note(AttentionShape shape, int queriesFrom, Tile tile) {
+        Optional<Tile> shorter = rows.stream()
                 .filter(row -> row.kernel() == tile.kernel() && row.headDimUpTo() == shape.headDim())
                 .reduce((_, last) -> last)
                 .map(TuningTable.Row::tile);

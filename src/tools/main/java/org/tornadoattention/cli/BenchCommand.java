@@ -9,7 +9,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
-import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.tornadoattention.bench.BenchCase;
@@ -20,9 +19,9 @@ import org.tornadoattention.bench.BenchSession;
 import org.tornadoattention.bench.CeilingBenchmark;
 import org.tornadoattention.bench.Direction;
 import org.tornadoattention.bench.Environment;
+import org.tornadoattention.bench.PeerComparison;
 import org.tornadoattention.bench.RunComparison;
 import org.tornadoattention.device.ComputeDevice;
-import org.tornadoattention.file.ResultFile;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.Tile;
 import picocli.CommandLine;
@@ -102,10 +101,10 @@ final class BenchCommand implements Callable<Integer> {
     private Printed printed = new Printed();
 
     @Option(
-            names = {"-o", "--output"},
+            names = {"-o", "--out"},
             paramLabel = "FILE",
             description = "Write to a file too: .json, .csv or .md. Repeatable.")
-    private List<Path> outputs = new ArrayList<>();
+    private List<Path> files = new ArrayList<>();
 
     @Option(
             names = "--compare",
@@ -131,33 +130,24 @@ final class BenchCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    private final List<ResultFile> files = new ArrayList<>();
-    private final List<BenchFile> others = new ArrayList<>();
     private PrintWriter out;
 
     @Override
     public Integer call() throws Exception {
         out = spec.commandLine().getOut();
-        for (Path path : outputs) { // what cannot be written is refused before the work and not after it
-            BenchFormat.of(path);
-            files.add(ResultFile.at(path));
-        }
+        files.forEach(BenchFormat::of); // refuses an ending before the work and not after it
         if (list) {
             problems.cases().forEach(out::println);
             out.flush();
             return Main.GOOD;
         }
+        List<BenchFile> peers = new ArrayList<>();
         for (Path path : compared) {
-            others.add(BenchFile.read(path));
+            peers.add(BenchFile.read(path));
         }
         BenchFile results = from.isEmpty() ? measured() : taken();
-        others.forEach(other -> warnOfAnotherDevice(results, other));
-        if (format().isEmpty()) {
-            printComparisons(results);
-        }
-        boolean repeated = others.stream()
-                .flatMap(other -> RunComparison.of(other, results).stream())
-                .allMatch(run -> run.noisy() || run.agrees());
+        compare(results, peers);
+        boolean repeated = peers.stream().allMatch(peer -> compareRuns(peer, results));
         boolean any = results.results().stream().anyMatch(result -> result.timing() != null);
         return any && repeated && results.results().stream().allMatch(BenchResult::good) ? Main.GOOD : Main.FAILED;
     }
@@ -247,20 +237,22 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     /** A kernel, and a tile where one was asked for. */
-    private record Candidate(AttentionKernel kernel, Optional<? extends Tile> tile) {}
+    private record Candidate(AttentionKernel kernel, Optional<Tile> tile) {}
 
     /** The kernel that was asked for, or all that the device can run. */
     private List<Candidate> candidates(BenchCase problem, ComputeDevice device) {
-        return Arrays.stream(AttentionKernel.values())
+        List<Candidate> candidates = Arrays.stream(AttentionKernel.values())
                 .filter(kernel -> compute.kernels().isEmpty()
                         ? isMeasured(kernel, device)
                         : compute.kernels().contains(kernel))
                 .filter(kernel -> kernel.supports(problem.dtype()))
                 .flatMap(kernel -> candidates(kernel, problems.tiles(problem, kernel)))
                 .toList();
+        problems.requireObeyed(candidates.stream().anyMatch(candidate -> candidate.tile.isPresent()));
+        return candidates;
     }
 
-    private static Stream<Candidate> candidates(AttentionKernel kernel, List<? extends Tile> tiles) {
+    private static Stream<Candidate> candidates(AttentionKernel kernel, List<Tile> tiles) {
         return tiles.isEmpty()
                 ? Stream.of(new Candidate(kernel, Optional.empty()))
                 : tiles.stream().map(tile -> new Candidate(kernel, Optional.of(tile)));
@@ -270,10 +262,10 @@ final class BenchCommand implements Callable<Integer> {
     private void interrupted(BenchJournal journal) {
         BenchFile file = journal.file();
         if (format().isPresent()) {
-            out.print(format().get().text(file, others));
+            out.print(format().get().text(file));
         } else {
             out.println("Interrupted after %d results%s."
-                    .formatted(file.results().size(), files.isEmpty() ? "" : ", which are in " + outputs));
+                    .formatted(file.results().size(), files.isEmpty() ? "" : ", which are in " + files));
         }
         out.flush();
     }
@@ -299,48 +291,59 @@ final class BenchCommand implements Callable<Integer> {
     private void deliver(BenchFile file) throws IOException {
         writeFiles(file);
         if (format().isPresent()) {
-            out.print(format().get().text(file, others));
-            out.flush();
-            return;
+            out.print(format().get().text(file));
+        } else if (file.results().stream().anyMatch(BenchFormat::noisy)) {
+            out.println();
+            out.println(BenchFormat.NOISY_NOTE);
         }
-        note(file, BenchFormat::noisy, BenchFormat.NOISY_NOTE);
-        note(file, BenchFormat::aboveCeiling, BenchFormat.CEILING_NOTE);
         out.flush();
     }
 
-    private void note(BenchFile file, Predicate<BenchResult> marked, String meaning) {
-        if (file.results().stream().anyMatch(marked)) {
-            out.println();
-            out.println(meaning);
-        }
-    }
-
     private void writeFiles(BenchFile file) throws IOException {
-        for (ResultFile each : files) {
-            each.write(BenchFormat.of(each.path()).text(file, others));
+        for (Path path : files) {
+            BenchFile.write(path, BenchFormat.of(path).text(file));
         }
     }
 
-    private void warnOfAnotherDevice(BenchFile results, BenchFile other) {
-        if (!results.environment().isSameDeviceAs(other.environment())) {
-            PrintWriter err = spec.commandLine().getErr();
-            err.println("Warning: these results are of %s and the others of %s, so that ratios compare the devices too."
-                    .formatted(
-                            results.environment().device(), other.environment().device()));
-            err.flush();
-        }
-    }
-
-    private void printComparisons(BenchFile results) {
-        for (BenchFormat.Section section : BenchFormat.sections(results, others)) {
+    /** Sets an earlier run of ours beside this one; whether the medians that can be quoted agree. */
+    private boolean compareRuns(BenchFile before, BenchFile results) {
+        List<RunComparison> comparisons = RunComparison.of(before, results);
+        if (!comparisons.isEmpty() && format().isEmpty()) {
             out.println();
-            section.titles().forEach(out::println);
+            out.println("Beside the run of " + before.environment().time() + ", "
+                    + before.environment().describe());
             Table table = new Table("");
-            section.rows().forEach(row -> table.row(row.toArray(String[]::new)));
+            BenchFormat.runs(comparisons).forEach(row -> table.row(row.toArray(String[]::new)));
             table.print(out);
-            if (!section.summary().isEmpty()) {
-                out.println(section.summary());
-            }
+            out.println(BenchFormat.summary(comparisons));
+            out.flush();
+        }
+        return comparisons.stream().allMatch(comparison -> comparison.noisy() || comparison.agrees());
+    }
+
+    private void compare(BenchFile results, List<BenchFile> others) {
+        List<BenchFile> peers = others.stream()
+                .filter(file -> file.results().stream()
+                        .anyMatch(result -> !result.provider().equals(BenchResult.OURS)))
+                .toList();
+        if (peers.isEmpty()
+                || format().filter(any -> any != BenchFormat.MARKDOWN).isPresent()) {
+            return;
+        }
+        List<BenchFile> all = new ArrayList<>(List.of(results));
+        all.addAll(peers);
+        List<PeerComparison> comparisons = PeerComparison.of(all);
+        out.println();
+        peers.forEach(peer -> out.println("Beside " + peer.environment().describe()));
+        if (comparisons.isEmpty()) {
+            out.println("No problem was measured on both sides: run the same preset.");
+        } else if (format().isPresent()) {
+            out.println();
+            out.print(BenchFormat.markdown(BenchFormat.peers(comparisons)));
+        } else {
+            Table table = new Table("");
+            BenchFormat.peers(comparisons).forEach(row -> table.row(row.toArray(String[]::new)));
+            table.print(out);
         }
         out.flush();
     }

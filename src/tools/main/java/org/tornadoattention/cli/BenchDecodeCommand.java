@@ -85,7 +85,8 @@ final class BenchDecodeCommand implements Callable<Integer> {
     @Option(
             names = {"-k", "--kernel"},
             paramLabel = "NAME",
-            description = "split-key or warp-split-key. Default: the best for the device.")
+            completionCandidates = KernelIds.OfDecoding.class,
+            description = "${COMPLETION-CANDIDATES}. Default: the best for the device.")
     private Optional<DecodeKernel> kernel = Optional.empty();
 
     @Option(names = "--fp8", description = "With the cache in FP8.")
@@ -120,7 +121,6 @@ final class BenchDecodeCommand implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         PrintWriter out = spec.commandLine().getOut();
-        List<Trial> trials = trials();
         ComputeDevice device = Devices.find(backend, deviceIndex);
         ComputeOptions.announce(json ? spec.commandLine().getErr() : out, device);
         if (!json) {
@@ -128,15 +128,20 @@ final class BenchDecodeCommand implements Callable<Integer> {
                     .formatted("case", "tile", "kernel time", "wall time", "as a graph", "TB/s", "error (allowed)"));
         }
         List<DecodeRow> rows = new ArrayList<>();
-        for (Trial trial : trials) {
-            try (Progress progress = Progress.of("decode", steps())) {
-                DecodeRow row =
-                        DecodeRow.of(new DecodeBenchmark(device, kernel, trial.splits, cudaGraph, warmUps, repetitions)
-                                .measure(trial.measured, progress::step));
-                rows.add(row);
-                if (!json) {
-                    out.println(row);
-                    out.flush();
+        for (int batch : batches) {
+            for (int length : keys) {
+                for (int parts : splits) {
+                    DecodeCase measured = new DecodeCase(batch, heads, kvHeads, length, headDim, dtype, fp8, pageSize);
+                    try (Progress progress = Progress.of("decode", steps())) {
+                        DecodeRow row =
+                                DecodeRow.of(new DecodeBenchmark(device, kernel, parts, cudaGraph, warmUps, repetitions)
+                                        .measure(measured, progress::step));
+                        rows.add(row);
+                        if (!json) {
+                            out.println(row);
+                            out.flush();
+                        }
+                    }
                 }
             }
         }
@@ -144,28 +149,6 @@ final class BenchDecodeCommand implements Callable<Integer> {
             Json.print(out, rows);
         }
         return rows.stream().allMatch(DecodeRow::passed) ? Main.GOOD : Main.FAILED;
-    }
-
-    /** A case and the parts that its keys are split into, 0 to choose for the device. */
-    private record Trial(DecodeCase measured, int splits) {}
-
-    /** All of them before the work, so that a case that cannot be is refused at once. */
-    private List<Trial> trials() {
-        List<Trial> trials = new ArrayList<>();
-        for (int batch : batches) {
-            for (int length : keys) {
-                for (int parts : splits) {
-                    if (parts < 0) {
-                        throw new IllegalArgumentException(
-                                "--splits is %d: it must be 1 or more, or 0 to choose for the device."
-                                        .formatted(parts));
-                    }
-                    trials.add(new Trial(
-                            new DecodeCase(batch, heads, kvHeads, length, headDim, dtype, fp8, pageSize), parts));
-                }
-            }
-        }
-        return trials;
     }
 
     private int steps() {

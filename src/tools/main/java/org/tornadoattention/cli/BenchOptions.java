@@ -8,9 +8,8 @@ import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.Direction;
 import org.tornadoattention.bench.Preset;
 import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.TensorCoreTile;
 import org.tornadoattention.plan.Tile;
-import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.plan.Tiling;
 import org.tornadoattention.tensor.DType;
 import picocli.CommandLine.Option;
 
@@ -21,7 +20,7 @@ final class BenchOptions {
             names = {"-p", "--preset"},
             paramLabel = "NAME",
             description =
-                    "quick, paper, paper-f32, ladder, decode, memory, latency or traffic; the options below then choose a part.")
+                    "quick, paper, ladder, decode, memory, latency or traffic; the options below then choose a part of it.")
     private String preset;
 
     @Option(names = "--batch", split = ",", paramLabel = "B", description = "Sequences (default 1).")
@@ -59,7 +58,7 @@ final class BenchOptions {
             split = ",",
             paramLabel = "BrxBc",
             description = "Tiles of the kernels tiled and tensor-core, queries by keys (default: the best).")
-    private List<TileShape> tiles;
+    private List<Tile> tiles;
 
     /** The preset's name, or {@code by hand}. */
     String name() {
@@ -67,19 +66,24 @@ final class BenchOptions {
     }
 
     /** A kernel's tiles that were asked for, none for the best; those of a preset are the tiled kernel's. */
-    List<? extends Tile> tiles(BenchCase problem, AttentionKernel kernel) {
-        if (tiles != null && kernel == AttentionKernel.TENSOR_CORE) {
-            return tiles.stream()
-                    .map(tile -> new TensorCoreTile(tile.blockQ(), tile.blockK()))
+    List<Tile> tiles(BenchCase problem, AttentionKernel kernel) {
+        if (tiles != null) {
+            return kernel.spec().tiling().filter(Tiling::isWithoutWarps).stream()
+                    .flatMap(_ -> tiles.stream().map(tile -> kernel.tile(tile.blockQ(), tile.blockK())))
                     .toList();
         }
-        if (kernel != AttentionKernel.TILED) {
-            return List.of();
+        List<Tile> ofPreset =
+                preset == null ? List.of() : Preset.named(preset).tiles().getOrDefault(problem, List.of());
+        return ofPreset.stream().filter(tile -> tile.kernel() == kernel).toList();
+    }
+
+    /** @throws IllegalArgumentException if tiles were asked for and no kernel is measured with them */
+    void requireObeyed(boolean someWithTile) {
+        if (tiles != null && !someWithTile) {
+            throw new IllegalArgumentException(
+                    "--tile names tiles, and no kernel that is measured takes them: leave it out, or add --kernel %s."
+                            .formatted(AttentionKernel.TILED.id()));
         }
-        if (tiles != null) {
-            return tiles;
-        }
-        return preset == null ? List.of() : Preset.named(preset).tiles().getOrDefault(problem, List.of());
     }
 
     /**
@@ -95,13 +99,6 @@ final class BenchOptions {
             throw new IllegalArgumentException(
                     "The preset %s has no such problem: './attention bench --preset %s --list' prints those that it has."
                             .formatted(preset, preset));
-        }
-        for (BenchCase each : cases) {
-            AttentionShape shape = each.shape();
-            if (shape.batch() == 0 || shape.seqQ() == 0 || shape.seqK() == 0) {
-                throw new IllegalArgumentException(
-                        "%s has nothing to measure: --batch, --seq and --queries must be 1 or more.".formatted(each));
-            }
         }
         return cases;
     }

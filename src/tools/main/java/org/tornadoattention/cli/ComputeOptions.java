@@ -30,8 +30,8 @@ final class ComputeOptions {
             names = {"-k", "--kernel"},
             paramLabel = "NAME",
             split = ",",
-            description = "standard, online, tiled, tensor-core, warp, warp-group, warp-tf32 or warp-group-fp8."
-                    + " Default: the best for the problem. bench takes several.")
+            completionCandidates = KernelIds.class,
+            description = "Of ${COMPLETION-CANDIDATES}. Default: the best for the problem. bench takes several.")
     private List<AttentionKernel> kernels = List.of();
 
     /** The device that was asked for, or the best. */

@@ -22,7 +22,7 @@ import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.AttentionProblem;
 import org.tornadoattention.plan.KernelChoice;
 import org.tornadoattention.plan.Tile;
-import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.plan.Traffic;
 import org.tornadoattention.report.SoftmaxTrace;
 import org.tornadoattention.report.SoftmaxTrace.Step;
 import org.tornadoattention.report.TilePicture;
@@ -91,8 +91,8 @@ final class ExplainCommand implements Callable<Integer> {
     @Option(names = "--row", paramLabel = "I", description = "The query whose softmax is shown (default: the last).")
     private Integer row;
 
-    @Option(names = "--tile", paramLabel = "BrxBc", description = "A tile of your own for the tiled kernel.")
-    private Optional<TileShape> tile = Optional.empty();
+    @Option(names = "--tile", paramLabel = "BrxBc", description = "A tile of your own, with the kernel tiled.")
+    private Optional<Tile> tile = Optional.empty();
 
     @Option(names = "--code", description = "Print the device code that TornadoVM generates; needs an SDK.")
     private boolean code;
@@ -136,15 +136,17 @@ final class ExplainCommand implements Callable<Integer> {
     }
 
     private FlashAttention attention(ComputeDevice device) {
-        return tile.map(given -> FlashAttention.on(device, AttentionKernel.TILED, given))
-                .orElseGet(() -> compute.attention(device));
+        if (tile.isEmpty()) {
+            return compute.attention(device);
+        }
+        Optional<AttentionKernel> kernel = compute.kernel();
+        return FlashAttention.on(device, kernel.orElse(AttentionKernel.TILED), tile.get());
     }
 
     private Tile tileOfTheTiledKernel(ComputeDevice device, AttentionShape shape, AttentionOptions options) {
-        return KernelChoice.choose(
-                        AttentionProblem.of(shape, dtype, options), device, Optional.of(AttentionKernel.TILED))
-                .tile()
-                .orElseThrow();
+        try (FlashAttention tiled = FlashAttention.on(device, AttentionKernel.TILED)) {
+            return tiled.choose(shape, dtype, options).tile().orElseThrow();
+        }
     }
 
     private Mask mask() {
@@ -256,7 +258,8 @@ final class ExplainCommand implements Callable<Integer> {
         AttentionProblem problem = AttentionProblem.of(shape, dtype, options);
         BenchCase least = new BenchCase(Direction.FORWARD, dtype, shape, causal);
         double flops = problem.flops();
-        double bytes = bytes(choice.kernel(), shape, options, drawn);
+        Traffic traffic = choice.kernel().spec().traffic();
+        double bytes = traffic.bytes(problem, drawn);
         boolean tensorCores =
                 BenchFile.onTensorCores(BenchResult.OURS, choice.kernel().id(), dtype);
         double peak = tensorCores && ceilings.tensorFlopsPerSecond() != null
@@ -264,12 +267,12 @@ final class ExplainCommand implements Callable<Integer> {
                 : ceilings.f32FlopsPerSecond();
         double ridge = peak / ceilings.copyBytesPerSecond();
         double arithmetic = flops / peak;
-        double moved = choice.kernel() == AttentionKernel.ONLINE ? BenchFile.leastBytes(least) : bytes;
+        double moved = traffic.mostlyCached() ? BenchFile.leastBytes(least) : bytes;
         double memory = moved / ceilings.copyBytesPerSecond();
         new Table("  ")
                 .row("operations", "%,.4g FLOP, as the field counts them".formatted(flops))
                 .row("traffic, at the least", Units.bytes((long) BenchFile.leastBytes(least)) + ": each tensor once")
-                .row("traffic, this kernel", Units.bytes((long) bytes) + ": " + how(choice.kernel()))
+                .row("traffic, this kernel", Units.bytes((long) bytes) + ": " + traffic.description())
                 .row(
                         "arithmetic intensity",
                         "%.1f FLOP a byte; this device's ridge is at %.1f".formatted(flops / moved, ridge))
@@ -284,33 +287,6 @@ final class ExplainCommand implements Callable<Integer> {
                                         time(arithmetic),
                                         time(memory)))
                 .print(out);
-    }
-
-    /** Bytes that the kernel loads and stores; what caches spare of them is not known. */
-    private double bytes(AttentionKernel kernel, AttentionShape shape, AttentionOptions options, Tile drawn) {
-        double size = dtype.byteSize();
-        double dim = shape.headDim();
-        double tensors = 2.0 * shape.seqQ() * dim * size + 4.0 * shape.seqQ();
-        double pairs = options.mask().visiblePairs(shape.seqQ(), shape.seqK());
-        double perHead = switch (kernel) {
-            case STANDARD ->
-                tensors + 2.0 * shape.seqK() * dim * size + 4.0 * Float.BYTES * shape.seqQ() * shape.seqK();
-            case ONLINE -> tensors + 2 * pairs * dim * size;
-            default -> {
-                TilePicture picture = new TilePicture(shape.seqQ(), shape.seqK(), drawn, options.mask());
-                double tiles = picture.count(Kind.FULL) + picture.count(Kind.PARTIAL);
-                yield tensors + tiles * drawn.blockK() * 2 * dim * size;
-            }
-        };
-        return perHead * shape.batch() * shape.heads();
-    }
-
-    private static String how(AttentionKernel kernel) {
-        return switch (kernel) {
-            case STANDARD -> "S and P written and read";
-            case ONLINE -> "K and V once for each query that sees them, nearly all of it from caches";
-            default -> "K and V once for each tile of queries that sees them";
-        };
     }
 
     private void heading(String text) {

@@ -6,7 +6,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.tornadoattention.bench.BenchFile;
-import org.tornadoattention.file.ResultFile;
 import org.tornadoattention.report.ReportPage;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -36,24 +35,23 @@ final class ReportCommand implements Callable<Integer> {
     private List<Path> files = new ArrayList<>();
 
     @Option(
-            names = {"-o", "--output"},
+            names = {"-o", "--out"},
             paramLabel = "FILE",
             defaultValue = "report.html",
             description = "The page to write (default ${DEFAULT-VALUE}).")
-    private Path output;
+    private Path out;
 
     @Spec
     private CommandSpec spec;
 
     @Override
     public Integer call() throws IOException {
-        ResultFile page = ResultFile.at(output);
         List<BenchFile> read = new ArrayList<>();
         for (Path file : files) {
             read.add(BenchFile.read(file));
         }
-        page.write(new ReportPage(read).toHtml());
-        spec.commandLine().getOut().println("Wrote %s: open it in a browser.".formatted(output));
+        BenchFile.write(out, new ReportPage(read).toHtml());
+        spec.commandLine().getOut().println("Wrote %s: open it in a browser.".formatted(out));
         spec.commandLine().getOut().flush();
         return Main.GOOD;
     }

@@ -2,6 +2,7 @@ package org.tornadoattention.cli;
 
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -19,7 +20,6 @@ import org.tornadoattention.bench.TileTuner;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
-import org.tornadoattention.file.ResultFile;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.TuningTable;
 import org.tornadoattention.tensor.DType;
@@ -35,7 +35,7 @@ import picocli.CommandLine.Spec;
         description = {
             "Find the best tiles of the tensor-core kernels for a device.",
             "",
-            "The kernels warp, warp-group and warp-group-fp8 work on tiles of queries by keys, and which tile is fastest depends on the"
+            "The kernels with warp intrinsics work on tiles of queries by keys, and which tile is fastest depends on the"
                     + " GPU, the head dimension and the length of the sequence. This command tries the candidates that"
                     + " fit the device. Each result is compared with the float64 oracle before it is timed; a candidate"
                     + " that does not run, or is wrong, is out and said to be. The fastest ones make a table, a line for"
@@ -74,7 +74,8 @@ final class TuneCommand implements Callable<Integer> {
             split = ",",
             defaultValue = "warp,warp-group",
             paramLabel = "NAME",
-            description = "warp, warp-group, warp-group-fp8 (default ${DEFAULT-VALUE}).")
+            completionCandidates = KernelIds.WithTilesToTune.class,
+            description = "Of ${COMPLETION-CANDIDATES} (default ${DEFAULT-VALUE}).")
     private List<AttentionKernel> kernels = List.of();
 
     @Option(
@@ -129,7 +130,6 @@ final class TuneCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         PrintWriter out = spec.commandLine().getOut();
-        Optional<ResultFile> file = output.isPresent() ? Optional.of(ResultFile.at(output.get())) : Optional.empty();
         ComputeDevice device = Devices.find(backend, index);
         requireIntrinsics(device);
         List<BenchCase> cases = cases();
@@ -139,7 +139,7 @@ final class TuneCommand implements Callable<Integer> {
             out.println("No candidate was right, so there is no table.");
             return Main.FAILED;
         }
-        write(out, table, file);
+        write(out, table);
         return Main.GOOD;
     }
 
@@ -231,14 +231,14 @@ final class TuneCommand implements Callable<Integer> {
         return cases;
     }
 
-    private static void write(PrintWriter out, TuningTable table, Optional<ResultFile> file) throws IOException {
+    private void write(PrintWriter out, TuningTable table) throws IOException {
         out.println();
         out.print(table);
         out.println();
-        if (file.isPresent()) {
-            file.get().write(table.toString());
+        if (output.isPresent()) {
+            Files.writeString(output.get(), table.toString());
             out.println("Written to %s. To compute with it: JDK_JAVA_OPTIONS=-Dtornadoattention.tuning=%s ./attention …"
-                    .formatted(file.get(), file.get().path().toAbsolutePath()));
+                    .formatted(output.get(), output.get().toAbsolutePath()));
         } else {
             out.println("Not written to a file: '-o FILE' does that.");
         }

@@ -14,7 +14,7 @@ import org.tornadoattention.bench.BenchResult.Status;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.plan.Tile;
 import org.tornadoattention.tensor.DType;
 
 class BenchSessionTest {
@@ -49,7 +49,7 @@ class BenchSessionTest {
         assumeTrue(DEVICE.isSimulator());
         BenchCase problem = new BenchCase(Direction.FORWARD, DType.F32, new AttentionShape(1, 2, 2, 96, 96, 16), false);
         try (BenchSession session = new BenchSession(DEVICE, SETTINGS)) {
-            for (TileShape tile : List.of(new TileShape(8, 8), new TileShape(32, 16))) {
+            for (Tile tile : List.of(AttentionKernel.TILED.tile(8, 8), AttentionKernel.TILED.tile(32, 16))) {
                 BenchResult result = session.measure(problem, AttentionKernel.TILED, Optional.of(tile), () -> {});
                 assertThat(result.tile()).isEqualTo(tile.toString());
                 long perHead = 2L * 96 * 16 + Math.ceilDiv(96, tile.blockQ()) * 2L * 96 * 16 + 96;
@@ -64,7 +64,7 @@ class BenchSessionTest {
             BenchResult tooLarge = session.measure(
                     problem(Direction.FORWARD, 64, false),
                     AttentionKernel.TILED,
-                    Optional.of(new TileShape(8192, 4096)),
+                    Optional.of(AttentionKernel.TILED.tile(8192, 4096)),
                     () -> {});
             assertThat(tooLarge.status()).isEqualTo(Status.UNSUPPORTED);
             assertThat(tooLarge.message()).contains("8192x4096", "use a smaller tile");

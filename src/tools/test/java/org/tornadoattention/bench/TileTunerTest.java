@@ -12,7 +12,7 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.WarpTile;
+import org.tornadoattention.plan.Tile;
 import org.tornadoattention.tensor.DType;
 
 class TileTunerTest {
@@ -43,7 +43,7 @@ class TileTunerTest {
         assumeTrue(device.isSimulator(), "A real device is not asked for what it has not");
         AttentionShape shape = new AttentionShape(1, 1, 1, 16, 16, 192);
         BenchCase tiny = new BenchCase(Direction.FORWARD, DType.F16, shape, false);
-        Map<WarpTile, BenchResult> trials = new LinkedHashMap<>();
+        Map<Tile, BenchResult> trials = new LinkedHashMap<>();
         try (TileTuner tuner = new TileTuner(TileTuner.KERNELS, boastful(device), new BenchSession.Settings(0, 1, 1))) {
             tuner.tune(tiny, 0, trials::put);
             assertThat(trials.keySet()).containsExactlyElementsOf(tuner.candidates(tiny));

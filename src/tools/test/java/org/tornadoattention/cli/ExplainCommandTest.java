@@ -25,6 +25,20 @@ class ExplainCommandTest {
     }
 
     @Test
+    void aTileOfAnotherKernelIsRefused() {
+        Invocation run = Invocation.of("explain", "--kernel", "online", "--tile", "32x16");
+        assertThat(run.exitCode()).isEqualTo(2);
+        assertThat(run.err()).contains("32x16 is one of the kernel tiled, not of online");
+    }
+
+    @Test
+    void aKernelWithoutTilesIsDrawnWithThoseOfTheTiledOne() {
+        Invocation run = Invocation.of("explain", "--kernel", "online", "--seq", "64");
+        assertThat(run.exitCode()).as(run.err()).isZero();
+        assertThat(run.out()).contains("online has no tiles", "K and V once for each query that sees them");
+    }
+
+    @Test
     void aQueryThatSeesNothingIsSaidToSeeNothing() {
         Invocation run = Invocation.of("explain", "--seq", "16", "--queries", "32", "--causal", "--row", "0");
         assertThat(run.out()).contains("This query sees no key: its output is 0 and its log-sum-exp −∞.");

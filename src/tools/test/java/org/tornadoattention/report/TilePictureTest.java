@@ -7,7 +7,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.Mask;
-import org.tornadoattention.plan.TileShape;
+import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.report.TilePicture.Kind;
 
 class TilePictureTest {
@@ -25,7 +25,7 @@ class TilePictureTest {
     })
     void eachTileIsWhatItsElementsSay(int seqQ, int seqK, int left, int right) {
         Mask mask = Mask.window(left, right);
-        TilePicture picture = new TilePicture(seqQ, seqK, new TileShape(16, 8), mask);
+        TilePicture picture = new TilePicture(seqQ, seqK, AttentionKernel.TILED.tile(16, 8), mask);
         for (int row = 0; row < picture.rows(); row++) {
             for (int column = 0; column < picture.columns(); column++) {
                 int seen = 0;
@@ -49,7 +49,7 @@ class TilePictureTest {
 
     @Test
     void aLargeMatrixIsDrawnInFewSigns() {
-        List<String> lines = new TilePicture(16384, 16384, new TileShape(64, 32), Mask.causal()).lines();
+        List<String> lines = new TilePicture(16384, 16384, AttentionKernel.TILED.tile(64, 32), Mask.causal()).lines();
         assertThat(lines).hasSizeLessThanOrEqualTo(24).allMatch(line -> line.length() == 64);
         assertThat(lines.getFirst()).startsWith("▒").endsWith("·");
         assertThat(lines.getLast()).startsWith("█").endsWith("▒");

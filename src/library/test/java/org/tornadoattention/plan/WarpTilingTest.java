@@ -8,7 +8,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
-class WarpTileTest {
+class WarpTilingTest {
 
     @ParameterizedTest
     @CsvSource({
@@ -24,7 +24,7 @@ class WarpTileTest {
         "WARP_GROUP, 192, 12"
     })
     void warpsShareTheQueries(AttentionKernel kernel, int blockQ, int warps) {
-        WarpTile tile = new WarpTile(kernel, blockQ, 64, warps, 8);
+        Tile tile = kernel.tile(blockQ, 64, warps, 8);
         int copying = kernel == AttentionKernel.WARP_GROUP ? 4 : 0;
         assertThat(tile.groupSize(64)).isEqualTo(32 * (warps + copying));
         assertThat(tile).hasToString(blockQ + "x64/" + warps);
@@ -44,7 +44,7 @@ class WarpTileTest {
     })
     void queriesThatTheWarpsCannotShareAreRefused(AttentionKernel kernel, int blockQ, int warps) {
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> new WarpTile(kernel, blockQ, 64, warps, 8))
+                .isThrownBy(() -> kernel.tile(blockQ, 64, warps, 8))
                 .withMessageContainingAll(
                         "%d warps cannot share %d queries".formatted(warps, blockQ), "16 or 32", "64");
     }
@@ -53,7 +53,7 @@ class WarpTileTest {
     @CsvSource({"0", "-16", "8", "24", "272"})
     void keysAreAMultipleOf16UpTo256(int blockK) {
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> new WarpTile(AttentionKernel.WARP_GROUP, 128, blockK, 8, 8))
+                .isThrownBy(() -> AttentionKernel.WARP_GROUP.tile(128, blockK, 8, 8))
                 .withMessageContainingAll("A tile of %d keys".formatted(blockK), "multiple of 16 up to 256");
     }
 
@@ -61,7 +61,7 @@ class WarpTileTest {
     @CsvSource({"0", "16", "80", "288"})
     void keysOf8BitProductsAreAMultipleOf32(int blockK) {
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> new WarpTile(AttentionKernel.WARP_GROUP_FP8, 128, blockK, 8, 0))
+                .isThrownBy(() -> AttentionKernel.WARP_GROUP_FP8.tile(128, blockK, 8, 0))
                 .withMessageContainingAll("A tile of %d keys".formatted(blockK), "multiple of 32 up to 256");
     }
 
@@ -69,29 +69,29 @@ class WarpTileTest {
     @CsvSource({"-1", "9"})
     void theMaximumMayNotGrowBeyondWhatF16Holds(int threshold) {
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> new WarpTile(AttentionKernel.WARP_GROUP, 128, 64, 8, threshold))
+                .isThrownBy(() -> AttentionKernel.WARP_GROUP.tile(128, 64, 8, threshold))
                 .withMessageContainingAll("threshold is %d".formatted(threshold), "0 (always) to 8");
     }
 
     @Test
     void localMemoryIsOfWholeBlocksOf64Columns() {
         int row = 2 * 128; // head dimension 80 takes two blocks
-        assertThat(new WarpTile(AttentionKernel.WARP, 128, 64, 4, 8).localMemoryBytes(80))
+        assertThat(AttentionKernel.WARP.tile(128, 64, 4, 8).localMemoryBytes(80))
                 .isEqualTo(row * (128 + 2 * 64));
-        assertThat(new WarpTile(AttentionKernel.WARP_GROUP, 128, 64, 8, 8).localMemoryBytes(80))
+        assertThat(AttentionKernel.WARP_GROUP.tile(128, 64, 8, 8).localMemoryBytes(80))
                 .isEqualTo(row * (128 + 4 * 64) + 1024); // and barriers
         // With 8 bits a block has 128 columns; V lies transposed, with a row for each of its columns, rounded up to 32.
-        assertThat(new WarpTile(AttentionKernel.WARP_GROUP_FP8, 128, 64, 8, 0).localMemoryBytes(80))
+        assertThat(AttentionKernel.WARP_GROUP_FP8.tile(128, 64, 8, 0).localMemoryBytes(80))
                 .isEqualTo(128 * (128 + 2 * 64 + 2 * 96));
-        assertThat(new WarpTile(AttentionKernel.WARP_GROUP_FP8, 128, 160, 8, 0).localMemoryBytes(256))
+        assertThat(AttentionKernel.WARP_GROUP_FP8.tile(128, 160, 8, 0).localMemoryBytes(256))
                 .isEqualTo(128 * (2 * 128 + 4 * 160 + 4 * 256));
     }
 
     @ParameterizedTest
-    @EnumSource(names = {"STANDARD", "ONLINE", "TILED"})
+    @EnumSource(names = {"TILED", "TENSOR_CORE"})
     void otherKernelsHaveNoWarps(AttentionKernel kernel) {
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> new WarpTile(kernel, 64, 64, 4, 8))
+                .isThrownBy(() -> kernel.tile(64, 64, 4, 8))
                 .withMessageContaining("The kernel %s has no warps".formatted(kernel.id()));
     }
 }

@@ -19,7 +19,7 @@ import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 
 /** Which kernel decodes, and into how many parts the keys go. */
-class SplitTilingTest {
+class DecodeChoiceTest {
 
     private static final int UNITS = 132;
     private static final long LOCAL_MEMORY = 227 * 1024;
@@ -50,7 +50,7 @@ class SplitTilingTest {
     }
 
     private static SplitTile choose(SplitProblem problem, ComputeDevice device) {
-        return SplitTiling.choose(problem, Optional.empty(), 0, device);
+        return DecodeChoice.choose(problem, Optional.empty(), 0, device);
     }
 
     @ParameterizedTest
@@ -69,7 +69,7 @@ class SplitTilingTest {
         assertThat(choose(problem, gpu(CompilerExtension.Support.none(0, "none")))
                         .kernel())
                 .isEqualTo(DecodeKernel.SPLIT_KEY);
-        assertThat(SplitTiling.choose(problem, Optional.of(DecodeKernel.SPLIT_KEY), 0, hopper())
+        assertThat(DecodeChoice.choose(problem, Optional.of(DecodeKernel.SPLIT_KEY), 0, hopper())
                         .kernel())
                 .isEqualTo(DecodeKernel.SPLIT_KEY);
     }
@@ -88,7 +88,7 @@ class SplitTilingTest {
     @Test
     void whatTheKernelCannotDoIsNamed() {
         assertThatExceptionOfType(UnsupportedOnDeviceException.class)
-                .isThrownBy(() -> SplitTiling.choose(
+                .isThrownBy(() -> DecodeChoice.choose(
                         decode(1, 64, 128, DType.F32, false), Optional.of(DecodeKernel.WARP_SPLIT_KEY), 0, hopper()))
                 .withMessageContainingAll("F16 or BF16", "multiple of 8", "split-key");
         assertThatIllegalArgumentException()
