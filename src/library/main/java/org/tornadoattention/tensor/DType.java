@@ -1,7 +1,7 @@
 package org.tornadoattention.tensor;
 
+import java.util.Arrays;
 import java.util.Locale;
-import java.util.Optional;
 
 /**
  * The element types that attention computes with: IEEE binary32, IEEE binary16 and bfloat16.
@@ -30,28 +30,15 @@ public enum DType {
         return byteSize;
     }
 
-    /** The type's name in a safetensors file: {@code F32}, {@code F16} or {@code BF16}. */
-    public String safetensorsName() {
-        return name();
-    }
-
-    /** The type that a safetensors file calls {@code name}, or nothing where attention does not compute with it. */
-    public static Optional<DType> ofSafetensors(String name) {
-        return switch (name) {
-            case "F32" -> Optional.of(F32);
-            case "F16" -> Optional.of(F16);
-            case "BF16" -> Optional.of(BF16);
-            default -> Optional.empty();
-        };
-    }
-
     /**
      * The type with this name, in capitals or not.
      *
      * @throws IllegalArgumentException naming the known ones
      */
     public static DType parse(String name) {
-        return ofSafetensors(name.toUpperCase(Locale.ROOT))
+        return Arrays.stream(values())
+                .filter(dtype -> dtype.name().equals(name.toUpperCase(Locale.ROOT)))
+                .findFirst()
                 .orElseThrow(() -> new IllegalArgumentException(
                         "There is no type '%s': choose one of f32, f16, bf16.".formatted(name)));
     }

@@ -127,7 +127,10 @@ public final class Safetensors implements AutoCloseable {
         SafetensorsEntry entry = entry(name);
         DType dtype = entry.dtype()
                 .orElseThrow(() -> new SafetensorsException(
-                        path, name, "it is of type %s: only F32, F16 and BF16 make a tensor".formatted(entry.type())));
+                        path,
+                        name,
+                        "it is of type %s: only F32, F16 and BF16 make a tensor"
+                                .formatted(SafetensorsException.quoted(entry.type()))));
         int[] shape = intShape(entry);
         Tensor tensor = Tensor.allocate(dtype, shape);
         MemorySegment target = tensor.array().getSegment();
@@ -152,7 +155,10 @@ public final class Safetensors implements AutoCloseable {
         SafetensorsEntry entry = entry(name);
         if (!WHOLE_NUMBERS.contains(entry.type())) {
             throw new SafetensorsException(
-                    path, name, "it is of type %s, not one of %s".formatted(entry.type(), WHOLE_NUMBERS));
+                    path,
+                    name,
+                    "it is of type %s, not one of %s"
+                            .formatted(SafetensorsException.quoted(entry.type()), WHOLE_NUMBERS));
         }
         ByteBuffer stored = ByteBuffer.wrap(bytes(name)).order(ByteOrder.LITTLE_ENDIAN);
         int[] numbers = new int[(int) entry.numberOfElements()];

@@ -1,12 +1,14 @@
 package org.tornadoattention.tensor;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
 /**
  * What a safetensors file says of one of its tensors. Entries of an opened file have been checked: the byte range
- * lies in the file and is as long as shape and type ask.
+ * lies in the file and is as long as shape and type ask. A type that this version does not know, as newer writers may have,
+ * is taken as it is, with the bytes that the file gives it.
  *
  * @param name       the tensor's name
  * @param type       the element type as the file calls it, such as {@code BF16} or {@code I32}
@@ -22,6 +24,8 @@ public record SafetensorsEntry(String name, String type, List<Long> shape, long 
             Map.entry("F8_E5M2", 8),
             Map.entry("F8_E4M3", 8),
             Map.entry("F8_E8M0", 8),
+            Map.entry("F8_E4M3FNUZ", 8),
+            Map.entry("F8_E5M2FNUZ", 8),
             Map.entry("F6_E2M3", 6),
             Map.entry("F6_E3M2", 6),
             Map.entry("F4", 4),
@@ -44,7 +48,18 @@ public record SafetensorsEntry(String name, String type, List<Long> shape, long 
 
     /** The type that a {@link Tensor} would have, or nothing where attention does not compute with the file's. */
     public Optional<DType> dtype() {
-        return DType.ofSafetensors(type);
+        return Arrays.stream(DType.values())
+                .filter(dtype -> typeOf(dtype).equals(type))
+                .findFirst();
+    }
+
+    /** What a file calls a tensor's type. */
+    static String typeOf(DType dtype) {
+        return switch (dtype) {
+            case F32 -> "F32";
+            case F16 -> "F16";
+            case BF16 -> "BF16";
+        };
     }
 
     /** The number of elements: the product of the dimensions. */
@@ -52,16 +67,19 @@ public record SafetensorsEntry(String name, String type, List<Long> shape, long 
         return shape.stream().reduce(1L, Math::multiplyExact);
     }
 
-    /** The bits that an element of a type takes, or nothing where the format has no such type. */
-    static Optional<Integer> bitsPerElement(String type) {
-        return Optional.ofNullable(BITS.get(type));
-    }
-
-    /** The bytes that shape and type ask for, or nothing where that is no whole number below 2<sup>60</sup>. */
+    /**
+     * The bytes that shape and type ask for, those of the file where the type is not known; nothing where there are 2<sup>63</sup>
+     * elements or more, or no whole number of bytes.
+     */
     Optional<Long> requiredBytes() {
         try {
-            long bits = Math.multiplyExact(numberOfElements(), (long) BITS.get(type));
-            return bits % 8 == 0 ? Optional.of(bits / 8) : Optional.empty();
+            long elements = numberOfElements();
+            Integer bits = BITS.get(type);
+            if (bits == null) {
+                return Optional.of(byteSize);
+            }
+            long all = Math.multiplyExact(elements, (long) bits);
+            return all % 8 == 0 ? Optional.of(all / 8) : Optional.empty();
         } catch (ArithmeticException overflow) {
             return Optional.empty();
         }

@@ -167,9 +167,13 @@ record SafetensorsHeader(Map<String, String> metadata, Map<String, SafetensorsEn
             }
         }
 
+        /** Writers without metadata leave it out or give null. */
         private void parseMetadata(JsonParser json) throws IOException {
+            if (json.currentToken() == JsonToken.VALUE_NULL) {
+                return;
+            }
             if (!json.isExpectedStartObjectToken()) {
-                throw new SafetensorsException(file, METADATA + " must be an object of strings");
+                throw new SafetensorsException(file, METADATA + " must be an object of strings, or null");
             }
             for (String key = json.nextFieldName(); key != null; key = json.nextFieldName()) {
                 if (json.nextToken() != JsonToken.VALUE_STRING) {
@@ -216,13 +220,13 @@ record SafetensorsHeader(Map<String, String> metadata, Map<String, SafetensorsEn
                             file,
                             name,
                             "shape %s of type %s does not take a whole number of bytes below 2^60"
-                                    .formatted(entry.shape(), entry.type())));
+                                    .formatted(entry.shape(), SafetensorsException.quoted(entry.type()))));
             if (required != byteSize) {
                 throw new SafetensorsException(
                         file,
                         name,
                         "shape %s of type %s takes %d bytes, but data_offsets %s hold %d"
-                                .formatted(shape, type, required, offsets, byteSize));
+                                .formatted(shape, SafetensorsException.quoted(type), required, offsets, byteSize));
             }
             return entry;
         }
@@ -231,12 +235,7 @@ record SafetensorsHeader(Map<String, String> metadata, Map<String, SafetensorsEn
             if (json.currentToken() != JsonToken.VALUE_STRING) {
                 throw new SafetensorsException(file, name, "dtype must be a string");
             }
-            String type = json.getText();
-            if (SafetensorsEntry.bitsPerElement(type).isEmpty()) {
-                throw new SafetensorsException(
-                        file, name, "dtype %s is unknown".formatted(SafetensorsException.quoted(type)));
-            }
-            return type;
+            return json.getText();
         }
 
         private List<Long> parseNumbers(JsonParser json, String name, String key, int atMost) throws IOException {

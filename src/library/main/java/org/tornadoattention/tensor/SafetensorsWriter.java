@@ -9,18 +9,16 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
-import java.nio.file.AccessDeniedException;
-import java.nio.file.AtomicMoveNotSupportedException;
-import java.nio.file.Files;
+import java.nio.channels.WritableByteChannel;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.UUID;
+import org.tornadoattention.file.ResultFile;
+import org.tornadoattention.file.UnusableFileException;
 
 /**
  * Puts a safetensors file together and writes it in one go.
@@ -33,8 +31,9 @@ import java.util.UUID;
  *         .writeTo(Path.of("out.safetensors"));
  * }</pre>
  *
- * <p>Tensors are written in the order in which they were added. The file appears whole or not at all: it is written
- * under another name in the same directory and then moved over what was there.
+ * <p>Tensors with wider elements come first, those of one width in the order in which they were added: so each begins at a
+ * multiple of its element size, in a file without holes, as the format asks. The file appears whole or not at all: it is
+ * written under another name in the same directory and then moved over what was there.
  */
 public final class SafetensorsWriter {
     private static final int CHUNK_BYTES = 1 << 20;
@@ -65,7 +64,7 @@ public final class SafetensorsWriter {
         return add(
                 name,
                 new Content(
-                        tensor.dtype().safetensorsName(),
+                        SafetensorsEntry.typeOf(tensor.dtype()),
                         tensor.shape(),
                         elements,
                         tensor.dtype().byteSize()));
@@ -100,46 +99,37 @@ public final class SafetensorsWriter {
     }
 
     /**
-     * Writes the file, replacing one that is there.
+     * Writes the file, replacing one that is there. A symbolic link is followed and stays.
      *
-     * @throws SafetensorsException if the directory does not exist or the target is not a regular file
+     * @throws SafetensorsException if the directory does not exist, the target is not a regular file, or there is no
+     *     permission
      * @throws IOException          if writing fails; then what was there before is still there
      */
     public void writeTo(Path path) throws IOException {
-        Path target = Files.exists(path) ? path.toRealPath() : path.toAbsolutePath();
-        if (Files.exists(target) && !Files.isRegularFile(target)) {
-            throw new SafetensorsException(path, "this is a directory or a device: name a file");
-        }
-        Path directory = target.getParent();
-        if (directory == null || !Files.isDirectory(directory)) {
-            throw new SafetensorsException(path, "there is no directory %s: create it first".formatted(directory));
-        }
-        Path unfinished = directory.resolve("." + target.getFileName() + "." + UUID.randomUUID() + ".tmp");
         try {
-            try (FileChannel channel =
-                    FileChannel.open(unfinished, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-                writeFully(channel, header());
-                for (Content content : contents.values()) {
-                    writeElements(channel, content);
-                }
-            }
-            move(unfinished, target);
-        } catch (AccessDeniedException fault) {
-            throw new SafetensorsException(path, "no permission to write here", fault);
-        } finally {
-            Files.deleteIfExists(unfinished);
+            ResultFile.at(path).write(this::writeTo);
+        } catch (UnusableFileException fault) {
+            throw new SafetensorsException(path, fault.problem(), fault);
         }
     }
 
-    private static void move(Path from, Path to) throws IOException {
-        try {
-            Files.move(from, to, StandardCopyOption.ATOMIC_MOVE);
-        } catch (AtomicMoveNotSupportedException fault) {
-            Files.move(from, to, StandardCopyOption.REPLACE_EXISTING);
+    /** Writes the file's bytes to a channel. */
+    public void writeTo(WritableByteChannel channel) throws IOException {
+        List<Map.Entry<String, Content>> inFileOrder = inFileOrder();
+        writeFully(channel, header(inFileOrder));
+        for (Map.Entry<String, Content> entry : inFileOrder) {
+            writeElements(channel, entry.getValue());
         }
     }
 
-    private ByteBuffer header() throws IOException {
+    /** Widest elements first, so that each tensor begins at a multiple of its element size without a hole before it. */
+    private List<Map.Entry<String, Content>> inFileOrder() {
+        return contents.entrySet().stream()
+                .sorted(Comparator.comparing(entry -> -entry.getValue().elementSize()))
+                .toList();
+    }
+
+    private ByteBuffer header(List<Map.Entry<String, Content>> inFileOrder) throws IOException {
         ByteArrayOutputStream text = new ByteArrayOutputStream();
         try (JsonGenerator json = new JsonFactory().createGenerator(text, JsonEncoding.UTF8)) {
             json.writeStartObject();
@@ -151,7 +141,7 @@ public final class SafetensorsWriter {
                 json.writeEndObject();
             }
             long offset = 0;
-            for (Map.Entry<String, Content> entry : contents.entrySet()) {
+            for (Map.Entry<String, Content> entry : inFileOrder) {
                 Content content = entry.getValue();
                 long end = offset + content.elements().byteSize();
                 json.writeObjectFieldStart(entry.getKey());
@@ -176,7 +166,7 @@ public final class SafetensorsWriter {
                 .flip();
     }
 
-    private static void writeElements(FileChannel channel, Content content) throws IOException {
+    private static void writeElements(WritableByteChannel channel, Content content) throws IOException {
         MemorySegment elements = content.elements();
         ByteBuffer buffer = ByteBuffer.allocateDirect((int) Math.min(CHUNK_BYTES, elements.byteSize()));
         for (long offset = 0; offset < elements.byteSize(); offset += buffer.capacity()) {
@@ -205,7 +195,7 @@ public final class SafetensorsWriter {
         }
     }
 
-    private static void writeFully(FileChannel channel, ByteBuffer bytes) throws IOException {
+    private static void writeFully(WritableByteChannel channel, ByteBuffer bytes) throws IOException {
         while (bytes.hasRemaining()) {
             channel.write(bytes);
         }

@@ -1,7 +1,9 @@
 package org.tornadoattention.tensor;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import java.util.Locale;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -95,9 +97,12 @@ class DTypeTest {
     @Test
     void namesAndSizes() {
         for (DType dtype : DType.values()) {
-            assertThat(DType.ofSafetensors(dtype.safetensorsName())).contains(dtype);
+            assertThat(DType.parse(dtype.name())).isEqualTo(dtype);
+            assertThat(DType.parse(dtype.name().toLowerCase(Locale.ROOT))).isEqualTo(dtype);
         }
-        assertThat(DType.ofSafetensors("I32")).isEmpty();
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> DType.parse("i32"))
+                .withMessage("There is no type 'i32': choose one of f32, f16, bf16.");
         assertThat(DType.F32.byteSize()).isEqualTo(4);
         assertThat(DType.F16.byteSize()).isEqualTo(2);
         assertThat(DType.BF16.byteSize()).isEqualTo(2);

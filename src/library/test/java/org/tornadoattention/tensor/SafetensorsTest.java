@@ -17,6 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class SafetensorsTest {
     @TempDir
@@ -212,7 +213,7 @@ class SafetensorsTest {
                     .withMessageContaining("it has ['n']");
             assertThatExceptionOfType(SafetensorsException.class)
                     .isThrownBy(() -> read.tensor("n"))
-                    .withMessageContaining("type I32: only F32, F16 and BF16");
+                    .withMessageContaining("type 'I32': only F32, F16 and BF16");
         }
         Path floats = HostileFiles.write(directory, entry("x", "F32", "[1]", 4), new byte[4]);
         try (Safetensors read = Safetensors.open(floats)) {
@@ -220,6 +221,58 @@ class SafetensorsTest {
                     .isThrownBy(() -> read.ints("x"))
                     .withMessageContaining("'x'")
                     .withMessageContaining("F32");
+        }
+    }
+
+    /** What MLX writes by default; null is no metadata. */
+    @Test
+    void metadataMayBeNull() throws IOException {
+        String header = "{\"__metadata__\":null,\"x\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}";
+        try (Safetensors read = Safetensors.open(HostileFiles.write(directory, header, new byte[] {7}))) {
+            assertThat(read.metadata()).isEmpty();
+            assertThat(read.ints("x")).containsExactly(7);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"F8_E4M3FNUZ", "F8_E5M2", "F12", "f32", "\\u001b[31m"})
+    void aTypeThatNoTensorHasIsRefusedWhenAskedForAndNotBefore(String type) throws IOException {
+        String header = "{\"w\":{\"dtype\":\"%s\",\"shape\":[3],\"data_offsets\":[0,3]},"
+                + "\"q\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[3,7]}}";
+        byte[] data = {1, 2, 3, 0, 0, (byte) 0x80, 0x3f};
+        try (Safetensors read = Safetensors.open(HostileFiles.write(directory, header.formatted(type), data))) {
+            assertThat(read.tensor("q").toFloatArray()).containsExactly(1f);
+            assertThat(read.entry("w").dtype()).isEmpty();
+            assertThat(read.bytes("w")).containsExactly(1, 2, 3);
+            assertThatExceptionOfType(SafetensorsException.class)
+                    .isThrownBy(() -> read.tensor("w"))
+                    .withMessageContaining("tensor 'w': it is of type '")
+                    .withMessageContaining("only F32, F16 and BF16 make a tensor")
+                    .withMessageNotContaining("\u001b");
+            assertThatExceptionOfType(SafetensorsException.class).isThrownBy(() -> read.ints("w"));
+            assertThatExceptionOfType(SafetensorsException.class).isThrownBy(() -> read.doubles("w"));
+        }
+    }
+
+    /** The format has no holes, so that wider elements come first, as the reference writer puts them. */
+    @Test
+    void eachTensorBeginsAtAMultipleOfItsElementSize() throws IOException {
+        SafetensorsWriter writer = new SafetensorsWriter()
+                .tensor("half", Tensor.of(DType.F16, new float[] {1, 2, 3}, 3))
+                .tensor("single", Tensor.of(new float[] {4}, 1))
+                .tensor("brain", Tensor.of(DType.BF16, new float[] {5}, 1))
+                .ints("lengths", new int[] {6}, 1);
+        try (Safetensors read = Safetensors.open(written(writer))) {
+            assertThat(read.entries().keySet()).containsExactly("single", "lengths", "half", "brain");
+            for (SafetensorsEntry entry : read.entries().values()) {
+                assertThat(entry.byteOffset() % (entry.byteSize() / entry.numberOfElements()))
+                        .as("%s", entry)
+                        .isZero();
+            }
+            assertThat(read.tensor("half").toFloatArray()).containsExactly(1, 2, 3);
+            assertThat(read.tensor("single").toFloatArray()).containsExactly(4);
+            assertThat(read.tensor("brain").toFloatArray()).containsExactly(5);
+            assertThat(read.ints("lengths")).containsExactly(6);
         }
     }
 

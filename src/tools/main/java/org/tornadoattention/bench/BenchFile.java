@@ -5,16 +5,16 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.file.UnusableFileException;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.Capability;
 import org.tornadoattention.tensor.DType;
@@ -29,6 +29,7 @@ import org.tornadoattention.tensor.DType;
  * @param ceilings what the device does at most; null where that was not measured
  * @param flushedBytes bytes of the copy that emptied the caches before each execution, 0 for none
  * @param results one for each problem and kernel
+ * @param compared what {@code --compare} set beside them; null where nothing was
  */
 public record BenchFile(
         String format,
@@ -37,7 +38,14 @@ public record BenchFile(
         Environment environment,
         Ceilings ceilings,
         long flushedBytes,
-        List<BenchResult> results) {
+        List<BenchResult> results,
+        List<ComparedResult> compared) {
+
+    /** Checks that what every file has is there. */
+    public BenchFile {
+        Objects.requireNonNull(environment, "'environment' is missing");
+        Objects.requireNonNull(results, "'results' is missing");
+    }
 
     /** Name and version of the format. */
     public static final String FORMAT = "tornado-attention-bench/1";
@@ -72,7 +80,25 @@ public record BenchFile(
                         .map(result -> result.beside(
                                 speedUp(result, results).orElse(null),
                                 share(result, ceilings).orElse(null)))
-                        .toList());
+                        .toList(),
+                null);
+    }
+
+    /** These results with those of others on the same problems beside them. */
+    public BenchFile beside(List<BenchFile> others) {
+        return new BenchFile(
+                format,
+                preset,
+                complete,
+                environment,
+                ceilings,
+                flushedBytes,
+                results,
+                others.isEmpty()
+                        ? null
+                        : others.stream()
+                                .flatMap(other -> ComparedResult.of(this, other).stream())
+                                .toList());
     }
 
     /**
@@ -170,28 +196,10 @@ public record BenchFile(
     /**
      * Reads a file.
      *
-     * @throws IOException if it cannot be read or is of another format
+     * @throws UnusableFileException if there is none, or it is no such file
+     * @throws IOException if reading fails
      */
     public static BenchFile read(Path path) throws IOException {
-        BenchFile file;
-        try {
-            file = JSON.readValue(path.toFile(), BenchFile.class);
-        } catch (JsonProcessingException e) {
-            throw new IOException("%s is no benchmark's JSON: %s".formatted(path, e.getOriginalMessage()), e);
-        }
-        if (!FORMAT.equals(file.format)) {
-            throw new IOException("%s is of the format '%s': '%s' is needed, which './attention bench --json' prints."
-                    .formatted(path, file.format, FORMAT));
-        }
-        return file;
-    }
-
-    /** Writes text to a file in one step, so that a reader, or Ctrl-C, never meets half of it. */
-    public static void write(Path path, String text) throws IOException {
-        Path directory = path.toAbsolutePath().getParent();
-        Files.createDirectories(directory);
-        Path part = directory.resolve(path.getFileName() + ".part");
-        Files.writeString(part, text);
-        Files.move(part, path, StandardCopyOption.REPLACE_EXISTING);
+        return JsonFile.read(path, FORMAT, "./attention bench -o FILE.json", BenchFile.class);
     }
 }

@@ -2,6 +2,7 @@ package org.tornadoattention.bench;
 
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonProperty;
+import java.util.Objects;
 import java.util.Optional;
 import org.tornadoattention.plan.AttentionKernel;
 
@@ -32,6 +33,14 @@ public record BenchResult(
         Accuracy accuracy,
         Double speedUp,
         Double shareOfCeiling) {
+
+    /** Checks that what every result has is there. */
+    public BenchResult {
+        Objects.requireNonNull(measured, "a result's 'case' is missing");
+        Objects.requireNonNull(provider, "a result's 'provider' is missing");
+        Objects.requireNonNull(kernel, "a result's 'kernel' is missing");
+        Objects.requireNonNull(status, "a result's 'status' is missing");
+    }
 
     /** This project, as a provider. */
     public static final String OURS = "tornado-attention";

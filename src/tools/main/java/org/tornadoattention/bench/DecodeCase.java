@@ -1,5 +1,6 @@
 package org.tornadoattention.bench;
 
+import org.tornadoattention.AttentionShape;
 import org.tornadoattention.tensor.DType;
 
 /**
@@ -16,6 +17,20 @@ import org.tornadoattention.tensor.DType;
  */
 public record DecodeCase(
         int batch, int heads, int kvHeads, int keys, int headDim, DType dtype, boolean fp8, int pageSize) {
+
+    /** Checks the ranges: a step needs a sequence and a key. */
+    public DecodeCase {
+        require(batch >= 1, "The batch is %d: it must be 1 or more.", batch);
+        require(keys >= 1, "There are %d keys: a step appends a token, so there must be 1 or more.", keys);
+        require(pageSize >= 0, "The page size is %d: it must be 1 or more, or 0 for a cache without pages.", pageSize);
+        new AttentionShape(batch, heads, kvHeads, 1, keys, headDim); // checks the rest
+    }
+
+    private static void require(boolean condition, String message, int given) {
+        if (!condition) {
+            throw new IllegalArgumentException(message.formatted(given));
+        }
+    }
 
     /** Bytes of keys and values that a step has to read. */
     public double bytes() {

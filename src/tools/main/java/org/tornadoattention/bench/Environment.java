@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import org.tornadoattention.device.ComputeDevice;
@@ -57,6 +58,15 @@ public record Environment(
     /** The same place at another commit. */
     Environment at(String otherCommit) {
         return new Environment(device, backend, driver, runtime, java, system, processors, otherCommit, time);
+    }
+
+    /** Whether both measured on one kind of device; what computes on the host's processor has many names for it. */
+    public boolean isSameDeviceAs(Environment other) {
+        return Objects.equals(device, other.device) || isHost() && other.isHost();
+    }
+
+    private boolean isHost() {
+        return "cpu".equals(backend) || "simulator".equals(backend);
     }
 
     /** Device and runtime in a line. */

@@ -4,7 +4,9 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.file.UnusableFileException;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
 
@@ -16,6 +18,12 @@ import org.tornadoattention.tensor.DType;
  * @param results one for each problem and kernel
  */
 public record ErrorFile(String format, Environment environment, List<Result> results) {
+
+    /** Checks that what every file has is there. */
+    public ErrorFile {
+        Objects.requireNonNull(environment, "'environment' is missing");
+        Objects.requireNonNull(results, "'results' is missing");
+    }
 
     /** Name and version of the format. */
     public static final String FORMAT = "tornado-attention-errors/1";
@@ -85,19 +93,10 @@ public record ErrorFile(String format, Environment environment, List<Result> res
     /**
      * Reads a file.
      *
-     * @throws IOException if it cannot be read or is of another format
+     * @throws UnusableFileException if there is none, or it is no such file
+     * @throws IOException if reading fails
      */
     public static ErrorFile read(Path path) throws IOException {
-        ErrorFile file;
-        try {
-            file = BenchFile.JSON.readValue(path.toFile(), ErrorFile.class);
-        } catch (JsonProcessingException e) {
-            throw new IOException("%s is no JSON of errors: %s".formatted(path, e.getOriginalMessage()), e);
-        }
-        if (!FORMAT.equals(file.format)) {
-            throw new IOException("%s is of the format '%s': '%s' is needed, which './attention accuracy -o' writes."
-                    .formatted(path, file.format, FORMAT));
-        }
-        return file;
+        return JsonFile.read(path, FORMAT, "./attention accuracy -o FILE.json", ErrorFile.class);
     }
 }

@@ -20,6 +20,8 @@ import org.tornadoattention.bench.Environment;
 import org.tornadoattention.bench.ErrorFile;
 import org.tornadoattention.bench.ErrorInputs;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.file.ResultFile;
+import org.tornadoattention.file.UnusableFileException;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
@@ -115,6 +117,10 @@ final class AccuracyCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         out = spec.commandLine().getOut();
+        Optional<ResultFile> file = output.isPresent() ? Optional.of(ResultFile.at(output.get())) : Optional.empty();
+        if (directory.isPresent()) {
+            usable(directory.get());
+        }
         ComputeDevice device = compute.device();
         ComputeOptions.announce(out, device);
         List<ErrorFile.Problem> problems = problems();
@@ -126,11 +132,18 @@ final class AccuracyCommand implements Callable<Integer> {
                 progress.step();
             }
         }
-        if (output.isPresent()) {
-            BenchFile.write(
-                    output.get(), ErrorFile.of(Environment.of(device), results).toJson());
+        if (file.isPresent()) {
+            file.get().write(ErrorFile.of(Environment.of(device), results).toJson());
         }
         return good ? Main.GOOD : Main.FAILED;
+    }
+
+    private static void usable(Path directory) throws IOException {
+        if (Files.exists(directory) && !Files.isDirectory(directory)) {
+            throw new UnusableFileException(directory, "this is no directory: name one for the inputs");
+        }
+        Files.createDirectories(directory);
+        ResultFile.at(directory.resolve("inputs.safetensors"));
     }
 
     private List<ErrorFile.Problem> problems() {
@@ -204,7 +217,6 @@ final class AccuracyCommand implements Callable<Integer> {
     }
 
     private void write(ErrorFile.Problem problem, Tensor q, Tensor k, Tensor v) throws IOException {
-        Files.createDirectories(directory.get());
         new SafetensorsWriter()
                 .tensor("q", q)
                 .tensor("k", k)

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.tornadoattention.bench.BenchCase;
@@ -19,9 +20,9 @@ import org.tornadoattention.bench.BenchSession;
 import org.tornadoattention.bench.CeilingBenchmark;
 import org.tornadoattention.bench.Direction;
 import org.tornadoattention.bench.Environment;
-import org.tornadoattention.bench.PeerComparison;
 import org.tornadoattention.bench.RunComparison;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.file.ResultFile;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.Tile;
 import picocli.CommandLine;
@@ -101,10 +102,10 @@ final class BenchCommand implements Callable<Integer> {
     private Printed printed = new Printed();
 
     @Option(
-            names = {"-o", "--out"},
+            names = {"-o", "--output"},
             paramLabel = "FILE",
             description = "Write to a file too: .json, .csv or .md. Repeatable.")
-    private List<Path> files = new ArrayList<>();
+    private List<Path> outputs = new ArrayList<>();
 
     @Option(
             names = "--compare",
@@ -130,24 +131,33 @@ final class BenchCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
+    private final List<ResultFile> files = new ArrayList<>();
+    private final List<BenchFile> others = new ArrayList<>();
     private PrintWriter out;
 
     @Override
     public Integer call() throws Exception {
         out = spec.commandLine().getOut();
-        files.forEach(BenchFormat::of); // refuses an ending before the work and not after it
+        for (Path path : outputs) { // what cannot be written is refused before the work and not after it
+            BenchFormat.of(path);
+            files.add(ResultFile.at(path));
+        }
         if (list) {
             problems.cases().forEach(out::println);
             out.flush();
             return Main.GOOD;
         }
-        List<BenchFile> peers = new ArrayList<>();
         for (Path path : compared) {
-            peers.add(BenchFile.read(path));
+            others.add(BenchFile.read(path));
         }
         BenchFile results = from.isEmpty() ? measured() : taken();
-        compare(results, peers);
-        boolean repeated = peers.stream().allMatch(peer -> compareRuns(peer, results));
+        others.forEach(other -> warnOfAnotherDevice(results, other));
+        if (format().isEmpty()) {
+            printComparisons(results);
+        }
+        boolean repeated = others.stream()
+                .flatMap(other -> RunComparison.of(other, results).stream())
+                .allMatch(run -> run.noisy() || run.agrees());
         boolean any = results.results().stream().anyMatch(result -> result.timing() != null);
         return any && repeated && results.results().stream().allMatch(BenchResult::good) ? Main.GOOD : Main.FAILED;
     }
@@ -262,10 +272,10 @@ final class BenchCommand implements Callable<Integer> {
     private void interrupted(BenchJournal journal) {
         BenchFile file = journal.file();
         if (format().isPresent()) {
-            out.print(format().get().text(file));
+            out.print(format().get().text(file, others));
         } else {
             out.println("Interrupted after %d results%s."
-                    .formatted(file.results().size(), files.isEmpty() ? "" : ", which are in " + files));
+                    .formatted(file.results().size(), files.isEmpty() ? "" : ", which are in " + outputs));
         }
         out.flush();
     }
@@ -291,59 +301,48 @@ final class BenchCommand implements Callable<Integer> {
     private void deliver(BenchFile file) throws IOException {
         writeFiles(file);
         if (format().isPresent()) {
-            out.print(format().get().text(file));
-        } else if (file.results().stream().anyMatch(BenchFormat::noisy)) {
-            out.println();
-            out.println(BenchFormat.NOISY_NOTE);
+            out.print(format().get().text(file, others));
+            out.flush();
+            return;
         }
+        note(file, BenchFormat::noisy, BenchFormat.NOISY_NOTE);
+        note(file, BenchFormat::aboveCeiling, BenchFormat.CEILING_NOTE);
         out.flush();
     }
 
+    private void note(BenchFile file, Predicate<BenchResult> marked, String meaning) {
+        if (file.results().stream().anyMatch(marked)) {
+            out.println();
+            out.println(meaning);
+        }
+    }
+
     private void writeFiles(BenchFile file) throws IOException {
-        for (Path path : files) {
-            BenchFile.write(path, BenchFormat.of(path).text(file));
+        for (ResultFile each : files) {
+            each.write(BenchFormat.of(each.path()).text(file, others));
         }
     }
 
-    /** Sets an earlier run of ours beside this one; whether the medians that can be quoted agree. */
-    private boolean compareRuns(BenchFile before, BenchFile results) {
-        List<RunComparison> comparisons = RunComparison.of(before, results);
-        if (!comparisons.isEmpty() && format().isEmpty()) {
-            out.println();
-            out.println("Beside the run of " + before.environment().time() + ", "
-                    + before.environment().describe());
-            Table table = new Table("");
-            BenchFormat.runs(comparisons).forEach(row -> table.row(row.toArray(String[]::new)));
-            table.print(out);
-            out.println(BenchFormat.summary(comparisons));
-            out.flush();
+    private void warnOfAnotherDevice(BenchFile results, BenchFile other) {
+        if (!results.environment().isSameDeviceAs(other.environment())) {
+            PrintWriter err = spec.commandLine().getErr();
+            err.println("Warning: these results are of %s and the others of %s, so that ratios compare the devices too."
+                    .formatted(
+                            results.environment().device(), other.environment().device()));
+            err.flush();
         }
-        return comparisons.stream().allMatch(comparison -> comparison.noisy() || comparison.agrees());
     }
 
-    private void compare(BenchFile results, List<BenchFile> others) {
-        List<BenchFile> peers = others.stream()
-                .filter(file -> file.results().stream()
-                        .anyMatch(result -> !result.provider().equals(BenchResult.OURS)))
-                .toList();
-        if (peers.isEmpty()
-                || format().filter(any -> any != BenchFormat.MARKDOWN).isPresent()) {
-            return;
-        }
-        List<BenchFile> all = new ArrayList<>(List.of(results));
-        all.addAll(peers);
-        List<PeerComparison> comparisons = PeerComparison.of(all);
-        out.println();
-        peers.forEach(peer -> out.println("Beside " + peer.environment().describe()));
-        if (comparisons.isEmpty()) {
-            out.println("No problem was measured on both sides: run the same preset.");
-        } else if (format().isPresent()) {
+    private void printComparisons(BenchFile results) {
+        for (BenchFormat.Section section : BenchFormat.sections(results, others)) {
             out.println();
-            out.print(BenchFormat.markdown(BenchFormat.peers(comparisons)));
-        } else {
+            section.titles().forEach(out::println);
             Table table = new Table("");
-            BenchFormat.peers(comparisons).forEach(row -> table.row(row.toArray(String[]::new)));
+            section.rows().forEach(row -> table.row(row.toArray(String[]::new)));
             table.print(out);
+            if (!section.summary().isEmpty()) {
+                out.println(section.summary());
+            }
         }
         out.flush();
     }

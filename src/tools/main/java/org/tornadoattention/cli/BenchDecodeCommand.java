@@ -121,6 +121,7 @@ final class BenchDecodeCommand implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         PrintWriter out = spec.commandLine().getOut();
+        List<Trial> trials = trials();
         ComputeDevice device = Devices.find(backend, deviceIndex);
         ComputeOptions.announce(json ? spec.commandLine().getErr() : out, device);
         if (!json) {
@@ -128,20 +129,15 @@ final class BenchDecodeCommand implements Callable<Integer> {
                     .formatted("case", "tile", "kernel time", "wall time", "as a graph", "TB/s", "error (allowed)"));
         }
         List<DecodeRow> rows = new ArrayList<>();
-        for (int batch : batches) {
-            for (int length : keys) {
-                for (int parts : splits) {
-                    DecodeCase measured = new DecodeCase(batch, heads, kvHeads, length, headDim, dtype, fp8, pageSize);
-                    try (Progress progress = Progress.of("decode", steps())) {
-                        DecodeRow row =
-                                DecodeRow.of(new DecodeBenchmark(device, kernel, parts, cudaGraph, warmUps, repetitions)
-                                        .measure(measured, progress::step));
-                        rows.add(row);
-                        if (!json) {
-                            out.println(row);
-                            out.flush();
-                        }
-                    }
+        for (Trial trial : trials) {
+            try (Progress progress = Progress.of("decode", steps())) {
+                DecodeRow row =
+                        DecodeRow.of(new DecodeBenchmark(device, kernel, trial.splits, cudaGraph, warmUps, repetitions)
+                                .measure(trial.measured, progress::step));
+                rows.add(row);
+                if (!json) {
+                    out.println(row);
+                    out.flush();
                 }
             }
         }
@@ -149,6 +145,28 @@ final class BenchDecodeCommand implements Callable<Integer> {
             Json.print(out, rows);
         }
         return rows.stream().allMatch(DecodeRow::passed) ? Main.GOOD : Main.FAILED;
+    }
+
+    /** A case and the parts that its keys are split into, 0 to choose for the device. */
+    private record Trial(DecodeCase measured, int splits) {}
+
+    /** All of them before the work, so that a case that cannot be is refused at once. */
+    private List<Trial> trials() {
+        List<Trial> trials = new ArrayList<>();
+        for (int batch : batches) {
+            for (int length : keys) {
+                for (int parts : splits) {
+                    if (parts < 0) {
+                        throw new IllegalArgumentException(
+                                "--splits is %d: it must be 1 or more, or 0 to choose for the device."
+                                        .formatted(parts));
+                    }
+                    trials.add(new Trial(
+                            new DecodeCase(batch, heads, kvHeads, length, headDim, dtype, fp8, pageSize), parts));
+                }
+            }
+        }
+        return trials;
     }
 
     private int steps() {

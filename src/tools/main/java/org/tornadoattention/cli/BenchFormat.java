@@ -12,6 +12,7 @@ import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchResult;
 import org.tornadoattention.bench.BenchResult.Status;
 import org.tornadoattention.bench.Ceilings;
+import org.tornadoattention.bench.ComparedResult;
 import org.tornadoattention.bench.Environment;
 import org.tornadoattention.bench.PeerComparison;
 import org.tornadoattention.bench.RunComparison;
@@ -27,6 +28,11 @@ enum BenchFormat {
 
     /** What the mark on noisy results means. */
     static final String NOISY_NOTE = "~ too noisy to quote: the median of another run may differ by more than 5 %.";
+
+    /** What the mark on shares above 100 % means. */
+    static final String CEILING_NOTE =
+            "! above 100 %: what this run measured as the ceiling is less than the device can"
+                    + " do, so that the share says nothing. Compare with the device's data sheet.";
 
     /** The heads of {@link #row}. */
     static final List<String> HEADS = List.of(
@@ -44,7 +50,7 @@ enum BenchFormat {
             List.of(("provider,pass,dtype,batch,heads,kvHeads,seqQ,seqK,headDim,causal,"
                             + "kernel,tile,status,kernelMilliseconds,kernelSpread,wallMilliseconds,wallSpread,repetitions,"
                             + "repeatability,noisy,teraflops,speedUp,shareOfCeiling,tensorBytes,extraBytes,deviceBytes,globalBytes,"
-                            + "maxError,allowedError,relativeError,passed,message,device,runtime,driver,java,commit,time")
+                            + "maxError,allowedError,relativeError,passed,message,device,runtime,driver,java,commit,time,timeRatio")
                     .split(","));
 
     /**
@@ -67,24 +73,28 @@ enum BenchFormat {
                 "%s has no ending that says what to write: use .json, .csv or .md.".formatted(file));
     }
 
-    /** The text of a file of this format. */
-    String text(BenchFile file) {
+    /** The text of a file of this format, with other results beside those of the file. */
+    String text(BenchFile file, List<BenchFile> others) {
         return switch (this) {
-            case JSON -> file.toJson() + "\n";
-            case CSV -> csv(file);
-            case MARKDOWN -> markdown(file);
+            case JSON -> file.beside(others).toJson() + "\n";
+            case CSV -> csv(file.beside(others));
+            case MARKDOWN -> markdown(file, others);
         };
     }
 
     private static String csv(BenchFile file) {
         StringBuilder text = new StringBuilder(String.join(",", COLUMNS)).append('\n');
         for (BenchResult result : file.results()) {
-            text.append(cells(result, file.environment()).stream()
-                            .map(BenchFormat::quoted)
-                            .collect(Collectors.joining(",")))
-                    .append('\n');
+            text.append(line(cells(result, file.environment(), null)));
+        }
+        for (ComparedResult other : Objects.requireNonNullElse(file.compared(), List.<ComparedResult>of())) {
+            text.append(line(cells(other.result(), other.environment(), other.timeRatio())));
         }
         return text.toString();
+    }
+
+    private static String line(List<Object> cells) {
+        return cells.stream().map(BenchFormat::quoted).collect(Collectors.joining(",", "", "\n"));
     }
 
     private static String quoted(Object cell) {
@@ -92,7 +102,7 @@ enum BenchFormat {
         return text.matches("[^,\"\\n\\r]*") ? text : '"' + text.replace("\"", "\"\"") + '"';
     }
 
-    private static List<Object> cells(BenchResult result, Environment environment) {
+    private static List<Object> cells(BenchResult result, Environment environment, Double timeRatio) {
         var measured = result.measured();
         var shape = measured.shape();
         List<Object> cells = new ArrayList<>(List.of(
@@ -141,6 +151,7 @@ enum BenchFormat {
         cells.add(environment.java());
         cells.add(environment.commit());
         cells.add(environment.time());
+        cells.add(timeRatio);
         return cells;
     }
 
@@ -148,7 +159,7 @@ enum BenchFormat {
         return part == null ? new ArrayList<>(Collections.nCopies(cells, null)) : values.apply(part);
     }
 
-    private static String markdown(BenchFile file) {
+    private static String markdown(BenchFile file, List<BenchFile> others) {
         StringBuilder text = new StringBuilder("%s.%s Commit %s, %s.\n\n"
                 .formatted(
                         file.environment().describe(),
@@ -161,6 +172,10 @@ enum BenchFormat {
         if (file.results().stream().anyMatch(BenchFormat::noisy)) {
             text.append('\n').append(NOISY_NOTE).append('\n');
         }
+        if (file.results().stream().anyMatch(BenchFormat::aboveCeiling)) {
+            text.append('\n').append(CEILING_NOTE).append('\n');
+        }
+        sections(file, others).forEach(section -> text.append(markdown(section)));
         return text.toString();
     }
 
@@ -184,7 +199,9 @@ enum BenchFormat {
                 "%s ± %.1f%%".formatted(Units.milliseconds(timing.wallMilliseconds()), 100 * timing.wallSpread()),
                 Units.rate(timing.teraflops()),
                 result.speedUp() == null ? "" : Units.digits(result.speedUp()) + "×",
-                result.shareOfCeiling() == null ? "" : "%.1f%%".formatted(100 * result.shareOfCeiling()),
+                result.shareOfCeiling() == null
+                        ? ""
+                        : "%.1f%%%s".formatted(100 * result.shareOfCeiling(), aboveCeiling(result) ? " !" : ""),
                 result.memory() == null
                         ? ""
                         : Units.bytes(
@@ -196,6 +213,64 @@ enum BenchFormat {
                                         result.accuracy().maxError(),
                                         result.accuracy().allowedError(),
                                         result.accuracy().passed() ? "" : " WRONG"));
+    }
+
+    /**
+     * What other results say of the problems of a file of ours.
+     *
+     * @param titles whose they are
+     * @param rows a table, the first row being its head; empty where no problem was measured on both sides
+     * @param summary what it comes to, or empty
+     */
+    record Section(List<String> titles, List<List<String>> rows, String summary) {
+
+        private static Section of(List<String> titles, List<List<String>> rows, String summary) {
+            return rows.size() > 1
+                    ? new Section(titles, rows, summary)
+                    : new Section(titles, List.of(), "No problem was measured on both sides: run the same preset.");
+        }
+    }
+
+    /** All peers in one table, and each earlier run of ours in one of its own. */
+    static List<Section> sections(BenchFile file, List<BenchFile> others) {
+        List<Section> sections = new ArrayList<>();
+        List<BenchFile> peers = others.stream().filter(other -> !isOurs(other)).toList();
+        if (!peers.isEmpty()) {
+            List<BenchFile> all = new ArrayList<>(List.of(file));
+            all.addAll(peers);
+            sections.add(Section.of(
+                    peers.stream()
+                            .map(peer -> "Beside " + peer.environment().describe())
+                            .toList(),
+                    peers(PeerComparison.of(all)),
+                    ""));
+        }
+        for (BenchFile run : others.stream().filter(BenchFormat::isOurs).toList()) {
+            List<RunComparison> comparisons = RunComparison.of(run, file);
+            sections.add(Section.of(
+                    List.of("Beside the run of %s, %s"
+                            .formatted(
+                                    run.environment().time(), run.environment().describe())),
+                    runs(comparisons),
+                    summary(comparisons)));
+        }
+        return sections;
+    }
+
+    private static boolean isOurs(BenchFile file) {
+        return file.results().stream().allMatch(result -> result.provider().equals(BenchResult.OURS));
+    }
+
+    private static String markdown(Section section) {
+        return "\n%s.\n%s%s"
+                .formatted(
+                        String.join(".\n", section.titles()),
+                        section.rows().isEmpty() ? "" : "\n" + markdown(section.rows()),
+                        section.summary().isEmpty() ? "" : "\n" + section.summary() + "\n");
+    }
+
+    static boolean aboveCeiling(BenchResult result) {
+        return result.shareOfCeiling() != null && result.shareOfCeiling() > 1;
     }
 
     static boolean noisy(BenchResult result) {

@@ -20,7 +20,7 @@ final class BenchOptions {
             names = {"-p", "--preset"},
             paramLabel = "NAME",
             description =
-                    "quick, paper, ladder, decode, memory, latency or traffic; the options below then choose a part of it.")
+                    "quick, paper, paper-f32, ladder, decode, memory, latency or traffic; the options below then choose a part.")
     private String preset;
 
     @Option(names = "--batch", split = ",", paramLabel = "B", description = "Sequences (default 1).")
@@ -99,6 +99,13 @@ final class BenchOptions {
             throw new IllegalArgumentException(
                     "The preset %s has no such problem: './attention bench --preset %s --list' prints those that it has."
                             .formatted(preset, preset));
+        }
+        for (BenchCase each : cases) {
+            AttentionShape shape = each.shape();
+            if (shape.batch() == 0 || shape.seqQ() == 0 || shape.seqK() == 0) {
+                throw new IllegalArgumentException(
+                        "%s has nothing to measure: --batch, --seq and --queries must be 1 or more.".formatted(each));
+            }
         }
         return cases;
     }

@@ -1,7 +1,11 @@
 package org.tornadoattention.cli;
 
 import java.io.PrintWriter;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
+import java.nio.file.NoSuchFileException;
+import java.util.Objects;
+import org.tornadoattention.file.UnusableFileException;
 import org.tornadoattention.tensor.SafetensorsException;
 import picocli.CommandLine;
 import picocli.CommandLine.IExecutionExceptionHandler;
@@ -28,14 +32,16 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
     }
 
     /**
-     * A command that could not do its work. Arguments that do not fit together, or files that are not what they should
-     * be, are bad usage; all else is a failure.
+     * A command that could not do its work. Arguments that do not fit together, and files that are not there, not what they
+     * should be or not to be written, are bad usage; all else is a failure.
      */
     @Override
     public int handleExecutionException(Exception failure, CommandLine command, ParseResult arguments) {
         Main main = (Main) command.getCommandSpec().root().userObject();
         print(command.getErr(), command.getCommandSpec().qualifiedName(), failure, main.stackTrace);
-        return failure instanceof IllegalArgumentException || failure instanceof SafetensorsException
+        return failure instanceof IllegalArgumentException
+                        || failure instanceof SafetensorsException
+                        || failure instanceof UnusableFileException
                 ? Main.BAD_USAGE
                 : Main.FAILED;
     }
@@ -64,8 +70,20 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
             return "TornadoVM did not load: %s. Check TORNADOVM_HOME and the drivers of its backends."
                     .formatted(root.getMessage() == null ? root : root.getMessage());
         }
+        if (failure instanceof FileSystemException fault) {
+            return fault.getFile() + ": " + reason(fault);
+        }
         boolean speaks = failure.getMessage() != null && !isUnexpected(failure);
-        return speaks && !(failure instanceof FileSystemException) ? failure.getMessage() : failure.toString();
+        return speaks ? failure.getMessage() : failure.toString();
+    }
+
+    private static String reason(FileSystemException fault) {
+        return switch (fault) {
+            case NoSuchFileException missing -> "there is no such file or directory";
+            case AccessDeniedException denied -> "no permission";
+            default ->
+                Objects.requireNonNullElse(fault.getReason(), fault.getClass().getSimpleName());
+        };
     }
 
     private static boolean isUnexpected(Throwable failure) {

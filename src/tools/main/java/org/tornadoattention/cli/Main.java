@@ -1,8 +1,12 @@
 package org.tornadoattention.cli;
 
+import java.io.PrintStream;
 import java.io.PrintWriter;
+import java.util.Arrays;
 import java.util.Locale;
+import java.util.Map;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 import org.tornadoattention.bench.Direction;
 import org.tornadoattention.bench.ErrorInputs;
 import org.tornadoattention.device.Backend;
@@ -10,9 +14,12 @@ import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.DecodeKernel;
 import org.tornadoattention.plan.Tile;
 import org.tornadoattention.tensor.DType;
+import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.IHelpSectionRenderer;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.UsageMessageSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ScopeType;
@@ -20,7 +27,7 @@ import picocli.CommandLine.Spec;
 import picocli.CommandLine.TypeConversionException;
 
 /**
- * The command line. Exit codes: 0 good, 1 a check failed or a computation did, 2 bad usage. Failures are a line or two
+ * The command line. Exit codes: 0 good, 1 a check or a computation failed or output was lost, 2 bad usage or files. Failures are a line or two
  * on standard error; {@code --stacktrace} adds where they came from.
  */
 @Command(
@@ -37,7 +44,9 @@ import picocli.CommandLine.TypeConversionException;
             BenchDecodeCommand.class,
             TuneCommand.class,
             AccuracyCommand.class,
-            DevicesCommand.class
+            DevicesCommand.class,
+            CommandLine.HelpCommand.class,
+            AutoComplete.GenerateCompletion.class
         },
         mixinStandardHelpOptions = true,
         versionProvider = Version.class,
@@ -45,7 +54,11 @@ import picocli.CommandLine.TypeConversionException;
         commandListHeading = "%nCommands:%n",
         optionListHeading = "%nOptions:%n",
         exitCodeListHeading = "%nExit codes:%n",
-        exitCodeList = {"0:good", "1:a check failed, or a computation did", "2:bad usage"},
+        exitCodeList = {
+            "0:good",
+            "1:a check or a computation failed, or output was lost",
+            "2:bad usage, or a file that cannot be used"
+        },
         footer = {
             "",
             "Examples:",
@@ -78,13 +91,23 @@ public final class Main implements Runnable {
     /** Runs a command and ends the process with its exit code. */
     public static void main(String[] arguments) {
         Locale.setDefault(Locale.ENGLISH);
-        System.exit(execute(commandLine(), arguments));
+        int exitCode = execute(commandLine(), arguments);
+        System.exit(delivered(exitCode, System.out, System.err));
+    }
+
+    /** The exit code of a command once its output has left: output that was lost is a failure. */
+    static int delivered(int exitCode, PrintStream out, PrintStream err) {
+        if (!out.checkError()) {
+            return exitCode;
+        }
+        err.println("attention: standard output could not be written whole: is the disk full, or its reader gone?");
+        return exitCode == GOOD ? FAILED : exitCode;
     }
 
     /** The command line, with everything set but the arguments. */
     static CommandLine commandLine() {
         Failures failures = new Failures();
-        return new CommandLine(new Main())
+        CommandLine commandLine = new CommandLine(new Main())
                 .registerConverter(AttentionKernel.class, text -> parsed(AttentionKernel::parse, text))
                 .registerConverter(Backend.class, text -> parsed(Backend::parse, text))
                 .registerConverter(Direction.class, text -> parsed(Direction::parse, text))
@@ -94,6 +117,43 @@ public final class Main implements Runnable {
                 .registerConverter(Tile.class, text -> parsed(AttentionKernel.TILED::tile, text))
                 .setParameterExceptionHandler(failures)
                 .setExecutionExceptionHandler(failures);
+        keepWordsWhole(commandLine);
+        return commandLine;
+    }
+
+    /**
+     * Picocli breaks lines inside names of files too: texts are broken at blanks alone here, and the lines of examples, which
+     * are to be copied, nowhere.
+     */
+    private static void keepWordsWhole(CommandLine commandLine) {
+        Map<String, IHelpSectionRenderer> sections = commandLine.getHelpSectionMap();
+        sections.put(
+                UsageMessageSpec.SECTION_KEY_DESCRIPTION,
+                help -> Arrays.stream(help.commandSpec().usageMessage().description())
+                        .map(text ->
+                                broken(text, help.commandSpec().usageMessage().width()))
+                        .collect(Collectors.joining()));
+        sections.put(
+                UsageMessageSpec.SECTION_KEY_FOOTER,
+                help -> Arrays.stream(help.commandSpec().usageMessage().footer())
+                        .map(line -> line + System.lineSeparator())
+                        .collect(Collectors.joining()));
+        commandLine.setHelpSectionMap(sections);
+        commandLine.getSubcommands().values().forEach(Main::keepWordsWhole);
+    }
+
+    private static String broken(String text, int width) {
+        StringBuilder lines = new StringBuilder();
+        int column = 0;
+        for (String word : text.split(" ")) {
+            if (column > 0 && column + 1 + word.length() >= width) {
+                lines.append(System.lineSeparator());
+                column = 0;
+            }
+            lines.append(column == 0 ? "" : " ").append(word);
+            column += (column == 0 ? 0 : 1) + word.length();
+        }
+        return lines.append(System.lineSeparator()).toString();
     }
 
     /** What a parser makes of an option's value; its own message, and no other, says what is wrong with it. */

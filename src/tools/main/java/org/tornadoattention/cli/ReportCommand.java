@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.tornadoattention.bench.BenchFile;
+import org.tornadoattention.file.ResultFile;
 import org.tornadoattention.report.ReportPage;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -35,23 +36,24 @@ final class ReportCommand implements Callable<Integer> {
     private List<Path> files = new ArrayList<>();
 
     @Option(
-            names = {"-o", "--out"},
+            names = {"-o", "--output"},
             paramLabel = "FILE",
             defaultValue = "report.html",
             description = "The page to write (default ${DEFAULT-VALUE}).")
-    private Path out;
+    private Path output;
 
     @Spec
     private CommandSpec spec;
 
     @Override
     public Integer call() throws IOException {
+        ResultFile page = ResultFile.at(output);
         List<BenchFile> read = new ArrayList<>();
         for (Path file : files) {
             read.add(BenchFile.read(file));
         }
-        BenchFile.write(out, new ReportPage(read).toHtml());
-        spec.commandLine().getOut().println("Wrote %s: open it in a browser.".formatted(out));
+        page.write(new ReportPage(read).toHtml());
+        spec.commandLine().getOut().println("Wrote %s: open it in a browser.".formatted(output));
         spec.commandLine().getOut().flush();
         return Main.GOOD;
     }

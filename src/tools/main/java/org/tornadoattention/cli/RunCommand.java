@@ -12,6 +12,7 @@ import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.file.ResultFile;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.AttentionProblem;
 import org.tornadoattention.plan.Execution;
@@ -76,17 +77,17 @@ final class RunCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        requireUsableOutput();
+        ResultFile file = usableOutput();
         PrintWriter out = spec.commandLine().getOut();
         Tensor q;
         Tensor k;
         Tensor v;
         AttentionOptions options;
-        try (Safetensors file = Safetensors.open(input)) {
-            q = file.tensor("q");
-            k = file.tensor("k");
-            v = file.tensor("v");
-            options = semantics.options(file, q);
+        try (Safetensors given = Safetensors.open(input)) {
+            q = given.tensor("q");
+            k = given.tensor("k");
+            v = given.tensor("v");
+            options = semantics.options(given, q);
         }
         AttentionShape.of(q, k, v, options); // says what does not fit before anything is started
         ComputeDevice device = compute.device();
@@ -106,27 +107,21 @@ final class RunCommand implements Callable<Integer> {
                         .forward(result.output(), result.logSumExp()));
             }
         }
-        ResultFile.write(output, result, device);
+        ResultTensors.write(file, result, device);
         out.println("%s: o %s, lse %s; %s".formatted(output, result.output(), result.logSumExp(), execution(result)));
         return comparisons.isEmpty() || passed(comparisons.get(), out) ? Main.GOOD : Main.FAILED;
     }
 
-    private void requireUsableOutput() throws IOException {
-        Path directory = output.toAbsolutePath().getParent();
-        if (directory == null || !Files.isDirectory(directory)) {
-            throw new IllegalArgumentException(
-                    "There is no directory %s for the output: create it first.".formatted(directory));
-        }
-        if (!Files.exists(output)) {
-            return;
-        }
-        if (Files.exists(input) && Files.isSameFile(input, output)) {
+    private ResultFile usableOutput() throws IOException {
+        ResultFile file = ResultFile.at(output);
+        if (file.exists() && Files.exists(input) && Files.isSameFile(input, output)) {
             throw new IllegalArgumentException(
                     "%s is the input and the output: name another output.".formatted(output));
         }
-        if (!force) {
+        if (file.exists() && !force) {
             throw new IllegalArgumentException("%s exists: add --force to replace it.".formatted(output));
         }
+        return file;
     }
 
     private static String execution(AttentionResult result) {

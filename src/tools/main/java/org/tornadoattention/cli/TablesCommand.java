@@ -2,12 +2,12 @@ package org.tornadoattention.cli;
 
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
-import org.tornadoattention.bench.BenchFile;
+import org.tornadoattention.file.InputFile;
+import org.tornadoattention.file.ResultFile;
 import org.tornadoattention.report.MarkdownTables;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -49,11 +49,11 @@ final class TablesCommand implements Callable<Integer> {
         PrintWriter out = spec.commandLine().getOut();
         boolean same = true;
         for (Path path : texts) {
-            String text = Files.readString(path);
+            String text = InputFile.text(path);
             String renewed = MarkdownTables.renewed(text, Path.of(""));
             boolean changed = !renewed.equals(text);
             if (changed && !check) {
-                BenchFile.write(path, renewed);
+                ResultFile.at(path).write(renewed);
             }
             same &= !changed;
             out.println("%s: %d tables, %s"

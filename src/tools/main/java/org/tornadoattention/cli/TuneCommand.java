@@ -2,7 +2,6 @@ package org.tornadoattention.cli;
 
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -20,6 +19,7 @@ import org.tornadoattention.bench.TileTuner;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
+import org.tornadoattention.file.ResultFile;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.TuningTable;
 import org.tornadoattention.tensor.DType;
@@ -130,6 +130,7 @@ final class TuneCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         PrintWriter out = spec.commandLine().getOut();
+        Optional<ResultFile> file = output.isPresent() ? Optional.of(ResultFile.at(output.get())) : Optional.empty();
         ComputeDevice device = Devices.find(backend, index);
         requireIntrinsics(device);
         List<BenchCase> cases = cases();
@@ -139,7 +140,7 @@ final class TuneCommand implements Callable<Integer> {
             out.println("No candidate was right, so there is no table.");
             return Main.FAILED;
         }
-        write(out, table);
+        write(out, table, file);
         return Main.GOOD;
     }
 
@@ -231,14 +232,14 @@ final class TuneCommand implements Callable<Integer> {
         return cases;
     }
 
-    private void write(PrintWriter out, TuningTable table) throws IOException {
+    private static void write(PrintWriter out, TuningTable table, Optional<ResultFile> file) throws IOException {
         out.println();
         out.print(table);
         out.println();
-        if (output.isPresent()) {
-            Files.writeString(output.get(), table.toString());
+        if (file.isPresent()) {
+            file.get().write(table.toString());
             out.println("Written to %s. To compute with it: JDK_JAVA_OPTIONS=-Dtornadoattention.tuning=%s ./attention …"
-                    .formatted(output.get(), output.get().toAbsolutePath()));
+                    .formatted(file.get(), file.get().path().toAbsolutePath()));
         } else {
             out.println("Not written to a file: '-o FILE' does that.");
         }

@@ -25,6 +25,7 @@ import org.tornadoattention.bench.Memory;
 import org.tornadoattention.bench.Preset;
 import org.tornadoattention.bench.Spread;
 import org.tornadoattention.bench.Timing;
+import org.tornadoattention.file.ResultFile;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
@@ -72,6 +73,7 @@ public final class OnnxRuntimePeer {
             throw new IllegalArgumentException(
                     "Give the preset's name and the file to write, such as quick onnx.json.");
         }
+        ResultFile out = ResultFile.at(Path.of(arguments[1]));
         int threads = arguments.length > 2
                 ? Integer.parseInt(arguments[2])
                 : Runtime.getRuntime().availableProcessors();
@@ -97,12 +99,9 @@ public final class OnnxRuntimePeer {
                         result.accuracy().allowedError());
             }
         }
-        Path out = Path.of(arguments[1]);
-        BenchFile.write(
-                out,
-                BenchFile.of(arguments[0], true, environment(threads), null, 0, results)
-                                .toJson()
-                        + "\n");
+        out.write(BenchFile.of(arguments[0], true, environment(threads), null, 0, results)
+                        .toJson()
+                + "\n");
         System.out.println("Wrote " + out);
     }
 

@@ -73,16 +73,17 @@ class ArchitectureTest {
             value = {
                 "intrinsic : ''",
                 "kernel    : intrinsic",
-                "tensor    : ''",
+                "file      : ''",
+                "tensor    : file",
                 "device    : intrinsic",
                 "values    : tensor",
                 "reference : tensor values",
                 "plan      : kernel device tensor values",
                 "inference : plan device tensor values",
                 "face      : inference plan device tensor values",
-                "bench     : face inference plan kernel device reference tensor values",
-                "report    : bench plan tensor values",
-                "cli       : report bench face plan device reference tensor values",
+                "bench     : file face inference plan kernel device reference tensor values",
+                "report    : file bench plan tensor values",
+                "cli       : file report bench face plan device reference tensor values",
             })
     void importsRunDownward(String name, String lower) {
         DescribedPredicate<JavaClass> allowed = floor(name);
@@ -106,6 +107,7 @@ class ArchitectureTest {
                             "",
                             ".intrinsic",
                             ".kernel",
+                            ".file",
                             ".tensor",
                             ".device",
                             ".reference",

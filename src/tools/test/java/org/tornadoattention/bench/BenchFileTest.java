@@ -21,8 +21,8 @@ class BenchFileTest {
     @Test
     void aFileIsReadAsItWasWritten() throws IOException {
         BenchFile file = BenchFiles.ours();
-        Path path = directory.resolve("new/bench.json");
-        BenchFile.write(path, file.toJson());
+        Path path = directory.resolve("bench.json");
+        Files.writeString(path, file.toJson());
         assertThat(BenchFile.read(path)).isEqualTo(file);
         assertThat(Files.list(path.getParent())).containsExactly(path);
     }

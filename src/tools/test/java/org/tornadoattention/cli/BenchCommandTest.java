@@ -1,6 +1,7 @@
 package org.tornadoattention.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -15,9 +16,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.JavaProcess;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchFiles;
+import org.tornadoattention.bench.Ceilings;
 
 class BenchCommandTest {
 
@@ -98,7 +102,7 @@ class BenchCommandTest {
         assertThat(Invocation.of("bench", "--json", "--csv").exitCode()).isEqualTo(2);
         assertThat(Invocation.of("bench", "--compare", directory.resolve("none.json"))
                         .exitCode())
-                .isEqualTo(1);
+                .isEqualTo(2);
         assertThat(Invocation.of("bench", "-p", "quik").err()).contains("choose one of quick, paper");
     }
 
@@ -106,8 +110,8 @@ class BenchCommandTest {
     void resultsOfFilesAreSetBesideThePeers() throws IOException {
         Path ours = directory.resolve("ours.json");
         Path peers = directory.resolve("peers.json");
-        BenchFile.write(ours, BenchFiles.ours().toJson());
-        BenchFile.write(peers, BenchFiles.pytorch().toJson());
+        Files.writeString(ours, BenchFiles.ours().toJson());
+        Files.writeString(peers, BenchFiles.pytorch().toJson());
         Invocation run = Invocation.of("bench", "--from", ours, "--compare", peers);
         assertThat(run.exitCode()).isZero();
         assertThat(run.out()).contains("Beside NVIDIA H200, PyTorch 2.11.0 (cuda), driver 580.159.04");
@@ -121,13 +125,108 @@ class BenchCommandTest {
                 .contains("| problem | our fastest | throughput | pytorch standard |");
     }
 
+    /** Ratios and peers stay when the results leave the table. */
+    @Test
+    void csvAndJsonKeepThePeersAndTheRatios() throws IOException {
+        Path ours = directory.resolve("ours.json");
+        Path peers = directory.resolve("peers.json");
+        Path json = directory.resolve("all.json");
+        Files.writeString(ours, BenchFiles.ours().toJson());
+        Files.writeString(peers, BenchFiles.pytorch().toJson());
+        Invocation csv = Invocation.of("bench", "--from", ours, "--compare", peers, "--csv", "-o", json);
+        assertThat(csv.exitCode()).isZero();
+        List<String[]> rows = csv.out().lines().map(line -> line.split(",", -1)).toList();
+        int ratio = List.of(rows.getFirst()).indexOf("timeRatio");
+        List<String[]> pytorch =
+                rows.stream().filter(row -> row[0].equals("pytorch")).toList();
+        assertThat(pytorch).hasSize(9);
+        // 32 heads of 512, F32: ours at 27 TFLOP/s, theirs at 18, so ours takes 18/27 of the time
+        assertThat(Double.parseDouble(pytorch.getFirst()[ratio])).isCloseTo(18.0 / 27, within(1e-9));
+        assertThat(rows.stream().filter(row -> row[0].equals("tornado-attention")))
+                .allMatch(row -> row[ratio].isEmpty());
+
+        BenchFile kept = BenchFile.read(json);
+        assertThat(kept.results()).isEqualTo(BenchFiles.ours().results());
+        assertThat(kept.compared()).hasSize(9).allSatisfy(other -> {
+            assertThat(other.result().provider()).isEqualTo("pytorch");
+            assertThat(other.environment().runtime()).isEqualTo("PyTorch 2.11.0");
+        });
+        assertThat(kept.compared().getFirst().timeRatio()).isCloseTo(18.0 / 27, within(1e-9));
+        assertThat(kept.compared().getFirst().kernel()).isEqualTo("tiled 64x32");
+        Invocation again = Invocation.of("bench", "--from", ours, "--compare", ours, "--json");
+        assertThat(new ObjectMapper().readTree(again.out()).get("compared"))
+                .isNotEmpty()
+                .allMatch(other -> other.get("timeRatio").asDouble() == 1);
+    }
+
+    @Test
+    void ratiosBetweenDevicesComeWithAWarning() throws IOException {
+        Path ours = directory.resolve("ours.json");
+        Path peers = directory.resolve("peers.json");
+        Files.writeString(ours, BenchFiles.ours().toJson().replace("NVIDIA H200", "NVIDIA H100 80GB HBM3"));
+        Files.writeString(peers, BenchFiles.pytorch().toJson());
+        assertThat(Invocation.of("bench", "--from", ours, "--compare", peers, "--json")
+                        .err())
+                .contains("Warning: these results are of NVIDIA H100 80GB HBM3 and the others of NVIDIA H200");
+        assertThat(Invocation.of("bench", "--from", peers, "--compare", peers).err())
+                .isEmpty();
+    }
+
+    @Test
+    void sharesAboveTheCeilingAreMarkedAndExplained() throws IOException {
+        Path ours = directory.resolve("ours.json");
+        BenchFile file = BenchFiles.ours();
+        Files.writeString(ours, file.toJson());
+        assertThat(Invocation.of("bench", "--from", ours).out()).doesNotContain("!");
+        BenchFile low =
+                BenchFile.of("paper", true, file.environment(), new Ceilings(4e12, 20e12, 600e12), 0, file.results());
+        Files.writeString(ours, low.toJson());
+        // 27 of 20 TFLOP/s
+        assertThat(Invocation.of("bench", "--from", ours).out())
+                .contains("135.0% !", "above 100 %: what this run measured");
+        assertThat(Invocation.of("bench", "--from", ours, "--markdown").out()).contains("135.0% !", "! above 100 %");
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "no JSON|this is no JSON of results|it begins with 'no JSON'",
+                "<html>|this is no JSON of results|it begins with '<html>'",
+                "[]|this is no JSON object|'./attention bench -o FILE.json'",
+                "{}|does not say its format|'./attention bench -o FILE.json'",
+                "{\"format\":\"x/2\"}|of the format 'x/2'|tornado-attention-bench/1",
+                "{\"format\":\"tornado-attention-bench/1\"}|'environment' is missing|",
+            })
+    void aFileThatIsNoResultsSaysItsNameAndWhatItIs(String text, String what, String more) throws IOException {
+        Path file = Files.writeString(directory.resolve("other.json"), text);
+        for (Object[] command : List.<Object[]>of(
+                new Object[] {"report", file, "-o", directory.resolve("r.html")},
+                new Object[] {"bench", "--from", file},
+                new Object[] {"bench", "--from", file, "--compare", file})) {
+            Invocation run = Invocation.of(command);
+            assertThat(run.exitCode()).isEqualTo(2);
+            assertThat(run.err())
+                    .contains(file.toString(), what, more == null ? "" : more)
+                    .doesNotContain("\tat ", "Exception");
+        }
+    }
+
+    @Test
+    void aBinaryFileIsNamedToo() throws IOException {
+        Path file = Files.write(directory.resolve("w.safetensors"), new byte[] {0, 0, 0, -1, -2, 4});
+        assertThat(Invocation.of("report", file).err()).contains(file + ": this is no text in UTF-8");
+        assertThat(Invocation.of("bench", "--from", directory).err()).contains("this is a directory");
+        assertThat(Invocation.of("report", directory.resolve("none")).err()).contains("there is no such file");
+    }
+
     /** The second run is the first with one quotable time 10 % longer. */
     @Test
     void twoRunsAreSetBesideEachOther() throws IOException {
         Path first = directory.resolve("first.json");
         Path second = directory.resolve("second.json");
         BenchFile ours = BenchFiles.ours();
-        BenchFile.write(first, ours.toJson());
+        Files.writeString(first, ours.toJson());
         Invocation same = Invocation.of("bench", "--from", first, "--compare", first);
         assertThat(same.exitCode()).isZero();
         assertThat(same.out())
@@ -135,7 +234,7 @@ class BenchCommandTest {
         String slower = ours.toJson();
         double tiled = ours.results().get(2).timing().kernelMilliseconds();
         slower = slower.replaceFirst("\"kernelMilliseconds\" ?: ?" + tiled, "\"kernelMilliseconds\":" + 1.1 * tiled);
-        BenchFile.write(second, slower);
+        Files.writeString(second, slower);
         Invocation apart = Invocation.of("bench", "--from", second, "--compare", first);
         assertThat(apart.out())
                 .containsPattern("F32 32x32x512x64 +tiled 64x32 .* \\+10\\.0% +no\\n")
@@ -158,7 +257,7 @@ class BenchCommandTest {
         assertThat(joined.results()).hasSameElementsAs(ours.results());
         assertThat(joined.preset()).isEqualTo("paper");
         Path peers = directory.resolve("peers.json");
-        BenchFile.write(peers, BenchFiles.pytorch().toJson());
+        Files.writeString(peers, BenchFiles.pytorch().toJson());
         assertThat(Invocation.of("bench", "--from", standard, "--from", peers).err())
                 .contains("are not one run: join those of one device");
     }
@@ -174,7 +273,7 @@ class BenchCommandTest {
                 file.results().stream()
                         .filter(result -> result.isStandard() == standard)
                         .toList());
-        BenchFile.write(path, part.toJson());
+        Files.writeString(path, part.toJson());
         return path;
     }
 

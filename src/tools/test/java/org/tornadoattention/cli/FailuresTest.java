@@ -5,10 +5,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.tornadoattention.AttentionException;
+import org.tornadoattention.file.UnusableFileException;
 import org.tornadoattention.tensor.SafetensorsException;
 import picocli.CommandLine;
 
@@ -36,6 +39,7 @@ class FailuresTest {
     void argumentsAndFilesThatDoNotFitAreBadUsage() {
         assertThat(handle(new IllegalArgumentException("no"))).isEqualTo(2);
         assertThat(handle(new SafetensorsException(Path.of("x"), "no"))).isEqualTo(2);
+        assertThat(handle(new UnusableFileException(Path.of("x"), "no"))).isEqualTo(2);
     }
 
     @Test
@@ -45,9 +49,12 @@ class FailuresTest {
     }
 
     @Test
-    void aFileSystemsFailureIsNamedSinceItsMessageIsOnlyThePath() {
+    void aFileSystemsFailureNamesTheFileAndTheReason() {
         assertThat(Failures.message(new NoSuchFileException("data")))
-                .isEqualTo("java.nio.file.NoSuchFileException: data");
+                .isEqualTo("data: there is no such file or directory");
+        assertThat(Failures.message(new AccessDeniedException("data"))).isEqualTo("data: no permission");
+        assertThat(Failures.message(new FileSystemException("data", null, "Read-only file system")))
+                .isEqualTo("data: Read-only file system");
     }
 
     @Test

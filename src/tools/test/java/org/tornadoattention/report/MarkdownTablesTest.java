@@ -11,7 +11,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchFiles;
 
 class MarkdownTablesTest {
@@ -21,8 +20,8 @@ class MarkdownTablesTest {
 
     @BeforeEach
     void writeResults() throws IOException {
-        BenchFile.write(directory.resolve("ours.json"), BenchFiles.ours().toJson());
-        BenchFile.write(directory.resolve("peers.json"), BenchFiles.pytorch().toJson());
+        Files.writeString(directory.resolve("ours.json"), BenchFiles.ours().toJson());
+        Files.writeString(directory.resolve("peers.json"), BenchFiles.pytorch().toJson());
     }
 
     private String table(String what) throws IOException {

@@ -1,23 +1,23 @@
 package org.tornadoattention.cli;
 
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.Locale;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.file.ResultFile;
 import org.tornadoattention.tensor.SafetensorsWriter;
 
 /**
  * A result as a safetensors file: {@code o} and {@code lse}, and as metadata what was computed, in the words of the
  * golden cases, and by what.
  */
-final class ResultFile {
+final class ResultTensors {
 
-    private ResultFile() {}
+    private ResultTensors() {}
 
-    static void write(Path path, AttentionResult result, ComputeDevice device) throws IOException {
+    static void write(ResultFile file, AttentionResult result, ComputeDevice device) throws IOException {
         AttentionShape shape = result.shape();
         AttentionOptions options = result.options();
         SafetensorsWriter writer = new SafetensorsWriter()
@@ -45,6 +45,6 @@ final class ResultFile {
             writer.metadata("kernel", execution.choice().kernel().id());
             execution.choice().tile().ifPresent(tile -> writer.metadata("tile", tile.toString()));
         });
-        writer.writeTo(path);
+        file.write(writer::writeTo);
     }
 }
