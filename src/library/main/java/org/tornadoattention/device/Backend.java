@@ -53,6 +53,11 @@ public enum Backend {
         return bfloat16;
     }
 
+    /** Whether all of its devices are NVIDIA's, which have a compute capability. */
+    boolean isNvidiaOnly() {
+        return this == CUDA || this == PTX;
+    }
+
     /** The backend for TornadoVM's type, empty for types that compile nothing. */
     static Optional<Backend> of(TornadoVMBackendType type) {
         return Arrays.stream(values()).filter(backend -> backend.type == type).findFirst();

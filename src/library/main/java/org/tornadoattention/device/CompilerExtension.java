@@ -46,7 +46,7 @@ public interface CompilerExtension {
             return new Support(
                     Intrinsics.WARP_GROUP, 0, device.getPhysicalDevice().getDeviceLocalMemorySize(), "");
         }
-        int capability = computeCapability(device);
+        int capability = backend.isNvidiaOnly() ? computeCapability(device) : 0;
         for (CompilerExtension extension : ServiceLoader.load(CompilerExtension.class)) {
             if (extension.backend() == backend) {
                 return "off".equals(System.getProperty(PROPERTY))
@@ -60,7 +60,7 @@ public interface CompilerExtension {
     /** What an NVIDIA device's description says, such as {@code Device version   : CUDA 9.0}; 0 where it says nothing. */
     private static int computeCapability(TornadoDevice device) {
         Matcher version = Pattern.compile("Device version\\s*: CUDA (\\d+)\\.(\\d)")
-                .matcher(String.valueOf(device.getPhysicalDevice().getDeviceInfo()));
+                .matcher(Devices.known(() -> device.getPhysicalDevice().getDeviceInfo(), ""));
         return version.find() ? Integer.parseInt(version.group(1) + version.group(2)) : 0;
     }
 }

@@ -5,7 +5,9 @@ import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 
 /**
- * A device that TornadoVM, or the simulator, offers, and what the choice of a kernel needs to know of it.
+ * A device that TornadoVM, or the simulator, offers, and what the choice of a kernel needs to know of it. Where a backend does
+ * not know something, the name is {@link #UNKNOWN_NAME}, memory is {@link #UNKNOWN_BYTES} and so has no limit that could
+ * be checked, and the other sizes are the least that devices have.
  *
  * @param backend what compiles for it
  * @param backendIndex position of the backend in TornadoVM's list
@@ -35,6 +37,12 @@ public record ComputeDevice(
         boolean halfFloats,
         CompilerExtension.Support extension,
         TornadoDevice handle) {
+
+    /** The name of a device whose backend does not know it. */
+    public static final String UNKNOWN_NAME = "unknown";
+
+    /** The size of memory that a backend does not know. */
+    public static final long UNKNOWN_BYTES = Long.MAX_VALUE;
 
     /** Whether this is the simulator. */
     public boolean isSimulator() {

@@ -4,36 +4,43 @@ import java.lang.reflect.InvocationTargetException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import uk.ac.manchester.tornado.api.TornadoBackend;
 import uk.ac.manchester.tornado.api.TornadoRuntime;
 import uk.ac.manchester.tornado.api.TornadoTargetDevice;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
-import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
 
 /**
  * The devices that are here, and which to take.
  *
  * <p>TornadoVM's own default follows its backends' priorities, which put SPIR-V and OpenCL before CUDA; here GPUs come
- * first and the backend that compiles best for a device decides between its several appearances.
+ * first and the backend that compiles best for a device decides between its several appearances: in the order of
+ * {@link Backend}, so that OpenCL comes before SPIR-V, which has to be asked for where a device has both.
  */
 public final class Devices {
 
-    private static final Comparator<ComputeDevice> BEST_FIRST = Comparator.<ComputeDevice>comparingInt(
+    /** GPUs first, and of one device the backend that compiles best. */
+    static final Comparator<ComputeDevice> BEST_FIRST = Comparator.<ComputeDevice>comparingInt(
                     device -> device.type() == TornadoDeviceType.GPU ? 0 : 1)
             .thenComparing(ComputeDevice::backend)
             .thenComparingInt(ComputeDevice::deviceIndex);
 
     private static final long NVIDIA_MAX_GROUP_SIZE = 1024;
+    private static final long USUAL_GROUP_SIZE = 256;
+
+    /** What OpenCL asks of every device. */
+    private static final long LEAST_LOCAL_MEMORY = 32 << 10;
 
     private Devices() {}
 
     /** All devices, best first. */
     public static List<ComputeDevice> all() {
         Platform.current().requireUsable();
-        TornadoRuntime runtime = TornadoRuntimeProvider.getTornadoRuntime();
+        TornadoRuntime runtime = Platform.runtime();
         List<ComputeDevice> devices = new ArrayList<>();
         for (int b = 0; b < runtime.getNumBackends(); b++) {
             TornadoBackend backend = runtime.getBackend(b);
@@ -71,35 +78,50 @@ public final class Devices {
                                 all.stream().map(ComputeDevice::toString).collect(Collectors.joining(", ")))));
     }
 
-    private static ComputeDevice describe(Backend backend, int backendIndex, int deviceIndex, TornadoDevice device) {
+    /** A device, with {@link ComputeDevice}'s words for what its backend does not know. */
+    static ComputeDevice describe(Backend backend, int backendIndex, int deviceIndex, TornadoDevice device) {
         TornadoTargetDevice physical = device.getPhysicalDevice();
         return new ComputeDevice(
                 backend,
                 backendIndex,
                 deviceIndex,
-                physical.getDeviceName().strip(),
-                device.getDeviceType(),
-                physical.getDeviceLocalMemorySize(),
+                known(physical::getDeviceName, ComputeDevice.UNKNOWN_NAME).strip(),
+                known(device::getDeviceType, TornadoDeviceType.DEFAULT),
+                known(physical::getDeviceLocalMemorySize, LEAST_LOCAL_MEMORY),
                 maxGroupSize(backend, physical),
-                physical.getDeviceMaxAllocationSize(),
-                physical.getDeviceGlobalMemorySize(),
-                physical.getDeviceMaxComputeUnits(),
+                known(physical::getDeviceMaxAllocationSize, ComputeDevice.UNKNOWN_BYTES),
+                known(physical::getDeviceGlobalMemorySize, ComputeDevice.UNKNOWN_BYTES),
+                known(physical::getDeviceMaxComputeUnits, 1),
                 hasHalfFloats(backend, physical),
                 CompilerExtension.extend(backend, device, backendIndex == 0),
                 device);
     }
 
-    /** PTX devices give the size of a grid here, so NVIDIA's own limit stands beside what the device says. */
-    private static long maxGroupSize(Backend backend, TornadoTargetDevice physical) {
-        long[] sizes = physical.getDeviceMaxWorkGroupSize();
-        long size = sizes == null || sizes.length == 0 ? 256 : sizes[0];
-        return backend == Backend.CUDA || backend == Backend.PTX ? Math.min(size, NVIDIA_MAX_GROUP_SIZE) : size;
+    /** What a backend says of a device; some throw where they do not know, and a device is not to be lost by that. */
+    static <T> T known(Supplier<T> question, T unknown) {
+        try {
+            return Objects.requireNonNullElse(question.get(), unknown);
+        } catch (VirtualMachineError e) {
+            throw e;
+        } catch (RuntimeException | Error e) { // TornadoVM's internal failures are errors
+            return unknown;
+        }
     }
 
-    /** OpenCL devices say so in their extensions, which TornadoVM's common interface does not pass on. */
+    /** PTX devices give the size of a grid here, so NVIDIA's own limit stands beside what the device says. */
+    private static long maxGroupSize(Backend backend, TornadoTargetDevice physical) {
+        long[] sizes = known(physical::getDeviceMaxWorkGroupSize, new long[0]);
+        long size = sizes.length == 0 ? USUAL_GROUP_SIZE : sizes[0];
+        return backend.isNvidiaOnly() ? Math.min(size, NVIDIA_MAX_GROUP_SIZE) : size;
+    }
+
+    /**
+     * OpenCL devices say so in their extensions, which TornadoVM's common interface does not pass on. TornadoVM's SPIR-V
+     * compiler stores a computed half without converting it, whatever the device can do.
+     */
     private static boolean hasHalfFloats(Backend backend, TornadoTargetDevice physical) {
-        if (backend != Backend.OPENCL && backend != Backend.SPIRV) {
-            return true;
+        if (backend != Backend.OPENCL) {
+            return backend != Backend.SPIRV;
         }
         try {
             Object extensions =

@@ -3,9 +3,12 @@ package org.tornadoattention.device;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import uk.ac.manchester.tornado.api.TornadoRuntime;
 import uk.ac.manchester.tornado.api.enums.TornadoVMBackendType;
 import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
 
@@ -15,21 +18,70 @@ import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
  * @param simulator whether it is the simulator
  * @param home TORNADOVM_HOME, empty where it is not set
  * @param bailout TornadoVM's {@code tornado.recover.bailout}: whether a kernel that does not compile runs as plain Java
+ * @param spirvLoadStore whether there is a SPIR-V backend with TornadoVM's {@code tornado.spirv.loadstore}, its default, which
+ *     compiles loops wrongly
  */
-public record Platform(boolean simulator, String home, boolean bailout) {
+public record Platform(boolean simulator, String home, boolean bailout, boolean spirvLoadStore) {
 
     private static final Pattern API_JAR = Pattern.compile("tornado-api-(.+)\\.jar");
 
     private static final class Holder {
-        private static final Platform CURRENT = new Platform(
-                TornadoRuntimeProvider.getTornadoRuntime().getBackend(0).getBackendType() == TornadoVMBackendType.JAVA,
-                System.getenv().getOrDefault("TORNADOVM_HOME", ""),
-                !"false".equalsIgnoreCase(System.getProperty("tornado.recover.bailout", "true")));
+        private static final Platform CURRENT = current(runtime());
+
+        private static Platform current(TornadoRuntime runtime) {
+            return new Platform(
+                    has(runtime, TornadoVMBackendType.JAVA),
+                    System.getenv().getOrDefault("TORNADOVM_HOME", ""),
+                    isOn("tornado.recover.bailout"),
+                    has(runtime, TornadoVMBackendType.SPIRV) && isOn("tornado.spirv.loadstore"));
+        }
+
+        private static boolean has(TornadoRuntime runtime, TornadoVMBackendType type) {
+            return IntStream.range(0, runtime.getNumBackends())
+                    .anyMatch(backend -> runtime.getBackend(backend).getBackendType() == type);
+        }
+
+        /** Of a property that is on unless it is switched off. */
+        private static boolean isOn(String property) {
+            return !"false".equalsIgnoreCase(System.getProperty(property, "true"));
+        }
     }
 
-    /** The platform of this process. */
+    /**
+     * The platform of this process.
+     *
+     * @throws IllegalStateException if TornadoVM does not start for want of an argument of the JVM
+     */
     public static Platform current() {
+        runtime(); // before the holder, whose own failure would be told only once
         return Holder.CURRENT;
+    }
+
+    /** TornadoVM's runtime; what is known to keep it from starting is told in the user's terms. */
+    static TornadoRuntime runtime() {
+        try {
+            return TornadoRuntimeProvider.getTornadoRuntime();
+        } catch (RuntimeException | LinkageError e) {
+            Optional<IllegalStateException> known = startFailure(e);
+            if (known.isPresent()) {
+                throw known.get();
+            }
+            throw e;
+        }
+    }
+
+    /** What to do about a start that failed, where that is known. */
+    static Optional<IllegalStateException> startFailure(Throwable failure) {
+        for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+            if (String.valueOf(cause.getMessage()).contains("Level Zero Driver Not Found")) {
+                return Optional.of(new IllegalStateException(
+                        "TornadoVM's SPIR-V backend looks for a Level Zero driver, and there is none. Start the JVM with"
+                                + " -Dtornado.spirv.runtimes=opencl, so that SPIR-V runs through OpenCL, and with"
+                                + " -Dtornado.spirv.loadstore=False.",
+                        failure));
+            }
+        }
+        return Optional.empty();
     }
 
     /** Which platform it is and why, in a line. */
@@ -59,17 +111,22 @@ public record Platform(boolean simulator, String home, boolean bailout) {
     }
 
     /**
-     * Refuses a TornadoVM that would hide failures.
+     * Refuses a TornadoVM that would hide failures, or miscompile.
      *
      * @throws IllegalStateException if a kernel that fails to compile would silently run as sequential Java, in which
-     *     every work-item id is 0
+     *     every work-item id is 0, or if the SPIR-V backend has an optimisation on that breaks loops
      */
     public void requireUsable() {
         if (!simulator && bailout) {
             throw new IllegalStateException(
                     "TornadoVM would run kernels that it cannot compile as sequential Java and return wrong numbers."
                             + " Start the JVM with -Dtornado.recover.bailout=False"
-                            + " (tornado-config/attention.args holds this and what else is needed).");
+                            + " (tornado-config/tornadovm.args holds this and what else is needed).");
+        }
+        if (!simulator && spirvLoadStore) {
+            throw new IllegalStateException(
+                    "TornadoVM's SPIR-V backend is installed, and compiles loops wrongly as it is set. Start the JVM with"
+                            + " -Dtornado.spirv.loadstore=False (tornado-config/spirv.args holds this).");
         }
     }
 }

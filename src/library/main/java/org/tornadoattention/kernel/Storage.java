@@ -219,7 +219,8 @@ final class Storage {
     private static int roundToEven(float value) {
         int whole = (int) value;
         float rest = value - whole;
-        int up = rest > 0.5f ? 1 : 0;
+        // Above a half; a conditional on floats compares their bits as integers on SPIR-V.
+        int up = (int) (rest * 2f);
         if (rest == 0.5f) {
             up = whole & 1;
         }

@@ -3,8 +3,18 @@ package org.tornadoattention.device;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import java.lang.reflect.InvocationHandler;
+import java.lang.reflect.Proxy;
+import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+import uk.ac.manchester.tornado.api.TornadoTargetDevice;
+import uk.ac.manchester.tornado.api.common.TornadoDevice;
+import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 
 class DevicesTest {
 
@@ -30,6 +40,86 @@ class DevicesTest {
             assertThat(device.name()).isNotBlank();
             assertThat(device.handle()).isNotNull();
         });
+    }
+
+    /** As the SPIR-V backend's OpenCL device does for its description; others may for any other question. */
+    @ParameterizedTest
+    @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "SIMULATOR")
+    void whatABackendDoesNotKnowIsUnknownAndNeverAnException(Backend backend) {
+        InvocationHandler mute = (proxy, method, arguments) -> {
+            throw new UnsupportedOperationException(method.getName());
+        };
+        TornadoTargetDevice physical = proxy(TornadoTargetDevice.class, mute);
+        TornadoDevice handle = proxy(
+                TornadoDevice.class,
+                (proxy, method, arguments) -> method.getName().equals("getPhysicalDevice")
+                        ? physical
+                        : mute.invoke(proxy, method, arguments));
+        ComputeDevice device = Devices.describe(backend, 1, 0, handle);
+        assertThat(device.name()).isEqualTo("unknown");
+        assertThat(device.type()).isEqualTo(TornadoDeviceType.DEFAULT);
+        assertThat(device.globalMemoryBytes()).isEqualTo(ComputeDevice.UNKNOWN_BYTES);
+        assertThat(device.localMemoryBytes()).isEqualTo(32 << 10);
+        assertThat(device.maxGroupSize()).isEqualTo(256);
+        assertThat(device.extension().computeCapability()).isZero();
+        assertThat(device.driverVersion()).isEmpty();
+    }
+
+    private static <T> T proxy(Class<T> type, InvocationHandler handler) {
+        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, handler));
+    }
+
+    /** TornadoVM's SPIR-V compiler stores a computed half without converting it. */
+    @ParameterizedTest
+    @CsvSource({"SPIRV, false", "OPENCL, true", "PTX, true", "METAL, true"})
+    void halvesAreDecodedOnSpirVWhateverTheDeviceCan(Backend backend, boolean expected) {
+        TornadoTargetDevice physical = proxy(OpenClLike.class, (proxy, method, arguments) -> switch (method.getName()) {
+            case "getDeviceExtensions" -> "cl_khr_fp16 cl_khr_fp64";
+            default -> throw new UnsupportedOperationException(method.getName());
+        });
+        TornadoDevice handle = proxy(
+                TornadoDevice.class,
+                (proxy, method, arguments) -> method.getName().equals("getPhysicalDevice") ? physical : null);
+        assertThat(Devices.describe(backend, 1, 0, handle).halfFloats()).isEqualTo(expected);
+    }
+
+    /** OpenCL's devices answer a question more than TornadoVM's common interface has. */
+    public interface OpenClLike extends TornadoTargetDevice {
+        String getDeviceExtensions();
+    }
+
+    /** The same GPU through several backends: CUDA is best, and SPIR-V has to be asked for. */
+    @Test
+    void oneDeviceOfSeveralBackendsIsTakenThroughTheFirstThatCompilesWell() {
+        ComputeDevice any = Devices.best();
+        List<ComputeDevice> devices = Stream.of(
+                        of(any, Backend.SPIRV, TornadoDeviceType.GPU),
+                        of(any, Backend.SPIRV, TornadoDeviceType.CPU),
+                        of(any, Backend.OPENCL, TornadoDeviceType.CPU),
+                        of(any, Backend.PTX, TornadoDeviceType.GPU),
+                        of(any, Backend.OPENCL, TornadoDeviceType.GPU),
+                        of(any, Backend.CUDA, TornadoDeviceType.GPU))
+                .sorted(Devices.BEST_FIRST)
+                .toList();
+        assertThat(devices.stream().map(device -> device.backend() + " " + device.type()))
+                .containsExactly("CUDA GPU", "OPENCL GPU", "PTX GPU", "SPIRV GPU", "OPENCL CPU", "SPIRV CPU");
+    }
+
+    private static ComputeDevice of(ComputeDevice any, Backend backend, TornadoDeviceType type) {
+        return new ComputeDevice(
+                backend,
+                0,
+                0,
+                any.name(),
+                type,
+                any.localMemoryBytes(),
+                any.maxGroupSize(),
+                any.maxAllocationBytes(),
+                any.globalMemoryBytes(),
+                any.computeUnits(),
+                any.halfFloats(),
+                any.extension(),
+                any.handle());
     }
 
     @Test

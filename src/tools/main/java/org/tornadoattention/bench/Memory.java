@@ -13,11 +13,17 @@ import org.tornadoattention.plan.DeviceMemory;
  */
 public record Memory(long tensorBytes, long extraBytes, Long deviceBytes, Long globalBytes) {
 
-    static Memory of(DeviceMemory memory, long deviceBytes, Long globalBytes) {
+    /** What a plan needs, and what the runtime counted of it: less than that is no count. */
+    public static Memory of(DeviceMemory memory, long deviceBytes, Long globalBytes) {
         return new Memory(
                 memory.tensorBytes(),
                 memory.extraBytes(),
                 deviceBytes < memory.totalBytes() ? null : Long.valueOf(deviceBytes),
                 globalBytes);
+    }
+
+    /** Bytes beyond the tensors: what the runtime allocated, or what the kernel asked for where it does not say. */
+    public long beyondTensors() {
+        return deviceBytes == null ? extraBytes : deviceBytes - tensorBytes;
     }
 }

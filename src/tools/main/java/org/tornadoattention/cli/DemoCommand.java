@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.bench.Memory;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.AttentionProblem;
@@ -114,7 +115,8 @@ final class DemoCommand implements Callable<Integer> {
         Duration kernelTime = median(timed.stream().map(Execution::kernelTime).toList());
         Duration wallTime = median(timed.stream().map(Execution::wallTime).toList());
         AttentionKernel kernel = first.choice().kernel();
-        long extra = first.deviceBytes() - DeviceMemory.of(problem, kernel).tensorBytes();
+        long extra = Memory.of(DeviceMemory.of(problem, first.choice()), first.deviceBytes(), null)
+                .beyondTensors();
         long standard = DeviceMemory.of(problem, AttentionKernel.STANDARD).extraBytes();
 
         Table table = new Table("  ");

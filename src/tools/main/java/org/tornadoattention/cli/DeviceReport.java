@@ -16,6 +16,8 @@ import org.tornadoattention.tensor.DType;
 /**
  * A device as {@code attention devices} shows it.
  *
+ * @param globalMemoryBytes all of its memory; null where its backend does not know
+ * @param maxAllocationBytes its largest buffer; null where its backend does not know
  * @param halfFloats whether its compiler takes 16-bit floats
  * @param warpCollectives whether its backend translates warp collectives
  * @param matrixInstructions whether its backend translates tensor-core instructions
@@ -29,8 +31,8 @@ record DeviceReport(
         String name,
         String type,
         int computeUnits,
-        long globalMemoryBytes,
-        long maxAllocationBytes,
+        Long globalMemoryBytes,
+        Long maxAllocationBytes,
         long localMemoryBytes,
         long maxGroupSize,
         boolean halfFloats,
@@ -55,8 +57,8 @@ record DeviceReport(
                 device.name(),
                 String.valueOf(device.type()),
                 device.computeUnits(),
-                device.globalMemoryBytes(),
-                device.maxAllocationBytes(),
+                known(device.globalMemoryBytes()),
+                known(device.maxAllocationBytes()),
                 device.localMemoryBytes(),
                 device.maxGroupSize(),
                 device.halfFloats(),
@@ -67,6 +69,10 @@ record DeviceReport(
                 Stream.of(DType.F32, DType.F16)
                         .flatMap(dtype -> Stream.of(64, 128).map(headDim -> choice(device, dtype, headDim)))
                         .toList());
+    }
+
+    private static Long known(long bytes) {
+        return bytes == ComputeDevice.UNKNOWN_BYTES ? null : bytes;
     }
 
     private static Choice choice(ComputeDevice device, DType dtype, int headDim) {

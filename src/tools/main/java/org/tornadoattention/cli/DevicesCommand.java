@@ -73,7 +73,7 @@ final class DevicesCommand implements Callable<Integer> {
                     device.name(),
                     device.type(),
                     String.valueOf(device.computeUnits()),
-                    Units.bytes(device.globalMemoryBytes()),
+                    device.globalMemoryBytes() == null ? "unknown" : Units.bytes(device.globalMemoryBytes()),
                     Units.bytes(device.localMemoryBytes()),
                     String.valueOf(device.maxGroupSize()),
                     device.halfFloats() ? "yes" : "decoded",

@@ -228,9 +228,7 @@ final class Charts {
 
     /** What the runtime allocated beyond the tensors, or what the kernel asked for where it does not say. */
     static double extraBytes(Entry entry) {
-        var memory = entry.result().memory();
-        long bytes = memory.deviceBytes() == null ? memory.extraBytes() : memory.deviceBytes() - memory.tensorBytes();
-        return Math.max(1, bytes); // a logarithm is taken of it
+        return Math.max(1, entry.result().memory().beyondTensors()); // a logarithm is taken of it
     }
 
     private static Series formula(String name, double least, double most, Function<Double, Double> y) {

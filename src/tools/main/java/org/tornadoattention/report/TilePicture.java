@@ -52,16 +52,15 @@ public record TilePicture(int seqQ, int seqK, Tile tile, Mask mask) {
 
     /** What becomes of the tile in a row and a column. */
     public Kind kind(int row, int column) {
-        return kind(
-                row * tile.blockQ(),
-                Math.min(seqQ, (row + 1) * tile.blockQ()),
-                column * tile.blockK(),
-                Math.min(seqK, (column + 1) * tile.blockK()));
+        return kind(row, column, 1, 1);
     }
 
-    /** Windows move to the right with the query, so the first and the last query of a block tell all. */
-    private Kind kind(int firstQuery, int endQuery, int firstKey, int endKey) {
-        int lastQuery = endQuery - 1;
+    /** Of several rows and columns together. Windows move to the right with the query: the first and the last one tell all. */
+    private Kind kind(int row, int column, int rows, int columns) {
+        int firstQuery = row * tile.blockQ();
+        int lastQuery = end(row + rows - 1, tile.blockQ(), seqQ) - 1;
+        int firstKey = column * tile.blockK();
+        int endKey = end(column + columns - 1, tile.blockK(), seqK);
         boolean seen = mask.endKey(lastQuery, seqQ, seqK) > firstKey && mask.firstKey(firstQuery, seqQ, seqK) < endKey;
         if (!seen) {
             return Kind.SKIPPED;
@@ -71,15 +70,39 @@ public record TilePicture(int seqQ, int seqK, Tile tile, Mask mask) {
         return whole ? Kind.FULL : Kind.PARTIAL;
     }
 
+    /** Where a tile ends: at its size, or with the sequence. */
+    private static int end(int index, int size, int length) {
+        return (int) Math.min(length, (index + 1L) * size);
+    }
+
     /** How many tiles are of a kind. */
     public long count(Kind kind) {
-        long count = 0;
+        long seen = 0;
+        long full = 0;
         for (int row = 0; row < rows(); row++) {
-            for (int column = 0; column < columns(); column++) {
-                count += kind(row, column) == kind ? 1 : 0;
-            }
+            seen += seenColumns(row);
+            full += fullColumns(row);
         }
-        return count;
+        return switch (kind) {
+            case FULL -> full;
+            case PARTIAL -> seen - full;
+            case SKIPPED -> (long) rows() * columns() - seen;
+        };
+    }
+
+    /** From the tile of the first key that the row's first query sees to that of the last one that its last query sees. */
+    private int seenColumns(int row) {
+        int firstKey = mask.firstKey(row * tile.blockQ(), seqQ, seqK);
+        int endKey = mask.endKey(end(row, tile.blockQ(), seqQ) - 1, seqQ, seqK);
+        return firstKey == seqK ? 0 : Math.max(0, Math.ceilDiv(endKey, tile.blockK()) - firstKey / tile.blockK());
+    }
+
+    /** Those that begin no earlier than the last query's window and end no later than the first one's. */
+    private int fullColumns(int row) {
+        int firstKey = mask.firstKey(end(row, tile.blockQ(), seqQ) - 1, seqQ, seqK);
+        int endKey = mask.endKey(row * tile.blockQ(), seqQ, seqK);
+        int endColumn = endKey == seqK ? columns() : endKey / tile.blockK();
+        return Math.max(0, endColumn - Math.ceilDiv(firstKey, tile.blockK()));
     }
 
     /** Tiles that one sign of the picture stands for: rows and columns. */
@@ -94,12 +117,7 @@ public record TilePicture(int seqQ, int seqK, Tile tile, Mask mask) {
         for (int row = 0; row < rows(); row += scale[0]) {
             StringBuilder line = new StringBuilder();
             for (int column = 0; column < columns(); column += scale[1]) {
-                line.append(kind(
-                                row * tile.blockQ(),
-                                Math.min(seqQ, (row + scale[0]) * tile.blockQ()),
-                                column * tile.blockK(),
-                                Math.min(seqK, (column + scale[1]) * tile.blockK()))
-                        .sign());
+                line.append(kind(row, column, scale[0], scale[1]).sign());
             }
             lines.add(line.toString());
         }

@@ -2,7 +2,9 @@ package org.tornadoattention.report;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -26,6 +28,7 @@ class TilePictureTest {
     void eachTileIsWhatItsElementsSay(int seqQ, int seqK, int left, int right) {
         Mask mask = Mask.window(left, right);
         TilePicture picture = new TilePicture(seqQ, seqK, AttentionKernel.TILED.tile(16, 8), mask);
+        Map<Kind, Long> counted = new EnumMap<>(Kind.class);
         for (int row = 0; row < picture.rows(); row++) {
             for (int column = 0; column < picture.columns(); column++) {
                 int seen = 0;
@@ -40,11 +43,34 @@ class TilePictureTest {
                 // A window narrower than a tile may pass between two corners: such a tile is tested, at worst for
                 // nothing.
                 Kind kind = picture.kind(row, column);
+                counted.merge(kind, 1L, Long::sum);
                 assertThat(kind == expected || kind == Kind.PARTIAL && expected == Kind.SKIPPED)
                         .as("tile %d, %d is %s, expected %s", row, column, kind, expected)
                         .isTrue();
             }
         }
+        for (Kind kind : Kind.values()) {
+            assertThat(picture.count(kind)).as("%s", kind).isEqualTo(counted.getOrDefault(kind, 0L));
+        }
+    }
+
+    /** By arithmetic: of n × n tiles under a causal mask n are partial, and half of the others full. */
+    @Test
+    void theTilesOfMillionsOfTokensAreCountedWithoutBeingLookedAt() {
+        int n = 1 << 20;
+        TilePicture picture = new TilePicture(n * 64 - 1, n * 64 - 1, AttentionKernel.TILED.tile(64, 64), Mask.causal());
+        long others = (long) n * (n - 1) / 2;
+        assertThat(picture.count(Kind.PARTIAL)).isEqualTo(n);
+        assertThat(picture.count(Kind.FULL)).isEqualTo(others);
+        assertThat(picture.count(Kind.SKIPPED)).isEqualTo(others);
+    }
+
+    /** The last tile's end lies past the largest int. */
+    @Test
+    void theLongestSequenceIsDrawn() {
+        TilePicture picture = new TilePicture(1, Integer.MAX_VALUE, AttentionKernel.TILED.tile(64, 64), Mask.none());
+        assertThat(picture.lines()).hasSize(1).allMatch(line -> line.matches("█+"));
+        assertThat(picture.count(Kind.FULL)).isEqualTo(picture.columns());
     }
 
     @Test
