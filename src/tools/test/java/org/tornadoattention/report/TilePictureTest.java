@@ -58,7 +58,8 @@ class TilePictureTest {
     @Test
     void theTilesOfMillionsOfTokensAreCountedWithoutBeingLookedAt() {
         int n = 1 << 20;
-        TilePicture picture = new TilePicture(n * 64 - 1, n * 64 - 1, AttentionKernel.TILED.tile(64, 64), Mask.causal());
+        TilePicture picture =
+                new TilePicture(n * 64 - 1, n * 64 - 1, AttentionKernel.TILED.tile(64, 64), Mask.causal());
         long others = (long) n * (n - 1) / 2;
         assertThat(picture.count(Kind.PARTIAL)).isEqualTo(n);
         assertThat(picture.count(Kind.FULL)).isEqualTo(others);
