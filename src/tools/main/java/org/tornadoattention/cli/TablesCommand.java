@@ -30,8 +30,8 @@ import picocli.CommandLine.Spec;
         footer = {
             "",
             "Examples:",
-            "  ./attention tables README.md docs/ladder.md",
-            "  ./attention tables --check README.md             exit code 1 if a table is not what its results say"
+            "  ./attention tables docs/results.md docs/ladder.md",
+            "  ./attention tables --check docs/results.md       exit code 1 if a table is not what its results say"
         })
 final class TablesCommand implements Callable<Integer> {
 

@@ -15,8 +15,8 @@ import java.util.Locale;
  */
 record Chart(String title, Axis x, Axis y, List<Series> series, String caption) {
 
-    private static final int WIDTH = 440;
-    private static final int HEIGHT = 300;
+    static final int WIDTH = 440;
+    static final int HEIGHT = 300;
     private static final int LEFT = 74;
     private static final int RIGHT = 14;
     private static final int TOP = 12;
@@ -25,12 +25,27 @@ record Chart(String title, Axis x, Axis y, List<Series> series, String caption) 
 
     /** The figure. */
     String toHtml(Palette palette) {
+        StringBuilder html = new StringBuilder();
+        html.append("<figure><h3>").append(Html.escape(title)).append("</h3>\n");
+        html.append("<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n"
+                .formatted(WIDTH, HEIGHT, Html.escape("%s: %s against %s".formatted(title, y.label(), x.label()))));
+        html.append(drawing(palette));
+        html.append("</svg>\n<ul class=\"legend\">");
+        for (Series one : series) {
+            html.append(legend(one, palette.number(one.name())));
+        }
+        html.append("</ul>");
+        if (!caption.isEmpty()) {
+            html.append("<figcaption>").append(Html.escape(caption)).append("</figcaption>");
+        }
+        return html.append("</figure>\n").toString();
+    }
+
+    /** Axes, grid and series as SVG elements, {@link #WIDTH} by {@link #HEIGHT}. */
+    String drawing(Palette palette) {
         Axis.Range across = x.over(least(true), greatest(true));
         Axis.Range up = y.over(least(false), greatest(false));
         StringBuilder svg = new StringBuilder();
-        svg.append("<figure><h3>").append(Html.escape(title)).append("</h3>\n");
-        svg.append("<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n"
-                .formatted(WIDTH, HEIGHT, Html.escape("%s: %s against %s".formatted(title, y.label(), x.label()))));
         for (double tick : up.ticks()) {
             double at = down(up.place(tick));
             svg.append(line("tick", LEFT, at, WIDTH - RIGHT, at));
@@ -49,15 +64,7 @@ record Chart(String title, Axis x, Axis y, List<Series> series, String caption) 
         for (Series one : series) {
             draw(one, palette.number(one.name()), across, up, svg);
         }
-        svg.append("</svg>\n<ul class=\"legend\">");
-        for (Series one : series) {
-            svg.append(legend(one, palette.number(one.name())));
-        }
-        svg.append("</ul>");
-        if (!caption.isEmpty()) {
-            svg.append("<figcaption>").append(Html.escape(caption)).append("</figcaption>");
-        }
-        return svg.append("</figure>\n").toString();
+        return svg.toString();
     }
 
     private void draw(Series one, int number, Axis.Range across, Axis.Range up, StringBuilder svg) {
@@ -87,6 +94,12 @@ record Chart(String title, Axis x, Axis y, List<Series> series, String caption) 
     }
 
     private static String legend(Series one, int number) {
+        return "<li><svg viewBox=\"0 0 26 12\" aria-hidden=\"true\">%s</svg>%s</li>"
+                .formatted(sample(one, number), Html.escape(one.name()));
+    }
+
+    /** A piece of a series for a legend, as SVG elements, 26 by 12. */
+    static String sample(Series one, int number) {
         String stroke = one.style() == Series.Style.POINTS
                 ? ""
                 : "<path class=\"series%s\" stroke=\"var(--c%d)\" d=\"M1 6H25\"/>"
@@ -94,8 +107,7 @@ record Chart(String title, Axis x, Axis y, List<Series> series, String caption) 
         String mark = one.style() == Series.Style.FORMULA
                 ? ""
                 : "<path fill=\"var(--c%d)\" d=\"%s\"/>".formatted(number % COLOURS, mark(number, 13, 6));
-        return "<li><svg viewBox=\"0 0 26 12\" aria-hidden=\"true\">%s%s</svg>%s</li>"
-                .formatted(stroke, mark, Html.escape(one.name()));
+        return stroke + mark;
     }
 
     /** A circle, a square, a triangle or a diamond: colour is not all that tells lines apart. */

@@ -116,7 +116,7 @@ public final class ReportPage {
         html.append("<p class=\"soft\">").append(Html.escape(text)).append("</p>\n");
     }
 
-    private static String resource(String name) {
+    static String resource(String name) {
         try (InputStream stream = ReportPage.class.getResourceAsStream(name)) {
             return new String(stream.readAllBytes(), StandardCharsets.UTF_8);
         } catch (IOException e) {

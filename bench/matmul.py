@@ -1,6 +1,6 @@
 """Times PyTorch's product of two square F16 matrices, as `./attention example TensorCoreMatrixProduct N` times its own.
 
-Needs a CUDA GPU and PyTorch, which multiplies with cuBLAS: `python docs/matmul.py 8192`. Prints the median of 20 timed
+Needs a CUDA GPU and PyTorch, which multiplies with cuBLAS: `python bench/matmul.py 8192`. Prints the median of 20 timed
 calls after 3 that warm up; sums are in F32 within cuBLAS and rounded to F16 at the end, which spares it half the writes.
 """
 
