@@ -1,13 +1,10 @@
 package org.tornadoattention.device;
 
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
+import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoRuntime;
 import uk.ac.manchester.tornado.api.enums.TornadoVMBackendType;
 import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
@@ -23,7 +20,10 @@ import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
  */
 public record Platform(boolean simulator, String home, boolean bailout, boolean spirvLoadStore) {
 
-    private static final Pattern API_JAR = Pattern.compile("tornado-api-(.+)\\.jar");
+    /** The version of TornadoVM that this library is made for: later ones have neither PTX nor SPIR-V, and another API. */
+    private static final String SUPPORTED = "5.2.0-jdk25";
+
+    private static final Pattern API_JAR = Pattern.compile("tornado-api-([^/]+)\\.jar$");
 
     private static final class Holder {
         private static final Platform CURRENT = current(runtime());
@@ -50,7 +50,8 @@ public record Platform(boolean simulator, String home, boolean bailout, boolean 
     /**
      * The platform of this process.
      *
-     * @throws IllegalStateException if TornadoVM does not start for want of an argument of the JVM
+     * @throws IllegalStateException if it is a TornadoVM of a version that is not supported, or one that does not start for
+     *     want of an argument of the JVM
      */
     public static Platform current() {
         runtime(); // before the holder, whose own failure would be told only once
@@ -59,6 +60,11 @@ public record Platform(boolean simulator, String home, boolean bailout, boolean 
 
     /** TornadoVM's runtime; what is known to keep it from starting is told in the user's terms. */
     static TornadoRuntime runtime() {
+        tornadoVersion().filter(version -> !version.equals(SUPPORTED)).ifPresent(version -> {
+            throw new IllegalStateException("This is TornadoVM " + version + "; supported is " + SUPPORTED
+                    + ", which has the OpenCL, CUDA, PTX and SPIR-V backends: 'sdk install tornadovm " + SUPPORTED
+                    + "-BACKEND' with one of opencl, cuda, ptx and spirv (SDKMAN).");
+        });
         try {
             return TornadoRuntimeProvider.getTornadoRuntime();
         } catch (RuntimeException | LinkageError e) {
@@ -99,15 +105,15 @@ public record Platform(boolean simulator, String home, boolean bailout, boolean 
         if (simulator) {
             return "simulator";
         }
-        try (Stream<Path> jars = Files.list(Path.of(home, "share", "java", "tornado"))) {
-            return jars.map(jar -> API_JAR.matcher(jar.getFileName().toString()))
-                    .filter(Matcher::matches)
-                    .map(jar -> "TornadoVM " + jar.group(1))
-                    .findFirst()
-                    .orElse("TornadoVM");
-        } catch (IOException e) {
-            return "TornadoVM";
-        }
+        return tornadoVersion().map(version -> "TornadoVM " + version).orElse("TornadoVM");
+    }
+
+    /** The version that the jar of TornadoVM's API has in its name; the simulator's and a renamed one have none. */
+    private static Optional<String> tornadoVersion() {
+        return Optional.ofNullable(TaskGraph.class.getProtectionDomain().getCodeSource())
+                .map(source -> API_JAR.matcher(source.getLocation().getPath()))
+                .filter(Matcher::find)
+                .map(jar -> jar.group(1));
     }
 
     /**

@@ -3,14 +3,18 @@ package org.tornadoattention.device;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.spi.ToolProvider;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.JavaProcess;
+import uk.ac.manchester.tornado.api.TaskGraph;
 
 class PlatformTest {
 
@@ -62,6 +66,34 @@ class PlatformTest {
         JavaProcess process =
                 JavaProcess.run(List.of("-Dtornado.recover.bailout=" + setting), PrintPlatform.class.getName());
         assertThat(process.output()).contains("bailout=" + bailout);
+    }
+
+    /** The simulator's classes in a jar that has the name of another TornadoVM's. */
+    @Test
+    void anotherVersionOfTornadoVmIsRefusedInOneSentence(@TempDir Path directory) throws Exception {
+        assumeTrue(Platform.current().simulator(), "SKIPPED: the test makes a jar of the simulator's classes");
+        Path simulator = Path.of(TaskGraph.class
+                .getProtectionDomain()
+                .getCodeSource()
+                .getLocation()
+                .toURI());
+        Path jar = directory.resolve("tornado-api-6.1.0-jdk25.jar");
+        assertThat(ToolProvider.findFirst("jar")
+                        .orElseThrow()
+                        .run(System.out, System.err, "-cf", jar.toString(), "-C", simulator.toString(), "."))
+                .isZero();
+        String classPath = System.getProperty("java.class.path").replace(simulator.toString(), jar.toString());
+        JavaProcess process = JavaProcess.run(List.of("-cp", classPath), PrintPlatform.class.getName());
+        assertThat(process.exitCode()).isEqualTo(1);
+        assertThat(process.output())
+                .contains("IllegalStateException: This is TornadoVM 6.1.0-jdk25; supported is 5.2.0-jdk25, which has")
+                .contains("'sdk install tornadovm 5.2.0-jdk25-BACKEND'");
+    }
+
+    /** The library has it in its text, the build in its POM. */
+    @Test
+    void theSupportedVersionIsThatOfTheBuild() throws Exception {
+        assertThat(Path.of("pom.xml")).content().contains("<tornadovm.version>5.2.0-jdk25</tornadovm.version>");
     }
 
     static final class PrintPlatform {

@@ -3,13 +3,18 @@ package org.tornadoattention.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What the launcher refuses before it builds or starts anything. */
 @DisabledOnOs(OS.WINDOWS)
@@ -22,7 +27,7 @@ class LauncherTest {
     void aTornadoVmHomeThatIsNoDirectoryIsNeverReplacedByTheSimulator() throws Exception {
         assertThat(launch("TORNADOVM_HOME", directory.resolve("none"), "--help"))
                 .startsWith("1 attention: TORNADOVM_HOME is ")
-                .contains("which is not a directory", "unset it to run on the simulator");
+                .contains("which is not a directory", "unset TORNADOVM_HOME to run on the simulator");
     }
 
     @Test
@@ -32,13 +37,18 @@ class LauncherTest {
                 .contains("holds no TornadoVM SDK");
     }
 
-    @Test
-    void anotherVersionOfTornadoVmIsRefusedByName() throws Exception {
+    @ParameterizedTest
+    @ValueSource(strings = {"4.0.0-jdk21", "6.1.0-jdk25"})
+    void anotherVersionOfTornadoVmIsRefusedInOneSentence(String version) throws Exception {
         Path jars = Files.createDirectories(directory.resolve("share/java/tornado"));
-        Files.createFile(jars.resolve("tornado-api-4.0.0-jdk21.jar"));
-        assertThat(launch("TORNADOVM_HOME", directory, "--help"))
-                .startsWith("1 ")
-                .contains("is a TornadoVM 4.0.0-jdk21");
+        Files.createFile(jars.resolve("tornado-api-" + version + ".jar"));
+        assertThat(launch("TORNADOVM_HOME", directory, "devices"))
+                .startsWith("1 attention: TORNADOVM_HOME is ")
+                .contains(
+                        "a TornadoVM " + version + "; supported is TornadoVM 5.2.0-jdk25, which has the OpenCL, CUDA,")
+                .contains("'sdk install tornadovm 5.2.0-jdk25-BACKEND' with one of opencl, cuda, ptx and spirv")
+                .endsWith("or unset TORNADOVM_HOME to run on the simulator." + System.lineSeparator())
+                .hasLineCount(1);
     }
 
     @Test
@@ -57,15 +67,28 @@ class LauncherTest {
         assertThat(launch("ATTENTION_JAVA", java, "--java-home")).isEqualTo("0 " + java + System.lineSeparator());
     }
 
+    @Test
+    void whatIsAskedWronglyOfJavaIsToldBeforeAnythingIsBuilt() throws Exception {
+        assertThat(launch("LC_ALL", Path.of("C"), "java", "--help"))
+                .startsWith("0 usage: ./attention java FILE.java ARGUMENT…")
+                .contains("--print", "javac -g");
+        assertThat(launch("LC_ALL", Path.of("C"), "java")).startsWith("2 usage: ./attention java FILE.java");
+        assertThat(launch("LC_ALL", Path.of("C"), "java", "none.java"))
+                .isEqualTo("2 attention: there is no file none.java." + System.lineSeparator());
+        assertThat(launch("LC_ALL", Path.of("C"), "example", "None")).startsWith("2 usage: ./attention example NAME");
+    }
+
     /** Runs {@code ./attention} with one environment variable: its exit code and all that it printed. */
-    private static String launch(String variable, Path value, String argument)
+    private static String launch(String variable, Path value, String... arguments)
             throws IOException, InterruptedException {
-        ProcessBuilder builder = new ProcessBuilder("./attention", argument).redirectErrorStream(true);
+        List<String> command =
+                Stream.concat(Stream.of("./attention"), Stream.of(arguments)).toList();
+        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
         builder.environment().remove("TORNADOVM_HOME");
         builder.environment().put(variable, value.toString());
         Process process = builder.start();
         process.getOutputStream().close();
-        String text = new String(process.getInputStream().readAllBytes());
+        String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertThat(process.waitFor(10, TimeUnit.SECONDS)).isTrue();
         return process.exitValue() + " " + text;
     }
