@@ -16,8 +16,7 @@ class HelloAttention {
             AttentionResult result = attention.forward(q, k, v, AttentionOptions.causal());
 
             System.out.println("output " + result.output() + ", log-sum-exp " + result.logSumExp());
-            System.out.println("kernel "
-                    + result.execution().orElseThrow().choice().kernel().id() + " on " + attention.device());
+            System.out.println("kernel " + result.execution().orElseThrow().kernel() + " on " + attention.device());
             // Under a causal mask the first query sees the first key only, so its output is the first value.
             System.out.println("o[0] " + result.output().get(0, 0, 0, 0) + ", v[0] " + v.get(0, 0, 0, 0));
         }

@@ -2,12 +2,12 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.cache.CacheOptions;
+import org.tornadoattention.cache.KvCache;
+import org.tornadoattention.cache.RotaryEmbedding;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
-import org.tornadoattention.inference.CacheOptions;
-import org.tornadoattention.inference.KvCache;
-import org.tornadoattention.inference.RotaryEmbedding;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -201,7 +201,13 @@ class LlamaDecoder {
             Tensor wV = weights(random, 4 * layer + 2, keyRows, model);
             Tensor wO = weights(random, 4 * layer + 3, model, model);
             weightBytes += 2 * wQ.byteSize() + 2 * wK.byteSize();
-            KvCache cache = KvCache.create(1, size.heads, size.kvHeads, size.headDim, size.tokens, options);
+            KvCache cache = KvCache.builder()
+                    .batch(1)
+                    .heads(size.heads, size.kvHeads)
+                    .headDim(size.headDim)
+                    .capacity(size.tokens)
+                    .options(options)
+                    .build();
             caches.add(cache);
 
             String name = "layer" + layer;

@@ -1,6 +1,7 @@
 import java.util.Arrays;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.Devices;
@@ -71,7 +72,18 @@ class MemoryByLength {
         AttentionOptions options = AttentionOptions.causal();
         try (FlashAttention attention = FlashAttention.on(Devices.best(), kernel)) {
             attention.appendTo(graph, grids, "forward", q, k, v, output, logSumExp, options);
-            attention.appendBackwardTo(graph, grids, "backward", q, k, v, output, logSumExp, dOut, dQ, dK, dV, options);
+            BackwardTensors tensors = BackwardTensors.builder()
+                    .q(q)
+                    .k(k)
+                    .v(v)
+                    .output(output)
+                    .logSumExp(logSumExp)
+                    .dOut(dOut)
+                    .dQ(dQ)
+                    .dK(dK)
+                    .dV(dV)
+                    .build();
+            attention.appendBackwardTo(graph, grids, "backward", tensors, options);
             graph.transferToHost(DataTransferMode.EVERY_EXECUTION, dQ.array(), dK.array(), dV.array());
             try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
                 plan.withDevice(attention.device().handle())

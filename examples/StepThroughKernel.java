@@ -1,5 +1,6 @@
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
+import org.tornadoattention.AttentionShape;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.plan.AttentionKernel;
@@ -33,7 +34,10 @@ class StepThroughKernel {
 
         try (FlashAttention attention = FlashAttention.on(Devices.best(), AttentionKernel.TILED)) {
             AttentionResult result = attention.forward(q, k, v, options);
-            Tile tile = result.execution().orElseThrow().choice().tile().orElseThrow();
+            Tile tile = attention
+                    .choose(AttentionShape.of(q, k, v, options), q.dtype(), options)
+                    .tile()
+                    .orElseThrow();
             System.out.printf("tile %s: 1 group of %d work-items%n", tile, tile.groupSize(HEAD_DIM));
 
             double[] expected = ReferenceAttention.forward(q, k, v, options).output();

@@ -4,6 +4,7 @@ import gpt.Parameters.Parameter;
 import java.util.ArrayList;
 import java.util.List;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.plan.KernelChoice;
 import org.tornadoattention.tensor.Tensor;
@@ -272,15 +273,17 @@ public final class Gpt implements AutoCloseable {
                 graph,
                 grids,
                 layer.name("attention-dx"),
-                layer.q,
-                layer.k,
-                layer.v,
-                layer.o,
-                layer.logSumExp,
-                w.dO,
-                w.dQ,
-                w.dK,
-                w.dV,
+                BackwardTensors.builder()
+                        .q(layer.q)
+                        .k(layer.k)
+                        .v(layer.v)
+                        .output(layer.o)
+                        .logSumExp(layer.logSumExp)
+                        .dOut(w.dO)
+                        .dQ(w.dQ)
+                        .dK(w.dK)
+                        .dV(w.dV)
+                        .build(),
                 AttentionOptions.causal());
         fromHeads(layer.name("dq"), w.dQ, w.dQkv, 3 * width, 0);
         fromHeads(layer.name("dk"), w.dK, w.dQkv, 3 * width, width);

@@ -5,8 +5,8 @@ module org.tornadoattention {
     requires com.fasterxml.jackson.core;
 
     exports org.tornadoattention;
+    exports org.tornadoattention.cache;
     exports org.tornadoattention.device;
-    exports org.tornadoattention.inference;
     exports org.tornadoattention.intrinsic;
     exports org.tornadoattention.plan;
     exports org.tornadoattention.reference;

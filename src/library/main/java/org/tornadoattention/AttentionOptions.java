@@ -1,8 +1,11 @@
 package org.tornadoattention;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.util.Arrays;
 import java.util.Objects;
 import java.util.OptionalDouble;
+import java.util.function.Consumer;
 
 /**
  * What is computed besides {@code softmax(QKᵀ)V}: immutable, with a {@code with…} method per part.
@@ -19,32 +22,37 @@ import java.util.OptionalDouble;
  *
  * <p>With key lengths, batch entry {@code b} has the keys {@code 0} to {@code keyLengths[b] - 1}, and that length
  * takes the place of {@code seqK} in the mask and in ALiBi.
- *
- * @param scale       the factor on {@code q·k}, or empty for {@code 1/√headDim}; kernels round it to F32
- * @param mask        which keys a query sees
- * @param softcap     the bound {@code c} of {@code c · tanh(s / c)}, or 0 for none; kernels round it to F32
- * @param alibiSlopes a slope per query head, {@code [heads]}, or empty for no ALiBi
- * @param keyLengths  the number of keys of each batch entry, {@code [batch]}, or empty where all have {@code seqK}
- * @param dropout     which probabilities are set to 0 in training
  */
-public record AttentionOptions(
-        OptionalDouble scale, Mask mask, double softcap, float[] alibiSlopes, int[] keyLengths, Dropout dropout) {
+public final class AttentionOptions {
 
-    private static final AttentionOptions DEFAULTS =
-            new AttentionOptions(OptionalDouble.empty(), Mask.none(), 0, new float[0], new int[0], Dropout.NONE);
+    private static final AttentionOptions DEFAULTS = new AttentionOptions(new Parts());
 
-    /**
-     * Checks all ranges and copies the arrays.
-     *
-     * @throws IllegalArgumentException if the scale, the softcap or a slope is not finite, the softcap or a length is
-     *     negative, or one of them is null
-     */
-    public AttentionOptions {
-        requireGiven(scale, "The scale", "leave it out with AttentionOptions.defaults()");
-        requireGiven(mask, "The mask", "use Mask.none() for all keys");
-        requireGiven(alibiSlopes, "The array of ALiBi slopes", "use withoutAlibi() for none");
-        requireGiven(keyLengths, "The array of key lengths", "use withoutKeyLengths() for none");
-        requireGiven(dropout, "The dropout", "use withoutDropout() for none");
+    private final OptionalDouble scale;
+    private final Mask mask;
+    private final double softcap;
+    private final float[] alibiSlopes;
+    private final int[] keyLengths;
+    private final Dropout dropout;
+
+    /** The parts while one of them is changed. */
+    private static final class Parts {
+        private OptionalDouble scale = OptionalDouble.empty();
+        private Mask mask = Mask.none();
+        private double softcap;
+        private float[] alibiSlopes = new float[0];
+        private int[] keyLengths = new int[0];
+        private Dropout dropout = Dropout.NONE;
+    }
+
+    private AttentionOptions(Parts parts) {
+        scale = parts.scale;
+        mask = required(parts.mask, "mask", "use Mask.none() for all keys");
+        softcap = parts.softcap;
+        alibiSlopes = required(parts.alibiSlopes, "slopes", "use withoutAlibi() for none")
+                .clone();
+        keyLengths = required(parts.keyLengths, "lengths", "use withoutKeyLengths() for none")
+                .clone();
+        dropout = parts.dropout;
         if (scale.isPresent()) {
             requireFinite("The scale", scale.getAsDouble());
         }
@@ -57,11 +65,9 @@ public record AttentionOptions(
             throw new IllegalArgumentException(
                     "The softcap is %s, which is 0 in F32: use 0 for no softcap.".formatted(softcap));
         }
-        alibiSlopes = alibiSlopes.clone();
         for (int head = 0; head < alibiSlopes.length; head++) {
             requireFinite("The ALiBi slope of head " + head, alibiSlopes[head]);
         }
-        keyLengths = keyLengths.clone();
         for (int entry = 0; entry < keyLengths.length; entry++) {
             if (keyLengths[entry] < 0) {
                 throw new IllegalArgumentException(
@@ -71,10 +77,16 @@ public record AttentionOptions(
         }
     }
 
-    private static void requireGiven(Object part, String what, String instead) {
-        if (part == null) {
-            throw new IllegalArgumentException("%s is null: %s.".formatted(what, instead));
-        }
+    private AttentionOptions with(Consumer<Parts> change) {
+        Parts parts = new Parts();
+        parts.scale = scale;
+        parts.mask = mask;
+        parts.softcap = softcap;
+        parts.alibiSlopes = alibiSlopes;
+        parts.keyLengths = keyLengths;
+        parts.dropout = dropout;
+        change.accept(parts);
+        return new AttentionOptions(parts);
     }
 
     private static void requireFinite(String what, double value) {
@@ -83,12 +95,20 @@ public record AttentionOptions(
         }
     }
 
-    /** Plain attention: scale {@code 1/√headDim}, every key visible, no softcap, no ALiBi. */
+    /**
+     * Plain attention: scale {@code 1/√headDim}, every key visible, no softcap, no ALiBi, no dropout.
+     *
+     * @return the options that nothing was changed in
+     */
     public static AttentionOptions defaults() {
         return DEFAULTS;
     }
 
-    /** Plain attention with a causal mask. */
+    /**
+     * Plain attention with a causal mask.
+     *
+     * @return the defaults with {@link Mask#causal()}
+     */
     public static AttentionOptions causal() {
         return DEFAULTS.withMask(Mask.causal());
     }
@@ -99,6 +119,8 @@ public record AttentionOptions(
      * <p>For a power of two they are {@code 2^(-8/heads), 2^(-16/heads), … 2^-8}. For other numbers they are those of
      * the next smaller power of two, then every other one of those of the next larger, as in the authors' code.
      *
+     * @param heads the number of query heads, 1 or more
+     * @return one slope per head, from the steepest to the flattest of each series
      * @throws IllegalArgumentException if {@code heads} is below 1
      */
     public static float[] alibiSlopes(int heads) {
@@ -114,22 +136,42 @@ public record AttentionOptions(
         return slopes;
     }
 
-    /** These options with another factor on {@code q·k}. */
+    /**
+     * These options with another factor on {@code q·k}.
+     *
+     * @param newScale the factor, which kernels round to F32
+     * @return changed options
+     * @throws IllegalArgumentException if it is not a finite F32 number
+     */
     public AttentionOptions withScale(double newScale) {
-        return new AttentionOptions(OptionalDouble.of(newScale), mask, softcap, alibiSlopes, keyLengths, dropout);
+        return with(parts -> parts.scale = OptionalDouble.of(newScale));
     }
 
-    /** These options with the scale {@code 1/√headDim}. */
+    /**
+     * These options with the scale {@code 1/√headDim}.
+     *
+     * @return changed options
+     */
     public AttentionOptions withDefaultScale() {
-        return new AttentionOptions(OptionalDouble.empty(), mask, softcap, alibiSlopes, keyLengths, dropout);
+        return with(parts -> parts.scale = OptionalDouble.empty());
     }
 
-    /** These options with another mask in place of the present one. */
+    /**
+     * These options with another mask in place of the present one.
+     *
+     * @param newMask which keys a query sees
+     * @return changed options
+     * @throws IllegalArgumentException if it is null
+     */
     public AttentionOptions withMask(Mask newMask) {
-        return new AttentionOptions(scale, newMask, softcap, alibiSlopes, keyLengths, dropout);
+        return with(parts -> parts.mask = newMask);
     }
 
-    /** These options with the present window cut off after the query's position. */
+    /**
+     * These options with the present window cut off after the query's position.
+     *
+     * @return changed options
+     */
     public AttentionOptions withCausal() {
         return withMask(mask.andCausal());
     }
@@ -139,51 +181,69 @@ public record AttentionOptions(
      *
      * @param left  keys seen before the query's position, or -1 for all
      * @param right keys seen after the query's position, or -1 for all
+     * @return changed options
+     * @throws IllegalArgumentException if either is below -1
      */
     public AttentionOptions withWindow(int left, int right) {
         return withMask(Mask.window(left, right));
     }
 
-    /** These options with scores bounded by {@code newSoftcap}, or unbounded where that is 0. */
+    /**
+     * These options with scores bounded by {@code newSoftcap · tanh(s / newSoftcap)}.
+     *
+     * @param newSoftcap the bound, which kernels round to F32, or 0 for none
+     * @return changed options
+     * @throws IllegalArgumentException if it is negative, not finite, or 0 in F32 but not 0
+     */
     public AttentionOptions withSoftcap(double newSoftcap) {
-        return new AttentionOptions(scale, mask, newSoftcap, alibiSlopes, keyLengths, dropout);
+        return with(parts -> parts.softcap = newSoftcap);
     }
 
     /**
      * These options with ALiBi.
      *
      * @param slopes one per query head; {@link #alibiSlopes(int)} gives the paper's
-     * @throws IllegalArgumentException if there are none, or one is not finite
+     * @return changed options
+     * @throws IllegalArgumentException if there are none, one is not finite, or the array is null
      */
     public AttentionOptions withAlibi(float... slopes) {
         if (slopes != null && slopes.length == 0) {
             throw new IllegalArgumentException("No ALiBi slopes given: give one per head, or use withoutAlibi().");
         }
-        return new AttentionOptions(scale, mask, softcap, slopes, keyLengths, dropout);
+        return with(parts -> parts.alibiSlopes = slopes);
     }
 
-    /** These options without ALiBi. */
+    /**
+     * These options without ALiBi.
+     *
+     * @return changed options
+     */
     public AttentionOptions withoutAlibi() {
-        return new AttentionOptions(scale, mask, softcap, new float[0], keyLengths, dropout);
+        return with(parts -> parts.alibiSlopes = new float[0]);
     }
 
     /**
      * These options with a number of keys for each batch entry; keys at and past it are not seen.
      *
      * @param lengths one per batch entry, each from 0 to the keys' sequence length
-     * @throws IllegalArgumentException if there are none, or one is negative
+     * @return changed options
+     * @throws IllegalArgumentException if there are none, one is negative, or the array is null
      */
     public AttentionOptions withKeyLengths(int... lengths) {
         if (lengths != null && lengths.length == 0) {
             throw new IllegalArgumentException(
                     "No key lengths given: give one per batch entry, or use withoutKeyLengths().");
         }
-        return new AttentionOptions(scale, mask, softcap, alibiSlopes, lengths, dropout);
+        return with(parts -> parts.keyLengths = lengths);
     }
 
-    /** These options with all keys present in every batch entry. */
+    /**
+     * These options with all keys present in every batch entry.
+     *
+     * @return changed options
+     */
     public AttentionOptions withoutKeyLengths() {
-        return new AttentionOptions(scale, mask, softcap, alibiSlopes, new int[0], dropout);
+        return with(parts -> parts.keyLengths = new int[0]);
     }
 
     /**
@@ -191,6 +251,8 @@ public record AttentionOptions(
      *
      * @param probability that the pair of a query and a key is dropped, from 0 to below 1
      * @param seed another one for each step; forward and backward must have the same
+     * @return changed options
+     * @throws IllegalArgumentException if the probability is not from 0 to below 1
      */
     public AttentionOptions withDropout(double probability, long seed) {
         return withDropout(probability, seed, 0);
@@ -202,60 +264,139 @@ public record AttentionOptions(
      * @param probability that the pair of a query and a key is dropped, from 0 to below 1
      * @param seed another one for each step; forward and backward must have the same
      * @param offset tells apart what has the same seed, such as the layers of a network
+     * @return changed options
+     * @throws IllegalArgumentException if the probability is not from 0 to below 1
      */
     public AttentionOptions withDropout(double probability, long seed, int offset) {
-        return new AttentionOptions(
-                scale, mask, softcap, alibiSlopes, keyLengths, new Dropout(probability, seed, offset));
+        return with(parts -> parts.dropout = new Dropout(probability, seed, offset));
     }
 
-    /** These options with every probability kept. */
+    /**
+     * These options with every probability kept.
+     *
+     * @return changed options
+     */
     public AttentionOptions withoutDropout() {
-        return new AttentionOptions(scale, mask, softcap, alibiSlopes, keyLengths, Dropout.NONE);
+        return with(parts -> parts.dropout = Dropout.NONE);
     }
 
-    /** The factor on {@code q·k} for a head dimension: the one that was set, or {@code 1/√headDim}. */
+    /**
+     * The factor on {@code q·k}.
+     *
+     * @return the one that was set, or empty for {@code 1/√headDim}
+     */
+    public OptionalDouble scale() {
+        return scale;
+    }
+
+    /**
+     * Which keys a query sees.
+     *
+     * @return the mask
+     */
+    public Mask mask() {
+        return mask;
+    }
+
+    /**
+     * The bound {@code c} of {@code c · tanh(s / c)}.
+     *
+     * @return the bound, or 0 for none
+     */
+    public double softcap() {
+        return softcap;
+    }
+
+    /**
+     * Which probabilities are set to 0 in training.
+     *
+     * @return the dropout, {@link Dropout#NONE} where there is none
+     */
+    public Dropout dropout() {
+        return dropout;
+    }
+
+    /**
+     * The factor on {@code q·k} for a head dimension.
+     *
+     * @param headDim elements per head
+     * @return the factor that was set, or {@code 1/√headDim}
+     */
     public double scaleFor(int headDim) {
         return scale.orElseGet(() -> 1 / Math.sqrt(headDim));
     }
 
-    /** Whether scores are bounded by {@code c · tanh(s / c)}. */
+    /**
+     * Whether scores are bounded by {@code c · tanh(s / c)}.
+     *
+     * @return true with a softcap
+     */
     public boolean hasSoftcap() {
         return softcap > 0;
     }
 
-    /** Whether scores fall with distance. */
+    /**
+     * Whether scores fall with distance.
+     *
+     * @return true with ALiBi
+     */
     public boolean hasAlibi() {
         return alibiSlopes.length > 0;
     }
 
-    /** Whether batch entries have key lengths of their own. */
+    /**
+     * Whether batch entries have key lengths of their own.
+     *
+     * @return true with key lengths
+     */
     public boolean hasKeyLengths() {
         return keyLengths.length > 0;
     }
 
-    /** Whether some probabilities are set to 0. */
+    /**
+     * Whether some probabilities are set to 0.
+     *
+     * @return true with dropout
+     */
     public boolean hasDropout() {
         return !dropout.isNone();
     }
 
-    /** The ALiBi slope of a query head, 0 without ALiBi. */
+    /**
+     * The ALiBi slope of a query head.
+     *
+     * @param head a query head, from 0
+     * @return its slope, 0 without ALiBi
+     */
     public float alibiSlope(int head) {
         return hasAlibi() ? alibiSlopes[head] : 0;
     }
 
-    /** The number of keys of a batch entry: its own length, or {@code seqK} where there are none. */
+    /**
+     * The number of keys of a batch entry.
+     *
+     * @param batchEntry a batch entry, from 0
+     * @param seqK what holds for all of them without key lengths
+     * @return its own length, or {@code seqK}
+     */
     public int keyLength(int batchEntry, int seqK) {
         return hasKeyLengths() ? keyLengths[batchEntry] : seqK;
     }
 
-    /** A copy of the slopes, {@code [heads]}, empty without ALiBi. */
-    @Override
+    /**
+     * The ALiBi slopes.
+     *
+     * @return a copy, {@code [heads]}, empty without ALiBi
+     */
     public float[] alibiSlopes() {
         return alibiSlopes.clone();
     }
 
-    /** A copy of the key lengths, {@code [batch]}, empty where all entries have {@code seqK} keys. */
-    @Override
+    /**
+     * The key lengths.
+     *
+     * @return a copy, {@code [batch]}, empty where all entries have {@code seqK} keys
+     */
     public int[] keyLengths() {
         return keyLengths.clone();
     }

@@ -1,19 +1,21 @@
 package org.tornadoattention;
 
+import static org.tornadoattention.internal.Arguments.required;
+
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import org.tornadoattention.cache.RaggedAttention;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
-import org.tornadoattention.inference.AttentionOutput;
-import org.tornadoattention.inference.KeyValueCache;
-import org.tornadoattention.inference.RaggedAttention;
+import org.tornadoattention.internal.Arguments;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.AttentionProblem;
-import org.tornadoattention.plan.BackwardTensors;
 import org.tornadoattention.plan.KernelChoice;
 import org.tornadoattention.plan.PlanCache;
-import org.tornadoattention.plan.PlanStatistics;
 import org.tornadoattention.plan.Tile;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
@@ -33,51 +35,93 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * }</pre>
  *
  * <p>Each problem (shape, type, mask, scale, softcap) is compiled once and its plan kept; later calls compile nothing
- * and allocate nothing on the device. An instance may be shared by threads; calls run one after another.
+ * and allocate nothing on the device. An instance may be shared by threads; calls run one after another, so that one may
+ * wait for another's compilation.
+ *
+ * <p>Source: Dao, Fu, Ermon, Rudra and Ré, <i>FlashAttention: Fast and Memory-Efficient Exact Attention with
+ * IO-Awareness</i> (2022), algorithms 1 and 4, and Dao, <i>FlashAttention-2</i> (2023).
  */
 public final class FlashAttention implements AutoCloseable {
 
     private final ComputeDevice device;
+    private final Optional<AttentionKernel> kernel;
     private final PlanCache plans;
     private final RaggedAttention ragged;
     private boolean closed;
 
     private FlashAttention(ComputeDevice device, Optional<AttentionKernel> kernel, Optional<Tile> tile) {
         this.device = device;
+        this.kernel = kernel;
         this.plans = new PlanCache(device, kernel, tile);
         this.ragged = new RaggedAttention(device);
     }
 
-    /** Attention on the best device here: a GPU if there is one. */
+    /**
+     * Attention on the best device here: a GPU if there is one.
+     *
+     * @return attention without compiled plans yet; close it to free the device's memory
+     * @throws IllegalStateException if the TornadoVM here would hide failures
+     */
     public static FlashAttention create() {
         return on(Devices.best());
     }
 
-    /** Attention on a device of {@link Devices#all()}, with the best kernel for each problem. */
+    /**
+     * Attention on a device, with the best kernel for each problem.
+     *
+     * @param device one of {@link Devices#all()}
+     * @return attention without compiled plans yet; close it to free the device's memory
+     * @throws IllegalArgumentException if it is null
+     */
     public static FlashAttention on(ComputeDevice device) {
-        requireGiven("device", device, "take one of Devices.all(), or use FlashAttention.create()");
+        required(device, "device", "take one of Devices.all(), or use FlashAttention.create()");
         return new FlashAttention(device, Optional.empty(), Optional.empty());
     }
 
-    /** Attention on a device with one kernel for all problems. */
+    /**
+     * Attention on a device with one kernel for all problems. It takes no ragged batches, which have kernels of their own:
+     * {@link RaggedAttention}.
+     *
+     * @param device one of {@link Devices#all()}
+     * @param kernel the kernel; a problem that it does not take is refused
+     * @return attention without compiled plans yet; close it to free the device's memory
+     * @throws IllegalArgumentException if something is null
+     */
     public static FlashAttention on(ComputeDevice device, AttentionKernel kernel) {
-        requireGiven("device", device, "take one of Devices.all(), or use FlashAttention.create()");
-        requireGiven("kernel", kernel, "leave it out for the best one");
+        required(device, "device", "take one of Devices.all(), or use FlashAttention.create()");
+        required(kernel, "kernel", "leave it out for the best one");
         return new FlashAttention(device, Optional.of(kernel), Optional.empty());
     }
 
     /**
      * Attention on a device with one kernel and one tile for all problems: to see what a tile does. A tile that is too
      * large for the device or a head dimension raises an {@link UnsupportedOnDeviceException} when it is used.
+     *
+     * @param device one of {@link Devices#all()}
+     * @param kernel the kernel that the tile is for
+     * @param tile the tile
+     * @return attention without compiled plans yet; close it to free the device's memory
+     * @throws IllegalArgumentException if something is null
      */
     public static FlashAttention on(ComputeDevice device, AttentionKernel kernel, Tile tile) {
-        requireGiven("device", device, "take one of Devices.all(), or use FlashAttention.create()");
-        requireGiven("kernel", kernel, "take the one that the tile is for");
-        requireGiven("tile", tile, "leave it out for the best one");
+        required(device, "device", "take one of Devices.all(), or use FlashAttention.create()");
+        required(kernel, "kernel", "take the one that the tile is for");
+        required(tile, "tile", "leave it out for the best one");
         return new FlashAttention(device, Optional.of(kernel), Optional.of(tile));
     }
 
-    /** {@link #forward(Tensor, Tensor, Tensor, AttentionOptions)} with the default options. */
+    /**
+     * {@link #forward(Tensor, Tensor, Tensor, AttentionOptions)} with the default options.
+     *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}
+     * @param v values, shaped like the keys
+     * @return output of the type of q and log-sum-exp in F32, in new tensors
+     * @throws IllegalArgumentException if shapes or types do not fit; nothing was compiled then
+     * @throws IllegalStateException if this instance is closed
+     * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
+     * @throws AttentionException if the device, its driver or the compiler fails
+     */
     public AttentionResult forward(Tensor q, Tensor k, Tensor v) {
         return forward(q, k, v, AttentionOptions.defaults());
     }
@@ -88,7 +132,7 @@ public final class FlashAttention implements AutoCloseable {
      * @param q queries {@code [batch, heads, seqQ, headDim]}
      * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the same type; {@code kvHeads} divides {@code heads}
      * @param v values, shaped like the keys
-     * @param options scale, mask, softcap, ALiBi, key lengths
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
      * @return output of the type of q and log-sum-exp in F32, in new tensors
      * @throws IllegalArgumentException if shapes, types or options do not fit; nothing was compiled then
      * @throws IllegalStateException if this instance is closed
@@ -101,35 +145,36 @@ public final class FlashAttention implements AutoCloseable {
         AttentionProblem problem = AttentionProblem.of(shape, q.dtype(), options);
         Tensor output = Tensor.allocate(q.dtype(), shape.queryShape());
         Tensor logSumExp = Tensor.allocate(DType.F32, shape.logSumExpShape());
+        Optional<Execution> execution = Optional.empty();
         if (problem.isTrivial()) {
             logSumExp.fill(Float.NEGATIVE_INFINITY);
-            return new AttentionResult(q, k, v, output, logSumExp, options, Optional.empty());
+        } else {
+            execution = Optional.of(plans.execute(problem, q, k, v, options, output, logSumExp));
         }
-        return new AttentionResult(
-                q,
-                k,
-                v,
-                output,
-                logSumExp,
-                options,
-                Optional.of(plans.execute(problem, q, k, v, options, output, logSumExp)));
+        return AttentionResult.of(new AttentionResult.Inputs(q, k, v, options), output, logSumExp, execution);
     }
 
     /**
-     * Appends attention to a task graph of yours, as the task {@code name} over the tensors' own arrays. The graph decides
-     * what is transferred and when: q, k and v may come from tasks before it and the output go to tasks after it without
-     * leaving the device. Run the graph on {@link #device()} and with {@code gridScheduler}.
+     * Appends attention to a task graph of the caller's, as the task {@code name} over the tensors' own arrays. The graph
+     * decides what is transferred and when: q, k and v may come from tasks before it and the output go to tasks after it
+     * without leaving the device. Run the graph on {@link #device()} and with {@code gridScheduler}.
      *
      * <p>TornadoVM reports a failed launch on standard error only; where that matters, fill {@code logSumExp} with NaN,
      * transfer it in and look at it afterwards. {@link #forward} does so by itself.
      *
-     * @param taskGraph graph to append to, not yet frozen by {@code snapshot()}
+     * @param taskGraph graph to append to; what is appended after its {@code snapshot()} is not part of that snapshot
      * @param gridScheduler gets the grid of the task
      * @param name task name, unique in the graph; the kernel {@code standard} appends three tasks whose names begin so
-     * @param output tensor for the output, shaped and typed like q
-     * @param logSumExp F32 tensor {@code [batch, heads, seqQ]}
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
+     * @param v values, shaped like the keys
+     * @param output tensor for the output, shaped and typed like q; it overlaps no other
+     * @param logSumExp F32 tensor {@code [batch, heads, seqQ]}; it overlaps no other
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout; its seed can be changed with {@link #reseed}
      * @return the kernel that was chosen
-     * @throws IllegalArgumentException if shapes, types or options do not fit, or there is nothing to compute
+     * @throws IllegalArgumentException if shapes, types or options do not fit, if a tensor that is written overlaps another
+     *     one, or there is nothing to compute
+     * @throws IllegalStateException if this instance is closed
      * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
      */
     public synchronized KernelChoice appendTo(
@@ -143,18 +188,33 @@ public final class FlashAttention implements AutoCloseable {
             Tensor logSumExp,
             AttentionOptions options) {
         requireOpen();
-        requireGiven("taskGraph", taskGraph, "give the graph that the task is for");
-        requireGiven("gridScheduler", gridScheduler, "give the scheduler that the plan will be run with");
-        requireGiven("name", name, "give the task a name, unique in its graph");
+        requireGraph(taskGraph, gridScheduler, name);
         AttentionShape shape = AttentionShape.of(q, k, v, options);
         requireShape("output", output, q.dtype(), shape.queryShape());
         requireShape("logSumExp", logSumExp, DType.F32, shape.logSumExpShape());
+        Map<String, MemorySegment> written = new LinkedHashMap<>();
+        written.put("output", output.array().getSegment());
+        written.put("logSumExp", logSumExp.array().getSegment());
+        Arguments.requireApart(
+                written,
+                Map.of(
+                        "q", q.array().getSegment(),
+                        "k", k.array().getSegment(),
+                        "v", v.array().getSegment()));
         return plans.append(taskGraph, gridScheduler, name, q, k, v, output, logSumExp, options);
     }
 
     /**
      * The gradients of a loss with respect to q, k and v, from its gradient with respect to the output: {@link
      * #backward(AttentionResult, Tensor, Tensor)} where the loss does not look at the log-sum-exp.
+     *
+     * @param result what {@link #forward} gave, its tensors unchanged since
+     * @param dOut gradient with respect to the output, of its shape and type
+     * @return gradients of the type of q, in new tensors
+     * @throws IllegalArgumentException if shapes or types do not fit, or the result is not one of forward
+     * @throws IllegalStateException if this instance is closed
+     * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
+     * @throws AttentionException if the device, its driver or the compiler fails
      */
     public Gradients backward(AttentionResult result, Tensor dOut) {
         return backward(result, dOut, Optional.empty());
@@ -162,202 +222,214 @@ public final class FlashAttention implements AutoCloseable {
 
     /**
      * The gradients of a loss with respect to q, k and v. P is computed again from q, k and the log-sum-exp, so that memory
-     * beyond inputs and outputs is two numbers a query. The same inputs give the same bits.
+     * beyond inputs and outputs is two numbers per query. The same inputs give the same bits.
      *
      * @param result what {@link #forward} gave, its tensors unchanged since
      * @param dOut gradient with respect to the output, of its shape and type
      * @param dLse gradient with respect to the log-sum-exp, F32 {@code [batch, heads, seqQ]}
      * @return gradients of the type of q, in new tensors
-     * @throws IllegalArgumentException if shapes or types do not fit; nothing was compiled then
+     * @throws IllegalArgumentException if shapes or types do not fit, or the result is not one of forward; nothing was
+     *     compiled then
      * @throws IllegalStateException if this instance is closed
      * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
      * @throws AttentionException if the device, its driver or the compiler fails
      */
     public Gradients backward(AttentionResult result, Tensor dOut, Tensor dLse) {
-        requireGiven("dLse", dLse, "leave it out where the loss does not depend on the log-sum-exp");
+        required(dLse, "dLse", "leave it out where the loss does not depend on the log-sum-exp");
         return backward(result, dOut, Optional.of(dLse));
     }
 
     private synchronized Gradients backward(AttentionResult result, Tensor dOut, Optional<Tensor> dLse) {
         requireOpen();
-        requireGiven("result", result, "give what forward returned");
-        AttentionShape shape = result.shape();
-        Gradients gradients = new Gradients(
-                Tensor.allocate(result.q().dtype(), shape.queryShape()),
-                Tensor.allocate(result.q().dtype(), shape.keyShape()),
-                Tensor.allocate(result.q().dtype(), shape.keyShape()));
-        BackwardTensors tensors = new BackwardTensors(
-                result.q(),
-                result.k(),
-                result.v(),
-                result.output(),
-                result.logSumExp(),
-                dOut,
-                dLse,
-                gradients.dQ(),
-                gradients.dK(),
-                gradients.dV(),
-                result.options());
-        requireFitting(shape, tensors);
-        if (!AttentionProblem.of(shape, result.q().dtype(), result.options()).isTrivial()) {
-            plans.executeBackward(tensors);
+        required(result, "result", "give what forward returned");
+        required(dOut, "dOut", "give one number for each element of the output " + result.output());
+        AttentionResult.Inputs inputs = result.inputs()
+                .orElseThrow(() -> new IllegalArgumentException(
+                        "The result (%s) is of a cache, a ragged batch or a merge, which have no backward pass: give what forward returned."
+                                .formatted(result)));
+        AttentionShape shape = AttentionShape.of(inputs.q(), inputs.k(), inputs.v(), inputs.options());
+        DType dtype = inputs.q().dtype();
+        BackwardTensors.Builder named = BackwardTensors.builder()
+                .q(inputs.q())
+                .k(inputs.k())
+                .v(inputs.v())
+                .output(result.output())
+                .logSumExp(result.logSumExp())
+                .dOut(dOut)
+                .dQ(Tensor.allocate(dtype, shape.queryShape()))
+                .dK(Tensor.allocate(dtype, shape.keyShape()))
+                .dV(Tensor.allocate(dtype, shape.keyShape()));
+        dLse.ifPresent(named::dLse);
+        BackwardTensors tensors = named.build();
+        tensors.requireFitting(shape);
+        if (!AttentionProblem.of(shape, dtype, inputs.options()).isTrivial()) {
+            plans.executeBackward(tensors, inputs.options());
         }
-        return gradients;
+        return Gradients.of(tensors.dQ(), tensors.dK(), tensors.dV());
     }
 
     /**
-     * Appends the backward pass to a task graph of yours, as tasks whose names begin with {@code name}, over the tensors' own
-     * arrays: the counterpart of {@link #appendTo}, in the same graph or in another one. The output, the log-sum-exp and
-     * their gradients may come from tasks before it, and the three gradients go to tasks after it, without leaving the
-     * device.
+     * Appends the backward pass to a task graph of the caller's, as tasks whose names begin with {@code name}, over the
+     * tensors' own arrays: the counterpart of {@link #appendTo}, in the same graph or in another one. The output, the
+     * log-sum-exp and their gradients may come from tasks before it, and the three gradients go to tasks after it, without
+     * leaving the device.
      *
-     * @param output what the forward pass gave, shaped and typed like q
-     * @param logSumExp likewise, F32 {@code [batch, heads, seqQ]}
-     * @param dOut gradient with respect to the output, shaped and typed like q
-     * @param dQ tensor for the gradient with respect to q, shaped and typed like it; overwritten, not added to
-     * @param dK likewise for k
-     * @param dV likewise for v
+     * @param taskGraph graph to append to; what is appended after its {@code snapshot()} is not part of that snapshot
+     * @param gridScheduler gets the grids of the tasks
+     * @param name beginning of the tasks' names, unique in the graph
+     * @param tensors what is read and what is written; no gradient that is written overlaps another tensor
      * @param options those of the forward pass
      * @return the kernel that was chosen
-     * @throws IllegalArgumentException if shapes, types or options do not fit, or there is nothing to compute
+     * @throws IllegalArgumentException if shapes, types or options do not fit, if a tensor that is written overlaps another
+     *     one, or there is nothing to compute
+     * @throws IllegalStateException if this instance is closed
      * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
      */
-    public KernelChoice appendBackwardTo(
+    public synchronized KernelChoice appendBackwardTo(
             TaskGraph taskGraph,
             GridScheduler gridScheduler,
             String name,
-            Tensor q,
-            Tensor k,
-            Tensor v,
-            Tensor output,
-            Tensor logSumExp,
-            Tensor dOut,
-            Tensor dQ,
-            Tensor dK,
-            Tensor dV,
+            BackwardTensors tensors,
             AttentionOptions options) {
-        return appendBackward(
-                taskGraph,
-                gridScheduler,
-                name,
-                new BackwardTensors(q, k, v, output, logSumExp, dOut, Optional.empty(), dQ, dK, dV, options));
-    }
-
-    /**
-     * The same with a gradient that arrives on the log-sum-exp.
-     *
-     * @param dLse gradient with respect to the log-sum-exp, F32 {@code [batch, heads, seqQ]}
-     */
-    public KernelChoice appendBackwardTo(
-            TaskGraph taskGraph,
-            GridScheduler gridScheduler,
-            String name,
-            Tensor q,
-            Tensor k,
-            Tensor v,
-            Tensor output,
-            Tensor logSumExp,
-            Tensor dOut,
-            Tensor dLse,
-            Tensor dQ,
-            Tensor dK,
-            Tensor dV,
-            AttentionOptions options) {
-        requireGiven("dLse", dLse, "leave it out where the loss does not depend on the log-sum-exp");
-        return appendBackward(
-                taskGraph,
-                gridScheduler,
-                name,
-                new BackwardTensors(q, k, v, output, logSumExp, dOut, Optional.of(dLse), dQ, dK, dV, options));
+        requireOpen();
+        requireGraph(taskGraph, gridScheduler, name);
+        required(tensors, "tensors", "name them with BackwardTensors.builder()");
+        tensors.requireFitting(AttentionShape.of(tensors.q(), tensors.k(), tensors.v(), options));
+        tensors.requireApart();
+        return plans.appendBackward(taskGraph, gridScheduler, name, tensors, options);
     }
 
     /**
      * Changes the seed of all dropout that was appended to a task graph, from its next execution on: call it between two
      * steps of a training. Each task keeps its offset, so that layers with offsets of their own drop different pairs.
      *
+     * @param taskGraph a graph that attention with dropout was appended to
+     * @param seed the new seed
      * @throws IllegalArgumentException if this instance appended nothing with dropout to it
+     * @throws IllegalStateException if this instance is closed
      */
     public synchronized void reseed(TaskGraph taskGraph, long seed) {
-        requireGiven("taskGraph", taskGraph, "give the graph that attention was appended to");
+        requireOpen();
+        required(taskGraph, "taskGraph", "give the graph that attention was appended to");
         plans.reseed(taskGraph, seed);
     }
 
-    private synchronized KernelChoice appendBackward(
-            TaskGraph taskGraph, GridScheduler gridScheduler, String name, BackwardTensors tensors) {
-        requireOpen();
-        requireGiven("taskGraph", taskGraph, "give the graph that the task is for");
-        requireGiven("gridScheduler", gridScheduler, "give the scheduler that the plan will be run with");
-        requireGiven("name", name, "give the tasks a name, unique in their graph");
-        requireFitting(AttentionShape.of(tensors.q(), tensors.k(), tensors.v(), tensors.options()), tensors);
-        return plans.appendBackward(taskGraph, gridScheduler, name, tensors);
-    }
-
-    private static void requireFitting(AttentionShape shape, BackwardTensors tensors) {
-        DType dtype = tensors.q().dtype();
-        requireShape("output", tensors.output(), dtype, shape.queryShape());
-        requireShape("logSumExp", tensors.logSumExp(), DType.F32, shape.logSumExpShape());
-        requireShape("dOut", tensors.dO(), dtype, shape.queryShape());
-        tensors.dLse().ifPresent(dLse -> requireShape("dLse", dLse, DType.F32, shape.logSumExpShape()));
-        requireShape("dQ", tensors.dQ(), dtype, shape.queryShape());
-        requireShape("dK", tensors.dK(), dtype, shape.keyShape());
-        requireShape("dV", tensors.dV(), dtype, shape.keyShape());
-    }
-
-    private static void requireGiven(String name, Object argument, String advice) {
-        if (argument == null) {
-            throw new IllegalArgumentException("%s is null: %s.".formatted(name, advice));
-        }
+    private static void requireGraph(TaskGraph taskGraph, GridScheduler gridScheduler, String name) {
+        required(taskGraph, "taskGraph", "give the graph that the task is for");
+        required(gridScheduler, "gridScheduler", "give the scheduler that the plan will be run with");
+        required(name, "name", "give the task a name, unique in its graph");
     }
 
     private static void requireShape(String name, Tensor tensor, DType dtype, int... shape) {
         if (tensor == null || tensor.dtype() != dtype || !Arrays.equals(tensor.shape(), shape)) {
-            throw new IllegalArgumentException("%s is %s: it must be %s %s; make it with Tensor.allocate."
+            throw new IllegalArgumentException("%s is %s: it must be %s%s; make it with Tensor.allocate."
                     .formatted(name, tensor, dtype, Arrays.toString(shape)));
         }
     }
 
     /**
-     * Attention over sequences of different lengths, packed one behind the other: {@link RaggedAttention#forward}.
+     * Attention over sequences of different lengths, packed one behind the other: {@link RaggedAttention#forward} on this
+     * device.
      *
-     * @param queryOffsets where each sequence begins in q, and the end of the last; lengths may change from call to call
+     * @param q queries {@code [tokens, heads, headDim]}
+     * @param k keys {@code [keyTokens, kvHeads, headDim]}, of the same type
+     * @param v values, shaped like the keys
+     * @param queryOffsets where each sequence begins in q, rising from 0 to {@code tokens}: one more than sequences; lengths
+     *     may change from call to call
      * @param keyOffsets likewise in k
+     * @param options mask (aligned to each sequence's own end), scale, softcap, ALiBi; neither key lengths nor dropout
+     * @return output like q and log-sum-exp F32 {@code [tokens, heads]}, in new tensors; it has no backward pass
+     * @throws IllegalArgumentException if shapes, types, offsets or options do not fit
+     * @throws IllegalStateException if this instance is closed, or was made for one kernel
+     * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
+     * @throws AttentionException if the device, its driver or the compiler fails
      */
-    public synchronized AttentionOutput forwardRagged(
+    public synchronized AttentionResult forwardRagged(
             Tensor q, Tensor k, Tensor v, IntArray queryOffsets, IntArray keyOffsets, AttentionOptions options) {
         requireOpen();
+        if (kernel.isPresent()) {
+            throw new IllegalStateException(
+                    "This FlashAttention was made for the kernel %s, which takes no ragged batches: make one without a kernel, or a RaggedAttention with a decode kernel."
+                            .formatted(kernel.get().id()));
+        }
         return ragged.forward(q, k, v, queryOffsets, keyOffsets, options);
     }
 
-    /** Merges attention of the same queries over parts of the keys: {@link RaggedAttention#merge}. */
-    public synchronized AttentionOutput merge(AttentionOutput... parts) {
+    /**
+     * Merges attention of the same queries over parts of the keys into attention over all of them: {@link
+     * RaggedAttention#merge} on this device. The parts may be results of any method, on any device.
+     *
+     * @param parts one or more, with outputs of one shape and type
+     * @return output and log-sum-exp of all keys, in new tensors; it has no backward pass
+     * @throws IllegalArgumentException if there are no parts, one is null, or their shapes or types differ
+     * @throws IllegalStateException if this instance is closed
+     * @throws AttentionException if the device, its driver or the compiler fails
+     */
+    public synchronized AttentionResult merge(AttentionResult... parts) {
         requireOpen();
+        required(parts, "parts", "give at least one result");
+        for (AttentionResult part : parts) {
+            required(part, "A part of parts", "give results only");
+        }
         return ragged.merge(List.of(parts));
     }
 
-    /** Attention of queries over a cache: {@link KeyValueCache#forward(Tensor, AttentionOptions)}, on its own device. */
-    public AttentionOutput forward(Tensor q, KeyValueCache cache, AttentionOptions options) {
-        requireGiven("cache", cache, "make one with KvCache.create");
-        return cache.forward(q, options);
+    /**
+     * Which kernel {@link #forward} takes for a problem on this device, and why.
+     *
+     * @param shape the sizes
+     * @param dtype the type of q, k and v
+     * @param options what is computed
+     * @return the kernel, its tile and the reason
+     * @throws IllegalArgumentException if something is null or the options do not fit the sizes
+     * @throws IllegalStateException if this instance is closed
+     * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
+     */
+    public synchronized KernelChoice choose(AttentionShape shape, DType dtype, AttentionOptions options) {
+        return plans.choose(problem(shape, dtype, options));
     }
 
-    /** Which kernel {@link #forward} takes for these inputs on this device, and why. */
-    public KernelChoice choose(AttentionShape shape, DType dtype, AttentionOptions options) {
-        return plans.choose(AttentionProblem.of(shape, dtype, options));
+    /**
+     * Which kernel {@link #backward} takes for a problem on this device, and why.
+     *
+     * @param shape the sizes
+     * @param dtype the type of q, k and v
+     * @param options what is computed
+     * @return the kernel, its tile and the reason
+     * @throws IllegalArgumentException if something is null or the options do not fit the sizes
+     * @throws IllegalStateException if this instance is closed
+     * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
+     */
+    public synchronized KernelChoice chooseBackward(AttentionShape shape, DType dtype, AttentionOptions options) {
+        return plans.chooseBackward(problem(shape, dtype, options));
     }
 
-    /** Which kernel {@link #backward} takes for these inputs on this device, and why. */
-    public KernelChoice chooseBackward(AttentionShape shape, DType dtype, AttentionOptions options) {
-        return plans.chooseBackward(AttentionProblem.of(shape, dtype, options));
+    private AttentionProblem problem(AttentionShape shape, DType dtype, AttentionOptions options) {
+        requireOpen();
+        required(shape, "shape", "take AttentionShape.of(q, k, v, options)");
+        required(dtype, "dtype", "choose F32, F16 or BF16");
+        required(options, "options", "use AttentionOptions.defaults()");
+        shape.requireFitting(options);
+        return AttentionProblem.of(shape, dtype, options);
     }
 
-    /** The device that everything runs on. */
+    /**
+     * The device that everything runs on.
+     *
+     * @return the device
+     */
     public ComputeDevice device() {
         return device;
     }
 
-    /** Calls that found a compiled plan, calls that had to build one, and plans held. */
+    /**
+     * Calls that found a compiled plan, calls that had to build one, and plans held: of forward, backward, ragged batches
+     * and merges together.
+     *
+     * @return the numbers so far
+     */
     public synchronized PlanStatistics statistics() {
-        return plans.statistics();
+        return plans.statistics().plus(ragged.statistics());
     }
 
     /** Frees all memory on the device. Closing twice does nothing. */
@@ -372,5 +444,15 @@ public final class FlashAttention implements AutoCloseable {
         if (closed) {
             throw new IllegalStateException("This FlashAttention is closed: create a new one.");
         }
+    }
+
+    /** The device, the kernel if it is the same for all problems, and the plans held. */
+    @Override
+    public synchronized String toString() {
+        return "FlashAttention on %s%s, %s"
+                .formatted(
+                        device,
+                        kernel.map(only -> " by the kernel " + only.id()).orElse(""),
+                        closed ? "closed" : statistics().plans() + " plans");
     }
 }

@@ -5,8 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.Arrays;
 import java.util.List;
 import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.Execution;
-import org.tornadoattention.plan.KernelChoice;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.reference.Tolerance;
@@ -111,8 +109,8 @@ public record AttentionCase(
     /** Holds output and log-sum-exp against the oracle. */
     void assertAccurate(AttentionResult result) {
         boolean fp8 = result.execution()
-                .map(Execution::choice)
-                .map(KernelChoice::kernel)
+                .map(Execution::kernel)
+                .map(AttentionKernel::parse)
                 .filter(AttentionKernel::isFp8)
                 .isPresent();
         Tolerance tolerance = fp8 ? Tolerance.forwardFp8() : Tolerance.forward(dtype);

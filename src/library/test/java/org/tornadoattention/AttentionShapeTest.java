@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
@@ -95,10 +96,13 @@ class AttentionShapeTest {
 
     @Test
     void whatADeviceLacksIsNamed() {
-        assertThat(new UnsupportedOnDeviceException("OpenCL 0:0", "48 KB of local memory", "choose another device"))
-                .hasMessage("OpenCL 0:0 lacks 48 KB of local memory: choose another device.")
-                .isInstanceOf(AttentionException.class)
-                .satisfies(fault -> assertThat(((UnsupportedOnDeviceException) fault).device())
-                        .isEqualTo("OpenCL 0:0"));
+        ComputeDevice device = TestDevice.get();
+        UnsupportedOnDeviceException fault =
+                new UnsupportedOnDeviceException(device, "48 KB of local memory", "choose another device");
+        assertThat(fault)
+                .hasMessage("%s lacks 48 KB of local memory: choose another device.", device)
+                .isInstanceOf(AttentionException.class);
+        assertThat(fault.device()).isEqualTo(device);
+        assertThat(fault.missingCapability()).isEqualTo("48 KB of local memory");
     }
 }

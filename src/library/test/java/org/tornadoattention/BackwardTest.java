@@ -15,7 +15,6 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.KernelChoice;
-import org.tornadoattention.plan.PlanStatistics;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
@@ -57,7 +56,7 @@ class BackwardTest {
         try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
             AttentionResult result = problem.run(attention);
             AccuracyCheck check =
-                    AccuracyCheck.of(result.q(), result.k(), result.v(), problem.dO(), dLse, problem.options());
+                    AccuracyCheck.of(problem.q(), problem.k(), problem.v(), problem.dO(), dLse, problem.options());
             assertThat(check.gradients(attention.backward(result, problem.dO(), dLse)))
                     .allMatch(Comparison::passed);
             assertThat(check.gradients(attention.backward(result, problem.dO())))
@@ -116,34 +115,28 @@ class BackwardTest {
                     withLse.dK().array(),
                     withLse.dV().array());
             attention.appendTo(graph, grids, "forward", q, k, v, output, lse, problem.options());
+            BackwardTensors.Builder given = BackwardTensors.builder()
+                    .q(q)
+                    .k(k)
+                    .v(v)
+                    .output(output)
+                    .logSumExp(lse)
+                    .dOut(dO);
             KernelChoice choice = attention.appendBackwardTo(
                     graph,
                     grids,
                     "backward",
-                    q,
-                    k,
-                    v,
-                    output,
-                    lse,
-                    dO,
-                    plain.dQ(),
-                    plain.dK(),
-                    plain.dV(),
+                    given.dQ(plain.dQ()).dK(plain.dK()).dV(plain.dV()).build(),
                     problem.options());
             attention.appendBackwardTo(
                     graph,
                     grids,
                     "again",
-                    q,
-                    k,
-                    v,
-                    output,
-                    lse,
-                    dO,
-                    dLse,
-                    withLse.dQ(),
-                    withLse.dK(),
-                    withLse.dV(),
+                    given.dLse(dLse)
+                            .dQ(withLse.dQ())
+                            .dK(withLse.dK())
+                            .dV(withLse.dV())
+                            .build(),
                     problem.options());
             assertThat(choice).isEqualTo(attention.chooseBackward(SMALL, dtype, problem.options()));
             graph.transferToHost(
@@ -170,7 +163,7 @@ class BackwardTest {
     }
 
     private static Gradients unwritten(DType dtype) {
-        Gradients gradients = new Gradients(
+        Gradients gradients = Gradients.of(
                 Tensor.allocate(dtype, SMALL.queryShape()),
                 Tensor.allocate(dtype, SMALL.keyShape()),
                 Tensor.allocate(dtype, SMALL.keyShape()));

@@ -11,7 +11,6 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.PlanStatistics;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -101,7 +100,7 @@ class CallerMistakesTest {
                 Stream.of(
                         Mistake.outputs("null output", null, f32(2, 6, 5), "output is null", "Tensor.allocate"),
                         Mistake.outputs("output's shape", f32(2, 6, 5, 8), f32(2, 6, 5), "output is F32[2, 6, 5, 8]"),
-                        Mistake.outputs("output's type", Q.as(DType.F16), f32(2, 6, 5), "output is F16", "F32 [2, 6"),
+                        Mistake.outputs("output's type", Q.as(DType.F16), f32(2, 6, 5), "output is F16", "F32[2, 6"),
                         Mistake.outputs("null lse", Q, null, "logSumExp is null", "[2, 6, 5]"),
                         Mistake.outputs("lse's shape", Q, f32(2, 6, 5, 1), "logSumExp is F32[2, 6, 5, 1]"),
                         Mistake.outputs("lse's type", Q, f32(2, 6, 5).as(DType.F16), "logSumExp is F16", "F32")));

@@ -18,8 +18,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.Execution;
-import org.tornadoattention.plan.PlanStatistics;
+import org.tornadoattention.plan.KernelChoice;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
@@ -44,7 +43,8 @@ class FlashAttentionTest {
     }
 
     private static void assertAccurate(AttentionResult result) {
-        assertThat(AccuracyCheck.of(result.q(), result.k(), result.v(), result.options())
+        AttentionResult.Inputs inputs = result.inputs().orElseThrow();
+        assertThat(AccuracyCheck.of(inputs.q(), inputs.k(), inputs.v(), inputs.options())
                         .forward(result.output(), result.logSumExp()))
                 .allMatch(Comparison::passed);
     }
@@ -55,7 +55,7 @@ class FlashAttentionTest {
             assertThat(attention.device()).isEqualTo(Devices.best());
             Tensor q = small(AttentionOptions.defaults()).q();
             AttentionResult result = attention.forward(q, q, q);
-            assertThat(result.options()).isEqualTo(AttentionOptions.defaults());
+            assertThat(result.inputs().orElseThrow().options()).isEqualTo(AttentionOptions.defaults());
             assertAccurate(result);
         }
     }
@@ -90,8 +90,10 @@ class FlashAttentionTest {
                     .execution()
                     .orElseThrow();
             assertThat(execution.device()).isEqualTo(TestDevice.get());
-            assertThat(execution.choice()).isEqualTo(attention.choose(SMALL, DType.F32, AttentionOptions.defaults()));
-            assertThat(execution.choice().kernel()).isEqualTo(AttentionKernel.TILED);
+            KernelChoice choice = attention.choose(SMALL, DType.F32, AttentionOptions.defaults());
+            assertThat(execution.tile()).isEqualTo(choice.tile().map(Object::toString));
+            assertThat(execution.reason()).isEqualTo(choice.reason());
+            assertThat(execution.kernel()).isEqualTo(AttentionKernel.TILED.id());
             assertThat(execution.kernelTime()).isPositive();
             assertThat(execution.wallTime()).isPositive();
         }
@@ -149,7 +151,7 @@ class FlashAttentionTest {
             Tensor k = problem.k();
             Tensor v = problem.v();
             AttentionResult first = attention.forward(q, k, v, problem.options());
-            assertThat(first.q()).isSameAs(q);
+            assertThat(first.inputs().orElseThrow().q()).isSameAs(q);
             assertThat(q.toFloatArray()).isEqualTo(problem.q().toFloatArray());
             assertThat(k.toFloatArray()).isEqualTo(problem.k().toFloatArray());
             assertThat(v.toFloatArray()).isEqualTo(problem.v().toFloatArray());
@@ -288,8 +290,7 @@ class FlashAttentionTest {
     private static void assertUnsupported(FlashAttention attention, AttentionCase problem, String... parts) {
         assertThatExceptionOfType(UnsupportedOnDeviceException.class)
                 .isThrownBy(() -> problem.run(attention))
-                .satisfies(
-                        e -> assertThat(e.device()).isEqualTo(attention.device().toString()))
+                .satisfies(e -> assertThat(e.device()).isEqualTo(attention.device()))
                 .withMessageContaining("limited")
                 .satisfies(e -> assertThat(e).hasMessageContainingAll(parts));
     }

@@ -11,11 +11,10 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.cache.CacheOptions;
+import org.tornadoattention.cache.KvCache;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.Intrinsics;
-import org.tornadoattention.inference.AttentionOutput;
-import org.tornadoattention.inference.CacheOptions;
-import org.tornadoattention.inference.KvCache;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.DecodeKernel;
 import org.tornadoattention.tensor.DType;
@@ -151,9 +150,15 @@ class SpecialValuesTest {
         k.set(Float.NaN, 0, 1, 140, 5); // heads 2 and 3 of sequence 0
         v.set(Float.NEGATIVE_INFINITY, 1, 0, 10, 3); // a column of heads 0 and 1 of sequence 1
         CacheOptions options = CacheOptions.of(dtype).withKernel(kernel).withSplits(splits);
-        try (KvCache cache = KvCache.create(2, 4, 2, HEAD_DIM, KEYS, options)) {
+        try (KvCache cache = KvCache.builder()
+                .batch(2)
+                .heads(4, 2)
+                .headDim(HEAD_DIM)
+                .capacity(KEYS)
+                .options(options)
+                .build()) {
             cache.append(k, v);
-            AttentionOutput result = cache.forward(q, AttentionOptions.defaults());
+            AttentionResult result = cache.forward(q, AttentionOptions.defaults());
             for (int sequence = 0; sequence < 2; sequence++) {
                 for (int head = 0; head < 4; head++) {
                     boolean lost = sequence == 0 && head != 1;

@@ -7,6 +7,7 @@ import java.util.Map;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Execution;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
@@ -93,7 +94,9 @@ final class AttentionPlan implements DevicePlan {
         lse.copyFrom(logSumExp);
         return new Execution(
                 device,
-                choice,
+                choice.kernel().id(),
+                choice.tile().map(Tile::toString),
+                choice.reason(),
                 Duration.ofNanos(result.getProfilerResult().getDeviceKernelTime()),
                 Duration.ofNanos(result.getProfilerResult().getCompileTime()),
                 Duration.ofNanos(System.nanoTime() - start),

@@ -2,6 +2,7 @@ package org.tornadoattention.plan;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
@@ -40,7 +41,7 @@ record BackwardArrays(
                         tensors.output(),
                         tensors.logSumExp(),
                         halfFloats),
-                AttentionArrays.seen(tensors.dO(), halfFloats),
+                AttentionArrays.seen(tensors.dOut(), halfFloats),
                 tensors.dLse().map(Tensor::floatArray).orElseGet(() -> new FloatArray(1)),
                 AttentionArrays.seen(tensors.dQ(), halfFloats),
                 AttentionArrays.seen(tensors.dK(), halfFloats),

@@ -5,7 +5,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.tornadoattention.AttentionException;
+import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.BackwardTensors;
+import org.tornadoattention.Execution;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
@@ -38,18 +41,18 @@ final class BackwardPlan implements DevicePlan {
         this.device = device;
         DeviceMemory.ofBackward(problem, choice.kernel()).requireFitting(device);
 
-        own = new BackwardTensors(
-                twin(like.q()),
-                twin(like.k()),
-                twin(like.v()),
-                twin(like.output()),
-                twin(like.logSumExp()),
-                twin(like.dO()),
-                like.dLse().map(BackwardPlan::twin),
-                twin(like.dQ()),
-                twin(like.dK()),
-                twin(like.dV()),
-                like.options());
+        BackwardTensors.Builder named = BackwardTensors.builder()
+                .q(twin(like.q()))
+                .k(twin(like.k()))
+                .v(twin(like.v()))
+                .output(twin(like.output()))
+                .logSumExp(twin(like.logSumExp()))
+                .dOut(twin(like.dOut()))
+                .dQ(twin(like.dQ()))
+                .dK(twin(like.dK()))
+                .dV(twin(like.dV()));
+        like.dLse().map(BackwardPlan::twin).ifPresent(named::dLse);
+        own = named.build();
         AttentionShape shape = problem.shape();
         Tensor rowTerms = Tensor.allocate(DType.F32, shape.batch(), shape.heads(), shape.seqQ(), 2);
         arrays = BackwardArrays.of(problem, own, rowTerms.floatArray(), device.halfFloats());
@@ -80,24 +83,26 @@ final class BackwardPlan implements DevicePlan {
      *
      * @throws AttentionException if the device, its driver or the compiler fails, or an element was not written
      */
-    Execution execute(BackwardTensors tensors) {
+    Execution execute(BackwardTensors tensors, AttentionOptions options) {
         long start = System.nanoTime();
         own.q().copyFrom(tensors.q());
         own.k().copyFrom(tensors.k());
         own.v().copyFrom(tensors.v());
         own.output().copyFrom(tensors.output());
         own.logSumExp().copyFrom(tensors.logSumExp());
-        own.dO().copyFrom(tensors.dO());
+        own.dOut().copyFrom(tensors.dOut());
         Optional<Tensor> dLse = own.dLse();
         dLse.ifPresent(array -> array.copyFrom(tensors.dLse().orElseThrow()));
-        arrays.forward().fill(tensors.options());
+        arrays.forward().fill(options);
         TornadoExecutionResult result = plan.execute();
         tensors.dQ().copyFrom(own.dQ());
         tensors.dK().copyFrom(own.dK());
         tensors.dV().copyFrom(own.dV());
         return new Execution(
                 device,
-                choice,
+                choice.kernel().id(),
+                choice.tile().map(Tile::toString),
+                choice.reason(),
                 Duration.ofNanos(result.getProfilerResult().getDeviceKernelTime()),
                 Duration.ofNanos(result.getProfilerResult().getCompileTime()),
                 Duration.ofNanos(System.nanoTime() - start),

@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.stream.IntStream;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.StepReport;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
@@ -81,7 +82,7 @@ public final class CachePlan implements AutoCloseable {
             boolean cudaGraph) {
         if (cudaGraph && device.backend() != Backend.CUDA && !device.isSimulator()) {
             throw new UnsupportedOnDeviceException(
-                    device.toString(), "CUDA graphs", "leave asCudaGraph() out, or use the backend cuda");
+                    device, "CUDA graphs", "leave asCudaGraph() out, or use the backend cuda");
         }
         this.shape = shape;
         this.device = device;
@@ -171,9 +172,7 @@ public final class CachePlan implements AutoCloseable {
             AttentionOptions options) {
         if (shape.dtype() == DType.F16 && !device.halfFloats()) {
             throw new UnsupportedOnDeviceException(
-                    device.toString(),
-                    "16-bit floats for HalfFloatArrays",
-                    "use F32 or BF16 tensors in task graphs here");
+                    device, "16-bit floats for HalfFloatArrays", "use F32 or BF16 tensors in task graphs here");
         }
         int tokens = q.seqLength();
         StepShape stepShape = stepShape(tokens);

@@ -27,7 +27,7 @@ final class DecodeChoice {
                 .flatMap(kernel -> kernel.spec().choose(problem, splits, device).stream())
                 .findFirst()
                 .orElseThrow(() -> new UnsupportedOnDeviceException(
-                        device.toString(),
+                        device,
                         "what the kernel %s needs: %s"
                                 .formatted(
                                         wanted.orElseThrow().id(),

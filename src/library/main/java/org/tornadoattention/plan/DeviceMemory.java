@@ -59,14 +59,14 @@ public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer
     void requireFitting(ComputeDevice device) {
         if (largestBuffer / Float.BYTES > Tensor.MAX_ELEMENTS) {
             throw new UnsupportedOnDeviceException(
-                    device.toString(),
+                    device,
                     "room for S and P: each would have %,d elements, and an array holds %,d"
                             .formatted(largestBuffer / Float.BYTES, Tensor.MAX_ELEMENTS),
                     "use the kernel online or tiled, which store neither");
         }
         if (totalBytes() > device.globalMemoryBytes() || largestBuffer > device.maxAllocationBytes()) {
             throw new UnsupportedOnDeviceException(
-                    device.toString(),
+                    device,
                     "memory: the problem needs %,d bytes, the largest buffer %,d, and it has %,d, %,d in one piece"
                             .formatted(
                                     totalBytes(),

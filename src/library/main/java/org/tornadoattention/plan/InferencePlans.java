@@ -6,6 +6,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Supplier;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.PlanStatistics;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;

@@ -95,7 +95,7 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
         requireTaken(kernel, problem);
         if (!kernel.supports(device)) {
             throw new UnsupportedOnDeviceException(
-                    device.toString(),
+                    device,
                     "what the kernel %s needs: %s"
                             .formatted(kernel.id(), kernel.spec().capability().lacking(device)),
                     "use the kernel %s, or another device or backend".formatted(everywhere(problem)));
@@ -176,7 +176,7 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
     private static UnsupportedOnDeviceException tooSmall(
             AttentionKernel kernel, AttentionProblem problem, ComputeDevice device) {
         return new UnsupportedOnDeviceException(
-                device.toString(),
+                device,
                 "local memory or group size for any tile of the kernel %s and head dimension %d (it has %,d bytes and %d work-items)"
                         .formatted(
                                 kernel.id(),
@@ -208,7 +208,7 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
         int headDim = problem.shape().headDim();
         if (!given.tiling().fits(given, headDim, device)) {
             throw new UnsupportedOnDeviceException(
-                    device.toString(),
+                    device,
                     "room for a tile %s of head dimension %d: it needs %,d bytes of local memory and %d work-items"
                             .formatted(given, headDim, given.localMemoryBytes(headDim), given.groupSize(headDim)),
                     "use a smaller tile");

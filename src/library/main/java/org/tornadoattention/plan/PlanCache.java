@@ -11,6 +11,9 @@ import java.util.function.Function;
 import java.util.function.Supplier;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.BackwardTensors;
+import org.tornadoattention.Execution;
+import org.tornadoattention.PlanStatistics;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
@@ -85,13 +88,18 @@ public final class PlanCache implements AutoCloseable {
     }
 
     /** Runs a backward pass, building its plan if it has none. A plan that failed is closed and forgotten. */
-    public Execution executeBackward(BackwardTensors tensors) {
-        AttentionProblem problem = tensors.problem();
+    public Execution executeBackward(BackwardTensors tensors, AttentionOptions options) {
+        AttentionProblem problem = problem(tensors, options);
         return execute(
                 new Key(problem, tensors.dLse().isPresent() ? Pass.BACKWARD_WITH_LSE : Pass.BACKWARD),
                 BackwardPlan.class,
                 () -> new BackwardPlan(problem, tensors, chooseBackward(problem), device),
-                plan -> plan.execute(tensors));
+                plan -> plan.execute(tensors, options));
+    }
+
+    private static AttentionProblem problem(BackwardTensors tensors, AttentionOptions options) {
+        AttentionShape shape = AttentionShape.of(tensors.q(), tensors.k(), tensors.v(), options);
+        return AttentionProblem.of(shape, tensors.q().dtype(), options);
     }
 
     private <P extends DevicePlan> Execution execute(
@@ -144,14 +152,15 @@ public final class PlanCache implements AutoCloseable {
      *
      * @throws UnsupportedOnDeviceException if the device cannot read F16 arrays, or is too small
      */
-    public KernelChoice appendBackward(TaskGraph graph, GridScheduler grids, String name, BackwardTensors tensors) {
-        AttentionProblem problem = tensors.problem();
+    public KernelChoice appendBackward(
+            TaskGraph graph, GridScheduler grids, String name, BackwardTensors tensors, AttentionOptions options) {
+        AttentionProblem problem = problem(tensors, options);
         requireTask(problem, tensors.q(), tensors.k());
         KernelChoice choice = chooseBackward(problem);
         DeviceMemory.ofBackward(problem, choice.kernel()).requireFitting(device);
         FloatArray rowTerms = new FloatArray(Math.toIntExact(2 * problem.shape().queryRows()));
         BackwardArrays arrays = BackwardArrays.of(problem, tensors, rowTerms, device.halfFloats());
-        transferOptions(graph, problem, arrays.forward(), tensors.options());
+        transferOptions(graph, problem, arrays.forward(), options);
         // TornadoVM frees only what a graph transfers, so the row terms are transferred, once.
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, rowTerms);
         if (!arrays.hasLogSumExpGradient()) {
@@ -196,9 +205,7 @@ public final class PlanCache implements AutoCloseable {
         }
         if (problem.dtype() == DType.F16 && !device.halfFloats()) {
             throw new UnsupportedOnDeviceException(
-                    device.toString(),
-                    "16-bit floats for HalfFloatArrays",
-                    "use F32 or BF16 tensors in task graphs here");
+                    device, "16-bit floats for HalfFloatArrays", "use F32 or BF16 tensors in task graphs here");
         }
     }
 

@@ -13,6 +13,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
@@ -60,18 +61,17 @@ class BackwardTasksTest {
 
     private static BackwardTensors tensors(AttentionProblem problem) {
         AttentionShape shape = problem.shape();
-        return new BackwardTensors(
-                Tensor.allocate(problem.dtype(), shape.queryShape()),
-                Tensor.allocate(problem.dtype(), shape.keyShape()),
-                Tensor.allocate(problem.dtype(), shape.keyShape()),
-                Tensor.allocate(problem.dtype(), shape.queryShape()),
-                Tensor.allocate(DType.F32, shape.logSumExpShape()),
-                Tensor.allocate(problem.dtype(), shape.queryShape()),
-                Optional.empty(),
-                Tensor.allocate(problem.dtype(), shape.queryShape()),
-                Tensor.allocate(problem.dtype(), shape.keyShape()),
-                Tensor.allocate(problem.dtype(), shape.keyShape()),
-                AttentionOptions.causal());
+        return BackwardTensors.builder()
+                .q(Tensor.allocate(problem.dtype(), shape.queryShape()))
+                .k(Tensor.allocate(problem.dtype(), shape.keyShape()))
+                .v(Tensor.allocate(problem.dtype(), shape.keyShape()))
+                .output(Tensor.allocate(problem.dtype(), shape.queryShape()))
+                .logSumExp(Tensor.allocate(DType.F32, shape.logSumExpShape()))
+                .dOut(Tensor.allocate(problem.dtype(), shape.queryShape()))
+                .dQ(Tensor.allocate(problem.dtype(), shape.queryShape()))
+                .dK(Tensor.allocate(problem.dtype(), shape.keyShape()))
+                .dV(Tensor.allocate(problem.dtype(), shape.keyShape()))
+                .build();
     }
 
     private static KernelChoice tiled(int headDim, ComputeDevice device) {

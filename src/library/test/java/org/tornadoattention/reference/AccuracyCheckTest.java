@@ -119,7 +119,7 @@ class AccuracyCheckTest {
         Tensor output = Tensor.of(dtype, narrowed(check.reference().output()), q.shape());
         Tensor logSumExp = Tensor.of(narrowed(check.reference().logSumExp()), 2, 4, 9);
         var exact = ReferenceAttention.backward(q, k, v, dO, options);
-        Gradients gradients = new Gradients(
+        Gradients gradients = Gradients.of(
                 Tensor.of(dtype, narrowed(exact.dQ()), q.shape()),
                 Tensor.of(dtype, narrowed(exact.dK()), k.shape()),
                 Tensor.of(dtype, narrowed(exact.dV()), v.shape()));
@@ -163,7 +163,7 @@ class AccuracyCheckTest {
                 .isThrownBy(() -> check.forward(q, q))
                 .withMessage("lse is F32[1, 1, 2, 4]: its shape must be [1, 1, 2].");
         assertThatIllegalStateException()
-                .isThrownBy(() -> check.gradients(new Gradients(q, q, q)))
+                .isThrownBy(() -> check.gradients(Gradients.of(q, q, q)))
                 .withMessageContaining("dO");
     }
 

@@ -85,7 +85,7 @@ class GoldenCaseTest {
         golden.gradients().ifPresent(gradients -> {
             var backward =
                     NaiveAttention.backward(golden.q(), golden.k(), golden.v(), gradients.dO(), golden.options());
-            Gradients tensors = new Gradients(
+            Gradients tensors = Gradients.of(
                     Tensor.of(backward.dQ(), shape.queryShape()),
                     Tensor.of(backward.dK(), shape.keyShape()),
                     Tensor.of(backward.dV(), shape.keyShape()));

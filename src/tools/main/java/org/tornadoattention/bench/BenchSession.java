@@ -8,6 +8,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Gradients;
 import org.tornadoattention.UnsupportedOnDeviceException;
@@ -179,15 +180,17 @@ public final class BenchSession implements AutoCloseable {
                 graph,
                 grids,
                 "backward",
-                inputs.q(),
-                inputs.k(),
-                inputs.v(),
-                output,
-                logSumExp,
-                inputs.dO(),
-                gradients.dQ(),
-                gradients.dK(),
-                gradients.dV(),
+                BackwardTensors.builder()
+                        .q(inputs.q())
+                        .k(inputs.k())
+                        .v(inputs.v())
+                        .output(output)
+                        .logSumExp(logSumExp)
+                        .dOut(inputs.dO())
+                        .dQ(gradients.dQ())
+                        .dK(gradients.dK())
+                        .dV(gradients.dV())
+                        .build(),
                 measured.options());
         Object[] results = {
             output.array(),

@@ -5,14 +5,15 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
+import org.tornadoattention.StepReport;
+import org.tornadoattention.cache.CacheOptions;
+import org.tornadoattention.cache.CacheType;
+import org.tornadoattention.cache.KeyValueCache;
+import org.tornadoattention.cache.KvCache;
+import org.tornadoattention.cache.PagedKvCache;
 import org.tornadoattention.device.ComputeDevice;
-import org.tornadoattention.inference.AttentionOutput;
-import org.tornadoattention.inference.CacheOptions;
-import org.tornadoattention.inference.KeyValueCache;
-import org.tornadoattention.inference.KvCache;
-import org.tornadoattention.inference.PagedKvCache;
 import org.tornadoattention.plan.DecodeKernel;
-import org.tornadoattention.plan.StepReport;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.reference.Tolerance;
@@ -76,7 +77,7 @@ public final class DecodeBenchmark {
         CacheOptions options =
                 CacheOptions.of(measured.dtype()).on(device).withSplits(splits).withPromptTokens(PROMPT_TOKENS);
         if (measured.fp8()) {
-            options = options.withFp8();
+            options = options.withCacheType(CacheType.E4M3);
         }
         if (kernel.isPresent()) {
             options = options.withKernel(kernel.get());
@@ -128,7 +129,7 @@ public final class DecodeBenchmark {
             for (int at = 0; at < filled; at += TOKENS) {
                 cache.append(k, v, every(measured.batch(), Math.min(TOKENS, filled - at)));
             }
-            AttentionOutput first = step();
+            AttentionResult first = step();
             List<Comparison> comparisons = measured.fp8()
                     ? checkFp8(measured, cache, query, first)
                     : check(measured, query, k, v, key, value, first);
@@ -138,8 +139,8 @@ public final class DecodeBenchmark {
             return comparisons;
         }
 
-        private AttentionOutput step() {
-            AttentionOutput output = cache.forward(query, key, value, AttentionOptions.causal());
+        private AttentionResult step() {
+            AttentionResult output = cache.forward(query, key, value, AttentionOptions.causal());
             progress.run();
             return output;
         }
@@ -175,18 +176,23 @@ public final class DecodeBenchmark {
 
     private static KeyValueCache create(DecodeCase measured, int capacity, CacheOptions options) {
         if (measured.pageSize() > 0) {
-            return PagedKvCache.create(
-                    measured.batch(),
-                    measured.heads(),
-                    measured.kvHeads(),
-                    measured.headDim(),
-                    measured.pageSize(),
-                    measured.batch() * Math.ceilDiv(capacity, measured.pageSize()),
-                    capacity,
-                    options);
+            return PagedKvCache.builder()
+                    .sequences(measured.batch())
+                    .heads(measured.heads(), measured.kvHeads())
+                    .headDim(measured.headDim())
+                    .pageSize(measured.pageSize())
+                    .pages(measured.batch() * Math.ceilDiv(capacity, measured.pageSize()))
+                    .capacity(capacity)
+                    .options(options)
+                    .build();
         }
-        return KvCache.create(
-                measured.batch(), measured.heads(), measured.kvHeads(), measured.headDim(), capacity, options);
+        return KvCache.builder()
+                .batch(measured.batch())
+                .heads(measured.heads(), measured.kvHeads())
+                .headDim(measured.headDim())
+                .capacity(capacity)
+                .options(options)
+                .build();
     }
 
     private static Tensor tokens(DecodeCase measured, long seed, int heads, int tokens) {
@@ -201,7 +207,7 @@ public final class DecodeBenchmark {
 
     /** The oracle over all keys of the first, a middle and the last KV head. */
     private static List<Comparison> check(
-            DecodeCase measured, Tensor q, Tensor k, Tensor v, Tensor key, Tensor value, AttentionOutput result) {
+            DecodeCase measured, Tensor q, Tensor k, Tensor v, Tensor key, Tensor value, AttentionResult result) {
         int group = measured.heads() / measured.kvHeads();
         int last = measured.batch() * measured.kvHeads() - 1;
         List<Comparison> comparisons = new ArrayList<>();
@@ -219,7 +225,7 @@ public final class DecodeBenchmark {
 
     /** The same over what the cache holds, since that is not what came; the output has the tokens' type. */
     private static List<Comparison> checkFp8(
-            DecodeCase measured, KeyValueCache cache, Tensor q, AttentionOutput result) {
+            DecodeCase measured, KeyValueCache cache, Tensor q, AttentionResult result) {
         int group = measured.heads() / measured.kvHeads();
         int sequence = measured.batch() - 1;
         int firstHead = sequence * measured.heads();

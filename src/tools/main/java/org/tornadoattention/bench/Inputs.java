@@ -104,7 +104,7 @@ final class Inputs {
     /** New tensors for gradients, every element NaN. */
     Gradients poisonedGradients() {
         AttentionShape shape = measured.shape();
-        Gradients gradients = new Gradients(
+        Gradients gradients = Gradients.of(
                 Tensor.allocate(measured.dtype(), shape.queryShape()),
                 Tensor.allocate(measured.dtype(), shape.keyShape()),
                 Tensor.allocate(measured.dtype(), shape.keyShape()));

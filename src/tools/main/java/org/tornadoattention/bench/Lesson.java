@@ -89,7 +89,7 @@ public final class Lesson {
         Lesson lesson = new Lesson(DType.F16, size[0], size[1], size[1], AttentionOptions.defaults());
         if (!like.supports(lesson.device)) {
             throw new UnsupportedOnDeviceException(
-                    lesson.device.toString(),
+                    lesson.device,
                     "tensor cores that TornadoVM's CUDA backend reaches",
                     "run it in the simulator (unset TORNADOVM_HOME), or with that backend on compute capability 8.0 or later");
         }
@@ -301,7 +301,7 @@ public final class Lesson {
 
     /** Compares gradients, over tensors like q, k and v, with the oracle. */
     public void check(Tensor dOutput, Tensor dQ, Tensor dK, Tensor dV) {
-        report(AccuracyCheck.of(q, k, v, dOutput, options).gradients(new Gradients(dQ, dK, dV)));
+        report(AccuracyCheck.of(q, k, v, dOutput, options).gradients(Gradients.of(dQ, dK, dV)));
     }
 
     private void report(List<Comparison> comparisons) {

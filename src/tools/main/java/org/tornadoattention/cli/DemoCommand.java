@@ -9,13 +9,15 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.tornadoattention.AttentionResult;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Execution;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.bench.Memory;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.AttentionProblem;
 import org.tornadoattention.plan.DeviceMemory;
-import org.tornadoattention.plan.Execution;
+import org.tornadoattention.plan.KernelChoice;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.Tensor;
@@ -79,6 +81,8 @@ final class DemoCommand implements Callable<Integer> {
         Tensor k = heads.keys();
         Tensor v = heads.values();
         List<AttentionResult> results = new ArrayList<>();
+        AttentionShape shape = AttentionShape.of(q, k, v, heads.options());
+        KernelChoice choice;
         AccuracyCheck check;
         try (FlashAttention attention = compute.attention(device);
                 Progress progress = Progress.of("demo", TIMED_CALLS + 2)) {
@@ -91,6 +95,7 @@ final class DemoCommand implements Callable<Integer> {
                 progress.step();
                 progress.say("timed calls");
             }
+            choice = attention.choose(shape, q.dtype(), heads.options());
             progress.say("oracle");
             check = AccuracyCheck.of(q, k, v, heads.options())
                     .ofProducts(compute.kernel().filter(AttentionKernel::isFp8).isPresent());
@@ -98,15 +103,18 @@ final class DemoCommand implements Callable<Integer> {
         }
         AttentionResult last = results.getLast();
         List<Comparison> comparisons = check.forward(last.output(), last.logSumExp());
-        table(results, comparisons).print(out);
+        table(AttentionProblem.of(shape, q.dtype(), heads.options()), choice, results, comparisons)
+                .print(out);
         out.println();
         DemoReading.print(out, heads, text, last);
         return comparisons.stream().allMatch(Comparison::passed) ? Main.GOOD : Main.FAILED;
     }
 
-    private static Table table(List<AttentionResult> results, List<Comparison> comparisons) {
-        AttentionResult last = results.getLast();
-        AttentionProblem problem = AttentionProblem.of(last.shape(), last.q().dtype(), last.options());
+    private static Table table(
+            AttentionProblem problem,
+            KernelChoice choice,
+            List<AttentionResult> results,
+            List<Comparison> comparisons) {
         Execution first = results.getFirst().execution().orElseThrow();
         List<Execution> timed = results.stream()
                 .skip(1)
@@ -114,9 +122,9 @@ final class DemoCommand implements Callable<Integer> {
                 .toList();
         Duration kernelTime = median(timed.stream().map(Execution::kernelTime).toList());
         Duration wallTime = median(timed.stream().map(Execution::wallTime).toList());
-        AttentionKernel kernel = first.choice().kernel();
-        long extra = Memory.of(DeviceMemory.of(problem, first.choice()), first.deviceBytes(), null)
-                .beyondTensors();
+        AttentionKernel kernel = choice.kernel();
+        long extra =
+                Memory.of(DeviceMemory.of(problem, choice), first.deviceBytes(), null).beyondTensors();
         long standard = DeviceMemory.of(problem, AttentionKernel.STANDARD).extraBytes();
 
         Table table = new Table("  ");
@@ -124,21 +132,18 @@ final class DemoCommand implements Callable<Integer> {
                 "problem",
                 "%d heads × %,d × %d, %s, causal"
                         .formatted(
-                                last.shape().heads(),
-                                last.shape().seqQ(),
-                                last.shape().headDim(),
+                                problem.shape().heads(),
+                                problem.shape().seqQ(),
+                                problem.shape().headDim(),
                                 problem.dtype()));
         table.row(
                 "kernel",
                 "%s%s: %s"
                         .formatted(
                                 kernel.id(),
-                                first.choice()
-                                        .tile()
-                                        .map(tile -> ", tile " + tile)
-                                        .orElse(""),
+                                first.tile().map(tile -> ", tile " + tile).orElse(""),
                                 kernel.summary()));
-        table.row("chosen because", first.choice().reason());
+        table.row("chosen because", first.reason());
         table.row(
                 "time",
                 "%s in the kernel, %s the whole call (median of %d); the first call took %s"

@@ -17,13 +17,13 @@ final class ResultTensors {
 
     private ResultTensors() {}
 
-    static void write(ResultFile file, AttentionResult result, ComputeDevice device) throws IOException {
-        AttentionShape shape = result.shape();
-        AttentionOptions options = result.options();
+    static void write(
+            ResultFile file, AttentionShape shape, AttentionOptions options, AttentionResult result, ComputeDevice device)
+            throws IOException {
         SafetensorsWriter writer = new SafetensorsWriter()
                 .tensor("o", result.output())
                 .tensor("lse", result.logSumExp())
-                .metadata("dtype", result.q().dtype().name().toLowerCase(Locale.ROOT))
+                .metadata("dtype", result.output().dtype().name().toLowerCase(Locale.ROOT))
                 .metadata("batch", String.valueOf(shape.batch()))
                 .metadata("heads", String.valueOf(shape.heads()))
                 .metadata("kv_heads", String.valueOf(shape.kvHeads()))
@@ -42,8 +42,8 @@ final class ResultTensors {
                 .metadata("made_by", "tornado-attention " + Version.current())
                 .metadata("device", device.toString());
         result.execution().ifPresent(execution -> {
-            writer.metadata("kernel", execution.choice().kernel().id());
-            execution.choice().tile().ifPresent(tile -> writer.metadata("tile", tile.toString()));
+            writer.metadata("kernel", execution.kernel());
+            execution.tile().ifPresent(tile -> writer.metadata("tile", tile));
         });
         file.write(writer::writeTo);
     }

@@ -10,12 +10,12 @@ import java.util.concurrent.Callable;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Execution;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.file.ResultFile;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.AttentionProblem;
-import org.tornadoattention.plan.Execution;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.Safetensors;
@@ -89,7 +89,7 @@ final class RunCommand implements Callable<Integer> {
             v = given.tensor("v");
             options = semantics.options(given, q);
         }
-        AttentionShape.of(q, k, v, options); // says what does not fit before anything is started
+        AttentionShape shape = AttentionShape.of(q, k, v, options); // says what does not fit before anything is started
         ComputeDevice device = compute.device();
         ComputeOptions.announce(out, device);
         AttentionResult result;
@@ -107,8 +107,10 @@ final class RunCommand implements Callable<Integer> {
                         .forward(result.output(), result.logSumExp()));
             }
         }
-        ResultTensors.write(file, result, device);
-        out.println("%s: o %s, lse %s; %s".formatted(output, result.output(), result.logSumExp(), execution(result)));
+        ResultTensors.write(file, shape, options, result, device);
+        AttentionProblem problem = AttentionProblem.of(shape, q.dtype(), options);
+        out.println("%s: o %s, lse %s; %s"
+                .formatted(output, result.output(), result.logSumExp(), execution(result, problem)));
         return comparisons.isEmpty() || passed(comparisons.get(), out) ? Main.GOOD : Main.FAILED;
     }
 
@@ -124,17 +126,15 @@ final class RunCommand implements Callable<Integer> {
         return file;
     }
 
-    private static String execution(AttentionResult result) {
+    private static String execution(AttentionResult result, AttentionProblem problem) {
         if (result.execution().isEmpty()) {
             return "no query or no key, so nothing was launched";
         }
         Execution execution = result.execution().get();
-        AttentionProblem problem =
-                AttentionProblem.of(result.shape(), result.q().dtype(), result.options());
         return "kernel %s%s, %s, %s"
                 .formatted(
-                        execution.choice().kernel().id(),
-                        execution.choice().tile().map(tile -> " " + tile).orElse(""),
+                        execution.kernel(),
+                        execution.tile().map(tile -> " " + tile).orElse(""),
                         Units.time(execution.kernelTime()),
                         Units.rate(problem.flops(), execution.kernelTime()));
     }

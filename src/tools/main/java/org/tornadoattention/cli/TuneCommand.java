@@ -200,7 +200,7 @@ final class TuneCommand implements Callable<Integer> {
         }
         if (kernels.stream().noneMatch(kernel -> kernel.supports(device))) {
             throw new UnsupportedOnDeviceException(
-                    device.toString(),
+                    device,
                     "the instructions of the kernels that have tiles to tune (%s)"
                             .formatted(device.extension().reason()),
                     "tune where './attention devices' says that there are warp intrinsics; the other kernels need no"

@@ -1,4 +1,4 @@
-package org.tornadoattention.inference;
+package org.tornadoattention.cache;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -7,8 +7,9 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
-import org.tornadoattention.inference.RotaryEmbedding.Style;
+import org.tornadoattention.cache.RotaryEmbedding.Style;
 import org.tornadoattention.plan.DecodeKernel;
 import org.tornadoattention.reference.NaiveAttention;
 import org.tornadoattention.reference.ReferenceAttention;
@@ -125,7 +126,7 @@ record CacheConfiguration(
                 ((KvCache) cache).reset(padding);
             }
             cache.append(oldK, oldV, before);
-            AttentionOutput result = newTokens ? cache.forward(q, newK, newV, options) : cache.forward(q, options);
+            AttentionResult result = newTokens ? cache.forward(q, newK, newV, options) : cache.forward(q, options);
             for (int sequence = 0; sequence < batch; sequence++) {
                 int length = before[sequence] + (newTokens ? queries : 0);
                 assertThat(cache.lengths()[sequence]).isEqualTo(length);
@@ -157,16 +158,22 @@ record CacheConfiguration(
         }
         int capacity = keys + 3;
         return pageSize == 0
-                ? KvCache.create(batch, heads, kvHeads, headDim, capacity, cacheOptions)
-                : PagedKvCache.create(
-                        batch,
-                        heads,
-                        kvHeads,
-                        headDim,
-                        pageSize,
-                        batch * Math.ceilDiv(capacity, pageSize),
-                        capacity,
-                        cacheOptions);
+                ? KvCache.builder()
+                        .batch(batch)
+                        .heads(heads, kvHeads)
+                        .headDim(headDim)
+                        .capacity(capacity)
+                        .options(cacheOptions)
+                        .build()
+                : PagedKvCache.builder()
+                        .sequences(batch)
+                        .heads(heads, kvHeads)
+                        .headDim(headDim)
+                        .pageSize(pageSize)
+                        .pages(batch * Math.ceilDiv(capacity, pageSize))
+                        .capacity(capacity)
+                        .options(cacheOptions)
+                        .build();
     }
 
     /** The old tokens of a sequence and then the new ones. */

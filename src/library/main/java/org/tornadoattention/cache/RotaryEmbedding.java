@@ -1,4 +1,4 @@
-package org.tornadoattention.inference;
+package org.tornadoattention.cache;
 
 import org.tornadoattention.AttentionShape;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;

@@ -1,10 +1,11 @@
-package org.tornadoattention.inference;
+package org.tornadoattention.cache;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
+import org.tornadoattention.CacheFullException;
 import org.tornadoattention.plan.CacheShape;
 
 /**
@@ -12,7 +13,9 @@ import org.tornadoattention.plan.CacheShape;
  * once, and a sequence that is about to write a page that others read gets a copy of its own.
  *
  * <pre>{@code
- * try (PagedKvCache cache = PagedKvCache.create(64, 32, 8, 128, 16, 4096, 8192, CacheOptions.of(DType.F16))) {
+ * PagedKvCache.Builder sizes = PagedKvCache.builder().sequences(64).heads(32, 8).headDim(128).capacity(8192)
+ *         .pageSize(16).pages(4096).options(CacheOptions.of(DType.F16));
+ * try (PagedKvCache cache = sizes.build()) {
  *     cache.append(systemPromptK, systemPromptV, lengths);     // sequence 0 only: lengths = {n, 0, 0, …}
  *     cache.fork(0, 1);                                        // sequence 1 begins with the same prefix
  *     cache.forward(q, k, v, AttentionOptions.causal(), 1, 1, 0, …);
@@ -41,38 +44,91 @@ public final class PagedKvCache extends KeyValueCache {
     }
 
     /**
-     * A cache whose sequences are all empty.
+     * Begins to give the sizes of a cache.
      *
-     * @param sequences sequences side by side; empty ones cost next to nothing
-     * @param heads query heads, a multiple of {@code kvHeads}
-     * @param kvHeads key and value heads
-     * @param headDim elements per head
-     * @param pageSize tokens of a page, 1 or more
-     * @param pages pages that all sequences share
-     * @param capacity tokens of a sequence at most
+     * @return a builder without any
      */
-    public static PagedKvCache create(
-            int sequences,
-            int heads,
-            int kvHeads,
-            int headDim,
-            int pageSize,
-            int pages,
-            int capacity,
-            CacheOptions options) {
-        int pagesPerSequence = Math.ceilDiv(capacity, Math.max(1, pageSize));
-        CacheShape shape = new CacheShape(
-                sequences, heads, kvHeads, headDim, pageSize, pagesPerSequence, pages, options.dtype(), options.fp8());
-        return new PagedKvCache(shape, options);
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /** The sizes of a cache, each by its name. */
+    public static final class Builder extends KeyValueCache.Builder<Builder, PagedKvCache> {
+
+        private int sequences;
+        private int pageSize;
+        private int pages;
+
+        private Builder() {}
+
+        @Override
+        Builder self() {
+            return this;
+        }
+
+        /**
+         * The sequences side by side; empty ones cost next to nothing.
+         *
+         * @param count 1 or more
+         * @return this builder
+         */
+        public Builder sequences(int count) {
+            sequences = count;
+            return this;
+        }
+
+        /**
+         * The tokens of a page. The capacity of a sequence is rounded up to whole pages.
+         *
+         * @param tokens 1 or more
+         * @return this builder
+         */
+        public Builder pageSize(int tokens) {
+            pageSize = tokens;
+            return this;
+        }
+
+        /**
+         * The pages that all sequences share.
+         *
+         * @param count 1 or more
+         * @return this builder
+         */
+        public Builder pages(int count) {
+            pages = count;
+            return this;
+        }
+
+        @Override
+        public PagedKvCache build() {
+            requirePositive("sequences", sequences);
+            requirePositive("pageSize", pageSize);
+            requirePositive("pages", pages);
+            requireComplete();
+            CacheShape shape = new CacheShape(
+                    sequences,
+                    heads,
+                    kvHeads,
+                    headDim,
+                    pageSize,
+                    Math.ceilDiv(capacity, pageSize),
+                    pages,
+                    options.dtype(),
+                    options.cacheType() == CacheType.E4M3);
+            return new PagedKvCache(shape, options);
+        }
     }
 
     /**
      * Lets an empty sequence begin with all tokens of another one. No page is copied until one of the two writes it.
      *
-     * @throws IllegalArgumentException if {@code to} has tokens: release it first
+     * @param from the sequence whose tokens are shared, from 0
+     * @param to an empty sequence, from 0
+     * @throws IllegalArgumentException if there is no such sequence, or {@code to} has tokens: release it first
+     * @throws IllegalStateException if the cache is closed
      */
     public synchronized void fork(int from, int to) {
-        requireOpen();
+        requireUsable();
         requireSequence(from);
         requireSequence(to);
         int[] lengths = lengths();
@@ -84,25 +140,48 @@ public final class PagedKvCache extends KeyValueCache {
         tables.get(to).addAll(tables.get(from));
         tables.get(from).forEach(page -> readers[page]++);
         lengths[to] = lengths[from];
-        set(lengths, padding());
+        int[] padding = padding();
+        padding[to] = padding[from];
+        set(lengths, padding);
     }
 
-    /** Empties a sequence and gives back the pages that no other sequence reads. */
+    /**
+     * Empties a sequence and gives back the pages that no other sequence reads.
+     *
+     * @param sequence which one, from 0
+     * @throws IllegalArgumentException if there is no such sequence
+     * @throws IllegalStateException if the cache is closed
+     */
     public synchronized void release(int sequence) {
-        requireOpen();
+        requireUsable();
         requireSequence(sequence);
-        for (int page : tables.get(sequence)) {
-            if (--readers[page] == 0) {
-                free.addFirst(page);
-            }
-        }
-        tables.get(sequence).clear();
         int[] lengths = lengths();
         lengths[sequence] = 0;
-        set(lengths, padding());
+        int[] padding = padding();
+        padding[sequence] = 0;
+        shrink(lengths);
+        set(lengths, padding);
     }
 
-    /** Pages that no sequence has. */
+    @Override
+    void shrink(int... newLengths) {
+        for (int sequence = 0; sequence < newLengths.length; sequence++) {
+            List<Integer> table = tables.get(sequence);
+            int kept = Math.ceilDiv(newLengths[sequence], shape().pageSize());
+            while (table.size() > kept) {
+                int page = table.removeLast();
+                if (--readers[page] == 0) {
+                    free.addFirst(page);
+                }
+            }
+        }
+    }
+
+    /**
+     * Pages that no sequence has.
+     *
+     * @return from 0 to all of them
+     */
     public synchronized int freePages() {
         return free.size();
     }
@@ -138,14 +217,14 @@ public final class PagedKvCache extends KeyValueCache {
     }
 
     private int pagesMissing(int sequence, int newTokens) {
-        return Math.ceilDiv(lengths()[sequence] + newTokens, shape().pageSize())
+        return Math.ceilDiv(length(sequence) + newTokens, shape().pageSize())
                 - tables.get(sequence).size();
     }
 
     /** Whether new tokens go to a page that others read too. */
     private boolean mustCopy(int sequence, int newTokens, int... readersNow) {
         return newTokens > 0
-                && lengths()[sequence] % shape().pageSize() != 0
+                && length(sequence) % shape().pageSize() != 0
                 && readersNow[tables.get(sequence).getLast()] > 1;
     }
 
@@ -175,7 +254,13 @@ public final class PagedKvCache extends KeyValueCache {
         }
     }
 
-    /** The pages of a sequence, in order: equal ones are shared. */
+    /**
+     * The pages of a sequence, in order: those that stand in two sequences are shared.
+     *
+     * @param sequence which one, from 0
+     * @return the numbers of its pages
+     * @throws IllegalArgumentException if there is no such sequence
+     */
     public synchronized int[] pages(int sequence) {
         requireSequence(sequence);
         return Arrays.copyOf(tables()[sequence], tables.get(sequence).size());

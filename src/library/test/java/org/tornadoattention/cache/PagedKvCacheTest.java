@@ -1,16 +1,18 @@
-package org.tornadoattention.inference;
+package org.tornadoattention.cache;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
-import static org.tornadoattention.inference.CacheCase.assertAccurate;
-import static org.tornadoattention.inference.CacheCase.sequence;
-import static org.tornadoattention.inference.CacheCase.tokens;
+import static org.tornadoattention.cache.CacheCase.assertAccurate;
+import static org.tornadoattention.cache.CacheCase.sequence;
+import static org.tornadoattention.cache.CacheCase.tokens;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
+import org.tornadoattention.CacheFullException;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
@@ -26,7 +28,15 @@ class PagedKvCacheTest {
         Tensor k = Tensor.random(DType.F32, 1, 3, 2, 11, 16);
         Tensor v = Tensor.random(DType.F32, 2, 3, 2, 11, 16);
         Tensor q = Tensor.random(DType.F32, 3, 3, 4, 1, 16);
-        try (PagedKvCache cache = PagedKvCache.create(3, 4, 2, 16, 4, 8, 100, fp8 ? options.withFp8() : options)) {
+        try (PagedKvCache cache = PagedKvCache.builder()
+                .sequences(3)
+                .heads(4, 2)
+                .headDim(16)
+                .pageSize(4)
+                .pages(8)
+                .capacity(100)
+                .options(fp8 ? options.withCacheType(CacheType.E4M3) : options)
+                .build()) {
             cache.append(k, v, 10, 0, 0);
             assertThat(cache.freePages()).isEqualTo(5);
             cache.fork(0, 1);
@@ -36,7 +46,7 @@ class PagedKvCacheTest {
             float[] prefix = cache.keys(0).toFloatArray();
 
             // All three write to the shared last page: two get copies, the third then has it alone.
-            AttentionOutput step = cache.forward(q, tokens(k, 10, 11), tokens(v, 10, 11), CAUSAL);
+            AttentionResult step = cache.forward(q, tokens(k, 10, 11), tokens(v, 10, 11), CAUSAL);
             assertThat(cache.freePages()).isEqualTo(3);
             assertThat(cache.pages(0)[1]).isEqualTo(cache.pages(1)[1]);
             assertThat(cache.pages(0)[2]).isNotEqualTo(cache.pages(1)[2]);
@@ -64,7 +74,15 @@ class PagedKvCacheTest {
     void withoutPagesNothingChanges() {
         Tensor k = Tensor.random(DType.F16, 1, 2, 1, 6, 8);
         Tensor q = Tensor.random(DType.F16, 2, 2, 2, 1, 8);
-        try (PagedKvCache cache = PagedKvCache.create(2, 2, 1, 8, 2, 5, 50, CacheCase.options(DType.F16))) {
+        try (PagedKvCache cache = PagedKvCache.builder()
+                .sequences(2)
+                .heads(2, 1)
+                .headDim(8)
+                .pageSize(2)
+                .pages(5)
+                .capacity(50)
+                .options(CacheCase.options(DType.F16))
+                .build()) {
             cache.append(k, k, 5, 3);
             assertThat(cache.freePages()).isZero();
             float[] before = cache.forward(q, CAUSAL).output().toFloatArray();
@@ -101,8 +119,15 @@ class PagedKvCacheTest {
     void pagesOfOneToken() {
         Tensor k = Tensor.random(DType.BF16, 1, 2, 1, 40, 24);
         Tensor q = Tensor.random(DType.BF16, 2, 2, 3, 40, 24);
-        try (PagedKvCache cache = PagedKvCache.create(
-                2, 3, 1, 24, 1, 80, 40, CacheCase.options(DType.BF16).withPromptTokens(16))) {
+        try (PagedKvCache cache = PagedKvCache.builder()
+                .sequences(2)
+                .heads(3, 1)
+                .headDim(24)
+                .pageSize(1)
+                .pages(80)
+                .capacity(40)
+                .options(CacheCase.options(DType.BF16).withPromptTokens(16))
+                .build()) {
             cache.append(tokens(k, 0, 37), tokens(k, 0, 37));
             for (int token = 37; token < 40; token++) {
                 Tensor now = tokens(k, token, token + 1);

@@ -1,4 +1,4 @@
-package org.tornadoattention.inference;
+package org.tornadoattention.cache;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -78,7 +78,13 @@ class CacheGridTest {
         float[][] results = new float[2][];
         for (int i = 0; i < 2; i++) {
             CacheOptions options = CacheCase.options(DType.F32).withSplits(i == 0 ? 1 : splits);
-            try (KvCache cache = KvCache.create(1, 3, 1, 16, keys, options)) {
+            try (KvCache cache = KvCache.builder()
+                    .batch(1)
+                    .heads(3, 1)
+                    .headDim(16)
+                    .capacity(keys)
+                    .options(options)
+                    .build()) {
                 cache.append(k, k);
                 results[i] = cache.forward(q, AttentionOptions.defaults())
                         .logSumExp()

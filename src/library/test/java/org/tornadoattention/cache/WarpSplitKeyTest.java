@@ -1,4 +1,4 @@
-package org.tornadoattention.inference;
+package org.tornadoattention.cache;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -8,10 +8,11 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
+import org.tornadoattention.StepReport;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.plan.DecodeKernel;
-import org.tornadoattention.plan.StepReport;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -35,8 +36,13 @@ class WarpSplitKeyTest {
         Tensor q = Tensor.random(dtype, 1, 1, 4, queries, headDim);
         Tensor k = Tensor.random(dtype, 2, 1, 1, keys, headDim);
         Tensor v = Tensor.random(dtype, 3, 1, 1, keys, headDim);
-        try (KvCache cache =
-                KvCache.create(1, 4, 1, headDim, keys, options(dtype).withSplits(splits))) {
+        try (KvCache cache = KvCache.builder()
+                .batch(1)
+                .heads(4, 1)
+                .headDim(headDim)
+                .capacity(keys)
+                .options(options(dtype).withSplits(splits))
+                .build()) {
             cache.append(k, v);
             for (AttentionOptions options : new AttentionOptions[] {
                 AttentionOptions.causal(), AttentionOptions.defaults().withWindow(keys / 2, 3)
@@ -50,12 +56,19 @@ class WarpSplitKeyTest {
     void theSameBitsEveryTime() {
         Tensor q = Tensor.random(DType.F16, 1, 2, 6, 1, 32);
         Tensor k = Tensor.random(DType.F16, 2, 2, 2, 150, 32);
-        try (PagedKvCache cache =
-                PagedKvCache.create(2, 6, 2, 32, 16, 20, 160, options(DType.F16).withSplits(3))) {
+        try (PagedKvCache cache = PagedKvCache.builder()
+                .sequences(2)
+                .heads(6, 2)
+                .headDim(32)
+                .pageSize(16)
+                .pages(20)
+                .capacity(160)
+                .options(options(DType.F16).withSplits(3))
+                .build()) {
             cache.append(k, k);
-            AttentionOutput first = cache.forward(q, AttentionOptions.causal());
+            AttentionResult first = cache.forward(q, AttentionOptions.causal());
             for (int again = 0; again < 20; again++) {
-                AttentionOutput result = cache.forward(q, AttentionOptions.causal());
+                AttentionResult result = cache.forward(q, AttentionOptions.causal());
                 assertThat(result.output().toFloatArray())
                         .isEqualTo(first.output().toFloatArray());
                 assertThat(result.logSumExp().toFloatArray())
@@ -96,8 +109,24 @@ class WarpSplitKeyTest {
     void aStepAsACudaGraphIsTheSameStep(DType dtype, DecodeKernel kernel) {
         CacheOptions options = CacheCase.options(dtype).withKernel(kernel).withPromptTokens(8);
         Tensor prompt = Tensor.random(dtype, 1, 2, 2, 19, 16);
-        try (PagedKvCache called = PagedKvCache.create(2, 4, 2, 16, 4, 20, 40, options);
-                PagedKvCache captured = PagedKvCache.create(2, 4, 2, 16, 4, 20, 40, options.asCudaGraph())) {
+        try (PagedKvCache called = PagedKvCache.builder()
+                        .sequences(2)
+                        .heads(4, 2)
+                        .headDim(16)
+                        .pageSize(4)
+                        .pages(20)
+                        .capacity(40)
+                        .options(options)
+                        .build();
+                PagedKvCache captured = PagedKvCache.builder()
+                        .sequences(2)
+                        .heads(4, 2)
+                        .headDim(16)
+                        .pageSize(4)
+                        .pages(20)
+                        .capacity(40)
+                        .options(options.asCudaGraph())
+                        .build()) {
             called.append(prompt, prompt);
             captured.append(prompt, prompt);
             StepReport before = StepReport.NONE;
@@ -108,8 +137,8 @@ class WarpSplitKeyTest {
                 AttentionOptions mask = step % 3 == 0
                         ? AttentionOptions.causal().withWindow(step, 0)
                         : AttentionOptions.causal().withScale(1.0 / (1 + step));
-                AttentionOutput expected = called.forward(q, k, v, mask);
-                AttentionOutput result = captured.forward(q, k, v, mask);
+                AttentionResult expected = called.forward(q, k, v, mask);
+                AttentionResult result = captured.forward(q, k, v, mask);
                 assertThat(result.output().toFloatArray())
                         .isEqualTo(expected.output().toFloatArray());
                 assertThat(result.logSumExp().toFloatArray())

@@ -1,18 +1,20 @@
-package org.tornadoattention.inference;
+package org.tornadoattention.cache;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
-import static org.tornadoattention.inference.CacheCase.assertAccurate;
-import static org.tornadoattention.inference.CacheCase.tokens;
+import static org.tornadoattention.cache.CacheCase.assertAccurate;
+import static org.tornadoattention.cache.CacheCase.tokens;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.tornadoattention.AttentionOptions;
-import org.tornadoattention.inference.RotaryEmbedding.Style;
-import org.tornadoattention.plan.StepReport;
+import org.tornadoattention.AttentionResult;
+import org.tornadoattention.CacheFullException;
+import org.tornadoattention.StepReport;
+import org.tornadoattention.cache.RotaryEmbedding.Style;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -34,9 +36,14 @@ class KvCacheTest {
         Tensor k = Tensor.random(dtype, 2, 2, 2, tokens, 40);
         Tensor v = Tensor.random(dtype, 3, 2, 2, tokens, 40);
         AttentionOptions causal = AttentionOptions.causal();
-        try (KvCache cache =
-                KvCache.create(2, 6, 2, 40, 100, CacheCase.options(dtype).withPromptTokens(24))) {
-            AttentionOutput prompt = cache.forward(tokens(q, 0, 60), tokens(k, 0, 60), tokens(v, 0, 60), causal);
+        try (KvCache cache = KvCache.builder()
+                .batch(2)
+                .heads(6, 2)
+                .headDim(40)
+                .capacity(100)
+                .options(CacheCase.options(dtype).withPromptTokens(24))
+                .build()) {
+            AttentionResult prompt = cache.forward(tokens(q, 0, 60), tokens(k, 0, 60), tokens(v, 0, 60), causal);
             assertThat(cache.values(1).toFloatArray())
                     .isEqualTo(tokens(CacheCase.sequence(v, 1), 0, 60).toFloatArray());
             assertThat(cache.keys(1).toFloatArray())
@@ -44,7 +51,7 @@ class KvCacheTest {
             assertAccurate(cache, tokens(q, 0, 60), causal, prompt);
             for (int token = 60; token < tokens; token++) {
                 Tensor query = tokens(q, token, token + 1);
-                AttentionOutput step =
+                AttentionResult step =
                         cache.forward(query, tokens(k, token, token + 1), tokens(v, token, token + 1), causal);
                 assertAccurate(cache, query, causal, step);
             }
@@ -63,8 +70,20 @@ class KvCacheTest {
         CacheOptions options = CacheCase.options(DType.F32).withRotary(RotaryEmbedding.of(16, Style.HALF_SPLIT));
         TaskGraph graph = new TaskGraph("decoder");
         GridScheduler grids = new GridScheduler();
-        try (KvCache called = KvCache.create(2, 4, 2, 16, steps, options);
-                KvCache inGraph = KvCache.create(2, 4, 2, 16, steps, options)) {
+        try (KvCache called = KvCache.builder()
+                        .batch(2)
+                        .heads(4, 2)
+                        .headDim(16)
+                        .capacity(steps)
+                        .options(options)
+                        .build();
+                KvCache inGraph = KvCache.builder()
+                        .batch(2)
+                        .heads(4, 2)
+                        .headDim(16)
+                        .capacity(steps)
+                        .options(options)
+                        .build()) {
             graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, q.array(), k.array(), v.array());
             inGraph.appendTo(graph, grids, "layer", q, k, v, o, lse, CAUSAL);
             graph.transferToHost(DataTransferMode.EVERY_EXECUTION, o.array(), lse.array());
@@ -75,7 +94,7 @@ class KvCacheTest {
                     k.copyFrom(Tensor.random(DType.F32, 3 * step + 1, k.shape()));
                     v.copyFrom(Tensor.random(DType.F32, 3 * step + 2, v.shape()));
                     plan.execute();
-                    AttentionOutput expected = called.forward(q, k, v, CAUSAL);
+                    AttentionResult expected = called.forward(q, k, v, CAUSAL);
                     assertThat(o.toFloatArray()).isEqualTo(expected.output().toFloatArray());
                     assertThat(lse.toFloatArray())
                             .isEqualTo(expected.logSumExp().toFloatArray());
@@ -97,12 +116,18 @@ class KvCacheTest {
         Tensor q = Tensor.random(DType.F32, 1, 1, 2, 1, 8);
         Tensor k = Tensor.random(DType.F32, 2, 1, 1, 1, 8);
         CacheOptions options = CacheCase.options(DType.F32).withSplits(3);
-        try (KvCache cache = KvCache.create(1, 2, 1, 8, steps + 1, options)) {
+        try (KvCache cache = KvCache.builder()
+                .batch(1)
+                .heads(2, 1)
+                .headDim(8)
+                .capacity(steps + 1)
+                .options(options)
+                .build()) {
             cache.profile(true);
             cache.forward(q, k, k, CAUSAL);
             StepReport before = cache.report();
             long memory = cache.deviceBytes();
-            AttentionOutput last = null;
+            AttentionResult last = null;
             for (int step = 0; step < steps; step++) {
                 // Masks and scales change too.
                 last = cache.forward(q, k, k, step % 2 == 0 ? CAUSAL.withScale(0.5) : CAUSAL.withWindow(step, 0));
@@ -124,7 +149,13 @@ class KvCacheTest {
     void tenThousandTokensKeepMemoryFlat() {
         int tokens = CacheGridTest.FULL ? 10_000 : 1_000;
         Tensor k = Tensor.random(DType.BF16, 1, 1, 1, 1, 16);
-        try (KvCache cache = KvCache.create(1, 1, 1, 16, tokens, CacheCase.options(DType.BF16))) {
+        try (KvCache cache = KvCache.builder()
+                .batch(1)
+                .heads(1, 1)
+                .headDim(16)
+                .capacity(tokens)
+                .options(CacheCase.options(DType.BF16))
+                .build()) {
             long heap = 0;
             long device = 0;
             for (int token = 0; token < tokens; token++) {
@@ -152,8 +183,13 @@ class KvCacheTest {
         Tensor k = Tensor.random(DType.F32, 2, 1, 2, 150, 35);
         Tensor v = Tensor.random(DType.F32, 3, 1, 2, 150, 35);
         for (int splits : new int[] {1, 3}) {
-            try (KvCache cache = KvCache.create(
-                    1, 6, 2, 35, 150, CacheCase.options(DType.F32).withSplits(splits))) {
+            try (KvCache cache = KvCache.builder()
+                    .batch(1)
+                    .heads(6, 2)
+                    .headDim(35)
+                    .capacity(150)
+                    .options(CacheCase.options(DType.F32).withSplits(splits))
+                    .build()) {
                 cache.append(k, v);
                 for (int left : new int[] {-1, 0, 5, 77, 140}) {
                     for (int right : new int[] {-1, 0, 3}) {
@@ -170,9 +206,15 @@ class KvCacheTest {
         Tensor q = Tensor.random(DType.F32, 1, 3, 4, 5, 24);
         Tensor k = Tensor.random(DType.F32, 2, 3, 2, 5, 24);
         Tensor v = Tensor.random(DType.F32, 3, 3, 2, 5, 24);
-        try (KvCache cache = KvCache.create(3, 4, 2, 24, 20, CacheCase.options(DType.F32))) {
+        try (KvCache cache = KvCache.builder()
+                .batch(3)
+                .heads(4, 2)
+                .headDim(24)
+                .capacity(20)
+                .options(CacheCase.options(DType.F32))
+                .build()) {
             cache.append(k, v, 4, 0, 2);
-            AttentionOutput result = cache.forward(q, k, v, CAUSAL, 1, 0, 5);
+            AttentionResult result = cache.forward(q, k, v, CAUSAL, 1, 0, 5);
             assertThat(cache.lengths()).containsExactly(5, 0, 7);
             assertThat(CacheCase.sequence(result.logSumExp(), 1).toFloatArray()).containsOnly(Float.NEGATIVE_INFINITY);
             assertThat(CacheCase.sequence(result.output(), 1).toFloatArray()).containsOnly(0f);
@@ -189,7 +231,13 @@ class KvCacheTest {
     void mistakesAreNamedAndChangeNothing() {
         Tensor q = Tensor.random(DType.F32, 1, 2, 4, 3, 8);
         Tensor k = Tensor.random(DType.F32, 2, 2, 2, 3, 8);
-        KvCache cache = KvCache.create(2, 4, 2, 8, 10, CacheCase.options(DType.F32));
+        KvCache cache = KvCache.builder()
+                .batch(2)
+                .heads(4, 2)
+                .headDim(8)
+                .capacity(10)
+                .options(CacheCase.options(DType.F32))
+                .build();
         cache.append(k, k, 3, 1);
         cache.append(k, k);
         cache.append(k, k);
@@ -219,19 +267,31 @@ class KvCacheTest {
                 .isThrownBy(() -> cache.truncate(10, 0))
                 .withMessageContaining("[9, 7]");
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> KvCache.create(1, 5, 2, 8, 10, CacheCase.options(DType.F32)))
+                .isThrownBy(() -> KvCache.builder()
+                        .batch(1)
+                        .heads(5, 2)
+                        .headDim(8)
+                        .capacity(10)
+                        .options(CacheCase.options(DType.F32))
+                        .build())
                 .withMessageContaining("5 query heads cannot share 2");
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> KvCache.create(64, 8, 8, 256, 1 << 20, CacheCase.options(DType.F32)))
+                .isThrownBy(() -> KvCache.builder()
+                        .batch(64)
+                        .heads(8, 8)
+                        .headDim(256)
+                        .capacity(1 << 20)
+                        .options(CacheCase.options(DType.F32))
+                        .build())
                 .withMessageContaining("an array holds");
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> KvCache.create(
-                        1,
-                        2,
-                        2,
-                        8,
-                        10,
-                        CacheCase.options(DType.F32).withRotary(RotaryEmbedding.of(16, Style.INTERLEAVED))))
+                .isThrownBy(() -> KvCache.builder()
+                        .batch(1)
+                        .heads(2, 2)
+                        .headDim(8)
+                        .capacity(10)
+                        .options(CacheCase.options(DType.F32).withRotary(RotaryEmbedding.of(16, Style.INTERLEAVED)))
+                        .build())
                 .withMessageContaining("turns 16 dimensions of heads that have 8");
         cache.close();
         cache.close();

@@ -1,4 +1,4 @@
-package org.tornadoattention.inference;
+package org.tornadoattention.cache;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
@@ -11,9 +11,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.PlanStatistics;
 import org.tornadoattention.TestDevice;
-import org.tornadoattention.plan.PlanStatistics;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
@@ -77,7 +78,7 @@ class RaggedAttentionTest {
         Tensor v = Tensor.random(DType.F32, 3, 30, 2, 16);
         try (RaggedAttention ragged = new RaggedAttention(TestDevice.get())) {
             for (AttentionOptions options : OPTIONS) {
-                AttentionOutput result = ragged.forward(q, k, v, queryOffsets, keyOffsets, options);
+                AttentionResult result = ragged.forward(q, k, v, queryOffsets, keyOffsets, options);
                 assertAccurate(q, k, v, queryOffsets, keyOffsets, options, result);
                 assertThat(result.logSumExp().get(2, 5)).isEqualTo(Float.NEGATIVE_INFINITY);
                 assertThat(result.output().get(2, 5, 3)).isZero();
@@ -127,16 +128,16 @@ class RaggedAttentionTest {
         Tensor v = Tensor.random(dtype, 3, 2, 2, 100, 24);
         AttentionOptions options = AttentionOptions.defaults();
         try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
-            List<AttentionOutput> parts = new ArrayList<>();
+            List<AttentionResult> parts = new ArrayList<>();
             for (int part = 1; part < ends.length; part++) {
                 var result = attention.forward(
                         q,
                         CacheCase.tokens(k, ends[part - 1], ends[part]),
                         CacheCase.tokens(v, ends[part - 1], ends[part]),
                         options);
-                parts.add(new AttentionOutput(result.output(), result.logSumExp()));
+                parts.add(AttentionResult.of(result.output(), result.logSumExp()));
             }
-            AttentionOutput merged = attention.merge(parts.toArray(AttentionOutput[]::new));
+            AttentionResult merged = attention.merge(parts.toArray(AttentionResult[]::new));
             assertThat(AccuracyCheck.of(q, k, v, options).forward(merged.output(), merged.logSumExp()))
                     .allMatch(Comparison::passed);
             float[] unsplit = attention.forward(q, k, v, options).logSumExp().toFloatArray();
@@ -144,7 +145,7 @@ class RaggedAttentionTest {
             for (int row = 0; row < lse.length; row++) {
                 assertThat(lse[row]).isCloseTo(unsplit[row], org.assertj.core.data.Offset.offset(1e-5f));
             }
-            AttentionOutput nothing = attention.merge(parts.get(1), parts.get(1));
+            AttentionResult nothing = attention.merge(parts.get(1), parts.get(1));
             assertThat(nothing.logSumExp().toFloatArray()).containsOnly(Float.NEGATIVE_INFINITY);
             assertThat(nothing.output().toFloatArray()).containsOnly(0f);
             assertThatIllegalArgumentException()
@@ -160,7 +161,7 @@ class RaggedAttentionTest {
             IntArray queryOffsets,
             IntArray keyOffsets,
             AttentionOptions options,
-            AttentionOutput result) {
+            AttentionResult result) {
         for (int sequence = 0; sequence + 1 < queryOffsets.getSize(); sequence++) {
             int from = queryOffsets.get(sequence);
             int to = queryOffsets.get(sequence + 1);

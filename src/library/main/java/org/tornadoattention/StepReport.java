@@ -1,4 +1,4 @@
-package org.tornadoattention.plan;
+package org.tornadoattention;
 
 import java.time.Duration;
 

@@ -1,9 +1,10 @@
-package org.tornadoattention.inference;
+package org.tornadoattention.cache;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.List;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
@@ -52,7 +53,7 @@ final class CacheCase {
     }
 
     /** Holds the result of queries, without rotary embedding, against the oracle over what the cache says it holds. */
-    static void assertAccurate(KeyValueCache cache, Tensor q, AttentionOptions options, AttentionOutput result) {
+    static void assertAccurate(KeyValueCache cache, Tensor q, AttentionOptions options, AttentionResult result) {
         for (int sequence = 0; sequence < q.batch(); sequence++) {
             assertThat(compare(
                             sequence(q, sequence),
@@ -62,9 +63,7 @@ final class CacheCase {
                             options,
                             sequence(result.output(), sequence),
                             sequence(result.logSumExp(), sequence)))
-                    .as(
-                            "sequence %d of %s, q %s, %s, %s",
-                            sequence, cache.shape(), q, options, cache.tile(q.seqLength()))
+                    .as("sequence %d of %s, q %s, %s, %s", sequence, cache, q, options, cache.tile(q.seqLength()))
                     .allMatch(Comparison::passed);
         }
     }

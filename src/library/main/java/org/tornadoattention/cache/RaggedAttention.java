@@ -1,14 +1,20 @@
-package org.tornadoattention.inference;
+package org.tornadoattention.cache;
+
+import static org.tornadoattention.internal.Arguments.required;
 
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.PlanStatistics;
+import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Devices;
 import org.tornadoattention.plan.DecodeKernel;
 import org.tornadoattention.plan.InferencePlans;
-import org.tornadoattention.plan.PlanStatistics;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -20,16 +26,31 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  */
 public final class RaggedAttention implements AutoCloseable {
 
+    private final ComputeDevice device;
     private final InferencePlans plans;
+    private boolean closed;
 
-    /** On a device, without plans yet. */
+    /**
+     * On a device, with the best kernel for each batch, without plans yet.
+     *
+     * @param device one of {@link Devices#all()}
+     * @throws IllegalArgumentException if it is null
+     */
     public RaggedAttention(ComputeDevice device) {
+        this.device = required(device, "device", "take one of Devices.all()");
         plans = new InferencePlans(device, Optional.empty());
     }
 
-    /** On a device, by one kernel, without plans yet. */
+    /**
+     * On a device, by one kernel, without plans yet.
+     *
+     * @param device one of {@link Devices#all()}
+     * @param kernel the kernel; a batch that it does not take is refused
+     * @throws IllegalArgumentException if something is null
+     */
     public RaggedAttention(ComputeDevice device, DecodeKernel kernel) {
-        plans = new InferencePlans(device, Optional.of(kernel));
+        this.device = required(device, "device", "take one of Devices.all()");
+        plans = new InferencePlans(device, Optional.of(required(kernel, "kernel", "leave it out for the best one")));
     }
 
     /**
@@ -40,12 +61,16 @@ public final class RaggedAttention implements AutoCloseable {
      * @param v values, shaped like the keys
      * @param queryOffsets where each sequence begins in q, rising from 0 to {@code tokens}: one more than sequences
      * @param keyOffsets likewise in k; a sequence may have no queries, or no keys
-     * @param options mask (aligned to each sequence's own end), scale, softcap, ALiBi
-     * @return output like q, log-sum-exp {@code [tokens, heads]}
+     * @param options mask (aligned to each sequence's own end), scale, softcap, ALiBi; neither key lengths nor dropout
+     * @return output like q and log-sum-exp F32 {@code [tokens, heads]}, in new tensors; it has no backward pass
      * @throws IllegalArgumentException if shapes, types, offsets or options do not fit
+     * @throws IllegalStateException if this instance is closed
+     * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
+     * @throws AttentionException if the device, its driver or the compiler fails
      */
-    public synchronized AttentionOutput forward(
+    public synchronized AttentionResult forward(
             Tensor q, Tensor k, Tensor v, IntArray queryOffsets, IntArray keyOffsets, AttentionOptions options) {
+        requireOpen();
         requirePacked("q", q, "heads");
         requirePacked("k", k, "kvHeads");
         requirePacked("v", v, "kvHeads");
@@ -57,7 +82,12 @@ public final class RaggedAttention implements AutoCloseable {
                     "q is %s, k %s and v %s: they must be of one type and head dimension, k and v of one shape."
                             .formatted(q, k, v));
         }
-        if (options == null || options.hasKeyLengths()) {
+        required(options, "options", "use AttentionOptions.causal()");
+        if (options.hasDropout()) {
+            throw new IllegalArgumentException(
+                    "The options have dropout, which ragged batches do not have: use withoutDropout(), or FlashAttention.forward in training.");
+        }
+        if (options.hasKeyLengths()) {
             throw new IllegalArgumentException(
                     "The options are %s: the offsets give the lengths here; use options without key lengths."
                             .formatted(options));
@@ -73,42 +103,52 @@ public final class RaggedAttention implements AutoCloseable {
         if (q.dimension(0) > 0) {
             plans.ragged(q, k, v, queryOffsets, keyOffsets, options, output, logSumExp);
         }
-        return new AttentionOutput(output, logSumExp);
+        return AttentionResult.of(output, logSumExp);
     }
 
     /**
      * Merges attention of the same queries over parts of the keys into attention over all of them.
      *
      * @param parts one or more, with outputs of one shape and type
-     * @return output and log-sum-exp of all keys; a query that saw no key in any part has 0 and −∞
-     * @throws IllegalArgumentException if there are no parts, or their shapes or types differ
+     * @return output and log-sum-exp of all keys, in new tensors; a query that saw no key in any part has 0 and −∞
+     * @throws IllegalArgumentException if there are no parts, one is null, or their shapes or types differ
+     * @throws IllegalStateException if this instance is closed
+     * @throws AttentionException if the device, its driver or the compiler fails
      */
-    public synchronized AttentionOutput merge(List<AttentionOutput> parts) {
+    public synchronized AttentionResult merge(List<AttentionResult> parts) {
+        requireOpen();
+        required(parts, "parts", "give at least one result");
         if (parts.isEmpty()) {
             throw new IllegalArgumentException("There are no parts to merge: give at least one.");
         }
-        Tensor first = parts.getFirst().output();
+        Tensor first =
+                required(parts.getFirst(), "parts[0]", "give results only").output();
         int[] rows = Arrays.copyOf(first.shape(), first.rank() - 1);
-        for (AttentionOutput part : parts) {
+        for (int i = 0; i < parts.size(); i++) {
+            AttentionResult part = required(parts.get(i), "parts[" + i + "]", "give results only");
             if (part.output().dtype() != first.dtype()
-                    || !Arrays.equals(part.output().shape(), first.shape())
-                    || part.logSumExp().dtype() != DType.F32
-                    || !Arrays.equals(part.logSumExp().shape(), rows)) {
+                    || !Arrays.equals(part.output().shape(), first.shape())) {
                 throw new IllegalArgumentException(
-                        "A part has output %s and log-sum-exp %s beside a first output %s: parts must have one shape, and F32 log-sum-exps of it without the last dimension."
-                                .formatted(part.output(), part.logSumExp(), first));
+                        "parts[%d] has the output %s, parts[0] %s: parts must have one shape and type."
+                                .formatted(i, part.output(), first));
             }
         }
         Tensor output = Tensor.allocate(first.dtype(), first.shape());
         Tensor logSumExp = Tensor.allocate(DType.F32, rows);
         if (first.numberOfElements() > 0) {
             plans.merge(
-                    parts.stream().map(AttentionOutput::output).toList(),
-                    parts.stream().map(AttentionOutput::logSumExp).toList(),
+                    parts.stream().map(AttentionResult::output).toList(),
+                    parts.stream().map(AttentionResult::logSumExp).toList(),
                     output,
                     logSumExp);
         }
-        return new AttentionOutput(output, logSumExp);
+        return AttentionResult.of(output, logSumExp);
+    }
+
+    private void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException("This RaggedAttention is closed: create a new one.");
+        }
     }
 
     private static void requirePacked(String name, Tensor tensor, String headAxis) {
@@ -133,14 +173,35 @@ public final class RaggedAttention implements AutoCloseable {
         return size - 1;
     }
 
-    /** Calls that found a compiled plan, calls that had to build one, and plans held. */
+    /**
+     * Calls that found a compiled plan, calls that had to build one, and plans held.
+     *
+     * @return the numbers so far
+     */
     public synchronized PlanStatistics statistics() {
         return plans.statistics();
     }
 
-    /** Frees all memory on the device. */
+    /**
+     * The device that everything runs on.
+     *
+     * @return the device
+     */
+    public ComputeDevice device() {
+        return device;
+    }
+
+    /** The device and the plans held. */
+    @Override
+    public synchronized String toString() {
+        return "RaggedAttention on %s, %s"
+                .formatted(device, closed ? "closed" : statistics().plans() + " plans");
+    }
+
+    /** Frees all memory on the device. Closing twice does nothing. */
     @Override
     public synchronized void close() {
+        closed = true;
         plans.close();
     }
 }

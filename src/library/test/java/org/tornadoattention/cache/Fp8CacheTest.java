@@ -1,12 +1,13 @@
-package org.tornadoattention.inference;
+package org.tornadoattention.cache;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.tornadoattention.inference.CacheCase.sequence;
-import static org.tornadoattention.inference.CacheCase.tokens;
+import static org.tornadoattention.cache.CacheCase.sequence;
+import static org.tornadoattention.cache.CacheCase.tokens;
 
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
@@ -30,14 +31,29 @@ class Fp8CacheTest {
                 v.setFlat(row * tokens * 27 + x, 5000 * v.getFlat(row * tokens * 27 + x));
             }
         }
-        CacheOptions options = CacheCase.options(dtype).withFp8().withPromptTokens(20);
-        try (KvCache whole = KvCache.create(2, 4, 2, 27, 40, options);
-                PagedKvCache paged = PagedKvCache.create(2, 4, 2, 27, 8, 10, 40, options)) {
+        CacheOptions options =
+                CacheCase.options(dtype).withCacheType(CacheType.E4M3).withPromptTokens(20);
+        try (KvCache whole = KvCache.builder()
+                        .batch(2)
+                        .heads(4, 2)
+                        .headDim(27)
+                        .capacity(40)
+                        .options(options)
+                        .build();
+                PagedKvCache paged = PagedKvCache.builder()
+                        .sequences(2)
+                        .heads(4, 2)
+                        .headDim(27)
+                        .pageSize(8)
+                        .pages(10)
+                        .capacity(40)
+                        .options(options)
+                        .build()) {
             for (KeyValueCache cache : new KeyValueCache[] {whole, paged}) {
                 cache.append(tokens(k, 0, 30), tokens(v, 0, 30));
                 for (int token = 30; token < tokens; token++) {
                     Tensor query = tokens(q, token, token + 1);
-                    AttentionOutput step =
+                    AttentionResult step =
                             cache.forward(query, tokens(k, token, token + 1), tokens(v, token, token + 1), CAUSAL);
                     for (int i = 0; i < 2; i++) {
                         assertAttention(cache, i, sequence(query, i), step);
@@ -63,7 +79,7 @@ class Fp8CacheTest {
     }
 
     /** Against the oracle over what the cache holds, in F32. */
-    private static void assertAttention(KeyValueCache cache, int i, Tensor q, AttentionOutput step) {
+    private static void assertAttention(KeyValueCache cache, int i, Tensor q, AttentionResult step) {
         Tensor k = cache.keys(i);
         Tensor v = cache.values(i);
         AccuracyCheck check = AccuracyCheck.of(q.as(DType.F32), k, v, CAUSAL);
