@@ -123,8 +123,8 @@ final class DemoCommand implements Callable<Integer> {
         Duration kernelTime = median(timed.stream().map(Execution::kernelTime).toList());
         Duration wallTime = median(timed.stream().map(Execution::wallTime).toList());
         AttentionKernel kernel = choice.kernel();
-        long extra =
-                Memory.of(DeviceMemory.of(problem, choice), first.deviceBytes(), null).beyondTensors();
+        long extra = Memory.of(DeviceMemory.of(problem, choice), first.deviceBytes(), null)
+                .beyondTensors();
         long standard = DeviceMemory.of(problem, AttentionKernel.STANDARD).extraBytes();
 
         Table table = new Table("  ");

@@ -18,7 +18,11 @@ final class ResultTensors {
     private ResultTensors() {}
 
     static void write(
-            ResultFile file, AttentionShape shape, AttentionOptions options, AttentionResult result, ComputeDevice device)
+            ResultFile file,
+            AttentionShape shape,
+            AttentionOptions options,
+            AttentionResult result,
+            ComputeDevice device)
             throws IOException {
         SafetensorsWriter writer = new SafetensorsWriter()
                 .tensor("o", result.output())
