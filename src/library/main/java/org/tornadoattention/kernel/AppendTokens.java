@@ -1,8 +1,10 @@
 package org.tornadoattention.kernel;
 
-import static org.tornadoattention.kernel.Storage.load;
-import static org.tornadoattention.kernel.Storage.storePair;
+import static org.tornadoattention.kernel.parts.Storage.load;
+import static org.tornadoattention.kernel.parts.Storage.storePair;
 
+import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.StepLayout;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -26,12 +28,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  */
 public final class AppendTokens {
 
-    /** In {@code features}: dimensions 2i and 2i + 1 turn together; otherwise i and i + rotaryDim / 2. */
-    public static final int INTERLEAVED = 32;
-
-    /** In {@code features}: keys and values are appended by another kernel. */
-    public static final int QUERIES_ONLY = 64;
-
     private AppendTokens() {}
 
     /**
@@ -39,7 +35,7 @@ public final class AppendTokens {
      *
      * @param seqQ tokens of each sequence in the new tensors, 0 for packed tokens
      * @param rotaryDim dimensions that turn, even, 0 for none
-     * @param features {@link #INTERLEAVED}, {@link #QUERIES_ONLY} and how raw bits are to be read, added
+     * @param features {@code INTERLEAVED}, {@code QUERIES_ONLY} and how raw bits are to be read, added
      */
     public static void append(
             KernelContext context,
@@ -62,18 +58,18 @@ public final class AppendTokens {
             int rotaryDim,
             int features) {
         int pairs = (headDim + 1) / 2;
-        int rowsOfToken = seqQ > 0 && (features & QUERIES_ONLY) == 0 ? heads + 2 * kvHeads : heads;
+        int rowsOfToken = seqQ > 0 && (features & Features.QUERIES_ONLY) == 0 ? heads + 2 * kvHeads : heads;
         int x = context.globalIdx % pairs * 2;
         int row = context.globalIdx / pairs % rowsOfToken;
         int token = context.globalIdx / pairs / rowsOfToken;
 
         if (context.globalIdx == 0) {
-            sequences.set(sequences.getSize() - SplitKeyAttention.RECEIPTS, step.get(3));
+            StepLayout.setAppended(sequences, step);
         }
         if (seqQ == 0) {
             // Packed tokens.
             int at = (token * heads + row) * headDim + x;
-            float scale = numbers.get(0);
+            float scale = StepLayout.scale(numbers);
             if (at < query.getSize()) {
                 query.set(at, scale * load(newQuery, at, features));
             }
@@ -81,26 +77,25 @@ public final class AppendTokens {
                 query.set(at + 1, scale * load(newQuery, at + 1, features));
             }
         } else {
-            int batch = (step.getSize() - SplitKeyAttention.STEP_HEADER) / SplitKeyAttention.STEP_FIELDS;
+            int batch = StepLayout.batch(step);
             int sequence = token / seqQ;
             int i = token % seqQ;
             if (sequence < batch) {
-                int call = SplitKeyAttention.STEP_HEADER + sequence * SplitKeyAttention.STEP_FIELDS;
-                int queries = step.get(call + 1);
-                int newTokens = step.get(call + 2);
-                int state = sequence * (SplitKeyAttention.SEQUENCE_FIELDS + pagesPerSequence);
-                int before = sequences.get(state);
-                int padding = sequences.get(state + 2);
+                int queries = StepLayout.queries(step, sequence);
+                int newTokens = StepLayout.newTokens(step, sequence);
+                int state = StepLayout.state(sequence, pagesPerSequence);
+                int before = StepLayout.before(sequences, state);
+                int padding = StepLayout.padding(sequences, state);
 
                 int partner = partner(x, rotaryDim, features);
                 int nextPartner = partner(x + 1, rotaryDim, features);
                 boolean pair = x + 1 < headDim;
                 if (row < heads && i < queries) {
                     // A query; the last one stands on the last token that has none following.
-                    int position = before + newTokens - step.get(call + 3) - queries + i - padding;
+                    int position = before + newTokens - StepLayout.following(step, sequence) - queries + i - padding;
                     int at = ((sequence * heads + row) * seqQ + i) * headDim;
-                    int to = ((step.get(call) + i) * heads + row) * headDim + x;
-                    float scale = numbers.get(0);
+                    int to = ((StepLayout.queryStart(step, sequence) + i) * heads + row) * headDim + x;
+                    float scale = StepLayout.scale(numbers);
                     float q = load(newQuery, at + x, features);
                     float other = load(newQuery, at + partner, features);
                     query.set(to, scale * turned(q, other, x, position, rotary, rotaryDim, features));
@@ -114,7 +109,7 @@ public final class AppendTokens {
                 if (row >= heads && i < newTokens && j < pageSize * pagesPerSequence) {
                     // A key or a value, to its place in its page.
                     int kvHead = (row - heads) % kvHeads;
-                    int page = sequences.get(state + SplitKeyAttention.SEQUENCE_FIELDS + j / pageSize);
+                    int page = sequences.get(StepLayout.table(state) + j / pageSize);
                     int at = ((sequence * kvHeads + kvHead) * seqQ + i) * headDim;
                     int to = ((page * kvHeads + kvHead) * pageSize + j % pageSize) * (pairs * 2) + x;
                     float second = 0f;
@@ -146,7 +141,7 @@ public final class AppendTokens {
     /** The dimension that turns together with x, or x itself. */
     static int partner(int x, int rotaryDim, int features) {
         int partner = x < rotaryDim / 2 ? x + rotaryDim / 2 : x - rotaryDim / 2;
-        if ((features & INTERLEAVED) != 0) {
+        if ((features & Features.INTERLEAVED) != 0) {
             partner = x % 2 == 0 ? x + 1 : x - 1;
         }
         return x < rotaryDim ? partner : x;
@@ -159,7 +154,7 @@ public final class AppendTokens {
             int half = rotaryDim / 2;
             int pair = x % half;
             boolean isFirst = x < half;
-            if ((features & INTERLEAVED) != 0) {
+            if ((features & Features.INTERLEAVED) != 0) {
                 pair = x / 2;
                 isFirst = x % 2 == 0;
             }

@@ -1,7 +1,9 @@
 package org.tornadoattention.kernel;
 
-import static org.tornadoattention.kernel.Storage.load;
+import static org.tornadoattention.kernel.parts.Storage.load;
 
+import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.RowTerms;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
@@ -22,12 +24,6 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 public final class BackwardRowTerms {
 
-    /** Set in {@code features} when {@code logSumExpGradient} is used. */
-    public static final int LSE_GRADIENT = 32;
-
-    /** A log-sum-exp above every score, which makes P = exp(S - L) exactly 0, yet finite: see {@link TiledFlashAttention}. */
-    static final float ABOVE_ALL_SCORES = 3.0e38f;
-
     private BackwardRowTerms() {}
 
     /**
@@ -35,8 +31,8 @@ public final class BackwardRowTerms {
      *
      * @param parts in how many interleaved parts the kernel that uses D sums dP: where one key has all the probability, dP
      *     and D are the same sum, and only in the same order do they cancel
-     * @param features {@link #LSE_GRADIENT}, {@link TiledFlashAttention#F16_BITS} and
-     *     {@link TiledFlashAttention#NATIVE_BF16}, added
+     * @param features {@code LSE_GRADIENT}, {@code F16_BITS} and
+     *     {@code NATIVE_BF16}, added
      */
     public static void rowTerms(
             FloatArray output,
@@ -57,16 +53,10 @@ public final class BackwardRowTerms {
                 }
                 d += sum;
             }
-            if ((features & LSE_GRADIENT) != 0) {
+            if ((features & Features.LSE_GRADIENT) != 0) {
                 d = d - logSumExpGradient.get(row);
             }
-            float lse = logSumExp.get(row);
-            if (lse < -ABOVE_ALL_SCORES) {
-                lse = ABOVE_ALL_SCORES;
-                d = 0f;
-            }
-            rowTerms.set(2 * row, lse);
-            rowTerms.set(2 * row + 1, d);
+            RowTerms.set(rowTerms, row, logSumExp.get(row), d);
         }
     }
 }

@@ -1,7 +1,9 @@
 package org.tornadoattention.kernel;
 
-import static org.tornadoattention.kernel.Storage.store;
+import static org.tornadoattention.kernel.parts.Storage.store;
 
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.StepLayout;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -70,20 +72,20 @@ public final class MergePartials {
         boolean present = true;
         if (seqQ > 0) {
             int sequence = token / seqQ;
-            int queries = step.get(SplitKeyAttention.STEP_HEADER + sequence * SplitKeyAttention.STEP_FIELDS + 1);
+            int queries = StepLayout.queries(step, sequence);
             outputRow = (sequence * heads + head) * seqQ + token % seqQ;
             present = token % seqQ < queries;
         }
 
         // m = max L_s
         for (int s = item; s < splits; s += groupSize) {
-            weights[s] = SplitKeyAttention.NO_SCORE;
+            weights[s] = Score.NO_SCORE;
             if (present) {
                 weights[s] = partials.get(logSumExps + row * splits + s);
             }
         }
         context.localBarrier();
-        float max = SplitKeyAttention.NO_SCORE;
+        float max = Score.NO_SCORE;
         for (int s = 0; s < splits; s++) {
             max = TornadoMath.max(max, weights[s]);
         }
@@ -92,7 +94,7 @@ public final class MergePartials {
         // e^(L_s - m) and their sum
         for (int s = item; s < splits; s += groupSize) {
             float lse = weights[s];
-            weights[s] = lse == SplitKeyAttention.NO_SCORE ? 0f : TornadoMath.exp(lse - max);
+            weights[s] = lse == Score.NO_SCORE ? 0f : TornadoMath.exp(lse - max);
         }
         context.localBarrier();
         float sum = 0f;
@@ -126,16 +128,7 @@ public final class MergePartials {
         // The receipt of the step.
         int rows = logSumExps / (headDim * splits);
         if (item == 0 && row == 0 && logSumExp.getSize() > rows) {
-            int number = step.get(3);
-            int receipts = sequences.getSize() - SplitKeyAttention.RECEIPTS;
-            float receipt = number;
-            if (sequences.get(receipts) != number) {
-                receipt = -1f;
-            }
-            if (sequences.get(receipts + 1) != number) {
-                receipt = -1f;
-            }
-            logSumExp.set(rows, receipt);
+            logSumExp.set(rows, StepLayout.receipt(sequences, step));
         }
     }
 }

@@ -1,5 +1,11 @@
 package org.tornadoattention.kernel;
 
+import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Placement;
+import org.tornadoattention.kernel.parts.RowEnd;
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -12,7 +18,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * accumulated in the same pass as in FlashAttention. It is the smallest kernel that needs only O(seqQ) memory.
  *
  * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
- * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), alibiSlopes {@code [heads]},
+ * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), headTerms of {@link HeadTerms},
  * keyLengths {@code [batch]} (keys) and the words of dropout; all F32.
  *
  * <p><b>Grid.</b> {@code batch * heads * seqQ} work-items in one dimension, groups of any size. No local memory; two
@@ -25,9 +31,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  */
 public final class OnlineSoftmaxAttention {
 
-    /** Below every score that F32 inputs can give, yet finite: OpenCL's fast mode leaves infinities undefined. */
-    private static final float NO_SCORE = -3.0e38f;
-
     private OnlineSoftmaxAttention() {}
 
     /**
@@ -37,8 +40,8 @@ public final class OnlineSoftmaxAttention {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@link TiledFlashAttention#ALIBI}, {@link TiledFlashAttention#KEY_LENGTHS} and
-     *     {@link TiledFlashAttention#DROPOUT}, added
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS} and
+     *     {@code DROPOUT}, added
      */
     public static void attention(
             FloatArray query,
@@ -46,7 +49,7 @@ public final class OnlineSoftmaxAttention {
             FloatArray value,
             FloatArray output,
             FloatArray logSumExp,
-            FloatArray alibiSlopes,
+            FloatArray headTerms,
             IntArray keyLengths,
             int heads,
             int kvHeads,
@@ -62,36 +65,17 @@ public final class OnlineSoftmaxAttention {
             int batchHead = row / seqQ;
             int head = batchHead % heads;
             int batch = batchHead / heads;
-            int keyValueBase = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim;
+            int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
 
-            int length = seqK;
-            if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-                length = keyLengths.get(batch);
-            }
-            float slope = 0f;
-            if ((features & TiledFlashAttention.ALIBI) != 0) {
-                slope = alibiSlopes.get(head);
-            }
-            int seedLow = 0;
-            int seedHigh = 0;
-            int seedOffset = 0;
-            int threshold = 0;
-            if ((features & DropoutMask.DROPOUT) != 0) {
-                int words = keyLengths.getSize() - DropoutMask.WORDS;
-                seedLow = keyLengths.get(words);
-                seedHigh = keyLengths.get(words + 1);
-                seedOffset = keyLengths.get(words + 2);
-                threshold = keyLengths.get(words + 3);
-            }
+            int length = Window.length(keyLengths, batch, seqK, features);
+            float slope = HeadTerms.slope(headTerms, head, features);
+            int seedLow = DropoutMask.seedLow(keyLengths, features);
+            int seedHigh = DropoutMask.seedHigh(keyLengths, features);
+            int seedOffset = DropoutMask.offset(keyLengths, features);
+            int threshold = DropoutMask.threshold(keyLengths, features);
             int position = row % seqQ + length - seqQ;
-            int firstKey = 0;
-            int lastKey = length - 1;
-            if (windowLeft >= 0) {
-                firstKey = TornadoMath.max(0, position - windowLeft);
-            }
-            if (windowRight >= 0) {
-                lastKey = TornadoMath.min(lastKey, position + windowRight);
-            }
+            int firstKey = Window.firstKey(position, windowLeft);
+            int lastKey = Window.lastKey(position, length, windowRight);
 
             // m = -inf, l = 0, o = 0
             float[] q = new float[headDim];
@@ -100,7 +84,7 @@ public final class OnlineSoftmaxAttention {
                 q[x] = scale * query.get(row * headDim + x);
                 o[x] = 0f;
             }
-            float max = NO_SCORE;
+            float max = Score.NO_SCORE;
             float sum = 0f;
 
             for (int j = firstKey; j <= lastKey; j++) {
@@ -121,12 +105,7 @@ public final class OnlineSoftmaxAttention {
                     s0 += q[x] * key.get(at + x);
                 }
                 float s = s0 + s1 + (s2 + s3);
-                if (softcap > 0f) {
-                    s = Softcap.apply(s, softcap);
-                }
-                if ((features & TiledFlashAttention.ALIBI) != 0) {
-                    s = s - slope * TornadoMath.abs(position - j);
-                }
+                s = Score.of(s, softcap, slope, position - j, features);
 
                 // m' = max(m, s); l = e^(m - m') l + e^(s - m'); o = e^(m - m') o + e^(s - m') v_j
                 if (s > max) {
@@ -139,21 +118,15 @@ public final class OnlineSoftmaxAttention {
                 }
                 float p = TornadoMath.exp(s - max);
                 sum += p;
-                if ((features & DropoutMask.DROPOUT) != 0) {
-                    p *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, row % seqQ, j);
-                }
+                p *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, row % seqQ, j, features);
                 for (int x = 0; x < headDim; x++) {
                     o[x] += p * value.get(at + x);
                 }
             }
 
             // O = o / l and L = m + ln l; a query that saw no key gets 0 and -infinity
-            float inverse = 0f;
-            float lse = Float.NEGATIVE_INFINITY;
-            if (sum != 0f) {
-                inverse = 1f / sum;
-                lse = max + TornadoMath.log(sum);
-            }
+            float inverse = RowEnd.inverse(max, sum, headTerms, head, features);
+            float lse = RowEnd.logSumExp(max, sum, headTerms, head, features);
             for (int x = 0; x < headDim; x++) {
                 output.set(row * headDim + x, inverse * o[x]);
             }

@@ -1,5 +1,11 @@
 package org.tornadoattention.kernel;
 
+import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Placement;
+import org.tornadoattention.kernel.parts.RowTerms;
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -14,7 +20,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Arrays.</b> query, outputGradient and queryGradient {@code [batch, heads, seqQ, headDim]}, key, value and their
  * gradients {@code [batch, kvHeads, seqK, headDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]},
- * alibiSlopes {@code [heads]}, keyLengths {@code [batch]} (keys) and the words of dropout; all F32.
+ * headTerms of {@link HeadTerms}, keyLengths {@code [batch]} (keys) and the words of dropout; all F32.
  *
  * <p><b>Grid.</b> One dimension, groups of any size: a query a work-item for dQ, a key for dK and dV, which sums over the
  * query heads of its group in order, so that there are no atomics and every run gives the same bits. No local memory;
@@ -39,7 +45,7 @@ public final class OnlineSoftmaxBackward {
             FloatArray outputGradient,
             FloatArray rowTerms,
             FloatArray queryGradient,
-            FloatArray alibiSlopes,
+            FloatArray headTerms,
             IntArray keyLengths,
             int heads,
             int kvHeads,
@@ -55,36 +61,17 @@ public final class OnlineSoftmaxBackward {
             int batchHead = row / seqQ;
             int head = batchHead % heads;
             int batch = batchHead / heads;
-            int keyValueBase = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim;
+            int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
 
-            int length = seqK;
-            if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-                length = keyLengths.get(batch);
-            }
-            float slope = 0f;
-            if ((features & TiledFlashAttention.ALIBI) != 0) {
-                slope = alibiSlopes.get(head);
-            }
-            int seedLow = 0;
-            int seedHigh = 0;
-            int seedOffset = 0;
-            int threshold = 0;
-            if ((features & DropoutMask.DROPOUT) != 0) {
-                int words = keyLengths.getSize() - DropoutMask.WORDS;
-                seedLow = keyLengths.get(words);
-                seedHigh = keyLengths.get(words + 1);
-                seedOffset = keyLengths.get(words + 2);
-                threshold = keyLengths.get(words + 3);
-            }
+            int length = Window.length(keyLengths, batch, seqK, features);
+            float slope = HeadTerms.slope(headTerms, head, features);
+            int seedLow = DropoutMask.seedLow(keyLengths, features);
+            int seedHigh = DropoutMask.seedHigh(keyLengths, features);
+            int seedOffset = DropoutMask.offset(keyLengths, features);
+            int threshold = DropoutMask.threshold(keyLengths, features);
             int position = row % seqQ + length - seqQ;
-            int firstKey = 0;
-            int lastKey = length - 1;
-            if (windowLeft >= 0) {
-                firstKey = TornadoMath.max(0, position - windowLeft);
-            }
-            if (windowRight >= 0) {
-                lastKey = TornadoMath.min(lastKey, position + windowRight);
-            }
+            int firstKey = Window.firstKey(position, windowLeft);
+            int lastKey = Window.lastKey(position, length, windowRight);
 
             float[] q = new float[headDim];
             float[] dO = new float[headDim];
@@ -94,8 +81,8 @@ public final class OnlineSoftmaxBackward {
                 dO[x] = outputGradient.get(row * headDim + x);
                 dQ[x] = 0f;
             }
-            float lse = rowTerms.get(2 * row);
-            float d = rowTerms.get(2 * row + 1);
+            float lse = RowTerms.logSumExp(rowTerms, row);
+            float d = RowTerms.d(rowTerms, row);
 
             for (int j = firstKey; j <= lastKey; j++) {
                 // s = q · k_j, in the order of the forward pass, so that P has its bits, and dp = dO · v_j, in two
@@ -128,18 +115,11 @@ public final class OnlineSoftmaxBackward {
                     dp1 += dO[x] * value.get(at + x);
                 }
                 float s = s0 + s1 + (s2 + s3);
-                float capSlope = 1f;
-                if (softcap > 0f) {
-                    s = Softcap.apply(s, softcap);
-                    capSlope = Softcap.slope(s, softcap);
-                }
-                if ((features & TiledFlashAttention.ALIBI) != 0) {
-                    s = s - slope * TornadoMath.abs(position - j);
-                }
+                s = Score.capped(s, softcap);
+                float capSlope = Score.derivative(s, softcap);
+                s = Score.biased(s, slope, position - j, features);
                 float dp = dp0 + dp1;
-                if ((features & DropoutMask.DROPOUT) != 0) {
-                    dp *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, row % seqQ, j);
-                }
+                dp *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, row % seqQ, j, features);
 
                 // p = e^(s - L); ds = p (dp - D); dQ = dQ + scale ds k_j
                 float ds = TornadoMath.exp(s - lse) * (dp - d) * capSlope * scale;
@@ -162,7 +142,7 @@ public final class OnlineSoftmaxBackward {
             FloatArray rowTerms,
             FloatArray keyGradient,
             FloatArray valueGradient,
-            FloatArray alibiSlopes,
+            FloatArray headTerms,
             IntArray keyLengths,
             int heads,
             int kvHeads,
@@ -180,34 +160,15 @@ public final class OnlineSoftmaxBackward {
             int group = heads / kvHeads;
             int firstHead = keyRow / seqK * group; // batch * heads + the first query head that reads this key
 
-            int length = seqK;
-            if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-                length = keyLengths.get(batch);
-            }
-            int seedLow = 0;
-            int seedHigh = 0;
-            int seedOffset = 0;
-            int threshold = 0;
-            if ((features & DropoutMask.DROPOUT) != 0) {
-                int words = keyLengths.getSize() - DropoutMask.WORDS;
-                seedLow = keyLengths.get(words);
-                seedHigh = keyLengths.get(words + 1);
-                seedOffset = keyLengths.get(words + 2);
-                threshold = keyLengths.get(words + 3);
-            }
+            int length = Window.length(keyLengths, batch, seqK, features);
+            int seedLow = DropoutMask.seedLow(keyLengths, features);
+            int seedHigh = DropoutMask.seedHigh(keyLengths, features);
+            int seedOffset = DropoutMask.offset(keyLengths, features);
+            int threshold = DropoutMask.threshold(keyLengths, features);
             // The queries that see key j: those at positions j - windowRight ... j + windowLeft.
             int offset = length - seqQ;
-            int firstQuery = 0;
-            int lastQuery = seqQ - 1;
-            if (windowRight >= 0) {
-                firstQuery = TornadoMath.max(0, j - windowRight - offset);
-            }
-            if (windowLeft >= 0) {
-                lastQuery = TornadoMath.min(lastQuery, j + windowLeft - offset);
-            }
-            if (j >= length) {
-                lastQuery = -1;
-            }
+            int firstQuery = Window.firstQuery(j, offset, windowRight);
+            int lastQuery = Window.lastQuery(j, j, offset, seqQ, length, windowLeft);
 
             float[] k = new float[headDim];
             float[] v = new float[headDim];
@@ -221,10 +182,7 @@ public final class OnlineSoftmaxBackward {
             }
 
             for (int batchHead = firstHead; batchHead < firstHead + group; batchHead++) {
-                float slope = 0f;
-                if ((features & TiledFlashAttention.ALIBI) != 0) {
-                    slope = alibiSlopes.get(batchHead % heads);
-                }
+                float slope = HeadTerms.slope(headTerms, batchHead % heads, features);
                 for (int i = firstQuery; i <= lastQuery; i++) {
                     int row = batchHead * seqQ + i;
                     int at = row * headDim;
@@ -255,25 +213,18 @@ public final class OnlineSoftmaxBackward {
                         dp1 += outputGradient.get(at + x) * v[x];
                     }
                     float s = s0 + s1 + (s2 + s3);
-                    float capSlope = 1f;
-                    if (softcap > 0f) {
-                        s = Softcap.apply(s, softcap);
-                        capSlope = Softcap.slope(s, softcap);
-                    }
-                    if ((features & TiledFlashAttention.ALIBI) != 0) {
-                        s = s - slope * TornadoMath.abs(i + offset - j);
-                    }
-                    float p = TornadoMath.exp(s - rowTerms.get(2 * row));
+                    s = Score.capped(s, softcap);
+                    float capSlope = Score.derivative(s, softcap);
+                    s = Score.biased(s, slope, i + offset - j, features);
+                    float p = TornadoMath.exp(s - RowTerms.logSumExp(rowTerms, row));
                     float dp = dp0 + dp1;
-                    float kept = p;
-                    if ((features & DropoutMask.DROPOUT) != 0) {
-                        float factor = DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i, j);
-                        dp *= factor;
-                        kept *= factor;
-                    }
+                    float factor =
+                            DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i, j, features);
+                    float kept = p * factor;
+                    dp *= factor;
 
                     // dV = dV + p dO_i; ds = p (dp - D); dK = dK + scale ds q_i
-                    float ds = p * (dp - rowTerms.get(2 * row + 1)) * capSlope * scale;
+                    float ds = p * (dp - RowTerms.d(rowTerms, row)) * capSlope * scale;
                     for (int x = 0; x < headDim; x++) {
                         dV[x] += kept * outputGradient.get(at + x);
                         dK[x] += ds * query.get(at + x);

@@ -1,6 +1,9 @@
 package org.tornadoattention.kernel;
 
 import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.WarpTiles;
+import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -67,7 +70,7 @@ public final class QuantizeTiles {
      * @param block rows in a tile, a multiple of 32
      * @param spacing elements of {@code scales} to a tile
      * @param factor of the products of these rows: its magnitude goes into the scale, its sign into the numbers
-     * @param features {@code KEY_LENGTHS} and {@code F16_BITS} of {@link TiledFlashAttention}, added
+     * @param features {@code KEY_LENGTHS} and {@code F16_BITS} of {@link Features}, added
      */
     public static void rows(
             KernelContext context,
@@ -230,10 +233,7 @@ public final class QuantizeTiles {
         int tiles = (seq + block - 1) / block;
         int batchHead = group / tiles;
         int first = group % tiles * block;
-        int length = seq;
-        if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-            length = keyLengths.get(batchHead / heads);
-        }
+        int length = Window.length(keyLengths, batchHead / heads, seq, features);
         int from = (batchHead * seq + first) * headDim;
         WarpTiles.load(tile, 0, block, source, from, length - first, headDim, item, GROUP_SIZE);
     }

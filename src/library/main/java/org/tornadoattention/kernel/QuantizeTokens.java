@@ -1,10 +1,11 @@
 package org.tornadoattention.kernel;
 
-import static org.tornadoattention.kernel.Storage.first;
-import static org.tornadoattention.kernel.Storage.load;
-import static org.tornadoattention.kernel.Storage.second;
-import static org.tornadoattention.kernel.Storage.storePair;
+import static org.tornadoattention.kernel.parts.Storage.first;
+import static org.tornadoattention.kernel.parts.Storage.load;
+import static org.tornadoattention.kernel.parts.Storage.second;
+import static org.tornadoattention.kernel.parts.Storage.storePair;
 
+import org.tornadoattention.kernel.parts.StepLayout;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -58,17 +59,17 @@ public final class QuantizeTokens {
         int isValue = context.groupIdx % 2;
         int kvHead = context.groupIdx / 2 % kvHeads;
         int sequence = context.groupIdx / 2 / kvHeads;
-        int newTokens = step.get(SplitKeyAttention.STEP_HEADER + sequence * SplitKeyAttention.STEP_FIELDS + 2);
-        int state = sequence * (SplitKeyAttention.SEQUENCE_FIELDS + pagesPerSequence);
-        int before = sequences.get(state);
-        int padding = sequences.get(state + 2);
+        int newTokens = StepLayout.newTokens(step, sequence);
+        int state = StepLayout.state(sequence, pagesPerSequence);
+        int before = StepLayout.before(sequences, state);
+        int padding = StepLayout.padding(sequences, state);
         int pairs = (headDim + 1) / 2;
         int end = TornadoMath.min(before + newTokens, pageSize * pagesPerSequence);
         int firstPage = before / pageSize;
         int pages = newTokens > 0 ? (end - 1) / pageSize - firstPage + 1 : 0;
 
         for (int p = 0; p < pages; p++) {
-            int page = sequences.get(state + SplitKeyAttention.SEQUENCE_FIELDS + firstPage + p);
+            int page = sequences.get(StepLayout.table(state) + firstPage + p);
             int pageHead = page * kvHeads + kvHead;
             int from = TornadoMath.max(before, (firstPage + p) * pageSize);
             int to = TornadoMath.min(end, (firstPage + p + 1) * pageSize);

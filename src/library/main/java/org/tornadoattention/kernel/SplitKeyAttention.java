@@ -1,8 +1,13 @@
 package org.tornadoattention.kernel;
 
-import static org.tornadoattention.kernel.Storage.first;
-import static org.tornadoattention.kernel.Storage.second;
+import static org.tornadoattention.kernel.parts.Storage.first;
+import static org.tornadoattention.kernel.parts.Storage.second;
 
+import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.KeySplit;
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.Softcap;
+import org.tornadoattention.kernel.parts.StepLayout;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -21,7 +26,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * from global memory to registers. Each slot keeps a softmax of its own, and the slots meet once, at the end.
  *
  * <p><b>Arrays.</b> query F32 {@code [tokens, heads, headDim]}, scaled already. partials F32: {@code [tokens, heads,
- * splits, headDim]} normalised outputs, then {@code [tokens, heads, splits]} log-sum-exps, {@link #NO_SCORE} where a split
+ * splits, headDim]} normalised outputs, then {@code [tokens, heads, splits]} log-sum-exps, {@link Score#NO_SCORE} where a split
  * saw no key. key and value: pages {@code [pages, kvHeads, pageSize, rowStride]} if {@code pagesPerSequence > 0}, otherwise
  * packed {@code [tokens, kvHeads, rowStride]}, with {@link #rowStride} elements a row. For each sequence, sequences holds
  * keys before this step, keys now, keys of left padding, and its pages (packed: its first key token); the last
@@ -48,24 +53,6 @@ public final class SplitKeyAttention {
     /** Keys that a slot loads at once. */
     public static final int KEYS = 4;
 
-    /** In {@code features}: keys and values are multiplied by {@code scales}. */
-    public static final int SCALED = 16;
-
-    /** Below every score that F32 inputs can give, yet finite: OpenCL's fast mode leaves infinities undefined. */
-    public static final float NO_SCORE = -3.0e38f;
-
-    /** Numbers at the beginning of {@code step}. */
-    public static final int STEP_HEADER = 4;
-
-    /** Numbers of a sequence in {@code step}. */
-    public static final int STEP_FIELDS = 4;
-
-    /** Numbers of a sequence in {@code sequences}, before its pages. */
-    public static final int SEQUENCE_FIELDS = 3;
-
-    /** Elements at the end of {@code sequences}: the step that was appended last, and the one that attended last. */
-    public static final int RECEIPTS = 2;
-
     private SplitKeyAttention() {}
 
     /** Elements from one key to the next: the head dimension, rounded up to a pair. */
@@ -76,21 +63,6 @@ public final class SplitKeyAttention {
     /** Work-items that share a key when each takes {@code dims} dimensions. */
     public static int lanes(int headDim, int dims) {
         return (rowStride(headDim) + dims - 1) / dims;
-    }
-
-    /** Tiles of a sequence with {@code queries} queries, for one KV head. */
-    public static int tiles(int queries, int group, int rows) {
-        return (queries * group + rows - 1) / rows;
-    }
-
-    /** Elements of {@code sequences}. */
-    public static int sequencesSize(int batch, int pagesPerSequence) {
-        return batch * (SEQUENCE_FIELDS + TornadoMath.max(1, pagesPerSequence)) + RECEIPTS;
-    }
-
-    /** Elements of {@code step}. */
-    public static int stepSize(int batch) {
-        return STEP_HEADER + STEP_FIELDS * batch;
     }
 
     /** Bytes of local memory of a group. */
@@ -108,7 +80,7 @@ public final class SplitKeyAttention {
      * @param pagesPerSequence pages in a sequence's row of the table, 0 for packed keys
      * @param rows of a tile: pairs of a token and a query head
      * @param dims dimensions of a work-item, even
-     * @param features {@link #SCALED} and how raw bits are to be read, added
+     * @param features {@code SCALED} and how raw bits are to be read, added
      */
     public static void attention(
             KernelContext context,
@@ -155,21 +127,21 @@ public final class SplitKeyAttention {
         int tile = context.groupIdx / splits / kvHeads;
         int sequence = KeySplit.sequence(step, tile, group, rows, seqQ);
         tile -= KeySplit.tilesBefore(step, sequence, group, rows, seqQ);
-        int queryStart = step.get(STEP_HEADER + sequence * STEP_FIELDS);
-        int queries = step.get(STEP_HEADER + sequence * STEP_FIELDS + 1);
-        int following = step.get(STEP_HEADER + sequence * STEP_FIELDS + 3);
+        int queryStart = StepLayout.queryStart(step, sequence);
+        int queries = StepLayout.queries(step, sequence);
+        int following = StepLayout.following(step, sequence);
         int firstRow = tile * rows;
         int rowsHere = TornadoMath.max(0, TornadoMath.min(rows, queries * group - firstRow));
-        int state = sequence * (SEQUENCE_FIELDS + TornadoMath.max(1, pagesPerSequence));
-        int length = sequences.get(state + 1);
-        int padding = sequences.get(state + 2);
-        int table = state + SEQUENCE_FIELDS;
+        int state = StepLayout.state(sequence, pagesPerSequence);
+        int length = StepLayout.length(sequences, state);
+        int padding = StepLayout.padding(sequences, state);
+        int table = StepLayout.table(state);
 
         // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey,
         // and
         // this split of them from ... to.
-        int windowLeft = step.get(0);
-        int windowRight = step.get(1);
+        int windowLeft = StepLayout.windowLeft(step);
+        int windowRight = StepLayout.windowRight(step);
         int offset = length - following - queries;
         int firstKey = padding;
         int lastKey = length - 1;
@@ -195,7 +167,7 @@ public final class SplitKeyAttention {
         float[] max = new float[rows];
         float[] sum = new float[rows];
         for (int r = 0; r < rows; r++) {
-            max[r] = NO_SCORE;
+            max[r] = Score.NO_SCORE;
             sum[r] = 0f;
             int row = TornadoMath.min(firstRow + r, TornadoMath.max(0, queries * group - 1));
             int at = ((queryStart + row / group) * kvHeads * group + kvHead * group + row % group) * headDim;
@@ -230,7 +202,7 @@ public final class SplitKeyAttention {
                         v[u * dims + 2 * i + 1] = 0f;
                     }
                 }
-                if ((features & SCALED) != 0) {
+                if ((features & Features.SCALED) != 0) {
                     keyScale[u] = scales.get(keyRow / pageSize * 2);
                     valueScale[u] = scales.get(keyRow / pageSize * 2 + 1);
                 }
@@ -243,7 +215,7 @@ public final class SplitKeyAttention {
                     for (int i = 0; i < dims; i++) {
                         s += q[r * dims + i] * k[u * dims + i];
                     }
-                    if ((features & SCALED) != 0) {
+                    if ((features & Features.SCALED) != 0) {
                         s *= keyScale[u];
                     }
                     sums[((r * KEYS + u) * slots + slot) * (lanes + 1) + lane] = s;
@@ -260,22 +232,22 @@ public final class SplitKeyAttention {
                 int j = j0 + at % tileKeys;
                 int row = firstRow + at / tileKeys;
                 int position = row / group + offset;
-                float softcap = numbers.get(1);
+                float softcap = StepLayout.softcap(numbers);
                 if (softcap > 0f) {
                     s = Softcap.apply(s, softcap);
                 }
-                if (step.get(2) != 0) {
+                if (StepLayout.alibi(step) != 0) {
                     int head = kvHead * group + row % group;
-                    s = s - numbers.get(2 + head) * TornadoMath.abs(position - j);
+                    s = s - StepLayout.slope(numbers, head) * TornadoMath.abs(position - j);
                 }
                 // Bounds rather than conditions: TornadoVM loses a negation in those that mix && and ||.
                 int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
                 int first = windowLeft < 0 ? j : position - windowLeft;
                 if (j > last) {
-                    s = NO_SCORE;
+                    s = Score.NO_SCORE;
                 }
                 if (j < first) {
-                    s = NO_SCORE;
+                    s = Score.NO_SCORE;
                 }
                 scores[at] = s;
             }
@@ -291,10 +263,10 @@ public final class SplitKeyAttention {
                 float added = 0f;
                 for (int u = 0; u < KEYS; u++) {
                     float s = scores[(r * KEYS + u) * slots + slot];
-                    float e = s == NO_SCORE ? 0f : TornadoMath.exp(s - newMax);
+                    float e = s == Score.NO_SCORE ? 0f : TornadoMath.exp(s - newMax);
                     added += e;
                     p[u] = e;
-                    if ((features & SCALED) != 0) {
+                    if ((features & Features.SCALED) != 0) {
                         p[u] = e * valueScale[u];
                     }
                 }
@@ -322,7 +294,7 @@ public final class SplitKeyAttention {
         }
         context.localBarrier();
         for (int r = 0; r < rows; r++) {
-            float m = NO_SCORE;
+            float m = Score.NO_SCORE;
             for (int other = 0; other < slots; other++) {
                 m = TornadoMath.max(m, slotMax[r * slots + other]);
             }
@@ -357,7 +329,7 @@ public final class SplitKeyAttention {
                 rowSum[r] = sum[r] == 0f ? 0f : 1f / sum[r];
                 if (r < rowsHere) {
                     int row = (queryStart + (firstRow + r) / group) * heads + kvHead * group + (firstRow + r) % group;
-                    float lse = sum[r] == 0f ? NO_SCORE : max[r] + TornadoMath.log(sum[r]);
+                    float lse = sum[r] == 0f ? Score.NO_SCORE : max[r] + TornadoMath.log(sum[r]);
                     partials.set(logSumExps + row * splits + split, lse);
                 }
             }
@@ -375,7 +347,7 @@ public final class SplitKeyAttention {
             sequences.set(state, length);
         }
         if (item == 0 && context.groupIdx == 0) {
-            sequences.set(sequences.getSize() - 1, step.get(3));
+            StepLayout.setAttended(sequences, step);
         }
     }
 }

@@ -1,5 +1,11 @@
 package org.tornadoattention.kernel;
 
+import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Placement;
+import org.tornadoattention.kernel.parts.RowEnd;
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -13,7 +19,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
  * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), scores and probabilities
- * {@code [batch, heads, seqQ, seqK]}, alibiSlopes {@code [heads]}, keyLengths {@code [batch]} (keys) and the words of
+ * {@code [batch, heads, seqQ, seqK]}, headTerms of {@link HeadTerms}, keyLengths {@code [batch]} (keys) and the words of
  * dropout; all F32.
  *
  * <p><b>Grid.</b> One dimension: an element of S or O a work-item in the products, a row in the softmax; groups of any
@@ -33,7 +39,7 @@ public final class StandardAttention {
             FloatArray query,
             FloatArray key,
             FloatArray scores,
-            FloatArray alibiSlopes,
+            FloatArray headTerms,
             IntArray keyLengths,
             int heads,
             int kvHeads,
@@ -49,22 +55,15 @@ public final class StandardAttention {
             int batchHead = row / seqQ;
             int head = batchHead % heads;
             int batch = batchHead / heads;
-            int at = ((batch * kvHeads + head / (heads / kvHeads)) * seqK + j) * headDim;
+            int at = (Placement.keyValueHead(batchHead, heads, kvHeads) * seqK + j) * headDim;
             float s = 0f;
             for (int x = 0; x < headDim; x++) {
                 s += query.get(row * headDim + x) * key.get(at + x);
             }
             s = scale * s;
-            if (softcap > 0f) {
-                s = Softcap.apply(s, softcap);
-            }
-            if ((features & TiledFlashAttention.ALIBI) != 0) {
-                int length = seqK;
-                if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-                    length = keyLengths.get(batch);
-                }
-                s = s - alibiSlopes.get(head) * TornadoMath.abs(row % seqQ + length - seqQ - j);
-            }
+            int length = Window.length(keyLengths, batch, seqK, features);
+            float slope = HeadTerms.slope(headTerms, head, features);
+            s = Score.of(s, softcap, slope, row % seqQ + length - seqQ - j, features);
             scores.set(element, s);
         }
     }
@@ -74,6 +73,7 @@ public final class StandardAttention {
             FloatArray scores,
             FloatArray probabilities,
             FloatArray logSumExp,
+            FloatArray headTerms,
             IntArray keyLengths,
             int heads,
             int seqQ,
@@ -82,21 +82,13 @@ public final class StandardAttention {
             int windowRight,
             int features) {
         for (@Parallel int row = 0; row < logSumExp.getSize(); row++) {
-            int length = seqK;
-            if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-                length = keyLengths.get(row / seqQ / heads);
-            }
+            int head = row / seqQ % heads;
+            int length = Window.length(keyLengths, row / seqQ / heads, seqK, features);
             int position = row % seqQ + length - seqQ;
-            int firstKey = 0;
-            int lastKey = length - 1;
-            if (windowLeft >= 0) {
-                firstKey = TornadoMath.max(0, position - windowLeft);
-            }
-            if (windowRight >= 0) {
-                lastKey = TornadoMath.min(lastKey, position + windowRight);
-            }
+            int firstKey = Window.firstKey(position, windowLeft);
+            int lastKey = Window.lastKey(position, length, windowRight);
 
-            float max = -3.0e38f;
+            float max = Score.NO_SCORE;
             for (int j = firstKey; j <= lastKey; j++) {
                 max = TornadoMath.max(max, scores.get(row * seqK + j));
             }
@@ -107,26 +99,21 @@ public final class StandardAttention {
             for (int j = 0; j < seqK; j++) {
                 float p = 0f;
                 if (j >= firstKey && j <= lastKey) {
-                    p = TornadoMath.exp(scores.get(row * seqK + j) - max) / sum;
-                    if ((features & DropoutMask.DROPOUT) != 0) {
-                        int words = keyLengths.getSize() - DropoutMask.WORDS;
-                        p *= DropoutMask.factor(
-                                keyLengths.get(words),
-                                keyLengths.get(words + 1),
-                                keyLengths.get(words + 2),
-                                keyLengths.get(words + 3),
-                                row / seqQ,
-                                row % seqQ,
-                                j);
-                    }
+                    p = TornadoMath.exp(scores.get(row * seqK + j) - max);
+                    p = RowEnd.normalized(p, max, sum, headTerms, head, features);
+                    p *= DropoutMask.factor(
+                            DropoutMask.seedLow(keyLengths, features),
+                            DropoutMask.seedHigh(keyLengths, features),
+                            DropoutMask.offset(keyLengths, features),
+                            DropoutMask.threshold(keyLengths, features),
+                            row / seqQ,
+                            row % seqQ,
+                            j,
+                            features);
                 }
                 probabilities.set(row * seqK + j, p);
             }
-            float lse = Float.NEGATIVE_INFINITY;
-            if (sum != 0f) {
-                lse = max + TornadoMath.log(sum);
-            }
-            logSumExp.set(row, lse);
+            logSumExp.set(row, RowEnd.logSumExp(max, sum, headTerms, head, features));
         }
     }
 
@@ -147,12 +134,9 @@ public final class StandardAttention {
             int batchHead = row / seqQ;
             int head = batchHead % heads;
             int batch = batchHead / heads;
-            int at = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim + element % headDim;
+            int at = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim + element % headDim;
             // What lies past a key length may be anything, so it is not even multiplied by 0.
-            int length = seqK;
-            if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-                length = keyLengths.get(batch);
-            }
+            int length = Window.length(keyLengths, batch, seqK, features);
             float o = 0f;
             for (int j = 0; j < length; j++) {
                 o += probabilities.get(row * seqK + j) * value.get(at + j * headDim);

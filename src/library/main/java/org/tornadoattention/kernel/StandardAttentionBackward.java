@@ -1,5 +1,11 @@
 package org.tornadoattention.kernel;
 
+import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Placement;
+import org.tornadoattention.kernel.parts.RowTerms;
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -37,7 +43,7 @@ public final class StandardAttentionBackward {
             FloatArray rowTerms,
             FloatArray probabilities,
             FloatArray scoreGradients,
-            FloatArray alibiSlopes,
+            FloatArray headTerms,
             IntArray keyLengths,
             int heads,
             int kvHeads,
@@ -55,24 +61,15 @@ public final class StandardAttentionBackward {
             int batchHead = row / seqQ;
             int head = batchHead % heads;
             int batch = batchHead / heads;
-            int length = seqK;
-            if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-                length = keyLengths.get(batch);
-            }
+            int length = Window.length(keyLengths, batch, seqK, features);
             int position = row % seqQ + length - seqQ;
-            int firstKey = 0;
-            int lastKey = length - 1;
-            if (windowLeft >= 0) {
-                firstKey = TornadoMath.max(0, position - windowLeft);
-            }
-            if (windowRight >= 0) {
-                lastKey = TornadoMath.min(lastKey, position + windowRight);
-            }
+            int firstKey = Window.firstKey(position, windowLeft);
+            int lastKey = Window.lastKey(position, length, windowRight);
 
             float p = 0f;
             float ds = 0f;
             if (j >= firstKey && j <= lastKey) {
-                int at = ((batch * kvHeads + head / (heads / kvHeads)) * seqK + j) * headDim;
+                int at = (Placement.keyValueHead(batchHead, heads, kvHeads) * seqK + j) * headDim;
                 float s = 0f;
                 float dp = 0f;
                 for (int x = 0; x < headDim; x++) {
@@ -80,28 +77,20 @@ public final class StandardAttentionBackward {
                     dp += outputGradient.get(row * headDim + x) * value.get(at + x);
                 }
                 s = scale * s;
-                float capSlope = 1f;
-                if (softcap > 0f) {
-                    s = Softcap.apply(s, softcap);
-                    capSlope = Softcap.slope(s, softcap);
-                }
-                if ((features & TiledFlashAttention.ALIBI) != 0) {
-                    s = s - alibiSlopes.get(head) * TornadoMath.abs(position - j);
-                }
-                p = TornadoMath.exp(s - rowTerms.get(2 * row));
-                float factor = 1f;
-                if ((features & DropoutMask.DROPOUT) != 0) {
-                    int words = keyLengths.getSize() - DropoutMask.WORDS;
-                    factor = DropoutMask.factor(
-                            keyLengths.get(words),
-                            keyLengths.get(words + 1),
-                            keyLengths.get(words + 2),
-                            keyLengths.get(words + 3),
-                            batchHead,
-                            row % seqQ,
-                            j);
-                }
-                ds = scale * p * (factor * dp - rowTerms.get(2 * row + 1)) * capSlope;
+                s = Score.capped(s, softcap);
+                float capSlope = Score.derivative(s, softcap);
+                s = Score.biased(s, HeadTerms.slope(headTerms, head, features), position - j, features);
+                p = TornadoMath.exp(s - RowTerms.logSumExp(rowTerms, row));
+                float factor = DropoutMask.factor(
+                        DropoutMask.seedLow(keyLengths, features),
+                        DropoutMask.seedHigh(keyLengths, features),
+                        DropoutMask.offset(keyLengths, features),
+                        DropoutMask.threshold(keyLengths, features),
+                        batchHead,
+                        row % seqQ,
+                        j,
+                        features);
+                ds = scale * p * (factor * dp - RowTerms.d(rowTerms, row)) * capSlope;
                 p *= factor;
             }
             probabilities.set(element, p);
@@ -126,12 +115,9 @@ public final class StandardAttentionBackward {
             int batchHead = row / seqQ;
             int head = batchHead % heads;
             int batch = batchHead / heads;
-            int at = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim + element % headDim;
+            int at = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim + element % headDim;
             // What lies past a key length may be anything, so it is not even multiplied by 0.
-            int length = seqK;
-            if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-                length = keyLengths.get(batch);
-            }
+            int length = Window.length(keyLengths, batch, seqK, features);
             float dQ = 0f;
             for (int j = 0; j < length; j++) {
                 dQ += scoreGradients.get(row * seqK + j) * key.get(at + j * headDim);

@@ -1,5 +1,10 @@
 package org.tornadoattention.kernel;
 
+import org.tornadoattention.kernel.parts.Bits;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Placement;
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.enums.MMAShape;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
@@ -24,7 +29,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * The result is exact whatever m is; with usual inputs there is one run.
  *
  * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
- * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), alibiSlopes {@code [heads]},
+ * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), headTerms of {@link HeadTerms},
  * keyLengths {@code [batch]} (keys), scratch {@code [groups, }{@link #scratchElements}{@code ]}.
  *
  * <p><b>Grid.</b> One dimension: any number of groups of {@link #groupSize} work-items, each with its part of scratch. A
@@ -44,15 +49,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * bits from ShortArrays and multiplies with {@code mmaBF16}.
  */
 public final class TensorCoreAttention {
-
-    /** Set in {@code features} when {@code alibiSlopes} is used. */
-    public static final int ALIBI = TiledFlashAttention.ALIBI;
-
-    /** Set in {@code features} when {@code keyLengths} is used. */
-    public static final int KEY_LENGTHS = TiledFlashAttention.KEY_LENGTHS;
-
-    /** Below every score that a row may have as its reference. */
-    private static final float NO_SCORE = -3.0e38f;
 
     /** What a tile of P may sum to in a row before a new reference is taken: half of F16's largest number. */
     private static final float SUM_AT_MOST = 32768f;
@@ -96,14 +92,7 @@ public final class TensorCoreAttention {
      * row's largest score is to be 1.
      */
     private static float score(float product, float scale, float softcap, int features, float slope, int distance) {
-        float score = scale * product;
-        if (softcap > 0f) {
-            score = Softcap.apply(score, softcap);
-        }
-        if ((features & ALIBI) != 0) {
-            score = score - slope * TornadoMath.abs(distance);
-        }
-        return score;
+        return Score.of(scale * product, softcap, slope, distance, features);
     }
 
     /**
@@ -114,7 +103,7 @@ public final class TensorCoreAttention {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@link #ALIBI} and {@link #KEY_LENGTHS}, added
+     * @param features {@code ALIBI} and {@code KEY_LENGTHS}, added
      */
     // spotless:off: fragments are written in rows
     public static void attention(
@@ -124,7 +113,7 @@ public final class TensorCoreAttention {
             HalfFloatArray value,
             HalfFloatArray output,
             FloatArray logSumExp,
-            FloatArray alibiSlopes,
+            FloatArray headTerms,
             IntArray keyLengths,
             FloatArray scratch,
             int heads,
@@ -205,27 +194,15 @@ public final class TensorCoreAttention {
             int head = batchHead % heads;
             int batch = batchHead / heads;
             int queryBase = (batchHead * seqQ + i0) * headDim;
-            int keyBase = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim;
+            int keyBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
             int rows = TornadoMath.min(blockQ, seqQ - i0);
-            int length = seqK;
-            if ((features & KEY_LENGTHS) != 0) {
-                length = keyLengths.get(batch);
-            }
-            float slope = 0f;
-            if ((features & ALIBI) != 0) {
-                slope = alibiSlopes.get(head);
-            }
+            int length = Window.length(keyLengths, batch, seqK, features);
+            float slope = HeadTerms.slope(headTerms, head, features);
 
             // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey.
             int offset = length - seqQ;
-            int firstKey = 0;
-            int lastKey = length - 1;
-            if (windowLeft >= 0) {
-                firstKey = TornadoMath.max(0, i0 + offset - windowLeft);
-            }
-            if (windowRight >= 0) {
-                lastKey = TornadoMath.min(lastKey, i0 + rows - 1 + offset + windowRight);
-            }
+            int firstKey = Window.firstKey(i0 + offset, windowLeft);
+            int lastKey = Window.lastKey(i0 + rows - 1 + offset, length, windowRight);
             int position = i0 + row + offset;
 
             // Load Q_i transposed: B operands of 16 dimensions by 8 queries. m = -inf, l = 0.
@@ -244,7 +221,7 @@ public final class TensorCoreAttention {
                 queryTile[(r / 8 * kSteps + x / 16) * 64 + x % 16 * 4 + r % 8 / 2] = low | high << 16;
             }
 
-            m[0] = NO_SCORE;
+            m[0] = Score.NO_SCORE;
             l[0] = 0f;
             int run = firstKey / blockK * blockK;
             int first = run;
@@ -345,25 +322,15 @@ public final class TensorCoreAttention {
                     context.localBarrier();
 
                     // P = exp(S - m), l = l + sum P, a row a lane. A mask is an interval of keys, tested at edges only.
-                    int from = 0;
-                    int to = length - 1 - j0;
-                    if (windowLeft >= 0) {
-                        from = position - windowLeft - j0;
-                    }
-                    if (windowRight >= 0) {
-                        to = TornadoMath.min(to, position + windowRight - j0);
-                    }
-                    int hidden = j0 + blockK - length; // keys at an end of the tile that some row, real or not, does not see
-                    if (windowLeft >= 0) {
-                        hidden = TornadoMath.max(hidden, i0 + blockQ - 1 + offset - windowLeft - j0);
-                    }
-                    if (windowRight >= 0) {
-                        hidden = TornadoMath.max(hidden, j0 + blockK - 1 - i0 - offset - windowRight);
-                    }
+                    int from = Window.firstInTile(position, j0, windowLeft);
+                    int to = Window.lastInTile(position, j0, length - j0, windowRight);
+                    int everyLeft = Window.everyLeft(i0 + blockQ - 1 + offset, windowLeft);
+                    int everyRight = Window.everyRight(i0 + offset, length, windowRight);
+                    int hidden = Window.outside(j0, blockK, everyLeft, everyRight); // keys at an end of the tile that some row, real or not, does not see
                     // m = max(m, max S) where a run begins, or the row sees its first key and O is 0 there. One comparison
                     // asks for both: behind an || whose second part reads memory TornadoVM 5.2 writes the rest twice.
-                    float begun = TornadoMath.min(m[0], j0 == run ? NO_SCORE : -NO_SCORE);
-                    if (begun == NO_SCORE) {
+                    float begun = TornadoMath.min(m[0], j0 == run ? Score.NO_SCORE : -Score.NO_SCORE);
+                    if (begun == Score.NO_SCORE) {
                         float max = Float.NEGATIVE_INFINITY;
                         for (int c = 0; c < blockK; c++) {
                             float score = score(scratch.get(z + scoreAt + c * 16), scale, softcap, features, slope, position - j0 - c);

@@ -1,8 +1,14 @@
 package org.tornadoattention.kernel;
 
-import static org.tornadoattention.kernel.Storage.load;
-import static org.tornadoattention.kernel.Storage.store;
+import static org.tornadoattention.kernel.parts.Storage.load;
+import static org.tornadoattention.kernel.parts.Storage.store;
 
+import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Placement;
+import org.tornadoattention.kernel.parts.RowEnd;
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -17,7 +23,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * SGEMM, because a work-item that reads both factors from local memory for each multiply-add is bound by that memory.
  *
  * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
- * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), alibiSlopes {@code [heads]},
+ * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), headTerms of {@link HeadTerms},
  * keyLengths {@code [batch]} (keys) and the words of dropout. Arithmetic is F32 whatever the arrays store.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@code (blockQ / 8) *
@@ -36,27 +42,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * reads HalfFloatArrays, {@code TiledFlashAttentionBits} reads BF16 or F16 as raw bits from ShortArrays.
  */
 public final class TiledFlashAttention {
-
-    /** Set in {@code features} when {@code alibiSlopes} is used. */
-    public static final int ALIBI = 1;
-
-    /** Set in {@code features} when {@code keyLengths} is used. */
-    public static final int KEY_LENGTHS = 2;
-
-    /** Set in {@code features} when dropout is used: its words follow the key lengths. */
-    public static final int DROPOUT = DropoutMask.DROPOUT;
-
-    /** How many elements dropout takes at the end of {@code keyLengths}: seed, lower and upper half, offset, threshold. */
-    public static final int DROPOUT_WORDS = DropoutMask.WORDS;
-
-    /** Set in {@code features} when ShortArrays hold F16 rather than BF16. */
-    public static final int F16_BITS = Storage.F16_BITS;
-
-    /** Set in {@code features} when ShortArrays hold BF16 and the compiler knows that type. */
-    public static final int NATIVE_BF16 = Storage.NATIVE_BF16;
-
-    /** Below every score that F32 inputs can give, yet finite: OpenCL's fast mode leaves infinities undefined. */
-    private static final float NO_SCORE = -3.0e38f;
 
     private TiledFlashAttention() {}
 
@@ -88,7 +73,7 @@ public final class TiledFlashAttention {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@link #ALIBI}, {@link #KEY_LENGTHS}, {@link #DROPOUT}, {@link #F16_BITS} and {@link #NATIVE_BF16},
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT}, {@code F16_BITS} and {@code NATIVE_BF16},
      *     added
      */
     // spotless:off: register tiles are written in rows
@@ -99,7 +84,7 @@ public final class TiledFlashAttention {
             FloatArray value,
             FloatArray output,
             FloatArray logSumExp,
-            FloatArray alibiSlopes,
+            FloatArray headTerms,
             IntArray keyLengths,
             int heads,
             int kvHeads,
@@ -129,47 +114,27 @@ public final class TiledFlashAttention {
 
         // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
         int item = context.localIdx;
-        int tilesQ = (seqQ + blockQ - 1) / blockQ;
-        int batchHead = context.groupIdx / tilesQ;
-        int i0 = (tilesQ - 1 - context.groupIdx % tilesQ) * blockQ;
+        int batchHead = Placement.batchHead(context.groupIdx, seqQ, blockQ);
+        int i0 = Placement.firstQuery(context.groupIdx, seqQ, blockQ);
         int head = batchHead % heads;
         int batch = batchHead / heads;
-        int keyValueHead = batch * kvHeads + head / (heads / kvHeads);
+        int keyValueHead = Placement.keyValueHead(batchHead, heads, kvHeads);
         int queryBase = (batchHead * seqQ + i0) * headDim;
         int keyValueBase = keyValueHead * seqK * headDim;
         int rows = TornadoMath.min(blockQ, seqQ - i0);
 
-        int length = seqK;
-        if ((features & KEY_LENGTHS) != 0) {
-            length = keyLengths.get(batch);
-        }
-        float slope = 0f;
-        if ((features & ALIBI) != 0) {
-            slope = alibiSlopes.get(head);
-        }
+        int length = Window.length(keyLengths, batch, seqK, features);
+        float slope = HeadTerms.slope(headTerms, head, features);
 
-        int seedLow = 0;
-        int seedHigh = 0;
-        int seedOffset = 0;
-        int threshold = 0;
-        if ((features & DROPOUT) != 0) {
-            int words = keyLengths.getSize() - DROPOUT_WORDS;
-            seedLow = keyLengths.get(words);
-            seedHigh = keyLengths.get(words + 1);
-            seedOffset = keyLengths.get(words + 2);
-            threshold = keyLengths.get(words + 3);
-        }
+        int seedLow = DropoutMask.seedLow(keyLengths, features);
+        int seedHigh = DropoutMask.seedHigh(keyLengths, features);
+        int seedOffset = DropoutMask.offset(keyLengths, features);
+        int threshold = DropoutMask.threshold(keyLengths, features);
 
         // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey.
         int offset = length - seqQ;
-        int firstKey = 0;
-        int lastKey = length - 1;
-        if (windowLeft >= 0) {
-            firstKey = TornadoMath.max(0, i0 + offset - windowLeft);
-        }
-        if (windowRight >= 0) {
-            lastKey = TornadoMath.min(lastKey, i0 + rows - 1 + offset + windowRight);
-        }
+        int firstKey = Window.firstKey(i0 + offset, windowLeft);
+        int lastKey = Window.lastKey(i0 + rows - 1 + offset, length, windowRight);
 
         // Load Q_i; m = -inf, l = 0, O = 0.
         for (int at = item; at < blockQ * paddedDim; at += step) {
@@ -182,7 +147,7 @@ public final class TiledFlashAttention {
             queryTile[row * stride + x] = q;
         }
         for (int row = item; row < blockQ; row += step) {
-            rowMax[row] = NO_SCORE;
+            rowMax[row] = Score.NO_SCORE;
             rowSum[row] = 0f;
         }
 
@@ -336,24 +301,13 @@ public final class TiledFlashAttention {
             // mask is an interval of keys: the bounds of these loops, which cost nothing in tiles that it leaves whole.
             for (int row = item; row < blockQ; row += step) {
                 int position = i0 + row + offset;
-                int from = 0;
-                int to = keys - 1;
-                if (windowLeft >= 0) {
-                    from = TornadoMath.max(0, position - windowLeft - j0);
-                }
-                if (windowRight >= 0) {
-                    to = TornadoMath.min(to, position + windowRight - j0);
-                }
+                int from = Window.firstInTile(position, j0, windowLeft);
+                int to = Window.lastInTile(position, j0, keys, windowRight);
                 float oldMax = rowMax[row];
                 float max = oldMax;
                 for (int c = from; c <= to; c++) {
                     float s = scores[c * scoreStride + row];
-                    if (softcap > 0f) {
-                        s = Softcap.apply(s, softcap);
-                    }
-                    if ((features & ALIBI) != 0) {
-                        s = s - slope * TornadoMath.abs(position - j0 - c);
-                    }
+                    s = Score.of(s, softcap, slope, position - j0 - c, features);
                     scores[c * scoreStride + row] = s;
                     max = TornadoMath.max(max, s);
                 }
@@ -364,10 +318,7 @@ public final class TiledFlashAttention {
                         p = TornadoMath.exp(scores[c * scoreStride + row] - max);
                     }
                     sum += p;
-                    if ((features & DROPOUT) != 0) {
-                        p *= DropoutMask.factor(
-                                seedLow, seedHigh, seedOffset, threshold, batchHead, i0 + row, j0 + c);
-                    }
+                    p *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i0 + row, j0 + c, features);
                     scores[c * scoreStride + row] = p;
                 }
                 float alpha = TornadoMath.exp(oldMax - max);
@@ -423,13 +374,9 @@ public final class TiledFlashAttention {
         // that neighbouring work-items write neighbouring elements.
         for (int row = item; row < blockQ; row += step) {
             float sum = rowSum[row];
-            float inverse = 0f;
-            float lse = Float.NEGATIVE_INFINITY;
-            if (sum != 0f) {
-                inverse = 1f / sum;
-                lse = rowMax[row] + TornadoMath.log(sum);
-            }
-            correction[row] = inverse;
+            float max = rowMax[row];
+            float lse = RowEnd.logSumExp(max, sum, headTerms, head, features);
+            correction[row] = RowEnd.inverse(max, sum, headTerms, head, features);
             if (row < rows) {
                 logSumExp.set(batchHead * seqQ + i0 + row, lse);
             }

@@ -1,10 +1,13 @@
 package org.tornadoattention.kernel;
 
-import static org.tornadoattention.kernel.Storage.load;
-import static org.tornadoattention.kernel.Storage.store;
-import static org.tornadoattention.kernel.TiledFlashAttention.ALIBI;
-import static org.tornadoattention.kernel.TiledFlashAttention.KEY_LENGTHS;
+import static org.tornadoattention.kernel.parts.Storage.load;
+import static org.tornadoattention.kernel.parts.Storage.store;
 
+import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.RowTerms;
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -19,7 +22,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * registers: no atomics, and the same bits in every run.
  *
  * <p><b>Arrays.</b> query and outputGradient {@code [batch, heads, seqQ, headDim]}, key, value and their gradients
- * {@code [batch, kvHeads, seqK, headDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]}, alibiSlopes
+ * {@code [batch, kvHeads, seqK, headDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]}, headTerms
  * {@code [heads]}, keyLengths {@code [batch]} (keys) and the words of dropout. Arithmetic is F32 whatever the arrays
  * store. A task takes 20 arguments, so the number of key and value heads is taken from the arrays' sizes.
  *
@@ -62,7 +65,7 @@ public final class TiledKeyValueGradients {
             FloatArray rowTerms,
             FloatArray keyGradient,
             FloatArray valueGradient,
-            FloatArray alibiSlopes,
+            FloatArray headTerms,
             IntArray keyLengths,
             int heads,
             int seqQ,
@@ -104,36 +107,17 @@ public final class TiledKeyValueGradients {
         int batch = firstHead / heads;
         int keyValueBase = (keyValueHead * seqK + j0) * headDim;
 
-        int length = seqK;
-        if ((features & KEY_LENGTHS) != 0) {
-            length = keyLengths.get(batch);
-        }
+        int length = Window.length(keyLengths, batch, seqK, features);
         int keys = TornadoMath.min(block, length - j0);
-        int seedLow = 0;
-        int seedHigh = 0;
-        int seedOffset = 0;
-        int threshold = 0;
-        if ((features & DropoutMask.DROPOUT) != 0) {
-            int words = keyLengths.getSize() - DropoutMask.WORDS;
-            seedLow = keyLengths.get(words);
-            seedHigh = keyLengths.get(words + 1);
-            seedOffset = keyLengths.get(words + 2);
-            threshold = keyLengths.get(words + 3);
-        }
+        int seedLow = DropoutMask.seedLow(keyLengths, features);
+        int seedHigh = DropoutMask.seedHigh(keyLengths, features);
+        int seedOffset = DropoutMask.offset(keyLengths, features);
+        int threshold = DropoutMask.threshold(keyLengths, features);
 
         // Query i stands at key position i + offset (bottom-right alignment); queries firstQuery ... lastQuery see the tile.
         int offset = length - seqQ;
-        int firstQuery = 0;
-        int lastQuery = seqQ - 1;
-        if (windowRight >= 0) {
-            firstQuery = TornadoMath.max(0, j0 - windowRight - offset);
-        }
-        if (windowLeft >= 0) {
-            lastQuery = TornadoMath.min(lastQuery, j0 + keys - 1 + windowLeft - offset);
-        }
-        if (keys <= 0) {
-            lastQuery = -1;
-        }
+        int firstQuery = Window.firstQuery(j0, offset, windowRight);
+        int lastQuery = Window.lastQuery(j0 + keys - 1, j0, offset, seqQ, length, windowLeft);
 
         // Load K_j and V_j; dK = dV = 0: 8 keys by 4 dimensions a work-item, in registers with names of their own, since
         // TornadoVM puts a private array in memory on some backends.
@@ -170,10 +154,7 @@ public final class TiledKeyValueGradients {
 
         for (int batchHead = firstHead; batchHead < firstHead + group; batchHead++) {
             int queryBase = batchHead * seqQ * headDim;
-            float slope = 0f;
-            if ((features & ALIBI) != 0) {
-                slope = alibiSlopes.get(batchHead % heads);
-            }
+            float slope = HeadTerms.slope(headTerms, batchHead % heads, features);
             for (int i0 = firstQuery / block * block; i0 <= lastQuery; i0 += block) {
                 // Load Q_i and dO_i, a whole tile sixteen elements at a time, and L_i and D_i. A query past the last gets an L
                 // that makes its P exactly 0.
@@ -222,11 +203,11 @@ public final class TiledKeyValueGradients {
                     }
                 }
                 for (int row = item; row < block; row += step) {
-                    float lse = BackwardRowTerms.ABOVE_ALL_SCORES;
+                    float lse = RowTerms.ABOVE_ALL_SCORES;
                     float d = 0f;
                     if (row < rows) {
-                        lse = rowTerms.get(2 * (batchHead * seqQ + i0 + row));
-                        d = rowTerms.get(2 * (batchHead * seqQ + i0 + row) + 1);
+                        lse = RowTerms.logSumExp(rowTerms, batchHead * seqQ + i0 + row);
+                        d = RowTerms.d(rowTerms, batchHead * seqQ + i0 + row);
                     }
                     rowLse[row] = lse;
                     rowD[row] = d;
@@ -293,14 +274,8 @@ public final class TiledKeyValueGradients {
                     int at = r * scoreStride + c;
                     int position = i0 + r + offset;
                     int j = j0 + c;
-                    int from = 0;
-                    int to = keys - 1;
-                    if (windowLeft >= 0) {
-                        from = TornadoMath.max(0, position - windowLeft - j0);
-                    }
-                    if (windowRight >= 0) {
-                        to = TornadoMath.min(to, position + windowRight - j0);
-                    }
+                    int from = Window.firstInTile(position, j0, windowLeft);
+                    int to = Window.lastInTile(position, j0, keys, windowRight);
                     float p = 0f;
                     float ds = 0f;
                     if (c >= from && c <= to) {
@@ -311,19 +286,11 @@ public final class TiledKeyValueGradients {
                             dp += gradients[part * block * scoreStride + at];
                         }
                         s = scale * s;
-                        float capSlope = 1f;
-                        if (softcap > 0f) {
-                            s = Softcap.apply(s, softcap);
-                            capSlope = Softcap.slope(s, softcap);
-                        }
-                        if ((features & ALIBI) != 0) {
-                            s = s - slope * TornadoMath.abs(position - j);
-                        }
+                        s = Score.capped(s, softcap);
+                        float capSlope = Score.derivative(s, softcap);
+                        s = Score.biased(s, slope, position - j, features);
                         p = TornadoMath.exp(s - rowLse[r]);
-                        float factor = 1f;
-                        if ((features & DropoutMask.DROPOUT) != 0) {
-                            factor = DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i0 + r, j);
-                        }
+                        float factor = DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i0 + r, j, features);
                         ds = p * (factor * dp - rowD[r]) * capSlope;
                         p *= factor;
                     }

@@ -1,10 +1,14 @@
 package org.tornadoattention.kernel;
 
-import static org.tornadoattention.kernel.Storage.load;
-import static org.tornadoattention.kernel.Storage.store;
-import static org.tornadoattention.kernel.TiledFlashAttention.ALIBI;
-import static org.tornadoattention.kernel.TiledFlashAttention.KEY_LENGTHS;
+import static org.tornadoattention.kernel.parts.Storage.load;
+import static org.tornadoattention.kernel.parts.Storage.store;
 
+import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Placement;
+import org.tornadoattention.kernel.parts.RowTerms;
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -19,7 +23,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * add to the same gradient: no atomics, and the same bits in every run.
  *
  * <p><b>Arrays.</b> query, outputGradient and queryGradient {@code [batch, heads, seqQ, headDim]}, key and value
- * {@code [batch, kvHeads, seqK, headDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]}, alibiSlopes
+ * {@code [batch, kvHeads, seqK, headDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]}, headTerms
  * {@code [heads]}, keyLengths {@code [batch]} (keys) and the words of dropout. Arithmetic is F32 whatever the arrays
  * store.
  *
@@ -79,7 +83,7 @@ public final class TiledQueryGradient {
             FloatArray outputGradient,
             FloatArray rowTerms,
             FloatArray queryGradient,
-            FloatArray alibiSlopes,
+            FloatArray headTerms,
             IntArray keyLengths,
             int heads,
             int kvHeads,
@@ -114,45 +118,25 @@ public final class TiledQueryGradient {
 
         // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
         int item = context.localIdx;
-        int tilesQ = (seqQ + block - 1) / block;
-        int batchHead = context.groupIdx / tilesQ;
-        int i0 = (tilesQ - 1 - context.groupIdx % tilesQ) * block;
+        int batchHead = Placement.batchHead(context.groupIdx, seqQ, block);
+        int i0 = Placement.firstQuery(context.groupIdx, seqQ, block);
         int head = batchHead % heads;
         int batch = batchHead / heads;
-        int keyValueBase = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim;
+        int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
         int queryBase = (batchHead * seqQ + i0) * headDim;
         int rows = TornadoMath.min(block, seqQ - i0);
 
-        int length = seqK;
-        if ((features & KEY_LENGTHS) != 0) {
-            length = keyLengths.get(batch);
-        }
-        float slope = 0f;
-        if ((features & ALIBI) != 0) {
-            slope = alibiSlopes.get(head);
-        }
-        int seedLow = 0;
-        int seedHigh = 0;
-        int seedOffset = 0;
-        int threshold = 0;
-        if ((features & DropoutMask.DROPOUT) != 0) {
-            int words = keyLengths.getSize() - DropoutMask.WORDS;
-            seedLow = keyLengths.get(words);
-            seedHigh = keyLengths.get(words + 1);
-            seedOffset = keyLengths.get(words + 2);
-            threshold = keyLengths.get(words + 3);
-        }
+        int length = Window.length(keyLengths, batch, seqK, features);
+        float slope = HeadTerms.slope(headTerms, head, features);
+        int seedLow = DropoutMask.seedLow(keyLengths, features);
+        int seedHigh = DropoutMask.seedHigh(keyLengths, features);
+        int seedOffset = DropoutMask.offset(keyLengths, features);
+        int threshold = DropoutMask.threshold(keyLengths, features);
 
         // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey.
         int offset = length - seqQ;
-        int firstKey = 0;
-        int lastKey = length - 1;
-        if (windowLeft >= 0) {
-            firstKey = TornadoMath.max(0, i0 + offset - windowLeft);
-        }
-        if (windowRight >= 0) {
-            lastKey = TornadoMath.min(lastKey, i0 + rows - 1 + offset + windowRight);
-        }
+        int firstKey = Window.firstKey(i0 + offset, windowLeft);
+        int lastKey = Window.lastKey(i0 + rows - 1 + offset, length, windowRight);
 
         // Load Q_i, dO_i, L_i and D_i; dQ = 0: 8 rows by 4 dimensions a work-item, in registers with names of their own,
         // since TornadoVM puts a private array in memory on some backends.
@@ -169,11 +153,11 @@ public final class TiledQueryGradient {
             gradientTile[row * stride + x] = d;
         }
         for (int row = item; row < block; row += step) {
-            float lse = BackwardRowTerms.ABOVE_ALL_SCORES;
+            float lse = RowTerms.ABOVE_ALL_SCORES;
             float d = 0f;
             if (row < rows) {
-                lse = rowTerms.get(2 * (batchHead * seqQ + i0 + row));
-                d = rowTerms.get(2 * (batchHead * seqQ + i0 + row) + 1);
+                lse = RowTerms.logSumExp(rowTerms, batchHead * seqQ + i0 + row);
+                d = RowTerms.d(rowTerms, batchHead * seqQ + i0 + row);
             }
             rowLse[row] = lse;
             rowD[row] = d;
@@ -298,14 +282,8 @@ public final class TiledQueryGradient {
                 int at = c * scoreStride + r;
                 int position = i0 + r + offset;
                 int j = j0 + c;
-                int from = 0;
-                int to = keys - 1;
-                if (windowLeft >= 0) {
-                    from = TornadoMath.max(0, position - windowLeft - j0);
-                }
-                if (windowRight >= 0) {
-                    to = TornadoMath.min(to, position + windowRight - j0);
-                }
+                int from = Window.firstInTile(position, j0, windowLeft);
+                int to = Window.lastInTile(position, j0, keys, windowRight);
                 float ds = 0f;
                 if (c >= from && c <= to) {
                     float s = 0f;
@@ -315,18 +293,11 @@ public final class TiledQueryGradient {
                         dp += gradients[part * block * scoreStride + at];
                     }
                     s = scale * s;
-                    float capSlope = 1f;
-                    if (softcap > 0f) {
-                        s = Softcap.apply(s, softcap);
-                        capSlope = Softcap.slope(s, softcap);
-                    }
-                    if ((features & ALIBI) != 0) {
-                        s = s - slope * TornadoMath.abs(position - j);
-                    }
+                    s = Score.capped(s, softcap);
+                    float capSlope = Score.derivative(s, softcap);
+                    s = Score.biased(s, slope, position - j, features);
                     float p = TornadoMath.exp(s - rowLse[r]);
-                    if ((features & DropoutMask.DROPOUT) != 0) {
-                        dp *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i0 + r, j);
-                    }
+                    dp *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i0 + r, j, features);
                     ds = p * (dp - rowD[r]) * capSlope;
                 }
                 gradients[at] = ds;

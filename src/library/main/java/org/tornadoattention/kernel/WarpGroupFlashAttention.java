@@ -3,6 +3,14 @@ package org.tornadoattention.kernel;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
+import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Placement;
+import org.tornadoattention.kernel.parts.RowEnd;
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.WarpScores;
+import org.tornadoattention.kernel.parts.WarpTiles;
+import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -112,8 +120,8 @@ public final class WarpGroupFlashAttention {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link TiledFlashAttention}, and the
-     *     threshold of {@link WarpFlashAttention#shape}, added
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link Features}, and the
+     *     threshold of {@link Features#warpShape}, added
      */
     public static void attention(
             KernelContext context,
@@ -122,7 +130,7 @@ public final class WarpGroupFlashAttention {
             HalfFloatArray value,
             HalfFloatArray output,
             FloatArray logSumExp,
-            FloatArray alibiSlopes,
+            FloatArray headTerms,
             IntArray keyLengths,
             int heads,
             int kvHeads,
@@ -136,13 +144,13 @@ public final class WarpGroupFlashAttention {
             float scale,
             float softcap,
             int features) {
-        int threshold = features >> 16 & 0xff;
+        int threshold = Features.threshold(features);
         int groups = blockQ / 64;
         int items = WarpGroup.LANES * groups;
         Warp.requireGroupSize(items + WarpGroup.LANES);
         int paddedDim = (headDim + 15) / 16 * 16;
         int type = WarpTiles.type(query, features);
-        float factor = WarpTiles.factor(scale, softcap, features);
+        float factor = WarpScores.factor(scale, softcap, features);
 
         // One array: Q, the places of K, those of V.
         int tileBytes = WarpTiles.tileBytes(blockK, headDim);
@@ -174,31 +182,21 @@ public final class WarpGroupFlashAttention {
         context.localBarrier();
 
         // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
-        int tilesQ = (seqQ + blockQ - 1) / blockQ;
-        int batchHead = context.groupIdx / tilesQ;
-        int i0 = (tilesQ - 1 - context.groupIdx % tilesQ) * blockQ;
+        int batchHead = Placement.batchHead(context.groupIdx, seqQ, blockQ);
+        int i0 = Placement.firstQuery(context.groupIdx, seqQ, blockQ);
         int head = batchHead % heads;
         int batch = batchHead / heads;
         int queryBase = (batchHead * seqQ + i0) * headDim;
         int rows = TornadoMath.min(blockQ, seqQ - i0);
-        int length = seqK;
-        if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-            length = keyLengths.get(batch);
-        }
+        int length = Window.length(keyLengths, batch, seqK, features);
 
         // Query i stands at key position i + offset (bottom-right alignment). The tile sees keys from j0 on, in so many
         // tiles.
         int offset = length - seqQ;
-        int firstKey = 0;
-        int lastKey = length - 1;
-        if (windowLeft >= 0) {
-            firstKey = TornadoMath.max(0, i0 + offset - windowLeft);
-        }
-        if (windowRight >= 0) {
-            lastKey = TornadoMath.min(lastKey, i0 + rows - 1 + offset + windowRight);
-        }
+        int firstKey = Window.firstKey(i0 + offset, windowLeft);
+        int lastKey = Window.lastKey(i0 + rows - 1 + offset, length, windowRight);
         int j0 = firstKey / blockK * blockK;
-        int tiles = lastKey < firstKey ? 0 : (lastKey - j0) / blockK + 1;
+        int tiles = Window.tiles(firstKey, lastKey, j0, blockK);
 
         if (item >= items) {
             // The group that copies: Q_i, then K_t and V_t-1 as places become free.
@@ -208,7 +206,7 @@ public final class WarpGroupFlashAttention {
             int lane = item - items;
             WarpTiles.load(tile, 0, blockQ, query, queryBase, rows, headDim, lane, WarpGroup.LANES);
             WarpBarrier.arriveWithCopies(barriers, fullQ);
-            int keyValueBase = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim;
+            int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
             for (int t = 0; t <= tiles; t++) {
                 int j = j0 + t * blockK;
                 int from = keyValueBase + j * headDim;
@@ -243,27 +241,16 @@ public final class WarpGroupFlashAttention {
             int row = item / 32 * 16 + lane / 4;
             int column = lane % 4 * 2;
             int atQ = group * 64 * WarpGroup.ROW_BYTES;
-            float slope = 0f;
-            if ((features & TiledFlashAttention.ALIBI) != 0) {
-                slope = alibiSlopes.get(head);
-            }
+            float slope = HeadTerms.slope(headTerms, head, features);
 
             // Of the tiles, its queries see those from ... to - 1, and each of its queries the keys everyLeft ...
             // everyRight.
             int position = i0 + 64 * group + offset;
-            int from = 0;
-            int to = rows > 64 * group ? tiles : 0;
-            int everyLeft = 0;
-            int everyRight = length - 1;
-            if (windowLeft >= 0) {
-                from = TornadoMath.min(tiles, TornadoMath.max(0, position - windowLeft - j0) / blockK);
-                everyLeft = position + 63 - windowLeft;
-            }
-            if (windowRight >= 0) {
-                int last = position + 63 + windowRight - j0;
-                to = last < 0 ? 0 : TornadoMath.min(to, last / blockK + 1);
-                everyRight = TornadoMath.min(everyRight, position + windowRight);
-            }
+            int end = rows > 64 * group ? tiles : 0;
+            int from = Window.firstTile(position, j0, tiles, blockK, windowLeft);
+            int to = Window.endTile(position + 63, j0, end, blockK, windowRight);
+            int everyLeft = Window.everyLeft(position + 63, windowLeft);
+            int everyRight = Window.everyRight(position, length, windowRight);
 
             // m = -inf, l = 0, O = 0.
             float[] s = new float[blockK / 2];
@@ -279,7 +266,7 @@ public final class WarpGroupFlashAttention {
                 o[at] = 0f;
             }
             for (int r = 0; r < 2; r++) {
-                m[r] = WarpTiles.NO_SCORE;
+                m[r] = Score.NO_SCORE;
                 l[r] = 0f;
                 correction[r] = 1f;
             }
@@ -302,17 +289,25 @@ public final class WarpGroupFlashAttention {
                 WarpGroup.await(0, s, blockK / 2);
                 WarpBarrier.arrive(barriers, freeK + from % PLACES * 2);
                 int j = j0 + from * blockK;
-                WarpTiles.bend(s, 1, blockK, i0 + row + offset - j - column, scale, softcap, slope, features);
-                if (TornadoMath.max(everyLeft - j, j + blockK - 1 - everyRight) > 0) {
-                    int first = i0 + row + offset - windowLeft - j - column;
-                    int last = i0 + row + offset + windowRight - j - column;
-                    WarpTiles.mask(s, 1, blockK, first, last, length - j - column, windowLeft, windowRight);
-                }
-                WarpTiles.softmax(s, m, l, correction, 1, blockK, factor, threshold);
-                if ((features & DropoutMask.DROPOUT) != 0) {
-                    WarpTiles.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column);
-                }
-                WarpTiles.pack(type, s, p, 1, blockK);
+                WarpScores.scores(
+                        s,
+                        1,
+                        blockK,
+                        i0 + row + offset,
+                        j,
+                        column,
+                        length,
+                        everyLeft,
+                        everyRight,
+                        windowLeft,
+                        windowRight,
+                        scale,
+                        softcap,
+                        slope,
+                        features);
+                WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
+                WarpScores.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
+                WarpScores.pack(type, s, p, 1, blockK);
 
                 for (int t = from + 1; t < to; t++) {
                     j = j0 + t * blockK;
@@ -326,7 +321,7 @@ public final class WarpGroupFlashAttention {
                     WarpGroup.fence();
                     WarpTiles.startProduct(type, s, tile, atQ, blockQ, atK + place * tileBytes, blockK, paddedDim);
                     WarpGroup.commit();
-                    WarpTiles.rescale(o, correction, 1, paddedDim);
+                    WarpScores.rescale(o, correction, 1, paddedDim);
                     WarpBarrier.await(barriers, fullV + 2 * before, (t - 1) / PLACES);
                     WarpGroup.fenceLocalMemory();
                     WarpGroup.fence();
@@ -337,24 +332,32 @@ public final class WarpGroupFlashAttention {
                     // When S is there: P = 2^(S - m) and l.
                     WarpGroup.await(1, s, blockK / 2);
                     WarpBarrier.arrive(barriers, freeK + 2 * place);
-                    WarpTiles.bend(s, 1, blockK, i0 + row + offset - j - column, scale, softcap, slope, features);
-                    if (TornadoMath.max(everyLeft - j, j + blockK - 1 - everyRight) > 0) {
-                        int first = i0 + row + offset - windowLeft - j - column;
-                        int last = i0 + row + offset + windowRight - j - column;
-                        WarpTiles.mask(s, 1, blockK, first, last, length - j - column, windowLeft, windowRight);
-                    }
-                    WarpTiles.softmax(s, m, l, correction, 1, blockK, factor, threshold);
+                    WarpScores.scores(
+                            s,
+                            1,
+                            blockK,
+                            i0 + row + offset,
+                            j,
+                            column,
+                            length,
+                            everyLeft,
+                            everyRight,
+                            windowLeft,
+                            windowRight,
+                            scale,
+                            softcap,
+                            slope,
+                            features);
+                    WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
                     WarpGroup.await(0, o, (headDim + 15) / 16 * 16 / 2);
                     WarpBarrier.arrive(barriers, freeV + 2 * before);
-                    if ((features & DropoutMask.DROPOUT) != 0) {
-                        WarpTiles.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column);
-                    }
-                    WarpTiles.pack(type, s, p, 1, blockK);
+                    WarpScores.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
+                    WarpScores.pack(type, s, p, 1, blockK);
                 }
 
                 // O = correction * O + P V_j for the last j
                 int last = (to - 1) % PLACES;
-                WarpTiles.rescale(o, correction, 1, paddedDim);
+                WarpScores.rescale(o, correction, 1, paddedDim);
                 WarpBarrier.await(barriers, fullV + 2 * last, (to - 1) / PLACES);
                 WarpGroup.fenceLocalMemory();
                 WarpGroup.fence();
@@ -370,20 +373,24 @@ public final class WarpGroupFlashAttention {
             }
 
             // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
-            for (int r = 0; r < 2 * 1; r++) {
-                float sum = l[r];
-                sum += Warp.shuffleXor(sum, 1);
-                sum += Warp.shuffleXor(sum, 2);
+            for (int r = 0; r < 2; r++) {
+                float sum = RowEnd.sumOfLanes(l[r]);
                 int i = i0 + row + 8 * r;
-                int left = windowLeft < 0 ? 0 : TornadoMath.max(0, i + offset - windowLeft);
-                int right = windowRight < 0 ? length - 1 : TornadoMath.min(length - 1, i + offset + windowRight);
-                boolean blind = right < left;
+                boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
                 if (i < seqQ) {
                     int first = queryBase + (row + 8 * r) * headDim;
-                    WarpTiles.store(output, first, headDim, type, o, r, column, blind ? 0f : 1f / sum);
+                    WarpTiles.store(
+                            output,
+                            first,
+                            headDim,
+                            type,
+                            o,
+                            r,
+                            column,
+                            RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features));
                     if (lane % 4 == 0) {
-                        float lse = WarpTiles.LN_2 * m[r] + TornadoMath.log(sum);
-                        Warp.store(logSumExp, batchHead * seqQ + i, blind ? WarpTiles.negativeInfinity() : lse);
+                        float lse = RowEnd.logSumExpOfWarp(masked, m[r], sum, headTerms, head, features);
+                        Warp.store(logSumExp, batchHead * seqQ + i, lse);
                     }
                 }
             }

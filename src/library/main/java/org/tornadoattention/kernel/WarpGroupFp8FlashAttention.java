@@ -2,6 +2,14 @@ package org.tornadoattention.kernel;
 
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
+import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Placement;
+import org.tornadoattention.kernel.parts.RowEnd;
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.WarpScores;
+import org.tornadoattention.kernel.parts.WarpTiles;
+import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -54,8 +62,8 @@ public final class WarpGroupFp8FlashAttention {
      * @param windowLeft keys that a query sees to the left of its own position, −1 for all
      * @param windowRight likewise to the right; 0 is causal
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI}, {@code KEY_LENGTHS} and {@code F16_BITS} of {@link TiledFlashAttention}, and the warps of
-     *     {@link WarpFlashAttention#shape}, added
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS} and {@code F16_BITS} of {@link Features}, and the warps of
+     *     {@link Features#warpShape}, added
      */
     public static void attention(
             KernelContext context,
@@ -66,7 +74,7 @@ public final class WarpGroupFp8FlashAttention {
             FloatArray logSumExp,
             FloatArray queryScales,
             FloatArray keyValueScales,
-            FloatArray alibiSlopes,
+            FloatArray headTerms,
             IntArray keyLengths,
             int heads,
             int kvHeads,
@@ -78,13 +86,13 @@ public final class WarpGroupFp8FlashAttention {
             int windowRight,
             float softcap,
             int features) {
-        int warps = features >> 8 & 0xff;
+        int warps = Features.warps(features);
         int blockQ = 16 * warps;
         int items = 32 * warps;
         Warp.requireGroupSize(items);
         int paddedDim = (headDim + 31) / 32 * 32;
         int type = WarpTiles.type(output, features);
-        float factor = WarpTiles.factor(1f, softcap, features);
+        float factor = WarpScores.factor(1f, softcap, features);
 
         // One array: Q, two places of K, two of V, which lies transposed.
         int atK = (paddedDim + 127) / 128 * WarpGroup.ROW_BYTES * blockQ;
@@ -104,36 +112,22 @@ public final class WarpGroupFp8FlashAttention {
         int i0 = tileQ * blockQ;
         int head = batchHead % heads;
         int batch = batchHead / heads;
-        int kvHead = batch * kvHeads + head / (heads / kvHeads);
+        int kvHead = Placement.keyValueHead(batchHead, heads, kvHeads);
         int rows = TornadoMath.min(blockQ, seqQ - i0);
 
-        int length = seqK;
-        if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-            length = keyLengths.get(batch);
-        }
-        float slope = 0f;
-        if ((features & TiledFlashAttention.ALIBI) != 0) {
-            slope = alibiSlopes.get(head);
-        }
+        int length = Window.length(keyLengths, batch, seqK, features);
+        float slope = HeadTerms.slope(headTerms, head, features);
 
         // Query i stands at key position i + offset (bottom-right alignment). The tile sees keys firstKey ... lastKey;
         // all of its queries see keys everyLeft ... everyRight.
         int offset = length - seqQ;
-        int firstKey = 0;
-        int lastKey = length - 1;
-        int everyLeft = 0;
-        int everyRight = length - 1;
-        if (windowLeft >= 0) {
-            firstKey = TornadoMath.max(0, i0 + offset - windowLeft);
-            everyLeft = i0 + rows - 1 + offset - windowLeft;
-        }
-        if (windowRight >= 0) {
-            lastKey = TornadoMath.min(lastKey, i0 + rows - 1 + offset + windowRight);
-            everyRight = TornadoMath.min(everyRight, i0 + offset + windowRight);
-        }
+        int firstKey = Window.firstKey(i0 + offset, windowLeft);
+        int lastKey = Window.lastKey(i0 + rows - 1 + offset, length, windowRight);
+        int everyLeft = Window.everyLeft(i0 + rows - 1 + offset, windowLeft);
+        int everyRight = Window.everyRight(i0 + offset, length, windowRight);
         int firstTile = firstKey / blockK;
         int j0 = firstTile * blockK;
-        int tiles = lastKey < firstKey ? 0 : (lastKey - j0) / blockK + 1;
+        int tiles = Window.tiles(firstKey, lastKey, j0, blockK);
 
         // This lane's rows and columns of an accumulator, and its warp group's rows of Q.
         int row = item / 32 * 16 + lane / 4;
@@ -172,7 +166,7 @@ public final class WarpGroupFp8FlashAttention {
             o[at] = 0f;
         }
         for (int r = 0; r < 2; r++) {
-            m[r] = WarpTiles.NO_SCORE;
+            m[r] = Score.NO_SCORE;
             l[r] = 0f;
         }
 
@@ -188,16 +182,26 @@ public final class WarpGroupFp8FlashAttention {
             float shift = keyValueScales.get(ofScales + 1);
             WarpGroup.await(0, s, blockK / 2);
             int j = j0;
-            if (!WarpTiles.isPlain(1f, softcap, features)) {
+            if (!WarpScores.isScaleOnly(1f, softcap, features)) {
                 scale(s, blockK, unit);
                 unit = 1f;
-                WarpTiles.bend(s, 1, blockK, i0 + row + offset - j - column, 1f, softcap, slope, features);
             }
-            if (TornadoMath.max(everyLeft - j, j + blockK - 1 - everyRight) > 0) {
-                int first = i0 + row + offset - windowLeft - j - column;
-                int last = i0 + row + offset + windowRight - j - column;
-                WarpTiles.mask(s, 1, blockK, first, last, length - j - column, windowLeft, windowRight);
-            }
+            WarpScores.scores(
+                    s,
+                    1,
+                    blockK,
+                    i0 + row + offset,
+                    j,
+                    column,
+                    length,
+                    everyLeft,
+                    everyRight,
+                    windowLeft,
+                    windowRight,
+                    1f,
+                    softcap,
+                    slope,
+                    features);
             softmax(s, m, l, correction, blockK, factor * unit, shift);
             pack(s, p, blockK);
 
@@ -228,20 +232,30 @@ public final class WarpGroupFp8FlashAttention {
 
                 // When S is there: P = 2^(S - m) and l; when O is: O = correction * O.
                 WarpGroup.await(1, s, blockK / 2);
-                if (!WarpTiles.isPlain(1f, softcap, features)) {
+                if (!WarpScores.isScaleOnly(1f, softcap, features)) {
                     scale(s, blockK, unit);
                     unit = 1f;
-                    WarpTiles.bend(s, 1, blockK, i0 + row + offset - j - column, 1f, softcap, slope, features);
                 }
-                if (TornadoMath.max(everyLeft - j, j + blockK - 1 - everyRight) > 0) {
-                    int first = i0 + row + offset - windowLeft - j - column;
-                    int last = i0 + row + offset + windowRight - j - column;
-                    WarpTiles.mask(s, 1, blockK, first, last, length - j - column, windowLeft, windowRight);
-                }
+                WarpScores.scores(
+                        s,
+                        1,
+                        blockK,
+                        i0 + row + offset,
+                        j,
+                        column,
+                        length,
+                        everyLeft,
+                        everyRight,
+                        windowLeft,
+                        windowRight,
+                        1f,
+                        softcap,
+                        slope,
+                        features);
                 softmax(s, m, l, correction, blockK, factor * unit, shift);
                 Warp.settle(l[0] + l[1]);
                 WarpGroup.await(0, o, (headDim + 31) / 32 * 32 / 2);
-                WarpTiles.rescale(o, correction, 1, paddedDim);
+                WarpScores.rescale(o, correction, 1, paddedDim);
                 pack(s, p, blockK);
             }
 
@@ -256,20 +270,24 @@ public final class WarpGroupFp8FlashAttention {
         }
 
         // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
-        for (int r = 0; r < 2 * 1; r++) {
-            float sum = l[r];
-            sum += Warp.shuffleXor(sum, 1);
-            sum += Warp.shuffleXor(sum, 2);
+        for (int r = 0; r < 2; r++) {
+            float sum = RowEnd.sumOfLanes(l[r]);
             int i = i0 + row + 8 * r;
-            int left = windowLeft < 0 ? 0 : TornadoMath.max(0, i + offset - windowLeft);
-            int right = windowRight < 0 ? length - 1 : TornadoMath.min(length - 1, i + offset + windowRight);
-            boolean blind = right < left;
+            boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
             if (i < seqQ) {
                 int first = (batchHead * seqQ + i) * headDim;
-                WarpTiles.store(output, first, headDim, type, o, r, column, blind ? 0f : 1f / sum);
+                WarpTiles.store(
+                        output,
+                        first,
+                        headDim,
+                        type,
+                        o,
+                        r,
+                        column,
+                        RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features));
                 if (lane % 4 == 0) {
-                    float lse = WarpTiles.LN_2 * m[r] + TornadoMath.log(sum);
-                    Warp.store(logSumExp, batchHead * seqQ + i, blind ? WarpTiles.negativeInfinity() : lse);
+                    float lse = RowEnd.logSumExpOfWarp(masked, m[r], sum, headTerms, head, features);
+                    Warp.store(logSumExp, batchHead * seqQ + i, lse);
                 }
             }
         }

@@ -2,6 +2,12 @@ package org.tornadoattention.kernel;
 
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
+import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.WarpScores;
+import org.tornadoattention.kernel.parts.WarpTiles;
+import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -66,7 +72,7 @@ public final class WarpGroupKeyValueGradients {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link TiledFlashAttention}, added
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link Features}, added
      */
     public static void keyValueGradients(
             KernelContext context,
@@ -77,7 +83,7 @@ public final class WarpGroupKeyValueGradients {
             FloatArray rowTerms,
             HalfFloatArray keyGradient,
             HalfFloatArray valueGradient,
-            FloatArray alibiSlopes,
+            FloatArray headTerms,
             IntArray keyLengths,
             int heads,
             int seqQ,
@@ -95,7 +101,7 @@ public final class WarpGroupKeyValueGradients {
         Warp.requireGroupSize(items);
         int paddedDim = (headDim + 15) / 16 * 16;
         int type = WarpTiles.type(query, features);
-        float factor = WarpTiles.factor(scale, softcap, features);
+        float factor = WarpScores.factor(scale, softcap, features);
 
         // One array: K, V, then three places of Q and dO, then three of the rows' L and D.
         int atV = WarpTiles.tileBytes(blockK, headDim);
@@ -116,35 +122,17 @@ public final class WarpGroupKeyValueGradients {
         int batch = firstHead / heads;
         int keyValueBase = (keyValueHead * seqK + j0) * headDim;
 
-        int length = seqK;
-        if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-            length = keyLengths.get(batch);
-        }
+        int length = Window.length(keyLengths, batch, seqK, features);
 
-        float keptFactor = 1f;
-        if ((features & DropoutMask.DROPOUT) != 0) {
-            keptFactor = DropoutMask.keptFactor(keyLengths.get(keyLengths.getSize() - DropoutMask.WORDS + 3));
-        }
+        float keptFactor = DropoutMask.keptFactor(keyLengths, features);
 
         // Query i stands at key position i + offset (bottom-right alignment). Queries firstQuery ... lastQuery see keys
-        // of the
-        // tile; queries everyFirst ... everyLast see all of them.
+        // of the tile; queries everyFirst ... everyLast see all of them.
         int offset = length - seqQ;
-        int firstQuery = 0;
-        int lastQuery = seqQ - 1;
-        int everyFirst = 0;
-        int everyLast = Integer.MAX_VALUE;
-        if (windowRight >= 0) {
-            firstQuery = TornadoMath.max(0, j0 - windowRight - offset);
-            everyFirst = j0 + blockK - 1 - windowRight - offset;
-        }
-        if (windowLeft >= 0) {
-            lastQuery = TornadoMath.min(lastQuery, j0 + blockK - 1 + windowLeft - offset);
-            everyLast = j0 + windowLeft - offset;
-        }
-        if (j0 >= length) {
-            lastQuery = -1;
-        }
+        int firstQuery = Window.firstQuery(j0, offset, windowRight);
+        int lastQuery = Window.lastQuery(j0 + blockK - 1, j0, offset, seqQ, length, windowLeft);
+        int everyFirst = Window.everyFirst(j0 + blockK - 1, offset, windowRight);
+        int everyLast = Window.everyLast(j0, offset, windowLeft);
         int i0 = firstQuery / blockQ * blockQ;
         int tilesQ = lastQuery < firstQuery ? 0 : (lastQuery - i0) / blockQ + 1;
         int steps = group * tilesQ;
@@ -234,34 +222,34 @@ public final class WarpGroupKeyValueGradients {
             }
 
             // P = 2^(S - L), and dV = dV + P dO_i.
-            int distance = j0 + row - i - column - offset;
-            float slope = 0f;
-            if ((features & TiledFlashAttention.ALIBI) != 0) {
-                slope = alibiSlopes.get(head % heads);
-            }
-            WarpTiles.capSlopes(s, capSlope, blockQ, scale, softcap);
-            WarpTiles.bend(s, 1, blockQ, distance, scale, softcap, slope, features);
-            if (TornadoMath.max(everyFirst - i, i + blockQ - 1 - everyLast) > 0) {
-                WarpTiles.mask(
-                        s,
-                        1,
-                        blockQ,
-                        distance - windowRight,
-                        distance + windowLeft,
-                        seqQ - i - column,
-                        windowRight,
-                        windowLeft);
-            }
+            float slope = HeadTerms.slope(headTerms, head % heads, features);
+            WarpScores.derivatives(s, capSlope, blockQ, scale, softcap);
+            WarpScores.scores(
+                    s,
+                    1,
+                    blockQ,
+                    j0 + row - offset,
+                    i,
+                    column,
+                    seqQ,
+                    everyFirst,
+                    everyLast,
+                    windowRight,
+                    windowLeft,
+                    scale,
+                    softcap,
+                    slope,
+                    features);
             probabilities(s, tile, terms + 8 * column, blockQ, factor);
-            if ((features & DropoutMask.DROPOUT) != 0) {
-                WarpTiles.keptTransposed(kept, blockQ, keyLengths, head, i + column, j0 + row);
+            if ((features & Features.DROPOUT) != 0) {
+                WarpScores.keptTransposed(kept, blockQ, keyLengths, head, i + column, j0 + row, features);
             }
             if ((blocks & OF_VALUES) != 0) {
-                if ((features & DropoutMask.DROPOUT) != 0) {
-                    WarpTiles.keep(dropped, s, kept, blockQ, keptFactor);
-                    WarpTiles.pack(type, dropped, p, 1, blockQ);
+                if ((features & Features.DROPOUT) != 0) {
+                    WarpScores.keep(dropped, s, kept, blockQ, keptFactor);
+                    WarpScores.pack(type, dropped, p, 1, blockQ);
                 } else {
-                    WarpTiles.pack(type, s, p, 1, blockQ);
+                    WarpScores.pack(type, s, p, 1, blockQ);
                 }
                 WarpGroup.fence();
                 WarpTiles.startSum(type, dv, p, tile, atQ + tileBytes, blockQ, paddedDim);
@@ -275,11 +263,11 @@ public final class WarpGroupKeyValueGradients {
                 } else {
                     WarpGroup.await(0, dp, blockQ / 2);
                 }
-                if ((features & DropoutMask.DROPOUT) != 0) {
-                    WarpTiles.keep(dp, dp, kept, blockQ, keptFactor);
+                if ((features & Features.DROPOUT) != 0) {
+                    WarpScores.keep(dp, dp, kept, blockQ, keptFactor);
                 }
                 scoreGradients(s, dp, capSlope, tile, terms + 8 * column, blockQ, softcap);
-                WarpTiles.pack(type, s, ds, 1, blockQ);
+                WarpScores.pack(type, s, ds, 1, blockQ);
                 WarpGroup.fence();
                 WarpTiles.startSum(type, dk, ds, tile, atQ, blockQ, paddedDim);
                 WarpGroup.commit();
@@ -298,11 +286,11 @@ public final class WarpGroupKeyValueGradients {
             int first = keyValueBase + (row + 8 * r) * headDim;
             if (j < seqK) {
                 if ((blocks & OF_VALUES) != 0) {
-                    WarpTiles.clearRow(dv, r, paddedDim, j < length);
+                    WarpScores.clearRow(dv, r, paddedDim, j < length);
                     WarpTiles.store(valueGradient, first, headDim, type, dv, r, column, 1f);
                 }
                 if ((blocks & OF_KEYS) != 0) {
-                    WarpTiles.clearRow(dk, r, paddedDim, j < length);
+                    WarpScores.clearRow(dk, r, paddedDim, j < length);
                     WarpTiles.store(keyGradient, first, headDim, type, dk, r, column, scale);
                 }
             }
@@ -327,7 +315,7 @@ public final class WarpGroupKeyValueGradients {
     private static void probabilities(float[] s, int[] tile, int terms, int columns, float factor) {
         for (int n = 0; n < columns / 8; n++) {
             for (int e = 0; e < 2; e++) {
-                float lse = Warp.element(tile, terms + 64 * n + 8 * e) * WarpTiles.LOG2_E;
+                float lse = Warp.element(tile, terms + 64 * n + 8 * e) * WarpScores.LOG2_E;
                 for (int r = 0; r < 2; r++) {
                     s[4 * n + 2 * r + e] = Warp.exp2(s[4 * n + 2 * r + e] * factor - lse);
                 }

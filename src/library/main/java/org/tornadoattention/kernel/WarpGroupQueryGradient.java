@@ -2,6 +2,13 @@ package org.tornadoattention.kernel;
 
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
+import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Placement;
+import org.tornadoattention.kernel.parts.RowTerms;
+import org.tornadoattention.kernel.parts.WarpScores;
+import org.tornadoattention.kernel.parts.WarpTiles;
+import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -50,7 +57,7 @@ public final class WarpGroupQueryGradient {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link TiledFlashAttention}, added
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link Features}, added
      */
     public static void queryGradient(
             KernelContext context,
@@ -60,7 +67,7 @@ public final class WarpGroupQueryGradient {
             HalfFloatArray outputGradient,
             FloatArray rowTerms,
             HalfFloatArray queryGradient,
-            FloatArray alibiSlopes,
+            FloatArray headTerms,
             IntArray keyLengths,
             int heads,
             int kvHeads,
@@ -79,7 +86,7 @@ public final class WarpGroupQueryGradient {
         Warp.requireGroupSize(items);
         int paddedDim = (headDim + 15) / 16 * 16;
         int type = WarpTiles.type(query, features);
-        float factor = WarpTiles.factor(scale, softcap, features);
+        float factor = WarpScores.factor(scale, softcap, features);
 
         // One array: Q, dO, then three places of K and V.
         int atGradient = WarpTiles.tileBytes(blockQ, headDim);
@@ -91,41 +98,26 @@ public final class WarpGroupQueryGradient {
         // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
         int item = context.localIdx;
         int lane = item % 32;
-        int tilesQ = (seqQ + blockQ - 1) / blockQ;
-        int batchHead = context.groupIdx / tilesQ;
-        int i0 = (tilesQ - 1 - context.groupIdx % tilesQ) * blockQ;
+        int batchHead = Placement.batchHead(context.groupIdx, seqQ, blockQ);
+        int i0 = Placement.firstQuery(context.groupIdx, seqQ, blockQ);
         int head = batchHead % heads;
         int batch = batchHead / heads;
         int queryBase = (batchHead * seqQ + i0) * headDim;
-        int keyValueBase = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim;
+        int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
         int queries = TornadoMath.min(blockQ, seqQ - i0);
 
-        int length = seqK;
-        if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-            length = keyLengths.get(batch);
-        }
-        float slope = 0f;
-        if ((features & TiledFlashAttention.ALIBI) != 0) {
-            slope = alibiSlopes.get(head);
-        }
+        int length = Window.length(keyLengths, batch, seqK, features);
+        float slope = HeadTerms.slope(headTerms, head, features);
 
         // Query i stands at key position i + offset (bottom-right alignment). The tile sees keys firstKey ... lastKey;
         // all of its queries see keys everyLeft ... everyRight.
         int offset = length - seqQ;
-        int firstKey = 0;
-        int lastKey = length - 1;
-        int everyLeft = 0;
-        int everyRight = length - 1;
-        if (windowLeft >= 0) {
-            firstKey = TornadoMath.max(0, i0 + offset - windowLeft);
-            everyLeft = i0 + queries - 1 + offset - windowLeft;
-        }
-        if (windowRight >= 0) {
-            lastKey = TornadoMath.min(lastKey, i0 + queries - 1 + offset + windowRight);
-            everyRight = TornadoMath.min(everyRight, i0 + offset + windowRight);
-        }
+        int firstKey = Window.firstKey(i0 + offset, windowLeft);
+        int lastKey = Window.lastKey(i0 + queries - 1 + offset, length, windowRight);
+        int everyLeft = Window.everyLeft(i0 + queries - 1 + offset, windowLeft);
+        int everyRight = Window.everyRight(i0 + offset, length, windowRight);
         int j0 = firstKey / blockK * blockK;
-        int steps = lastKey < firstKey ? 0 : (lastKey - j0) / blockK + 1;
+        int steps = Window.tiles(firstKey, lastKey, j0, blockK);
 
         // This lane's rows and columns of an accumulator, and its warp group's rows of Q and dO.
         int row = item / 32 * 16 + lane / 4;
@@ -157,8 +149,8 @@ public final class WarpGroupQueryGradient {
         }
         for (int r = 0; r < 2; r++) {
             int i = TornadoMath.min(i0 + row + 8 * r, seqQ - 1);
-            lse[r] = rowTerms.get(2 * (batchHead * seqQ + i)) * WarpTiles.LOG2_E;
-            d[r] = rowTerms.get(2 * (batchHead * seqQ + i) + 1);
+            lse[r] = RowTerms.logSumExp(rowTerms, batchHead * seqQ + i) * WarpScores.LOG2_E;
+            d[r] = RowTerms.d(rowTerms, batchHead * seqQ + i);
         }
 
         for (int t = 0; t < steps; t++) {
@@ -186,20 +178,23 @@ public final class WarpGroupQueryGradient {
 
             // When S is there: P = 2^(S - L).
             WarpGroup.await(1, s, blockK / 2);
-            int distance = i0 + row + offset - j - column;
-            WarpTiles.capSlopes(s, capSlope, blockK, scale, softcap);
-            WarpTiles.bend(s, 1, blockK, distance, scale, softcap, slope, features);
-            if (TornadoMath.max(everyLeft - j, j + blockK - 1 - everyRight) > 0) {
-                WarpTiles.mask(
-                        s,
-                        1,
-                        blockK,
-                        distance - windowLeft,
-                        distance + windowRight,
-                        length - j - column,
-                        windowLeft,
-                        windowRight);
-            }
+            WarpScores.derivatives(s, capSlope, blockK, scale, softcap);
+            WarpScores.scores(
+                    s,
+                    1,
+                    blockK,
+                    i0 + row + offset,
+                    j,
+                    column,
+                    length,
+                    everyLeft,
+                    everyRight,
+                    windowLeft,
+                    windowRight,
+                    scale,
+                    softcap,
+                    slope,
+                    features);
             for (int r = 0; r < 2; r++) {
                 for (int n = 0; n < blockK / 8; n++) {
                     s[4 * n + 2 * r] = Warp.exp2(s[4 * n + 2 * r] * factor - lse[r]);
@@ -209,16 +204,14 @@ public final class WarpGroupQueryGradient {
 
             // When dP is: dS = P (dP - D), and dQ = dQ + dS K_j.
             WarpGroup.await(0, dp, blockK / 2);
-            if ((features & DropoutMask.DROPOUT) != 0) {
-                WarpTiles.drop(dp, 1, blockK, keyLengths, batchHead, i0 + row, j + column);
-            }
+            WarpScores.drop(dp, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
             for (int at = 0; at < blockK / 2; at++) {
                 s[at] *= dp[at] - d[at / 2 % 2];
                 if (softcap > 0f) {
                     s[at] *= capSlope[at];
                 }
             }
-            WarpTiles.pack(type, s, ds, 1, blockK);
+            WarpScores.pack(type, s, ds, 1, blockK);
             WarpGroup.fence();
             WarpTiles.startSum(type, dq, ds, tile, atK, blockK, paddedDim);
             WarpGroup.commit();

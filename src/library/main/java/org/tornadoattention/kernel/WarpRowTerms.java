@@ -1,8 +1,10 @@
 package org.tornadoattention.kernel;
 
-import static org.tornadoattention.kernel.Storage.load;
+import static org.tornadoattention.kernel.parts.Storage.load;
 
 import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.RowTerms;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -47,17 +49,11 @@ public final class WarpRowTerms {
             for (int mask = LANES / 2; mask > 0; mask /= 2) {
                 d += Warp.shuffleXor(d, mask);
             }
-            if ((features & BackwardRowTerms.LSE_GRADIENT) != 0) {
+            if ((features & Features.LSE_GRADIENT) != 0) {
                 d = d - logSumExpGradient.get(row);
             }
-            float lse = logSumExp.get(row);
-            if (lse < -BackwardRowTerms.ABOVE_ALL_SCORES) {
-                lse = BackwardRowTerms.ABOVE_ALL_SCORES;
-                d = 0f;
-            }
             if (lane == 0) {
-                rowTerms.set(2 * row, lse);
-                rowTerms.set(2 * row + 1, d);
+                RowTerms.set(rowTerms, row, logSumExp.get(row), d);
             }
         }
     }

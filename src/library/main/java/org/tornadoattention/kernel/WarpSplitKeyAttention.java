@@ -1,6 +1,13 @@
 package org.tornadoattention.kernel;
 
 import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.kernel.parts.KeySplit;
+import org.tornadoattention.kernel.parts.RowEnd;
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.Softcap;
+import org.tornadoattention.kernel.parts.StepLayout;
+import org.tornadoattention.kernel.parts.WarpScores;
+import org.tornadoattention.kernel.parts.WarpTiles;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -101,22 +108,21 @@ public final class WarpSplitKeyAttention {
         int tile = context.groupIdx / splits / kvHeads;
         int sequence = KeySplit.sequence(step, tile, group, rows, seqQ);
         tile -= KeySplit.tilesBefore(step, sequence, group, rows, seqQ);
-        int call = SplitKeyAttention.STEP_HEADER + sequence * SplitKeyAttention.STEP_FIELDS;
-        int queryStart = step.get(call);
-        int queries = step.get(call + 1);
-        int following = step.get(call + 3);
+        int queryStart = StepLayout.queryStart(step, sequence);
+        int queries = StepLayout.queries(step, sequence);
+        int following = StepLayout.following(step, sequence);
         int firstRow = tile * rows;
         int rowsHere = TornadoMath.max(0, TornadoMath.min(rows, queries * group - firstRow));
-        int state = sequence * (SplitKeyAttention.SEQUENCE_FIELDS + TornadoMath.max(1, pagesPerSequence));
-        int length = sequences.get(state + 1);
-        int padding = sequences.get(state + 2);
-        int table = state + SplitKeyAttention.SEQUENCE_FIELDS;
+        int state = StepLayout.state(sequence, pagesPerSequence);
+        int length = StepLayout.length(sequences, state);
+        int padding = StepLayout.padding(sequences, state);
+        int table = StepLayout.table(state);
         int firstPage = sequences.get(table);
 
         // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey,
         // and this split of them from ... to.
-        int windowLeft = step.get(0);
-        int windowRight = step.get(1);
+        int windowLeft = StepLayout.windowLeft(step);
+        int windowRight = StepLayout.windowRight(step);
         int offset = length - following - queries;
         int firstKey = padding;
         int lastKey = length - 1;
@@ -147,9 +153,9 @@ public final class WarpSplitKeyAttention {
         int column = lane % 4 * 2;
         int rowOfK = warp * WARP_KEYS + lane % 8 + lane / 16 * 8;
         int rowOfV = warp * WARP_KEYS + lane % 16;
-        float scale = numbers.get(0);
-        float softcap = numbers.get(1);
-        int alibi = step.get(2);
+        float scale = StepLayout.scale(numbers);
+        float softcap = StepLayout.softcap(numbers);
+        int alibi = StepLayout.alibi(step);
         float unscale = scale == 0f ? 0f : 1f / scale;
         int[] q = new int[(rows + 15) / 16 * ((headDim + 15) / 16) * 4];
         float[] s = new float[(rows + 15) / 16 * 8];
@@ -169,7 +175,7 @@ public final class WarpSplitKeyAttention {
             p[x] = 0;
         }
         for (int r = 0; r < rowBlocks; r++) {
-            m[r] = WarpTiles.NO_SCORE;
+            m[r] = Score.NO_SCORE;
             l[r] = 0f;
         }
 
@@ -239,9 +245,9 @@ public final class WarpSplitKeyAttention {
                 if (TornadoMath.max(everyLeft - j + column, j - column + WARP_KEYS - 1 - everyRight) > 0) {
                     mask(s, rowBlocks, firstRow + row, j, to, group, offset, windowLeft, windowRight);
                 }
-                WarpTiles.softmaxOfBlocks(s, m, l, correction, rowBlocks, WARP_KEYS, 1f, 0);
-                WarpTiles.rescaleBlocks(o, correction, rowBlocks, paddedDim);
-                WarpTiles.packBlocks(type, s, p, rowBlocks, WARP_KEYS);
+                WarpScores.softmaxOfBlocks(s, m, l, correction, rowBlocks, WARP_KEYS, 1f, 0);
+                WarpScores.rescaleBlocks(o, correction, rowBlocks, paddedDim);
+                WarpScores.packBlocks(type, s, p, rowBlocks, WARP_KEYS);
 
                 // O = O + P V_j
                 for (int x = 0; x < paddedDim / 16; x++) {
@@ -271,7 +277,7 @@ public final class WarpSplitKeyAttention {
         int logSumExps = partials.getSize() / (headDim + 1) * headDim;
         for (int r = 0; r < rowBlocks; r++) {
             int local = TornadoMath.min(row + 8 * r, rows - 1);
-            float top = WarpTiles.NO_SCORE;
+            float top = Score.NO_SCORE;
             for (int other = 0; other < warps; other++) {
                 top = TornadoMath.max(top, warpMax[local * warps + other]);
             }
@@ -284,12 +290,12 @@ public final class WarpSplitKeyAttention {
                 if (row + 8 * r < rowsHere) {
                     int mine = firstRow + row + 8 * r;
                     int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
-                    float lse = sum == 0f ? SplitKeyAttention.NO_SCORE : WarpTiles.LN_2 * top + TornadoMath.log(sum);
+                    float lse = sum == 0f ? Score.NO_SCORE : RowEnd.LN_2 * top + TornadoMath.log(sum);
                     partials.set(logSumExps + of * splits + split, lse);
                 }
             }
         }
-        WarpTiles.rescaleBlocks(o, correction, rowBlocks, paddedDim);
+        WarpScores.rescaleBlocks(o, correction, rowBlocks, paddedDim);
 
         // Each warp lays 16 rows of its O where keys were, and all add them up.
         for (int r = 0; r < rowTiles; r++) {
@@ -321,7 +327,7 @@ public final class WarpSplitKeyAttention {
             sequences.set(state, length);
         }
         if (item == 0 && context.groupIdx == 0) {
-            sequences.set(sequences.getSize() - 1, step.get(3));
+            StepLayout.setAttended(sequences, step);
         }
     }
 
@@ -406,7 +412,7 @@ public final class WarpSplitKeyAttention {
                 }
             }
         }
-        float factor = softcap > 0f ? WarpTiles.LOG2_E : scale * WarpTiles.LOG2_E;
+        float factor = softcap > 0f ? WarpScores.LOG2_E : scale * WarpScores.LOG2_E;
         for (int r = 0; r < rowBlocks; r++) {
             for (int n = 0; n < 2; n++) {
                 for (int e = 0; e < 2; e++) {
@@ -418,7 +424,7 @@ public final class WarpSplitKeyAttention {
         if (alibi != 0) {
             for (int r = 0; r < rowBlocks; r++) {
                 int row = firstRow + 8 * r;
-                float slope = WarpTiles.LOG2_E * numbers.get(2 + kvHead * group + row % group);
+                float slope = WarpScores.LOG2_E * StepLayout.slope(numbers, kvHead * group + row % group);
                 int distance = row / group + offset - j;
                 for (int n = 0; n < 2; n++) {
                     for (int e = 0; e < 2; e++) {
@@ -449,8 +455,8 @@ public final class WarpSplitKeyAttention {
                 for (int e = 0; e < 2; e++) {
                     int at = (r / 2 * 2 + n) * 4 + r % 2 * 2 + e;
                     int key = j + 8 * n + e;
-                    s[at] = key > last ? WarpTiles.negativeInfinity() : s[at];
-                    s[at] = key < first ? WarpTiles.negativeInfinity() : s[at];
+                    s[at] = key > last ? RowEnd.negativeInfinity() : s[at];
+                    s[at] = key < first ? RowEnd.negativeInfinity() : s[at];
                 }
             }
         }

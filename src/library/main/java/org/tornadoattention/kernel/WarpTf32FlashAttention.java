@@ -2,6 +2,14 @@ package org.tornadoattention.kernel;
 
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
+import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Placement;
+import org.tornadoattention.kernel.parts.RowEnd;
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.WarpScores;
+import org.tornadoattention.kernel.parts.WarpTiles;
+import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -16,7 +24,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * accumulator's only in which keys its columns stand for, so P becomes an operand where it lies, and V is read to match.
  *
  * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
- * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), alibiSlopes {@code [heads]},
+ * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), headTerms of {@link HeadTerms},
  * keyLengths {@code [batch]} (keys).
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of 2 · blockQ work-items; {@code blockQ}
@@ -44,8 +52,8 @@ public final class WarpTf32FlashAttention {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI} and {@code KEY_LENGTHS} of {@link TiledFlashAttention}, and the threshold of
-     *     {@link WarpFlashAttention#shape}, added
+     * @param features {@code ALIBI} and {@code KEY_LENGTHS} of {@link Features}, and the threshold of
+     *     {@link Features#warpShape}, added
      */
     public static void attention(
             KernelContext context,
@@ -54,7 +62,7 @@ public final class WarpTf32FlashAttention {
             FloatArray value,
             FloatArray output,
             FloatArray logSumExp,
-            FloatArray alibiSlopes,
+            FloatArray headTerms,
             IntArray keyLengths,
             int heads,
             int kvHeads,
@@ -68,11 +76,11 @@ public final class WarpTf32FlashAttention {
             float scale,
             float softcap,
             int features) {
-        int threshold = features >> 16 & 0xff;
+        int threshold = Features.threshold(features);
         int items = 2 * blockQ;
         Warp.requireGroupSize(items);
         int paddedDim = (headDim + 7) / 8 * 8;
-        float factor = WarpTiles.factor(scale, softcap, features);
+        float factor = WarpScores.factor(scale, softcap, features);
 
         int[] queryTile = context.allocateIntLocalArray((headDim + 31) / 32 * blockQ * 32);
         int[] keyTile = context.allocateIntLocalArray((headDim + 31) / 32 * blockK * 32);
@@ -81,41 +89,26 @@ public final class WarpTf32FlashAttention {
         // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
         int item = context.localIdx;
         int lane = item % 32;
-        int tilesQ = (seqQ + blockQ - 1) / blockQ;
-        int batchHead = context.groupIdx / tilesQ;
-        int i0 = (tilesQ - 1 - context.groupIdx % tilesQ) * blockQ;
+        int batchHead = Placement.batchHead(context.groupIdx, seqQ, blockQ);
+        int i0 = Placement.firstQuery(context.groupIdx, seqQ, blockQ);
         int head = batchHead % heads;
         int batch = batchHead / heads;
         int queryBase = (batchHead * seqQ + i0) * headDim;
-        int keyValueBase = (batch * kvHeads + head / (heads / kvHeads)) * seqK * headDim;
+        int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
         int rows = TornadoMath.min(blockQ, seqQ - i0);
 
-        int length = seqK;
-        if ((features & TiledFlashAttention.KEY_LENGTHS) != 0) {
-            length = keyLengths.get(batch);
-        }
-        float slope = 0f;
-        if ((features & TiledFlashAttention.ALIBI) != 0) {
-            slope = alibiSlopes.get(head);
-        }
+        int length = Window.length(keyLengths, batch, seqK, features);
+        float slope = HeadTerms.slope(headTerms, head, features);
 
         // Query i stands at key position i + offset (bottom-right alignment). The tile sees keys firstKey ... lastKey;
         // all of its queries see keys everyLeft ... everyRight.
         int offset = length - seqQ;
-        int firstKey = 0;
-        int lastKey = length - 1;
-        int everyLeft = 0;
-        int everyRight = length - 1;
-        if (windowLeft >= 0) {
-            firstKey = TornadoMath.max(0, i0 + offset - windowLeft);
-            everyLeft = i0 + rows - 1 + offset - windowLeft;
-        }
-        if (windowRight >= 0) {
-            lastKey = TornadoMath.min(lastKey, i0 + rows - 1 + offset + windowRight);
-            everyRight = TornadoMath.min(everyRight, i0 + offset + windowRight);
-        }
+        int firstKey = Window.firstKey(i0 + offset, windowLeft);
+        int lastKey = Window.lastKey(i0 + rows - 1 + offset, length, windowRight);
+        int everyLeft = Window.everyLeft(i0 + rows - 1 + offset, windowLeft);
+        int everyRight = Window.everyRight(i0 + offset, length, windowRight);
         int j0 = firstKey / blockK * blockK;
-        int tiles = lastKey < firstKey ? 0 : (lastKey - j0) / blockK + 1;
+        int tiles = Window.tiles(firstKey, lastKey, j0, blockK);
 
         // This lane's rows and columns of an accumulator, and the rows that it names in loads of matrices.
         int row = item / 32 * 16 + lane / 4;
@@ -143,7 +136,7 @@ public final class WarpTf32FlashAttention {
             o[at] = 0f;
         }
         for (int r = 0; r < 2; r++) {
-            m[r] = WarpTiles.NO_SCORE;
+            m[r] = Score.NO_SCORE;
             l[r] = 0f;
         }
 
@@ -178,14 +171,24 @@ public final class WarpTf32FlashAttention {
             context.asyncCopyCommit();
 
             // P = 2^(S - m), l, O = correction * O
-            WarpTiles.bend(s, 1, blockK, i0 + row + offset - j - column, scale, softcap, slope, features);
-            if (TornadoMath.max(everyLeft - j, j + blockK - 1 - everyRight) > 0) {
-                int first = i0 + row + offset - windowLeft - j - column;
-                int last = i0 + row + offset + windowRight - j - column;
-                WarpTiles.mask(s, 1, blockK, first, last, length - j - column, windowLeft, windowRight);
-            }
-            WarpTiles.softmax(s, m, l, correction, 1, blockK, factor, threshold);
-            WarpTiles.rescale(o, correction, 1, paddedDim);
+            WarpScores.scores(
+                    s,
+                    1,
+                    blockK,
+                    i0 + row + offset,
+                    j,
+                    column,
+                    length,
+                    everyLeft,
+                    everyRight,
+                    windowLeft,
+                    windowRight,
+                    scale,
+                    softcap,
+                    slope,
+                    features);
+            WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
+            WarpScores.rescale(o, correction, 1, paddedDim);
 
             // O = O + P V_j: depth t and t + 4 of an operand A stand for keys 2t and 2t + 1. The sums over many keys
             // are made
@@ -216,19 +219,22 @@ public final class WarpTf32FlashAttention {
 
         // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
         for (int r = 0; r < 2; r++) {
-            float sum = l[r];
-            sum += Warp.shuffleXor(sum, 1);
-            sum += Warp.shuffleXor(sum, 2);
+            float sum = RowEnd.sumOfLanes(l[r]);
             int i = i0 + row + 8 * r;
-            int left = windowLeft < 0 ? 0 : TornadoMath.max(0, i + offset - windowLeft);
-            int right = windowRight < 0 ? length - 1 : TornadoMath.min(length - 1, i + offset + windowRight);
-            boolean blind = right < left;
+            boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
             if (i < seqQ) {
                 int first = queryBase + (row + 8 * r) * headDim;
-                WarpTiles.store(output, first, headDim, o, r, column, blind ? 0f : 1f / sum);
+                WarpTiles.store(
+                        output,
+                        first,
+                        headDim,
+                        o,
+                        r,
+                        column,
+                        RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features));
                 if (lane % 4 == 0) {
-                    float lse = WarpTiles.LN_2 * m[r] + TornadoMath.log(sum);
-                    Warp.store(logSumExp, batchHead * seqQ + i, blind ? WarpTiles.negativeInfinity() : lse);
+                    float lse = RowEnd.logSumExpOfWarp(masked, m[r], sum, headTerms, head, features);
+                    Warp.store(logSumExp, batchHead * seqQ + i, lse);
                 }
             }
         }

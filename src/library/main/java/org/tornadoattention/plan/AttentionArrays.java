@@ -1,7 +1,9 @@
 package org.tornadoattention.plan;
 
 import org.tornadoattention.AttentionOptions;
-import org.tornadoattention.kernel.TiledFlashAttention;
+import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Window;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -17,7 +19,7 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * @param value like key
  * @param output like query
  * @param logSumExp {@code [batch, heads, seqQ]}
- * @param alibiSlopes {@code [heads]}, one unused element where there are none
+ * @param headTerms numbers of each query head, as {@link HeadTerms} lays them out
  * @param keyLengths {@code [batch]}, one unused element where there are none; then the words of dropout, if any
  */
 record AttentionArrays(
@@ -26,11 +28,11 @@ record AttentionArrays(
         TornadoNativeArray value,
         TornadoNativeArray output,
         FloatArray logSumExp,
-        FloatArray alibiSlopes,
+        FloatArray headTerms,
         IntArray keyLengths) {
 
     /**
-     * The arrays of these tensors as the device's kernels take them, with slopes, lengths and words sized but not filled.
+     * The arrays of these tensors as the device's kernels take them, with terms of heads, lengths and words sized but not filled.
      *
      * @param halfFloats whether the device's compiler takes 16-bit floats; without, F16 tensors are seen as raw bits
      */
@@ -48,9 +50,9 @@ record AttentionArrays(
                 seen(value, halfFloats),
                 seen(output, halfFloats),
                 logSumExp.floatArray(),
-                new FloatArray(problem.alibi() ? problem.shape().heads() : 1),
-                new IntArray((problem.keyLengths() ? problem.shape().batch() : 1)
-                        + (problem.dropout() ? TiledFlashAttention.DROPOUT_WORDS : 0)));
+                new FloatArray(HeadTerms.size(problem.shape().heads(), problem.features())),
+                new IntArray(Window.lengths(problem.shape().batch(), problem.features())
+                        + DropoutMask.words(problem.features())));
     }
 
     /** A tensor's array as kernels take it. */
@@ -60,28 +62,27 @@ record AttentionArrays(
                 : tensor.array();
     }
 
-    /** Fills slopes, lengths and the words of dropout. */
+    /** Fills the terms of heads, lengths and the words of dropout. */
     void fill(AttentionOptions options) {
         float[] slopes = options.alibiSlopes();
         for (int head = 0; head < slopes.length; head++) {
-            alibiSlopes.set(head, slopes[head]);
+            HeadTerms.setSlope(headTerms, head, slopes[head]);
         }
         int[] lengths = options.keyLengths();
         for (int entry = 0; entry < lengths.length; entry++) {
             keyLengths.set(entry, lengths[entry]);
         }
         if (options.hasDropout()) {
-            reseed(options.dropout().seed());
-            int words = keyLengths.getSize() - TiledFlashAttention.DROPOUT_WORDS;
-            keyLengths.set(words + 2, options.dropout().offset());
-            keyLengths.set(words + 3, options.dropout().threshold());
+            DropoutMask.set(
+                    keyLengths,
+                    options.dropout().seed(),
+                    options.dropout().offset(),
+                    options.dropout().threshold());
         }
     }
 
     /** Changes the seed of dropout, where there is any. */
     void reseed(long seed) {
-        int words = keyLengths.getSize() - TiledFlashAttention.DROPOUT_WORDS;
-        keyLengths.set(words, (int) seed);
-        keyLengths.set(words + 1, (int) (seed >>> 32));
+        DropoutMask.setSeed(keyLengths, seed);
     }
 }

@@ -63,7 +63,7 @@ final class AttentionPlan implements DevicePlan {
         if (choice.kernel().spec().writesOutputApart()) {
             inputs.add(arrays.output());
         }
-        inputs.add(arrays.alibiSlopes());
+        inputs.add(arrays.headTerms());
         inputs.add(arrays.keyLengths());
         graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, inputs.toArray());
         AttentionTasks.append(graph, grids, "forward", problem, choice, device, arrays);

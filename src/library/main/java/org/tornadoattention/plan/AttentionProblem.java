@@ -3,7 +3,7 @@ package org.tornadoattention.plan;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.Mask;
-import org.tornadoattention.kernel.TiledFlashAttention;
+import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.tensor.DType;
 
 /**
@@ -49,9 +49,9 @@ public record AttentionProblem(
 
     /** The features bits that the kernels take. */
     int features() {
-        return (alibi ? TiledFlashAttention.ALIBI : 0)
-                | (keyLengths ? TiledFlashAttention.KEY_LENGTHS : 0)
-                | (dropout ? TiledFlashAttention.DROPOUT : 0);
+        return (alibi ? Features.ALIBI : 0)
+                | (keyLengths ? Features.KEY_LENGTHS : 0)
+                | (dropout ? Features.DROPOUT : 0);
     }
 
     /** The window's left edge for kernels: −1 where it reaches past every key, so that no sum overflows. */

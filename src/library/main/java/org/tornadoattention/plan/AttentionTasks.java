@@ -14,6 +14,7 @@ import org.tornadoattention.kernel.WarpFlashAttentionBits;
 import org.tornadoattention.kernel.WarpGroupFlashAttention;
 import org.tornadoattention.kernel.WarpGroupFlashAttentionBits;
 import org.tornadoattention.kernel.WarpTf32FlashAttention;
+import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -98,7 +99,7 @@ final class AttentionTasks {
                 (FloatArray) arrays.query(),
                 (FloatArray) arrays.key(),
                 scores,
-                arrays.alibiSlopes(),
+                arrays.headTerms(),
                 arrays.keyLengths(),
                 shape.heads(),
                 shape.kvHeads(),
@@ -115,6 +116,7 @@ final class AttentionTasks {
                 scores,
                 probabilities,
                 arrays.logSumExp(),
+                arrays.headTerms(),
                 arrays.keyLengths(),
                 shape.heads(),
                 shape.seqQ(),
@@ -150,7 +152,7 @@ final class AttentionTasks {
                 (FloatArray) arrays.value(),
                 (FloatArray) arrays.output(),
                 arrays.logSumExp(),
-                arrays.alibiSlopes(),
+                arrays.headTerms(),
                 arrays.keyLengths(),
                 shape.heads(),
                 shape.kvHeads(),
@@ -251,7 +253,7 @@ final class AttentionTasks {
                 type.cast(arrays.value()),
                 type.cast(arrays.output()),
                 arrays.logSumExp(),
-                arrays.alibiSlopes(),
+                arrays.headTerms(),
                 arrays.keyLengths(),
                 shape.heads(),
                 shape.kvHeads(),
@@ -319,7 +321,7 @@ final class AttentionTasks {
                 type.cast(arrays.value()),
                 type.cast(arrays.output()),
                 arrays.logSumExp(),
-                arrays.alibiSlopes(),
+                arrays.headTerms(),
                 arrays.keyLengths(),
                 scratch,
                 shape.heads(),
@@ -340,9 +342,9 @@ final class AttentionTasks {
     /** How the kernel that reads ShortArrays is to understand their bits; the other two ignore it. */
     static int storageFeatures(AttentionProblem problem, ComputeDevice device) {
         if (problem.dtype() == DType.F16) {
-            return TiledFlashAttention.F16_BITS;
+            return Features.F16_BITS;
         }
-        return problem.dtype() == DType.BF16 && device.backend().hasBFloat16() ? TiledFlashAttention.NATIVE_BF16 : 0;
+        return problem.dtype() == DType.BF16 && device.backend().hasBFloat16() ? Features.NATIVE_BF16 : 0;
     }
 
     /** Work-items of a group where the kernel leaves it open. */

@@ -60,7 +60,7 @@ record BackwardArrays(
                 forward.logSumExp(),
                 outputGradient,
                 logSumExpGradient,
-                forward.alibiSlopes(),
+                forward.headTerms(),
                 forward.keyLengths()));
     }
 }

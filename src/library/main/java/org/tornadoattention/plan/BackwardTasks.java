@@ -19,6 +19,7 @@ import org.tornadoattention.kernel.WarpGroupQueryGradient;
 import org.tornadoattention.kernel.WarpGroupQueryGradientBits;
 import org.tornadoattention.kernel.WarpRowTerms;
 import org.tornadoattention.kernel.WarpRowTermsBits;
+import org.tornadoattention.kernel.parts.Features;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -130,7 +131,7 @@ final class BackwardTasks {
                 arrays.rowTerms(),
                 probabilities,
                 scoreGradients,
-                arrays.forward().alibiSlopes(),
+                arrays.forward().headTerms(),
                 arrays.forward().keyLengths(),
                 shape.heads(),
                 shape.kvHeads(),
@@ -185,7 +186,7 @@ final class BackwardTasks {
                 (FloatArray) arrays.outputGradient(),
                 arrays.rowTerms(),
                 (FloatArray) arrays.queryGradient(),
-                arrays.forward().alibiSlopes(),
+                arrays.forward().headTerms(),
                 arrays.forward().keyLengths(),
                 shape.heads(),
                 shape.kvHeads(),
@@ -208,7 +209,7 @@ final class BackwardTasks {
                 arrays.rowTerms(),
                 (FloatArray) arrays.keyGradient(),
                 (FloatArray) arrays.valueGradient(),
-                arrays.forward().alibiSlopes(),
+                arrays.forward().headTerms(),
                 arrays.forward().keyLengths(),
                 shape.heads(),
                 shape.kvHeads(),
@@ -286,7 +287,7 @@ final class BackwardTasks {
     }
 
     private int rowFeatures() {
-        return features | (arrays.hasLogSumExpGradient() ? BackwardRowTerms.LSE_GRADIENT : 0);
+        return features | (arrays.hasLogSumExpGradient() ? Features.LSE_GRADIENT : 0);
     }
 
     private void warpGroupQueryGradient(String task, Tile tile) {
@@ -352,7 +353,7 @@ final class BackwardTasks {
                 type.cast(arrays.outputGradient()),
                 arrays.rowTerms(),
                 type.cast(arrays.queryGradient()),
-                arrays.forward().alibiSlopes(),
+                arrays.forward().headTerms(),
                 arrays.forward().keyLengths(),
                 shape.heads(),
                 shape.kvHeads(),
@@ -404,7 +405,7 @@ final class BackwardTasks {
                 arrays.rowTerms(),
                 type.cast(arrays.keyGradient()),
                 type.cast(arrays.valueGradient()),
-                arrays.forward().alibiSlopes(),
+                arrays.forward().headTerms(),
                 arrays.forward().keyLengths(),
                 shape.heads(),
                 shape.seqQ(),

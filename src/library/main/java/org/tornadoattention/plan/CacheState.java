@@ -4,7 +4,7 @@ import java.util.List;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.MovePages;
-import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.kernel.parts.StepLayout;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
@@ -50,10 +50,10 @@ final class CacheState {
         key = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
         value = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
         scales = new FloatArray(shape.fp8() ? shape.pages() * shape.kvHeads() * 2 : 1);
-        sequences = new IntArray(SplitKeyAttention.sequencesSize(shape.sequences(), shape.pagesPerSequence()));
+        sequences = new IntArray(StepLayout.sequencesSize(shape.sequences(), shape.pagesPerSequence()));
         sequencesToUpload = new IntArray(sequences.getSize());
         moves = new IntArray(MovePages.HEADER + 2 * MOVES_OF_A_SEQUENCE * shape.sequences());
-        step = new IntArray(SplitKeyAttention.stepSize(shape.sequences()));
+        step = new IntArray(StepLayout.stepSize(shape.sequences()));
         numbers = new FloatArray(2 + shape.heads());
     }
 
@@ -135,13 +135,13 @@ final class CacheState {
             array.set(at + 1, lengths[sequence]);
             array.set(at + 2, padding[sequence]);
             for (int page = 0; page < tables[sequence].length; page++) {
-                array.set(at + SplitKeyAttention.SEQUENCE_FIELDS + page, tables[sequence][page]);
+                array.set(at + StepLayout.SEQUENCE_FIELDS + page, tables[sequence][page]);
             }
         }
     }
 
     private int sequenceFields() {
-        return (sequences.getSize() - SplitKeyAttention.RECEIPTS) / shape.sequences();
+        return (sequences.getSize() - StepLayout.RECEIPTS) / shape.sequences();
     }
 
     /** The most copies and changes that {@link #move} takes at once. */
@@ -160,7 +160,7 @@ final class CacheState {
             moves.set(at++, copy[1]);
         }
         for (int[] change : changes) {
-            moves.set(at++, change[0] * sequenceFields() + SplitKeyAttention.SEQUENCE_FIELDS + change[1]);
+            moves.set(at++, change[0] * sequenceFields() + StepLayout.SEQUENCE_FIELDS + change[1]);
             moves.set(at++, change[2]);
         }
     }

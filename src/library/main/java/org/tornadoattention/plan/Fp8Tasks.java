@@ -187,7 +187,7 @@ final class Fp8Tasks {
                 arrays.logSumExp(),
                 queryScales,
                 keyValueScales,
-                arrays.alibiSlopes(),
+                arrays.headTerms(),
                 arrays.keyLengths(),
                 shape.heads(),
                 shape.kvHeads(),

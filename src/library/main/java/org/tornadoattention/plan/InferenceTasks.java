@@ -16,9 +16,9 @@ import org.tornadoattention.kernel.SplitKeyAttentionBits;
 import org.tornadoattention.kernel.SplitKeyAttentionF16;
 import org.tornadoattention.kernel.SplitKeyAttentionFp8;
 import org.tornadoattention.kernel.SplitKeyAttentionHalfPairs;
-import org.tornadoattention.kernel.TiledFlashAttention;
 import org.tornadoattention.kernel.WarpSplitKeyAttention;
 import org.tornadoattention.kernel.WarpSplitKeyAttentionBits;
+import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -162,7 +162,7 @@ final class InferenceTasks {
                 shape.pageSize(),
                 shape.pagesPerSequence(),
                 shape.rotaryDim(),
-                appendFeatures() | (shape.fp8() ? AppendTokens.QUERIES_ONLY : 0));
+                appendFeatures() | (shape.fp8() ? Features.QUERIES_ONLY : 0));
         int rows = appends() ? shape.heads() + 2 * shape.kvHeads() : shape.heads();
         long items = (long) shape.tokens() * rows * Math.ceilDiv(shape.headDim(), 2);
         int groupSize = (int) Math.min(GROUP_SIZE, device.maxGroupSize());
@@ -178,7 +178,7 @@ final class InferenceTasks {
     }
 
     private int appendFeatures() {
-        return features | (shape.interleaved() ? AppendTokens.INTERLEAVED : 0);
+        return features | (shape.interleaved() ? Features.INTERLEAVED : 0);
     }
 
     private void quantizeTokens() {
@@ -307,7 +307,7 @@ final class InferenceTasks {
                 lanes.rows(),
                 lanes.dims(),
                 lanes.slots(),
-                features | (shape.fp8() ? SplitKeyAttention.SCALED : 0));
+                features | (shape.fp8() ? Features.SCALED : 0));
         attentionGrid(task);
     }
 
@@ -425,8 +425,8 @@ final class InferenceTasks {
     static int features(DType dtype, ComputeDevice device) {
         return switch (dtype) {
             case F32 -> 0;
-            case F16 -> TiledFlashAttention.F16_BITS;
-            case BF16 -> device.backend().hasBFloat16() ? TiledFlashAttention.NATIVE_BF16 : 0;
+            case F16 -> Features.F16_BITS;
+            case BF16 -> device.backend().hasBFloat16() ? Features.NATIVE_BF16 : 0;
         };
     }
 

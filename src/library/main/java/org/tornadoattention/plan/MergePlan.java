@@ -2,7 +2,8 @@ package org.tornadoattention.plan;
 
 import java.util.List;
 import org.tornadoattention.device.ComputeDevice;
-import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.StepLayout;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -20,8 +21,8 @@ final class MergePlan implements AutoCloseable {
     private final FloatArray partials;
     private final Tensor output;
     private final FloatArray logSumExp;
-    private final IntArray sequences = new IntArray(SplitKeyAttention.RECEIPTS);
-    private final IntArray step = new IntArray(SplitKeyAttention.STEP_HEADER);
+    private final IntArray sequences = new IntArray(StepLayout.RECEIPTS);
+    private final IntArray step = new IntArray(StepLayout.HEADER);
     private final LoudPlan plan;
     private int number;
 
@@ -69,8 +70,7 @@ final class MergePlan implements AutoCloseable {
                     partials.set((row * key.parts + part) * dim + x, from[row * dim + x]);
                 }
                 partials.set(
-                        key.rows * key.parts * dim + row * key.parts + part,
-                        Math.max(fromLse[row], SplitKeyAttention.NO_SCORE));
+                        key.rows * key.parts * dim + row * key.parts + part, Math.max(fromLse[row], Score.NO_SCORE));
             }
         }
         number = number % (1 << 20) + 1;

@@ -174,7 +174,7 @@ public final class PlanCache implements AutoCloseable {
     private void transferOptions(
             TaskGraph graph, AttentionProblem problem, AttentionArrays arrays, AttentionOptions options) {
         arrays.fill(options);
-        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.alibiSlopes());
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.headTerms());
         graph.transferToDevice(
                 problem.dropout() ? DataTransferMode.EVERY_EXECUTION : DataTransferMode.FIRST_EXECUTION,
                 arrays.keyLengths());

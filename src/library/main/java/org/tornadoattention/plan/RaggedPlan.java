@@ -5,6 +5,7 @@ import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.kernel.parts.StepLayout;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -42,8 +43,8 @@ final class RaggedPlan implements AutoCloseable {
                 new FloatArray(Math.multiplyExact(Math.multiplyExact(rows, tile.splits()), shape.headDim() + 1)),
                 AttentionArrays.seen(output, device.halfFloats()),
                 new FloatArray(rows + 1),
-                new IntArray(SplitKeyAttention.sequencesSize(shape.sequences(), 0)),
-                new IntArray(SplitKeyAttention.stepSize(shape.sequences())),
+                new IntArray(StepLayout.sequencesSize(shape.sequences(), 0)),
+                new IntArray(StepLayout.stepSize(shape.sequences())),
                 new FloatArray(2 + shape.heads()),
                 new FloatArray(1),
                 new FloatArray(1),
@@ -99,7 +100,7 @@ final class RaggedPlan implements AutoCloseable {
             int keyStart = there ? keyOffsets.get(sequence) : 0;
             int keys = there ? keyOffsets.get(sequence + 1) - keyStart : 0;
             int queries = there ? queryOffsets.get(sequence + 1) - queryStart : 0;
-            int at = sequence * (SplitKeyAttention.SEQUENCE_FIELDS + 1);
+            int at = sequence * (StepLayout.SEQUENCE_FIELDS + 1);
             sequences.set(at, keys);
             sequences.set(at + 1, keys);
             sequences.set(at + 2, 0);

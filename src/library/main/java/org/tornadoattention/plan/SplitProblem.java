@@ -1,6 +1,6 @@
 package org.tornadoattention.plan;
 
-import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.kernel.parts.KeySplit;
 import org.tornadoattention.tensor.DType;
 
 /**
@@ -37,6 +37,6 @@ record SplitProblem(int group, int kvHeads, int headDim, int seqQ, int sequences
 
     /** Groups that there would be without splits. */
     int groups(int rows) {
-        return Math.max(1, sequences * kvHeads * SplitKeyAttention.tiles(seqQ, group, rows));
+        return Math.max(1, sequences * kvHeads * KeySplit.tiles(seqQ, group, rows));
     }
 }

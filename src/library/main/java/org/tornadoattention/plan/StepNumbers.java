@@ -2,7 +2,7 @@ package org.tornadoattention.plan;
 
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.Mask;
-import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.kernel.parts.StepLayout;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -35,7 +35,7 @@ final class StepNumbers {
 
     /** What a sequence does: where its queries begin, how many there are, new keys, and tokens after the queries. */
     static void fillSequence(IntArray step, int sequence, int queryStart, int queries, int newTokens, int following) {
-        int at = SplitKeyAttention.STEP_HEADER + SplitKeyAttention.STEP_FIELDS * sequence;
+        int at = StepLayout.HEADER + StepLayout.FIELDS * sequence;
         step.set(at, queryStart);
         step.set(at + 1, queries);
         step.set(at + 2, newTokens);

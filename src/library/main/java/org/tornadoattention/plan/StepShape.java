@@ -1,6 +1,6 @@
 package org.tornadoattention.plan;
 
-import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.kernel.parts.KeySplit;
 import org.tornadoattention.tensor.DType;
 
 /**
@@ -62,7 +62,7 @@ record StepShape(
     /** Tiles of all sequences for one KV head; packed sequences may each have one that is not full. */
     int tiles(int rows) {
         return seqQ > 0
-                ? sequences * SplitKeyAttention.tiles(seqQ, group(), rows)
+                ? sequences * KeySplit.tiles(seqQ, group(), rows)
                 : Math.toIntExact((long) tokens * group() / rows + sequences);
     }
 }

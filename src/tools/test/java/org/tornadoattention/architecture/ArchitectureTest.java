@@ -57,6 +57,7 @@ class ArchitectureTest {
     @CsvSource(
             delimiter = ':',
             value = {
+                "kernel.parts : intrinsic",
                 "intrinsic : ''",
                 "kernel    : intrinsic",
                 "internal  : ''",
@@ -92,6 +93,7 @@ class ArchitectureTest {
                 .should()
                 .resideInAnyPackage(Arrays.stream(new String[] {
                             "",
+                            ".kernel.parts",
                             ".intrinsic",
                             ".kernel",
                             ".file",

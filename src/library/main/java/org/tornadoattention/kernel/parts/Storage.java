@@ -1,4 +1,4 @@
-package org.tornadoattention.kernel;
+package org.tornadoattention.kernel.parts;
 
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.BFloat16;
@@ -15,34 +15,28 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  * <p>Raw bits are decoded and encoded by arithmetic, but for BF16 on CUDA. TornadoVM 5.2 has no bfloat16 type outside its CUDA compiler, no
  * 16-bit floats on OpenCL devices without {@code cl_khr_fp16}, and no reinterpretation of int bits as float anywhere.
  */
-final class Storage {
-
-    /** In {@code features}: a {@link ShortArray} holds F16; otherwise it holds BF16. Other arrays ignore it. */
-    static final int F16_BITS = 4;
-
-    /** In {@code features}: the compiler turns a bfloat16 into a float in one instruction. */
-    static final int NATIVE_BF16 = 8;
+public final class Storage {
 
     private Storage() {}
 
-    static float load(FloatArray array, int index, int features) {
+    public static float load(FloatArray array, int index, int features) {
         return array.get(index);
     }
 
-    static void store(FloatArray array, int index, float value, int features) {
+    public static void store(FloatArray array, int index, float value, int features) {
         array.set(index, value);
     }
 
-    static float load(HalfFloatArray array, int index, int features) {
+    public static float load(HalfFloatArray array, int index, int features) {
         return array.get(index).getFloat32();
     }
 
-    static void store(HalfFloatArray array, int index, float value, int features) {
+    public static void store(HalfFloatArray array, int index, float value, int features) {
         array.set(index, new HalfFloat(value));
     }
 
-    static float load(ShortArray array, int index, int features) {
-        if ((features & NATIVE_BF16) != 0) {
+    public static float load(ShortArray array, int index, int features) {
+        if ((features & Features.NATIVE_BF16) != 0) {
             return BFloat16.bf16ToFloat(array.get(index));
         }
         return decode(array.get(index), features);
@@ -51,7 +45,7 @@ final class Storage {
     /** A raw 16-bit float; higher bits may be anything, since PTX has no arithmetic shift for {@code >>}. */
     private static float decode(int bits, int features) {
         float magnitude = 0f;
-        if ((features & F16_BITS) != 0) {
+        if ((features & Features.F16_BITS) != 0) {
             magnitude = decodeF16(bits >> 10 & 0x1f, bits & 0x3ff);
         } else {
             magnitude = decodeBF16(bits >> 7 & 0xff, bits & 0x7f);
@@ -83,14 +77,14 @@ final class Storage {
      * Rounds to nearest even. BF16 flushes magnitudes below 2^-100 to 0: comparisons near the smallest normal number are
      * miscompiled where a device flushes subnormals (seen on PoCL).
      */
-    static void store(ShortArray array, int index, float value, int features) {
+    public static void store(ShortArray array, int index, float value, int features) {
         array.set(index, (short) encode(value, features));
     }
 
     private static int encode(float value, int features) {
         float magnitude = value < 0f ? -value : value;
         int bits = 0;
-        if ((features & F16_BITS) != 0) {
+        if ((features & Features.F16_BITS) != 0) {
             if (magnitude >= 65520f) {
                 bits = 0x7c00;
             } else if (magnitude >= 0x1p-14f) {
@@ -118,56 +112,56 @@ final class Storage {
      * The first of the two elements at an even index. A cache is read in pairs, a word each where the array allows, since
      * half as many loads reach twice the bandwidth: compilers join the load of this one with that of {@link #second}.
      */
-    static float first(FloatArray array, int index, int features) {
+    public static float first(FloatArray array, int index, int features) {
         return array.get(index);
     }
 
     /** The element after {@link #first}. */
-    static float second(FloatArray array, int index, int features) {
+    public static float second(FloatArray array, int index, int features) {
         return array.get(index + 1);
     }
 
-    static void storePair(FloatArray array, int index, float first, float second, int features) {
+    public static void storePair(FloatArray array, int index, float first, float second, int features) {
         array.set(index, first);
         array.set(index + 1, second);
     }
 
-    static float first(HalfFloatArray array, int index, int features) {
+    public static float first(HalfFloatArray array, int index, int features) {
         return array.get(index).getFloat32();
     }
 
-    static float second(HalfFloatArray array, int index, int features) {
+    public static float second(HalfFloatArray array, int index, int features) {
         return array.get(index + 1).getFloat32();
     }
 
-    static void storePair(HalfFloatArray array, int index, float first, float second, int features) {
+    public static void storePair(HalfFloatArray array, int index, float first, float second, int features) {
         array.set(index, new HalfFloat(first));
         array.set(index + 1, new HalfFloat(second));
     }
 
     /** Of two raw 16-bit floats in an int, the first in its low half. */
-    static float first(IntArray array, int index, int features) {
+    public static float first(IntArray array, int index, int features) {
         return widen((short) array.get(index / 2), features);
     }
 
-    static float second(IntArray array, int index, int features) {
+    public static float second(IntArray array, int index, int features) {
         return widen((short) (array.get(index / 2) >> 16), features);
     }
 
-    static void storePair(IntArray array, int index, float first, float second, int features) {
+    public static void storePair(IntArray array, int index, float first, float second, int features) {
         array.set(index / 2, (encode(first, features) & 0xffff) | (encode(second, features) << 16));
     }
 
     /** Of two FP8 numbers (E4M3) in a short, the first in its low byte. */
-    static float first(ShortArray array, int index, int features) {
+    public static float first(ShortArray array, int index, int features) {
         return decodeE4M3(array.get(index / 2));
     }
 
-    static float second(ShortArray array, int index, int features) {
+    public static float second(ShortArray array, int index, int features) {
         return decodeE4M3(array.get(index / 2) >> 8);
     }
 
-    static void storePair(ShortArray array, int index, float first, float second, int features) {
+    public static void storePair(ShortArray array, int index, float first, float second, int features) {
         array.set(index / 2, (short) (encodeE4M3(first) | (encodeE4M3(second) << 8)));
     }
 
@@ -192,7 +186,7 @@ final class Storage {
     }
 
     private static float widen(short bits, int features) {
-        return (features & NATIVE_BF16) != 0 ? BFloat16.bf16ToFloat(bits) : decode(bits, features);
+        return (features & Features.NATIVE_BF16) != 0 ? BFloat16.bf16ToFloat(bits) : decode(bits, features);
     }
 
     /** What an exponent of all ones means. NaN is computed, since TornadoVM cannot print that constant as OpenCL C. */

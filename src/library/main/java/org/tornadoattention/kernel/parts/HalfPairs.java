@@ -1,4 +1,4 @@
-package org.tornadoattention.kernel;
+package org.tornadoattention.kernel.parts;
 
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.vectors.Half2;
@@ -7,15 +7,15 @@ import uk.ac.manchester.tornado.api.types.vectors.Half2;
  * Pairs of 16-bit floats read as one word each, which of TornadoVM's compilers the one for CUDA translates. Kernels derived
  * for CUDA import these in place of {@link Storage}'s.
  */
-final class HalfPairs {
+public final class HalfPairs {
 
     private HalfPairs() {}
 
-    static float first(HalfFloatArray array, int index, int features) {
+    public static float first(HalfFloatArray array, int index, int features) {
         return Half2.lowFloat(array.getHalf2(index));
     }
 
-    static float second(HalfFloatArray array, int index, int features) {
+    public static float second(HalfFloatArray array, int index, int features) {
         return Half2.highFloat(array.getHalf2(index));
     }
 }

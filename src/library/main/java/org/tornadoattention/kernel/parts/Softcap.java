@@ -1,9 +1,9 @@
-package org.tornadoattention.kernel;
+package org.tornadoattention.kernel.parts;
 
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 
 /** Scores bounded by {@code c · tanh(s / c)}. */
-final class Softcap {
+public final class Softcap {
 
     /** Up to here the series is exact to F32's last bit; beyond, {@code 1 - e^(-2x)} does not cancel. */
     private static final float SERIES_UP_TO = 0.25f;
@@ -15,7 +15,7 @@ final class Softcap {
      * is computed here: by its Taylor series near 0, where a large softcap puts every score, and as {@code (1 - t) / (1 +
      * t)} with {@code t = e^(-2|x|)} elsewhere. Never overflows, and keeps NaN.
      */
-    static float apply(float score, float softcap) {
+    public static float apply(float score, float softcap) {
         float x = score / softcap;
         float square = x * x;
         float series = 1f + square * (-1f / 3f + square * (2f / 15f + square * (-17f / 315f + square * (62f / 2835f))));
@@ -28,7 +28,7 @@ final class Softcap {
     }
 
     /** The derivative of {@link #apply} where it gave {@code capped}. */
-    static float slope(float capped, float softcap) {
+    public static float slope(float capped, float softcap) {
         float ratio = capped / softcap;
         return 1f - ratio * ratio;
     }

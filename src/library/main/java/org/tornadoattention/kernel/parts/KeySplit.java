@@ -1,25 +1,25 @@
-package org.tornadoattention.kernel;
+package org.tornadoattention.kernel.parts;
 
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Which sequence, queries and keys a group of the split-key kernels works on; arrays and parameters are those of
- * {@link SplitKeyAttention}. TornadoVM inlines these methods.
+ * Which sequence, queries and keys a group of the split-key kernels works on. A tile is {@code rows} pairs of a token and one
+ * of the {@code group} query heads of a KV head; the arrays are those of {@link StepLayout}.
  */
-final class KeySplit {
+public final class KeySplit {
 
     private KeySplit() {}
 
     /** The sequence that a tile belongs to; the last one for tiles past all queries. */
-    static int sequence(IntArray step, int tile, int group, int rows, int seqQ) {
+    public static int sequence(IntArray step, int tile, int group, int rows, int seqQ) {
         int sequence = 0;
         if (seqQ > 0) {
             sequence = tile / tiles(seqQ, group, rows);
         } else {
-            int batch = (step.getSize() - SplitKeyAttention.STEP_HEADER) / SplitKeyAttention.STEP_FIELDS;
+            int batch = StepLayout.batch(step);
             int end = 0;
             for (int s = 0; s < batch - 1; s++) {
-                end += tiles(queries(step, s), group, rows);
+                end += tiles(StepLayout.queries(step, s), group, rows);
                 if (tile >= end) {
                     sequence = sequence + 1;
                 }
@@ -29,29 +29,25 @@ final class KeySplit {
     }
 
     /** Tiles of the sequences before one. */
-    static int tilesBefore(IntArray step, int sequence, int group, int rows, int seqQ) {
+    public static int tilesBefore(IntArray step, int sequence, int group, int rows, int seqQ) {
         int before = 0;
         if (seqQ > 0) {
             before = sequence * tiles(seqQ, group, rows);
         } else {
             for (int s = 0; s < sequence; s++) {
-                before += tiles(queries(step, s), group, rows);
+                before += tiles(StepLayout.queries(step, s), group, rows);
             }
         }
         return before;
     }
 
     /** Tiles of a sequence with so many queries. */
-    private static int tiles(int queries, int group, int rows) {
+    public static int tiles(int queries, int group, int rows) {
         return (queries * group + rows - 1) / rows;
     }
 
-    private static int queries(IntArray step, int sequence) {
-        return step.get(SplitKeyAttention.STEP_HEADER + sequence * SplitKeyAttention.STEP_FIELDS + 1);
-    }
-
     /** The row of key j in the keys: of a page, if there are pages, else of packed tokens. */
-    static int keyRow(
+    public static int keyRow(
             IntArray sequences,
             int table,
             int firstPage,

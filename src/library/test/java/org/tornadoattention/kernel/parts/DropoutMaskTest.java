@@ -1,4 +1,4 @@
-package org.tornadoattention.kernel;
+package org.tornadoattention.kernel.parts;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

@@ -1,4 +1,4 @@
-package org.tornadoattention.kernel;
+package org.tornadoattention.kernel.parts;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -83,6 +83,6 @@ class StorageTest {
     }
 
     private static int features(DType dtype) {
-        return dtype == DType.F16 ? Storage.F16_BITS : 0;
+        return dtype == DType.F16 ? Features.F16_BITS : 0;
     }
 }

@@ -1,4 +1,4 @@
-package org.tornadoattention.kernel;
+package org.tornadoattention.kernel.parts;
 
 import uk.ac.manchester.tornado.api.types.BFloat16;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
@@ -9,33 +9,33 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  * 16-bit floats as the operands of tensor cores hold them: F16 from a {@link HalfFloatArray}, BF16 from a {@link
  * ShortArray}, in the low half of an int. Overloads that TornadoVM inlines, so that one kernel text serves both.
  */
-final class Bits {
+public final class Bits {
 
     private Bits() {}
 
-    static int load(HalfFloatArray array, int index) {
+    public static int load(HalfFloatArray array, int index) {
         return array.get(index).getHalfFloatValue() & 0xffff;
     }
 
-    static int load(ShortArray array, int index) {
+    public static int load(ShortArray array, int index) {
         return array.get(index) & 0xffff;
     }
 
     /** Two values rounded to what the array stores, the first in the low half. */
-    static int pair(HalfFloatArray array, float low, float high) {
+    public static int pair(HalfFloatArray array, float low, float high) {
         return new HalfFloat(low).getHalfFloatValue() & 0xffff | new HalfFloat(high).getHalfFloatValue() << 16;
     }
 
     /** In 64 bits, since TornadoVM computes with a BF16's bits in 16, where a shift by 16 leaves nothing. */
-    static int pair(ShortArray array, float low, float high) {
+    public static int pair(ShortArray array, float low, float high) {
         return (int) (BFloat16.bf16FromFloat(low) & 0xffffL | (long) BFloat16.bf16FromFloat(high) << 16);
     }
 
-    static void store(HalfFloatArray array, int index, float value) {
+    public static void store(HalfFloatArray array, int index, float value) {
         array.set(index, new HalfFloat(value));
     }
 
-    static void store(ShortArray array, int index, float value) {
+    public static void store(ShortArray array, int index, float value) {
         array.set(index, BFloat16.bf16FromFloat(value));
     }
 }

@@ -1,0 +1,67 @@
+package org.tornadoattention.kernel.parts;
+
+import org.tornadoattention.intrinsic.Warp;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+/**
+ * How a row of the output ends: {@code O = o / l} and {@code L = m + ln l}, with m the maximum that l and o are relative to. A
+ * query that saw no key gets 0 and −∞. What enters the sum of a row without being a key enters here: kernels give the terms of
+ * the row's head.
+ */
+public final class RowEnd {
+
+    public static final float LN_2 = 0.6931471805599453f;
+    private static final int NEGATIVE_INFINITY_BITS = 0xff800000;
+
+    private RowEnd() {}
+
+    /** What o is multiplied by. */
+    public static float inverse(float max, float sum, FloatArray headTerms, int head, int features) {
+        float inverse = 0f;
+        if (sum != 0f) {
+            inverse = 1f / sum;
+        }
+        return inverse;
+    }
+
+    /** An element of an unnormalised row over its sum. */
+    public static float normalized(float element, float max, float sum, FloatArray headTerms, int head, int features) {
+        return element / sum;
+    }
+
+    /** The row's log-sum-exp. */
+    public static float logSumExp(float max, float sum, FloatArray headTerms, int head, int features) {
+        float logSumExp = Float.NEGATIVE_INFINITY;
+        if (sum != 0f) {
+            logSumExp = max + TornadoMath.log(sum);
+        }
+        return logSumExp;
+    }
+
+    /** A row's sum, of which four neighbouring lanes of a warp have a part each. */
+    public static float sumOfLanes(float part) {
+        float sum = part;
+        sum += Warp.shuffleXor(sum, 1);
+        sum += Warp.shuffleXor(sum, 2);
+        return sum;
+    }
+
+    /** As {@link #inverse}, where exponents are of 2 and what a masked row holds means nothing. */
+    public static float inverseOfWarp(
+            boolean masked, float max, float sum, FloatArray headTerms, int head, int features) {
+        return masked ? 0f : 1f / sum;
+    }
+
+    /** As {@link #logSumExp}, where exponents are of 2 and what a masked row holds means nothing. */
+    public static float logSumExpOfWarp(
+            boolean masked, float max, float sum, FloatArray headTerms, int head, int features) {
+        float logSumExp = LN_2 * max + TornadoMath.log(sum);
+        return masked ? negativeInfinity() : logSumExp;
+    }
+
+    /** −∞. Of {@link Float#NEGATIVE_INFINITY} TornadoVM makes {@code -1.0F / 0.0F}, which CUDA carries out, slowly. */
+    public static float negativeInfinity() {
+        return Warp.asFloat(NEGATIVE_INFINITY_BITS);
+    }
+}

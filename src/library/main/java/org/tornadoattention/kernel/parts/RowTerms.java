@@ -1,0 +1,37 @@
+package org.tornadoattention.kernel.parts;
+
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+
+/** What the backward kernels know of each query, {@code [batch, heads, seqQ, 2]}: its log-sum-exp L, then D. */
+public final class RowTerms {
+
+    /**
+     * A log-sum-exp above every score, which makes {@code P = exp(S - L)} exactly 0, yet finite: OpenCL's fast mode leaves
+     * infinities undefined.
+     */
+    public static final float ABOVE_ALL_SCORES = -Score.NO_SCORE;
+
+    private RowTerms() {}
+
+    /** L of a row. */
+    public static float logSumExp(FloatArray rowTerms, int row) {
+        return rowTerms.get(2 * row);
+    }
+
+    /** D of a row. */
+    public static float d(FloatArray rowTerms, int row) {
+        return rowTerms.get(2 * row + 1);
+    }
+
+    /** Sets the terms of a row; a query that saw no key, whose L is −∞, gets terms that make its P and dS 0. */
+    public static void set(FloatArray rowTerms, int row, float logSumExp, float d) {
+        float lse = logSumExp;
+        float term = d;
+        if (lse < -ABOVE_ALL_SCORES) {
+            lse = ABOVE_ALL_SCORES;
+            term = 0f;
+        }
+        rowTerms.set(2 * row, lse);
+        rowTerms.set(2 * row + 1, term);
+    }
+}
