@@ -177,7 +177,7 @@ final class AttentionTasks {
     }
 
     private void warp(String name, Tile tile) {
-        int features = WarpFlashAttention.shape(tile.warps(), tile.rescaleThreshold());
+        int features = Features.warpShape(tile.warps(), tile.rescaleThreshold());
         switch (arrays.query()) {
             case HalfFloatArray _ -> tiles(name, tile, features, HalfFloatArray.class, WarpFlashAttention::attention);
             case ShortArray _ -> tiles(name, tile, features, ShortArray.class, WarpFlashAttentionBits::attention);
@@ -189,13 +189,13 @@ final class AttentionTasks {
         tiles(
                 name,
                 tile,
-                WarpFlashAttention.shape(tile.warps(), tile.rescaleThreshold()),
+                Features.warpShape(tile.warps(), tile.rescaleThreshold()),
                 FloatArray.class,
                 WarpTf32FlashAttention::attention);
     }
 
     private void warpGroup(String name, Tile tile) {
-        int features = WarpFlashAttention.shape(tile.warps(), tile.rescaleThreshold());
+        int features = Features.warpShape(tile.warps(), tile.rescaleThreshold());
         switch (arrays.query()) {
             case HalfFloatArray _ ->
                 tiles(name, tile, features, HalfFloatArray.class, WarpGroupFlashAttention::attention);

@@ -4,9 +4,9 @@ import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.QuantizeTiles;
 import org.tornadoattention.kernel.QuantizeTilesBits;
-import org.tornadoattention.kernel.WarpFlashAttention;
 import org.tornadoattention.kernel.WarpGroupFp8FlashAttention;
 import org.tornadoattention.kernel.WarpGroupFp8FlashAttentionBits;
+import org.tornadoattention.kernel.parts.Features;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -198,7 +198,7 @@ final class Fp8Tasks {
                 problem.windowLeft(),
                 problem.windowRight(),
                 problem.softcap(),
-                features | WarpFlashAttention.shape(tile.warps(), tile.rescaleThreshold()));
+                features | Features.warpShape(tile.warps(), tile.rescaleThreshold()));
         grid(name, AttentionTasks.groups(sizes.queryTiles(), tile.groupSize(shape.headDim())));
     }
 
