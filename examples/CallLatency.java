@@ -1,6 +1,7 @@
 import java.util.Arrays;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.cli.Example;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
@@ -27,8 +28,12 @@ class CallLatency {
     static final int HEAD_DIM = 64;
     static final long WARM_UP_NANOSECONDS = 3_000_000_000L;
 
-    static void main(String... arguments) throws TornadoExecutionPlanException {
-        int calls = arguments.length > 0 ? Integer.parseInt(arguments[0]) : 1000;
+    static void main(String... arguments) {
+        Example.run(CallLatency.class, "[CALLS]", arguments, CallLatency::measure);
+    }
+
+    static void measure(String[] arguments) throws TornadoExecutionPlanException {
+        int calls = Example.number(arguments, 0, 1000, 1);
         ComputeDevice device = Devices.best();
         System.out.println("Device: " + device);
         measure("plan.execute()", device, calls, false);

@@ -3,22 +3,21 @@ import gpt.Gpt;
 import gpt.Parameters;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.cli.Example;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Platform;
 import org.tornadoattention.plan.AttentionKernel;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /** A training step of the GPT with flash and with standard attention, side by side: time, memory and losses. */
 @Command(
-        name = "./attention example GptStepTimes",
+        name = "attention example GptStepTimes",
         description = {
             "Trains the same GPT from the same seed with flash and with standard attention, a few steps at each length of"
                     + " stream, and compares the time of a step, the memory on the device, and the losses step by step.",
@@ -53,11 +52,7 @@ class GptStepTimes implements Callable<Integer> {
     @Option(names = "--heads", paramLabel = "H", description = "Attention heads. Default: ${DEFAULT-VALUE}.")
     int heads = 2;
 
-    @Option(
-            names = "--backend",
-            paramLabel = "NAME",
-            description = "cuda, opencl, ptx, … Default: the best.",
-            converter = TrainGpt.BackendConverter.class)
+    @Option(names = "--backend", paramLabel = "NAME", description = "cuda, opencl, ptx, … Default: the best.")
     Optional<Backend> backend = Optional.empty();
 
     @Option(
@@ -73,12 +68,14 @@ class GptStepTimes implements Callable<Integer> {
     record Run(double milliseconds, long deviceBytes, double[] losses) {}
 
     static void main(String[] arguments) {
-        Locale.setDefault(Locale.ENGLISH);
-        System.exit(new CommandLine(new GptStepTimes()).execute(arguments));
+        Example.run(new GptStepTimes(), arguments);
     }
 
     @Override
     public Integer call() {
+        sequences.forEach(sequence -> Example.requireAtLeast(1, "--sequences", sequence));
+        Example.requireAtLeast(1, "--tokens", tokens);
+        Example.requireAtLeast(2, "--steps", steps);
         ComputeDevice device = Devices.find(backend, Optional.empty());
         System.out.printf("Running on %s, device %s%n", Platform.current().describe(), device);
         System.out.printf(

@@ -1,4 +1,5 @@
 import org.tornadoattention.bench.Lesson;
+import org.tornadoattention.cli.Example;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
@@ -56,6 +57,10 @@ class Ladder1Naive {
     }
 
     static void main(String[] arguments) {
+        Example.run(Ladder1Naive.class, "[HEADS [TOKENS]]", arguments, Ladder1Naive::lesson);
+    }
+
+    static void lesson(String[] arguments) {
         Lesson lesson = Lesson.of("Rung 1, naive: three kernels, S and P stored", arguments);
         int n = lesson.keys();
         int d = Lesson.HEAD_DIM;

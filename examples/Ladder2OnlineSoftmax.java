@@ -1,4 +1,5 @@
 import org.tornadoattention.bench.Lesson;
+import org.tornadoattention.cli.Example;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
@@ -47,6 +48,10 @@ class Ladder2OnlineSoftmax {
     }
 
     static void main(String[] arguments) {
+        Example.run(Ladder2OnlineSoftmax.class, "[HEADS [TOKENS]]", arguments, Ladder2OnlineSoftmax::lesson);
+    }
+
+    static void lesson(String[] arguments) {
         Lesson lesson = Lesson.of("Rung 2, the online softmax: one kernel, nothing stored", arguments);
         int n = lesson.keys();
         int d = Lesson.HEAD_DIM;

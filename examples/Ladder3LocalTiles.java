@@ -1,4 +1,5 @@
 import org.tornadoattention.bench.Lesson;
+import org.tornadoattention.cli.Example;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -70,6 +71,10 @@ class Ladder3LocalTiles {
     }
 
     static void main(String[] arguments) {
+        Example.run(Ladder3LocalTiles.class, "[HEADS [TOKENS]]", arguments, Ladder3LocalTiles::lesson);
+    }
+
+    static void lesson(String[] arguments) {
         Lesson lesson = Lesson.of("Rung 3, tiles in local memory: K and V once for 64 queries", arguments);
         int n = lesson.keys();
         int d = Lesson.HEAD_DIM;

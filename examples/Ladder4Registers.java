@@ -1,4 +1,5 @@
 import org.tornadoattention.bench.Lesson;
+import org.tornadoattention.cli.Example;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -147,6 +148,10 @@ class Ladder4Registers {
     // spotless:on
 
     static void main(String[] arguments) {
+        Example.run(Ladder4Registers.class, "[HEADS [TOKENS]]", arguments, Ladder4Registers::lesson);
+    }
+
+    static void lesson(String[] arguments) {
         Lesson lesson = Lesson.of("Rung 4, registers: 4 x 4 scores and 4 x 8 outputs a work-item", arguments);
         int n = lesson.keys();
         int d = Lesson.HEAD_DIM;

@@ -1,4 +1,5 @@
 import org.tornadoattention.bench.Lesson;
+import org.tornadoattention.cli.Example;
 import org.tornadoattention.plan.AttentionKernel;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -154,6 +155,10 @@ class Ladder5TensorCores {
     }
 
     static void main(String[] arguments) {
+        Example.run(Ladder5TensorCores.class, "[HEADS [TOKENS]]", arguments, Ladder5TensorCores::lesson);
+    }
+
+    static void lesson(String[] arguments) {
         Lesson lesson = Lesson.ofHalves(
                 "Rung 5, tensor cores through TornadoVM's own calls", arguments, AttentionKernel.TENSOR_CORE);
         int n = lesson.keys();

@@ -1,4 +1,5 @@
 import org.tornadoattention.bench.Lesson;
+import org.tornadoattention.cli.Example;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.plan.AttentionKernel;
@@ -145,6 +146,10 @@ class Ladder6WarpIntrinsics {
     }
 
     static void main(String[] arguments) {
+        Example.run(Ladder6WarpIntrinsics.class, "[HEADS [TOKENS]]", arguments, Ladder6WarpIntrinsics::lesson);
+    }
+
+    static void lesson(String[] arguments) {
         Lesson lesson = Lesson.ofHalves(
                 "Rung 6, warp intrinsics: S, P and O in the registers of a warp", arguments, AttentionKernel.WARP);
         int n = lesson.keys();

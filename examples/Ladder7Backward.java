@@ -1,4 +1,5 @@
 import org.tornadoattention.bench.Lesson;
+import org.tornadoattention.cli.Example;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -142,6 +143,10 @@ class Ladder7Backward {
     }
 
     static void main(String[] arguments) {
+        Example.run(Ladder7Backward.class, "[HEADS [TOKENS]]", arguments, Ladder7Backward::lesson);
+    }
+
+    static void lesson(String[] arguments) {
         Lesson lesson = Lesson.of("Rung 7, backward: P comes back from L", arguments);
         int n = lesson.keys();
         int d = Lesson.HEAD_DIM;

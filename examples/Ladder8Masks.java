@@ -1,5 +1,6 @@
 import org.tornadoattention.Mask;
 import org.tornadoattention.bench.Lesson;
+import org.tornadoattention.cli.Example;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -108,6 +109,10 @@ class Ladder8Masks {
     }
 
     static void main(String[] arguments) {
+        Example.run(Ladder8Masks.class, "[HEADS [TOKENS]]", arguments, Ladder8Masks::lesson);
+    }
+
+    static void lesson(String[] arguments) {
         Lesson full = Lesson.of("Rung 8, masks: tiles that nobody sees are skipped", arguments);
         Lesson causal = full.with(Mask.causal());
         int n = full.keys();

@@ -1,4 +1,5 @@
 import org.tornadoattention.bench.Lesson;
+import org.tornadoattention.cli.Example;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
@@ -105,6 +106,10 @@ class Ladder9Decode {
     }
 
     static void main(String[] arguments) {
+        Example.run(Ladder9Decode.class, "[HEADS [TOKENS]]", arguments, Ladder9Decode::lesson);
+    }
+
+    static void lesson(String[] arguments) {
         Lesson lesson = Lesson.ofOneQuery("Rung 9, decode: one query, the keys split over work-items", arguments);
         lesson.predict(lesson.flops(), 4.0 * lesson.heads() * 2 * lesson.keys() * Lesson.HEAD_DIM);
         double whole = run(lesson, 1);

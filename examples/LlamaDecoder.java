@@ -5,6 +5,7 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.cache.CacheOptions;
 import org.tornadoattention.cache.KvCache;
 import org.tornadoattention.cache.RotaryEmbedding;
+import org.tornadoattention.cli.Example;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
@@ -150,17 +151,21 @@ class LlamaDecoder {
         }
     }
 
-    static int number(String[] arguments, int index, int otherwise) {
-        return arguments.length > index ? Integer.parseInt(arguments[index]) : otherwise;
+    static void main(String[] arguments) {
+        Example.run(
+                LlamaDecoder.class,
+                "[LAYERS [HEADS [KV_HEADS [HEAD_DIM [TOKENS [TYPE]]]]]]",
+                arguments,
+                LlamaDecoder::decode);
     }
 
-    static void main(String[] arguments) throws TornadoExecutionPlanException {
+    static void decode(String[] arguments) throws TornadoExecutionPlanException {
         Size size = new Size(
-                number(arguments, 0, 2),
-                number(arguments, 1, 4),
-                number(arguments, 2, 2),
-                number(arguments, 3, 16),
-                number(arguments, 4, 24),
+                Example.number(arguments, 0, 2, 1),
+                Example.number(arguments, 1, 4, 1),
+                Example.number(arguments, 2, 2, 1),
+                Example.number(arguments, 3, 16, 1),
+                Example.number(arguments, 4, 24, 1),
                 arguments.length > 5 ? DType.parse(arguments[5]) : DType.F32);
         ComputeDevice device = Devices.best();
         System.out.printf(

@@ -1,9 +1,10 @@
-import java.util.Arrays;
+import java.util.stream.IntStream;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.cli.Example;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.tensor.DType;
@@ -26,10 +27,16 @@ class MemoryByLength {
 
     static final int HEAD_DIM = 64;
 
-    static void main(String[] lengths) throws TornadoExecutionPlanException {
+    static void main(String[] lengths) {
+        Example.run(MemoryByLength.class, "[LENGTH...]", lengths, MemoryByLength::measure);
+    }
+
+    static void measure(String[] lengths) throws TornadoExecutionPlanException {
         int[] all = lengths.length == 0
                 ? new int[] {128, 256, 512, 1024}
-                : Arrays.stream(lengths).mapToInt(Integer::parseInt).toArray();
+                : IntStream.range(0, lengths.length)
+                        .map(i -> Example.number(lengths, i, 0, 1))
+                        .toArray();
         AttentionKernel flash = Devices.best().isSimulator() ? AttentionKernel.ONLINE : AttentionKernel.TILED;
         System.out.printf("%s, forward and backward, one head of %d, F32%n", Devices.best(), HEAD_DIM);
         System.out.printf("%10s %16s %14s %18s %14s%n", "length", "flash", "a token", "standard", "a token");

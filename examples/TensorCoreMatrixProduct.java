@@ -1,4 +1,5 @@
 import java.util.Arrays;
+import org.tornadoattention.cli.Example;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Intrinsics;
@@ -84,13 +85,20 @@ class TensorCoreMatrixProduct {
         }
     }
 
-    static void main(String[] arguments) throws TornadoExecutionPlanException {
-        int n = arguments.length == 0 ? 256 : Integer.parseInt(arguments[0]);
+    static void main(String[] arguments) {
+        Example.run(TensorCoreMatrixProduct.class, "[SIZE]", arguments, TensorCoreMatrixProduct::product);
+    }
+
+    static void product(String[] arguments) throws TornadoExecutionPlanException {
+        int n = Example.number(arguments, 0, 256, COLUMNS);
+        if (n % COLUMNS != 0) {
+            throw new IllegalArgumentException("The size is %d: it must be a multiple of %d.".formatted(n, COLUMNS));
+        }
         ComputeDevice device = Devices.best(); // installs the intrinsics, where there is a device for them
-        if (n % COLUMNS != 0 || !device.extension().level().include(Intrinsics.WARP_GROUP)) {
+        if (!device.extension().level().include(Intrinsics.WARP_GROUP)) {
             System.out.printf(
-                    "The size must be a multiple of %d, and the device one of compute capability 9.0 or the simulator; here: %s, %s %s%n",
-                    COLUMNS, n, device, device.extension().reason());
+                    "The device must be one of compute capability 9.0, or the simulator; here: %s %s%n",
+                    device, device.extension().reason());
             return;
         }
         HalfFloatArray a = Tensor.random(DType.F16, 1, n, n).halfFloatArray();

@@ -15,12 +15,12 @@ import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBarStyle;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.cli.Example;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Platform;
 import org.tornadoattention.plan.AttentionKernel;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -29,7 +29,7 @@ import picocli.CommandLine.Option;
  * {@code gpt/MatrixProduct.java}, the task in {@link AssociativeRecall}.
  */
 @Command(
-        name = "./attention example TrainGpt",
+        name = "attention example TrainGpt",
         description = {
             "Trains a small GPT on associative recall: pairs of a key and a value are planted in the first half of a"
                     + " long stream of idle words, and each key is asked for in the second half. Only attention over the"
@@ -115,15 +115,11 @@ class TrainGpt implements Callable<Integer> {
             description = "Decides weights and data: the same seed gives the same losses. Default: ${DEFAULT-VALUE}.")
     long seed = 1;
 
-    @Option(
-            names = "--backend",
-            paramLabel = "NAME",
-            description = "cuda, opencl, ptx, … Default: the best.",
-            converter = BackendConverter.class)
+    @Option(names = "--backend", paramLabel = "NAME", description = "cuda, opencl, ptx, … Default: the best.")
     Optional<Backend> backend = Optional.empty();
 
     @Option(
-            names = "--out",
+            names = {"-o", "--output"},
             paramLabel = "DIR",
             description = "Where checkpoint, table and picture go. Default: ${DEFAULT-VALUE}.")
     Path out = Path.of("target", "gpt");
@@ -153,26 +149,25 @@ class TrainGpt implements Callable<Integer> {
     static final String TABLE = "loss.csv";
     static final String PICTURE = "loss.svg";
 
-    static class BackendConverter implements CommandLine.ITypeConverter<Backend> {
-        @Override
-        public Backend convert(String text) {
-            return Backend.parse(text);
-        }
+    static void main(String[] arguments) {
+        Example.run(new TrainGpt(), arguments);
     }
 
-    static void main(String[] arguments) {
-        Locale.setDefault(Locale.ENGLISH);
-        CommandLine commandLine = new CommandLine(new TrainGpt())
-                .setCaseInsensitiveEnumValuesAllowed(true)
-                .setExecutionExceptionHandler((e, line, _) -> {
-                    line.getErr().println("TrainGpt: " + e.getMessage());
-                    return 1;
-                });
-        System.exit(commandLine.execute(arguments));
+    private void requireUsableOptions() {
+        Example.requireAtLeast(1, "--sequence", sequence);
+        Example.requireAtLeast(1, "--start-sequence", startSequence);
+        Example.requireAtLeast(1, "--tokens", tokens);
+        Example.requireAtLeast(1, "--steps", steps);
+        Example.requireAtLeast(1, "--stop-after", stopAfter.orElse(steps));
+        Example.requireAtLeast(1, "--checkpoint-every", checkpointEvery);
+        if (!(learningRate > 0 && learningRate < Float.POSITIVE_INFINITY)) {
+            throw new IllegalArgumentException("--learning-rate is %s: it must be above 0.".formatted(learningRate));
+        }
     }
 
     @Override
     public Integer call() throws IOException {
+        requireUsableOptions();
         Parameters parameters = new Parameters(
                 new Parameters.Shape(AssociativeRecall.VOCABULARY, sequence, layers, heads, width), seed);
         Files.createDirectories(out);

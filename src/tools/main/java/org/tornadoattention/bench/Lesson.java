@@ -105,14 +105,22 @@ public final class Lesson {
     private static int[] sizes(String[] arguments) {
         boolean large = Devices.best().type() == TornadoDeviceType.GPU
                 && !Devices.best().isSimulator();
-        int heads = arguments.length > 0 ? Integer.parseInt(arguments[0]) : large ? 16 : 2;
-        int length = arguments.length > 1 ? Integer.parseInt(arguments[1]) : large ? 2048 : 128;
+        int heads = arguments.length > 0 ? number(arguments[0]) : large ? 16 : 2;
+        int length = arguments.length > 1 ? number(arguments[1]) : large ? 2048 : 128;
         if (heads < 1 || length < 64 || length % 64 != 0) {
             throw new IllegalArgumentException(
                     "%d heads of %d tokens: the lessons take 1 head or more and multiples of 64 tokens."
                             .formatted(heads, length));
         }
         return new int[] {heads, length};
+    }
+
+    private static int number(String text) {
+        try {
+            return Integer.parseInt(text);
+        } catch (NumberFormatException e) {
+            throw new IllegalArgumentException("'%s' is no whole number.".formatted(text), e);
+        }
     }
 
     private static Lesson begin(String title, Lesson lesson) {

@@ -37,8 +37,8 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
      */
     @Override
     public int handleExecutionException(Exception failure, CommandLine command, ParseResult arguments) {
-        Main main = (Main) command.getCommandSpec().root().userObject();
-        print(command.getErr(), command.getCommandSpec().qualifiedName(), failure, main.stackTrace);
+        boolean stackTrace = command.getCommandSpec().root().userObject() instanceof Main main && main.stackTrace;
+        print(command.getErr(), command.getCommandSpec().qualifiedName(), failure, stackTrace);
         return failure instanceof IllegalArgumentException
                         || failure instanceof SafetensorsException
                         || failure instanceof UnusableFileException

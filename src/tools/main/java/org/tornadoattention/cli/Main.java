@@ -157,7 +157,7 @@ public final class Main implements Runnable {
     }
 
     /** What a parser makes of an option's value; its own message, and no other, says what is wrong with it. */
-    private static <T> T parsed(Function<String, T> parser, String text) {
+    static <T> T parsed(Function<String, T> parser, String text) {
         try {
             return parser.apply(text);
         } catch (IllegalArgumentException e) {

@@ -75,7 +75,23 @@ class LauncherTest {
         assertThat(launch("LC_ALL", Path.of("C"), "java")).startsWith("2 usage: ./attention java FILE.java");
         assertThat(launch("LC_ALL", Path.of("C"), "java", "none.java"))
                 .isEqualTo("2 attention: there is no file none.java." + System.lineSeparator());
-        assertThat(launch("LC_ALL", Path.of("C"), "example", "None")).startsWith("2 usage: ./attention example NAME");
+    }
+
+    @Test
+    void anExampleThatIsNotThereIsNamedAndTheOthersListed() throws Exception {
+        assertThat(launch("ATTENTION_BUILD", Path.of("never"), "example", "nosuch"))
+                .startsWith("2 attention: there is no example nosuch.")
+                .contains("usage: ./attention example NAME", "  HelloAttention");
+        assertThat(launch("ATTENTION_BUILD", Path.of("never"), "example", "--help"))
+                .startsWith("0 usage: ./attention example NAME");
+    }
+
+    @Test
+    void anExampleWithoutArgumentsTakesNone() throws Exception {
+        assertThat(launch("ATTENTION_BUILD", Path.of("never"), "example", "HelloAttention", "--help"))
+                .isEqualTo("0 usage: ./attention example HelloAttention" + System.lineSeparator());
+        assertThat(launch("ATTENTION_BUILD", Path.of("never"), "example", "HelloAttention", "7"))
+                .isEqualTo("2 attention: example HelloAttention takes no arguments." + System.lineSeparator());
     }
 
     /** Runs {@code ./attention} with one environment variable: its exit code and all that it printed. */

@@ -23,6 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.tornadoattention.JavaProcess;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Intrinsics;
@@ -97,6 +98,37 @@ class ExamplesTest {
 
     private static void assumeHalves() {
         assumeTrue(Devices.best().halfFloats(), "SKIPPED: this device has no 16-bit floats for HalfFloatArrays");
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "Ladder1Naive 2 128 3|There are 3 arguments.",
+                "Ladder2OnlineSoftmax abc|'abc' is no whole number.",
+                "Ladder3LocalTiles 2 100|multiples of 64 tokens",
+                "CallLatency 0|Argument 1 is 0: it must be 1 or more.",
+                "LlamaDecoder 2 4 2 16 24 f7|There is no type 'f7'",
+                "LlamaDecoder 2 4 3|4 query heads cannot share 3 key/value heads evenly",
+                "MemoryByLength 128 two|'two' is no whole number.",
+                "TensorCoreMatrixProduct 300|The size is 300: it must be a multiple of",
+                "TrainGpt --steps -3|--steps is -3: it must be 1 or more.",
+                "TrainGpt --tokens 0|--tokens is 0: it must be 1 or more.",
+                "TrainGpt --heads 3|the heads divide the width",
+                "TrainGpt --backend vulkan|There is no backend 'vulkan'",
+                "GptStepTimes --sequences 64,0|--sequences is 0: it must be 1 or more.",
+            })
+    void argumentsThatDoNotFitAreBadUsageInAFewLines(String commandLine, String message) {
+        JavaProcess process = process(commandLine.split(" "));
+        assertThat(process.exitCode()).as(process.output()).isEqualTo(2);
+        assertThat(process.output()).contains(message).doesNotContain("\tat ");
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {"Ladder1Naive", "CallLatency", "LlamaDecoder", "MemoryByLength", "TrainGpt", "GptStepTimes"})
+    void helpIsAnsweredWithTheUsage(String example) {
+        assertThat(outputOf(example, "--help")).containsPattern("Usage: (./)?attention example " + example + " \\[");
     }
 
     @Test
@@ -224,7 +256,7 @@ class ExamplesTest {
         return outputOf(Stream.concat(
                         Stream.of(
                                 ("TrainGpt --start-sequence 16 --sequence 32 --tokens 64 --steps 6 --layers 1 --width 8"
-                                                + " --heads 1 --out " + out)
+                                                + " --heads 1 --output " + out)
                                         .split(" ")),
                         Stream.of(more))
                 .toArray(String[]::new));
@@ -270,7 +302,7 @@ class ExamplesTest {
             assertThat(output).containsPattern("256×256 on .*: largest error \\d\\.\\de-0[567], ok");
             assertThat(output).containsPattern("\\d+\\.\\d{3} ms, \\d+\\.\\d{3} TFLOP/s");
         } else {
-            assertThat(output).contains("compute capability 9.0 or the simulator; here: 256");
+            assertThat(output).contains("compute capability 9.0 or the simulator; here: ");
         }
     }
 
