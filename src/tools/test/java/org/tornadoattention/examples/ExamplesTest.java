@@ -175,6 +175,11 @@ class ExamplesTest {
     }
 
     @Test
+    void soakRepeatsItsProblemsBitForBit() {
+        assertThat(outputOf("Soak", "3")).contains("tiled 113 x 203 BF16", "3 rounds, 0 wrong", "12 launches, 0 wrong");
+    }
+
+    @Test
     void theSimulatorFindsThePlantedRace() {
         String output = outputOf("PlantedRace");
         assertThat(output).contains("With the barrier the sum is 2016.0");
