@@ -9,7 +9,9 @@ to a number. Medians of 20,000 calls after a second of warming up.
 
 import time
 
-import torch
+from peers import imported_torch
+
+torch = imported_torch()
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 

@@ -74,7 +74,7 @@ def ours(batch):
 
 def call_pytorch():
     """What runs under ncu for PyTorch."""
-    import torch
+    torch = peers.imported_torch()
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.nn.functional import scaled_dot_product_attention
 
@@ -135,7 +135,7 @@ def main():
         call_pytorch()
         return
     arguments = parser.parse_args()
-    import torch
+    torch = peers.imported_torch()
 
     where, limits = peers.environment(torch, "cuda"), peers.ceilings(torch, "cuda")
     torch.cuda.empty_cache()

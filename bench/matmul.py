@@ -6,7 +6,9 @@ calls after 3 that warm up; sums are in F32 within cuBLAS and rounded to F16 at 
 
 import sys
 
-import torch
+from peers import imported_torch
+
+torch = imported_torch()
 
 n = int(sys.argv[1]) if len(sys.argv) > 1 else 8192
 a, b = (torch.randn(n, n, device="cuda", dtype=torch.float16) for _ in range(2))

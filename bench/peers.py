@@ -22,6 +22,7 @@ import math
 import os
 import pathlib
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -460,9 +461,34 @@ def write(path, file):
     if path is None:
         print(text)
     else:
-        part = path.with_suffix(".part")
-        part.write_text(text + "\n")
-        part.replace(path)
+        path = path.resolve()  # a link stays, and leads to the file
+        part = path.with_name(f".attention-{os.getpid()}.part")
+        try:
+            part.write_text(text + "\n")
+            if path.exists():
+                shutil.copymode(path, part)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def require_writable(path):
+    """Refuses a path that cannot be written before the work and not after it."""
+    if path is None:
+        return
+    if path.exists() and not path.is_file():
+        sys.exit(f"{path}: this is no regular file: name one")
+    if not os.access(path if path.exists() else path.resolve().parent, os.W_OK):
+        sys.exit(f"{path}: there is no such directory, or no permission to write there")
+
+
+def imported_torch():
+    """PyTorch; without it, a line that says what to install."""
+    try:
+        import torch
+    except ImportError as missing:
+        sys.exit(f"{pathlib.Path(sys.argv[0]).name} measures PyTorch, which is not installed ({missing}): see https://pytorch.org/get-started")
+    return torch
 
 
 def main():
@@ -498,8 +524,8 @@ def main():
     if arguments.list:
         print("\n".join(label(case) for case in cases))
         return
-    import torch
-
+    torch = imported_torch()
+    require_writable(arguments.out)
     warnings.filterwarnings("ignore", category=UserWarning)  # a line for each backend that is not forced
     if arguments.device is None:
         arguments.device = "cuda" if torch.cuda.is_available() else "cpu"

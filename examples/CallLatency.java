@@ -33,8 +33,8 @@ class CallLatency {
     }
 
     static void measure(String[] arguments) throws TornadoExecutionPlanException {
-        int calls = Example.number(arguments, 0, 1000, 1);
         ComputeDevice device = Devices.best();
+        int calls = Example.number(arguments, 0, device.isSimulator() ? 100 : 1000, 1);
         System.out.println("Device: " + device);
         measure("plan.execute()", device, calls, false);
         if (device.backend() == Backend.CUDA) {

@@ -128,6 +128,9 @@ public final class Lesson {
         lesson.out.printf(
                 "%d heads, %d queries, %d keys, headDim %d, %s, on %s%n",
                 lesson.heads, lesson.queries, lesson.keys, HEAD_DIM, lesson.dtype, lesson.device);
+        if (lesson.device.isSimulator()) {
+            lesson.out.println("These times are the simulator's and say nothing of a GPU: compare bytes, not times.");
+        }
         return lesson;
     }
 

@@ -83,14 +83,14 @@ final class AccuracyCommand implements Callable<Integer> {
             description = "Head dimensions (default ${DEFAULT-VALUE}).")
     private int[] headDims;
 
-    @Option(names = "--batch", defaultValue = "2", description = "Sequences (default ${DEFAULT-VALUE}).")
-    private int batch;
+    @Option(names = "--batch", description = "Sequences (default 2; in the simulator 1).")
+    private Optional<Integer> batch = Optional.empty();
 
-    @Option(names = "--heads", defaultValue = "8", description = "Heads (default ${DEFAULT-VALUE}).")
-    private int heads;
+    @Option(names = "--heads", description = "Heads (default 8; in the simulator 2).")
+    private Optional<Integer> heads = Optional.empty();
 
-    @Option(names = "--seq", defaultValue = "2048", description = "Queries, and keys (default ${DEFAULT-VALUE}).")
-    private int seq;
+    @Option(names = "--seq", description = "Queries, and keys (default 2048; in the simulator 256).")
+    private Optional<Integer> seq = Optional.empty();
 
     @Option(
             names = "--inputs",
@@ -123,7 +123,7 @@ final class AccuracyCommand implements Callable<Integer> {
         }
         ComputeDevice device = compute.device();
         ComputeOptions.announce(out, device);
-        List<ErrorFile.Problem> problems = problems();
+        List<ErrorFile.Problem> problems = problems(device.isSimulator());
         row("problem", "kernel", "RMSE", "largest error", "allowed", "relative");
         try (Progress progress = Progress.of("accuracy", problems.size())) {
             for (ErrorFile.Problem problem : problems) {
@@ -146,14 +146,20 @@ final class AccuracyCommand implements Callable<Integer> {
         ResultFile.at(directory.resolve("inputs.safetensors"));
     }
 
-    private List<ErrorFile.Problem> problems() {
+    private List<ErrorFile.Problem> problems(boolean simulated) {
+        int sequences = batch.orElse(simulated ? 1 : 2);
+        int width = heads.orElse(simulated ? 2 : 8);
+        int length = seq.orElse(simulated ? 256 : 2048);
+        if (sequences < 1 || length < 1) {
+            throw new IllegalArgumentException("--batch and --seq must be 1 or more.");
+        }
         return distributions.stream()
                 .flatMap(inputs -> types.stream()
                         .flatMap(dtype -> Arrays.stream(headDims)
                                 .mapToObj(headDim -> new ErrorFile.Problem(
                                         inputs.id(),
                                         dtype,
-                                        new AttentionShape(batch, heads, heads, seq, seq, headDim)))))
+                                        new AttentionShape(sequences, width, width, length, length, headDim)))))
                 .toList();
     }
 

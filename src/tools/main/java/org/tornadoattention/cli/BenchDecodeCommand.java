@@ -62,19 +62,18 @@ final class BenchDecodeCommand implements Callable<Integer> {
             description = "Sequences (default ${DEFAULT-VALUE}).")
     private int[] batches;
 
-    @Option(names = "--heads", defaultValue = "32", description = "Query heads (default ${DEFAULT-VALUE}).")
-    private int heads;
+    @Option(names = "--heads", description = "Query heads (default 32; in the simulator 8).")
+    private Optional<Integer> heads = Optional.empty();
 
-    @Option(names = "--kv-heads", defaultValue = "8", description = "Key and value heads (default ${DEFAULT-VALUE}).")
-    private int kvHeads;
+    @Option(names = "--kv-heads", description = "Key and value heads (default 8; in the simulator 2).")
+    private Optional<Integer> kvHeads = Optional.empty();
 
     @Option(
             names = "--keys",
             split = ",",
-            defaultValue = "4096",
             paramLabel = "N",
-            description = "Keys of a sequence (default ${DEFAULT-VALUE}).")
-    private int[] keys;
+            description = "Keys of a sequence (default 4096; in the simulator 256).")
+    private List<Integer> keys = List.of();
 
     @Option(names = "--head-dim", defaultValue = "128", description = "Elements per head (default ${DEFAULT-VALUE}).")
     private int headDim;
@@ -121,8 +120,8 @@ final class BenchDecodeCommand implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         PrintWriter out = spec.commandLine().getOut();
-        List<Trial> trials = trials();
         ComputeDevice device = Devices.find(backend, deviceIndex);
+        List<Trial> trials = trials(device.isSimulator());
         ComputeOptions.announce(json ? spec.commandLine().getErr() : out, device);
         if (!json) {
             out.println("%-50s %-45s %20s %20s %13s %8s %18s"
@@ -151,10 +150,10 @@ final class BenchDecodeCommand implements Callable<Integer> {
     private record Trial(DecodeCase measured, int splits) {}
 
     /** All of them before the work, so that a case that cannot be is refused at once. */
-    private List<Trial> trials() {
+    private List<Trial> trials(boolean simulated) {
         List<Trial> trials = new ArrayList<>();
         for (int batch : batches) {
-            for (int length : keys) {
+            for (int length : keys.isEmpty() ? List.of(simulated ? 256 : 4096) : keys) {
                 for (int parts : splits) {
                     if (parts < 0) {
                         throw new IllegalArgumentException(
@@ -162,7 +161,16 @@ final class BenchDecodeCommand implements Callable<Integer> {
                                         .formatted(parts));
                     }
                     trials.add(new Trial(
-                            new DecodeCase(batch, heads, kvHeads, length, headDim, dtype, fp8, pageSize), parts));
+                            new DecodeCase(
+                                    batch,
+                                    heads.orElse(simulated ? 8 : 32),
+                                    kvHeads.orElse(simulated ? 2 : 8),
+                                    length,
+                                    headDim,
+                                    dtype,
+                                    fp8,
+                                    pageSize),
+                            parts));
                 }
             }
         }

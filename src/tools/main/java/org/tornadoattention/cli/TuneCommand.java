@@ -135,6 +135,10 @@ final class TuneCommand implements Callable<Integer> {
         requireIntrinsics(device);
         List<BenchCase> cases = cases();
         ComputeOptions.announce(out, device);
+        if (device.isSimulator()) {
+            out.println(
+                    "The simulator's times say nothing of a GPU: a table of them is a trial of this command alone.");
+        }
         TuningTable table = tune(out, device, cases);
         if (table.rows().isEmpty()) {
             out.println("No candidate was right, so there is no table.");

@@ -184,6 +184,7 @@ final class Charts {
         List<Entry> square = entries.stream()
                 .filter(entry -> entry.result().memory() != null
                         && (entry.ours() || entry.result().memory().deviceBytes() != null)
+                        && growsWithTheSequence(entry)
                         && entry.problem().pass() == Direction.FORWARD
                         && !entry.problem().causal()
                         && entry.problem().shape().seqQ()
@@ -219,6 +220,12 @@ final class Charts {
                             ""));
                 });
         return charts;
+    }
+
+    /** A byte per query at least; less is nothing, or a constant of the runtime's, which no axis of bytes per head can show. */
+    private static boolean growsWithTheSequence(Entry entry) {
+        return entry.result().memory().beyondTensors()
+                >= heads(entry) * entry.problem().shape().seqQ();
     }
 
     private static double heads(Entry entry) {

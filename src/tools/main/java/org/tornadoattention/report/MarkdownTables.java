@@ -43,7 +43,10 @@ public final class MarkdownTables {
     private static final Pattern TABLE = Pattern.compile(
             "(<!-- table (?<kind>\\S+) (?<from>[^>]*?) ?-->\\n).*?(<!-- end of table -->)", Pattern.DOTALL);
 
-    private static final List<String> KINDS = List.of("ladder", "throughput", "peers", "decode", "traffic", "errors");
+    private static final Pattern BEGIN = Pattern.compile("<!-- table \\S+ [^>]*-->");
+
+    /** The kinds of tables. */
+    public static final List<String> KINDS = List.of("ladder", "throughput", "peers", "decode", "traffic", "errors");
 
     private MarkdownTables() {}
 
@@ -55,6 +58,11 @@ public final class MarkdownTables {
      * @throws IllegalArgumentException if a comment asks for what there is not
      */
     public static String renewed(String text, Path root) throws IOException {
+        long begun = BEGIN.matcher(text).results().count();
+        if (begun != count(text)) {
+            throw new IllegalArgumentException("%d tables begin and %d end: each needs a line '<!-- end of table -->'."
+                    .formatted(begun, count(text)));
+        }
         Matcher table = TABLE.matcher(text);
         StringBuilder renewed = new StringBuilder();
         while (table.find()) {
@@ -70,6 +78,10 @@ public final class MarkdownTables {
     }
 
     private static String make(String kind, String[] words, Path root) throws IOException {
+        if (!KINDS.contains(kind)) {
+            throw new IllegalArgumentException(
+                    "There is no table '%s': choose one of %s.".formatted(kind, String.join(", ", KINDS)));
+        }
         if (kind.equals("errors")) {
             List<ErrorFile> files = new ArrayList<>();
             for (String word : words) {
@@ -101,9 +113,7 @@ public final class MarkdownTables {
             case "peers" -> peers(entries);
             case "decode" -> decode(entries);
             case "traffic" -> traffic(entries);
-            default ->
-                throw new IllegalArgumentException(
-                        "There is no table '%s': choose one of %s.".formatted(kind, String.join(", ", KINDS)));
+            default -> throw new IllegalStateException(kind);
         };
         return table(rows, files.stream().map(BenchFile::environment).toList());
     }
@@ -130,10 +140,10 @@ public final class MarkdownTables {
 
     private static String source(List<Environment> environments) {
         return environments.stream()
-                .map(environment -> "%s; commit %s, %s"
+                .map(environment -> "%s; %s%s"
                         .formatted(
                                 environment.describe(),
-                                environment.commit(),
+                                environment.commit() == null ? "" : "commit %s, ".formatted(environment.commit()),
                                 environment.time().substring(0, 10)))
                 .distinct()
                 .collect(Collectors.joining("; beside ", "Measured on ", "."));

@@ -9,6 +9,7 @@ import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -180,6 +181,19 @@ class MainTest {
                 .flatMap(text -> Stream.of(text.split("[\\s,;()]+")))
                 .filter(word -> word.matches(".*\\w[./]\\w.*") && !word.contains("$"))
                 .forEach(word -> assertThat(help).contains(word));
+    }
+
+    /** Examples of help can be typed as they stand: the project's files that they name are there. */
+    @ParameterizedTest
+    @MethodSource("commands")
+    void helpNamesFilesThatAreThere(String command) {
+        String help = command.isEmpty()
+                ? Invocation.of("--help").out()
+                : Invocation.of(command, "--help").out();
+        assertThat(Pattern.compile("\\b(src|docs|bench|tornado-config)/[\\w./-]*\\w(?![\\w/*-])")
+                        .matcher(help)
+                        .results())
+                .allSatisfy(name -> assertThat(Path.of(name.group())).exists());
     }
 
     static Stream<String> commands() {

@@ -55,6 +55,22 @@ class MarkdownTablesTest {
         assertThat(table("traffic ours.json seq=512")).contains("| F32 32x32x512x64 | 8x8 | 1,073,741,824 | ");
     }
 
+    /** An unknown kind is told though its file is not there; a table without an end is one that would never be made. */
+    @Test
+    void aTableThatCannotBeMadeIsRefusedBeforeItsFilesAreRead() {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> table("ladders none.json"))
+                .withMessageContaining("choose one of ladder, throughput, peers, decode, traffic, errors");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> MarkdownTables.renewed("<!-- table ladder ours.json -->\n\n| a |\n", directory))
+                .withMessageContaining("1 tables begin and 0 end");
+    }
+
+    @Test
+    void aSourceWithoutACommitNamesNone() throws IOException {
+        assertThat(table("peers ours.json peers.json dtype=F32 seq=1024")).doesNotContain("null");
+    }
+
     @Test
     void whatCannotBeMadeIsRefused() {
         assertThatIllegalArgumentException()
