@@ -20,11 +20,24 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
     /** The largest head dimension. */
     public static final int MAX_HEAD_DIM = 256;
 
-    /** Checks the ranges given above. */
+    /** The most queries and keys of a sequence together, so that no sum of a position and a window's edge overflows. */
+    public static final int MAX_POSITIONS = Integer.MAX_VALUE - 1024;
+
+    /**
+     * Checks the ranges given above.
+     *
+     * @throws IllegalArgumentException if a number is out of range
+     */
     public AttentionShape {
         require(batch >= 0, "The batch is %d: it must be 0 or more.", batch);
         require(seqQ >= 0, "The query sequence length is %d: it must be 0 or more.", seqQ);
         require(seqK >= 0, "The key sequence length is %d: it must be 0 or more.", seqK);
+        require(
+                (long) seqQ + seqK <= MAX_POSITIONS,
+                "The sequences have %,d queries and %,d keys: positions are counted to %,d; split the keys and merge.",
+                seqQ,
+                seqK,
+                MAX_POSITIONS);
         require(
                 headDim >= 1 && headDim <= MAX_HEAD_DIM,
                 "The head dimension is %d: it must be from 1 to %d; split larger heads or pad empty ones.",

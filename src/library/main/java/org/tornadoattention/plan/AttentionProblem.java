@@ -54,18 +54,21 @@ public record AttentionProblem(
                 | (dropout ? Features.DROPOUT : 0);
     }
 
-    /** The window's left edge for kernels: −1 where it reaches past every key, so that no sum overflows. */
+    /**
+     * The window's left edge for kernels: −1 where no query has a key past it, so that no sum of a position and an edge
+     * overflows. The last query stands on the last key.
+     */
     int windowLeft() {
-        return edge(mask.left());
+        return edge(mask.left(), shape.seqK());
     }
 
-    /** The window's right edge for kernels, likewise. */
+    /** The window's right edge for kernels, likewise: the first query stands as many keys before the end as there are queries. */
     int windowRight() {
-        return edge(mask.right());
+        return edge(mask.right(), shape.seqQ());
     }
 
-    private int edge(int keys) {
-        return keys >= (long) shape.seqQ() + shape.seqK() ? Mask.UNBOUNDED : keys;
+    private static int edge(int edge, int most) {
+        return edge >= most ? Mask.UNBOUNDED : edge;
     }
 
     /**

@@ -38,8 +38,23 @@ public record CacheShape(
                     "A cache of %d sequences, %d pages of %d tokens, %d pages a sequence: each must be 1 or more."
                             .formatted(sequences, pages, pageSize, pagesPerSequence));
         }
+        if ((long) pageSize * pagesPerSequence > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException(
+                    "A sequence of %,d pages of %d tokens has %,d tokens, and positions are counted to %,d: take a smaller capacity."
+                            .formatted(
+                                    pagesPerSequence,
+                                    pageSize,
+                                    (long) pageSize * pagesPerSequence,
+                                    Integer.MAX_VALUE));
+        }
+        long tables = (long) sequences * (SplitKeyAttention.SEQUENCE_FIELDS + pagesPerSequence);
+        if (tables > Tensor.MAX_ELEMENTS / 2) {
+            throw new IllegalArgumentException(
+                    "The page tables of %,d sequences of %,d pages have %,d numbers, and half an array holds %,d: take a smaller capacity, larger pages or fewer sequences."
+                            .formatted(sequences, pagesPerSequence, tables, Tensor.MAX_ELEMENTS / 2));
+        }
         double elements = (double) pages * kvHeads * pageSize * SplitKeyAttention.rowStride(headDim);
-        if (elements > Tensor.MAX_ELEMENTS || (double) pageSize * pagesPerSequence > Integer.MAX_VALUE) {
+        if (elements > Tensor.MAX_ELEMENTS) {
             throw new IllegalArgumentException(
                     "A cache of %d pages x %d heads x %d tokens x %d: that is %,.0f elements, and an array holds %,d; take fewer or several caches."
                             .formatted(pages, kvHeads, pageSize, headDim, elements, Tensor.MAX_ELEMENTS));

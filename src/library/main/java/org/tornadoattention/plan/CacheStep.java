@@ -1,6 +1,7 @@
 package org.tornadoattention.plan;
 
 import java.util.Arrays;
+import java.util.stream.IntStream;
 
 /**
  * What each sequence does in one execution of a cache's graph: which of the call's tokens are appended and which attend.
@@ -12,6 +13,14 @@ import java.util.Arrays;
  * @param following tokens of the sequence after those that attend
  */
 record CacheStep(int[] firstNew, int[] newTokens, int[] firstQuery, int[] queries, int[] following) {
+
+    /** The most queries that a sequence has in it and after it. */
+    int queriesFromHere() {
+        return IntStream.range(0, queries.length)
+                .map(sequence -> queries[sequence] + following[sequence])
+                .max()
+                .orElse(0);
+    }
 
     /** The most tokens that a sequence has in it. */
     int tokens() {

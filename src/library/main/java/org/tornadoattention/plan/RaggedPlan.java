@@ -92,7 +92,14 @@ final class RaggedPlan implements AutoCloseable {
             Tensor lse) {
         number = number % (1 << 20) + 1;
         IntArray sequences = arrays.sequences();
-        StepNumbers.fill(arrays.step(), arrays.numbers(), options, shape.headDim(), Integer.MAX_VALUE, number);
+        StepNumbers.fill(
+                arrays.step(),
+                arrays.numbers(),
+                options,
+                shape.headDim(),
+                longest(keyOffsets),
+                longest(queryOffsets),
+                number);
         int given = queryOffsets.getSize() - 1;
         for (int sequence = 0; sequence < shape.sequences(); sequence++) {
             boolean there = sequence < given;
@@ -119,6 +126,14 @@ final class RaggedPlan implements AutoCloseable {
         }
         MemorySegment.copy(output.array().getSegment(), 0, o.array().getSegment(), 0, o.byteSize());
         MemorySegment.copy(arrays.logSumExp().getSegment(), 0, lse.array().getSegment(), 0, lse.byteSize());
+    }
+
+    private static int longest(IntArray offsets) {
+        int longest = 0;
+        for (int sequence = 1; sequence < offsets.getSize(); sequence++) {
+            longest = Math.max(longest, offsets.get(sequence) - offsets.get(sequence - 1));
+        }
+        return longest;
     }
 
     @Override

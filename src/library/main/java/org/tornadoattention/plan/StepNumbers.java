@@ -14,12 +14,22 @@ final class StepNumbers {
     /**
      * The options of a step and its number.
      *
-     * @param longest keys that a sequence may have: a window's edge past them is no edge
+     * <p>A window's edge is left out where no query has a key past it, so that no sum of a position and an edge
+     * overflows: the last query stands on the last key, the first one as many before it as there are queries.
+     *
+     * @param keys that a sequence has at most
+     * @param queries that a sequence has at most, those of later steps of the same call included
      */
     static void fill(
-            IntArray step, FloatArray numbers, AttentionOptions options, int headDim, int longest, int number) {
-        step.set(0, edge(options.mask().left(), longest));
-        step.set(1, edge(options.mask().right(), longest));
+            IntArray step,
+            FloatArray numbers,
+            AttentionOptions options,
+            int headDim,
+            int keys,
+            int queries,
+            int number) {
+        step.set(0, edge(options.mask().left(), keys));
+        step.set(1, edge(options.mask().right(), queries));
         step.set(2, options.hasAlibi() ? 1 : 0);
         step.set(3, number);
         numbers.set(0, (float) options.scaleFor(headDim));
@@ -29,8 +39,8 @@ final class StepNumbers {
         }
     }
 
-    private static int edge(int keys, int longest) {
-        return keys >= longest ? Mask.UNBOUNDED : keys;
+    private static int edge(int edge, int most) {
+        return edge >= most ? Mask.UNBOUNDED : edge;
     }
 
     /** What a sequence does: where its queries begin, how many there are, new keys, and tokens after the queries. */
