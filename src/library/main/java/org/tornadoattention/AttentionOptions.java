@@ -46,7 +46,7 @@ public final class AttentionOptions {
 
     private AttentionOptions(Parts parts) {
         scale = parts.scale;
-        mask = required(parts.mask, "mask", "use Mask.none() for all keys");
+        mask = parts.mask;
         softcap = parts.softcap;
         alibiSlopes = required(parts.alibiSlopes, "slopes", "use withoutAlibi() for none")
                 .clone();
@@ -164,6 +164,7 @@ public final class AttentionOptions {
      * @throws IllegalArgumentException if it is null
      */
     public AttentionOptions withMask(Mask newMask) {
+        required(newMask, "newMask", "use Mask.none() for all keys");
         return with(parts -> parts.mask = newMask);
     }
 

@@ -1,5 +1,7 @@
 package org.tornadoattention;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.util.Arrays;
 import org.tornadoattention.tensor.Tensor;
 
@@ -65,7 +67,7 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
         requireRank4("q", q, "heads");
         requireRank4("k", k, "kvHeads");
         requireRank4("v", v, "kvHeads");
-        require(options != null, "The options are null: use AttentionOptions.defaults().");
+        required(options, "options", "use AttentionOptions.defaults()");
         require(
                 q.dtype() == k.dtype() && q.dtype() == v.dtype(),
                 "q, k and v are %s, %s and %s: they must be of one type; convert with Tensor.as(DType).",
@@ -100,6 +102,7 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
      *     batch entry, or a key length is above {@code seqK}
      */
     public void requireFitting(AttentionOptions options) {
+        required(options, "options", "use AttentionOptions.defaults()");
         if (options.hasAlibi()) {
             int slopes = options.alibiSlopes().length;
             require(
@@ -170,7 +173,7 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
     }
 
     private static void requireRank4(String name, Tensor tensor, String headAxis) {
-        require(tensor != null, "%s is null: give a tensor [batch, %s, seq, headDim].", name, headAxis);
+        required(tensor, name, "give a tensor [batch, %s, seq, headDim]".formatted(headAxis));
         require(
                 tensor.rank() == 4,
                 "%s is %s: it must have 4 dimensions, [batch, %s, seq, headDim]; use 1 for those that you lack.",

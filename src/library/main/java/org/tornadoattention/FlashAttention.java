@@ -5,7 +5,6 @@ import static org.tornadoattention.internal.Arguments.required;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.tornadoattention.cache.RaggedAttention;
@@ -368,10 +367,7 @@ public final class FlashAttention implements AutoCloseable {
     public synchronized AttentionResult merge(AttentionResult... parts) {
         requireOpen();
         required(parts, "parts", "give at least one result");
-        for (AttentionResult part : parts) {
-            required(part, "A part of parts", "give results only");
-        }
-        return ragged.merge(List.of(parts));
+        return ragged.merge(Arrays.asList(parts));
     }
 
     /**

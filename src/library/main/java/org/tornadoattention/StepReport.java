@@ -1,5 +1,7 @@
 package org.tornadoattention;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.time.Duration;
 
 /**
@@ -15,11 +17,22 @@ import java.time.Duration;
 public record StepReport(
         long executions, long firstExecutions, Duration kernelTime, Duration compileTime, long bytesIn, long bytesOut) {
 
+    /**
+     * Checks that the times are given.
+     *
+     * @throws IllegalArgumentException if one is null
+     */
+    public StepReport {
+        required(kernelTime, "kernelTime");
+        required(compileTime, "compileTime");
+    }
+
     /** Nothing yet. */
     public static final StepReport NONE = new StepReport(0, 0, Duration.ZERO, Duration.ZERO, 0, 0);
 
     /** Both together. */
     public StepReport plus(StepReport other) {
+        required(other, "other");
         return new StepReport(
                 executions + other.executions,
                 firstExecutions + other.firstExecutions,
@@ -31,6 +44,7 @@ public record StepReport(
 
     /** What came since an earlier report. */
     public StepReport minus(StepReport earlier) {
+        required(earlier, "earlier");
         return new StepReport(
                 executions - earlier.executions,
                 firstExecutions - earlier.firstExecutions,

@@ -57,7 +57,7 @@ class AttentionShapeTest {
         assertRefused(null, k, k, "q is null", "[batch, heads, seq, headDim]");
         assertRefused(q, null, k, "k is null");
         assertRefused(q, k, null, "v is null", "kvHeads");
-        assertRefused(q, k, k, (AttentionOptions) null, "options are null", "AttentionOptions.defaults()");
+        assertRefused(q, k, k, (AttentionOptions) null, "options is null", "AttentionOptions.defaults()");
         assertRefused(tensor(6, 5, 8), k, k, "q is F32[6, 5, 8]", "4 dimensions");
         assertRefused(q, tensor(1, 2, 3, 7, 8), k, "k is F32[1, 2, 3, 7, 8]");
         assertRefused(q, k.as(DType.F16), k, "F32, F16 and F32", "Tensor.as(DType)");

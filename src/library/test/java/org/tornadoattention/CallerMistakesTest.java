@@ -77,7 +77,7 @@ class CallerMistakesTest {
                 Mistake.inputs("no key heads", Q, f32(2, 0, 7, 16), f32(2, 0, 7, 16), "0 key/value", "at least 1"),
                 Mistake.inputs(
                         "heads not a multiple", Q, f32(2, 4, 7, 16), f32(2, 4, 7, 16), "6 query heads", "multiple"),
-                Mistake.options("null options", null, "options are null", "AttentionOptions.defaults()"),
+                Mistake.options("null options", null, "options is null", "AttentionOptions.defaults()"),
                 Mistake.options("too few slopes", PLAIN.withAlibi(1, 2), "2 ALiBi slopes for 6", "alibiSlopes(6)"),
                 Mistake.options("too many lengths", PLAIN.withKeyLengths(1, 2, 3), "3 key lengths", "batch of 2"),
                 Mistake.options("length too large", PLAIN.withKeyLengths(7, 8), "entry 1 is 8", "from 0 to 7"));

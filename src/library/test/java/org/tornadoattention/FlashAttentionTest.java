@@ -2,6 +2,7 @@ package org.tornadoattention;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
 import java.time.Duration;
@@ -25,6 +26,7 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Plans, their cache, and what a call leaves behind. */
 class FlashAttentionTest {
@@ -285,6 +287,58 @@ class FlashAttentionTest {
                         .run(attention));
             }
         }
+    }
+
+    @Test
+    void aChosenKernelIsNotIgnoredByRaggedBatches() {
+        Tensor packed = Tensor.random(DType.F32, 1, 5, 1, 8);
+        IntArray offsets = IntArray.fromElements(0, 2, 5);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), AttentionKernel.ONLINE)) {
+            assertThatIllegalStateException()
+                    .isThrownBy(() -> attention.forwardRagged(
+                            packed, packed, packed, offsets, offsets, AttentionOptions.defaults()))
+                    .withMessageContainingAll("kernel online", "without a kernel", "RaggedAttention");
+            assertThat(attention.toString()).contains("by the kernel online", "0 plans");
+        }
+    }
+
+    @Test
+    void statisticsCountRaggedBatchesAndMerges() {
+        Tensor packed = Tensor.random(DType.F32, 1, 5, 1, 8);
+        IntArray offsets = IntArray.fromElements(0, 2, 5);
+        try (FlashAttention attention = attention()) {
+            AttentionOptions options = AttentionOptions.defaults();
+            AttentionResult part = attention.forwardRagged(packed, packed, packed, offsets, offsets, options);
+            attention.forwardRagged(packed, packed, packed, offsets, offsets, options);
+            attention.merge(part, part);
+            small(options).run(attention);
+            assertThat(attention.statistics()).isEqualTo(new PlanStatistics(1, 3, 3));
+            assertThat(attention.toString()).contains(attention.device().toString(), "3 plans");
+        }
+    }
+
+    @Test
+    void onlyWhatForwardGaveHasABackwardPass() {
+        try (FlashAttention attention = attention()) {
+            AttentionCase problem = small(AttentionOptions.defaults());
+            AttentionResult result = problem.run(attention);
+            AttentionResult merged = attention.merge(result, result);
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> attention.backward(merged, problem.dO()))
+                    .withMessageContainingAll("no backward pass", "give what forward returned");
+        }
+    }
+
+    @Test
+    void aClosedInstanceAnswersNothing() {
+        FlashAttention attention = attention();
+        attention.close();
+        AttentionOptions options = AttentionOptions.defaults();
+        assertThatIllegalStateException().isThrownBy(() -> attention.choose(SMALL, DType.F32, options));
+        assertThatIllegalStateException().isThrownBy(() -> attention.chooseBackward(SMALL, DType.F32, options));
+        assertThatIllegalStateException().isThrownBy(() -> attention.reseed(new TaskGraph("graph"), 1));
+        assertThatIllegalStateException().isThrownBy(attention::merge);
+        assertThat(attention.toString()).contains("closed");
     }
 
     private static void assertUnsupported(FlashAttention attention, AttentionCase problem, String... parts) {

@@ -118,8 +118,7 @@ class OptionsEverywhereTest {
                 }
             }));
         }
-        ways.add(new Way(
-                "appendTo", Set.of(), (given, oracle) -> F32.compare(inGraph(given).result, oracle)));
+        ways.add(new Way("appendTo", Set.of(), (given, oracle) -> F32.compare(inGraph(given).result, oracle)));
         ways.add(new Way(
                 "appendBackwardTo",
                 Set.of(),
@@ -232,9 +231,7 @@ class OptionsEverywhereTest {
                 logSumExp.array());
         try (KvCache cache = contiguous(CacheOptions.of(DType.F32).on(TestDevice.get()))) {
             cache.appendTo(graph, grids, "step", F32.q, F32.k, F32.v, output, logSumExp, options);
-            run(
-                    graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array()),
-                    grids);
+            run(graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array()), grids);
         }
         return AttentionResult.of(output, logSumExp);
     }
@@ -287,7 +284,9 @@ class OptionsEverywhereTest {
             assertThatIllegalArgumentException().isThrownBy(() -> way.computation.compare(options, options));
             return;
         }
-        assertThat(way.computation.compare(options, options)).as("%s obeyed", options).allMatch(Comparison::passed);
+        assertThat(way.computation.compare(options, options))
+                .as("%s obeyed", options)
+                .allMatch(Comparison::passed);
         assertThat(way.computation.compare(options, plain))
                 .as("%s makes a difference", options)
                 .anyMatch(comparison -> !comparison.passed());

@@ -24,13 +24,24 @@ class WindowEdgesTest {
     private static final int HEAD_DIM = 16;
 
     private static final int[][] WINDOWS = {
-        {-1, 7}, {-1, 8}, {-1, 11}, {-1, 12}, {-1, 13}, {-1, Integer.MAX_VALUE - 1}, {-1, Integer.MAX_VALUE},
-        {6, -1}, {7, 3}, {8, 0}, {20, 4}, {Integer.MAX_VALUE - 1, 2}, {Integer.MAX_VALUE, Integer.MAX_VALUE}, {1 << 30, 1 << 30}
+        {-1, 7},
+        {-1, 8},
+        {-1, 11},
+        {-1, 12},
+        {-1, 13},
+        {-1, Integer.MAX_VALUE - 1},
+        {-1, Integer.MAX_VALUE},
+        {6, -1},
+        {7, 3},
+        {8, 0},
+        {20, 4},
+        {Integer.MAX_VALUE - 1, 2},
+        {Integer.MAX_VALUE, Integer.MAX_VALUE},
+        {1 << 30, 1 << 30}
     };
 
     static Stream<AttentionOptions> windows() {
-        return Arrays.stream(WINDOWS)
-                .map(window -> AttentionOptions.defaults().withWindow(window[0], window[1]));
+        return Arrays.stream(WINDOWS).map(window -> AttentionOptions.defaults().withWindow(window[0], window[1]));
     }
 
     private static Tensor queries(DType dtype) {
@@ -105,8 +116,7 @@ class WindowEdgesTest {
         float[] packed = new float[q.length];
         for (int head = 0; head < 2; head++) {
             for (int i = 0; i < QUERIES; i++) {
-                System.arraycopy(
-                        q, (head * QUERIES + i) * HEAD_DIM, packed, (i * 2 + head) * HEAD_DIM, HEAD_DIM);
+                System.arraycopy(q, (head * QUERIES + i) * HEAD_DIM, packed, (i * 2 + head) * HEAD_DIM, HEAD_DIM);
             }
         }
         try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {

@@ -71,6 +71,12 @@ public final class RaggedAttention implements AutoCloseable {
     public synchronized AttentionResult forward(
             Tensor q, Tensor k, Tensor v, IntArray queryOffsets, IntArray keyOffsets, AttentionOptions options) {
         requireOpen();
+        required(q, "q", "give a tensor [tokens, heads, headDim]");
+        required(k, "k", "give a tensor [tokens, kvHeads, headDim]");
+        required(v, "v", "give a tensor [tokens, kvHeads, headDim]");
+        required(queryOffsets, "queryOffsets", "give where each sequence begins in q, and where the last one ends");
+        required(keyOffsets, "keyOffsets", "give where each sequence begins in k, and where the last one ends");
+        required(options, "options", "use AttentionOptions.causal()");
         requirePacked("q", q, "heads");
         requirePacked("k", k, "kvHeads");
         requirePacked("v", v, "kvHeads");
@@ -82,7 +88,6 @@ public final class RaggedAttention implements AutoCloseable {
                     "q is %s, k %s and v %s: they must be of one type and head dimension, k and v of one shape."
                             .formatted(q, k, v));
         }
-        required(options, "options", "use AttentionOptions.causal()");
         if (options.hasDropout()) {
             throw new IllegalArgumentException(
                     "The options have dropout, which ragged batches do not have: use withoutDropout(), or FlashAttention.forward in training.");
@@ -152,7 +157,7 @@ public final class RaggedAttention implements AutoCloseable {
     }
 
     private static void requirePacked(String name, Tensor tensor, String headAxis) {
-        if (tensor == null || tensor.rank() != 3) {
+        if (tensor.rank() != 3) {
             throw new IllegalArgumentException(
                     "%s is %s: it must be [tokens, %s, headDim].".formatted(name, tensor, headAxis));
         }
@@ -160,7 +165,7 @@ public final class RaggedAttention implements AutoCloseable {
 
     /** The number of sequences. */
     private static int requireOffsets(String name, IntArray offsets, int tokens) {
-        int size = offsets == null ? 0 : offsets.getSize();
+        int size = offsets.getSize();
         boolean fits = size >= 2 && offsets.get(0) == 0 && offsets.get(size - 1) == tokens;
         for (int i = 1; fits && i < size; i++) {
             fits = offsets.get(i) >= offsets.get(i - 1);
@@ -168,7 +173,7 @@ public final class RaggedAttention implements AutoCloseable {
         if (!fits) {
             throw new IllegalArgumentException(
                     "The %s offsets are %s: they must rise from 0 to the %d tokens, one more than there are sequences."
-                            .formatted(name, offsets == null ? null : Arrays.toString(offsets.toHeapArray()), tokens));
+                            .formatted(name, Arrays.toString(offsets.toHeapArray()), tokens));
         }
         return size - 1;
     }

@@ -1,5 +1,7 @@
 package org.tornadoattention.cache;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import org.tornadoattention.AttentionShape;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
@@ -23,6 +25,7 @@ public record RotaryEmbedding(int dimensions, double base, Style style) {
 
     /** Checks the ranges given above. */
     public RotaryEmbedding {
+        required(style, "style", "choose INTERLEAVED or HALF_SPLIT");
         if (dimensions < 2 || dimensions % 2 != 0 || dimensions > AttentionShape.MAX_HEAD_DIM) {
             throw new IllegalArgumentException(
                     "%d dimensions turn: it must be an even number from 2 to the head dimension."
@@ -30,9 +33,6 @@ public record RotaryEmbedding(int dimensions, double base, Style style) {
         }
         if (!(base > 1 && Double.isFinite(base))) {
             throw new IllegalArgumentException("The base is %s: it must be above 1, such as 10000.".formatted(base));
-        }
-        if (style == null) {
-            throw new IllegalArgumentException("The style is null: choose INTERLEAVED or HALF_SPLIT.");
         }
     }
 

@@ -1,5 +1,7 @@
 package org.tornadoattention.device;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Optional;
@@ -74,6 +76,7 @@ public enum Backend {
      * @throws IllegalArgumentException naming the known ones
      */
     public static Backend parse(String id) {
+        required(id, "id");
         return Arrays.stream(values())
                 .filter(backend -> backend.id().equals(id.toLowerCase(Locale.ROOT)))
                 .findFirst()

@@ -1,5 +1,7 @@
 package org.tornadoattention.device;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.util.ServiceLoader;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -34,7 +36,23 @@ public interface CompilerExtension {
      */
     record Support(Intrinsics level, int computeCapability, long localMemoryBytes, String reason) {
 
-        /** Nothing installed, on a device of this compute capability. */
+        /**
+         * Checks that everything is given.
+         *
+         * @throws IllegalArgumentException if something is null
+         */
+        public Support {
+            required(level, "level");
+            required(reason, "reason", "use an empty text for none");
+        }
+
+        /**
+         * Nothing installed, on a device of this compute capability.
+         *
+         * @param computeCapability the device's, 90 for 9.0, or 0 where there is no such thing
+         * @param reason why
+         * @return a level of none
+         */
         public static Support none(int computeCapability, String reason) {
             return new Support(Intrinsics.NONE, computeCapability, 0, reason);
         }
@@ -42,6 +60,8 @@ public interface CompilerExtension {
 
     /** Installs on a device whatever there is for it. */
     static Support extend(Backend backend, TornadoDevice device, boolean first) {
+        required(backend, "backend");
+        required(device, "device");
         if (backend == Backend.SIMULATOR) {
             return new Support(
                     Intrinsics.WARP_GROUP, 0, device.getPhysicalDevice().getDeviceLocalMemorySize(), "");

@@ -1,5 +1,7 @@
 package org.tornadoattention.device;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
@@ -37,6 +39,19 @@ public record ComputeDevice(
         boolean halfFloats,
         CompilerExtension.Support extension,
         TornadoDevice handle) {
+
+    /**
+     * Checks that everything is given.
+     *
+     * @throws IllegalArgumentException if something is null
+     */
+    public ComputeDevice {
+        required(backend, "backend");
+        required(name, "name");
+        required(type, "type");
+        required(extension, "extension");
+        required(handle, "handle");
+    }
 
     /** The name of a device whose backend does not know it. */
     public static final String UNKNOWN_NAME = "unknown";

@@ -1,5 +1,7 @@
 package org.tornadoattention.device;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.lang.reflect.InvocationTargetException;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -66,6 +68,8 @@ public final class Devices {
      * @throws IllegalArgumentException if there is none, listing those that are here
      */
     public static ComputeDevice find(Optional<Backend> backend, Optional<Integer> index) {
+        required(backend, "backend", "use Optional.empty() for any");
+        required(index, "index", "use Optional.empty() for the best");
         List<ComputeDevice> all = all();
         return all.stream()
                 .filter(device -> backend.isEmpty() || device.backend() == backend.get())

@@ -1,5 +1,7 @@
 package org.tornadoattention.device;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 /** Which of this project's own instructions a device's compiler knows, each level with those before it. */
 public enum Intrinsics {
     /** None: kernels use TornadoVM's API only. */
@@ -11,6 +13,7 @@ public enum Intrinsics {
 
     /** Whether kernels may use this level. */
     public boolean include(Intrinsics level) {
+        required(level, "level");
         return compareTo(level) >= 0;
     }
 }

@@ -1,5 +1,7 @@
 package org.tornadoattention.device;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -19,6 +21,15 @@ import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
  *     compiles loops wrongly
  */
 public record Platform(boolean simulator, String home, boolean bailout, boolean spirvLoadStore) {
+
+    /**
+     * Checks that there is a home.
+     *
+     * @throws IllegalArgumentException if it is null
+     */
+    public Platform {
+        required(home, "home", "use an empty text where TORNADOVM_HOME is not set");
+    }
 
     /** The version of TornadoVM that this library is made for: later ones have neither PTX nor SPIR-V, and another API. */
     private static final String SUPPORTED = "5.2.0-jdk25";

@@ -42,10 +42,7 @@ public record CacheShape(
             throw new IllegalArgumentException(
                     "A sequence of %,d pages of %d tokens has %,d tokens, and positions are counted to %,d: take a smaller capacity."
                             .formatted(
-                                    pagesPerSequence,
-                                    pageSize,
-                                    (long) pageSize * pagesPerSequence,
-                                    Integer.MAX_VALUE));
+                                    pagesPerSequence, pageSize, (long) pageSize * pagesPerSequence, Integer.MAX_VALUE));
         }
         long tables = (long) sequences * (SplitKeyAttention.SEQUENCE_FIELDS + pagesPerSequence);
         if (tables > Tensor.MAX_ELEMENTS / 2) {

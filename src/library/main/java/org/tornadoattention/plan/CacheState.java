@@ -172,8 +172,7 @@ final class CacheState {
      * @param number of the step
      */
     void prepare(CacheStep what, int seqQ, AttentionOptions options, int number) {
-        StepNumbers.fill(
-                step, numbers, options, shape.headDim(), shape.capacity(), what.queriesFromHere(), number);
+        StepNumbers.fill(step, numbers, options, shape.headDim(), shape.capacity(), what.queriesFromHere(), number);
         for (int sequence = 0; sequence < shape.sequences(); sequence++) {
             StepNumbers.fillSequence(
                     step,

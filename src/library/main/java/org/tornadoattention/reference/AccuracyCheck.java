@@ -1,5 +1,7 @@
 package org.tornadoattention.reference;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -72,6 +74,7 @@ public final class AccuracyCheck {
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static AccuracyCheck of(Tensor q, Tensor k, Tensor v, Tensor dO, AttentionOptions options) {
+        required(dO, "dO");
         Tensor none =
                 Tensor.allocate(DType.F32, AttentionShape.of(q, k, v, options).logSumExpShape());
         return of(q, k, v, dO, none, options);
@@ -85,6 +88,8 @@ public final class AccuracyCheck {
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static AccuracyCheck of(Tensor q, Tensor k, Tensor v, Tensor dO, Tensor dLse, AttentionOptions options) {
+        required(dO, "dO");
+        required(dLse, "dLse");
         ReferenceAttention.Forward oracle = ReferenceAttention.forward(q, k, v, options);
         ReferenceAttention.Backward gradients = ReferenceAttention.backward(q, k, v, dO, dLse, options);
         NaiveAttention.Backward naive = NaiveAttention.backward(q, k, v, dO, dLse.toFloatArray(), options);
@@ -170,6 +175,9 @@ public final class AccuracyCheck {
      * @throws IllegalArgumentException if a shape is not that of the problem
      */
     public List<Comparison> forward(Tensor output, Tensor logSumExp, Tolerance rule) {
+        required(output, "output");
+        required(logSumExp, "logSumExp");
+        required(rule, "rule");
         requireShape("o", output, shape.queryShape());
         requireShape("lse", logSumExp, shape.logSumExpShape());
         return List.of(
@@ -192,6 +200,7 @@ public final class AccuracyCheck {
      * @throws IllegalStateException    if this check was made without a gradient of the output
      */
     public List<Comparison> gradients(Gradients computed) {
+        required(computed, "computed");
         GradientTargets targets = gradients.orElseThrow(() -> new IllegalStateException(
                 "This check has no gradients to compare with: make it with AccuracyCheck.of(q, k, v, dO, options)."));
         requireShape("dq", computed.dQ(), shape.queryShape());

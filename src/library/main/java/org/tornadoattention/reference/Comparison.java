@@ -1,5 +1,7 @@
 package org.tornadoattention.reference;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 /**
  * How far one computed tensor is from its float64 reference.
  *
@@ -28,6 +30,15 @@ public record Comparison(
         int worstIndex,
         double worstValue,
         double worstExpected) {
+
+    /**
+     * Checks that there is a name.
+     *
+     * @throws IllegalArgumentException if it is null
+     */
+    public Comparison {
+        required(name, "name");
+    }
 
     /** Whether no error is above the limit. */
     public boolean passed() {

@@ -1,5 +1,7 @@
 package org.tornadoattention.reference;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import org.tornadoattention.Dropout;
 
 /**
@@ -17,6 +19,7 @@ public final class DropoutPattern {
 
     /** Whether dropout leaves the pair of a query and a key. */
     public static boolean keeps(Dropout dropout, int batchHead, int query, int key) {
+        required(dropout, "dropout");
         int[] random = philox(
                 new int[] {key / 4, query, batchHead, dropout.offset()},
                 new int[] {(int) dropout.seed(), (int) (dropout.seed() >>> 32)});

@@ -1,5 +1,7 @@
 package org.tornadoattention.reference;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -42,12 +44,37 @@ public record GoldenCase(
         Optional<ExpectedGradients> gradients) {
 
     /**
+     * Checks that everything is given.
+     *
+     * @throws IllegalArgumentException if something is null
+     */
+    public GoldenCase {
+        required(name, "name");
+        required(q, "q");
+        required(k, "k");
+        required(v, "v");
+        required(options, "options");
+        required(expected, "expected");
+        required(gradients, "gradients", "use Optional.empty() for none");
+    }
+
+    /**
      * The gradients of a golden case.
      *
      * @param dO       the gradient with respect to the output
      * @param expected the gradients with respect to the inputs
      */
-    public record ExpectedGradients(Tensor dO, ReferenceAttention.Backward expected) {}
+    public record ExpectedGradients(Tensor dO, ReferenceAttention.Backward expected) {
+        /**
+         * Checks that everything is given.
+         *
+         * @throws IllegalArgumentException if something is null
+         */
+        public ExpectedGradients {
+            required(dO, "dO");
+            required(expected, "expected");
+        }
+    }
 
     /**
      * Reads a golden case.
@@ -56,6 +83,7 @@ public record GoldenCase(
      * @throws IOException          if reading fails
      */
     public static GoldenCase load(Path path) throws IOException {
+        required(path, "path");
         try (Safetensors file = Safetensors.open(path)) {
             return new Loading(file).load();
         }

@@ -1,5 +1,7 @@
 package org.tornadoattention.reference;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.tornadoattention.AttentionOptions;
@@ -74,7 +76,17 @@ public final class NaiveAttention {
      * @param output    {@code [batch, heads, seqQ, headDim]}, rounded to the inputs' type
      * @param logSumExp F32 {@code [batch, heads, seqQ]}; {@code -∞} for rows that see no key
      */
-    public record Forward(float[] output, float[] logSumExp) {}
+    public record Forward(float[] output, float[] logSumExp) {
+        /**
+         * Checks that everything is given.
+         *
+         * @throws IllegalArgumentException if something is null
+         */
+        public Forward {
+            required(output, "output");
+            required(logSumExp, "logSumExp");
+        }
+    }
 
     /**
      * The results of a backward pass, rounded to the inputs' type.
@@ -83,7 +95,18 @@ public final class NaiveAttention {
      * @param dK {@code [batch, kvHeads, seqK, headDim]}
      * @param dV {@code [batch, kvHeads, seqK, headDim]}
      */
-    public record Backward(float[] dQ, float[] dK, float[] dV) {}
+    public record Backward(float[] dQ, float[] dK, float[] dV) {
+        /**
+         * Checks that everything is given.
+         *
+         * @throws IllegalArgumentException if something is null
+         */
+        public Backward {
+            required(dQ, "dQ");
+            required(dK, "dK");
+            required(dV, "dV");
+        }
+    }
 
     /**
      * Attention over three tensors.
@@ -110,6 +133,7 @@ public final class NaiveAttention {
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, AttentionOptions options) {
+        required(dO, "dO");
         float[] none =
                 new float[Math.toIntExact(AttentionShape.of(q, k, v, options).queryRows())];
         return backward(q, k, v, dO, none, options);
@@ -123,6 +147,9 @@ public final class NaiveAttention {
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, float[] dLse, AttentionOptions options) {
+        required(q, "q");
+        required(dO, "dO");
+        required(dLse, "dLse");
         if (!Arrays.equals(q.shape(), dO.shape()) || q.dtype() != dO.dtype()) {
             throw new IllegalArgumentException(
                     "dO is %s and q is %s: they must have the same shape and type.".formatted(dO, q));

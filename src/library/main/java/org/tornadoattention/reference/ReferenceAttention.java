@@ -1,5 +1,7 @@
 package org.tornadoattention.reference;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.tornadoattention.AttentionOptions;
@@ -40,7 +42,17 @@ public final class ReferenceAttention {
      * @param output    {@code [batch, heads, seqQ, headDim]}; 0 in rows that see no key
      * @param logSumExp natural logarithm, {@code [batch, heads, seqQ]}; {@code -∞} for rows that see no key
      */
-    public record Forward(double[] output, double[] logSumExp) {}
+    public record Forward(double[] output, double[] logSumExp) {
+        /**
+         * Checks that everything is given.
+         *
+         * @throws IllegalArgumentException if something is null
+         */
+        public Forward {
+            required(output, "output");
+            required(logSumExp, "logSumExp");
+        }
+    }
 
     /**
      * The results of a backward pass.
@@ -49,7 +61,18 @@ public final class ReferenceAttention {
      * @param dK {@code [batch, kvHeads, seqK, headDim]}
      * @param dV {@code [batch, kvHeads, seqK, headDim]}
      */
-    public record Backward(double[] dQ, double[] dK, double[] dV) {}
+    public record Backward(double[] dQ, double[] dK, double[] dV) {
+        /**
+         * Checks that everything is given.
+         *
+         * @throws IllegalArgumentException if something is null
+         */
+        public Backward {
+            required(dQ, "dQ");
+            required(dK, "dK");
+            required(dV, "dV");
+        }
+    }
 
     /**
      * Attention over three tensors.
@@ -67,6 +90,11 @@ public final class ReferenceAttention {
      * @throws IllegalArgumentException if an array's size or the options do not fit the shape
      */
     public static Forward forward(AttentionShape shape, double[] q, double[] k, double[] v, AttentionOptions options) {
+        required(shape, "shape");
+        required(q, "q");
+        required(k, "k");
+        required(v, "v");
+        required(options, "options");
         return new ReferenceAttention(shape, q, k, v, options).forward();
     }
 
@@ -77,6 +105,7 @@ public final class ReferenceAttention {
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, AttentionOptions options) {
+        required(dO, "dO");
         AttentionShape shape = AttentionShape.of(q, k, v, options);
         return backward(shape, widened(q), widened(k), widened(v), widened(dO), options);
     }
@@ -89,6 +118,8 @@ public final class ReferenceAttention {
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, Tensor dLse, AttentionOptions options) {
+        required(dO, "dO");
+        required(dLse, "dLse");
         AttentionShape shape = AttentionShape.of(q, k, v, options);
         return backward(shape, widened(q), widened(k), widened(v), widened(dO), widened(dLse), options);
     }
@@ -101,6 +132,8 @@ public final class ReferenceAttention {
      */
     public static Backward backward(
             AttentionShape shape, double[] q, double[] k, double[] v, double[] dO, AttentionOptions options) {
+        required(shape, "shape");
+        required(dO, "dO");
         return backward(shape, q, k, v, dO, new double[Math.toIntExact(shape.queryRows())], options);
     }
 
@@ -119,6 +152,13 @@ public final class ReferenceAttention {
             double[] dO,
             double[] dLse,
             AttentionOptions options) {
+        required(shape, "shape");
+        required(q, "q");
+        required(k, "k");
+        required(v, "v");
+        required(dO, "dO");
+        required(dLse, "dLse");
+        required(options, "options");
         return new ReferenceAttention(shape, q, k, v, options).backward(dO, dLse);
     }
 

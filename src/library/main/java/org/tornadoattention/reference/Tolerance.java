@@ -1,5 +1,7 @@
 package org.tornadoattention.reference;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import org.tornadoattention.tensor.DType;
 
 /**
@@ -22,6 +24,7 @@ public record Tolerance(double factor, double floorPerUnit) {
 
     /** The rule for outputs and log-sum-exps: twice the naive error. */
     public static Tolerance forward(DType dtype) {
+        required(dtype, "dtype");
         return new Tolerance(2, floor(dtype));
     }
 
@@ -37,6 +40,7 @@ public record Tolerance(double factor, double floorPerUnit) {
 
     /** The rule for gradients: three times the naive error. */
     public static Tolerance gradients(DType dtype) {
+        required(dtype, "dtype");
         return new Tolerance(3, floor(dtype));
     }
 
@@ -65,6 +69,10 @@ public record Tolerance(double factor, double floorPerUnit) {
      * @throws IllegalArgumentException if the arrays differ in length
      */
     public Comparison compare(String name, float[] ours, double[] reference, float[] naive) {
+        required(name, "name");
+        required(ours, "ours");
+        required(reference, "reference");
+        required(naive, "naive");
         return compare(name, ours, reference, naiveError(reference, naive));
     }
 
@@ -75,6 +83,9 @@ public record Tolerance(double factor, double floorPerUnit) {
      * @throws IllegalArgumentException if the arrays differ in length
      */
     public Comparison compare(String name, float[] ours, double[] reference, double naiveError) {
+        required(name, "name");
+        required(ours, "ours");
+        required(reference, "reference");
         if (ours.length != reference.length) {
             throw new IllegalArgumentException("%s: %d values and %d reference values cannot be compared."
                     .formatted(name, ours.length, reference.length));
@@ -119,6 +130,8 @@ public record Tolerance(double factor, double floorPerUnit) {
      * @throws IllegalArgumentException if the arrays differ in length
      */
     public static double naiveError(double[] reference, float[] naive) {
+        required(reference, "reference");
+        required(naive, "naive");
         if (naive.length != reference.length) {
             throw new IllegalArgumentException("%d naive values and %d reference values cannot be compared."
                     .formatted(naive.length, reference.length));

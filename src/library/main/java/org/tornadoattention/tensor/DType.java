@@ -1,5 +1,7 @@
 package org.tornadoattention.tensor;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.util.Arrays;
 import java.util.Locale;
 
@@ -36,6 +38,7 @@ public enum DType {
      * @throws IllegalArgumentException naming the known ones
      */
     public static DType parse(String name) {
+        required(name, "name");
         return Arrays.stream(values())
                 .filter(dtype -> dtype.name().equals(name.toUpperCase(Locale.ROOT)))
                 .findFirst()

@@ -1,5 +1,7 @@
 package org.tornadoattention.tensor;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -56,6 +58,7 @@ public final class Safetensors implements AutoCloseable {
      * @throws IOException          if reading fails
      */
     public static Safetensors open(Path path) throws IOException {
+        required(path, "path");
         if (Files.isDirectory(path)) {
             throw new SafetensorsException(path, "this is a directory: name a file in it");
         }
@@ -96,6 +99,7 @@ public final class Safetensors implements AutoCloseable {
 
     /** Whether the file has a tensor of that name. */
     public boolean contains(String name) {
+        required(name, "name");
         return header.entries().containsKey(name);
     }
 
@@ -105,6 +109,7 @@ public final class Safetensors implements AutoCloseable {
      * @throws SafetensorsException if it has none of that name
      */
     public SafetensorsEntry entry(String name) throws SafetensorsException {
+        required(name, "name");
         SafetensorsEntry entry = header.entries().get(name);
         if (entry == null) {
             List<String> present = header.entries().keySet().stream()

@@ -1,5 +1,7 @@
 package org.tornadoattention.tensor;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -43,6 +45,9 @@ public record SafetensorsEntry(String name, String type, List<Long> shape, long 
 
     /** Copies the shape. */
     public SafetensorsEntry {
+        required(name, "name");
+        required(type, "type");
+        required(shape, "shape");
         shape = List.copyOf(shape);
     }
 

@@ -1,5 +1,7 @@
 package org.tornadoattention.tensor;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import com.fasterxml.jackson.core.JsonEncoding;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
@@ -50,6 +52,8 @@ public final class SafetensorsWriter {
 
     /** Adds or replaces one string under {@code __metadata__}. */
     public SafetensorsWriter metadata(String key, String value) {
+        required(key, "key");
+        required(value, "value");
         metadata.put(Objects.requireNonNull(key, "key"), Objects.requireNonNull(value, "value"));
         return this;
     }
@@ -60,6 +64,8 @@ public final class SafetensorsWriter {
      * @throws IllegalArgumentException if the name is taken or {@code __metadata__}
      */
     public SafetensorsWriter tensor(String name, Tensor tensor) {
+        required(name, "name");
+        required(tensor, "tensor");
         MemorySegment elements = tensor.array().getSegment().asSlice(0, tensor.byteSize());
         return add(
                 name,
@@ -76,6 +82,9 @@ public final class SafetensorsWriter {
      * @throws IllegalArgumentException if the name is taken, or the shape has not as many elements as {@code values}
      */
     public SafetensorsWriter ints(String name, int[] values, int... shape) {
+        required(name, "name");
+        required(values, "values");
+        required(shape, "shape");
         long size = Arrays.stream(shape).asLongStream().reduce(1, Math::multiplyExact);
         if (size != values.length) {
             throw new IllegalArgumentException("Shape %s has %d elements, but %d values are given for '%s'."
@@ -106,6 +115,7 @@ public final class SafetensorsWriter {
      * @throws IOException          if writing fails; then what was there before is still there
      */
     public void writeTo(Path path) throws IOException {
+        required(path, "path");
         try {
             ResultFile.at(path).write(this::writeTo);
         } catch (UnusableFileException fault) {
@@ -115,6 +125,7 @@ public final class SafetensorsWriter {
 
     /** Writes the file's bytes to a channel. */
     public void writeTo(WritableByteChannel channel) throws IOException {
+        required(channel, "channel");
         List<Map.Entry<String, Content>> inFileOrder = inFileOrder();
         writeFully(channel, header(inFileOrder));
         for (Map.Entry<String, Content> entry : inFileOrder) {

@@ -1,5 +1,7 @@
 package org.tornadoattention.tensor;
 
+import static org.tornadoattention.internal.Arguments.required;
+
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Objects;
@@ -55,7 +57,8 @@ public final class Tensor {
      * @throws IllegalArgumentException if the shape does not have as many elements as {@code values}
      */
     public static Tensor of(DType dtype, float[] values, int... shape) {
-        Objects.requireNonNull(values, "values");
+        required(dtype, "dtype", "choose F32, F16 or BF16");
+        required(values, "values");
         requireSize(values.length, "the given array", shape);
         return allocate(dtype, shape).copyFrom(values);
     }
@@ -66,6 +69,7 @@ public final class Tensor {
      * @throws IllegalArgumentException if a dimension is negative or the shape has too many elements
      */
     public static Tensor allocate(DType dtype, int... shape) {
+        required(dtype, "dtype", "choose F32, F16 or BF16");
         int size = elementsOf(shape);
         int stored = Math.max(size, 1);
         TornadoNativeArray array = switch (dtype) {
@@ -103,7 +107,7 @@ public final class Tensor {
      * @throws IllegalArgumentException if the shape does not have as many elements as the array
      */
     public static Tensor wrap(FloatArray array, int... shape) {
-        return wrap(DType.F32, array, shape);
+        return wrap(DType.F32, "array", array, shape);
     }
 
     /**
@@ -112,7 +116,7 @@ public final class Tensor {
      * @throws IllegalArgumentException if the shape does not have as many elements as the array
      */
     public static Tensor wrap(HalfFloatArray array, int... shape) {
-        return wrap(DType.F16, array, shape);
+        return wrap(DType.F16, "array", array, shape);
     }
 
     /**
@@ -121,11 +125,11 @@ public final class Tensor {
      * @throws IllegalArgumentException if the shape does not have as many elements as the array
      */
     public static Tensor wrapBFloat16(ShortArray bits, int... shape) {
-        return wrap(DType.BF16, bits, shape);
+        return wrap(DType.BF16, "bits", bits, shape);
     }
 
-    private static Tensor wrap(DType dtype, TornadoNativeArray array, int[] shape) {
-        Objects.requireNonNull(array, "array");
+    private static Tensor wrap(DType dtype, String name, TornadoNativeArray array, int[] shape) {
+        required(array, name);
         // An empty tensor's array is never looked at, and TornadoVM wants it to have at least one element.
         int size = elementsOf(shape);
         if (size != 0) {
@@ -290,6 +294,7 @@ public final class Tensor {
     }
 
     private int positionOf(int[] index) {
+        required(index, "index");
         if (index.length != shape.length) {
             throw new IllegalArgumentException("Index %s has %d numbers, but %s has %d dimensions."
                     .formatted(Arrays.toString(index), index.length, this, shape.length));
@@ -319,6 +324,7 @@ public final class Tensor {
      * @throws IllegalArgumentException if there are more or fewer values than elements
      */
     public Tensor copyFrom(float[] values) {
+        required(values, "values");
         requireSize(values.length, "the given array", shape);
         ElementCodec.encode(values, 0, dtype, array.getSegment(), 0, numberOfElements);
         return this;
@@ -331,6 +337,7 @@ public final class Tensor {
      * @throws IllegalArgumentException if the shapes differ
      */
     public Tensor copyFrom(Tensor source) {
+        required(source, "source");
         if (!Arrays.equals(shape, source.shape)) {
             throw new IllegalArgumentException(
                     "Cannot copy %s into %s: the shapes must be equal.".formatted(source, this));
@@ -356,6 +363,7 @@ public final class Tensor {
 
     /** This tensor itself if it is of type {@code target}, otherwise a new tensor with its elements rounded to it. */
     public Tensor as(DType target) {
+        required(target, "target", "choose F32, F16 or BF16");
         return target == dtype ? this : allocate(target, shape).copyFrom(this);
     }
 
@@ -380,7 +388,7 @@ public final class Tensor {
     }
 
     private static int elementsOf(int[] shape) {
-        Objects.requireNonNull(shape, "shape");
+        required(shape, "shape");
         boolean empty = false;
         for (int dimension : shape) {
             if (dimension < 0) {

@@ -101,7 +101,7 @@ record CacheConfiguration(
                 rotary,
                 pageSize,
                 random.nextBoolean(),
-                pageSize == 0 && random.nextInt(3) == 0,
+                random.nextInt(3) == 0,
                 random.nextInt(3) == 0 ? 1 + random.nextInt(7) : 0,
                 kernel,
                 seed);
@@ -123,7 +123,7 @@ record CacheConfiguration(
         Tensor newV = Tensor.random(dtype, 5 * seed + 4, batch, kvHeads, queries, headDim);
         try (KeyValueCache cache = create()) {
             if (padded) {
-                ((KvCache) cache).reset(padding);
+                cache.reset(padding);
             }
             cache.append(oldK, oldV, before);
             AttentionResult result = newTokens ? cache.forward(q, newK, newV, options) : cache.forward(q, options);

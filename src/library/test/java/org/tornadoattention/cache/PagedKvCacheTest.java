@@ -7,6 +7,7 @@ import static org.tornadoattention.cache.CacheCase.assertAccurate;
 import static org.tornadoattention.cache.CacheCase.sequence;
 import static org.tornadoattention.cache.CacheCase.tokens;
 
+import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -112,6 +113,126 @@ class PagedKvCacheTest {
                 }
             });
         }
+    }
+
+    /** As speculative decoding does: tokens that were refused go, with the pages that only they had. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void truncatedTokensGiveTheirPagesBack(boolean fp8) {
+        Tensor k = Tensor.random(DType.F32, 1, 2, 2, 11, 16);
+        Tensor v = Tensor.random(DType.F32, 2, 2, 2, 11, 16);
+        Tensor q = Tensor.random(DType.F32, 3, 2, 4, 2, 16);
+        CacheOptions options = CacheCase.options(DType.F32);
+        try (PagedKvCache cache = PagedKvCache.builder()
+                .sequences(2)
+                .heads(4, 2)
+                .headDim(16)
+                .pageSize(4)
+                .pages(6)
+                .capacity(100)
+                .options(fp8 ? options.withCacheType(CacheType.E4M3) : options)
+                .build()) {
+            cache.append(k, v, 11, 0);
+            cache.fork(0, 1);
+            assertThat(cache.freePages()).isEqualTo(3);
+            float[] whole = cache.keys(0).toFloatArray();
+
+            // Sequence 1 keeps a page and a half of those that it shares, and then writes the half: it gets a copy.
+            cache.truncate(11, 6);
+            assertThat(cache.lengths()).containsExactly(11, 6);
+            assertThat(cache.pages(1)).isEqualTo(Arrays.copyOf(cache.pages(0), 2));
+            assertThat(cache.freePages()).isEqualTo(3);
+            cache.append(tokens(k, 0, 3), tokens(v, 0, 3), 0, 3);
+            assertThat(cache.pages(1)[0]).isEqualTo(cache.pages(0)[0]);
+            assertThat(cache.pages(1)[1]).isNotEqualTo(cache.pages(0)[1]);
+            assertThat(cache.freePages()).isEqualTo(1);
+            assertThat(cache.keys(0).toFloatArray()).isEqualTo(whole);
+            assertAccurate(cache, q, CAUSAL, cache.forward(q, CAUSAL));
+
+            cache.truncate(0, 9);
+            assertThat(cache.freePages()).isEqualTo(3);
+            assertAccurate(cache, q, CAUSAL, cache.forward(q, CAUSAL));
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> cache.truncate(1, 9))
+                    .withMessageContaining("[0, 9] cannot become [1, 9]");
+
+            cache.reset();
+            assertThat(cache.lengths()).containsExactly(0, 0);
+            assertThat(cache.freePages()).isEqualTo(6);
+        }
+    }
+
+    @Test
+    void leftPaddingIsForkedAndReleasedWithItsSequence() {
+        Tensor k = Tensor.random(DType.F32, 1, 2, 1, 7, 8);
+        Tensor q = Tensor.random(DType.F32, 2, 2, 2, 3, 8);
+        CacheOptions options = CacheCase.options(DType.F32);
+        try (PagedKvCache cache = PagedKvCache.builder()
+                .sequences(2)
+                .heads(2, 1)
+                .headDim(8)
+                .pageSize(2)
+                .pages(9)
+                .capacity(10)
+                .options(options)
+                .build()) {
+            cache.reset(3, 0);
+            cache.append(k, k, 7, 0);
+            cache.fork(0, 1);
+            AttentionResult result = cache.forward(q, CAUSAL);
+            assertThat(cache.padding()).containsExactly(3, 3);
+            assertAccurate(cache, q, CAUSAL, result);
+            cache.release(0);
+            cache.append(k, k, 7, 0);
+            assertThat(cache.padding()).containsExactly(0, 3);
+            assertAccurate(cache, q, CAUSAL, cache.forward(q, CAUSAL));
+        }
+    }
+
+    private static PagedKvCache.Builder sizes(int capacity) {
+        return PagedKvCache.builder()
+                .sequences(1)
+                .heads(1)
+                .headDim(8)
+                .pageSize(16)
+                .pages(4)
+                .capacity(capacity)
+                .options(CacheCase.options(DType.F32));
+    }
+
+    @Test
+    void sizesThatDoNotFitAreNamed() {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> sizes(Integer.MAX_VALUE).build())
+                .withMessageContainingAll("2,147,483,648 tokens", "counted to 2,147,483,647", "smaller capacity");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> sizes(1 << 30).sequences(100).build())
+                .withMessageContainingAll("page tables of 100 sequences of 67,108,864 pages", "smaller capacity");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> sizes(1 << 30)
+                        .options(CacheCase.options(DType.F32)
+                                .withRotary(RotaryEmbedding.of(8, RotaryEmbedding.Style.INTERLEAVED)))
+                        .build())
+                .withMessageContainingAll("rotary embedding's table", "1,073,741,824 tokens", "smaller capacity");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> sizes(100).pages(0).build())
+                .withMessageContaining("pages is 0: give it with pages(…), 1 or more");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> PagedKvCache.builder()
+                        .sequences(1)
+                        .pageSize(1)
+                        .pages(1)
+                        .heads(1)
+                        .build())
+                .withMessageContaining("headDim is 0: give it with headDim(…)");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> KvCache.builder()
+                        .batch(1)
+                        .heads(1)
+                        .headDim(8)
+                        .capacity(8)
+                        .build())
+                .withMessageContaining("options is null: give them with options(");
     }
 
     /** With pages of one token, each step takes one for each sequence. */
