@@ -2,6 +2,7 @@ package org.tornadoattention.plan;
 
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.kernel.parts.StepLayout;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
@@ -44,7 +45,7 @@ public record CacheShape(
                             .formatted(
                                     pagesPerSequence, pageSize, (long) pageSize * pagesPerSequence, Integer.MAX_VALUE));
         }
-        long tables = (long) sequences * (SplitKeyAttention.SEQUENCE_FIELDS + pagesPerSequence);
+        long tables = (long) sequences * (StepLayout.SEQUENCE_FIELDS + pagesPerSequence);
         if (tables > Tensor.MAX_ELEMENTS / 2) {
             throw new IllegalArgumentException(
                     "The page tables of %,d sequences of %,d pages have %,d numbers, and half an array holds %,d: take a smaller capacity, larger pages or fewer sequences."
