@@ -38,7 +38,7 @@ class DecodeChoiceTest {
                 UNITS,
                 true,
                 extension,
-                null);
+                TestDevice.get().handle());
     }
 
     private static ComputeDevice hopper() {

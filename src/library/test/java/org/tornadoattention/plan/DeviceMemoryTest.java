@@ -10,6 +10,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.TestDevice;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
@@ -38,7 +39,7 @@ class DeviceMemoryTest {
                 1,
                 true,
                 CompilerExtension.Support.none(0, "imaginary"),
-                null);
+                TestDevice.get().handle());
     }
 
     @ParameterizedTest

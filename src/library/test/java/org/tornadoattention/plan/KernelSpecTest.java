@@ -10,6 +10,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.TestDevice;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
@@ -33,7 +34,7 @@ class KernelSpecTest {
             132,
             true,
             new CompilerExtension.Support(Intrinsics.WARP_GROUP, 90, 227 << 10, ""),
-            null);
+            TestDevice.get().handle());
 
     private static AttentionProblem problem(DType dtype, int seqQ, int headDim, AttentionOptions options) {
         return AttentionProblem.of(new AttentionShape(2, 4, 2, seqQ, 90, headDim), dtype, options);

@@ -10,6 +10,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.TestDevice;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
@@ -41,7 +42,7 @@ class WarpGroupSpecTest {
                 132,
                 true,
                 new CompilerExtension.Support(level, 90, 227 << 10, ""),
-                null);
+                TestDevice.get().handle());
     }
 
     private static Optional<List<Tile>> choose(int headDim, ComputeDevice device) {
