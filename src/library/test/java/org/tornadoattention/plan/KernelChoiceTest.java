@@ -12,8 +12,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
-import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.TestDevice;
+import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
@@ -35,7 +35,19 @@ class KernelChoiceTest {
         long plenty = 1L << 40;
         TornadoDeviceType type = TornadoDeviceType.DEFAULT;
         return new ComputeDevice(
-                backend, 0, 0, "imaginary", type, localMemory, 1024, plenty, plenty, 1, true, extension, TestDevice.get().handle());
+                backend,
+                0,
+                0,
+                "imaginary",
+                type,
+                localMemory,
+                1024,
+                plenty,
+                plenty,
+                1,
+                true,
+                extension,
+                TestDevice.get().handle());
     }
 
     @ParameterizedTest
