@@ -150,7 +150,8 @@ public final class AppendTokens {
     /** A dimension turned by its position: {@code a cos - b sin} for the first of a pair, {@code b cos + a sin} otherwise. */
     static float turned(float value, float other, int x, int position, FloatArray rotary, int rotaryDim, int features) {
         float result = value;
-        if (x < rotaryDim && position >= 0) {
+        // Without an embedding a remainder by 0 would stay, and with it values that SPIR-V's compiler cannot load.
+        if (rotaryDim > 0 && x < rotaryDim && position >= 0) {
             int half = rotaryDim / 2;
             int pair = x % half;
             boolean isFirst = x < half;

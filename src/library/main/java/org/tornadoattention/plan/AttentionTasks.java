@@ -1,6 +1,7 @@
 package org.tornadoattention.plan;
 
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.OnlineSoftmaxAttention;
 import org.tornadoattention.kernel.StandardAttention;
@@ -43,7 +44,7 @@ final class AttentionTasks {
     private final AttentionProblem problem;
     private final AttentionArrays arrays;
     private final int groupSize;
-    private final int storageFeatures;
+    private final int compilerFeatures;
 
     private AttentionTasks(
             TaskGraph graph,
@@ -56,7 +57,7 @@ final class AttentionTasks {
         this.problem = problem;
         this.arrays = arrays;
         this.groupSize = groupSize(device);
-        this.storageFeatures = storageFeatures(problem, device);
+        this.compilerFeatures = compilerFeatures(problem, device);
     }
 
     /**
@@ -108,7 +109,7 @@ final class AttentionTasks {
                 shape.headDim(),
                 problem.scale(),
                 problem.softcap(),
-                problem.features());
+                problem.features() | compilerFeatures);
         grid(name + "-scores", workItemEach(elements));
         graph.task(
                 name + "-softmax",
@@ -123,7 +124,7 @@ final class AttentionTasks {
                 shape.seqK(),
                 problem.windowLeft(),
                 problem.windowRight(),
-                problem.features());
+                problem.features() | compilerFeatures);
         grid(name + "-softmax", workItemEach(rows));
         graph.task(
                 name + "-output",
@@ -137,7 +138,7 @@ final class AttentionTasks {
                 shape.seqQ(),
                 shape.seqK(),
                 shape.headDim(),
-                problem.features());
+                problem.features() | compilerFeatures);
         grid(name + "-output", workItemEach(rows * shape.headDim()));
     }
 
@@ -163,7 +164,7 @@ final class AttentionTasks {
                 problem.windowRight(),
                 problem.scale(),
                 problem.softcap(),
-                problem.features());
+                problem.features() | compilerFeatures);
         grid(name, workItemEach(rows));
     }
 
@@ -266,7 +267,7 @@ final class AttentionTasks {
                 problem.windowRight(),
                 problem.scale(),
                 problem.softcap(),
-                problem.features() | storageFeatures | features);
+                problem.features() | compilerFeatures | features);
         int tileGroupSize = tile.groupSize(shape.headDim());
         int groups = shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.blockQ());
         grid(name, groups(groups, tileGroupSize));
@@ -337,6 +338,11 @@ final class AttentionTasks {
                 problem.features());
         int tileGroupSize = tile.groupSize(shape.headDim());
         grid(name, groups(size.groups(), tileGroupSize));
+    }
+
+    /** What kernels are to heed of a backend's compiler, and of how their arrays are to be read. */
+    static int compilerFeatures(AttentionProblem problem, ComputeDevice device) {
+        return storageFeatures(problem, device) | (device.backend() == Backend.SPIRV ? Features.INT_PRODUCTS : 0);
     }
 
     /** How the kernel that reads ShortArrays is to understand their bits; the other two ignore it. */

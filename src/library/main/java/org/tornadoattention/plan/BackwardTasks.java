@@ -59,7 +59,7 @@ final class BackwardTasks {
         this.shape = problem.shape();
         this.arrays = arrays;
         this.groupSize = AttentionTasks.groupSize(device);
-        this.features = problem.features() | AttentionTasks.storageFeatures(problem, device);
+        this.features = problem.features() | AttentionTasks.compilerFeatures(problem, device);
     }
 
     /** Appends the tasks that compute the three gradients; their names begin with the given one. */

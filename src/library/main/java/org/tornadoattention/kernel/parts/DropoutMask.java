@@ -79,7 +79,12 @@ public final class DropoutMask {
             int seedLow, int seedHigh, int offset, int threshold, int batchHead, int query, int key, int features) {
         float factor = 1f;
         if ((features & Features.DROPOUT) != 0) {
-            int random = word(seedLow, seedHigh, key >> 2, query, batchHead, offset, key & 3);
+            int random = 0;
+            if ((features & Features.INT_PRODUCTS) != 0) {
+                random = wordOfInts(seedLow, seedHigh, key >> 2, query, batchHead, offset, key & 3);
+            } else {
+                random = word(seedLow, seedHigh, key >> 2, query, batchHead, offset, key & 3);
+            }
             factor = factor(random, threshold);
         }
         return factor;
@@ -113,6 +118,44 @@ public final class DropoutMask {
     public static int word(int key0, int key1, int counter0, int counter1, int counter2, int counter3, int which) {
         long words = words(key0, key1, counter0, counter1, counter2, counter3, which >> 1);
         return (which & 1) == 0 ? (int) words : (int) (words >> 32);
+    }
+
+    /** The same without a shift of 64 bits, which translators of SPIR-V get wrong. */
+    public static int wordOfInts(
+            int key0, int key1, int counter0, int counter1, int counter2, int counter3, int which) {
+        int c0 = counter0;
+        int c1 = counter1;
+        int c2 = counter2;
+        int c3 = counter3;
+        int k0 = key0;
+        int k1 = key1;
+        for (int round = 0; round < 10; round++) {
+            int high0 = highProduct(0xD2511F53, c0);
+            int low0 = 0xD2511F53 * c0;
+            int high1 = highProduct(0xCD9E8D57, c2);
+            int low1 = 0xCD9E8D57 * c2;
+            c0 = high1 ^ c1 ^ k0;
+            c1 = low1;
+            c2 = high0 ^ c3 ^ k1;
+            c3 = low0;
+            k0 += 0x9E3779B9;
+            k1 += 0xBB67AE85;
+        }
+        int first = (which & 2) == 0 ? c0 : c2;
+        int second = (which & 2) == 0 ? c1 : c3;
+        return (which & 1) == 0 ? first : second;
+    }
+
+    /** The upper word of an unsigned product, from those of its factors' halves. */
+    private static int highProduct(int a, int b) {
+        int lowA = a & 0xffff;
+        int highA = a >> 16 & 0xffff;
+        int lowB = b & 0xffff;
+        int highB = b >> 16 & 0xffff;
+        int cross = highA * lowB;
+        int otherCross = lowA * highB;
+        int carry = (lowA * lowB >> 16 & 0xffff) + (cross & 0xffff) + (otherCross & 0xffff);
+        return highA * highB + (cross >> 16 & 0xffff) + (otherCross >> 16 & 0xffff) + (carry >> 16 & 0xffff);
     }
 
     /** Words 0 and 1 of Philox4x32-10, or 2 and 3 if {@code upper} is 1, the first in the low half. */

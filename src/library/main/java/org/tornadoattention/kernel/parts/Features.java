@@ -34,6 +34,9 @@ public final class Features {
     /** A gradient arrives on the log-sum-exp too. */
     public static final int LSE_GRADIENT = 1 << 8;
 
+    /** Products of two words are put together from halves: {@link DropoutMask#wordOfInts}. */
+    public static final int INT_PRODUCTS = 1 << 9;
+
     private static final int WARPS_AT = 16;
     private static final int THRESHOLD_AT = 24;
 
