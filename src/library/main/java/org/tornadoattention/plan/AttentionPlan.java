@@ -23,7 +23,7 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
  * <p>TornadoVM binds compiled code to the arrays that a graph was built with, so the plan has arrays of its own and
  * copies each call's tensors in and out; a second call compiles nothing and allocates nothing on the device.
  *
- * <p>The guard of {@link GuardedPlan} is over the log-sum-exp, and for the kernels that write the output apart from it
+ * <p>The guard of {@link LaunchGuard} is over the log-sum-exp, and for the kernels that write the output apart from it
  * over the output too.
  */
 final class AttentionPlan implements DevicePlan {
@@ -36,7 +36,7 @@ final class AttentionPlan implements DevicePlan {
     private final Tensor output;
     private final Tensor logSumExp;
     private final AttentionArrays arrays;
-    private final GuardedPlan plan;
+    private final LaunchGuard plan;
 
     /**
      * Builds the graph; the first {@link #execute} compiles it.
@@ -68,14 +68,12 @@ final class AttentionPlan implements DevicePlan {
         graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, inputs.toArray());
         AttentionTasks.append(graph, grids, "forward", problem, choice, device, arrays);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, arrays.output(), arrays.logSumExp());
-        plan = new GuardedPlan(
-                graph,
-                grids,
-                choice,
-                device,
-                choice.kernel().spec().writesOutputApart()
-                        ? Map.of("log-sum-exp", logSumExp, "output", output)
-                        : Map.of("log-sum-exp", logSumExp));
+        plan = LaunchGuard.of(graph, grids, "The kernel " + choice, device)
+                .timed()
+                .poisoning(
+                        choice.kernel().spec().writesOutputApart()
+                                ? Map.of("log-sum-exp", logSumExp, "output", output)
+                                : Map.of("log-sum-exp", logSumExp));
     }
 
     /**

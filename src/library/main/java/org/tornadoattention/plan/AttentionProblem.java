@@ -67,7 +67,13 @@ public record AttentionProblem(
         return edge(mask.right(), shape.seqQ());
     }
 
-    private static int edge(int edge, int most) {
+    /**
+     * A window's edge for kernels.
+     *
+     * @param edge keys that a query sees on one side
+     * @param most from so many on, they are all that there are, and the edge is none
+     */
+    static int edge(int edge, int most) {
         return edge >= most ? Mask.UNBOUNDED : edge;
     }
 

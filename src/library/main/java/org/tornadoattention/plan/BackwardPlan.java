@@ -28,7 +28,7 @@ final class BackwardPlan implements DevicePlan {
     private final ComputeDevice device;
     private final BackwardTensors own;
     private final BackwardArrays arrays;
-    private final GuardedPlan plan;
+    private final LaunchGuard plan;
 
     /**
      * Builds the graph; the first {@link #execute} compiles it.
@@ -66,12 +66,9 @@ final class BackwardPlan implements DevicePlan {
         graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, inputs.toArray());
         BackwardTasks.append(graph, grids, "backward", problem, choice, device, arrays);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, outputs.toArray());
-        plan = new GuardedPlan(
-                graph,
-                grids,
-                choice,
-                device,
-                Map.of("row terms", rowTerms, "dQ", own.dQ(), "dK", own.dK(), "dV", own.dV()));
+        plan = LaunchGuard.of(graph, grids, "The kernel " + choice, device)
+                .timed()
+                .poisoning(Map.of("row terms", rowTerms, "dQ", own.dQ(), "dK", own.dK(), "dV", own.dV()));
     }
 
     private static Tensor twin(Tensor tensor) {

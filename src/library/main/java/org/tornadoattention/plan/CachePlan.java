@@ -27,16 +27,13 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * The device's side of a key-value cache: one execution plan whose graphs share the keys and values.
  *
  * <p>The first graph owns what stays on the device and takes lengths and page tables there, the second moves pages. Each of
- * the others is a step of up to so many tokens a sequence: append, attention, merge. Lengths, masks and scales travel in
- * arrays, so each graph is compiled once, at its first execution.
+ * the others is a step of up to so many tokens per sequence: append, attention, merge, or without
+ * queries append and commit. Lengths, masks and scales travel in arrays, so each graph is compiled once, at its first
+ * execution.
  *
- * <p>TornadoVM prints a failed launch and throws nothing. Each kernel of a step therefore notes the step's number, and an
- * execution whose numbers did not all arrive raises an exception.
+ * <p>What a step changes stays on the device, so that its launches hand back receipts, as {@link LaunchGuard} says.
  */
 public final class CachePlan implements AutoCloseable {
-
-    /** Step numbers travel as floats, which hold whole numbers up to here. */
-    private static final int STEP_NUMBERS = 1 << 24;
 
     /** Where graphs are in the plan: two that are not steps, then those of steps. */
     private static final int OWNER = 0;
@@ -53,10 +50,9 @@ public final class CachePlan implements AutoCloseable {
     private final CacheState state;
     private final List<StepGraph> steps = new ArrayList<>();
     private final TornadoExecutionPlan plan;
-    private final LoudPlan loud;
+    private final LaunchGuard guard;
     private final boolean[] executed;
     private boolean profiled;
-    private int number;
     private StepReport total = StepReport.NONE;
 
     /**
@@ -97,6 +93,7 @@ public final class CachePlan implements AutoCloseable {
             StepGraph step = StepGraph.of(stepShape(seqQ), tileFor(seqQ), state, grids, device);
             steps.add(step);
             graphs.add(step.tasks());
+            graphs.add(step.appending());
         }
         executed = new boolean[graphs.size()];
         plan = new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new));
@@ -104,7 +101,7 @@ public final class CachePlan implements AutoCloseable {
         if (cudaGraph) {
             plan.withCUDAGraph();
         }
-        loud = new LoudPlan(plan, "A step of the cache", device);
+        guard = LaunchGuard.of(plan, "A step of the cache", device);
     }
 
     private StepShape stepShape(int seqQ) {
@@ -262,17 +259,16 @@ public final class CachePlan implements AutoCloseable {
             CacheStep what, Tensor q, Tensor k, Tensor v, AttentionOptions options, Tensor output, Tensor logSumExp) {
         int index = stepFor(what.tokens());
         StepGraph step = steps.get(index);
-        number = number % (STEP_NUMBERS - 1) + 1;
-        state.prepare(what, step.shape().seqQ(), options, number);
+        state.prepare(what, step.shape().seqQ(), options, guard.nextNumber());
         step.load(what, q, k, v);
-        TornadoExecutionResult result = execute(FIRST_STEP + index);
-        float receipt = step.receipt();
-        if (receipt != number) {
-            throw loud.failure("step %d was not carried out, its receipt is %s".formatted(number, receipt));
+        if (q == null) {
+            execute(FIRST_STEP + 2 * index + 1);
+            guard.requireReceipt(step.appendReceipt().get(0));
+            return;
         }
-        if (q != null) {
-            step.unload(result, what, output, logSumExp);
-        }
+        TornadoExecutionResult result = execute(FIRST_STEP + 2 * index);
+        guard.requireReceipt(step.receipt());
+        step.unload(result, what, output, logSumExp);
     }
 
     /**
@@ -287,7 +283,7 @@ public final class CachePlan implements AutoCloseable {
 
     private TornadoExecutionResult execute(int graph) {
         plan.withGraph(graph);
-        TornadoExecutionResult result = loud.execute();
+        TornadoExecutionResult result = guard.execute();
         TornadoProfilerResult profile = result.getProfilerResult();
         total = total.plus(new StepReport(
                 1,
@@ -307,7 +303,7 @@ public final class CachePlan implements AutoCloseable {
 
     /** Bytes of all arrays that the graph run last has on the device, the cache among them. */
     public long deviceBytes() {
-        return loud.deviceBytes();
+        return guard.deviceBytes();
     }
 
     /** Bytes of the cache itself on the device: keys and values. */
@@ -319,6 +315,6 @@ public final class CachePlan implements AutoCloseable {
     @Override
     public void close() {
         plan.withAllGraphs();
-        loud.close();
+        guard.close();
     }
 }

@@ -40,4 +40,26 @@ record InferenceArrays(
         FloatArray rotary,
         FloatArray scales,
         TornadoNativeArray unusedKey,
-        TornadoNativeArray unusedValue) {}
+        TornadoNativeArray unusedValue) {
+
+    /** The same with other arrays for queries as they come, and made ready. */
+    InferenceArrays withQueries(TornadoNativeArray otherNewQuery, FloatArray otherQuery) {
+        return new InferenceArrays(
+                otherNewQuery,
+                newKey,
+                newValue,
+                otherQuery,
+                key,
+                value,
+                partials,
+                output,
+                logSumExp,
+                sequences,
+                step,
+                numbers,
+                rotary,
+                scales,
+                unusedKey,
+                unusedValue);
+    }
+}

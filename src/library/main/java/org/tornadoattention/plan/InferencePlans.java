@@ -1,10 +1,7 @@
 package org.tornadoattention.plan;
 
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import java.util.function.Supplier;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.PlanStatistics;
 import org.tornadoattention.device.ComputeDevice;
@@ -21,9 +18,7 @@ public final class InferencePlans implements AutoCloseable {
 
     private final ComputeDevice device;
     private final Optional<DecodeKernel> kernel;
-    private final Map<Object, AutoCloseable> plans = new LinkedHashMap<>(CAPACITY, 0.75f, true);
-    private long hits;
-    private long misses;
+    private final Plans plans = new Plans(CAPACITY);
 
     /**
      * An empty cache.
@@ -62,64 +57,32 @@ public final class InferencePlans implements AutoCloseable {
                 k.dimension(1),
                 q.dimension(2),
                 q.dtype());
-        RaggedPlan plan = (RaggedPlan) find(shape, () -> new RaggedPlan(shape, kernel, device));
-        closingOnFailure(shape, () -> plan.execute(q, k, v, queryOffsets, keyOffsets, options, o, lse));
+        plans.run(
+                RaggedPlan.class,
+                shape,
+                () -> new RaggedPlan(shape, kernel, device),
+                plan -> plan.execute(q, k, v, queryOffsets, keyOffsets, options, o, lse));
     }
 
     /** Merges parts: tensors of one shape whose last dimension is headDim, and their log-sum-exps. */
     public void merge(List<Tensor> outputs, List<Tensor> logSumExps, Tensor o, Tensor lse) {
-        MergePlan.Key key =
-                new MergePlan.Key(lse.numberOfElements(), o.dimension(o.rank() - 1), outputs.size(), o.dtype());
-        MergePlan plan = (MergePlan) find(key, () -> new MergePlan(key, device));
-        closingOnFailure(key, () -> plan.execute(outputs, logSumExps, o, lse));
-    }
-
-    private AutoCloseable find(Object key, Supplier<AutoCloseable> make) {
-        AutoCloseable plan = plans.get(key);
-        if (plan != null) {
-            hits++;
-            return plan;
-        }
-        misses++;
-        while (plans.size() >= CAPACITY) {
-            close(plans.remove(plans.keySet().iterator().next()));
-        }
-        AutoCloseable made = make.get();
-        plans.put(key, made);
-        return made;
-    }
-
-    /** A plan that failed is closed and forgotten. */
-    private void closingOnFailure(Object key, Runnable execution) {
-        try {
-            execution.run();
-        } catch (RuntimeException | Error e) {
-            try {
-                close(plans.remove(key));
-            } catch (RuntimeException | Error closing) {
-                e.addSuppressed(closing);
-            }
-            throw e;
-        }
+        MergePlan.Problem problem =
+                new MergePlan.Problem(lse.numberOfElements(), o.dimension(o.rank() - 1), outputs.size(), o.dtype());
+        plans.run(
+                MergePlan.class,
+                problem,
+                () -> new MergePlan(problem, device),
+                plan -> plan.execute(outputs, logSumExps, o, lse));
     }
 
     /** Calls that found their plan, calls that had to build one, and plans held now. */
     public PlanStatistics statistics() {
-        return new PlanStatistics(hits, misses, plans.size());
+        return plans.statistics();
     }
 
     /** Closes all plans. */
     @Override
     public void close() {
-        plans.values().forEach(InferencePlans::close);
-        plans.clear();
-    }
-
-    private static void close(AutoCloseable plan) {
-        switch (plan) {
-            case RaggedPlan ragged -> ragged.close();
-            case MergePlan merge -> merge.close();
-            default -> throw new IllegalStateException("An unknown plan " + plan);
-        }
+        plans.close();
     }
 }

@@ -5,6 +5,7 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.AppendTokens;
 import org.tornadoattention.kernel.AppendTokensBits;
 import org.tornadoattention.kernel.AppendTokensF16;
+import org.tornadoattention.kernel.CommitTokens;
 import org.tornadoattention.kernel.MergePartials;
 import org.tornadoattention.kernel.MergePartialsBits;
 import org.tornadoattention.kernel.MergePartialsF16;
@@ -86,6 +87,42 @@ final class InferenceTasks {
         }
         tasks.attention();
         tasks.merge();
+    }
+
+    /**
+     * Appends the tasks of a step without queries, {@code name-append} and {@code name-commit}.
+     *
+     * @param receipt {@code [1]}, gets the step's number
+     */
+    static void appendTokens(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            StepShape shape,
+            InferenceArrays arrays,
+            FloatArray receipt,
+            ComputeDevice device) {
+        InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, null, arrays, device);
+        tasks.appendTokens();
+        if (shape.fp8()) {
+            tasks.quantizeTokens();
+        }
+        tasks.commit(receipt);
+    }
+
+    private void commit(FloatArray receipt) {
+        String task = name + "-commit";
+        graph.task(
+                task,
+                CommitTokens::commit,
+                new KernelContext(),
+                arrays.sequences(),
+                arrays.step(),
+                receipt,
+                shape.sequences(),
+                shape.pagesPerSequence());
+        int groupSize = (int) Math.min(GROUP_SIZE / 4, device.maxGroupSize());
+        grid(task, Math.ceilDiv(shape.sequences(), groupSize), groupSize);
     }
 
     /** Appends the task {@code name-merge} alone. */

@@ -225,4 +225,10 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
     public Optional<String> tileNames() {
         return tiles.stream().map(Tile::toString).reduce((one, other) -> one + "+" + other);
     }
+
+    /** The kernel's name, with its tiles where it has any, such as {@code tiled (tile 64x32)}. */
+    @Override
+    public String toString() {
+        return kernel.id() + tileNames().map(names -> " (tile " + names + ")").orElse("");
+    }
 }

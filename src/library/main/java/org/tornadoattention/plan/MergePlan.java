@@ -1,6 +1,9 @@
 package org.tornadoattention.plan;
 
+import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.Map;
+import org.tornadoattention.AttentionException;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.StepLayout;
@@ -8,81 +11,81 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
-import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** The merge of attention over parts of the keys, compiled for one device, with its buffers. */
-final class MergePlan implements AutoCloseable {
+final class MergePlan implements DevicePlan {
 
-    private final Key key;
+    private final Problem problem;
     private final FloatArray partials;
     private final Tensor output;
-    private final FloatArray logSumExp;
-    private final IntArray sequences = new IntArray(StepLayout.RECEIPTS);
-    private final IntArray step = new IntArray(StepLayout.HEADER);
-    private final LoudPlan plan;
-    private int number;
+    private final Tensor logSumExp;
+    private final LaunchGuard plan;
 
     /** What it is compiled for: rows of so many elements, of so many parts. */
-    record Key(int rows, int headDim, int parts, DType dtype) {}
+    record Problem(int rows, int headDim, int parts, DType dtype) {}
 
-    MergePlan(Key key, ComputeDevice device) {
-        this.key = key;
-        partials = new FloatArray(Math.multiplyExact(Math.multiplyExact(key.rows, key.parts), key.headDim + 1));
-        output = Tensor.allocate(key.dtype, key.rows, key.headDim);
-        logSumExp = new FloatArray(key.rows + 1);
+    MergePlan(Problem problem, ComputeDevice device) {
+        this.problem = problem;
+        partials = new FloatArray(
+                Math.multiplyExact(Math.multiplyExact(problem.rows, problem.parts), problem.headDim + 1));
+        output = Tensor.allocate(problem.dtype, problem.rows, problem.headDim);
+        logSumExp = Tensor.allocate(DType.F32, problem.rows);
+        // The kernel reads these only for steps of a cache.
+        IntArray sequences = new IntArray(StepLayout.RECEIPTS);
+        IntArray step = new IntArray(StepLayout.HEADER);
         TornadoNativeArray outputArray = AttentionArrays.seen(output, device.halfFloats());
         TaskGraph graph = new TaskGraph("merge");
         GridScheduler grids = new GridScheduler();
-        graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, partials, sequences, step);
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, sequences, step);
+        graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, partials, logSumExp.array());
         InferenceTasks.appendMerge(
                 graph,
                 grids,
                 "parts",
-                new StepShape(1, key.rows, 0, 1, 1, key.headDim, 1, 0, 0, false, key.dtype, false),
-                key.parts,
+                new StepShape(1, problem.rows, 0, 1, 1, problem.headDim, 1, 0, 0, false, problem.dtype, false),
+                problem.parts,
                 partials,
                 outputArray,
-                logSumExp,
+                logSumExp.floatArray(),
                 sequences,
                 step,
                 device);
-        graph.transferToHost(DataTransferMode.EVERY_EXECUTION, outputArray, logSumExp);
-        plan = new LoudPlan(
-                new TornadoExecutionPlan(graph.snapshot())
-                        .withDevice(device.handle())
-                        .withGridScheduler(grids),
-                "A merge",
-                device);
+        graph.transferToHost(DataTransferMode.EVERY_EXECUTION, outputArray, logSumExp.array());
+        plan = LaunchGuard.of(graph, grids, "A merge", device).poisoning(Map.of("log-sum-exp", logSumExp));
     }
 
-    /** Merges parts, each an output and its log-sum-exp, into o and lse. */
+    /**
+     * Merges parts, each an output and its log-sum-exp, into o and lse.
+     *
+     * @throws AttentionException if the device, its driver or the compiler fails, or an element was not written
+     */
     void execute(List<Tensor> outputs, List<Tensor> logSumExps, Tensor o, Tensor lse) {
-        int dim = key.headDim;
-        for (int part = 0; part < key.parts; part++) {
-            float[] from = outputs.get(part).toFloatArray();
-            float[] fromLse = logSumExps.get(part).toFloatArray();
-            for (int row = 0; row < key.rows; row++) {
-                for (int x = 0; x < dim; x++) {
-                    partials.set((row * key.parts + part) * dim + x, from[row * dim + x]);
-                }
-                partials.set(
-                        key.rows * key.parts * dim + row * key.parts + part, Math.max(fromLse[row], Score.NO_SCORE));
-            }
+        for (int part = 0; part < problem.parts; part++) {
+            place(outputs.get(part), logSumExps.get(part), part);
         }
-        number = number % (1 << 20) + 1;
-        sequences.init(number);
-        step.set(3, number);
-        logSumExp.set(key.rows, 0f);
         plan.execute();
-        if (logSumExp.get(key.rows) != number) {
-            throw plan.failure("the kernel was not launched");
+        MemorySegment.copy(output.array().getSegment(), 0, o.array().getSegment(), 0, o.byteSize());
+        MemorySegment.copy(logSumExp.array().getSegment(), 0, lse.array().getSegment(), 0, lse.byteSize());
+    }
+
+    /** Brings a part to where the kernel reads it: rows of each part behind one another, then their log-sum-exps. */
+    private void place(Tensor partOutput, Tensor partLogSumExp, int part) {
+        MemorySegment source = partOutput.as(DType.F32).array().getSegment();
+        MemorySegment target = partials.getSegment();
+        long rowBytes = (long) problem.headDim * Float.BYTES;
+        for (int row = 0; row < problem.rows; row++) {
+            long to = (long) row * problem.parts + part;
+            MemorySegment.copy(source, row * rowBytes, target, to * rowBytes, rowBytes);
         }
-        o.array().getSegment().copyFrom(output.array().getSegment().asSlice(0, o.byteSize()));
-        lse.array().getSegment().copyFrom(logSumExp.getSegment().asSlice(0, lse.byteSize()));
+        int logSumExpsBegin = problem.rows * problem.parts * problem.headDim;
+        for (int row = 0; row < problem.rows; row++) {
+            partials.set(
+                    logSumExpsBegin + row * problem.parts + part, Math.max(partLogSumExp.getFlat(row), Score.NO_SCORE));
+        }
     }
 
     @Override

@@ -1,14 +1,10 @@
 package org.tornadoattention.plan;
 
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.WeakHashMap;
-import java.util.function.Consumer;
-import java.util.function.Function;
-import java.util.function.Supplier;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.BackwardTensors;
@@ -31,22 +27,14 @@ public final class PlanCache implements AutoCloseable {
 
     private static final int CAPACITY = 16;
 
-    /** What of a problem a plan computes. */
-    private enum Pass {
-        FORWARD,
-        BACKWARD,
-        BACKWARD_WITH_LSE
-    }
-
-    private record Key(AttentionProblem problem, Pass pass) {}
+    /** What a backward pass is compiled for. */
+    private record BackwardProblem(AttentionProblem forward, boolean logSumExpGradient) {}
 
     private final ComputeDevice device;
     private final Optional<AttentionKernel> wanted;
     private final Optional<Tile> tile;
-    private final Map<Key, DevicePlan> plans = new LinkedHashMap<>(CAPACITY, 0.75f, true);
+    private final Plans plans = new Plans(CAPACITY);
     private final Map<TaskGraph, List<AttentionArrays>> seeded = new WeakHashMap<>();
-    private long hits;
-    private long misses;
 
     /**
      * An empty cache.
@@ -80,9 +68,9 @@ public final class PlanCache implements AutoCloseable {
             AttentionOptions options,
             Tensor output,
             Tensor logSumExp) {
-        return execute(
-                new Key(problem, Pass.FORWARD),
+        return plans.use(
                 AttentionPlan.class,
+                problem,
                 () -> new AttentionPlan(problem, choose(problem), device),
                 plan -> plan.execute(q, k, v, options, output, logSumExp));
     }
@@ -90,9 +78,9 @@ public final class PlanCache implements AutoCloseable {
     /** Runs a backward pass, building its plan if it has none. A plan that failed is closed and forgotten. */
     public Execution executeBackward(BackwardTensors tensors, AttentionOptions options) {
         AttentionProblem problem = problem(tensors, options);
-        return execute(
-                new Key(problem, tensors.dLse().isPresent() ? Pass.BACKWARD_WITH_LSE : Pass.BACKWARD),
+        return plans.use(
                 BackwardPlan.class,
+                new BackwardProblem(problem, tensors.dLse().isPresent()),
                 () -> new BackwardPlan(problem, tensors, chooseBackward(problem), device),
                 plan -> plan.execute(tensors, options));
     }
@@ -100,26 +88,6 @@ public final class PlanCache implements AutoCloseable {
     private static AttentionProblem problem(BackwardTensors tensors, AttentionOptions options) {
         AttentionShape shape = AttentionShape.of(tensors.q(), tensors.k(), tensors.v(), options);
         return AttentionProblem.of(shape, tensors.q().dtype(), options);
-    }
-
-    private <P extends DevicePlan> Execution execute(
-            Key key, Class<P> type, Supplier<P> build, Function<P, Execution> run) {
-        P plan = type.cast(plans.get(key));
-        if (plan == null) {
-            misses++;
-            evict(CAPACITY - 1);
-            plan = build.get();
-            plans.put(key, plan);
-        } else {
-            hits++;
-        }
-        try {
-            return run.apply(plan);
-        } catch (RuntimeException | Error e) {
-            plans.remove(key);
-            closeAfter(plan, e::addSuppressed);
-            throw e;
-        }
     }
 
     /**
@@ -211,29 +179,12 @@ public final class PlanCache implements AutoCloseable {
 
     /** Calls that found their plan, calls that had to build one, and plans held now. */
     public PlanStatistics statistics() {
-        return new PlanStatistics(hits, misses, plans.size());
+        return plans.statistics();
     }
 
     /** Closes all plans. */
     @Override
     public void close() {
-        evict(0);
-    }
-
-    private void evict(int keep) {
-        var oldestFirst = plans.values().iterator();
-        for (int surplus = plans.size() - keep; surplus > 0; surplus--) {
-            DevicePlan oldest = oldestFirst.next();
-            oldestFirst.remove();
-            oldest.close();
-        }
-    }
-
-    private static void closeAfter(DevicePlan plan, Consumer<Throwable> failure) {
-        try {
-            plan.close();
-        } catch (RuntimeException | Error e) {
-            failure.accept(e);
-        }
+        plans.close();
     }
 }

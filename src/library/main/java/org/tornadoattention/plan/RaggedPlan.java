@@ -9,20 +9,18 @@ import org.tornadoattention.kernel.parts.StepLayout;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
-import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Attention over packed sequences, compiled for one device, with its buffers; lengths travel in arrays. */
-final class RaggedPlan implements AutoCloseable {
+final class RaggedPlan implements DevicePlan {
 
     private final RaggedShape shape;
     private final Tensor query;
     private final Tensor output;
     private final InferenceArrays arrays;
-    private final LoudPlan plan;
-    private int number;
+    private final LaunchGuard plan;
 
     RaggedPlan(RaggedShape shape, Optional<DecodeKernel> kernel, ComputeDevice device) {
         this.shape = shape;
@@ -72,12 +70,7 @@ final class RaggedPlan implements AutoCloseable {
                 arrays.numbers());
         InferenceTasks.append(graph, grids, "attention", shape.step(), tile, arrays, device);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, arrays.output(), arrays.logSumExp());
-        plan = new LoudPlan(
-                new TornadoExecutionPlan(graph.snapshot())
-                        .withDevice(device.handle())
-                        .withGridScheduler(grids),
-                "Attention over a ragged batch",
-                device);
+        plan = LaunchGuard.of(graph, grids, "Attention over a ragged batch", device);
     }
 
     /** Runs the sequences that the offsets divide the tensors into. */
@@ -90,7 +83,6 @@ final class RaggedPlan implements AutoCloseable {
             AttentionOptions options,
             Tensor o,
             Tensor lse) {
-        number = number % (1 << 20) + 1;
         IntArray sequences = arrays.sequences();
         StepNumbers.fill(
                 arrays.step(),
@@ -99,7 +91,7 @@ final class RaggedPlan implements AutoCloseable {
                 shape.headDim(),
                 longest(keyOffsets),
                 longest(queryOffsets),
-                number);
+                plan.nextNumber());
         int given = queryOffsets.getSize() - 1;
         for (int sequence = 0; sequence < shape.sequences(); sequence++) {
             boolean there = sequence < given;
@@ -120,10 +112,7 @@ final class RaggedPlan implements AutoCloseable {
         int rows = arrays.logSumExp().getSize() - 1;
         arrays.logSumExp().set(rows, 0f);
         plan.execute();
-        float receipt = arrays.logSumExp().get(rows);
-        if (receipt != number) {
-            throw plan.failure("call %d was not carried out, its receipt is %s".formatted(number, receipt));
-        }
+        plan.requireReceipt(arrays.logSumExp().get(rows));
         MemorySegment.copy(output.array().getSegment(), 0, o.array().getSegment(), 0, o.byteSize());
         MemorySegment.copy(arrays.logSumExp().getSegment(), 0, lse.array().getSegment(), 0, lse.byteSize());
     }

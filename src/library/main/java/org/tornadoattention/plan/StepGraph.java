@@ -11,7 +11,7 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * The graph for a cache's steps of up to so many tokens a sequence, with the tensors that tokens come and go in.
+ * The graphs for a cache's steps of up to so many tokens per sequence, with the tensors that tokens come and go in.
  *
  * @param shape what the graph is compiled for
  * @param tile of attention
@@ -21,6 +21,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * @param output like newQuery
  * @param arrays what the tasks read and write; the last of the log-sum-exps is the step's receipt
  * @param tasks append, attention, merge
+ * @param appendReceipt {@code [1]}: the receipt of steps without queries
+ * @param appending append and commit, for those
  */
 record StepGraph(
         StepShape shape,
@@ -30,9 +32,11 @@ record StepGraph(
         Tensor newValue,
         Tensor output,
         InferenceArrays arrays,
-        ImmutableTaskGraph tasks) {
+        ImmutableTaskGraph tasks,
+        FloatArray appendReceipt,
+        ImmutableTaskGraph appending) {
 
-    /** Allocates the tensors on the host and builds the graph. */
+    /** Allocates the tensors on the host and builds the graphs. */
     static StepGraph of(StepShape shape, SplitTile tile, CacheState state, GridScheduler grids, ComputeDevice device) {
         int seqQ = shape.seqQ();
         Tensor newQuery = Tensor.allocate(shape.dtype(), shape.sequences(), shape.heads(), seqQ, shape.headDim());
@@ -59,7 +63,47 @@ record StepGraph(
         InferenceTasks.append(graph, grids, "attention", shape, tile, arrays, device);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, arrays.logSumExp())
                 .transferToHost(DataTransferMode.UNDER_DEMAND, arrays.output());
-        return new StepGraph(shape, tile, newQuery, newKey, newValue, output, arrays, graph.snapshot());
+        FloatArray appendReceipt = new FloatArray(1);
+        return new StepGraph(
+                shape,
+                tile,
+                newQuery,
+                newKey,
+                newValue,
+                output,
+                arrays,
+                graph.snapshot(),
+                appendReceipt,
+                appending(shape, arrays, appendReceipt, state, grids, device));
+    }
+
+    private static ImmutableTaskGraph appending(
+            StepShape shape,
+            InferenceArrays arrays,
+            FloatArray receipt,
+            CacheState state,
+            GridScheduler grids,
+            ComputeDevice device) {
+        Tensor noQuery = Tensor.allocate(shape.dtype(), 1);
+        InferenceArrays withoutQueries =
+                arrays.withQueries(AttentionArrays.seen(noQuery, device.halfFloats()), new FloatArray(1));
+        TaskGraph graph = state.consumer("append" + shape.seqQ())
+                .transferToDevice(
+                        DataTransferMode.FIRST_EXECUTION,
+                        withoutQueries.newQuery(),
+                        withoutQueries.query(),
+                        arrays.rotary(),
+                        arrays.unusedKey(),
+                        arrays.unusedValue(),
+                        receipt)
+                .transferToDevice(
+                        DataTransferMode.EVERY_EXECUTION,
+                        arrays.newKey(),
+                        arrays.newValue(),
+                        arrays.step(),
+                        arrays.numbers());
+        InferenceTasks.appendTokens(graph, grids, "tokens", shape, withoutQueries, receipt, device);
+        return graph.transferToHost(DataTransferMode.EVERY_EXECUTION, receipt).snapshot();
     }
 
     /** Appends steps to a graph of the caller's, which brings new tokens to the device and takes the output from there. */
@@ -97,6 +141,7 @@ record StepGraph(
             copyTokens(v, what.firstNew(), newValue, null, what.newTokens());
         }
         arrays.logSumExp().set(shape.queryRows(), 0f);
+        appendReceipt.set(0, 0f);
     }
 
     /** The number of the step if all its kernels ran, 0 if the last did not, −1 if another did not. */

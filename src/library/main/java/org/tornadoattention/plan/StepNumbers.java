@@ -1,7 +1,6 @@
 package org.tornadoattention.plan;
 
 import org.tornadoattention.AttentionOptions;
-import org.tornadoattention.Mask;
 import org.tornadoattention.kernel.parts.StepLayout;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -28,8 +27,8 @@ final class StepNumbers {
             int keys,
             int queries,
             int number) {
-        step.set(0, edge(options.mask().left(), keys));
-        step.set(1, edge(options.mask().right(), queries));
+        step.set(0, AttentionProblem.edge(options.mask().left(), keys));
+        step.set(1, AttentionProblem.edge(options.mask().right(), queries));
         step.set(2, options.hasAlibi() ? 1 : 0);
         step.set(3, number);
         numbers.set(0, (float) options.scaleFor(headDim));
@@ -37,10 +36,6 @@ final class StepNumbers {
         for (int head = 2; head < numbers.getSize(); head++) {
             numbers.set(head, options.alibiSlope(head - 2));
         }
-    }
-
-    private static int edge(int edge, int most) {
-        return edge >= most ? Mask.UNBOUNDED : edge;
     }
 
     /** What a sequence does: where its queries begin, how many there are, new keys, and tokens after the queries. */

@@ -1,0 +1,186 @@
+package org.tornadoattention.plan;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Map;
+import org.tornadoattention.AttentionException;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.TornadoExecutionResult;
+import uk.ac.manchester.tornado.api.enums.ProfilerMode;
+import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
+
+/**
+ * An execution plan on a device that does not fail in silence: TornadoVM prints a failed launch and throws nothing.
+ *
+ * <ul>
+ *   <li>What TornadoVM does throw comes as an {@link AttentionException} that says what failed and where.
+ *   <li><b>Poison.</b> What kernels must write, and what comes back to the host anyway, is filled with a bit pattern that no
+ *       kernel can produce; if any of it is left, an exception is raised.
+ *   <li><b>Receipts.</b> What stays on the device cannot be poisoned without a transfer. Kernels that leave their results there
+ *       note the number of the launch in memory that they hold open anyway, and the last of them hands the number back.
+ *   <li>Where a profiler is on, a launch that took no time was none.
+ * </ul>
+ */
+final class LaunchGuard implements DevicePlan {
+
+    /** A quiet NaN with a payload: arithmetic gives other NaNs, so only an unwritten element can hold it. */
+    private static final int POISON = 0x7fc5a5a5;
+
+    /** The like in F16 and in BF16: conversions of a NaN give other payloads. */
+    private static final short POISON_16_BITS = 0x7fa5;
+
+    /** Numbers of launches travel as floats, which hold whole numbers up to here. */
+    private static final int NUMBERS = 1 << 24;
+
+    private final TornadoExecutionPlan plan;
+    private final String subject;
+    private final ComputeDevice device;
+    private final boolean profiled;
+    private final Map<String, Tensor> written;
+    private int number;
+
+    private LaunchGuard(
+            TornadoExecutionPlan plan,
+            String subject,
+            ComputeDevice device,
+            boolean profiled,
+            Map<String, Tensor> written) {
+        this.plan = plan;
+        this.subject = subject;
+        this.device = device;
+        this.profiled = profiled;
+        this.written = written;
+    }
+
+    /**
+     * A plan of several graphs.
+     *
+     * @param subject what it does, as the beginning of a sentence
+     */
+    static LaunchGuard of(TornadoExecutionPlan plan, String subject, ComputeDevice device) {
+        return new LaunchGuard(plan, subject, device, false, Map.of());
+    }
+
+    /** A plan of one graph; the first {@link #execute} compiles it. */
+    static LaunchGuard of(TaskGraph graph, GridScheduler grids, String subject, ComputeDevice device) {
+        TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot());
+        return of(plan.withDevice(device.handle()).withGridScheduler(grids), subject, device);
+    }
+
+    /** The same with a profiler on, whose times the results tell and the guard looks at. */
+    LaunchGuard timed() {
+        return new LaunchGuard(plan.withProfiler(ProfilerMode.SILENT), subject, device, true, written);
+    }
+
+    /**
+     * The same with poison in these tensors before each run.
+     *
+     * @param outputs what the kernels must write in each run, by the name it has in messages; it must be transferred to the
+     *     device and back in every execution
+     */
+    LaunchGuard poisoning(Map<String, Tensor> outputs) {
+        return new LaunchGuard(plan, subject, device, profiled, outputs);
+    }
+
+    /**
+     * Runs the graphs that the plan is set to.
+     *
+     * @throws AttentionException if the device, its driver or the compiler fails, or an element was not written
+     */
+    TornadoExecutionResult execute() {
+        written.values().forEach(LaunchGuard::poison);
+        TornadoExecutionResult result = run();
+        written.forEach(this::requireWritten);
+        if (profiled && result.getProfilerResult().getDeviceKernelTime() == 0) {
+            throw failure("the device reports no kernel time, so nothing was launched", null);
+        }
+        return result;
+    }
+
+    private TornadoExecutionResult run() {
+        try {
+            return plan.execute();
+        } catch (VirtualMachineError e) {
+            throw e;
+        } catch (RuntimeException | Error e) { // TornadoVM's internal errors are Errors
+            throw failure(firstLine(e), e);
+        }
+    }
+
+    /** The number of the next launch, from 1 on and then from 1 again. */
+    int nextNumber() {
+        number = number % (NUMBERS - 1) + 1;
+        return number;
+    }
+
+    /**
+     * Checks what the kernels of the last launch handed back.
+     *
+     * @throws AttentionException if it is not the launch's number
+     */
+    void requireReceipt(float receipt) {
+        if (receipt != number) {
+            throw failure("launch %d was not carried out, its receipt is %s".formatted(number, receipt), null);
+        }
+    }
+
+    private AttentionException failure(String what, Throwable cause) {
+        return new AttentionException(
+                "%s failed on %s: %s. TornadoVM's own message, if any, is above this one."
+                        .formatted(subject, device, what),
+                cause);
+    }
+
+    private static String firstLine(Throwable error) {
+        String message = String.valueOf(error.getMessage()).replaceAll("\u001B\\[[;\\d]*m", "");
+        return error.getClass().getSimpleName() + ": " + message.strip().replaceAll("\\R\\s*", " ");
+    }
+
+    private static void poison(Tensor tensor) {
+        MemorySegment elements = tensor.array().getSegment();
+        if (tensor.dtype() == DType.F32) {
+            for (long at = 0; at < elements.byteSize(); at += Integer.BYTES) {
+                elements.set(ValueLayout.JAVA_INT_UNALIGNED, at, POISON);
+            }
+        } else {
+            for (long at = 0; at < elements.byteSize(); at += Short.BYTES) {
+                elements.set(ValueLayout.JAVA_SHORT_UNALIGNED, at, POISON_16_BITS);
+            }
+        }
+    }
+
+    private void requireWritten(String name, Tensor tensor) {
+        MemorySegment elements = tensor.array().getSegment();
+        boolean wide = tensor.dtype() == DType.F32;
+        int bytes = tensor.dtype().byteSize();
+        for (long at = 0; at < elements.byteSize(); at += bytes) {
+            boolean untouched = wide
+                    ? elements.get(ValueLayout.JAVA_INT_UNALIGNED, at) == POISON
+                    : elements.get(ValueLayout.JAVA_SHORT_UNALIGNED, at) == POISON_16_BITS;
+            if (untouched) {
+                throw failure("element %,d of the %s was never written".formatted(at / bytes, name), null);
+            }
+        }
+    }
+
+    /** Bytes that the plan's arrays take on the device. */
+    long deviceBytes() {
+        return plan.getCurrentDeviceMemoryUsage();
+    }
+
+    /** Frees the device's memory. */
+    @Override
+    public void close() {
+        try {
+            plan.freeDeviceMemory();
+            plan.close();
+        } catch (TornadoExecutionPlanException e) {
+            throw new AttentionException("The memory of a plan on %s could not be freed.".formatted(device), e);
+        }
+    }
+}
