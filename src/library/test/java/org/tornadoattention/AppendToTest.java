@@ -3,6 +3,7 @@ package org.tornadoattention;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -22,6 +23,7 @@ import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
+import uk.ac.manchester.tornado.api.exceptions.TornadoRuntimeException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
@@ -252,6 +254,26 @@ class AppendToTest {
         assertThatExceptionOfType(UnsupportedOnDeviceException.class)
                 .isThrownBy(() -> append(little, SHAPE, DType.F32))
                 .withMessageContainingAll("memory", "it has 1,000");
+    }
+
+    /** TornadoVM itself says nothing: what came after a snapshot is no part of it and never runs. */
+    @Test
+    void theSimulatorRefusesATaskAfterTheSnapshot() {
+        assumeTrue(TestDevice.get().isSimulator(), "SKIPPED: TornadoVM does not tell whether a graph has a snapshot");
+        Tensor tensor = Tensor.random(DType.F32, 1, SHAPE.queryShape());
+        Tensor output = Tensor.allocate(DType.F32, SHAPE.queryShape());
+        Tensor lse = Tensor.allocate(DType.F32, SHAPE.logSumExpShape());
+        AttentionOptions options = AttentionOptions.defaults();
+        TaskGraph graph = new TaskGraph("graph");
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
+            GridScheduler grids = new GridScheduler();
+            attention.appendTo(graph, grids, "first", tensor, tensor, tensor, output, lse, options);
+            graph.snapshot();
+            assertThatExceptionOfType(TornadoRuntimeException.class)
+                    .isThrownBy(() ->
+                            attention.appendTo(graph, grids, "late", tensor, tensor, tensor, output, lse, options))
+                    .withMessageContainingAll("graph has a snapshot already", "before snapshot()");
+        }
     }
 
     private static KernelChoice append(ComputeDevice device, AttentionShape shape, DType dtype) {

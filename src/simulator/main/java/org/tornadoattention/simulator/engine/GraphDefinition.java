@@ -18,6 +18,7 @@ public final class GraphDefinition {
     private final List<Transfer> toDevice = new ArrayList<>();
     private final List<Transfer> toHost = new ArrayList<>();
     private final List<Consumption> consumed = new ArrayList<>();
+    private boolean frozen;
 
     /** Creates a definition without tasks. */
     public GraphDefinition(String name) {
@@ -39,6 +40,7 @@ public final class GraphDefinition {
 
     /** Adds a task; the arguments are looked at when it first runs. */
     public void addTask(String id, Object code, Object... arguments) {
+        requireNotFrozen();
         if (tasks.stream().anyMatch(task -> task.id().equals(id))) {
             throw new TornadoTaskRuntimeException(
                     "Task graph " + name + " has a task " + id + " already; give each task a name of its own");
@@ -48,6 +50,7 @@ public final class GraphDefinition {
 
     /** Has objects copied to the device; boxed numbers are constants and are passed over. */
     public void transferToDevice(int mode, Object... objects) {
+        requireNotFrozen();
         for (Object object : objects) {
             requireObject(object, "transferToDevice");
             if (!(object instanceof Number)) {
@@ -58,6 +61,7 @@ public final class GraphDefinition {
 
     /** Has objects taken over from another graph; a null name means the graph that ran last. */
     public void consumeFromDevice(String source, Object... objects) {
+        requireNotFrozen();
         for (Object object : objects) {
             requireObject(object, "consumeFromDevice");
             requireArray(object, "consumeFromDevice");
@@ -67,6 +71,7 @@ public final class GraphDefinition {
 
     /** Has objects copied to the host. */
     public void transferToHost(int mode, Object... objects) {
+        requireNotFrozen();
         for (Object object : objects) {
             requireObject(object, "transferToHost");
             requireArray(object, "transferToHost");
@@ -74,8 +79,9 @@ public final class GraphDefinition {
         }
     }
 
-    /** Returns a copy that later changes do not reach. */
+    /** Returns a copy for execution. This definition takes nothing more: what came later would never run, without a word. */
     public GraphDefinition freeze() {
+        frozen = true;
         return new GraphDefinition(this);
     }
 
@@ -110,6 +116,13 @@ public final class GraphDefinition {
 
     List<Consumption> consumed() {
         return consumed;
+    }
+
+    private void requireNotFrozen() {
+        if (frozen) {
+            throw new TornadoRuntimeException("Task graph " + name
+                    + " has a snapshot already, of which nothing that is added now is part; add everything before snapshot()");
+        }
     }
 
     private void requireObject(Object object, String method) {
