@@ -1,0 +1,5 @@
+/**
+ * The devices that TornadoVM, or the simulator, offers, and what they can do. Start here: {@link
+ * org.tornadoattention.device.Devices}.
+ */
+package org.tornadoattention.device;

@@ -1,0 +1,5 @@
+/**
+ * Tensors over TornadoVM's off-heap arrays, their element types, and safetensors files. Start here: {@link
+ * org.tornadoattention.tensor.Tensor}.
+ */
+package org.tornadoattention.tensor;
