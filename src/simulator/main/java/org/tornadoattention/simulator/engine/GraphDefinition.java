@@ -120,8 +120,9 @@ public final class GraphDefinition {
 
     private void requireNotFrozen() {
         if (frozen) {
-            throw new TornadoRuntimeException("Task graph " + name
-                    + " has a snapshot already, of which nothing that is added now is part; add everything before snapshot()");
+            throw new TornadoRuntimeException(
+                    "Task graph " + name
+                            + " has a snapshot already, of which nothing that is added now is part; add everything before snapshot()");
         }
     }
 
