@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static uk.ac.manchester.tornado.api.enums.DataTransferMode.EVERY_EXECUTION;
 
+import java.util.List;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -108,13 +110,21 @@ class TaskGraphTest {
     }
 
     @Test
-    void aSnapshotDoesNotChange() throws Exception {
+    void aSnapshotIsNeverChangedAndTheGraphSaysSo() throws Exception {
         FloatArray in = new FloatArray(4);
         FloatArray out = new FloatArray(4);
         TaskGraph graph =
                 new TaskGraph("graph").transferToDevice(EVERY_EXECUTION, in).task("one", TaskGraphTest::copy, in, out);
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
-            graph.task("two", TaskGraphTest::copy, in, out);
+            for (ThrowingCallable addition : List.<ThrowingCallable>of(
+                    () -> graph.task("two", TaskGraphTest::copy, in, out),
+                    () -> graph.transferToDevice(EVERY_EXECUTION, in),
+                    () -> graph.transferToHost(EVERY_EXECUTION, out),
+                    () -> graph.consumeFromDevice("other", in))) {
+                assertThatThrownBy(addition)
+                        .isInstanceOf(TornadoRuntimeException.class)
+                        .hasMessageContaining("graph has a snapshot already");
+            }
             plan.execute();
             assertThat(Simulator.lastStatistics()).hasSize(1);
         }
