@@ -1,6 +1,6 @@
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.FlashAttention;
-import org.tornadoattention.plan.KernelChoice;
+import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;

@@ -6,12 +6,12 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.cli.Example;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Platform;
-import org.tornadoattention.plan.AttentionKernel;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 

@@ -1,6 +1,6 @@
 import org.tornadoattention.bench.Lesson;
+import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.cli.Example;
-import org.tornadoattention.plan.AttentionKernel;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;

@@ -1,8 +1,8 @@
 import org.tornadoattention.bench.Lesson;
+import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.cli.Example;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
-import org.tornadoattention.plan.AttentionKernel;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;

@@ -2,9 +2,9 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.Devices;
-import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.Tile;
 import org.tornadoattention.reference.ReferenceAttention;
 import org.tornadoattention.tensor.Tensor;
 

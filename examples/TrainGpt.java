@@ -15,12 +15,12 @@ import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBarStyle;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.cli.Example;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Platform;
-import org.tornadoattention.plan.AttentionKernel;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 

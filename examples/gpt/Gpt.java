@@ -6,7 +6,7 @@ import java.util.List;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.FlashAttention;
-import org.tornadoattention.plan.KernelChoice;
+import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;

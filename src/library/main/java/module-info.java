@@ -8,7 +8,7 @@ module org.tornadoattention {
     exports org.tornadoattention.cache;
     exports org.tornadoattention.device;
     exports org.tornadoattention.intrinsic;
-    exports org.tornadoattention.plan;
+    exports org.tornadoattention.choice;
     exports org.tornadoattention.reference;
     exports org.tornadoattention.tensor;
     exports org.tornadoattention.file to

@@ -15,7 +15,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.TestDevice;
-import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.choice.AttentionKernel;
 
 /** The example that trains: its gradients, that it learns, and that a seed and a checkpoint say all. */
 class GptTest {

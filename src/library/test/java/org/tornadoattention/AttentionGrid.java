@@ -8,7 +8,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.params.provider.Arguments;
-import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.tensor.DType;
 
 /**

@@ -10,8 +10,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.Backward;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.Backward;
 import org.tornadoattention.tensor.Tensor;
 
 /** The gradients over the {@linkplain AttentionGrid field's grids}, by every kernel that claims the case. */

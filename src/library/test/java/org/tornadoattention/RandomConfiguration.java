@@ -2,7 +2,7 @@ package org.tornadoattention;
 
 import java.util.List;
 import java.util.SplittableRandom;
-import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.tensor.DType;
 
 /**

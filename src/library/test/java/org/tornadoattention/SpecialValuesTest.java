@@ -13,10 +13,10 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.cache.CacheOptions;
 import org.tornadoattention.cache.KvCache;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.Intrinsics;
-import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.DecodeKernel;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 

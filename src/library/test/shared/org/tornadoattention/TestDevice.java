@@ -1,11 +1,11 @@
 package org.tornadoattention;
 
 import java.util.Optional;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.Capability;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
-import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.Capability;
 
 /** The device that tests run on: the best one here, or the best of the backend that {@code -Dattention.backend} names. */
 public final class TestDevice {

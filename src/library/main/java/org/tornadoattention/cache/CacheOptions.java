@@ -5,9 +5,9 @@ import static org.tornadoattention.internal.Arguments.required;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Consumer;
+import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
-import org.tornadoattention.plan.DecodeKernel;
 import org.tornadoattention.tensor.DType;
 
 /** How a key-value cache is kept. Immutable; each {@code with…} method gives changed options. */

@@ -1,6 +1,7 @@
 package org.tornadoattention.plan;
 
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Window;

@@ -1,6 +1,10 @@
 package org.tornadoattention.plan;
 
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.choice.AttentionProblem;
+import org.tornadoattention.choice.KernelChoice;
+import org.tornadoattention.choice.TensorCoreScratch;
+import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.OnlineSoftmaxAttention;

@@ -3,6 +3,7 @@ package org.tornadoattention.plan;
 import java.util.ArrayList;
 import java.util.List;
 import org.tornadoattention.BackwardTensors;
+import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;

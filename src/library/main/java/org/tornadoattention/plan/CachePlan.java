@@ -10,6 +10,9 @@ import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.StepReport;
 import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.choice.DecodeChoice;
+import org.tornadoattention.choice.DecodeKernel;
+import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
@@ -109,7 +112,7 @@ public final class CachePlan implements AutoCloseable {
     }
 
     private SplitTile tileFor(int seqQ) {
-        return DecodeChoice.choose(SplitProblem.of(shape, seqQ), kernel, splits, device);
+        return DecodeChoice.choose(shape.problem(seqQ), kernel, splits, device);
     }
 
     /** Whether the device's times are taken, which costs time in each step. */

@@ -1,6 +1,7 @@
 package org.tornadoattention.plan;
 
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.choice.SplitProblem;
 import org.tornadoattention.kernel.SplitKeyAttention;
 import org.tornadoattention.kernel.parts.StepLayout;
 import org.tornadoattention.tensor.DType;
@@ -78,5 +79,10 @@ public record CacheShape(
     /** Elements of the keys, and of the values. */
     public int cacheElements() {
         return pages * kvHeads * pageSize * SplitKeyAttention.rowStride(headDim);
+    }
+
+    /** What a step of {@code seqQ} tokens per sequence divides. */
+    SplitProblem problem(int seqQ) {
+        return new SplitProblem(group(), kvHeads, headDim, seqQ, sequences, capacity(), dtype, fp8);
     }
 }

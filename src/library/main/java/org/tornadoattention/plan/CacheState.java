@@ -2,6 +2,7 @@ package org.tornadoattention.plan;
 
 import java.util.List;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.MovePages;
 import org.tornadoattention.kernel.parts.StepLayout;

@@ -1,6 +1,9 @@
 package org.tornadoattention.plan;
 
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.choice.AttentionProblem;
+import org.tornadoattention.choice.QuantizedSizes;
+import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.QuantizeTiles;
 import org.tornadoattention.kernel.QuantizeTilesBits;

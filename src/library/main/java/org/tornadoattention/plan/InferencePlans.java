@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.PlanStatistics;
+import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;

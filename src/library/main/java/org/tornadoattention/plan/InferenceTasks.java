@@ -1,5 +1,8 @@
 package org.tornadoattention.plan;
 
+import org.tornadoattention.choice.LaneSplitTile;
+import org.tornadoattention.choice.SplitTile;
+import org.tornadoattention.choice.WarpSplitTile;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.AppendTokens;

@@ -1,5 +1,6 @@
 package org.tornadoattention.plan;
 
+import org.tornadoattention.choice.SplitProblem;
 import org.tornadoattention.tensor.DType;
 
 /**

@@ -1,6 +1,7 @@
 package org.tornadoattention.plan;
 
 import java.lang.foreign.MemorySegment;
+import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;

@@ -1,6 +1,7 @@
 package org.tornadoattention.plan;
 
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.kernel.parts.StepLayout;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;

@@ -10,7 +10,7 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.cache.RotaryEmbedding.Style;
-import org.tornadoattention.plan.DecodeKernel;
+import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.reference.NaiveAttention;
 import org.tornadoattention.reference.ReferenceAttention;
 import org.tornadoattention.reference.Tolerance;

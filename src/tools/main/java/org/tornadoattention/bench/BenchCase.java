@@ -2,7 +2,7 @@ package org.tornadoattention.bench;
 
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
-import org.tornadoattention.plan.AttentionProblem;
+import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.tensor.DType;
 
 /**

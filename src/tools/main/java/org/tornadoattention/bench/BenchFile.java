@@ -14,9 +14,9 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.Capability;
 import org.tornadoattention.file.UnusableFileException;
-import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.Capability;
 import org.tornadoattention.tensor.DType;
 
 /**

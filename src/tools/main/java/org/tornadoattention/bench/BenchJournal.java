@@ -3,7 +3,7 @@ package org.tornadoattention.bench;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalDouble;
-import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.choice.AttentionKernel;
 
 /** The results of a run so far; what a Ctrl-C finds. */
 public final class BenchJournal {

@@ -4,7 +4,7 @@ import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import java.util.Objects;
 import java.util.Optional;
-import org.tornadoattention.plan.AttentionKernel;
+import org.tornadoattention.choice.AttentionKernel;
 
 /**
  * What became of one problem with one kernel; an entry of a {@link BenchFile}.

@@ -2,7 +2,7 @@ package org.tornadoattention.bench;
 
 import java.util.List;
 import java.util.Optional;
-import org.tornadoattention.plan.SplitTile;
+import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.reference.Comparison;
 
 /**

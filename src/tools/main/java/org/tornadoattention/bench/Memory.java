@@ -1,6 +1,6 @@
 package org.tornadoattention.bench;
 
-import org.tornadoattention.plan.DeviceMemory;
+import org.tornadoattention.choice.DeviceMemory;
 
 /**
  * Bytes of one kernel on one problem, as they stand in files.

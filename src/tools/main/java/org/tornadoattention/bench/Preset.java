@@ -11,8 +11,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import org.tornadoattention.AttentionShape;
-import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.Tile;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.Tile;
 import org.tornadoattention.tensor.DType;
 
 /**

@@ -7,11 +7,11 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.BiConsumer;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.Tile;
+import org.tornadoattention.choice.Tiling;
+import org.tornadoattention.choice.TuningTable;
 import org.tornadoattention.device.ComputeDevice;
-import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.Tile;
-import org.tornadoattention.plan.Tiling;
-import org.tornadoattention.plan.TuningTable;
 
 /**
  * Tries tiles of the kernels with warp intrinsics on a device and keeps the fastest that are right: a line of the

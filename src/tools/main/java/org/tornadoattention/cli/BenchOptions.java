@@ -7,9 +7,9 @@ import org.tornadoattention.AttentionShape;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.Direction;
 import org.tornadoattention.bench.Preset;
-import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.Tile;
-import org.tornadoattention.plan.Tiling;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.Tile;
+import org.tornadoattention.choice.Tiling;
 import org.tornadoattention.tensor.DType;
 import picocli.CommandLine.Option;
 

@@ -4,11 +4,11 @@ import java.io.PrintWriter;
 import java.util.List;
 import java.util.Optional;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Platform;
-import org.tornadoattention.plan.AttentionKernel;
 import picocli.CommandLine.Option;
 
 /** Where to compute and with which kernel: the options that commands share. */

@@ -7,10 +7,10 @@ import java.util.stream.Stream;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.choice.AttentionProblem;
+import org.tornadoattention.choice.KernelChoice;
+import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.ComputeDevice;
-import org.tornadoattention.plan.AttentionProblem;
-import org.tornadoattention.plan.KernelChoice;
-import org.tornadoattention.plan.Tile;
 import org.tornadoattention.tensor.DType;
 
 /**

@@ -3,8 +3,8 @@ package org.tornadoattention.cli;
 import java.util.Arrays;
 import java.util.Iterator;
 import org.tornadoattention.bench.TileTuner;
-import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.DecodeKernel;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.DecodeKernel;
 
 /** The names of all kernels, for usage messages. */
 final class KernelIds implements Iterable<String> {

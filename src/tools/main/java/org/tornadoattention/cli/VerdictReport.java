@@ -1,10 +1,10 @@
 package org.tornadoattention.cli;
 
 import java.util.List;
+import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.cli.Verdict.Status;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Platform;
-import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.reference.Comparison;
 
 /**

@@ -3,7 +3,7 @@ package org.tornadoattention.report;
 import java.util.ArrayList;
 import java.util.List;
 import org.tornadoattention.Mask;
-import org.tornadoattention.plan.Tile;
+import org.tornadoattention.choice.Tile;
 
 /**
  * The tiles of the score matrix of one head: full ones, which no mask touches, partial ones, which the mask's edge crosses,

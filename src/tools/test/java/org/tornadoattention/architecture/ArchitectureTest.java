@@ -66,12 +66,13 @@ class ArchitectureTest {
                 "device    : intrinsic internal",
                 "values    : device tensor internal",
                 "reference : tensor values internal",
-                "plan      : kernel device tensor values internal",
-                "cache     : plan device tensor values internal",
-                "face      : cache plan device tensor values internal",
-                "bench     : file face cache plan kernel device reference tensor values",
-                "report    : file bench plan tensor values",
-                "cli       : file report bench face plan device reference tensor values",
+                "choice    : kernel device tensor values internal",
+                "plan      : choice kernel device tensor values internal",
+                "cache     : plan choice device tensor values internal",
+                "face      : cache plan choice device tensor values internal",
+                "bench     : file face cache choice kernel device reference tensor values",
+                "report    : file bench choice tensor values",
+                "cli       : file report bench face choice device reference tensor values",
             })
     void importsRunDownward(String name, String lower) {
         DescribedPredicate<JavaClass> allowed = floor(name);
@@ -100,6 +101,7 @@ class ArchitectureTest {
                             ".tensor",
                             ".device",
                             ".reference",
+                            ".choice",
                             ".plan",
                             ".cache",
                             ".internal",

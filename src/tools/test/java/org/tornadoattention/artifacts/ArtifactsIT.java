@@ -235,7 +235,7 @@ class ArtifactsIT {
         assertThat(library.exports().stream()
                         .filter(export -> !export.isQualified())
                         .map(export -> export.source().replaceFirst("^org\\.tornadoattention\\.?", "")))
-                .containsExactlyInAnyOrder("", "device", "inference", "intrinsic", "plan", "reference", "tensor");
+                .containsExactlyInAnyOrder("", "cache", "choice", "device", "intrinsic", "reference", "tensor");
         assertThat(library.exports().stream()
                         .filter(ModuleDescriptor.Exports::isQualified)
                         .flatMap(export -> export.targets().stream()))

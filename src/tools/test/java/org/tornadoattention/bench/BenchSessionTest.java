@@ -11,10 +11,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.bench.BenchResult.Status;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
-import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.Tile;
 import org.tornadoattention.tensor.DType;
 
 class BenchSessionTest {

@@ -3,7 +3,7 @@ package org.tornadoattention.bench;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import org.junit.jupiter.api.Test;
-import org.tornadoattention.plan.DeviceMemory;
+import org.tornadoattention.choice.DeviceMemory;
 
 class MemoryTest {
 

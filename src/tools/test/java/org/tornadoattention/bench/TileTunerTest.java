@@ -7,12 +7,12 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Intrinsics;
-import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.Tile;
 import org.tornadoattention.tensor.DType;
 
 class TileTunerTest {

@@ -12,9 +12,9 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.bench.TileTuner;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.TuningTable;
 import org.tornadoattention.device.Devices;
-import org.tornadoattention.plan.AttentionKernel;
-import org.tornadoattention.plan.TuningTable;
 
 class TuneCommandTest {
 

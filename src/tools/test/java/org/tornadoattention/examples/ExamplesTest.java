@@ -25,10 +25,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tornadoattention.JavaProcess;
+import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.device.Platform;
-import org.tornadoattention.plan.AttentionKernel;
 
 /** Each example compiles without a warning, runs in a JVM of its own and prints what it promises. */
 class ExamplesTest {

@@ -1,0 +1,136 @@
+package org.tornadoattention.choice;
+
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.function.Supplier;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.tensor.DType;
+
+/**
+ * The kernels, from the first rung of the ladder to the last. What there is to know of one stands in its {@link KernelSpec}.
+ */
+public enum AttentionKernel {
+    /** Three kernels, with S and P stored: the baseline. F32; only where it is asked for. */
+    STANDARD(StandardSpec::new),
+    /** One pass with the online softmax, one row of Q per work-item. F32. */
+    ONLINE(OnlineSpec::new),
+    /** FlashAttention-2's order with K and V tiles in local memory and register-tiled products. All types. */
+    TILED(TiledSpec::new),
+    /** FlashAttention-2's order with both products on tensor cores, through TornadoVM's own calls. F16 and BF16. */
+    TENSOR_CORE(TensorCoreSpec::new),
+    /** FlashAttention-2 in the registers of warps, on tensor cores. F16 and BF16. */
+    WARP(WarpSpec::new),
+    /** Asynchronous tensor cores, softmax under the products. F16 and BF16. */
+    WARP_GROUP(WarpGroupSpec::new),
+    /** The warp kernel for F32, each product in three of TF32. F32; only where it is asked for. */
+    WARP_TF32(WarpTf32Spec::new),
+    /** The warp-group kernel with products of 8 bits, after a rounding of Q, K and V. F16 and BF16; only where asked for. */
+    WARP_GROUP_FP8(WarpGroupFp8Spec::new);
+
+    /** Made when first asked for: a description names kernels, so that these come before it. */
+    private static final class Specs {
+
+        private static final Map<AttentionKernel, KernelSpec> ALL = new EnumMap<>(AttentionKernel.class);
+
+        static {
+            Arrays.stream(values()).forEach(kernel -> ALL.put(kernel, kernel.description.get()));
+        }
+    }
+
+    private final Supplier<KernelSpec> description;
+
+    AttentionKernel(Supplier<KernelSpec> description) {
+        this.description = description;
+    }
+
+    /** What it says of itself. */
+    public KernelSpec spec() {
+        return Specs.ALL.get(this);
+    }
+
+    /** What it does, in a few words. */
+    public String summary() {
+        return spec().summary();
+    }
+
+    /** Whether it takes tensors of this type. */
+    public boolean supports(DType dtype) {
+        return spec().dtypes().contains(dtype);
+    }
+
+    /** Whether its results can be differentiated. */
+    public boolean supportsBackward() {
+        return !(spec().backward() instanceof Backward.None);
+    }
+
+    /** Whether its products are of 8-bit numbers, so that its results are judged as such. */
+    public boolean isFp8() {
+        return spec().fp8();
+    }
+
+    /** Whether it can drop probabilities. */
+    public boolean supportsDropout() {
+        return spec().dropout();
+    }
+
+    /** Whether the device's compiler has the instructions that it is written with. */
+    public boolean supports(ComputeDevice device) {
+        return spec().capability().isOn(device);
+    }
+
+    /**
+     * A tile of this kernel.
+     *
+     * @param blockQ queries in it (Br)
+     * @param blockK keys in it (Bc)
+     * @throws IllegalArgumentException if it does not work on tiles, or not on such
+     */
+    public Tile tile(int blockQ, int blockK) {
+        return requireTiling().tile(blockQ, blockK, 0, 0);
+    }
+
+    /**
+     * A tile of this kernel, one of those that divide the queries among warps.
+     *
+     * @param warps that compute
+     * @param rescaleThreshold by how much a row's maximum may grow before O is rescaled, in powers of two, 0 to 8
+     * @throws IllegalArgumentException if it does not work on tiles, or not on such
+     */
+    public Tile tile(int blockQ, int blockK, int warps, int rescaleThreshold) {
+        return requireTiling().tile(blockQ, blockK, warps, rescaleThreshold);
+    }
+
+    /**
+     * The tile of this kernel that {@link Tile#toString} wrote, such as {@code 64x32}.
+     *
+     * @throws IllegalArgumentException if it is none
+     */
+    public Tile tile(String text) {
+        return requireTiling().tile(text);
+    }
+
+    private Tiling requireTiling() {
+        return spec().tiling()
+                .orElseThrow(() -> new IllegalArgumentException(
+                        "The kernel %s works on no tiles: leave the tile out, or choose another kernel."
+                                .formatted(id())));
+    }
+
+    /**
+     * The name as used on the command line: {@code standard}, {@code online}, {@code tiled}, {@code tensor-core}, {@code
+     * warp}, {@code warp-group}, {@code warp-tf32}, {@code warp-group-fp8}.
+     */
+    public String id() {
+        return KernelNames.id(this);
+    }
+
+    /**
+     * The kernel with this {@link #id}.
+     *
+     * @throws IllegalArgumentException naming the known ones
+     */
+    public static AttentionKernel parse(String id) {
+        return KernelNames.parse(id, "kernel", values());
+    }
+}

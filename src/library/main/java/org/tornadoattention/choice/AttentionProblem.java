@@ -1,0 +1,94 @@
+package org.tornadoattention.choice;
+
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Mask;
+import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.tensor.DType;
+
+/**
+ * All that a compiled plan depends on: two calls with equal problems can share one. Slopes, key lengths and
+ * the words of dropout travel in arrays, so only whether there are any belongs to it.
+ *
+ * @param shape the sizes
+ * @param dtype storage of q, k, v and the output
+ * @param mask which keys a query sees
+ * @param scale factor of q·k
+ * @param softcap bound of the scores, 0 for none
+ * @param alibi whether there are ALiBi slopes
+ * @param keyLengths whether batch entries have key lengths
+ * @param dropout whether probabilities are dropped
+ */
+public record AttentionProblem(
+        AttentionShape shape,
+        DType dtype,
+        Mask mask,
+        float scale,
+        float softcap,
+        boolean alibi,
+        boolean keyLengths,
+        boolean dropout) {
+
+    /** The problem that these options pose for this shape. */
+    public static AttentionProblem of(AttentionShape shape, DType dtype, AttentionOptions options) {
+        return new AttentionProblem(
+                shape,
+                dtype,
+                options.mask(),
+                (float) options.scaleFor(shape.headDim()),
+                (float) options.softcap(),
+                options.hasAlibi(),
+                options.hasKeyLengths(),
+                options.hasDropout());
+    }
+
+    /** Whether no kernel has anything to do: no query, or no key to see. */
+    public boolean isTrivial() {
+        return shape.hasNoQueries() || shape.seqK() == 0;
+    }
+
+    /** The features bits that the kernels take. */
+    public int features() {
+        return (alibi ? Features.ALIBI : 0)
+                | (keyLengths ? Features.KEY_LENGTHS : 0)
+                | (dropout ? Features.DROPOUT : 0);
+    }
+
+    /**
+     * The window's left edge for kernels: −1 where no query has a key past it, so that no sum of a position and an edge
+     * overflows. The last query stands on the last key.
+     */
+    public int windowLeft() {
+        return edge(mask.left(), shape.seqK());
+    }
+
+    /** The window's right edge for kernels, likewise: the first query stands as many keys before the end as there are queries. */
+    public int windowRight() {
+        return edge(mask.right(), shape.seqQ());
+    }
+
+    /**
+     * A window's edge for kernels.
+     *
+     * @param edge keys that a query sees on one side
+     * @param most from so many on, they are all that there are, and the edge is none
+     */
+    public static int edge(int edge, int most) {
+        return edge >= most ? Mask.UNBOUNDED : edge;
+    }
+
+    /**
+     * Floating-point operations as the field counts them: {@code 4 · headDim} for each pair of a query and a key, half of
+     * the pairs for a causal mask over as many queries as keys.
+     */
+    public double flops() {
+        double heads = (double) shape.batch() * shape.heads();
+        double pairs = (double) shape.seqQ() * shape.seqK();
+        if (mask.isCausal() && mask.left() == Mask.UNBOUNDED && shape.seqQ() == shape.seqK()) {
+            pairs /= 2;
+        } else if (!mask.isNone()) {
+            pairs = mask.visiblePairs(shape.seqQ(), shape.seqK());
+        }
+        return 4 * heads * pairs * shape.headDim();
+    }
+}

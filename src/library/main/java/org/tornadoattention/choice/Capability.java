@@ -1,0 +1,48 @@
+package org.tornadoattention.choice;
+
+import java.util.function.Predicate;
+import org.tornadoattention.device.Backend;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Intrinsics;
+
+/** What a kernel may need of a device's compiler. */
+public enum Capability {
+    /** TornadoVM's API, on any backend. */
+    NONE("nothing", device -> true),
+    /** TornadoVM's own tensor-core calls. They begin with compute capability 8.0; 0 is not known. */
+    TENSOR_CORES(
+            "tensor cores that TornadoVM can reach (its CUDA backend on compute capability 8.0 or later)",
+            device -> device.isSimulator()
+                    || device.backend() == Backend.CUDA
+                            && (device.extension().computeCapability() == 0
+                                    || device.extension().computeCapability() >= 80)),
+    /** Instructions of {@link org.tornadoattention.intrinsic.Warp}. */
+    WARP("warp intrinsics", device -> device.extension().level().include(Intrinsics.WARP)),
+    /** Instructions of {@link org.tornadoattention.intrinsic.WarpGroup}. */
+    WARP_GROUP("warp-group intrinsics", device -> device.extension().level().include(Intrinsics.WARP_GROUP));
+
+    private final String description;
+    private final Predicate<ComputeDevice> has;
+
+    Capability(String description, Predicate<ComputeDevice> has) {
+        this.description = description;
+        this.has = has;
+    }
+
+    /** Whether a device has it, or may have it where its kind is not known: a caller may try. */
+    public boolean isOn(ComputeDevice device) {
+        return has.test(device);
+    }
+
+    /** Whether a device is known to have it, so that kernels with it are chosen by themselves. */
+    boolean isKnownOn(ComputeDevice device) {
+        boolean known = this != TENSOR_CORES || device.extension().computeCapability() > 0;
+        return known && isOn(device);
+    }
+
+    /** What a device lacks that has it not, with the device's own reason where there is one. */
+    String lacking(ComputeDevice device) {
+        String reason = device.extension().reason();
+        return reason.isEmpty() || this == TENSOR_CORES ? description : description + ": " + reason;
+    }
+}

@@ -1,0 +1,39 @@
+package org.tornadoattention.choice;
+
+/** The kernels of inference: attention over keys that are split among work-groups, the fastest last. */
+public enum DecodeKernel {
+    /** A key at a time for each row of work-items. All types, on every device. */
+    SPLIT_KEY(new SplitKeySpec()),
+    /** Keys and values through local memory, products on tensor cores. F16 and BF16. */
+    WARP_SPLIT_KEY(new WarpSplitKeySpec());
+
+    private final DecodeSpec spec;
+
+    DecodeKernel(DecodeSpec spec) {
+        this.spec = spec;
+    }
+
+    /** What it says of itself. */
+    DecodeSpec spec() {
+        return spec;
+    }
+
+    /** What it does, in a few words. */
+    public String summary() {
+        return spec.summary();
+    }
+
+    /** Its name on the command line, such as {@code warp-split-key}. */
+    public String id() {
+        return KernelNames.id(this);
+    }
+
+    /**
+     * The kernel of that name.
+     *
+     * @throws IllegalArgumentException if there is none
+     */
+    public static DecodeKernel parse(String id) {
+        return KernelNames.parse(id, "decode kernel", values());
+    }
+}

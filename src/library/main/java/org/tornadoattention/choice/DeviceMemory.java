@@ -1,0 +1,79 @@
+package org.tornadoattention.choice;
+
+import java.util.Optional;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.tensor.Tensor;
+
+/**
+ * Device memory of one problem.
+ *
+ * @param tensorBytes q, k, v and the output
+ * @param extraBytes what the kernel needs beyond them: the log-sum-exp and its scratch memory
+ * @param largestBuffer the largest single buffer
+ */
+public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer) {
+
+    /** The memory that a kernel needs for a problem, but for what depends on its tile. */
+    public static DeviceMemory of(AttentionProblem problem, AttentionKernel kernel) {
+        return of(problem, kernel, Optional.empty());
+    }
+
+    /** The memory that a problem needs with a kernel and its tile. */
+    public static DeviceMemory of(AttentionProblem problem, KernelChoice choice) {
+        return of(problem, choice.kernel(), choice.tile());
+    }
+
+    private static DeviceMemory of(AttentionProblem problem, AttentionKernel kernel, Optional<Tile> tile) {
+        AttentionShape shape = problem.shape();
+        long queryBytes = shape.queryRows() * shape.headDim() * problem.dtype().byteSize();
+        long keyBytes = (long) shape.batch()
+                * shape.kvHeads()
+                * shape.seqK()
+                * shape.headDim()
+                * problem.dtype().byteSize();
+        long extra = shape.queryRows() * Float.BYTES;
+        long largest = Math.max(queryBytes, keyBytes);
+        for (long bytes : kernel.spec().scratchBytes(shape, tile)) {
+            extra += bytes;
+            largest = Math.max(largest, bytes);
+        }
+        return new DeviceMemory(2 * queryBytes + 2 * keyBytes, extra, largest);
+    }
+
+    /** The memory that a backward pass needs: the tensors and their gradients, the log-sum-exp and the row terms. */
+    public static DeviceMemory ofBackward(AttentionProblem problem, AttentionKernel kernel) {
+        DeviceMemory forward = of(problem, kernel);
+        long rowTerms = 2 * problem.shape().queryRows() * Float.BYTES;
+        return new DeviceMemory(
+                2 * forward.tensorBytes, forward.extraBytes + rowTerms, Math.max(forward.largestBuffer, rowTerms));
+    }
+
+    /** All bytes. */
+    public long totalBytes() {
+        return tensorBytes + extraBytes;
+    }
+
+    /** @throws UnsupportedOnDeviceException if the device, or an array, is too small for it */
+    public void requireFitting(ComputeDevice device) {
+        if (largestBuffer / Float.BYTES > Tensor.MAX_ELEMENTS) {
+            throw new UnsupportedOnDeviceException(
+                    device,
+                    "room for S and P: each would have %,d elements, and an array holds %,d"
+                            .formatted(largestBuffer / Float.BYTES, Tensor.MAX_ELEMENTS),
+                    "use the kernel online or tiled, which store neither");
+        }
+        if (totalBytes() > device.globalMemoryBytes() || largestBuffer > device.maxAllocationBytes()) {
+            throw new UnsupportedOnDeviceException(
+                    device,
+                    "memory: the problem needs %,d bytes, the largest buffer %,d, and it has %,d, %,d in one piece"
+                            .formatted(
+                                    totalBytes(),
+                                    largestBuffer,
+                                    device.globalMemoryBytes(),
+                                    device.maxAllocationBytes()),
+                    "split the batch or the heads over several calls");
+        }
+    }
+}

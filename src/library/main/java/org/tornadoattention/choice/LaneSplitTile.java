@@ -1,0 +1,30 @@
+package org.tornadoattention.choice;
+
+import org.tornadoattention.kernel.SplitKeyAttention;
+
+/**
+ * How {@link SplitKeyAttention} divides its work.
+ *
+ * @param rows pairs of a token and a query head in a tile
+ * @param dims dimensions of a work-item
+ * @param slots keys that a group looks at side by side
+ * @param splits parts of the keys
+ */
+public record LaneSplitTile(int rows, int dims, int slots, int splits) implements SplitTile {
+
+    @Override
+    public DecodeKernel kernel() {
+        return DecodeKernel.SPLIT_KEY;
+    }
+
+    @Override
+    public int groupSize(int headDim) {
+        return slots * SplitKeyAttention.lanes(headDim, dims);
+    }
+
+    /** Such as {@code 4 rows, 8 dimensions, 8 slots, 16 splits}. */
+    @Override
+    public String toString() {
+        return "%d rows, %d dimensions, %d slots, %d splits".formatted(rows, dims, slots, splits);
+    }
+}

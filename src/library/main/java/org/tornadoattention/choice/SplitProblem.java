@@ -1,0 +1,30 @@
+package org.tornadoattention.choice;
+
+import org.tornadoattention.kernel.parts.KeySplit;
+import org.tornadoattention.tensor.DType;
+
+/**
+ * What {@link DecodeChoice} divides.
+ *
+ * @param group query heads of a KV head
+ * @param kvHeads key and value heads
+ * @param headDim elements per head
+ * @param seqQ queries of a sequence
+ * @param sequences sequences side by side
+ * @param keys keys of a sequence at most
+ * @param dtype of tokens, and of the cache unless that is FP8
+ * @param fp8 whether the cache holds E4M3
+ */
+public record SplitProblem(
+        int group, int kvHeads, int headDim, int seqQ, int sequences, int keys, DType dtype, boolean fp8) {
+
+    /** Pairs of a token and a query head, for each sequence and KV head. */
+    public int rows() {
+        return Math.multiplyExact(seqQ, group);
+    }
+
+    /** Groups that there would be without splits. */
+    public int groups(int rows) {
+        return Math.max(1, sequences * kvHeads * KeySplit.tiles(seqQ, group, rows));
+    }
+}

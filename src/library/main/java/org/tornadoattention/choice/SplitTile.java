@@ -1,0 +1,17 @@
+package org.tornadoattention.choice;
+
+/** How a kernel of {@link DecodeKernel} divides its work. */
+public sealed interface SplitTile permits LaneSplitTile, WarpSplitTile {
+
+    /** The kernel that it is a tile of. */
+    DecodeKernel kernel();
+
+    /** Pairs of a token and a query head in a tile. */
+    int rows();
+
+    /** Parts of the keys. */
+    int splits();
+
+    /** Work-items of a group. */
+    int groupSize(int headDim);
+}

@@ -1,0 +1,128 @@
+package org.tornadoattention.choice;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.kernel.TiledFlashAttention;
+import org.tornadoattention.kernel.TiledQueryGradient;
+import org.tornadoattention.tensor.DType;
+
+/** {@link TiledFlashAttention} and its gradients. */
+record TiledSpec() implements KernelSpec {
+
+    private static final Tiling FORWARD = new ForwardTiling();
+    private static final Tiling BACKWARD = new BackwardTiling();
+
+    /**
+     * No more is used even where a device has more, so that several groups share a multiprocessor and hide each other's
+     * loads.
+     */
+    private static final long LOCAL_MEMORY_USED_AT_MOST = 48 * 1024;
+
+    @Override
+    public String summary() {
+        return "tiles in local memory, products in registers";
+    }
+
+    @Override
+    public Set<DType> dtypes() {
+        return Set.of(DType.values());
+    }
+
+    @Override
+    public Optional<Tiling> tiling() {
+        return Optional.of(FORWARD);
+    }
+
+    @Override
+    public Backward backward() {
+        return new Backward.Own(
+                (problem, device) -> BACKWARD.choose(problem, device).map(List::of), Optional.empty());
+    }
+
+    @Override
+    public Traffic traffic() {
+        return Traffic.EACH_TILE;
+    }
+
+    /** A tile of many queries reads K and V less often; one of many keys rescales O less often. */
+    private static final class ForwardTiling extends Tiling {
+
+        ForwardTiling() {
+            super(AttentionKernel.TILED);
+        }
+
+        @Override
+        void check(int blockQ, int blockK, int warps, int rescaleThreshold) {
+            requireNoWarps(kernel(), warps, rescaleThreshold);
+            if (blockQ < 8 || blockQ % 8 != 0 || blockK < 4 || blockK % 4 != 0 || 4 * blockK % blockQ != 0) {
+                throw new IllegalArgumentException(
+                        "The tile is %d by %d: queries must be a multiple of 8, keys of 4, and 4 times the keys of the queries."
+                                .formatted(blockQ, blockK));
+            }
+        }
+
+        @Override
+        int groupSize(Tile tile, int headDim) {
+            return TiledFlashAttention.groupSize(headDim, tile.blockQ());
+        }
+
+        @Override
+        int localMemoryBytes(Tile tile, int headDim) {
+            return TiledFlashAttention.localMemoryBytes(headDim, tile.blockQ(), tile.blockK());
+        }
+
+        @Override
+        long localMemoryUsed(ComputeDevice device) {
+            return Math.min(localMemory(device), LOCAL_MEMORY_USED_AT_MOST);
+        }
+
+        @Override
+        Stream<Tile> bestFirst(AttentionProblem problem, ComputeDevice device) {
+            int enough = Math.max(16, Math.ceilDiv(problem.shape().seqQ(), 8) * 8);
+            return Stream.of("128x32", "64x32", "32x32", "32x16", "16x24", "16x16", "16x8", "8x8", "8x4")
+                    .map(this::tile)
+                    .filter(tile -> tile.blockQ() <= enough);
+        }
+    }
+
+    /** Squares: four tiles of Q, dO, K and V and one of S and dP must fit, so that they are smaller than those forward. */
+    private static final class BackwardTiling extends Tiling {
+
+        BackwardTiling() {
+            super(AttentionKernel.TILED);
+        }
+
+        @Override
+        void check(int blockQ, int blockK, int warps, int rescaleThreshold) {
+            requireNoWarps(kernel(), warps, rescaleThreshold);
+            if (blockQ != blockK || blockQ < 8 || blockQ % 8 != 0) {
+                throw new IllegalArgumentException(
+                        "The backward tile is %d by %d: it must be a square of a multiple of 8."
+                                .formatted(blockQ, blockK));
+            }
+        }
+
+        @Override
+        int groupSize(Tile tile, int headDim) {
+            return TiledQueryGradient.groupSize(headDim, tile.blockQ());
+        }
+
+        @Override
+        int localMemoryBytes(Tile tile, int headDim) {
+            return TiledQueryGradient.localMemoryBytes(headDim, tile.blockQ());
+        }
+
+        @Override
+        long localMemoryUsed(ComputeDevice device) {
+            return Math.min(localMemory(device), LOCAL_MEMORY_USED_AT_MOST);
+        }
+
+        @Override
+        Stream<Tile> bestFirst(AttentionProblem problem, ComputeDevice device) {
+            return Stream.of("32x32", "24x24", "16x16", "8x8").map(this::tile);
+        }
+    }
+}

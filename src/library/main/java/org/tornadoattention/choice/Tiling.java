@@ -1,0 +1,97 @@
+package org.tornadoattention.choice;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.tornadoattention.device.ComputeDevice;
+
+/** The tiles of one kernel: which there are, what a work-group needs for one, and which is best for a problem. */
+public abstract class Tiling {
+
+    private static final Pattern NAME = Pattern.compile("(\\d{1,6})x(\\d{1,6})(?:/(\\d{1,6}))?");
+
+    private final AttentionKernel kernel;
+
+    Tiling(AttentionKernel kernel) {
+        this.kernel = kernel;
+    }
+
+    /** The kernel that works on them. */
+    public AttentionKernel kernel() {
+        return kernel;
+    }
+
+    /** @throws IllegalArgumentException if the kernel's registers and loads do not take such a tile */
+    abstract void check(int blockQ, int blockK, int warps, int rescaleThreshold);
+
+    /** Work-items of a group. */
+    abstract int groupSize(Tile tile, int headDim);
+
+    /** Bytes of local memory of a group. */
+    abstract int localMemoryBytes(Tile tile, int headDim);
+
+    /** Tiles worth taking for a problem, the best first, whether or not the device has room for them. */
+    Stream<Tile> bestFirst(AttentionProblem problem, ComputeDevice device) {
+        return Stream.of();
+    }
+
+    /** Tiles that are worth trying on a device that is to be tuned, none for kernels whose best is known. */
+    public List<Tile> worthTrying() {
+        return List.of();
+    }
+
+    /** Local memory that a group can have. */
+    long localMemory(ComputeDevice device) {
+        return device.localMemoryBytes();
+    }
+
+    /** Local memory that a group should have: less than it can, where several groups are to share a multiprocessor. */
+    long localMemoryUsed(ComputeDevice device) {
+        return localMemory(device);
+    }
+
+    /** Whether a device has the work-items and the local memory for a tile. */
+    public boolean fits(Tile tile, int headDim, ComputeDevice device) {
+        return kernel.supports(device)
+                && tile.localMemoryBytes(headDim) <= localMemory(device)
+                && tile.groupSize(headDim) <= device.maxGroupSize();
+    }
+
+    /** The best tile that fits, empty if none does. */
+    final Optional<Tile> choose(AttentionProblem problem, ComputeDevice device) {
+        int headDim = problem.shape().headDim();
+        return bestFirst(problem, device)
+                .filter(tile -> fits(tile, headDim, device))
+                .filter(tile -> tile.localMemoryBytes(headDim) <= localMemoryUsed(device))
+                .findFirst();
+    }
+
+    final Tile tile(int blockQ, int blockK, int warps, int rescaleThreshold) {
+        return new Tile(this, blockQ, blockK, warps, rescaleThreshold);
+    }
+
+    /** The tile that {@link Tile#toString} wrote. */
+    final Tile tile(String text) {
+        Matcher name = NAME.matcher(text);
+        if (!name.matches()) {
+            throw new IllegalArgumentException(
+                    "'%s' is no tile: write queries by keys, such as 64x32, or with warps, such as 128x64/4."
+                            .formatted(text));
+        }
+        int warps = name.group(3) == null ? 0 : Integer.parseInt(name.group(3));
+        return tile(Integer.parseInt(name.group(1)), Integer.parseInt(name.group(2)), warps, 0);
+    }
+
+    /** Whether queries by keys say all of a tile. */
+    public boolean isWithoutWarps() {
+        return true;
+    }
+
+    static void requireNoWarps(AttentionKernel kernel, int warps, int rescaleThreshold) {
+        if (warps != 0 || rescaleThreshold != 0) {
+            throw new IllegalArgumentException("The kernel %s has no warps.".formatted(kernel.id()));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+package org.tornadoattention.choice;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.kernel.WarpGroupFlashAttention;
+import org.tornadoattention.kernel.WarpGroupKeyValueGradients;
+import org.tornadoattention.kernel.WarpGroupQueryGradient;
+import org.tornadoattention.tensor.DType;
+
+/** {@link WarpGroupFlashAttention} and its gradients. */
+record WarpGroupSpec() implements KernelSpec {
+
+    private static final Tiling FORWARD = new ForwardTiling();
+    private static final Tiling QUERY_GRADIENT = new QueryGradientTiling();
+    private static final Tiling KEY_VALUE_GRADIENTS = new KeyValueGradientsTiling();
+
+    @Override
+    public String summary() {
+        return "asynchronous tensor cores, softmax under the products";
+    }
+
+    @Override
+    public Set<DType> dtypes() {
+        return Set.of(DType.F16, DType.BF16);
+    }
+
+    @Override
+    public Capability capability() {
+        return Capability.WARP_GROUP;
+    }
+
+    @Override
+    public Optional<Tiling> tiling() {
+        return Optional.of(FORWARD);
+    }
+
+    /** The tiles of both kernels are chosen together: the first pair that fits is the fastest (docs/performance.md). */
+    @Override
+    public Backward backward() {
+        return new Backward.Own(
+                (problem, device) -> Stream.of(
+                                List.of("128x128", "64x128"),
+                                List.of("128x64", "64x128"),
+                                List.of("128x32", "32x128"),
+                                List.of("64x16", "16x64"))
+                        .map(pair ->
+                                List.of(QUERY_GRADIENT.tile(pair.getFirst()), KEY_VALUE_GRADIENTS.tile(pair.getLast())))
+                        .filter(pair -> pair.stream()
+                                .allMatch(tile ->
+                                        tile.tiling().fits(tile, problem.shape().headDim(), device)))
+                        .findFirst(),
+                Optional.of(AttentionKernel.TILED));
+    }
+
+    @Override
+    public Traffic traffic() {
+        return Traffic.EACH_TILE;
+    }
+
+    private static final class ForwardTiling extends WarpTiling {
+
+        ForwardTiling() {
+            super(AttentionKernel.WARP_GROUP);
+        }
+
+        @Override
+        boolean share(int warps, int blockQ) {
+            return blockQ == 16 * warps && warps % 4 == 0;
+        }
+
+        /** One warp group more, which copies. */
+        @Override
+        int groupSize(Tile tile, int headDim) {
+            return WarpGroupFlashAttention.groupSize(tile.blockQ());
+        }
+
+        @Override
+        int localMemoryBytes(Tile tile, int headDim) {
+            return WarpGroupFlashAttention.localMemoryBytes(headDim, tile.blockQ(), tile.blockK());
+        }
+
+        @Override
+        Stream<String> untuned() {
+            return Stream.of("128x64/8", "128x32/8", "64x32/4", "64x16/4");
+        }
+
+        @Override
+        public List<Tile> worthTrying() {
+            return combinations(List.of("64/4", "128/8", "192/12", "256/16"), 32, 64, 80, 96, 128, 160, 192);
+        }
+    }
+
+    /** Tiles of a backward kernel, of which a warp group has 64 rows. */
+    private abstract static class GradientTiling extends Tiling {
+
+        private static final int MAX_SIDE = 256;
+
+        private final int queryStep;
+        private final int keyStep;
+
+        GradientTiling(int queryStep, int keyStep) {
+            super(AttentionKernel.WARP_GROUP);
+            this.queryStep = queryStep;
+            this.keyStep = keyStep;
+        }
+
+        @Override
+        void check(int blockQ, int blockK, int warps, int rescaleThreshold) {
+            requireNoWarps(kernel(), warps, rescaleThreshold);
+            check("queries", blockQ, queryStep);
+            check("keys", blockK, keyStep);
+        }
+
+        private static void check(String what, int size, int step) {
+            if (size < step || size > MAX_SIDE || size % step != 0) {
+                throw new IllegalArgumentException(
+                        "A backward tile of %d %s does not fit warp groups: take a multiple of %d up to %d."
+                                .formatted(size, what, step, MAX_SIDE));
+            }
+        }
+
+        @Override
+        long localMemory(ComputeDevice device) {
+            return device.extension().localMemoryBytes();
+        }
+    }
+
+    private static final class QueryGradientTiling extends GradientTiling {
+
+        QueryGradientTiling() {
+            super(64, 16);
+        }
+
+        @Override
+        int groupSize(Tile tile, int headDim) {
+            return WarpGroupQueryGradient.groupSize(tile.blockQ());
+        }
+
+        @Override
+        int localMemoryBytes(Tile tile, int headDim) {
+            return WarpGroupQueryGradient.localMemoryBytes(headDim, tile.blockQ(), tile.blockK());
+        }
+    }
+
+    private static final class KeyValueGradientsTiling extends GradientTiling {
+
+        KeyValueGradientsTiling() {
+            super(16, 64);
+        }
+
+        @Override
+        int groupSize(Tile tile, int headDim) {
+            return WarpGroupKeyValueGradients.groupSize(tile.blockK());
+        }
+
+        @Override
+        int localMemoryBytes(Tile tile, int headDim) {
+            return WarpGroupKeyValueGradients.localMemoryBytes(headDim, tile.blockQ(), tile.blockK());
+        }
+    }
+}

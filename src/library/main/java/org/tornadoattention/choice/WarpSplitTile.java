@@ -1,0 +1,37 @@
+package org.tornadoattention.choice;
+
+import org.tornadoattention.kernel.WarpSplitKeyAttention;
+
+/**
+ * How {@link WarpSplitKeyAttention} divides its work.
+ *
+ * @param rows pairs of a token and a query head in a tile
+ * @param warps of a group, each with 16 keys of a tile
+ * @param stages tiles in local memory
+ * @param splits parts of the keys
+ */
+public record WarpSplitTile(int rows, int warps, int stages, int splits) implements SplitTile {
+
+    private static final int LANES = 32;
+
+    @Override
+    public DecodeKernel kernel() {
+        return DecodeKernel.WARP_SPLIT_KEY;
+    }
+
+    @Override
+    public int groupSize(int headDim) {
+        return LANES * warps;
+    }
+
+    /** Bytes of local memory of a group. */
+    int localMemoryBytes(int headDim) {
+        return WarpSplitKeyAttention.localMemoryBytes(headDim, rows, warps, stages);
+    }
+
+    /** Such as {@code 4 rows, 4 warps, 3 stages, 33 splits}. */
+    @Override
+    public String toString() {
+        return "%d rows, %d warps, %d stages, %d splits".formatted(rows, warps, stages, splits);
+    }
+}

@@ -1,0 +1,99 @@
+package org.tornadoattention.choice;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.TestDevice;
+import org.tornadoattention.device.Backend;
+import org.tornadoattention.device.CompilerExtension;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Intrinsics;
+import org.tornadoattention.tensor.DType;
+import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
+
+/** The tiles of the backward kernels that use warp groups. */
+class WarpGroupSpecTest {
+
+    private static final Backward.Own BACKWARD =
+            (Backward.Own) AttentionKernel.WARP_GROUP.spec().backward();
+
+    private static ComputeDevice hopper() {
+        return with(Intrinsics.WARP_GROUP);
+    }
+
+    private static ComputeDevice with(Intrinsics level) {
+        return new ComputeDevice(
+                Backend.CUDA,
+                0,
+                0,
+                "imaginary",
+                TornadoDeviceType.GPU,
+                48 << 10,
+                1024,
+                1L << 40,
+                1L << 40,
+                132,
+                true,
+                new CompilerExtension.Support(level, 90, 227 << 10, ""),
+                TestDevice.get().handle());
+    }
+
+    private static Optional<List<Tile>> choose(int headDim, ComputeDevice device) {
+        AttentionShape shape = new AttentionShape(1, 1, 1, 100, 100, headDim);
+        return BACKWARD.tiles().choose(AttentionProblem.of(shape, DType.F16, AttentionOptions.defaults()), device);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "1, 128x128+64x128",
+        "64, 128x128+64x128",
+        "65, 128x64+64x128",
+        "128, 128x64+64x128",
+        "129, 128x32+32x128",
+        "256, 128x32+32x128"
+    })
+    void theFirstThatFitsIsTaken(int headDim, String tiles) {
+        assertThat(new KernelChoice(
+                                AttentionKernel.WARP_GROUP,
+                                choose(headDim, hopper()).orElseThrow(),
+                                "")
+                        .tileNames())
+                .contains(tiles);
+        assertThat(choose(headDim, with(Intrinsics.WARP))).isEmpty();
+    }
+
+    @Test
+    void eachOfTheTwoKernelsHasWhatItNeeds() {
+        List<Tile> tiles = choose(64, hopper()).orElseThrow();
+        Tile queryGradient = tiles.getFirst().tiling().tile("192x64");
+        Tile keyValueGradients = tiles.getLast().tiling().tile("64x128");
+        assertThat(queryGradient.groupSize(128)).isEqualTo(384);
+        // Q and dO, three times K and V, rows of 256 bytes; beside K, V, three times Q, dO and two numbers per query.
+        assertThat(queryGradient.localMemoryBytes(128)).isEqualTo((2 * 192 + 6 * 64) * 256);
+        assertThat(keyValueGradients.localMemoryBytes(128)).isEqualTo((2 * 128 + 6 * 64) * 256 + 3 * 8 * 64);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "96x64, 64x128, 96 queries",
+        "64x24, 64x128, 24 keys",
+        "64x64, 8x64, 8 queries",
+        "64x64, 64x320, 320 keys"
+    })
+    void whatWarpGroupsCannotHoldIsRefused(String queryGradient, String keyValueGradients, String problem) {
+        List<Tile> tiles = choose(64, hopper()).orElseThrow();
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> {
+                    tiles.getFirst().tiling().tile(queryGradient);
+                    tiles.getLast().tiling().tile(keyValueGradients);
+                })
+                .withMessageContaining(problem);
+    }
+}
