@@ -61,6 +61,7 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
      * @param k       {@code [batch, kvHeads, seqK, headDim]}, of the type of {@code q}
      * @param v       of the shape and type of {@code k}
      * @param options whose slopes, if any, are one per query head, and key lengths one per batch entry
+     * @return the sizes
      * @throws IllegalArgumentException naming what was given, what is allowed and what to do
      */
     public static AttentionShape of(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
@@ -98,6 +99,7 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
     /**
      * Checks that options fit these sizes.
      *
+     * @param options what is to be computed
      * @throws IllegalArgumentException if there are slopes but not one per query head, or key lengths but not one per
      *     batch entry, or a key length is above {@code seqK}
      */
@@ -132,42 +134,77 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
         }
     }
 
-    /** How many query heads read one key/value head. */
+    /**
+     * How many query heads read one key/value head.
+     *
+     * @return {@code heads / kvHeads}
+     */
     public int groupSize() {
         return heads / kvHeads;
     }
 
-    /** The key/value head that a query head reads. */
+    /**
+     * The key/value head that a query head reads.
+     *
+     * @param head a query head, from 0
+     * @return the head of keys and values, from 0
+     */
     public int kvHead(int head) {
         return head / groupSize();
     }
 
-    /** The shape of queries, output and their gradients: {@code [batch, heads, seqQ, headDim]}. */
+    /**
+     * The shape of queries, output and their gradients: {@code [batch, heads, seqQ, headDim]}.
+     *
+     * @return four dimensions
+     */
     public int[] queryShape() {
         return new int[] {batch, heads, seqQ, headDim};
     }
 
-    /** The shape of keys, values and their gradients: {@code [batch, kvHeads, seqK, headDim]}. */
+    /**
+     * The shape of keys, values and their gradients: {@code [batch, kvHeads, seqK, headDim]}.
+     *
+     * @return four dimensions
+     */
     public int[] keyShape() {
         return new int[] {batch, kvHeads, seqK, headDim};
     }
 
-    /** The shape of the log-sum-exp: {@code [batch, heads, seqQ]}. */
+    /**
+     * The shape of the log-sum-exp: {@code [batch, heads, seqQ]}.
+     *
+     * @return three dimensions
+     */
     public int[] logSumExpShape() {
         return new int[] {batch, heads, seqQ};
     }
 
-    /** The number of queries over all heads and sequences: {@code batch · heads · seqQ}. */
+    /**
+     * The number of queries over all heads and sequences: {@code batch · heads · seqQ}.
+     *
+     * @return 0 or more
+     * @throws ArithmeticException if it is more than a long holds
+     */
     public long queryRows() {
         return Math.multiplyExact((long) batch * heads, (long) seqQ);
     }
 
-    /** The elements of the score matrices that are never stored: {@code batch · heads · seqQ · seqK}. */
+    /**
+     * The elements of the score matrices that are never stored: {@code batch · heads · seqQ · seqK}.
+     *
+     * @return 0 or more
+     * @throws ArithmeticException if it is more than a long holds
+     */
     public long scoreElements() {
         return Math.multiplyExact(queryRows(), (long) seqK);
     }
 
-    /** Whether there is nothing to compute: no query in the whole batch. */
+    /**
+     * Whether there is nothing to compute: no query in the whole batch.
+     *
+     * @return whether {@link #queryRows()} is 0
+     */
     public boolean hasNoQueries() {
         return queryRows() == 0;
     }

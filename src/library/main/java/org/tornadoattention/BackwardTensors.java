@@ -205,52 +205,92 @@ public final class BackwardTensors {
         }
     }
 
-    /** The queries, {@code [batch, heads, seqQ, headDim]}. */
+    /**
+     * The queries, {@code [batch, heads, seqQ, headDim]}.
+     *
+     * @return what was given
+     */
     public Tensor q() {
         return q;
     }
 
-    /** The keys, {@code [batch, kvHeads, seqK, headDim]}. */
+    /**
+     * The keys, {@code [batch, kvHeads, seqK, headDim]}.
+     *
+     * @return what was given
+     */
     public Tensor k() {
         return k;
     }
 
-    /** The values, of the shape of k. */
+    /**
+     * The values, of the shape of k.
+     *
+     * @return what was given
+     */
     public Tensor v() {
         return v;
     }
 
-    /** The forward pass's output, of the shape of q. */
+    /**
+     * The forward pass's output, of the shape of q.
+     *
+     * @return what was given
+     */
     public Tensor output() {
         return output;
     }
 
-    /** The forward pass's log-sum-exp, F32 {@code [batch, heads, seqQ]}. */
+    /**
+     * The forward pass's log-sum-exp, F32 {@code [batch, heads, seqQ]}.
+     *
+     * @return what was given
+     */
     public Tensor logSumExp() {
         return logSumExp;
     }
 
-    /** The gradient with respect to the output, of the shape of q. */
+    /**
+     * The gradient with respect to the output, of the shape of q.
+     *
+     * @return what was given
+     */
     public Tensor dOut() {
         return dOut;
     }
 
-    /** The gradient with respect to the log-sum-exp, F32 {@code [batch, heads, seqQ]}, or empty for 0. */
+    /**
+     * The gradient with respect to the log-sum-exp, F32 {@code [batch, heads, seqQ]}, or empty for 0.
+     *
+     * @return what was given
+     */
     public Optional<Tensor> dLse() {
         return dLse;
     }
 
-    /** Where the gradient with respect to q goes. */
+    /**
+     * Where the gradient with respect to q goes.
+     *
+     * @return what was given, overwritten by the backward pass
+     */
     public Tensor dQ() {
         return dQ;
     }
 
-    /** Where the gradient with respect to k goes. */
+    /**
+     * Where the gradient with respect to k goes.
+     *
+     * @return what was given, overwritten by the backward pass
+     */
     public Tensor dK() {
         return dK;
     }
 
-    /** Where the gradient with respect to v goes. */
+    /**
+     * Where the gradient with respect to v goes.
+     *
+     * @return what was given, overwritten by the backward pass
+     */
     public Tensor dV() {
         return dV;
     }

@@ -32,17 +32,29 @@ public record Dropout(double probability, long seed, int offset) {
         }
     }
 
-    /** Whether nothing is ever dropped. */
+    /**
+     * Whether nothing is ever dropped.
+     *
+     * @return whether the threshold is 0
+     */
     public boolean isNone() {
         return threshold() == 0;
     }
 
-    /** {@code probability · 2²⁴}, rounded: a pair is dropped where its 24 random bits are below it. */
+    /**
+     * {@code probability · 2²⁴}, rounded: a pair is dropped where its 24 random bits are below it.
+     *
+     * @return from 0 to 2²⁴ − 1
+     */
     public int threshold() {
         return (int) Math.min(Math.round(probability * STEPS), STEPS - 1);
     }
 
-    /** What the probabilities that are left are multiplied by. */
+    /**
+     * What the probabilities that are left are multiplied by.
+     *
+     * @return {@code 1 / (1 - probability)}, for the probability in steps of 2⁻²⁴
+     */
     public double keptFactor() {
         return (double) STEPS / (STEPS - threshold());
     }

@@ -30,7 +30,13 @@ public record StepReport(
     /** Nothing yet. */
     public static final StepReport NONE = new StepReport(0, 0, Duration.ZERO, Duration.ZERO, 0, 0);
 
-    /** Both together. */
+    /**
+     * Both together.
+     *
+     * @param other a report of other calls
+     * @return the sums
+     * @throws IllegalArgumentException if it is null
+     */
     public StepReport plus(StepReport other) {
         required(other, "other");
         return new StepReport(
@@ -42,7 +48,13 @@ public record StepReport(
                 bytesOut + other.bytesOut);
     }
 
-    /** What came since an earlier report. */
+    /**
+     * What came since an earlier report.
+     *
+     * @param earlier a report of the same cache
+     * @return the differences
+     * @throws IllegalArgumentException if it is null
+     */
     public StepReport minus(StepReport earlier) {
         required(earlier, "earlier");
         return new StepReport(

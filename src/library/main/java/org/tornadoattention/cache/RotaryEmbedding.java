@@ -36,17 +36,36 @@ public record RotaryEmbedding(int dimensions, double base, Style style) {
         }
     }
 
-    /** All dimensions of a head turn, with base 10 000. */
+    /**
+     * All dimensions of a head turn, with base 10 000.
+     *
+     * @param headDim elements per head, even
+     * @param style which dimensions are pairs
+     * @return the embedding
+     * @throws IllegalArgumentException if the head dimension is not even, or something is null
+     */
     public static RotaryEmbedding of(int headDim, Style style) {
         return new RotaryEmbedding(headDim, 10_000, style);
     }
 
-    /** The same embedding with another base. */
+    /**
+     * The same embedding with another base.
+     *
+     * @param newBase of the frequencies, above 1
+     * @return changed embedding
+     * @throws IllegalArgumentException if it is not above 1 and finite
+     */
     public RotaryEmbedding withBase(double newBase) {
         return new RotaryEmbedding(dimensions, newBase, style);
     }
 
-    /** The angle, in radians, by which pair {@code i} turns at {@code position}. */
+    /**
+     * The angle, in radians, by which pair {@code i} turns at {@code position}.
+     *
+     * @param position of the token, from 0
+     * @param i the pair, from 0 to {@code dimensions / 2 - 1}
+     * @return the angle in radians
+     */
     public double angle(int position, int i) {
         return position * Math.pow(base, -2.0 * i / dimensions);
     }
