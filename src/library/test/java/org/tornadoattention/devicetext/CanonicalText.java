@@ -9,7 +9,6 @@ import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -27,7 +26,7 @@ import java.util.stream.Collectors;
 record CanonicalText(List<String> lines) {
 
     /** {@code i_12}, or {@code rsi12} in PTX. */
-    private static final String TEMPORARY = "(?:[a-z]{1,3}\\d*_\\d+|r[a-z]{1,3}(?:Arr)?\\d+)";
+    private static final String TEMPORARY = "(?:[a-z]{1,5}\\d*_\\d+|r[a-z]{1,3}(?:Arr)?\\d+)";
 
     private static final Pattern C_ASSIGNMENT = Pattern.compile("(" + TEMPORARY + ")\\s+=\\s+(.*);");
     private static final Pattern PTX_INSTRUCTION =
@@ -36,92 +35,44 @@ record CanonicalText(List<String> lines) {
     private static final Pattern C_COMMUTATIVE = Pattern.compile("(\\S+) ([+*&|^]) (\\S+)");
     private static final Pattern C_COMMUTATIVE_CALL = Pattern.compile("(f?min|f?max|fma)\\((\\S+), (\\S+?)(, .*)?\\)");
     private static final Pattern PTX_COMMUTATIVE = Pattern.compile("(?:add|mul|mad|fma|min|max|and|or|xor)\\..*");
-    private static final Pattern DECLARATION = Pattern.compile(
-            "(?:\\.reg .*|(?:unsigned )?\\w+(?: long)? " + TEMPORARY + "(?:, " + TEMPORARY + ")*\\s*;)");
+    private static final Pattern DECLARATION =
+            Pattern.compile("(?:\\.reg |(?:unsigned )?[a-z_]\\w*(?: long)? " + TEMPORARY + "[,;])[^=(\\[]*");
     private static final Pattern PARAMETERS = Pattern.compile("\\((.*)\\)");
     private static final Pattern PARAMETER = Pattern.compile("(\\w+)\\s*$");
     private static final Pattern LABEL = Pattern.compile("(\\w+):");
-    private static final Set<String> PURE_OF_MEMORY = Set.of("ld.param", "ld.const");
+    private static final Pattern ARRAY = Pattern.compile("(.*?\\W)(" + TEMPORARY + ")(\\[.*|\\s+=.*)");
+    private static final Pattern MEMORY = Pattern.compile("(?s)(?!ld\\.param).*(?:\\*\\(\\(|asm|ld\\.).*");
+    private static final int ROUNDS = 4;
 
     static CanonicalText of(String text) {
         List<String> statements = text.lines()
                 .map(line -> line.replaceAll("//.*", "").strip())
                 .filter(line -> !line.isEmpty() && !DECLARATION.matcher(line).matches())
                 .toList();
-        Names values = new Names();
-        Matcher parameters = PARAMETERS.matcher(statements.getFirst());
-        if (!parameters.find()) {
-            throw new IllegalArgumentException("Not a kernel: " + statements.getFirst());
-        }
-        for (String parameter : parameters.group(1).split(",")) {
-            Matcher name = PARAMETER.matcher(parameter);
-            if (name.find()) {
-                values.name(name.group(1), "P");
-            }
-        }
-        Map<String, Integer> assignments = new HashMap<>();
-        for (String statement : statements) {
-            Matcher assignment = C_ASSIGNMENT.matcher(statement);
-            Matcher instruction = PTX_INSTRUCTION.matcher(statement);
-            if (assignment.matches()) {
-                assignments.merge(assignment.group(1), 1, Integer::sum);
-            } else if (instruction.matches()) {
-                assignments.merge(instruction.group(2), 1, Integer::sum);
-            }
-        }
-        List<String> lines = new ArrayList<>();
-        for (String statement : statements.subList(1, statements.size())) {
-            Matcher assignment = C_ASSIGNMENT.matcher(statement);
-            Matcher instruction = PTX_INSTRUCTION.matcher(statement);
-            if (assignment.matches()) {
-                String expression = sorted(named(assignment.group(2), values));
-                boolean memory = expression.contains("*((") || expression.contains("asm");
-                assign(assignment.group(1), expression, memory, assignments, values, lines);
-            } else if (instruction.matches()) {
-                String operation = instruction.group(1);
-                String operands = named(instruction.group(3), values);
-                if (PTX_COMMUTATIVE.matcher(operation).matches()) {
-                    String[] parts = operands.split(", ");
-                    Arrays.sort(parts, 0, 2);
-                    operands = String.join(", ", parts);
-                }
-                boolean memory =
-                        operation.startsWith("ld.") && PURE_OF_MEMORY.stream().noneMatch(operation::startsWith);
-                assign(instruction.group(2), operation + " " + operands, memory, assignments, values, lines);
-            } else {
-                Matcher label = LABEL.matcher(statement);
-                if (label.matches()) {
-                    values.name(label.group(1), "L");
-                }
-                lines.add(named(statement, values));
-            }
+        Map<String, String> names = parameters(statements.getFirst());
+        // What is assigned in several places is known by what is assigned, which may be known by it in turn.
+        List<String> lines = List.of();
+        for (int round = 0; round < ROUNDS; round++) {
+            Rewriting rewriting = new Rewriting(names);
+            lines = rewriting.rewrite(statements.subList(1, statements.size()));
+            names = rewriting.namesByContent();
         }
         return new CanonicalText(lines);
     }
 
-    private static void assign(
-            String name,
-            String expression,
-            boolean memory,
-            Map<String, Integer> assignments,
-            Names values,
-            List<String> lines) {
-        if (assignments.get(name) > 1) {
-            lines.add(values.name(name, "V") + " = " + expression);
-        } else {
-            if (memory) {
-                lines.add(expression);
-            }
-            values.known.put(name, "%" + digestOf(expression));
+    private static Map<String, String> parameters(String head) {
+        Matcher parameters = PARAMETERS.matcher(head);
+        if (!parameters.find()) {
+            throw new IllegalArgumentException("Not a kernel: " + head);
         }
-    }
-
-    private static String named(String text, Names values) {
-        return WORD.matcher(text).replaceAll(word -> {
-            boolean isTemporary = word.group().matches(TEMPORARY);
-            String name = isTemporary ? values.name(word.group(), "V") : values.known.get(word.group());
-            return Matcher.quoteReplacement(name == null ? word.group() : name);
-        });
+        Map<String, String> names = new HashMap<>();
+        for (String parameter : parameters.group(1).split(",")) {
+            Matcher name = PARAMETER.matcher(parameter);
+            if (name.find()) {
+                names.put(name.group(1), "P" + names.size());
+            }
+        }
+        return names;
     }
 
     private static String sorted(String expression) {
@@ -161,13 +112,13 @@ record CanonicalText(List<String> lines) {
         if (line.matches("(?s).*asm.*")) {
             return "asm";
         }
-        if (line.matches("(?s)V\\d+ = .*")) {
+        if (line.matches("(?s)V\\w* = .*")) {
             return "merges";
         }
         if (line.matches("(?s).*(syncthreads|barrier|bar\\.sync|fence).*")) {
             return "barriers";
         }
-        if (line.matches("(?s)(for|if|else|while|bra|@|L\\d+:|break).*")) {
+        if (line.matches("(?s)(for|if|else|while|bra|@|L:|break).*")) {
             return "branches";
         }
         if (line.matches("(?s)(\\*\\(\\(|ld\\.).*") && !line.contains(" = ")) {
@@ -188,14 +139,100 @@ record CanonicalText(List<String> lines) {
         }
     }
 
-    /** What stands for the names of a text: names of its own for each kind, in the order in which they come. */
-    private static final class Names {
+    /** A pass over the text that gives each name what stands for it. */
+    private static final class Rewriting {
 
-        final Map<String, String> known = new HashMap<>();
-        private final Map<String, Integer> counts = new HashMap<>();
+        private final Map<String, String> given;
+        private final Map<String, String> expressions = new HashMap<>();
+        private final Map<String, List<String>> contents = new TreeMap<>();
+        private final List<String> lines = new ArrayList<>();
 
-        String name(String name, String kind) {
-            return known.computeIfAbsent(name, _ -> kind + counts.merge(kind, 1, Integer::sum));
+        Rewriting(Map<String, String> given) {
+            this.given = given;
+        }
+
+        List<String> rewrite(List<String> statements) {
+            Map<String, Integer> assignments = new HashMap<>();
+            for (String statement : statements) {
+                String name = assigned(statement);
+                if (name != null) {
+                    assignments.merge(name, 1, Integer::sum);
+                }
+            }
+            for (String statement : statements) {
+                String name = assigned(statement);
+                if (name == null) {
+                    other(statement);
+                } else if (assignments.get(name) > 1) {
+                    String expression = expression(statement);
+                    contents.computeIfAbsent(name, _ -> new ArrayList<>()).add(expression);
+                    lines.add(given.getOrDefault(name, "V") + " = " + expression);
+                } else {
+                    String expression = expression(statement);
+                    if (MEMORY.matcher(expression).matches()) {
+                        lines.add(expression);
+                    }
+                    expressions.put(name, "%" + digestOf(expression));
+                }
+            }
+            return lines;
+        }
+
+        /** Parameters, and for what is assigned in several places a digest of all that is. */
+        Map<String, String> namesByContent() {
+            Map<String, String> names = new HashMap<>(given);
+            contents.forEach((name, content) ->
+                    names.put(name, "V" + digestOf(content.stream().sorted().collect(Collectors.joining("\n")))));
+            return names;
+        }
+
+        private static String assigned(String statement) {
+            Matcher assignment = C_ASSIGNMENT.matcher(statement);
+            Matcher instruction = PTX_INSTRUCTION.matcher(statement);
+            return assignment.matches() ? assignment.group(1) : instruction.matches() ? instruction.group(2) : null;
+        }
+
+        private String expression(String statement) {
+            Matcher assignment = C_ASSIGNMENT.matcher(statement);
+            if (assignment.matches()) {
+                return sorted(named(assignment.group(2)));
+            }
+            Matcher instruction = PTX_INSTRUCTION.matcher(statement);
+            if (!instruction.matches()) {
+                throw new IllegalArgumentException(statement);
+            }
+            String operation = instruction.group(1);
+            String[] operands = named(instruction.group(3)).split(", ");
+            if (PTX_COMMUTATIVE.matcher(operation).matches()) {
+                Arrays.sort(operands, 0, 2);
+            }
+            return operation + " " + String.join(", ", operands);
+        }
+
+        /** A statement that gives no name a value: a store, control flow, or the declaration of an array or a label. */
+        private void other(String statement) {
+            Matcher declaration = ARRAY.matcher(statement);
+            if (declaration.matches()) {
+                String shape = declaration.group(1) + declaration.group(3);
+                expressions.put(declaration.group(2), "A" + digestOf(named(shape)));
+            }
+            Matcher label = LABEL.matcher(statement);
+            if (label.matches()) {
+                expressions.put(label.group(1), "L");
+            }
+            lines.add(named(statement));
+        }
+
+        private String named(String text) {
+            return WORD.matcher(text).replaceAll(word -> {
+                String name = word.group();
+                String value = given.getOrDefault(name, expressions.get(name));
+                boolean isLabel = name.startsWith("BLOCK_") || name.startsWith("LOOP_COND_");
+                if (value == null && (isLabel || name.matches(TEMPORARY))) {
+                    value = isLabel ? "L" : "V";
+                }
+                return Matcher.quoteReplacement(value == null ? name : value);
+            });
         }
     }
 }
