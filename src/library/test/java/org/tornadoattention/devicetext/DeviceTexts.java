@@ -17,16 +17,18 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Mask;
+import org.tornadoattention.cache.CacheOptions;
+import org.tornadoattention.cache.CacheType;
+import org.tornadoattention.cache.KvCache;
+import org.tornadoattention.cache.PagedKvCache;
+import org.tornadoattention.cache.RaggedAttention;
+import org.tornadoattention.cache.RotaryEmbedding;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
-import org.tornadoattention.inference.CacheOptions;
-import org.tornadoattention.inference.KvCache;
-import org.tornadoattention.inference.PagedKvCache;
-import org.tornadoattention.inference.RaggedAttention;
-import org.tornadoattention.inference.RotaryEmbedding;
 import org.tornadoattention.plan.AttentionKernel;
 import org.tornadoattention.plan.DecodeKernel;
 import org.tornadoattention.tensor.DType;
@@ -80,7 +82,7 @@ public final class DeviceTexts {
         }
     }
 
-    private static void collect(Stream<String> lines, Map<String, String> texts) {
+    static void collect(Stream<String> lines, Map<String, String> texts) {
         String[] problem = {""};
         List<String> text = new ArrayList<>();
         String[] name = {""};
@@ -115,8 +117,11 @@ public final class DeviceTexts {
 
     private static void keep(Map<String, String> texts, String name, List<String> text) {
         if (!name.isEmpty()) {
-            int end = text.lastIndexOf("}");
-            texts.put(name, String.join("\n", text.subList(0, end + 1)));
+            int end = text.size();
+            while (end > 0 && !text.get(end - 1).startsWith("}")) {
+                end--;
+            }
+            texts.put(name, String.join("\n", text.subList(0, end)));
         }
     }
 
@@ -165,6 +170,18 @@ public final class DeviceTexts {
         Tensor dQ = Tensor.allocate(dtype, shape.queryShape());
         Tensor dK = Tensor.allocate(dtype, shape.keyShape());
         Tensor dV = Tensor.allocate(dtype, shape.keyShape());
+        BackwardTensors tensors = BackwardTensors.builder()
+                .q(q)
+                .k(k)
+                .v(v)
+                .output(output)
+                .logSumExp(logSumExp)
+                .dOut(dOut)
+                .dLse(dLse)
+                .dQ(dQ)
+                .dK(dK)
+                .dV(dV)
+                .build();
         try (FlashAttention attention = FlashAttention.on(device, kernel)) {
             print("forward " + name(kernel.id(), dtype, shape.headDim()), () -> {
                 TaskGraph graph = new TaskGraph("g");
@@ -186,8 +203,7 @@ public final class DeviceTexts {
                         logSumExp.array(),
                         dOut.array(),
                         dLse.array());
-                attention.appendBackwardTo(
-                        graph, grids, "t", q, k, v, output, logSumExp, dOut, dLse, dQ, dK, dV, options);
+                attention.appendBackwardTo(graph, grids, "t", tensors, options);
                 graph.transferToHost(DataTransferMode.UNDER_DEMAND, dQ.array(), dK.array(), dV.array());
                 execute(device, graph, grids);
             });
@@ -207,17 +223,37 @@ public final class DeviceTexts {
         Tensor v = Tensor.random(dtype, 3, 2, 2, 1, headDim);
         String name = name(kernel.id(), dtype, headDim);
         print("cache " + name, () -> {
-            try (KvCache cache = KvCache.create(2, 4, 2, headDim, 64, plain)) {
+            try (KvCache cache = KvCache.builder()
+                    .batch(2)
+                    .heads(4, 2)
+                    .headDim(headDim)
+                    .capacity(64)
+                    .options(plain)
+                    .build()) {
                 cache.forward(q, k, v, options);
             }
         });
         print("fp8 cache " + name, () -> {
-            try (KvCache cache = KvCache.create(2, 4, 2, headDim, 64, plain.withFp8())) {
+            try (KvCache cache = KvCache.builder()
+                    .batch(2)
+                    .heads(4, 2)
+                    .headDim(headDim)
+                    .capacity(64)
+                    .options(plain.withCacheType(CacheType.E4M3))
+                    .build()) {
                 cache.forward(q, k, v, options);
             }
         });
         print("pages " + name, () -> {
-            try (PagedKvCache cache = PagedKvCache.create(2, 4, 2, headDim, 16, 12, 64, plain)) {
+            try (PagedKvCache cache = PagedKvCache.builder()
+                    .sequences(2)
+                    .heads(4, 2)
+                    .headDim(headDim)
+                    .capacity(64)
+                    .pageSize(16)
+                    .pages(12)
+                    .options(plain)
+                    .build()) {
                 cache.forward(q, k, v, options);
             }
         });
