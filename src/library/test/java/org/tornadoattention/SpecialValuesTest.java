@@ -143,6 +143,9 @@ class SpecialValuesTest {
     @ParameterizedTest(name = "{0}, {1}, {2} splits")
     @MethodSource("caches")
     void ofACacheReachWhatTheyBelongTo(DecodeKernel kernel, DType dtype, int splits) {
+        assumeTrue(
+                TestDevice.get().backend() != Backend.SPIRV,
+                "TornadoVM's SPIR-V compiler takes NaN for equal to anything, so that such scores count as masked");
         Tensor q = Tensor.random(dtype, 1, 2, 4, 1, HEAD_DIM);
         Tensor k = Tensor.random(dtype, 2, 2, 2, KEYS, HEAD_DIM);
         Tensor v = Tensor.random(dtype, 3, 2, 2, KEYS, HEAD_DIM);
