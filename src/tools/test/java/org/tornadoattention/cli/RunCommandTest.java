@@ -135,7 +135,7 @@ class RunCommandTest {
         assertBadUsage(Invocation.of("run", directory.resolve("none"), "-o", output), "there is no such file");
         assertBadUsage(Invocation.of("run", directory, "-o", output), "this is a directory");
         assertBadUsage(
-                Invocation.of("run", input, "-o", directory.resolve("no/out.safetensors")), "There is no directory");
+                Invocation.of("run", input, "-o", directory.resolve("no/out.safetensors")), "there is no directory");
     }
 
     @Test
