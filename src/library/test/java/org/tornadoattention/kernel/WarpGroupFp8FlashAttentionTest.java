@@ -152,7 +152,7 @@ class WarpGroupFp8FlashAttentionTest {
         Tensor q = Tensor.random(DType.F16, 1, 1, 1, 8, 16);
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> run(q, q, q, AttentionOptions.defaults().withDropout(0.1, 1)))
-                .withMessageContaining("warp-group-fp8 has no dropout");
+                .withMessageContaining("warp-group-fp8 takes no dropout");
         Tensor f32 = Tensor.random(DType.F32, 1, 1, 1, 8, 16);
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> run(f32, f32, f32, AttentionOptions.defaults()))
