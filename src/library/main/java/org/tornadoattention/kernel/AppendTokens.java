@@ -24,7 +24,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p><b>Grid.</b> One dimension, at least one work-item for each two dimensions of each new row: {@code tokens * (heads +
  * 2 * kvHeads) * ceil(headDim / 2)}, or {@code tokens * heads * ceil(headDim / 2)} for packed tokens. No local memory.
  *
- * <p><b>Device.</b> Any. The build derives the kernels of other token and cache types.
+ * <p><b>Device.</b> Any.
  */
 public final class AppendTokens {
 
@@ -39,12 +39,12 @@ public final class AppendTokens {
      */
     public static void append(
             KernelContext context,
-            FloatArray newQuery,
-            FloatArray newKey,
-            FloatArray newValue,
+            @Element("tokens") FloatArray newQuery,
+            @Element("tokens") FloatArray newKey,
+            @Element("tokens") FloatArray newValue,
             FloatArray query,
-            FloatArray key,
-            FloatArray value,
+            @Element("cache") FloatArray key,
+            @Element("cache") FloatArray value,
             IntArray sequences,
             IntArray step,
             FloatArray numbers,

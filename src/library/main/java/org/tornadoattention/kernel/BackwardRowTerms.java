@@ -19,8 +19,6 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * <p><b>Grid.</b> {@code batch * heads * seqQ} work-items in one dimension, groups of any size. No local memory.
  * <b>Device.</b> Any. <b>Not done here.</b> Neighbouring work-items read rows apart from each other; it is O(seqQ) work
  * beside the O(seqQ · seqK) of the other kernels.
- *
- * <p>The 16-bit kernels are derived from this text as {@link TiledFlashAttention} tells.
  */
 public final class BackwardRowTerms {
 
@@ -35,8 +33,8 @@ public final class BackwardRowTerms {
      *     {@code NATIVE_BF16}, added
      */
     public static void rowTerms(
-            FloatArray output,
-            FloatArray outputGradient,
+            @Element FloatArray output,
+            @Element FloatArray outputGradient,
             FloatArray logSumExp,
             FloatArray logSumExpGradient,
             FloatArray rowTerms,

@@ -25,7 +25,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Local memory.</b> {@code splits} floats.
  *
- * <p><b>Device.</b> Any that has work-groups and local memory. The build derives the kernels of other output types.
+ * <p><b>Device.</b> Any that has work-groups and local memory.
  */
 public final class MergePartials {
 
@@ -50,7 +50,7 @@ public final class MergePartials {
     public static void merge(
             KernelContext context,
             FloatArray partials,
-            FloatArray output,
+            @Element("tokens") FloatArray output,
             FloatArray logSumExp,
             IntArray sequences,
             IntArray step,

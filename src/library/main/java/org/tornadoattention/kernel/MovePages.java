@@ -1,5 +1,6 @@
 package org.tornadoattention.kernel;
 
+import org.tornadoattention.kernel.parts.Storage;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -13,8 +14,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * has its size, or 1 if it is never new. key, value {@code [pages, pageWords]} and scales {@code [pages, pageScales]}.
  *
  * <p><b>Grid.</b> One dimension, any number of work-items. <b>Device.</b> Any.
- *
- * <p>The build derives the kernels of other cache types.
  */
 public final class MovePages {
 
@@ -35,8 +34,8 @@ public final class MovePages {
             IntArray moves,
             IntArray upload,
             IntArray sequences,
-            FloatArray key,
-            FloatArray value,
+            @Element("cache") FloatArray key,
+            @Element("cache") FloatArray value,
             FloatArray scales,
             int pageWords,
             int pageScales,
@@ -53,8 +52,8 @@ public final class MovePages {
             int from = moves.get(HEADER + 2 * copy);
             int to = moves.get(HEADER + 2 * copy + 1);
             for (int i = item; i < pageWords; i += items) {
-                key.set(to * pageWords + i, key.get(from * pageWords + i));
-                value.set(to * pageWords + i, value.get(from * pageWords + i));
+                Storage.move(key, from * pageWords + i, to * pageWords + i);
+                Storage.move(value, from * pageWords + i, to * pageWords + i);
             }
             for (int i = item; i < pageScales; i += items) {
                 scales.set(to * pageScales + i, scales.get(from * pageScales + i));

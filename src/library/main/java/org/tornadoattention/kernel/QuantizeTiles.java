@@ -34,8 +34,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * memory.</b> {@link #localMemoryBytes}.
  *
  * <p><b>Device.</b> Compute capability 9.0, through TornadoVM's CUDA backend with this project's intrinsics; the simulator.
- *
- * <p>{@code QuantizeTilesBits} is this text with ShortArrays, which the build derives, for BF16.
  */
 public final class QuantizeTiles {
 
@@ -74,7 +72,7 @@ public final class QuantizeTiles {
      */
     public static void rows(
             KernelContext context,
-            HalfFloatArray source,
+            @Element HalfFloatArray source,
             IntArray target,
             FloatArray scales,
             IntArray keyLengths,
@@ -150,7 +148,7 @@ public final class QuantizeTiles {
     /** Rounds a tile of V and transposes it; see {@link #rows} for the numbers. */
     public static void columns(
             KernelContext context,
-            HalfFloatArray source,
+            @Element HalfFloatArray source,
             IntArray target,
             FloatArray scales,
             IntArray keyLengths,

@@ -25,8 +25,7 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * 2} groups of {@code groupSize} work-items: one each for the keys
  * and the values of a head. <b>Local memory.</b> {@code groupSize} floats.
  *
- * <p><b>Device.</b> Any that has work-groups and local memory; 8-bit floats are coded by arithmetic. The build derives the
- * kernels of other token types.
+ * <p><b>Device.</b> Any that has work-groups and local memory; 8-bit floats are coded by arithmetic.
  */
 public final class QuantizeTokens {
 
@@ -38,8 +37,8 @@ public final class QuantizeTokens {
     /** Appends what one head of one sequence gets; see the class for arrays and grid, {@link AppendTokens} for numbers. */
     public static void append(
             KernelContext context,
-            FloatArray newKey,
-            FloatArray newValue,
+            @Element("tokens") FloatArray newKey,
+            @Element("tokens") FloatArray newValue,
             ShortArray cachedKey,
             ShortArray cachedValue,
             FloatArray scales,

@@ -45,8 +45,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p><b>Device.</b> Any that has work-groups and local memory.
  *
  * <p><b>Not done here.</b> No tensor cores: {@link WarpSplitKeyAttention}.
- *
- * <p>The build derives the kernels of other cache types from this text.
  */
 public final class SplitKeyAttention {
 
@@ -85,8 +83,8 @@ public final class SplitKeyAttention {
     public static void attention(
             KernelContext context,
             FloatArray query,
-            FloatArray key,
-            FloatArray value,
+            @Element("cache") FloatArray key,
+            @Element("cache") FloatArray value,
             FloatArray partials,
             IntArray sequences,
             IntArray step,

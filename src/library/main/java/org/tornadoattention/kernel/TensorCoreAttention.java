@@ -6,7 +6,6 @@ import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
-import uk.ac.manchester.tornado.api.enums.MMAShape;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -45,8 +44,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p><b>Not done here.</b> The loads of a group do not overlap its own products (other groups on the multiprocessor fill
  * the time), and S costs a store and a load of 4 bytes a score.
  *
- * <p>The BF16 kernel is this text with other types, which the build derives: {@code TensorCoreAttentionBF16} reads raw
- * bits from ShortArrays and multiplies with {@code mmaBF16}.
+ * <p>The form for ShortArrays reads BF16 as raw bits and multiplies with {@code mmaBF16}.
  */
 public final class TensorCoreAttention {
 
@@ -108,10 +106,10 @@ public final class TensorCoreAttention {
     // spotless:off: fragments are written in rows
     public static void attention(
             KernelContext context,
-            HalfFloatArray query,
-            HalfFloatArray key,
-            HalfFloatArray value,
-            HalfFloatArray output,
+            @Element HalfFloatArray query,
+            @Element HalfFloatArray key,
+            @Element HalfFloatArray value,
+            @Element HalfFloatArray output,
             FloatArray logSumExp,
             FloatArray headTerms,
             IntArray keyLengths,
@@ -250,8 +248,13 @@ public final class TensorCoreAttention {
                                     int keyTo = z + loadKey + (r / 16 * kSteps + x) * 128 + r % 16 * 8;
                                     int valueTo = z + loadValue + (r / 16 * kSteps + x) * 128 + r % 16 * 4;
                                     int from = loadFrom + r * headDim + x * 16;
-                                    context.asyncCopyToLocal(keyTile, keyTo, key, from);
-                                    context.asyncCopyToLocal(valueTile, valueTo, value, from);
+                                    if (Bits.areCopiedAsync(key)) {
+                                        context.asyncCopyToLocal(keyTile, keyTo, key, from);
+                                        context.asyncCopyToLocal(valueTile, valueTo, value, from);
+                                    } else {
+                                        keyTile[keyTo] = Bits.load(key, from) | Bits.load(key, from + 1) << 16;
+                                        valueTile[valueTo] = Bits.load(value, from) | Bits.load(value, from + 1) << 16;
+                                    }
                                 }
                             }
                         } else {
@@ -294,16 +297,16 @@ public final class TensorCoreAttention {
                                 HalfFloat[] q2 = context.mmaLoadB(queryTile, 16, q + kSteps * 512);
                                 HalfFloat[] q3 = context.mmaLoadB(queryTile, 16, q + kSteps * 768);
                                 HalfFloat[] k0 = context.mmaLoadA(keyTile, 16, k);
-                                s00 = context.mma(k0, q0, s00, MMAShape.M16N8K16);
-                                s01 = context.mma(k0, q1, s01, MMAShape.M16N8K16);
-                                s02 = context.mma(k0, q2, s02, MMAShape.M16N8K16);
-                                s03 = context.mma(k0, q3, s03, MMAShape.M16N8K16);
+                                s00 = Bits.multiply(context, query, k0, q0, s00);
+                                s01 = Bits.multiply(context, query, k0, q1, s01);
+                                s02 = Bits.multiply(context, query, k0, q2, s02);
+                                s03 = Bits.multiply(context, query, k0, q3, s03);
                                 if (scoreTiles > 1) {
                                     HalfFloat[] k1 = context.mmaLoadA(keyTile, 16, k + kSteps * 512);
-                                    s10 = context.mma(k1, q0, s10, MMAShape.M16N8K16);
-                                    s11 = context.mma(k1, q1, s11, MMAShape.M16N8K16);
-                                    s12 = context.mma(k1, q2, s12, MMAShape.M16N8K16);
-                                    s13 = context.mma(k1, q3, s13, MMAShape.M16N8K16);
+                                    s10 = Bits.multiply(context, query, k1, q0, s10);
+                                    s11 = Bits.multiply(context, query, k1, q1, s11);
+                                    s12 = Bits.multiply(context, query, k1, q2, s12);
+                                    s13 = Bits.multiply(context, query, k1, q3, s13);
                                 }
                             }
                             int scoreTile = z + scoreRow + t0 * 16;
@@ -395,32 +398,32 @@ public final class TensorCoreAttention {
                         HalfFloat[] p1 = context.mmaLoadA(probabilities, 16, z + ((rowWarp * 2 + 1) * keyTiles + t) * 512);
                         int v = z + (t * dimTiles + column * warpTiles) * 256;
                         HalfFloat[] v0 = context.mmaLoadB(valueTile, 16, v);
-                        o00 = context.mma(p0, v0, o00, MMAShape.M16N8K16);
-                        o10 = context.mma(p1, v0, o10, MMAShape.M16N8K16);
+                        o00 = Bits.multiply(context, query, p0, v0, o00);
+                        o10 = Bits.multiply(context, query, p1, v0, o10);
                         HalfFloat[] v1 = context.mmaLoadB(valueTile, 16, v + 256);
-                        o01 = context.mma(p0, v1, o01, MMAShape.M16N8K16);
-                        o11 = context.mma(p1, v1, o11, MMAShape.M16N8K16);
+                        o01 = Bits.multiply(context, query, p0, v1, o01);
+                        o11 = Bits.multiply(context, query, p1, v1, o11);
                         HalfFloat[] v2 = context.mmaLoadB(valueTile, 16, v + 512);
-                        o02 = context.mma(p0, v2, o02, MMAShape.M16N8K16);
-                        o12 = context.mma(p1, v2, o12, MMAShape.M16N8K16);
+                        o02 = Bits.multiply(context, query, p0, v2, o02);
+                        o12 = Bits.multiply(context, query, p1, v2, o12);
                         HalfFloat[] v3 = context.mmaLoadB(valueTile, 16, v + 768);
-                        o03 = context.mma(p0, v3, o03, MMAShape.M16N8K16);
-                        o13 = context.mma(p1, v3, o13, MMAShape.M16N8K16);
+                        o03 = Bits.multiply(context, query, p0, v3, o03);
+                        o13 = Bits.multiply(context, query, p1, v3, o13);
                         if (warpTiles > 4) {
                             HalfFloat[] v4 = context.mmaLoadB(valueTile, 16, v + 1024);
-                            o04 = context.mma(p0, v4, o04, MMAShape.M16N8K16);
-                            o14 = context.mma(p1, v4, o14, MMAShape.M16N8K16);
+                            o04 = Bits.multiply(context, query, p0, v4, o04);
+                            o14 = Bits.multiply(context, query, p1, v4, o14);
                             HalfFloat[] v5 = context.mmaLoadB(valueTile, 16, v + 1280);
-                            o05 = context.mma(p0, v5, o05, MMAShape.M16N8K16);
-                            o15 = context.mma(p1, v5, o15, MMAShape.M16N8K16);
+                            o05 = Bits.multiply(context, query, p0, v5, o05);
+                            o15 = Bits.multiply(context, query, p1, v5, o15);
                         }
                         if (warpTiles > 6) {
                             HalfFloat[] v6 = context.mmaLoadB(valueTile, 16, v + 1536);
-                            o06 = context.mma(p0, v6, o06, MMAShape.M16N8K16);
-                            o16 = context.mma(p1, v6, o16, MMAShape.M16N8K16);
+                            o06 = Bits.multiply(context, query, p0, v6, o06);
+                            o16 = Bits.multiply(context, query, p1, v6, o16);
                             HalfFloat[] v7 = context.mmaLoadB(valueTile, 16, v + 1792);
-                            o07 = context.mma(p0, v7, o07, MMAShape.M16N8K16);
-                            o17 = context.mma(p1, v7, o17, MMAShape.M16N8K16);
+                            o07 = Bits.multiply(context, query, p0, v7, o07);
+                            o17 = Bits.multiply(context, query, p1, v7, o17);
                         }
                     }
                     j0 += blockK;

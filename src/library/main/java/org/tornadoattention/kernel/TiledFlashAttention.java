@@ -38,8 +38,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p><b>Not done here.</b> No overlap of loads with arithmetic inside a group (several groups on one multiprocessor do
  * that), and no tensor cores.
  *
- * <p>The 16-bit kernels are this text with other array types, which the build derives: {@code TiledFlashAttentionF16}
- * reads HalfFloatArrays, {@code TiledFlashAttentionBits} reads BF16 or F16 as raw bits from ShortArrays.
+ * <p>There are forms for HalfFloatArrays and, for BF16 or F16 as raw bits, for ShortArrays.
  */
 public final class TiledFlashAttention {
 
@@ -79,10 +78,10 @@ public final class TiledFlashAttention {
     // spotless:off: register tiles are written in rows
     public static void attention(
             KernelContext context,
-            FloatArray query,
-            FloatArray key,
-            FloatArray value,
-            FloatArray output,
+            @Element FloatArray query,
+            @Element FloatArray key,
+            @Element FloatArray value,
+            @Element FloatArray output,
             FloatArray logSumExp,
             FloatArray headTerms,
             IntArray keyLengths,

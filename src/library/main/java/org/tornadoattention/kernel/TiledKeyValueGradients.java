@@ -33,8 +33,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Device.</b> Any that has work-groups and local memory; no sub-groups, no atomics, no 64-bit floats.
  *
- * <p><b>Not done here.</b> Tensor cores; overlap of loads with arithmetic inside a group. The 16-bit kernels are derived
- * from this text as {@link TiledFlashAttention} tells.
+ * <p><b>Not done here.</b> Tensor cores; overlap of loads with arithmetic inside a group.
  */
 public final class TiledKeyValueGradients {
 
@@ -58,13 +57,13 @@ public final class TiledKeyValueGradients {
     // spotless:off: register tiles are written in rows
     public static void keyValueGradients(
             KernelContext context,
-            FloatArray query,
-            FloatArray key,
-            FloatArray value,
-            FloatArray outputGradient,
+            @Element FloatArray query,
+            @Element FloatArray key,
+            @Element FloatArray value,
+            @Element FloatArray outputGradient,
             FloatArray rowTerms,
-            FloatArray keyGradient,
-            FloatArray valueGradient,
+            @Element FloatArray keyGradient,
+            @Element FloatArray valueGradient,
             FloatArray headTerms,
             IntArray keyLengths,
             int heads,

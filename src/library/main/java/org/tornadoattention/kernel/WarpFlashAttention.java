@@ -34,8 +34,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Device.</b> Compute capability 8.0, through TornadoVM's CUDA backend with this project's intrinsics; the simulator.
  * A lane needs up to 255 registers.
- *
- * <p>{@code WarpFlashAttentionBits} is this text with ShortArrays, which the build derives, for BF16.
  */
 public final class WarpFlashAttention {
 
@@ -58,10 +56,10 @@ public final class WarpFlashAttention {
      */
     public static void attention(
             KernelContext context,
-            HalfFloatArray query,
-            HalfFloatArray key,
-            HalfFloatArray value,
-            HalfFloatArray output,
+            @Element HalfFloatArray query,
+            @Element HalfFloatArray key,
+            @Element HalfFloatArray value,
+            @Element HalfFloatArray output,
             FloatArray logSumExp,
             FloatArray headTerms,
             IntArray keyLengths,

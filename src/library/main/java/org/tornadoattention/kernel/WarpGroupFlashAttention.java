@@ -37,8 +37,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * gives without being asked; this project's own assembly of kernels asks.
  *
  * <p><b>Device.</b> Compute capability 9.0, through TornadoVM's CUDA backend with this project's intrinsics; the simulator.
- *
- * <p>{@code WarpGroupFlashAttentionBits} is this text with ShortArrays, which the build derives, for BF16.
  */
 public final class WarpGroupFlashAttention {
 
@@ -125,10 +123,10 @@ public final class WarpGroupFlashAttention {
      */
     public static void attention(
             KernelContext context,
-            HalfFloatArray query,
-            HalfFloatArray key,
-            HalfFloatArray value,
-            HalfFloatArray output,
+            @Element HalfFloatArray query,
+            @Element HalfFloatArray key,
+            @Element HalfFloatArray value,
+            @Element HalfFloatArray output,
             FloatArray logSumExp,
             FloatArray headTerms,
             IntArray keyLengths,

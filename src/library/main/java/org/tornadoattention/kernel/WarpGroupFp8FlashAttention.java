@@ -39,8 +39,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * add E4M3 products with some 14 bits: O is not summed apart for each tile, since the registers for that are not there.
  *
  * <p><b>Device.</b> Compute capability 9.0, through TornadoVM's CUDA backend with this project's intrinsics; the simulator.
- *
- * <p>{@code WarpGroupFp8FlashAttentionBits} is this text with ShortArrays, which the build derives, for BF16.
  */
 public final class WarpGroupFp8FlashAttention {
 
@@ -70,7 +68,7 @@ public final class WarpGroupFp8FlashAttention {
             IntArray query,
             IntArray key,
             IntArray value,
-            HalfFloatArray output,
+            @Element HalfFloatArray output,
             FloatArray logSumExp,
             FloatArray queryScales,
             FloatArray keyValueScales,

@@ -33,8 +33,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of K, one of V, three of Q and dO. <b>Device.</b> As {@link
  * WarpGroupFlashAttention}.
- *
- * <p>{@code WarpGroupKeyValueGradientsBits} is this text with ShortArrays, which the build derives, for BF16.
  */
 public final class WarpGroupKeyValueGradients {
 
@@ -76,13 +74,13 @@ public final class WarpGroupKeyValueGradients {
      */
     public static void keyValueGradients(
             KernelContext context,
-            HalfFloatArray query,
-            HalfFloatArray key,
-            HalfFloatArray value,
-            HalfFloatArray outputGradient,
+            @Element HalfFloatArray query,
+            @Element HalfFloatArray key,
+            @Element HalfFloatArray value,
+            @Element HalfFloatArray outputGradient,
             FloatArray rowTerms,
-            HalfFloatArray keyGradient,
-            HalfFloatArray valueGradient,
+            @Element HalfFloatArray keyGradient,
+            @Element HalfFloatArray valueGradient,
             FloatArray headTerms,
             IntArray keyLengths,
             int heads,

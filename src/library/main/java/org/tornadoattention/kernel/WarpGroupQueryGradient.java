@@ -30,8 +30,6 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, one of dO, three of K and V. <b>Device.</b> As {@link
  * WarpGroupFlashAttention}.
- *
- * <p>{@code WarpGroupQueryGradientBits} is this text with ShortArrays, which the build derives, for BF16.
  */
 public final class WarpGroupQueryGradient {
 
@@ -61,12 +59,12 @@ public final class WarpGroupQueryGradient {
      */
     public static void queryGradient(
             KernelContext context,
-            HalfFloatArray query,
-            HalfFloatArray key,
-            HalfFloatArray value,
-            HalfFloatArray outputGradient,
+            @Element HalfFloatArray query,
+            @Element HalfFloatArray key,
+            @Element HalfFloatArray value,
+            @Element HalfFloatArray outputGradient,
             FloatArray rowTerms,
-            HalfFloatArray queryGradient,
+            @Element HalfFloatArray queryGradient,
             FloatArray headTerms,
             IntArray keyLengths,
             int heads,

@@ -15,8 +15,6 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
  *
  * <p><b>Arrays.</b> As {@link BackwardRowTerms}, in F16. <b>Grid.</b> {@link #LANES} work-items for each of {@code batch *
  * heads * seqQ} rows, groups of a multiple of so many. No local memory. <b>Device.</b> As {@link WarpFlashAttention}.
- *
- * <p>{@code WarpRowTermsBits} is this text with ShortArrays, which the build derives, for BF16.
  */
 public final class WarpRowTerms {
 
@@ -32,8 +30,8 @@ public final class WarpRowTerms {
      */
     public static void rowTerms(
             KernelContext context,
-            HalfFloatArray output,
-            HalfFloatArray outputGradient,
+            @Element HalfFloatArray output,
+            @Element HalfFloatArray outputGradient,
             FloatArray logSumExp,
             FloatArray logSumExpGradient,
             FloatArray rowTerms,

@@ -26,8 +26,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * warp has its own keys of a tile and a softmax of its own, so warps wait for each other only where a place is reused, and
  * meet once, at the end.
  *
- * <p><b>Arrays.</b> As in {@link SplitKeyAttention}; key and value hold F16, or in the kernel that the build derives from
- * this text, with {@code IntArray}s, two BF16 to an int. Queries are divided by the scale again and rounded as keys are.
+ * <p><b>Arrays.</b> As in {@link SplitKeyAttention}; key and value hold F16, or in the form for {@code IntArray}s two BF16 to an
+ * int. Queries are divided by the scale again and rounded as keys are.
  *
  * <p><b>Grid.</b> One dimension, {@code tiles * kvHeads * splits} groups of {@code 32 * warps} work-items.
  *
@@ -69,8 +69,8 @@ public final class WarpSplitKeyAttention {
     public static void attention(
             KernelContext context,
             FloatArray query,
-            HalfFloatArray key,
-            HalfFloatArray value,
+            @Element HalfFloatArray key,
+            @Element HalfFloatArray value,
             FloatArray partials,
             IntArray sequences,
             IntArray step,

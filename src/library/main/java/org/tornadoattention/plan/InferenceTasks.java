@@ -5,54 +5,40 @@ import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.choice.WarpSplitTile;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.forge.Arguments;
+import org.tornadoattention.forge.Kernel;
+import org.tornadoattention.forge.KernelLauncher;
 import org.tornadoattention.kernel.AppendTokens;
-import org.tornadoattention.kernel.AppendTokensBits;
-import org.tornadoattention.kernel.AppendTokensF16;
 import org.tornadoattention.kernel.CommitTokens;
 import org.tornadoattention.kernel.MergePartials;
-import org.tornadoattention.kernel.MergePartialsBits;
-import org.tornadoattention.kernel.MergePartialsF16;
 import org.tornadoattention.kernel.QuantizeTokens;
-import org.tornadoattention.kernel.QuantizeTokensBits;
-import org.tornadoattention.kernel.QuantizeTokensF16;
 import org.tornadoattention.kernel.SplitKeyAttention;
-import org.tornadoattention.kernel.SplitKeyAttentionBits;
-import org.tornadoattention.kernel.SplitKeyAttentionF16;
-import org.tornadoattention.kernel.SplitKeyAttentionFp8;
-import org.tornadoattention.kernel.SplitKeyAttentionHalfPairs;
 import org.tornadoattention.kernel.WarpSplitKeyAttention;
-import org.tornadoattention.kernel.WarpSplitKeyAttentionBits;
 import org.tornadoattention.kernel.parts.Features;
-import org.tornadoattention.tensor.DType;
+import org.tornadoattention.kernel.parts.HalfPairs;
+import org.tornadoattention.kernel.parts.Storage;
 import uk.ac.manchester.tornado.api.GridScheduler;
-import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
-import uk.ac.manchester.tornado.api.WorkerGrid1D;
-import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task12;
-import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task17;
-import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task18;
-import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task19;
-import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task20;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
-import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
-/**
- * Turns a step of inference into the tasks append, attention and merge. Type parameters: T is the array of tokens and
- * output, C that of the cache.
- */
+/** Turns a step of inference into the tasks append, attention and merge. */
 final class InferenceTasks {
+
+    private static final Kernel APPEND = Kernel.of(AppendTokens.class);
+    private static final Kernel QUANTIZE = Kernel.of(QuantizeTokens.class);
+    private static final Kernel COMMIT = Kernel.of(CommitTokens.class);
+    private static final Kernel SPLIT_KEY = Kernel.of(SplitKeyAttention.class);
+    private static final Kernel WARP_SPLIT_KEY = Kernel.of(WarpSplitKeyAttention.class);
+    private static final Kernel MERGE = Kernel.of(MergePartials.class);
 
     private static final int GROUP_SIZE = 128;
 
-    private final TaskGraph graph;
-    private final GridScheduler grids;
+    private final KernelLauncher launcher;
     private final String name;
     private final StepShape shape;
-    private final SplitTile tile;
-    private final InferenceArrays arrays;
     private final ComputeDevice device;
     private final int features;
 
@@ -61,17 +47,24 @@ final class InferenceTasks {
             GridScheduler grids,
             String name,
             StepShape shape,
-            SplitTile tile,
-            InferenceArrays arrays,
+            Arguments arrays,
             ComputeDevice device) {
-        this.graph = graph;
-        this.grids = grids;
         this.name = name;
         this.shape = shape;
-        this.tile = tile;
-        this.arrays = arrays;
         this.device = device;
-        this.features = features(shape.dtype(), device);
+        this.features = AttentionTasks.storageFeatures(shape.dtype(), device);
+        this.launcher = new KernelLauncher(
+                graph,
+                grids,
+                arrays.with("heads", shape.heads())
+                        .with("kvHeads", shape.kvHeads())
+                        .with("group", shape.group())
+                        .with("headDim", shape.headDim())
+                        .with("seqQ", shape.seqQ())
+                        .with("pageSize", shape.pageSize())
+                        .with("pagesPerSequence", shape.pagesPerSequence())
+                        .with("rotaryDim", shape.rotaryDim())
+                        .with("features", features));
     }
 
     /** Appends the three tasks {@code name-append}, {@code name-attention} and {@code name-merge}. */
@@ -83,13 +76,13 @@ final class InferenceTasks {
             SplitTile tile,
             InferenceArrays arrays,
             ComputeDevice device) {
-        InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, tile, arrays, device);
-        tasks.appendTokens();
+        InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, arguments(arrays), device);
+        tasks.appendTokens(arrays);
         if (shape.fp8()) {
-            tasks.quantizeTokens();
+            tasks.quantizeTokens(arrays);
         }
-        tasks.attention();
-        tasks.merge();
+        tasks.attention(tile, arrays);
+        tasks.merge(tile.splits());
     }
 
     /**
@@ -105,27 +98,19 @@ final class InferenceTasks {
             InferenceArrays arrays,
             FloatArray receipt,
             ComputeDevice device) {
-        InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, null, arrays, device);
-        tasks.appendTokens();
+        InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, arguments(arrays), device);
+        tasks.appendTokens(arrays);
         if (shape.fp8()) {
-            tasks.quantizeTokens();
+            tasks.quantizeTokens(arrays);
         }
         tasks.commit(receipt);
     }
 
     private void commit(FloatArray receipt) {
-        String task = name + "-commit";
-        graph.task(
-                task,
-                CommitTokens::commit,
-                new KernelContext(),
-                arrays.sequences(),
-                arrays.step(),
-                receipt,
-                shape.sequences(),
-                shape.pagesPerSequence());
-        int groupSize = (int) Math.min(GROUP_SIZE / 4, device.maxGroupSize());
-        grid(task, Math.ceilDiv(shape.sequences(), groupSize), groupSize);
+        launcher.task(name + "-commit", COMMIT)
+                .with("receipt", receipt)
+                .with("batch", shape.sequences())
+                .overElements(shape.sequences(), groupSize(GROUP_SIZE / 4));
     }
 
     /** Appends the task {@code name-merge} alone. */
@@ -141,72 +126,40 @@ final class InferenceTasks {
             IntArray sequences,
             IntArray step,
             ComputeDevice device) {
-        InferenceArrays arrays = new InferenceArrays(
-                null, null, null, null, null, null, partials, output, logSumExp, sequences, step, null, null, null,
-                null, null);
-        new InferenceTasks(graph, grids, name, shape, new LaneSplitTile(1, 1, 1, parts), arrays, device).merge();
+        Arguments arrays = Arguments.none()
+                .with("partials", partials)
+                .with("output", output)
+                .with("logSumExp", logSumExp)
+                .with("sequences", sequences)
+                .with("step", step);
+        new InferenceTasks(graph, grids, name, shape, arrays, device).merge(parts);
     }
 
-    private void appendTokens() {
-        switch (arrays.newQuery()) {
-            case FloatArray _ -> appendTokens(FloatArray.class, FloatArray.class, AppendTokens::append);
-            case HalfFloatArray _ -> appendTokens(HalfFloatArray.class, HalfFloatArray.class, AppendTokensF16::append);
-            case ShortArray _ -> appendTokens(ShortArray.class, IntArray.class, AppendTokensBits::append);
-            default -> throw unknown(arrays.newQuery());
-        }
+    private static Arguments arguments(InferenceArrays arrays) {
+        return Arguments.none()
+                .with("newQuery", arrays.newQuery())
+                .with("newKey", arrays.newKey())
+                .with("newValue", arrays.newValue())
+                .with("query", arrays.query())
+                .with("key", arrays.key())
+                .with("value", arrays.value())
+                .with("partials", arrays.partials())
+                .with("output", arrays.output())
+                .with("logSumExp", arrays.logSumExp())
+                .with("sequences", arrays.sequences())
+                .with("step", arrays.step())
+                .with("numbers", arrays.numbers())
+                .with("rotary", arrays.rotary())
+                .with("scales", arrays.scales());
     }
 
-    private <T extends TornadoNativeArray, C extends TornadoNativeArray> void appendTokens(
-            Class<T> tokens,
-            Class<C> cache,
-            Task19<
-                            KernelContext,
-                            T,
-                            T,
-                            T,
-                            FloatArray,
-                            C,
-                            C,
-                            IntArray,
-                            IntArray,
-                            FloatArray,
-                            FloatArray,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer>
-                    kernel) {
-        String task = name + "-append";
-        graph.task(
-                task,
-                kernel,
-                new KernelContext(),
-                tokens.cast(arrays.newQuery()),
-                tokens.cast(arrays.newKey()),
-                tokens.cast(arrays.newValue()),
-                arrays.query(),
-                cache.cast(appends() ? arrays.key() : arrays.unusedKey()),
-                cache.cast(appends() ? arrays.value() : arrays.unusedValue()),
-                arrays.sequences(),
-                arrays.step(),
-                arrays.numbers(),
-                arrays.rotary(),
-                shape.heads(),
-                shape.kvHeads(),
-                shape.headDim(),
-                shape.seqQ(),
-                shape.pageSize(),
-                shape.pagesPerSequence(),
-                shape.rotaryDim(),
-                appendFeatures() | (shape.fp8() ? Features.QUERIES_ONLY : 0));
+    private void appendTokens(InferenceArrays arrays) {
         int rows = appends() ? shape.heads() + 2 * shape.kvHeads() : shape.heads();
-        long items = (long) shape.tokens() * rows * Math.ceilDiv(shape.headDim(), 2);
-        int groupSize = (int) Math.min(GROUP_SIZE, device.maxGroupSize());
-        grid(task, Math.ceilDiv(items, groupSize), groupSize);
+        launcher.task(name + "-append", APPEND)
+                .with("key", appends() ? arrays.key() : arrays.unusedKey())
+                .with("value", appends() ? arrays.value() : arrays.unusedValue())
+                .with("features", appendFeatures() | (shape.fp8() ? Features.QUERIES_ONLY : 0))
+                .overElements((long) shape.tokens() * rows * Math.ceilDiv(shape.headDim(), 2), groupSize(GROUP_SIZE));
     }
 
     /**
@@ -221,262 +174,54 @@ final class InferenceTasks {
         return features | (shape.interleaved() ? Features.INTERLEAVED : 0);
     }
 
-    private void quantizeTokens() {
-        switch (arrays.newKey()) {
-            case FloatArray _ -> quantizeTokens(FloatArray.class, QuantizeTokens::append);
-            case HalfFloatArray _ -> quantizeTokens(HalfFloatArray.class, QuantizeTokensF16::append);
-            case ShortArray _ -> quantizeTokens(ShortArray.class, QuantizeTokensBits::append);
-            default -> throw unknown(arrays.newKey());
-        }
+    private void quantizeTokens(InferenceArrays arrays) {
+        int groupSize = groupSize(GROUP_SIZE / 2);
+        launcher.task(name + "-quantize", QUANTIZE)
+                .with("cachedKey", arrays.key())
+                .with("cachedValue", arrays.value())
+                .with("groupSize", groupSize)
+                .with("features", appendFeatures())
+                .groups((long) shape.sequences() * shape.kvHeads() * 2, groupSize);
     }
 
-    private <T extends TornadoNativeArray> void quantizeTokens(
-            Class<T> tokens,
-            Task17<
-                            KernelContext,
-                            T,
-                            T,
-                            ShortArray,
-                            ShortArray,
-                            FloatArray,
-                            IntArray,
-                            IntArray,
-                            FloatArray,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer>
-                    kernel) {
-        String task = name + "-quantize";
-        int groupSize = (int) Math.min(GROUP_SIZE / 2, device.maxGroupSize());
-        graph.task(
-                task,
-                kernel,
-                new KernelContext(),
-                tokens.cast(arrays.newKey()),
-                tokens.cast(arrays.newValue()),
-                (ShortArray) arrays.key(),
-                (ShortArray) arrays.value(),
-                arrays.scales(),
-                arrays.sequences(),
-                arrays.step(),
-                arrays.rotary(),
-                shape.kvHeads(),
-                shape.headDim(),
-                shape.seqQ(),
-                shape.pageSize(),
-                shape.pagesPerSequence(),
-                shape.rotaryDim(),
-                groupSize,
-                appendFeatures());
-        grid(task, (long) shape.sequences() * shape.kvHeads() * 2, groupSize);
+    private void attention(SplitTile tile, InferenceArrays arrays) {
+        KernelLauncher.Task task = switch (tile) {
+            case LaneSplitTile lanes -> splitKey(lanes, arrays);
+            case WarpSplitTile warps ->
+                launcher.task(name + "-attention", WARP_SPLIT_KEY)
+                        .with("warps", warps.warps())
+                        .with("stages", warps.stages());
+        };
+        task.with("splits", tile.splits())
+                .with("rows", tile.rows())
+                .groups(
+                        (long) shape.tiles(tile.rows()) * shape.kvHeads() * tile.splits(),
+                        tile.groupSize(shape.headDim()));
     }
 
-    private void attention() {
-        switch (tile) {
-            case LaneSplitTile lanes -> attention(lanes);
-            case WarpSplitTile warps -> attention(warps);
-        }
+    private KernelLauncher.Task splitKey(LaneSplitTile lanes, InferenceArrays arrays) {
+        KernelLauncher.Task task = launcher.task(name + "-attention", SPLIT_KEY)
+                .with("dims", lanes.dims())
+                .with("slots", lanes.slots())
+                .with("features", features | (shape.fp8() ? Features.SCALED : 0));
+        boolean pairs = arrays.key() instanceof HalfFloatArray && readsHalfPairs(device.backend());
+        return pairs ? task.replacing(Storage.class, HalfPairs.class) : task;
     }
 
-    private void attention(LaneSplitTile lanes) {
-        switch (arrays.key()) {
-            case FloatArray _ -> attention(lanes, FloatArray.class, SplitKeyAttention::attention);
-            case HalfFloatArray _ ->
-                attention(
-                        lanes,
-                        HalfFloatArray.class,
-                        readsHalfPairs(device.backend())
-                                ? SplitKeyAttentionHalfPairs::attention
-                                : SplitKeyAttentionF16::attention);
-            case IntArray _ -> attention(lanes, IntArray.class, SplitKeyAttentionBits::attention);
-            case ShortArray _ -> attention(lanes, ShortArray.class, SplitKeyAttentionFp8::attention);
-            default -> throw unknown(arrays.key());
-        }
+    private void merge(int splits) {
+        int groupSize = groupSize(Math.clamp(shape.headDim(), 32, GROUP_SIZE));
+        launcher.task(name + "-merge", MERGE)
+                .with("splits", splits)
+                .with("groupSize", groupSize)
+                .groups((long) shape.tokens() * shape.heads(), groupSize);
     }
 
-    private <C extends TornadoNativeArray> void attention(
-            LaneSplitTile lanes,
-            Class<C> cache,
-            Task20<
-                            KernelContext,
-                            FloatArray,
-                            C,
-                            C,
-                            FloatArray,
-                            IntArray,
-                            IntArray,
-                            FloatArray,
-                            FloatArray,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer>
-                    kernel) {
-        String task = name + "-attention";
-        graph.task(
-                task,
-                kernel,
-                new KernelContext(),
-                arrays.query(),
-                cache.cast(arrays.key()),
-                cache.cast(arrays.value()),
-                arrays.partials(),
-                arrays.sequences(),
-                arrays.step(),
-                arrays.numbers(),
-                arrays.scales(),
-                shape.kvHeads(),
-                shape.group(),
-                shape.headDim(),
-                shape.seqQ(),
-                shape.pageSize(),
-                shape.pagesPerSequence(),
-                lanes.splits(),
-                lanes.rows(),
-                lanes.dims(),
-                lanes.slots(),
-                features | (shape.fp8() ? Features.SCALED : 0));
-        attentionGrid(task);
-    }
-
-    private void attention(WarpSplitTile warps) {
-        switch (arrays.key()) {
-            case HalfFloatArray _ -> attention(warps, HalfFloatArray.class, WarpSplitKeyAttention::attention);
-            case IntArray _ -> attention(warps, IntArray.class, WarpSplitKeyAttentionBits::attention);
-            default -> throw unknown(arrays.key());
-        }
-    }
-
-    private <C extends TornadoNativeArray> void attention(
-            WarpSplitTile warps,
-            Class<C> cache,
-            Task18<
-                            KernelContext,
-                            FloatArray,
-                            C,
-                            C,
-                            FloatArray,
-                            IntArray,
-                            IntArray,
-                            FloatArray,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer>
-                    kernel) {
-        String task = name + "-attention";
-        graph.task(
-                task,
-                kernel,
-                new KernelContext(),
-                arrays.query(),
-                cache.cast(arrays.key()),
-                cache.cast(arrays.value()),
-                arrays.partials(),
-                arrays.sequences(),
-                arrays.step(),
-                arrays.numbers(),
-                shape.kvHeads(),
-                shape.group(),
-                shape.headDim(),
-                shape.seqQ(),
-                shape.pageSize(),
-                shape.pagesPerSequence(),
-                warps.splits(),
-                warps.rows(),
-                warps.warps(),
-                warps.stages());
-        attentionGrid(task);
-    }
-
-    private void attentionGrid(String task) {
-        grid(task, (long) shape.tiles(tile.rows()) * shape.kvHeads() * tile.splits(), tile.groupSize(shape.headDim()));
-    }
-
-    private void merge() {
-        switch (arrays.output()) {
-            case FloatArray _ -> merge(FloatArray.class, MergePartials::merge);
-            case HalfFloatArray _ -> merge(HalfFloatArray.class, MergePartialsF16::merge);
-            case ShortArray _ -> merge(ShortArray.class, MergePartialsBits::merge);
-            default -> throw unknown(arrays.output());
-        }
-    }
-
-    private <T extends TornadoNativeArray> void merge(
-            Class<T> output,
-            Task12<
-                            KernelContext,
-                            FloatArray,
-                            T,
-                            FloatArray,
-                            IntArray,
-                            IntArray,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer,
-                            Integer>
-                    kernel) {
-        String task = name + "-merge";
-        int groupSize = (int) Math.min(Math.clamp(shape.headDim(), 32, GROUP_SIZE), device.maxGroupSize());
-        graph.task(
-                task,
-                kernel,
-                new KernelContext(),
-                arrays.partials(),
-                output.cast(arrays.output()),
-                arrays.logSumExp(),
-                arrays.sequences(),
-                arrays.step(),
-                shape.heads(),
-                shape.headDim(),
-                shape.seqQ(),
-                tile.splits(),
-                groupSize,
-                features);
-        grid(task, (long) shape.tokens() * shape.heads(), groupSize);
+    private int groupSize(int wanted) {
+        return (int) Math.min(wanted, device.maxGroupSize());
     }
 
     /** Which compilers read two 16-bit floats as a word. */
     private static boolean readsHalfPairs(Backend backend) {
         return backend == Backend.CUDA || backend == Backend.SIMULATOR;
-    }
-
-    /** How raw bits are to be read and written; typed arrays ignore it. */
-    static int features(DType dtype, ComputeDevice device) {
-        return switch (dtype) {
-            case F32 -> 0;
-            case F16 -> Features.F16_BITS;
-            case BF16 -> device.backend().hasBFloat16() ? Features.NATIVE_BF16 : 0;
-        };
-    }
-
-    private void grid(String task, long groups, int groupSize) {
-        WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(groups * groupSize));
-        grid.setLocalWork(groupSize, 1, 1);
-        grids.addWorkerGrid(graph.getTaskGraphName() + "." + task, grid);
-    }
-
-    private static IllegalStateException unknown(TornadoNativeArray array) {
-        return new IllegalStateException("No inference kernel reads " + array.getClass());
     }
 }

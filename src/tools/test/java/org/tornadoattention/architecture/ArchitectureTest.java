@@ -43,6 +43,10 @@ class ArchitectureTest {
     /** The entrance; all else in the root package are values that say what is computed, what came and what went wrong. */
     private static final DescribedPredicate<JavaClass> FACE = belongToAnyOf(FlashAttention.class);
 
+    /** What is in the kernels' room, but for the annotations on their parameters. */
+    private static final DescribedPredicate<JavaClass> KERNELS = DescribedPredicate.describe(
+            "are kernels", type -> type.getPackageName().startsWith(ROOT + ".kernel") && !type.isAnnotation());
+
     private static DescribedPredicate<JavaClass> floor(String name) {
         return switch (name) {
             case "" -> DescribedPredicate.alwaysFalse();
@@ -60,6 +64,7 @@ class ArchitectureTest {
                 "kernel.parts : intrinsic",
                 "intrinsic : ''",
                 "kernel    : intrinsic",
+                "forge     : kernel",
                 "internal  : ''",
                 "file      : ''",
                 "tensor    : file internal",
@@ -67,7 +72,7 @@ class ArchitectureTest {
                 "values    : device tensor internal",
                 "reference : tensor values internal",
                 "choice    : kernel device tensor values internal",
-                "plan      : choice kernel device tensor values internal",
+                "plan      : choice forge kernel device tensor values internal",
                 "cache     : plan choice device tensor values internal",
                 "face      : cache plan choice device tensor values internal",
                 "bench     : file face cache choice kernel device reference tensor values",
@@ -97,6 +102,7 @@ class ArchitectureTest {
                             ".kernel.parts",
                             ".intrinsic",
                             ".kernel",
+                            ".forge",
                             ".file",
                             ".tensor",
                             ".device",
@@ -143,7 +149,7 @@ class ArchitectureTest {
     @Test
     void kernelsUseWhatTornadoVmCompilesAndNothingElse() {
         noClasses()
-                .that(floor("kernel"))
+                .that(KERNELS)
                 .should()
                 .dependOnClassesThat(not(resideInAnyPackage(
                         ROOT + ".kernel..",
@@ -159,26 +165,17 @@ class ArchitectureTest {
 
     @Test
     void kernelClassesHaveStaticMembersOnlyAndNoState() {
+        classes().that(KERNELS).should().haveModifier(JavaModifier.FINAL).check(CLASSES);
         classes()
-                .that(floor("kernel"))
-                .should()
-                .haveModifier(JavaModifier.FINAL)
-                .check(CLASSES);
-        classes()
-                .that(floor("kernel"))
+                .that(KERNELS)
                 .should()
                 .haveOnlyPrivateConstructors()
                 .andShould()
                 .haveOnlyFinalFields()
                 .check(CLASSES);
-        methods()
-                .that()
-                .areDeclaredInClassesThat(floor("kernel"))
-                .should()
-                .beStatic()
-                .check(CLASSES);
+        methods().that().areDeclaredInClassesThat(KERNELS).should().beStatic().check(CLASSES);
         assertThat(CLASSES.stream()
-                        .filter(floor("kernel"))
+                        .filter(KERNELS)
                         .flatMap(kernel -> kernel.getFields().stream())
                         .filter(field -> !field.getModifiers().contains(JavaModifier.STATIC)))
                 .isEmpty();
@@ -187,7 +184,7 @@ class ArchitectureTest {
     /** What a task may be made of: a public static method that returns nothing; others only tell numbers, but for the parts. */
     @Test
     void whatTakesArraysIsAKernel() {
-        DescribedPredicate<JavaClass> kernels = floor("kernel").and(not(floor("kernel.parts")));
+        DescribedPredicate<JavaClass> kernels = KERNELS.and(not(floor("kernel.parts")));
         methods()
                 .that()
                 .areDeclaredInClassesThat(kernels)

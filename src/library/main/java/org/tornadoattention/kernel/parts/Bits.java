@@ -1,5 +1,7 @@
 package org.tornadoattention.kernel.parts;
 
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.enums.MMAShape;
 import uk.ac.manchester.tornado.api.types.BFloat16;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -12,6 +14,25 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 public final class Bits {
 
     private Bits() {}
+
+    /** Whether {@link KernelContext#asyncCopyToLocal} takes such an array. */
+    public static boolean areCopiedAsync(HalfFloatArray array) {
+        return true;
+    }
+
+    public static boolean areCopiedAsync(ShortArray array) {
+        return false;
+    }
+
+    /** C + A B, with operands of the array's type. */
+    public static float[] multiply(
+            KernelContext context, HalfFloatArray array, HalfFloat[] a, HalfFloat[] b, float[] c) {
+        return context.mma(a, b, c, MMAShape.M16N8K16);
+    }
+
+    public static float[] multiply(KernelContext context, ShortArray array, HalfFloat[] a, HalfFloat[] b, float[] c) {
+        return context.mmaBF16(a, b, c, MMAShape.M16N8K16);
+    }
 
     public static int load(HalfFloatArray array, int index) {
         return array.get(index).getHalfFloatValue() & 0xffff;

@@ -4,8 +4,8 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.vectors.Half2;
 
 /**
- * Pairs of 16-bit floats read as one word each, which of TornadoVM's compilers the one for CUDA translates. Kernels derived
- * for CUDA import these in place of {@link Storage}'s.
+ * Pairs of 16-bit floats read as one word each, which of TornadoVM's compilers the one for CUDA translates: there these
+ * methods stand in for those of {@link Storage}.
  */
 public final class HalfPairs {
 

@@ -27,6 +27,23 @@ public final class Storage {
         array.set(index, value);
     }
 
+    /** Copies an element as it is stored. */
+    public static void move(FloatArray array, int from, int to) {
+        array.set(to, array.get(from));
+    }
+
+    public static void move(HalfFloatArray array, int from, int to) {
+        array.set(to, array.get(from));
+    }
+
+    public static void move(ShortArray array, int from, int to) {
+        array.set(to, array.get(from));
+    }
+
+    public static void move(IntArray array, int from, int to) {
+        array.set(to, array.get(from));
+    }
+
     public static float load(HalfFloatArray array, int index, int features) {
         return array.get(index).getFloat32();
     }

@@ -1,0 +1,255 @@
+package org.tornadoattention.forge;
+
+import java.lang.classfile.Attributes;
+import java.lang.classfile.ClassBuilder;
+import java.lang.classfile.ClassFile;
+import java.lang.classfile.ClassHierarchyResolver;
+import java.lang.classfile.CodeElement;
+import java.lang.classfile.FieldModel;
+import java.lang.classfile.Instruction;
+import java.lang.classfile.MethodModel;
+import java.lang.classfile.attribute.SourceFileAttribute;
+import java.lang.classfile.instruction.ConstantInstruction;
+import java.lang.classfile.instruction.ReturnInstruction;
+import java.lang.constant.ClassDesc;
+import java.lang.constant.ConstantDescs;
+import java.lang.constant.MethodTypeDesc;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
+import java.lang.reflect.Parameter;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * The classes that one form of a kernel consists of: the kernel's own and those of the static methods that it calls, each
+ * with the methods that are reached and no others.
+ *
+ * <p>A method that gets an array of another type than its text says becomes its overload for that type, or, where there is
+ * none, a copy of its text with that type.
+ */
+final class ClassCopies {
+
+    /** A static method of the copies that gives a {@link MethodHandles.Lookup} of the kernel's copy. */
+    static final String LOOKUP = "lookup";
+
+    private static final MethodTypeDesc LOOKUP_TYPE = MethodTypeDesc.of(ConstantDescs.CD_MethodHandles_Lookup);
+    private static final int STATIC = ClassFile.ACC_PUBLIC | ClassFile.ACC_STATIC;
+
+    private final Form form;
+    private final ClassText.Library library;
+    private final ClassDesc owner;
+    private final Map<ClassDesc, Map<String, MethodCopy>> methods = new LinkedHashMap<>();
+    private final Map<ClassDesc, Boolean> statics = new HashMap<>();
+    private final Deque<MethodCopy> pending = new ArrayDeque<>();
+    private boolean addsContext;
+
+    ClassCopies(Form form, ClassText.Library library) {
+        this.form = form;
+        this.library = library;
+        this.owner = describe(form.kernel().method().getDeclaringClass());
+    }
+
+    /** Returns the bytes of each class by its name. */
+    Map<String, byte[]> make() {
+        add(owner, kernel());
+        while (!pending.isEmpty()) {
+            pending.remove().translate();
+        }
+        Map<String, byte[]> classes = new HashMap<>();
+        methods.forEach((type, copies) -> classes.put(ClassText.name(type), write(type, copies.values())));
+        return classes;
+    }
+
+    /** Whether the kernel's copy has a context as its first parameter that the text has not. */
+    boolean addsContext() {
+        return addsContext;
+    }
+
+    private MethodCopy kernel() {
+        Parameter[] parameters = form.kernel().method().getParameters();
+        List<ClassDesc> types = new ArrayList<>();
+        List<ClassDesc> actual = new ArrayList<>();
+        Map<Integer, Number> constants = new HashMap<>();
+        for (int i = 0; i < parameters.length; i++) {
+            ClassDesc type = describe(parameters[i].getType());
+            Class<?> array = form.arrays().get(parameters[i].getName());
+            types.add(type);
+            actual.add(array == null ? type : describe(array));
+            if (form.constants().containsKey(parameters[i].getName())) {
+                constants.put(i, form.constants().get(parameters[i].getName()));
+            }
+        }
+        String name = form.kernel().method().getName();
+        MethodModel text = library.get(owner)
+                .method(name, MethodTypeDesc.of(ConstantDescs.CD_void, types).descriptorString())
+                .orElseThrow(() -> new IllegalStateException("The class file of " + form.kernel() + " lacks it"));
+        List<CodeElement> elements = text.code().orElseThrow().elementList();
+        Optional<ParallelLoop> loop = ParallelLoop.of(text, elements);
+        addsContext = loop.isPresent();
+        return new MethodCopy(
+                this,
+                owner,
+                text,
+                elements,
+                new Parameters(text, actual, constants, addsContext ? List.of(ParallelLoop.CONTEXT) : List.of()),
+                loop);
+    }
+
+    /** A static method as the copies call it. */
+    record Target(ClassDesc owner, MethodTypeDesc type) {}
+
+    /** Returns what a call of a static method becomes when its arguments have these types. */
+    Target target(ClassDesc type, String name, MethodTypeDesc declared, List<ClassDesc> actual) {
+        MethodTypeDesc wanted = MethodTypeDesc.of(declared.returnType(), actual);
+        ClassDesc called = replacement(type, name, wanted);
+        if (ClassText.isShared(called)) {
+            if (!wanted.equals(declared)) {
+                requireMethod(called, name, wanted, type, declared);
+            }
+            return new Target(called, wanted);
+        }
+        MethodModel text = text(called, name, declared, wanted);
+        if (!methods.getOrDefault(called, Map.of()).containsKey(name + wanted.descriptorString())) {
+            add(called, new MethodCopy(this, called, text, Parameters.of(text, actual)));
+        }
+        return new Target(called, wanted);
+    }
+
+    /** Returns what a method is known to give, whatever its arguments, or null. */
+    Integer knownResult(ClassDesc type, String name, MethodTypeDesc declared, List<ClassDesc> actual) {
+        MethodTypeDesc wanted = MethodTypeDesc.of(declared.returnType(), actual);
+        ClassDesc called = replacement(type, name, wanted);
+        if (ClassText.isShared(called)) {
+            return null;
+        }
+        List<Instruction> body = text(called, name, declared, wanted)
+                .code()
+                .orElseThrow()
+                .elementStream()
+                .filter(Instruction.class::isInstance)
+                .map(Instruction.class::cast)
+                .toList();
+        return body.size() == 2
+                        && body.getFirst() instanceof ConstantInstruction constant
+                        && constant.constantValue() instanceof Integer value
+                        && body.getLast() instanceof ReturnInstruction
+                ? value
+                : null;
+    }
+
+    private ClassDesc replacement(ClassDesc type, String name, MethodTypeDesc wanted) {
+        for (Map.Entry<Class<?>, Class<?>> replaced : form.replaced().entrySet()) {
+            ClassDesc by = describe(replaced.getValue());
+            if (describe(replaced.getKey()).equals(type)
+                    && library.get(by).method(name, wanted.descriptorString()).isPresent()) {
+                return by;
+            }
+        }
+        return type;
+    }
+
+    private MethodModel text(ClassDesc type, String name, MethodTypeDesc declared, MethodTypeDesc wanted) {
+        ClassText text = library.get(type);
+        return text.method(name, wanted.descriptorString())
+                .or(() -> text.method(name, declared.descriptorString()))
+                .orElseThrow(() -> new IllegalStateException(
+                        "%s has no method %s%s".formatted(ClassText.name(type), name, declared.displayDescriptor())));
+    }
+
+    private void add(ClassDesc type, MethodCopy copy) {
+        methods.computeIfAbsent(type, _ -> new LinkedHashMap<>()).put(copy.key(), copy);
+        pending.add(copy);
+    }
+
+    /** A method of a copy reads a static field of a class: if it is a copied one, the class keeps its fields. */
+    void useStaticsOf(ClassDesc type) {
+        if (!ClassText.isShared(type) && statics.put(type, true) == null) {
+            methods.computeIfAbsent(type, _ -> new LinkedHashMap<>());
+            library.get(type)
+                    .method(ConstantDescs.CLASS_INIT_NAME, "()V")
+                    .ifPresent(text -> add(type, new MethodCopy(this, type, text, Parameters.of(text, List.of()))));
+        }
+    }
+
+    /** Checks that TornadoVM or the JDK has a method for the types given, where the text calls one for others. */
+    void requireMethod(
+            ClassDesc type, String name, MethodTypeDesc wanted, ClassDesc declaredIn, MethodTypeDesc declared) {
+        boolean found;
+        try {
+            Class<?>[] parameters = new Class<?>[wanted.parameterCount()];
+            for (int i = 0; i < parameters.length; i++) {
+                parameters[i] = resolve(wanted.parameterType(i), library.loader());
+            }
+            Class<?> called = Class.forName(ClassText.name(type), false, library.loader());
+            found = describe(called.getMethod(name, parameters).getReturnType()).equals(wanted.returnType());
+        } catch (ReflectiveOperationException _) {
+            found = false;
+        }
+        if (!found) {
+            throw new UnsupportedOperationException("calls %s.%s%s, and there is no %s.%s%s"
+                    .formatted(
+                            declaredIn.displayName(),
+                            name,
+                            declared.displayDescriptor(),
+                            type.displayName(),
+                            name,
+                            wanted.displayDescriptor()));
+        }
+    }
+
+    private static Class<?> resolve(ClassDesc type, ClassLoader loader) throws ClassNotFoundException {
+        return type.isPrimitive()
+                ? MethodType.fromMethodDescriptorString("()" + type.descriptorString(), loader)
+                        .returnType()
+                : Class.forName(
+                        type.isArray() ? type.descriptorString().replace('/', '.') : ClassText.name(type),
+                        false,
+                        loader);
+    }
+
+    private byte[] write(ClassDesc type, Iterable<MethodCopy> copies) {
+        ClassText text = library.get(type);
+        ClassFile file = ClassFile.of(
+                ClassFile.ClassHierarchyResolverOption.of(ClassHierarchyResolver.ofResourceParsing(library.loader())
+                        .orElse(ClassHierarchyResolver.ofClassLoading(library.loader()))));
+        return file.build(type, builder -> {
+            builder.withVersion(text.model().majorVersion(), text.model().minorVersion());
+            builder.withFlags(text.model().flags().flagsMask() | ClassFile.ACC_PUBLIC);
+            text.model()
+                    .findAttribute(Attributes.sourceFile())
+                    .map(source -> SourceFileAttribute.of(source.sourceFile()))
+                    .ifPresent(builder::with);
+            if (statics.containsKey(type)) {
+                text.model().fields().stream().filter(ClassCopies::isStatic).forEach(builder::with);
+            }
+            copies.forEach(copy -> copy.write(builder));
+            if (type.equals(owner)) {
+                addLookup(builder);
+            }
+        });
+    }
+
+    private static boolean isStatic(FieldModel field) {
+        return (field.flags().flagsMask() & ClassFile.ACC_STATIC) != 0;
+    }
+
+    /** LambdaMetafactory takes a lookup only from the class itself. */
+    private static void addLookup(ClassBuilder builder) {
+        builder.withMethodBody(
+                LOOKUP,
+                LOOKUP_TYPE,
+                STATIC,
+                code -> code.invokestatic(ConstantDescs.CD_MethodHandles, "lookup", LOOKUP_TYPE)
+                        .areturn());
+    }
+
+    static ClassDesc describe(Class<?> type) {
+        return type.describeConstable().orElseThrow();
+    }
+}

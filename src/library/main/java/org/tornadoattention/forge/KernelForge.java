@@ -1,0 +1,67 @@
+package org.tornadoattention.forge;
+
+import java.lang.ref.ReferenceQueue;
+import java.lang.ref.WeakReference;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * Makes forms of kernels. A form is kept as long as something uses it, such as a task of a plan, and made once for all
+ * that use it at the same time.
+ */
+public final class KernelForge {
+
+    private static final Map<Form, Kept> FORMS = new HashMap<>();
+    private static final ReferenceQueue<ForgedKernel> UNUSED = new ReferenceQueue<>();
+    private static final ClassValue<ClassText.Library> LIBRARIES = new ClassValue<>() {
+        @Override
+        protected ClassText.Library computeValue(Class<?> owner) {
+            return new ClassText.Library(owner.getClassLoader());
+        }
+    };
+
+    private KernelForge() {}
+
+    /** Returns a form of a kernel. */
+    static ForgedKernel forge(Form form) {
+        synchronized (FORMS) {
+            for (Object unused = UNUSED.poll(); unused != null; unused = UNUSED.poll()) {
+                FORMS.remove(((Kept) unused).form, unused);
+            }
+            Kept kept = FORMS.get(form);
+            ForgedKernel known = kept == null ? null : kept.get();
+            if (known == null) {
+                known = make(form);
+                FORMS.put(form, new Kept(form, known));
+            }
+            return known;
+        }
+    }
+
+    /** How many forms are in use, or were until a moment ago. */
+    static int size() {
+        synchronized (FORMS) {
+            return FORMS.size();
+        }
+    }
+
+    private static ForgedKernel make(Form form) {
+        if (form.isText()) {
+            return ForgedKernel.ofText(form);
+        }
+        Class<?> owner = form.kernel().method().getDeclaringClass();
+        ClassCopies copies = new ClassCopies(form, LIBRARIES.get(owner));
+        CopyLoader loader = new CopyLoader(owner, copies.make());
+        return ForgedKernel.of(form, loader, copies.addsContext());
+    }
+
+    private static final class Kept extends WeakReference<ForgedKernel> {
+
+        private final Form form;
+
+        Kept(Form form, ForgedKernel kernel) {
+            super(kernel, UNUSED);
+            this.form = form;
+        }
+    }
+}

@@ -1,0 +1,108 @@
+package org.tornadoattention.forge;
+
+import java.lang.classfile.MethodModel;
+import java.lang.classfile.TypeKind;
+import java.lang.constant.ClassDesc;
+import java.lang.constant.MethodTypeDesc;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * How the parameters of a method's text become those of a copy, and the slots of its variables with them: those that stay
+ * come first, then the constants, which are local variables, then the other variables.
+ */
+final class Parameters {
+
+    private final MethodTypeDesc text;
+    private final MethodTypeDesc type;
+    private final Map<Integer, Number> constants = new HashMap<>();
+    private final Map<Integer, Integer> slots = new HashMap<>();
+    private final Map<Integer, ClassDesc> types = new HashMap<>();
+    private final int end;
+    private final int shift;
+
+    /**
+     * @param method the text
+     * @param actual the type that each parameter is to have
+     * @param values of the parameters that are constants, by number
+     * @param added parameters that the text has not, before the others
+     */
+    Parameters(MethodModel method, List<ClassDesc> actual, Map<Integer, Number> values, List<ClassDesc> added) {
+        this.text = method.methodTypeSymbol();
+        List<ClassDesc> kept = new ArrayList<>(added);
+        int slot = 0;
+        int next = added.size();
+        for (int i = 0; i < actual.size(); i++) {
+            int size = TypeKind.from(text.parameterType(i)).slotSize();
+            if (!values.containsKey(i)) {
+                slots.put(slot, next);
+                types.put(slot, actual.get(i));
+                kept.add(actual.get(i));
+                next += size;
+            }
+            slot += size;
+        }
+        this.end = slot;
+        slot = 0;
+        for (int i = 0; i < actual.size(); i++) {
+            int size = TypeKind.from(text.parameterType(i)).slotSize();
+            if (values.containsKey(i)) {
+                slots.put(slot, next);
+                types.put(slot, text.parameterType(i));
+                constants.put(slot, values.get(i));
+                next += size;
+            }
+            slot += size;
+        }
+        this.shift = next - end;
+        this.type = MethodTypeDesc.of(text.returnType(), kept);
+    }
+
+    /** Parameters that all stay. */
+    static Parameters of(MethodModel method, List<ClassDesc> actual) {
+        return new Parameters(method, actual, Map.of(), List.of());
+    }
+
+    MethodTypeDesc type() {
+        return type;
+    }
+
+    /** The values of parameters that are constants, by the text's slots. */
+    Map<Integer, Number> constants() {
+        return constants;
+    }
+
+    /** Returns a copy's slot for one of the text. */
+    int slot(int ofText) {
+        return ofText < end ? slots.get(ofText) : ofText + shift;
+    }
+
+    boolean isParameter(int ofText) {
+        return ofText < end;
+    }
+
+    /** Whether a slot of the text is a parameter of the copy too. */
+    boolean isKept(int ofText) {
+        return isParameter(ofText) && !constants.containsKey(ofText);
+    }
+
+    /** Returns what a parameter is in the copy, by the text's slot. */
+    ClassDesc type(int ofText) {
+        return types.get(ofText);
+    }
+
+    /** What is known where the method begins. */
+    Flow entry() {
+        Flow flow = new Flow();
+        int slot = 0;
+        for (ClassDesc declared : text.parameterList()) {
+            if (!types.get(slot).equals(declared)) {
+                flow.setVariable(slot, types.get(slot));
+            }
+            slot += TypeKind.from(declared).slotSize();
+        }
+        return flow;
+    }
+}
