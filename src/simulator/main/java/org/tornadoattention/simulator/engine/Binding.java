@@ -1,6 +1,7 @@
 package org.tornadoattention.simulator.engine;
 
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
@@ -26,6 +27,20 @@ record Binding(Object[] arguments, List<DeviceArray> arrays, List<Integer> posit
     boolean holdsGaps(int position) {
         return arguments[position] instanceof TornadoNativeArray array
                 && !NativeArrays.deviceArray(array).allValid();
+    }
+
+    /** Returns whether the array in a parameter is that in one of some parameters, itself included. */
+    boolean isAnyParameter(int position, BitSet parameters) {
+        return arguments[position] instanceof TornadoNativeArray array
+                && isAnyParameter(NativeArrays.deviceArray(array), parameters);
+    }
+
+    /** Returns whether an array is the argument for one of some parameters. */
+    boolean isAnyParameter(DeviceArray device, BitSet parameters) {
+        return parameters.stream()
+                .filter(parameter -> parameter < arguments.length)
+                .anyMatch(parameter -> arguments[parameter] instanceof TornadoNativeArray array
+                        && NativeArrays.deviceArray(array) == device);
     }
 
     boolean hasContext() {

@@ -1,7 +1,6 @@
 package org.tornadoattention.simulator.engine;
 
 import java.lang.foreign.MemorySegment;
-import java.util.Arrays;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.SimulatorFaultException;
 import uk.ac.manchester.tornado.api.exceptions.TornadoOutOfMemoryException;
@@ -26,19 +25,14 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  */
 public final class DeviceArray {
 
-    /** In the record: nothing was ever written to the element. */
-    static final int NEVER = 0;
-
-    /** In the record: the element was filled before the launch under way. */
-    static final int BEFORE = -1;
-
     private static final byte POISON = (byte) 0xFF;
 
     private final TornadoNativeArray host;
     private final TornadoNativeArray twin;
     private final Object storage;
-    private volatile int[] record;
-    private volatile boolean allValid;
+    private volatile GlobalRecord record;
+    private boolean watched;
+    private boolean allValid;
     private boolean newerThanHost;
     private String lastWriter;
     private HostGuard guard;
@@ -85,30 +79,49 @@ public final class DeviceArray {
         return storage;
     }
 
-    /** Returns the record of the elements, or null if there is none and all elements hold something. */
-    int[] recordForReading() {
-        int[] known = record;
-        return known == null && !allValid ? createRecord() : known;
-    }
-
-    /** Returns the record of the elements: {@link #NEVER}, {@link #BEFORE}, or the part of the launch that wrote it. */
-    int[] recordForWriting() {
-        int[] known = record;
-        return known == null ? createRecord() : known;
-    }
-
-    private synchronized int[] createRecord() {
-        if (record == null) {
-            int[] created = new int[host.getSize()];
-            Arrays.fill(created, allValid ? BEFORE : NEVER);
-            record = created;
+    /**
+     * Begins a launch.
+     *
+     * @param watch whether anything is to be recorded
+     * @param written whether the kernel may write the array
+     * @param both whether it may read it too
+     */
+    void beginLaunch(boolean watch, boolean written, boolean both) {
+        watched = watch;
+        if (watch && (written || !allValid)) {
+            GlobalRecord kept = recordForWriting();
+            if (both) {
+                kept.keepReaders();
+            }
+        } else if (allValid) {
+            record = null;
         }
+    }
+
+    /** Ends what {@link #beginLaunch} began, however the launch went. */
+    void endLaunch() {
+        if (watched && record != null) {
+            allValid = record.close();
+        }
+        watched = false;
+    }
+
+    /** Returns the record of the launch under way, or null if the kernel does not write the array and it has no gaps. */
+    GlobalRecord record() {
         return record;
     }
 
-    /** Returns whether this is the record of the elements. */
-    boolean hasRecord(int... candidate) {
-        return record == candidate;
+    /** Returns the record of the launch under way. */
+    GlobalRecord recordForWriting() {
+        GlobalRecord known = record;
+        return known == null ? createRecord() : known;
+    }
+
+    private synchronized GlobalRecord createRecord() {
+        if (record == null) {
+            record = new GlobalRecord(this, allValid);
+        }
+        return record;
     }
 
     boolean allValid() {
@@ -145,24 +158,11 @@ public final class DeviceArray {
         return copyOut(0, host.getNumBytesOfSegment());
     }
 
-    /** Notes that a kernel wrote to the array, and closes the record of its launch. */
+    /** Notes that a kernel wrote to the array. */
     void written(String task) {
         newerThanHost = true;
         lastWriter = task;
-        allValid = record == null || closeRecord(record);
-    }
-
-    /** Makes parts of this launch something of the past; returns whether all elements hold something. */
-    private static boolean closeRecord(int... record) {
-        boolean complete = true;
-        for (int i = 0; i < record.length; i++) {
-            if (record[i] != NEVER) {
-                record[i] = BEFORE;
-            } else {
-                complete = false;
-            }
-        }
-        return complete;
+        allValid |= record == null;
     }
 
     /** Has host reads fail while the newest content is here. */
@@ -184,7 +184,7 @@ public final class DeviceArray {
     private void markValid() {
         allValid = true;
         if (record != null) {
-            Arrays.fill(record, BEFORE);
+            record.filled();
         }
     }
 

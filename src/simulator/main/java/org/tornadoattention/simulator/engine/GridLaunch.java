@@ -50,6 +50,11 @@ final class GridLaunch extends Launch {
     }
 
     @Override
+    String severalParts() {
+        return "several groups";
+    }
+
+    @Override
     long workGroups() {
         return grid.groupCount();
     }

@@ -1,6 +1,6 @@
 package org.tornadoattention.simulator.engine;
 
-import java.util.Arrays;
+import java.util.function.IntPredicate;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.SimulatorFaultException;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -35,9 +35,13 @@ public final class Hooks {
         return item.parallel().workers(dimension);
     }
 
-    /** Notes the variable of a parallel loop, for messages. */
+    /** Notes the variable of a parallel loop. */
     public static void iteration(int value, WorkItem item, int dimension) {
-        item.parallel().index(dimension, value);
+        if (item.parallel().index(dimension, value)) {
+            item.enterIteration();
+        } else {
+            item.leaveIteration();
+        }
     }
 
     /** Notes which barrier of the kernel comes next. */
@@ -50,98 +54,91 @@ public final class Hooks {
         return NativeArrays.deviceArray(array).storage();
     }
 
-    /** Returns the record of the elements of an array in device memory; null if all hold something. */
-    public static int[] recordForReading(TornadoNativeArray array) {
-        return NativeArrays.deviceArray(array).recordForReading();
+    /** Returns the record of an array in device memory that a method reads; null if no read of it can be wrong. */
+    public static GlobalRecord recordForReading(TornadoNativeArray array) {
+        return NativeArrays.deviceArray(array).record();
     }
 
-    /** Returns the record of the elements of an array in device memory. */
-    public static int[] recordForWriting(TornadoNativeArray array) {
+    /** Returns the record of an array in device memory that a method writes. */
+    public static GlobalRecord recordForWriting(TornadoNativeArray array) {
         return NativeArrays.deviceArray(array).recordForWriting();
     }
 
     /** Checks a read of device memory. */
-    public static void read(int index, int[] record, WorkItem item) {
+    public static void read(int index, GlobalRecord record, WorkItem item) {
         if (record != null) {
-            int written = record[index];
-            if (written >= DeviceArray.NEVER && written != item.part) {
-                suspiciousRead(index, record, item);
-            }
+            record.read(index, item);
         }
     }
 
     /** Checks a write to device memory and does it. */
-    public static void put(float[] array, int index, float value, int[] record, WorkItem item) {
-        int before = record[index];
-        if (before > 0
-                && before != item.part
-                && Float.floatToRawIntBits(array[index]) != Float.floatToRawIntBits(value)) {
-            suspiciousPut(index, record, item);
+    public static void put(float[] array, int index, float value, GlobalRecord record, WorkItem item) {
+        if (record.isContested(index, item)) {
+            record.contest(index, item, Float.floatToRawIntBits(array[index]) == Float.floatToRawIntBits(value));
+        } else {
+            record.writers[index] = item.tag;
         }
         array[index] = value;
-        record[index] = item.part;
     }
 
     /** Checks a write to device memory and does it. */
-    public static void put(double[] array, int index, double value, int[] record, WorkItem item) {
-        int before = record[index];
-        if (before > 0
-                && before != item.part
-                && Double.doubleToRawLongBits(array[index]) != Double.doubleToRawLongBits(value)) {
-            suspiciousPut(index, record, item);
+    public static void put(double[] array, int index, double value, GlobalRecord record, WorkItem item) {
+        if (record.isContested(index, item)) {
+            record.contest(index, item, Double.doubleToRawLongBits(array[index]) == Double.doubleToRawLongBits(value));
+        } else {
+            record.writers[index] = item.tag;
         }
         array[index] = value;
-        record[index] = item.part;
     }
 
     /** Checks a write to device memory and does it. */
-    public static void put(int[] array, int index, int value, int[] record, WorkItem item) {
-        int before = record[index];
-        if (before > 0 && before != item.part && array[index] != value) {
-            suspiciousPut(index, record, item);
+    public static void put(int[] array, int index, int value, GlobalRecord record, WorkItem item) {
+        if (record.isContested(index, item)) {
+            record.contest(index, item, array[index] == value);
+        } else {
+            record.writers[index] = item.tag;
         }
         array[index] = value;
-        record[index] = item.part;
     }
 
     /** Checks a write to device memory and does it. */
-    public static void put(long[] array, int index, long value, int[] record, WorkItem item) {
-        int before = record[index];
-        if (before > 0 && before != item.part && array[index] != value) {
-            suspiciousPut(index, record, item);
+    public static void put(long[] array, int index, long value, GlobalRecord record, WorkItem item) {
+        if (record.isContested(index, item)) {
+            record.contest(index, item, array[index] == value);
+        } else {
+            record.writers[index] = item.tag;
         }
         array[index] = value;
-        record[index] = item.part;
     }
 
     /** Checks a write to device memory and does it. */
-    public static void put(short[] array, int index, short value, int[] record, WorkItem item) {
-        int before = record[index];
-        if (before > 0 && before != item.part && array[index] != value) {
-            suspiciousPut(index, record, item);
+    public static void put(short[] array, int index, short value, GlobalRecord record, WorkItem item) {
+        if (record.isContested(index, item)) {
+            record.contest(index, item, array[index] == value);
+        } else {
+            record.writers[index] = item.tag;
         }
         array[index] = value;
-        record[index] = item.part;
     }
 
     /** Checks a write to device memory and does it. */
-    public static void put(char[] array, int index, char value, int[] record, WorkItem item) {
-        int before = record[index];
-        if (before > 0 && before != item.part && array[index] != value) {
-            suspiciousPut(index, record, item);
+    public static void put(char[] array, int index, char value, GlobalRecord record, WorkItem item) {
+        if (record.isContested(index, item)) {
+            record.contest(index, item, array[index] == value);
+        } else {
+            record.writers[index] = item.tag;
         }
         array[index] = value;
-        record[index] = item.part;
     }
 
     /** Checks a write to device memory and does it. */
-    public static void put(byte[] array, int index, byte value, int[] record, WorkItem item) {
-        int before = record[index];
-        if (before > 0 && before != item.part && array[index] != value) {
-            suspiciousPut(index, record, item);
+    public static void put(byte[] array, int index, byte value, GlobalRecord record, WorkItem item) {
+        if (record.isContested(index, item)) {
+            record.contest(index, item, array[index] == value);
+        } else {
+            record.writers[index] = item.tag;
         }
         array[index] = value;
-        record[index] = item.part;
     }
 
     /** Returns a half from its bit pattern. */
@@ -162,7 +159,7 @@ public final class Hooks {
         }
         checkBounds(device, index, count, item);
         if (item.launch().options().watchesDeviceMemory()) {
-            int[] record = device.recordForReading();
+            GlobalRecord record = device.record();
             for (int i = index; i < index + count; i++) {
                 read(i, record, item);
             }
@@ -174,24 +171,33 @@ public final class Hooks {
     static void beforeAtomic(TornadoNativeArray array, int index, WorkItem item) {
         DeviceArray device = NativeArrays.deviceArray(array);
         checkBounds(device, index, 1, item);
-        if (item.launch().options().transfers()) {
-            int[] record = device.recordForReading();
-            if (record != null && record[index] == DeviceArray.NEVER) {
-                suspiciousRead(index, record, item);
-            }
+        if (item.launch().options().watchesDeviceMemory()) {
+            device.recordForWriting().update(index, item);
         }
         item.counters().global(device.slot(), 1, 1);
     }
 
-    /** Checks and counts a write of {@code count} elements of an array that is only known when the kernel runs. */
+    /** Records and counts a write of {@code count} elements of an array that is only known when the kernel runs. */
     public static void beforeSet(TornadoNativeArray array, int index, int count, WorkItem item) {
+        beforeSet(array, index, count, item, _ -> true);
+    }
+
+    /** Checks and counts a write of {@code count} elements; {@code keeps} knows which of them keep their values. */
+    static void beforeSet(TornadoNativeArray array, int index, int count, WorkItem item, IntPredicate keeps) {
         DeviceArray device = NativeArrays.deviceArray(array);
         if (device == null || item == null || item == WorkItem.OUTSIDE) {
             return;
         }
         checkBounds(device, index, count, item);
         if (item.launch().options().watchesDeviceMemory()) {
-            Arrays.fill(device.recordForWriting(), index, index + count, item.part);
+            GlobalRecord record = device.recordForWriting();
+            for (int i = index; i < index + count; i++) {
+                if (record.isContested(i, item)) {
+                    record.contest(i, item, keeps.test(i));
+                } else {
+                    record.writers[i] = item.tag;
+                }
+            }
         }
         item.counters().global(device.slot(), 0, count);
     }
@@ -211,35 +217,6 @@ public final class Hooks {
                     FaultKind.OUT_OF_BOUNDS,
                     "misses " + item.launch().arrayName(device) + ": Index "
                             + (index < 0 ? index : Math.max(index, size)) + " out of bounds for length " + size);
-        }
-    }
-
-    private static void suspiciousRead(int index, int[] record, WorkItem item) {
-        String name = item.launch().arrayName(item.launch().arrayWithRecord(record));
-        if (record[index] > 0) {
-            if (item.launch().options().races()) {
-                throw item.fault(
-                        FaultKind.GLOBAL_RACE,
-                        "reads " + name + "[" + index + "], which "
-                                + item.launch().partName(record[index])
-                                + " writes in the same launch; only a second task can read it safely");
-            }
-        } else if (item.launch().options().transfers()) {
-            throw item.fault(
-                    FaultKind.NOT_ON_DEVICE,
-                    "reads " + name + "[" + index + "], which was neither transferred to the device nor written there;"
-                            + " name the array in transferToDevice(...), or have a kernel write the element first");
-        }
-    }
-
-    private static void suspiciousPut(int index, int[] record, WorkItem item) {
-        if (item.launch().options().races()) {
-            throw item.fault(
-                    FaultKind.GLOBAL_RACE,
-                    "writes " + item.launch().arrayName(item.launch().arrayWithRecord(record)) + "[" + index
-                            + "], to which " + item.launch().partName(record[index])
-                            + " wrote another value in the same launch; let one of them own the element, or use"
-                            + " atomicAdd");
         }
     }
 }

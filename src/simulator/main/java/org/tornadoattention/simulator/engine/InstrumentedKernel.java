@@ -3,6 +3,8 @@ package org.tornadoattention.simulator.engine;
 import java.lang.reflect.Method;
 import java.util.List;
 import org.tornadoattention.simulator.instrument.CompiledKernel;
+import org.tornadoattention.simulator.instrument.KernelCompiler;
+import org.tornadoattention.simulator.instrument.ParameterUse;
 
 /** The instrumented copy of a kernel method. */
 record InstrumentedKernel(Method method, CompiledKernel compiled) implements KernelBody {
@@ -20,6 +22,11 @@ record InstrumentedKernel(Method method, CompiledKernel compiled) implements Ker
     @Override
     public List<String> parameterNames() {
         return compiled.parameterNames();
+    }
+
+    @Override
+    public ParameterUse use() {
+        return KernelCompiler.use(method);
     }
 
     @Override

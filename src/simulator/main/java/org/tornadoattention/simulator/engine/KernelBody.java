@@ -1,6 +1,7 @@
 package org.tornadoattention.simulator.engine;
 
 import java.util.List;
+import org.tornadoattention.simulator.instrument.ParameterUse;
 
 /** A kernel that can be run: the method itself, or an instrumented copy of it. */
 interface KernelBody {
@@ -13,6 +14,9 @@ interface KernelBody {
 
     /** Returns the name of each parameter. */
     List<String> parameterNames();
+
+    /** Returns which parameters are read and written, as far as that is known. */
+    ParameterUse use();
 
     /** Returns the variables of the {@code @Parallel} loops, outermost first. */
     List<String> parallelLoops();

@@ -6,6 +6,7 @@ import java.util.Optional;
 import org.tornadoattention.simulator.instrument.CompiledKernel;
 import org.tornadoattention.simulator.instrument.Instrumentation;
 import org.tornadoattention.simulator.instrument.KernelCompiler;
+import org.tornadoattention.simulator.instrument.ParameterUse;
 
 /** Finds the method behind a task and makes what can be run of it. */
 final class KernelLoader {
@@ -57,8 +58,9 @@ final class KernelLoader {
         if (method == null) {
             return function;
         }
+        ParameterUse use = KernelCompiler.use(method);
         for (int i = 0; i < binding.arguments().length; i++) {
-            if (binding.holdsGaps(i)) {
+            if (binding.holdsGaps(i) || binding.isAnyParameter(i, use.written())) {
                 tracked.set(i);
             }
         }

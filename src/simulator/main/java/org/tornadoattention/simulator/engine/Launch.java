@@ -23,6 +23,7 @@ abstract class Launch {
 
     private final String task;
     private final KernelBody body;
+    private final Binding binding;
     private final List<DeviceArray> arrays;
     private final List<String> arrayNames;
     private final Object[] arguments;
@@ -34,6 +35,7 @@ abstract class Launch {
     Launch(String task, KernelBody body, Binding binding, SimulatorSettings settings) {
         this.task = task;
         this.body = body;
+        this.binding = binding;
         this.arguments = binding.arguments();
         this.arrays = binding.arrays();
         this.arrayNames = binding.arrayNames(body);
@@ -45,11 +47,28 @@ abstract class Launch {
         }
     }
 
+    private void begin() {
+        for (DeviceArray array : arrays) {
+            boolean written = binding.isAnyParameter(array, body.use().written());
+            boolean read = binding.isAnyParameter(array, body.use().read());
+            array.beginLaunch(
+                    body.isInstrumented() && options.watchesDeviceMemory(),
+                    written,
+                    written && read && options.races());
+        }
+    }
+
     /** Runs all work-items and returns what they did, or throws the first fault. */
     final KernelStatistics run() {
-        long start = System.nanoTime();
-        runAll();
-        Duration time = Duration.ofNanos(System.nanoTime() - start);
+        begin();
+        Duration time;
+        try {
+            long start = System.nanoTime();
+            runAll();
+            time = Duration.ofNanos(System.nanoTime() - start);
+        } finally {
+            arrays.forEach(DeviceArray::endLaunch);
+        }
         throwFailure();
         for (DeviceArray array : arrays) {
             if (total.globalWrites(array.slot()) > 0) {
@@ -131,18 +150,20 @@ abstract class Launch {
         return arrayNames.get(array.slot());
     }
 
-    /** Returns the array with this record. */
-    final DeviceArray arrayWithRecord(int... record) {
+    /** Makes what a group has done in device memory so far something that came before a barrier. */
+    final void forgetEpochs(int part) {
         for (DeviceArray array : arrays) {
-            if (array.hasRecord(record)) {
-                return array;
+            if (array.record() != null) {
+                array.record().forgetEpochs(part);
             }
         }
-        throw new AssertionError("record of no array");
     }
 
     /** Returns what a message calls a part of the launch. */
     abstract String partName(int part);
+
+    /** Returns what a message calls several parts of the launch. */
+    abstract String severalParts();
 
     /** Returns the source of randomness of one group, or null for the natural order. */
     final SplittableRandom shuffler(int salt) {

@@ -18,9 +18,9 @@ public final class LocalArray {
     static final int EPOCH = 4096;
     static final int FIRST_EPOCH = EPOCH;
     static final int LAST_EPOCH = Integer.MAX_VALUE / EPOCH * EPOCH - EPOCH;
-    private static final int SEVERAL = EPOCH - 1;
-    private static final int ATOMIC = EPOCH - 2;
-    private static final int ADDED = EPOCH / 2;
+    static final int SEVERAL = EPOCH - 1;
+    static final int ATOMIC = EPOCH - 2;
+    static final int ADDED = EPOCH / 2;
 
     private static final float POISON_FLOAT = Float.intBitsToFloat(0x7FC0DEAD);
     private static final double POISON_DOUBLE = Double.longBitsToDouble(0x7FF8DEADDEADDEADL);
@@ -164,7 +164,7 @@ public final class LocalArray {
         }
         boolean own = isOf(item, writer);
         boolean concurrent = writer >= base && !own && !item.warp().knows(writer);
-        boolean added = writer % EPOCH >= ADDED;
+        boolean added = isAddition(writer);
         if (concurrent && !added || reader >= base && reader != item.stamp) {
             suspiciousWrite(i, item, writer, reader);
         }
@@ -174,6 +174,11 @@ public final class LocalArray {
         } else if (!own) {
             writers[i] = item.stamp + ADDED;
         }
+    }
+
+    /** Whether the stamp is of atomic changes. */
+    static boolean isAddition(int stamp) {
+        return stamp % EPOCH >= ADDED;
     }
 
     /** Whether the stamp is of this work-item in its present epoch, be it a write or an atomic change. */
@@ -238,9 +243,6 @@ public final class LocalArray {
     }
 
     private static String who(WorkItem item, int stamp) {
-        int kind = stamp % EPOCH;
-        return kind == ATOMIC
-                ? "(one that adds atomically)"
-                : item.group().itemName(kind % ADDED - 1) + (kind > ADDED ? " (which adds atomically)" : "");
+        return item.group().whoLeft(stamp);
     }
 }

@@ -87,6 +87,11 @@ final class ParallelLaunch extends Launch {
     }
 
     @Override
+    String severalParts() {
+        return "several iterations";
+    }
+
+    @Override
     long workGroups() {
         return chunkOrder.length;
     }

@@ -30,8 +30,10 @@ final class ParallelPosition {
         return workers[dimension];
     }
 
-    void index(int dimension, int value) {
+    /** Notes the variable of a loop; returns whether it is the innermost one. */
+    boolean index(int dimension, int value) {
         index[dimension] = value;
+        return dimension == names.size() - 1;
     }
 
     @Override

@@ -5,6 +5,7 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
 import java.util.List;
 import java.util.stream.IntStream;
+import org.tornadoattention.simulator.instrument.ParameterUse;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions;
 import uk.ac.manchester.tornado.api.exceptions.TornadoRuntimeException;
 
@@ -51,6 +52,11 @@ final class TaskFunction implements KernelBody {
     @Override
     public List<String> parameterNames() {
         return IntStream.range(0, parameters).mapToObj(i -> "parameter " + i).toList();
+    }
+
+    @Override
+    public ParameterUse use() {
+        return ParameterUse.UNKNOWN;
     }
 
     @Override

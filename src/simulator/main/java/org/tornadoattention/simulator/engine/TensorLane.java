@@ -151,8 +151,14 @@ public final class TensorLane {
         operations++;
         for (int i = 0; i < TensorCore.ACCUMULATORS; i++) {
             int index = address(i, row, column, stride);
-            Hooks.beforeSet(target, index, 1, item);
-            target.set(index, fragment[i]);
+            float value = fragment[i];
+            Hooks.beforeSet(
+                    target,
+                    index,
+                    1,
+                    item,
+                    at -> Float.floatToRawIntBits(target.get(at)) == Float.floatToRawIntBits(value));
+            target.set(index, value);
         }
     }
 
@@ -161,8 +167,9 @@ public final class TensorLane {
         operations++;
         for (int i = 0; i < TensorCore.ACCUMULATORS; i++) {
             int index = address(i, row, column, stride);
-            Hooks.beforeSet(target, index, 1, item);
-            target.set(index, fragment[i]);
+            int value = fragment[i];
+            Hooks.beforeSet(target, index, 1, item, at -> target.get(at) == value);
+            target.set(index, value);
         }
     }
 

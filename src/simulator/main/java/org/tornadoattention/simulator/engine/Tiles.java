@@ -53,7 +53,9 @@ public final class Tiles {
     /** Stores a tile at {@code base} of an array in device memory. */
     public static void store(WorkItem item, Matrix8x8Float tile, FloatArray array, int base, int stride) {
         for (int row = 0; row < SIDE; row++) {
-            Hooks.beforeSet(array, base + row * stride, SIDE, item);
+            int ofRow = row;
+            int first = base + row * stride;
+            Hooks.beforeSet(array, first, SIDE, item, at -> array.get(at) == tile.get(ofRow, at - first));
             for (int col = 0; col < SIDE; col++) {
                 array.set(base + row * stride + col, tile.get(row, col));
             }

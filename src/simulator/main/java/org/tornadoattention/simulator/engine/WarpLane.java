@@ -213,7 +213,12 @@ final class WarpLane {
         if (elements == 2 && index % 2 != 0) {
             throw illegal("stores a pair at element " + index + "; it must be even");
         }
-        Hooks.beforeSet(target, index, elements, item);
+        Hooks.beforeSet(
+                target,
+                index,
+                elements,
+                item,
+                at -> (short) rawBits(target, at) == (short) (packed >>> Short.SIZE * (at - index)));
         for (int e = 0; e < elements; e++) {
             short bits = (short) (packed >>> Short.SIZE * e);
             switch (target) {
@@ -225,7 +230,8 @@ final class WarpLane {
     }
 
     void store(FloatArray target, int index, float value) {
-        Hooks.beforeSet(target, index, 1, item);
+        int bits = Float.floatToRawIntBits(value);
+        Hooks.beforeSet(target, index, 1, item, at -> rawBits(target, at) == bits);
         target.set(index, value);
     }
 

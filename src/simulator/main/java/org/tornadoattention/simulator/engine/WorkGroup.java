@@ -80,6 +80,17 @@ final class WorkGroup {
         return grid.localName(item);
     }
 
+    /** The work-item that has left a stamp of {@link LocalArray}, as messages call it. */
+    String whoLeft(int stamp) {
+        int kind = stamp % LocalArray.EPOCH;
+        return switch (kind) {
+            case LocalArray.ATOMIC -> "(one that adds atomically)";
+            case LocalArray.SEVERAL -> "(one of several)";
+            default ->
+                itemName(kind % LocalArray.ADDED - 1) + (kind > LocalArray.ADDED ? " (which adds atomically)" : "");
+        };
+    }
+
     Warp warp(int index) {
         return warps[index];
     }
@@ -98,6 +109,11 @@ final class WorkGroup {
             localArrays.forEach(array -> array.keepReaders(warps.length));
         }
         return warpBarriers;
+    }
+
+    /** Whether warps keep time each for itself. */
+    boolean keepsWarpTime() {
+        return warpBarriers != null;
     }
 
     /** Begins an epoch of one warp. */
@@ -211,6 +227,7 @@ final class WorkGroup {
 
     private void forgetEpochs() {
         localArrays.forEach(LocalArray::forgetEpochs);
+        launch.forgetEpochs(flatId + 1);
         if (warpBarriers != null) {
             warpBarriers.forgetEpochs();
         }

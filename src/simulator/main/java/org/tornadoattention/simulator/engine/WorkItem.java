@@ -22,9 +22,12 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 public final class WorkItem {
 
     /** Stands for code that runs on the host: ids are 0, barriers do nothing. */
-    public static final WorkItem OUTSIDE = new WorkItem(null, null, 0, 0, new Counters(0));
+    public static final WorkItem OUTSIDE = new WorkItem(null, null, 0, 0, 0, new Counters(0));
 
     private static final ThreadLocal<WorkItem> CURRENT = new ThreadLocal<>();
+
+    private static final int SEVERAL_ITERATIONS = Integer.MAX_VALUE - 1;
+    private static final int LAST_ITERATION = SEVERAL_ITERATIONS - 1;
 
     /** Where a work-item stands. */
     enum State {
@@ -42,7 +45,10 @@ public final class WorkItem {
     int stamp;
 
     /** The number of the group or chunk, plus one: what records of device memory call it. */
-    int part;
+    final int part;
+
+    /** What this work-item leaves in a {@link GlobalRecord}: its part, and its stamp or the number of its iteration. */
+    long tag;
 
     private final Launch launch;
     private final WorkGroup group;
@@ -60,22 +66,27 @@ public final class WorkItem {
     private AsyncCopies asyncCopies;
     private WarpLane warpLane;
     private ParallelPosition parallel;
+    private int iterations;
 
     WorkItem(Launch launch, WorkGroup group, int id, int turn, Counters counters) {
+        this(launch, group, id, group.flatId() + 1, turn, counters);
+    }
+
+    private WorkItem(Launch launch, WorkGroup group, int id, int part, int turn, Counters counters) {
         this.launch = launch;
         this.group = group;
         this.id = id;
         this.turn = turn;
         this.counters = counters;
-        this.stamp = epoch + id + 1;
-        this.part = group == null ? 0 : group.flatId() + 1;
+        this.part = part;
+        enterEpoch(LocalArray.FIRST_EPOCH);
         this.localId = group == null ? new int[Grid.DIMENSIONS] : group.grid().localId(id);
     }
 
     static WorkItem chunk(Launch launch, int turn, Counters counters, ParallelPosition position) {
-        WorkItem item = new WorkItem(launch, null, 0, turn, counters);
+        WorkItem item = new WorkItem(launch, null, 0, position.chunk() + 1, turn, counters);
         item.parallel = position;
-        item.part = position.chunk() + 1;
+        item.leaveIteration();
         return item;
     }
 
@@ -340,6 +351,49 @@ public final class WorkItem {
     void enterEpoch(int oldest, int ownEpoch) {
         epoch = oldest;
         stamp = ownEpoch + id + 1;
+        tag = (long) part << Integer.SIZE | stamp;
+    }
+
+    /** Begins an iteration of the innermost parallel loop, which is a work-item on a device. */
+    void enterIteration() {
+        iterations = iterations == LAST_ITERATION ? 1 : iterations + 1;
+        epoch = 1;
+        tag = (long) part << Integer.SIZE | iterations;
+    }
+
+    /** Runs code around the innermost parallel loop: what it does is not held against any iteration. */
+    void leaveIteration() {
+        epoch = Integer.MAX_VALUE;
+        tag = (long) part << Integer.SIZE;
+    }
+
+    /** Whether what has left this tag is not ordered with what this work-item does now by the end of a launch or a barrier. */
+    boolean isConcurrent(long otherTag) {
+        return (int) (otherTag >>> Integer.SIZE) != part || (int) otherTag >= epoch;
+    }
+
+    /** What several work-items or iterations of this part leave together. */
+    long tagOfSeveral() {
+        return (long) part << Integer.SIZE
+                | (group == null
+                        ? SEVERAL_ITERATIONS
+                        : stamp / LocalArray.EPOCH * LocalArray.EPOCH + LocalArray.SEVERAL);
+    }
+
+    /** Whether several of this part have left this tag together, at whatever time. */
+    boolean isTagOfSeveral(long otherTag) {
+        int low = (int) otherTag;
+        return group == null ? low == SEVERAL_ITERATIONS : low % LocalArray.EPOCH == LocalArray.SEVERAL;
+    }
+
+    /** What this work-item leaves if it adds atomically. */
+    long tagOfAdder() {
+        return tag + LocalArray.ADDED;
+    }
+
+    /** What several work-items of this part leave that add atomically. */
+    long tagOfSeveralAdders() {
+        return (long) part << Integer.SIZE | stamp / LocalArray.EPOCH * LocalArray.EPOCH + LocalArray.ATOMIC;
     }
 
     /** Makes {@code runner} the thread of this work-item; it is named so that a debugger shows who it is. */

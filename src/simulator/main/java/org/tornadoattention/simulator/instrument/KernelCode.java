@@ -155,7 +155,7 @@ final class KernelCode {
         }
     }
 
-    private static String name(ClassDesc type) {
+    static String name(ClassDesc type) {
         String descriptor = type.descriptorString();
         return type.isClassOrInterface()
                 ? descriptor.substring(1, descriptor.length() - 1).replace('/', '.')

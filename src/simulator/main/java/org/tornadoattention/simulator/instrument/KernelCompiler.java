@@ -30,7 +30,32 @@ public final class KernelCompiler {
         }
     };
 
+    private static final ClassValue<Map<Method, ParameterUse>> USES = new ClassValue<>() {
+        @Override
+        protected Map<Method, ParameterUse> computeValue(Class<?> type) {
+            return new ConcurrentHashMap<>();
+        }
+    };
+
     private KernelCompiler() {}
+
+    /** Returns how a static method uses its parameters. */
+    public static ParameterUse use(Method kernel) {
+        return USES.get(kernel.getDeclaringClass()).computeIfAbsent(kernel, KernelCompiler::findUse);
+    }
+
+    private static ParameterUse findUse(Method kernel) {
+        Class<?> owner = kernel.getDeclaringClass();
+        KernelCode code = KernelCode.of(owner, kernel.getName(), descriptor(kernel));
+        return code == null
+                ? ParameterUse.UNKNOWN
+                : ParameterUse.of(code, owner.getName(), kernel.getName() + descriptor(kernel));
+    }
+
+    private static String descriptor(Method method) {
+        return MethodType.methodType(method.getReturnType(), method.getParameterTypes())
+                .descriptorString();
+    }
 
     /** Returns an instrumented copy of a static method, or null if there is no class file to make it from. */
     public static CompiledKernel compile(Method kernel, Instrumentation wanted) {
@@ -40,8 +65,7 @@ public final class KernelCompiler {
 
     private static CompiledKernel instrument(Method kernel, Instrumentation wanted) {
         Class<?> owner = kernel.getDeclaringClass();
-        String descriptor = MethodType.methodType(kernel.getReturnType(), kernel.getParameterTypes())
-                .descriptorString();
+        String descriptor = descriptor(kernel);
         KernelCode code = KernelCode.of(owner, kernel.getName(), descriptor);
         if (code == null) {
             return null;

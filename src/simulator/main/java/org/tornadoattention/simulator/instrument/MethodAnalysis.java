@@ -5,11 +5,14 @@ import java.lang.classfile.CodeModel;
 import java.lang.classfile.Instruction;
 import java.lang.classfile.Label;
 import java.lang.classfile.MethodModel;
+import java.lang.classfile.Opcode;
 import java.lang.classfile.TypeKind;
 import java.lang.classfile.instruction.ArrayLoadInstruction;
 import java.lang.classfile.instruction.ArrayStoreInstruction;
 import java.lang.classfile.instruction.BranchInstruction;
 import java.lang.classfile.instruction.ExceptionCatch;
+import java.lang.classfile.instruction.FieldInstruction;
+import java.lang.classfile.instruction.InvokeDynamicInstruction;
 import java.lang.classfile.instruction.InvokeInstruction;
 import java.lang.classfile.instruction.LabelTarget;
 import java.lang.classfile.instruction.LoadInstruction;
@@ -32,6 +35,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 
 /**
  * Finds out, for each access of a method to an array, which variable the array came from. One pass over the code with a
@@ -45,6 +49,8 @@ final class MethodAnalysis {
     private final Map<Integer, Integer> storedBy = new HashMap<>();
     private final Map<Integer, Integer> receivers = new TreeMap<>();
     private final Set<Integer> used = new HashSet<>();
+    private final Set<Integer> escaped = new TreeSet<>();
+    private final List<Call> calls = new ArrayList<>();
     private final Map<Integer, Access> accesses = new TreeMap<>();
     private final Map<Integer, Integer> redirected = new HashMap<>();
     private final Map<Label, int[]> stackAt = new HashMap<>();
@@ -52,13 +58,60 @@ final class MethodAnalysis {
 
     MethodAnalysis(MethodModel method, CodeModel code) {
         this.elements = code.elementList();
-        int slot = method.flags().has(AccessFlag.STATIC) ? 0 : 1;
+        int slot = firstParameter(method);
         for (ClassDesc type : method.methodTypeSymbol().parameterList()) {
             parameters.put(slot, type);
             slot += TypeKind.from(type).slotSize();
         }
         walk(code);
         classify();
+    }
+
+    /** Returns the slot of a method's first parameter. */
+    static int firstParameter(MethodModel method) {
+        return method.flags().has(AccessFlag.STATIC) ? 0 : 1;
+    }
+
+    /**
+     * A call of a method that is no access to an array.
+     *
+     * @param arguments for each argument, which instruction pushed it
+     */
+    record Call(InvokeInstruction invoke, List<Integer> arguments) {
+
+        Call {
+            arguments = List.copyOf(arguments);
+        }
+
+        String owner() {
+            return KernelCode.name(invoke.owner().asSymbol());
+        }
+
+        String name() {
+            return invoke.name().stringValue();
+        }
+
+        String key() {
+            return name() + invoke.type().stringValue();
+        }
+
+        boolean isStatic() {
+            return invoke.opcode() == Opcode.INVOKESTATIC;
+        }
+
+        boolean passesArray(int argument) {
+            return NativeOperation.storageOf(invoke.typeSymbol().parameterType(argument)) != null;
+        }
+    }
+
+    /** Returns the calls of methods that are no accesses to arrays, in the order of the code. */
+    List<Call> calls() {
+        return calls;
+    }
+
+    /** Returns the instructions that push something that is kept where this analysis does not see it. */
+    Set<Integer> escaped() {
+        return escaped;
     }
 
     List<CodeElement> elements() {
@@ -214,6 +267,7 @@ final class MethodAnalysis {
             }
         }
         boolean isAccess = isAccess(instruction);
+        noteUse(instruction, isAccess);
         if (isAccess) {
             receivers.put(index, receiver);
         }
@@ -226,6 +280,46 @@ final class MethodAnalysis {
             }
         });
         return flow(instruction);
+    }
+
+    /** Notes where objects go. */
+    private void noteUse(Instruction instruction, boolean isAccess) {
+        switch (instruction) {
+            case InvokeInstruction invoke
+            when !isAccess -> {
+                Integer[] arguments = new Integer[invoke.typeSymbol().parameterCount()];
+                int above = 0;
+                for (int i = arguments.length - 1; i >= 0; i--) {
+                    above += TypeKind.from(invoke.typeSymbol().parameterType(i)).slotSize();
+                    arguments[i] = stack.peek(above - 1);
+                }
+                calls.add(new Call(invoke, List.of(arguments)));
+                boolean tells = invoke.name().stringValue().startsWith("get");
+                if (invoke.opcode() != Opcode.INVOKESTATIC
+                        && !tells
+                        && NativeOperation.storageOf(invoke.owner().asSymbol()) != null) {
+                    escaped.add(stack.peek(above));
+                }
+            }
+            case InvokeDynamicInstruction invoke -> {
+                int above = 0;
+                for (int i = invoke.typeSymbol().parameterCount() - 1; i >= 0; i--) {
+                    ClassDesc type = invoke.typeSymbol().parameterType(i);
+                    above += TypeKind.from(type).slotSize();
+                    if (NativeOperation.storageOf(type) != null) {
+                        escaped.add(stack.peek(above - 1));
+                    }
+                }
+            }
+            case FieldInstruction field
+            when (field.opcode() == Opcode.PUTFIELD || field.opcode() == Opcode.PUTSTATIC)
+                    && NativeOperation.storageOf(field.typeSymbol()) != null -> escaped.add(stack.peek(0));
+            case ReturnInstruction result when result.opcode() == Opcode.ARETURN -> escaped.add(stack.peek(0));
+            case ArrayStoreInstruction store when store.typeKind() == TypeKind.REFERENCE -> escaped.add(stack.peek(0));
+            default -> {
+                // keeps no object
+            }
+        }
     }
 
     private static boolean isAccess(Instruction instruction) {
@@ -317,7 +411,7 @@ final class MethodAnalysis {
     }
 
     /** Returns the parameter that a load pushes, itself or through a variable that is set once, or null. */
-    private Integer parameterBehind(int loadIndex) {
+    Integer parameterBehind(int loadIndex) {
         if (loadIndex == OperandStack.UNKNOWN || !(elements.get(loadIndex) instanceof LoadInstruction load)) {
             return null;
         }

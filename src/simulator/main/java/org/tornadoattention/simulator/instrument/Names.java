@@ -20,7 +20,7 @@ final class Names {
     static final ClassDesc NATIVE_ARRAY = ClassDesc.of(API + "types.arrays.TornadoNativeArray");
     static final ClassDesc PARALLEL = ClassDesc.of(API + "annotations.Parallel");
     static final ClassDesc INDEX_OUT_OF_BOUNDS = ClassDesc.of("java.lang.IndexOutOfBoundsException");
-    static final ClassDesc RECORD = ConstantDescs.CD_int.arrayType();
+    static final ClassDesc RECORD = ClassDesc.of(ENGINE + "GlobalRecord");
 
     static final MethodTypeDesc ITEM_OF_CONTEXT = MethodTypeDesc.of(WORK_ITEM, KERNEL_CONTEXT);
     static final MethodTypeDesc CURRENT_ITEM = MethodTypeDesc.of(WORK_ITEM);

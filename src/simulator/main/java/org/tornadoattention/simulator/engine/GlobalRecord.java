@@ -1,0 +1,231 @@
+package org.tornadoattention.simulator.engine;
+
+import java.util.Arrays;
+import org.tornadoattention.simulator.FaultKind;
+
+/**
+ * Who touched which element of an array in device memory during the launch under way.
+ *
+ * <p>A work-item leaves its {@linkplain WorkItem#tag tag}: in the upper half its group or chunk, in the lower half its stamp
+ * of {@link LocalArray}, or in a parallel loop the number of the iteration. What another group has left, and what another
+ * work-item of the own group has left since the last barrier, is not ordered with what a work-item does now.
+ */
+public final class GlobalRecord {
+
+    /** No one has touched the element in this launch, and it holds something. */
+    private static final long UNTOUCHED = 0;
+
+    /** Among writers: nothing was ever written to the element. */
+    private static final long NEVER = -1;
+
+    /** Among readers: several groups or chunks. */
+    private static final long SEVERAL_PARTS = -1;
+
+    /** Among writers: work-items of several groups have added atomically. */
+    private static final long ADDED_BY_SEVERAL_PARTS = (long) Integer.MAX_VALUE << Integer.SIZE | LocalArray.ATOMIC;
+
+    /** By element, who wrote it last. */
+    final long[] writers;
+
+    private final DeviceArray array;
+    /** By element, who read it; null if the kernel does not both read and write the array. */
+    private long[] readers;
+
+    GlobalRecord(DeviceArray array, boolean holdsSomething) {
+        this.array = array;
+        this.writers = new long[array.host().getSize()];
+        if (!holdsSomething) {
+            Arrays.fill(writers, NEVER);
+        }
+    }
+
+    void keepReaders() {
+        if (readers == null) {
+            readers = new long[writers.length];
+        }
+    }
+
+    /** Notes that all elements hold something now. */
+    void filled() {
+        Arrays.fill(writers, UNTOUCHED);
+    }
+
+    /** Makes this launch something of the past; returns whether all elements hold something. */
+    boolean close() {
+        boolean complete = true;
+        for (int i = 0; i < writers.length; i++) {
+            if (writers[i] == NEVER) {
+                complete = false;
+            } else {
+                writers[i] = UNTOUCHED;
+            }
+        }
+        readers = null;
+        return complete;
+    }
+
+    /** Makes all that a group has done so far something that came before a barrier. */
+    void forgetEpochs(int part) {
+        for (int i = 0; i < writers.length; i++) {
+            writers[i] = beforeAllEpochs(writers[i], part);
+            if (readers != null) {
+                readers[i] = beforeAllEpochs(readers[i], part);
+            }
+        }
+    }
+
+    private static long beforeAllEpochs(long tag, int part) {
+        return partOf(tag) == part ? (long) part << Integer.SIZE | 1 : tag;
+    }
+
+    /** Checks and records a read. */
+    void read(int index, WorkItem item) {
+        long writer = writers[index];
+        if (writer != UNTOUCHED && writer != item.tag && item.isConcurrent(writer)) {
+            suspiciousRead(index, item, writer);
+        }
+        long[] known = readers;
+        if (known != null && known[index] != item.tag) {
+            known[index] = withReader(known[index], item);
+        }
+    }
+
+    private static long withReader(long before, WorkItem item) {
+        if (before == UNTOUCHED || !item.isConcurrent(before)) {
+            return item.tag;
+        }
+        return partOf(before) == item.part ? item.tagOfSeveral() : SEVERAL_PARTS;
+    }
+
+    /** Whether a write would not be ordered with what others did. */
+    boolean isContested(int index, WorkItem item) {
+        long writer = writers[index];
+        if (writer > UNTOUCHED && writer != item.tag && item.isConcurrent(writer)) {
+            return true;
+        }
+        return readers != null && isReadByOthers(readers[index], item);
+    }
+
+    private static boolean isReadByOthers(long reader, WorkItem item) {
+        return reader != UNTOUCHED && reader != item.tag && item.isConcurrent(reader);
+    }
+
+    /** Checks and records a write that {@link #isContested}; {@code same} if it changes nothing, which harms nobody. */
+    void contest(int index, WorkItem item, boolean same) {
+        long writer = writers[index];
+        boolean written = writer > UNTOUCHED && !isOrdered(writer, item);
+        if (!same && item.launch().options().races()) {
+            if (written) {
+                throw item.fault(
+                        FaultKind.GLOBAL_RACE,
+                        "writes " + element(index, item) + ", to which " + who(writer, item) + " wrote another value "
+                                + when(writer, item) + "; let one of them own the element, or use atomicAdd");
+            }
+            if (readers != null && isReadByOthers(readers[index], item) && !isOrdered(readers[index], item)) {
+                throw item.fault(
+                        FaultKind.GLOBAL_RACE,
+                        "writes " + element(index, item) + ", which " + who(readers[index], item) + " read "
+                                + when(readers[index], item) + "; "
+                                + advice(readers[index], item, "write to another array, or in a second task"));
+            }
+        }
+        writers[index] = same && written && partOf(writer) == item.part ? item.tagOfSeveral() : item.tag;
+    }
+
+    /** Checks and records an atomic change: atomic changes of others do no harm. */
+    void update(int index, WorkItem item) {
+        long writer = writers[index];
+        if (writer == NEVER) {
+            suspiciousRead(index, item, writer);
+        }
+        boolean races = item.launch().options().races();
+        boolean own = isOwn(writer, item);
+        boolean concurrent = writer > UNTOUCHED && !own && item.isConcurrent(writer) && !isOrdered(writer, item);
+        boolean added = LocalArray.isAddition((int) writer);
+        if (races && concurrent && !added) {
+            throw item.fault(
+                    FaultKind.GLOBAL_RACE,
+                    "adds atomically to " + element(index, item) + ", to which " + who(writer, item) + " wrote "
+                            + when(writer, item) + "; "
+                            + advice(writer, item, "only a task before this one can set it safely"));
+        }
+        if (races && readers != null && isReadByOthers(readers[index], item) && !isOrdered(readers[index], item)) {
+            throw item.fault(
+                    FaultKind.GLOBAL_RACE,
+                    "adds atomically to " + element(index, item) + ", which " + who(readers[index], item) + " read "
+                            + when(readers[index], item) + "; "
+                            + advice(readers[index], item, "only a second task can read it safely"));
+        }
+        if (concurrent) {
+            writers[index] = partOf(writer) == item.part ? item.tagOfSeveralAdders() : ADDED_BY_SEVERAL_PARTS;
+        } else if (!own) {
+            writers[index] = item.tagOfAdder();
+        }
+    }
+
+    private void suspiciousRead(int index, WorkItem item, long writer) {
+        if (writer == NEVER) {
+            if (item.launch().options().transfers()) {
+                throw item.fault(
+                        FaultKind.NOT_ON_DEVICE,
+                        "reads " + element(index, item) + ", which was neither transferred to the device nor written"
+                                + " there; name the array in transferToDevice(...), or have a kernel write the element"
+                                + " first");
+            }
+        } else if (item.launch().options().races()
+                && !isOrdered(writer, item)
+                && !(partOf(writer) == item.part && item.isTagOfSeveral(writer))) {
+            throw item.fault(
+                    FaultKind.GLOBAL_RACE,
+                    "reads " + element(index, item) + ", which " + who(writer, item)
+                            + (partOf(writer) == item.part ? " wrote " : " writes ") + when(writer, item) + "; "
+                            + advice(writer, item, "only a second task can read it safely"));
+        }
+    }
+
+    /** Whether what left a concurrent tag of the own part came before after all, or was the work-item itself. */
+    private static boolean isOrdered(long tag, WorkItem item) {
+        if (partOf(tag) != item.part) {
+            return false;
+        }
+        return isOwn(tag, item)
+                || item.isTagOfSeveral(tag)
+                        && item.group() != null
+                        && item.group().keepsWarpTime()
+                || item.group() != null && item.warp().knows((int) tag);
+    }
+
+    private static boolean isOwn(long tag, WorkItem item) {
+        return tag == item.tag || tag == item.tagOfAdder();
+    }
+
+    private static int partOf(long tag) {
+        return (int) (tag >>> Integer.SIZE);
+    }
+
+    private String element(int index, WorkItem item) {
+        return item.launch().arrayName(array) + "[" + index + "]";
+    }
+
+    private static String who(long tag, WorkItem item) {
+        int part = partOf(tag);
+        if (part == item.part) {
+            return item.group() == null
+                    ? "another iteration"
+                    : "work-item " + item.group().whoLeft((int) tag);
+        }
+        return tag == SEVERAL_PARTS || tag == ADDED_BY_SEVERAL_PARTS
+                ? item.launch().severalParts()
+                : item.launch().partName(part);
+    }
+
+    private static String when(long tag, WorkItem item) {
+        return partOf(tag) == item.part && item.group() != null ? "since the last barrier" : "in the same launch";
+    }
+
+    private static String advice(long tag, WorkItem item, String betweenParts) {
+        return partOf(tag) == item.part && item.group() != null
+                ? "put a globalBarrier() between the two"
+                : betweenParts;
+    }
+}
