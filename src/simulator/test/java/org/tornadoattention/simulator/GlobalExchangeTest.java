@@ -126,7 +126,7 @@ class GlobalExchangeTest {
                         "shifts",
                         (Task3<KernelContext, FloatArray, FloatArray>) GlobalExchangeTest::shifts,
                         true,
-                        "read in the same launch; write to another array, or in a second task"),
+                        "in the same launch"),
                 Arguments.of(
                         "shiftsByOne",
                         (Task3<KernelContext, FloatArray, FloatArray>) GlobalExchangeTest::shiftsByOne,
