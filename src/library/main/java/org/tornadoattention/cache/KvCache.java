@@ -3,7 +3,7 @@ package org.tornadoattention.cache;
 import java.util.stream.IntStream;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.UnsupportedOnDeviceException;
-import org.tornadoattention.plan.CacheShape;
+import org.tornadoattention.decode.CacheShape;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;

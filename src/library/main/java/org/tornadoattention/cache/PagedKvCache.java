@@ -6,7 +6,7 @@ import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
 import org.tornadoattention.CacheFullException;
-import org.tornadoattention.plan.CacheShape;
+import org.tornadoattention.decode.CacheShape;
 
 /**
  * A key-value cache of pages that sequences take as they grow, give back, and share: the pages of a common prefix are kept

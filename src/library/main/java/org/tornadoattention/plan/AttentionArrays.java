@@ -5,11 +5,9 @@ import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Window;
-import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
-import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
@@ -46,21 +44,14 @@ record AttentionArrays(
             Tensor logSumExp,
             boolean halfFloats) {
         return new AttentionArrays(
-                seen(query, halfFloats),
-                seen(key, halfFloats),
-                seen(value, halfFloats),
-                seen(output, halfFloats),
+                DeviceStorage.seen(query, halfFloats),
+                DeviceStorage.seen(key, halfFloats),
+                DeviceStorage.seen(value, halfFloats),
+                DeviceStorage.seen(output, halfFloats),
                 logSumExp.floatArray(),
                 new FloatArray(HeadTerms.size(problem.shape().heads(), problem.features())),
                 new IntArray(Window.lengths(problem.shape().batch(), problem.features())
                         + DropoutMask.words(problem.features())));
-    }
-
-    /** A tensor's array as kernels take it. */
-    static TornadoNativeArray seen(Tensor tensor, boolean halfFloats) {
-        return tensor.dtype() == DType.F16 && !halfFloats
-                ? ShortArray.fromSegmentShallow(tensor.halfFloatArray().getSegmentWithHeader())
-                : tensor.array();
     }
 
     /** Fills the terms of heads, lengths and the words of dropout. */

@@ -21,7 +21,6 @@ import org.tornadoattention.kernel.WarpGroupFlashAttention;
 import org.tornadoattention.kernel.WarpGroupFp8FlashAttention;
 import org.tornadoattention.kernel.WarpTf32FlashAttention;
 import org.tornadoattention.kernel.parts.Features;
-import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
@@ -225,17 +224,8 @@ final class AttentionTasks {
     }
 
     private static int compilerFeatures(AttentionProblem problem, ComputeDevice device) {
-        return storageFeatures(problem.dtype(), device)
+        return DeviceStorage.features(problem.dtype(), device)
                 | (device.backend() == Backend.SPIRV ? Features.INT_PRODUCTS : 0);
-    }
-
-    /** How the kernels that read ShortArrays are to understand their bits; others ignore it. */
-    static int storageFeatures(DType dtype, ComputeDevice device) {
-        return switch (dtype) {
-            case F32 -> 0;
-            case F16 -> Features.F16_BITS;
-            case BF16 -> device.backend().hasBFloat16() ? Features.NATIVE_BF16 : 0;
-        };
     }
 
     /** Work-items of a group where the kernel leaves it open. */

@@ -42,11 +42,11 @@ record BackwardArrays(
                         tensors.output(),
                         tensors.logSumExp(),
                         halfFloats),
-                AttentionArrays.seen(tensors.dOut(), halfFloats),
+                DeviceStorage.seen(tensors.dOut(), halfFloats),
                 tensors.dLse().map(Tensor::floatArray).orElseGet(() -> new FloatArray(1)),
-                AttentionArrays.seen(tensors.dQ(), halfFloats),
-                AttentionArrays.seen(tensors.dK(), halfFloats),
-                AttentionArrays.seen(tensors.dV(), halfFloats),
+                DeviceStorage.seen(tensors.dQ(), halfFloats),
+                DeviceStorage.seen(tensors.dK(), halfFloats),
+                DeviceStorage.seen(tensors.dV(), halfFloats),
                 rowTerms,
                 tensors.dLse().isPresent());
     }

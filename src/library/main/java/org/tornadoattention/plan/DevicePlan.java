@@ -1,7 +1,7 @@
 package org.tornadoattention.plan;
 
 /** What holds memory on a device until it is closed. */
-interface DevicePlan extends AutoCloseable {
+public interface DevicePlan extends AutoCloseable {
 
     /** Frees the device's memory. */
     @Override

@@ -26,7 +26,7 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
  *   <li>Where a profiler is on, a launch that took no time was none.
  * </ul>
  */
-final class LaunchGuard implements DevicePlan {
+public final class LaunchGuard implements DevicePlan {
 
     /** A quiet NaN with a payload: arithmetic gives other NaNs, so only an unwritten element can hold it. */
     private static final int POISON = 0x7fc5a5a5;
@@ -62,18 +62,18 @@ final class LaunchGuard implements DevicePlan {
      *
      * @param subject what it does, as the beginning of a sentence
      */
-    static LaunchGuard of(TornadoExecutionPlan plan, String subject, ComputeDevice device) {
+    public static LaunchGuard of(TornadoExecutionPlan plan, String subject, ComputeDevice device) {
         return new LaunchGuard(plan, subject, device, false, Map.of());
     }
 
     /** A plan of one graph; the first {@link #execute} compiles it. */
-    static LaunchGuard of(TaskGraph graph, GridScheduler grids, String subject, ComputeDevice device) {
+    public static LaunchGuard of(TaskGraph graph, GridScheduler grids, String subject, ComputeDevice device) {
         TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot());
         return of(plan.withDevice(device.handle()).withGridScheduler(grids), subject, device);
     }
 
     /** The same with a profiler on, whose times the results tell and the guard looks at. */
-    LaunchGuard timed() {
+    public LaunchGuard timed() {
         return new LaunchGuard(plan.withProfiler(ProfilerMode.SILENT), subject, device, true, written);
     }
 
@@ -83,7 +83,7 @@ final class LaunchGuard implements DevicePlan {
      * @param outputs what the kernels must write in each run, by the name it has in messages; it must be transferred to the
      *     device and back in every execution
      */
-    LaunchGuard poisoning(Map<String, Tensor> outputs) {
+    public LaunchGuard poisoning(Map<String, Tensor> outputs) {
         return new LaunchGuard(plan, subject, device, profiled, outputs);
     }
 
@@ -92,7 +92,7 @@ final class LaunchGuard implements DevicePlan {
      *
      * @throws AttentionException if the device, its driver or the compiler fails, or an element was not written
      */
-    TornadoExecutionResult execute() {
+    public TornadoExecutionResult execute() {
         written.values().forEach(LaunchGuard::poison);
         TornadoExecutionResult result = run();
         written.forEach(this::requireWritten);
@@ -113,7 +113,7 @@ final class LaunchGuard implements DevicePlan {
     }
 
     /** The number of the next launch, from 1 on and then from 1 again. */
-    int nextNumber() {
+    public int nextNumber() {
         number = number % (NUMBERS - 1) + 1;
         return number;
     }
@@ -123,7 +123,7 @@ final class LaunchGuard implements DevicePlan {
      *
      * @throws AttentionException if it is not the launch's number
      */
-    void requireReceipt(float receipt) {
+    public void requireReceipt(float receipt) {
         if (receipt != number) {
             throw failure("launch %d was not carried out, its receipt is %s".formatted(number, receipt), null);
         }
@@ -169,7 +169,7 @@ final class LaunchGuard implements DevicePlan {
     }
 
     /** Bytes that the plan's arrays take on the device. */
-    long deviceBytes() {
+    public long deviceBytes() {
         return plan.getCurrentDeviceMemoryUsage();
     }
 

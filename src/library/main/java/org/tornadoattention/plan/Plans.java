@@ -12,7 +12,7 @@ import org.tornadoattention.PlanStatistics;
  * Plans by what they are for, the least recently used closed when there are too many. A plan that failed is closed and
  * forgotten. Not synchronised: its owner is.
  */
-final class Plans implements AutoCloseable {
+public final class Plans implements AutoCloseable {
 
     private record Key(Class<? extends DevicePlan> type, Object problem) {}
 
@@ -22,7 +22,7 @@ final class Plans implements AutoCloseable {
     private long misses;
 
     /** No plans yet, and never more than {@code capacity}. */
-    Plans(int capacity) {
+    public Plans(int capacity) {
         this.capacity = capacity;
         this.plans = new LinkedHashMap<>(capacity, 0.75f, true);
     }
@@ -34,7 +34,7 @@ final class Plans implements AutoCloseable {
      * @param build makes it where there is none
      * @return what using it gave
      */
-    <P extends DevicePlan, R> R use(Class<P> type, Object problem, Supplier<P> build, Function<P, R> use) {
+    public <P extends DevicePlan, R> R use(Class<P> type, Object problem, Supplier<P> build, Function<P, R> use) {
         Key key = new Key(type, problem);
         P plan = type.cast(plans.get(key));
         if (plan == null) {
@@ -55,7 +55,7 @@ final class Plans implements AutoCloseable {
     }
 
     /** The same where using it gives nothing. */
-    <P extends DevicePlan> void run(Class<P> type, Object problem, Supplier<P> build, Consumer<P> use) {
+    public <P extends DevicePlan> void run(Class<P> type, Object problem, Supplier<P> build, Consumer<P> use) {
         use(type, problem, build, plan -> {
             use.accept(plan);
             return plan;
@@ -71,7 +71,7 @@ final class Plans implements AutoCloseable {
     }
 
     /** Calls that found their plan, calls that had to build one, and plans held now. */
-    PlanStatistics statistics() {
+    public PlanStatistics statistics() {
         return new PlanStatistics(hits, misses, plans.size());
     }
 

@@ -1,9 +1,8 @@
 /**
- * Task graphs: the tasks, arrays and grids of what {@code choice} chose, their plans, and the caches of keys and values.
+ * Task graphs: the tasks, arrays and grids of the forward and backward passes that {@code choice} chose, and their plans.
  *
- * <p>Start here: {@link org.tornadoattention.plan.PlanCache} runs forward and backward passes, {@link
- * org.tornadoattention.plan.CachePlan} steps of a cache, {@link org.tornadoattention.plan.InferencePlans} ragged batches and
- * merges. {@code AttentionTasks}, {@code BackwardTasks} and {@code InferenceTasks} turn a choice into tasks, {@code Plans}
- * keeps compiled graphs, and {@code LaunchGuard} sees to it that a launch that failed is noticed.
+ * <p>Start here: {@link org.tornadoattention.plan.PlanCache} runs forward and backward passes. {@code AttentionTasks} and
+ * {@code BackwardTasks} turn a choice into tasks, {@link org.tornadoattention.plan.Plans} keeps compiled graphs, and {@link
+ * org.tornadoattention.plan.LaunchGuard} sees to it that a launch that failed is noticed. Inference is in {@code decode}.
  */
 package org.tornadoattention.plan;

@@ -73,7 +73,8 @@ class ArchitectureTest {
                 "reference : tensor values internal",
                 "choice    : kernel device tensor values internal",
                 "plan      : choice forge kernel device tensor values internal",
-                "cache     : plan choice device tensor values internal",
+                "decode    : plan choice forge kernel device tensor values internal",
+                "cache     : decode choice device tensor values internal",
                 "face      : cache plan choice device tensor values internal",
                 "bench     : file face cache choice kernel device reference tensor values",
                 "report    : file bench choice tensor values",
@@ -109,6 +110,7 @@ class ArchitectureTest {
                             ".reference",
                             ".choice",
                             ".plan",
+                            ".decode",
                             ".cache",
                             ".internal",
                             ".bench",
@@ -139,7 +141,11 @@ class ArchitectureTest {
         noClasses()
                 .that(resideInAPackage(ROOT + "..")
                         .and(not(resideInAnyPackage(
-                                ROOT + ".plan..", ROOT + ".device..", ROOT + ".bench..", ROOT + ".simulator.."))))
+                                ROOT + ".plan..",
+                                ROOT + ".decode..",
+                                ROOT + ".device..",
+                                ROOT + ".bench..",
+                                ROOT + ".simulator.."))))
                 .should()
                 .dependOnClassesThat(belongToAnyOf(TornadoExecutionPlan.class, TornadoRuntimeProvider.class))
                 .because("a move to another TornadoVM must be a small change")

@@ -1,4 +1,4 @@
-package org.tornadoattention.plan;
+package org.tornadoattention.decode;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;

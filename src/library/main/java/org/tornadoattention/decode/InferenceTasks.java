@@ -1,4 +1,4 @@
-package org.tornadoattention.plan;
+package org.tornadoattention.decode;
 
 import org.tornadoattention.choice.LaneSplitTile;
 import org.tornadoattention.choice.SplitTile;
@@ -17,6 +17,7 @@ import org.tornadoattention.kernel.WarpSplitKeyAttention;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HalfPairs;
 import org.tornadoattention.kernel.parts.Storage;
+import org.tornadoattention.plan.DeviceStorage;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -52,7 +53,7 @@ final class InferenceTasks {
         this.name = name;
         this.shape = shape;
         this.device = device;
-        this.features = AttentionTasks.storageFeatures(shape.dtype(), device);
+        this.features = DeviceStorage.features(shape.dtype(), device);
         this.launcher = new KernelLauncher(
                 graph,
                 grids,

@@ -1,4 +1,4 @@
-package org.tornadoattention.plan;
+package org.tornadoattention.decode;
 
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.forge.Arguments;

@@ -1,4 +1,4 @@
-package org.tornadoattention.plan;
+package org.tornadoattention.decode;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
@@ -9,6 +9,9 @@ import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.SplitKeyAttention;
 import org.tornadoattention.kernel.parts.StepLayout;
+import org.tornadoattention.plan.DevicePlan;
+import org.tornadoattention.plan.DeviceStorage;
+import org.tornadoattention.plan.LaunchGuard;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -35,14 +38,14 @@ final class RaggedPlan implements DevicePlan {
                 shape.keys(), Math.multiplyExact(shape.kvHeads(), SplitKeyAttention.rowStride(shape.headDim())));
         Tensor unused = Tensor.allocate(shape.dtype(), 1);
         arrays = new InferenceArrays(
-                AttentionArrays.seen(query, device.halfFloats()),
-                AttentionArrays.seen(unused, device.halfFloats()),
-                AttentionArrays.seen(unused, device.halfFloats()),
+                DeviceStorage.seen(query, device.halfFloats()),
+                DeviceStorage.seen(unused, device.halfFloats()),
+                DeviceStorage.seen(unused, device.halfFloats()),
                 new FloatArray(Math.multiplyExact(rows, shape.headDim())),
                 CacheArrays.allocate(shape.dtype(), false, elements, device),
                 CacheArrays.allocate(shape.dtype(), false, elements, device),
                 new FloatArray(Math.multiplyExact(Math.multiplyExact(rows, tile.splits()), shape.headDim() + 1)),
-                AttentionArrays.seen(output, device.halfFloats()),
+                DeviceStorage.seen(output, device.halfFloats()),
                 new FloatArray(rows + 1),
                 new IntArray(StepLayout.sequencesSize(shape.sequences(), 0)),
                 new IntArray(StepLayout.stepSize(shape.sequences())),

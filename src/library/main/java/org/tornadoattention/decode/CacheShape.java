@@ -1,4 +1,4 @@
-package org.tornadoattention.plan;
+package org.tornadoattention.decode;
 
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.choice.SplitProblem;

@@ -1,4 +1,4 @@
-package org.tornadoattention.plan;
+package org.tornadoattention.decode;
 
 import java.lang.foreign.MemorySegment;
 import java.util.List;
@@ -7,6 +7,9 @@ import org.tornadoattention.AttentionException;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.StepLayout;
+import org.tornadoattention.plan.DevicePlan;
+import org.tornadoattention.plan.DeviceStorage;
+import org.tornadoattention.plan.LaunchGuard;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -37,7 +40,7 @@ final class MergePlan implements DevicePlan {
         // The kernel reads these only for steps of a cache.
         IntArray sequences = new IntArray(StepLayout.RECEIPTS);
         IntArray step = new IntArray(StepLayout.HEADER);
-        TornadoNativeArray outputArray = AttentionArrays.seen(output, device.halfFloats());
+        TornadoNativeArray outputArray = DeviceStorage.seen(output, device.halfFloats());
         TaskGraph graph = new TaskGraph("merge");
         GridScheduler grids = new GridScheduler();
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, sequences, step);

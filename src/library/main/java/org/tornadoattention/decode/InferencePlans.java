@@ -1,4 +1,4 @@
-package org.tornadoattention.plan;
+package org.tornadoattention.decode;
 
 import java.util.List;
 import java.util.Optional;
@@ -6,6 +6,7 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.PlanStatistics;
 import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.plan.Plans;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 

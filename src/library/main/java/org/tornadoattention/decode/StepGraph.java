@@ -1,8 +1,9 @@
-package org.tornadoattention.plan;
+package org.tornadoattention.decode;
 
 import java.lang.foreign.MemorySegment;
 import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.plan.DeviceStorage;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
@@ -87,7 +88,7 @@ record StepGraph(
             ComputeDevice device) {
         Tensor noQuery = Tensor.allocate(shape.dtype(), 1);
         InferenceArrays withoutQueries =
-                arrays.withQueries(AttentionArrays.seen(noQuery, device.halfFloats()), new FloatArray(1));
+                arrays.withQueries(DeviceStorage.seen(noQuery, device.halfFloats()), new FloatArray(1));
         TaskGraph graph = state.consumer("append" + shape.seqQ())
                 .transferToDevice(
                         DataTransferMode.FIRST_EXECUTION,

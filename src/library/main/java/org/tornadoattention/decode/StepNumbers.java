@@ -1,4 +1,4 @@
-package org.tornadoattention.plan;
+package org.tornadoattention.decode;
 
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.choice.AttentionProblem;

@@ -1,4 +1,4 @@
-package org.tornadoattention.plan;
+package org.tornadoattention.decode;
 
 import java.util.List;
 import org.tornadoattention.AttentionOptions;
@@ -6,6 +6,7 @@ import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.MovePages;
 import org.tornadoattention.kernel.parts.StepLayout;
+import org.tornadoattention.plan.DeviceStorage;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
@@ -99,14 +100,14 @@ final class CacheState {
         int rows = stepShape.queryRows();
         boolean halfFloats = device.halfFloats();
         return new InferenceArrays(
-                AttentionArrays.seen(newQuery, halfFloats),
-                AttentionArrays.seen(newKey, halfFloats),
-                AttentionArrays.seen(newValue, halfFloats),
+                DeviceStorage.seen(newQuery, halfFloats),
+                DeviceStorage.seen(newKey, halfFloats),
+                DeviceStorage.seen(newValue, halfFloats),
                 new FloatArray(Math.multiplyExact(rows, shape.headDim())),
                 key,
                 value,
                 new FloatArray(Math.multiplyExact(Math.multiplyExact(rows, tile.splits()), shape.headDim() + 1)),
-                AttentionArrays.seen(output, halfFloats),
+                DeviceStorage.seen(output, halfFloats),
                 logSumExp,
                 sequences,
                 step,

@@ -1,4 +1,4 @@
-package org.tornadoattention.plan;
+package org.tornadoattention.decode;
 
 import org.tornadoattention.kernel.parts.KeySplit;
 import org.tornadoattention.tensor.DType;

@@ -1,4 +1,4 @@
-package org.tornadoattention.plan;
+package org.tornadoattention.decode;
 
 import java.lang.foreign.MemorySegment;
 import org.tornadoattention.device.ComputeDevice;

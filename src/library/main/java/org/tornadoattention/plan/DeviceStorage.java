@@ -1,0 +1,33 @@
+package org.tornadoattention.plan;
+
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+
+/** How a device's kernels see the elements of tensors: as their type, or as raw bits where its compiler has none. */
+public final class DeviceStorage {
+
+    private DeviceStorage() {}
+
+    /**
+     * A tensor's array as kernels take it.
+     *
+     * @param halfFloats whether the device's compiler takes 16-bit floats; without, F16 tensors are seen as raw bits
+     */
+    public static TornadoNativeArray seen(Tensor tensor, boolean halfFloats) {
+        return tensor.dtype() == DType.F16 && !halfFloats
+                ? ShortArray.fromSegmentShallow(tensor.halfFloatArray().getSegmentWithHeader())
+                : tensor.array();
+    }
+
+    /** How the kernels that read ShortArrays are to understand their bits; others ignore it. */
+    public static int features(DType dtype, ComputeDevice device) {
+        if (dtype == DType.F16) {
+            return Features.F16_BITS;
+        }
+        return dtype == DType.BF16 && device.backend().hasBFloat16() ? Features.NATIVE_BF16 : 0;
+    }
+}
