@@ -2,6 +2,7 @@ package org.tornadoattention.choice;
 
 import java.util.List;
 import java.util.Optional;
+import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
 
 /** How a kernel's results are differentiated. */
@@ -18,17 +19,41 @@ public sealed interface Backward {
         Optional<List<Tile>> choose(AttentionProblem problem, ComputeDevice device);
     }
 
+    /** Describes the launches of a backward pass. */
+    @FunctionalInterface
+    interface Launches {
+
+        /** Those that compute the three gradients, in order. */
+        List<Launch> of(Work work);
+    }
+
+    /** Sizes the memory that the launches of a backward pass hand each other. */
+    @FunctionalInterface
+    interface Memory {
+
+        /** That of a shape. */
+        List<Scratch> of(AttentionShape shape);
+    }
+
     /**
      * By kernels of its own.
      *
      * @param tiles of them
      * @param otherwise the kernel whose backward pass serves where no tile fits, or empty
+     * @param scratch the memory that the launches hand each other
+     * @param launches of them
      */
-    record Own(Tiles tiles, Optional<AttentionKernel> otherwise) implements Backward {
+    record Own(Tiles tiles, Optional<AttentionKernel> otherwise, Memory scratch, Launches launches)
+            implements Backward {
+
+        /** Kernels without scratch memory. */
+        Own(Tiles tiles, Optional<AttentionKernel> otherwise, Launches launches) {
+            this(tiles, otherwise, _ -> List.of(), launches);
+        }
 
         /** Kernels without tiles. */
-        static Own untiled() {
-            return new Own((_, _) -> Optional.of(List.of()), Optional.empty());
+        static Own untiled(Memory scratch, Launches launches) {
+            return new Own((_, _) -> Optional.of(List.of()), Optional.empty(), scratch, launches);
         }
     }
 

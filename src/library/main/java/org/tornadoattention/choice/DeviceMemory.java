@@ -1,5 +1,6 @@
 package org.tornadoattention.choice;
 
+import java.util.List;
 import java.util.Optional;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.UnsupportedOnDeviceException;
@@ -26,6 +27,10 @@ public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer
     }
 
     private static DeviceMemory of(AttentionProblem problem, AttentionKernel kernel, Optional<Tile> tile) {
+        return of(problem, kernel.spec().scratch(problem.shape(), tile));
+    }
+
+    private static DeviceMemory of(AttentionProblem problem, List<Scratch> scratch) {
         AttentionShape shape = problem.shape();
         long queryBytes = shape.queryRows() * shape.headDim() * problem.dtype().byteSize();
         long keyBytes = (long) shape.batch()
@@ -35,16 +40,20 @@ public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer
                 * problem.dtype().byteSize();
         long extra = shape.queryRows() * Float.BYTES;
         long largest = Math.max(queryBytes, keyBytes);
-        for (long bytes : kernel.spec().scratchBytes(shape, tile)) {
-            extra += bytes;
-            largest = Math.max(largest, bytes);
+        for (Scratch array : scratch) {
+            extra += array.bytes();
+            largest = Math.max(largest, array.bytes());
         }
         return new DeviceMemory(2 * queryBytes + 2 * keyBytes, extra, largest);
     }
 
     /** The memory that a backward pass needs: the tensors and their gradients, the log-sum-exp and the row terms. */
     public static DeviceMemory ofBackward(AttentionProblem problem, AttentionKernel kernel) {
-        DeviceMemory forward = of(problem, kernel);
+        DeviceMemory forward = of(
+                problem,
+                kernel.spec().backward() instanceof Backward.Own own
+                        ? own.scratch().of(problem.shape())
+                        : List.of());
         long rowTerms = 2 * problem.shape().queryRows() * Float.BYTES;
         return new DeviceMemory(
                 2 * forward.tensorBytes, forward.extraBytes + rowTerms, Math.max(forward.largestBuffer, rowTerms));

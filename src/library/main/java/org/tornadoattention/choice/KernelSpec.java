@@ -63,13 +63,16 @@ public sealed interface KernelSpec
     Traffic traffic();
 
     /**
-     * Bytes of each buffer that it needs on the device beyond the tensors and the log-sum-exp.
+     * The memory that its forward launches hand each other.
      *
      * @param tile the tile, empty for kernels without, or to leave out what depends on it
      */
-    default List<Long> scratchBytes(AttentionShape shape, Optional<Tile> tile) {
+    default List<Scratch> scratch(AttentionShape shape, Optional<Tile> tile) {
         return List.of();
     }
+
+    /** The launches that compute a forward pass, in order. */
+    List<Launch> forward(Work work);
 
     /** Whether the output is written by another launch than the log-sum-exp, so that each may be missing alone. */
     default boolean writesOutputApart() {

@@ -22,6 +22,18 @@ public record LaneSplitTile(int rows, int dims, int slots, int splits) implement
         return slots * SplitKeyAttention.lanes(headDim, dims);
     }
 
+    @Override
+    public Launch launch() {
+        return Launch.of("-attention", SplitKeyAttention.class, "attention")
+                .with("dims", dims)
+                .with("slots", slots);
+    }
+
+    @Override
+    public boolean readsThroughStorage() {
+        return true;
+    }
+
     /** Such as {@code 4 rows, 8 dimensions, 8 slots, 16 splits}. */
     @Override
     public String toString() {

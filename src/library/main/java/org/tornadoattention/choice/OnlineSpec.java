@@ -1,9 +1,12 @@
 package org.tornadoattention.choice;
 
+import java.util.List;
 import java.util.Set;
+import org.tornadoattention.kernel.OnlineSoftmaxAttention;
+import org.tornadoattention.kernel.OnlineSoftmaxBackward;
 import org.tornadoattention.tensor.DType;
 
-/** {@link org.tornadoattention.kernel.OnlineSoftmaxAttention} and its gradients. */
+/** {@link OnlineSoftmaxAttention} and its gradients. */
 record OnlineSpec() implements KernelSpec {
 
     @Override
@@ -18,11 +21,26 @@ record OnlineSpec() implements KernelSpec {
 
     @Override
     public Backward backward() {
-        return Backward.Own.untiled();
+        return Backward.Own.untiled(_ -> List.of(), OnlineSpec::gradients);
     }
 
     @Override
     public Traffic traffic() {
         return Traffic.EACH_QUERY;
+    }
+
+    @Override
+    public List<Launch> forward(Work work) {
+        return List.of(Launch.of("", OnlineSoftmaxAttention.class, "attention")
+                .overElements(work.shape().queryRows(), work.groupSize()));
+    }
+
+    private static List<Launch> gradients(Work work) {
+        return List.of(
+                work.rowTerms(OnlineSoftmaxBackward.PARTS),
+                Launch.of("-dq", OnlineSoftmaxBackward.class, "queryGradient")
+                        .overElements(work.shape().queryRows(), work.groupSize()),
+                Launch.of("-dkdv", OnlineSoftmaxBackward.class, "keyValueGradients")
+                        .overElements(work.keyRows(), work.groupSize()));
     }
 }

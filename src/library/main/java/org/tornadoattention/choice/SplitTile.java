@@ -14,4 +14,12 @@ public sealed interface SplitTile permits LaneSplitTile, WarpSplitTile {
 
     /** Work-items of a group. */
     int groupSize(int headDim);
+
+    /** The launch of the kernel, without its grid. */
+    Launch launch();
+
+    /** Whether the kernel reads its cache through {@code Storage}, so that another way to read may be put in its place. */
+    default boolean readsThroughStorage() {
+        return false;
+    }
 }

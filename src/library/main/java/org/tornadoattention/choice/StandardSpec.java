@@ -4,9 +4,11 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.kernel.StandardAttention;
+import org.tornadoattention.kernel.StandardAttentionBackward;
 import org.tornadoattention.tensor.DType;
 
-/** {@link org.tornadoattention.kernel.StandardAttention} and its gradients. */
+/** {@link StandardAttention} and its gradients. */
 record StandardSpec() implements KernelSpec {
 
     @Override
@@ -26,7 +28,8 @@ record StandardSpec() implements KernelSpec {
 
     @Override
     public Backward backward() {
-        return Backward.Own.untiled();
+        return Backward.Own.untiled(
+                shape -> List.of(scores("probabilities", shape), scores("scoreGradients", shape)), this::gradients);
     }
 
     @Override
@@ -34,11 +37,37 @@ record StandardSpec() implements KernelSpec {
         return Traffic.STORED_SCORES;
     }
 
-    /** S and P, or P and dS. */
     @Override
-    public List<Long> scratchBytes(AttentionShape shape, Optional<Tile> tile) {
-        long scores = Math.multiplyExact(shape.scoreElements(), (long) Float.BYTES);
-        return List.of(scores, scores);
+    public List<Scratch> scratch(AttentionShape shape, Optional<Tile> tile) {
+        return List.of(scores("scores", shape), scores("probabilities", shape));
+    }
+
+    private static Scratch scores(String name, AttentionShape shape) {
+        return Scratch.floats(name, shape.scoreElements());
+    }
+
+    @Override
+    public List<Launch> forward(Work work) {
+        AttentionShape shape = work.shape();
+        int size = work.groupSize();
+        return List.of(
+                Launch.of("-scores", StandardAttention.class, "scores").overElements(shape.scoreElements(), size),
+                Launch.of("-softmax", StandardAttention.class, "softmax").overElements(shape.queryRows(), size),
+                Launch.of("-output", StandardAttention.class, "output")
+                        .overElements(shape.queryRows() * shape.headDim(), size));
+    }
+
+    private List<Launch> gradients(Work work) {
+        AttentionShape shape = work.shape();
+        int size = work.groupSize();
+        return List.of(
+                work.rowTerms(1),
+                Launch.of("-ds", StandardAttentionBackward.class, "scoreGradients")
+                        .overElements(shape.scoreElements(), size),
+                Launch.of("-dq", StandardAttentionBackward.class, "queryGradient")
+                        .overElements(shape.queryRows() * shape.headDim(), size),
+                Launch.of("-dkdv", StandardAttentionBackward.class, "keyValueGradients")
+                        .overElements(work.keyRows() * shape.headDim(), size));
     }
 
     @Override

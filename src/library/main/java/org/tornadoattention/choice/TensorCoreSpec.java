@@ -14,6 +14,9 @@ record TensorCoreSpec() implements KernelSpec {
 
     private static final Tiling TILING = new TensorCoreTiling();
 
+    /** Several times as many as fit on a large GPU at once, so that none waits long for the last. */
+    private static final long GROUPS_AT_MOST = 2048;
+
     @Override
     public String summary() {
         return "products on tensor cores, S through scratch memory";
@@ -50,9 +53,27 @@ record TensorCoreSpec() implements KernelSpec {
     }
 
     @Override
-    public List<Long> scratchBytes(AttentionShape shape, Optional<Tile> tile) {
-        return tile.map(given -> List.of(TensorCoreScratch.of(shape, given).bytes()))
+    public List<Scratch> scratch(AttentionShape shape, Optional<Tile> tile) {
+        return tile.map(given -> List.of(Scratch.floats(
+                        "scratch",
+                        groups(shape, given)
+                                * TensorCoreAttention.scratchElements(
+                                        shape.headDim(), given.blockQ(), given.blockK()))))
                 .orElse(List.of());
+    }
+
+    /** Groups that each take one tile of queries after another, with scratch memory of their own. */
+    private static long groups(AttentionShape shape, Tile tile) {
+        long tiles = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.blockQ());
+        return Math.min(tiles, GROUPS_AT_MOST);
+    }
+
+    @Override
+    public List<Launch> forward(Work work) {
+        Tile tile = work.tile();
+        return List.of(Launch.of("", TensorCoreAttention.class, "attention")
+                .with("tileShape", TensorCoreAttention.packed(tile.blockQ(), tile.blockK()))
+                .groups(groups(work.shape(), tile), tile.groupSize(work.shape().headDim())));
     }
 
     private static final class TensorCoreTiling extends Tiling {

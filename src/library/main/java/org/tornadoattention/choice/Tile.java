@@ -1,5 +1,7 @@
 package org.tornadoattention.choice;
 
+import org.tornadoattention.kernel.parts.Features;
+
 /**
  * A tile of scores, which a work-group computes at a time, of one kernel: make one with {@link AttentionKernel#tile(int, int)}.
  *
@@ -30,6 +32,11 @@ public record Tile(Tiling tiling, int blockQ, int blockK, int warps, int rescale
     /** Bytes of local memory of a group. */
     public int localMemoryBytes(int headDim) {
         return tiling.localMemoryBytes(this, headDim);
+    }
+
+    /** What the kernel's {@code features} say of it. */
+    int features() {
+        return Features.warpShape(warps, rescaleThreshold);
     }
 
     /** Queries by keys, and warps where it has any, such as {@code 64x32} or {@code 128x64/4}. */

@@ -6,6 +6,7 @@ import java.util.Set;
 import java.util.stream.Stream;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.TiledFlashAttention;
+import org.tornadoattention.kernel.TiledKeyValueGradients;
 import org.tornadoattention.kernel.TiledQueryGradient;
 import org.tornadoattention.tensor.DType;
 
@@ -39,7 +40,27 @@ record TiledSpec() implements KernelSpec {
     @Override
     public Backward backward() {
         return new Backward.Own(
-                (problem, device) -> BACKWARD.choose(problem, device).map(List::of), Optional.empty());
+                (problem, device) -> BACKWARD.choose(problem, device).map(List::of),
+                Optional.empty(),
+                TiledSpec::gradients);
+    }
+
+    private static List<Launch> gradients(Work work) {
+        int block = work.tile().blockQ();
+        int size = work.tile().groupSize(work.shape().headDim());
+        return List.of(
+                work.rowTerms(TiledQueryGradient.parts(work.shape().headDim(), block)),
+                Launch.of("-dq", TiledQueryGradient.class, "queryGradient")
+                        .with("block", block)
+                        .groups(work.queryTiles(block), size),
+                Launch.of("-dkdv", TiledKeyValueGradients.class, "keyValueGradients")
+                        .with("block", block)
+                        .groups(work.keyTiles(block), size));
+    }
+
+    @Override
+    public List<Launch> forward(Work work) {
+        return List.of(work.tiled(TiledFlashAttention.class));
     }
 
     @Override

@@ -5,6 +5,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.kernel.QuantizeTiles;
 import org.tornadoattention.kernel.WarpGroupFp8FlashAttention;
 import org.tornadoattention.tensor.DType;
 
@@ -12,6 +13,9 @@ import org.tornadoattention.tensor.DType;
 record WarpGroupFp8Spec() implements KernelSpec {
 
     private static final Tiling TILING = new Tiles();
+
+    /** Elements of the scales to a tile of K and V. */
+    private static final int KEY_VALUE_SCALES = 2;
 
     @Override
     public String summary() {
@@ -58,9 +62,62 @@ record WarpGroupFp8Spec() implements KernelSpec {
         return Traffic.EACH_TILE;
     }
 
+    /** Copies of Q, K and V in bytes, whole tiles of each, and the scales of their tiles. */
     @Override
-    public List<Long> scratchBytes(AttentionShape shape, Optional<Tile> tile) {
-        return tile.map(given -> QuantizedSizes.of(shape, given).buffers()).orElse(List.of());
+    public List<Scratch> scratch(AttentionShape shape, Optional<Tile> tile) {
+        return tile.map(given -> {
+                    long queryTiles = (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), given.blockQ());
+                    long keyTiles = (long) shape.batch() * shape.kvHeads() * Math.ceilDiv(shape.seqK(), given.blockK());
+                    long rowInts = QuantizeTiles.paddedDim(shape.headDim()) / Integer.BYTES;
+                    return List.of(
+                            Scratch.ints("queryBytes", queryTiles * given.blockQ() * rowInts),
+                            Scratch.ints("keyBytes", keyTiles * given.blockK() * rowInts),
+                            Scratch.ints("valueBytes", keyTiles * given.blockK() * rowInts),
+                            Scratch.floats("queryScales", queryTiles),
+                            Scratch.floats("keyValueScales", keyTiles * KEY_VALUE_SCALES));
+                })
+                .orElse(List.of());
+    }
+
+    /** Three that round Q, K and V to 8 bits, and one that multiplies. */
+    @Override
+    public List<Launch> forward(Work work) {
+        AttentionShape shape = work.shape();
+        Tile tile = work.tile();
+        return List.of(
+                Launch.of("-query", QuantizeTiles.class, "rows")
+                        .with("source", "query")
+                        .with("target", "queryBytes")
+                        .with("scales", "queryScales")
+                        .with("seq", shape.seqQ())
+                        .with("block", tile.blockQ())
+                        .with("spacing", 1)
+                        .with("factor", work.problem().scale() / QuantizeTiles.GAIN)
+                        .leavingOut(work.problem().features())
+                        .groups(work.queryTiles(tile.blockQ()), QuantizeTiles.GROUP_SIZE),
+                keys("-key", "rows", work)
+                        .with("source", "key")
+                        .with("target", "keyBytes")
+                        .with("factor", 1f),
+                keys("-value", "columns", work).with("source", "value").with("target", "valueBytes"),
+                Launch.of("", WarpGroupFp8FlashAttention.class, "attention")
+                        .with("query", "queryBytes")
+                        .with("key", "keyBytes")
+                        .with("value", "valueBytes")
+                        .with("blockK", tile.blockK())
+                        .adding(tile.features())
+                        .groups(work.queryTiles(tile.blockQ()), tile.groupSize(shape.headDim())));
+    }
+
+    private static Launch keys(String suffix, String method, Work work) {
+        int block = work.tile().blockK();
+        return Launch.of(suffix, QuantizeTiles.class, method)
+                .with("scales", "keyValueScales")
+                .with("heads", work.shape().kvHeads())
+                .with("seq", work.shape().seqK())
+                .with("block", block)
+                .with("spacing", KEY_VALUE_SCALES)
+                .groups(work.keyTiles(block), QuantizeTiles.GROUP_SIZE);
     }
 
     private static final class Tiles extends WarpTiling {

@@ -1,5 +1,6 @@
 package org.tornadoattention.choice;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -8,10 +9,14 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.WarpGroupFlashAttention;
 import org.tornadoattention.kernel.WarpGroupKeyValueGradients;
 import org.tornadoattention.kernel.WarpGroupQueryGradient;
+import org.tornadoattention.kernel.WarpRowTerms;
 import org.tornadoattention.tensor.DType;
 
 /** {@link WarpGroupFlashAttention} and its gradients. */
 record WarpGroupSpec() implements KernelSpec {
+
+    /** Above, the registers of a warp group hold one of dK and dV only. */
+    private static final int WIDEST_FOR_BOTH = 128;
 
     private static final Tiling FORWARD = new ForwardTiling();
     private static final Tiling QUERY_GRADIENT = new QueryGradientTiling();
@@ -52,12 +57,48 @@ record WarpGroupSpec() implements KernelSpec {
                                 .allMatch(tile ->
                                         tile.tiling().fits(tile, problem.shape().headDim(), device)))
                         .findFirst(),
-                Optional.of(AttentionKernel.TILED));
+                Optional.of(AttentionKernel.TILED),
+                WarpGroupSpec::gradients);
+    }
+
+    /** dK and dV come from one launch of their kernel, or from one each where registers do not hold both. */
+    private static List<Launch> gradients(Work work) {
+        Tile queryGradient = work.tiles().getFirst();
+        int ofBoth = WarpGroupKeyValueGradients.OF_KEYS | WarpGroupKeyValueGradients.OF_VALUES;
+        List<Launch> launches = new ArrayList<>(List.of(
+                Launch.of("-rows", WarpRowTerms.class, "rowTerms")
+                        .overElements(work.shape().queryRows() * WarpRowTerms.LANES, work.groupSize()),
+                Launch.of("-dq", WarpGroupQueryGradient.class, "queryGradient")
+                        .with(
+                                "blocks",
+                                WarpGroupKeyValueGradients.blocks(queryGradient.blockQ(), queryGradient.blockK()))
+                        .groups(
+                                work.queryTiles(queryGradient.blockQ()),
+                                WarpGroupQueryGradient.groupSize(queryGradient.blockQ()))));
+        if (work.shape().headDim() <= WIDEST_FOR_BOTH) {
+            launches.add(keyValueGradients("-dkdv", work, ofBoth));
+        } else {
+            launches.add(keyValueGradients("-dk", work, WarpGroupKeyValueGradients.OF_KEYS));
+            launches.add(keyValueGradients("-dv", work, WarpGroupKeyValueGradients.OF_VALUES));
+        }
+        return launches;
+    }
+
+    private static Launch keyValueGradients(String suffix, Work work, int which) {
+        Tile tile = work.tiles().getLast();
+        return Launch.of(suffix, WarpGroupKeyValueGradients.class, "keyValueGradients")
+                .with("blocks", WarpGroupKeyValueGradients.blocks(tile.blockQ(), tile.blockK()) | which)
+                .groups(work.keyTiles(tile.blockK()), WarpGroupKeyValueGradients.groupSize(tile.blockK()));
     }
 
     @Override
     public Traffic traffic() {
         return Traffic.EACH_TILE;
+    }
+
+    @Override
+    public List<Launch> forward(Work work) {
+        return List.of(work.warps(WarpGroupFlashAttention.class));
     }
 
     private static final class ForwardTiling extends WarpTiling {

@@ -42,6 +42,11 @@ record WarpSpec() implements KernelSpec {
         return Traffic.EACH_TILE;
     }
 
+    @Override
+    public List<Launch> forward(Work work) {
+        return List.of(work.warps(WarpFlashAttention.class));
+    }
+
     private static final class Tiles extends WarpTiling {
 
         Tiles() {

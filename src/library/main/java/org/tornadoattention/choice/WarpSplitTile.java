@@ -24,6 +24,13 @@ public record WarpSplitTile(int rows, int warps, int stages, int splits) impleme
         return LANES * warps;
     }
 
+    @Override
+    public Launch launch() {
+        return Launch.of("-attention", WarpSplitKeyAttention.class, "attention")
+                .with("warps", warps)
+                .with("stages", stages);
+    }
+
     /** Bytes of local memory of a group. */
     int localMemoryBytes(int headDim) {
         return WarpSplitKeyAttention.localMemoryBytes(headDim, rows, warps, stages);

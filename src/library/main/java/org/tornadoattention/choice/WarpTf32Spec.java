@@ -1,5 +1,6 @@
 package org.tornadoattention.choice;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
@@ -50,6 +51,11 @@ record WarpTf32Spec() implements KernelSpec {
     @Override
     public Traffic traffic() {
         return Traffic.EACH_TILE;
+    }
+
+    @Override
+    public List<Launch> forward(Work work) {
+        return List.of(work.warps(WarpTf32FlashAttention.class));
     }
 
     private static final class Tiles extends WarpTiling {

@@ -1,8 +1,7 @@
 package org.tornadoattention.decode;
 
-import org.tornadoattention.choice.LaneSplitTile;
+import org.tornadoattention.choice.Launch;
 import org.tornadoattention.choice.SplitTile;
-import org.tornadoattention.choice.WarpSplitTile;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.forge.Arguments;
@@ -12,8 +11,6 @@ import org.tornadoattention.kernel.AppendTokens;
 import org.tornadoattention.kernel.CommitTokens;
 import org.tornadoattention.kernel.MergePartials;
 import org.tornadoattention.kernel.QuantizeTokens;
-import org.tornadoattention.kernel.SplitKeyAttention;
-import org.tornadoattention.kernel.WarpSplitKeyAttention;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HalfPairs;
 import org.tornadoattention.kernel.parts.Storage;
@@ -31,8 +28,6 @@ final class InferenceTasks {
     private static final Kernel APPEND = Kernel.of(AppendTokens.class);
     private static final Kernel QUANTIZE = Kernel.of(QuantizeTokens.class);
     private static final Kernel COMMIT = Kernel.of(CommitTokens.class);
-    private static final Kernel SPLIT_KEY = Kernel.of(SplitKeyAttention.class);
-    private static final Kernel WARP_SPLIT_KEY = Kernel.of(WarpSplitKeyAttention.class);
     private static final Kernel MERGE = Kernel.of(MergePartials.class);
 
     private static final int GROUP_SIZE = 128;
@@ -186,27 +181,20 @@ final class InferenceTasks {
     }
 
     private void attention(SplitTile tile, InferenceArrays arrays) {
-        KernelLauncher.Task task = switch (tile) {
-            case LaneSplitTile lanes -> splitKey(lanes, arrays);
-            case WarpSplitTile warps ->
-                launcher.task(name + "-attention", WARP_SPLIT_KEY)
-                        .with("warps", warps.warps())
-                        .with("stages", warps.stages());
-        };
+        Launch launch = tile.launch();
+        KernelLauncher.Task task = launcher.task(name + launch.suffix(), Kernel.of(launch.owner(), launch.method()));
+        launch.numbers().forEach(task::with);
+        if (tile.readsThroughStorage() && arrays.key() instanceof HalfFloatArray && readsHalfPairs(device.backend())) {
+            task.replacing(Storage.class, HalfPairs.class);
+        }
+        if (shape.fp8()) {
+            task.with("features", features | Features.SCALED);
+        }
         task.with("splits", tile.splits())
                 .with("rows", tile.rows())
                 .groups(
                         (long) shape.tiles(tile.rows()) * shape.kvHeads() * tile.splits(),
                         tile.groupSize(shape.headDim()));
-    }
-
-    private KernelLauncher.Task splitKey(LaneSplitTile lanes, InferenceArrays arrays) {
-        KernelLauncher.Task task = launcher.task(name + "-attention", SPLIT_KEY)
-                .with("dims", lanes.dims())
-                .with("slots", lanes.slots())
-                .with("features", features | (shape.fp8() ? Features.SCALED : 0));
-        boolean pairs = arrays.key() instanceof HalfFloatArray && readsHalfPairs(device.backend());
-        return pairs ? task.replacing(Storage.class, HalfPairs.class) : task;
     }
 
     private void merge(int splits) {

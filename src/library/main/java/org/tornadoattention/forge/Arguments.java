@@ -28,7 +28,8 @@ public final class Arguments {
         return new Arguments(more);
     }
 
-    Object get(String parameter) {
+    /** The argument for a parameter, or null if there is none. */
+    public Object get(String parameter) {
         return values.get(parameter);
     }
 }

@@ -118,8 +118,8 @@ class KernelSpecTest {
         AttentionProblem problem =
                 problem(kernel.spec().dtypes().iterator().next(), 100, 64, AttentionOptions.defaults());
         KernelChoice choice = KernelChoice.choose(problem, HOPPER, Optional.of(kernel));
-        long scratch = kernel.spec().scratchBytes(problem.shape(), choice.tile()).stream()
-                .mapToLong(Long::longValue)
+        long scratch = kernel.spec().scratch(problem.shape(), choice.tile()).stream()
+                .mapToLong(Scratch::bytes)
                 .sum();
         long logSumExp = problem.shape().queryRows() * Float.BYTES;
         assertThat(DeviceMemory.of(problem, choice).extraBytes()).isEqualTo(logSumExp + scratch);

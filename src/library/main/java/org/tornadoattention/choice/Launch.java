@@ -1,0 +1,83 @@
+package org.tornadoattention.choice;
+
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * One launch of a kernel, as its description has it: what the kernel gets beyond what all kernels of a pass know by the names
+ * of their parameters, and its grid. Each has a group size of its own: with one of TornadoVM's choosing, a kernel that needs
+ * many registers fails to launch without an exception.
+ *
+ * @param suffix what its task's name ends with
+ * @param owner the class of the kernel
+ * @param method the kernel's name
+ * @param numbers arguments by the parameter that gets them
+ * @param arrays for a parameter that is not named like it, the array of the pass or the {@link Scratch} that it gets
+ * @param featuresAdded bits that its {@code features} have beyond those of the pass
+ * @param featuresLeftOut bits of the pass that they lack
+ * @param groups work-groups
+ * @param groupSize work-items in each
+ */
+public record Launch(
+        String suffix,
+        Class<?> owner,
+        String method,
+        Map<String, Number> numbers,
+        Map<String, String> arrays,
+        int featuresAdded,
+        int featuresLeftOut,
+        long groups,
+        int groupSize) {
+
+    /** Keeps copies. */
+    public Launch {
+        numbers = Map.copyOf(numbers);
+        arrays = Map.copyOf(arrays);
+    }
+
+    /** A launch without a grid yet. */
+    static Launch of(String suffix, Class<?> owner, String method) {
+        return new Launch(suffix, owner, method, Map.of(), Map.of(), 0, 0, 0, 0);
+    }
+
+    /** The same with a number for a parameter. */
+    Launch with(String parameter, Number number) {
+        Map<String, Number> more = new HashMap<>(numbers);
+        more.put(parameter, number);
+        return new Launch(suffix, owner, method, more, arrays, featuresAdded, featuresLeftOut, groups, groupSize);
+    }
+
+    /** The same with an array, by its name, for a parameter. */
+    Launch with(String parameter, String array) {
+        Map<String, String> more = new HashMap<>(arrays);
+        more.put(parameter, array);
+        return new Launch(suffix, owner, method, numbers, more, featuresAdded, featuresLeftOut, groups, groupSize);
+    }
+
+    /** The same with more bits in {@code features}. */
+    Launch adding(int features) {
+        return new Launch(
+                suffix, owner, method, numbers, arrays, featuresAdded | features, featuresLeftOut, groups, groupSize);
+    }
+
+    /** The same without some bits in {@code features}. */
+    Launch leavingOut(int features) {
+        return new Launch(
+                suffix, owner, method, numbers, arrays, featuresAdded, featuresLeftOut | features, groups, groupSize);
+    }
+
+    /** The same with a number of groups. */
+    Launch groups(long count, int size) {
+        return new Launch(suffix, owner, method, numbers, arrays, featuresAdded, featuresLeftOut, count, size);
+    }
+
+    /** The same with a work-item for each of so many elements. */
+    Launch overElements(long elements, int size) {
+        return groups(Math.ceilDiv(elements, size), size);
+    }
+
+    /** The bits that the kernel gets where the pass has these. */
+    public int features(int ofPass) {
+        return ofPass & ~featuresLeftOut | featuresAdded;
+    }
+}

@@ -1,0 +1,77 @@
+package org.tornadoattention.choice;
+
+import java.util.List;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.kernel.BackwardRowTerms;
+
+/**
+ * What the launches of a pass are described for.
+ *
+ * @param problem the problem
+ * @param tiles the tiles that were chosen, none for kernels without
+ * @param device the device
+ */
+public record Work(AttentionProblem problem, List<Tile> tiles, ComputeDevice device) {
+
+    /** Work-items of a group where the kernel leaves it open and the device allows. */
+    private static final int GROUP_SIZE = 64;
+
+    /** Keeps a copy of the tiles. */
+    public Work {
+        tiles = List.copyOf(tiles);
+    }
+
+    AttentionShape shape() {
+        return problem.shape();
+    }
+
+    /** The tile, or the first of several. */
+    Tile tile() {
+        return tiles.getFirst();
+    }
+
+    /** Work-items of a group where the kernel leaves it open. */
+    int groupSize() {
+        return (int) Math.min(GROUP_SIZE, device.maxGroupSize());
+    }
+
+    /** Tiles of so many queries in all heads. */
+    long queryTiles(int block) {
+        return (long) shape().batch() * shape().heads() * Math.ceilDiv(shape().seqQ(), block);
+    }
+
+    /** Tiles of so many keys in all heads of keys and values. */
+    long keyTiles(int block) {
+        return (long) shape().batch() * shape().kvHeads() * Math.ceilDiv(shape().seqK(), block);
+    }
+
+    /** Keys in all heads. */
+    long keyRows() {
+        return keyTiles(1);
+    }
+
+    /** The launch of a forward kernel whose groups have a tile of queries each. */
+    Launch tiled(Class<?> kernel) {
+        return Launch.of("", kernel, "attention")
+                .with("blockQ", tile().blockQ())
+                .with("blockK", tile().blockK())
+                .groups(queryTiles(tile().blockQ()), tile().groupSize(shape().headDim()));
+    }
+
+    /** The same where the group's warps divide the queries. */
+    Launch warps(Class<?> kernel) {
+        return tiled(kernel).adding(tile().features());
+    }
+
+    /**
+     * The launch that prepares a backward pass: L and D of each query.
+     *
+     * @param parts in how many D is summed, so that it is summed as dP is
+     */
+    Launch rowTerms(int parts) {
+        return Launch.of("-rows", BackwardRowTerms.class, "rowTerms")
+                .with("parts", parts)
+                .overElements(shape().queryRows(), groupSize());
+    }
+}
