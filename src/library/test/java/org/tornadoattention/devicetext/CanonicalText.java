@@ -25,8 +25,8 @@ import java.util.stream.Collectors;
  */
 record CanonicalText(List<String> lines) {
 
-    /** {@code i_12}, or {@code rsi12} in PTX. */
-    private static final String TEMPORARY = "(?:[a-z]{1,5}\\d*_\\d+|r[a-z]{1,3}(?:Arr)?\\d+)";
+    /** {@code i_12} or {@code v2hf_12}, or {@code rsi12} in PTX. */
+    private static final String TEMPORARY = "(?:[a-z]{1,5}(?:\\d+[a-z]{0,3})?_\\d+|r[a-z]{1,3}(?:Arr)?\\d+)";
 
     private static final Pattern C_ASSIGNMENT = Pattern.compile("(" + TEMPORARY + ")\\s+=\\s+(.*);");
     private static final Pattern PTX_INSTRUCTION =
