@@ -263,6 +263,23 @@ class ArtifactsIT {
                 .descriptor();
     }
 
+    /** Sources are those of a module, as the jar beside them is one. */
+    @Test
+    void sourcesHaveTheDescriptorOfTheirModule() throws IOException {
+        for (String artifact : List.of("tornado-attention", "tornado-attention-simulator")) {
+            Path sources = Path.of("target", artifact, artifact + "-sources.jar");
+            try (var jar = new JarFile(sources.toFile());
+                    var classes =
+                            new JarFile(Command.JARS.resolve(artifact + ".jar").toFile())) {
+                assertThat(jar.getEntry("module-info.java")).as(artifact).isNotNull();
+                assertThat(classes.stream().map(Object::toString))
+                        .as(artifact)
+                        .contains("module-info.class")
+                        .noneMatch(name -> name.endsWith(".java"));
+            }
+        }
+    }
+
     /** What Maven Central asks for: each artifact with its sources, its documentation and the licence. */
     @Test
     void eachArtifactHasSourcesDocumentationAndTheLicence() throws IOException {
