@@ -4,6 +4,7 @@ import static org.tornadoattention.internal.Arguments.required;
 
 import java.util.Arrays;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.Consumer;
 
@@ -16,6 +17,7 @@ import java.util.function.Consumer;
  *   <li>{@code s = scale · q·k}, the scale being {@code 1/√headDim} where none is set;
  *   <li>with a softcap {@code c > 0}: {@code s = c · tanh(s / c)};
  *   <li>with ALiBi: {@code s = s - slope · |i + seqK - seqQ - j|}, one slope per query head;
+ *   <li>with a {@linkplain ScoreFunction score function}: {@code s = f(s, batch, head, i, j)};
  *   <li>the {@linkplain Mask mask} and the key lengths take keys away;
  *   <li>{@linkplain Dropout dropout} sets some of the probabilities to 0.
  * </ol>
@@ -33,6 +35,7 @@ public final class AttentionOptions {
     private final float[] alibiSlopes;
     private final int[] keyLengths;
     private final Dropout dropout;
+    private final Optional<ScoreFunction> score;
 
     /** The parts while one of them is changed. */
     private static final class Parts {
@@ -42,6 +45,7 @@ public final class AttentionOptions {
         private float[] alibiSlopes = new float[0];
         private int[] keyLengths = new int[0];
         private Dropout dropout = Dropout.NONE;
+        private Optional<ScoreFunction> score = Optional.empty();
     }
 
     private AttentionOptions(Parts parts) {
@@ -53,6 +57,7 @@ public final class AttentionOptions {
         keyLengths = required(parts.keyLengths, "lengths", "use withoutKeyLengths() for none")
                 .clone();
         dropout = parts.dropout;
+        score = parts.score;
         if (scale.isPresent()) {
             requireFinite("The scale", scale.getAsDouble());
         }
@@ -85,6 +90,7 @@ public final class AttentionOptions {
         parts.alibiSlopes = alibiSlopes;
         parts.keyLengths = keyLengths;
         parts.dropout = dropout;
+        parts.score = score;
         change.accept(parts);
         return new AttentionOptions(parts);
     }
@@ -282,6 +288,36 @@ public final class AttentionOptions {
     }
 
     /**
+     * These options with a function of the scores.
+     *
+     * @param function what a score becomes, a lambda or a reference to a static method
+     * @return changed options
+     * @throws IllegalArgumentException if it is null
+     */
+    public AttentionOptions withScore(ScoreFunction function) {
+        required(function, "function", "use withoutScore() for none");
+        return with(parts -> parts.score = Optional.of(function));
+    }
+
+    /**
+     * These options without a function of the scores.
+     *
+     * @return changed options
+     */
+    public AttentionOptions withoutScore() {
+        return with(parts -> parts.score = Optional.empty());
+    }
+
+    /**
+     * What a score becomes.
+     *
+     * @return the function, or empty for none
+     */
+    public Optional<ScoreFunction> score() {
+        return score;
+    }
+
+    /**
      * The factor on {@code q·k}.
      *
      * @return the one that was set, or empty for {@code 1/√headDim}
@@ -410,12 +446,14 @@ public final class AttentionOptions {
                 && Double.compare(softcap, that.softcap) == 0
                 && Arrays.equals(alibiSlopes, that.alibiSlopes)
                 && Arrays.equals(keyLengths, that.keyLengths)
-                && dropout.equals(that.dropout);
+                && dropout.equals(that.dropout)
+                && score.equals(that.score);
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(scale, mask, softcap, Arrays.hashCode(alibiSlopes), Arrays.hashCode(keyLengths), dropout);
+        return Objects.hash(
+                scale, mask, softcap, Arrays.hashCode(alibiSlopes), Arrays.hashCode(keyLengths), dropout, score);
     }
 
     /** The parts that differ from the defaults, such as {@code mask=causal, softcap=30.0}; otherwise {@code defaults}. */
@@ -442,6 +480,9 @@ public final class AttentionOptions {
                     .append(", offset ")
                     .append(dropout.offset())
                     .append(')');
+        }
+        if (score.isPresent()) {
+            text.append(", score function");
         }
         return text.isEmpty() ? "defaults" : text.substring(2);
     }

@@ -159,6 +159,9 @@ class NullArgumentsTest {
             SAMPLES.put(sample.getClass(), sample);
         }
         SAMPLES.put(List.class, List.of(result));
+        SAMPLES.put(ScoreFunction.class, (ScoreFunction) (s, b, h, i, j) -> s);
+        SAMPLES.put(MaskFunction.class, (MaskFunction) (b, h, i, j) -> true);
+        SAMPLES.put(Mask.Condition.class, new Mask.Window(1, 1));
         SAMPLES.put(Optional.class, Optional.empty());
         try (FlashAttention tiled = FlashAttention.on(device, AttentionKernel.TILED)) {
             AttentionShape shape = AttentionShape.of(tensor, tensor, tensor, options);

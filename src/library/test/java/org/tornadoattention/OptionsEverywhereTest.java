@@ -7,6 +7,7 @@ import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -52,14 +53,19 @@ class OptionsEverywhereTest {
         OPTIONS.put("withSoftcap", options -> options.withSoftcap(0.25));
         OPTIONS.put("withAlibi", options -> options.withAlibi(0.7f, 0.3f));
         OPTIONS.put("withKeyLengths", options -> options.withKeyLengths(5));
+        OPTIONS.put("withScore", options -> options.withScore((s, b, h, i, j) -> s + 0.1f * j));
+        OPTIONS.put("withMask of a function", options -> options.withMask(Mask.of((b, h, i, j) -> (i + j) % 3 != 0)));
         OPTIONS.put("withDropout", options -> options.withDropout(0.5, 7));
     }
 
     /** Those that put an option back to its default. */
     private static final Set<String> DEFAULTS =
-            Set.of("withDefaultScale", "withoutAlibi", "withoutKeyLengths", "withoutDropout");
+            Set.of("withDefaultScale", "withoutAlibi", "withoutKeyLengths", "withoutDropout", "withoutScore");
 
-    private static final Set<String> NOT_IN_INFERENCE = Set.of("withKeyLengths", "withDropout");
+    private static final Set<String> FUNCTIONS = Set.of("withScore", "withMask of a function");
+
+    private static final Set<String> NOT_IN_INFERENCE =
+            Set.of("withKeyLengths", "withDropout", "withScore", "withMask of a function");
 
     /** What attention gives for tensors of a type, checked against the oracle of other options if that is asked for. */
     @FunctionalInterface
@@ -101,7 +107,13 @@ class OptionsEverywhereTest {
             // Rounding to 8 bits hides what an option changes in so few numbers; its options are those of warp-group.
             if (kernel.supports(TestDevice.get()) && !kernel.isFp8()) {
                 Inputs inputs = Inputs.of(kernel.supports(DType.F32) ? DType.F32 : DType.F16);
-                Set<String> refused = kernel.supportsDropout() ? Set.of() : Set.of("withDropout");
+                Set<String> refused = new HashSet<>();
+                if (!kernel.supportsDropout()) {
+                    refused.add("withDropout");
+                }
+                if (!kernel.spec().functions()) {
+                    refused.addAll(FUNCTIONS);
+                }
                 ways.add(new Way("forward " + kernel.id(), refused, (given, oracle) -> {
                     try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
                         return inputs.compare(attention.forward(inputs.q, inputs.k, inputs.v, given), oracle);
@@ -300,6 +312,7 @@ class OptionsEverywhereTest {
                 .map(Method::getName)
                 .filter(name -> name.startsWith("with") && !DEFAULTS.contains(name))
                 .collect(Collectors.toSet());
-        assertThat(OPTIONS.keySet()).containsExactlyInAnyOrderElementsOf(methods);
+        assertThat(OPTIONS.keySet().stream().map(name -> name.split(" ")[0]).distinct())
+                .containsExactlyInAnyOrderElementsOf(methods);
     }
 }

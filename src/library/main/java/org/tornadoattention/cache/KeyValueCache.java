@@ -678,6 +678,11 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
             throw new IllegalArgumentException(
                     "The options have key lengths, but the cache knows its sequences' lengths: use withoutKeyLengths().");
         }
+        if (options.score().isPresent() || options.mask().condition().isPresent()) {
+            throw new IllegalArgumentException(
+                    "The options are %s: caches take windows as masks, and no functions; use those, or FlashAttention.forward."
+                            .formatted(options));
+        }
         if (options.hasDropout()) {
             throw new IllegalArgumentException(
                     "The options have dropout, which caches do not have: use withoutDropout(), or FlashAttention.forward in training.");

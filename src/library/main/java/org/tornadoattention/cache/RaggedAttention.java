@@ -88,6 +88,11 @@ public final class RaggedAttention implements AutoCloseable {
                     "q is %s, k %s and v %s: they must be of one type and head dimension, k and v of one shape."
                             .formatted(q, k, v));
         }
+        if (options.score().isPresent() || options.mask().condition().isPresent()) {
+            throw new IllegalArgumentException(
+                    "The options are %s: ragged batches take windows as masks, and no functions; use those, or FlashAttention.forward."
+                            .formatted(options));
+        }
         if (options.hasDropout()) {
             throw new IllegalArgumentException(
                     "The options have dropout, which ragged batches do not have: use withoutDropout(), or FlashAttention.forward in training.");

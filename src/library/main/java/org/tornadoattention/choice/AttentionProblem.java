@@ -3,6 +3,7 @@ package org.tornadoattention.choice;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.Mask;
+import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.tensor.DType;
 
@@ -12,12 +13,13 @@ import org.tornadoattention.tensor.DType;
  *
  * @param shape the sizes
  * @param dtype storage of q, k, v and the output
- * @param mask which keys a query sees
+ * @param mask the window of keys that a query sees
  * @param scale factor of q·k
  * @param softcap bound of the scores, 0 for none
  * @param alibi whether there are ALiBi slopes
  * @param keyLengths whether batch entries have key lengths
  * @param dropout whether probabilities are dropped
+ * @param functions of the scores and of the mask
  */
 public record AttentionProblem(
         AttentionShape shape,
@@ -27,19 +29,21 @@ public record AttentionProblem(
         float softcap,
         boolean alibi,
         boolean keyLengths,
-        boolean dropout) {
+        boolean dropout,
+        UserFunctions functions) {
 
     /** The problem that these options pose for this shape. */
     public static AttentionProblem of(AttentionShape shape, DType dtype, AttentionOptions options) {
         return new AttentionProblem(
                 shape,
                 dtype,
-                options.mask(),
+                options.mask().window(),
                 (float) options.scaleFor(shape.headDim()),
                 (float) options.softcap(),
                 options.hasAlibi(),
                 options.hasKeyLengths(),
-                options.hasDropout());
+                options.hasDropout(),
+                UserFunctions.of(options));
     }
 
     /** Whether no kernel has anything to do: no query, or no key to see. */

@@ -60,6 +60,7 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
      */
     public static KernelChoice chooseBackward(
             AttentionProblem problem, ComputeDevice device, Optional<AttentionKernel> wanted) {
+        problem.functions().requireDerivative();
         Pass backward = kernel -> kernel.spec().backward() instanceof Backward.Own own
                 ? own.tiles().choose(problem, device)
                 : Optional.empty();
@@ -159,6 +160,9 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
         if (problem.shape().headDim() > spec.widestHead()) {
             return Optional.of("heads of up to %d elements, and these have %d"
                     .formatted(spec.widestHead(), problem.shape().headDim()));
+        }
+        if (!problem.functions().isEmpty() && !spec.functions()) {
+            return Optional.of("no functions of a user's");
         }
         return problem.dropout() && !spec.dropout() ? Optional.of("no dropout") : Optional.empty();
     }

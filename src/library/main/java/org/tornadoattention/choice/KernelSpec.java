@@ -36,6 +36,11 @@ public sealed interface KernelSpec
         return true;
     }
 
+    /** Whether functions of a user's can be part of it, and of its backward pass where that is its own. */
+    default boolean functions() {
+        return false;
+    }
+
     /** Whether its products are of 8-bit numbers. */
     default boolean fp8() {
         return false;

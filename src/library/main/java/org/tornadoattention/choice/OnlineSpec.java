@@ -20,6 +20,11 @@ record OnlineSpec() implements KernelSpec {
     }
 
     @Override
+    public boolean functions() {
+        return true;
+    }
+
+    @Override
     public Backward backward() {
         return Backward.Own.untiled(_ -> List.of(), OnlineSpec::gradients);
     }

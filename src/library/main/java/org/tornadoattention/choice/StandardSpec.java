@@ -27,6 +27,11 @@ record StandardSpec() implements KernelSpec {
     }
 
     @Override
+    public boolean functions() {
+        return true;
+    }
+
+    @Override
     public Backward backward() {
         return Backward.Own.untiled(
                 shape -> List.of(scores("probabilities", shape), scores("scoreGradients", shape)), this::gradients);

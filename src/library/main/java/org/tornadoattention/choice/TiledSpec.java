@@ -38,6 +38,11 @@ record TiledSpec() implements KernelSpec {
     }
 
     @Override
+    public boolean functions() {
+        return true;
+    }
+
+    @Override
     public Backward backward() {
         return new Backward.Own(
                 (problem, device) -> BACKWARD.choose(problem, device).map(List::of),

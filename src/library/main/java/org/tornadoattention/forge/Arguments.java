@@ -1,20 +1,27 @@
 package org.tornadoattention.forge;
 
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import org.tornadoattention.function.FunctionForm;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** Arguments of kernels by the names of their parameters. A kernel takes those that it has parameters for. */
 public final class Arguments {
 
     private final Map<String, Object> values;
+    private final FunctionForm functions;
+    private final List<TornadoNativeArray> captured;
 
-    private Arguments(Map<String, Object> values) {
+    private Arguments(Map<String, Object> values, FunctionForm functions, List<TornadoNativeArray> captured) {
         this.values = values;
+        this.functions = functions;
+        this.captured = captured;
     }
 
     /** No arguments yet. */
     public static Arguments none() {
-        return new Arguments(Map.of());
+        return new Arguments(Map.of(), FunctionForm.NONE, List.of());
     }
 
     /**
@@ -25,7 +32,25 @@ public final class Arguments {
     public Arguments with(String parameter, Object value) {
         Map<String, Object> more = new HashMap<>(values);
         more.put(parameter, value);
-        return new Arguments(more);
+        return new Arguments(more, functions, captured);
+    }
+
+    /**
+     * Returns these arguments, and functions of a user's for the kernels that ask any.
+     *
+     * @param form the functions
+     * @param arrays that they captured, in the form's order
+     */
+    public Arguments withFunctions(FunctionForm form, List<TornadoNativeArray> arrays) {
+        return new Arguments(values, form, List.copyOf(arrays));
+    }
+
+    FunctionForm functions() {
+        return functions;
+    }
+
+    List<TornadoNativeArray> captured() {
+        return captured;
     }
 
     /** The argument for a parameter, or null if there is none. */

@@ -5,11 +5,14 @@ import java.lang.classfile.ClassBuilder;
 import java.lang.classfile.ClassFile;
 import java.lang.classfile.ClassHierarchyResolver;
 import java.lang.classfile.CodeElement;
+import java.lang.classfile.CodeModel;
 import java.lang.classfile.FieldModel;
 import java.lang.classfile.Instruction;
 import java.lang.classfile.MethodModel;
+import java.lang.classfile.Opcode;
 import java.lang.classfile.attribute.SourceFileAttribute;
 import java.lang.classfile.instruction.ConstantInstruction;
+import java.lang.classfile.instruction.InvokeInstruction;
 import java.lang.classfile.instruction.ReturnInstruction;
 import java.lang.constant.ClassDesc;
 import java.lang.constant.ConstantDescs;
@@ -25,6 +28,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import org.tornadoattention.kernel.parts.Functions;
 
 /**
  * The classes that one form of a kernel consists of: the kernel's own and those of the static methods that it calls, each
@@ -38,7 +43,12 @@ final class ClassCopies {
     /** A static method of the copies that gives a {@link MethodHandles.Lookup} of the kernel's copy. */
     static final String LOOKUP = "lookup";
 
+    private static final ClassDesc FUNCTIONS = describe(Functions.class);
+
     private static final MethodTypeDesc LOOKUP_TYPE = MethodTypeDesc.of(ConstantDescs.CD_MethodHandles_Lookup);
+    /** Methods of {@link Functions}, which have the captured arrays as parameters where there are functions. */
+    private static final Set<String> ASKING = Set.of("score", "slope", "weight");
+
     private static final int STATIC = ClassFile.ACC_PUBLIC | ClassFile.ACC_STATIC;
 
     private final Form form;
@@ -47,12 +57,20 @@ final class ClassCopies {
     private final Map<ClassDesc, Map<String, MethodCopy>> methods = new LinkedHashMap<>();
     private final Map<ClassDesc, Boolean> statics = new HashMap<>();
     private final Deque<MethodCopy> pending = new ArrayDeque<>();
+    private final List<ClassDesc> arrays;
+    private final Map<String, Boolean> asking = new HashMap<>();
+    private final Optional<ClassText> functions;
     private boolean addsContext;
 
     ClassCopies(Form form, ClassText.Library library) {
         this.form = form;
         this.library = library;
         this.owner = describe(form.kernel().method().getDeclaringClass());
+        this.arrays =
+                form.functions().arrays().stream().map(ClassCopies::describe).toList();
+        this.functions = form.functions().isEmpty()
+                ? Optional.empty()
+                : Optional.of(ClassText.of(form.functions().classFile()));
     }
 
     /** Returns the bytes of each class by its name. */
@@ -86,7 +104,7 @@ final class ClassCopies {
             }
         }
         String name = form.kernel().method().getName();
-        MethodModel text = library.get(owner)
+        MethodModel text = get(owner)
                 .method(name, MethodTypeDesc.of(ConstantDescs.CD_void, types).descriptorString())
                 .orElseThrow(() -> new IllegalStateException("The class file of " + form.kernel() + " lacks it"));
         List<CodeElement> elements = text.code().orElseThrow().elementList();
@@ -97,7 +115,13 @@ final class ClassCopies {
                 owner,
                 text,
                 elements,
-                new Parameters(text, actual, constants, addsContext ? List.of(ParallelLoop.CONTEXT) : List.of()),
+                new Parameters(
+                        text,
+                        actual,
+                        constants,
+                        addsContext ? List.of(ParallelLoop.CONTEXT) : List.of(),
+                        arrays,
+                        Packing.of(form, addsContext)),
                 loop);
     }
 
@@ -105,7 +129,7 @@ final class ClassCopies {
     record Target(ClassDesc owner, MethodTypeDesc type) {}
 
     /** Returns what a call of a static method becomes when its arguments have these types. */
-    Target target(ClassDesc type, String name, MethodTypeDesc declared, List<ClassDesc> actual) {
+    Target target(ClassDesc caller, ClassDesc type, String name, MethodTypeDesc declared, List<ClassDesc> actual) {
         MethodTypeDesc wanted = MethodTypeDesc.of(declared.returnType(), actual);
         ClassDesc called = replacement(type, name, wanted);
         if (ClassText.isShared(called)) {
@@ -114,11 +138,55 @@ final class ClassCopies {
             }
             return new Target(called, wanted);
         }
-        MethodModel text = text(called, name, declared, wanted);
-        if (!methods.getOrDefault(called, Map.of()).containsKey(name + wanted.descriptorString())) {
-            add(called, new MethodCopy(this, called, text, Parameters.of(text, actual)));
+        List<ClassDesc> further = !caller.equals(FUNCTIONS) && asks(called, name) ? arrays : List.of();
+        MethodTypeDesc extended = wanted.insertParameterTypes(actual.size(), further.toArray(ClassDesc[]::new));
+        if (!methods.getOrDefault(called, Map.of()).containsKey(name + extended.descriptorString())) {
+            // The class that stands in for Functions has the arrays in its text already.
+            boolean made = called.equals(FUNCTIONS) && !further.isEmpty();
+            MethodModel text = made ? text(called, name, extended, extended) : text(called, name, declared, wanted);
+            add(
+                    called,
+                    new MethodCopy(
+                            this,
+                            called,
+                            text,
+                            made
+                                    ? Parameters.of(text, extended.parameterList(), List.of())
+                                    : Parameters.of(text, actual, further)));
         }
-        return new Target(called, wanted);
+        return new Target(called, extended);
+    }
+
+    /** The arrays that functions captured. */
+    List<ClassDesc> arrays() {
+        return arrays;
+    }
+
+    /** Whether a method asks functions, itself or by way of others, so that it has their arrays as parameters. */
+    boolean asks(ClassDesc type, String name) {
+        if (functions.isEmpty() || ClassText.isShared(type)) {
+            return false;
+        }
+        if (type.equals(FUNCTIONS)) {
+            return ASKING.contains(name);
+        }
+        String key = ClassText.name(type) + "." + name;
+        Boolean known = asking.putIfAbsent(key, false);
+        if (known == null) {
+            known = get(type).model().methods().stream()
+                    .filter(method -> method.methodName().equalsString(name))
+                    .flatMap(method -> method.code().stream())
+                    .flatMap(CodeModel::elementStream)
+                    .anyMatch(element -> element instanceof InvokeInstruction call
+                            && call.opcode() == Opcode.INVOKESTATIC
+                            && asks(call.owner().asSymbol(), call.name().stringValue()));
+            asking.put(key, known);
+        }
+        return known;
+    }
+
+    private ClassText get(ClassDesc type) {
+        return type.equals(FUNCTIONS) ? functions.orElseGet(() -> library.get(type)) : library.get(type);
     }
 
     /** Returns what a method is known to give, whatever its arguments, or null. */
@@ -155,7 +223,7 @@ final class ClassCopies {
     }
 
     private MethodModel text(ClassDesc type, String name, MethodTypeDesc declared, MethodTypeDesc wanted) {
-        ClassText text = library.get(type);
+        ClassText text = get(type);
         return text.method(name, wanted.descriptorString())
                 .or(() -> text.method(name, declared.descriptorString()))
                 .orElseThrow(() -> new IllegalStateException(
@@ -171,9 +239,10 @@ final class ClassCopies {
     void useStaticsOf(ClassDesc type) {
         if (!ClassText.isShared(type) && statics.put(type, true) == null) {
             methods.computeIfAbsent(type, _ -> new LinkedHashMap<>());
-            library.get(type)
+            get(type)
                     .method(ConstantDescs.CLASS_INIT_NAME, "()V")
-                    .ifPresent(text -> add(type, new MethodCopy(this, type, text, Parameters.of(text, List.of()))));
+                    .ifPresent(text ->
+                            add(type, new MethodCopy(this, type, text, Parameters.of(text, List.of(), List.of()))));
         }
     }
 
@@ -214,7 +283,7 @@ final class ClassCopies {
     }
 
     private byte[] write(ClassDesc type, Iterable<MethodCopy> copies) {
-        ClassText text = library.get(type);
+        ClassText text = get(type);
         ClassFile file = ClassFile.of(
                 ClassFile.ClassHierarchyResolverOption.of(ClassHierarchyResolver.ofResourceParsing(library.loader())
                         .orElse(ClassHierarchyResolver.ofClassLoading(library.loader()))));

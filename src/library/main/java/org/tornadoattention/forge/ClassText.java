@@ -28,6 +28,11 @@ final class ClassText {
         model.methods().forEach(method -> methods.put(key(method), method));
     }
 
+    /** A class that was made. */
+    static ClassText of(byte[] classFile) {
+        return new ClassText(ClassFile.of().parse(classFile));
+    }
+
     /** The classes that a class loader finds, read once for all forms of its kernels. */
     static final class Library {
 

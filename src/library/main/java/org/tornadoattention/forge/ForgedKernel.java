@@ -17,6 +17,12 @@ import uk.ac.manchester.tornado.api.common.TornadoFunctions;
 /** A form of a kernel: what a task of a graph runs. */
 public final class ForgedKernel {
 
+    /** What the name of a captured array begins with; no parameter's name has it. */
+    static final String CAPTURED = "captured ";
+
+    /** What is between two names that share a parameter. */
+    static final String PACKED = "+";
+
     private final Form form;
     private final List<String> parameters;
     private final MethodType type;
@@ -30,11 +36,25 @@ public final class ForgedKernel {
             names.add(ParallelLoop.CONTEXT_NAME);
             types.add(KernelContext.class);
         }
-        for (Parameter parameter : form.kernel().parameters()) {
-            if (!form.constants().containsKey(parameter.getName())) {
-                names.add(parameter.getName());
-                types.add(form.arrays().getOrDefault(parameter.getName(), parameter.getType()));
+        Packing packing = Packing.of(form, addsContext);
+        List<Parameter> text = form.kernel().parameters();
+        for (int i = 0; i < text.size(); i++) {
+            String name = text.get(i).getName();
+            if (!form.constants().containsKey(name) && !packing.contains(i)) {
+                names.add(name);
+                types.add(form.arrays().getOrDefault(name, text.get(i).getType()));
             }
+        }
+        List<Class<?>> captured = form.functions().arrays();
+        for (int i = 0; i < captured.size(); i++) {
+            names.add(CAPTURED + i);
+            types.add(captured.get(i));
+        }
+        for (Packing.Pair pair : packing.pairs()) {
+            names.add(text.get(pair.low()).getName()
+                    + PACKED
+                    + text.get(pair.high()).getName());
+            types.add(long.class);
         }
         this.parameters = names;
         this.type = MethodType.methodType(void.class, types);

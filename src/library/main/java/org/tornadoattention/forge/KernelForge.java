@@ -4,6 +4,7 @@ import java.lang.ref.ReferenceQueue;
 import java.lang.ref.WeakReference;
 import java.util.HashMap;
 import java.util.Map;
+import org.tornadoattention.function.FunctionForm;
 
 /**
  * Makes forms of kernels. A form is kept as long as something uses it, such as a task of a plan, and made once for all
@@ -21,6 +22,17 @@ public final class KernelForge {
     };
 
     private KernelForge() {}
+
+    /** Whether a kernel asks functions of a user's. */
+    static boolean asks(Kernel kernel, FunctionForm functions) {
+        if (functions.isEmpty()) {
+            return false;
+        }
+        Class<?> owner = kernel.method().getDeclaringClass();
+        Form form = new Form(kernel, Map.of(), Map.of(), Map.of(), functions);
+        return new ClassCopies(form, LIBRARIES.get(owner))
+                .asks(ClassCopies.describe(owner), kernel.method().getName());
+    }
 
     /** Returns a form of a kernel. */
     static ForgedKernel forge(Form form) {

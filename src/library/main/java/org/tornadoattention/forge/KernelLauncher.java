@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
+import org.tornadoattention.function.FunctionForm;
 import org.tornadoattention.kernel.Constant;
 import org.tornadoattention.kernel.Element;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -100,7 +101,7 @@ public final class KernelLauncher {
                 arguments.add(
                         form.isContext(i)
                                 ? new KernelContext()
-                                : argument(form.parameters().get(i)));
+                                : actual(form.parameters().get(i)));
             }
             form.append(graph, name, arguments.toArray());
             WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(Math.multiplyExact(groups, groupSize)));
@@ -130,7 +131,21 @@ public final class KernelLauncher {
                     }
                 }
             }
-            return KernelForge.forge(new Form(kernel, arrays, constants, replaced));
+            boolean asks = KernelForge.asks(kernel, shared.functions());
+            return KernelForge.forge(
+                    new Form(kernel, arrays, constants, replaced, asks ? shared.functions() : FunctionForm.NONE));
+        }
+
+        /** The argument of a parameter of a form, which may be a captured array, or two numbers. */
+        private Object actual(String name) {
+            if (name.startsWith(ForgedKernel.CAPTURED)) {
+                return shared.captured().get(Integer.parseInt(name.substring(ForgedKernel.CAPTURED.length())));
+            }
+            int at = name.indexOf(ForgedKernel.PACKED);
+            return at < 0
+                    ? argument(name)
+                    : (Object) Packing.pack(
+                            (Integer) argument(name.substring(0, at)), (Integer) argument(name.substring(at + 1)));
         }
 
         private Object argument(String name) {

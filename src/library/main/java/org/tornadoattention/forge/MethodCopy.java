@@ -113,6 +113,8 @@ final class MethodCopy {
             emit(ParallelLoop::declareContext);
         }
         parameters.constants().forEach(this::setConstant);
+        parameters.packed().forEach(this::unpack);
+        nameAdded();
         try {
             for (int i = 0; i < elements.size(); ) {
                 i = translate(i);
@@ -128,6 +130,36 @@ final class MethodCopy {
     private void setConstant(int slot, Number value) {
         emit(code -> code.loadConstant((ConstantDesc) value)
                 .storeLocal(TypeKind.from(parameters.type(slot)), parameters.slot(slot)));
+    }
+
+    private void unpack(Parameters.Packed pair) {
+        emit(code -> code.lload(pair.slot())
+                .l2i()
+                .istore(parameters.slot(pair.low()))
+                .lload(pair.slot())
+                .loadConstant(Integer.SIZE)
+                .lshr()
+                .l2i()
+                .istore(parameters.slot(pair.high())));
+    }
+
+    /** TornadoVM asks for the names of a kernel's parameters. */
+    private void nameAdded() {
+        List<ClassDesc> types = parameters.type().parameterList();
+        int named = types.size() - parameters.packed().size() - parameters.arrays();
+        for (int i = 0; i < parameters.arrays(); i++) {
+            int number = i;
+            emit(code -> code.localVariable(
+                    parameters.firstArray() + number,
+                    "captured" + number,
+                    types.get(named + number),
+                    code.startLabel(),
+                    code.endLabel()));
+        }
+        for (Parameters.Packed pair : parameters.packed()) {
+            emit(code -> code.localVariable(
+                    pair.slot(), "packed" + pair.slot(), ConstantDescs.CD_long, code.startLabel(), code.endLabel()));
+        }
     }
 
     private void emit(Consumer<CodeBuilder> element) {
@@ -275,7 +307,10 @@ final class MethodCopy {
         String name = call.name().stringValue();
         List<ClassDesc> actual = flow.popArguments(declared);
         if (call.opcode() == Opcode.INVOKESTATIC) {
-            ClassCopies.Target target = copies.target(type, name, declared, actual);
+            ClassCopies.Target target = copies.target(owner, type, name, declared, actual);
+            if (target.type().parameterCount() > declared.parameterCount()) {
+                emit(this::loadArrays);
+            }
             emit(code -> code.invokestatic(target.owner(), name, target.type(), call.isInterface()));
         } else {
             ClassDesc array = flow.pop(TypeKind.REFERENCE);
@@ -288,6 +323,12 @@ final class MethodCopy {
         }
         if (!declared.returnType().equals(ConstantDescs.CD_void)) {
             flow.push(TypeKind.from(declared.returnType()), null);
+        }
+    }
+
+    private void loadArrays(CodeBuilder code) {
+        for (int i = 0; i < parameters.arrays(); i++) {
+            code.aload(parameters.firstArray() + i);
         }
     }
 

@@ -3,6 +3,7 @@ package org.tornadoattention.forge;
 import java.lang.classfile.MethodModel;
 import java.lang.classfile.TypeKind;
 import java.lang.constant.ClassDesc;
+import java.lang.constant.ConstantDescs;
 import java.lang.constant.MethodTypeDesc;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -11,7 +12,7 @@ import java.util.Map;
 
 /**
  * How the parameters of a method's text become those of a copy, and the slots of its variables with them: those that stay
- * come first, then the constants, which are local variables, then the other variables.
+ * come first, with the arrays that functions captured and the numbers that share a parameter, then the constants, which are local variables, then the other variables.
  */
 final class Parameters {
 
@@ -20,23 +21,39 @@ final class Parameters {
     private final Map<Integer, Number> constants = new HashMap<>();
     private final Map<Integer, Integer> slots = new HashMap<>();
     private final Map<Integer, ClassDesc> types = new HashMap<>();
+    private final List<Packed> packed = new ArrayList<>();
+    private final int firstArray;
+    private final int arrays;
     private final int end;
     private final int shift;
+
+    /** Two ints of the text, by its slots, and where the long is that has them. */
+    record Packed(int slot, int low, int high) {}
 
     /**
      * @param method the text
      * @param actual the type that each parameter is to have
      * @param values of the parameters that are constants, by number
      * @param added parameters that the text has not, before the others
+     * @param arrays that functions captured, after the others
+     * @param packing which share a parameter, after these
      */
-    Parameters(MethodModel method, List<ClassDesc> actual, Map<Integer, Number> values, List<ClassDesc> added) {
+    Parameters(
+            MethodModel method,
+            List<ClassDesc> actual,
+            Map<Integer, Number> values,
+            List<ClassDesc> added,
+            List<ClassDesc> arrays,
+            Packing packing) {
         this.text = method.methodTypeSymbol();
         List<ClassDesc> kept = new ArrayList<>(added);
         int slot = 0;
         int next = added.size();
+        Map<Integer, Integer> slotsOfText = new HashMap<>();
         for (int i = 0; i < actual.size(); i++) {
             int size = TypeKind.from(text.parameterType(i)).slotSize();
-            if (!values.containsKey(i)) {
+            slotsOfText.put(i, slot);
+            if (!values.containsKey(i) && !packing.contains(i)) {
                 slots.put(slot, next);
                 types.put(slot, actual.get(i));
                 kept.add(actual.get(i));
@@ -45,13 +62,24 @@ final class Parameters {
             slot += size;
         }
         this.end = slot;
+        this.firstArray = next;
+        this.arrays = arrays.size();
+        kept.addAll(arrays);
+        next += arrays.size();
+        for (Packing.Pair pair : packing.pairs()) {
+            packed.add(new Packed(next, slotsOfText.get(pair.low()), slotsOfText.get(pair.high())));
+            kept.add(ConstantDescs.CD_long);
+            next += 2;
+        }
         slot = 0;
         for (int i = 0; i < actual.size(); i++) {
             int size = TypeKind.from(text.parameterType(i)).slotSize();
-            if (values.containsKey(i)) {
+            if (values.containsKey(i) || packing.contains(i)) {
                 slots.put(slot, next);
                 types.put(slot, text.parameterType(i));
-                constants.put(slot, values.get(i));
+                if (values.containsKey(i)) {
+                    constants.put(slot, values.get(i));
+                }
                 next += size;
             }
             slot += size;
@@ -60,9 +88,28 @@ final class Parameters {
         this.type = MethodTypeDesc.of(text.returnType(), kept);
     }
 
-    /** Parameters that all stay. */
-    static Parameters of(MethodModel method, List<ClassDesc> actual) {
-        return new Parameters(method, actual, Map.of(), List.of());
+    /**
+     * Parameters that all stay.
+     *
+     * @param arrays that functions captured, after the others
+     */
+    static Parameters of(MethodModel method, List<ClassDesc> actual, List<ClassDesc> arrays) {
+        return new Parameters(method, actual, Map.of(), List.of(), arrays, new Packing(List.of()));
+    }
+
+    /** The numbers that share a parameter. */
+    List<Packed> packed() {
+        return packed;
+    }
+
+    /** How many arrays functions captured. */
+    int arrays() {
+        return arrays;
+    }
+
+    /** The slot of the first array that functions captured. */
+    int firstArray() {
+        return firstArray;
     }
 
     MethodTypeDesc type() {
@@ -85,7 +132,9 @@ final class Parameters {
 
     /** Whether a slot of the text is a parameter of the copy too. */
     boolean isKept(int ofText) {
-        return isParameter(ofText) && !constants.containsKey(ofText);
+        return isParameter(ofText)
+                && !constants.containsKey(ofText)
+                && packed.stream().noneMatch(pair -> pair.low() == ofText || pair.high() == ofText);
     }
 
     /** Returns what a parameter is in the copy, by the text's slot. */

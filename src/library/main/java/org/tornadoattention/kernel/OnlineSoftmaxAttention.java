@@ -1,6 +1,7 @@
 package org.tornadoattention.kernel;
 
 import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
@@ -106,6 +107,7 @@ public final class OnlineSoftmaxAttention {
                 }
                 float s = s0 + s1 + (s2 + s3);
                 s = Score.of(s, softcap, slope, position - j, features);
+                s = Functions.score(s, batch, head, row % seqQ, j, position);
 
                 // m' = max(m, s); l = e^(m - m') l + e^(s - m'); o = e^(m - m') o + e^(s - m') v_j
                 if (s > max) {
@@ -116,7 +118,7 @@ public final class OnlineSoftmaxAttention {
                         o[x] = alpha * o[x];
                     }
                 }
-                float p = TornadoMath.exp(s - max);
+                float p = Functions.weight(TornadoMath.exp(s - max), s);
                 sum += p;
                 p *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, row % seqQ, j, features);
                 for (int x = 0; x < headDim; x++) {

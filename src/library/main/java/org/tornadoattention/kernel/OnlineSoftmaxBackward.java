@@ -1,6 +1,7 @@
 package org.tornadoattention.kernel;
 
 import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
@@ -118,11 +119,13 @@ public final class OnlineSoftmaxBackward {
                 s = Score.capped(s, softcap);
                 float capSlope = Score.derivative(s, softcap);
                 s = Score.biased(s, slope, position - j, features);
+                capSlope *= Functions.slope(s, batch, head, row % seqQ, j, position);
+                s = Functions.score(s, batch, head, row % seqQ, j, position);
                 float dp = dp0 + dp1;
                 dp *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, row % seqQ, j, features);
 
                 // p = e^(s - L); ds = p (dp - D); dQ = dQ + scale ds k_j
-                float ds = TornadoMath.exp(s - lse) * (dp - d) * capSlope * scale;
+                float ds = Functions.weight(TornadoMath.exp(s - lse) * (dp - d) * capSlope * scale, s);
                 for (int x = 0; x < headDim; x++) {
                     dQ[x] += ds * key.get(at + x);
                 }
@@ -216,7 +219,9 @@ public final class OnlineSoftmaxBackward {
                     s = Score.capped(s, softcap);
                     float capSlope = Score.derivative(s, softcap);
                     s = Score.biased(s, slope, i + offset - j, features);
-                    float p = TornadoMath.exp(s - RowTerms.logSumExp(rowTerms, row));
+                    capSlope *= Functions.slope(s, batch, batchHead % heads, i, j, i + offset);
+                    s = Functions.score(s, batch, batchHead % heads, i, j, i + offset);
+                    float p = Functions.weight(TornadoMath.exp(s - RowTerms.logSumExp(rowTerms, row)), s);
                     float dp = dp0 + dp1;
                     float factor =
                             DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i, j, features);
@@ -224,7 +229,7 @@ public final class OnlineSoftmaxBackward {
                     dp *= factor;
 
                     // dV = dV + p dO_i; ds = p (dp - D); dK = dK + scale ds q_i
-                    float ds = p * (dp - RowTerms.d(rowTerms, row)) * capSlope * scale;
+                    float ds = Functions.weight(p * (dp - RowTerms.d(rowTerms, row)) * capSlope * scale, s);
                     for (int x = 0; x < headDim; x++) {
                         dV[x] += kept * outputGradient.get(at + x);
                         dK[x] += ds * query.get(at + x);

@@ -4,6 +4,7 @@ import static org.tornadoattention.kernel.parts.Storage.first;
 import static org.tornadoattention.kernel.parts.Storage.second;
 
 import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.KeySplit;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.Softcap;
@@ -238,6 +239,14 @@ public final class SplitKeyAttention {
                     int head = kvHead * group + row % group;
                     s = s - StepLayout.slope(numbers, head) * TornadoMath.abs(position - j);
                 }
+                // In a cache, queries and keys count from the sequence's beginning; rows and keys past the end are not
+                // asked for.
+                int i = TornadoMath.min(row / group, queries - 1);
+                if (pagesPerSequence > 0) {
+                    i += offset - padding;
+                }
+                s = Functions.score(
+                        s, sequence, kvHead * group + row % group, i, TornadoMath.min(j, to) - padding, position);
                 // Bounds rather than conditions: TornadoVM loses a negation in those that mix && and ||.
                 int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
                 int first = windowLeft < 0 ? j : position - windowLeft;
@@ -262,6 +271,7 @@ public final class SplitKeyAttention {
                 for (int u = 0; u < KEYS; u++) {
                     float s = scores[(r * KEYS + u) * slots + slot];
                     float e = s == Score.NO_SCORE ? 0f : TornadoMath.exp(s - newMax);
+                    e = Functions.weight(e, s);
                     added += e;
                     p[u] = e;
                     if ((features & Features.SCALED) != 0) {

@@ -1,6 +1,7 @@
 package org.tornadoattention.kernel;
 
 import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
@@ -63,7 +64,9 @@ public final class StandardAttention {
             s = scale * s;
             int length = Window.length(keyLengths, batch, seqK, features);
             float slope = HeadTerms.slope(headTerms, head, features);
-            s = Score.of(s, softcap, slope, row % seqQ + length - seqQ - j, features);
+            int position = row % seqQ + length - seqQ;
+            s = Score.of(s, softcap, slope, position - j, features);
+            s = Functions.score(s, batch, head, row % seqQ, j, position);
             scores.set(element, s);
         }
     }
@@ -94,13 +97,15 @@ public final class StandardAttention {
             }
             float sum = 0f;
             for (int j = firstKey; j <= lastKey; j++) {
-                sum += TornadoMath.exp(scores.get(row * seqK + j) - max);
+                float s = scores.get(row * seqK + j);
+                sum += Functions.weight(TornadoMath.exp(s - max), s);
             }
             for (int j = 0; j < seqK; j++) {
                 float p = 0f;
                 if (j >= firstKey && j <= lastKey) {
-                    p = TornadoMath.exp(scores.get(row * seqK + j) - max);
-                    p = RowEnd.normalized(p, max, sum, headTerms, head, features);
+                    float s = scores.get(row * seqK + j);
+                    p = RowEnd.normalized(TornadoMath.exp(s - max), max, sum, headTerms, head, features);
+                    p = Functions.weight(p, s);
                     p *= DropoutMask.factor(
                             DropoutMask.seedLow(keyLengths, features),
                             DropoutMask.seedHigh(keyLengths, features),

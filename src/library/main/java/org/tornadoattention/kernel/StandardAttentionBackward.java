@@ -1,6 +1,7 @@
 package org.tornadoattention.kernel;
 
 import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
@@ -80,7 +81,9 @@ public final class StandardAttentionBackward {
                 s = Score.capped(s, softcap);
                 float capSlope = Score.derivative(s, softcap);
                 s = Score.biased(s, HeadTerms.slope(headTerms, head, features), position - j, features);
-                p = TornadoMath.exp(s - RowTerms.logSumExp(rowTerms, row));
+                capSlope *= Functions.slope(s, batch, head, row % seqQ, j, position);
+                s = Functions.score(s, batch, head, row % seqQ, j, position);
+                p = Functions.weight(TornadoMath.exp(s - RowTerms.logSumExp(rowTerms, row)), s);
                 float factor = DropoutMask.factor(
                         DropoutMask.seedLow(keyLengths, features),
                         DropoutMask.seedHigh(keyLengths, features),
@@ -91,6 +94,7 @@ public final class StandardAttentionBackward {
                         j,
                         features);
                 ds = scale * p * (factor * dp - RowTerms.d(rowTerms, row)) * capSlope;
+                ds = Functions.weight(ds, s);
                 p *= factor;
             }
             probabilities.set(element, p);

@@ -4,6 +4,7 @@ import static org.tornadoattention.kernel.parts.Storage.load;
 import static org.tornadoattention.kernel.parts.Storage.store;
 
 import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
@@ -307,6 +308,7 @@ public final class TiledFlashAttention {
                 for (int c = from; c <= to; c++) {
                     float s = scores[c * scoreStride + row];
                     s = Score.of(s, softcap, slope, position - j0 - c, features);
+                    s = Functions.score(s, batch, head, TornadoMath.min(i0 + row, seqQ - 1), j0 + c, position);
                     scores[c * scoreStride + row] = s;
                     max = TornadoMath.max(max, s);
                 }
@@ -314,7 +316,8 @@ public final class TiledFlashAttention {
                 for (int c = 0; c < blockK; c++) {
                     float p = 0f;
                     if (c >= from && c <= to) {
-                        p = TornadoMath.exp(scores[c * scoreStride + row] - max);
+                        float s = scores[c * scoreStride + row];
+                        p = Functions.weight(TornadoMath.exp(s - max), s);
                     }
                     sum += p;
                     p *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i0 + row, j0 + c, features);

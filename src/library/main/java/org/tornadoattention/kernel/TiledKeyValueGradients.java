@@ -4,6 +4,7 @@ import static org.tornadoattention.kernel.parts.Storage.load;
 import static org.tornadoattention.kernel.parts.Storage.store;
 
 import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.Score;
@@ -288,9 +289,12 @@ public final class TiledKeyValueGradients {
                         s = Score.capped(s, softcap);
                         float capSlope = Score.derivative(s, softcap);
                         s = Score.biased(s, slope, position - j, features);
-                        p = TornadoMath.exp(s - rowLse[r]);
+                        int i = TornadoMath.min(i0 + r, seqQ - 1);
+                        capSlope *= Functions.slope(s, batch, batchHead % heads, i, j, position);
+                        s = Functions.score(s, batch, batchHead % heads, i, j, position);
+                        p = Functions.weight(TornadoMath.exp(s - rowLse[r]), s);
                         float factor = DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i0 + r, j, features);
-                        ds = p * (factor * dp - rowD[r]) * capSlope;
+                        ds = Functions.weight(p * (factor * dp - rowD[r]) * capSlope, s);
                         p *= factor;
                     }
                     gradients[at] = ds;

@@ -4,6 +4,7 @@ import static org.tornadoattention.kernel.parts.Storage.load;
 import static org.tornadoattention.kernel.parts.Storage.store;
 
 import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
@@ -295,9 +296,12 @@ public final class TiledQueryGradient {
                     s = Score.capped(s, softcap);
                     float capSlope = Score.derivative(s, softcap);
                     s = Score.biased(s, slope, position - j, features);
+                    int i = TornadoMath.min(i0 + r, seqQ - 1);
+                    capSlope *= Functions.slope(s, batch, head, i, j, position);
+                    s = Functions.score(s, batch, head, i, j, position);
                     float p = TornadoMath.exp(s - rowLse[r]);
                     dp *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i0 + r, j, features);
-                    ds = p * (dp - rowD[r]) * capSlope;
+                    ds = Functions.weight(p * (dp - rowD[r]) * capSlope, s);
                 }
                 gradients[at] = ds;
             }

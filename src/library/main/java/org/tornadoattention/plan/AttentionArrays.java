@@ -1,5 +1,6 @@
 package org.tornadoattention.plan;
 
+import java.util.List;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.kernel.parts.DropoutMask;
@@ -20,6 +21,7 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * @param logSumExp {@code [batch, heads, seqQ]}
  * @param headTerms numbers of each query head, as {@link HeadTerms} lays them out
  * @param keyLengths {@code [batch]}, one unused element where there are none; then the words of dropout, if any
+ * @param captured the arrays that functions captured
  */
 record AttentionArrays(
         TornadoNativeArray query,
@@ -28,11 +30,13 @@ record AttentionArrays(
         TornadoNativeArray output,
         FloatArray logSumExp,
         FloatArray headTerms,
-        IntArray keyLengths) {
+        IntArray keyLengths,
+        List<TornadoNativeArray> captured) {
 
     /**
      * The arrays of these tensors as the device's kernels take them, with terms of heads, lengths and words sized but not filled.
      *
+     * @param captured the arrays of functions, a plan's own or the caller's
      * @param halfFloats whether the device's compiler takes 16-bit floats; without, F16 tensors are seen as raw bits
      */
     static AttentionArrays of(
@@ -42,6 +46,7 @@ record AttentionArrays(
             Tensor value,
             Tensor output,
             Tensor logSumExp,
+            List<TornadoNativeArray> captured,
             boolean halfFloats) {
         return new AttentionArrays(
                 DeviceStorage.seen(query, halfFloats),
@@ -51,10 +56,11 @@ record AttentionArrays(
                 logSumExp.floatArray(),
                 new FloatArray(HeadTerms.size(problem.shape().heads(), problem.features())),
                 new IntArray(Window.lengths(problem.shape().batch(), problem.features())
-                        + DropoutMask.words(problem.features())));
+                        + DropoutMask.words(problem.features())),
+                captured);
     }
 
-    /** Fills the terms of heads, lengths and the words of dropout. */
+    /** Fills the terms of heads, lengths, the words of dropout and a plan's own captured arrays. */
     void fill(AttentionOptions options) {
         float[] slopes = options.alibiSlopes();
         for (int head = 0; head < slopes.length; head++) {
@@ -64,6 +70,7 @@ record AttentionArrays(
         for (int entry = 0; entry < lengths.length; entry++) {
             keyLengths.set(entry, lengths[entry]);
         }
+        CapturedArrays.fill(captured, options);
         if (options.hasDropout()) {
             DropoutMask.set(
                     keyLengths,

@@ -58,7 +58,15 @@ final class AttentionPlan implements DevicePlan {
         value = Tensor.allocate(problem.dtype(), shape.keyShape());
         output = Tensor.allocate(problem.dtype(), shape.queryShape());
         logSumExp = Tensor.allocate(DType.F32, shape.logSumExpShape());
-        arrays = AttentionArrays.of(problem, query, key, value, output, logSumExp, device.halfFloats());
+        arrays = AttentionArrays.of(
+                problem,
+                query,
+                key,
+                value,
+                output,
+                logSumExp,
+                CapturedArrays.like(problem.functions()),
+                device.halfFloats());
 
         TaskGraph graph = new TaskGraph("attention");
         GridScheduler grids = new GridScheduler();
@@ -69,6 +77,7 @@ final class AttentionPlan implements DevicePlan {
         }
         inputs.add(arrays.headTerms());
         inputs.add(arrays.keyLengths());
+        inputs.addAll(arrays.captured());
         graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, inputs.toArray());
         AttentionTasks.append(graph, grids, "forward", problem, choice, device, arrays);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, arrays.output(), arrays.logSumExp());

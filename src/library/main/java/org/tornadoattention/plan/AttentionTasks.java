@@ -103,7 +103,8 @@ final class AttentionTasks {
                 .with("windowLeft", problem.windowLeft())
                 .with("windowRight", problem.windowRight())
                 .with("scale", problem.scale())
-                .with("softcap", problem.softcap());
+                .with("softcap", problem.softcap())
+                .withFunctions(problem.functions().form(), arrays.captured());
     }
 
     /** What kernels are to know of a problem, to heed of a backend's compiler, and how they are to read their arrays. */

@@ -32,7 +32,11 @@ record BackwardArrays(
 
     /** The arrays of these tensors as the device's kernels take them, with slopes and lengths sized but not filled. */
     static BackwardArrays of(
-            AttentionProblem problem, BackwardTensors tensors, FloatArray rowTerms, boolean halfFloats) {
+            AttentionProblem problem,
+            BackwardTensors tensors,
+            FloatArray rowTerms,
+            List<TornadoNativeArray> captured,
+            boolean halfFloats) {
         return new BackwardArrays(
                 AttentionArrays.of(
                         problem,
@@ -41,6 +45,7 @@ record BackwardArrays(
                         tensors.v(),
                         tensors.output(),
                         tensors.logSumExp(),
+                        captured,
                         halfFloats),
                 DeviceStorage.seen(tensors.dOut(), halfFloats),
                 tensors.dLse().map(Tensor::floatArray).orElseGet(() -> new FloatArray(1)),
@@ -53,7 +58,7 @@ record BackwardArrays(
 
     /** What tasks read, beside what they make themselves. */
     List<Object> inputs() {
-        return new ArrayList<>(List.of(
+        List<Object> inputs = new ArrayList<>(List.of(
                 forward.query(),
                 forward.key(),
                 forward.value(),
@@ -63,5 +68,7 @@ record BackwardArrays(
                 logSumExpGradient,
                 forward.headTerms(),
                 forward.keyLengths()));
+        inputs.addAll(forward.captured());
+        return inputs;
     }
 }

@@ -59,7 +59,8 @@ final class BackwardPlan implements DevicePlan {
         own = named.build();
         AttentionShape shape = problem.shape();
         Tensor rowTerms = Tensor.allocate(DType.F32, shape.batch(), shape.heads(), shape.seqQ(), 2);
-        arrays = BackwardArrays.of(problem, own, rowTerms.floatArray(), device.halfFloats());
+        arrays = BackwardArrays.of(
+                problem, own, rowTerms.floatArray(), CapturedArrays.like(problem.functions()), device.halfFloats());
 
         TaskGraph graph = new TaskGraph("attention");
         GridScheduler grids = new GridScheduler();

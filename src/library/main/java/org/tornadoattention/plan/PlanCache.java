@@ -17,6 +17,7 @@ import org.tornadoattention.choice.DeviceMemory;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -114,7 +115,8 @@ public final class PlanCache implements AutoCloseable {
         requireTask(problem, q, k);
         KernelChoice choice = choose(problem);
         DeviceMemory.of(problem, choice).requireFitting(device);
-        AttentionArrays arrays = AttentionArrays.of(problem, q, k, v, output, logSumExp, device.halfFloats());
+        AttentionArrays arrays = AttentionArrays.of(
+                problem, q, k, v, output, logSumExp, UserFunctions.arrays(options), device.halfFloats());
         transferOptions(graph, problem, arrays, options);
         AttentionTasks.append(graph, grids, name, problem, choice, device, arrays);
         return choice;
@@ -132,7 +134,8 @@ public final class PlanCache implements AutoCloseable {
         KernelChoice choice = chooseBackward(problem);
         DeviceMemory.ofBackward(problem, choice.kernel()).requireFitting(device);
         FloatArray rowTerms = new FloatArray(Math.toIntExact(2 * problem.shape().queryRows()));
-        BackwardArrays arrays = BackwardArrays.of(problem, tensors, rowTerms, device.halfFloats());
+        BackwardArrays arrays =
+                BackwardArrays.of(problem, tensors, rowTerms, UserFunctions.arrays(options), device.halfFloats());
         transferOptions(graph, problem, arrays.forward(), options);
         // TornadoVM frees only what a graph transfers, so the row terms are transferred, once.
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, rowTerms);
@@ -143,7 +146,7 @@ public final class PlanCache implements AutoCloseable {
         return choice;
     }
 
-    /** Slopes and lengths stay as they are; the seed of dropout may change from one execution to the next. */
+    /** Slopes and lengths stay as they are; captured arrays and the seed of dropout may change from one execution to the next. */
     private void transferOptions(
             TaskGraph graph, AttentionProblem problem, AttentionArrays arrays, AttentionOptions options) {
         arrays.fill(options);
@@ -151,6 +154,10 @@ public final class PlanCache implements AutoCloseable {
         graph.transferToDevice(
                 problem.dropout() ? DataTransferMode.EVERY_EXECUTION : DataTransferMode.FIRST_EXECUTION,
                 arrays.keyLengths());
+        if (!arrays.captured().isEmpty()) {
+            graph.transferToDevice(
+                    DataTransferMode.EVERY_EXECUTION, arrays.captured().toArray());
+        }
         if (problem.dropout()) {
             seeded.computeIfAbsent(graph, any -> new ArrayList<>()).add(arrays);
         }

@@ -7,6 +7,8 @@ import java.util.stream.IntStream;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.Mask;
+import org.tornadoattention.ScoreFunction;
+import org.tornadoattention.function.ScoreSlope;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
@@ -34,8 +36,9 @@ public final class NaiveAttention {
     private final float[] k;
     private final float[] v;
     private final boolean fp8;
+    private final ScoreFunction slope;
 
-    private NaiveAttention(Tensor q, Tensor k, Tensor v, AttentionOptions options, boolean fp8) {
+    private NaiveAttention(Tensor q, Tensor k, Tensor v, AttentionOptions options, boolean fp8, boolean backward) {
         this.shape = AttentionShape.of(q, k, v, options);
         this.options = options;
         this.mask = options.mask();
@@ -43,6 +46,9 @@ public final class NaiveAttention {
         this.scale = (float) options.scaleFor(shape.headDim());
         this.softcap = (float) options.softcap();
         this.fp8 = fp8;
+        this.slope = backward && options.score().isPresent()
+                ? ScoreSlope.of(options.score().get())
+                : (_, _, _, _, _) -> 1;
         this.q = operand(q);
         this.k = operand(k);
         this.v = operand(v);
@@ -114,7 +120,7 @@ public final class NaiveAttention {
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Forward forward(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
-        return new NaiveAttention(q, k, v, options, false).forward();
+        return new NaiveAttention(q, k, v, options, false, false).forward();
     }
 
     /**
@@ -123,7 +129,7 @@ public final class NaiveAttention {
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Forward forwardFp8(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
-        return new NaiveAttention(q, k, v, options, true).forward();
+        return new NaiveAttention(q, k, v, options, true, false).forward();
     }
 
     /**
@@ -154,7 +160,7 @@ public final class NaiveAttention {
             throw new IllegalArgumentException(
                     "dO is %s and q is %s: they must have the same shape and type.".formatted(dO, q));
         }
-        return new NaiveAttention(q, k, v, options, false).backward(dO.toFloatArray(), dLse);
+        return new NaiveAttention(q, k, v, options, false, true).backward(dO.toFloatArray(), dLse);
     }
 
     private Forward forward() {
@@ -249,21 +255,28 @@ public final class NaiveAttention {
             float tanh = options.hasSoftcap() ? (float) Math.tanh(score / softcap) : 0;
             float capped = options.hasSoftcap() ? softcap * tanh : score;
             float distance = Math.abs((float) ((long) query + keys - shape.seqQ() - key));
-            weights[key - first] = capped - options.alibiSlope(head) * distance;
-            capSlopes[key - first] = 1 - tanh * tanh;
+            float biased = capped - options.alibiSlope(head) * distance;
+            boolean seen = mask.condition().isEmpty()
+                    || mask.condition().get().sees(entry, head, query, key, query + keys - shape.seqQ());
+            weights[key - first] = seen ? score(biased, entry, head, query, key) : Float.NEGATIVE_INFINITY;
+            capSlopes[key - first] = (1 - tanh * tanh) * (seen ? slope.apply(biased, entry, head, query, key) : 0);
             factors[key - first] = (float) DropoutPattern.factor(options.dropout(), row / shape.seqQ(), query, key);
             max = Math.max(max, weights[key - first]);
         }
         float sum = 0;
         for (int i = 0; i < weights.length; i++) {
-            weights[i] = (float) Math.exp(weights[i] - max);
+            weights[i] = weights[i] == Float.NEGATIVE_INFINITY ? 0 : (float) Math.exp(weights[i] - max);
             sum += weights[i];
         }
-        for (int i = 0; i < weights.length; i++) {
+        for (int i = 0; sum > 0 && i < weights.length; i++) {
             weights[i] = fp8 ? roundToE4M3(0x1p8f * weights[i]) * 0x1p-8f / sum : dtype.round(weights[i] / sum);
         }
-        float logSumExp = first < end ? max + (float) Math.log(sum) : Float.NEGATIVE_INFINITY;
+        float logSumExp = max == Float.NEGATIVE_INFINITY ? max : max + (float) Math.log(sum);
         return new Softmax(first, end, firstKeyRow, weights, factors, capSlopes, logSumExp, fp8 ? DType.F32 : dtype);
+    }
+
+    private float score(float biased, int entry, int head, int query, int key) {
+        return options.score().isEmpty() ? biased : options.score().get().apply(biased, entry, head, query, key);
     }
 
     private float dot(float[] a, int aRow, float[] b, int bRow) {

@@ -7,6 +7,8 @@ import java.util.stream.IntStream;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.Mask;
+import org.tornadoattention.ScoreFunction;
+import org.tornadoattention.function.ScoreSlope;
 import org.tornadoattention.tensor.Tensor;
 
 /**
@@ -21,16 +23,21 @@ public final class ReferenceAttention {
     private final AttentionOptions options;
     private final Mask mask;
     private final double scale;
+    private final ScoreFunction slope;
     private final double[] q;
     private final double[] k;
     private final double[] v;
 
-    private ReferenceAttention(AttentionShape shape, double[] q, double[] k, double[] v, AttentionOptions options) {
+    private ReferenceAttention(
+            AttentionShape shape, double[] q, double[] k, double[] v, AttentionOptions options, boolean backward) {
         shape.requireFitting(options);
         this.shape = shape;
         this.options = options;
         this.mask = options.mask();
         this.scale = options.scaleFor(shape.headDim());
+        this.slope = backward && options.score().isPresent()
+                ? ScoreSlope.of(options.score().get())
+                : (_, _, _, _, _) -> 1;
         this.q = requireSize("q", q, shape.queryShape());
         this.k = requireSize("k", k, shape.keyShape());
         this.v = requireSize("v", v, shape.keyShape());
@@ -95,7 +102,7 @@ public final class ReferenceAttention {
         required(k, "k");
         required(v, "v");
         required(options, "options");
-        return new ReferenceAttention(shape, q, k, v, options).forward();
+        return new ReferenceAttention(shape, q, k, v, options, false).forward();
     }
 
     /**
@@ -159,7 +166,7 @@ public final class ReferenceAttention {
         required(dO, "dO");
         required(dLse, "dLse");
         required(options, "options");
-        return new ReferenceAttention(shape, q, k, v, options).backward(dO, dLse);
+        return new ReferenceAttention(shape, q, k, v, options, true).backward(dO, dLse);
     }
 
     private Forward forward() {
@@ -168,22 +175,25 @@ public final class ReferenceAttention {
             int keys = options.keyLength(entry, shape.seqK());
             int first = mask.firstKey(query, shape.seqQ(), keys);
             int end = mask.endKey(query, shape.seqQ(), keys);
-            if (first >= end) {
-                result.logSumExp[row] = Double.NEGATIVE_INFINITY;
-                return;
-            }
-            double[] scores = new double[end - first];
+            double[] scores = new double[Math.max(0, end - first)];
             double max = Double.NEGATIVE_INFINITY;
             for (int key = first; key < end; key++) {
-                double score = cappedScore(row, keyRow(entry, head, key)) - bias(head, query, key, keys);
+                double score = score(cappedScore(row, keyRow(entry, head, key)), entry, head, query, key, keys);
                 scores[key - first] = score;
                 max = Math.max(max, score);
+            }
+            if (max == Double.NEGATIVE_INFINITY) {
+                result.logSumExp[row] = max;
+                return;
             }
             double sum = 0;
             for (double score : scores) {
                 sum += Math.exp(score - max);
             }
             for (int key = first; key < end; key++) {
+                if (scores[key - first] == Double.NEGATIVE_INFINITY) {
+                    continue;
+                }
                 double probability = factor(entry, head, query, key) * Math.exp(scores[key - first] - max) / sum;
                 addScaled(result.output, row, probability, v, keyRow(entry, head, key));
             }
@@ -211,9 +221,13 @@ public final class ReferenceAttention {
                     key++) {
                 int keyRow = keyRow(entry, head, key);
                 double capped = cappedScore(row, keyRow);
-                double p = Math.exp(capped - bias(head, query, key, keys) - forward.logSumExp[row]);
+                double score = score(capped, entry, head, query, key, keys);
+                if (score == Double.NEGATIVE_INFINITY) {
+                    continue;
+                }
+                double p = Math.exp(score - forward.logSumExp[row]);
                 double dP = factor(entry, head, query, key) * dot(dO, row, v, keyRow);
-                double dS = p * (dP - d[row]) * capSlope(capped);
+                double dS = p * (dP - d[row]) * slope(capped, entry, head, query, key, keys);
                 addScaled(result.dQ, row, scale * dS, k, keyRow);
             }
         });
@@ -224,14 +238,20 @@ public final class ReferenceAttention {
             int firstHead = kvHead * shape.groupSize();
             for (int head = firstHead; key < keys && head < firstHead + shape.groupSize(); head++) {
                 for (int query = 0; query < shape.seqQ(); query++) {
-                    if (!mask.allows(query, key, shape.seqQ(), keys)) {
+                    if (!mask.window().allows(query, key, shape.seqQ(), keys)) {
                         continue;
                     }
                     int row = (entry * shape.heads() + head) * shape.seqQ() + query;
                     double capped = cappedScore(row, keyRow);
-                    double p = Math.exp(capped - bias(head, query, key, keys) - forward.logSumExp[row]);
+                    double score = score(capped, entry, head, query, key, keys);
+                    if (score == Double.NEGATIVE_INFINITY) {
+                        continue;
+                    }
+                    double p = Math.exp(score - forward.logSumExp[row]);
                     double factor = factor(entry, head, query, key);
-                    double dS = p * (factor * dot(dO, row, v, keyRow) - d[row]) * capSlope(capped);
+                    double dS = p
+                            * (factor * dot(dO, row, v, keyRow) - d[row])
+                            * slope(capped, entry, head, query, key, keys);
                     addScaled(result.dV, keyRow, factor * p, dO, row);
                     addScaled(result.dK, keyRow, scale * dS, q, row);
                 }
@@ -245,6 +265,28 @@ public final class ReferenceAttention {
         double score = scale * dot(q, queryRow, k, keyRow);
         double cap = options.softcap();
         return options.hasSoftcap() ? cap * Math.tanh(score / cap) : score;
+    }
+
+    /**
+     * What softmax is taken of, −∞ where the mask's condition hides the key. A score function is asked as kernels ask it, in
+     * F32, and only about keys that are seen.
+     */
+    private double score(double capped, int entry, int head, int query, int key, int keys) {
+        boolean seen = mask.condition().isEmpty()
+                || mask.condition().get().sees(entry, head, query, key, query + keys - shape.seqQ());
+        if (!seen) {
+            return Double.NEGATIVE_INFINITY;
+        }
+        double biased = capped - bias(head, query, key, keys);
+        return options.score().isEmpty()
+                ? biased
+                : options.score().get().apply((float) biased, entry, head, query, key);
+    }
+
+    /** The derivative of {@link #score} with respect to the scaled product. */
+    private double slope(double capped, int entry, int head, int query, int key, int keys) {
+        double biased = capped - bias(head, query, key, keys);
+        return capSlope(capped) * slope.apply((float) biased, entry, head, query, key);
     }
 
     /** The derivative of the softcap where it gave {@code capped}. */

@@ -88,6 +88,7 @@ class AttentionTasksTest {
                 Tensor.allocate(problem.dtype(), shape.keyShape()),
                 Tensor.allocate(problem.dtype(), shape.queryShape()),
                 Tensor.allocate(DType.F32, shape.logSumExpShape()),
+                java.util.List.of(),
                 DEVICE.halfFloats());
     }
 }

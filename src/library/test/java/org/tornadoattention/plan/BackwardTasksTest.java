@@ -47,7 +47,8 @@ class BackwardTasksTest {
         GridScheduler grids = new GridScheduler();
         AttentionShape shape = problem.shape();
         FloatArray rowTerms = new FloatArray((int) (2 * shape.queryRows()));
-        BackwardArrays arrays = BackwardArrays.of(problem, tensors(problem), rowTerms, DEVICE.halfFloats());
+        BackwardArrays arrays =
+                BackwardArrays.of(problem, tensors(problem), rowTerms, java.util.List.of(), DEVICE.halfFloats());
         BackwardTasks.append(graph, grids, "back", problem, choice, DEVICE, arrays);
 
         Set<String> tasks = Set.copyOf(grids.keySet());

@@ -27,6 +27,11 @@ public final class Softcap {
         return x < 0f ? -bounded : bounded;
     }
 
+    /** The hyperbolic tangent, as exact everywhere as {@link #apply}. */
+    public static float tanh(float x) {
+        return apply(x, 1f);
+    }
+
     /** The derivative of {@link #apply} where it gave {@code capped}. */
     public static float slope(float capped, float softcap) {
         float ratio = capped / softcap;

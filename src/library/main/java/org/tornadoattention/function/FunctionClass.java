@@ -1,0 +1,282 @@
+package org.tornadoattention.function;
+
+import static org.tornadoattention.function.KnownMethods.describe;
+
+import java.lang.classfile.ClassBuilder;
+import java.lang.classfile.ClassFile;
+import java.lang.classfile.CodeBuilder;
+import java.lang.classfile.CodeElement;
+import java.lang.classfile.Instruction;
+import java.lang.classfile.Label;
+import java.lang.classfile.attribute.SourceFileAttribute;
+import java.lang.classfile.instruction.InvokeInstruction;
+import java.lang.classfile.instruction.LabelTarget;
+import java.lang.classfile.instruction.LineNumber;
+import java.lang.classfile.instruction.LocalVariable;
+import java.lang.constant.ClassDesc;
+import java.lang.constant.ConstantDescs;
+import java.lang.constant.MethodTypeDesc;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.tornadoattention.kernel.parts.Functions;
+import org.tornadoattention.kernel.parts.Score;
+
+/**
+ * The class that stands in for {@link Functions} where there are functions: the same methods, with the captured arrays as
+ * further parameters, and copies of the functions and of all that they call.
+ */
+final class FunctionClass {
+
+    static final ClassDesc NAME = describe(Functions.class);
+
+    static final String SCORE = "score";
+    static final String SLOPE = "slope";
+    private static final String WEIGHT = "weight";
+    private static final String SEES = "sees";
+    private static final int STATIC = ClassFile.ACC_PUBLIC | ClassFile.ACC_STATIC;
+
+    /** Where the parameters of {@link Functions#score} are. */
+    private static final int BATCH = 1;
+
+    private static final int KEY = 4;
+    private static final int POSITION = 5;
+    private static final int FIRST_ARRAY = 6;
+
+    private final FunctionForm form;
+    private final List<ClassDesc> arrays;
+    private final Map<Method, String> names = new LinkedHashMap<>();
+    private final Map<Tangent.Key, String> tangents = new LinkedHashMap<>();
+    private final Deque<Tangent.Key> pending = new ArrayDeque<>();
+
+    FunctionClass(FunctionForm form) {
+        this.form = form;
+        this.arrays = form.arrays().stream().map(KnownMethods::describe).toList();
+        form.codes().stream()
+                .flatMap(code -> FunctionCheck.methods(code).stream())
+                .forEach(method -> names.computeIfAbsent(method, m -> m.name() + "$" + names.size()));
+    }
+
+    /** The type of a method that asks functions about a pair, given its type without arrays. */
+    private MethodTypeDesc withArrays(MethodTypeDesc type) {
+        return type.insertParameterTypes(type.parameterCount(), arrays.toArray(ClassDesc[]::new));
+    }
+
+    private static MethodTypeDesc ofPair(ClassDesc result) {
+        return MethodTypeDesc.of(
+                result,
+                ConstantDescs.CD_float,
+                ConstantDescs.CD_int,
+                ConstantDescs.CD_int,
+                ConstantDescs.CD_int,
+                ConstantDescs.CD_int,
+                ConstantDescs.CD_int);
+    }
+
+    byte[] bytes() {
+        return ClassFile.of().build(NAME, builder -> {
+            builder.withFlags(ClassFile.ACC_PUBLIC | ClassFile.ACC_FINAL);
+            form.codes().stream()
+                    .findFirst()
+                    .map(code -> SourceClass.of(code.owner()).file())
+                    .ifPresent(file -> builder.with(SourceFileAttribute.of(file)));
+            score(builder);
+            form.mask().ifPresent(mask -> sees(builder, mask));
+            weight(builder);
+            slope(builder);
+            names.forEach((method, name) -> copy(builder, method, name));
+        });
+    }
+
+    /** A hidden key has no score, and its function is not asked. */
+    private void score(ClassBuilder builder) {
+        builder.withMethodBody(SCORE, withArrays(ofPair(ConstantDescs.CD_float)), STATIC, code -> {
+            if (form.mask().isPresent()) {
+                Label visible = code.newLabel();
+                code.fload(0);
+                loadPair(code);
+                code.iload(POSITION);
+                loadArrays(code);
+                code.invokestatic(NAME, SEES, withArrays(ofPair(ConstantDescs.CD_int)))
+                        .ifne(visible)
+                        .loadConstant(Score.NO_SCORE)
+                        .freturn()
+                        .labelBinding(visible);
+            }
+            if (form.score().isPresent()) {
+                call(code, form.score().get(), 0, true);
+            } else {
+                code.fload(0);
+            }
+            code.freturn();
+        });
+    }
+
+    private void sees(ClassBuilder builder, Term mask) {
+        builder.withMethodBody(SEES, withArrays(ofPair(ConstantDescs.CD_int)), STATIC, code -> {
+            term(code, mask);
+            code.ireturn();
+        });
+    }
+
+    private void weight(ClassBuilder builder) {
+        MethodTypeDesc type = MethodTypeDesc.of(ConstantDescs.CD_float, ConstantDescs.CD_float, ConstantDescs.CD_float);
+        builder.withMethodBody(WEIGHT, withArrays(type), STATIC, code -> {
+            Label seen = code.newLabel();
+            // A score that is no number hides nothing.
+            code.fload(1).loadConstant(Score.NO_SCORE).fcmpg().ifgt(seen);
+            code.fconst_0().freturn().labelBinding(seen).fload(0).freturn();
+        });
+    }
+
+    private void slope(ClassBuilder builder) {
+        Optional<Tangent.Key> found =
+                form.score().filter(_ -> form.derivative().isEmpty()).map(score -> Tangent.Key.ofScore(score));
+        if (found.isPresent() && Tangent.obstacle(found.get()).isPresent()) {
+            return;
+        }
+        found.ifPresent(this::tangent);
+        builder.withMethodBody(SLOPE, withArrays(ofPair(ConstantDescs.CD_float)), STATIC, code -> {
+            if (form.derivative().isPresent()) {
+                call(
+                        code,
+                        form.derivative().get(),
+                        form.score().orElseThrow().arrays().size(),
+                        true);
+            } else if (found.isPresent()) {
+                loadCaptured(code, form.score().orElseThrow(), 0);
+                code.fload(0);
+                loadPair(code);
+                code.fconst_1()
+                        .invokestatic(
+                                NAME, tangents.get(found.get()), found.get().type());
+            } else {
+                code.fconst_1();
+            }
+            code.freturn();
+        });
+        while (!pending.isEmpty()) {
+            Tangent.Key key = pending.remove();
+            builder.withMethodBody(tangents.get(key), key.type(), STATIC, code -> new Tangent(key, this).write(code));
+        }
+    }
+
+    /** The name of the method that has a derivative. */
+    String tangent(Tangent.Key key) {
+        return tangents.computeIfAbsent(key, added -> {
+            pending.add(added);
+            return added.method().name() + "$slope$" + tangents.size();
+        });
+    }
+
+    /** The name of the copy of a method. */
+    String name(Method method) {
+        return names.get(method);
+    }
+
+    private void call(CodeBuilder code, Code function, int firstArray, boolean ofScore) {
+        loadCaptured(code, function, firstArray);
+        if (ofScore) {
+            code.fload(0);
+        }
+        loadPair(code);
+        code.invokestatic(NAME, names.get(Method.of(function)), function.type());
+    }
+
+    private static void loadPair(CodeBuilder code) {
+        for (int slot = BATCH; slot <= KEY; slot++) {
+            code.iload(slot);
+        }
+    }
+
+    private void loadArrays(CodeBuilder code) {
+        for (int i = 0; i < arrays.size(); i++) {
+            code.aload(FIRST_ARRAY + i);
+        }
+    }
+
+    private static void loadCaptured(CodeBuilder code, Code function, int firstArray) {
+        int array = firstArray;
+        for (int i = 0; i < function.captured().size(); i++) {
+            switch (function.captured().get(i)) {
+                case Code.Array _ -> code.aload(FIRST_ARRAY + array++);
+                case Code.Constant(Number value) ->
+                    code.loadConstant(
+                            switch (function.type().parameterType(i).descriptorString()) {
+                                case "F" -> (Float) value.floatValue();
+                                case "D" -> (Double) value.doubleValue();
+                                case "J" -> (Long) value.longValue();
+                                default -> (Integer) value.intValue();
+                            });
+            }
+        }
+    }
+
+    /** Leaves 1 where a term sees the pair, else 0. */
+    private void term(CodeBuilder code, Term term) {
+        switch (term) {
+            case Term.Call(Code function, int firstArray) -> call(code, function, firstArray, false);
+            case Term.Window(int left, int right) -> window(code, left, right);
+            case Term.And(Term one, Term other) -> {
+                Label end = code.newLabel();
+                term(code, one);
+                code.dup().ifeq(end).pop();
+                term(code, other);
+                code.labelBinding(end);
+            }
+            case Term.Or(Term one, Term other) -> {
+                Label end = code.newLabel();
+                term(code, one);
+                code.dup().ifne(end).pop();
+                term(code, other);
+                code.labelBinding(end);
+            }
+            case Term.Not(Term negated) -> {
+                term(code, negated);
+                code.iconst_1().ixor();
+            }
+        }
+    }
+
+    private static void window(CodeBuilder code, int left, int right) {
+        Label hidden = code.newLabel();
+        Label end = code.newLabel();
+        if (left >= 0) {
+            code.iload(POSITION).iload(KEY).isub().loadConstant(left).if_icmpgt(hidden);
+        }
+        if (right >= 0) {
+            code.iload(KEY).iload(POSITION).isub().loadConstant(right).if_icmpgt(hidden);
+        }
+        code.iconst_1().goto_(end).labelBinding(hidden).iconst_0().labelBinding(end);
+    }
+
+    private void copy(ClassBuilder builder, Method method, String name) {
+        builder.withMethodBody(name, method.type(), STATIC, code -> {
+            for (CodeElement element : method.code()) {
+                switch (element) {
+                    case InvokeInstruction call -> call(code, method, call);
+                    case LabelTarget _, LineNumber _, LocalVariable _, Instruction _ -> code.with(element);
+                    default -> {
+                        // made anew
+                    }
+                }
+            }
+        });
+    }
+
+    private void call(CodeBuilder code, Method caller, InvokeInstruction call) {
+        Optional<KnownMethods.Target> known = KnownMethods.mathematics(call).map(KnownMethods::exact);
+        Optional<Method> own = caller.called(call);
+        if (known.isPresent()) {
+            code.invokestatic(
+                    known.get().owner(), known.get().name(), known.get().type());
+        } else if (own.isPresent()) {
+            code.invokestatic(NAME, names.get(own.get()), own.get().type());
+        } else {
+            code.with(call);
+        }
+    }
+}

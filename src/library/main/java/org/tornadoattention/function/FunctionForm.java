@@ -1,0 +1,42 @@
+package org.tornadoattention.function;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What the forms of kernels with a problem's functions depend on.
+ *
+ * @param score the score function
+ * @param derivative of the score function, where it was given
+ * @param mask what hides keys
+ */
+public record FunctionForm(Optional<Code> score, Optional<Code> derivative, Optional<Term> mask) {
+
+    /** No functions. */
+    public static final FunctionForm NONE = new FunctionForm(Optional.empty(), Optional.empty(), Optional.empty());
+
+    /** Whether there is no function. */
+    public boolean isEmpty() {
+        return equals(NONE);
+    }
+
+    /** The functions, in the order of their arrays. */
+    List<Code> codes() {
+        List<Code> codes = new ArrayList<>();
+        score.ifPresent(codes::add);
+        derivative.ifPresent(codes::add);
+        mask.ifPresent(term -> codes.addAll(term.codes()));
+        return codes;
+    }
+
+    /** The classes of the arrays that all functions captured, in the order in which kernels take them. */
+    public List<Class<?>> arrays() {
+        return codes().stream().flatMap(code -> code.arrays().stream()).toList();
+    }
+
+    /** The class that stands in for {@link org.tornadoattention.kernel.parts.Functions}, as a class file. */
+    public byte[] classFile() {
+        return new FunctionClass(this).bytes();
+    }
+}

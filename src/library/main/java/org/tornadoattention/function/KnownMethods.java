@@ -1,0 +1,107 @@
+package org.tornadoattention.function;
+
+import java.lang.classfile.Opcode;
+import java.lang.classfile.instruction.InvokeInstruction;
+import java.lang.constant.ClassDesc;
+import java.lang.constant.MethodTypeDesc;
+import java.util.Optional;
+import java.util.Set;
+import org.tornadoattention.kernel.parts.Softcap;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.HalfFloat;
+
+/** What functions may call besides methods of their own: what every backend of TornadoVM compiles. */
+final class KnownMethods {
+
+    static final ClassDesc TORNADO_MATH = describe(TornadoMath.class);
+    private static final ClassDesc MATH = describe(Math.class);
+    private static final ClassDesc HALF_FLOAT = describe(HalfFloat.class);
+    private static final String ARRAYS = "uk.ac.manchester.tornado.api.types.arrays.";
+    private static final MethodTypeDesc OF_FLOAT = MethodTypeDesc.ofDescriptor("(F)F");
+
+    private static final Set<String> MATH_NAMES = Set.of(
+            "abs",
+            "min",
+            "max",
+            "clamp",
+            "sqrt",
+            "exp",
+            "log",
+            "floor",
+            "ceil",
+            "pow",
+            "sin",
+            "cos",
+            "tan",
+            "asin",
+            "acos",
+            "atan",
+            "atan2",
+            "tanh",
+            "asinh",
+            "acosh",
+            "sinpi",
+            "cospi",
+            "toRadians");
+
+    private static final Set<String> OF_ALL_INTEGERS = Set.of("abs", "min", "max", "clamp");
+
+    private KnownMethods() {}
+
+    /**
+     * A static method that a call becomes in a kernel.
+     *
+     * @param name of a method of {@code TornadoMath}, which a derivative is known by
+     */
+    record Target(ClassDesc owner, String name, MethodTypeDesc type) {}
+
+    /** What a call of a static method of {@code Math} or {@code TornadoMath} becomes, if kernels can have it. */
+    static Optional<Target> mathematics(InvokeInstruction call) {
+        ClassDesc owner = call.owner().asSymbol();
+        String name = call.name().stringValue();
+        MethodTypeDesc type = call.typeSymbol();
+        if (call.opcode() != Opcode.INVOKESTATIC
+                || !owner.equals(MATH) && !owner.equals(TORNADO_MATH)
+                || !MATH_NAMES.contains(name)
+                || !exists(name, type)) {
+            return Optional.empty();
+        }
+        return Optional.of(new Target(TORNADO_MATH, name, type));
+    }
+
+    /** What is called for it: of the hardware's tanh PTX has 11 bits only. */
+    static Target exact(Target target) {
+        return target.name().equals("tanh") && target.type().equals(OF_FLOAT)
+                ? new Target(describe(Softcap.class), "tanh", OF_FLOAT)
+                : target;
+    }
+
+    private static boolean exists(String name, MethodTypeDesc type) {
+        boolean real = type.returnType().descriptorString().matches("[FD]");
+        boolean whole = type.returnType().descriptorString().matches("[IJ]");
+        if (name.equals("clamp") ? !whole : !real && !(whole && OF_ALL_INTEGERS.contains(name))) {
+            return false;
+        }
+        return java.util.Arrays.stream(TornadoMath.class.getMethods())
+                .anyMatch(method -> method.getName().equals(name)
+                        && java.lang.invoke.MethodType.methodType(method.getReturnType(), method.getParameterTypes())
+                                .descriptorString()
+                                .equals(type.descriptorString()));
+    }
+
+    /** Whether a call reads an array of TornadoVM's, or its size, or turns a half into a float. */
+    static boolean isRead(InvokeInstruction call) {
+        String owner = call.owner().asSymbol().descriptorString();
+        String className = owner.substring(1, owner.length() - 1).replace('/', '.');
+        String name = call.name().stringValue();
+        if (call.opcode() != Opcode.INVOKEVIRTUAL) {
+            return false;
+        }
+        return className.startsWith(ARRAYS) && (name.equals("get") || name.equals("getSize"))
+                || call.owner().asSymbol().equals(HALF_FLOAT) && name.equals("getFloat32");
+    }
+
+    static ClassDesc describe(Class<?> type) {
+        return type.describeConstable().orElseThrow();
+    }
+}

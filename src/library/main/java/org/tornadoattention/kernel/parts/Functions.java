@@ -1,0 +1,32 @@
+package org.tornadoattention.kernel.parts;
+
+/**
+ * Where kernels call the functions of a user's. As they stand here, they change nothing and leave nothing in the compiled
+ * kernel; a form of a kernel with functions has others of the same names in their place.
+ */
+public final class Functions {
+
+    private Functions() {}
+
+    /**
+     * The score of a pair, after all that kernels do to it by themselves: {@link Score#NO_SCORE} where a function hides the
+     * key.
+     *
+     * @param query within the sequence
+     * @param key within the sequence
+     * @param position that the query stands at among the keys
+     */
+    public static float score(float score, int batch, int head, int query, int key, int position) {
+        return score;
+    }
+
+    /** The derivative of {@link #score} with respect to the score that it is given. */
+    public static float slope(float score, int batch, int head, int query, int key, int position) {
+        return 1f;
+    }
+
+    /** A weight of a pair, or 0 where {@link #score} gave that the key is hidden. */
+    public static float weight(float weight, float score) {
+        return weight;
+    }
+}

@@ -1,0 +1,111 @@
+package org.tornadoattention.function;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.Mask;
+import org.tornadoattention.TestDevice;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.reference.AccuracyCheck;
+import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/** FlexAttention's own grid of functions, forward and backward, on every kernel that claims functions. */
+class FunctionsTest {
+
+    private static final int BATCH = 2;
+    private static final int HEADS = 4;
+    private static final int QUERIES = 37;
+    private static final int KEYS = 53;
+
+    private static float slopeOf(int head) {
+        return TornadoMath.pow(2f, -(head + 1));
+    }
+
+    private static boolean sameBlock(int batch, int head, int query, int key) {
+        return query / 8 == key / 8;
+    }
+
+    /** What is computed, by a name. */
+    static Map<String, AttentionOptions> functions() {
+        AttentionOptions plain = AttentionOptions.defaults();
+        FloatArray table = new FloatArray(QUERIES + KEYS);
+        for (int i = 0; i < table.getSize(); i++) {
+            table.set(i, (i * 37 % 64) / 32f - 1);
+        }
+        IntArray documents = new IntArray(KEYS);
+        for (int i = 0; i < KEYS; i++) {
+            documents.set(i, i / 11);
+        }
+        int n = QUERIES - 1;
+        int width = 7;
+        float factor = 0.5f;
+        Map<String, AttentionOptions> functions = new LinkedHashMap<>();
+        functions.put("identity", plain.withScore((s, b, h, i, j) -> s));
+        functions.put("times two", plain.withScore((s, b, h, i, j) -> 2 * s));
+        functions.put("square", plain.withScore((s, b, h, i, j) -> s * s));
+        functions.put("causal", plain.withMask(Mask.of((b, h, i, j) -> j <= i)));
+        functions.put("inverse causal", plain.withMask(Mask.of((b, h, i, j) -> j >= i)));
+        functions.put("relative bias", plain.withScore((s, b, h, i, j) -> s + (i - j) * factor));
+        functions.put("relative causal", plain.withScore((s, b, h, i, j) -> j <= i ? s + (i - j) : -1e9f));
+        functions.put("infinite", plain.withScore((s, b, h, i, j) -> j <= i ? s : Float.NEGATIVE_INFINITY));
+        functions.put("ALiBi", plain.withScore((s, b, h, i, j) -> s - slopeOf(h) * Math.abs(i - j)));
+        functions.put("table", plain.withScore((s, b, h, i, j) -> s + table.get(j - i + n)));
+        functions.put("documents", plain.withMask(Mask.of((b, h, i, j) -> documents.get(i) == documents.get(j))));
+        functions.put("blocks", plain.withMask(Mask.of(FunctionsTest::sameBlock)));
+        functions.put(
+                "neighbours",
+                plain.withMask(Mask.of(
+                        (b, h, i, j) -> Math.abs(i % width - j % width) <= 1 && Math.abs(i / width - j / width) <= 1)));
+        functions.put("prefix", plain.withMask(Mask.causal().or(Mask.of((b, h, i, j) -> j < 5))));
+        functions.put("not window", plain.withMask(Mask.window(3, 3).not()));
+        functions.put("nothing", plain.withMask(Mask.of((b, h, i, j) -> i % 3 != 0)));
+        functions.put("nothing at all", plain.withMask(Mask.none().not()));
+        functions.put("softcap", plain.withScore((s, b, h, i, j) -> 2 * (float) Math.tanh(s / 2)));
+        functions.put(
+                "all together",
+                AttentionOptions.causal()
+                        .withScore((s, b, h, i, j) -> h % 2 == 0 ? s + table.get(j) : s * factor)
+                        .withMask(Mask.window(20, 5).and(Mask.of((b, h, i, j) -> documents.get(j) != b + 1)))
+                        .withSoftcap(3)
+                        .withAlibi(AttentionOptions.alibiSlopes(HEADS))
+                        .withKeyLengths(KEYS, KEYS - 9)
+                        .withDropout(0.2, 5));
+        return functions;
+    }
+
+    static Stream<Arguments> kernelsAndFunctions() {
+        return Stream.of(AttentionKernel.values())
+                .filter(kernel -> kernel.spec().functions() && kernel.supports(TestDevice.get()))
+                .flatMap(kernel -> functions().keySet().stream().map(name -> Arguments.of(kernel, name)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernelsAndFunctions")
+    void isWhatTheOracleComputes(AttentionKernel kernel, String name) {
+        AttentionOptions options = functions().get(name);
+        DType dtype = kernel == AttentionKernel.TILED ? DType.F16 : DType.F32;
+        Tensor q = Tensor.random(dtype, 1, BATCH, HEADS, QUERIES, 16);
+        Tensor k = Tensor.random(dtype, 2, BATCH, 2, KEYS, 16);
+        Tensor v = Tensor.random(dtype, 3, BATCH, 2, KEYS, 16);
+        Tensor dOut = Tensor.random(dtype, 4, BATCH, HEADS, QUERIES, 16);
+        AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+            AttentionResult result = attention.forward(q, k, v, options);
+            assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
+            assertThat(check.gradients(attention.backward(result, dOut))).allMatch(Comparison::passed);
+        }
+    }
+}
