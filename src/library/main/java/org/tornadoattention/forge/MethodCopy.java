@@ -114,11 +114,11 @@ final class MethodCopy {
         }
         parameters.constants().forEach(this::setConstant);
         parameters.packed().forEach(this::unpack);
-        nameAdded();
         try {
             for (int i = 0; i < elements.size(); ) {
                 i = translate(i);
             }
+            nameAdded();
         } catch (UnsupportedOperationException e) {
             throw new IllegalStateException(
                     "No form of %s.%s: at line %d it %s"
@@ -143,7 +143,7 @@ final class MethodCopy {
                 .istore(parameters.slot(pair.high())));
     }
 
-    /** TornadoVM asks for the names of a kernel's parameters. */
+    /** TornadoVM asks for the names of a kernel's parameters, and takes them in the order of this table. */
     private void nameAdded() {
         List<ClassDesc> types = parameters.type().parameterList();
         int named = types.size() - parameters.packed().size() - parameters.arrays();
