@@ -3,6 +3,7 @@ package org.tornadoattention.decode;
 import java.lang.foreign.MemorySegment;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.SplitKeyAttention;
+import org.tornadoattention.kernel.parts.Storage;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -79,18 +80,10 @@ final class CacheArrays {
                 for (int x = 0; x < shape.headDim(); x++) {
                     int at = row * stride + x;
                     int bits = array.get(at / 2) >> (at % 2 * 8) & 0xff;
-                    gathered.setFlat((head * length + token) * shape.headDim() + x, scale * decodeE4M3(bits));
+                    gathered.setFlat((head * length + token) * shape.headDim() + x, scale * Storage.decodeE4M3(bits));
                 }
             }
         }
         return gathered;
-    }
-
-    /** An 8-bit float: {@code 1.mantissa · 2^(exponent - 7)}, or below 2^-6 a multiple of 2^-9. */
-    static float decodeE4M3(int bits) {
-        int exponent = bits >> 3 & 15;
-        int mantissa = bits & 7;
-        float magnitude = exponent == 0 ? mantissa * 0x1p-9f : Math.scalb(1 + mantissa / 8f, exponent - 7);
-        return (bits & 0x80) != 0 ? -magnitude : magnitude;
     }
 }

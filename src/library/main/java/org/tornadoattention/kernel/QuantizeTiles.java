@@ -14,7 +14,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * Rounds 16-bit tensors to E4M3 for {@link WarpGroupFp8FlashAttention}, each tile with a scale of its own.
  *
  * <p>Source: Shah et al., <i>FlashAttention-3</i> (2024), section 3.3. A tile's scale is the power of two that brings its
- * largest element to 128 or more, below 256: it moves exponents only, so what E4M3 can hold stays as it is.
+ * largest element to 128 or more, below 256: it moves exponents only, so what E4M3 can hold stays as it is. NaN and ∞ count for
+ * nothing in it. It is 2⁻⁴⁰ or more, so that what is below 2⁻⁵⁰ becomes 0: exponents of V's scales go into those of P, which
+ * would not reach further.
  *
  * <p><b>Rows</b> (of Q and K) are first multiplied by an orthogonal matrix, so that where two outliers meet, the error of
  * their product is shared among 32 others: each 32 columns by M = D·H, where H is the Walsh–Hadamard matrix and D has signs

@@ -1,5 +1,6 @@
 package org.tornadoattention.kernel;
 
+import static org.tornadoattention.kernel.parts.Storage.finiteMagnitude;
 import static org.tornadoattention.kernel.parts.Storage.first;
 import static org.tornadoattention.kernel.parts.Storage.load;
 import static org.tornadoattention.kernel.parts.Storage.second;
@@ -17,7 +18,8 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  *
  * <p>Each head of each page has a scale, the smallest power of two that brings its largest element within 448. When a
  * larger element comes, the elements that are there already are scaled anew; a power of two only moves their exponents, so
- * that all but the smallest keep their value.
+ * that all but the smallest keep their value. NaN and ∞ count for nothing in a scale; both are stored as NaN, since E4M3 has
+ * no ∞. Scales go down to 2⁻¹⁰⁰, so that what is below 2⁻¹¹⁰ becomes 0 even where nothing larger is near.
  *
  * <p><b>Arrays.</b> As {@link AppendTokens} has them; key and value hold two FP8 numbers a short, scales is {@code [pages,
  * kvHeads, 2]}, for keys and values.
@@ -31,6 +33,9 @@ public final class QuantizeTokens {
 
     /** Of E4M3. */
     private static final float LARGEST = 448f;
+
+    /** Low enough for the smallest numbers that a cache of BF16 holds, high enough for all arithmetic with it to be normal. */
+    private static final float SMALLEST_SCALE = 0x1p-100f;
 
     private QuantizeTokens() {}
 
@@ -97,7 +102,7 @@ public final class QuantizeTokens {
                         a = load(newValue, row + x, features);
                         b = load(newValue, row + next, features);
                     }
-                    max = TornadoMath.max(max, TornadoMath.max(TornadoMath.abs(a), TornadoMath.abs(b)));
+                    max = TornadoMath.max(max, TornadoMath.max(finiteMagnitude(a), finiteMagnitude(b)));
                     if (pass == 1) {
                         int stored = (pageHead * pageSize + j % pageSize) * (pairs * 2) + x;
                         float second = x + 1 < headDim ? b / scale : 0f;
@@ -116,10 +121,10 @@ public final class QuantizeTokens {
                     for (int other = 0; other < groupSize; other++) {
                         max = TornadoMath.max(max, largest[other]);
                     }
-                    scale = TornadoMath.max(oldScale, 0x1p-40f);
-                    for (int doublings = 0; doublings < 160 && scale * LARGEST < max; doublings++) {
-                        scale = scale * 2f;
-                    }
+                    scale = TornadoMath.max(oldScale, SMALLEST_SCALE);
+                    scale = raised(scale, 0x1p32f, max);
+                    scale = raised(scale, 0x1p8f, max);
+                    scale = raised(scale, 2f, max);
                     // The elements that are there already get the new scale.
                     if (old > 0 && scale > oldScale) {
                         for (int at = item; at < old * pairs; at += groupSize) {
@@ -143,5 +148,14 @@ public final class QuantizeTokens {
                 context.localBarrier();
             }
         }
+    }
+
+    /** A scale as often times {@code factor} as it takes to bring {@code max} within E4M3, or to fall short by less. */
+    private static float raised(float scale, float factor, float max) {
+        float result = scale;
+        while (result * (factor * 0.5f) * LARGEST < max) {
+            result = result * factor;
+        }
+        return result;
     }
 }

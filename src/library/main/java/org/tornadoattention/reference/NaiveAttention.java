@@ -21,7 +21,7 @@ import org.tornadoattention.tensor.Tensor;
  * same on every run and every number of cores. Layouts are those of {@link ReferenceAttention}.
  *
  * <p>{@link #forwardFp8} is the same for products of 8-bit numbers (E4M3), as the paper on FlashAttention-3 has it in its
- * table of errors: Q, K and V are rounded with one scale each, a power of two, and so is P.
+ * table of errors: Q, K and V are rounded with one scale each, a power of two, and so is P. ∞ becomes NaN, since E4M3 has none.
  */
 public final class NaiveAttention {
     private static final float LARGEST_E4M3 = 448;
@@ -63,7 +63,7 @@ public final class NaiveAttention {
             }
             float unit = largest > 0 ? Math.scalb(1f, Math.getExponent(largest) - 7) : 1;
             for (int i = 0; i < values.length; i++) {
-                values[i] = unit * roundToE4M3(values[i] / unit);
+                values[i] = Float.isFinite(values[i]) ? unit * roundToE4M3(values[i] / unit) : Float.NaN;
             }
         }
         return values;

@@ -17,6 +17,9 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  */
 public final class Storage {
 
+    private static final int E4M3_NAN = 0x7f;
+    private static final float LARGEST_FLOAT = 0x1.fffffep127f;
+
     private Storage() {}
 
     public static float load(FloatArray array, int index, int features) {
@@ -182,24 +185,45 @@ public final class Storage {
         array.set(index / 2, (short) (encodeE4M3(first) | (encodeE4M3(second) << 8)));
     }
 
-    /** {@code 1.mantissa · 2^(exponent - 7)}; the low byte counts. */
-    private static float decodeE4M3(int bits) {
+    /** {@code 1.mantissa · 2^(exponent - 7)}, and NaN where all their bits are ones; the low byte counts. */
+    public static float decodeE4M3(int bits) {
         int exponent = bits >> 3 & 15;
         int significand = exponent == 0 ? bits & 7 : 8 + (bits & 7);
         float magnitude = (significand << TornadoMath.max(exponent, 1)) * 0x1p-10f;
+        if ((bits & E4M3_NAN) == E4M3_NAN) {
+            magnitude = infinityOrNaN(bits & 7);
+        }
         return (bits & 0x80) != 0 ? -magnitude : magnitude;
     }
 
-    /** Rounds to nearest even, and what is past 448 to that. */
+    /** Rounds to nearest even, and what is past 448 to that; E4M3 has no ∞, of which NaN is made. */
     private static int encodeE4M3(float value) {
-        float magnitude = TornadoMath.min(value < 0f ? -value : value, 448f);
+        float magnitude = value < 0f ? -value : value;
+        float limited = finiteMagnitude(value);
+        limited = TornadoMath.min(limited, 448f);
         int bits = 0;
-        if (magnitude >= 0x1p-6f) {
-            bits = encodeNormal(magnitude, 3, 7);
+        if (limited >= 0x1p-6f) {
+            bits = encodeNormal(limited, 3, 7);
         } else {
-            bits = roundToEven(magnitude * 0x1p9f);
+            bits = roundToEven(limited * 0x1p9f);
+        }
+        if (magnitude > LARGEST_FLOAT) {
+            bits = E4M3_NAN;
+        }
+        if (value != value) {
+            bits = E4M3_NAN;
         }
         return value < 0f ? bits | 0x80 : bits;
+    }
+
+    /** The magnitude of a number, 0 of NaN and ∞: neither has a part in the largest of some numbers. */
+    public static float finiteMagnitude(float value) {
+        float magnitude = value < 0f ? -value : value;
+        float finite = 0f;
+        if (magnitude <= LARGEST_FLOAT) {
+            finite = magnitude;
+        }
+        return finite;
     }
 
     private static float widen(short bits, int features) {
