@@ -1,5 +1,7 @@
 package org.tornadoattention;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * Attention could not be computed, through no mistake in the call's arguments: a device, a driver or a compiler failed,
  * lacks something or has no room left. A launch that failed never returns numbers.
@@ -23,7 +25,7 @@ public sealed class AttentionException extends RuntimeException
      * @param message what failed, where, and what to do
      * @param cause what was reported, or null
      */
-    public AttentionException(String message, Throwable cause) {
+    public AttentionException(String message, @Nullable Throwable cause) {
         super(message, cause);
     }
 }

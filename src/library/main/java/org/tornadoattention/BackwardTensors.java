@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.internal.Arguments;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
@@ -61,16 +62,16 @@ public final class BackwardTensors {
     /** The tensors, one method for each. */
     public static final class Builder {
 
-        private Tensor q;
-        private Tensor k;
-        private Tensor v;
-        private Tensor output;
-        private Tensor logSumExp;
-        private Tensor dOut;
-        private Tensor dLse;
-        private Tensor dQ;
-        private Tensor dK;
-        private Tensor dV;
+        private @Nullable Tensor q;
+        private @Nullable Tensor k;
+        private @Nullable Tensor v;
+        private @Nullable Tensor output;
+        private @Nullable Tensor logSumExp;
+        private @Nullable Tensor dOut;
+        private @Nullable Tensor dLse;
+        private @Nullable Tensor dQ;
+        private @Nullable Tensor dK;
+        private @Nullable Tensor dV;
 
         private Builder() {}
 

@@ -8,4 +8,7 @@
  * Mistakes of the caller are {@code IllegalArgumentException}s and, where an object is closed or in another's hands,
  * {@code IllegalStateException}s; all else that fails is an {@link org.tornadoattention.AttentionException}.
  */
+@NullMarked
 package org.tornadoattention;
+
+import org.jspecify.annotations.NullMarked;

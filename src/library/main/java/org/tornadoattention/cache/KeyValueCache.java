@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
@@ -60,6 +61,8 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
         int kvHeads;
         int headDim;
         int capacity;
+
+        @Nullable
         CacheOptions options;
 
         Builder() {}
@@ -132,11 +135,11 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
          */
         public abstract C build();
 
-        final void requireComplete() {
+        final CacheOptions requireComplete() {
             requirePositive("heads", heads);
             requirePositive("headDim", headDim);
             requirePositive("capacity", capacity);
-            required(options, "options", "give them with options(CacheOptions.of(dtype))");
+            return required(options, "options", "give them with options(CacheOptions.of(dtype))");
         }
 
         static void requirePositive(String name, int given) {
@@ -208,7 +211,7 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
         requireTokens("v", v, shape.kvHeads());
         requireSame(k, v);
         requireCounts("newTokens", newTokens, k.seqLength());
-        execute(newTokens, new int[shape.sequences()], null, k, v, AttentionOptions.defaults());
+        execute(newTokens, new int[shape.sequences()], null, k, v, AttentionOptions.defaults(), null);
     }
 
     /**
@@ -241,7 +244,9 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
         requireUsable();
         requireTokens("q", q, shape.heads());
         requireCounts("queries", queries, q.seqLength());
-        return execute(new int[shape.sequences()], queries, q, null, null, options);
+        AttentionResult result = resultFor(q);
+        execute(new int[shape.sequences()], queries, q, null, null, options, result);
+        return result;
     }
 
     /**
@@ -288,11 +293,27 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
                             .formatted(q, k));
         }
         requireCounts("tokens", tokens, q.seqLength());
-        return execute(tokens, tokens, q, k, v, options);
+        AttentionResult result = resultFor(q);
+        execute(tokens, tokens, q, k, v, options, result);
+        return result;
     }
 
-    private AttentionResult execute(
-            int[] newTokens, int[] queries, Tensor q, Tensor k, Tensor v, AttentionOptions options) {
+    private AttentionResult resultFor(Tensor q) {
+        AttentionResult result = AttentionResult.of(
+                Tensor.allocate(shape.dtype(), q.shape()),
+                Tensor.allocate(DType.F32, q.batch(), q.heads(), q.seqLength()));
+        result.logSumExp().fill(Float.NEGATIVE_INFINITY);
+        return result;
+    }
+
+    private void execute(
+            int[] newTokens,
+            int[] queries,
+            @Nullable Tensor q,
+            @Nullable Tensor k,
+            @Nullable Tensor v,
+            AttentionOptions options,
+            @Nullable AttentionResult result) {
         requireFitting(options);
         for (int sequence = 0; sequence < newTokens.length; sequence++) {
             if (newTokens[sequence] > shape.capacity() - lengths[sequence]) {
@@ -302,13 +323,6 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
             }
         }
         reserve(newTokens);
-        AttentionResult result = null;
-        if (q != null) {
-            result = AttentionResult.of(
-                    Tensor.allocate(shape.dtype(), q.shape()),
-                    Tensor.allocate(DType.F32, q.batch(), q.heads(), q.seqLength()));
-            result.logSumExp().fill(Float.NEGATIVE_INFINITY);
-        }
         if (Arrays.stream(newTokens).anyMatch(count -> count > 0)
                 || Arrays.stream(queries).anyMatch(count -> count > 0)) {
             if (stale) {
@@ -316,20 +330,11 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
                 stale = false;
             }
             movePages();
-            plan.call(
-                    newTokens,
-                    queries,
-                    q,
-                    k,
-                    v,
-                    options,
-                    q == null ? null : result.output(),
-                    q == null ? null : result.logSumExp());
+            plan.call(newTokens, queries, q, k, v, options, result);
             for (int sequence = 0; sequence < newTokens.length; sequence++) {
                 lengths[sequence] += newTokens[sequence];
             }
         }
-        return result;
     }
 
     /**

@@ -66,10 +66,9 @@ public final class KvCache extends KeyValueCache {
         @Override
         public KvCache build() {
             requirePositive("batch", batch);
-            requireComplete();
-            boolean fp8 = options.cacheType() == CacheType.E4M3;
-            return new KvCache(
-                    CacheShape.contiguous(batch, heads, kvHeads, headDim, capacity, options.dtype(), fp8), options);
+            CacheOptions how = requireComplete();
+            boolean fp8 = how.cacheType() == CacheType.E4M3;
+            return new KvCache(CacheShape.contiguous(batch, heads, kvHeads, headDim, capacity, how.dtype(), fp8), how);
         }
     }
 

@@ -104,7 +104,7 @@ public final class PagedKvCache extends KeyValueCache {
             requirePositive("sequences", sequences);
             requirePositive("pageSize", pageSize);
             requirePositive("pages", pages);
-            requireComplete();
+            CacheOptions how = requireComplete();
             CacheShape shape = new CacheShape(
                     sequences,
                     heads,
@@ -113,9 +113,9 @@ public final class PagedKvCache extends KeyValueCache {
                     pageSize,
                     Math.ceilDiv(capacity, pageSize),
                     pages,
-                    options.dtype(),
-                    options.cacheType() == CacheType.E4M3);
-            return new PagedKvCache(shape, options);
+                    how.dtype(),
+                    how.cacheType() == CacheType.E4M3);
+            return new PagedKvCache(shape, how);
         }
     }
 

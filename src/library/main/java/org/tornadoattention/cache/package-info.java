@@ -3,4 +3,7 @@
  * different lengths. Start here: {@link org.tornadoattention.cache.KvCache}, then {@link
  * org.tornadoattention.cache.PagedKvCache} and {@link org.tornadoattention.cache.RaggedAttention}.
  */
+@NullMarked
 package org.tornadoattention.cache;
+
+import org.jspecify.annotations.NullMarked;

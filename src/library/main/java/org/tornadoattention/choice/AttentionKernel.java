@@ -3,6 +3,7 @@ package org.tornadoattention.choice;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Supplier;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
@@ -46,7 +47,7 @@ public enum AttentionKernel {
 
     /** What it says of itself. */
     public KernelSpec spec() {
-        return Specs.ALL.get(this);
+        return Objects.requireNonNull(Specs.ALL.get(this), "spec");
     }
 
     /** What it does, in a few words. */

@@ -6,4 +6,7 @@
  * says of itself. {@link org.tornadoattention.choice.DecodeChoice} is the like for steps of inference. A new kernel is its
  * file in {@code kernel}, a description here and a constant of {@code AttentionKernel}. Nothing here builds or runs a graph.
  */
+@NullMarked
 package org.tornadoattention.choice;
+
+import org.jspecify.annotations.NullMarked;

@@ -6,8 +6,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
 import org.tornadoattention.StepReport;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.DecodeChoice;
@@ -207,28 +209,28 @@ public final class CachePlan implements AutoCloseable {
      *
      * @param newTokens of each sequence, how many of its tokens in k and v are appended
      * @param queries of each sequence, how many of its tokens in q attend; they are its last ones
-     * @param q {@code [sequences, heads, tokens, headDim]}, or null if none attend; output and logSumExp are null then too
+     * @param q {@code [sequences, heads, tokens, headDim]}, or null if none attend; the result is null then too
      * @param k {@code [sequences, kvHeads, tokens, headDim]}, or null if none are appended; v is null then too
+     * @param result gets what the queries give
      * @throws AttentionException if the device, its driver or the compiler fails
      */
     public void call(
             int[] newTokens,
             int[] queries,
-            Tensor q,
-            Tensor k,
-            Tensor v,
+            @Nullable Tensor q,
+            @Nullable Tensor k,
+            @Nullable Tensor v,
             AttentionOptions options,
-            Tensor output,
-            Tensor logSumExp) {
+            @Nullable AttentionResult result) {
         int[] none = all(0);
         int longest = Math.max(max(newTokens), max(queries));
         if (longest <= largestStep()) {
-            run(new CacheStep(none, newTokens, none, queries, none), q, k, v, options, output, logSumExp);
+            run(new CacheStep(none, newTokens, none, queries, none), q, k, v, options, result);
             return;
         }
         for (int from = 0; from < max(newTokens); from += largestStep()) {
             CacheStep append = new CacheStep(all(from), within(newTokens, from), none, none, none);
-            run(append, null, k, v, options, null, null);
+            run(append, null, k, v, options, null);
         }
         for (int from = 0; from < max(queries); from += largestStep()) {
             int[] attending = within(queries, from);
@@ -237,7 +239,7 @@ public final class CachePlan implements AutoCloseable {
                 following[sequence] = Math.max(0, queries[sequence] - from - attending[sequence]);
             }
             CacheStep attend = new CacheStep(none, none, all(from), attending, following);
-            run(attend, q, null, null, options, output, logSumExp);
+            run(attend, q, null, null, options, result);
         }
     }
 
@@ -260,19 +262,24 @@ public final class CachePlan implements AutoCloseable {
     }
 
     private void run(
-            CacheStep what, Tensor q, Tensor k, Tensor v, AttentionOptions options, Tensor output, Tensor logSumExp) {
+            CacheStep what,
+            @Nullable Tensor q,
+            @Nullable Tensor k,
+            @Nullable Tensor v,
+            AttentionOptions options,
+            @Nullable AttentionResult result) {
         int index = stepFor(what.tokens());
         StepGraph step = steps.get(index);
         state.prepare(what, step.shape().seqQ(), options, guard.nextNumber());
         step.load(what, q, k, v);
-        if (q == null) {
+        if (result == null) {
             execute(FIRST_STEP + 2 * index + 1);
             guard.requireReceipt(step.appendReceipt().get(0));
             return;
         }
-        TornadoExecutionResult result = execute(FIRST_STEP + 2 * index);
+        TornadoExecutionResult executed = execute(FIRST_STEP + 2 * index);
         guard.requireReceipt(step.receipt());
-        step.unload(result, what, output, logSumExp);
+        step.unload(executed, what, result.output(), result.logSumExp());
     }
 
     /**

@@ -1,6 +1,7 @@
 package org.tornadoattention.decode;
 
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.DeviceStorage;
@@ -134,11 +135,11 @@ record StepGraph(
     }
 
     /** Takes the tokens of a step from the call's tensors, and forgets the receipt of the last one. */
-    void load(CacheStep what, Tensor q, Tensor k, Tensor v) {
+    void load(CacheStep what, @Nullable Tensor q, @Nullable Tensor k, @Nullable Tensor v) {
         if (q != null) {
             copyTokens(q, what.firstQuery(), newQuery, null, what.queries());
         }
-        if (k != null) {
+        if (k != null && v != null) {
             copyTokens(k, what.firstNew(), newKey, null, what.newTokens());
             copyTokens(v, what.firstNew(), newValue, null, what.newTokens());
         }
@@ -170,7 +171,8 @@ record StepGraph(
      *
      * @param fromTokens first token of each sequence in the source, or null for 0; likewise toTokens in the target
      */
-    private static void copyTokens(Tensor from, int[] fromTokens, Tensor to, int[] toTokens, int[] counts) {
+    private static void copyTokens(
+            Tensor from, int @Nullable [] fromTokens, Tensor to, int @Nullable [] toTokens, int[] counts) {
         MemorySegment source = from.array().getSegment();
         MemorySegment target = to.array().getSegment();
         long rowBytes = (long) from.headDim() * from.dtype().byteSize();

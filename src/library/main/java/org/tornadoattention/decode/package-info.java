@@ -5,4 +5,7 @@
  * org.tornadoattention.decode.InferencePlans} ragged batches and merges. {@code InferenceTasks} turns a step into tasks, and
  * {@code CacheState} holds what stays on the device between steps.
  */
+@NullMarked
 package org.tornadoattention.decode;
+
+import org.jspecify.annotations.NullMarked;

@@ -2,6 +2,7 @@ package org.tornadoattention.file;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
 
 /** A path that cannot be read or written as was asked: the caller named the wrong one, or has to mend it first. */
 public final class UnusableFileException extends IOException {
@@ -14,7 +15,7 @@ public final class UnusableFileException extends IOException {
      *
      * @param problem what is wrong and what to do, without the path
      */
-    public UnusableFileException(Path path, String problem, Throwable cause) {
+    public UnusableFileException(Path path, String problem, @Nullable Throwable cause) {
         super(path + ": " + problem, cause);
         this.problem = problem;
     }

@@ -3,6 +3,7 @@ package org.tornadoattention.forge;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.function.FunctionForm;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
@@ -29,7 +30,7 @@ public final class Arguments {
      *
      * @param value an array or a number; null stands for no argument
      */
-    public Arguments with(String parameter, Object value) {
+    public Arguments with(String parameter, @Nullable Object value) {
         Map<String, Object> more = new HashMap<>(values);
         more.put(parameter, value);
         return new Arguments(more, functions, captured);
@@ -53,8 +54,22 @@ public final class Arguments {
         return captured;
     }
 
-    /** The argument for a parameter, or null if there is none. */
-    public Object get(String parameter) {
+    /**
+     * The argument for a parameter.
+     *
+     * @throws IllegalArgumentException if there is none
+     */
+    public Object given(String parameter) {
+        Object value = values.get(parameter);
+        if (value == null) {
+            throw new IllegalArgumentException(
+                    "There is no argument %s among %s".formatted(parameter, values.keySet()));
+        }
+        return value;
+    }
+
+    @Nullable
+    Object get(String parameter) {
         return values.get(parameter);
     }
 }

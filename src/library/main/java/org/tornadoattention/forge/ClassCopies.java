@@ -29,6 +29,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.kernel.parts.Functions;
 
 /**
@@ -190,6 +191,7 @@ final class ClassCopies {
     }
 
     /** Returns what a method is known to give, whatever its arguments, or null. */
+    @Nullable
     Integer knownResult(ClassDesc type, String name, MethodTypeDesc declared, List<ClassDesc> actual) {
         MethodTypeDesc wanted = MethodTypeDesc.of(declared.returnType(), actual);
         ClassDesc called = replacement(type, name, wanted);

@@ -3,6 +3,7 @@ package org.tornadoattention.forge;
 import java.io.ByteArrayInputStream;
 import java.io.InputStream;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** Defines the copies that one form of a kernel consists of, and serves their bytes to those who look for class files. */
 final class CopyLoader extends ClassLoader {
@@ -15,7 +16,7 @@ final class CopyLoader extends ClassLoader {
     private final Map<String, byte[]> classes;
 
     /** The cache of forms is weak: whoever holds a copy holds its form. */
-    private ForgedKernel form;
+    private @Nullable ForgedKernel form;
 
     CopyLoader(Class<?> original, Map<String, byte[]> classes) {
         super("forge:" + original.getSimpleName(), original.getClassLoader());
@@ -40,7 +41,7 @@ final class CopyLoader extends ClassLoader {
     }
 
     @Override
-    public InputStream getResourceAsStream(String name) {
+    public @Nullable InputStream getResourceAsStream(String name) {
         byte[] bytes = name.endsWith(".class")
                 ? classes.get(
                         name.substring(0, name.length() - ".class".length()).replace('/', '.'))

@@ -31,6 +31,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Which variables and which operands on the stack are arrays with another type than the text gives them, at one point of
@@ -41,13 +42,13 @@ final class Flow {
     private final Map<Integer, ClassDesc> variables;
 
     /** The type of each slot of the stack, null for all that keeps its type; long and double take two. */
-    private final List<ClassDesc> stack;
+    private final List<@Nullable ClassDesc> stack;
 
     Flow() {
         this(new HashMap<>(), new ArrayList<>());
     }
 
-    private Flow(Map<Integer, ClassDesc> variables, List<ClassDesc> stack) {
+    private Flow(Map<Integer, ClassDesc> variables, List<@Nullable ClassDesc> stack) {
         this.variables = variables;
         this.stack = stack;
     }
@@ -74,7 +75,7 @@ final class Flow {
                 .allMatch(entry -> entry.getValue().equals(jump.variables.get(entry.getKey())));
     }
 
-    void setVariable(int slot, ClassDesc type) {
+    void setVariable(int slot, @Nullable ClassDesc type) {
         if (type == null) {
             variables.remove(slot);
         } else {
@@ -82,24 +83,27 @@ final class Flow {
         }
     }
 
+    @Nullable
     ClassDesc variable(int slot) {
         return variables.get(slot);
     }
 
-    void push(TypeKind kind, ClassDesc type) {
+    void push(TypeKind kind, @Nullable ClassDesc type) {
         for (int i = 0; i < kind.slotSize(); i++) {
             stack.add(type);
         }
     }
 
+    @Nullable
     ClassDesc pop(TypeKind kind) {
-        ClassDesc top = null;
+        @Nullable ClassDesc top = null;
         for (int i = 0; i < kind.slotSize(); i++) {
             top = stack.removeLast();
         }
         return top;
     }
 
+    @Nullable
     ClassDesc top() {
         return stack.getLast();
     }

@@ -32,8 +32,10 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A static method as a form has it: instructions that touch an array of another type, calls that such an array is given
@@ -55,13 +57,13 @@ final class MethodCopy {
     /** What is known at labels that a jump leads to, and at those that were passed. */
     private final Map<Label, Flow> jumps = new HashMap<>();
 
-    private final Map<Label, Flow> passed = new HashMap<>();
+    private final Map<Label, @Nullable Flow> passed = new HashMap<>();
 
     /** Types of variables other than parameters, by the text's slots. */
     private final Map<Integer, ClassDesc> variables = new HashMap<>();
 
     /** What is known here; null after a jump. */
-    private Flow flow;
+    private @Nullable Flow flow;
 
     private int line;
 
@@ -219,15 +221,20 @@ final class MethodCopy {
                 variable.endScope());
     }
 
+    /** What is known at an instruction that something reaches. */
+    private Flow here() {
+        return Objects.requireNonNull(flow, "flow");
+    }
+
     private void translate(Instruction instruction) {
         switch (instruction) {
             case LoadInstruction load -> {
-                flow.push(load.typeKind(), flow.variable(load.slot()));
+                here().push(load.typeKind(), here().variable(load.slot()));
                 emit(code -> code.loadLocal(load.typeKind(), parameters.slot(load.slot())));
             }
             case StoreInstruction store -> {
-                ClassDesc type = flow.pop(store.typeKind());
-                flow.setVariable(store.slot(), type);
+                ClassDesc type = here().pop(store.typeKind());
+                here().setVariable(store.slot(), type);
                 if (type != null) {
                     variables.put(store.slot(), type);
                 }
@@ -243,7 +250,7 @@ final class MethodCopy {
                 emit(code -> code.iinc(parameters.slot(increment.slot()), increment.constant()));
             case InvokeInstruction call -> call(call);
             case BranchInstruction branch -> {
-                flow.apply(branch);
+                here().apply(branch);
                 jump(branch.target());
                 emit(code -> code.with(branch));
                 if (branch.opcode() == Opcode.GOTO || branch.opcode() == Opcode.GOTO_W) {
@@ -251,21 +258,21 @@ final class MethodCopy {
                 }
             }
             case TableSwitchInstruction choice -> {
-                flow.apply(choice);
+                here().apply(choice);
                 jump(choice.defaultTarget());
                 choice.cases().stream().map(SwitchCase::target).forEach(this::jump);
                 emit(code -> code.with(choice));
                 flow = null;
             }
             case LookupSwitchInstruction choice -> {
-                flow.apply(choice);
+                here().apply(choice);
                 jump(choice.defaultTarget());
                 choice.cases().stream().map(SwitchCase::target).forEach(this::jump);
                 emit(code -> code.with(choice));
                 flow = null;
             }
             case ReturnInstruction result -> {
-                if (result.typeKind() != TypeKind.VOID && flow.top() != null) {
+                if (result.typeKind() != TypeKind.VOID && here().top() != null) {
                     throw new UnsupportedOperationException("returns an array");
                 }
                 emit(code -> code.with(result));
@@ -279,11 +286,11 @@ final class MethodCopy {
                 if (field.opcode() == Opcode.GETSTATIC || field.opcode() == Opcode.PUTSTATIC) {
                     copies.useStaticsOf(field.owner().asSymbol());
                 }
-                flow.apply(field);
+                here().apply(field);
                 emit(code -> code.with(field));
             }
             default -> {
-                flow.apply(instruction);
+                here().apply(instruction);
                 emit(code -> code.with(instruction));
             }
         }
@@ -294,18 +301,18 @@ final class MethodCopy {
         if (there == null && passed.containsKey(target)) {
             throw new UnsupportedOperationException("jumps back to code that nothing before it reaches");
         }
-        if (there != null && !there.holdsAfter(flow)) {
+        if (there != null && !there.holdsAfter(here())) {
             throw new UnsupportedOperationException("gives a variable an array of another type in a loop");
         }
         Flow other = jumps.get(target);
-        jumps.put(target, other == null ? flow.copy() : other.merge(flow));
+        jumps.put(target, other == null ? here().copy() : other.merge(here()));
     }
 
     private void call(InvokeInstruction call) {
         MethodTypeDesc declared = call.typeSymbol();
         ClassDesc type = call.owner().asSymbol();
         String name = call.name().stringValue();
-        List<ClassDesc> actual = flow.popArguments(declared);
+        List<ClassDesc> actual = here().popArguments(declared);
         if (call.opcode() == Opcode.INVOKESTATIC) {
             ClassCopies.Target target = copies.target(owner, type, name, declared, actual);
             if (target.type().parameterCount() > declared.parameterCount()) {
@@ -313,7 +320,7 @@ final class MethodCopy {
             }
             emit(code -> code.invokestatic(target.owner(), name, target.type(), call.isInterface()));
         } else {
-            ClassDesc array = flow.pop(TypeKind.REFERENCE);
+            ClassDesc array = here().pop(TypeKind.REFERENCE);
             ClassDesc receiver = array == null ? type : array;
             MethodTypeDesc wanted = MethodTypeDesc.of(declared.returnType(), actual);
             if (!receiver.equals(type) || !wanted.equals(declared)) {
@@ -322,7 +329,7 @@ final class MethodCopy {
             emit(code -> code.invoke(call.opcode(), receiver, name, wanted, call.isInterface()));
         }
         if (!declared.returnType().equals(ConstantDescs.CD_void)) {
-            flow.push(TypeKind.from(declared.returnType()), null);
+            here().push(TypeKind.from(declared.returnType()), null);
         }
     }
 
@@ -345,7 +352,7 @@ final class MethodCopy {
                 && call.typeSymbol().parameterCount() == 1
                 && elements.get(third) instanceof BranchInstruction branch
                 && (branch.opcode() == Opcode.IFEQ || branch.opcode() == Opcode.IFNE)) {
-            ClassDesc array = flow.variable(load.slot());
+            ClassDesc array = here().variable(load.slot());
             Integer result = copies.knownResult(
                     call.owner().asSymbol(),
                     call.name().stringValue(),

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * How the parameters of a method's text become those of a copy, and the slots of its variables with them: those that stay
@@ -123,7 +124,7 @@ final class Parameters {
 
     /** Returns a copy's slot for one of the text. */
     int slot(int ofText) {
-        return ofText < end ? slots.get(ofText) : ofText + shift;
+        return ofText < end ? Objects.requireNonNull(slots.get(ofText), "slot") : ofText + shift;
     }
 
     boolean isParameter(int ofText) {
@@ -139,7 +140,7 @@ final class Parameters {
 
     /** Returns what a parameter is in the copy, by the text's slot. */
     ClassDesc type(int ofText) {
-        return types.get(ofText);
+        return Objects.requireNonNull(types.get(ofText), "type");
     }
 
     /** What is known where the method begins. */
@@ -147,7 +148,7 @@ final class Parameters {
         Flow flow = new Flow();
         int slot = 0;
         for (ClassDesc declared : text.parameterList()) {
-            if (!types.get(slot).equals(declared)) {
+            if (!declared.equals(types.get(slot))) {
                 flow.setVariable(slot, types.get(slot));
             }
             slot += TypeKind.from(declared).slotSize();

@@ -8,4 +8,7 @@
  * class loader of its own, with line numbers and variables: breakpoints in the text hold in every form. TornadoVM needs the
  * names, since it looks classes up by them, and reads the bytes of a copy through the copy's loader.
  */
+@NullMarked
 package org.tornadoattention.forge;
+
+import org.jspecify.annotations.NullMarked;

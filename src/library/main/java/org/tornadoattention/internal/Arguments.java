@@ -3,6 +3,7 @@ package org.tornadoattention.internal;
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** The checks that every public method begins with: one rule, and one form of message. */
 public final class Arguments {
@@ -19,7 +20,7 @@ public final class Arguments {
      * @return the argument, not null
      * @throws IllegalArgumentException if it is null
      */
-    public static <T> T required(T argument, String name, String advice) {
+    public static <T> T required(@Nullable T argument, String name, String advice) {
         if (argument == null) {
             throw new IllegalArgumentException("%s is null: %s.".formatted(name, advice));
         }
@@ -35,7 +36,7 @@ public final class Arguments {
      * @return the argument, not null
      * @throws IllegalArgumentException if it is null
      */
-    public static <T> T required(T argument, String name) {
+    public static <T> T required(@Nullable T argument, String name) {
         return required(argument, name, "it must be given");
     }
 

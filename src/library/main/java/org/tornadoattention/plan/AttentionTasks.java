@@ -75,7 +75,7 @@ final class AttentionTasks {
                     launcher.task(name + launch.suffix(), Kernel.of(launch.owner(), launch.method()));
             launch.numbers().forEach(task::with);
             for (Map.Entry<String, String> array : launch.arrays().entrySet()) {
-                task.with(array.getKey(), all.get(array.getValue()));
+                task.with(array.getKey(), all.given(array.getValue()));
             }
             if (launch.features(features) != features) {
                 task.with("features", launch.features(features));

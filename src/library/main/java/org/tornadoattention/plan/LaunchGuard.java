@@ -3,6 +3,7 @@ package org.tornadoattention.plan;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
@@ -129,7 +130,7 @@ public final class LaunchGuard implements DevicePlan {
         }
     }
 
-    private AttentionException failure(String what, Throwable cause) {
+    private AttentionException failure(String what, @Nullable Throwable cause) {
         return new AttentionException(
                 "%s failed on %s: %s. TornadoVM's own message, if any, is above this one."
                         .formatted(subject, device, what),

@@ -5,4 +5,7 @@
  * {@code BackwardTasks} turn a choice into tasks, {@link org.tornadoattention.plan.Plans} keeps compiled graphs, and {@link
  * org.tornadoattention.plan.LaunchGuard} sees to it that a launch that failed is noticed. Inference is in {@code decode}.
  */
+@NullMarked
 package org.tornadoattention.plan;
+
+import org.jspecify.annotations.NullMarked;

@@ -163,7 +163,7 @@ public record GoldenCase(
                 }
                 return options;
             } catch (IllegalArgumentException fault) {
-                throw new SafetensorsException(file.path(), fault.getMessage(), fault);
+                throw new SafetensorsException(file.path(), String.valueOf(fault.getMessage()), fault);
             }
         }
 
@@ -172,7 +172,7 @@ public record GoldenCase(
             try {
                 return AttentionShape.of(q, k, v, options);
             } catch (IllegalArgumentException fault) {
-                throw new SafetensorsException(file.path(), fault.getMessage(), fault);
+                throw new SafetensorsException(file.path(), String.valueOf(fault.getMessage()), fault);
             }
         }
 
