@@ -2,7 +2,8 @@ package org.tornadoattention.cli;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Function;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.Direction;
@@ -161,8 +162,7 @@ final class BenchOptions {
         return cases;
     }
 
-    private static <T> boolean each(List<T> given, T otherwise, Function<T, Boolean> body) {
-        (given == null ? List.of(otherwise) : given).forEach(body::apply);
-        return true;
+    private static <T> void each(@Nullable List<T> given, T otherwise, Consumer<T> body) {
+        (given == null ? List.of(otherwise) : given).forEach(body);
     }
 }

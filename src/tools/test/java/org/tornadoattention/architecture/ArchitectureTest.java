@@ -43,9 +43,12 @@ class ArchitectureTest {
     /** The entrance; all else in the root package are values that say what is computed, what came and what went wrong. */
     private static final DescribedPredicate<JavaClass> FACE = belongToAnyOf(FlashAttention.class);
 
-    /** What is in the kernels' room, but for the annotations on their parameters. */
+    /** What is in the kernels' room, but for the annotations on their parameters and what is said of packages. */
     private static final DescribedPredicate<JavaClass> KERNELS = DescribedPredicate.describe(
-            "are kernels", type -> type.getPackageName().startsWith(ROOT + ".kernel") && !type.isAnnotation());
+            "are kernels",
+            type -> type.getPackageName().startsWith(ROOT + ".kernel")
+                    && !type.isAnnotation()
+                    && !type.getSimpleName().equals("package-info"));
 
     private static DescribedPredicate<JavaClass> floor(String name) {
         return switch (name) {

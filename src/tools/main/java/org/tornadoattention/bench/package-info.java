@@ -1,0 +1,5 @@
+/**
+ * Measuring: cases, sessions of them with checked results, ceilings of a device, peers, tuning. Start here: {@link
+ * org.tornadoattention.bench.BenchSession}.
+ */
+package org.tornadoattention.bench;

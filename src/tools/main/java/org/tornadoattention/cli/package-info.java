@@ -1,0 +1,2 @@
+/** The command line, one class for each command. Start here: {@link org.tornadoattention.cli.Main}. */
+package org.tornadoattention.cli;

@@ -1,0 +1,5 @@
+/**
+ * Pictures and tables of what was measured, as HTML and Markdown. Start here: {@link org.tornadoattention.report.ReportPage}
+ * and {@link org.tornadoattention.report.MarkdownTables}.
+ */
+package org.tornadoattention.report;
