@@ -50,10 +50,10 @@ final class Parameters {
         List<ClassDesc> kept = new ArrayList<>(added);
         int slot = 0;
         int next = added.size();
-        Map<Integer, Integer> slotsOfText = new HashMap<>();
+        int[] slotsOfText = new int[actual.size()];
         for (int i = 0; i < actual.size(); i++) {
             int size = TypeKind.from(text.parameterType(i)).slotSize();
-            slotsOfText.put(i, slot);
+            slotsOfText[i] = slot;
             if (!values.containsKey(i) && !packing.contains(i)) {
                 slots.put(slot, next);
                 types.put(slot, actual.get(i));
@@ -68,7 +68,7 @@ final class Parameters {
         kept.addAll(arrays);
         next += arrays.size();
         for (Packing.Pair pair : packing.pairs()) {
-            packed.add(new Packed(next, slotsOfText.get(pair.low()), slotsOfText.get(pair.high())));
+            packed.add(new Packed(next, slotsOfText[pair.low()], slotsOfText[pair.high()]));
             kept.add(ConstantDescs.CD_long);
             next += 2;
         }

@@ -101,7 +101,6 @@ public final class Storage {
         array.set(index, (short) encode(value, features));
     }
 
-    @SuppressWarnings("IdentityBinaryExpression") // TornadoVM has no Float.isNaN
     private static int encode(float value, int features) {
         float magnitude = value < 0f ? -value : value;
         int bits = 0;
