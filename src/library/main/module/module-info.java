@@ -11,6 +11,8 @@ module org.tornadoattention {
     exports org.tornadoattention.choice;
     exports org.tornadoattention.reference;
     exports org.tornadoattention.tensor;
+    exports org.tornadoattention.forge to
+            org.tornadoattention.tools;
     exports org.tornadoattention.file to
             org.tornadoattention.tools;
     exports org.tornadoattention.kernel to

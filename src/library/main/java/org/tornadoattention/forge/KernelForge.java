@@ -57,7 +57,8 @@ public final class KernelForge {
         }
     }
 
-    private static ForgedKernel make(Form form) {
+    /** Makes a form, whether or not there is one. */
+    static ForgedKernel make(Form form) {
         if (form.isText()) {
             return ForgedKernel.ofText(form);
         }

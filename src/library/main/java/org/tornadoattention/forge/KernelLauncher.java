@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.tornadoattention.function.FunctionForm;
 import org.tornadoattention.kernel.Constant;
 import org.tornadoattention.kernel.Element;
@@ -26,6 +27,8 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  */
 public final class KernelLauncher {
 
+    private static final ScopedValue<List<String>> DESCRIPTIONS = ScopedValue.newInstance();
+
     private final TaskGraph graph;
     private final GridScheduler grids;
     private final Arguments shared;
@@ -39,6 +42,17 @@ public final class KernelLauncher {
         this.graph = graph;
         this.grids = grids;
         this.shared = shared;
+    }
+
+    /**
+     * Describes each task that is appended while something runs: its grid, its form's signature and the numbers that it gets.
+     *
+     * @return descriptions of several lines, in the order of the tasks
+     */
+    public static List<String> described(Runnable appending) {
+        List<String> descriptions = new ArrayList<>();
+        ScopedValue.where(DESCRIPTIONS, descriptions).run(appending);
+        return List.copyOf(descriptions);
     }
 
     /** Begins a task; it is appended when its grid is given. */
@@ -107,6 +121,18 @@ public final class KernelLauncher {
             WorkerGrid1D grid = new WorkerGrid1D(Math.toIntExact(Math.multiplyExact(groups, groupSize)));
             grid.setLocalWork(groupSize, 1, 1);
             grids.addWorkerGrid(graph.getTaskGraphName() + "." + name, grid);
+            if (DESCRIPTIONS.isBound()) {
+                DESCRIPTIONS.get().add(describe(form, arguments, groups, groupSize));
+            }
+        }
+
+        private String describe(ForgedKernel form, List<Object> arguments, long groups, int groupSize) {
+            String numbers = IntStream.range(0, arguments.size())
+                    .filter(i -> arguments.get(i) instanceof Number)
+                    .mapToObj(i -> form.parameters().get(i) + " = " + arguments.get(i))
+                    .collect(Collectors.joining(", "));
+            return "task %s: %,d work-groups of %d work-items%n%s%n  numbers, which TornadoVM compiles in: %s"
+                    .formatted(name, groups, groupSize, form.describe(), numbers);
         }
 
         private ForgedKernel form() {

@@ -10,9 +10,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.FlashAttention;
 import org.tornadoattention.TestDevice;
+import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.kernel.Constant;
 import org.tornadoattention.kernel.Element;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -274,6 +279,30 @@ class KernelForgeTest {
         assertThat(form.describe())
                 .isEqualTo("Kernels.weighted(KernelContext context, ShortArray a, FloatArray out, int size)\n"
                         + "  constants: add = 7, scale = 0.5");
+    }
+
+    @Test
+    void tasksAreDescribedAsTheyAreAppended() {
+        Tensor q = Tensor.random(DType.F16, 1, 1, 2, 20, 64);
+        Tensor logSumExp = Tensor.allocate(DType.F32, 1, 2, 20);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), AttentionKernel.TILED)) {
+            List<String> tasks = KernelLauncher.described(() -> attention.appendTo(
+                    new TaskGraph("g"),
+                    new GridScheduler(),
+                    "t",
+                    q,
+                    q,
+                    q,
+                    Tensor.allocate(DType.F16, q.shape()),
+                    logSumExp,
+                    AttentionOptions.causal().withScale(0.25f)));
+            assertThat(tasks)
+                    .singleElement()
+                    .asString()
+                    .contains("task t: ", " work-items", "TiledFlashAttention.attention(KernelContext ")
+                    .containsPattern("(HalfFloat|Short)Array query, ")
+                    .contains("heads = 2", "seqQ = 20", "headDim = 64", "windowRight = 0", "scale = 0.25");
+        }
     }
 
     @Test

@@ -94,7 +94,10 @@ final class ExplainCommand implements Callable<Integer> {
     @Option(names = "--tile", paramLabel = "BrxBc", description = "A tile of your own, with the kernel tiled.")
     private Optional<Tile> tile = Optional.empty();
 
-    @Option(names = "--code", description = "Print the device code that TornadoVM generates; needs an SDK.")
+    @Option(
+            names = "--code",
+            description =
+                    "Print the kernel's form for this problem and the device code that TornadoVM generates; needs an SDK.")
     private boolean code;
 
     @Mixin
@@ -122,7 +125,7 @@ final class ExplainCommand implements Callable<Integer> {
         try (FlashAttention attention = attention(device)) {
             if (code) {
                 out.println();
-                GeneratedCode.print(attention, shape, dtype, options);
+                GeneratedCode.print(attention, shape, dtype, options, out);
                 return Main.GOOD;
             }
             KernelChoice choice = attention.choose(shape, dtype, options);

@@ -80,7 +80,7 @@ class ArchitectureTest {
                 "decode    : plan choice forge kernel device tensor values internal function",
                 "cache     : decode choice device tensor values internal function",
                 "face      : cache plan choice device tensor values internal",
-                "bench     : file face cache choice kernel device reference tensor values",
+                "bench     : file face cache choice forge kernel device reference tensor values",
                 "report    : file bench choice tensor values",
                 "cli       : file report bench face choice device reference tensor values",
             })
