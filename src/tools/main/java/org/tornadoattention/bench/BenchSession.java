@@ -1,5 +1,7 @@
 package org.tornadoattention.bench;
 
+import java.lang.management.CompilationMXBean;
+import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -17,6 +19,7 @@ import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.DeviceMemory;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.choice.Tile;
+import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.Tensor;
@@ -36,6 +39,9 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 public final class BenchSession implements AutoCloseable {
 
     private static final int FEWEST_REPETITIONS = 3;
+    private static final double STANDS_STILL = 0.9;
+    private static final double STRETCH_SECONDS = 0.4;
+    private static final double LONGEST_WARM_UP_SECONDS = 8;
     private static final Pattern GLOBAL_BYTES = Pattern.compile("globalBytes=(\\d+)");
 
     /**
@@ -296,6 +302,9 @@ public final class BenchSession implements AutoCloseable {
             plan.execute();
             progress.run();
         }
+        if (device.backend() == Backend.SIMULATOR) {
+            warmUpUntilTimesStandStill(plan);
+        }
         long[] kernelTimes = new long[settings.repetitions];
         long[] wallTimes = new long[settings.repetitions];
         long begin = System.nanoTime();
@@ -315,6 +324,35 @@ public final class BenchSession implements AutoCloseable {
         }
         return Timing.of(
                 measured, Spread.of(Arrays.copyOf(kernelTimes, done)), Spread.of(Arrays.copyOf(wallTimes, done)));
+    }
+
+    /**
+     * Executes until two stretches of time have about the same best, and the JVM has compiled nothing in the last. It compiles
+     * the simulator's kernels while they run, and again where another mask leads them another way.
+     */
+    private static void warmUpUntilTimesStandStill(TornadoExecutionPlan plan) {
+        CompilationMXBean compiler = ManagementFactory.getCompilationMXBean();
+        long begin = System.nanoTime();
+        long before;
+        long best = 0;
+        long compiled;
+        do {
+            before = best;
+            compiled = compiler.getTotalCompilationTime();
+            best = best(plan);
+        } while ((best < STANDS_STILL * before
+                        || before < STANDS_STILL * best
+                        || compiler.getTotalCompilationTime() > compiled)
+                && System.nanoTime() - begin < 1e9 * LONGEST_WARM_UP_SECONDS);
+    }
+
+    private static long best(TornadoExecutionPlan plan) {
+        long begin = System.nanoTime();
+        long best = Long.MAX_VALUE;
+        do {
+            best = Math.min(best, plan.execute().getProfilerResult().getDeviceKernelTime());
+        } while (System.nanoTime() - begin < 1e9 * STRETCH_SECONDS);
+        return best;
     }
 
     /** What the simulator's profile says that the kernels moved; null from devices, whose profiles do not say. */

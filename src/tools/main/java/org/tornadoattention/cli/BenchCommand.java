@@ -77,7 +77,11 @@ final class BenchCommand implements Callable<Integer> {
     @Mixin
     private BenchOptions problems = new BenchOptions();
 
-    @Option(names = "--warm-up", defaultValue = "2", description = "Executions before (default ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--warm-up",
+            defaultValue = "2",
+            description =
+                    "Executions before (default ${DEFAULT-VALUE}); the simulator adds more until times stand still.")
     private int warmUps;
 
     @Option(names = "--repeat", defaultValue = "15", description = "Executions that count (default ${DEFAULT-VALUE}).")
