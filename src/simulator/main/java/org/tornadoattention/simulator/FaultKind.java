@@ -10,7 +10,10 @@ public enum FaultKind {
     DIVERGENT_BARRIER("divergent barrier"),
     /** Not all lanes of a warp reached a collective operation. */
     DIVERGENT_COLLECTIVE("divergent warp collective"),
-    /** A group passed more barriers than {@link SimulatorSettings#barriers}: a loop seems not to end. */
+    /**
+     * There is no way out of a loop, or it does not count to a fixed number and took longer than
+     * {@link SimulatorSettings#loopSeconds}; or a group passed more barriers than {@link SimulatorSettings#barriers}.
+     */
     ENDLESS_LOOP("loop without an end"),
     /** A kernel called itself until the stack was full. */
     ENDLESS_RECURSION("recursion without an end"),

@@ -20,13 +20,22 @@ import java.util.stream.Collectors;
  * @param threads the most groups that run at the same time
  * @param localMemory bytes of local memory that a group has
  * @param barriers the most barriers that a group may pass: one more is taken for a loop without an end
+ * @param loopSeconds how long a work-item may be in a loop of which the code does not tell that it ends, as it does of one
+ *     that counts to a fixed number
  */
 public record SimulatorSettings(
-        Set<Check> checks, boolean counters, OptionalLong seed, int threads, long localMemory, long barriers) {
+        Set<Check> checks,
+        boolean counters,
+        OptionalLong seed,
+        int threads,
+        long localMemory,
+        long barriers,
+        long loopSeconds) {
 
     private static final String PREFIX = "tornadoattention.simulator.";
     private static final long DEFAULT_LOCAL_MEMORY = 48 * 1024;
     private static final long DEFAULT_BARRIERS = 1_000_000;
+    private static final long DEFAULT_LOOP_SECONDS = 1;
 
     /** Checks and copies the components. */
     public SimulatorSettings {
@@ -39,6 +48,9 @@ public record SimulatorSettings(
         }
         if (barriers < 1) {
             throw new IllegalArgumentException("barriers must be at least 1, got " + barriers);
+        }
+        if (loopSeconds < 1) {
+            throw new IllegalArgumentException("loopSeconds must be at least 1, got " + loopSeconds);
         }
     }
 
@@ -57,7 +69,8 @@ public record SimulatorSettings(
                 Math.toIntExact(
                         Math.min(number("threads", 1, Runtime.getRuntime().availableProcessors()), Integer.MAX_VALUE)),
                 number("localMemory", 0, DEFAULT_LOCAL_MEMORY),
-                number("barriers", 1, DEFAULT_BARRIERS));
+                number("barriers", 1, DEFAULT_BARRIERS),
+                number("loopSeconds", 1, DEFAULT_LOOP_SECONDS));
     }
 
     private static void refuseUnknownProperties() {
@@ -76,7 +89,7 @@ public record SimulatorSettings(
 
     /** Returns these settings with other checks. */
     public SimulatorSettings withChecks(Set<Check> newChecks) {
-        return new SimulatorSettings(newChecks, counters, seed, threads, localMemory, barriers);
+        return new SimulatorSettings(newChecks, counters, seed, threads, localMemory, barriers, loopSeconds);
     }
 
     /** Returns these settings without any checks. */
@@ -86,32 +99,39 @@ public record SimulatorSettings(
 
     /** Returns these settings with counting on or off. */
     public SimulatorSettings withCounters(boolean on) {
-        return new SimulatorSettings(checks, on, seed, threads, localMemory, barriers);
+        return new SimulatorSettings(checks, on, seed, threads, localMemory, barriers, loopSeconds);
     }
 
     /** Returns these settings with groups and work-items shuffled by {@code newSeed}. */
     public SimulatorSettings withSeed(long newSeed) {
-        return new SimulatorSettings(checks, counters, OptionalLong.of(newSeed), threads, localMemory, barriers);
+        return new SimulatorSettings(
+                checks, counters, OptionalLong.of(newSeed), threads, localMemory, barriers, loopSeconds);
     }
 
     /** Returns these settings with groups and work-items in their natural order. */
     public SimulatorSettings withoutSeed() {
-        return new SimulatorSettings(checks, counters, OptionalLong.empty(), threads, localMemory, barriers);
+        return new SimulatorSettings(
+                checks, counters, OptionalLong.empty(), threads, localMemory, barriers, loopSeconds);
     }
 
     /** Returns these settings with at most {@code newThreads} groups at the same time. */
     public SimulatorSettings withThreads(int newThreads) {
-        return new SimulatorSettings(checks, counters, seed, newThreads, localMemory, barriers);
+        return new SimulatorSettings(checks, counters, seed, newThreads, localMemory, barriers, loopSeconds);
     }
 
     /** Returns these settings with {@code bytes} of local memory for each group. */
     public SimulatorSettings withLocalMemory(long bytes) {
-        return new SimulatorSettings(checks, counters, seed, threads, bytes, barriers);
+        return new SimulatorSettings(checks, counters, seed, threads, bytes, barriers, loopSeconds);
     }
 
     /** Returns these settings with at most {@code newBarriers} barriers passed by a group. */
     public SimulatorSettings withBarriers(long newBarriers) {
-        return new SimulatorSettings(checks, counters, seed, threads, localMemory, newBarriers);
+        return new SimulatorSettings(checks, counters, seed, threads, localMemory, newBarriers, loopSeconds);
+    }
+
+    /** Returns these settings with at most {@code seconds} for a loop of which the code does not tell that it ends. */
+    public SimulatorSettings withLoopSeconds(long seconds) {
+        return new SimulatorSettings(checks, counters, seed, threads, localMemory, barriers, seconds);
     }
 
     private static Set<Check> parseChecks(String text) {

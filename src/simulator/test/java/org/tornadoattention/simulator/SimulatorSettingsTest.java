@@ -65,6 +65,7 @@ class SimulatorSettingsTest {
         assertThat(with("counters", "false").counters()).isFalse();
         assertThat(with("localMemory", "1000").localMemory()).isEqualTo(1000);
         assertThat(with("barriers", "70").barriers()).isEqualTo(70);
+        assertThat(with("loopSeconds", "7").loopSeconds()).isEqualTo(7);
     }
 
     @ParameterizedTest
@@ -107,6 +108,7 @@ class SimulatorSettingsTest {
         SimulatorSettings settings = SimulatorSettings.fromSystemProperties();
         assertThatIllegalArgumentException().isThrownBy(() -> settings.withThreads(0));
         assertThatIllegalArgumentException().isThrownBy(() -> settings.withBarriers(0));
+        assertThatIllegalArgumentException().isThrownBy(() -> settings.withLoopSeconds(0));
         assertThatIllegalArgumentException().isThrownBy(() -> settings.withLocalMemory(-1));
     }
 

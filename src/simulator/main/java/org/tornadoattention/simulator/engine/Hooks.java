@@ -37,11 +37,17 @@ public final class Hooks {
 
     /** Notes the variable of a parallel loop. */
     public static void iteration(int value, WorkItem item, int dimension) {
+        item.launch().stopAfterFailure(item.turn());
         if (item.parallel().index(dimension, value)) {
             item.enterIteration();
         } else {
             item.leaveIteration();
         }
+    }
+
+    /** Notes that a loop, of which the code does not tell that it ends, has turned so often. */
+    public static void turned(WorkItem item, int turns, int loop, int line, int exits) {
+        item.turned(turns, loop, line, exits != 0);
     }
 
     /** Notes which barrier of the kernel comes next. */

@@ -3,15 +3,20 @@ package org.tornadoattention.simulator.engine;
 import java.lang.invoke.MethodType;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * Finds the method behind a functional object such as {@code Kernels::matmul}. Such objects do not tell; but called with
  * null for every array they soon throw, and the stack of the exception has the method right above the call. So has that of
- * the exception that an intrinsic throws where no lane runs.
+ * the exception that an intrinsic throws where no lane runs. Where none comes, the kernel is busy with something that
+ * touches no array, and its thread's stack has the method.
  */
 final class KernelFinder {
+
+    private static final Duration PATIENCE = Duration.ofMillis(200);
 
     private KernelFinder() {}
 
@@ -21,6 +26,31 @@ final class KernelFinder {
         for (int i = 0; i < probe.length; i++) {
             probe[i] = isConstant(arguments[i]) ? arguments[i] : null;
         }
+        AtomicReference<Finding> found = new AtomicReference<>();
+        Thread prober = Thread.ofPlatform()
+                .daemon()
+                .name("looks for the method of " + function.name())
+                .priority(Thread.MIN_PRIORITY)
+                .start(() -> found.set(probe(function, loader, probe, arguments)));
+        boolean interrupted = false;
+        while (found.get() == null) {
+            try {
+                prober.join(PATIENCE);
+                Method busy = prober.isAlive() ? method(prober.getStackTrace(), loader, arguments) : null;
+                if (busy != null) {
+                    found.compareAndSet(null, new Finding(busy, false));
+                }
+            } catch (InterruptedException _) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        return found.get();
+    }
+
+    private static Finding probe(TaskFunction function, ClassLoader loader, Object[] probe, Object... arguments) {
         try {
             function.run(probe);
             return new Finding(null, true);

@@ -20,6 +20,12 @@ final class SourceLine {
                 .orElse("unknown line");
     }
 
+    /** Returns that line of the file that the current one is in. */
+    static String inFileOfCurrent(int line) {
+        String current = current();
+        return current.substring(0, current.lastIndexOf(':') + 1) + line;
+    }
+
     static String of(Thread thread) {
         return thread == null ? "unknown line" : of(thread.getStackTrace());
     }

@@ -277,6 +277,7 @@ final class WorkGroup {
         if (finished == items.length) {
             return lane.next(this);
         }
+        launch.stopAfterFailure(turn);
         if (atBarrier + finished == items.length && !launch.options().barriers()) {
             release();
         }

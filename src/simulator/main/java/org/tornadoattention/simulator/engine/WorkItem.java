@@ -1,6 +1,8 @@
 package org.tornadoattention.simulator.engine;
 
 import java.lang.reflect.Array;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.SimulatorFaultException;
@@ -67,6 +69,7 @@ public final class WorkItem {
     private WarpLane warpLane;
     private ParallelPosition parallel;
     private int iterations;
+    private Map<Integer, OpenLoop> openLoops;
 
     WorkItem(Launch launch, WorkGroup group, int id, int turn, Counters counters) {
         this(launch, group, id, group.flatId() + 1, turn, counters);
@@ -396,6 +399,40 @@ public final class WorkItem {
         return (long) part << Integer.SIZE | stamp / LocalArray.EPOCH * LocalArray.EPOCH + LocalArray.ATOMIC;
     }
 
+    /**
+     * Notes that a loop, of which the code does not tell that it ends, has turned so often since the work-item came to it.
+     *
+     * @param loop the number of the loop in the kernel
+     * @param line the line of source where the loop begins
+     * @param exits whether there is a way out of it
+     */
+    void turned(int turns, int loop, int line, boolean exits) {
+        launch.stopAfterFailure(turn);
+        if (!exits) {
+            throw faultAt(
+                    SourceLine.inFileOfCurrent(line),
+                    FaultKind.ENDLESS_LOOP,
+                    "is in a loop that there is no way out of");
+        }
+        long now = System.nanoTime();
+        if (openLoops == null) {
+            openLoops = new HashMap<>();
+        }
+        OpenLoop known = openLoops.get(loop);
+        if (known == null || known.turns > turns) {
+            openLoops.put(loop, new OpenLoop(turns, now));
+        } else if (now - known.since > 1e9 * launch.settings().loopSeconds()) {
+            throw faultAt(
+                    SourceLine.inFileOfCurrent(line),
+                    FaultKind.ENDLESS_LOOP,
+                    "has turned %,d times in a loop for %d s; find out why the loop does not come to its end (work-items run one after the other, so that none can wait in a loop for what another writes), or allow more with -Dtornadoattention.simulator.loopSeconds"
+                            .formatted(turns, launch.settings().loopSeconds()));
+        }
+    }
+
+    /** When a loop had turned so often. */
+    private record OpenLoop(int turns, long since) {}
+
     /** Makes {@code runner} the thread of this work-item; it is named so that a debugger shows who it is. */
     void runOn(Thread runner) {
         thread = runner;
@@ -424,7 +461,11 @@ public final class WorkItem {
      * kernel catches it.
      */
     SimulatorFaultException fault(FaultKind kind, String detail) {
-        SimulatorFaultException fault = new SimulatorFaultException(kind, where(SourceLine.current()) + detail);
+        return faultAt(SourceLine.current(), kind, detail);
+    }
+
+    private SimulatorFaultException faultAt(String place, FaultKind kind, String detail) {
+        SimulatorFaultException fault = new SimulatorFaultException(kind, where(place) + detail);
         launch.fail(fault, this);
         return fault;
     }

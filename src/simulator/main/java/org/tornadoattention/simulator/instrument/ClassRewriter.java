@@ -22,15 +22,21 @@ final class ClassRewriter {
     private final String kernel;
     private final Instrumentation wanted;
     private final ClassLoader loader;
-    private final MethodRewriter.BarrierSites barriers = new MethodRewriter.BarrierSites();
+    private final MethodRewriter.Sites sites;
     private KernelMethod kernelMethod;
 
     /** Creates a rewriter; {@code kernel} is the kernel method's name and descriptor, or null if it is elsewhere. */
-    ClassRewriter(KernelCode.Part part, String kernel, Instrumentation wanted, ClassLoader loader) {
+    ClassRewriter(
+            KernelCode.Part part,
+            String kernel,
+            Instrumentation wanted,
+            ClassLoader loader,
+            MethodRewriter.Sites sites) {
         this.part = part;
         this.kernel = kernel;
         this.wanted = wanted;
         this.loader = loader;
+        this.sites = sites;
     }
 
     byte[] rewrite() {
@@ -91,7 +97,7 @@ final class ClassRewriter {
                     loops.stream().map(ParallelLoop::name).toList());
         }
         Instrumentation here = isKernel ? wanted : wanted.forHelpers();
-        return new MethodRewriter(analysis, ((CodeAttribute) code).maxLocals(), here, loops, barriers)
+        return new MethodRewriter(analysis, ((CodeAttribute) code).maxLocals(), here, loops, sites)
                 .andThen(new IntrinsicCalls());
     }
 

@@ -72,10 +72,15 @@ public final class KernelCompiler {
         }
         Map<String, byte[]> classes = new HashMap<>();
         ClassRewriter.KernelMethod found = null;
+        MethodRewriter.Sites sites = new MethodRewriter.Sites();
         for (Map.Entry<String, KernelCode.Part> part : code.parts().entrySet()) {
             boolean isOwner = part.getKey().equals(owner.getName());
             ClassRewriter rewriter = new ClassRewriter(
-                    part.getValue(), isOwner ? kernel.getName() + descriptor : null, wanted, owner.getClassLoader());
+                    part.getValue(),
+                    isOwner ? kernel.getName() + descriptor : null,
+                    wanted,
+                    owner.getClassLoader(),
+                    sites);
             classes.put(part.getKey(), rewriter.rewrite());
             found = isOwner ? rewriter.kernelMethod() : found;
         }

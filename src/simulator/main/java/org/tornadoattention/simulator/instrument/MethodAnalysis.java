@@ -36,6 +36,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 
 /**
  * Finds out, for each access of a method to an array, which variable the array came from. One pass over the code with a
@@ -44,6 +45,7 @@ import java.util.TreeSet;
 final class MethodAnalysis {
 
     private final List<CodeElement> elements;
+    private final Map<Label, Integer> positions = new HashMap<>();
     private final Map<Integer, ClassDesc> parameters = new TreeMap<>();
     private final Map<Integer, List<Integer>> storesOfSlot = new HashMap<>();
     private final Map<Integer, Integer> storedBy = new HashMap<>();
@@ -58,6 +60,11 @@ final class MethodAnalysis {
 
     MethodAnalysis(MethodModel method, CodeModel code) {
         this.elements = code.elementList();
+        for (int i = 0; i < elements.size(); i++) {
+            if (elements.get(i) instanceof LabelTarget target) {
+                positions.put(target.label(), i);
+            }
+        }
         int slot = firstParameter(method);
         for (ClassDesc type : method.methodTypeSymbol().parameterList()) {
             parameters.put(slot, type);
@@ -199,12 +206,32 @@ final class MethodAnalysis {
 
     /** Returns the place of a label among the elements. */
     int position(Label label) {
-        for (int i = 0; i < elements.size(); i++) {
-            if (elements.get(i) instanceof LabelTarget target && target.label().equals(label)) {
-                return i;
-            }
-        }
-        return elements.size();
+        return positions.getOrDefault(label, elements.size());
+    }
+
+    /** Returns the places to which the element at {@code index} may jump. */
+    List<Integer> targets(int index) {
+        return switch (elements.get(index)) {
+            case BranchInstruction branch -> List.of(position(branch.target()));
+            case TableSwitchInstruction choice -> targets(choice.defaultTarget(), choice.cases());
+            case LookupSwitchInstruction choice -> targets(choice.defaultTarget(), choice.cases());
+            default -> List.of();
+        };
+    }
+
+    private List<Integer> targets(Label otherwise, List<SwitchCase> cases) {
+        return Stream.concat(Stream.of(otherwise), cases.stream().map(SwitchCase::target))
+                .map(this::position)
+                .toList();
+    }
+
+    /** Returns whether what comes after the element at {@code index} may be run next. */
+    boolean fallsThrough(int index) {
+        return switch (elements.get(index)) {
+            case BranchInstruction branch -> branch.opcode() != Opcode.GOTO && branch.opcode() != Opcode.GOTO_W;
+            case TableSwitchInstruction _, LookupSwitchInstruction _, ReturnInstruction _, ThrowInstruction _ -> false;
+            default -> true;
+        };
     }
 
     private void walk(CodeModel code) {

@@ -31,7 +31,8 @@ final class MethodRewriter implements CodeTransform {
     private final MethodAnalysis method;
     private final Instrumentation wanted;
     private final List<ParallelLoop> loops;
-    private final BarrierSites barriers;
+    private final Sites sites;
+    private final OpenLoops openLoops;
     private final Slots slots;
     private final int item;
     private final int firstWorker;
@@ -40,18 +41,15 @@ final class MethodRewriter implements CodeTransform {
     private int index = -1;
 
     MethodRewriter(
-            MethodAnalysis method,
-            int maxLocals,
-            Instrumentation wanted,
-            List<ParallelLoop> loops,
-            BarrierSites barriers) {
+            MethodAnalysis method, int maxLocals, Instrumentation wanted, List<ParallelLoop> loops, Sites sites) {
         this.method = method;
         this.wanted = wanted;
         this.loops = loops;
-        this.barriers = barriers;
+        this.sites = sites;
         this.slots = new Slots(maxLocals);
         this.item = slots.allocate(1);
         this.firstWorker = slots.allocate(2 * loops.size());
+        this.openLoops = new OpenLoops(method, item, slots, sites);
         method.localArraySlots().forEach(slots::localView);
         for (Access access : method.accesses()) {
             if (access instanceof Access.OfParameter array && array.operation().write()) {
@@ -97,6 +95,7 @@ final class MethodRewriter implements CodeTransform {
         return method.accesses().iterator().hasNext()
                 || !slots.allLocalViews().isEmpty()
                 || !loops.isEmpty()
+                || !openLoops.isEmpty()
                 || wanted.barriers() && method.elements().stream().anyMatch(MethodRewriter::isBarrier);
     }
 
@@ -112,6 +111,7 @@ final class MethodRewriter implements CodeTransform {
             code.invokestatic(Names.HOOKS, "item", Names.CURRENT_ITEM);
         }
         code.astore(item);
+        openLoops.atStart(code);
         for (int d = 0; d < loops.size(); d++) {
             code.aload(item).loadConstant(d).invokestatic(Names.HOOKS, "worker", Names.WORKER);
             code.istore(worker(d));
@@ -148,6 +148,9 @@ final class MethodRewriter implements CodeTransform {
         if (element instanceof ReturnInstruction) {
             handOver(code);
         }
+        if (openLoops.element(code, element, index)) {
+            return;
+        }
         if (isRedirected()) {
             int array = method.redirected(index);
             code.aload(method.isParameter(array) ? slots.storage(array) : slots.localView(array));
@@ -155,7 +158,7 @@ final class MethodRewriter implements CodeTransform {
             access(code, element, method.access(index));
         } else if (!loopElement(code, element)) {
             if (wanted.barriers() && isBarrier(element)) {
-                code.aload(item).loadConstant(barriers.next());
+                code.aload(item).loadConstant(sites.next());
                 code.invokestatic(Names.HOOKS, "barrierSite", Names.BARRIER_SITE);
             }
             code.with(element);
@@ -380,8 +383,8 @@ final class MethodRewriter implements CodeTransform {
         });
     }
 
-    /** Numbers the barriers of a kernel, over all its methods. */
-    static final class BarrierSites {
+    /** Numbers the barriers and loops of a kernel, over all its methods. */
+    static final class Sites {
 
         private int last;
 

@@ -42,6 +42,13 @@ final class Names {
             MethodTypeDesc.of(FAULT, INDEX_OUT_OF_BOUNDS, ConstantDescs.CD_String, WORK_ITEM);
     static final MethodTypeDesc BARRIER_SITE =
             MethodTypeDesc.of(ConstantDescs.CD_void, WORK_ITEM, ConstantDescs.CD_int);
+    static final MethodTypeDesc TURNED = MethodTypeDesc.of(
+            ConstantDescs.CD_void,
+            WORK_ITEM,
+            ConstantDescs.CD_int,
+            ConstantDescs.CD_int,
+            ConstantDescs.CD_int,
+            ConstantDescs.CD_int);
     static final MethodTypeDesc WORKER = MethodTypeDesc.of(ConstantDescs.CD_int, WORK_ITEM, ConstantDescs.CD_int);
     static final MethodTypeDesc ITERATION =
             MethodTypeDesc.of(ConstantDescs.CD_void, ConstantDescs.CD_int, WORK_ITEM, ConstantDescs.CD_int);
