@@ -19,7 +19,9 @@ class SimulatorSettingsTest {
 
     private static final String PREFIX = "tornadoattention.simulator.";
 
-    private static final String[] NAMES = {"checks", "seed", "threads", "counters", "localMemory", "barriers"};
+    private static final String[] NAMES = {
+        "checks", "seed", "threads", "counters", "localMemory", "loopSeconds", "barriers"
+    };
 
     private final Map<String, String> before = new HashMap<>();
 
