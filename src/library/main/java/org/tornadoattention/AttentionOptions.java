@@ -7,6 +7,8 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.Consumer;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
 
 /**
  * What is computed besides {@code softmax(QKᵀ)V}: immutable, with a {@code with…} method per part.
@@ -17,8 +19,10 @@ import java.util.function.Consumer;
  *   <li>{@code s = scale · q·k}, the scale being {@code 1/√headDim} where none is set;
  *   <li>with a softcap {@code c > 0}: {@code s = c · tanh(s / c)};
  *   <li>with ALiBi: {@code s = s - slope · |i + seqK - seqQ - j|}, one slope per query head;
+ *   <li>with a bias: {@code s = s + bias[batch, head, i, j]};
  *   <li>with a {@linkplain ScoreFunction score function}: {@code s = f(s, batch, head, i, j)};
  *   <li>the {@linkplain Mask mask} and the key lengths take keys away;
+ *   <li>a sink adds {@code e^sink} to the sum of each of its head's rows, and no value;
  *   <li>{@linkplain Dropout dropout} sets some of the probabilities to 0.
  * </ol>
  *
@@ -36,6 +40,8 @@ public final class AttentionOptions {
     private final int[] keyLengths;
     private final Dropout dropout;
     private final Optional<ScoreFunction> score;
+    private final Optional<Tensor> bias;
+    private final Optional<Tensor> sinks;
 
     /** The parts while one of them is changed. */
     private static final class Parts {
@@ -46,6 +52,8 @@ public final class AttentionOptions {
         private int[] keyLengths = new int[0];
         private Dropout dropout = Dropout.NONE;
         private Optional<ScoreFunction> score = Optional.empty();
+        private Optional<Tensor> bias = Optional.empty();
+        private Optional<Tensor> sinks = Optional.empty();
     }
 
     private AttentionOptions(Parts parts) {
@@ -58,6 +66,8 @@ public final class AttentionOptions {
                 .clone();
         dropout = parts.dropout;
         score = parts.score;
+        bias = parts.bias;
+        sinks = parts.sinks;
         if (scale.isPresent()) {
             requireFinite("The scale", scale.getAsDouble());
         }
@@ -91,6 +101,8 @@ public final class AttentionOptions {
         parts.keyLengths = keyLengths;
         parts.dropout = dropout;
         parts.score = score;
+        parts.bias = bias;
+        parts.sinks = sinks;
         change.accept(parts);
         return new AttentionOptions(parts);
     }
@@ -309,6 +321,76 @@ public final class AttentionOptions {
     }
 
     /**
+     * These options with a number that is added to each score. Its gradient is {@link Gradients#dBias}.
+     *
+     * @param tensor {@code [1 or batch, 1 or heads, seqQ, seqK]}, of any type, read at each call
+     * @return changed options
+     * @throws IllegalArgumentException if it is null or has not four dimensions
+     */
+    public AttentionOptions withBias(Tensor tensor) {
+        required(tensor, "tensor", "use withoutBias() for none");
+        if (tensor.rank() != 4) {
+            throw new IllegalArgumentException(
+                    "The bias is %s: it must have four dimensions, [1 or batch, 1 or heads, seqQ, seqK]."
+                            .formatted(tensor));
+        }
+        return with(parts -> parts.bias = Optional.of(tensor));
+    }
+
+    /**
+     * These options without a bias.
+     *
+     * @return changed options
+     */
+    public AttentionOptions withoutBias() {
+        return with(parts -> parts.bias = Optional.empty());
+    }
+
+    /**
+     * These options with a sink for each head: a score that no key has and no value follows. Its gradient is {@link
+     * Gradients#dSinks}.
+     *
+     * @param tensor F32 {@code [heads]}, finite, read at each call
+     * @return changed options
+     * @throws IllegalArgumentException if it is null, or not F32 with one dimension
+     */
+    public AttentionOptions withSinks(Tensor tensor) {
+        required(tensor, "tensor", "use withoutSinks() for none");
+        if (tensor.rank() != 1 || tensor.dtype() != DType.F32) {
+            throw new IllegalArgumentException(
+                    "The sinks are %s: they must be F32[heads], one for each query head.".formatted(tensor));
+        }
+        return with(parts -> parts.sinks = Optional.of(tensor));
+    }
+
+    /**
+     * These options without sinks.
+     *
+     * @return changed options
+     */
+    public AttentionOptions withoutSinks() {
+        return with(parts -> parts.sinks = Optional.empty());
+    }
+
+    /**
+     * What is added to scores.
+     *
+     * @return the bias, or empty for none
+     */
+    public Optional<Tensor> bias() {
+        return bias;
+    }
+
+    /**
+     * What enters the sums of rows without being a key.
+     *
+     * @return the sinks, or empty for none
+     */
+    public Optional<Tensor> sinks() {
+        return sinks;
+    }
+
+    /**
      * What a score becomes.
      *
      * @return the function, or empty for none
@@ -447,13 +529,23 @@ public final class AttentionOptions {
                 && Arrays.equals(alibiSlopes, that.alibiSlopes)
                 && Arrays.equals(keyLengths, that.keyLengths)
                 && dropout.equals(that.dropout)
-                && score.equals(that.score);
+                && score.equals(that.score)
+                && bias.equals(that.bias)
+                && sinks.equals(that.sinks);
     }
 
     @Override
     public int hashCode() {
         return Objects.hash(
-                scale, mask, softcap, Arrays.hashCode(alibiSlopes), Arrays.hashCode(keyLengths), dropout, score);
+                scale,
+                mask,
+                softcap,
+                Arrays.hashCode(alibiSlopes),
+                Arrays.hashCode(keyLengths),
+                dropout,
+                score,
+                bias,
+                sinks);
     }
 
     /** The parts that differ from the defaults, such as {@code mask=causal, softcap=30.0}; otherwise {@code defaults}. */
@@ -484,6 +576,8 @@ public final class AttentionOptions {
         if (score.isPresent()) {
             text.append(", score function");
         }
+        bias.ifPresent(tensor -> text.append(", bias ").append(tensor));
+        sinks.ifPresent(tensor -> text.append(", sinks ").append(tensor));
         return text.isEmpty() ? "defaults" : text.substring(2);
     }
 }

@@ -101,7 +101,7 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
      *
      * @param options what is to be computed
      * @throws IllegalArgumentException if there are slopes but not one per query head, or key lengths but not one per
-     *     batch entry, or a key length is above {@code seqK}
+     *     batch entry, or a key length is above {@code seqK}, or a bias or sinks do not fit
      */
     public void requireFitting(AttentionOptions options) {
         required(options, "options", "use AttentionOptions.defaults()");
@@ -115,6 +115,8 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
                     heads,
                     heads);
         }
+        options.bias().ifPresent(this::requireBias);
+        options.sinks().ifPresent(this::requireSinks);
         if (options.hasKeyLengths()) {
             int[] lengths = options.keyLengths();
             require(
@@ -131,6 +133,33 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
                         seqK,
                         seqK);
             }
+        }
+    }
+
+    private void requireBias(Tensor bias) {
+        boolean fits = (bias.dimension(0) == 1 || bias.dimension(0) == batch)
+                && (bias.dimension(1) == 1 || bias.dimension(1) == heads)
+                && bias.dimension(2) == seqQ
+                && bias.dimension(3) == seqK;
+        require(
+                fits,
+                "The bias is %s: it must be [1 or %d, 1 or %d, %d, %d], of batch, heads, queries and keys.",
+                bias,
+                batch,
+                heads,
+                seqQ,
+                seqK);
+    }
+
+    private void requireSinks(Tensor sinks) {
+        require(sinks.dimension(0) == heads, "The sinks are %s for %d query heads: give one for each.", sinks, heads);
+        for (int head = 0; head < heads; head++) {
+            float sink = sinks.getFlat(head);
+            require(
+                    Float.isFinite(sink),
+                    "The sink of head %d is %s: it must be a finite number; use withoutSinks() for none.",
+                    head,
+                    sink);
         }
     }
 

@@ -35,6 +35,8 @@ public final class BackwardTensors {
     private final Tensor dQ;
     private final Tensor dK;
     private final Tensor dV;
+    private final Optional<Tensor> dBias;
+    private final Optional<Tensor> dSinks;
 
     private BackwardTensors(Builder given) {
         q = required(given.q, "q", "give the queries with q(tensor)");
@@ -48,6 +50,8 @@ public final class BackwardTensors {
         dQ = required(given.dQ, "dQ", "give a tensor for the gradient with respect to q with dQ(tensor)");
         dK = required(given.dK, "dK", "give a tensor for the gradient with respect to k with dK(tensor)");
         dV = required(given.dV, "dV", "give a tensor for the gradient with respect to v with dV(tensor)");
+        dBias = Optional.ofNullable(given.dBias);
+        dSinks = Optional.ofNullable(given.dSinks);
     }
 
     /**
@@ -72,6 +76,8 @@ public final class BackwardTensors {
         private @Nullable Tensor dQ;
         private @Nullable Tensor dK;
         private @Nullable Tensor dV;
+        private @Nullable Tensor dBias;
+        private @Nullable Tensor dSinks;
 
         private Builder() {}
 
@@ -196,10 +202,34 @@ public final class BackwardTensors {
         }
 
         /**
+         * Where the gradient with respect to the bias goes: overwritten, not added to. Left out, it is not computed.
+         *
+         * @param tensor F32, of the shape of the bias
+         * @return this builder
+         * @throws IllegalArgumentException if it is null
+         */
+        public Builder dBias(Tensor tensor) {
+            dBias = required(tensor, "tensor", "leave it out where there is no bias");
+            return this;
+        }
+
+        /**
+         * Where the gradient with respect to the sinks goes: overwritten, not added to. Left out, it is not computed.
+         *
+         * @param tensor F32 {@code [heads]}
+         * @return this builder
+         * @throws IllegalArgumentException if it is null
+         */
+        public Builder dSinks(Tensor tensor) {
+            dSinks = required(tensor, "tensor", "leave it out where there are no sinks");
+            return this;
+        }
+
+        /**
          * The tensors together.
          *
          * @return what was named
-         * @throws IllegalArgumentException if one but dLse is missing
+         * @throws IllegalArgumentException if one but dLse, dBias and dSinks is missing
          */
         public BackwardTensors build() {
             return new BackwardTensors(this);
@@ -296,8 +326,26 @@ public final class BackwardTensors {
         return dV;
     }
 
+    /**
+     * Where the gradient with respect to the bias goes.
+     *
+     * @return what was given, F32, overwritten by the backward pass; empty where it is not computed
+     */
+    public Optional<Tensor> dBias() {
+        return dBias;
+    }
+
+    /**
+     * Where the gradient with respect to the sinks goes.
+     *
+     * @return what was given, F32, overwritten by the backward pass; empty where it is not computed
+     */
+    public Optional<Tensor> dSinks() {
+        return dSinks;
+    }
+
     /** Checks that everything fits the problem. */
-    void requireFitting(AttentionShape shape) {
+    void requireFitting(AttentionShape shape, AttentionOptions options) {
         DType dtype = q.dtype();
         String forward = "give what the forward pass of these inputs gave";
         requireShape("output", output, forward, dtype, shape.queryShape());
@@ -309,6 +357,23 @@ public final class BackwardTensors {
         requireShape("dQ", dQ, empty, dtype, shape.queryShape());
         requireShape("dK", dK, empty, dtype, shape.keyShape());
         requireShape("dV", dV, empty, dtype, shape.keyShape());
+        dBias.ifPresent(given -> requireShape(
+                "dBias",
+                given,
+                empty,
+                DType.F32,
+                options.bias().orElseThrow(() -> lacking("dBias", "bias")).shape()));
+        dSinks.ifPresent(given -> requireShape(
+                "dSinks",
+                given,
+                empty,
+                DType.F32,
+                options.sinks().orElseThrow(() -> lacking("dSinks", "sinks")).shape()));
+    }
+
+    private static IllegalArgumentException lacking(String gradient, String option) {
+        return new IllegalArgumentException(
+                "%s is given, and the options have no %s: leave it out.".formatted(gradient, option));
     }
 
     /** Checks that nothing that is written overlaps anything else. */
@@ -325,6 +390,8 @@ public final class BackwardTensors {
         written.put("dQ", dQ.array().getSegment());
         written.put("dK", dK.array().getSegment());
         written.put("dV", dV.array().getSegment());
+        dBias.ifPresent(given -> written.put("dBias", given.array().getSegment()));
+        dSinks.ifPresent(given -> written.put("dSinks", given.array().getSegment()));
         Arguments.requireApart(written, read);
     }
 

@@ -146,7 +146,7 @@ public final class FlashAttention implements AutoCloseable {
         Tensor logSumExp = Tensor.allocate(DType.F32, shape.logSumExpShape());
         Optional<Execution> execution = Optional.empty();
         if (problem.isTrivial()) {
-            logSumExp.fill(Float.NEGATIVE_INFINITY);
+            fillWithoutKeys(logSumExp, options);
         } else {
             execution = Optional.of(plans.execute(problem, q, k, v, options, output, logSumExp));
         }
@@ -259,12 +259,24 @@ public final class FlashAttention implements AutoCloseable {
                 .dK(Tensor.allocate(dtype, shape.keyShape()))
                 .dV(Tensor.allocate(dtype, shape.keyShape()));
         dLse.ifPresent(named::dLse);
+        AttentionOptions options = inputs.options();
+        Optional<Tensor> dBias = options.bias().map(bias -> Tensor.allocate(DType.F32, bias.shape()));
+        Optional<Tensor> dSinks = options.sinks().map(sinks -> Tensor.allocate(DType.F32, sinks.shape()));
+        dBias.ifPresent(named::dBias);
+        dSinks.ifPresent(named::dSinks);
         BackwardTensors tensors = named.build();
-        tensors.requireFitting(shape);
-        if (!AttentionProblem.of(shape, dtype, inputs.options()).isTrivial()) {
-            plans.executeBackward(tensors, inputs.options());
+        tensors.requireFitting(shape, options);
+        if (!AttentionProblem.of(shape, dtype, options).isTrivial()) {
+            plans.executeBackward(tensors, options);
+        } else if (dSinks.isPresent() && dLse.isPresent()) {
+            sumOverHeads(dLse.get(), dSinks.get());
         }
-        return Gradients.of(tensors.dQ(), tensors.dK(), tensors.dV());
+        return Gradients.of(
+                tensors.dQ(),
+                tensors.dK(),
+                tensors.dV(),
+                dBias.map(tensor -> tensor.as(options.bias().orElseThrow().dtype())),
+                dSinks);
     }
 
     /**
@@ -293,7 +305,7 @@ public final class FlashAttention implements AutoCloseable {
         requireOpen();
         requireGraph(taskGraph, gridScheduler, name);
         required(tensors, "tensors", "name them with BackwardTensors.builder()");
-        tensors.requireFitting(AttentionShape.of(tensors.q(), tensors.k(), tensors.v(), options));
+        tensors.requireFitting(AttentionShape.of(tensors.q(), tensors.k(), tensors.v(), options), options);
         tensors.requireApart();
         return plans.appendBackward(taskGraph, gridScheduler, name, tensors, options);
     }
@@ -311,6 +323,24 @@ public final class FlashAttention implements AutoCloseable {
         requireOpen();
         required(taskGraph, "taskGraph", "give the graph that attention was appended to");
         plans.reseed(taskGraph, seed);
+    }
+
+    /** The log-sum-exp where no query sees a key. */
+    private static void fillWithoutKeys(Tensor logSumExp, AttentionOptions options) {
+        logSumExp.fill(Float.NEGATIVE_INFINITY);
+        options.sinks().ifPresent(sinks -> {
+            for (int row = 0; row < logSumExp.numberOfElements(); row++) {
+                logSumExp.setFlat(row, sinks.getFlat(row / logSumExp.dimension(2) % logSumExp.dimension(1)));
+            }
+        });
+    }
+
+    /** Where no query sees a key, a sink is the log-sum-exp. */
+    private static void sumOverHeads(Tensor dLse, Tensor dSinks) {
+        for (int row = 0; row < dLse.numberOfElements(); row++) {
+            int head = row / dLse.dimension(2) % dLse.dimension(1);
+            dSinks.setFlat(head, dSinks.getFlat(head) + dLse.getFlat(row));
+        }
     }
 
     private static void requireGraph(TaskGraph taskGraph, GridScheduler gridScheduler, String name) {

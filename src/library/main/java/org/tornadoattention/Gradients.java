@@ -2,6 +2,7 @@ package org.tornadoattention;
 
 import static org.tornadoattention.internal.Arguments.required;
 
+import java.util.Optional;
 import org.tornadoattention.tensor.Tensor;
 
 /**
@@ -13,11 +14,15 @@ public final class Gradients {
     private final Tensor dQ;
     private final Tensor dK;
     private final Tensor dV;
+    private final Optional<Tensor> dBias;
+    private final Optional<Tensor> dSinks;
 
-    private Gradients(Tensor dQ, Tensor dK, Tensor dV) {
+    private Gradients(Tensor dQ, Tensor dK, Tensor dV, Optional<Tensor> dBias, Optional<Tensor> dSinks) {
         this.dQ = required(dQ, "dQ");
         this.dK = required(dK, "dK");
         this.dV = required(dV, "dV");
+        this.dBias = required(dBias, "dBias", "use Optional.empty() for none");
+        this.dSinks = required(dSinks, "dSinks", "use Optional.empty() for none");
     }
 
     /**
@@ -30,7 +35,41 @@ public final class Gradients {
      * @throws IllegalArgumentException if one is null
      */
     public static Gradients of(Tensor dQ, Tensor dK, Tensor dV) {
-        return new Gradients(dQ, dK, dV);
+        return new Gradients(dQ, dK, dV, Optional.empty(), Optional.empty());
+    }
+
+    /**
+     * Gradients that were computed elsewhere, of attention with a bias or sinks.
+     *
+     * @param dQ with respect to the queries
+     * @param dK with respect to the keys
+     * @param dV with respect to the values
+     * @param dBias with respect to the bias, empty without
+     * @param dSinks with respect to the sinks, empty without
+     * @return gradients over these very tensors
+     * @throws IllegalArgumentException if one is null
+     */
+    public static Gradients of(Tensor dQ, Tensor dK, Tensor dV, Optional<Tensor> dBias, Optional<Tensor> dSinks) {
+        return new Gradients(dQ, dK, dV, dBias, dSinks);
+    }
+
+    /**
+     * The gradient with respect to the bias, summed over the batch entries and heads that share an element, in the same order
+     * always.
+     *
+     * @return of the shape and type of the bias, or empty where there is none
+     */
+    public Optional<Tensor> dBias() {
+        return dBias;
+    }
+
+    /**
+     * The gradient with respect to the sinks.
+     *
+     * @return F32 {@code [heads]}, or empty where there are none
+     */
+    public Optional<Tensor> dSinks() {
+        return dSinks;
     }
 
     /**
@@ -63,6 +102,8 @@ public final class Gradients {
     /** The tensors' types and shapes. */
     @Override
     public String toString() {
-        return "dQ %s, dK %s, dV %s".formatted(dQ, dK, dV);
+        return "dQ %s, dK %s, dV %s".formatted(dQ, dK, dV)
+                + dBias.map(tensor -> ", dBias " + tensor).orElse("")
+                + dSinks.map(tensor -> ", dSinks " + tensor).orElse("");
     }
 }

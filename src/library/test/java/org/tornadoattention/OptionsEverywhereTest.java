@@ -55,17 +55,25 @@ class OptionsEverywhereTest {
         OPTIONS.put("withKeyLengths", options -> options.withKeyLengths(5));
         OPTIONS.put("withScore", options -> options.withScore((s, b, h, i, j) -> s + 0.1f * j));
         OPTIONS.put("withMask of a function", options -> options.withMask(Mask.of((b, h, i, j) -> (i + j) % 3 != 0)));
+        OPTIONS.put("withBias", options -> options.withBias(Tensor.random(DType.F32, 9, 1, HEADS, TOKENS, TOKENS)));
+        OPTIONS.put("withSinks", options -> options.withSinks(Tensor.of(new float[] {1, 2}, HEADS)));
         OPTIONS.put("withDropout", options -> options.withDropout(0.5, 7));
     }
 
     /** Those that put an option back to its default. */
-    private static final Set<String> DEFAULTS =
-            Set.of("withDefaultScale", "withoutAlibi", "withoutKeyLengths", "withoutDropout", "withoutScore");
+    private static final Set<String> DEFAULTS = Set.of(
+            "withDefaultScale",
+            "withoutAlibi",
+            "withoutKeyLengths",
+            "withoutDropout",
+            "withoutScore",
+            "withoutBias",
+            "withoutSinks");
 
-    private static final Set<String> FUNCTIONS = Set.of("withScore", "withMask of a function");
+    private static final Set<String> FUNCTIONS = Set.of("withScore", "withMask of a function", "withBias", "withSinks");
 
     private static final Set<String> NOT_IN_INFERENCE =
-            Set.of("withKeyLengths", "withDropout", "withScore", "withMask of a function");
+            Set.of("withKeyLengths", "withDropout", "withScore", "withMask of a function", "withBias", "withSinks");
 
     /** What attention gives for tensors of a type, checked against the oracle of other options if that is asked for. */
     @FunctionalInterface

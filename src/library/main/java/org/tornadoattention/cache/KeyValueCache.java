@@ -683,9 +683,12 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
             throw new IllegalArgumentException(
                     "The options have key lengths, but the cache knows its sequences' lengths: use withoutKeyLengths().");
         }
-        if (options.score().isPresent() || options.mask().condition().isPresent()) {
+        if (options.score().isPresent()
+                || options.mask().condition().isPresent()
+                || options.bias().isPresent()
+                || options.sinks().isPresent()) {
             throw new IllegalArgumentException(
-                    "The options are %s: caches take windows as masks, and no functions; use those, or FlashAttention.forward."
+                    "The options are %s: caches take windows as masks, and no functions, bias or sinks; use those, or FlashAttention.forward."
                             .formatted(options));
         }
         if (options.hasDropout()) {

@@ -88,9 +88,12 @@ public final class RaggedAttention implements AutoCloseable {
                     "q is %s, k %s and v %s: they must be of one type and head dimension, k and v of one shape."
                             .formatted(q, k, v));
         }
-        if (options.score().isPresent() || options.mask().condition().isPresent()) {
+        if (options.score().isPresent()
+                || options.mask().condition().isPresent()
+                || options.bias().isPresent()
+                || options.sinks().isPresent()) {
             throw new IllegalArgumentException(
-                    "The options are %s: ragged batches take windows as masks, and no functions; use those, or FlashAttention.forward."
+                    "The options are %s: ragged batches take windows as masks, and no functions, bias or sinks; use those, or FlashAttention.forward."
                             .formatted(options));
         }
         if (options.hasDropout()) {

@@ -19,7 +19,8 @@ import org.tornadoattention.tensor.DType;
  * @param alibi whether there are ALiBi slopes
  * @param keyLengths whether batch entries have key lengths
  * @param dropout whether probabilities are dropped
- * @param functions of the scores and of the mask
+ * @param functions of the scores and of the mask, and the bias
+ * @param sinks whether heads have sinks
  */
 public record AttentionProblem(
         AttentionShape shape,
@@ -30,7 +31,8 @@ public record AttentionProblem(
         boolean alibi,
         boolean keyLengths,
         boolean dropout,
-        UserFunctions functions) {
+        UserFunctions functions,
+        boolean sinks) {
 
     /** The problem that these options pose for this shape. */
     public static AttentionProblem of(AttentionShape shape, DType dtype, AttentionOptions options) {
@@ -43,7 +45,8 @@ public record AttentionProblem(
                 options.hasAlibi(),
                 options.hasKeyLengths(),
                 options.hasDropout(),
-                UserFunctions.of(options));
+                UserFunctions.of(options),
+                options.sinks().isPresent());
     }
 
     /** Whether no kernel has anything to do: no query, or no key to see. */
@@ -55,7 +58,8 @@ public record AttentionProblem(
     public int features() {
         return (alibi ? Features.ALIBI : 0)
                 | (keyLengths ? Features.KEY_LENGTHS : 0)
-                | (dropout ? Features.DROPOUT : 0);
+                | (dropout ? Features.DROPOUT : 0)
+                | (sinks ? Features.SINKS : 0);
     }
 
     /**

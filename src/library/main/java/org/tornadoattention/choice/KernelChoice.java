@@ -162,7 +162,10 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
                     .formatted(spec.widestHead(), problem.shape().headDim()));
         }
         if (!problem.functions().isEmpty() && !spec.functions()) {
-            return Optional.of("no functions of a user's");
+            return Optional.of("no functions of a user's and no bias");
+        }
+        if (problem.sinks() && !spec.functions()) {
+            return Optional.of("no sinks");
         }
         return problem.dropout() && !spec.dropout() ? Optional.of("no dropout") : Optional.empty();
     }

@@ -36,7 +36,9 @@ public sealed interface KernelSpec
         return true;
     }
 
-    /** Whether functions of a user's can be part of it, and of its backward pass where that is its own. */
+    /**
+     * Whether functions of a user's, a bias and sinks can be part of it, and of its backward pass where that is its own.
+     */
     default boolean functions() {
         return false;
     }

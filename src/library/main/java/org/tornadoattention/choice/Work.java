@@ -4,6 +4,8 @@ import java.util.List;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.BackwardRowTerms;
+import org.tornadoattention.kernel.BiasGradient;
+import org.tornadoattention.kernel.SinkGradient;
 
 /**
  * What the launches of a pass are described for.
@@ -16,6 +18,9 @@ public record Work(AttentionProblem problem, List<Tile> tiles, ComputeDevice dev
 
     /** Work-items of a group where the kernel leaves it open and the device allows. */
     private static final int GROUP_SIZE = 64;
+
+    /** Parts in which the queries of a head are summed. */
+    private static final int SINK_PARTS = 256;
 
     /** Keeps a copy of the tiles. */
     public Work {
@@ -62,6 +67,28 @@ public record Work(AttentionProblem problem, List<Tile> tiles, ComputeDevice dev
     /** The same where the group's warps divide the queries. */
     Launch warps(Class<?> kernel) {
         return tiled(kernel).adding(tile().features());
+    }
+
+    /** Launches that follow those of a kernel's backward pass, for the gradient of a bias. */
+    public List<Launch> biasGradient(int biasBatch, int biasHeads) {
+        long elements = Math.multiplyExact((long) biasBatch * biasHeads, (long) shape().seqQ() * shape().seqK());
+        return List.of(Launch.of("-dbias", BiasGradient.class, "biasGradient")
+                .with("biasBatch", biasBatch)
+                .with("biasHeads", biasHeads)
+                .overElements(elements, groupSize()));
+    }
+
+    /** Likewise for the gradient of sinks. */
+    public List<Launch> sinkGradient() {
+        return List.of(
+                Launch.of("-dsinks-parts", SinkGradient.class, "parts")
+                        .overElements((long) shape().heads() * SINK_PARTS, groupSize()),
+                Launch.of("-dsinks", SinkGradient.class, "sum").overElements(shape().heads(), groupSize()));
+    }
+
+    /** What the launches of {@link #sinkGradient} hand each other. */
+    public Scratch sinkParts() {
+        return Scratch.floats("sinkParts", (long) shape().heads() * SINK_PARTS);
     }
 
     /**

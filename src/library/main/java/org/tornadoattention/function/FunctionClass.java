@@ -22,6 +22,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.tornadoattention.kernel.parts.DenseBias;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.Score;
 
@@ -106,12 +107,38 @@ final class FunctionClass {
                         .freturn()
                         .labelBinding(visible);
             }
+            addBias(code);
             if (form.score().isPresent()) {
                 call(code, form.score().get(), 0, true);
             } else {
                 code.fload(0);
             }
             code.freturn();
+        });
+    }
+
+    /** The score becomes that with the bias. */
+    private void addBias(CodeBuilder code) {
+        form.bias().ifPresent(dtype -> {
+            code.fload(0);
+            loadPair(code);
+            code.aload(FIRST_ARRAY + arrays.size() - 2)
+                    .aload(FIRST_ARRAY + arrays.size() - 1)
+                    .loadConstant(Bias.features(dtype))
+                    .invokestatic(
+                            describe(DenseBias.class),
+                            "add",
+                            MethodTypeDesc.of(
+                                    ConstantDescs.CD_float,
+                                    ConstantDescs.CD_float,
+                                    ConstantDescs.CD_int,
+                                    ConstantDescs.CD_int,
+                                    ConstantDescs.CD_int,
+                                    ConstantDescs.CD_int,
+                                    arrays.get(arrays.size() - 2),
+                                    arrays.getLast(),
+                                    ConstantDescs.CD_int))
+                    .fstore(0);
         });
     }
 
@@ -140,6 +167,7 @@ final class FunctionClass {
         }
         found.ifPresent(this::tangent);
         builder.withMethodBody(SLOPE, withArrays(ofPair(ConstantDescs.CD_float)), STATIC, code -> {
+            addBias(code);
             if (form.derivative().isPresent()) {
                 call(
                         code,

@@ -3,6 +3,7 @@ package org.tornadoattention.function;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.tornadoattention.tensor.DType;
 
 /**
  * What the forms of kernels with a problem's functions depend on.
@@ -10,11 +11,13 @@ import java.util.Optional;
  * @param score the score function
  * @param derivative of the score function, where it was given
  * @param mask what hides keys
+ * @param bias the type of a dense bias
  */
-public record FunctionForm(Optional<Code> score, Optional<Code> derivative, Optional<Term> mask) {
+public record FunctionForm(Optional<Code> score, Optional<Code> derivative, Optional<Term> mask, Optional<DType> bias) {
 
     /** No functions. */
-    public static final FunctionForm NONE = new FunctionForm(Optional.empty(), Optional.empty(), Optional.empty());
+    public static final FunctionForm NONE =
+            new FunctionForm(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty());
 
     /** Whether there is no function. */
     public boolean isEmpty() {
@@ -30,9 +33,12 @@ public record FunctionForm(Optional<Code> score, Optional<Code> derivative, Opti
         return codes;
     }
 
-    /** The classes of the arrays that all functions captured, in the order in which kernels take them. */
+    /** The classes of the arrays that all functions captured, and of the bias's, in the order in which kernels take them. */
     public List<Class<?>> arrays() {
-        return codes().stream().flatMap(code -> code.arrays().stream()).toList();
+        List<Class<?>> arrays = new ArrayList<>();
+        codes().forEach(code -> arrays.addAll(code.arrays()));
+        bias.ifPresent(dtype -> arrays.addAll(Bias.arrays(dtype)));
+        return arrays;
     }
 
     /** The class that stands in for {@link org.tornadoattention.kernel.parts.Functions}, as a class file. */

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.ScoreFunction;
+import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
@@ -46,7 +47,9 @@ public record UserFunctions(FunctionForm form, List<Integer> sizes) {
                 }
             }
             Optional<Term> mask = options.mask().condition().map(condition -> Term.of(condition, arrays));
-            return new Captured(new FunctionForm(score, derivative, mask), arrays);
+            options.bias().ifPresent(bias -> arrays.addAll(Bias.of(bias)));
+            return new Captured(
+                    new FunctionForm(score, derivative, mask, options.bias().map(Tensor::dtype)), arrays);
         }
 
         private static Code code(Lambda lambda, List<TornadoNativeArray> arrays) {
@@ -61,7 +64,9 @@ public record UserFunctions(FunctionForm form, List<Integer> sizes) {
      * @throws IllegalArgumentException if one cannot become part of a kernel, with the line and what to do
      */
     public static UserFunctions of(AttentionOptions options) {
-        if (options.score().isEmpty() && options.mask().condition().isEmpty()) {
+        if (options.score().isEmpty()
+                && options.mask().condition().isEmpty()
+                && options.bias().isEmpty()) {
             return NONE;
         }
         Captured captured = Captured.of(options);

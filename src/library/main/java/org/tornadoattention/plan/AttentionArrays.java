@@ -61,11 +61,16 @@ record AttentionArrays(
     }
 
     /** Fills the terms of heads, lengths, the words of dropout and a plan's own captured arrays. */
-    void fill(AttentionOptions options) {
+    void fill(AttentionProblem problem, AttentionOptions options) {
         float[] slopes = options.alibiSlopes();
         for (int head = 0; head < slopes.length; head++) {
             HeadTerms.setSlope(headTerms, head, slopes[head]);
         }
+        options.sinks().ifPresent(sinks -> {
+            for (int head = 0; head < sinks.numberOfElements(); head++) {
+                HeadTerms.setSink(headTerms, head, sinks.getFlat(head), problem.features());
+            }
+        });
         int[] lengths = options.keyLengths();
         for (int entry = 0; entry < lengths.length; entry++) {
             keyLengths.set(entry, lengths[entry]);

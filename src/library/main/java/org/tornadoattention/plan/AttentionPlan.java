@@ -32,6 +32,7 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
  */
 final class AttentionPlan implements DevicePlan {
 
+    private final AttentionProblem problem;
     private final KernelChoice choice;
     private final ComputeDevice device;
     private final Tensor query;
@@ -48,6 +49,7 @@ final class AttentionPlan implements DevicePlan {
      * @throws UnsupportedOnDeviceException if the device's memory is too small
      */
     AttentionPlan(AttentionProblem problem, KernelChoice choice, ComputeDevice device) {
+        this.problem = problem;
         this.choice = choice;
         this.device = device;
         DeviceMemory.of(problem, choice).requireFitting(device);
@@ -99,7 +101,7 @@ final class AttentionPlan implements DevicePlan {
         query.copyFrom(q);
         key.copyFrom(k);
         value.copyFrom(v);
-        arrays.fill(options);
+        arrays.fill(problem, options);
         TornadoExecutionResult result = plan.execute();
         o.copyFrom(output);
         lse.copyFrom(logSumExp);

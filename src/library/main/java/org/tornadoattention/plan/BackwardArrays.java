@@ -2,6 +2,7 @@ package org.tornadoattention.plan;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.tensor.Tensor;
@@ -19,6 +20,8 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * @param valueGradient like value
  * @param rowTerms {@code [batch, heads, seqQ, 2]}: L and D of each query
  * @param hasLogSumExpGradient whether there is a gradient on the log-sum-exp
+ * @param biasGradient F32, like the bias, where its gradient is computed
+ * @param sinkGradient {@code [heads]}, where it is computed
  */
 record BackwardArrays(
         AttentionArrays forward,
@@ -28,7 +31,9 @@ record BackwardArrays(
         TornadoNativeArray keyGradient,
         TornadoNativeArray valueGradient,
         FloatArray rowTerms,
-        boolean hasLogSumExpGradient) {
+        boolean hasLogSumExpGradient,
+        Optional<Tensor> biasGradient,
+        Optional<Tensor> sinkGradient) {
 
     /** The arrays of these tensors as the device's kernels take them, with slopes and lengths sized but not filled. */
     static BackwardArrays of(
@@ -53,7 +58,9 @@ record BackwardArrays(
                 DeviceStorage.seen(tensors.dK(), halfFloats),
                 DeviceStorage.seen(tensors.dV(), halfFloats),
                 rowTerms,
-                tensors.dLse().isPresent());
+                tensors.dLse().isPresent(),
+                tensors.dBias(),
+                tensors.dSinks());
     }
 
     /** What tasks read, beside what they make themselves. */

@@ -1,6 +1,8 @@
 package org.tornadoattention.plan;
 
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -28,6 +30,7 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
  */
 final class BackwardPlan implements DevicePlan {
 
+    private final AttentionProblem problem;
     private final KernelChoice choice;
     private final ComputeDevice device;
     private final BackwardTensors own;
@@ -41,6 +44,7 @@ final class BackwardPlan implements DevicePlan {
      * @throws UnsupportedOnDeviceException if the device's memory is too small
      */
     BackwardPlan(AttentionProblem problem, BackwardTensors like, KernelChoice choice, ComputeDevice device) {
+        this.problem = problem;
         this.choice = choice;
         this.device = device;
         DeviceMemory.ofBackward(problem, choice.kernel()).requireFitting(device);
@@ -56,6 +60,8 @@ final class BackwardPlan implements DevicePlan {
                 .dK(twin(like.dK()))
                 .dV(twin(like.dV()));
         like.dLse().map(BackwardPlan::twin).ifPresent(named::dLse);
+        like.dBias().map(BackwardPlan::twin).ifPresent(named::dBias);
+        like.dSinks().map(BackwardPlan::twin).ifPresent(named::dSinks);
         own = named.build();
         AttentionShape shape = problem.shape();
         Tensor rowTerms = Tensor.allocate(DType.F32, shape.batch(), shape.heads(), shape.seqQ(), 2);
@@ -65,15 +71,25 @@ final class BackwardPlan implements DevicePlan {
         TaskGraph graph = new TaskGraph("attention");
         GridScheduler grids = new GridScheduler();
         List<Object> inputs = arrays.inputs();
-        List<Object> outputs =
-                List.of(arrays.queryGradient(), arrays.keyGradient(), arrays.valueGradient(), arrays.rowTerms());
+        List<Object> outputs = new ArrayList<>(
+                List.of(arrays.queryGradient(), arrays.keyGradient(), arrays.valueGradient(), arrays.rowTerms()));
+        Map<String, Tensor> poisoned =
+                new HashMap<>(Map.of("row terms", rowTerms, "dQ", own.dQ(), "dK", own.dK(), "dV", own.dV()));
+        own.dBias().ifPresent(tensor -> {
+            outputs.add(tensor.array());
+            poisoned.put("dBias", tensor);
+        });
+        own.dSinks().ifPresent(tensor -> {
+            outputs.add(tensor.array());
+            poisoned.put("dSinks", tensor);
+        });
         inputs.addAll(outputs);
         graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, inputs.toArray());
         BackwardTasks.append(graph, grids, "backward", problem, choice, device, arrays);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, outputs.toArray());
         plan = LaunchGuard.of(graph, grids, "The kernel " + choice, device)
                 .timed()
-                .poisoning(Map.of("row terms", rowTerms, "dQ", own.dQ(), "dK", own.dK(), "dV", own.dV()));
+                .poisoning(poisoned);
     }
 
     private static Tensor twin(Tensor tensor) {
@@ -95,11 +111,13 @@ final class BackwardPlan implements DevicePlan {
         own.dOut().copyFrom(tensors.dOut());
         Optional<Tensor> dLse = own.dLse();
         dLse.ifPresent(array -> array.copyFrom(tensors.dLse().orElseThrow()));
-        arrays.forward().fill(options);
+        arrays.forward().fill(problem, options);
         TornadoExecutionResult result = plan.execute();
         tensors.dQ().copyFrom(own.dQ());
         tensors.dK().copyFrom(own.dK());
         tensors.dV().copyFrom(own.dV());
+        tensors.dBias().ifPresent(tensor -> tensor.copyFrom(own.dBias().orElseThrow()));
+        tensors.dSinks().ifPresent(tensor -> tensor.copyFrom(own.dSinks().orElseThrow()));
         return new Execution(
                 device,
                 choice.kernel().id(),

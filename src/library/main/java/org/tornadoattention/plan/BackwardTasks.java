@@ -1,12 +1,17 @@
 package org.tornadoattention.plan;
 
+import java.util.ArrayList;
+import java.util.List;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.Backward;
 import org.tornadoattention.choice.KernelChoice;
+import org.tornadoattention.choice.Launch;
+import org.tornadoattention.choice.Scratch;
 import org.tornadoattention.choice.Work;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.forge.Arguments;
 import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 
@@ -34,14 +39,17 @@ final class BackwardTasks {
         }
         int features =
                 AttentionTasks.features(problem, device) | (arrays.hasLogSumExpGradient() ? Features.LSE_GRADIENT : 0);
-        AttentionTasks.append(
-                graph,
-                grids,
-                name,
-                arguments(problem, arrays),
-                features,
-                own.scratch().of(problem.shape()),
-                own.launches().of(new Work(problem, choice.tiles(), device)));
+        Work work = new Work(problem, choice.tiles(), device);
+        List<Launch> launches = new ArrayList<>(own.launches().of(work));
+        List<Scratch> scratch = new ArrayList<>(own.scratch().of(problem.shape()));
+        arrays.biasGradient()
+                .ifPresent(
+                        gradient -> launches.addAll(work.biasGradient(gradient.dimension(0), gradient.dimension(1))));
+        if (arrays.sinkGradient().isPresent()) {
+            launches.addAll(work.sinkGradient());
+            scratch.add(work.sinkParts());
+        }
+        AttentionTasks.append(graph, grids, name, arguments(problem, arrays), features, scratch, launches);
     }
 
     private static Arguments arguments(AttentionProblem problem, BackwardArrays arrays) {
@@ -51,6 +59,8 @@ final class BackwardTasks {
                 .with("queryGradient", arrays.queryGradient())
                 .with("keyGradient", arrays.keyGradient())
                 .with("valueGradient", arrays.valueGradient())
-                .with("rowTerms", arrays.rowTerms());
+                .with("rowTerms", arrays.rowTerms())
+                .with("biasGradient", arrays.biasGradient().map(Tensor::array).orElse(null))
+                .with("sinkGradient", arrays.sinkGradient().map(Tensor::array).orElse(null));
     }
 }

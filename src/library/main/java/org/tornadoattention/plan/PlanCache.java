@@ -1,6 +1,7 @@
 package org.tornadoattention.plan;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -34,7 +35,21 @@ public final class PlanCache implements AutoCloseable {
     private static final int CAPACITY = 16;
 
     /** What a backward pass is compiled for. */
-    private record BackwardProblem(AttentionProblem forward, boolean logSumExpGradient) {}
+    private record BackwardProblem(
+            AttentionProblem forward,
+            boolean logSumExpGradient,
+            Optional<List<Integer>> biasShape,
+            boolean sinkGradient) {
+
+        static BackwardProblem of(AttentionProblem forward, BackwardTensors tensors) {
+            return new BackwardProblem(
+                    forward,
+                    tensors.dLse().isPresent(),
+                    tensors.dBias()
+                            .map(tensor -> Arrays.stream(tensor.shape()).boxed().toList()),
+                    tensors.dSinks().isPresent());
+        }
+    }
 
     private final ComputeDevice device;
     private final Optional<AttentionKernel> wanted;
@@ -86,7 +101,7 @@ public final class PlanCache implements AutoCloseable {
         AttentionProblem problem = problem(tensors, options);
         return plans.use(
                 BackwardPlan.class,
-                new BackwardProblem(problem, tensors.dLse().isPresent()),
+                BackwardProblem.of(problem, tensors),
                 () -> new BackwardPlan(problem, tensors, chooseBackward(problem), device),
                 plan -> plan.execute(tensors, options));
     }
@@ -149,7 +164,7 @@ public final class PlanCache implements AutoCloseable {
     /** Slopes and lengths stay as they are; captured arrays and the seed of dropout may change from one execution to the next. */
     private void transferOptions(
             TaskGraph graph, AttentionProblem problem, AttentionArrays arrays, AttentionOptions options) {
-        arrays.fill(options);
+        arrays.fill(problem, options);
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.headTerms());
         graph.transferToDevice(
                 problem.dropout() ? DataTransferMode.EVERY_EXECUTION : DataTransferMode.FIRST_EXECUTION,

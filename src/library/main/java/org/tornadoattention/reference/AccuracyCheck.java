@@ -2,9 +2,11 @@ package org.tornadoattention.reference;
 
 import static org.tornadoattention.internal.Arguments.required;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
@@ -36,7 +38,31 @@ public final class AccuracyCheck {
 
     /** What gradients are compared with, and what the naive ones are off from. */
     private record GradientTargets(
-            ReferenceAttention.Backward reference, ReferenceAttention.Backward oracle, NaiveAttention.Backward naive) {}
+            ReferenceAttention.Backward reference, ReferenceAttention.Backward oracle, NaiveAttention.Backward naive) {
+
+        /** Of one gradient. */
+        private record Of(double[] reference, double[] oracle, float[] naive) {}
+
+        Of dQ() {
+            return new Of(reference.dQ(), oracle.dQ(), naive.dQ());
+        }
+
+        Of dK() {
+            return new Of(reference.dK(), oracle.dK(), naive.dK());
+        }
+
+        Of dV() {
+            return new Of(reference.dV(), oracle.dV(), naive.dV());
+        }
+
+        Of dBias() {
+            return new Of(reference.dBias(), oracle.dBias(), naive.dBias());
+        }
+
+        Of dSinks() {
+            return new Of(reference.dSinks(), oracle.dSinks(), naive.dSinks());
+        }
+    }
 
     private AccuracyCheck(
             AttentionShape shape,
@@ -194,7 +220,8 @@ public final class AccuracyCheck {
     }
 
     /**
-     * Compares gradients by {@link Tolerance#gradients}: {@code dq}, {@code dk} and {@code dv}.
+     * Compares gradients by {@link Tolerance#gradients}: {@code dq}, {@code dk}, {@code dv} and, where the problem has such, {@code dbias} and
+     * {@code dsinks}.
      *
      * @throws IllegalArgumentException if a shape is not that of the problem
      * @throws IllegalStateException    if this check was made without a gradient of the output
@@ -206,23 +233,40 @@ public final class AccuracyCheck {
         requireShape("dq", computed.dQ(), shape.queryShape());
         requireShape("dk", computed.dK(), shape.keyShape());
         requireShape("dv", computed.dV(), shape.keyShape());
-        Tolerance tolerance = Tolerance.gradients(dtype);
-        return List.of(
-                tolerance.compare(
-                        "dq",
-                        computed.dQ().toFloatArray(),
-                        targets.reference.dQ(),
-                        Tolerance.naiveError(targets.oracle.dQ(), targets.naive.dQ())),
-                tolerance.compare(
-                        "dk",
-                        computed.dK().toFloatArray(),
-                        targets.reference.dK(),
-                        Tolerance.naiveError(targets.oracle.dK(), targets.naive.dK())),
-                tolerance.compare(
-                        "dv",
-                        computed.dV().toFloatArray(),
-                        targets.reference.dV(),
-                        Tolerance.naiveError(targets.oracle.dV(), targets.naive.dV())));
+        List<Comparison> comparisons = new ArrayList<>(List.of(
+                compare("dq", computed.dQ(), GradientTargets::dQ, targets),
+                compare("dk", computed.dK(), GradientTargets::dK, targets),
+                compare("dv", computed.dV(), GradientTargets::dV, targets)));
+        computed.dBias()
+                .filter(_ -> targets.reference.dBias().length > 0)
+                .ifPresent(tensor -> comparisons.add(compare("dbias", tensor, GradientTargets::dBias, targets)));
+        // A few sums over all queries are no yardstick of themselves: each has the errors of D, as dQ has.
+        double ofQueries = Tolerance.naiveError(targets.oracle.dQ(), targets.naive.dQ());
+        computed.dSinks()
+                .filter(_ -> targets.reference.dSinks().length > 0)
+                .ifPresent(tensor ->
+                        comparisons.add(compare("dsinks", tensor, GradientTargets::dSinks, targets, ofQueries)));
+        return comparisons;
+    }
+
+    private Comparison compare(
+            String name,
+            Tensor computed,
+            Function<GradientTargets, GradientTargets.Of> which,
+            GradientTargets targets) {
+        return compare(name, computed, which, targets, 0);
+    }
+
+    /** @param least that the naive gradient is taken to be off by */
+    private Comparison compare(
+            String name,
+            Tensor computed,
+            Function<GradientTargets, GradientTargets.Of> which,
+            GradientTargets targets,
+            double least) {
+        GradientTargets.Of of = which.apply(targets);
+        return Tolerance.gradients(dtype)
+                .compare(name, computed.toFloatArray(), of.reference(), Tolerance.naiveError(of.oracle(), of.naive()));
     }
 
     private static void requireShape(String name, Tensor tensor, int[] shape) {

@@ -100,8 +100,10 @@ public final class NaiveAttention {
      * @param dQ {@code [batch, heads, seqQ, headDim]}
      * @param dK {@code [batch, kvHeads, seqK, headDim]}
      * @param dV {@code [batch, kvHeads, seqK, headDim]}
+     * @param dBias like the bias, empty without
+     * @param dSinks {@code [heads]}, empty without sinks
      */
-    public record Backward(float[] dQ, float[] dK, float[] dV) {
+    public record Backward(float[] dQ, float[] dK, float[] dV, float[] dBias, float[] dSinks) {
         /**
          * Checks that everything is given.
          *
@@ -111,6 +113,8 @@ public final class NaiveAttention {
             required(dQ, "dQ");
             required(dK, "dK");
             required(dV, "dV");
+            required(dBias, "dBias");
+            required(dSinks, "dSinks");
         }
     }
 
@@ -177,7 +181,12 @@ public final class NaiveAttention {
     }
 
     private Backward backward(float[] dO, float[] dLse) {
-        Backward result = new Backward(new float[q.length], new float[k.length], new float[v.length]);
+        Backward result = new Backward(
+                new float[q.length],
+                new float[k.length],
+                new float[v.length],
+                new float[options.bias().map(Tensor::numberOfElements).orElse(0)],
+                new float[options.sinks().isPresent() ? shape.heads() : 0]);
         float[] output = forward().output;
         // One key/value head belongs to one thread, which adds up the rows of its query heads in order.
         IntStream.range(0, shape.batch() * shape.kvHeads()).parallel().forEach(kvHead -> {
@@ -190,7 +199,41 @@ public final class NaiveAttention {
                 roundRow(result.dV, keyRow);
             }
         });
+        addBiasAndSinkGradients(output, dO, dLse, result);
         return result;
+    }
+
+    private void addBiasAndSinkGradients(float[] output, float[] dO, float[] dLse, Backward result) {
+        if (options.bias().isEmpty() && options.sinks().isEmpty()) {
+            return;
+        }
+        for (int row = 0; row < dLse.length; row++) {
+            Softmax softmax = softmax(row);
+            int head = row / shape.seqQ() % shape.heads();
+            float d = dot(dO, row, output, row) - dLse[row];
+            if (options.sinks().isPresent()) {
+                float sink = options.sinks().get().getFlat(head);
+                result.dSinks[head] -= (float) Math.exp(sink - softmax.logSumExp) * d;
+            }
+            for (int key = softmax.first; options.bias().isPresent() && key < softmax.end; key++) {
+                float dP = softmax.factor(key) * dot(dO, row, v, softmax.keyRow(key));
+                float dS = softmax.probability(key) * (dP - d);
+                int element = biasElement(row / shape.seqQ() / shape.heads(), head, row % shape.seqQ(), key);
+                result.dBias[element] += dS * softmax.functionSlopes[key - softmax.first];
+            }
+        }
+        options.bias().ifPresent(bias -> {
+            for (int element = 0; element < result.dBias.length; element++) {
+                result.dBias[element] = bias.dtype().round(result.dBias[element]);
+            }
+        });
+    }
+
+    private int biasElement(int entry, int head, int query, int key) {
+        Tensor bias = options.bias().orElseThrow();
+        int biasEntry = bias.dimension(0) == 1 ? 0 : entry;
+        int biasHead = bias.dimension(1) == 1 ? 0 : head;
+        return ((biasEntry * bias.dimension(1) + biasHead) * shape.seqQ() + query) * shape.seqK() + key;
     }
 
     private void backwardRow(int row, float[] output, float[] dO, float dLse, Backward result) {
@@ -216,6 +259,7 @@ public final class NaiveAttention {
             float[] probabilities,
             float[] factors,
             float[] capSlopes,
+            float[] functionSlopes,
             float logSumExp,
             DType dtype) {
         float probability(int key) {
@@ -249,6 +293,7 @@ public final class NaiveAttention {
         float[] weights = new float[end - first];
         float[] factors = new float[end - first];
         float[] capSlopes = new float[end - first];
+        float[] functionSlopes = new float[end - first];
         float max = Float.NEGATIVE_INFINITY;
         for (int key = first; key < end; key++) {
             float score = scale * dot(q, row, k, firstKeyRow + key);
@@ -256,14 +301,20 @@ public final class NaiveAttention {
             float capped = options.hasSoftcap() ? softcap * tanh : score;
             float distance = Math.abs((float) ((long) query + keys - shape.seqQ() - key));
             float biased = capped - options.alibiSlope(head) * distance;
+            if (options.bias().isPresent()) {
+                biased += options.bias().get().getFlat(biasElement(entry, head, query, key));
+            }
             boolean seen = mask.condition().isEmpty()
                     || mask.condition().get().sees(entry, head, query, key, query + keys - shape.seqQ());
             weights[key - first] = seen ? score(biased, entry, head, query, key) : Float.NEGATIVE_INFINITY;
-            capSlopes[key - first] = (1 - tanh * tanh) * (seen ? slope.apply(biased, entry, head, query, key) : 0);
+            functionSlopes[key - first] = seen ? slope.apply(biased, entry, head, query, key) : 0;
+            capSlopes[key - first] = (1 - tanh * tanh) * functionSlopes[key - first];
             factors[key - first] = (float) DropoutPattern.factor(options.dropout(), row / shape.seqQ(), query, key);
             max = Math.max(max, weights[key - first]);
         }
-        float sum = 0;
+        float sink = options.sinks().map(sinks -> sinks.getFlat(head)).orElse(Float.NEGATIVE_INFINITY);
+        max = Math.max(max, sink);
+        float sum = sink == Float.NEGATIVE_INFINITY ? 0 : (float) Math.exp(sink - max);
         for (int i = 0; i < weights.length; i++) {
             weights[i] = weights[i] == Float.NEGATIVE_INFINITY ? 0 : (float) Math.exp(weights[i] - max);
             sum += weights[i];
@@ -272,7 +323,16 @@ public final class NaiveAttention {
             weights[i] = fp8 ? roundToE4M3(0x1p8f * weights[i]) * 0x1p-8f / sum : dtype.round(weights[i] / sum);
         }
         float logSumExp = max == Float.NEGATIVE_INFINITY ? max : max + (float) Math.log(sum);
-        return new Softmax(first, end, firstKeyRow, weights, factors, capSlopes, logSumExp, fp8 ? DType.F32 : dtype);
+        return new Softmax(
+                first,
+                end,
+                firstKeyRow,
+                weights,
+                factors,
+                capSlopes,
+                functionSlopes,
+                logSumExp,
+                fp8 ? DType.F32 : dtype);
     }
 
     private float score(float biased, int entry, int head, int query, int key) {

@@ -67,8 +67,16 @@ public final class ReferenceAttention {
      * @param dQ {@code [batch, heads, seqQ, headDim]}
      * @param dK {@code [batch, kvHeads, seqK, headDim]}
      * @param dV {@code [batch, kvHeads, seqK, headDim]}
+     * @param dBias like the bias, empty without
+     * @param dSinks {@code [heads]}, empty without sinks
      */
-    public record Backward(double[] dQ, double[] dK, double[] dV) {
+    public record Backward(double[] dQ, double[] dK, double[] dV, double[] dBias, double[] dSinks) {
+
+        /** Gradients of attention without bias and sinks. */
+        public Backward(double[] dQ, double[] dK, double[] dV) {
+            this(dQ, dK, dV, new double[0], new double[0]);
+        }
+
         /**
          * Checks that everything is given.
          *
@@ -78,6 +86,8 @@ public final class ReferenceAttention {
             required(dQ, "dQ");
             required(dK, "dK");
             required(dV, "dV");
+            required(dBias, "dBias");
+            required(dSinks, "dSinks");
         }
     }
 
@@ -182,11 +192,14 @@ public final class ReferenceAttention {
                 scores[key - first] = score;
                 max = Math.max(max, score);
             }
+            double sink =
+                    options.sinks().map(sinks -> (double) sinks.getFlat(head)).orElse(Double.NEGATIVE_INFINITY);
+            max = Math.max(max, sink);
             if (max == Double.NEGATIVE_INFINITY) {
                 result.logSumExp[row] = max;
                 return;
             }
-            double sum = 0;
+            double sum = Math.exp(sink - max);
             for (double score : scores) {
                 sum += Math.exp(score - max);
             }
@@ -210,7 +223,12 @@ public final class ReferenceAttention {
         }
         Forward forward = forward();
         double[] d = new double[forward.logSumExp.length];
-        Backward result = new Backward(new double[q.length], new double[k.length], new double[v.length]);
+        Backward result = new Backward(
+                new double[q.length],
+                new double[k.length],
+                new double[v.length],
+                new double[options.bias().map(Tensor::numberOfElements).orElse(0)],
+                new double[options.sinks().isPresent() ? shape.heads() : 0]);
 
         // D = rowsum(dO ∘ O) − dL, then dQ = scale · dS · K with dS = P ∘ (dO·Vᵀ − D)
         forEachRow(shape.heads(), shape.seqQ(), (entry, head, query, row) -> {
@@ -231,6 +249,8 @@ public final class ReferenceAttention {
                 addScaled(result.dQ, row, scale * dS, k, keyRow);
             }
         });
+
+        addBiasAndSinkGradients(forward, d, dO, result);
 
         // dV = Pᵀ · dO and dK = scale · dSᵀ · Q, summed over the query heads of a group
         forEachRow(shape.kvHeads(), shape.seqK(), (entry, kvHead, key, keyRow) -> {
@@ -260,6 +280,39 @@ public final class ReferenceAttention {
         return result;
     }
 
+    /** {@code dBias = Σ P ∘ (dP − D) f′} over what shares an element, and {@code dt = −Σ e^(t − L) D}. */
+    private void addBiasAndSinkGradients(Forward forward, double[] d, double[] dO, Backward result) {
+        for (int row = 0; row < d.length; row++) {
+            int query = row % shape.seqQ();
+            int head = row / shape.seqQ() % shape.heads();
+            int entry = row / shape.seqQ() / shape.heads();
+            if (options.sinks().isPresent()) {
+                double sink = options.sinks().get().getFlat(head);
+                result.dSinks[head] -= Math.exp(sink - forward.logSumExp[row]) * d[row];
+            }
+            int keys = options.keyLength(entry, shape.seqK());
+            int end = options.bias().isPresent() ? mask.endKey(query, shape.seqQ(), keys) : 0;
+            for (int key = mask.firstKey(query, shape.seqQ(), keys); key < end; key++) {
+                int keyRow = keyRow(entry, head, key);
+                double capped = cappedScore(row, keyRow);
+                double score = score(capped, entry, head, query, key, keys);
+                if (score != Double.NEGATIVE_INFINITY) {
+                    double dP = factor(entry, head, query, key) * dot(dO, row, v, keyRow);
+                    double dS = Math.exp(score - forward.logSumExp[row]) * (dP - d[row]);
+                    result.dBias[biasElement(entry, head, query, key)] +=
+                            dS * functionSlope(capped, entry, head, query, key, keys);
+                }
+            }
+        }
+    }
+
+    private int biasElement(int entry, int head, int query, int key) {
+        Tensor bias = options.bias().orElseThrow();
+        int biasEntry = bias.dimension(0) == 1 ? 0 : entry;
+        int biasHead = bias.dimension(1) == 1 ? 0 : head;
+        return ((biasEntry * bias.dimension(1) + biasHead) * shape.seqQ() + query) * shape.seqK() + key;
+    }
+
     /** {@code scale · q·k}, or {@code c · tanh(scale · q·k / c)} with a softcap. */
     private double cappedScore(int queryRow, int keyRow) {
         double score = scale * dot(q, queryRow, k, keyRow);
@@ -277,7 +330,7 @@ public final class ReferenceAttention {
         if (!seen) {
             return Double.NEGATIVE_INFINITY;
         }
-        double biased = capped - bias(head, query, key, keys);
+        double biased = biased(capped, entry, head, query, key, keys);
         return options.score().isEmpty()
                 ? biased
                 : options.score().get().apply((float) biased, entry, head, query, key);
@@ -285,8 +338,20 @@ public final class ReferenceAttention {
 
     /** The derivative of {@link #score} with respect to the scaled product. */
     private double slope(double capped, int entry, int head, int query, int key, int keys) {
-        double biased = capped - bias(head, query, key, keys);
-        return capSlope(capped) * slope.apply((float) biased, entry, head, query, key);
+        return capSlope(capped) * functionSlope(capped, entry, head, query, key, keys);
+    }
+
+    /** The derivative of the score function. */
+    private double functionSlope(double capped, int entry, int head, int query, int key, int keys) {
+        return slope.apply((float) biased(capped, entry, head, query, key, keys), entry, head, query, key);
+    }
+
+    /** The score before the score function. */
+    private double biased(double capped, int entry, int head, int query, int key, int keys) {
+        double dense = options.bias()
+                .map(bias -> (double) bias.getFlat(biasElement(entry, head, query, key)))
+                .orElse(0.0);
+        return capped - bias(head, query, key, keys) + dense;
     }
 
     /** The derivative of the softcap where it gave {@code capped}. */

@@ -74,6 +74,27 @@ class FunctionsTest {
         functions.put("nothing", plain.withMask(Mask.of((b, h, i, j) -> i % 3 != 0)));
         functions.put("nothing at all", plain.withMask(Mask.none().not()));
         functions.put("softcap", plain.withScore((s, b, h, i, j) -> 2 * (float) Math.tanh(s / 2)));
+        functions.put("bias", plain.withBias(Tensor.random(DType.F32, 7, BATCH, HEADS, QUERIES, KEYS)));
+        functions.put("shared bias in F16", plain.withBias(Tensor.random(DType.F16, 8, 1, HEADS, QUERIES, KEYS)));
+        functions.put(
+                "bias of a batch entry in BF16", plain.withBias(Tensor.random(DType.BF16, 9, BATCH, 1, QUERIES, KEYS)));
+        functions.put("sinks", plain.withSinks(Tensor.of(new float[] {0.5f, -3, 20, 4}, HEADS)));
+        functions.put(
+                "sinks alone",
+                plain.withSinks(Tensor.of(new float[] {0.5f, -3, 2, 1}, HEADS))
+                        .withMask(Mask.none().not()));
+        functions.put(
+                "bias and all",
+                AttentionOptions.causal()
+                        .withScore((s, b, h, i, j) -> 3 * TornadoMath.tanh(s / 3) + table.get(j))
+                        .withMask(Mask.of((b, h, i, j) -> documents.get(j) != b + 1)
+                                .and(Mask.window(30, 2)))
+                        .withBias(Tensor.random(DType.F32, 7, 1, 1, QUERIES, KEYS))
+                        .withSinks(Tensor.of(new float[] {0.5f, -3, 2, 4}, HEADS))
+                        .withSoftcap(3)
+                        .withAlibi(AttentionOptions.alibiSlopes(HEADS))
+                        .withKeyLengths(KEYS, KEYS - 9)
+                        .withDropout(0.2, 5));
         functions.put(
                 "all together",
                 AttentionOptions.causal()

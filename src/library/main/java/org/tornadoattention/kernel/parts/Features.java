@@ -37,6 +37,9 @@ public final class Features {
     /** Products of two words are put together from halves: {@link DropoutMask#wordOfInts}. */
     public static final int INT_PRODUCTS = 1 << 9;
 
+    /** Each head has a sink among its {@link HeadTerms}. */
+    public static final int SINKS = 1 << 10;
+
     private static final int WARPS_AT = 16;
     private static final int THRESHOLD_AT = 24;
 

@@ -3,8 +3,8 @@ package org.tornadoattention.kernel.parts;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Numbers of each query head, in one array {@code [terms, heads]} that every kernel takes: the slopes of ALiBi, if there are
- * any. Only this class knows where they lie.
+ * Numbers of each query head, in one array {@code [terms, heads]} that every kernel takes: the slopes of ALiBi and the
+ * sinks, as far as there are any. Only this class knows where they lie.
  */
 public final class HeadTerms {
 
@@ -12,7 +12,8 @@ public final class HeadTerms {
 
     /** Elements of the array: at least one, since there are no empty arrays on a device. */
     public static int size(int heads, int features) {
-        return (features & Features.ALIBI) != 0 ? heads : 1;
+        int terms = ((features & Features.ALIBI) != 0 ? 1 : 0) + ((features & Features.SINKS) != 0 ? 1 : 0);
+        return terms == 0 ? 1 : terms * heads;
     }
 
     /** The slope of a head, 0 without ALiBi. */
@@ -22,6 +23,24 @@ public final class HeadTerms {
             slope = headTerms.get(head);
         }
         return slope;
+    }
+
+    /** The sink of a head; only where there are sinks. */
+    public static float sink(FloatArray headTerms, int head, int features) {
+        return headTerms.get(firstSink(headTerms, features) + head);
+    }
+
+    private static int firstSink(FloatArray headTerms, int features) {
+        int first = 0;
+        if ((features & Features.ALIBI) != 0) {
+            first = headTerms.getSize() / 2;
+        }
+        return first;
+    }
+
+    /** Sets the sink of a head. */
+    public static void setSink(FloatArray headTerms, int head, float sink, int features) {
+        headTerms.set(firstSink(headTerms, features) + head, sink);
     }
 
     /** Sets the slope of a head. */

@@ -6,7 +6,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
  * How a row of the output ends: {@code O = o / l} and {@code L = m + ln l}, with m the maximum that l and o are relative to. A
- * query that saw no key gets 0 and −∞. What enters the sum of a row without being a key enters here: kernels give the terms of
+ * query that saw no key gets 0 and −∞, or with a sink that. What enters the sum of a row without being a key enters here: kernels give the terms of
  * the row's head.
  */
 public final class RowEnd {
@@ -22,12 +22,22 @@ public final class RowEnd {
         if (sum != 0f) {
             inverse = 1f / sum;
         }
+        if ((features & Features.SINKS) != 0) {
+            float sink = HeadTerms.sink(headTerms, head, features);
+            float top = TornadoMath.max(max, sink);
+            float scaled = TornadoMath.exp(max - top);
+            inverse = scaled / (scaled * sum + TornadoMath.exp(sink - top));
+        }
         return inverse;
     }
 
     /** An element of an unnormalised row over its sum. */
     public static float normalized(float element, float max, float sum, FloatArray headTerms, int head, int features) {
-        return element / sum;
+        float normalized = element / sum;
+        if ((features & Features.SINKS) != 0) {
+            normalized = element * inverse(max, sum, headTerms, head, features);
+        }
+        return normalized;
     }
 
     /** The row's log-sum-exp. */
@@ -35,6 +45,11 @@ public final class RowEnd {
         float logSumExp = Float.NEGATIVE_INFINITY;
         if (sum != 0f) {
             logSumExp = max + TornadoMath.log(sum);
+        }
+        if ((features & Features.SINKS) != 0) {
+            float sink = HeadTerms.sink(headTerms, head, features);
+            float top = TornadoMath.max(max, sink);
+            logSumExp = top + TornadoMath.log(TornadoMath.exp(max - top) * sum + TornadoMath.exp(sink - top));
         }
         return logSumExp;
     }

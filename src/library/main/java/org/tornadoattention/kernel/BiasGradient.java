@@ -1,0 +1,107 @@
+package org.tornadoattention.kernel;
+
+import static org.tornadoattention.kernel.parts.Storage.load;
+
+import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.Functions;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Placement;
+import org.tornadoattention.kernel.parts.RowTerms;
+import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.Window;
+import uk.ac.manchester.tornado.api.annotations.Parallel;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * The gradient of attention with respect to a dense bias: {@code P ∘ (dP - D)} times the derivative of the score function, summed
+ * over the batch entries and heads that share an element, in order, so that every run gives the same bits.
+ *
+ * <p><b>Arrays.</b> As {@link TiledQueryGradient} has them, and biasGradient F32 {@code [biasBatch, biasHeads, seqQ, seqK]}.
+ *
+ * <p><b>Grid.</b> One dimension, an element of the gradient a work-item; groups of any size. No local memory. <b>Device.</b> Any.
+ *
+ * <p><b>Not done here.</b> Work-items share nothing: each reads a row of Q, dO, K and V for every pair that it sums.
+ */
+public final class BiasGradient {
+
+    private BiasGradient() {}
+
+    /**
+     * Computes every element; see the class for arrays and grid.
+     *
+     * @param biasBatch batch entries of the bias, 1 where all share one
+     * @param biasHeads heads of the bias, 1 where all share one
+     */
+    public static void biasGradient(
+            @Element FloatArray query,
+            @Element FloatArray key,
+            @Element FloatArray value,
+            @Element FloatArray outputGradient,
+            FloatArray rowTerms,
+            FloatArray biasGradient,
+            FloatArray headTerms,
+            IntArray keyLengths,
+            int biasBatch,
+            int biasHeads,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            int headDim,
+            int windowLeft,
+            int windowRight,
+            float scale,
+            float softcap,
+            int features) {
+        for (@Parallel int element = 0; element < biasGradient.getSize(); element++) {
+            int j = element % seqK;
+            int i = element / seqK % seqQ;
+            int biasHead = element / seqK / seqQ % biasHeads;
+            int biasEntry = element / seqK / seqQ / biasHeads;
+            int batchHeads = rowTerms.getSize() / 2 / seqQ;
+            float sum = 0f;
+            for (int batchHead = 0; batchHead < batchHeads; batchHead++) {
+                int head = batchHead % heads;
+                int batch = batchHead / heads;
+                int otherHead = biasHeads == 1 ? 0 : head - biasHead;
+                int otherEntry = biasBatch == 1 ? 0 : batch - biasEntry;
+                int length = Window.length(keyLengths, batch, seqK, features);
+                int position = i + length - seqQ;
+                int before = Window.firstKey(position, windowLeft) - j;
+                int after = j - Window.lastKey(position, length, windowRight);
+                // One number in place of conditions that a compiler would join.
+                int outside = TornadoMath.max(before, after);
+                int other = otherHead * otherHead + otherEntry * otherEntry;
+                outside = TornadoMath.max(outside, other);
+                if (outside <= 0) {
+                    int row = batchHead * seqQ + i;
+                    int at = (Placement.keyValueHead(batchHead, heads, kvHeads) * seqK + j) * headDim;
+                    float s = 0f;
+                    float dp = 0f;
+                    for (int x = 0; x < headDim; x++) {
+                        s += load(query, row * headDim + x, features) * load(key, at + x, features);
+                        dp += load(outputGradient, row * headDim + x, features) * load(value, at + x, features);
+                    }
+                    s = Score.of(
+                            scale * s, softcap, HeadTerms.slope(headTerms, head, features), position - j, features);
+                    float slope = Functions.slope(s, batch, head, i, j, position);
+                    s = Functions.score(s, batch, head, i, j, position);
+                    float p = TornadoMath.exp(s - RowTerms.logSumExp(rowTerms, row));
+                    dp *= DropoutMask.factor(
+                            DropoutMask.seedLow(keyLengths, features),
+                            DropoutMask.seedHigh(keyLengths, features),
+                            DropoutMask.offset(keyLengths, features),
+                            DropoutMask.threshold(keyLengths, features),
+                            batchHead,
+                            i,
+                            j,
+                            features);
+                    sum += Functions.weight(p * (dp - RowTerms.d(rowTerms, row)) * slope, s);
+                }
+            }
+            biasGradient.set(element, sum);
+        }
+    }
+}

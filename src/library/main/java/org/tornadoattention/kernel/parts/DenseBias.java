@@ -1,0 +1,31 @@
+package org.tornadoattention.kernel.parts;
+
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+
+/**
+ * A number that is added to the score of each pair, {@code [1 or batch, 1 or heads, seqQ, seqK]}: F32, or 16-bit floats as raw
+ * bits. Where its elements lie stands in an array of three steps: from one batch entry to the next, from one head to the next, and
+ * from one query to the next; 0 where all share one.
+ */
+public final class DenseBias {
+
+    private DenseBias() {}
+
+    /** A score with its bias. */
+    public static float add(
+            float score, int batch, int head, int query, int key, FloatArray bias, IntArray steps, int features) {
+        return score + bias.get(element(batch, head, query, key, steps));
+    }
+
+    /** The same for raw bits. */
+    public static float add(
+            float score, int batch, int head, int query, int key, ShortArray bias, IntArray steps, int features) {
+        return score + Storage.load(bias, element(batch, head, query, key, steps), features);
+    }
+
+    private static int element(int batch, int head, int query, int key, IntArray steps) {
+        return batch * steps.get(0) + head * steps.get(1) + query * steps.get(2) + key;
+    }
+}
