@@ -266,7 +266,11 @@ public final class AccuracyCheck {
             double least) {
         GradientTargets.Of of = which.apply(targets);
         return Tolerance.gradients(dtype)
-                .compare(name, computed.toFloatArray(), of.reference(), Tolerance.naiveError(of.oracle(), of.naive()));
+                .compare(
+                        name,
+                        computed.toFloatArray(),
+                        of.reference(),
+                        Math.max(Tolerance.naiveError(of.oracle(), of.naive()), least));
     }
 
     private static void requireShape(String name, Tensor tensor, int[] shape) {
