@@ -73,7 +73,7 @@ class ArchitectureTest {
                 "tensor    : file internal",
                 "device    : intrinsic internal",
                 "values    : device tensor internal",
-                "function  : kernel values internal",
+                "function  : kernel tensor values internal",
                 "reference : tensor values internal function",
                 "choice    : kernel device tensor values internal function",
                 "plan      : choice forge kernel device tensor values internal function",
