@@ -55,6 +55,7 @@ public final class PlanCache implements AutoCloseable {
     private final Optional<AttentionKernel> wanted;
     private final Optional<Tile> tile;
     private final Plans plans = new Plans(CAPACITY);
+    private final FunctionProof proof;
     private final Map<TaskGraph, List<AttentionArrays>> seeded = new WeakHashMap<>();
 
     /**
@@ -65,6 +66,7 @@ public final class PlanCache implements AutoCloseable {
      */
     public PlanCache(ComputeDevice device, Optional<AttentionKernel> wanted, Optional<Tile> tile) {
         this.device = device;
+        this.proof = new FunctionProof(device);
         this.wanted = wanted;
         this.tile = tile;
     }
@@ -92,7 +94,11 @@ public final class PlanCache implements AutoCloseable {
         return plans.use(
                 AttentionPlan.class,
                 problem,
-                () -> new AttentionPlan(problem, choose(problem), device),
+                () -> {
+                    KernelChoice choice = choose(problem);
+                    proof.require(problem, options, false);
+                    return new AttentionPlan(problem, choice, device);
+                },
                 plan -> plan.execute(q, k, v, options, output, logSumExp));
     }
 
@@ -102,7 +108,11 @@ public final class PlanCache implements AutoCloseable {
         return plans.use(
                 BackwardPlan.class,
                 BackwardProblem.of(problem, tensors),
-                () -> new BackwardPlan(problem, tensors, chooseBackward(problem), device),
+                () -> {
+                    KernelChoice choice = chooseBackward(problem);
+                    proof.require(problem, options, true);
+                    return new BackwardPlan(problem, tensors, choice, device);
+                },
                 plan -> plan.execute(tensors, options));
     }
 
@@ -130,6 +140,7 @@ public final class PlanCache implements AutoCloseable {
         requireTask(problem, q, k);
         KernelChoice choice = choose(problem);
         DeviceMemory.of(problem, choice).requireFitting(device);
+        proof.require(problem, options, false);
         AttentionArrays arrays = AttentionArrays.of(
                 problem, q, k, v, output, logSumExp, UserFunctions.arrays(options), device.halfFloats());
         transferOptions(graph, problem, arrays, options);
@@ -148,6 +159,7 @@ public final class PlanCache implements AutoCloseable {
         requireTask(problem, tensors.q(), tensors.k());
         KernelChoice choice = chooseBackward(problem);
         DeviceMemory.ofBackward(problem, choice.kernel()).requireFitting(device);
+        proof.require(problem, options, true);
         FloatArray rowTerms = new FloatArray(Math.toIntExact(2 * problem.shape().queryRows()));
         BackwardArrays arrays =
                 BackwardArrays.of(problem, tensors, rowTerms, UserFunctions.arrays(options), device.halfFloats());
