@@ -1,0 +1,151 @@
+package org.tornadoattention.function;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.time.LocalDate;
+import java.time.ZoneOffset;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.stream.LongStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.Mask;
+import org.tornadoattention.Masks;
+import org.tornadoattention.ScoreFunction;
+import org.tornadoattention.Scores;
+import org.tornadoattention.TestDevice;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.reference.AccuracyCheck;
+import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * 300 random compositions of masks, functions, bias, sinks and all other options, others each day, each determined by its seed:
+ * {@code -Dattention.seed=17} runs one of them, {@code -Dattention.compositions=10000} more.
+ */
+class RandomCompositionsTest {
+
+    private static final int SEEDS = Integer.getInteger("attention.compositions", 300);
+    private static final long FIRST = Long.getLong(
+            "attention.firstSeed", 300 * LocalDate.now(ZoneOffset.UTC).toEpochDay());
+    private static final Long ONE = Long.getLong("attention.seed");
+
+    static Stream<Long> seeds() {
+        return (ONE == null ? LongStream.range(FIRST, FIRST + SEEDS) : LongStream.of(ONE)).boxed();
+    }
+
+    private static <T> T oneOf(SplittableRandom random, List<T> values) {
+        return values.get(random.nextInt(values.size()));
+    }
+
+    private static FloatArray floats(SplittableRandom random, int size) {
+        FloatArray array = new FloatArray(size);
+        for (int i = 0; i < size; i++) {
+            array.set(i, (float) random.nextDouble(-1, 1));
+        }
+        return array;
+    }
+
+    private static Mask mask(SplittableRandom random, int tokens) {
+        IntArray ids = new IntArray(tokens);
+        int documents = random.nextInt(1, 5);
+        for (int i = 0; i < tokens; i++) {
+            ids.set(i, i * documents / tokens);
+        }
+        Mask mask = switch (random.nextInt(8)) {
+            case 0 -> Masks.documents(ids);
+            case 1 -> Masks.prefixLm(7);
+            case 2 -> Masks.dilated(4, 3);
+            case 3 -> Masks.globalWindow(2, 6, 3);
+            case 4 -> Masks.neighbourhood2d(9, 2);
+            case 5 -> Masks.blockCausal(8);
+            case 6 -> Mask.of((b, h, i, j) -> (i + 3 * j + h) % 5 != b);
+            default -> Mask.window(random.nextInt(tokens), random.nextInt(tokens));
+        };
+        return switch (random.nextInt(6)) {
+            case 0 -> mask.and(Mask.causal());
+            case 1 -> mask.or(Mask.window(2, 2));
+            case 2 -> mask.not();
+            default -> mask;
+        };
+    }
+
+    private static ScoreFunction score(SplittableRandom random, int tokens) {
+        FloatArray table = floats(random, 6 * 21);
+        return switch (random.nextInt(6)) {
+            case 0 -> Scores.relative(table, 10);
+            case 1 -> Scores.alibi(table);
+            case 2 -> Scores.softcap(2);
+            case 3 -> (s, b, h, i, j) -> s * s - s;
+            case 4 -> (s, b, h, i, j) -> s > 0 ? s + table.get(i % 7) : 0.5f * s - b;
+            default -> (s, b, h, i, j) -> (float) Math.log(1 + Math.exp(s)) + Math.min(s, table.get(j % 21));
+        };
+    }
+
+    @ParameterizedTest(name = "-Dattention.seed={0}")
+    @MethodSource("seeds")
+    void isAccurate(long seed) {
+        SplittableRandom random = new SplittableRandom(seed);
+        AttentionKernel kernel =
+                oneOf(random, List.of(AttentionKernel.TILED, AttentionKernel.ONLINE, AttentionKernel.STANDARD));
+        DType dtype = kernel == AttentionKernel.TILED ? oneOf(random, List.of(DType.values())) : DType.F32;
+        int kvHeads = random.nextInt(1, 3);
+        int heads = kvHeads * random.nextInt(1, 3);
+        int batch = random.nextInt(1, 3);
+        int seqQ = random.nextInt(1, 50);
+        int seqK = random.nextInt(1, 50);
+        int headDim = random.nextInt(1, 40);
+        AttentionOptions options = AttentionOptions.defaults();
+        if (random.nextInt(4) > 0) {
+            options = options.withMask(mask(random, 50));
+        }
+        if (random.nextInt(3) > 0) {
+            options = options.withScore(score(random, 50));
+        }
+        if (random.nextInt(3) == 0) {
+            options = options.withBias(Tensor.random(
+                    oneOf(random, List.of(DType.values())),
+                    seed,
+                    random.nextBoolean() ? 1 : batch,
+                    random.nextBoolean() ? 1 : heads,
+                    seqQ,
+                    seqK));
+        }
+        if (random.nextInt(3) == 0) {
+            options = options.withSinks(Tensor.random(DType.F32, seed, heads));
+        }
+        if (random.nextInt(4) == 0) {
+            options = options.withKeyLengths(random.ints(batch, 0, seqK + 1).toArray());
+        }
+        if (random.nextInt(5) == 0) {
+            options = options.withSoftcap(4);
+        }
+        if (random.nextInt(5) == 0) {
+            options = options.withAlibi(AttentionOptions.alibiSlopes(heads));
+        }
+        if (random.nextInt(5) == 0) {
+            options = options.withDropout(0.3, seed);
+        }
+        Tensor q = Tensor.random(dtype, seed + 1, batch, heads, seqQ, headDim);
+        Tensor k = Tensor.random(dtype, seed + 2, batch, kvHeads, seqK, headDim);
+        Tensor v = Tensor.random(dtype, seed + 3, batch, kvHeads, seqK, headDim);
+        Tensor dOut = Tensor.random(dtype, seed + 4, batch, heads, seqQ, headDim);
+        AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+            AttentionResult result = attention.forward(q, k, v, options);
+            assertThat(check.forward(result.output(), result.logSumExp()))
+                    .as("%s of %s, %s", kernel, dtype, options)
+                    .allMatch(Comparison::passed);
+            assertThat(check.gradients(attention.backward(result, dOut)))
+                    .as("gradients by %s of %s, %s", kernel, dtype, options)
+                    .allMatch(Comparison::passed);
+        }
+    }
+}
