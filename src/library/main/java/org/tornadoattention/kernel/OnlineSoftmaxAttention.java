@@ -121,8 +121,10 @@ public final class OnlineSoftmaxAttention {
                 float p = Functions.weight(TornadoMath.exp(s - max), s);
                 sum += p;
                 p *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, row % seqQ, j, features);
-                for (int x = 0; x < headDim; x++) {
-                    o[x] += p * value.get(at + x);
+                if (Functions.weight(1f, s) != 0f) {
+                    for (int x = 0; x < headDim; x++) {
+                        o[x] += p * value.get(at + x);
+                    }
                 }
             }
 

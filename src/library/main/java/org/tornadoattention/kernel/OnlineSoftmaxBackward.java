@@ -126,8 +126,10 @@ public final class OnlineSoftmaxBackward {
 
                 // p = e^(s - L); ds = p (dp - D); dQ = dQ + scale ds k_j
                 float ds = Functions.weight(TornadoMath.exp(s - lse) * (dp - d) * capSlope * scale, s);
-                for (int x = 0; x < headDim; x++) {
-                    dQ[x] += ds * key.get(at + x);
+                if (Functions.weight(1f, s) != 0f) {
+                    for (int x = 0; x < headDim; x++) {
+                        dQ[x] += ds * key.get(at + x);
+                    }
                 }
             }
             for (int x = 0; x < headDim; x++) {
@@ -230,9 +232,11 @@ public final class OnlineSoftmaxBackward {
 
                     // dV = dV + p dO_i; ds = p (dp - D); dK = dK + scale ds q_i
                     float ds = Functions.weight(p * (dp - RowTerms.d(rowTerms, row)) * capSlope * scale, s);
-                    for (int x = 0; x < headDim; x++) {
-                        dV[x] += kept * outputGradient.get(at + x);
-                        dK[x] += ds * query.get(at + x);
+                    if (Functions.weight(1f, s) != 0f) {
+                        for (int x = 0; x < headDim; x++) {
+                            dV[x] += kept * outputGradient.get(at + x);
+                            dK[x] += ds * query.get(at + x);
+                        }
                     }
                 }
             }

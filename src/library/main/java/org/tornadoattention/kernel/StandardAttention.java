@@ -133,6 +133,8 @@ public final class StandardAttention {
             int seqQ,
             int seqK,
             int headDim,
+            int windowLeft,
+            int windowRight,
             int features) {
         for (@Parallel int element = 0; element < output.getSize(); element++) {
             int row = element / headDim;
@@ -140,10 +142,13 @@ public final class StandardAttention {
             int head = batchHead % heads;
             int batch = batchHead / heads;
             int at = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim + element % headDim;
-            // What lies past a key length may be anything, so it is not even multiplied by 0.
+            // What the window hides may be anything, so it is not even multiplied by 0.
             int length = Window.length(keyLengths, batch, seqK, features);
+            int position = row % seqQ + length - seqQ;
+            int firstKey = Window.firstKey(position, windowLeft);
+            int lastKey = Window.lastKey(position, length, windowRight);
             float o = 0f;
-            for (int j = 0; j < length; j++) {
+            for (int j = firstKey; j <= lastKey; j++) {
                 o += probabilities.get(row * seqK + j) * value.get(at + j * headDim);
             }
             output.set(element, o);

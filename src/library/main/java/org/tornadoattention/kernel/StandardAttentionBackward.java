@@ -113,6 +113,8 @@ public final class StandardAttentionBackward {
             int seqQ,
             int seqK,
             int headDim,
+            int windowLeft,
+            int windowRight,
             int features) {
         for (@Parallel int element = 0; element < queryGradient.getSize(); element++) {
             int row = element / headDim;
@@ -120,10 +122,13 @@ public final class StandardAttentionBackward {
             int head = batchHead % heads;
             int batch = batchHead / heads;
             int at = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim + element % headDim;
-            // What lies past a key length may be anything, so it is not even multiplied by 0.
+            // What the window hides may be anything, so it is not even multiplied by 0.
             int length = Window.length(keyLengths, batch, seqK, features);
+            int position = row % seqQ + length - seqQ;
+            int firstKey = Window.firstKey(position, windowLeft);
+            int lastKey = Window.lastKey(position, length, windowRight);
             float dQ = 0f;
-            for (int j = 0; j < length; j++) {
+            for (int j = firstKey; j <= lastKey; j++) {
                 dQ += scoreGradients.get(row * seqK + j) * key.get(at + j * headDim);
             }
             queryGradient.set(element, dQ);
@@ -138,21 +143,31 @@ public final class StandardAttentionBackward {
             FloatArray outputGradient,
             FloatArray keyGradient,
             FloatArray valueGradient,
+            IntArray keyLengths,
             int heads,
             int kvHeads,
             int seqQ,
             int seqK,
-            int headDim) {
+            int headDim,
+            int windowLeft,
+            int windowRight,
+            int features) {
         for (@Parallel int element = 0; element < keyGradient.getSize(); element++) {
             int keyRow = element / headDim;
-            int rows = heads / kvHeads * seqQ; // of the queries that read this key
-            int firstRow = keyRow / seqK * rows;
+            int j = keyRow % seqK;
+            int group = heads / kvHeads;
+            int firstHead = keyRow / seqK * group; // batch * heads + the first query head that reads this key
+            int length = Window.length(keyLengths, firstHead / heads, seqK, features);
+            int firstQuery = Window.firstQuery(j, length - seqQ, windowRight);
+            int lastQuery = Window.lastQuery(j, j, length - seqQ, seqQ, length, windowLeft);
             float dK = 0f;
             float dV = 0f;
-            for (int row = firstRow; row < firstRow + rows; row++) {
-                int at = row * headDim + element % headDim;
-                dK += scoreGradients.get(row * seqK + keyRow % seqK) * query.get(at);
-                dV += probabilities.get(row * seqK + keyRow % seqK) * outputGradient.get(at);
+            for (int batchHead = firstHead; batchHead < firstHead + group; batchHead++) {
+                for (int row = batchHead * seqQ + firstQuery; row <= batchHead * seqQ + lastQuery; row++) {
+                    int at = row * headDim + element % headDim;
+                    dK += scoreGradients.get(row * seqK + j) * query.get(at);
+                    dV += probabilities.get(row * seqK + j) * outputGradient.get(at);
+                }
             }
             keyGradient.set(element, dK);
             valueGradient.set(element, dV);

@@ -130,7 +130,7 @@ public final class WarpGroupKeyValueGradients {
         int firstQuery = Window.firstQuery(j0, offset, windowRight);
         int lastQuery = Window.lastQuery(j0 + blockK - 1, j0, offset, seqQ, length, windowLeft);
         int everyFirst = Window.everyFirst(j0 + blockK - 1, offset, windowRight);
-        int everyLast = Window.everyLast(j0, offset, windowLeft);
+        int everyLast = Window.everyLast(j0, offset, seqQ, windowLeft);
         int i0 = firstQuery / blockQ * blockQ;
         int tilesQ = lastQuery < firstQuery ? 0 : (lastQuery - i0) / blockQ + 1;
         int steps = group * tilesQ;

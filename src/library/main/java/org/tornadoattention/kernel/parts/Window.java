@@ -142,11 +142,11 @@ public final class Window {
         return first;
     }
 
-    /** The last query that sees all keys of a tile, of the tile's first key. */
-    public static int everyLast(int firstKey, int offset, int windowLeft) {
-        int last = Integer.MAX_VALUE;
+    /** The last query that sees all keys of a tile, of the tile's first key: there are none past the last. */
+    public static int everyLast(int firstKey, int offset, int seqQ, int windowLeft) {
+        int last = seqQ - 1;
         if (windowLeft >= 0) {
-            last = firstKey + windowLeft - offset;
+            last = TornadoMath.min(last, firstKey + windowLeft - offset);
         }
         return last;
     }

@@ -1,0 +1,54 @@
+package org.tornadoattention;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.tensor.DType;
+
+/**
+ * A tile's rows and columns past the last query and key enter nothing, however large their scores: with slopes below 0 ALiBi's
+ * bias grows with the distance, and theirs is the largest.
+ */
+class PaddedRowsTest {
+
+    /** Where a score is so large that its exponent of 2 has no bits left for what is behind the point. */
+    private static final List<AttentionKernel> OF_HUGE_SCORES =
+            List.of(AttentionKernel.STANDARD, AttentionKernel.ONLINE, AttentionKernel.TILED);
+
+    static Stream<Arguments> problems() {
+        return Stream.of(
+                        AttentionOptions.defaults().withAlibi(-1f),
+                        AttentionOptions.causal().withAlibi(-1f),
+                        AttentionOptions.defaults().withAlibi(-0.5f).withKeyLengths(61))
+                .flatMap(options -> cases(new AttentionShape(1, 1, 1, 70, 100, 64), options));
+    }
+
+    static Stream<Arguments> hugeProblems() {
+        return cases(
+                        new AttentionShape(1, 1, 1, 20, 20, 16),
+                        AttentionOptions.defaults().withAlibi(-1e37f))
+                .filter(problem -> OF_HUGE_SCORES.contains((AttentionKernel) problem.get()[1]));
+    }
+
+    private static Stream<Arguments> cases(AttentionShape shape, AttentionOptions options) {
+        return Arrays.stream(DType.values())
+                .map(dtype -> AttentionCase.of(shape, dtype, options))
+                .flatMap(problem -> problem.kernels().stream().map(kernel -> Arguments.of(problem, kernel)));
+    }
+
+    @ParameterizedTest(name = "{0}, {1}")
+    @MethodSource({"problems", "hugeProblems"})
+    void enterNothing(AttentionCase problem, AttentionKernel kernel) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+            AttentionResult result = problem.run(attention);
+            problem.assertAccurate(result);
+            if (!kernel.isFp8() && kernel != AttentionKernel.WARP_TF32) {
+                problem.assertGradientsAccurate(attention, result);
+            }
+        }
+    }
+}
