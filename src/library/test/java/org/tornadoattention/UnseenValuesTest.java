@@ -205,6 +205,60 @@ class UnseenValuesTest {
         }
     }
 
+    static Stream<Arguments> functions() {
+        return kernels(AttentionOptions.causal()).filter(kernel -> kernel.get()[0] != AttentionKernel.STANDARD);
+    }
+
+    /** Every third pair is hidden, in every tile. */
+    @ParameterizedTest(name = "{0}, {1}")
+    @MethodSource("functions")
+    void reachNothingThatAFunctionHidesThemFrom(AttentionKernel kernel, DType dtype) {
+        AttentionOptions options = AttentionOptions.defaults().withMask(Mask.of((b, h, i, j) -> (i + j) % 3 != 0));
+        Inputs zeroed = Inputs.with(dtype, Place.VALUE, 0f);
+        Inputs poisoned = Inputs.with(dtype, Place.VALUE, 0f);
+        poisoned.v.set(Float.NaN, 0, 0, 3, COLUMN);
+        poisoned.v.set(Float.NaN, 0, 0, 84, COLUMN);
+        Inputs poisonedGradient = Inputs.with(dtype, Place.VALUE, 0f);
+        poisonedGradient.dO.set(Float.NaN, 0, 0, 66, COLUMN);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+            AttentionResult result = attention.forward(poisoned.q, poisoned.k, poisoned.v, options);
+            AttentionResult expected = attention.forward(zeroed.q, zeroed.k, zeroed.v, options);
+            Tensor dQ = attention.backward(result, poisoned.dO).dQ();
+            Gradients gradients = attention.backward(expected, zeroed.dO);
+            Gradients ofPoisoned = attention.backward(expected, poisonedGradient.dO);
+            for (int query = 0; query < QUERIES; query++) {
+                float output = result.output().get(0, 0, query, COLUMN);
+                float gradient = dQ.get(0, 0, query, COLUMN);
+                if (query % 3 == 0) {
+                    assertThat(output)
+                            .as("row %d", query)
+                            .isEqualTo(expected.output().get(0, 0, query, COLUMN));
+                    assertThat(gradient)
+                            .as("dQ of row %d", query)
+                            .isEqualTo(gradients.dQ().get(0, 0, query, COLUMN));
+                } else {
+                    assertThat(output).as("row %d", query).isNaN();
+                    assertThat(gradient).as("dQ of row %d", query).isNaN();
+                }
+            }
+            for (int key = 0; key < KEYS; key++) {
+                float dK = ofPoisoned.dK().get(0, 0, key, COLUMN);
+                float dV = ofPoisoned.dV().get(0, 0, key, COLUMN);
+                if (key % 3 == 0) {
+                    assertThat(dK)
+                            .as("dK of key %d", key)
+                            .isEqualTo(gradients.dK().get(0, 0, key, COLUMN));
+                    assertThat(dV)
+                            .as("dV of key %d", key)
+                            .isEqualTo(gradients.dV().get(0, 0, key, COLUMN));
+                } else {
+                    assertThat(dK).as("dK of key %d", key).isNaN();
+                    assertThat(dV).as("dV of key %d", key).isNaN();
+                }
+            }
+        }
+    }
+
     private static Gradients gradients(FlashAttention attention, Inputs inputs, Hiding hiding) {
         AttentionResult result = attention.forward(inputs.q, inputs.k, inputs.v, hiding.options);
         return attention.backward(result, inputs.dO);
