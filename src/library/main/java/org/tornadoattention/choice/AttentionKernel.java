@@ -9,7 +9,8 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
 
 /**
- * The kernels, from the first rung of the ladder to the last. What there is to know of one stands in its {@link KernelSpec}.
+ * The kernels, from the first rung of the ladder to the last. What there is to know of one stands in its {@link
+ * KernelSpec}.
  */
 public enum AttentionKernel {
     /** Three kernels, with S and P stored: the baseline. F32; only where it is asked for. */
@@ -26,7 +27,10 @@ public enum AttentionKernel {
     WARP_GROUP(WarpGroupSpec::new),
     /** The warp kernel for F32, each product in three of TF32. F32; only where it is asked for. */
     WARP_TF32(WarpTf32Spec::new),
-    /** The warp-group kernel with products of 8 bits, after a rounding of Q, K and V. F16 and BF16; only where asked for. */
+    /**
+     * The warp-group kernel with products of 8 bits, after a rounding of Q, K and V. F16 and BF16; only where asked
+     * for.
+     */
     WARP_GROUP_FP8(WarpGroupFp8Spec::new);
 
     /** Made when first asked for: a description names kernels, so that these come before it. */
@@ -45,37 +49,45 @@ public enum AttentionKernel {
         this.description = description;
     }
 
-    /** What it says of itself. */
+    /** {@return what it says of itself} */
     public KernelSpec spec() {
         return Objects.requireNonNull(Specs.ALL.get(this), "spec");
     }
 
-    /** What it does, in a few words. */
+    /** {@return what it does, in a few words} */
     public String summary() {
         return spec().summary();
     }
 
-    /** Whether it takes tensors of this type. */
+    /**
+     * {@return whether it takes tensors of this type}
+     *
+     * @param dtype a type of tensors
+     */
     public boolean supports(DType dtype) {
         return spec().dtypes().contains(dtype);
     }
 
-    /** Whether its results can be differentiated. */
+    /** {@return whether its results can be differentiated} */
     public boolean supportsBackward() {
         return !(spec().backward() instanceof Backward.None);
     }
 
-    /** Whether its products are of 8-bit numbers, so that its results are judged as such. */
+    /** {@return whether its products are of 8-bit numbers, so that its results are judged as such} */
     public boolean isFp8() {
         return spec().fp8();
     }
 
-    /** Whether it can drop probabilities. */
+    /** {@return whether it can drop probabilities} */
     public boolean supportsDropout() {
         return spec().dropout();
     }
 
-    /** Whether the device's compiler has the instructions that it is written with. */
+    /**
+     * {@return whether the device's compiler has the instructions that it is written with}
+     *
+     * @param device a device
+     */
     public boolean supports(ComputeDevice device) {
         return spec().capability().isOn(device);
     }
@@ -85,6 +97,7 @@ public enum AttentionKernel {
      *
      * @param blockQ queries in it (Br)
      * @param blockK keys in it (Bc)
+     * @return a tile, which may yet be too large for a device
      * @throws IllegalArgumentException if it does not work on tiles, or not on such
      */
     public Tile tile(int blockQ, int blockK) {
@@ -94,8 +107,11 @@ public enum AttentionKernel {
     /**
      * A tile of this kernel, one of those that divide the queries among warps.
      *
+     * @param blockQ queries in it (Br)
+     * @param blockK keys in it (Bc)
      * @param warps that compute
      * @param rescaleThreshold by how much a row's maximum may grow before O is rescaled, in powers of two, 0 to 8
+     * @return a tile, which may yet be too large for a device
      * @throws IllegalArgumentException if it does not work on tiles, or not on such
      */
     public Tile tile(int blockQ, int blockK, int warps, int rescaleThreshold) {
@@ -105,6 +121,8 @@ public enum AttentionKernel {
     /**
      * The tile of this kernel that {@link Tile#toString} wrote, such as {@code 64x32}.
      *
+     * @param text queries by keys, and warps where it has any, such as {@code 64x32} or {@code 128x64/4}
+     * @return that tile
      * @throws IllegalArgumentException if it is none
      */
     public Tile tile(String text) {
@@ -119,8 +137,11 @@ public enum AttentionKernel {
     }
 
     /**
-     * The name as used on the command line: {@code standard}, {@code online}, {@code tiled}, {@code tensor-core}, {@code
+     * The name as used on the command line: {@code standard}, {@code online}, {@code tiled}, {@code tensor-core},
+     * {@code
      * warp}, {@code warp-group}, {@code warp-tf32}, {@code warp-group-fp8}.
+     *
+     * @return the name
      */
     public String id() {
         return KernelNames.id(this);
@@ -129,6 +150,8 @@ public enum AttentionKernel {
     /**
      * The kernel with this {@link #id}.
      *
+     * @param id a name such as {@code warp-group}
+     * @return the name
      * @throws IllegalArgumentException naming the known ones
      */
     public static AttentionKernel parse(String id) {

@@ -34,7 +34,13 @@ public record AttentionProblem(
         UserFunctions functions,
         boolean sinks) {
 
-    /** The problem that these options pose for this shape. */
+    /**
+     * {@return the problem that these options pose for this shape}
+     *
+     * @param shape sizes of the problem
+     * @param dtype type of the tensors
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
+     */
     public static AttentionProblem of(AttentionShape shape, DType dtype, AttentionOptions options) {
         return new AttentionProblem(
                 shape,
@@ -49,12 +55,12 @@ public record AttentionProblem(
                 options.sinks().isPresent());
     }
 
-    /** Whether no kernel has anything to do: no query, or no key to see. */
+    /** {@return whether no kernel has anything to do: no query, or no key to see} */
     public boolean isTrivial() {
         return shape.hasNoQueries() || shape.seqK() == 0;
     }
 
-    /** The features bits that the kernels take. */
+    /** {@return the features bits that the kernels take} */
     public int features() {
         return (alibi ? Features.ALIBI : 0)
                 | (keyLengths ? Features.KEY_LENGTHS : 0)
@@ -65,12 +71,17 @@ public record AttentionProblem(
     /**
      * The window's left edge for kernels: −1 where no query has a key past it, so that no sum of a position and an edge
      * overflows. The last query stands on the last key.
+     *
+     * @return keys to the left, or −1 for all
      */
     public int windowLeft() {
         return edge(mask.left(), shape.seqK());
     }
 
-    /** The window's right edge for kernels, likewise: the first query stands as many keys before the end as there are queries. */
+    /**
+     * {@return the window's right edge for kernels, likewise: the first query stands as many keys before the end as
+     * there are queries}
+     */
     public int windowRight() {
         return edge(mask.right(), shape.seqQ());
     }
@@ -80,14 +91,18 @@ public record AttentionProblem(
      *
      * @param edge keys that a query sees on one side
      * @param most from so many on, they are all that there are, and the edge is none
+     * @return the edge, no further out than needed
      */
     public static int edge(int edge, int most) {
         return edge >= most ? Mask.UNBOUNDED : edge;
     }
 
     /**
-     * Floating-point operations as the field counts them: {@code 4 · headDim} for each pair of a query and a key, half of
+     * Floating-point operations as the field counts them: {@code 4 · headDim} for each pair of a query and a key,
+     * half of
      * the pairs for a causal mask over as many queries as keys.
+     *
+     * @return floating-point operations of all heads
      */
     public double flops() {
         double heads = (double) shape.batch() * shape.heads();

@@ -13,8 +13,13 @@ public sealed interface Backward {
     interface Tiles {
 
         /**
-         * That of dQ and that of dK and dV, one where both are the same, none for kernels without tiles; empty where the
+         * That of dQ and that of dK and dV, one where both are the same, none for kernels without tiles; empty where
+         * the
          * device has no room for any.
+         *
+         * @param problem what is computed: shape, type, options
+         * @param device the device that it must fit
+         * @return tiles, in the order of the launches that take them
          */
         Optional<List<Tile>> choose(AttentionProblem problem, ComputeDevice device);
     }
@@ -23,7 +28,11 @@ public sealed interface Backward {
     @FunctionalInterface
     interface Launches {
 
-        /** Those that compute the three gradients, in order. */
+        /**
+         * {@return those that compute the three gradients, in order}
+         *
+         * @param work the problem, its tiles and the device
+         */
         List<Launch> of(Work work);
     }
 
@@ -31,7 +40,11 @@ public sealed interface Backward {
     @FunctionalInterface
     interface Memory {
 
-        /** That of a shape. */
+        /**
+         * {@return that of a shape}
+         *
+         * @param shape sizes of the problem
+         */
         List<Scratch> of(AttentionShape shape);
     }
 

@@ -29,7 +29,11 @@ public enum Capability {
         this.has = has;
     }
 
-    /** Whether a device has it, or may have it where its kind is not known: a caller may try. */
+    /**
+     * {@return whether a device has it, or may have it where its kind is not known: a caller may try}
+     *
+     * @param device a device
+     */
     public boolean isOn(ComputeDevice device) {
         return has.test(device);
     }

@@ -17,8 +17,11 @@ public final class DecodeChoice {
     /**
      * Chooses.
      *
+     * @param problem rows, heads and keys of a step
      * @param wanted the kernel that the caller insists on, or empty for the best
      * @param splits parts of the keys, or 0 to choose for the device
+     * @param device where it is to run
+     * @return the kernel and how it divides its work
      * @throws UnsupportedOnDeviceException if the wanted kernel cannot do it
      */
     public static SplitTile choose(

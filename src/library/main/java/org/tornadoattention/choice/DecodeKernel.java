@@ -18,12 +18,12 @@ public enum DecodeKernel {
         return spec;
     }
 
-    /** What it does, in a few words. */
+    /** {@return what it does, in a few words} */
     public String summary() {
         return spec.summary();
     }
 
-    /** Its name on the command line, such as {@code warp-split-key}. */
+    /** {@return its name on the command line, such as {@code warp-split-key}} */
     public String id() {
         return KernelNames.id(this);
     }
@@ -31,6 +31,8 @@ public enum DecodeKernel {
     /**
      * The kernel of that name.
      *
+     * @param id a name such as {@code split-key}
+     * @return the kernel
      * @throws IllegalArgumentException if there is none
      */
     public static DecodeKernel parse(String id) {

@@ -16,12 +16,22 @@ import org.tornadoattention.tensor.Tensor;
  */
 public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer) {
 
-    /** The memory that a kernel needs for a problem, but for what depends on its tile. */
+    /**
+     * {@return the memory that a kernel needs for a problem, but for what depends on its tile}
+     *
+     * @param problem what is computed: shape, type, options
+     * @param kernel the kernel
+     */
     public static DeviceMemory of(AttentionProblem problem, AttentionKernel kernel) {
         return of(problem, kernel, Optional.empty());
     }
 
-    /** The memory that a problem needs with a kernel and its tile. */
+    /**
+     * {@return the memory that a problem needs with a kernel and its tile}
+     *
+     * @param problem what is computed: shape, type, options
+     * @param choice the kernel and its tile
+     */
     public static DeviceMemory of(AttentionProblem problem, KernelChoice choice) {
         return of(problem, choice.kernel(), choice.tile());
     }
@@ -47,7 +57,13 @@ public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer
         return new DeviceMemory(2 * queryBytes + 2 * keyBytes, extra, largest);
     }
 
-    /** The memory that a backward pass needs: the tensors and their gradients, the log-sum-exp and the row terms. */
+    /**
+     * {@return the memory that a backward pass needs: the tensors and their gradients, the log-sum-exp and the row
+     * terms}
+     *
+     * @param problem what is computed: shape, type, options
+     * @param kernel the kernel
+     */
     public static DeviceMemory ofBackward(AttentionProblem problem, AttentionKernel kernel) {
         DeviceMemory forward = of(
                 problem,
@@ -59,12 +75,17 @@ public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer
                 2 * forward.tensorBytes, forward.extraBytes + rowTerms, Math.max(forward.largestBuffer, rowTerms));
     }
 
-    /** All bytes. */
+    /** {@return all bytes} */
     public long totalBytes() {
         return tensorBytes + extraBytes;
     }
 
-    /** @throws UnsupportedOnDeviceException if the device, or an array, is too small for it */
+    /**
+     * Checks that a device has room for it.
+     *
+     * @param device where it is to fit
+     * @throws UnsupportedOnDeviceException if the device, or an array, is too small for it
+     */
     public void requireFitting(ComputeDevice device) {
         if (largestBuffer / Float.BYTES > Tensor.MAX_ELEMENTS) {
             throw new UnsupportedOnDeviceException(

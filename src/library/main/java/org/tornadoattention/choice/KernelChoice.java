@@ -11,11 +11,13 @@ import org.tornadoattention.device.ComputeDevice;
 /**
  * Which kernel runs a problem on a device, with which tile, and why.
  *
- * <p>The last rung of the ladder that takes the problem and the device is the fastest; where work-groups are simulated, it is
+ * <p>The last rung of the ladder that takes the problem and the device is the fastest; where work-groups are
+ * simulated, it is
  * the first. {@link KernelSpec} says what a rung takes, and which are taken only where they are asked for.
  *
  * @param kernel the kernel
- * @param tiles none for kernels without tiles, one for a forward pass; for a backward pass that of dQ and that of dK and dV,
+ * @param tiles none for kernels without tiles, one for a forward pass; for a backward pass that of dQ and that of dK
+ *     and dV,
  *     or one where they are the same
  * @param reason a clause that says why, for people
  */
@@ -39,7 +41,10 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
     /**
      * Chooses the kernel of a forward pass.
      *
+     * @param problem what is computed: shape, type, options
+     * @param device where it is to run
      * @param wanted the kernel that the caller insists on, or empty for the best
+     * @return the kernel, its tile and why
      * @throws IllegalArgumentException if the wanted kernel does not take the problem
      * @throws UnsupportedOnDeviceException if no kernel, or not the wanted one, runs on the device
      */
@@ -53,8 +58,11 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
     /**
      * Chooses the kernel of a backward pass.
      *
+     * @param problem what is computed: shape, type, options
+     * @param device where it is to run
      * @param wanted the kernel of the forward pass that the caller insists on, whose own backward pass, or the one that
      *     serves in its place, is taken; or empty for the best
+     * @return the kernel, its tile and why
      * @throws IllegalArgumentException if the wanted kernel does not take the problem, or has no backward pass
      * @throws UnsupportedOnDeviceException if no kernel, or not the wanted one, runs on the device
      */
@@ -199,6 +207,10 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
     /**
      * This choice with a tile of the caller's.
      *
+     * @param given a tile of this kernel
+     * @param problem what is computed: shape, type, options
+     * @param device where it is to run
+     * @return this kernel with that tile
      * @throws IllegalArgumentException if the tile is not one of the kernel's
      * @throws UnsupportedOnDeviceException if the tile is too large for the device
      */
@@ -223,12 +235,12 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
         return new KernelChoice(kernel, List.of(given), "tile asked for");
     }
 
-    /** The tile, that of dQ for a backward pass, empty for kernels without tiles. */
+    /** {@return the tile, that of dQ for a backward pass, empty for kernels without tiles} */
     public Optional<Tile> tile() {
         return tiles.stream().findFirst();
     }
 
-    /** The tiles' names, such as {@code 64x32} or {@code 128x64+64x128}, empty for kernels without tiles. */
+    /** {@return the tiles' names, such as {@code 64x32} or {@code 128x64+64x128}, empty for kernels without tiles} */
     public Optional<String> tileNames() {
         return tiles.stream().map(Tile::toString).reduce((one, other) -> one + "+" + other);
     }

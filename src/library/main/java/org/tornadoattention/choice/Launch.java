@@ -4,8 +4,10 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * One launch of a kernel, as its description has it: what the kernel gets beyond what all kernels of a pass know by the names
- * of their parameters, and its grid. Each has a group size of its own: with one of TornadoVM's choosing, a kernel that needs
+ * One launch of a kernel, as its description has it: what the kernel gets beyond what all kernels of a pass know by
+ * the names
+ * of their parameters, and its grid. Each has a group size of its own: with one of TornadoVM's choosing, a kernel
+ * that needs
  * many registers fails to launch without an exception.
  *
  * @param suffix what its task's name ends with
@@ -76,7 +78,11 @@ public record Launch(
         return groups(Math.ceilDiv(elements, size), size);
     }
 
-    /** The bits that the kernel gets where the pass has these. */
+    /**
+     * {@return the bits that the kernel gets where the pass has these}
+     *
+     * @param ofPass the bits of the pass, of {@code kernel.parts.Features}
+     */
     public int features(int ofPass) {
         return ofPass & ~featuresLeftOut | featuresAdded;
     }

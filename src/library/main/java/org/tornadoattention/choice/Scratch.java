@@ -24,7 +24,7 @@ public record Scratch(String name, long elements, IntFunction<TornadoNativeArray
         return new Scratch(name, elements, IntArray::new);
     }
 
-    /** Its size in bytes. */
+    /** {@return its size in bytes} */
     public long bytes() {
         return Math.multiplyExact(elements, (long) Integer.BYTES);
     }
@@ -32,6 +32,7 @@ public record Scratch(String name, long elements, IntFunction<TornadoNativeArray
     /**
      * A new array of this size.
      *
+     * @return a new array
      * @throws ArithmeticException if no array is that large
      */
     public TornadoNativeArray allocate() {

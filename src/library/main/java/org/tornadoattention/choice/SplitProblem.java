@@ -18,12 +18,16 @@ import org.tornadoattention.tensor.DType;
 public record SplitProblem(
         int group, int kvHeads, int headDim, int seqQ, int sequences, int keys, DType dtype, boolean fp8) {
 
-    /** Pairs of a token and a query head, for each sequence and KV head. */
+    /** {@return pairs of a token and a query head, for each sequence and KV head} */
     public int rows() {
         return Math.multiplyExact(seqQ, group);
     }
 
-    /** Groups that there would be without splits. */
+    /**
+     * {@return groups that there would be without splits}
+     *
+     * @param rows pairs of a token and a query head in a tile, 1 or more
+     */
     public int groups(int rows) {
         return Math.max(1, sequences * kvHeads * KeySplit.tiles(seqQ, group, rows));
     }

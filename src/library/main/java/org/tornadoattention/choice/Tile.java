@@ -3,13 +3,15 @@ package org.tornadoattention.choice;
 import org.tornadoattention.kernel.parts.Features;
 
 /**
- * A tile of scores, which a work-group computes at a time, of one kernel: make one with {@link AttentionKernel#tile(int, int)}.
+ * A tile of scores, which a work-group computes at a time, of one kernel: make one with {@link
+ * AttentionKernel#tile(int, int)}.
  *
  * @param tiling what it is a tile of
  * @param blockQ queries in it (Br)
  * @param blockK keys in it (Bc)
  * @param warps warps that compute it, 0 where work-items share it in another way
- * @param rescaleThreshold by how much a row's maximum may grow before O is rescaled, in powers of two, 0 to 8: P grows no
+ * @param rescaleThreshold by how much a row's maximum may grow before O is rescaled, in powers of two, 0 to 8: P
+ *     grows no
  *     further than F16 holds with room to spare
  */
 public record Tile(Tiling tiling, int blockQ, int blockK, int warps, int rescaleThreshold) {
@@ -19,17 +21,25 @@ public record Tile(Tiling tiling, int blockQ, int blockK, int warps, int rescale
         tiling.check(blockQ, blockK, warps, rescaleThreshold);
     }
 
-    /** The kernel that it is for. */
+    /** {@return the kernel that it is for} */
     public AttentionKernel kernel() {
         return tiling.kernel();
     }
 
-    /** Work-items of a group. */
+    /**
+     * {@return work-items of a group}
+     *
+     * @param headDim elements per head, 1 to 512
+     */
     public int groupSize(int headDim) {
         return tiling.groupSize(this, headDim);
     }
 
-    /** Bytes of local memory of a group. */
+    /**
+     * {@return bytes of local memory of a group}
+     *
+     * @param headDim elements per head, 1 to 512
+     */
     public int localMemoryBytes(int headDim) {
         return tiling.localMemoryBytes(this, headDim);
     }

@@ -18,7 +18,7 @@ public abstract class Tiling {
         this.kernel = kernel;
     }
 
-    /** The kernel that works on them. */
+    /** {@return the kernel that works on them} */
     public AttentionKernel kernel() {
         return kernel;
     }
@@ -37,7 +37,7 @@ public abstract class Tiling {
         return Stream.of();
     }
 
-    /** Tiles that are worth trying on a device that is to be tuned, none for kernels whose best is known. */
+    /** {@return tiles that are worth trying on a device that is to be tuned, none for kernels whose best is known} */
     public List<Tile> worthTrying() {
         return List.of();
     }
@@ -52,7 +52,13 @@ public abstract class Tiling {
         return localMemory(device);
     }
 
-    /** Whether a device has the work-items and the local memory for a tile. */
+    /**
+     * {@return whether a device has the work-items and the local memory for a tile}
+     *
+     * @param tile a tile of this kernel
+     * @param headDim elements per head, 1 to 512
+     * @param device where it is to run
+     */
     public boolean fits(Tile tile, int headDim, ComputeDevice device) {
         return kernel.supports(device)
                 && tile.localMemoryBytes(headDim) <= localMemory(device)
@@ -84,7 +90,7 @@ public abstract class Tiling {
         return tile(Integer.parseInt(name.group(1)), Integer.parseInt(name.group(2)), warps, 0);
     }
 
-    /** Whether queries by keys say all of a tile. */
+    /** {@return whether queries by keys say all of a tile} */
     public boolean isWithoutWarps() {
         return true;
     }

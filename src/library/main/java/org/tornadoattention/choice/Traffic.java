@@ -38,12 +38,15 @@ public enum Traffic {
         this.mostlyCached = mostlyCached;
     }
 
-    /** What is moved, in a few words. */
+    /** {@return what is moved, in a few words} */
     public String description() {
         return description;
     }
 
-    /** Whether nearly all of it comes from caches, so that device memory sees little more than each tensor once. */
+    /**
+     * {@return whether nearly all of it comes from caches, so that device memory sees little more than each tensor
+     * once}
+     */
     public boolean mostlyCached() {
         return mostlyCached;
     }
@@ -51,7 +54,9 @@ public enum Traffic {
     /**
      * Bytes of all heads.
      *
+     * @param problem what is computed: shape, type, options
      * @param tile the kernel's tile, or for a kernel without tiles any
+     * @return bytes loaded and stored, as the kernel asks for them
      */
     public double bytes(AttentionProblem problem, Tile tile) {
         AttentionShape shape = problem.shape();
@@ -66,7 +71,10 @@ public enum Traffic {
         return (double) problem.shape().headDim() * problem.dtype().byteSize();
     }
 
-    /** Tiles of one head that some query sees, as kernels count them: from the first key to the last of each row of tiles. */
+    /**
+     * Tiles of one head that some query sees, as kernels count them: from the first key to the last of each row of
+     * tiles.
+     */
     private static long keyTiles(AttentionProblem problem, Tile tile) {
         int seqQ = problem.shape().seqQ();
         int seqK = problem.shape().seqK();

@@ -54,12 +54,20 @@ public record TuningTable(List<Row> rows) {
         }
     }
 
-    /** The table in force, read once. */
+    /** {@return the table in force, read once} */
     public static TuningTable current() {
         return Current.TABLE;
     }
 
-    /** The tile for a problem: of the lines that hold for it, that with the narrowest heads and then the longest sequence. */
+    /**
+     * {@return the tile for a problem: of the lines that hold for it, that with the narrowest heads and then the
+     * longest sequence}
+     *
+     * @param computeCapability of an NVIDIA GPU, times ten: 90 for 9.0
+     * @param kernel the kernel
+     * @param headDim elements per head, 1 to 512
+     * @param queries of a sequence
+     */
     public Optional<Tile> tile(int computeCapability, AttentionKernel kernel, int headDim, int queries) {
         return rows.stream()
                 .filter(row -> row.computeCapability == computeCapability && row.kernel == kernel)
@@ -72,7 +80,11 @@ public record TuningTable(List<Row> rows) {
     /**
      * Reads a table.
      *
+     * @param lines CSV with the columns of {@code tornado-config/tuning.csv}; its heading, empty lines and those that
+     *     begin
+     *     with # are passed over
      * @param source what messages call it
+     * @return the table
      * @throws IllegalArgumentException naming the line that is wrong
      */
     public static TuningTable parse(List<String> lines, String source) {

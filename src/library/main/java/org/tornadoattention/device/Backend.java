@@ -40,17 +40,17 @@ public enum Backend {
         this.bfloat16 = bfloat16;
     }
 
-    /** Whether {@code simdSum}, {@code simdShuffleDown} and {@code simdBroadcastFirst} are translated. */
+    /** {@return whether {@code simdSum}, {@code simdShuffleDown} and {@code simdBroadcastFirst} are translated} */
     public boolean hasWarpCollectives() {
         return warpCollectives;
     }
 
-    /** Whether {@code mma} and its loads and stores are translated; the device must have tensor cores too. */
+    /** {@return whether {@code mma} and its loads and stores are translated; the device must have tensor cores too} */
     public boolean hasMatrixInstructions() {
         return matrixInstructions;
     }
 
-    /** Whether the compiler decodes a bfloat16 by itself; the simulator does as the backends that do not. */
+    /** {@return whether the compiler decodes a bfloat16 by itself; the simulator does as the backends that do not} */
     public boolean hasBFloat16() {
         return bfloat16;
     }
@@ -65,7 +65,11 @@ public enum Backend {
         return Arrays.stream(values()).filter(backend -> backend.type == type).findFirst();
     }
 
-    /** The name as used on the command line: {@code cuda}, {@code opencl}, … */
+    /**
+     * The name as used on the command line: {@code cuda}, {@code opencl}, …
+     *
+     * @return a name such as {@code cuda}
+     */
     public String id() {
         return name().toLowerCase(Locale.ROOT);
     }
@@ -73,6 +77,8 @@ public enum Backend {
     /**
      * The backend with this {@link #id}.
      *
+     * @param id a name such as {@code cuda}
+     * @return the backend
      * @throws IllegalArgumentException naming the known ones
      */
     public static Backend parse(String id) {

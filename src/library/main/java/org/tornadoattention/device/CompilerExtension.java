@@ -8,7 +8,8 @@ import java.util.regex.Pattern;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 
 /**
- * Teaches a backend's compiler the instructions of {@link org.tornadoattention.intrinsic}. Found as a service, where an SDK
+ * Teaches a backend's compiler the instructions of {@link org.tornadoattention.intrinsic}. Found as a service, where
+ * an SDK
  * has a backend that one was written for.
  */
 public interface CompilerExtension {
@@ -16,13 +17,15 @@ public interface CompilerExtension {
     /** {@code -Dtornadoattention.extension=off} leaves TornadoVM's compilers as they are. */
     String PROPERTY = "tornadoattention.extension";
 
-    /** The backend that this one extends. */
+    /** {@return the backend that this one extends} */
     Backend backend();
 
     /**
      * Installs what fits the device. Does nothing the second time, and nothing to kernels that do not use it.
      *
+     * @param device a device of the backend
      * @param first whether this backend compiles TornadoVM's first look at a kernel: the one with index 0 does
+     * @return what kernels on the device may use
      */
     Support install(TornadoDevice device, boolean first);
 
@@ -58,7 +61,14 @@ public interface CompilerExtension {
         }
     }
 
-    /** Installs on a device whatever there is for it. */
+    /**
+     * Installs on a device whatever there is for it.
+     *
+     * @param backend the backend of the device
+     * @param device a device of the backend
+     * @param first whether this backend compiles TornadoVM's first look at a kernel: the one with index 0 does
+     * @return what kernels on the device may use
+     */
     static Support extend(Backend backend, TornadoDevice device, boolean first) {
         required(backend, "backend");
         required(device, "device");
@@ -77,7 +87,9 @@ public interface CompilerExtension {
         return Support.none(capability, "there is no compiler extension for " + backend.id());
     }
 
-    /** What an NVIDIA device's description says, such as {@code Device version   : CUDA 9.0}; 0 where it says nothing. */
+    /**
+     * What an NVIDIA device's description says, such as {@code Device version   : CUDA 9.0}; 0 where it says nothing.
+     */
     private static int computeCapability(TornadoDevice device) {
         Matcher version = Pattern.compile("Device version\\s*: CUDA (\\d+)\\.(\\d)")
                 .matcher(Devices.known(() -> device.getPhysicalDevice().getDeviceInfo(), ""));

@@ -7,8 +7,10 @@ import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 
 /**
- * A device that TornadoVM, or the simulator, offers, and what the choice of a kernel needs to know of it. Where a backend does
- * not know something, the name is {@link #UNKNOWN_NAME}, memory is {@link #UNKNOWN_BYTES} and so has no limit that could
+ * A device that TornadoVM, or the simulator, offers, and what the choice of a kernel needs to know of it. Where a
+ * backend does
+ * not know something, the name is {@link #UNKNOWN_NAME}, memory is {@link #UNKNOWN_BYTES} and so has no limit that
+ * could
  * be checked, and the other sizes are the least that devices have.
  *
  * @param backend what compiles for it
@@ -59,12 +61,12 @@ public record ComputeDevice(
     /** The size of memory that a backend does not know. */
     public static final long UNKNOWN_BYTES = Long.MAX_VALUE;
 
-    /** Whether this is the simulator. */
+    /** {@return whether this is the simulator} */
     public boolean isSimulator() {
         return backend == Backend.SIMULATOR;
     }
 
-    /** The version of the device's driver, empty where it has none or does not tell. */
+    /** {@return the version of the device's driver, empty where it has none or does not tell} */
     public Optional<String> driverVersion() {
         return DriverVersion.of(this);
     }

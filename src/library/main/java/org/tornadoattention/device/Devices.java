@@ -39,7 +39,7 @@ public final class Devices {
 
     private Devices() {}
 
-    /** All devices, best first. */
+    /** {@return all devices, best first} */
     public static List<ComputeDevice> all() {
         Platform.current().requireUsable();
         TornadoRuntime runtime = Platform.runtime();
@@ -55,7 +55,7 @@ public final class Devices {
         return List.copyOf(devices);
     }
 
-    /** The best device. */
+    /** {@return the best device} */
     public static ComputeDevice best() {
         return all().getFirst();
     }
@@ -65,6 +65,7 @@ public final class Devices {
      *
      * @param backend the backend, or empty for any
      * @param index the device's position in its backend, or empty for the best
+     * @return the best device of those that are meant
      * @throws IllegalArgumentException if there is none, listing those that are here
      */
     public static ComputeDevice find(Optional<Backend> backend, Optional<Integer> index) {
@@ -120,7 +121,8 @@ public final class Devices {
     }
 
     /**
-     * OpenCL devices say so in their extensions, which TornadoVM's common interface does not pass on. TornadoVM's SPIR-V
+     * OpenCL devices say so in their extensions, which TornadoVM's common interface does not pass on. TornadoVM's
+     * SPIR-V
      * compiler stores a computed half without converting it, whatever the device can do.
      */
     private static boolean hasHalfFloats(Backend backend, TornadoTargetDevice physical) {

@@ -11,7 +11,11 @@ public enum Intrinsics {
     /** {@link org.tornadoattention.intrinsic.WarpGroup}: asynchronous tensor cores of compute capability 9.0. */
     WARP_GROUP;
 
-    /** Whether kernels may use this level. */
+    /**
+     * {@return whether kernels may use this level}
+     *
+     * @param level what a kernel needs
+     */
     public boolean include(Intrinsics level) {
         required(level, "level");
         return compareTo(level) >= 0;

@@ -17,7 +17,8 @@ import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
  * @param simulator whether it is the simulator
  * @param home TORNADOVM_HOME, empty where it is not set
  * @param bailout TornadoVM's {@code tornado.recover.bailout}: whether a kernel that does not compile runs as plain Java
- * @param spirvLoadStore whether there is a SPIR-V backend with TornadoVM's {@code tornado.spirv.loadstore}, its default, which
+ * @param spirvLoadStore whether there is a SPIR-V backend with TornadoVM's {@code tornado.spirv.loadstore}, its
+ *     default, which
  *     compiles loops wrongly
  */
 public record Platform(boolean simulator, String home, boolean bailout, boolean spirvLoadStore) {
@@ -31,7 +32,9 @@ public record Platform(boolean simulator, String home, boolean bailout, boolean 
         required(home, "home", "use an empty text where TORNADOVM_HOME is not set");
     }
 
-    /** The version of TornadoVM that this library is made for: later ones have neither PTX nor SPIR-V, and another API. */
+    /**
+     * The version of TornadoVM that this library is made for: later ones have neither PTX nor SPIR-V, and another API.
+     */
     private static final String SUPPORTED = "5.2.0-jdk25";
 
     private static final Pattern API_JAR = Pattern.compile("tornado-api-([^/]+)\\.jar$");
@@ -61,7 +64,9 @@ public record Platform(boolean simulator, String home, boolean bailout, boolean 
     /**
      * The platform of this process.
      *
-     * @throws IllegalStateException if it is a TornadoVM of a version that is not supported, or one that does not start for
+     * @return the platform of this JVM
+     * @throws IllegalStateException if it is a TornadoVM of a version that is not supported, or one that does not
+     *     start for
      *     want of an argument of the JVM
      */
     public static Platform current() {
@@ -101,7 +106,7 @@ public record Platform(boolean simulator, String home, boolean bailout, boolean 
         return Optional.empty();
     }
 
-    /** Which platform it is and why, in a line. */
+    /** {@return which platform it is and why, in a line} */
     public String describe() {
         if (!simulator) {
             return "TornadoVM" + (home.isEmpty() ? "" : " at " + home + " (TORNADOVM_HOME)");
@@ -111,7 +116,7 @@ public record Platform(boolean simulator, String home, boolean bailout, boolean 
                 : "the simulator on the JVM (its jar is on the class path; TORNADOVM_HOME=" + home + " is not used)";
     }
 
-    /** What runs the kernels, with its version: {@code TornadoVM 5.2.0-jdk25}, {@code simulator}. */
+    /** {@return what runs the kernels, with its version: {@code TornadoVM 5.2.0-jdk25}, {@code simulator}} */
     public String version() {
         if (simulator) {
             return "simulator";

@@ -15,8 +15,13 @@ public final class Bits {
     private Bits() {}
 
     /**
-     * The bits of a float rounded to nearest even, for {@link Warp#F16}, {@link Warp#BF16} or {@link Warp#E4M3}; the last
+     * The bits of a float rounded to nearest even, for {@link Warp#F16}, {@link Warp#BF16} or {@link Warp#E4M3}; the
+     * last
      * has no infinities, its largest number takes their place and that of all larger ones.
+     *
+     * @param type {@link Warp#F16}, {@link Warp#BF16} or {@link Warp#E4M3}
+     * @param value any number, infinity or NaN
+     * @return the bits of the element, in the lowest of the int
      */
     public static int encode(int type, float value) {
         return switch (type) {
@@ -44,7 +49,12 @@ public final class Bits {
         return (Float.isNaN(value) ? bits : bits + 0x7fff + even) >>> Short.SIZE;
     }
 
-    /** The float of the lowest bits, for {@link Warp#F16}, {@link Warp#BF16} or {@link Warp#E4M3}. */
+    /**
+     * {@return the float of the lowest bits, for {@link Warp#F16}, {@link Warp#BF16} or {@link Warp#E4M3}}
+     *
+     * @param type {@link Warp#F16}, {@link Warp#BF16} or {@link Warp#E4M3}
+     * @param bits the element, in the lowest bits
+     */
     public static float decode(int type, int bits) {
         return switch (type) {
             case Warp.F16 -> Float.float16ToFloat((short) bits);
@@ -60,7 +70,12 @@ public final class Bits {
         return bits < 8 ? bits * E4M3_STEP_BELOW : Float.intBitsToFloat(bits + E4M3_REBIASED << E4M3_DROPPED);
     }
 
-    /** Rounds to 10 bits of mantissa, ties away from zero. */
+    /**
+     * Rounds to 10 bits of mantissa, ties away from zero.
+     *
+     * @param value any number, infinity or NaN
+     * @return the rounded number; infinities and NaN stay as they are
+     */
     public static float roundToTF32(float value) {
         int bits = Float.floatToRawIntBits(value);
         if (!Float.isFinite(value)) {

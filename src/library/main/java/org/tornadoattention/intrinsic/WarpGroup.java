@@ -1,24 +1,33 @@
 package org.tornadoattention.intrinsic;
 
 /**
- * What the 128 lanes of four consecutive warps do together on Hopper: asynchronous matrix products whose operand B, and A
+ * What the 128 lanes of four consecutive warps do together on Hopper: asynchronous matrix products whose operand B,
+ * and A
  * if wanted, is read from local memory by the tensor cores themselves.
  *
- * <p><b>Accumulators.</b> {@code float[] c} of columns / 2 elements lies in registers as in {@link Warp}: warp w holds rows
+ * <p><b>Accumulators.</b> {@code float[] c} of columns / 2 elements lies in registers as in {@link Warp}: warp w
+ * holds rows
  * 16w to 16w + 15, and elements 4j to 4j + 3 are the accumulator of columns 8j to 8j + 7.
  *
- * <p><b>Tiles in local memory.</b> Rows of 128 bytes, 64 elements of 16 bits or 128 of 8, the 16-byte chunk c of row r at
+ * <p><b>Tiles in local memory.</b> Rows of 128 bytes, 64 elements of 16 bits or 128 of 8, the 16-byte chunk c of row
+ * r at
  * {@code 128 r + 16 (c ^ (r & 7))}: {@link #chunk}. Wider tiles are several such blocks, one behind the other. A block
  * starts at a multiple of 1024 bytes.
  *
- * <p><b>Order.</b> Writes to local memory must be followed by {@link #fenceLocalMemory} of the writer, then by a barrier,
- * before a product reads them. {@link #fence} comes before the first product after accumulators or operands in registers
- * were written by other code; {@link #commit} closes a group of products; only after {@link #await} may its accumulators be
+ * <p><b>Order.</b> Writes to local memory must be followed by {@link #fenceLocalMemory} of the writer, then by a
+ * barrier,
+ * before a product reads them. {@link #fence} comes before the first product after accumulators or operands in
+ * registers
+ * were written by other code; {@link #commit} closes a group of products; only after {@link #await} may its
+ * accumulators be
  * read, its registers be written, and its tiles be overwritten (by other lanes: after a further barrier).
  *
- * <p><b>Types.</b> {@link Warp#F16} and {@link Warp#BF16}, 16 deep, and {@link Warp#E4M3}, 32 deep, so that a product takes
- * 32 bytes of a row of A in any case. Four E4M3 numbers make an int, the lowest byte first: lane 4g + t holds, of operand A
- * in registers, rows g and g + 8 at depths 4t to 4t + 3, then both at 16 more. Tensor cores add products of E4M3 with some
+ * <p><b>Types.</b> {@link Warp#F16} and {@link Warp#BF16}, 16 deep, and {@link Warp#E4M3}, 32 deep, so that a product
+ * takes
+ * 32 bytes of a row of A in any case. Four E4M3 numbers make an int, the lowest byte first: lane 4g + t holds, of
+ * operand A
+ * in registers, rows g and g + 8 at depths 4t to 4t + 3, then both at 16 more. Tensor cores add products of E4M3 with
+ * some
  * 14 bits, cut off.
  *
  * <p>All 128 lanes must reach a call together, with the same arguments but for register contents. {@code columns}, a
@@ -36,7 +45,12 @@ public final class WarpGroup {
 
     private WarpGroup() {}
 
-    /** The byte offset, within a block, of 16-byte chunk {@code c} (0 to 7) of row {@code r}. */
+    /**
+     * {@return the byte offset, within a block, of 16-byte chunk {@code c} (0 to 7) of row {@code r}}
+     *
+     * @param r row of the block, 0 or more
+     * @param c 16 bytes of the row, 0 to 7
+     */
     public static int chunk(int r, int c) {
         return r * ROW_BYTES + ((c ^ (r & 7)) * 16);
     }
@@ -55,9 +69,12 @@ public final class WarpGroup {
      * Starts C = A · Bᵀ, or C += A · Bᵀ if {@code accumulate} is not 0: 64 rows, {@code columns} columns.
      *
      * @param type {@link Warp#F16}, {@link Warp#BF16} or {@link Warp#E4M3}
+     * @param c accumulators of this lane, {@code columns / 2} floats
+     * @param columns columns of C, a multiple of 8
      * @param tile local memory that holds A and B
      * @param atA byte offset of A's first row in a block, at the first of the columns: block + 32 · step
      * @param atB likewise of B, whose rows are C's columns
+     * @param accumulate 0 to begin with C = 0, otherwise 1
      */
     public static void multiply(int type, float[] c, int columns, int[] tile, int atA, int atB, int accumulate) {
         throw OutsideOfKernels.call();
@@ -67,11 +84,16 @@ public final class WarpGroup {
      * Starts C = A · B, or C += A · B if {@code accumulate} is not 0, with A in registers as in {@link Warp}: 64 rows,
      * {@code columns} columns.
      *
-     * @param type {@link Warp#F16} or {@link Warp#BF16}; the tensor cores read 8-bit operands in the other direction only
+     * @param type {@link Warp#F16} or {@link Warp#BF16}; the tensor cores read 8-bit operands in the other direction
+     *     only
+     * @param c accumulators of this lane, {@code columns / 2} floats
+     * @param columns columns of C, a multiple of 8
      * @param a private array that holds A in {@code a[atA … atA + 3]}
+     * @param atA first of A's registers
      * @param tile local memory that holds B, rows as deep as A, columns along the rows
      * @param atB byte offset of B's first row in its first block
      * @param strideB bytes from a block to the next, 64 columns on
+     * @param accumulate 0 to begin with C = 0, otherwise 1
      */
     public static void multiply(
             int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int strideB, int accumulate) {
@@ -79,12 +101,17 @@ public final class WarpGroup {
     }
 
     /**
-     * Starts C = A · Bᵀ, or C += A · Bᵀ if {@code accumulate} is not 0, with A in registers: 64 rows, {@code columns} columns.
+     * Starts C = A · Bᵀ, or C += A · Bᵀ if {@code accumulate} is not 0, with A in registers: 64 rows, {@code columns}
+     * columns.
      *
      * @param type {@link Warp#F16}, {@link Warp#BF16} or {@link Warp#E4M3}
+     * @param c accumulators of this lane, {@code columns / 2} floats
+     * @param columns columns of C, a multiple of 8
      * @param a private array that holds A in {@code a[atA … atA + 3]}
+     * @param atA first of A's registers
      * @param tile local memory that holds B, whose rows are C's columns
      * @param atB byte offset of B's first row in a block, at the first of the columns: block + 32 · step
+     * @param accumulate 0 to begin with C = 0, otherwise 1
      */
     public static void multiplyTransposed(
             int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int accumulate) {
@@ -99,6 +126,7 @@ public final class WarpGroup {
     /**
      * Waits until at most {@code pending} groups of products are under way.
      *
+     * @param pending how many groups of products may still be under way, a JIT constant
      * @param c the accumulators that are read next
      * @param registers how many elements {@code c} has, a JIT constant
      */
@@ -107,14 +135,22 @@ public final class WarpGroup {
     }
 
     /**
-     * Gives registers back, so that another warp group can take them: {@code count} a lane remain, a multiple of 8 from 24
-     * to 256, a JIT constant. A group of work-items starts with what {@link Warp#requireGroupSize} leaves for each lane.
+     * Gives registers back, so that another warp group can take them: {@code count} a lane remain, a multiple of 8
+     * from 24
+     * to 256, a JIT constant. A group of work-items starts with what {@link Warp#requireGroupSize} leaves for each
+     * lane.
+     *
+     * @param count registers of a work-item, a multiple of 8 from 24 to 256, a JIT constant
      */
     public static void giveRegisters(int count) {
         throw OutsideOfKernels.call();
     }
 
-    /** Waits until so many registers a lane are there, and takes them; likewise a multiple of 8 and a JIT constant. */
+    /**
+     * Waits until so many registers a lane are there, and takes them; likewise a multiple of 8 and a JIT constant.
+     *
+     * @param count registers of a work-item, a multiple of 8 from 24 to 256, a JIT constant
+     */
     public static void takeRegisters(int count) {
         throw OutsideOfKernels.call();
     }

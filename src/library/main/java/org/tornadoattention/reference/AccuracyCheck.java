@@ -86,6 +86,11 @@ public final class AccuracyCheck {
     /**
      * Computes the oracle and the naive result of a forward pass.
      *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
+     * @param v values, shaped like the keys
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
+     * @return a check that knows what is right
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static AccuracyCheck of(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
@@ -96,7 +101,12 @@ public final class AccuracyCheck {
     /**
      * Computes the oracle and the naive result of a forward and a backward pass.
      *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
+     * @param v values, shaped like the keys
      * @param dO the gradient with respect to the output, of the shape and type of {@code q}
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
+     * @return a check that knows what is right
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static AccuracyCheck of(Tensor q, Tensor k, Tensor v, Tensor dO, AttentionOptions options) {
@@ -109,8 +119,13 @@ public final class AccuracyCheck {
     /**
      * Computes the oracle and the naive result of a forward and a backward pass with a gradient on the log-sum-exp.
      *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
+     * @param v values, shaped like the keys
      * @param dO the gradient with respect to the output, of the shape and type of {@code q}
      * @param dLse the gradient with respect to the log-sum-exp, F32 {@code [batch, heads, seqQ]}
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
+     * @return a check that knows what is right
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static AccuracyCheck of(Tensor q, Tensor k, Tensor v, Tensor dO, Tensor dLse, AttentionOptions options) {
@@ -123,7 +138,8 @@ public final class AccuracyCheck {
     }
 
     /**
-     * Takes a golden case's arrays as the reference. How far the naive results are off is taken from the oracle, so that a
+     * Takes a golden case's arrays as the reference. How far the naive results are off is taken from the oracle, so
+     * that a
      * wrong file does not raise its own limits.
      */
     static AccuracyCheck of(GoldenCase golden) {
@@ -165,8 +181,12 @@ public final class AccuracyCheck {
     }
 
     /**
-     * This check for a kernel whose products are of 8-bit numbers, if {@code fp8}, and else itself: its yardstick is {@link
+     * This check for a kernel whose products are of 8-bit numbers, if {@code fp8}, and else itself: its yardstick is
+     * {@link
      * NaiveAttention#forwardFp8} and its rule {@link Tolerance#forwardFp8}.
+     *
+     * @param fp8 whether products are of 8-bit numbers
+     * @return a check with that tolerance
      */
     public AccuracyCheck ofProducts(boolean fp8) {
         return fp8
@@ -175,12 +195,12 @@ public final class AccuracyCheck {
                 : this;
     }
 
-    /** What the output and the log-sum-exp must be. */
+    /** {@return what the output and the log-sum-exp must be} */
     public ReferenceAttention.Forward reference() {
         return reference;
     }
 
-    /** What standard attention in the storage precision, or with products of 8-bit numbers, makes of it. */
+    /** {@return what standard attention in the storage precision, or with products of 8-bit numbers, makes of it} */
     public NaiveAttention.Forward naive() {
         return naive;
     }
@@ -189,6 +209,9 @@ public final class AccuracyCheck {
      * Compares an output and a log-sum-exp by {@link Tolerance#forward}, or {@link Tolerance#forwardFp8}: {@code o} and
      * {@code lse}.
      *
+     * @param output computed, {@code [batch, heads, seqQ, headDim]}
+     * @param logSumExp computed, F32 {@code [batch, heads, seqQ]}
+     * @return a comparison of the output and one of the log-sum-exp
      * @throws IllegalArgumentException if a shape is not that of the problem
      */
     public List<Comparison> forward(Tensor output, Tensor logSumExp) {
@@ -198,6 +221,10 @@ public final class AccuracyCheck {
     /**
      * Compares an output and a log-sum-exp by a rule of the caller's: {@code o} and {@code lse}.
      *
+     * @param output computed, {@code [batch, heads, seqQ, headDim]}
+     * @param logSumExp computed, F32 {@code [batch, heads, seqQ]}
+     * @param rule how far they may be from the reference
+     * @return a comparison of the output and one of the log-sum-exp
      * @throws IllegalArgumentException if a shape is not that of the problem
      */
     public List<Comparison> forward(Tensor output, Tensor logSumExp, Tolerance rule) {
@@ -223,6 +250,8 @@ public final class AccuracyCheck {
      * Compares gradients by {@link Tolerance#gradients}: {@code dq}, {@code dk}, {@code dv} and, where the problem has such, {@code dbias} and
      * {@code dsinks}.
      *
+     * @param computed the three gradients
+     * @return a comparison of each gradient
      * @throws IllegalArgumentException if a shape is not that of the problem
      * @throws IllegalStateException    if this check was made without a gradient of the output
      */

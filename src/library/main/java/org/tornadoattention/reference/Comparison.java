@@ -40,7 +40,7 @@ public record Comparison(
         required(name, "name");
     }
 
-    /** Whether no error is above the limit. */
+    /** {@return whether no error is above the limit} */
     public boolean passed() {
         return maxError <= limit;
     }

@@ -5,7 +5,8 @@ import static org.tornadoattention.internal.Arguments.required;
 import org.tornadoattention.Dropout;
 
 /**
- * Philox4x32-10 once more, written from its paper (Salmon et al. 2011) and apart from the kernels, in 64-bit arithmetic: what
+ * Philox4x32-10 once more, written from its paper (Salmon et al. 2011) and apart from the kernels, in 64-bit
+ * arithmetic: what
  * {@link Dropout} says is dropped.
  */
 public final class DropoutPattern {
@@ -17,7 +18,14 @@ public final class DropoutPattern {
 
     private DropoutPattern() {}
 
-    /** Whether dropout leaves the pair of a query and a key. */
+    /**
+     * {@return whether dropout leaves the pair of a query and a key}
+     *
+     * @param dropout rate, seed and offset
+     * @param batchHead {@code batch * heads + head}
+     * @param query from 0
+     * @param key from 0
+     */
     public static boolean keeps(Dropout dropout, int batchHead, int query, int key) {
         required(dropout, "dropout");
         int[] random = philox(

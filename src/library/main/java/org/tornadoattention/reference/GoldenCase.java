@@ -79,6 +79,8 @@ public record GoldenCase(
     /**
      * Reads a golden case.
      *
+     * @param path a safetensors file
+     * @return the case
      * @throws SafetensorsException if the file is not sound, lacks a tensor, or contradicts itself
      * @throws IOException          if reading fails
      */
@@ -89,12 +91,12 @@ public record GoldenCase(
         }
     }
 
-    /** The sizes of the problem. */
+    /** {@return the sizes of the problem} */
     public AttentionShape shape() {
         return AttentionShape.of(q, k, v, options);
     }
 
-    /** A check of computed results against this case, at the tolerances of its type. */
+    /** {@return a check of computed results against this case, at the tolerances of its type} */
     public AccuracyCheck check() {
         return AccuracyCheck.of(this);
     }

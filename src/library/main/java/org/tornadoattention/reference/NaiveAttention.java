@@ -16,12 +16,15 @@ import org.tornadoattention.tensor.Tensor;
  * Standard attention in the storage precision: the yardstick of the tolerance rule, not a fast or exact method.
  *
  * <p>Inputs, the matrix operands {@code P} and {@code dS}, and results are rounded to the tensors' type; scores, the
- * softmax and all sums are F32. The backward pass has what the forward pass stored: {@code D = rowsum(dO ∘ O)} is of the
+ * softmax and all sums are F32. The backward pass has what the forward pass stored: {@code D = rowsum(dO ∘ O)} is of
+ * the
  * rounded output, as in every flash attention. What error this has is what the precision itself costs. Results are the
  * same on every run and every number of cores. Layouts are those of {@link ReferenceAttention}.
  *
- * <p>{@link #forwardFp8} is the same for products of 8-bit numbers (E4M3), as the paper on FlashAttention-3 has it in its
- * table of errors: Q, K and V are rounded with one scale each, a power of two, and so is P. ∞ becomes NaN, since E4M3 has none.
+ * <p>{@link #forwardFp8} is the same for products of 8-bit numbers (E4M3), as the paper on FlashAttention-3 has it in
+ * its
+ * table of errors: Q, K and V are rounded with one scale each, a power of two, and so is P. ∞ becomes NaN, since E4M3
+ * has none.
  */
 public final class NaiveAttention {
     private static final float LARGEST_E4M3 = 448;
@@ -121,6 +124,11 @@ public final class NaiveAttention {
     /**
      * Attention over three tensors.
      *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
+     * @param v values, shaped like the keys
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
+     * @return output and log-sum-exp, rounded as standard attention rounds
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Forward forward(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
@@ -130,6 +138,11 @@ public final class NaiveAttention {
     /**
      * Attention over three tensors with products of 8-bit numbers, without dropout.
      *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
+     * @param v values, shaped like the keys
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
+     * @return output and log-sum-exp, rounded as standard attention rounds
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Forward forwardFp8(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
@@ -139,7 +152,12 @@ public final class NaiveAttention {
     /**
      * The gradients of attention over three tensors.
      *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
+     * @param v values, shaped like the keys
      * @param dO the gradient with respect to the output, of the shape and type of {@code q}
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
+     * @return the three gradients, rounded as standard attention rounds
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, AttentionOptions options) {
@@ -152,8 +170,13 @@ public final class NaiveAttention {
     /**
      * The gradients of attention over three tensors where a gradient arrives on the log-sum-exp too.
      *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
+     * @param v values, shaped like the keys
      * @param dO the gradient with respect to the output, of the shape and type of {@code q}
      * @param dLse the gradient with respect to the log-sum-exp, {@code [batch, heads, seqQ]}
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
+     * @return the three gradients, rounded as standard attention rounds
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, float[] dLse, AttentionOptions options) {

@@ -94,6 +94,11 @@ public final class ReferenceAttention {
     /**
      * Attention over three tensors.
      *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
+     * @param v values, shaped like the keys
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
+     * @return output and log-sum-exp in float64
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Forward forward(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
@@ -104,6 +109,12 @@ public final class ReferenceAttention {
     /**
      * Attention over float64 arrays.
      *
+     * @param shape sizes of the problem
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
+     * @param v values, shaped like the keys
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
+     * @return output and log-sum-exp in float64
      * @throws IllegalArgumentException if an array's size or the options do not fit the shape
      */
     public static Forward forward(AttentionShape shape, double[] q, double[] k, double[] v, AttentionOptions options) {
@@ -118,7 +129,12 @@ public final class ReferenceAttention {
     /**
      * The gradients of attention over three tensors.
      *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
+     * @param v values, shaped like the keys
      * @param dO the gradient with respect to the output, of the shape of {@code q}
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
+     * @return the three gradients in float64
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, AttentionOptions options) {
@@ -130,8 +146,13 @@ public final class ReferenceAttention {
     /**
      * The gradients of attention over three tensors where a gradient arrives on the log-sum-exp too.
      *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
+     * @param v values, shaped like the keys
      * @param dO the gradient with respect to the output, of the shape of {@code q}
      * @param dLse the gradient with respect to the log-sum-exp, {@code [batch, heads, seqQ]}
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
+     * @return the three gradients in float64
      * @throws IllegalArgumentException if the tensors or the options do not fit together
      */
     public static Backward backward(Tensor q, Tensor k, Tensor v, Tensor dO, Tensor dLse, AttentionOptions options) {
@@ -144,7 +165,13 @@ public final class ReferenceAttention {
     /**
      * The gradients of attention over float64 arrays.
      *
+     * @param shape sizes of the problem
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
+     * @param v values, shaped like the keys
      * @param dO the gradient with respect to the output, of the size of {@code q}
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
+     * @return the three gradients in float64
      * @throws IllegalArgumentException if an array's size or the options do not fit the shape
      */
     public static Backward backward(
@@ -157,8 +184,14 @@ public final class ReferenceAttention {
     /**
      * The gradients of attention over float64 arrays where a gradient arrives on the log-sum-exp too.
      *
+     * @param shape sizes of the problem
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
+     * @param v values, shaped like the keys
      * @param dO the gradient with respect to the output, of the size of {@code q}
      * @param dLse the gradient with respect to the log-sum-exp, {@code [batch, heads, seqQ]}
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
+     * @return the three gradients in float64
      * @throws IllegalArgumentException if an array's size or the options do not fit the shape
      */
     public static Backward backward(
@@ -321,7 +354,8 @@ public final class ReferenceAttention {
     }
 
     /**
-     * What softmax is taken of, −∞ where the mask's condition hides the key. A score function is asked as kernels ask it, in
+     * What softmax is taken of, −∞ where the mask's condition hides the key. A score function is asked as kernels ask
+     * it, in
      * F32, and only about keys that are seen.
      */
     private double score(double capped, int entry, int head, int query, int key, int keys) {

@@ -22,23 +22,36 @@ public record Tolerance(double factor, double floorPerUnit) {
         }
     }
 
-    /** The rule for outputs and log-sum-exps: twice the naive error. */
+    /**
+     * {@return the rule for outputs and log-sum-exps: twice the naive error}
+     *
+     * @param dtype type of the tensors that are judged
+     */
     public static Tolerance forward(DType dtype) {
         required(dtype, "dtype");
         return new Tolerance(2, floor(dtype));
     }
 
     /**
-     * The rule for outputs and log-sum-exps of 8-bit products: three times the {@linkplain NaiveAttention#forwardFp8 naive
-     * error of those}, since how one rounding of a few numbers fell says little of another, with a floor of half of E4M3's
-     * relative rounding error, 2⁻⁴. What it cannot see, since so much is allowed, is tested with numbers that E4M3 holds
+     * The rule for outputs and log-sum-exps of 8-bit products: three times the {@linkplain NaiveAttention#forwardFp8
+     * naive
+     * error of those}, since how one rounding of a few numbers fell says little of another, with a floor of half of
+     * E4M3's
+     * relative rounding error, 2⁻⁴. What it cannot see, since so much is allowed, is tested with numbers that E4M3
+     * holds
      * exactly.
+     *
+     * @return the rule
      */
     public static Tolerance forwardFp8() {
         return new Tolerance(3, 0x1p-5);
     }
 
-    /** The rule for gradients: three times the naive error. */
+    /**
+     * {@return the rule for gradients: three times the naive error}
+     *
+     * @param dtype type of the tensors that are judged
+     */
     public static Tolerance gradients(DType dtype) {
         required(dtype, "dtype");
         return new Tolerance(3, floor(dtype));
@@ -52,7 +65,11 @@ public record Tolerance(double factor, double floorPerUnit) {
         };
     }
 
-    /** The same floor with another factor on the naive error. */
+    /**
+     * {@return the same floor with another factor on the naive error}
+     *
+     * @param newFactor how many times the naive error is allowed, 0 or more and finite
+     */
     public Tolerance withFactor(double newFactor) {
         return new Tolerance(newFactor, floorPerUnit);
     }
@@ -66,6 +83,7 @@ public record Tolerance(double factor, double floorPerUnit) {
      * @param ours      the result
      * @param reference the float64 reference
      * @param naive     the result of standard attention in the same storage precision
+     * @return the largest error and the limit
      * @throws IllegalArgumentException if the arrays differ in length
      */
     public Comparison compare(String name, float[] ours, double[] reference, float[] naive) {
@@ -79,7 +97,11 @@ public record Tolerance(double factor, double floorPerUnit) {
     /**
      * Compares computed values with the reference where the error of the naive result is known already.
      *
+     * @param name what is compared, for messages
+     * @param ours the result
+     * @param reference the float64 reference, as many elements
      * @param naiveError what {@link #naiveError} gave, possibly against another reference than this one
+     * @return the largest error and the limit
      * @throws IllegalArgumentException if the arrays differ in length
      */
     public Comparison compare(String name, float[] ours, double[] reference, double naiveError) {
@@ -124,9 +146,13 @@ public record Tolerance(double factor, double floorPerUnit) {
     }
 
     /**
-     * The largest error of the naive result where both it and the reference are finite: a naive result that is not never
+     * The largest error of the naive result where both it and the reference are finite: a naive result that is not
+     * never
      * loosens a limit.
      *
+     * @param reference the float64 reference, as many elements
+     * @param naive the result of standard attention in the same storage precision
+     * @return the largest, of the elements that are finite in both
      * @throws IllegalArgumentException if the arrays differ in length
      */
     public static double naiveError(double[] reference, float[] naive) {

@@ -27,7 +27,7 @@ public enum DType {
         this.precision = precision;
     }
 
-    /** The bytes that one element takes. */
+    /** {@return the bytes that one element takes} */
     public int byteSize() {
         return byteSize;
     }
@@ -35,6 +35,8 @@ public enum DType {
     /**
      * The type with this name, in capitals or not.
      *
+     * @param name such as {@code f16}
+     * @return the type
      * @throws IllegalArgumentException naming the known ones
      */
     public static DType parse(String name) {
@@ -49,12 +51,18 @@ public enum DType {
     /**
      * The largest relative error of rounding a number in the type's normal range: half a unit in the last place,
      * 2<sup>-24</sup>, 2<sup>-11</sup> and 2<sup>-8</sup>.
+     *
+     * @return a power of two
      */
     public double unitRoundoff() {
         return Math.scalb(1.0, -precision);
     }
 
-    /** The value of this type that is nearest to {@code value}, ties to even. */
+    /**
+     * {@return the value of this type that is nearest to {@code value}, ties to even}
+     *
+     * @param value any number, infinity or NaN
+     */
     public float round(float value) {
         return switch (this) {
             case F32 -> value;
@@ -63,7 +71,11 @@ public enum DType {
         };
     }
 
-    /** The stored bits of {@code value} rounded to this type, in the low {@code 8 * byteSize()} bits. */
+    /**
+     * {@return the stored bits of {@code value} rounded to this type, in the low {@code 8 * byteSize()} bits}
+     *
+     * @param value any number, infinity or NaN
+     */
     public int encode(float value) {
         return switch (this) {
             case F32 -> Float.floatToRawIntBits(value);
@@ -72,7 +84,12 @@ public enum DType {
         };
     }
 
-    /** The value whose stored bits are the low {@code 8 * byteSize()} bits of {@code bits}; exact for all types. */
+    /**
+     * {@return the value whose stored bits are the low {@code 8 * byteSize()} bits of {@code bits}; exact for all
+     * types}
+     *
+     * @param bits higher ones are ignored
+     */
     public float decode(int bits) {
         return switch (this) {
             case F32 -> Float.intBitsToFloat(bits);

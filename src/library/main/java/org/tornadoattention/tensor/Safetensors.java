@@ -54,6 +54,8 @@ public final class Safetensors implements AutoCloseable {
     /**
      * Opens a file and checks its header.
      *
+     * @param path the file
+     * @return the file's header, checked; tensors are read when asked for
      * @throws SafetensorsException if there is no such file, it may not be read, or it is not a sound safetensors file
      * @throws IOException          if reading fails
      */
@@ -82,22 +84,26 @@ public final class Safetensors implements AutoCloseable {
         }
     }
 
-    /** The file that was opened. */
+    /** {@return the file that was opened} */
     public Path path() {
         return path;
     }
 
-    /** The strings under {@code __metadata__}, in the file's order; unmodifiable. */
+    /** {@return the strings under {@code __metadata__}, in the file's order; unmodifiable} */
     public Map<String, String> metadata() {
         return header.metadata();
     }
 
-    /** All tensors by name, in the header's order; unmodifiable. */
+    /** {@return all tensors by name, in the header's order; unmodifiable} */
     public Map<String, SafetensorsEntry> entries() {
         return header.entries();
     }
 
-    /** Whether the file has a tensor of that name. */
+    /**
+     * {@return whether the file has a tensor of that name}
+     *
+     * @param name a tensor's name
+     */
     public boolean contains(String name) {
         required(name, "name");
         return header.entries().containsKey(name);
@@ -106,6 +112,8 @@ public final class Safetensors implements AutoCloseable {
     /**
      * What the file says of one tensor.
      *
+     * @param name a tensor's name
+     * @return its type, shape and place
      * @throws SafetensorsException if it has none of that name
      */
     public SafetensorsEntry entry(String name) throws SafetensorsException {
@@ -124,6 +132,8 @@ public final class Safetensors implements AutoCloseable {
     /**
      * Reads an F32, F16 or BF16 tensor.
      *
+     * @param name a tensor's name
+     * @return a new tensor of the file's type and shape
      * @throws SafetensorsException if there is no such tensor, it is of another type, or it has more elements than a
      *     {@link Tensor} holds
      * @throws IOException          if reading fails
@@ -153,6 +163,8 @@ public final class Safetensors implements AutoCloseable {
     /**
      * Reads whole numbers (BOOL, I8, U8, I16, U16, I32, U32, I64 or U64), in row-major order.
      *
+     * @param name a tensor's name
+     * @return its elements in row-major order
      * @throws SafetensorsException if there is no such tensor, it is of another type, or a number is no {@code int}
      * @throws IOException          if reading fails
      */
@@ -190,6 +202,8 @@ public final class Safetensors implements AutoCloseable {
     /**
      * Reads floating-point numbers (F64, F32, F16 or BF16), in row-major order, widened exactly.
      *
+     * @param name a tensor's name
+     * @return its elements in row-major order
      * @throws SafetensorsException if there is no such tensor, or it is of another type
      * @throws IOException          if reading fails
      */
@@ -214,6 +228,8 @@ public final class Safetensors implements AutoCloseable {
     /**
      * Reads the bytes of a tensor of any type as they are stored: little-endian, row-major.
      *
+     * @param name a tensor's name
+     * @return its elements as they are stored, little-endian
      * @throws SafetensorsException if there is no such tensor, or it has more bytes than an array holds
      * @throws IOException          if reading fails
      */

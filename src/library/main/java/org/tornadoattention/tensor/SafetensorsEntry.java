@@ -9,7 +9,8 @@ import java.util.Optional;
 
 /**
  * What a safetensors file says of one of its tensors. Entries of an opened file have been checked: the byte range
- * lies in the file and is as long as shape and type ask. A type that this version does not know, as newer writers may have,
+ * lies in the file and is as long as shape and type ask. A type that this version does not know, as newer writers may
+ * have,
  * is taken as it is, with the bytes that the file gives it.
  *
  * @param name       the tensor's name
@@ -51,7 +52,9 @@ public record SafetensorsEntry(String name, String type, List<Long> shape, long 
         shape = List.copyOf(shape);
     }
 
-    /** The type that a {@link Tensor} would have, or nothing where attention does not compute with the file's. */
+    /**
+     * {@return the type that a {@link Tensor} would have, or nothing where attention does not compute with the file's}
+     */
     public Optional<DType> dtype() {
         return Arrays.stream(DType.values())
                 .filter(dtype -> typeOf(dtype).equals(type))
@@ -67,13 +70,14 @@ public record SafetensorsEntry(String name, String type, List<Long> shape, long 
         };
     }
 
-    /** The number of elements: the product of the dimensions. */
+    /** {@return the number of elements: the product of the dimensions} */
     public long numberOfElements() {
         return shape.stream().reduce(1L, Math::multiplyExact);
     }
 
     /**
-     * The bytes that shape and type ask for, those of the file where the type is not known; nothing where there are 2<sup>63</sup>
+     * The bytes that shape and type ask for, those of the file where the type is not known; nothing where there are
+     * 2<sup>63</sup>
      * elements or more, or no whole number of bytes.
      */
     Optional<Long> requiredBytes() {

@@ -8,17 +8,34 @@ public final class SafetensorsException extends IOException {
     private static final long serialVersionUID = 1L;
     private static final int LONGEST_QUOTE = 80;
 
-    /** A fault of the file as a whole. */
+    /**
+     * A fault of the file as a whole.
+     *
+     * @param file the file
+     * @param problem what is wrong with it, and what to do
+     */
     public SafetensorsException(Path file, String problem) {
         super(file + ": " + problem);
     }
 
-    /** A fault of the file as a whole that something below reported. */
+    /**
+     * A fault of the file as a whole that something below reported.
+     *
+     * @param file the file
+     * @param problem what is wrong with it, and what to do
+     * @param cause what was reported
+     */
     public SafetensorsException(Path file, String problem, Throwable cause) {
         super(file + ": " + problem, cause);
     }
 
-    /** A fault of one tensor. */
+    /**
+     * A fault of one tensor.
+     *
+     * @param file the file
+     * @param tensor the tensor's name
+     * @param problem what is wrong with it, and what to do
+     */
     public SafetensorsException(Path file, String tensor, String problem) {
         super(file + ": tensor " + quoted(tensor) + ": " + problem);
     }

@@ -33,8 +33,10 @@ import org.tornadoattention.file.UnusableFileException;
  *         .writeTo(Path.of("out.safetensors"));
  * }</pre>
  *
- * <p>Tensors with wider elements come first, those of one width in the order in which they were added: so each begins at a
- * multiple of its element size, in a file without holes, as the format asks. The file appears whole or not at all: it is
+ * <p>Tensors with wider elements come first, those of one width in the order in which they were added: so each begins
+ * at a
+ * multiple of its element size, in a file without holes, as the format asks. The file appears whole or not at all: it
+ * is
  * written under another name in the same directory and then moved over what was there.
  */
 public final class SafetensorsWriter {
@@ -50,7 +52,13 @@ public final class SafetensorsWriter {
     /** An empty file: no tensor, no metadata. */
     public SafetensorsWriter() {}
 
-    /** Adds or replaces one string under {@code __metadata__}. */
+    /**
+     * Adds or replaces one string under {@code __metadata__}.
+     *
+     * @param key any; what it had before is replaced
+     * @param value its text
+     * @return this writer
+     */
     public SafetensorsWriter metadata(String key, String value) {
         required(key, "key");
         required(value, "value");
@@ -61,6 +69,9 @@ public final class SafetensorsWriter {
     /**
      * Adds a tensor. Its elements are read when the file is written.
      *
+     * @param name a name that was not given yet
+     * @param tensor what is written, as it is when the file is
+     * @return this writer
      * @throws IllegalArgumentException if the name is taken or {@code __metadata__}
      */
     public SafetensorsWriter tensor(String name, Tensor tensor) {
@@ -79,6 +90,10 @@ public final class SafetensorsWriter {
     /**
      * Adds whole numbers as I32, in row-major order. A copy is made.
      *
+     * @param name a name that was not given yet
+     * @param values the elements in row-major order
+     * @param shape dimensions, outermost first; their product is the number of values
+     * @return this writer
      * @throws IllegalArgumentException if the name is taken, or the shape has not as many elements as {@code values}
      */
     public SafetensorsWriter ints(String name, int[] values, int... shape) {
@@ -110,6 +125,7 @@ public final class SafetensorsWriter {
     /**
      * Writes the file, replacing one that is there. A symbolic link is followed and stays.
      *
+     * @param path the file, which is replaced
      * @throws SafetensorsException if the directory does not exist, the target is not a regular file, or there is no
      *     permission
      * @throws IOException          if writing fails; then what was there before is still there
@@ -123,7 +139,12 @@ public final class SafetensorsWriter {
         }
     }
 
-    /** Writes the file's bytes to a channel. */
+    /**
+     * Writes the file's bytes to a channel.
+     *
+     * @param channel gets all bytes; it stays open
+     * @throws IOException if the channel cannot be written
+     */
     public void writeTo(WritableByteChannel channel) throws IOException {
         required(channel, "channel");
         List<Map.Entry<String, Content>> inFileOrder = inFileOrder();

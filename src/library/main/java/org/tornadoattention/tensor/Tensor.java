@@ -45,6 +45,9 @@ public final class Tensor {
     /**
      * A new F32 tensor with a copy of {@code values} in row-major order.
      *
+     * @param values elements in row-major order
+     * @param shape dimensions, outermost first, each 0 or more; none for a single number
+     * @return a tensor with a copy of the values
      * @throws IllegalArgumentException if the shape does not have as many elements as {@code values}
      */
     public static Tensor of(float[] values, int... shape) {
@@ -54,6 +57,10 @@ public final class Tensor {
     /**
      * A new tensor with {@code values}, in row-major order, each rounded to {@code dtype}.
      *
+     * @param dtype type of the elements
+     * @param values elements in row-major order
+     * @param shape dimensions, outermost first, each 0 or more; none for a single number
+     * @return a tensor with a copy of the values
      * @throws IllegalArgumentException if the shape does not have as many elements as {@code values}
      */
     public static Tensor of(DType dtype, float[] values, int... shape) {
@@ -66,6 +73,9 @@ public final class Tensor {
     /**
      * A new tensor of zeros.
      *
+     * @param dtype type of the elements
+     * @param shape dimensions, outermost first, each 0 or more; none for a single number
+     * @return a tensor of zeros
      * @throws IllegalArgumentException if a dimension is negative or the shape has too many elements
      */
     public static Tensor allocate(DType dtype, int... shape) {
@@ -85,6 +95,11 @@ public final class Tensor {
      *
      * <p>The numbers depend on the seed, the number of elements before them and nothing else: each run of 8192
      * elements comes from an {@code L64X128MixRandom} of its own, seeded from {@code seed} and the run's index.
+     *
+     * @param dtype type of the elements
+     * @param seed equal seeds give equal numbers
+     * @param shape dimensions, outermost first, each 0 or more; none for a single number
+     * @return a tensor with these numbers
      */
     public static Tensor random(DType dtype, long seed, int... shape) {
         Tensor tensor = allocate(dtype, shape);
@@ -104,6 +119,9 @@ public final class Tensor {
     /**
      * An F32 tensor over {@code array} itself: no copy is made, and writes go both ways.
      *
+     * @param array the elements in row-major order; at least as many as the shape has
+     * @param shape dimensions, outermost first, each 0 or more; none for a single number
+     * @return a tensor that reads and writes the array itself
      * @throws IllegalArgumentException if the shape does not have as many elements as the array
      */
     public static Tensor wrap(FloatArray array, int... shape) {
@@ -113,6 +131,9 @@ public final class Tensor {
     /**
      * An F16 tensor over {@code array} itself: no copy is made, and writes go both ways.
      *
+     * @param array the elements in row-major order; at least as many as the shape has
+     * @param shape dimensions, outermost first, each 0 or more; none for a single number
+     * @return a tensor that reads and writes the array itself
      * @throws IllegalArgumentException if the shape does not have as many elements as the array
      */
     public static Tensor wrap(HalfFloatArray array, int... shape) {
@@ -122,6 +143,9 @@ public final class Tensor {
     /**
      * A BF16 tensor over {@code bits} itself, the upper halves of F32 bit patterns: no copy is made.
      *
+     * @param bits the elements as raw bits in row-major order; at least as many as the shape has
+     * @param shape dimensions, outermost first, each 0 or more; none for a single number
+     * @return a tensor that reads and writes the array itself
      * @throws IllegalArgumentException if the shape does not have as many elements as the array
      */
     public static Tensor wrapBFloat16(ShortArray bits, int... shape) {
@@ -138,17 +162,17 @@ public final class Tensor {
         return new Tensor(dtype, shape.clone(), size, array);
     }
 
-    /** The type of the elements. */
+    /** {@return the type of the elements} */
     public DType dtype() {
         return dtype;
     }
 
-    /** A copy of the dimensions, outermost first. */
+    /** {@return a copy of the dimensions, outermost first} */
     public int[] shape() {
         return shape.clone();
     }
 
-    /** The number of dimensions. */
+    /** {@return the number of dimensions} */
     public int rank() {
         return shape.length;
     }
@@ -156,6 +180,8 @@ public final class Tensor {
     /**
      * The length of one axis, the outermost being 0.
      *
+     * @param axis from 0, the outermost
+     * @return how many there are along it
      * @throws IllegalArgumentException if the tensor has no such axis
      */
     public int dimension(int axis) {
@@ -166,22 +192,22 @@ public final class Tensor {
         return shape[axis];
     }
 
-    /** The number of sequences of a {@code [batch, heads, seq, headDim]} tensor. */
+    /** {@return the number of sequences of a {@code [batch, heads, seq, headDim]} tensor} */
     public int batch() {
         return rank4("batch")[0];
     }
 
-    /** The number of heads of a {@code [batch, heads, seq, headDim]} tensor. */
+    /** {@return the number of heads of a {@code [batch, heads, seq, headDim]} tensor} */
     public int heads() {
         return rank4("heads")[1];
     }
 
-    /** The sequence length of a {@code [batch, heads, seq, headDim]} tensor. */
+    /** {@return the sequence length of a {@code [batch, heads, seq, headDim]} tensor} */
     public int seqLength() {
         return rank4("sequence length")[2];
     }
 
-    /** The elements per head of a {@code [batch, heads, seq, headDim]} tensor. */
+    /** {@return the elements per head of a {@code [batch, heads, seq, headDim]} tensor} */
     public int headDim() {
         return rank4("head dimension")[3];
     }
@@ -194,17 +220,17 @@ public final class Tensor {
         return shape;
     }
 
-    /** The number of elements, from 0 to {@link #MAX_ELEMENTS}. */
+    /** {@return the number of elements, from 0 to {@link #MAX_ELEMENTS}} */
     public int numberOfElements() {
         return numberOfElements;
     }
 
-    /** The bytes that the elements take. */
+    /** {@return the bytes that the elements take} */
     public long byteSize() {
         return (long) numberOfElements * dtype.byteSize();
     }
 
-    /** The TornadoVM array that holds the elements: the argument to give to a task. */
+    /** {@return the TornadoVM array that holds the elements: the argument to give to a task} */
     public TornadoNativeArray array() {
         return array;
     }
@@ -212,6 +238,7 @@ public final class Tensor {
     /**
      * The array of an F32 tensor.
      *
+     * @return the tensor's own array
      * @throws IllegalStateException if the tensor is of another type
      */
     public FloatArray floatArray() {
@@ -222,6 +249,7 @@ public final class Tensor {
     /**
      * The array of an F16 tensor.
      *
+     * @return the tensor's own array
      * @throws IllegalStateException if the tensor is of another type
      */
     public HalfFloatArray halfFloatArray() {
@@ -232,6 +260,7 @@ public final class Tensor {
     /**
      * The array of a BF16 tensor: raw bits.
      *
+     * @return the tensor's own array
      * @throws IllegalStateException if the tensor is of another type
      */
     public ShortArray bfloat16Bits() {
@@ -248,6 +277,8 @@ public final class Tensor {
     /**
      * The element at a row-major position.
      *
+     * @param position from 0 to {@link #numberOfElements()} − 1
+     * @return its value, exactly
      * @throws IndexOutOfBoundsException if {@code position} is not in {@code [0, numberOfElements)}
      */
     public float getFlat(int position) {
@@ -262,6 +293,8 @@ public final class Tensor {
     /**
      * Rounds {@code value} to this tensor's type and stores it at a row-major position.
      *
+     * @param position from 0 to {@link #numberOfElements()} − 1
+     * @param value the new value
      * @throws IndexOutOfBoundsException if {@code position} is not in {@code [0, numberOfElements)}
      */
     public void setFlat(int position, float value) {
@@ -276,6 +309,8 @@ public final class Tensor {
     /**
      * The element at an index, one number per dimension.
      *
+     * @param index one number per dimension, each from 0
+     * @return its value, exactly
      * @throws IllegalArgumentException  if there are more or fewer numbers than dimensions
      * @throws IndexOutOfBoundsException if one is outside its dimension
      */
@@ -286,6 +321,8 @@ public final class Tensor {
     /**
      * Rounds {@code value} to this tensor's type and stores it at an index, one number per dimension.
      *
+     * @param value the new value
+     * @param index one number per dimension, each from 0
      * @throws IllegalArgumentException  if there are more or fewer numbers than dimensions
      * @throws IndexOutOfBoundsException if one is outside its dimension
      */
@@ -310,7 +347,7 @@ public final class Tensor {
         return position;
     }
 
-    /** A new array with all elements in row-major order, widened exactly. */
+    /** {@return a new array with all elements in row-major order, widened exactly} */
     public float[] toFloatArray() {
         float[] values = new float[numberOfElements];
         ElementCodec.decode(array.getSegment(), dtype, 0, values, 0, numberOfElements);
@@ -320,6 +357,7 @@ public final class Tensor {
     /**
      * Overwrites all elements with {@code values}, in row-major order, rounded to this tensor's type.
      *
+     * @param values elements in row-major order
      * @return this tensor
      * @throws IllegalArgumentException if there are more or fewer values than elements
      */
@@ -333,6 +371,7 @@ public final class Tensor {
     /**
      * Overwrites all elements with those of {@code source}, rounded to this tensor's type.
      *
+     * @param source a tensor of the same shape and of any type
      * @return this tensor
      * @throws IllegalArgumentException if the shapes differ
      */
@@ -350,7 +389,11 @@ public final class Tensor {
         return this;
     }
 
-    /** Stores {@code value}, rounded to this tensor's type, in every element. */
+    /**
+     * Stores {@code value}, rounded to this tensor's type, in every element.
+     *
+     * @param value the new value
+     */
     public void fill(float value) {
         float[] values = new float[Math.min(numberOfElements, 1 << 13)];
         Arrays.fill(values, value);
@@ -361,13 +404,18 @@ public final class Tensor {
         }
     }
 
-    /** This tensor itself if it is of type {@code target}, otherwise a new tensor with its elements rounded to it. */
+    /**
+     * {@return this tensor itself if it is of type {@code target}, otherwise a new tensor with its elements rounded
+     * to it}
+     *
+     * @param target the type that is wanted
+     */
     public Tensor as(DType target) {
         required(target, "target", "choose F32, F16 or BF16");
         return target == dtype ? this : allocate(target, shape).copyFrom(this);
     }
 
-    /** A new tensor with the same type, shape and elements. */
+    /** {@return a new tensor with the same type, shape and elements} */
     public Tensor copy() {
         return allocate(dtype, shape).copyFrom(this);
     }
