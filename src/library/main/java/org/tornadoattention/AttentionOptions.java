@@ -113,6 +113,55 @@ public final class AttentionOptions {
         }
     }
 
+    /** {@link AttentionShape#requireFitting}: an option knows what it needs of the sizes. */
+    void requireFitting(AttentionShape shape) {
+        if (hasAlibi() && alibiSlopes.length != shape.heads()) {
+            throw new IllegalArgumentException(
+                    "There are %d ALiBi slopes for %d query heads: give one per head, such as AttentionOptions.alibiSlopes(%d)."
+                            .formatted(alibiSlopes.length, shape.heads(), shape.heads()));
+        }
+        if (hasKeyLengths() && keyLengths.length != shape.batch()) {
+            throw new IllegalArgumentException("There are %d key lengths for a batch of %d: give one per batch entry."
+                    .formatted(keyLengths.length, shape.batch()));
+        }
+        bias.ifPresent(given -> requireBias(given, shape));
+        sinks.ifPresent(given -> requireSinks(given, shape));
+        for (int entry = 0; entry < keyLengths.length; entry++) {
+            if (keyLengths[entry] > shape.seqK()) {
+                throw new IllegalArgumentException(
+                        "The key length of batch entry %d is %d, but k has only %d keys: it must be from 0 to %d."
+                                .formatted(entry, keyLengths[entry], shape.seqK(), shape.seqK()));
+            }
+        }
+    }
+
+    private static void requireBias(Tensor bias, AttentionShape shape) {
+        boolean fits = (bias.dimension(0) == 1 || bias.dimension(0) == shape.batch())
+                && (bias.dimension(1) == 1 || bias.dimension(1) == shape.heads())
+                && bias.dimension(2) == shape.seqQ()
+                && bias.dimension(3) == shape.seqK();
+        if (!fits) {
+            throw new IllegalArgumentException(
+                    "The bias is %s: it must be [1 or %d, 1 or %d, %d, %d], of batch, heads, queries and keys."
+                            .formatted(bias, shape.batch(), shape.heads(), shape.seqQ(), shape.seqK()));
+        }
+    }
+
+    private static void requireSinks(Tensor sinks, AttentionShape shape) {
+        if (sinks.dimension(0) != shape.heads()) {
+            throw new IllegalArgumentException("The sinks are %s for %d query heads: give one for each."
+                    .formatted(sinks, shape.heads()));
+        }
+        for (int head = 0; head < shape.heads(); head++) {
+            float sink = sinks.getFlat(head);
+            if (!Float.isFinite(sink)) {
+                throw new IllegalArgumentException(
+                        "The sink of head %d is %s: it must be a finite number; use withoutSinks() for none."
+                                .formatted(head, sink));
+            }
+        }
+    }
+
     /**
      * Plain attention: scale {@code 1/√headDim}, every key visible, no softcap, no ALiBi, no dropout.
      *

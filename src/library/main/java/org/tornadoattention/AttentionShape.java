@@ -105,62 +105,7 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
      */
     public void requireFitting(AttentionOptions options) {
         required(options, "options", "use AttentionOptions.defaults()");
-        if (options.hasAlibi()) {
-            int slopes = options.alibiSlopes().length;
-            require(
-                    slopes == heads,
-                    "There are %d ALiBi slopes for %d query heads: give one per head, such as"
-                            + " AttentionOptions.alibiSlopes(%d).",
-                    slopes,
-                    heads,
-                    heads);
-        }
-        options.bias().ifPresent(this::requireBias);
-        options.sinks().ifPresent(this::requireSinks);
-        if (options.hasKeyLengths()) {
-            int[] lengths = options.keyLengths();
-            require(
-                    lengths.length == batch,
-                    "There are %d key lengths for a batch of %d: give one per batch entry.",
-                    lengths.length,
-                    batch);
-            for (int entry = 0; entry < lengths.length; entry++) {
-                require(
-                        lengths[entry] <= seqK,
-                        "The key length of batch entry %d is %d, but k has only %d keys: it must be from 0 to %d.",
-                        entry,
-                        lengths[entry],
-                        seqK,
-                        seqK);
-            }
-        }
-    }
-
-    private void requireBias(Tensor bias) {
-        boolean fits = (bias.dimension(0) == 1 || bias.dimension(0) == batch)
-                && (bias.dimension(1) == 1 || bias.dimension(1) == heads)
-                && bias.dimension(2) == seqQ
-                && bias.dimension(3) == seqK;
-        require(
-                fits,
-                "The bias is %s: it must be [1 or %d, 1 or %d, %d, %d], of batch, heads, queries and keys.",
-                bias,
-                batch,
-                heads,
-                seqQ,
-                seqK);
-    }
-
-    private void requireSinks(Tensor sinks) {
-        require(sinks.dimension(0) == heads, "The sinks are %s for %d query heads: give one for each.", sinks, heads);
-        for (int head = 0; head < heads; head++) {
-            float sink = sinks.getFlat(head);
-            require(
-                    Float.isFinite(sink),
-                    "The sink of head %d is %s: it must be a finite number; use withoutSinks() for none.",
-                    head,
-                    sink);
-        }
+        options.requireFitting(this);
     }
 
     /**
