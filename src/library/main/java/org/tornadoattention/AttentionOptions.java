@@ -149,8 +149,8 @@ public final class AttentionOptions {
 
     private static void requireSinks(Tensor sinks, AttentionShape shape) {
         if (sinks.dimension(0) != shape.heads()) {
-            throw new IllegalArgumentException("The sinks are %s for %d query heads: give one for each."
-                    .formatted(sinks, shape.heads()));
+            throw new IllegalArgumentException(
+                    "The sinks are %s for %d query heads: give one for each.".formatted(sinks, shape.heads()));
         }
         for (int head = 0; head < shape.heads(); head++) {
             float sink = sinks.getFlat(head);

@@ -69,7 +69,13 @@ public record Work(AttentionProblem problem, List<Tile> tiles, ComputeDevice dev
         return tiled(kernel).adding(tile().features());
     }
 
-    /** Launches that follow those of a kernel's backward pass, for the gradient of a bias. */
+    /**
+     * Launches that follow those of a kernel's backward pass, for the gradient of a bias.
+     *
+     * @param biasBatch the bias' batch, 1 or that of the problem
+     * @param biasHeads the bias' heads, 1 or those of the queries
+     * @return the launches, in order
+     */
     public List<Launch> biasGradient(int biasBatch, int biasHeads) {
         long elements = Math.multiplyExact((long) biasBatch * biasHeads, (long) shape().seqQ() * shape().seqK());
         return List.of(Launch.of("-dbias", BiasGradient.class, "biasGradient")
@@ -78,7 +84,7 @@ public record Work(AttentionProblem problem, List<Tile> tiles, ComputeDevice dev
                 .overElements(elements, groupSize()));
     }
 
-    /** Likewise for the gradient of sinks. */
+    /** {@return launches that follow those of a kernel's backward pass, for the gradient of sinks} */
     public List<Launch> sinkGradient() {
         return List.of(
                 Launch.of("-dsinks-parts", SinkGradient.class, "parts")
@@ -86,7 +92,7 @@ public record Work(AttentionProblem problem, List<Tile> tiles, ComputeDevice dev
                 Launch.of("-dsinks", SinkGradient.class, "sum").overElements(shape().heads(), groupSize()));
     }
 
-    /** What the launches of {@link #sinkGradient} hand each other. */
+    /** {@return the memory that the launches of {@link #sinkGradient} hand each other} */
     public Scratch sinkParts() {
         return Scratch.floats("sinkParts", (long) shape().heads() * SINK_PARTS);
     }

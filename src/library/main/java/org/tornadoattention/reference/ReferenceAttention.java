@@ -72,7 +72,13 @@ public final class ReferenceAttention {
      */
     public record Backward(double[] dQ, double[] dK, double[] dV, double[] dBias, double[] dSinks) {
 
-        /** Gradients of attention without bias and sinks. */
+        /**
+         * Gradients of attention without bias and sinks.
+         *
+         * @param dQ {@code [batch, heads, seqQ, headDim]}
+         * @param dK {@code [batch, kvHeads, seqK, headDim]}
+         * @param dV {@code [batch, kvHeads, seqK, headDim]}
+         */
         public Backward(double[] dQ, double[] dK, double[] dV) {
             this(dQ, dK, dV, new double[0], new double[0]);
         }
