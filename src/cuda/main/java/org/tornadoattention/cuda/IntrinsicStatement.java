@@ -43,7 +43,7 @@ public final class IntrinsicStatement extends LIRInstruction {
             operands[i] =
                     assembler.getStringValue(code, arguments[i]) + (added[i] == 0 ? "" : IntrinsicText.PLUS + added[i]);
         }
-        String target = result.equals(Value.ILLEGAL) ? null : assembler.getStringValue(code, result);
+        String target = result.equals(Value.ILLEGAL) ? "" : assembler.getStringValue(code, result);
         assembler.indent();
         assembler.emit("%s", text.of(target, operands));
         assembler.eol();

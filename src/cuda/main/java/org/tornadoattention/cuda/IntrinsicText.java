@@ -10,7 +10,7 @@ interface IntrinsicText {
     /**
      * Writes a statement.
      *
-     * @param result the variable that takes the result, or null
+     * @param result the variable that takes the result, empty where there is none
      * @param arguments the arguments as CUDA C: variables, literals where the compiler knows the value, or a variable, {@link #PLUS}
      *     and a literal
      */

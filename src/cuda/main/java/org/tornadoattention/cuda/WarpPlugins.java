@@ -25,21 +25,20 @@ final class WarpPlugins {
     private static final Class<?> FLOATS = float[].class;
 
     private final InvocationPlugins plugins;
-    private Class<?> owner;
+    private final Class<?> owner;
 
-    private WarpPlugins(InvocationPlugins plugins) {
+    private WarpPlugins(InvocationPlugins plugins, Class<?> owner) {
         this.plugins = plugins;
+        this.owner = owner;
     }
 
     static void register(InvocationPlugins plugins) {
-        WarpPlugins registration = new WarpPlugins(plugins);
-        registration.warp();
-        registration.warpGroup();
-        registration.warpBarrier();
+        new WarpPlugins(plugins, Warp.class).warp();
+        new WarpPlugins(plugins, WarpGroup.class).warpGroup();
+        new WarpPlugins(plugins, WarpBarrier.class).warpBarrier();
     }
 
     private void warp() {
-        owner = Warp.class;
         effect("requireGroupSize", (r, a) -> CudaText.requireGroupSize(a[0]), INT);
         value("shuffleXor", JavaKind.Float, (r, a) -> CudaText.shuffleXor(r, a[0], a[1]), FLOAT, INT);
         effect("settle", (r, a) -> CudaText.settle(a[0]), FLOAT);
@@ -108,7 +107,6 @@ final class WarpPlugins {
     }
 
     private void warpGroup() {
-        owner = WarpGroup.class;
         effect("fenceLocalMemory", (r, a) -> CudaText.fenceLocalMemory());
         effect("fence", (r, a) -> CudaText.fence());
         effect("commit", (r, a) -> CudaText.commit());
@@ -151,7 +149,6 @@ final class WarpPlugins {
     }
 
     private void warpBarrier() {
-        owner = WarpBarrier.class;
         effect("init", (r, a) -> CudaText.initBarrier(a[0], a[1], a[2]), INTS, INT, INT);
         effect("initForCopies", (r, a) -> CudaText.initBarrier(a[0], a[1], "32 * (" + a[2] + ")"), INTS, INT, INT);
         effect("arriveWithCopies", (r, a) -> CudaText.arriveWithCopies(a[0], a[1]), INTS, INT);
