@@ -29,6 +29,8 @@ public enum FaultKind {
     LOCAL_ALLOCATION("wrong use of local memory"),
     /** A tensor-core or copy operation was used in a way that the hardware does not allow. */
     ILLEGAL_OPERATION("illegal operation"),
+    /** The kernel does what TornadoVM does not compile. */
+    NOT_COMPILABLE("not for a device"),
     /** The kernel threw an exception. */
     KERNEL_EXCEPTION("exception in a kernel");
 

@@ -92,6 +92,14 @@ public record SimulatorSettings(
         return new SimulatorSettings(newChecks, counters, seed, threads, localMemory, barriers, loopSeconds);
     }
 
+    /** Returns these settings without one of the checks. */
+    public SimulatorSettings withoutCheck(Check check) {
+        Set<Check> others = EnumSet.noneOf(Check.class);
+        others.addAll(checks);
+        others.remove(check);
+        return withChecks(others);
+    }
+
     /** Returns these settings without any checks. */
     public SimulatorSettings withoutChecks() {
         return withChecks(Set.of());

@@ -36,8 +36,8 @@
  *
  * <h2>What it is not</h2>
  *
- * <p>It says nothing about speed on a device, and it cannot say whether TornadoVM compiles a kernel: Java that a GPU does
- * not have, such as allocation of objects or calls of library methods, runs here. Of races on device memory it
- * finds those between groups, and not all of them.
+ * <p>It says nothing about speed on a device. It refuses what TornadoVM 5.2 was seen not to compile, which is not all that
+ * TornadoVM does not compile. Of races on device memory it finds those that the values of one launch show, not those that
+ * other inputs would.
  */
 package org.tornadoattention.simulator;

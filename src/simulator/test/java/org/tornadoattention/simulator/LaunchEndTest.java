@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static uk.ac.manchester.tornado.api.enums.DataTransferMode.EVERY_EXECUTION;
 
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -20,6 +21,13 @@ class LaunchEndTest {
     private static final int ITEMS = 64;
 
     private final FloatArray out = new FloatArray(4 * ITEMS);
+    private final Simulator.Restore restore =
+            Simulator.configure(Simulator.settings().withoutCheck(Check.COMPILABLE));
+
+    @AfterEach
+    void restore() {
+        restore.close();
+    }
 
     static void needsAClassThatIsNotThere(KernelContext context, FloatArray out) {
         if (context.localIdx == 40) {

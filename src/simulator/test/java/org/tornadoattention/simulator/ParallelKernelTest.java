@@ -137,7 +137,8 @@ class ParallelKernelTest {
     @Test
     void severalThreadsWork() {
         IntArray out = new IntArray(64);
-        try (Simulator.Restore _ = Simulator.configure(Simulator.settings().withThreads(2))) {
+        try (Simulator.Restore _ =
+                Simulator.configure(Simulator.settings().withThreads(2).withoutCheck(Check.COMPILABLE))) {
             Plans.run(new TaskGraph("threads")
                     .task("kernel", ParallelKernelTest::meet, out)
                     .transferToHost(EVERY_EXECUTION, out));

@@ -3,6 +3,8 @@ package org.tornadoattention.simulator.engine;
 import java.lang.reflect.Method;
 import java.util.BitSet;
 import java.util.Optional;
+import org.tornadoattention.simulator.FaultKind;
+import org.tornadoattention.simulator.SimulatorFaultException;
 import org.tornadoattention.simulator.instrument.CompiledKernel;
 import org.tornadoattention.simulator.instrument.Instrumentation;
 import org.tornadoattention.simulator.instrument.KernelCompiler;
@@ -57,6 +59,12 @@ final class KernelLoader {
         Method method = find().orElse(null);
         if (method == null) {
             return function;
+        }
+        if (options.compilable()) {
+            KernelCompiler.obstacle(method).ifPresent(obstacle -> {
+                throw new SimulatorFaultException(
+                        FaultKind.NOT_COMPILABLE, "kernel " + method.getName() + " " + obstacle);
+            });
         }
         ParameterUse use = KernelCompiler.use(method);
         for (int i = 0; i < binding.arguments().length; i++) {

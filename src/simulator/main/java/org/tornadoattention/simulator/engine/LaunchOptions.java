@@ -11,10 +11,17 @@ import org.tornadoattention.simulator.SimulatorSettings;
  * @param bounds whether to name the array that an index misses
  * @param uninitialized whether to look for reads of local memory that holds nothing
  * @param transfers whether to look for reads of device memory that holds nothing
+ * @param compilable whether to look for what TornadoVM does not compile
  * @param counting whether to count traffic
  */
 record LaunchOptions(
-        boolean races, boolean barriers, boolean bounds, boolean uninitialized, boolean transfers, boolean counting) {
+        boolean races,
+        boolean barriers,
+        boolean bounds,
+        boolean uninitialized,
+        boolean transfers,
+        boolean compilable,
+        boolean counting) {
 
     static LaunchOptions of(SimulatorSettings settings) {
         return new LaunchOptions(
@@ -23,6 +30,7 @@ record LaunchOptions(
                 settings.checks().contains(Check.BOUNDS),
                 settings.checks().contains(Check.UNINITIALIZED),
                 settings.checks().contains(Check.TRANSFERS),
+                settings.checks().contains(Check.COMPILABLE),
                 settings.counters()
                         || settings.checks().contains(Check.TRANSFERS)
                         || settings.checks().contains(Check.RACES));

@@ -419,7 +419,7 @@ public final class WorkItem {
             openLoops = new HashMap<>();
         }
         OpenLoop known = openLoops.get(loop);
-        if (known == null || known.turns > turns) {
+        if (known == null || known.turns >= turns) {
             openLoops.put(loop, new OpenLoop(turns, now));
         } else if (now - known.since > 1e9 * launch.settings().loopSeconds()) {
             throw faultAt(

@@ -23,7 +23,7 @@ import java.util.Set;
  */
 final class CountedLoop {
 
-    private static final Set<String> OF_THEIR_ARGUMENTS_ONLY = Set.of("getSize", "min", "max", "abs");
+    private static final Set<String> OF_THEIR_ARGUMENTS_ONLY = Set.of("getSize", "intValue", "min", "max", "abs");
 
     /** What is known of an int that the loop computes: how it follows the variable, or that it does not. */
     private record Value(int slot, int direction, Integer constant) {

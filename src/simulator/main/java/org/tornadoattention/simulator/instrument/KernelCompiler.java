@@ -8,6 +8,7 @@ import java.lang.reflect.Method;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.IntStream;
 import org.tornadoattention.simulator.engine.WarpIntrinsics;
@@ -37,11 +38,32 @@ public final class KernelCompiler {
         }
     };
 
+    private static final ClassValue<Map<Method, Optional<String>>> OBSTACLES = new ClassValue<>() {
+        @Override
+        protected Map<Method, Optional<String>> computeValue(Class<?> type) {
+            return new ConcurrentHashMap<>();
+        }
+    };
+
     private KernelCompiler() {}
 
     /** Returns how a static method uses its parameters. */
     public static ParameterUse use(Method kernel) {
         return USES.get(kernel.getDeclaringClass()).computeIfAbsent(kernel, KernelCompiler::findUse);
+    }
+
+    /** Returns the first thing in a static method, or in what it calls, that is not for a device: place and what it is. */
+    public static Optional<String> obstacle(Method kernel) {
+        return OBSTACLES.get(kernel.getDeclaringClass()).computeIfAbsent(kernel, KernelCompiler::findObstacle);
+    }
+
+    private static Optional<String> findObstacle(Method kernel) {
+        Class<?> owner = kernel.getDeclaringClass();
+        KernelCode code = KernelCode.of(owner, kernel.getName(), descriptor(kernel));
+        return code == null
+                ? Optional.empty()
+                : Optional.ofNullable(
+                        DeviceCompiler.obstacle(code, owner.getName(), kernel.getName() + descriptor(kernel)));
     }
 
     private static ParameterUse findUse(Method kernel) {

@@ -10,8 +10,10 @@ import java.lang.classfile.TypeKind;
 import java.lang.classfile.instruction.ArrayLoadInstruction;
 import java.lang.classfile.instruction.ArrayStoreInstruction;
 import java.lang.classfile.instruction.BranchInstruction;
+import java.lang.classfile.instruction.ConvertInstruction;
 import java.lang.classfile.instruction.ExceptionCatch;
 import java.lang.classfile.instruction.FieldInstruction;
+import java.lang.classfile.instruction.IncrementInstruction;
 import java.lang.classfile.instruction.InvokeDynamicInstruction;
 import java.lang.classfile.instruction.InvokeInstruction;
 import java.lang.classfile.instruction.LabelTarget;
@@ -21,6 +23,7 @@ import java.lang.classfile.instruction.LookupSwitchInstruction;
 import java.lang.classfile.instruction.NewMultiArrayInstruction;
 import java.lang.classfile.instruction.NewPrimitiveArrayInstruction;
 import java.lang.classfile.instruction.NewReferenceArrayInstruction;
+import java.lang.classfile.instruction.OperatorInstruction;
 import java.lang.classfile.instruction.ReturnInstruction;
 import java.lang.classfile.instruction.StoreInstruction;
 import java.lang.classfile.instruction.SwitchCase;
@@ -50,6 +53,11 @@ final class MethodAnalysis {
     private final Map<Integer, List<Integer>> storesOfSlot = new HashMap<>();
     private final Map<Integer, Integer> storedBy = new HashMap<>();
     private final Map<Integer, Integer> receivers = new TreeMap<>();
+    /** By variable, which instructions gave the ints that it holds. */
+    private final Map<Integer, List<Integer>> numbersOfSlot = new HashMap<>();
+
+    private final Map<Integer, List<Integer>> operands = new HashMap<>();
+    private final Set<Integer> reached = new HashSet<>();
     private final Set<Integer> used = new HashSet<>();
     private final Set<Integer> escaped = new TreeSet<>();
     private final List<Call> calls = new ArrayList<>();
@@ -225,6 +233,37 @@ final class MethodAnalysis {
                 .toList();
     }
 
+    /** Returns whether the instruction at {@code index} can be reached. */
+    boolean isReached(int index) {
+        return reached.contains(index);
+    }
+
+    /** Returns whether the array that is made at {@code index} has a size that follows for sure from data or from an id. */
+    boolean isArraySizeFromData(int index) {
+        return operands.containsKey(index) && isFromData(operands.get(index).getFirst(), new HashSet<>());
+    }
+
+    private boolean isFromData(int origin, Set<Integer> seen) {
+        if (origin == OperandStack.UNKNOWN || !seen.add(origin)) {
+            return false;
+        }
+        return switch (elements.get(origin)) {
+            case FieldInstruction field ->
+                field.opcode() == Opcode.GETFIELD
+                        && field.owner().asSymbol().equals(Names.KERNEL_CONTEXT)
+                        && field.name().stringValue().matches("(global|local|group)Id[xyz]");
+            case LoadInstruction load -> {
+                List<Integer> numbers = numbersOfSlot.getOrDefault(load.slot(), List.of());
+                yield numbers.size() == 1 && isFromData(numbers.getFirst(), seen);
+            }
+            case Instruction instruction ->
+                isAccess(instruction)
+                        || operands.getOrDefault(origin, List.of()).stream()
+                                .anyMatch(operand -> isFromData(operand, seen));
+            default -> false;
+        };
+    }
+
     /** Returns whether what comes after the element at {@code index} may be run next. */
     boolean fallsThrough(int index) {
         return switch (elements.get(index)) {
@@ -275,6 +314,7 @@ final class MethodAnalysis {
     }
 
     private boolean step(Instruction instruction, int index) {
+        reached.add(index);
         int receiver = OperandStack.UNKNOWN;
         switch (instruction) {
             case InvokeInstruction invoke
@@ -289,6 +329,15 @@ final class MethodAnalysis {
                         .add(index);
                 storedBy.put(index, stack.peek(0));
             }
+            case StoreInstruction store
+            when store.typeKind() == TypeKind.INT -> noteNumber(store.slot(), stack.peek(0));
+            case IncrementInstruction increment -> noteNumber(increment.slot(), OperandStack.UNKNOWN);
+            case OperatorInstruction operator
+            when operator.typeKind() == TypeKind.INT && stack.depth() >= 2 ->
+                operands.put(index, List.of(stack.peek(1), stack.peek(0)));
+            case InvokeInstruction invoke
+            when invoke.name().equalsString("intValue") -> operands.put(index, List.of(stack.peek(0)));
+            case ConvertInstruction _, NewPrimitiveArrayInstruction _ -> operands.put(index, List.of(stack.peek(0)));
             default -> {
                 // nothing to remember
             }
@@ -307,6 +356,10 @@ final class MethodAnalysis {
             }
         });
         return flow(instruction);
+    }
+
+    private void noteNumber(int slot, int origin) {
+        numbersOfSlot.computeIfAbsent(slot, _ -> new ArrayList<>()).add(origin);
     }
 
     /** Notes where objects go. */

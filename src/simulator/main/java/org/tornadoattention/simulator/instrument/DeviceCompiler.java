@@ -1,0 +1,220 @@
+package org.tornadoattention.simulator.instrument;
+
+import java.lang.classfile.Attributes;
+import java.lang.classfile.ClassModel;
+import java.lang.classfile.CodeElement;
+import java.lang.classfile.MethodModel;
+import java.lang.classfile.instruction.FieldInstruction;
+import java.lang.classfile.instruction.InvokeDynamicInstruction;
+import java.lang.classfile.instruction.InvokeInstruction;
+import java.lang.classfile.instruction.LineNumber;
+import java.lang.classfile.instruction.MonitorInstruction;
+import java.lang.classfile.instruction.NewMultiArrayInstruction;
+import java.lang.classfile.instruction.NewPrimitiveArrayInstruction;
+import java.lang.classfile.instruction.NewReferenceArrayInstruction;
+import java.lang.classfile.instruction.ThrowInstruction;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+
+/**
+ * Looks in the code of a kernel for what TornadoVM 5.2 refuses to compile, or takes for something else. Each of these was
+ * tried on it; what was not, is left alone.
+ */
+final class DeviceCompiler {
+
+    private static final String LANG = "java.lang.";
+
+    /** Classes of the JDK of which a device compiler knows methods. */
+    private static final Set<String> PARTLY_KNOWN = Set.of(
+            LANG + "Math",
+            LANG + "StrictMath",
+            LANG + "Integer",
+            LANG + "Long",
+            LANG + "Short",
+            LANG + "Byte",
+            LANG + "Character",
+            LANG + "Boolean",
+            LANG + "Float",
+            LANG + "Double",
+            LANG + "Number",
+            LANG + "Object",
+            LANG + "Record");
+
+    /** Methods of theirs that it refused or took for something else, by name or by name and descriptor. */
+    private static final Set<String> REFUSED = Set.of(
+            "Math.random",
+            "Math.abs(I)I",
+            "Math.addExact",
+            "Math.cbrt",
+            "Math.ceil",
+            "Math.expm1",
+            "Math.floor",
+            "Math.fma",
+            "Math.hypot",
+            "Math.log10",
+            "Math.rint",
+            "Math.round",
+            "Integer.compare",
+            "Integer.highestOneBit",
+            "Integer.numberOfLeadingZeros",
+            "Integer.numberOfTrailingZeros",
+            "Integer.reverse",
+            "Integer.rotateLeft",
+            "Float.compare",
+            "Float.float16ToFloat",
+            "Float.floatToFloat16",
+            "Float.floatToIntBits");
+
+    private final KernelCode code;
+    private final Map<String, Set<String>> calls = new TreeMap<>();
+
+    private DeviceCompiler(KernelCode code) {
+        this.code = code;
+    }
+
+    /**
+     * Returns the first thing in the code that starts at a method which is not for a device, as {@code File.java:12: what},
+     * or null.
+     */
+    static String obstacle(KernelCode code, String owner, String kernel) {
+        DeviceCompiler compiler = new DeviceCompiler(code);
+        Set<String> reached = new LinkedHashSet<>();
+        String first = compiler.obstacleFrom(owner, kernel, reached);
+        return first == null ? compiler.recursion() : first;
+    }
+
+    private String obstacleFrom(String owner, String key, Set<String> reached) {
+        KernelCode.Part part = code.parts().get(owner);
+        if (part == null || !reached.add(owner + "." + key)) {
+            return null;
+        }
+        for (MethodModel method : part.model().methods()) {
+            if (KernelCode.key(method).equals(key) && method.code().isPresent()) {
+                String found = obstacleIn(part.model(), method);
+                if (found != null) {
+                    return found;
+                }
+            }
+        }
+        for (String callee : calls.getOrDefault(owner + "." + key, Set.of())) {
+            int dot = callee.lastIndexOf('.', callee.indexOf('('));
+            String found = obstacleFrom(callee.substring(0, dot), callee.substring(dot + 1), reached);
+            if (found != null) {
+                return found;
+            }
+        }
+        return null;
+    }
+
+    private String obstacleIn(ClassModel owner, MethodModel method) {
+        String name = KernelCode.name(owner.thisClass().asSymbol());
+        Set<String> callees = calls.computeIfAbsent(name + "." + KernelCode.key(method), _ -> new LinkedHashSet<>());
+        MethodAnalysis analysis;
+        try {
+            analysis = new MethodAnalysis(method, method.code().orElseThrow());
+        } catch (UnsupportedOperationException _) {
+            return null;
+        }
+        int line = 0;
+        for (int i = 0; i < analysis.elements().size(); i++) {
+            CodeElement element = analysis.elements().get(i);
+            if (element instanceof LineNumber number) {
+                line = number.line();
+            }
+            if (element instanceof InvokeInstruction invoke
+                    && code.parts().containsKey(KernelCode.name(invoke.owner().asSymbol()))) {
+                callees.add(KernelCode.name(invoke.owner().asSymbol()) + "."
+                        + invoke.name().stringValue() + invoke.type().stringValue());
+            }
+            String what = obstacle(element, i, analysis);
+            if (what != null) {
+                String file = owner.findAttribute(Attributes.sourceFile())
+                        .map(attribute -> attribute.sourceFile().stringValue())
+                        .orElse(name);
+                return "(" + file + ":" + line + "): " + what;
+            }
+        }
+        return null;
+    }
+
+    private static String obstacle(CodeElement element, int index, MethodAnalysis method) {
+        return switch (element) {
+            case InvokeInstruction invoke ->
+                obstacle(
+                        KernelCode.name(invoke.owner().asSymbol()),
+                        invoke.name().stringValue(),
+                        invoke.type().stringValue());
+            case FieldInstruction field -> obstacle(field, method);
+            case ThrowInstruction _
+            when method.isReached(index) && !asserts(method) ->
+                "throws an exception; a device has none: write a result that says it";
+            case MonitorInstruction _ -> "synchronizes; use barriers, or atomicAdd";
+            case InvokeDynamicInstruction _ -> "makes a lambda or joins strings; write it out";
+            case NewMultiArrayInstruction _ -> "makes an array of arrays; make one and compute the index";
+            case NewReferenceArrayInstruction array
+            when !KernelCode.name(array.componentType().asSymbol()).startsWith("uk.ac.manchester.tornado.api.") ->
+                "makes an array of objects; use an array of numbers for each of their fields";
+            case NewPrimitiveArrayInstruction _
+            when method.isArraySizeFromData(index) ->
+                "makes an array of a size that is only known when the kernel runs; give it the largest size that it may have, a"
+                        + " constant or a primitive argument";
+            default -> null;
+        };
+    }
+
+    /** Whether the method has assertions, which a device compiler leaves out. */
+    private static boolean asserts(MethodAnalysis method) {
+        return method.elements().stream()
+                .anyMatch(element -> element instanceof FieldInstruction field
+                        && field.name().equalsString("$assertionsDisabled"));
+    }
+
+    private static String obstacle(String owner, String name, String type) {
+        if (owner.startsWith("java.io.Print")) {
+            return "prints; write to an array instead, and print that on the host";
+        }
+        String call = owner.substring(owner.lastIndexOf('.') + 1) + "." + name;
+        boolean refused;
+        if (PARTLY_KNOWN.contains(owner)) {
+            refused = REFUSED.contains(call) || REFUSED.contains(call + type);
+        } else {
+            boolean ofTheJdk = owner.startsWith("java.") && !owner.equals("java.");
+            refused = ofTheJdk && !name.equals("<init>") && !call.equals("Arrays.fill");
+        }
+        return refused ? "calls " + call + ", which TornadoVM does not compile" : null;
+    }
+
+    private static String obstacle(FieldInstruction field, MethodAnalysis method) {
+        String name = field.name().stringValue();
+        return switch (field.opcode()) {
+            case PUTSTATIC -> "writes the static variable " + name + "; a device has none: pass an array";
+            case GETSTATIC ->
+                field.typeSymbol().isArray()
+                        ? "reads the static array " + name + "; pass it as an argument, as a native array"
+                        : null;
+            default -> null;
+        };
+    }
+
+    /** Returns the obstacle that a method calls itself, over others perhaps, or null. */
+    private String recursion() {
+        for (String method : calls.keySet()) {
+            if (reaches(method, method, new HashSet<>())) {
+                return ": " + method.substring(0, method.indexOf('(')) + " calls itself; write it as a loop";
+            }
+        }
+        return null;
+    }
+
+    private boolean reaches(String from, String target, Set<String> seen) {
+        for (String callee : calls.getOrDefault(from, Set.of())) {
+            if (callee.equals(target) || seen.add(callee) && reaches(callee, target, seen)) {
+                return true;
+            }
+        }
+        return false;
+    }
+}
