@@ -184,7 +184,8 @@ final class DeviceCompiler {
             boolean ofTheJdk = owner.startsWith("java.") && !owner.equals("java.");
             refused = ofTheJdk && !name.equals("<init>") && !call.equals("Arrays.fill");
         }
-        return refused ? "calls " + call + ", which TornadoVM does not compile" : null;
+        String advice = owner.equals(LANG + "Math") ? "; what a device has is in TornadoMath" : "";
+        return refused ? "calls " + call + ", which TornadoVM does not compile" + advice : null;
     }
 
     private static String obstacle(FieldInstruction field, MethodAnalysis method) {
