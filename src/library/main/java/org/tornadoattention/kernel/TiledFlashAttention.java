@@ -359,76 +359,75 @@ public final class TiledFlashAttention {
             o50 *= a5; o51 *= a5; o52 *= a5; o53 *= a5; o54 *= a5; o55 *= a5; o56 *= a5; o57 *= a5;
             o60 *= a6; o61 *= a6; o62 *= a6; o63 *= a6; o64 *= a6; o65 *= a6; o66 *= a6; o67 *= a6;
             o70 *= a7; o71 *= a7; o72 *= a7; o73 *= a7; o74 *= a7; o75 *= a7; o76 *= a7; o77 *= a7;
-            if (unseen > 0) {
-                for (int j = 0; j < blockK; j++) {
-                    int p = j * scoreStride + firstRow;
-                    int v = j * stride + firstDim;
-                    float p0 = scores[p], p1 = scores[p + 1], p2 = scores[p + 2], p3 = scores[p + 3];
-                    float p4 = scores[p + 4], p5 = scores[p + 5], p6 = scores[p + 6], p7 = scores[p + 7];
-                    float v0 = keyValueTile[v], v1 = keyValueTile[v + 1];
-                    float v2 = keyValueTile[v + 2], v3 = keyValueTile[v + 3];
-                    float v4 = keyValueTile[v + half], v5 = keyValueTile[v + half + 1];
-                    float v6 = keyValueTile[v + half + 2], v7 = keyValueTile[v + half + 3];
-                    if (p0 != Unseen.P) {
-                        o00 += p0 * v0; o01 += p0 * v1; o02 += p0 * v2; o03 += p0 * v3;
-                        o04 += p0 * v4; o05 += p0 * v5; o06 += p0 * v6; o07 += p0 * v7;
-                    }
-                    if (p1 != Unseen.P) {
-                        o10 += p1 * v0; o11 += p1 * v1; o12 += p1 * v2; o13 += p1 * v3;
-                        o14 += p1 * v4; o15 += p1 * v5; o16 += p1 * v6; o17 += p1 * v7;
-                    }
-                    if (p2 != Unseen.P) {
-                        o20 += p2 * v0; o21 += p2 * v1; o22 += p2 * v2; o23 += p2 * v3;
-                        o24 += p2 * v4; o25 += p2 * v5; o26 += p2 * v6; o27 += p2 * v7;
-                    }
-                    if (p3 != Unseen.P) {
-                        o30 += p3 * v0; o31 += p3 * v1; o32 += p3 * v2; o33 += p3 * v3;
-                        o34 += p3 * v4; o35 += p3 * v5; o36 += p3 * v6; o37 += p3 * v7;
-                    }
-                    if (p4 != Unseen.P) {
-                        o40 += p4 * v0; o41 += p4 * v1; o42 += p4 * v2; o43 += p4 * v3;
-                        o44 += p4 * v4; o45 += p4 * v5; o46 += p4 * v6; o47 += p4 * v7;
-                    }
-                    if (p5 != Unseen.P) {
-                        o50 += p5 * v0; o51 += p5 * v1; o52 += p5 * v2; o53 += p5 * v3;
-                        o54 += p5 * v4; o55 += p5 * v5; o56 += p5 * v6; o57 += p5 * v7;
-                    }
-                    if (p6 != Unseen.P) {
-                        o60 += p6 * v0; o61 += p6 * v1; o62 += p6 * v2; o63 += p6 * v3;
-                        o64 += p6 * v4; o65 += p6 * v5; o66 += p6 * v6; o67 += p6 * v7;
-                    }
-                    if (p7 != Unseen.P) {
-                        o70 += p7 * v0; o71 += p7 * v1; o72 += p7 * v2; o73 += p7 * v3;
-                        o74 += p7 * v4; o75 += p7 * v5; o76 += p7 * v6; o77 += p7 * v7;
-                    }
-                }
-            } else {
-                for (int j = 0; j < blockK; j++) {
-                    int p = j * scoreStride + firstRow;
-                    int v = j * stride + firstDim;
-                    float p0 = scores[p], p1 = scores[p + 1], p2 = scores[p + 2], p3 = scores[p + 3];
-                    float p4 = scores[p + 4], p5 = scores[p + 5], p6 = scores[p + 6], p7 = scores[p + 7];
-                    float v0 = keyValueTile[v], v1 = keyValueTile[v + 1];
-                    float v2 = keyValueTile[v + 2], v3 = keyValueTile[v + 3];
-                    float v4 = keyValueTile[v + half], v5 = keyValueTile[v + half + 1];
-                    float v6 = keyValueTile[v + half + 2], v7 = keyValueTile[v + half + 3];
+            // One loop or the other: as the branches of a condition PoCL compiles them wrongly.
+            int marked = unseen > 0 ? blockK : 0;
+            for (int j = 0; j < marked; j++) {
+                int p = j * scoreStride + firstRow;
+                int v = j * stride + firstDim;
+                float p0 = scores[p], p1 = scores[p + 1], p2 = scores[p + 2], p3 = scores[p + 3];
+                float p4 = scores[p + 4], p5 = scores[p + 5], p6 = scores[p + 6], p7 = scores[p + 7];
+                float v0 = keyValueTile[v], v1 = keyValueTile[v + 1];
+                float v2 = keyValueTile[v + 2], v3 = keyValueTile[v + 3];
+                float v4 = keyValueTile[v + half], v5 = keyValueTile[v + half + 1];
+                float v6 = keyValueTile[v + half + 2], v7 = keyValueTile[v + half + 3];
+                if (p0 != Unseen.P) {
                     o00 += p0 * v0; o01 += p0 * v1; o02 += p0 * v2; o03 += p0 * v3;
                     o04 += p0 * v4; o05 += p0 * v5; o06 += p0 * v6; o07 += p0 * v7;
+                }
+                if (p1 != Unseen.P) {
                     o10 += p1 * v0; o11 += p1 * v1; o12 += p1 * v2; o13 += p1 * v3;
                     o14 += p1 * v4; o15 += p1 * v5; o16 += p1 * v6; o17 += p1 * v7;
+                }
+                if (p2 != Unseen.P) {
                     o20 += p2 * v0; o21 += p2 * v1; o22 += p2 * v2; o23 += p2 * v3;
                     o24 += p2 * v4; o25 += p2 * v5; o26 += p2 * v6; o27 += p2 * v7;
+                }
+                if (p3 != Unseen.P) {
                     o30 += p3 * v0; o31 += p3 * v1; o32 += p3 * v2; o33 += p3 * v3;
                     o34 += p3 * v4; o35 += p3 * v5; o36 += p3 * v6; o37 += p3 * v7;
+                }
+                if (p4 != Unseen.P) {
                     o40 += p4 * v0; o41 += p4 * v1; o42 += p4 * v2; o43 += p4 * v3;
                     o44 += p4 * v4; o45 += p4 * v5; o46 += p4 * v6; o47 += p4 * v7;
+                }
+                if (p5 != Unseen.P) {
                     o50 += p5 * v0; o51 += p5 * v1; o52 += p5 * v2; o53 += p5 * v3;
                     o54 += p5 * v4; o55 += p5 * v5; o56 += p5 * v6; o57 += p5 * v7;
+                }
+                if (p6 != Unseen.P) {
                     o60 += p6 * v0; o61 += p6 * v1; o62 += p6 * v2; o63 += p6 * v3;
                     o64 += p6 * v4; o65 += p6 * v5; o66 += p6 * v6; o67 += p6 * v7;
+                }
+                if (p7 != Unseen.P) {
                     o70 += p7 * v0; o71 += p7 * v1; o72 += p7 * v2; o73 += p7 * v3;
                     o74 += p7 * v4; o75 += p7 * v5; o76 += p7 * v6; o77 += p7 * v7;
                 }
+            }
+            for (int j = marked; j < blockK; j++) {
+                int p = j * scoreStride + firstRow;
+                int v = j * stride + firstDim;
+                float p0 = scores[p], p1 = scores[p + 1], p2 = scores[p + 2], p3 = scores[p + 3];
+                float p4 = scores[p + 4], p5 = scores[p + 5], p6 = scores[p + 6], p7 = scores[p + 7];
+                float v0 = keyValueTile[v], v1 = keyValueTile[v + 1];
+                float v2 = keyValueTile[v + 2], v3 = keyValueTile[v + 3];
+                float v4 = keyValueTile[v + half], v5 = keyValueTile[v + half + 1];
+                float v6 = keyValueTile[v + half + 2], v7 = keyValueTile[v + half + 3];
+                o00 += p0 * v0; o01 += p0 * v1; o02 += p0 * v2; o03 += p0 * v3;
+                o04 += p0 * v4; o05 += p0 * v5; o06 += p0 * v6; o07 += p0 * v7;
+                o10 += p1 * v0; o11 += p1 * v1; o12 += p1 * v2; o13 += p1 * v3;
+                o14 += p1 * v4; o15 += p1 * v5; o16 += p1 * v6; o17 += p1 * v7;
+                o20 += p2 * v0; o21 += p2 * v1; o22 += p2 * v2; o23 += p2 * v3;
+                o24 += p2 * v4; o25 += p2 * v5; o26 += p2 * v6; o27 += p2 * v7;
+                o30 += p3 * v0; o31 += p3 * v1; o32 += p3 * v2; o33 += p3 * v3;
+                o34 += p3 * v4; o35 += p3 * v5; o36 += p3 * v6; o37 += p3 * v7;
+                o40 += p4 * v0; o41 += p4 * v1; o42 += p4 * v2; o43 += p4 * v3;
+                o44 += p4 * v4; o45 += p4 * v5; o46 += p4 * v6; o47 += p4 * v7;
+                o50 += p5 * v0; o51 += p5 * v1; o52 += p5 * v2; o53 += p5 * v3;
+                o54 += p5 * v4; o55 += p5 * v5; o56 += p5 * v6; o57 += p5 * v7;
+                o60 += p6 * v0; o61 += p6 * v1; o62 += p6 * v2; o63 += p6 * v3;
+                o64 += p6 * v4; o65 += p6 * v5; o66 += p6 * v6; o67 += p6 * v7;
+                o70 += p7 * v0; o71 += p7 * v1; o72 += p7 * v2; o73 += p7 * v3;
+                o74 += p7 * v4; o75 += p7 * v5; o76 += p7 * v6; o77 += p7 * v7;
             }
             context.localBarrier();
         }

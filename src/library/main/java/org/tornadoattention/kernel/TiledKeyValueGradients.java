@@ -322,78 +322,77 @@ public final class TiledKeyValueGradients {
                 context.localBarrier();
 
                 // dK_j = dK_j + dS^T Q_i and dV_j = dV_j + P^T dO_i.
-                if (unseen > 0) {
-                    for (int i = 0; i < block; i++) {
-                        int s = i * scoreStride + firstRow;
-                        int x = i * stride + firstDim;
-                        float s0 = gradients[s], s1 = gradients[s + 1], s2 = gradients[s + 2], s3 = gradients[s + 3];
-                        float s4 = gradients[s + 4], s5 = gradients[s + 5], s6 = gradients[s + 6], s7 = gradients[s + 7];
-                        float q0 = queryTile[x], q1 = queryTile[x + 1], q2 = queryTile[x + 2], q3 = queryTile[x + 3];
-                        float p0 = scores[s], p1 = scores[s + 1], p2 = scores[s + 2], p3 = scores[s + 3];
-                        float p4 = scores[s + 4], p5 = scores[s + 5], p6 = scores[s + 6], p7 = scores[s + 7];
-                        float d0 = gradientTile[x], d1 = gradientTile[x + 1];
-                        float d2 = gradientTile[x + 2], d3 = gradientTile[x + 3];
-                        if (p0 != Unseen.P) {
-                            g00 += s0 * q0; g01 += s0 * q1; g02 += s0 * q2; g03 += s0 * q3;
-                            h00 += p0 * d0; h01 += p0 * d1; h02 += p0 * d2; h03 += p0 * d3;
-                        }
-                        if (p1 != Unseen.P) {
-                            g10 += s1 * q0; g11 += s1 * q1; g12 += s1 * q2; g13 += s1 * q3;
-                            h10 += p1 * d0; h11 += p1 * d1; h12 += p1 * d2; h13 += p1 * d3;
-                        }
-                        if (p2 != Unseen.P) {
-                            g20 += s2 * q0; g21 += s2 * q1; g22 += s2 * q2; g23 += s2 * q3;
-                            h20 += p2 * d0; h21 += p2 * d1; h22 += p2 * d2; h23 += p2 * d3;
-                        }
-                        if (p3 != Unseen.P) {
-                            g30 += s3 * q0; g31 += s3 * q1; g32 += s3 * q2; g33 += s3 * q3;
-                            h30 += p3 * d0; h31 += p3 * d1; h32 += p3 * d2; h33 += p3 * d3;
-                        }
-                        if (p4 != Unseen.P) {
-                            g40 += s4 * q0; g41 += s4 * q1; g42 += s4 * q2; g43 += s4 * q3;
-                            h40 += p4 * d0; h41 += p4 * d1; h42 += p4 * d2; h43 += p4 * d3;
-                        }
-                        if (p5 != Unseen.P) {
-                            g50 += s5 * q0; g51 += s5 * q1; g52 += s5 * q2; g53 += s5 * q3;
-                            h50 += p5 * d0; h51 += p5 * d1; h52 += p5 * d2; h53 += p5 * d3;
-                        }
-                        if (p6 != Unseen.P) {
-                            g60 += s6 * q0; g61 += s6 * q1; g62 += s6 * q2; g63 += s6 * q3;
-                            h60 += p6 * d0; h61 += p6 * d1; h62 += p6 * d2; h63 += p6 * d3;
-                        }
-                        if (p7 != Unseen.P) {
-                            g70 += s7 * q0; g71 += s7 * q1; g72 += s7 * q2; g73 += s7 * q3;
-                            h70 += p7 * d0; h71 += p7 * d1; h72 += p7 * d2; h73 += p7 * d3;
-                        }
-                    }
-                } else {
-                    for (int i = 0; i < block; i++) {
-                        int s = i * scoreStride + firstRow;
-                        int x = i * stride + firstDim;
-                        float s0 = gradients[s], s1 = gradients[s + 1], s2 = gradients[s + 2], s3 = gradients[s + 3];
-                        float s4 = gradients[s + 4], s5 = gradients[s + 5], s6 = gradients[s + 6], s7 = gradients[s + 7];
-                        float q0 = queryTile[x], q1 = queryTile[x + 1], q2 = queryTile[x + 2], q3 = queryTile[x + 3];
+                // One loop or the other: as the branches of a condition PoCL compiles them wrongly.
+                int marked = unseen > 0 ? block : 0;
+                for (int i = 0; i < marked; i++) {
+                    int s = i * scoreStride + firstRow;
+                    int x = i * stride + firstDim;
+                    float s0 = gradients[s], s1 = gradients[s + 1], s2 = gradients[s + 2], s3 = gradients[s + 3];
+                    float s4 = gradients[s + 4], s5 = gradients[s + 5], s6 = gradients[s + 6], s7 = gradients[s + 7];
+                    float q0 = queryTile[x], q1 = queryTile[x + 1], q2 = queryTile[x + 2], q3 = queryTile[x + 3];
+                    float p0 = scores[s], p1 = scores[s + 1], p2 = scores[s + 2], p3 = scores[s + 3];
+                    float p4 = scores[s + 4], p5 = scores[s + 5], p6 = scores[s + 6], p7 = scores[s + 7];
+                    float d0 = gradientTile[x], d1 = gradientTile[x + 1];
+                    float d2 = gradientTile[x + 2], d3 = gradientTile[x + 3];
+                    if (p0 != Unseen.P) {
                         g00 += s0 * q0; g01 += s0 * q1; g02 += s0 * q2; g03 += s0 * q3;
-                        g10 += s1 * q0; g11 += s1 * q1; g12 += s1 * q2; g13 += s1 * q3;
-                        g20 += s2 * q0; g21 += s2 * q1; g22 += s2 * q2; g23 += s2 * q3;
-                        g30 += s3 * q0; g31 += s3 * q1; g32 += s3 * q2; g33 += s3 * q3;
-                        g40 += s4 * q0; g41 += s4 * q1; g42 += s4 * q2; g43 += s4 * q3;
-                        g50 += s5 * q0; g51 += s5 * q1; g52 += s5 * q2; g53 += s5 * q3;
-                        g60 += s6 * q0; g61 += s6 * q1; g62 += s6 * q2; g63 += s6 * q3;
-                        g70 += s7 * q0; g71 += s7 * q1; g72 += s7 * q2; g73 += s7 * q3;
-                        float p0 = scores[s], p1 = scores[s + 1], p2 = scores[s + 2], p3 = scores[s + 3];
-                        float p4 = scores[s + 4], p5 = scores[s + 5], p6 = scores[s + 6], p7 = scores[s + 7];
-                        float d0 = gradientTile[x], d1 = gradientTile[x + 1];
-                        float d2 = gradientTile[x + 2], d3 = gradientTile[x + 3];
                         h00 += p0 * d0; h01 += p0 * d1; h02 += p0 * d2; h03 += p0 * d3;
+                    }
+                    if (p1 != Unseen.P) {
+                        g10 += s1 * q0; g11 += s1 * q1; g12 += s1 * q2; g13 += s1 * q3;
                         h10 += p1 * d0; h11 += p1 * d1; h12 += p1 * d2; h13 += p1 * d3;
+                    }
+                    if (p2 != Unseen.P) {
+                        g20 += s2 * q0; g21 += s2 * q1; g22 += s2 * q2; g23 += s2 * q3;
                         h20 += p2 * d0; h21 += p2 * d1; h22 += p2 * d2; h23 += p2 * d3;
+                    }
+                    if (p3 != Unseen.P) {
+                        g30 += s3 * q0; g31 += s3 * q1; g32 += s3 * q2; g33 += s3 * q3;
                         h30 += p3 * d0; h31 += p3 * d1; h32 += p3 * d2; h33 += p3 * d3;
+                    }
+                    if (p4 != Unseen.P) {
+                        g40 += s4 * q0; g41 += s4 * q1; g42 += s4 * q2; g43 += s4 * q3;
                         h40 += p4 * d0; h41 += p4 * d1; h42 += p4 * d2; h43 += p4 * d3;
+                    }
+                    if (p5 != Unseen.P) {
+                        g50 += s5 * q0; g51 += s5 * q1; g52 += s5 * q2; g53 += s5 * q3;
                         h50 += p5 * d0; h51 += p5 * d1; h52 += p5 * d2; h53 += p5 * d3;
+                    }
+                    if (p6 != Unseen.P) {
+                        g60 += s6 * q0; g61 += s6 * q1; g62 += s6 * q2; g63 += s6 * q3;
                         h60 += p6 * d0; h61 += p6 * d1; h62 += p6 * d2; h63 += p6 * d3;
+                    }
+                    if (p7 != Unseen.P) {
+                        g70 += s7 * q0; g71 += s7 * q1; g72 += s7 * q2; g73 += s7 * q3;
                         h70 += p7 * d0; h71 += p7 * d1; h72 += p7 * d2; h73 += p7 * d3;
                     }
+                }
+                for (int i = marked; i < block; i++) {
+                    int s = i * scoreStride + firstRow;
+                    int x = i * stride + firstDim;
+                    float s0 = gradients[s], s1 = gradients[s + 1], s2 = gradients[s + 2], s3 = gradients[s + 3];
+                    float s4 = gradients[s + 4], s5 = gradients[s + 5], s6 = gradients[s + 6], s7 = gradients[s + 7];
+                    float q0 = queryTile[x], q1 = queryTile[x + 1], q2 = queryTile[x + 2], q3 = queryTile[x + 3];
+                    g00 += s0 * q0; g01 += s0 * q1; g02 += s0 * q2; g03 += s0 * q3;
+                    g10 += s1 * q0; g11 += s1 * q1; g12 += s1 * q2; g13 += s1 * q3;
+                    g20 += s2 * q0; g21 += s2 * q1; g22 += s2 * q2; g23 += s2 * q3;
+                    g30 += s3 * q0; g31 += s3 * q1; g32 += s3 * q2; g33 += s3 * q3;
+                    g40 += s4 * q0; g41 += s4 * q1; g42 += s4 * q2; g43 += s4 * q3;
+                    g50 += s5 * q0; g51 += s5 * q1; g52 += s5 * q2; g53 += s5 * q3;
+                    g60 += s6 * q0; g61 += s6 * q1; g62 += s6 * q2; g63 += s6 * q3;
+                    g70 += s7 * q0; g71 += s7 * q1; g72 += s7 * q2; g73 += s7 * q3;
+                    float p0 = scores[s], p1 = scores[s + 1], p2 = scores[s + 2], p3 = scores[s + 3];
+                    float p4 = scores[s + 4], p5 = scores[s + 5], p6 = scores[s + 6], p7 = scores[s + 7];
+                    float d0 = gradientTile[x], d1 = gradientTile[x + 1];
+                    float d2 = gradientTile[x + 2], d3 = gradientTile[x + 3];
+                    h00 += p0 * d0; h01 += p0 * d1; h02 += p0 * d2; h03 += p0 * d3;
+                    h10 += p1 * d0; h11 += p1 * d1; h12 += p1 * d2; h13 += p1 * d3;
+                    h20 += p2 * d0; h21 += p2 * d1; h22 += p2 * d2; h23 += p2 * d3;
+                    h30 += p3 * d0; h31 += p3 * d1; h32 += p3 * d2; h33 += p3 * d3;
+                    h40 += p4 * d0; h41 += p4 * d1; h42 += p4 * d2; h43 += p4 * d3;
+                    h50 += p5 * d0; h51 += p5 * d1; h52 += p5 * d2; h53 += p5 * d3;
+                    h60 += p6 * d0; h61 += p6 * d1; h62 += p6 * d2; h63 += p6 * d3;
+                    h70 += p7 * d0; h71 += p7 * d1; h72 += p7 * d2; h73 += p7 * d3;
                 }
             }
         }

@@ -322,54 +322,53 @@ public final class TiledQueryGradient {
             context.localBarrier();
 
             // dQ_i = dQ_i + dS K_j.
-            if (unseen > 0) {
-                for (int j = 0; j < block; j++) {
-                    int s = j * scoreStride + firstRow;
-                    int k = j * stride + firstDim;
-                    float s0 = gradients[s], s1 = gradients[s + 1], s2 = gradients[s + 2], s3 = gradients[s + 3];
-                    float s4 = gradients[s + 4], s5 = gradients[s + 5], s6 = gradients[s + 6], s7 = gradients[s + 7];
-                    float k0 = keyTile[k], k1 = keyTile[k + 1], k2 = keyTile[k + 2], k3 = keyTile[k + 3];
-                    if (scores[s] != Unseen.P) {
-                        g00 += s0 * k0; g01 += s0 * k1; g02 += s0 * k2; g03 += s0 * k3;
-                    }
-                    if (scores[s + 1] != Unseen.P) {
-                        g10 += s1 * k0; g11 += s1 * k1; g12 += s1 * k2; g13 += s1 * k3;
-                    }
-                    if (scores[s + 2] != Unseen.P) {
-                        g20 += s2 * k0; g21 += s2 * k1; g22 += s2 * k2; g23 += s2 * k3;
-                    }
-                    if (scores[s + 3] != Unseen.P) {
-                        g30 += s3 * k0; g31 += s3 * k1; g32 += s3 * k2; g33 += s3 * k3;
-                    }
-                    if (scores[s + 4] != Unseen.P) {
-                        g40 += s4 * k0; g41 += s4 * k1; g42 += s4 * k2; g43 += s4 * k3;
-                    }
-                    if (scores[s + 5] != Unseen.P) {
-                        g50 += s5 * k0; g51 += s5 * k1; g52 += s5 * k2; g53 += s5 * k3;
-                    }
-                    if (scores[s + 6] != Unseen.P) {
-                        g60 += s6 * k0; g61 += s6 * k1; g62 += s6 * k2; g63 += s6 * k3;
-                    }
-                    if (scores[s + 7] != Unseen.P) {
-                        g70 += s7 * k0; g71 += s7 * k1; g72 += s7 * k2; g73 += s7 * k3;
-                    }
-                }
-            } else {
-                for (int j = 0; j < block; j++) {
-                    int s = j * scoreStride + firstRow;
-                    int k = j * stride + firstDim;
-                    float s0 = gradients[s], s1 = gradients[s + 1], s2 = gradients[s + 2], s3 = gradients[s + 3];
-                    float s4 = gradients[s + 4], s5 = gradients[s + 5], s6 = gradients[s + 6], s7 = gradients[s + 7];
-                    float k0 = keyTile[k], k1 = keyTile[k + 1], k2 = keyTile[k + 2], k3 = keyTile[k + 3];
+            // One loop or the other: as the branches of a condition PoCL compiles them wrongly.
+            int marked = unseen > 0 ? block : 0;
+            for (int j = 0; j < marked; j++) {
+                int s = j * scoreStride + firstRow;
+                int k = j * stride + firstDim;
+                float s0 = gradients[s], s1 = gradients[s + 1], s2 = gradients[s + 2], s3 = gradients[s + 3];
+                float s4 = gradients[s + 4], s5 = gradients[s + 5], s6 = gradients[s + 6], s7 = gradients[s + 7];
+                float k0 = keyTile[k], k1 = keyTile[k + 1], k2 = keyTile[k + 2], k3 = keyTile[k + 3];
+                if (scores[s] != Unseen.P) {
                     g00 += s0 * k0; g01 += s0 * k1; g02 += s0 * k2; g03 += s0 * k3;
+                }
+                if (scores[s + 1] != Unseen.P) {
                     g10 += s1 * k0; g11 += s1 * k1; g12 += s1 * k2; g13 += s1 * k3;
+                }
+                if (scores[s + 2] != Unseen.P) {
                     g20 += s2 * k0; g21 += s2 * k1; g22 += s2 * k2; g23 += s2 * k3;
+                }
+                if (scores[s + 3] != Unseen.P) {
                     g30 += s3 * k0; g31 += s3 * k1; g32 += s3 * k2; g33 += s3 * k3;
+                }
+                if (scores[s + 4] != Unseen.P) {
                     g40 += s4 * k0; g41 += s4 * k1; g42 += s4 * k2; g43 += s4 * k3;
+                }
+                if (scores[s + 5] != Unseen.P) {
                     g50 += s5 * k0; g51 += s5 * k1; g52 += s5 * k2; g53 += s5 * k3;
+                }
+                if (scores[s + 6] != Unseen.P) {
                     g60 += s6 * k0; g61 += s6 * k1; g62 += s6 * k2; g63 += s6 * k3;
+                }
+                if (scores[s + 7] != Unseen.P) {
                     g70 += s7 * k0; g71 += s7 * k1; g72 += s7 * k2; g73 += s7 * k3;
                 }
+            }
+            for (int j = marked; j < block; j++) {
+                int s = j * scoreStride + firstRow;
+                int k = j * stride + firstDim;
+                float s0 = gradients[s], s1 = gradients[s + 1], s2 = gradients[s + 2], s3 = gradients[s + 3];
+                float s4 = gradients[s + 4], s5 = gradients[s + 5], s6 = gradients[s + 6], s7 = gradients[s + 7];
+                float k0 = keyTile[k], k1 = keyTile[k + 1], k2 = keyTile[k + 2], k3 = keyTile[k + 3];
+                g00 += s0 * k0; g01 += s0 * k1; g02 += s0 * k2; g03 += s0 * k3;
+                g10 += s1 * k0; g11 += s1 * k1; g12 += s1 * k2; g13 += s1 * k3;
+                g20 += s2 * k0; g21 += s2 * k1; g22 += s2 * k2; g23 += s2 * k3;
+                g30 += s3 * k0; g31 += s3 * k1; g32 += s3 * k2; g33 += s3 * k3;
+                g40 += s4 * k0; g41 += s4 * k1; g42 += s4 * k2; g43 += s4 * k3;
+                g50 += s5 * k0; g51 += s5 * k1; g52 += s5 * k2; g53 += s5 * k3;
+                g60 += s6 * k0; g61 += s6 * k1; g62 += s6 * k2; g63 += s6 * k3;
+                g70 += s7 * k0; g71 += s7 * k1; g72 += s7 * k2; g73 += s7 * k3;
             }
         }
         context.localBarrier();
