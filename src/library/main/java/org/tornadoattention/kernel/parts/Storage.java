@@ -62,35 +62,28 @@ public final class Storage {
         return decode(array.get(index), features);
     }
 
-    /** A raw 16-bit float; higher bits may be anything, since PTX has no arithmetic shift for {@code >>}. */
+    /**
+     * A raw 16-bit float, {@code 1.mantissa · 2^(exponent - bias)}: the low bits of the exponent shift an int, the others pick
+     * factors, such that no compiler multiplies two to a subnormal. Higher bits may be anything, since PTX has no arithmetic
+     * shift for {@code >>}. What both types need stands once: TornadoVM inlines no further than some size of a kernel.
+     */
     private static float decode(int bits, int features) {
-        float magnitude = 0f;
-        if ((features & Features.F16_BITS) != 0) {
-            magnitude = decodeF16(bits >> 10 & 0x1f, bits & 0x3ff);
-        } else {
-            magnitude = decodeBF16(bits >> 7 & 0xff, bits & 0x7f);
-        }
-        return (bits & 0x8000) != 0 ? -magnitude : magnitude;
-    }
-
-    /** {@code 1.mantissa · 2^(exponent - 15)}: the low bits of the exponent shift an int, the high one picks a factor. */
-    private static float decodeF16(int exponent, int mantissa) {
-        int significand = exponent == 0 ? mantissa : 1024 + mantissa;
-        int shifted = significand << (TornadoMath.max(exponent, 1) & 15);
-        float magnitude = shifted * ((exponent & 16) != 0 ? 0x1p-9f : 0x1p-25f);
-        return exponent == 0x1f ? infinityOrNaN(mantissa) : magnitude;
-    }
-
-    /** {@code 1.mantissa · 2^(exponent - 127)} in the same way, with factors that no compiler multiplies to a subnormal. */
-    private static float decodeBF16(int exponent, int mantissa) {
-        int significand = exponent == 0 ? mantissa : 128 + mantissa;
-        int shifted = significand << (TornadoMath.max(exponent, 1) & 15);
-        float magnitude = shifted;
+        int width = (features & Features.F16_BITS) != 0 ? 10 : 7; // of the mantissa
+        int ones = 0x7fff >> width; // an exponent of NaN and ∞
+        int exponent = bits >> width & ones;
+        int mantissa = bits & (1 << width) - 1;
+        int significand = exponent == 0 ? mantissa : (1 << width) + mantissa;
+        float magnitude = significand << (TornadoMath.max(exponent, 1) & 15);
         magnitude *= (exponent & 16) != 0 ? 0x1p16f : 1f;
-        magnitude *= (exponent & 32) != 0 ? 0x1p32f : 1f;
-        magnitude *= exponent < 128 ? 0x1p-70f : exponent < 192 ? 0x1p-6f : 0x1p58f;
-        magnitude *= exponent < 64 ? 0x1p-64f : 1f;
-        return exponent == 0xff ? infinityOrNaN(mantissa) : magnitude;
+        if ((features & Features.F16_BITS) != 0) {
+            magnitude *= 0x1p-25f;
+        } else {
+            magnitude *= (exponent & 32) != 0 ? 0x1p32f : 1f;
+            magnitude *= exponent < 128 ? 0x1p-70f : exponent < 192 ? 0x1p-6f : 0x1p58f;
+            magnitude *= exponent < 64 ? 0x1p-64f : 1f;
+        }
+        magnitude = exponent == ones ? infinityOrNaN(mantissa) : magnitude;
+        return (bits & 0x8000) != 0 ? -magnitude : magnitude;
     }
 
     /**
