@@ -8,6 +8,8 @@ import java.lang.reflect.Modifier;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tornadoattention.intrinsic.Warp;
@@ -26,7 +28,10 @@ class IntrinsicsTest {
     @ValueSource(classes = {Warp.class, WarpGroup.class, WarpBarrier.class})
     void everyIntrinsicIsRegistered(Class<?> owner) throws IOException {
         String text = Files.readString(REGISTRATION);
-        String part = text.substring(text.indexOf("owner = " + owner.getSimpleName() + ".class"));
+        Matcher call = Pattern.compile("\\b%s\\.class\\)\\.(\\w+)\\(\\);".formatted(owner.getSimpleName()))
+                .matcher(text);
+        assertThat(call.find()).isTrue();
+        String part = text.substring(text.indexOf("private void %s()".formatted(call.group(1))));
         String ofOwner = part.substring(0, part.indexOf("\n    }\n"));
         assertThat(Arrays.stream(owner.getDeclaredMethods())
                         .filter(method -> Modifier.isPublic(method.getModifiers()))
