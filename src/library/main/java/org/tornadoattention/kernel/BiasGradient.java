@@ -60,45 +60,41 @@ public final class BiasGradient {
             int i = element / seqK % seqQ;
             int biasHead = element / seqK / seqQ % biasHeads;
             int biasEntry = element / seqK / seqQ / biasHeads;
-            int batchHeads = rowTerms.getSize() / 2 / seqQ;
+            int batches = rowTerms.getSize() / 2 / seqQ / heads;
             float sum = 0f;
-            for (int batchHead = 0; batchHead < batchHeads; batchHead++) {
-                int head = batchHead % heads;
-                int batch = batchHead / heads;
-                int otherHead = biasHeads == 1 ? 0 : head - biasHead;
-                int otherEntry = biasBatch == 1 ? 0 : batch - biasEntry;
+            for (int batch = biasEntry; batch < batches; batch += biasBatch) {
                 int length = Window.length(keyLengths, batch, seqK, features);
                 int position = i + length - seqQ;
-                int before = Window.firstKey(position, windowLeft) - j;
-                int after = j - Window.lastKey(position, length, windowRight);
                 // One number in place of conditions that a compiler would join.
-                int outside = TornadoMath.max(before, after);
-                int other = otherHead * otherHead + otherEntry * otherEntry;
-                outside = TornadoMath.max(outside, other);
+                int outside = TornadoMath.max(
+                        Window.firstKey(position, windowLeft) - j, j - Window.lastKey(position, length, windowRight));
                 if (outside <= 0) {
-                    int row = batchHead * seqQ + i;
-                    int at = (Placement.keyValueHead(batchHead, heads, kvHeads) * seqK + j) * headDim;
-                    float s = 0f;
-                    float dp = 0f;
-                    for (int x = 0; x < headDim; x++) {
-                        s += load(query, row * headDim + x, features) * load(key, at + x, features);
-                        dp += load(outputGradient, row * headDim + x, features) * load(value, at + x, features);
+                    for (int head = biasHead; head < heads; head += biasHeads) {
+                        int batchHead = batch * heads + head;
+                        int row = batchHead * seqQ + i;
+                        int at = (Placement.keyValueHead(batchHead, heads, kvHeads) * seqK + j) * headDim;
+                        float s = 0f;
+                        float dp = 0f;
+                        for (int x = 0; x < headDim; x++) {
+                            s += load(query, row * headDim + x, features) * load(key, at + x, features);
+                            dp += load(outputGradient, row * headDim + x, features) * load(value, at + x, features);
+                        }
+                        float slopeOfHead = HeadTerms.slope(headTerms, head, features);
+                        s = Score.of(scale * s, softcap, slopeOfHead, position - j, features);
+                        float slope = Functions.slope(s, batch, head, i, j, position);
+                        s = Functions.score(s, batch, head, i, j, position);
+                        float p = TornadoMath.exp(s - RowTerms.logSumExp(rowTerms, row));
+                        dp *= DropoutMask.factor(
+                                DropoutMask.seedLow(keyLengths, features),
+                                DropoutMask.seedHigh(keyLengths, features),
+                                DropoutMask.offset(keyLengths, features),
+                                DropoutMask.threshold(keyLengths, features),
+                                batchHead,
+                                i,
+                                j,
+                                features);
+                        sum += Functions.weight(p * (dp - RowTerms.d(rowTerms, row)) * slope, s);
                     }
-                    s = Score.of(
-                            scale * s, softcap, HeadTerms.slope(headTerms, head, features), position - j, features);
-                    float slope = Functions.slope(s, batch, head, i, j, position);
-                    s = Functions.score(s, batch, head, i, j, position);
-                    float p = TornadoMath.exp(s - RowTerms.logSumExp(rowTerms, row));
-                    dp *= DropoutMask.factor(
-                            DropoutMask.seedLow(keyLengths, features),
-                            DropoutMask.seedHigh(keyLengths, features),
-                            DropoutMask.offset(keyLengths, features),
-                            DropoutMask.threshold(keyLengths, features),
-                            batchHead,
-                            i,
-                            j,
-                            features);
-                    sum += Functions.weight(p * (dp - RowTerms.d(rowTerms, row)) * slope, s);
                 }
             }
             biasGradient.set(element, sum);
