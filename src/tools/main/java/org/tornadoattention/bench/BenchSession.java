@@ -47,7 +47,8 @@ public final class BenchSession implements AutoCloseable {
     /**
      * How often to execute.
      *
-     * @param warmUps executions between the checked one and the first that counts, 0 or more
+     * @param warmUps executions between the checked one and the first that counts, 0 or more; the simulator adds more until
+     *     times stand still, unless it is 0
      * @param repetitions executions that count, 1 or more
      * @param seconds time after which no more are begun once three have counted
      */
@@ -302,7 +303,7 @@ public final class BenchSession implements AutoCloseable {
             plan.execute();
             progress.run();
         }
-        if (device.backend() == Backend.SIMULATOR) {
+        if (settings.warmUps > 0 && device.backend() == Backend.SIMULATOR) {
             warmUpUntilTimesStandStill(plan);
         }
         long[] kernelTimes = new long[settings.repetitions];

@@ -81,7 +81,7 @@ final class BenchCommand implements Callable<Integer> {
             names = "--warm-up",
             defaultValue = "2",
             description =
-                    "Executions before (default ${DEFAULT-VALUE}); the simulator adds more until times stand still.")
+                    "Executions before (default ${DEFAULT-VALUE}); but for 0, the simulator adds more until times stand still.")
     private int warmUps;
 
     @Option(names = "--repeat", defaultValue = "15", description = "Executions that count (default ${DEFAULT-VALUE}).")
