@@ -124,6 +124,7 @@ public final class AttentionOptions {
             throw new IllegalArgumentException("There are %d key lengths for a batch of %d: give one per batch entry."
                     .formatted(keyLengths.length, shape.batch()));
         }
+        mask.blockMasks().forEach(given -> requireBlocks(given, shape));
         bias.ifPresent(given -> requireBias(given, shape));
         sinks.ifPresent(given -> requireSinks(given, shape));
         for (int entry = 0; entry < keyLengths.length; entry++) {
@@ -132,6 +133,26 @@ public final class AttentionOptions {
                         "The key length of batch entry %d is %d, but k has only %d keys: it must be from 0 to %d."
                                 .formatted(entry, keyLengths[entry], shape.seqK(), shape.seqK()));
             }
+        }
+    }
+
+    private static void requireBlocks(BlockMask mask, AttentionShape shape) {
+        boolean fits = mask.seqQ() == shape.seqQ()
+                && mask.seqK() == shape.seqK()
+                && (mask.batch() == 1 || mask.batch() == shape.batch())
+                && (mask.heads() == 1 || mask.heads() == shape.heads());
+        if (!fits && !shape.hasNoQueries() && shape.seqK() > 0) {
+            throw new IllegalArgumentException(
+                    "The block mask is of [%d, %d, %d, %d]: it must be [1 or %d, 1 or %d, %d, %d], of batch, heads, queries and keys."
+                            .formatted(
+                                    mask.batch(),
+                                    mask.heads(),
+                                    mask.seqQ(),
+                                    mask.seqK(),
+                                    shape.batch(),
+                                    shape.heads(),
+                                    shape.seqQ(),
+                                    shape.seqK()));
         }
     }
 

@@ -2,6 +2,8 @@ package org.tornadoattention;
 
 import static org.tornadoattention.internal.Arguments.required;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -44,6 +46,7 @@ public record Mask(int left, int right, Optional<Condition> condition) {
         default boolean sees(int batch, int head, int query, int key, int position) {
             return switch (this) {
                 case Function(MaskFunction function) -> function.sees(batch, head, query, key);
+                case Blocks(BlockMask mask) -> mask.sees(batch, head, query, key);
                 case Window(int left, int right) ->
                     (left == UNBOUNDED || key >= (long) position - left)
                             && (right == UNBOUNDED || key <= (long) position + right);
@@ -75,6 +78,28 @@ public record Mask(int left, int right, Optional<Condition> condition) {
         @Override
         public String toString() {
             return "function";
+        }
+    }
+
+    /**
+     * What the tiles of a block mask say.
+     *
+     * @param mask the block mask
+     */
+    public record Blocks(BlockMask mask) implements Condition {
+
+        /**
+         * Checks that it is given.
+         *
+         * @throws IllegalArgumentException if it is null
+         */
+        public Blocks {
+            required(mask, "mask");
+        }
+
+        @Override
+        public String toString() {
+            return mask.toString();
         }
     }
 
@@ -227,6 +252,48 @@ public record Mask(int left, int right, Optional<Condition> condition) {
     public static Mask of(MaskFunction function) {
         required(function, "function", "use Mask.none() for all keys");
         return new Mask(UNBOUNDED, UNBOUNDED, Optional.of(new Function(function)));
+    }
+
+    /**
+     * What the tiles of a block mask say. Alone, or in an {@link #and} with other masks, its empty tiles are never loaded; inside an
+     * {@link #or} or a {@link #not} it says the same, and saves nothing.
+     *
+     * @param mask the block mask, for sequences of these lengths
+     * @return a mask without a window
+     * @throws IllegalArgumentException if it is null
+     */
+    public static Mask blocks(BlockMask mask) {
+        required(mask, "mask", "use Mask.none() for all keys");
+        return new Mask(UNBOUNDED, UNBOUNDED, Optional.of(new Blocks(mask)));
+    }
+
+    /**
+     * The block masks in the condition.
+     *
+     * @return each, in order
+     */
+    public List<BlockMask> blockMasks() {
+        List<BlockMask> found = new ArrayList<>();
+        condition.ifPresent(rest -> collect(rest, found));
+        return found;
+    }
+
+    private static void collect(Condition condition, List<BlockMask> found) {
+        switch (condition) {
+            case Blocks(BlockMask mask) -> found.add(mask);
+            case And(Condition one, Condition other) -> {
+                collect(one, found);
+                collect(other, found);
+            }
+            case Or(Condition one, Condition other) -> {
+                collect(one, found);
+                collect(other, found);
+            }
+            case Not(Condition negated) -> collect(negated, found);
+            case Function _, Window _ -> {
+                // have none
+            }
+        }
     }
 
     /**

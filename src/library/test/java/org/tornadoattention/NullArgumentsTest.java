@@ -161,6 +161,11 @@ class NullArgumentsTest {
         SAMPLES.put(List.class, List.of(result));
         SAMPLES.put(ScoreFunction.class, (ScoreFunction) (s, b, h, i, j) -> s);
         SAMPLES.put(MaskFunction.class, (MaskFunction) (b, h, i, j) -> true);
+        BlockMask blocks = BlockMask.of((b, h, i, j) -> true, 1, 1, 4, 4);
+        SAMPLES.put(BlockMask.class, blocks);
+        SAMPLES.put(BlockMask.Finder.class, (BlockMask.Finder) _ -> {});
+        SAMPLES.put(boolean[][].class, new boolean[][] {{true}});
+        SAMPLES.put(int[][].class, new int[][] {{0}});
         SAMPLES.put(Mask.Condition.class, new Mask.Window(1, 1));
         SAMPLES.put(Optional.class, Optional.empty());
         try (FlashAttention tiled = FlashAttention.on(device, AttentionKernel.TILED)) {

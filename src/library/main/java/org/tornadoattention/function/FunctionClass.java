@@ -8,6 +8,7 @@ import java.lang.classfile.CodeBuilder;
 import java.lang.classfile.CodeElement;
 import java.lang.classfile.Instruction;
 import java.lang.classfile.Label;
+import java.lang.classfile.TypeKind;
 import java.lang.classfile.attribute.SourceFileAttribute;
 import java.lang.classfile.instruction.InvokeInstruction;
 import java.lang.classfile.instruction.LabelTarget;
@@ -17,14 +18,17 @@ import java.lang.constant.ClassDesc;
 import java.lang.constant.ConstantDescs;
 import java.lang.constant.MethodTypeDesc;
 import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.tornadoattention.kernel.parts.BlockTiles;
 import org.tornadoattention.kernel.parts.DenseBias;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.Score;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * The class that stands in for {@link Functions} where there are functions: the same methods, with the captured arrays as
@@ -87,6 +91,8 @@ final class FunctionClass {
             score(builder);
             form.mask().ifPresent(mask -> sees(builder, mask));
             weight(builder);
+            next(builder, "nextKey");
+            next(builder, "nextQuery");
             slope(builder);
             names.forEach((method, name) -> copy(builder, method, name));
         });
@@ -156,6 +162,24 @@ final class FunctionClass {
             // A score that is no number hides nothing.
             code.fload(1).loadConstant(Score.NO_SCORE).fcmpg().ifgt(seen);
             code.fconst_0().freturn().labelBinding(seen).fload(0).freturn();
+        });
+    }
+
+    /** Goes on by one block mask after the other, each from where the one before led; all steps are of tiles. */
+    private void next(ClassBuilder builder, String name) {
+        ClassDesc[] numbers = new ClassDesc[7];
+        Arrays.fill(numbers, ConstantDescs.CD_int);
+        MethodTypeDesc type = MethodTypeDesc.of(ConstantDescs.CD_int, numbers);
+        MethodTypeDesc ofTiles = type.insertParameterTypes(0, describe(IntArray.class));
+        builder.withMethodBody(name, withArrays(type), STATIC, code -> {
+            for (Term.Blocks blocks : form.mask().map(Term::decisive).orElse(List.of())) {
+                code.aload(numbers.length + blocks.firstArray());
+                for (int slot = 0; slot < numbers.length; slot++) {
+                    code.iload(slot);
+                }
+                code.invokestatic(describe(BlockTiles.class), name, ofTiles).istore(0);
+            }
+            code.iload(0).ireturn();
         });
     }
 
@@ -247,6 +271,7 @@ final class FunctionClass {
     private void term(CodeBuilder code, Term term) {
         switch (term) {
             case Term.Call(Code function, int firstArray) -> call(code, function, firstArray, false);
+            case Term.Blocks blocks -> blocks(code, blocks);
             case Term.Window(int left, int right) -> window(code, left, right);
             case Term.And(Term one, Term other) -> {
                 Label end = code.newLabel();
@@ -267,6 +292,51 @@ final class FunctionClass {
                 code.iconst_1().ixor();
             }
         }
+    }
+
+    private void blocks(CodeBuilder code, Term.Blocks blocks) {
+        int state = code.allocateLocal(TypeKind.INT);
+        Label decided = code.newLabel();
+        Label end = code.newLabel();
+        code.aload(FIRST_ARRAY + blocks.firstArray());
+        loadPair(code);
+        code.invokestatic(
+                        describe(BlockTiles.class),
+                        "state",
+                        MethodTypeDesc.of(
+                                ConstantDescs.CD_int,
+                                describe(IntArray.class),
+                                ConstantDescs.CD_int,
+                                ConstantDescs.CD_int,
+                                ConstantDescs.CD_int,
+                                ConstantDescs.CD_int))
+                .istore(state);
+        if (blocks.function().isPresent()) {
+            code.iload(state).loadConstant(BlockTiles.PARTIAL).if_icmpne(decided);
+            Code function = blocks.function().get();
+            loadCaptured(code, function, blocks.firstArray() + 1);
+            for (int part = 0; part < 2; part++) {
+                code.aload(FIRST_ARRAY + blocks.firstArray())
+                        .loadConstant(part)
+                        .invokevirtual(
+                                describe(IntArray.class),
+                                "get",
+                                MethodTypeDesc.of(ConstantDescs.CD_int, ConstantDescs.CD_int))
+                        .iload(BATCH + part)
+                        .invokestatic(
+                                describe(BlockTiles.class),
+                                "asked",
+                                MethodTypeDesc.of(ConstantDescs.CD_int, ConstantDescs.CD_int, ConstantDescs.CD_int));
+            }
+            code.iload(BATCH + 2).iload(KEY);
+            code.invokestatic(NAME, names.get(Method.of(function)), function.type())
+                    .goto_(end);
+        }
+        code.labelBinding(decided)
+                .iload(state)
+                .loadConstant(BlockTiles.FULL)
+                .idiv()
+                .labelBinding(end);
     }
 
     private static void window(CodeBuilder code, int left, int right) {

@@ -36,7 +36,9 @@ public record FunctionForm(Optional<Code> score, Optional<Code> derivative, Opti
     /** The classes of the arrays that all functions captured, and of the bias's, in the order in which kernels take them. */
     public List<Class<?>> arrays() {
         List<Class<?>> arrays = new ArrayList<>();
-        codes().forEach(code -> arrays.addAll(code.arrays()));
+        score.ifPresent(code -> arrays.addAll(code.arrays()));
+        derivative.ifPresent(code -> arrays.addAll(code.arrays()));
+        mask.ifPresent(term -> arrays.addAll(term.arrays()));
         bias.ifPresent(dtype -> arrays.addAll(Bias.arrays(dtype)));
         return arrays;
     }

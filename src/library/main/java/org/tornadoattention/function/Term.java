@@ -2,7 +2,9 @@ package org.tornadoattention.function;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.tornadoattention.Mask;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** A mask, as far as it is not a window that bounds the keys of every query. */
@@ -15,6 +17,14 @@ public sealed interface Term {
      * @param firstArray the number of its first array among those of all functions
      */
     record Call(Code code, int firstArray) implements Term {}
+
+    /**
+     * What the tiles of a block mask say, and in partial ones its function, if it has one.
+     *
+     * @param function asked in partial tiles
+     * @param firstArray the number of the array of tiles, before those of the function
+     */
+    record Blocks(Optional<Code> function, int firstArray) implements Term {}
 
     /**
      * A window around a query's position.
@@ -42,6 +52,13 @@ public sealed interface Term {
                 arrays.addAll(lambda.arrays());
                 yield new Call(lambda.code(), first);
             }
+            case Mask.Blocks(var mask) -> {
+                int first = arrays.size();
+                arrays.add(mask.tiles());
+                Optional<Lambda> lambda = mask.function().map(function -> Lambda.of(function, "The mask function"));
+                lambda.ifPresent(found -> arrays.addAll(found.arrays()));
+                yield new Blocks(lambda.map(Lambda::code), first);
+            }
             case Mask.Window(int left, int right) -> new Window(left, right);
             case Mask.And(var one, var other) -> new And(of(one, arrays), of(other, arrays));
             case Mask.Or(var one, var other) -> new Or(of(one, arrays), of(other, arrays));
@@ -49,11 +66,50 @@ public sealed interface Term {
         };
     }
 
+    /** The block masks that hide keys whatever the rest of it says. */
+    default List<Blocks> decisive() {
+        return switch (this) {
+            case Blocks blocks -> List.of(blocks);
+            case And(Term one, Term other) -> {
+                List<Blocks> both = new ArrayList<>(one.decisive());
+                both.addAll(other.decisive());
+                yield both;
+            }
+            case Call _, Window _, Or _, Not _ -> List.of();
+        };
+    }
+
+    /** The classes of its arrays, in order. */
+    default List<Class<?>> arrays() {
+        List<Class<?>> arrays = new ArrayList<>();
+        switch (this) {
+            case Call(Code code, int _) -> arrays.addAll(code.arrays());
+            case Blocks(Optional<Code> function, int _) -> {
+                arrays.add(IntArray.class);
+                function.ifPresent(code -> arrays.addAll(code.arrays()));
+            }
+            case Window _ -> {
+                // has none
+            }
+            case And(Term one, Term other) -> {
+                arrays.addAll(one.arrays());
+                arrays.addAll(other.arrays());
+            }
+            case Or(Term one, Term other) -> {
+                arrays.addAll(one.arrays());
+                arrays.addAll(other.arrays());
+            }
+            case Not(Term negated) -> arrays.addAll(negated.arrays());
+        }
+        return arrays;
+    }
+
     /** The functions in it. */
     default List<Code> codes() {
         List<Code> codes = new ArrayList<>();
         switch (this) {
             case Call(Code code, int _) -> codes.add(code);
+            case Blocks(Optional<Code> function, int _) -> function.ifPresent(codes::add);
             case Window _ -> {
                 // has none
             }

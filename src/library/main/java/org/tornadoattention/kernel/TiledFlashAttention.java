@@ -167,7 +167,8 @@ public final class TiledFlashAttention {
         float o60 = 0f, o61 = 0f, o62 = 0f, o63 = 0f, o64 = 0f, o65 = 0f, o66 = 0f, o67 = 0f;
         float o70 = 0f, o71 = 0f, o72 = 0f, o73 = 0f, o74 = 0f, o75 = 0f, o76 = 0f, o77 = 0f;
 
-        for (int j0 = firstKey / blockK * blockK; j0 <= lastKey; j0 += blockK) {
+        int j0 = Functions.nextKey(firstKey / blockK * blockK, blockK, batch, head, i0, rows, lastKey);
+        for (; j0 <= lastKey; j0 = Functions.nextKey(j0 + blockK, blockK, batch, head, i0, rows, lastKey)) {
             // Load K_j, a whole tile sixteen elements at a time: a load takes hundreds of cycles, alone or in company.
             int keys = TornadoMath.min(blockK, length - j0);
             boolean wholeTile = keys == blockK && headDim == paddedDim;

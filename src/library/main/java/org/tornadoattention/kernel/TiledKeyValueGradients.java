@@ -159,7 +159,9 @@ public final class TiledKeyValueGradients {
         for (int batchHead = firstHead; batchHead < firstHead + group; batchHead++) {
             int queryBase = batchHead * seqQ * headDim;
             float slope = HeadTerms.slope(headTerms, batchHead % heads, features);
-            for (int i0 = firstQuery / block * block; i0 <= lastQuery; i0 += block) {
+            int head = batchHead % heads;
+            int i0 = Functions.nextQuery(firstQuery / block * block, block, batch, head, j0, keys, lastQuery);
+            for (; i0 <= lastQuery; i0 = Functions.nextQuery(i0 + block, block, batch, head, j0, keys, lastQuery)) {
                 // Load Q_i and dO_i, a whole tile sixteen elements at a time, and L_i and D_i.
                 int rows = TornadoMath.min(block, seqQ - i0);
                 context.localBarrier();

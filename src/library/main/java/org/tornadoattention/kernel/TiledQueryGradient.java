@@ -176,7 +176,8 @@ public final class TiledQueryGradient {
         float g60 = 0f, g61 = 0f, g62 = 0f, g63 = 0f;
         float g70 = 0f, g71 = 0f, g72 = 0f, g73 = 0f;
 
-        for (int j0 = firstKey / block * block; j0 <= lastKey; j0 += block) {
+        int j0 = Functions.nextKey(firstKey / block * block, block, batch, head, i0, rows, lastKey);
+        for (; j0 <= lastKey; j0 = Functions.nextKey(j0 + block, block, batch, head, i0, rows, lastKey)) {
             // Load K_j and V_j, a whole tile sixteen elements at a time: a load takes hundreds of cycles, alone or in
             // company.
             int keys = TornadoMath.min(block, length - j0);

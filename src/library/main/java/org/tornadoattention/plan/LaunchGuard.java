@@ -130,6 +130,18 @@ public final class LaunchGuard implements DevicePlan {
         }
     }
 
+    /**
+     * Checks what a caller found out about the last launch.
+     *
+     * @param what was to be written, the beginning of a clause
+     * @throws AttentionException if it was not
+     */
+    void requireWritten(String what, boolean written) {
+        if (!written) {
+            throw failure(what + " was not written", null);
+        }
+    }
+
     private AttentionException failure(String what, @Nullable Throwable cause) {
         return new AttentionException(
                 "%s failed on %s: %s. TornadoVM's own message, if any, is above this one."

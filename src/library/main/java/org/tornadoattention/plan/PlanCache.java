@@ -91,6 +91,7 @@ public final class PlanCache implements AutoCloseable {
             AttentionOptions options,
             Tensor output,
             Tensor logSumExp) {
+        findTiles(options);
         return plans.use(
                 AttentionPlan.class,
                 problem,
@@ -105,6 +106,7 @@ public final class PlanCache implements AutoCloseable {
     /** Runs a backward pass, building its plan if it has none. A plan that failed is closed and forgotten. */
     public Execution executeBackward(BackwardTensors tensors, AttentionOptions options) {
         AttentionProblem problem = problem(tensors, options);
+        findTiles(options);
         return plans.use(
                 BackwardPlan.class,
                 BackwardProblem.of(problem, tensors),
@@ -114,6 +116,11 @@ public final class PlanCache implements AutoCloseable {
                     return new BackwardPlan(problem, tensors, choice, device);
                 },
                 plan -> plan.execute(tensors, options));
+    }
+
+    /** A block mask's tiles are found by the first plan that it is for. */
+    private void findTiles(AttentionOptions options) {
+        options.mask().blockMasks().forEach(mask -> mask.find(found -> TileFinder.find(found, device)));
     }
 
     private static AttentionProblem problem(BackwardTensors tensors, AttentionOptions options) {
@@ -140,6 +147,7 @@ public final class PlanCache implements AutoCloseable {
         requireTask(problem, q, k);
         KernelChoice choice = choose(problem);
         DeviceMemory.of(problem, choice).requireFitting(device);
+        findTiles(options);
         proof.require(problem, options, false);
         AttentionArrays arrays = AttentionArrays.of(
                 problem, q, k, v, output, logSumExp, UserFunctions.arrays(options), device.halfFloats());
@@ -159,6 +167,7 @@ public final class PlanCache implements AutoCloseable {
         requireTask(problem, tensors.q(), tensors.k());
         KernelChoice choice = chooseBackward(problem);
         DeviceMemory.ofBackward(problem, choice.kernel()).requireFitting(device);
+        findTiles(options);
         proof.require(problem, options, true);
         FloatArray rowTerms = new FloatArray(Math.toIntExact(2 * problem.shape().queryRows()));
         BackwardArrays arrays =

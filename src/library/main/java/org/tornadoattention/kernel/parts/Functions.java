@@ -25,6 +25,19 @@ public final class Functions {
         return 1f;
     }
 
+    /**
+     * The first key from {@code key} on, in steps of {@code step}, at which so many keys are not all hidden from a tile of
+     * queries by a block mask.
+     */
+    public static int nextKey(int key, int step, int batch, int head, int query, int queries, int lastKey) {
+        return key;
+    }
+
+    /** Likewise, the first query at which so many queries do not all miss a tile of keys. */
+    public static int nextQuery(int query, int step, int batch, int head, int key, int keys, int lastQuery) {
+        return query;
+    }
+
     /** A weight of a pair, or 0 where {@link #score} gave that the key is hidden. */
     public static float weight(float weight, float score) {
         return weight;
