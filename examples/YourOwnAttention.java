@@ -2,6 +2,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
+import org.tornadoattention.BlockMask;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Gradients;
 import org.tornadoattention.Mask;
@@ -52,6 +53,14 @@ public class YourOwnAttention {
                 "documents, causal",
                 plain.withMask(Mask.causal().and(Mask.of((b, h, i, j) -> documents.get(i) == documents.get(j)))));
         attentions.put("a prefix that all see", plain.withMask(Mask.causal().or(Mask.of((b, h, i, j) -> j < prefix))));
+        attentions.put(
+                "documents as a block mask",
+                plain.withMask(Mask.blocks(BlockMask.of(
+                        (b, h, i, j) -> documents.get(i) == documents.get(j), 1, 1, LENGTH, LENGTH, 32, 32))));
+        attentions.put(
+                "a dense bias and sinks",
+                plain.withBias(Tensor.random(DType.F32, 5, 1, HEADS, LENGTH, LENGTH))
+                        .withSinks(Tensor.of(new float[] {0.5f, -1, 2, 0}, HEADS)));
         attentions.put("all but a window", plain.withMask(Mask.window(9, 9).not()));
 
         Tensor q = Tensor.random(DType.F32, 1, BATCH, HEADS, LENGTH, HEAD_DIM);

@@ -10,7 +10,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.BlockMask;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.Mask;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.Devices;
@@ -35,6 +37,13 @@ class TrafficTest {
 
         long sum(ToLongFunction<KernelStatistics> property) {
             return kernels.stream().mapToLong(property).sum();
+        }
+
+        long read(String array) {
+            return sum(kernel -> kernel.global().stream()
+                    .filter(traffic -> traffic.name().equals(array))
+                    .mapToLong(ArrayTraffic::elementsRead)
+                    .sum());
         }
 
         long elements() {
@@ -80,6 +89,41 @@ class TrafficTest {
             keysRead += lastKey < 0 ? 0 : Math.min(keys, (lastKey / blockK + 1) * blockK);
         }
         assertThat(run.elements()).isEqualTo(2L * queries * 64 + keysRead * 2 * 64 + queries);
+    }
+
+    /** Θ(Nd + N²d²s/M): keys and values of the tiles that are not empty, and no others. */
+    @ParameterizedTest
+    @CsvSource({"256, 256, 64", "384, 300, 128"})
+    void aBlockMaskReadsItsTilesAndNoOthers(int queries, int keys, int block) {
+        AttentionShape shape = new AttentionShape(1, 1, 1, queries, keys, 64);
+        boolean[][] blocks = new boolean[Math.ceilDiv(queries, block)][Math.ceilDiv(keys, block)];
+        for (int row = 0; row < blocks.length; row++) {
+            for (int column = 0; column < blocks[row].length; column++) {
+                blocks[row][column] = (row + 2 * column) % 3 == 0;
+            }
+        }
+        BlockMask mask = BlockMask.of(blocks, queries, keys, block, block);
+        Run run = Run.of(
+                AttentionKernel.TILED,
+                DType.F32,
+                shape,
+                AttentionOptions.defaults().withMask(Mask.blocks(mask)));
+        long keysRead = 0;
+        for (int i0 = 0; i0 < queries; i0 += run.tile().blockQ()) {
+            for (int j0 = 0; j0 < keys; j0 += run.tile().blockK()) {
+                boolean seen = false;
+                for (int i = i0; i < Math.min(queries, i0 + run.tile().blockQ()); i++) {
+                    for (int j = j0; j < Math.min(keys, j0 + run.tile().blockK()); j++) {
+                        seen |= blocks[i / block][j / block];
+                    }
+                }
+                keysRead += seen ? Math.min(keys - j0, run.tile().blockK()) : 0;
+            }
+        }
+        assertThat(keysRead).isLessThan((long) Math.ceilDiv(queries, run.tile().blockQ()) * keys);
+        assertThat(run.read("query")).isEqualTo(queries * 64L);
+        assertThat(run.read("key")).isEqualTo(keysRead * 64);
+        assertThat(run.read("value")).isEqualTo(keysRead * 64);
     }
 
     @Test
