@@ -172,7 +172,8 @@ final class FunctionClass {
         MethodTypeDesc type = MethodTypeDesc.of(ConstantDescs.CD_int, numbers);
         MethodTypeDesc ofTiles = type.insertParameterTypes(0, describe(IntArray.class));
         builder.withMethodBody(name, withArrays(type), STATIC, code -> {
-            for (Term.Blocks blocks : form.mask().map(Term::decisive).orElse(List.of())) {
+            for (Term.Blocks blocks :
+                    form.mask().filter(_ -> form.skips()).map(Term::decisive).orElse(List.of())) {
                 code.aload(numbers.length + blocks.firstArray());
                 for (int slot = 0; slot < numbers.length; slot++) {
                     code.iload(slot);

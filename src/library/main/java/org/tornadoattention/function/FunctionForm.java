@@ -12,12 +12,19 @@ import org.tornadoattention.tensor.DType;
  * @param derivative of the score function, where it was given
  * @param mask what hides keys
  * @param bias the type of a dense bias
+ * @param skips whether kernels step over the empty tiles of a block mask, rather than ask in them
  */
-public record FunctionForm(Optional<Code> score, Optional<Code> derivative, Optional<Term> mask, Optional<DType> bias) {
+public record FunctionForm(
+        Optional<Code> score, Optional<Code> derivative, Optional<Term> mask, Optional<DType> bias, boolean skips) {
 
     /** No functions. */
     public static final FunctionForm NONE =
-            new FunctionForm(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty());
+            new FunctionForm(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty(), true);
+
+    /** The same for a device whose compiler does not take loops between barriers. */
+    public FunctionForm withoutSkips() {
+        return isEmpty() ? this : new FunctionForm(score, derivative, mask, bias, false);
+    }
 
     /** Whether there is no function. */
     public boolean isEmpty() {

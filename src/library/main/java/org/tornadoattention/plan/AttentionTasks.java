@@ -14,10 +14,12 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.forge.Arguments;
 import org.tornadoattention.forge.Kernel;
 import org.tornadoattention.forge.KernelLauncher;
+import org.tornadoattention.function.FunctionForm;
 import org.tornadoattention.kernel.parts.Features;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** Turns the launches that a kernel's description lists into tasks of a graph. */
@@ -42,7 +44,7 @@ final class AttentionTasks {
                 graph,
                 grids,
                 name,
-                arguments(problem, arrays),
+                arguments(problem, arrays, device),
                 features(problem, device),
                 spec.scratch(problem.shape(), choice.tile()),
                 spec.forward(new Work(problem, choice.tiles(), device)));
@@ -85,7 +87,7 @@ final class AttentionTasks {
     }
 
     /** What kernels of both directions take, by the names of their parameters. */
-    static Arguments arguments(AttentionProblem problem, AttentionArrays arrays) {
+    static Arguments arguments(AttentionProblem problem, AttentionArrays arrays, ComputeDevice device) {
         AttentionShape shape = problem.shape();
         return Arguments.none()
                 .with("query", arrays.query())
@@ -104,7 +106,14 @@ final class AttentionTasks {
                 .with("windowRight", problem.windowRight())
                 .with("scale", problem.scale())
                 .with("softcap", problem.softcap())
-                .withFunctions(problem.functions().form(), arrays.captured());
+                .withFunctions(form(problem, device), arrays.captured());
+    }
+
+    /** PoCL stops at an assertion of its own where a loop stands between two barriers of a loop. */
+    private static FunctionForm form(AttentionProblem problem, ComputeDevice device) {
+        FunctionForm form = problem.functions().form();
+        boolean processor = device.type() == TornadoDeviceType.CPU && !device.isSimulator();
+        return processor ? form.withoutSkips() : form;
     }
 
     /** What kernels are to know of a problem, to heed of a backend's compiler, and how they are to read their arrays. */

@@ -49,11 +49,11 @@ final class BackwardTasks {
             launches.addAll(work.sinkGradient());
             scratch.add(work.sinkParts());
         }
-        AttentionTasks.append(graph, grids, name, arguments(problem, arrays), features, scratch, launches);
+        AttentionTasks.append(graph, grids, name, arguments(problem, arrays, device), features, scratch, launches);
     }
 
-    private static Arguments arguments(AttentionProblem problem, BackwardArrays arrays) {
-        return AttentionTasks.arguments(problem, arrays.forward())
+    private static Arguments arguments(AttentionProblem problem, BackwardArrays arrays, ComputeDevice device) {
+        return AttentionTasks.arguments(problem, arrays.forward(), device)
                 .with("outputGradient", arrays.outputGradient())
                 .with("logSumExpGradient", arrays.logSumExpGradient())
                 .with("queryGradient", arrays.queryGradient())
