@@ -12,7 +12,7 @@ public enum Check {
     BARRIERS,
     /** An index outside an array; without this check the plain Java exception is reported, unnamed. */
     BOUNDS,
-    /** A read of local memory that no work-item has written. */
+    /** A read of local memory that no work-item has written, or of a private array before its element is written. */
     UNINITIALIZED,
     /** A read of what is not there: on the device before a transfer, or on the host before a transfer back. */
     TRANSFERS,

@@ -21,6 +21,8 @@ public enum FaultKind {
     OUT_OF_BOUNDS("index out of bounds"),
     /** Local memory was read before it was written. */
     UNINITIALIZED_LOCAL("read of uninitialised local memory"),
+    /** A work-item read an element of an array of its own before it wrote it. */
+    UNINITIALIZED_PRIVATE("read of an uninitialised private array"),
     /** A kernel read an element that was neither transferred to the device nor written there. */
     NOT_ON_DEVICE("read of device memory that holds nothing"),
     /** The host read an array whose newest content is on the device. */

@@ -102,7 +102,7 @@ class KernelCodeTest {
 
     static void compoundAssignments(KernelContext context, FloatArray in, FloatArray out) {
         float[] tile = context.allocateFloatLocalArray(16);
-        int[] counts = new int[2];
+        int[] counts = {0, 0};
         int id = context.localIdx;
         tile[id] = in.get(id);
         tile[id] += 2f;

@@ -25,6 +25,7 @@ class SpeedTest {
             float[] sum = new float[d];
             for (int x = 0; x < d; x++) {
                 query[x] = scale * q.get(row * d + x);
+                sum[x] = 0f;
             }
             float max = -1e30f;
             float total = 0f;
@@ -68,6 +69,7 @@ class SpeedTest {
         int head = row / n * n;
         for (int x = 0; x < d; x++) {
             query[x] = scale * q.get(row * d + x);
+            sum[x] = 0f;
         }
         float max = -1e30f;
         float total = 0f;

@@ -75,6 +75,7 @@ final class KernelLoader {
         Instrumentation wanted = new Instrumentation(
                 options.bounds(),
                 options.watchesLocalMemory(),
+                options.uninitialized(),
                 options.barriers(),
                 options.watchesDeviceMemory(),
                 options.counting(),

@@ -69,6 +69,9 @@ final class WarpLane {
         item.counters().local(array.index(), CHUNK_INTS, 0);
         String operation = transposed ? "loadMatricesTransposed" : "loadMatrices";
         int[] loaded = (int[]) warp.exchange(item, operation, row, rows -> distribute(rows, transposed));
+        for (int value : loaded) {
+            PrivateHooks.beforeWrite(value, item);
+        }
         System.arraycopy(loaded, 0, registers, at, MATRICES);
     }
 
@@ -96,10 +99,16 @@ final class WarpLane {
         if (type == WarpIntrinsics.E4M3) {
             throw illegal("multiplies E4M3 in a warp; that takes a warp group: WarpGroup.multiply");
         }
-        int[] operands = {a[atA], a[atA + 1], a[atA + 2], a[atA + 3], b[atB], b[atB + 1]};
+        int[] operands = new int[TensorCore.A_REGISTERS + TensorCore.B_REGISTERS];
+        for (int i = 0; i < operands.length; i++) {
+            boolean ofA = i < TensorCore.A_REGISTERS;
+            operands[i] = ofA
+                    ? PrivateHooks.read(a, atA + i, "operand A", item)
+                    : PrivateHooks.read(b, atB + i - TensorCore.A_REGISTERS, "operand B", item);
+        }
         float[] products = (float[]) warp.exchange(item, "multiply", operands, all -> product(all, type));
         for (int i = 0; i < products.length; i++) {
-            c[atC + i] += products[i];
+            c[atC + i] = PrivateHooks.read(c, atC + i, "accumulator", item) + products[i];
         }
     }
 

@@ -70,6 +70,7 @@ public final class WorkItem {
     private ParallelPosition parallel;
     private int iterations;
     private Map<Integer, OpenLoop> openLoops;
+    private boolean writtenMark;
 
     WorkItem(Launch launch, WorkGroup group, int id, int turn, Counters counters) {
         this(launch, group, id, group.flatId() + 1, turn, counters);
@@ -432,6 +433,15 @@ public final class WorkItem {
 
     /** When a loop had turned so often. */
     private record OpenLoop(int turns, long since) {}
+
+    /** Notes that a number is in use that looks like the mark of {@link PrivateHooks}. */
+    void writesMark() {
+        writtenMark = true;
+    }
+
+    boolean hasWrittenMark() {
+        return writtenMark;
+    }
 
     /** Makes {@code runner} the thread of this work-item; it is named so that a debugger shows who it is. */
     void runOn(Thread runner) {

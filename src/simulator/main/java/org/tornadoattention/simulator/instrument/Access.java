@@ -18,7 +18,7 @@ sealed interface Access {
     record OfLocalArray(int slot, TypeKind kind, boolean write, boolean viewed) implements Access {}
 
     /** An array of the work-item's own, in the variable in {@code slot}. */
-    record OfPrivateArray(int slot) implements Access {}
+    record OfPrivateArray(int slot, TypeKind kind, boolean write) implements Access {}
 
     /** A Java array that is only known when the kernel runs. */
     record OfSomeArray(TypeKind kind, boolean write) implements Access {}

@@ -96,7 +96,8 @@ final class ClassRewriter {
                             .toList(),
                     loops.stream().map(ParallelLoop::name).toList());
         }
-        Instrumentation here = isKernel ? wanted : wanted.forHelpers();
+        Instrumentation here =
+                isKernel ? wanted : wanted.forHelpers(method.methodName().equalsString("<clinit>"));
         return new MethodRewriter(analysis, ((CodeAttribute) code).maxLocals(), here, loops, sites)
                 .andThen(new IntrinsicCalls());
     }

@@ -8,13 +8,20 @@ import java.util.Objects;
  *
  * @param bounds name the array that an index misses
  * @param localMemory check reads and writes of local memory
+ * @param privateMemory check that private arrays are read after they were written
  * @param barriers tell barriers apart
  * @param deviceMemory check reads and writes of device memory where it can be wrong
  * @param counting count traffic
  * @param tracked the parameters of the kernel method that may have elements that hold nothing
  */
 public record Instrumentation(
-        boolean bounds, boolean localMemory, boolean barriers, boolean deviceMemory, boolean counting, BitSet tracked) {
+        boolean bounds,
+        boolean localMemory,
+        boolean privateMemory,
+        boolean barriers,
+        boolean deviceMemory,
+        boolean counting,
+        BitSet tracked) {
 
     /** Copies the set. */
     public Instrumentation {
@@ -26,11 +33,13 @@ public record Instrumentation(
         return (BitSet) tracked.clone();
     }
 
-    /** Returns what to put into methods that the kernel calls: there every parameter may hold anything. */
-    Instrumentation forHelpers() {
+    /** Returns what to put into methods that the kernel calls: there every parameter may hold anything, and what an initializer of a
+     * class makes is no private array. */
+    Instrumentation forHelpers(boolean isInitializer) {
         BitSet all = new BitSet();
         all.set(0, 255);
-        return new Instrumentation(bounds, localMemory, barriers, deviceMemory, counting, all);
+        return new Instrumentation(
+                bounds, localMemory, privateMemory && !isInitializer, barriers, deviceMemory, counting, all);
     }
 
     boolean tracks(int parameter) {

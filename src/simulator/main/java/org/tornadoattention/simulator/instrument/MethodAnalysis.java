@@ -472,7 +472,7 @@ final class MethodAnalysis {
     private Access classify(TypeKind kind, boolean write, int receiver) {
         if (receiver != OperandStack.UNKNOWN) {
             if (isPrivateArray(receiver)) {
-                return new Access.OfPrivateArray(-1);
+                return new Access.OfPrivateArray(-1, kind, write);
             }
             if (elements.get(receiver) instanceof LoadInstruction load) {
                 if (isLocalArray(load.slot())) {
@@ -483,7 +483,7 @@ final class MethodAnalysis {
                     return new Access.OfLocalArray(load.slot(), kind, write, viewed);
                 }
                 if (holdsPrivateArrays(load.slot())) {
-                    return new Access.OfPrivateArray(load.slot());
+                    return new Access.OfPrivateArray(load.slot(), kind, write);
                 }
             }
         }

@@ -10,6 +10,7 @@ import java.lang.classfile.instruction.BranchInstruction;
 import java.lang.classfile.instruction.InvokeInstruction;
 import java.lang.classfile.instruction.LabelTarget;
 import java.lang.classfile.instruction.LookupSwitchInstruction;
+import java.lang.classfile.instruction.NewPrimitiveArrayInstruction;
 import java.lang.classfile.instruction.ReturnInstruction;
 import java.lang.classfile.instruction.StoreInstruction;
 import java.lang.classfile.instruction.TableSwitchInstruction;
@@ -172,6 +173,11 @@ final class MethodRewriter implements CodeTransform {
     }
 
     private void afterPlain(CodeBuilder code) {
+        if (wanted.privateMemory()
+                && method.elements().get(index) instanceof NewPrimitiveArrayInstruction array
+                && Names.canBeMarked(array.typeKind())) {
+            code.dup().invokestatic(Names.PRIVATE_HOOKS, "mark", Names.markPrivate(array.typeKind()));
+        }
         if (method.isLocalArrayStore(index)) {
             int array = ((StoreInstruction) method.elements().get(index)).slot();
             code.aload(array).loadConstant(method.variableName(array, index)).aload(item);
@@ -200,7 +206,7 @@ final class MethodRewriter implements CodeTransform {
             case Access.OfLocalArray array -> localAccess(code, element, array);
             case Access.OfPrivateArray array -> {
                 String name = array.slot() < 0 ? "a private array" : method.variableName(array.slot(), index);
-                guard(code, name, () -> code.with(element));
+                privateAccess(code, element, name, array.kind(), array.write());
             }
             case Access.OfSomeNativeArray array -> {
                 putAside(code, array.operation().write() ? array.operation().value() : null);
@@ -216,9 +222,29 @@ final class MethodRewriter implements CodeTransform {
                 String hook = array.write() ? "beforeLocalWrite" : "beforeLocalRead";
                 code.invokestatic(Names.LOCAL_HOOKS, hook, Names.BEFORE_LOCAL);
                 putBack(code, array.write() ? array.kind() : null);
-                guard(code, "a private array", () -> code.with(element));
+                privateAccess(code, element, "a private array", array.kind(), array.write());
             }
         }
+    }
+
+    private void privateAccess(CodeBuilder code, CodeElement element, String name, TypeKind kind, boolean write) {
+        guard(code, name, () -> {
+            boolean marked = wanted.privateMemory() && Names.canBeMarked(kind);
+            if (marked && !write) {
+                code.loadConstant(name).aload(item);
+                code.invokestatic(Names.PRIVATE_HOOKS, "read", Names.readPrivate(kind));
+                return;
+            }
+            if (marked && (kind == TypeKind.INT || kind == TypeKind.LONG)) {
+                if (kind == TypeKind.LONG) {
+                    code.dup2();
+                } else {
+                    code.dup();
+                }
+                code.aload(item).invokestatic(Names.PRIVATE_HOOKS, "beforeWrite", Names.beforePrivateWrite(kind));
+            }
+            code.with(element);
+        });
     }
 
     private void parameterAccess(CodeBuilder code, Access.OfParameter array) {

@@ -13,6 +13,7 @@ final class Names {
 
     static final ClassDesc HOOKS = ClassDesc.of(ENGINE + "Hooks");
     static final ClassDesc LOCAL_HOOKS = ClassDesc.of(ENGINE + "LocalHooks");
+    static final ClassDesc PRIVATE_HOOKS = ClassDesc.of(ENGINE + "PrivateHooks");
     static final ClassDesc WORK_ITEM = ClassDesc.of(ENGINE + "WorkItem");
     static final ClassDesc LOCAL_VIEW = ClassDesc.of(ENGINE + "LocalView");
     static final ClassDesc FAULT = ClassDesc.of("org.tornadoattention.simulator.SimulatorFaultException");
@@ -86,6 +87,30 @@ final class Names {
                 ? MethodTypeDesc.of(ConstantDescs.CD_void, LOCAL_VIEW, ConstantDescs.CD_int, kind.upperBound())
                 : MethodTypeDesc.of(
                         ConstantDescs.CD_void, arrayOf(kind), ConstantDescs.CD_int, kind.upperBound(), LOCAL_VIEW);
+    }
+
+    /** Returns whether elements of this kind can hold a pattern that says that they were never written. */
+    static boolean canBeMarked(TypeKind kind) {
+        return switch (kind) {
+            case FLOAT, DOUBLE, INT, LONG -> true;
+            default -> false;
+        };
+    }
+
+    /** Returns the type of the hook that marks the elements of a new private array as never written. */
+    static MethodTypeDesc markPrivate(TypeKind kind) {
+        return MethodTypeDesc.of(ConstantDescs.CD_void, arrayOf(kind));
+    }
+
+    /** Returns the type of the hook that reads a private array. */
+    static MethodTypeDesc readPrivate(TypeKind kind) {
+        return MethodTypeDesc.of(
+                kind.upperBound(), arrayOf(kind), ConstantDescs.CD_int, ConstantDescs.CD_String, WORK_ITEM);
+    }
+
+    /** Returns the type of the hook that looks at a number before it is written to a private array. */
+    static MethodTypeDesc beforePrivateWrite(TypeKind kind) {
+        return MethodTypeDesc.of(ConstantDescs.CD_void, kind.upperBound(), WORK_ITEM);
     }
 
     static ClassDesc arrayOf(TypeKind kind) {
