@@ -177,8 +177,8 @@ class WarpFaultTest {
     }
 
     static void shufflesAndMultiplies(KernelContext context, ShortArray array) {
-        float[] c = new float[4];
-        int[] operands = new int[4];
+        float[] c = {0f, 0f, 0f, 0f};
+        int[] operands = {0, 0, 0, 0};
         if (context.localIdx < 16) {
             c[0] = Warp.shuffleXor(1f, 1);
         } else {
@@ -225,8 +225,8 @@ class WarpFaultTest {
         Warp.copy(tile, 16 * context.localIdx, array, 0, 8);
         WarpGroup.fenceLocalMemory();
         context.localBarrier();
-        float[] c = new float[4];
-        int[] a = new int[4];
+        float[] c = {0f, 0f, 0f, 0f};
+        int[] a = {0, 0, 0, 0};
         WarpGroup.multiply(Warp.F16, c, 8, a, 0, tile, 0, 0, 0);
         WarpGroup.commit();
         WarpGroup.await(0, c, 4);
