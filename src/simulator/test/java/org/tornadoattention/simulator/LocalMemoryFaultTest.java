@@ -84,6 +84,9 @@ class LocalMemoryFaultTest {
 
     private static TaskGraph graph(Task3<KernelContext, FloatArray, FloatArray> kernel) {
         FloatArray in = new FloatArray(64);
+        for (int i = 0; i < in.getSize(); i++) {
+            in.set(i, i + 1);
+        }
         FloatArray out = new FloatArray(64);
         return new TaskGraph("graph")
                 .transferToDevice(EVERY_EXECUTION, in)

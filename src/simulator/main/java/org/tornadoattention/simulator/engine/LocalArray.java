@@ -130,13 +130,22 @@ public final class LocalArray {
         lasts[i] = several ? -item.stamp : item.stamp;
     }
 
-    /** Checks and records a write. */
-    void write(int i, WorkItem item) {
+    /**
+     * Checks and records a write.
+     *
+     * @param same whether it writes the value that is there: several may do that in one epoch
+     */
+    void write(int i, WorkItem item, boolean same) {
         int base = item.epoch;
         int stamp = item.stamp;
         int writer = writers[i];
         int reader = readers[i];
-        if (writer >= base && writer != stamp || reader >= base && reader != stamp) {
+        boolean others = writer >= base && writer != stamp;
+        if (same && others && !isOf(item, writer) && !item.warp().knows(writer)) {
+            writers[i] = stamp / EPOCH * EPOCH + SEVERAL;
+            return;
+        }
+        if (others || reader >= base && reader != stamp) {
             suspiciousWrite(i, item, writer, reader);
         }
         checkReadersOfWarps(i, item);
@@ -178,7 +187,8 @@ public final class LocalArray {
 
     /** Whether the stamp is of atomic changes. */
     static boolean isAddition(int stamp) {
-        return stamp % EPOCH >= ADDED;
+        int kind = stamp % EPOCH;
+        return kind >= ADDED && kind != SEVERAL;
     }
 
     /** Whether the stamp is of this work-item in its present epoch, be it a write or an atomic change. */
@@ -190,6 +200,11 @@ public final class LocalArray {
     static int warpOf(int stamp) {
         int kind = stamp % EPOCH;
         return kind >= ATOMIC ? Integer.MAX_VALUE : (kind % ADDED - 1) / Warp.SIZE;
+    }
+
+    /** Whether the stamp is of several work-items that have written the same value. */
+    private static boolean isOfSeveral(int stamp) {
+        return stamp % EPOCH == SEVERAL;
     }
 
     /** Makes room for more epochs: what was written stays known as written, and no more. */
@@ -212,6 +227,7 @@ public final class LocalArray {
             }
         } else if (item.launch().options().races()
                 && !isOf(item, writer)
+                && !isOfSeveral(writer)
                 && !item.warp().knows(writer)) {
             throw item.fault(
                     FaultKind.LOCAL_RACE,

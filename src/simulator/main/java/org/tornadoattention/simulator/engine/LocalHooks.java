@@ -22,7 +22,7 @@ public final class LocalHooks {
 
     /** Writes local memory through a view. */
     public static void write(LocalView view, int index, float value) {
-        view.write(index);
+        view.write(index, Float.floatToRawIntBits(view.floats()[index]) == Float.floatToRawIntBits(value));
         view.floats()[index] = value;
     }
 
@@ -34,7 +34,7 @@ public final class LocalHooks {
 
     /** Writes local memory through a view. */
     public static void write(LocalView view, int index, double value) {
-        view.write(index);
+        view.write(index, Double.doubleToRawLongBits(view.doubles()[index]) == Double.doubleToRawLongBits(value));
         view.doubles()[index] = value;
     }
 
@@ -46,7 +46,7 @@ public final class LocalHooks {
 
     /** Writes local memory through a view. */
     public static void write(LocalView view, int index, int value) {
-        view.write(index);
+        view.write(index, view.ints()[index] == value);
         view.ints()[index] = value;
     }
 
@@ -58,7 +58,7 @@ public final class LocalHooks {
 
     /** Writes local memory through a view. */
     public static void write(LocalView view, int index, long value) {
-        view.write(index);
+        view.write(index, view.longs()[index] == value);
         view.longs()[index] = value;
     }
 
@@ -70,7 +70,7 @@ public final class LocalHooks {
 
     /** Writes local memory through a view. */
     public static void write(LocalView view, int index, byte value) {
-        view.write(index);
+        view.write(index, view.bytes()[index] == value);
         view.bytes()[index] = value;
     }
 
@@ -82,7 +82,7 @@ public final class LocalHooks {
 
     /** Writes local memory through a view. */
     public static void write(LocalView view, int index, Object value) {
-        view.write(index);
+        view.write(index, false);
         view.objects()[index] = value;
     }
 
@@ -94,7 +94,7 @@ public final class LocalHooks {
 
     /** Writes local memory. */
     public static void write(float[] array, int index, float value, LocalView view) {
-        view.write(index);
+        view.write(index, Float.floatToRawIntBits(array[index]) == Float.floatToRawIntBits(value));
         array[index] = value;
     }
 
@@ -106,7 +106,7 @@ public final class LocalHooks {
 
     /** Writes local memory. */
     public static void write(double[] array, int index, double value, LocalView view) {
-        view.write(index);
+        view.write(index, Double.doubleToRawLongBits(array[index]) == Double.doubleToRawLongBits(value));
         array[index] = value;
     }
 
@@ -118,7 +118,7 @@ public final class LocalHooks {
 
     /** Writes local memory. */
     public static void write(int[] array, int index, int value, LocalView view) {
-        view.write(index);
+        view.write(index, array[index] == value);
         array[index] = value;
     }
 
@@ -130,7 +130,7 @@ public final class LocalHooks {
 
     /** Writes local memory. */
     public static void write(long[] array, int index, long value, LocalView view) {
-        view.write(index);
+        view.write(index, array[index] == value);
         array[index] = value;
     }
 
@@ -142,7 +142,7 @@ public final class LocalHooks {
 
     /** Writes local memory. */
     public static void write(byte[] array, int index, byte value, LocalView view) {
-        view.write(index);
+        view.write(index, array[index] == value);
         array[index] = value;
     }
 
@@ -154,7 +154,7 @@ public final class LocalHooks {
 
     /** Writes local memory. */
     public static void write(Object[] array, int index, Object value, LocalView view) {
-        view.write(index);
+        view.write(index, false);
         array[index] = value;
     }
 
@@ -181,7 +181,7 @@ public final class LocalHooks {
         LocalArray array = localArray(elements, index, item);
         if (array != null) {
             if (item.launch().options().watchesLocalMemory()) {
-                array.write(index, item);
+                array.write(index, item, false);
             }
             item.counters().local(array.index(), 0, 1);
         }

@@ -27,8 +27,8 @@ public final class LocalView {
         array.read(index, item);
     }
 
-    void write(int index) {
-        array.write(index, item);
+    void write(int index, boolean same) {
+        array.write(index, item, same);
     }
 
     void count(long reads, long writes) {
