@@ -151,6 +151,48 @@ class TensorCoreTest {
         assertThat(fault).hasMessageContaining("reads tile[0]");
     }
 
+    static void crookedCopy(KernelContext context, HalfFloatArray a, FloatArray out) {
+        int[] tile = context.allocateIntLocalArray(32);
+        context.asyncCopyToLocal(tile, context.localIdx, a, 2 * context.localIdx + 1);
+        context.asyncCopyCommit();
+        context.asyncCopyWaitGroup(0);
+        context.localBarrier();
+        out.set(context.localIdx, tile[context.localIdx]);
+    }
+
+    static void crookedCopyOfBytes(KernelContext context, ByteArray a, FloatArray out) {
+        int[] tile = context.allocateIntLocalArray(32);
+        context.asyncCopyToLocal(tile, context.localIdx, a, 4 * context.localIdx + 2);
+        context.asyncCopyCommit();
+        context.asyncCopyWaitGroup(0);
+        out.set(context.localIdx, tile[context.localIdx]);
+    }
+
+    @Test
+    void copiesThatDoNotBeginAtFourBytes() {
+        SimulatorFaultException ofHalves = Plans.fault(
+                new TaskGraph("crooked")
+                        .transferToDevice(EVERY_EXECUTION, HALVES)
+                        .task("kernel", TensorCoreTest::crookedCopy, new KernelContext(), HALVES, new FloatArray(32)),
+                Plans.grid(32, 32));
+        assertThat(ofHalves.kind()).isEqualTo(FaultKind.ILLEGAL_OPERATION);
+        assertThat(ofHalves)
+                .hasMessageContaining("work-item 0 of group (0,0,0) copies 2 elements asynchronously from element 1; it"
+                        + " must be a multiple of 2");
+        ByteArray bytes = new ByteArray(256);
+        SimulatorFaultException ofBytes = Plans.fault(
+                new TaskGraph("crooked")
+                        .transferToDevice(EVERY_EXECUTION, bytes)
+                        .task(
+                                "kernel",
+                                TensorCoreTest::crookedCopyOfBytes,
+                                new KernelContext(),
+                                bytes,
+                                new FloatArray(32)),
+                Plans.grid(32, 32));
+        assertThat(ofBytes).hasMessageContaining("from element 2; it must be a multiple of 4");
+    }
+
     private static final HalfFloatArray HALVES = new HalfFloatArray(64);
 
     /** B is staged with the swizzled store, in the second half of the array. */

@@ -231,6 +231,7 @@ public final class WorkItem {
 
     /** Starts a copy of two halves. */
     public void asyncCopy(int[] tile, int tileIndex, HalfFloatArray source, int sourceIndex) {
+        requireAligned(source, sourceIndex);
         int low = Short.toUnsignedInt(
                 readAll(source, sourceIndex, 2).get(sourceIndex).getHalfFloatValue());
         int high = source.get(sourceIndex + 1).getHalfFloatValue();
@@ -239,6 +240,7 @@ public final class WorkItem {
 
     /** Starts a copy of four 8-bit floats. */
     public void asyncCopy(int[] tile, int tileIndex, FP8Array source, int sourceIndex) {
+        requireAligned(source, sourceIndex);
         readAll(source, sourceIndex, 4);
         int packed = 0;
         for (int i = 3; i >= 0; i--) {
@@ -249,12 +251,24 @@ public final class WorkItem {
 
     /** Starts a copy of four bytes. */
     public void asyncCopy(int[] tile, int tileIndex, ByteArray source, int sourceIndex) {
+        requireAligned(source, sourceIndex);
         readAll(source, sourceIndex, 4);
         int packed = 0;
         for (int i = 3; i >= 0; i--) {
             packed = packed << 8 | Byte.toUnsignedInt(source.get(sourceIndex + i));
         }
         asyncCopies().start(tile, tileIndex, packed);
+    }
+
+    private void requireAligned(TornadoNativeArray source, int index) {
+        int elements = Integer.BYTES / source.getElementSize();
+        if (launch != null && index % elements != 0) {
+            throw fault(
+                    FaultKind.ILLEGAL_OPERATION,
+                    "copies " + elements + " elements asynchronously from element " + index
+                            + "; it must be a multiple of " + elements + ", since the hardware copies 4 bytes that begin"
+                            + " at a multiple of 4");
+        }
     }
 
     /** Closes the group of copies started since the last call. */
