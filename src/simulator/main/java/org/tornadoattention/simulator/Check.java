@@ -14,7 +14,10 @@ public enum Check {
     BOUNDS,
     /** A read of local memory that no work-item has written, or of a private array before its element is written. */
     UNINITIALIZED,
-    /** A read of what is not there: on the device before a transfer, or on the host before a transfer back. */
+    /**
+     * A read of what is not there: on the device before a transfer, on the host before a transfer back, or on the device what
+     * the host has changed since a transfer of the first execution only.
+     */
     TRANSFERS,
     /**
      * What TornadoVM 5.2 was seen to refuse, or to take for something else: printing, exceptions, recursion, static variables

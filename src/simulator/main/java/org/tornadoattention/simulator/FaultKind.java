@@ -25,6 +25,10 @@ public enum FaultKind {
     UNINITIALIZED_PRIVATE("read of an uninitialised private array"),
     /** A kernel read an element that was neither transferred to the device nor written there. */
     NOT_ON_DEVICE("read of device memory that holds nothing"),
+    /** A kernel wrote an element that {@link Simulator#allowWrites} leaves out. */
+    WRITE_OUTSIDE("write outside what the task was given to write"),
+    /** A kernel read an element that the host has changed since it was transferred once and for all. */
+    STALE_ON_DEVICE("read of a stale copy on the device"),
     /** The host read an array whose newest content is on the device. */
     NOT_ON_HOST("read of a stale array on the host"),
     /** The work-items of a group did not allocate the same local arrays, or more than the device has. */

@@ -4,6 +4,8 @@ import java.util.List;
 import java.util.Objects;
 import java.util.function.Consumer;
 import org.tornadoattention.simulator.engine.StatisticsLog;
+import org.tornadoattention.simulator.engine.WriteLimits;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** The switchboard of the simulator: its settings, and what the last kernels did. */
 public final class Simulator {
@@ -51,6 +53,19 @@ public final class Simulator {
     public static Restore listen(Consumer<? super KernelStatistics> listener) {
         StatisticsLog.add(Objects.requireNonNull(listener, "listener"));
         return () -> StatisticsLog.remove(listener);
+    }
+
+    /**
+     * Lets kernels write nothing of {@code array} but the elements from {@code from} up to, not including, {@code to}; with
+     * {@code from == to} nothing at all. For arrays that several tasks share: an output among others in one array, a page of a
+     * pool, an input that must stay what it is. Whoever writes outside is a fault, though the array has the element.
+     *
+     * @param array an array of the host, as the task graph gets it; several limits of one array all hold
+     * @return a handle that lifts the limit when closed
+     * @throws IndexOutOfBoundsException if the array does not have these elements
+     */
+    public static Restore allowWrites(TornadoNativeArray array, int from, int to) {
+        return WriteLimits.add(array, from, to);
     }
 
     /** Undoes a change when closed. */

@@ -1,6 +1,9 @@
 package org.tornadoattention.simulator.engine;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.stream.Collectors;
+import java.util.zip.CRC32C;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.SimulatorFaultException;
 import uk.ac.manchester.tornado.api.exceptions.TornadoOutOfMemoryException;
@@ -27,6 +30,9 @@ public final class DeviceArray {
 
     private static final byte POISON = (byte) 0xFF;
 
+    /** Buffers hold no more than 2 GiB. */
+    private static final long CHECKSUM_BYTES = 1L << 30;
+
     private final TornadoNativeArray host;
     private final TornadoNativeArray twin;
     private final Object storage;
@@ -34,6 +40,9 @@ public final class DeviceArray {
     private boolean watched;
     private boolean allValid;
     private boolean newerThanHost;
+    /** The checksum of the host's content when both were equal last; null where nobody asks. */
+    private Long agreed;
+
     private String lastWriter;
     private HostGuard guard;
     private int slot;
@@ -96,6 +105,27 @@ public final class DeviceArray {
         } else if (allValid) {
             record = null;
         }
+        if (watch && written) {
+            limitWrites();
+        }
+    }
+
+    private void limitWrites() {
+        for (WriteLimits.Limit limit : WriteLimits.of(host)) {
+            for (int i = 0; i < host.getSize(); i++) {
+                if (!limit.allows(i)) {
+                    recordForWriting().forbid(i);
+                }
+            }
+        }
+    }
+
+    /** Says which elements may be written. */
+    String writeLimits() {
+        List<WriteLimits.Limit> limits = WriteLimits.of(host);
+        return limits.isEmpty()
+                ? "nothing of it"
+                : limits.stream().map(WriteLimits.Limit::toString).collect(Collectors.joining(", and at the same time "));
     }
 
     /** Ends what {@link #beginLaunch} began, however the launch went. */
@@ -150,12 +180,49 @@ public final class DeviceArray {
 
     long copyOut(long offset, long bytes) {
         MemorySegment.copy(segment(), offset, NativeArrays.content(host), offset, bytes);
+        if (bytes < host.getNumBytesOfSegment()) {
+            agreed = null;
+        } else if (record != null) {
+            allValid = record.agree();
+        }
         inStepWithHost();
         return bytes;
     }
 
     long copyOut() {
         return copyOut(0, host.getNumBytesOfSegment());
+    }
+
+    /** From now on {@link #noteHostChanges} tells what the host changes. */
+    void watchHost() {
+        agreed = checksum();
+    }
+
+    /** Marks elements that the host has changed since it and the device had the same, and that no transfer brings here. */
+    void noteHostChanges() {
+        if (agreed == null || newerThanHost || agreed == checksum()) {
+            return;
+        }
+        agreed = checksum();
+        MemorySegment content = NativeArrays.content(host);
+        long bytes = host.getElementSize();
+        GlobalRecord kept = recordForWriting();
+        for (int i = 0; i < host.getSize(); i++) {
+            if (MemorySegment.mismatch(content, i * bytes, (i + 1) * bytes, segment(), i * bytes, (i + 1) * bytes) >= 0) {
+                kept.stale(i);
+                allValid = false;
+            }
+        }
+    }
+
+    private long checksum() {
+        CRC32C sum = new CRC32C();
+        MemorySegment content = NativeArrays.content(host);
+        for (long from = 0; from < content.byteSize(); from += CHECKSUM_BYTES) {
+            long bytes = Math.min(CHECKSUM_BYTES, content.byteSize() - from);
+            sum.update(content.asSlice(from, bytes).asByteBuffer());
+        }
+        return sum.getValue();
     }
 
     /** Notes that a kernel wrote to the array. */
@@ -175,6 +242,9 @@ public final class DeviceArray {
 
     private void inStepWithHost() {
         newerThanHost = false;
+        if (agreed != null) {
+            agreed = checksum();
+        }
         if (NativeArrays.guard(host) == guard) {
             NativeArrays.guard(host, null);
         }

@@ -18,6 +18,18 @@ public final class GlobalRecord {
     /** Among writers: nothing was ever written to the element. */
     private static final long NEVER = -1;
 
+    /** Among writers: the host has changed the element since it was transferred. */
+    private static final long STALE = -2;
+
+    /**
+     * Among writers: no one may write the element. The three say what would be there otherwise; their part is one that no
+     * group has, so that whoever writes comes to {@link #contest}.
+     */
+    private static final long FORBIDDEN = (long) Integer.MAX_VALUE << Integer.SIZE | 1;
+
+    private static final long FORBIDDEN_NEVER = FORBIDDEN + 1;
+    private static final long FORBIDDEN_STALE = FORBIDDEN + 2;
+
     /** Among readers: several groups or chunks. */
     private static final long SEVERAL_PARTS = -1;
 
@@ -50,18 +62,51 @@ public final class GlobalRecord {
         Arrays.fill(writers, UNTOUCHED);
     }
 
-    /** Makes this launch something of the past; returns whether all elements hold something. */
+    /** Notes that the host has changed an element, of which the device has the old value. */
+    void stale(int index) {
+        writers[index] = STALE;
+    }
+
+    /** Begins a launch in which an element may not be written. */
+    void forbid(int index) {
+        writers[index] = switch ((int) writers[index]) {
+            case (int) NEVER -> FORBIDDEN_NEVER;
+            case (int) STALE -> FORBIDDEN_STALE;
+            case (int) UNTOUCHED -> FORBIDDEN;
+            default -> writers[index];
+        };
+    }
+
+    /** Notes that the host has the device's content again; returns whether all elements hold something. */
+    boolean agree() {
+        boolean complete = true;
+        for (int i = 0; i < writers.length; i++) {
+            writers[i] = writers[i] == STALE ? UNTOUCHED : writers[i];
+            complete &= writers[i] != NEVER;
+        }
+        return complete;
+    }
+
+    /** Makes this launch something of the past; returns whether all elements hold something, and nothing old. */
     boolean close() {
         boolean complete = true;
         for (int i = 0; i < writers.length; i++) {
-            if (writers[i] == NEVER) {
-                complete = false;
-            } else {
-                writers[i] = UNTOUCHED;
-            }
+            writers[i] = withoutLaunch(writers[i]);
+            complete &= writers[i] == UNTOUCHED;
         }
         readers = null;
         return complete;
+    }
+
+    private static long withoutLaunch(long writer) {
+        if (writer == NEVER || writer == FORBIDDEN_NEVER) {
+            return NEVER;
+        }
+        return writer == STALE || writer == FORBIDDEN_STALE ? STALE : UNTOUCHED;
+    }
+
+    private static boolean isForbidden(long writer) {
+        return writer >= FORBIDDEN && writer <= FORBIDDEN_STALE;
     }
 
     /** Makes all that a group has done so far something that came before a barrier. */
@@ -113,6 +158,7 @@ public final class GlobalRecord {
     /** Checks and records a write that {@link #isContested}; {@code same} if it changes nothing, which harms nobody. */
     void contest(int index, WorkItem item, boolean same) {
         long writer = writers[index];
+        checkAllowed(index, item, writer);
         boolean written = writer > UNTOUCHED && !isOrdered(writer, item);
         if (!same && item.launch().options().races()) {
             if (written) {
@@ -132,10 +178,19 @@ public final class GlobalRecord {
         writers[index] = same && written && partOf(writer) == item.part ? item.tagOfSeveral() : item.tag;
     }
 
+    private void checkAllowed(int index, WorkItem item, long writer) {
+        if (isForbidden(writer)) {
+            throw item.fault(
+                    FaultKind.WRITE_OUTSIDE,
+                    "writes " + element(index, item) + "; allowed is " + array.writeLimits() + ", by Simulator.allowWrites");
+        }
+    }
+
     /** Checks and records an atomic change: atomic changes of others do no harm. */
     void update(int index, WorkItem item) {
         long writer = writers[index];
-        if (writer == NEVER) {
+        checkAllowed(index, item, writer);
+        if (writer == NEVER || writer == STALE) {
             suspiciousRead(index, item, writer);
         }
         boolean races = item.launch().options().races();
@@ -164,7 +219,18 @@ public final class GlobalRecord {
     }
 
     private void suspiciousRead(int index, WorkItem item, long writer) {
-        if (writer == NEVER) {
+        if (writer == FORBIDDEN) {
+            return;
+        }
+        if (writer == STALE || writer == FORBIDDEN_STALE) {
+            if (item.launch().options().transfers()) {
+                throw item.fault(
+                        FaultKind.STALE_ON_DEVICE,
+                        "reads " + element(index, item) + ", which the host has changed since; the device still has the"
+                                + " value of the first execution, for FIRST_EXECUTION transfers no second time: transfer"
+                                + " the array with EVERY_EXECUTION, or have a kernel change it");
+            }
+        } else if (writer == NEVER || writer == FORBIDDEN_NEVER) {
             if (item.launch().options().transfers()) {
                 throw item.fault(
                         FaultKind.NOT_ON_DEVICE,

@@ -106,6 +106,14 @@ final class GraphExecutor {
             recorder.copiedIn(device.copyIn(), System.nanoTime() - start);
             copiedIn.add(array);
         }
+        if (transfer.mode() == DataTransferMode.FIRST_EXECUTION
+                && Simulator.settings().checks().contains(Check.TRANSFERS)) {
+            if (due) {
+                device.watchHost();
+            } else {
+                device.noteHostChanges();
+            }
+        }
     }
 
     private static void copyOut(DeviceArray device, Profile.Recorder recorder) {

@@ -12,6 +12,7 @@ import org.tornadoattention.simulator.SimulatorSettings;
  * @param uninitialized whether to look for reads of local memory that holds nothing
  * @param transfers whether to look for reads of device memory that holds nothing
  * @param compilable whether to look for what TornadoVM does not compile
+ * @param limits whether some arrays may not be written everywhere
  * @param counting whether to count traffic
  */
 record LaunchOptions(
@@ -21,6 +22,7 @@ record LaunchOptions(
         boolean uninitialized,
         boolean transfers,
         boolean compilable,
+        boolean limits,
         boolean counting) {
 
     static LaunchOptions of(SimulatorSettings settings) {
@@ -31,13 +33,14 @@ record LaunchOptions(
                 settings.checks().contains(Check.UNINITIALIZED),
                 settings.checks().contains(Check.TRANSFERS),
                 settings.checks().contains(Check.COMPILABLE),
+                WriteLimits.any(),
                 settings.counters()
                         || settings.checks().contains(Check.TRANSFERS)
                         || settings.checks().contains(Check.RACES));
     }
 
     boolean watchesDeviceMemory() {
-        return races || transfers;
+        return races || transfers || limits;
     }
 
     boolean watchesLocalMemory() {
