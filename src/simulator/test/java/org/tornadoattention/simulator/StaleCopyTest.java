@@ -58,7 +58,8 @@ class StaleCopyTest {
                 SimulatorFaultException fault = catchThrowableOfType(SimulatorFaultException.class, plan::execute);
                 assertThat(fault.kind()).isEqualTo(FaultKind.STALE_ON_DEVICE);
                 assertThat(fault)
-                        .hasMessageStartingWith("read of a stale copy on the device: in kernel twice (StaleCopyTest.java:")
+                        .hasMessageStartingWith(
+                                "read of a stale copy on the device: in kernel twice (StaleCopyTest.java:")
                         .hasMessageContaining("work-item (i = 7) reads in[7], which the host has changed since")
                         .hasMessageContaining("EVERY_EXECUTION");
             }

@@ -9,7 +9,6 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
-import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task3;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
@@ -216,8 +215,7 @@ class TrickyKernelsTest {
             case "the same value, local memory", "groups that add atomically" -> 1f;
             case "a histogram" -> GROUP / 4f;
             case "warps without barriers" -> 32f * (i / 32 * 32) + 32f * 33f / 2f;
-            case "warps that go different ways" ->
-                i % GROUP < 32 ? 32f * (i / 32 * 32) + 32f * 33f / 2f : 64f;
+            case "warps that go different ways" -> i % GROUP < 32 ? 32f * (i / 32 * 32) + 32f * 33f / 2f : 64f;
             case "barriers in loops and branches" -> GROUP * (float) first + GROUP * (GROUP + 1) / 2f;
             case "an early return" -> (i % 2 == 0 ? i + 1 : i - 1) + 1f;
             case "two buffers" -> 15f + 6f * (mirror + 1);

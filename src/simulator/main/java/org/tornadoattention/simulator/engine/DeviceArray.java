@@ -125,7 +125,9 @@ public final class DeviceArray {
         List<WriteLimits.Limit> limits = WriteLimits.of(host);
         return limits.isEmpty()
                 ? "nothing of it"
-                : limits.stream().map(WriteLimits.Limit::toString).collect(Collectors.joining(", and at the same time "));
+                : limits.stream()
+                        .map(WriteLimits.Limit::toString)
+                        .collect(Collectors.joining(", and at the same time "));
     }
 
     /** Ends what {@link #beginLaunch} began, however the launch went. */
@@ -208,7 +210,8 @@ public final class DeviceArray {
         long bytes = host.getElementSize();
         GlobalRecord kept = recordForWriting();
         for (int i = 0; i < host.getSize(); i++) {
-            if (MemorySegment.mismatch(content, i * bytes, (i + 1) * bytes, segment(), i * bytes, (i + 1) * bytes) >= 0) {
+            if (MemorySegment.mismatch(content, i * bytes, (i + 1) * bytes, segment(), i * bytes, (i + 1) * bytes)
+                    >= 0) {
                 kept.stale(i);
                 allValid = false;
             }

@@ -182,7 +182,8 @@ public final class GlobalRecord {
         if (isForbidden(writer)) {
             throw item.fault(
                     FaultKind.WRITE_OUTSIDE,
-                    "writes " + element(index, item) + "; allowed is " + array.writeLimits() + ", by Simulator.allowWrites");
+                    "writes " + element(index, item) + "; allowed is " + array.writeLimits()
+                            + ", by Simulator.allowWrites");
         }
     }
 

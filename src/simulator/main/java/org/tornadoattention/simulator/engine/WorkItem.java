@@ -266,7 +266,8 @@ public final class WorkItem {
             throw fault(
                     FaultKind.ILLEGAL_OPERATION,
                     "copies " + elements + " elements asynchronously from element " + index
-                            + "; it must be a multiple of " + elements + ", since the hardware copies 4 bytes that begin"
+                            + "; it must be a multiple of " + elements
+                            + ", since the hardware copies 4 bytes that begin"
                             + " at a multiple of 4");
         }
     }
