@@ -33,7 +33,7 @@ class CallLatency {
     }
 
     static void measure(String[] arguments) throws TornadoExecutionPlanException {
-        ComputeDevice device = Devices.best();
+        ComputeDevice device = Devices.bestForTaskGraphs();
         int calls = Example.number(arguments, 0, device.isSimulator() ? 100 : 1000, 1);
         System.out.println("Device: " + device);
         measure("plan.execute()", device, calls, false);

@@ -167,7 +167,7 @@ class LlamaDecoder {
                 Example.number(arguments, 3, 16, 1),
                 Example.number(arguments, 4, 24, 1),
                 arguments.length > 5 ? DType.parse(arguments[5]) : DType.F32);
-        ComputeDevice device = Devices.best();
+        ComputeDevice device = Devices.bestForTaskGraphs();
         System.out.printf(
                 "%d layers of %d/%d heads x %d, %,d tokens, %s, on %s%n",
                 size.layers, size.heads, size.kvHeads, size.headDim, size.tokens, size.dtype, device);

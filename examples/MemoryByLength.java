@@ -37,8 +37,9 @@ class MemoryByLength {
                 : IntStream.range(0, lengths.length)
                         .map(i -> Example.number(lengths, i, 0, 1))
                         .toArray();
-        AttentionKernel flash = Devices.best().isSimulator() ? AttentionKernel.ONLINE : AttentionKernel.TILED;
-        System.out.printf("%s, forward and backward, one head of %d, F32%n", Devices.best(), HEAD_DIM);
+        AttentionKernel flash =
+                Devices.bestForTaskGraphs().isSimulator() ? AttentionKernel.ONLINE : AttentionKernel.TILED;
+        System.out.printf("%s, forward and backward, one head of %d, F32%n", Devices.bestForTaskGraphs(), HEAD_DIM);
         System.out.printf("%10s %16s %14s %18s %14s%n", "length", "flash", "a token", "standard", "a token");
         for (int length : all) {
             System.out.printf("%,10d %s %s%n", length, cell(flash, length), cell(AttentionKernel.STANDARD, length));
@@ -77,7 +78,7 @@ class MemoryByLength {
                 output.array(),
                 logSumExp.array());
         AttentionOptions options = AttentionOptions.causal();
-        try (FlashAttention attention = FlashAttention.on(Devices.best(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(Devices.bestForTaskGraphs(), kernel)) {
             attention.appendTo(graph, grids, "forward", q, k, v, output, logSumExp, options);
             BackwardTensors tensors = BackwardTensors.builder()
                     .q(q)

@@ -32,7 +32,7 @@ class StepThroughKernel {
         Tensor v = Tensor.of(pattern(KEYS), 1, 1, KEYS, HEAD_DIM);
         AttentionOptions options = AttentionOptions.causal();
 
-        try (FlashAttention attention = FlashAttention.on(Devices.best(), AttentionKernel.TILED)) {
+        try (FlashAttention attention = FlashAttention.on(Devices.bestForTaskGraphs(), AttentionKernel.TILED)) {
             AttentionResult result = attention.forward(q, k, v, options);
             Tile tile = attention
                     .choose(AttentionShape.of(q, k, v, options), q.dtype(), options)

@@ -94,7 +94,7 @@ class TensorCoreMatrixProduct {
         if (n % COLUMNS != 0) {
             throw new IllegalArgumentException("The size is %d: it must be a multiple of %d.".formatted(n, COLUMNS));
         }
-        ComputeDevice device = Devices.best(); // installs the intrinsics, where there is a device for them
+        ComputeDevice device = Devices.bestForTaskGraphs(); // installs the intrinsics, where there is a device for them
         if (!device.extension().level().include(Intrinsics.WARP_GROUP)) {
             System.out.printf(
                     "The device must be one of compute capability 9.0, or the simulator; here: %s %s%n",

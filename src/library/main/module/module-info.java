@@ -3,6 +3,8 @@
 module org.tornadoattention {
     requires transitive tornado.api;
     requires com.fasterxml.jackson.core;
+    requires static jdk.incubator.vector; // plain loops without it
+    requires static jdk.management; // asked whether multiply-adds are fast
 
     exports org.tornadoattention;
     exports org.tornadoattention.cache;

@@ -15,6 +15,7 @@ import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.internal.Arguments;
+import org.tornadoattention.plan.Engine;
 import org.tornadoattention.plan.PlanCache;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
@@ -44,14 +45,17 @@ public final class FlashAttention implements AutoCloseable {
 
     private final ComputeDevice device;
     private final Optional<AttentionKernel> kernel;
-    private final PlanCache plans;
+    private final Engine engine;
+    private final PlanCache graphs;
     private final RaggedAttention ragged;
     private boolean closed;
 
     private FlashAttention(ComputeDevice device, Optional<AttentionKernel> kernel, Optional<Tile> tile) {
         this.device = device;
         this.kernel = kernel;
-        this.plans = new PlanCache(device, kernel, tile);
+        this.engine = Engine.of(device, kernel, tile);
+        this.graphs =
+                engine instanceof PlanCache plans ? plans : new PlanCache(Devices.forTaskGraphs(device), kernel, tile);
         this.ragged = new RaggedAttention(device);
     }
 
@@ -148,7 +152,7 @@ public final class FlashAttention implements AutoCloseable {
         if (problem.isTrivial()) {
             fillWithoutKeys(logSumExp, options);
         } else {
-            execution = Optional.of(plans.execute(problem, q, k, v, options, output, logSumExp));
+            execution = Optional.of(engine.execute(problem, q, k, v, options, output, logSumExp));
         }
         return AttentionResult.of(new AttentionResult.Inputs(q, k, v, options), output, logSumExp, execution);
     }
@@ -200,7 +204,7 @@ public final class FlashAttention implements AutoCloseable {
                         "q", q.array().getSegment(),
                         "k", k.array().getSegment(),
                         "v", v.array().getSegment()));
-        return plans.append(taskGraph, gridScheduler, name, q, k, v, output, logSumExp, options);
+        return graphs.append(taskGraph, gridScheduler, name, q, k, v, output, logSumExp, options);
     }
 
     /**
@@ -267,7 +271,7 @@ public final class FlashAttention implements AutoCloseable {
         BackwardTensors tensors = named.build();
         tensors.requireFitting(shape, options);
         if (!AttentionProblem.of(shape, dtype, options).isTrivial()) {
-            plans.executeBackward(tensors, options);
+            engine.executeBackward(tensors, options);
         } else if (dSinks.isPresent() && dLse.isPresent()) {
             sumOverHeads(dLse.get(), dSinks.get());
         }
@@ -307,7 +311,7 @@ public final class FlashAttention implements AutoCloseable {
         required(tensors, "tensors", "name them with BackwardTensors.builder()");
         tensors.requireFitting(AttentionShape.of(tensors.q(), tensors.k(), tensors.v(), options), options);
         tensors.requireApart();
-        return plans.appendBackward(taskGraph, gridScheduler, name, tensors, options);
+        return graphs.appendBackward(taskGraph, gridScheduler, name, tensors, options);
     }
 
     /**
@@ -322,7 +326,7 @@ public final class FlashAttention implements AutoCloseable {
     public synchronized void reseed(TaskGraph taskGraph, long seed) {
         requireOpen();
         required(taskGraph, "taskGraph", "give the graph that attention was appended to");
-        plans.reseed(taskGraph, seed);
+        graphs.reseed(taskGraph, seed);
     }
 
     /** The log-sum-exp where no query sees a key. */
@@ -412,7 +416,7 @@ public final class FlashAttention implements AutoCloseable {
      * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
      */
     public synchronized KernelChoice choose(AttentionShape shape, DType dtype, AttentionOptions options) {
-        return plans.choose(problem(shape, dtype, options));
+        return engine.choose(problem(shape, dtype, options));
     }
 
     /**
@@ -427,7 +431,7 @@ public final class FlashAttention implements AutoCloseable {
      * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
      */
     public synchronized KernelChoice chooseBackward(AttentionShape shape, DType dtype, AttentionOptions options) {
-        return plans.chooseBackward(problem(shape, dtype, options));
+        return engine.chooseBackward(problem(shape, dtype, options));
     }
 
     private AttentionProblem problem(AttentionShape shape, DType dtype, AttentionOptions options) {
@@ -455,14 +459,15 @@ public final class FlashAttention implements AutoCloseable {
      * @return the numbers so far
      */
     public synchronized PlanStatistics statistics() {
-        return plans.statistics().plus(ragged.statistics());
+        return engine.statistics().plus(ragged.statistics());
     }
 
     /** Frees all memory on the device. Closing twice does nothing. */
     @Override
     public synchronized void close() {
         closed = true;
-        plans.close();
+        engine.close();
+        graphs.close();
         ragged.close();
     }
 

@@ -123,6 +123,33 @@ class AppendToTest {
         }
     }
 
+    /** The JVM runs no task graphs: what it appends is for the device that does. */
+    @Test
+    void anAttentionOnTheJvmAppendsForTheDeviceOfItsHandle() throws Exception {
+        AttentionOptions options = AttentionOptions.causal();
+        Tensor q = Tensor.random(DType.F32, 1, SHAPE.queryShape());
+        Tensor k = Tensor.random(DType.F32, 2, SHAPE.keyShape());
+        Tensor v = Tensor.random(DType.F32, 3, SHAPE.keyShape());
+        Tensor o = Tensor.allocate(DType.F32, SHAPE.queryShape());
+        Tensor lse = Tensor.allocate(DType.F32, SHAPE.logSumExpShape());
+        TaskGraph graph = new TaskGraph("graph")
+                .transferToDevice(
+                        DataTransferMode.EVERY_EXECUTION, q.array(), k.array(), v.array(), o.array(), lse.array());
+        GridScheduler grids = new GridScheduler();
+        try (FlashAttention attention = FlashAttention.on(TestDevice.jvm())) {
+            KernelChoice choice = attention.appendTo(graph, grids, "attention", q, k, v, o, lse, options);
+            assertThat(choice.kernel()).isNotEqualTo(AttentionKernel.VECTOR);
+            graph.transferToHost(DataTransferMode.EVERY_EXECUTION, o.array());
+            try (TornadoExecutionPlan plan = plan(graph, grids, attention)) {
+                plan.execute();
+            }
+            assertThat(o.toFloatArray())
+                    .usingComparatorWithPrecision(1e-5f)
+                    .containsExactly(
+                            attention.forward(q, k, v, options).output().toFloatArray());
+        }
+    }
+
     /** From {@code [token, head, headDim]} to {@code [head, token, headDim]}, or back. */
     static void swapOuterAxes(ShortArray from, ShortArray to, int outer, int inner, int headDim) {
         for (@Parallel int element = 0; element < to.getSize(); element++) {

@@ -91,7 +91,7 @@ public record AttentionCase(
         String wanted = System.getProperty("attention.kernels", "");
         return Arrays.stream(AttentionKernel.values())
                 .filter(kernel -> wanted.isEmpty() || List.of(wanted.split(",")).contains(kernel.id()))
-                .filter(kernel -> kernel.supports(dtype) && kernel.supports(TestDevice.get()))
+                .filter(kernel -> kernel.supports(dtype) && kernel.supports(TestDevice.of(kernel)))
                 .filter(kernel -> kernel.supportsDropout() || !options.hasDropout())
                 .toList();
     }
@@ -101,7 +101,7 @@ public record AttentionCase(
     }
 
     AttentionResult run(AttentionKernel kernel) {
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             return run(attention);
         }
     }

@@ -45,7 +45,7 @@ class AttentionGridTest {
     @ParameterizedTest(name = "{0}, {1}")
     @MethodSource("nothing")
     void nothingToComputeIsZeroAndLaunchesNothing(AttentionCase problem, AttentionKernel kernel) {
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = problem.run(attention);
             assertThat(result.execution()).isEmpty();
             assertThat(result.output().shape()).isEqualTo(problem.shape().queryShape());
@@ -74,7 +74,7 @@ class AttentionGridTest {
     /** What kernels that run on the device say that they take. */
     static List<String> claimed(Collection<AttentionKernel> kernels) {
         List<String> claimed = kernels.stream()
-                .filter(kernel -> kernel.supports(TestDevice.get()))
+                .filter(kernel -> kernel.supports(TestDevice.of(kernel)))
                 .flatMap(kernel -> kernel.spec().dtypes().stream().map(dtype -> kernel + " " + dtype))
                 .toList();
         assertThat(claimed).isNotEmpty();

@@ -38,7 +38,7 @@ class BackwardTest {
     static Stream<Arguments> kernels() {
         return Arrays.stream(DType.values())
                 .flatMap(dtype -> GradientGridTest.WITH_BACKWARD.stream()
-                        .filter(kernel -> kernel.supports(dtype) && kernel.supports(TestDevice.get()))
+                        .filter(kernel -> kernel.supports(dtype) && kernel.supports(TestDevice.of(kernel)))
                         .map(kernel -> Arguments.of(dtype, kernel)));
     }
 
@@ -53,7 +53,7 @@ class BackwardTest {
         AttentionCase problem =
                 small(dtype, AttentionOptions.causal().withSoftcap(5).withKeyLengths(31, 7));
         Tensor dLse = dLse(problem);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = problem.run(attention);
             AccuracyCheck check =
                     AccuracyCheck.of(problem.q(), problem.k(), problem.v(), problem.dO(), dLse, problem.options());
@@ -68,7 +68,7 @@ class BackwardTest {
     @EnumSource(names = {"STANDARD", "ONLINE", "TILED"})
     void theSecondCallNeedsNoOtherPlan(AttentionKernel kernel) {
         AttentionCase problem = small(DType.F32, AttentionOptions.causal());
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = problem.run(attention);
             attention.backward(result, problem.dO());
             assertThat(attention.statistics()).isEqualTo(new PlanStatistics(0, 2, 2));
@@ -98,7 +98,7 @@ class BackwardTest {
         Tensor lse = Tensor.allocate(DType.F32, SMALL.logSumExpShape());
         Gradients plain = unwritten(dtype);
         Gradients withLse = unwritten(dtype);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             TaskGraph graph = new TaskGraph("training");
             GridScheduler grids = new GridScheduler();
             graph.transferToDevice(
@@ -190,7 +190,7 @@ class BackwardTest {
                 AttentionCase.of(shape, dtype, AttentionOptions.causal().withKeyLengths(50, 33));
         Tensor k = problem.k();
         Tensor v = problem.v();
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             Gradients expected =
                     attention.backward(attention.forward(problem.q(), k, v, problem.options()), problem.dO());
             for (float anything : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.MAX_VALUE}) {
@@ -221,8 +221,8 @@ class BackwardTest {
                 new AttentionShape(1, 4, 2, 33, 49, 24),
                 dtype,
                 AttentionOptions.causal().withDropout(0.1, 3));
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel);
-                FlashAttention another = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel);
+                FlashAttention another = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = problem.run(attention);
             Gradients first = attention.backward(result, problem.dO());
             assertSameBits(another.backward(result, problem.dO()), first);
@@ -239,7 +239,7 @@ class BackwardTest {
         boolean slow = TestDevice.simulatesWarps(kernel);
         AttentionShape crowd = new AttentionShape(slow ? 3 : 60, 4, 2, 9, 17, 16);
         AttentionCase problem = AttentionCase.of(crowd, dtype, AttentionOptions.causal());
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = problem.run(attention);
             Gradients first = attention.backward(result, problem.dO());
             for (int repeat = 1; repeat < (AttentionGrid.FULL ? 250 : slow ? 3 : 5); repeat++) {

@@ -145,7 +145,7 @@ class CallerMistakesTest {
     @ParameterizedTest
     @EnumSource(names = {"STANDARD", "ONLINE"})
     void aKernelThatDoesNotTakeTheTypeIsNamed(AttentionKernel kernel) {
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             UnaryOperator<Tensor> half = tensor -> tensor.as(DType.F16);
             assertThatIllegalArgumentException()
                     .isThrownBy(() -> attention.forward(half.apply(Q), half.apply(K), half.apply(K)))

@@ -28,8 +28,8 @@ class DeterminismTest {
     @ParameterizedTest(name = "{0}, {1}")
     @MethodSource("repeated")
     void repeatsAreEqualBitForBit(AttentionCase problem, AttentionKernel kernel) {
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel);
-                FlashAttention another = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel);
+                FlashAttention another = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             assertSameBits(problem.run(attention), problem.run(another));
             assertRepeatsAreEqual(
                     problem, attention, AttentionGrid.FULL || !TestDevice.simulatesWarps(kernel) ? 50 : 12);
@@ -57,7 +57,7 @@ class DeterminismTest {
     @MethodSource("crowded")
     void noWorkGroupDisturbsAnother(AttentionCase problem, AttentionKernel kernel) {
         int repeats = AttentionGrid.FULL ? 250 : TestDevice.simulatesWarps(kernel) ? 3 : 5;
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             assertRepeatsAreEqual(problem, attention, repeats);
         }
     }

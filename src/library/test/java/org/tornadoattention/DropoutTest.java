@@ -36,7 +36,7 @@ class DropoutTest {
                 }
             }
         }
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             return attention.forward(q, k, v, options).output();
         }
     }
@@ -44,7 +44,7 @@ class DropoutTest {
     static Stream<Arguments> kernels() {
         return Arrays.stream(AttentionKernel.values())
                 .flatMap(kernel -> Arrays.stream(DType.values())
-                        .filter(dtype -> kernel.supports(dtype) && kernel.supports(TestDevice.get()))
+                        .filter(dtype -> kernel.supports(dtype) && kernel.supports(TestDevice.of(kernel)))
                         .filter(_ -> kernel.supportsDropout())
                         .map(dtype -> Arguments.of(kernel, dtype)));
     }
@@ -112,7 +112,7 @@ class DropoutTest {
     @ParameterizedTest(name = "{0}, {1}")
     @MethodSource("gradients")
     void forwardAndBackwardAreAccurate(AttentionCase problem, AttentionKernel kernel) {
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = problem.run(attention);
             problem.assertAccurate(result);
             problem.assertGradientsAccurate(attention, result);
@@ -129,7 +129,7 @@ class DropoutTest {
         Tensor q = problem.q();
         Tensor k = problem.k();
         Tensor v = problem.v();
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             for (long seed = 1; seed < 4; seed++) {
                 AttentionOptions options = problem.options().withDropout(0.25 * seed, seed, (int) seed);
                 AttentionResult result = attention.forward(q, k, v, options);

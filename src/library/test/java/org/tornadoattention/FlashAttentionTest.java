@@ -70,7 +70,7 @@ class FlashAttentionTest {
     @ParameterizedTest
     @MethodSource("kernelsForF32")
     void theSecondCallCompilesNothingAndAllocatesNothing(AttentionKernel kernel) {
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionCase problem = small(AttentionOptions.causal());
             Execution first = problem.run(attention).execution().orElseThrow();
             assertThat(attention.statistics()).isEqualTo(new PlanStatistics(0, 1, 1));
@@ -259,7 +259,7 @@ class FlashAttentionTest {
                 AttentionCase.of(shape, DType.F32, AttentionOptions.causal().withKeyLengths(50, 33));
         Tensor k = problem.k();
         Tensor v = problem.v();
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult expected = attention.forward(problem.q(), k, v, problem.options());
             for (float anything : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.MAX_VALUE}) {
                 for (int key = 33; key < 50; key++) {

@@ -25,7 +25,7 @@ class GoldensTest {
         return files().stream().flatMap(file -> {
             GoldenCase golden = load(file);
             return Arrays.stream(AttentionKernel.values())
-                    .filter(kernel -> kernel.supports(golden.q().dtype()) && kernel.supports(TestDevice.get()))
+                    .filter(kernel -> kernel.supports(golden.q().dtype()) && kernel.supports(TestDevice.of(kernel)))
                     .filter(kernel -> AttentionGrid.FULL || !isLarge(golden) || !TestDevice.simulatesWarps(kernel))
                     .map(kernel -> Arguments.of(golden.name(), kernel));
         });
@@ -59,7 +59,7 @@ class GoldensTest {
     @MethodSource("goldens")
     void isAccurate(String name, AttentionKernel kernel) {
         GoldenCase golden = load(DIRECTORY.resolve(name + ".safetensors"));
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = attention.forward(golden.q(), golden.k(), golden.v(), golden.options());
             assertThat(golden.check().ofProducts(kernel.isFp8()).forward(result.output(), result.logSumExp()))
                     .allMatch(Comparison::passed);
@@ -81,7 +81,7 @@ class GoldensTest {
     void everyKernelHasGoldens() throws IOException {
         assertThat(goldens().map(arguments -> arguments.get()[1]).distinct())
                 .containsExactlyInAnyOrderElementsOf(Arrays.stream(AttentionKernel.values())
-                        .filter(kernel -> kernel.supports(TestDevice.get()))
+                        .filter(kernel -> kernel.supports(TestDevice.of(kernel)))
                         .toList());
     }
 }

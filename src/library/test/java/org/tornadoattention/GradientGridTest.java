@@ -36,7 +36,7 @@ class GradientGridTest {
     @ParameterizedTest(name = "{0}, {1}")
     @MethodSource("grid")
     void isAccurate(AttentionCase problem, AttentionKernel kernel) {
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             problem.assertGradientsAccurate(attention, problem.run(attention));
         }
     }
@@ -49,7 +49,7 @@ class GradientGridTest {
     @ParameterizedTest(name = "{0}, {1}")
     @MethodSource("nothing")
     void nothingToComputeIsZeroAndLaunchesNothing(AttentionCase problem, AttentionKernel kernel) {
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             Gradients gradients = attention.backward(problem.run(attention), problem.dO());
             assertZero(gradients.dQ(), problem.dtype(), problem.shape().queryShape());
             assertZero(gradients.dK(), problem.dtype(), problem.shape().keyShape());

@@ -113,7 +113,7 @@ class OptionsEverywhereTest {
         List<Way> ways = new ArrayList<>();
         for (AttentionKernel kernel : AttentionKernel.values()) {
             // Rounding to 8 bits hides what an option changes in so few numbers; its options are those of warp-group.
-            if (kernel.supports(TestDevice.get()) && !kernel.isFp8()) {
+            if (kernel.supports(TestDevice.of(kernel)) && !kernel.isFp8()) {
                 Inputs inputs = Inputs.of(kernel.supports(DType.F32) ? DType.F32 : DType.F16);
                 Set<String> refused = new HashSet<>();
                 if (!kernel.supportsDropout()) {
@@ -123,7 +123,7 @@ class OptionsEverywhereTest {
                     refused.addAll(FUNCTIONS);
                 }
                 ways.add(new Way("forward " + kernel.id(), refused, (given, oracle) -> {
-                    try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+                    try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
                         return inputs.compare(attention.forward(inputs.q, inputs.k, inputs.v, given), oracle);
                     }
                 }));

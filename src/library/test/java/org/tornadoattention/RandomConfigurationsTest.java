@@ -40,7 +40,8 @@ class RandomConfigurationsTest {
     void isAccurate(RandomConfiguration configuration) {
         reproducibly(configuration, () -> {
             AttentionCase problem = configuration.problem();
-            try (FlashAttention attention = FlashAttention.on(TestDevice.get(), configuration.kernel())) {
+            try (FlashAttention attention =
+                    FlashAttention.on(TestDevice.of(configuration.kernel()), configuration.kernel())) {
                 AttentionResult result = problem.run(attention);
                 problem.assertAccurate(result);
                 if (configuration.kernel().supportsBackward()

@@ -63,7 +63,7 @@ class SpecialValuesTest {
     }
 
     private static AttentionResult run(AttentionKernel kernel, Tensor q, Tensor k, Tensor v) {
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             return attention.forward(q, k, v);
         }
     }

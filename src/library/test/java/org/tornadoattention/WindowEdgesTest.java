@@ -64,7 +64,7 @@ class WindowEdgesTest {
 
     static Stream<Arguments> kernelsAndWindows() {
         return Arrays.stream(AttentionKernel.values())
-                .filter(kernel -> kernel.supports(TestDevice.get()))
+                .filter(kernel -> kernel.supports(TestDevice.of(kernel)))
                 .filter(kernel -> !kernel.isFp8())
                 .flatMap(kernel -> windows().map(options -> Arguments.of(kernel, options)));
     }
@@ -77,7 +77,7 @@ class WindowEdgesTest {
         Tensor k = keys(dtype);
         Tensor v = values(dtype);
         Tensor dOut = Tensor.random(dtype, 4, q.shape());
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = attention.forward(q, k, v, options);
             AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
             assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);

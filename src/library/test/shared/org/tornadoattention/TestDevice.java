@@ -7,14 +7,28 @@ import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 
-/** The device that tests run on: the best one here, or the best of the backend that {@code -Dattention.backend} names. */
+/**
+ * The device that tests of kernels and task graphs run on: the best one here that runs task graphs, or the best of the backend
+ * that {@code -Dattention.backend} names.
+ */
 public final class TestDevice {
 
     private TestDevice() {}
 
     public static ComputeDevice get() {
-        return Devices.find(
-                Optional.ofNullable(System.getProperty("attention.backend")).map(Backend::parse), Optional.empty());
+        return Optional.ofNullable(System.getProperty("attention.backend"))
+                .map(backend -> Devices.find(Optional.of(Backend.parse(backend)), Optional.empty()))
+                .orElseGet(Devices::bestForTaskGraphs);
+    }
+
+    /** The device of a kernel: the JVM for the one that is its own. */
+    public static ComputeDevice of(AttentionKernel kernel) {
+        return kernel.spec().capability() == Capability.JVM ? jvm() : get();
+    }
+
+    /** The JVM itself, which is everywhere. */
+    public static ComputeDevice jvm() {
+        return Devices.find(Optional.of(Backend.JVM), Optional.empty());
     }
 
     /**
@@ -22,7 +36,7 @@ public final class TestDevice {
      * some ten times as slow as the portable kernels there.
      */
     public static boolean simulatesWarps(AttentionKernel kernel) {
-        return get().isSimulator() && kernel.spec().capability() != Capability.NONE;
+        return of(kernel).isSimulator() && kernel.spec().capability() != Capability.NONE;
     }
 
     /** The same device, said to have other limits, in bytes and work-items. */

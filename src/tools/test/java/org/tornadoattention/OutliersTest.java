@@ -26,7 +26,7 @@ class OutliersTest {
 
     static Stream<AttentionKernel> kernels() {
         return Arrays.stream(AttentionKernel.values())
-                .filter(kernel -> kernel.supports(DType.F16) && kernel.supports(TestDevice.get()));
+                .filter(kernel -> kernel.supports(DType.F16) && kernel.supports(TestDevice.of(kernel)));
     }
 
     @ParameterizedTest
@@ -40,7 +40,7 @@ class OutliersTest {
         float[] naive = check.naive().output();
         Comparison standard = Tolerance.forward(DType.F16)
                 .compare("naive", naive, check.reference().output(), naive);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = attention.forward(q, k, v);
             // Tensor cores take P in 16 bits, so they win by what the scores and sums keep, not by P.
             // With 8 bits it is the transformed rows that win.

@@ -73,7 +73,7 @@ public final class CacheOptions {
     }
 
     /**
-     * An unquantised cache on the best device, without rotary embedding.
+     * An unquantised cache on the best device for task graphs, without rotary embedding.
      *
      * @param dtype the type of queries, new keys and values, and output
      * @return the defaults for this type

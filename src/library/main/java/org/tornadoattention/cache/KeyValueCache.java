@@ -15,6 +15,7 @@ import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.CacheFullException;
 import org.tornadoattention.StepReport;
+import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.decode.CachePlan;
 import org.tornadoattention.decode.CacheShape;
@@ -152,7 +153,13 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
 
     KeyValueCache(CacheShape shape, CacheOptions options) {
         this.shape = shape;
-        device = options.device().orElseGet(Devices::best);
+        device = options.device().orElseGet(Devices::bestForTaskGraphs);
+        if (device.isJvm()) {
+            throw new UnsupportedOnDeviceException(
+                    device,
+                    "caches, which live in task graphs",
+                    "leave the device out, or take Devices.bestForTaskGraphs()");
+        }
         Optional<RotaryEmbedding> rotary = options.rotary();
         int rotaryDim = rotary.map(RotaryEmbedding::dimensions).orElse(0);
         if (rotaryDim > shape.headDim()) {

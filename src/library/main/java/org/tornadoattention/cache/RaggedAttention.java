@@ -17,6 +17,9 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
+import org.tornadoattention.vector.VectorForward;
+import org.tornadoattention.vector.VectorMerge;
+import org.tornadoattention.vector.Workers;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
@@ -28,6 +31,7 @@ public final class RaggedAttention implements AutoCloseable {
 
     private final ComputeDevice device;
     private final InferencePlans plans;
+    private final Optional<Workers> threads;
     private boolean closed;
 
     /**
@@ -39,6 +43,7 @@ public final class RaggedAttention implements AutoCloseable {
     public RaggedAttention(ComputeDevice device) {
         this.device = required(device, "device", "take one of Devices.all()");
         plans = new InferencePlans(device, Optional.empty());
+        threads = device.isJvm() ? Optional.of(Workers.create()) : Optional.empty();
     }
 
     /**
@@ -50,7 +55,13 @@ public final class RaggedAttention implements AutoCloseable {
      */
     public RaggedAttention(ComputeDevice device, DecodeKernel kernel) {
         this.device = required(device, "device", "take one of Devices.all()");
-        plans = new InferencePlans(device, Optional.of(required(kernel, "kernel", "leave it out for the best one")));
+        required(kernel, "kernel", "leave it out for the best one");
+        if (device.isJvm()) {
+            throw new UnsupportedOnDeviceException(
+                    device, "the kernel " + kernel.id() + ", which is for task graphs", "leave the kernel out");
+        }
+        plans = new InferencePlans(device, Optional.of(kernel));
+        threads = Optional.empty();
     }
 
     /**
@@ -114,7 +125,18 @@ public final class RaggedAttention implements AutoCloseable {
         Tensor output = Tensor.allocate(q.dtype(), q.shape());
         Tensor logSumExp = Tensor.allocate(DType.F32, q.dimension(0), q.dimension(1));
         if (q.dimension(0) > 0) {
-            plans.ragged(q, k, v, queryOffsets, keyOffsets, options, output, logSumExp);
+            threads.ifPresentOrElse(
+                    workers -> VectorForward.runRagged(
+                            workers,
+                            options,
+                            q,
+                            k,
+                            v,
+                            queryOffsets.toHeapArray(),
+                            keyOffsets.toHeapArray(),
+                            output,
+                            logSumExp),
+                    () -> plans.ragged(q, k, v, queryOffsets, keyOffsets, options, output, logSumExp));
         }
         return AttentionResult.of(output, logSumExp);
     }
@@ -149,11 +171,12 @@ public final class RaggedAttention implements AutoCloseable {
         Tensor output = Tensor.allocate(first.dtype(), first.shape());
         Tensor logSumExp = Tensor.allocate(DType.F32, rows);
         if (first.numberOfElements() > 0) {
-            plans.merge(
-                    parts.stream().map(AttentionResult::output).toList(),
-                    parts.stream().map(AttentionResult::logSumExp).toList(),
-                    output,
-                    logSumExp);
+            List<Tensor> outputs = parts.stream().map(AttentionResult::output).toList();
+            List<Tensor> logarithms =
+                    parts.stream().map(AttentionResult::logSumExp).toList();
+            threads.ifPresentOrElse(
+                    workers -> VectorMerge.run(workers, outputs, logarithms, output, logSumExp),
+                    () -> plans.merge(outputs, logarithms, output, logSumExp));
         }
         return AttentionResult.of(output, logSumExp);
     }
@@ -216,5 +239,6 @@ public final class RaggedAttention implements AutoCloseable {
     public synchronized void close() {
         closed = true;
         plans.close();
+        threads.ifPresent(Workers::close);
     }
 }

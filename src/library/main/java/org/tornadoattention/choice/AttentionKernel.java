@@ -31,7 +31,9 @@ public enum AttentionKernel {
      * The warp-group kernel with products of 8 bits, after a rounding of Q, K and V. F16 and BF16; only where asked
      * for.
      */
-    WARP_GROUP_FP8(WarpGroupFp8Spec::new);
+    WARP_GROUP_FP8(WarpGroupFp8Spec::new),
+    /** On the JVM's vector units, in no task graph. All types. */
+    VECTOR(VectorSpec::new);
 
     /** Made when first asked for: a description names kernels, so that these come before it. */
     private static final class Specs {
@@ -139,7 +141,7 @@ public enum AttentionKernel {
     /**
      * The name as used on the command line: {@code standard}, {@code online}, {@code tiled}, {@code tensor-core},
      * {@code
-     * warp}, {@code warp-group}, {@code warp-tf32}, {@code warp-group-fp8}.
+     * warp}, {@code warp-group}, {@code warp-tf32}, {@code warp-group-fp8}, {@code vector}.
      *
      * @return the name
      */

@@ -2,6 +2,7 @@ package org.tornadoattention.choice;
 
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.Mask;
 import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.kernel.parts.Features;
@@ -53,6 +54,18 @@ public record AttentionProblem(
                 options.hasDropout(),
                 UserFunctions.of(options),
                 options.sinks().isPresent());
+    }
+
+    /**
+     * The problem whose gradients these tensors are for.
+     *
+     * @param tensors of the backward pass
+     * @param options what is computed
+     * @return the problem
+     */
+    public static AttentionProblem of(BackwardTensors tensors, AttentionOptions options) {
+        AttentionShape shape = AttentionShape.of(tensors.q(), tensors.k(), tensors.v(), options);
+        return of(shape, tensors.q().dtype(), options);
     }
 
     /** {@return whether no kernel has anything to do: no query, or no key to see} */

@@ -19,7 +19,9 @@ public enum Capability {
     /** Instructions of {@link org.tornadoattention.intrinsic.Warp}. */
     WARP("warp intrinsics", device -> device.extension().level().include(Intrinsics.WARP)),
     /** Instructions of {@link org.tornadoattention.intrinsic.WarpGroup}. */
-    WARP_GROUP("warp-group intrinsics", device -> device.extension().level().include(Intrinsics.WARP_GROUP));
+    WARP_GROUP("warp-group intrinsics", device -> device.extension().level().include(Intrinsics.WARP_GROUP)),
+    /** The JVM's own vector units in place of work-groups. */
+    JVM("the JVM engine (backend jvm)", ComputeDevice::isJvm);
 
     private final String description;
     private final Predicate<ComputeDevice> has;
@@ -35,7 +37,7 @@ public enum Capability {
      * @param device a device
      */
     public boolean isOn(ComputeDevice device) {
-        return has.test(device);
+        return device.isJvm() == (this == JVM) && has.test(device);
     }
 
     /** Whether a device is known to have it, so that kernels with it are chosen by themselves. */
@@ -46,6 +48,9 @@ public enum Capability {
 
     /** What a device lacks that has it not, with the device's own reason where there is one. */
     String lacking(ComputeDevice device) {
+        if (device.isJvm()) {
+            return "work-groups, which TornadoVM's devices and the simulator have";
+        }
         String reason = device.extension().reason();
         return reason.isEmpty() || this == TENSOR_CORES ? description : description + ": " + reason;
     }

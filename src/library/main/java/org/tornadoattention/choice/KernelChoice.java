@@ -107,7 +107,8 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
                     device,
                     "what the kernel %s needs: %s"
                             .formatted(kernel.id(), kernel.spec().capability().lacking(device)),
-                    "use the kernel %s, or another device or backend".formatted(everywhere(problem)));
+                    "use the kernel %s, or another device or backend"
+                            .formatted(device.isJvm() ? AttentionKernel.VECTOR.id() : everywhere(problem)));
         }
         return pass.tiles(kernel)
                 .map(tiles -> new KernelChoice(kernel, tiles, ASKED_FOR))
@@ -117,6 +118,7 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
     private static KernelChoice best(
             AttentionProblem problem, ComputeDevice device, Pass pass, Stream<AttentionKernel> kernels) {
         List<AttentionKernel> rungs = kernels.filter(kernel -> !kernel.spec().onlyWhereAskedFor())
+                .filter(kernel -> device.isJvm() == (kernel.spec().capability() == Capability.JVM))
                 .filter(kernel -> objection(kernel, problem).isEmpty())
                 .toList();
         if (device.isSimulator()) {

@@ -19,7 +19,8 @@ public sealed interface KernelSpec
                 WarpSpec,
                 WarpGroupSpec,
                 WarpTf32Spec,
-                WarpGroupFp8Spec {
+                WarpGroupFp8Spec,
+                VectorSpec {
 
     /** {@return what it does, in a few words} */
     String summary();

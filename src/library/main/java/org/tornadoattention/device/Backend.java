@@ -25,6 +25,8 @@ public enum Backend {
     METAL(TornadoVMBackendType.METAL, true, false, false),
     /** Level Zero or OpenCL devices, through SPIR-V. */
     SPIRV(TornadoVMBackendType.SPIRV, false, false, false),
+    /** This process itself: the JVM's vector units, on all cores. It runs no task graphs. */
+    JVM(null, false, false, false),
     /** This project's simulator, on the JVM. */
     SIMULATOR(TornadoVMBackendType.JAVA, true, true, false);
 

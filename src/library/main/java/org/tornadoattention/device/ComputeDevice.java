@@ -25,7 +25,7 @@ import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
  * @param computeUnits its cores or multiprocessors
  * @param halfFloats whether its compiler takes 16-bit floats; without, F16 is decoded from raw bits
  * @param extension what this project's compiler extension came to
- * @param handle TornadoVM's device
+ * @param handle TornadoVM's device; of the JVM, which runs no task graphs, the best one that does
  */
 public record ComputeDevice(
         Backend backend,
@@ -64,6 +64,11 @@ public record ComputeDevice(
     /** {@return whether this is the simulator} */
     public boolean isSimulator() {
         return backend == Backend.SIMULATOR;
+    }
+
+    /** {@return whether this is the JVM itself, which computes without task graphs} */
+    public boolean isJvm() {
+        return backend == Backend.JVM;
     }
 
     /** {@return the version of the device's driver, empty where it has none or does not tell} */

@@ -25,9 +25,9 @@ import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
  */
 public final class Devices {
 
-    /** GPUs first, and of one device the backend that compiles best. */
-    static final Comparator<ComputeDevice> BEST_FIRST = Comparator.<ComputeDevice>comparingInt(
-                    device -> device.type() == TornadoDeviceType.GPU ? 0 : 1)
+    /** GPUs first, and of one device the backend that compiles best; the simulator, which is not for speed, last. */
+    static final Comparator<ComputeDevice> BEST_FIRST = Comparator.comparing(ComputeDevice::isSimulator)
+            .thenComparingInt(device -> device.type() == TornadoDeviceType.GPU ? 0 : 1)
             .thenComparing(ComputeDevice::backend)
             .thenComparingInt(ComputeDevice::deviceIndex);
 
@@ -52,7 +52,45 @@ public final class Devices {
             }
         }
         devices.sort(BEST_FIRST);
+        devices.stream().findFirst().map(Devices::jvm).ifPresent(devices::add);
+        devices.sort(BEST_FIRST);
         return List.copyOf(devices);
+    }
+
+    /** The JVM itself. */
+    private static ComputeDevice jvm(ComputeDevice forTaskGraphs) {
+        int cores = Runtime.getRuntime().availableProcessors();
+        return new ComputeDevice(
+                Backend.JVM,
+                0,
+                0,
+                "this JVM, %s, %d core%s".formatted(System.getProperty("os.arch"), cores, cores == 1 ? "" : "s"),
+                TornadoDeviceType.CPU,
+                0,
+                1,
+                ComputeDevice.UNKNOWN_BYTES,
+                ComputeDevice.UNKNOWN_BYTES,
+                cores,
+                true,
+                CompilerExtension.Support.none(0, ""),
+                forTaskGraphs.handle());
+    }
+
+    /**
+     * The device that task graphs of an attention on {@code device} run on.
+     *
+     * @param device one of {@link #all()}
+     * @return the device itself, or, for the JVM, which runs none, the best one that does: a TornadoVM's or the simulator's
+     * @throws IllegalArgumentException if it is null
+     */
+    public static ComputeDevice forTaskGraphs(ComputeDevice device) {
+        required(device, "device", "take one of Devices.all()");
+        return device.isJvm() ? bestForTaskGraphs() : device;
+    }
+
+    /** {@return the best device that runs task graphs} */
+    public static ComputeDevice bestForTaskGraphs() {
+        return all().stream().filter(device -> !device.isJvm()).findFirst().orElseThrow();
     }
 
     /** {@return the best device} */

@@ -20,7 +20,7 @@ final class DriverVersion {
     private DriverVersion() {}
 
     static Optional<String> of(ComputeDevice device) {
-        if (device.isSimulator()) {
+        if (device.isSimulator() || device.isJvm()) {
             return Optional.empty();
         }
         return device.name().contains("NVIDIA") ? nvidia().or(() -> reported(device)) : reported(device);

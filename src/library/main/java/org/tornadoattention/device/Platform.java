@@ -116,6 +116,25 @@ public record Platform(boolean simulator, String home, boolean bailout, boolean 
                 : "the simulator on the JVM (its jar is on the class path; TORNADOVM_HOME=" + home + " is not used)";
     }
 
+    /**
+     * What computes on a device and why, in a line: this platform, or the JVM's own engine.
+     *
+     * @param device one of {@link Devices#all()}
+     * @return a clause such as {@code the JVM's vector units (TORNADOVM_HOME is not set)}
+     * @throws IllegalArgumentException if it is null
+     */
+    public String describe(ComputeDevice device) {
+        required(device, "device", "take one of Devices.all()");
+        if (!device.isJvm()) {
+            return describe();
+        }
+        boolean vectors = ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent();
+        return (vectors
+                        ? "the JVM's vector units"
+                        : "the JVM without its vector units (no --add-modules" + " jdk.incubator.vector)")
+                + (home.isEmpty() ? " (TORNADOVM_HOME is not set)" : " (asked for in place of " + describe() + ")");
+    }
+
     /** {@return what runs the kernels, with its version: {@code TornadoVM 5.2.0-jdk25}, {@code simulator}} */
     public String version() {
         if (simulator) {

@@ -30,7 +30,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * The plans of one device, one for each problem seen, the least recently used closed when there are too many. Not
  * synchronised: its owner is.
  */
-public final class PlanCache implements AutoCloseable {
+public final class PlanCache implements Engine {
 
     private static final int CAPACITY = 16;
 
@@ -72,17 +72,20 @@ public final class PlanCache implements AutoCloseable {
     }
 
     /** Which kernel a problem gets here. */
+    @Override
     public KernelChoice choose(AttentionProblem problem) {
         KernelChoice choice = KernelChoice.choose(problem, device, wanted);
         return tile.map(given -> choice.withTile(given, problem, device)).orElse(choice);
     }
 
     /** Which kernel a problem's backward pass gets here. */
+    @Override
     public KernelChoice chooseBackward(AttentionProblem problem) {
         return KernelChoice.chooseBackward(problem, device, wanted);
     }
 
     /** Runs a problem, building its plan if it has none. A plan that failed is closed and forgotten. */
+    @Override
     public Execution execute(
             AttentionProblem problem,
             Tensor q,
@@ -104,8 +107,9 @@ public final class PlanCache implements AutoCloseable {
     }
 
     /** Runs a backward pass, building its plan if it has none. A plan that failed is closed and forgotten. */
+    @Override
     public Execution executeBackward(BackwardTensors tensors, AttentionOptions options) {
-        AttentionProblem problem = problem(tensors, options);
+        AttentionProblem problem = AttentionProblem.of(tensors, options);
         findTiles(options);
         return plans.use(
                 BackwardPlan.class,
@@ -121,11 +125,6 @@ public final class PlanCache implements AutoCloseable {
     /** A block mask's tiles are found by the first plan that it is for. */
     private void findTiles(AttentionOptions options) {
         options.mask().blockMasks().forEach(mask -> mask.find(found -> TileFinder.find(found, device)));
-    }
-
-    private static AttentionProblem problem(BackwardTensors tensors, AttentionOptions options) {
-        AttentionShape shape = AttentionShape.of(tensors.q(), tensors.k(), tensors.v(), options);
-        return AttentionProblem.of(shape, tensors.q().dtype(), options);
     }
 
     /**
@@ -163,7 +162,7 @@ public final class PlanCache implements AutoCloseable {
      */
     public KernelChoice appendBackward(
             TaskGraph graph, GridScheduler grids, String name, BackwardTensors tensors, AttentionOptions options) {
-        AttentionProblem problem = problem(tensors, options);
+        AttentionProblem problem = AttentionProblem.of(tensors, options);
         requireTask(problem, tensors.q(), tensors.k());
         KernelChoice choice = chooseBackward(problem);
         DeviceMemory.ofBackward(problem, choice.kernel()).requireFitting(device);
@@ -226,6 +225,7 @@ public final class PlanCache implements AutoCloseable {
     }
 
     /** Calls that found their plan, calls that had to build one, and plans held now. */
+    @Override
     public PlanStatistics statistics() {
         return plans.statistics();
     }

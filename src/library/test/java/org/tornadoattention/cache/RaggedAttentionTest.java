@@ -2,6 +2,7 @@ package org.tornadoattention.cache;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.within;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -66,6 +67,37 @@ class RaggedAttentionTest {
             assertThat(ragged.statistics().misses()).isLessThanOrEqualTo(4);
             assertThat(ragged.statistics().hits() + ragged.statistics().misses())
                     .isEqualTo(6);
+        }
+    }
+
+    /** Packed sequences, some of them empty, and their merge with attention over the same keys in two parts. */
+    @ParameterizedTest
+    @EnumSource
+    void theJvmComputesThemWithoutPlans(DType dtype) {
+        IntArray queryOffsets = IntArray.fromElements(0, 0, 3, 3, 80, 81);
+        IntArray keyOffsets = IntArray.fromElements(0, 4, 4, 9, 150, 230);
+        Tensor q = Tensor.random(dtype, 1, 81, 6, 35);
+        Tensor k = Tensor.random(dtype, 2, 230, 2, 35);
+        Tensor v = Tensor.random(dtype, 3, 230, 2, 35);
+        try (RaggedAttention ragged = new RaggedAttention(TestDevice.jvm());
+                FlashAttention attention = FlashAttention.on(TestDevice.jvm())) {
+            for (AttentionOptions options : OPTIONS) {
+                AttentionResult result = ragged.forward(q, k, v, queryOffsets, keyOffsets, options);
+                assertAccurate(q, k, v, queryOffsets, keyOffsets, options, result);
+                assertThat(result.logSumExp().get(2, 5)).isEqualTo(Float.NEGATIVE_INFINITY);
+                assertThat(attention
+                                .forwardRagged(q, k, v, queryOffsets, keyOffsets, options)
+                                .output()
+                                .toFloatArray())
+                        .containsExactly(result.output().toFloatArray());
+                AttentionResult same = ragged.merge(List.of(result, result));
+                assertThat(same.output().toFloatArray())
+                        .containsExactly(result.output().toFloatArray());
+                assertThat(same.logSumExp().get(2, 5)).isEqualTo(Float.NEGATIVE_INFINITY);
+                assertThat(same.logSumExp().get(40, 1))
+                        .isCloseTo(result.logSumExp().get(40, 1) + (float) Math.log(2), within(1e-5f));
+            }
+            assertThat(ragged.statistics()).isEqualTo(new PlanStatistics(0, 0, 0));
         }
     }
 

@@ -74,9 +74,34 @@ class KernelChoiceTest {
         ComputeDevice gpu =
                 device(Backend.CUDA, 48 << 10, new CompilerExtension.Support(Intrinsics.WARP_GROUP, 90, 227 << 10, ""));
         DType dtype = kernel.supports(DType.F32) ? DType.F32 : DType.F16;
-        KernelChoice choice = KernelChoice.choose(problem(dtype), gpu, Optional.of(kernel));
+        ComputeDevice device = kernel == AttentionKernel.VECTOR ? TestDevice.jvm() : gpu;
+        KernelChoice choice = KernelChoice.choose(problem(dtype), device, Optional.of(kernel));
         assertThat(choice.kernel()).isEqualTo(kernel);
         assertThat(choice.reason()).isEqualTo("asked for");
+    }
+
+    @ParameterizedTest
+    @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "VECTOR")
+    void theJvmRunsNoKernelOfTaskGraphs(AttentionKernel kernel) {
+        DType dtype = kernel.supports(DType.F32) ? DType.F32 : DType.F16;
+        assertThatExceptionOfType(UnsupportedOnDeviceException.class)
+                .isThrownBy(() -> KernelChoice.choose(problem(dtype), TestDevice.jvm(), Optional.of(kernel)))
+                .withMessageContainingAll(kernel.id(), "work-groups", "use the kernel vector");
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void onTheJvmThereIsOneKernelAndItIsNowhereElse(DType dtype) {
+        assertThat(KernelChoice.choose(problem(dtype), TestDevice.jvm(), Optional.empty())
+                        .kernel())
+                .isEqualTo(AttentionKernel.VECTOR);
+        assertThat(KernelChoice.chooseBackward(problem(dtype), TestDevice.jvm(), Optional.empty())
+                        .kernel())
+                .isEqualTo(AttentionKernel.VECTOR);
+        assertThatExceptionOfType(UnsupportedOnDeviceException.class)
+                .isThrownBy(() -> KernelChoice.choose(
+                        problem(dtype), device(Backend.CUDA, 48 << 10), Optional.of(AttentionKernel.VECTOR)))
+                .withMessageContainingAll("vector", "the JVM engine");
     }
 
     @ParameterizedTest

@@ -36,6 +36,11 @@ class KernelSpecTest {
             new CompilerExtension.Support(Intrinsics.WARP_GROUP, 90, 227 << 10, ""),
             TestDevice.get().handle());
 
+    /** One that runs the kernel. */
+    private static ComputeDevice device(AttentionKernel kernel) {
+        return kernel.spec().capability() == Capability.JVM ? TestDevice.jvm() : HOPPER;
+    }
+
     private static AttentionProblem problem(DType dtype, int seqQ, int headDim, AttentionOptions options) {
         return AttentionProblem.of(new AttentionShape(2, 4, 2, seqQ, 90, headDim), dtype, options);
     }
@@ -49,7 +54,7 @@ class KernelSpecTest {
             for (int headDim = 1; headDim <= kernel.spec().widestHead(); headDim++) {
                 for (int seqQ : new int[] {1, 100, 5000}) {
                     AttentionProblem problem = problem(dtype, seqQ, headDim, AttentionOptions.causal());
-                    KernelChoice choice = KernelChoice.choose(problem, HOPPER, Optional.of(kernel));
+                    KernelChoice choice = KernelChoice.choose(problem, device(kernel), Optional.of(kernel));
                     assertThat(choice.kernel()).isEqualTo(kernel);
                     assertThat(choice.tiles()).hasSize(kernel.spec().tiling().isPresent() ? 1 : 0);
                     for (Tile tile : choice.tiles()) {
@@ -71,11 +76,11 @@ class KernelSpecTest {
                 problem(kernel.spec().dtypes().iterator().next(), 100, 64, AttentionOptions.defaults());
         if (!kernel.supportsBackward()) {
             assertThatIllegalArgumentException()
-                    .isThrownBy(() -> KernelChoice.chooseBackward(problem, HOPPER, Optional.of(kernel)))
+                    .isThrownBy(() -> KernelChoice.chooseBackward(problem, device(kernel), Optional.of(kernel)))
                     .withMessageContainingAll("kernel %s has no backward pass".formatted(kernel.id()), "Choose");
             return;
         }
-        KernelChoice choice = KernelChoice.chooseBackward(problem, HOPPER, Optional.of(kernel));
+        KernelChoice choice = KernelChoice.chooseBackward(problem, device(kernel), Optional.of(kernel));
         assertThat(choice.kernel().spec().backward()).isInstanceOf(Backward.Own.class);
         assertThat(choice.kernel().supports(problem.dtype())).isTrue();
         assertThat(choice.tiles()).allMatch(tile -> tile.kernel() == choice.kernel());
@@ -90,11 +95,12 @@ class KernelSpecTest {
                 64,
                 AttentionOptions.defaults().withDropout(0.1, 1));
         if (kernel.supportsDropout()) {
-            assertThat(KernelChoice.choose(dropout, HOPPER, Optional.of(kernel)).kernel())
+            assertThat(KernelChoice.choose(dropout, device(kernel), Optional.of(kernel))
+                            .kernel())
                     .isEqualTo(kernel);
         } else {
             assertThatIllegalArgumentException()
-                    .isThrownBy(() -> KernelChoice.choose(dropout, HOPPER, Optional.of(kernel)))
+                    .isThrownBy(() -> KernelChoice.choose(dropout, device(kernel), Optional.of(kernel)))
                     .withMessageContainingAll(kernel.id(), "no dropout", "choose tiled");
         }
     }
@@ -117,7 +123,7 @@ class KernelSpecTest {
     void scratchMemoryIsCounted(AttentionKernel kernel) {
         AttentionProblem problem =
                 problem(kernel.spec().dtypes().iterator().next(), 100, 64, AttentionOptions.defaults());
-        KernelChoice choice = KernelChoice.choose(problem, HOPPER, Optional.of(kernel));
+        KernelChoice choice = KernelChoice.choose(problem, device(kernel), Optional.of(kernel));
         long scratch = kernel.spec().scratch(problem.shape(), choice.tile()).stream()
                 .mapToLong(Scratch::bytes)
                 .sum();

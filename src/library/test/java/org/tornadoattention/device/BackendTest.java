@@ -45,6 +45,6 @@ class BackendTest {
     void anUnknownNameIsAnsweredWithTheKnownOnes() {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> Backend.parse("vulkan"))
-                .withMessageContainingAll("'vulkan'", "cuda, opencl, ptx, metal, spirv, simulator");
+                .withMessageContainingAll("'vulkan'", "cuda, opencl, ptx, metal, spirv, jvm, simulator");
     }
 }

@@ -31,7 +31,7 @@ class DevicesTest {
 
     @Test
     void everyDeviceHasWhatKernelsNeed() {
-        assertThat(Devices.all()).allSatisfy(device -> {
+        assertThat(Devices.all()).filteredOn(device -> !device.isJvm()).allSatisfy(device -> {
             assertThat(device.localMemoryBytes()).isGreaterThanOrEqualTo(16 << 10);
             assertThat(device.maxGroupSize()).isGreaterThanOrEqualTo(64);
             assertThat(device.maxAllocationBytes()).isGreaterThan(1 << 20);
@@ -42,9 +42,21 @@ class DevicesTest {
         });
     }
 
+    @Test
+    void theJvmIsEverywhereAndComesBeforeTheSimulatorOnly() {
+        ComputeDevice jvm = Devices.find(Optional.of(Backend.JVM), Optional.empty());
+        assertThat(jvm.isJvm()).isTrue();
+        assertThat(Devices.forTaskGraphs(jvm)).isEqualTo(Devices.bestForTaskGraphs());
+        assertThat(jvm.handle()).isSameAs(Devices.bestForTaskGraphs().handle());
+        assertThat(Devices.forTaskGraphs(Devices.bestForTaskGraphs())).isEqualTo(Devices.bestForTaskGraphs());
+        assertThat(Devices.best().isJvm()).isEqualTo(Platform.current().simulator());
+    }
+
     /** As the SPIR-V backend's OpenCL device does for its description; others may for any other question. */
     @ParameterizedTest
-    @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "SIMULATOR")
+    @EnumSource(
+            mode = EnumSource.Mode.EXCLUDE,
+            names = {"SIMULATOR", "JVM"})
     void whatABackendDoesNotKnowIsUnknownAndNeverAnException(Backend backend) {
         InvocationHandler mute = (proxy, method, arguments) -> {
             throw new UnsupportedOperationException(method.getName());

@@ -109,7 +109,7 @@ class FunctionsTest {
 
     static Stream<Arguments> kernelsAndFunctions() {
         return Stream.of(AttentionKernel.values())
-                .filter(kernel -> kernel.spec().functions() && kernel.supports(TestDevice.get()))
+                .filter(kernel -> kernel.spec().functions() && kernel.supports(TestDevice.of(kernel)))
                 .flatMap(kernel -> functions().keySet().stream().map(name -> Arguments.of(kernel, name)));
     }
 
@@ -123,7 +123,7 @@ class FunctionsTest {
         Tensor v = Tensor.random(dtype, 3, BATCH, 2, KEYS, 16);
         Tensor dOut = Tensor.random(dtype, 4, BATCH, HEADS, QUERIES, 16);
         AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = attention.forward(q, k, v, options);
             assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
             assertThat(check.gradients(attention.backward(result, dOut))).allMatch(Comparison::passed);

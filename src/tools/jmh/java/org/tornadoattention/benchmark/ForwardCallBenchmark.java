@@ -49,7 +49,7 @@ public class ForwardCallBenchmark {
     /** Makes the inputs and refuses to time a kernel that is wrong. */
     @Setup(Level.Trial)
     public void prepare() {
-        attention = FlashAttention.on(Devices.best(), AttentionKernel.parse(kernel));
+        attention = FlashAttention.on(Devices.bestForTaskGraphs(), AttentionKernel.parse(kernel));
         q = Tensor.random(DType.F32, 1, 1, 8, seqLength, 64);
         k = Tensor.random(DType.F32, 2, 1, 8, seqLength, 64);
         v = Tensor.random(DType.F32, 3, 1, 8, seqLength, 64);

@@ -34,7 +34,7 @@ public class PlanCacheBenchmark {
     /** Builds the plan that {@link #hit} finds. */
     @Setup(Level.Trial)
     public void prepare() {
-        attention = FlashAttention.create();
+        attention = FlashAttention.on(Devices.bestForTaskGraphs());
         hit();
     }
 
@@ -57,7 +57,7 @@ public class PlanCacheBenchmark {
     /** An instance, a plan, a call and the end of both; a device compiles the kernel each time. */
     @Benchmark
     public AttentionResult missAndClose() {
-        try (FlashAttention fresh = FlashAttention.create()) {
+        try (FlashAttention fresh = FlashAttention.on(Devices.bestForTaskGraphs())) {
             return fresh.forward(q, q, q, AttentionOptions.defaults());
         }
     }

@@ -56,7 +56,7 @@ public class SimulatorBenchmark {
     /** Refuses to time anything but the simulator, and a method that is wrong. */
     @Setup(Level.Trial)
     public void prepare() {
-        ComputeDevice device = Devices.best();
+        ComputeDevice device = Devices.bestForTaskGraphs();
         if (!device.isSimulator()) {
             throw new IllegalStateException("This benchmark is of the simulator: unset TORNADOVM_HOME.");
         }

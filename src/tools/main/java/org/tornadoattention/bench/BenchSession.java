@@ -6,11 +6,14 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.LongSupplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.tornadoattention.AttentionException;
+import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.BackwardTensors;
+import org.tornadoattention.Execution;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Gradients;
 import org.tornadoattention.UnsupportedOnDeviceException;
@@ -91,6 +94,11 @@ public final class BenchSession implements AutoCloseable {
         String tileName = tile.map(Tile::toString).orElse(null);
         try (FlashAttention attention = tile.map(given -> FlashAttention.on(device, kernel, given))
                 .orElseGet(() -> FlashAttention.on(device, kernel))) {
+            if (device.isJvm()) {
+                return measured.pass() == Direction.FORWARD
+                        ? forwardOnJvm(measured, attention, progress)
+                        : backwardOnJvm(measured, attention, progress);
+            }
             return measured.pass() == Direction.FORWARD
                     ? forward(measured, attention, progress)
                     : backward(measured, attention, kernel, progress);
@@ -228,6 +236,63 @@ public final class BenchSession implements AutoCloseable {
         }
     }
 
+    /** Calls of the library: the JVM engine computes on the tensors where they lie, in no task graph. */
+    private BenchResult forwardOnJvm(BenchCase measured, FlashAttention attention, Runnable progress) {
+        KernelChoice choice = attention.choose(measured.shape(), measured.dtype(), measured.options());
+        inputs = Inputs.of(measured, inputs);
+        AttentionResult first = callForward(measured, attention);
+        progress.run();
+        Timing timing = time(
+                measured,
+                () -> callForward(measured, attention)
+                        .execution()
+                        .orElseThrow()
+                        .kernelTime()
+                        .toNanos(),
+                progress);
+        AttentionResult last = callForward(measured, attention);
+        List<Comparison> comparisons = new ArrayList<>();
+        for (AttentionResult result : List.of(first, last)) {
+            comparisons.addAll(inputs.check().compare(result.output(), result.logSumExp(), false));
+        }
+        Execution execution = last.execution().orElseThrow();
+        DeviceMemory needed = DeviceMemory.of(measured.problem(), choice);
+        return BenchResult.measured(
+                measured,
+                choice.kernel().id(),
+                execution.tile().orElse(null),
+                timing,
+                Memory.of(needed, needed.totalBytes() + execution.deviceBytes(), null),
+                Accuracy.of(comparisons));
+    }
+
+    private AttentionResult callForward(BenchCase measured, FlashAttention attention) {
+        return attention.forward(inputs.q(), inputs.k(), inputs.v(), measured.options());
+    }
+
+    private BenchResult backwardOnJvm(BenchCase measured, FlashAttention attention, Runnable progress) {
+        KernelChoice choice = attention.chooseBackward(measured.shape(), measured.dtype(), measured.options());
+        inputs = Inputs.of(measured, inputs);
+        AttentionResult forward = callForward(measured, attention);
+        Gradients gradients = attention.backward(forward, inputs.dO());
+        progress.run();
+        Accuracy accuracy = Accuracy.of(new SampledGradients(
+                        measured.shape(), measured.options(), inputs.q(), inputs.k(), inputs.v(), inputs.dO())
+                .compare(forward.output(), forward.logSumExp(), gradients));
+        boolean withForward = measured.pass() == Direction.FORWARD_BACKWARD;
+        Timing timing = time(
+                measured,
+                () -> {
+                    long start = System.nanoTime();
+                    attention.backward(withForward ? callForward(measured, attention) : forward, inputs.dO());
+                    return System.nanoTime() - start;
+                },
+                progress);
+        DeviceMemory needed = DeviceMemory.ofBackward(measured.problem(), choice.kernel());
+        return BenchResult.measured(
+                measured, choice.kernel().id(), null, timing, Memory.of(needed, needed.totalBytes(), null), accuracy);
+    }
+
     /** What a backward pass starts from. */
     private void computeForward(BenchCase measured, FlashAttention attention, Tensor output, Tensor logSumExp) {
         TaskGraph graph = new TaskGraph("before");
@@ -299,8 +364,23 @@ public final class BenchSession implements AutoCloseable {
     }
 
     private Timing time(BenchCase measured, TornadoExecutionPlan plan, Runnable progress) {
+        return time(
+                measured,
+                () -> {
+                    long nanoseconds = plan.execute().getProfilerResult().getDeviceKernelTime();
+                    if (nanoseconds == 0) {
+                        throw new AttentionException(
+                                "%s reports no kernel time, so nothing was launched.".formatted(device));
+                    }
+                    return nanoseconds;
+                },
+                progress);
+    }
+
+    /** @param execution runs the problem once and tells its kernels' nanoseconds */
+    private Timing time(BenchCase measured, LongSupplier execution, Runnable progress) {
         for (int i = 0; i < settings.warmUps; i++) {
-            plan.execute();
+            execution.getAsLong();
             progress.run();
         }
         if (settings.warmUps > 0 && device.backend() == Backend.SIMULATOR) {
@@ -314,12 +394,8 @@ public final class BenchSession implements AutoCloseable {
                 && (done < FEWEST_REPETITIONS || System.nanoTime() - begin < 1e9 * settings.seconds)) {
             flush.run();
             long start = System.nanoTime();
-            TornadoExecutionResult result = plan.execute();
+            kernelTimes[done] = execution.getAsLong();
             wallTimes[done] = System.nanoTime() - start;
-            kernelTimes[done] = result.getProfilerResult().getDeviceKernelTime();
-            if (kernelTimes[done] == 0) {
-                throw new AttentionException("%s reports no kernel time, so nothing was launched.".formatted(device));
-            }
             done++;
             progress.run();
         }

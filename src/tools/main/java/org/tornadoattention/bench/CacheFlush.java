@@ -13,7 +13,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
  * Drives a device's caches empty of what the next execution reads, by a copy that is larger than they are. In the simulator
- * there is nothing to flush, and nothing is done.
+ * and on the JVM nothing is done.
  */
 final class CacheFlush implements AutoCloseable {
 
@@ -25,7 +25,7 @@ final class CacheFlush implements AutoCloseable {
     private final TornadoExecutionPlan plan;
 
     CacheFlush(ComputeDevice device) {
-        if (device.isSimulator()) {
+        if (device.isSimulator() || device.isJvm()) {
             plan = null;
             return;
         }

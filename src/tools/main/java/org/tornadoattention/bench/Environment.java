@@ -43,7 +43,7 @@ public record Environment(
                 device.name(),
                 device.backend().id(),
                 device.driverVersion().orElse(null),
-                Platform.current().version(),
+                device.isJvm() ? "JVM engine" : Platform.current().version(),
                 System.getProperty("java.vm.name") + " " + Runtime.version(),
                 "%s %s, %s"
                         .formatted(
@@ -66,7 +66,7 @@ public record Environment(
     }
 
     private boolean isHost() {
-        return "cpu".equals(backend) || "simulator".equals(backend);
+        return "cpu".equals(backend) || "simulator".equals(backend) || "jvm".equals(backend);
     }
 
     /** Device and runtime in a line. */

@@ -40,7 +40,7 @@ public final class Lesson {
     private static final int REPETITIONS = 7;
 
     private final PrintStream out = System.out;
-    private final ComputeDevice device = Devices.best();
+    private final ComputeDevice device = Devices.bestForTaskGraphs();
     private final DType dtype;
     private final int heads;
     private final int queries;
@@ -103,8 +103,8 @@ public final class Lesson {
     }
 
     private static int[] sizes(String[] arguments) {
-        boolean large = Devices.best().type() == TornadoDeviceType.GPU
-                && !Devices.best().isSimulator();
+        boolean large = Devices.bestForTaskGraphs().type() == TornadoDeviceType.GPU
+                && !Devices.bestForTaskGraphs().isSimulator();
         int heads = arguments.length > 0 ? number(arguments[0]) : large ? 16 : 2;
         int length = arguments.length > 1 ? number(arguments[1]) : large ? 2048 : 128;
         if (heads < 1 || length < 64 || length % 64 != 0) {

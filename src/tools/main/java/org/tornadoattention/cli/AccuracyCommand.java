@@ -123,7 +123,7 @@ final class AccuracyCommand implements Callable<Integer> {
         }
         ComputeDevice device = compute.device();
         ComputeOptions.announce(out, device);
-        List<ErrorFile.Problem> problems = problems(device.isSimulator());
+        List<ErrorFile.Problem> problems = problems(device.isSimulator() || device.isJvm());
         row("problem", "kernel", "RMSE", "largest error", "allowed", "relative");
         try (Progress progress = Progress.of("accuracy", problems.size())) {
             for (ErrorFile.Problem problem : problems) {
@@ -146,10 +146,10 @@ final class AccuracyCommand implements Callable<Integer> {
         ResultFile.at(directory.resolve("inputs.safetensors"));
     }
 
-    private List<ErrorFile.Problem> problems(boolean simulated) {
-        int sequences = batch.orElse(simulated ? 1 : 2);
-        int width = heads.orElse(simulated ? 2 : 8);
-        int length = seq.orElse(simulated ? 256 : 2048);
+    private List<ErrorFile.Problem> problems(boolean small) {
+        int sequences = batch.orElse(small ? 1 : 2);
+        int width = heads.orElse(small ? 2 : 8);
+        int length = seq.orElse(small ? 256 : 2048);
         if (sequences < 1 || length < 1) {
             throw new IllegalArgumentException("--batch and --seq must be 1 or more.");
         }

@@ -194,7 +194,9 @@ final class BenchCommand implements Callable<Integer> {
         try (BenchSession session =
                 new BenchSession(device, new BenchSession.Settings(warmUps, repetitions, seconds))) {
             journal.flushedBytes(session.flushedBytes());
-            journal.ceilings(CeilingBenchmark.measure(device));
+            if (!device.isJvm()) { // which are measured by kernels in task graphs
+                journal.ceilings(CeilingBenchmark.measure(device));
+            }
             if (format().isEmpty()) {
                 printHead(journal.file());
             }
@@ -216,7 +218,7 @@ final class BenchCommand implements Callable<Integer> {
                     }
                     note(journal, result);
                 }
-                if (isDecodeStep(problem) && compute.kernels().isEmpty()) {
+                if (isDecodeStep(problem) && compute.kernels().isEmpty() && !device.isJvm()) {
                     try (Progress progress = Progress.of(
                             "%d/%d decode".formatted(number, cases.size()), 1 + warmUps + 2 * repetitions)) {
                         note(journal, session.measureDecode(problem, progress::step));

@@ -120,7 +120,7 @@ final class BenchDecodeCommand implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         PrintWriter out = spec.commandLine().getOut();
-        ComputeDevice device = Devices.find(backend, deviceIndex);
+        ComputeDevice device = Devices.forTaskGraphs(Devices.find(backend, deviceIndex));
         List<Trial> trials = trials(device.isSimulator());
         ComputeOptions.announce(json ? spec.commandLine().getErr() : out, device);
         if (!json) {

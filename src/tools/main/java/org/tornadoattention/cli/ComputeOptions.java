@@ -4,6 +4,7 @@ import java.io.PrintWriter;
 import java.util.List;
 import java.util.Optional;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
@@ -17,7 +18,7 @@ final class ComputeOptions {
     @Option(
             names = {"-b", "--backend"},
             paramLabel = "NAME",
-            description = "cuda, opencl, ptx, metal, spirv or simulator. Default: the best for the best device.")
+            description = "cuda, opencl, ptx, metal, spirv, jvm or simulator. Default: the best for the best device.")
     private Optional<Backend> backend = Optional.empty();
 
     @Option(
@@ -34,9 +35,26 @@ final class ComputeOptions {
             description = "Of ${COMPLETION-CANDIDATES}. Default: the best for the problem. bench takes several.")
     private List<AttentionKernel> kernels = List.of();
 
-    /** The device that was asked for, or the best. */
+    /** The device that was asked for, or the best of those that run the kernels that were asked for, or else the best. */
     ComputeDevice device() {
-        return Devices.find(backend, device);
+        ComputeDevice best = Devices.find(backend, device);
+        if (backend.isPresent() || device.isPresent() || kernels.isEmpty()) {
+            return best;
+        }
+        return Devices.all().stream()
+                .filter(any -> kernels.stream().anyMatch(kernel -> kernel.supports(any)))
+                .findFirst()
+                .orElse(best);
+    }
+
+    /** The same for commands that need task graphs. */
+    ComputeDevice deviceForTaskGraphs() {
+        ComputeDevice chosen = device();
+        if (chosen.isJvm() && backend.isPresent()) {
+            throw new UnsupportedOnDeviceException(
+                    chosen, "task graphs, which this command is about", "use another backend, such as simulator");
+        }
+        return Devices.forTaskGraphs(chosen);
     }
 
     /**
@@ -65,7 +83,7 @@ final class ComputeOptions {
 
     /** Prints the first line of every command that computes: the platform and why, and the device. */
     static void announce(PrintWriter out, ComputeDevice device) {
-        out.println("Running on %s, device %s".formatted(Platform.current().describe(), device));
+        out.println("Running on %s, device %s".formatted(Platform.current().describe(device), device));
         out.flush();
     }
 }

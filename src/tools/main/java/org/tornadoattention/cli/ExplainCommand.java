@@ -120,7 +120,7 @@ final class ExplainCommand implements Callable<Integer> {
                     "There is nothing to explain: --row is %d, and there are %d queries and %d keys."
                             .formatted(query, shape.seqQ(), shape.seqK()));
         }
-        ComputeDevice device = compute.device();
+        ComputeDevice device = compute.deviceForTaskGraphs();
         ComputeOptions.announce(out, device);
         try (FlashAttention attention = attention(device)) {
             if (code) {

@@ -131,7 +131,7 @@ final class TuneCommand implements Callable<Integer> {
     public Integer call() throws IOException {
         PrintWriter out = spec.commandLine().getOut();
         Optional<ResultFile> file = output.isPresent() ? Optional.of(ResultFile.at(output.get())) : Optional.empty();
-        ComputeDevice device = Devices.find(backend, index);
+        ComputeDevice device = Devices.forTaskGraphs(Devices.find(backend, index));
         requireIntrinsics(device);
         List<BenchCase> cases = cases();
         ComputeOptions.announce(out, device);

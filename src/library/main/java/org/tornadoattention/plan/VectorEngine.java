@@ -1,0 +1,102 @@
+package org.tornadoattention.plan;
+
+import java.time.Duration;
+import java.util.Optional;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.BackwardTensors;
+import org.tornadoattention.Execution;
+import org.tornadoattention.PlanStatistics;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.AttentionProblem;
+import org.tornadoattention.choice.KernelChoice;
+import org.tornadoattention.choice.Tile;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.tensor.Tensor;
+import org.tornadoattention.vector.VectorBackward;
+import org.tornadoattention.vector.VectorForward;
+import org.tornadoattention.vector.VectorRun;
+import org.tornadoattention.vector.Workers;
+
+/** The JVM's vector units: there is nothing to compile or to copy, so it keeps no plans, only its threads. */
+public final class VectorEngine implements Engine {
+
+    private final ComputeDevice device;
+    private final Optional<AttentionKernel> wanted;
+    private final Optional<Tile> tile;
+    private final Workers workers;
+
+    /**
+     * An engine with threads of its own.
+     *
+     * @param wanted the kernel for all problems, or empty for the only one that there is here
+     * @param tile the tile that was asked for, which is refused: it has none of the ladder's
+     */
+    VectorEngine(ComputeDevice device, Optional<AttentionKernel> wanted, Optional<Tile> tile) {
+        this(device, wanted, tile, Workers.create());
+    }
+
+    private VectorEngine(ComputeDevice device, Optional<AttentionKernel> wanted, Optional<Tile> tile, Workers workers) {
+        this.device = device;
+        this.wanted = wanted;
+        this.tile = tile;
+        this.workers = workers;
+    }
+
+    /** An engine on the caller's threads. */
+    public static VectorEngine on(ComputeDevice device, Workers workers) {
+        return new VectorEngine(device, Optional.empty(), Optional.empty(), workers);
+    }
+
+    @Override
+    public KernelChoice choose(AttentionProblem problem) {
+        KernelChoice choice = KernelChoice.choose(problem, device, wanted);
+        return tile.map(given -> choice.withTile(given, problem, device)).orElse(choice);
+    }
+
+    @Override
+    public KernelChoice chooseBackward(AttentionProblem problem) {
+        return KernelChoice.chooseBackward(problem, device, wanted);
+    }
+
+    @Override
+    public Execution execute(
+            AttentionProblem problem,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            AttentionOptions options,
+            Tensor output,
+            Tensor logSumExp) {
+        KernelChoice choice = choose(problem);
+        return execution(choice, VectorForward.run(workers, problem.shape(), options, q, k, v, output, logSumExp));
+    }
+
+    @Override
+    public Execution executeBackward(BackwardTensors tensors, AttentionOptions options) {
+        KernelChoice choice = chooseBackward(AttentionProblem.of(tensors, options));
+        return execution(choice, VectorBackward.run(workers, tensors, options));
+    }
+
+    private Execution execution(KernelChoice choice, VectorRun run) {
+        Duration time = Duration.ofNanos(run.nanoseconds());
+        return new Execution(
+                device,
+                choice.kernel().id(),
+                Optional.of(run.blockQ() + "x" + run.blockK()),
+                choice.reason(),
+                time,
+                Duration.ZERO,
+                time,
+                run.bytes());
+    }
+
+    @Override
+    public PlanStatistics statistics() {
+        return new PlanStatistics(0, 0, 0);
+    }
+
+    @Override
+    public void close() {
+        workers.close();
+    }
+}

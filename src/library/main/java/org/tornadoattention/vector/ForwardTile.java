@@ -1,0 +1,215 @@
+package org.tornadoattention.vector;
+
+import java.util.Arrays;
+import org.tornadoattention.AttentionOptions;
+
+/**
+ * FlashAttention-2's forward pass of one tile of queries, and the memory of a thread that computes it.
+ *
+ * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 1, with S and P transposed.
+ */
+final class ForwardTile {
+
+    /** Keys of a tile (Bc): tiles begin at its multiples, so that a row's sums do not depend on the rows beside it. */
+    static final int KEYS = 64;
+
+    private final Lanes lanes;
+    private final Sequences sequences;
+    private final ScoreTerms terms;
+    private final TileRows rows;
+    private final RowSource queries;
+    private final RowSource keys;
+    private final RowSource values;
+    private final int headDim;
+    private final int valueDim;
+    private final int paddedValue;
+    private final float[] queryRows;
+    private final float[] q;
+    private final float[] k;
+    private final float[] v;
+    private final float[] s;
+    private final float[] o;
+    private final float[] max;
+    private final float[] sum;
+    private final float[] factors;
+    private final short[] bits;
+
+    /** @param most rows of a tile */
+    ForwardTile(
+            Lanes lanes,
+            Sequences sequences,
+            AttentionOptions options,
+            RowSource queries,
+            RowSource keys,
+            RowSource values,
+            int most) {
+        this.lanes = lanes;
+        this.sequences = sequences;
+        this.queries = queries;
+        this.keys = keys;
+        this.values = values;
+        int widest = lanes.widest() * lanes.length();
+        int allLanes = Products.padded(most, widest);
+        terms = new ScoreTerms(lanes, sequences, options);
+        rows = new TileRows(sequences, options.mask().window(), terms, allLanes);
+        headDim = sequences.headDim();
+        valueDim = sequences.valueDim();
+        paddedValue = Products.padded(valueDim, lanes.length());
+        queryRows = new float[headDim];
+        q = new float[allLanes * headDim];
+        k = new float[KEYS * headDim];
+        v = new float[KEYS * paddedValue];
+        s = new float[KEYS * widest];
+        o = new float[allLanes * paddedValue];
+        max = new float[allLanes];
+        sum = new float[allLanes];
+        factors = new float[allLanes];
+        bits = new short[Math.max(headDim, valueDim)];
+    }
+
+    /** Bytes of all arrays. */
+    long bytes() {
+        long floats = queryRows.length + q.length + k.length + v.length + s.length + o.length + 8L * max.length;
+        return Float.BYTES * floats + Short.BYTES * (long) bits.length;
+    }
+
+    /** The narrowest panel that holds so many rows, or the widest there is. */
+    static int panelWidth(Lanes lanes, int rows) {
+        int vectors = 1;
+        while (vectors < lanes.widest() && vectors * lanes.length() < rows) {
+            vectors *= 2;
+        }
+        return vectors * lanes.length();
+    }
+
+    /** Attends to the keys from {@code from} to {@code to - 1} that the tile's rows see. */
+    void attend(RowTile tile, int from, int to) {
+        rows.set(tile, panelWidth(lanes, tile.rows()));
+        int used = rows.panels() * rows.width();
+        Arrays.fill(o, 0, used * paddedValue, 0);
+        Arrays.fill(max, 0, used, Float.NEGATIVE_INFINITY);
+        Arrays.fill(sum, 0, used, 0);
+        int first = Math.max(from, rows.firstKey() / KEYS * KEYS);
+        int end = Math.min(to, rows.endKey());
+        if (first < end) {
+            loadQueries();
+        }
+        for (int key = first; key < end; key += KEYS) {
+            step(key, Math.min(KEYS, end - key));
+        }
+    }
+
+    /** Qᵀ, scaled: for each panel a row for each dimension. */
+    private void loadQueries() {
+        RowTile tile = rows.tile();
+        int width = rows.width();
+        float factor = terms.queryFactor();
+        for (int row = 0; row < rows.panels() * width; row++) {
+            int to = row / width * width * headDim + row % width;
+            if (row < tile.rows()) {
+                queries.read(tile.sequence(), tile.head(row), tile.query(row), 1, queryRows, 0, headDim, bits, lanes);
+            } else {
+                Arrays.fill(queryRows, 0);
+            }
+            for (int dim = 0; dim < headDim; dim++) {
+                q[to + dim * width] = queryRows[dim] * factor;
+            }
+        }
+    }
+
+    private void step(int key, int count) {
+        RowTile tile = rows.tile();
+        int width = rows.width();
+        boolean loaded = false;
+        boolean finite = true;
+        for (int panel = 0; panel < rows.panels(); panel++) {
+            TileRows.Sight sight = rows.look(panel, key, count);
+            if (sight == TileRows.Sight.NOTHING) {
+                continue;
+            }
+            if (!loaded) {
+                keys.read(tile.sequence(), tile.kvHead(), key, count, k, 0, headDim, bits, lanes);
+                values.read(tile.sequence(), tile.kvHead(), key, count, v, 0, paddedValue, bits, lanes);
+                loaded = true;
+                finite = Products.areFinite(v, count * paddedValue);
+            }
+            int at = panel * width;
+            // Sᵀ = K Qᵀ
+            int padded = Products.padded(count, Lanes.ROWS);
+            lanes.product(k, 0, headDim, 1, q, at * headDim, width, s, 0, width, padded, width, headDim, null, 0);
+            terms.apply(s, key, count, rows, panel, sight);
+            // P = 2^(S - m), with the sums of its rows
+            lanes.softmax(s, count, width, max, sum, factors, at);
+            if (terms.hasDropout()) {
+                terms.drop(s, 1, key, count, rows, panel);
+            }
+            // O = diag(2^(m - m')) O + P V
+            boolean allSeen = sight == TileRows.Sight.ALL && !terms.hides();
+            if (allSeen || finite) {
+                lanes.product(
+                        s,
+                        0,
+                        1,
+                        width,
+                        v,
+                        0,
+                        paddedValue,
+                        o,
+                        at * paddedValue,
+                        paddedValue,
+                        width,
+                        paddedValue,
+                        count,
+                        factors,
+                        at);
+            } else {
+                Products.ofSeen(
+                        s,
+                        0,
+                        1,
+                        width,
+                        v,
+                        0,
+                        paddedValue,
+                        o,
+                        at * paddedValue,
+                        paddedValue,
+                        width,
+                        paddedValue,
+                        count,
+                        factors,
+                        at);
+            }
+        }
+    }
+
+    /** Stores {@code O / l} and the log-sum-exp of what was attended to. */
+    void store(HeadRows output, HeadRows logSumExp) {
+        RowTile tile = rows.tile();
+        for (int row = 0; row < tile.rows(); row++) {
+            float inverse = sum[row] == 0 ? 0 : terms.keptFactor() / sum[row];
+            int at = row * paddedValue;
+            for (int dim = 0; dim < valueDim; dim++) {
+                o[at + dim] *= inverse;
+            }
+            output.write(tile.sequence(), tile.head(row), tile.query(row), o, at, bits);
+            logSumExp.set(tile.sequence(), tile.head(row), tile.query(row), naturalLogSumExp(max[row], sum[row]));
+        }
+    }
+
+    /** {@code ln Σ 2^s} of a sum under a maximum. */
+    private static float naturalLogSumExp(float max, float sum) {
+        return sum == 0 ? Float.NEGATIVE_INFINITY : (float) (max / Exp2.LOG2_E + Math.log(sum));
+    }
+
+    /** Takes the place of what was attended to by a merge of parts, in their order. */
+    void merge(RowTile tile, Partials parts, int index) {
+        rows.set(tile, panelWidth(lanes, tile.rows()));
+        parts.merge(index, tile.rows(), o, max, sum, paddedValue);
+    }
+
+    /** Keeps what was attended to as a part. */
+    void keep(Partials parts, int index, int part) {
+        parts.set(index, part, rows.tile().rows(), o, max, sum, paddedValue);
+    }
+}

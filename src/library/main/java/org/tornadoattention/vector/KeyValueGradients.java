@@ -1,0 +1,120 @@
+package org.tornadoattention.vector;
+
+import java.util.Arrays;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.ScoreFunction;
+
+/**
+ * {@code dV = Pᵀ dO} and {@code dK = scale · dSᵀ Q} of one tile of keys, over the query heads that share it in their order,
+ * and the memory of a thread that computes them.
+ */
+final class KeyValueGradients {
+
+    /** Tiles of keys that share queries which were transposed. */
+    static final int TILES = 4;
+
+    /** Keys of a task. */
+    static final int KEYS = TILES * ForwardTile.KEYS;
+
+    private final Lanes lanes;
+    private final Sequences sequences;
+    private final BackwardRows tensors;
+    private final ScoreGradients scores;
+    private final int padded;
+    private final int headDim;
+    private final int widest;
+    private final float[] k;
+    private final float[] v;
+    private final float[] q;
+    private final float[] dO;
+    private final float[] dK;
+    private final float[] dV;
+    private final float[] ones;
+    private final short[] bits;
+
+    KeyValueGradients(
+            Lanes lanes, Sequences sequences, AttentionOptions options, BackwardRows tensors, ScoreFunction slope) {
+        this.lanes = lanes;
+        this.sequences = sequences;
+        this.tensors = tensors;
+        widest = lanes.widest() * lanes.length();
+        scores = new ScoreGradients(lanes, sequences, options, tensors, slope, widest);
+        padded = scores.padded();
+        headDim = sequences.headDim();
+        k = new float[KEYS * padded];
+        v = new float[KEYS * padded];
+        q = new float[widest * padded];
+        dO = new float[widest * padded];
+        dK = new float[KEYS * padded];
+        dV = new float[KEYS * padded];
+        ones = new float[ForwardTile.KEYS];
+        Arrays.fill(ones, 1);
+        bits = new short[headDim];
+    }
+
+    long bytes() {
+        return scores.bytes() + Float.BYTES * (4L * k.length + 2L * q.length + ones.length);
+    }
+
+    /** Computes the gradients of keys {@code key} to {@code key + count - 1}. */
+    void compute(int sequence, int kvHead, int key, int count) {
+        Arrays.fill(dK, 0);
+        Arrays.fill(dV, 0);
+        int seen = Math.min(count, sequences.keys()[sequence] - key);
+        if (seen > 0) {
+            tensors.k().read(sequence, kvHead, key, seen, k, 0, padded, bits, lanes);
+            tensors.v().read(sequence, kvHead, key, seen, v, 0, padded, bits, lanes);
+            int queries = sequences.queries()[sequence];
+            for (int head = kvHead * sequences.group(); head < (kvHead + 1) * sequences.group(); head++) {
+                for (int query = 0; query < queries; query += widest) {
+                    add(new RowTile(sequence, kvHead, head, 1, query, Math.min(widest, queries - query)), key, seen);
+                }
+            }
+        }
+        float scale = scores.terms().scale();
+        for (int row = 0; row < count; row++) {
+            for (int at = row * padded; at < row * padded + headDim; at++) {
+                dK[at] *= scale;
+            }
+            tensors.dK().write(sequence, kvHead, key + row, dK, row * padded, bits);
+            tensors.dV().write(sequence, kvHead, key + row, dV, row * padded, bits);
+        }
+    }
+
+    /** Adds what a panel of queries contributes. */
+    private void add(RowTile tile, int key, int count) {
+        TileRows rows = scores.rows();
+        int width = ForwardTile.panelWidth(lanes, tile.rows());
+        rows.set(tile, width);
+        if (rows.look(0, key, count) == TileRows.Sight.NOTHING) {
+            return;
+        }
+        scores.load(tile, width);
+        Arrays.fill(q, 0);
+        Arrays.fill(dO, 0);
+        int head = tile.firstHead();
+        tensors.q().read(tile.sequence(), head, tile.firstQuery(), tile.rows(), q, 0, padded, bits, lanes);
+        tensors.dOut().read(tile.sequence(), head, tile.firstQuery(), tile.rows(), dO, 0, padded, bits, lanes);
+        boolean finite = Products.areFinite(q, q.length) && Products.areFinite(dO, dO.length);
+        for (int at = 0; at < count; at += ForwardTile.KEYS) {
+            int keys = Math.min(ForwardTile.KEYS, count - at);
+            TileRows.Sight sight = rows.look(0, key + at, keys);
+            if (sight == TileRows.Sight.NOTHING) {
+                continue;
+            }
+            scores.compute(0, key + at, keys, k, v, at * padded, sight);
+            addProduct(scores.probabilities(), dO, dV, at, keys, width, tile.rows(), finite);
+            addProduct(scores.gradients(), q, dK, at, keys, width, tile.rows(), finite);
+        }
+    }
+
+    private void addProduct(float[] a, float[] b, float[] c, int at, int keys, int width, int depth, boolean finite) {
+        int rows = Products.padded(keys, Lanes.ROWS);
+        Arrays.fill(a, keys * width, rows * width, 0);
+        if (finite) {
+            lanes.product(a, 0, width, 1, b, 0, padded, c, at * padded, padded, rows, padded, depth, ones, 0);
+        } else {
+            Products.ofSeen(a, 0, width, 1, b, 0, padded, c, at * padded, padded, rows, padded, depth, ones, 0);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+package org.tornadoattention.vector;
+
+import org.tornadoattention.tensor.DType;
+
+/**
+ * What a tile computes with. Arrays hold rows of lanes side by side; a width is a multiple of {@link #length()}.
+ *
+ * <p>Scores are in powers of two: {@code 2^s} is what the softmax adds.
+ */
+interface Lanes {
+
+    /** Rows that {@link #product} takes at a time: a count of rows is a multiple of it. */
+    int ROWS = 4;
+
+    /** The same for another thread: each has its own. */
+    Lanes another();
+
+    /** Floats of a vector, a multiple of {@link #ROWS}. */
+    int length();
+
+    /** Vectors side by side that {@link #product} is fastest on. */
+    int widest();
+
+    /** What computes, such as {@code 512-bit vectors}. */
+    String description();
+
+    /**
+     * {@code c[i][·] = factors[i] · c[i][·] + Σ_k a(i, k) · b[k][·]}: the sum is made in registers and added once.
+     *
+     * @param aRow elements from one i to the next
+     * @param aStep elements from one k to the next
+     * @param bRow elements from one k to the next
+     * @param cRow elements from one i to the next
+     * @param rows of c, a multiple of {@link #ROWS}
+     * @param columns of b and c, a multiple of {@link #length()}
+     * @param depth of the sum
+     * @param factors one for each row from {@code factorsAt} on, or null where c is overwritten
+     */
+    void product(
+            float[] a,
+            int aAt,
+            int aRow,
+            int aStep,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int cAt,
+            int cRow,
+            int rows,
+            int columns,
+            int depth,
+            float[] factors,
+            int factorsAt);
+
+    /** {@code s = bound · tanh(s)} on the first {@code count} elements. */
+    void softcap(float[] s, int count, float bound);
+
+    /** {@code s[key][lane] -= slope[lane] · |position[lane] - key|}. */
+    void alibi(float[] s, int keys, int width, float[] slopes, float[] positions, int at);
+
+    /** {@code s[key][lane] = -∞} where not {@code from[lane] <= key < to[lane]}. */
+    void mask(float[] s, int keys, int width, float[] from, float[] to, int at);
+
+    /**
+     * One step of the online softmax: {@code p = 2^(s - max)} in the place of s, with the new maximum.
+     *
+     * @param max of each lane so far, from {@code at} on; −∞ at first
+     * @param sum of each lane so far
+     * @param factors gets {@code 2^(old maximum - new maximum)}: what was summed under the old maximum is multiplied by it
+     */
+    void softmax(float[] s, int keys, int width, float[] max, float[] sum, float[] factors, int at);
+
+    /** {@code p = 2^(s - logSumExp)} in the place of s; 0 in lanes that see no key. */
+    void probabilities(float[] s, int keys, int width, float[] logSumExp, int at);
+
+    /** {@code dP = p · (dP - terms)}. */
+    void scoreGradients(float[] p, float[] dP, int keys, int width, float[] terms, int at);
+
+    /** Multiplies gradients by the softcap's slope, {@code 1 - (s / bound)²}, s being what {@link #softcap} made. */
+    void softcapGradients(float[] dS, float[] s, int count, float bound);
+
+    /** The values of F16 or BF16 bits. */
+    void widen(DType dtype, short[] bits, int count, float[] values, int at);
+}

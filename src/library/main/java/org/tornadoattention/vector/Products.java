@@ -1,0 +1,59 @@
+package org.tornadoattention.vector;
+
+import java.util.Arrays;
+
+/** Products where not every number may be touched. */
+final class Products {
+
+    private Products() {}
+
+    /** The next multiple of {@code unit}. */
+    static int padded(int count, int unit) {
+        return Math.ceilDiv(count, unit) * unit;
+    }
+
+    /** Whether none of the first {@code count} numbers is infinite or NaN. */
+    static boolean areFinite(float[] values, int count) {
+        float zero = 0;
+        for (int i = 0; i < count; i++) {
+            zero += values[i] * 0;
+        }
+        return zero == 0;
+    }
+
+    /**
+     * {@link Lanes#product} without the terms whose {@code a(i, k)} is 0: where b is not finite, 0 · NaN must not reach rows
+     * that do not see k.
+     */
+    static void ofSeen(
+            float[] a,
+            int aAt,
+            int aRow,
+            int aStep,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int cAt,
+            int cRow,
+            int rows,
+            int columns,
+            int depth,
+            float[] factors,
+            int factorsAt) {
+        float[] sum = new float[columns];
+        for (int row = 0; row < rows; row++) {
+            Arrays.fill(sum, 0);
+            for (int k = 0; k < depth; k++) {
+                float factor = a[aAt + row * aRow + k * aStep];
+                for (int column = 0; factor != 0 && column < columns; column++) {
+                    sum[column] = Fused.fma(factor, b[bAt + k * bRow + column], sum[column]);
+                }
+            }
+            for (int column = 0; column < columns; column++) {
+                int to = cAt + row * cRow + column;
+                c[to] = Fused.fma(c[to], factors[factorsAt + row], sum[column]);
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+package org.tornadoattention.vector;
+
+import java.util.Arrays;
+import org.tornadoattention.tensor.DType;
+
+/** {@link Lanes} in plain loops, for a JVM that was started without the vector module. */
+final class ScalarLanes implements Lanes {
+
+    private static final int LENGTH = 16;
+
+    private static final float NONE_SEEN = Float.NEGATIVE_INFINITY;
+
+    @Override
+    public Lanes another() {
+        return this;
+    }
+
+    @Override
+    public int length() {
+        return LENGTH;
+    }
+
+    @Override
+    public int widest() {
+        return 4;
+    }
+
+    @Override
+    public String description() {
+        return "plain loops";
+    }
+
+    @Override
+    public void product(
+            float[] a,
+            int aAt,
+            int aRow,
+            int aStep,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int cAt,
+            int cRow,
+            int rows,
+            int columns,
+            int depth,
+            float[] factors,
+            int factorsAt) {
+        float[] sum = new float[columns];
+        for (int row = 0; row < rows; row++) {
+            Arrays.fill(sum, 0);
+            for (int k = 0; k < depth; k++) {
+                addScaled(sum, a[aAt + row * aRow + k * aStep], b, bAt + k * bRow, columns);
+            }
+            int to = cAt + row * cRow;
+            for (int column = 0; column < columns; column++) {
+                c[to + column] = factors == null
+                        ? sum[column]
+                        : Fused.fma(c[to + column], factors[factorsAt + row], sum[column]);
+            }
+        }
+    }
+
+    private static void addScaled(float[] sum, float factor, float[] b, int at, int count) {
+        for (int i = 0; i < count; i++) {
+            sum[i] = Fused.fma(factor, b[at + i], sum[i]);
+        }
+    }
+
+    @Override
+    public void softcap(float[] s, int count, float bound) {
+        for (int i = 0; i < count; i++) {
+            s[i] = Exp2.tanh(s[i]) * bound;
+        }
+    }
+
+    @Override
+    public void alibi(float[] s, int keys, int width, float[] slopes, float[] positions, int at) {
+        for (int key = 0; key < keys; key++) {
+            for (int lane = 0; lane < width; lane++) {
+                int i = key * width + lane;
+                s[i] = Fused.fma(Math.abs(positions[at + lane] - key), -slopes[at + lane], s[i]);
+            }
+        }
+    }
+
+    @Override
+    public void mask(float[] s, int keys, int width, float[] from, float[] to, int at) {
+        for (int key = 0; key < keys; key++) {
+            for (int lane = 0; lane < width; lane++) {
+                if (key < from[at + lane] || key >= to[at + lane]) {
+                    s[key * width + lane] = Float.NEGATIVE_INFINITY;
+                }
+            }
+        }
+    }
+
+    @Override
+    public void softmax(float[] s, int keys, int width, float[] max, float[] sum, float[] factors, int at) {
+        for (int lane = 0; lane < width; lane++) {
+            float old = max[at + lane];
+            float now = old;
+            for (int key = 0; key < keys; key++) {
+                float score = s[key * width + lane];
+                now = now < score ? score : now;
+            }
+            max[at + lane] = now;
+            // A lane that saw no key yet has −∞ − (−∞) below, which is to be 0.
+            float base = now == NONE_SEEN ? 0 : now;
+            float factor = Exp2.of(old - base);
+            factors[at + lane] = factor;
+            float added = 0;
+            for (int key = 0; key < keys; key++) {
+                float p = Exp2.of(s[key * width + lane] - base);
+                s[key * width + lane] = p;
+                added += p;
+            }
+            sum[at + lane] = Fused.fma(sum[at + lane], factor, added);
+        }
+    }
+
+    @Override
+    public void probabilities(float[] s, int keys, int width, float[] logSumExp, int at) {
+        for (int key = 0; key < keys; key++) {
+            for (int lane = 0; lane < width; lane++) {
+                float score = s[key * width + lane];
+                s[key * width + lane] = score == Float.NEGATIVE_INFINITY ? 0 : Exp2.of(score - logSumExp[at + lane]);
+            }
+        }
+    }
+
+    @Override
+    public void scoreGradients(float[] p, float[] dP, int keys, int width, float[] terms, int at) {
+        for (int key = 0; key < keys; key++) {
+            for (int lane = 0; lane < width; lane++) {
+                int i = key * width + lane;
+                dP[i] = p[i] == 0 ? 0 : (dP[i] - terms[at + lane]) * p[i];
+            }
+        }
+    }
+
+    @Override
+    public void softcapGradients(float[] dS, float[] s, int count, float bound) {
+        float inverse = 1 / bound;
+        for (int i = 0; i < count; i++) {
+            float ratio = s[i] * inverse;
+            dS[i] *= 1 - ratio * ratio;
+        }
+    }
+
+    @Override
+    public void widen(DType dtype, short[] bits, int count, float[] values, int at) {
+        if (dtype == DType.F16) {
+            widenHalves(bits, count, values, at);
+            return;
+        }
+        for (int i = 0; i < count; i++) {
+            values[at + i] = Float.intBitsToFloat(bits[i] << Short.SIZE);
+        }
+    }
+
+    /** A loop that the JIT turns into the machine's conversion by itself. */
+    static void widenHalves(short[] bits, int count, float[] values, int at) {
+        for (int i = 0; i < count; i++) {
+            values[at + i] = Float.float16ToFloat(bits[i]);
+        }
+    }
+}
