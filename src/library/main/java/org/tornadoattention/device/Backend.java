@@ -26,20 +26,27 @@ public enum Backend {
     /** Level Zero or OpenCL devices, through SPIR-V. */
     SPIRV(TornadoVMBackendType.SPIRV, false, false, false),
     /** This process itself: the JVM's vector units, on all cores. It runs no task graphs. */
-    JVM(null, false, false, false),
+    JVM,
     /** This project's simulator, on the JVM. */
     SIMULATOR(TornadoVMBackendType.JAVA, true, true, false);
 
-    private final TornadoVMBackendType type;
+    private final Optional<TornadoVMBackendType> type;
     private final boolean warpCollectives;
     private final boolean matrixInstructions;
     private final boolean bfloat16;
 
     Backend(TornadoVMBackendType type, boolean warpCollectives, boolean matrixInstructions, boolean bfloat16) {
-        this.type = type;
+        this.type = Optional.of(type);
         this.warpCollectives = warpCollectives;
         this.matrixInstructions = matrixInstructions;
         this.bfloat16 = bfloat16;
+    }
+
+    Backend() {
+        type = Optional.empty();
+        warpCollectives = false;
+        matrixInstructions = false;
+        bfloat16 = false;
     }
 
     /** {@return whether {@code simdSum}, {@code simdShuffleDown} and {@code simdBroadcastFirst} are translated} */
@@ -64,7 +71,7 @@ public enum Backend {
 
     /** The backend for TornadoVM's type, empty for types that compile nothing. */
     static Optional<Backend> of(TornadoVMBackendType type) {
-        return Arrays.stream(values()).filter(backend -> backend.type == type).findFirst();
+        return Arrays.stream(values()).filter(backend -> backend.type.equals(Optional.of(type))).findFirst();
     }
 
     /**

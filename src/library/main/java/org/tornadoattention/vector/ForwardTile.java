@@ -187,13 +187,18 @@ final class ForwardTile {
     void store(HeadRows output, HeadRows logSumExp) {
         RowTile tile = rows.tile();
         for (int row = 0; row < tile.rows(); row++) {
-            float inverse = sum[row] == 0 ? 0 : terms.keptFactor() / sum[row];
+            // A sink is one more term of the sum, and has no value.
+            float sink = terms.sink(tile.head(row));
+            float top = Math.max(max[row], sink);
+            float shrunk = sum[row] == 0 ? 0 : Exp2.of(max[row] - top);
+            float total = sum[row] * shrunk + (sink == Float.NEGATIVE_INFINITY ? 0 : Exp2.of(sink - top));
+            float inverse = total == 0 ? 0 : terms.keptFactor() * shrunk / total;
             int at = row * paddedValue;
             for (int dim = 0; dim < valueDim; dim++) {
                 o[at + dim] *= inverse;
             }
             output.write(tile.sequence(), tile.head(row), tile.query(row), o, at, bits);
-            logSumExp.set(tile.sequence(), tile.head(row), tile.query(row), naturalLogSumExp(max[row], sum[row]));
+            logSumExp.set(tile.sequence(), tile.head(row), tile.query(row), naturalLogSumExp(top, total));
         }
     }
 

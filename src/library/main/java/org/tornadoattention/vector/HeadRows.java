@@ -86,6 +86,23 @@ final class HeadRows implements RowSource {
         }
     }
 
+    /** Widens a part of a row, from its element {@code from} on. */
+    void readPart(int sequence, int head, int row, int from, int count, float[] target, short[] bits, Lanes lanes) {
+        long at = position(sequence, head, row) + from;
+        if (dtype == DType.F32) {
+            MemorySegment.copy(memory, ValueLayout.JAVA_FLOAT, 4 * at, target, 0, count);
+        } else {
+            MemorySegment.copy(memory, ValueLayout.JAVA_SHORT, 2 * at, bits, 0, count);
+            lanes.widen(dtype, bits, count, target, 0);
+        }
+    }
+
+    /** Stores a part of a row of F32. */
+    void writePart(int sequence, int head, int row, int from, int count, float[] source) {
+        long at = position(sequence, head, row) + from;
+        MemorySegment.copy(source, 0, memory, ValueLayout.JAVA_FLOAT, 4 * at, count);
+    }
+
     /** Rounds a row from F32 and stores it. */
     void write(int sequence, int head, int row, float[] source, int at, short[] bits) {
         long to = position(sequence, head, row);

@@ -29,6 +29,7 @@ final class ScoreGradients {
     private final float[] dS;
     private final float[] capped;
     private final float[] asked;
+    private final float[] biased;
     private final short[] bits;
 
     /** @param most lanes of all panels */
@@ -57,11 +58,17 @@ final class ScoreGradients {
         dS = new float[tile];
         capped = options.hasSoftcap() ? new float[tile] : null;
         asked = options.score().isPresent() ? new float[tile] : null;
+        biased = options.bias().isPresent() ? new float[tile] : null;
         bits = new short[headDim];
     }
 
     long bytes() {
-        long tiles = p.length * (2L + (dropped == p ? 0 : 1) + (capped == null ? 0 : 1) + (asked == null ? 0 : 1));
+        long tiles = p.length
+                * (2L
+                        + (dropped == p ? 0 : 1)
+                        + (capped == null ? 0 : 1)
+                        + (asked == null ? 0 : 1)
+                        + (biased == null ? 0 : 1));
         return Float.BYTES * (2L * qT.length + 8L * logSumExp.length + tiles);
     }
 
@@ -138,12 +145,17 @@ final class ScoreGradients {
         }
         // dS = P ∘ (dP - D), then back through the functions of the score
         lanes.scoreGradients(p, dS, keys, width, rowTerms, lane);
-        terms.gradients(dS, capped, asked, slope, firstKey, keys, rows, panel);
+        terms.gradients(dS, capped, asked, slope, biased, firstKey, keys, rows, panel);
     }
 
     /** P behind dropout: a row of lanes for each key. */
     float[] probabilities() {
         return dropped;
+    }
+
+    /** The gradients with respect to the bias of each pair, likewise; null without a bias. */
+    float[] biasGradients() {
+        return biased;
     }
 
     /** dS likewise. */

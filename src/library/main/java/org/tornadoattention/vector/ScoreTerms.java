@@ -6,10 +6,11 @@ import org.tornadoattention.Dropout;
 import org.tornadoattention.Mask;
 import org.tornadoattention.ScoreFunction;
 import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.tensor.Tensor;
 
 /**
  * What becomes of {@code q·k} on its way to a probability, for all keys and lanes of a tile at once: softcap, ALiBi, the
- * user's functions, the window, and behind the softmax dropout. What a score is made of stands here and nowhere else in this
+ * bias, the user's functions, the window, and behind the softmax dropout. What a score is made of stands here and nowhere else in this
  * room.
  *
  * <p>Scores are in powers of two from the product on, but with a function of the user's, which is asked in natural ones.
@@ -21,6 +22,8 @@ final class ScoreTerms {
     private final AttentionOptions options;
     private final Optional<ScoreFunction> function;
     private final Optional<Mask.Condition> condition;
+    private final Optional<Bias> bias;
+    private final Optional<Tensor> sinks;
     private final Dropout dropout;
     private final float scale;
     private final double base;
@@ -32,6 +35,8 @@ final class ScoreTerms {
         this.options = options;
         this.function = options.score();
         this.condition = options.mask().condition();
+        this.bias = options.bias().map(Bias::new);
+        this.sinks = options.sinks();
         this.dropout = options.dropout();
         scale = (float) options.scaleFor(sequences.headDim());
         base = function.isPresent() ? 1 : Exp2.LOG2_E;
@@ -86,12 +91,35 @@ final class ScoreTerms {
         if (options.hasAlibi()) {
             lanes.alibi(s, keys, width, rows.slopes(), rows.positions(), panel * width);
         }
+        if (bias.isPresent()) {
+            addBias(bias.get(), s, firstKey, keys, rows, panel);
+        }
         if (sight == TileRows.Sight.SOME) {
             lanes.mask(s, keys, width, rows.from(), rows.to(), panel * width);
         }
         if (hides()) {
             copy(s, asked, keys * width);
             ask(s, firstKey, keys, rows, panel);
+        }
+    }
+
+    private void addBias(Bias given, float[] s, int firstKey, int keys, TileRows rows, int panel) {
+        int width = rows.width();
+        RowTile tile = rows.tile();
+        for (int lane = 0; lane < Math.min(width, tile.rows() - panel * width); lane++) {
+            int row = panel * width + lane;
+            given.rows.readPart(
+                    given.entry(tile.sequence()),
+                    given.head(tile.head(row)),
+                    tile.query(row),
+                    firstKey,
+                    keys,
+                    given.part,
+                    given.bits,
+                    lanes);
+            for (int key = 0; key < keys; key++) {
+                s[key * width + lane] += (float) (given.part[key] * base);
+            }
         }
     }
 
@@ -129,12 +157,14 @@ final class ScoreTerms {
      * @param capped what {@link #apply} left there
      * @param asked likewise
      * @param slope of the user's function, or null
+     * @param biased gets the gradients with respect to the bias of each pair, or null
      */
     void gradients(
             float[] dS,
             float[] capped,
             float[] asked,
             ScoreFunction slope,
+            float[] biased,
             int firstKey,
             int keys,
             TileRows rows,
@@ -153,9 +183,15 @@ final class ScoreTerms {
                 }
             }
         }
+        copy(dS, biased, keys * width);
         if (options.hasSoftcap()) {
             lanes.softcapGradients(dS, capped, keys * width, bound);
         }
+    }
+
+    /** A logit that enters the sum of a head's rows, in powers of two; −∞ for none. */
+    float sink(int head) {
+        return sinks.isPresent() ? (float) (sinks.get().getFlat(head) * Exp2.LOG2_E) : Float.NEGATIVE_INFINITY;
     }
 
     boolean hasDropout() {
@@ -184,6 +220,29 @@ final class ScoreTerms {
                 int i = key * width + lane;
                 p[i] = DropoutMask.isDropped(random, threshold) ? 0 : p[i] * kept;
             }
+        }
+    }
+
+    /** A dense bias, and room for a part of one of its rows. */
+    private static final class Bias {
+        private final HeadRows rows;
+        private final boolean eachEntry;
+        private final boolean eachHead;
+        private final float[] part = new float[ForwardTile.KEYS];
+        private final short[] bits = new short[ForwardTile.KEYS];
+
+        Bias(Tensor tensor) {
+            rows = HeadRows.of(tensor);
+            eachEntry = tensor.dimension(0) > 1;
+            eachHead = tensor.dimension(1) > 1;
+        }
+
+        int entry(int sequence) {
+            return eachEntry ? sequence : 0;
+        }
+
+        int head(int head) {
+            return eachHead ? head : 0;
         }
     }
 }

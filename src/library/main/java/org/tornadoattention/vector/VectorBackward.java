@@ -71,7 +71,65 @@ public final class VectorBackward {
                             key,
                             Math.min(KeyValueGradients.KEYS, shape.seqK() - key));
                 });
+        given.dBias().ifPresent(dBias -> biasGradient(lanes, workers, shape, options, tensors, dBias, slope, bytes));
+        given.dSinks().ifPresent(dSinks -> sinkGradients(workers, shape, options, tensors, dSinks));
         return new VectorRun(most, ForwardTile.KEYS, System.nanoTime() - start, bytes.get());
+    }
+
+    private static void biasGradient(
+            Lanes lanes,
+            Workers workers,
+            AttentionShape shape,
+            AttentionOptions options,
+            BackwardRows tensors,
+            Tensor dBias,
+            ScoreFunction slope,
+            AtomicLong bytes) {
+        dBias.fill(0);
+        int entries = dBias.dimension(0);
+        int heads = dBias.dimension(1);
+        int width = lanes.widest() * lanes.length();
+        int tiles = Math.ceilDiv(shape.seqQ(), width);
+        Sequences sequences = Sequences.of(shape, options);
+        workers.run(
+                entries * heads * tiles,
+                () -> {
+                    BiasGradient gradient =
+                            new BiasGradient(lanes.another(), sequences, options, tensors, HeadRows.of(dBias), slope);
+                    bytes.addAndGet(gradient.bytes());
+                    return gradient;
+                },
+                (task, gradient) -> {
+                    int first = task % tiles * width;
+                    int biasHead = task / tiles % heads;
+                    int biasEntry = task / tiles / heads;
+                    for (int entry = biasEntry; entry < shape.batch(); entry += entries) {
+                        for (int head = biasHead; head < shape.heads(); head += heads) {
+                            int queries = Math.min(width, shape.seqQ() - first);
+                            gradient.add(
+                                    new RowTile(entry, shape.kvHead(head), head, 1, first, queries),
+                                    biasEntry,
+                                    biasHead);
+                        }
+                    }
+                });
+    }
+
+    /** {@code dt = -Σ e^(t - L) D} over the rows of a head. */
+    private static void sinkGradients(
+            Workers workers, AttentionShape shape, AttentionOptions options, BackwardRows tensors, Tensor dSinks) {
+        Tensor sinks = options.sinks().orElseThrow();
+        workers.run(shape.heads(), () -> tensors, (head, rows) -> {
+            double sum = 0;
+            for (int entry = 0; entry < shape.batch(); entry++) {
+                for (int query = 0; query < shape.seqQ(); query++) {
+                    double share = Math.exp(
+                            (double) sinks.getFlat(head) - rows.logSumExp().get(entry, head, query));
+                    sum -= share * rows.rowTerms().get(entry, head, query);
+                }
+            }
+            dSinks.setFlat(head, (float) sum);
+        });
     }
 
     /** Room for two rows. */
