@@ -58,11 +58,11 @@ class AppendToTest {
     }
 
     static Stream<AttentionKernel> floatKernels() {
-        return AttentionCase.of(SHAPE, DType.F32, AttentionOptions.defaults()).kernels().stream();
+        return AttentionCase.of(SHAPE, DType.F32, AttentionOptions.defaults()).kernelsOfTaskGraphs().stream();
     }
 
     static Stream<AttentionKernel> bfloat16Kernels() {
-        return AttentionCase.of(SHAPE, DType.BF16, AttentionOptions.defaults()).kernels().stream();
+        return AttentionCase.of(SHAPE, DType.BF16, AttentionOptions.defaults()).kernelsOfTaskGraphs().stream();
     }
 
     @ParameterizedTest

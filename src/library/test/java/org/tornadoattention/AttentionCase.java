@@ -96,6 +96,13 @@ public record AttentionCase(
                 .toList();
     }
 
+    /** Those of them that run in task graphs. */
+    List<AttentionKernel> kernelsOfTaskGraphs() {
+        return kernels().stream()
+                .filter(kernel -> kernel.supports(TestDevice.get()))
+                .toList();
+    }
+
     AttentionResult run(FlashAttention attention) {
         return attention.forward(q(), k(), v(), options);
     }

@@ -27,7 +27,8 @@ class PoisonedOutputTest {
                         new AttentionShape(2, 3, 1, 83, 45, 33),
                         new AttentionShape(1, 2, 2, 65, 130, 80))
                 .flatMap(shape -> Stream.of(DType.F32, DType.BF16).map(dtype -> AttentionCase.of(shape, dtype, causal)))
-                .flatMap(problem -> problem.kernels().stream().map(kernel -> Arguments.of(problem, kernel)));
+                .flatMap(
+                        problem -> problem.kernelsOfTaskGraphs().stream().map(kernel -> Arguments.of(problem, kernel)));
     }
 
     @ParameterizedTest(name = "{0}, {1}")

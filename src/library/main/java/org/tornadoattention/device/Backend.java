@@ -71,7 +71,9 @@ public enum Backend {
 
     /** The backend for TornadoVM's type, empty for types that compile nothing. */
     static Optional<Backend> of(TornadoVMBackendType type) {
-        return Arrays.stream(values()).filter(backend -> backend.type.equals(Optional.of(type))).findFirst();
+        return Arrays.stream(values())
+                .filter(backend -> backend.type.equals(Optional.of(type)))
+                .findFirst();
     }
 
     /**
