@@ -22,7 +22,6 @@ import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.DeviceMemory;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.choice.Tile;
-import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.Tensor;
@@ -50,7 +49,7 @@ public final class BenchSession implements AutoCloseable {
     /**
      * How often to execute.
      *
-     * @param warmUps executions between the checked one and the first that counts, 0 or more; the simulator adds more until
+     * @param warmUps executions between the checked one and the first that counts, 0 or more; on the JVM more are added until
      *     times stand still, unless it is 0
      * @param repetitions executions that count, 1 or more
      * @param seconds time after which no more are begun once three have counted
@@ -380,11 +379,11 @@ public final class BenchSession implements AutoCloseable {
     /** @param execution runs the problem once and tells its kernels' nanoseconds */
     private Timing time(BenchCase measured, LongSupplier execution, Runnable progress) {
         for (int i = 0; i < settings.warmUps; i++) {
-            execution.getAsLong();
+            var _ = execution.getAsLong();
             progress.run();
         }
-        if (settings.warmUps > 0 && device.backend() == Backend.SIMULATOR) {
-            warmUpUntilTimesStandStill(plan);
+        if (settings.warmUps > 0 && (device.isSimulator() || device.isJvm())) {
+            warmUpUntilTimesStandStill(execution);
         }
         long[] kernelTimes = new long[settings.repetitions];
         long[] wallTimes = new long[settings.repetitions];
@@ -407,7 +406,7 @@ public final class BenchSession implements AutoCloseable {
      * Executes until two stretches of time have about the same best, and the JVM has compiled nothing in the last. It compiles
      * the simulator's kernels while they run, and again where another mask leads them another way.
      */
-    private static void warmUpUntilTimesStandStill(TornadoExecutionPlan plan) {
+    private static void warmUpUntilTimesStandStill(LongSupplier execution) {
         CompilationMXBean compiler = ManagementFactory.getCompilationMXBean();
         long begin = System.nanoTime();
         long before;
@@ -416,18 +415,18 @@ public final class BenchSession implements AutoCloseable {
         do {
             before = best;
             compiled = compiler.getTotalCompilationTime();
-            best = best(plan);
+            best = best(execution);
         } while ((best < STANDS_STILL * before
                         || before < STANDS_STILL * best
                         || compiler.getTotalCompilationTime() > compiled)
                 && System.nanoTime() - begin < 1e9 * LONGEST_WARM_UP_SECONDS);
     }
 
-    private static long best(TornadoExecutionPlan plan) {
+    private static long best(LongSupplier execution) {
         long begin = System.nanoTime();
         long best = Long.MAX_VALUE;
         do {
-            best = Math.min(best, plan.execute().getProfilerResult().getDeviceKernelTime());
+            best = Math.min(best, execution.getAsLong());
         } while (System.nanoTime() - begin < 1e9 * STRETCH_SECONDS);
         return best;
     }
