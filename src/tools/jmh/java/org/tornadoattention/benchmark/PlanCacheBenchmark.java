@@ -16,6 +16,7 @@ import org.openjdk.jmh.annotations.Warmup;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.device.Devices;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
