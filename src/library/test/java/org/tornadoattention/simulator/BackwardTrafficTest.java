@@ -27,7 +27,7 @@ class BackwardTrafficTest {
             Tensor q = Tensor.random(dtype, 1, shape.queryShape());
             Tensor k = Tensor.random(dtype, 2, shape.keyShape());
             Tensor v = Tensor.random(dtype, 3, shape.keyShape());
-            try (FlashAttention attention = FlashAttention.on(Devices.best(), kernel)) {
+            try (FlashAttention attention = FlashAttention.on(Devices.bestForTaskGraphs(), kernel)) {
                 AttentionResult result = attention.forward(q, k, v, options);
                 long forward = elements(Simulator.lastStatistics());
                 attention.backward(result, Tensor.random(dtype, 4, shape.queryShape()));

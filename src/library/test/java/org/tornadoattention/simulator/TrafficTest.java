@@ -29,7 +29,7 @@ class TrafficTest {
             Tensor q = Tensor.random(dtype, 1, shape.queryShape());
             Tensor k = Tensor.random(dtype, 2, shape.keyShape());
             Tensor v = Tensor.random(dtype, 3, shape.keyShape());
-            try (FlashAttention attention = FlashAttention.on(Devices.best(), kernel)) {
+            try (FlashAttention attention = FlashAttention.on(Devices.bestForTaskGraphs(), kernel)) {
                 attention.forward(q, k, v, options);
                 return new Run(attention.choose(shape, dtype, options).tile(), Simulator.lastStatistics());
             }

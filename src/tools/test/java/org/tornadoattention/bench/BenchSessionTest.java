@@ -19,7 +19,7 @@ import org.tornadoattention.tensor.DType;
 
 class BenchSessionTest {
 
-    private static final ComputeDevice DEVICE = Devices.best();
+    private static final ComputeDevice DEVICE = Devices.bestForTaskGraphs();
     private static final BenchSession.Settings SETTINGS = new BenchSession.Settings(1, 4, 10);
 
     private static BenchCase problem(Direction pass, int length, boolean causal) {

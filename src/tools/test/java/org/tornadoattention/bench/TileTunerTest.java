@@ -39,7 +39,7 @@ class TileTunerTest {
 
     @Test
     void aCandidateThatDoesNotRunIsReportedAndLeftOut() {
-        ComputeDevice device = Devices.best();
+        ComputeDevice device = Devices.bestForTaskGraphs();
         assumeTrue(device.isSimulator(), "A real device is not asked for what it has not");
         AttentionShape shape = new AttentionShape(1, 1, 1, 16, 16, 192);
         BenchCase tiny = new BenchCase(Direction.FORWARD, DType.F16, shape, false);

@@ -47,7 +47,7 @@ class ExplainCommandTest {
     @Test
     void deviceCodeComesFromAnSdkOnly() {
         Invocation run = Invocation.of("explain", "--code", "--heads", "1", "--seq", "64", "--head-dim", "16");
-        if (Devices.best().isSimulator()) {
+        if (Devices.bestForTaskGraphs().isSimulator()) {
             assertThat(run.exitCode()).isEqualTo(2);
             assertThat(run.err()).contains("Set TORNADOVM_HOME to a TornadoVM SDK");
         } else {

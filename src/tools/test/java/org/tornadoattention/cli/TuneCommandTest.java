@@ -22,7 +22,7 @@ class TuneCommandTest {
     private Path directory;
 
     private static boolean hasIntrinsics() {
-        return TileTuner.KERNELS.stream().anyMatch(kernel -> kernel.supports(Devices.best()));
+        return TileTuner.KERNELS.stream().anyMatch(kernel -> kernel.supports(Devices.bestForTaskGraphs()));
     }
 
     @Test
@@ -58,7 +58,7 @@ class TuneCommandTest {
                 .doesNotHaveDuplicates();
         assertThat(table.rows()).allSatisfy(row -> {
             assertThat(row.computeCapability())
-                    .isEqualTo(Devices.best().extension().computeCapability());
+                    .isEqualTo(Devices.bestForTaskGraphs().extension().computeCapability());
             assertThat(row.headDimUpTo()).isEqualTo(16);
             assertThat(row.queriesFrom()).isZero();
             assertThat(tune.out()).contains(row.toString());
@@ -70,7 +70,7 @@ class TuneCommandTest {
         assumeFalse(hasIntrinsics(), "This device has warp intrinsics");
         Invocation tune = Invocation.of("tune");
         assertThat(tune.exitCode()).isEqualTo(1);
-        assertThat(tune.err()).contains(Devices.best().toString(), "lacks the instructions", "need no tuning");
+        assertThat(tune.err()).contains(Devices.bestForTaskGraphs().toString(), "lacks the instructions", "need no tuning");
         assertThat(tune.err().lines()).hasSizeBetween(1, 2);
     }
 

@@ -90,14 +90,14 @@ class ExamplesTest {
     @ParameterizedTest
     @CsvSource({"CallLatency 4", "LlamaDecoder 10 8 2 8 6 f16"})
     void examplesWithHalvesSayWhereTheDeviceHasNone(String commandLine) {
-        assumeTrue(!Devices.best().halfFloats(), "SKIPPED: this device has 16-bit floats");
+        assumeTrue(!Devices.bestForTaskGraphs().halfFloats(), "SKIPPED: this device has 16-bit floats");
         JavaProcess process = process(commandLine.split(" "));
         assertThat(process.exitCode()).isNotZero();
         assertThat(process.output()).contains("lacks 16-bit floats for HalfFloatArrays");
     }
 
     private static void assumeHalves() {
-        assumeTrue(Devices.best().halfFloats(), "SKIPPED: this device has no 16-bit floats for HalfFloatArrays");
+        assumeTrue(Devices.bestForTaskGraphs().halfFloats(), "SKIPPED: this device has no 16-bit floats for HalfFloatArrays");
     }
 
     @ParameterizedTest
@@ -213,10 +213,10 @@ class ExamplesTest {
     @MethodSource("rungs")
     void eachRungOfTheLadderKeepsItsPromise(String rung) throws IOException {
         assumeTrue(
-                !rung.contains("TensorCores") || AttentionKernel.TENSOR_CORE.supports(Devices.best()),
+                !rung.contains("TensorCores") || AttentionKernel.TENSOR_CORE.supports(Devices.bestForTaskGraphs()),
                 "SKIPPED: rung 5 needs tensor cores through CUDA");
         assumeTrue(
-                !rung.contains("Warp") || AttentionKernel.WARP.supports(Devices.best()),
+                !rung.contains("Warp") || AttentionKernel.WARP.supports(Devices.bestForTaskGraphs()),
                 "SKIPPED: rung 6 needs the CUDA compiler with the warp intrinsics");
         String output = outputOf(rung);
         assertThat(output)
@@ -303,7 +303,7 @@ class ExamplesTest {
     @Test
     void theMatrixProductAgreesWithFloat64WhereThereAreTensorCores() {
         String output = outputOf("TensorCoreMatrixProduct");
-        if (Devices.best().extension().level().include(Intrinsics.WARP_GROUP)) {
+        if (Devices.bestForTaskGraphs().extension().level().include(Intrinsics.WARP_GROUP)) {
             assertThat(output).containsPattern("256×256 on .*: largest error \\d\\.\\de-0[567], ok");
             assertThat(output).containsPattern("\\d+\\.\\d{3} ms, \\d+\\.\\d{3} TFLOP/s");
         } else {
