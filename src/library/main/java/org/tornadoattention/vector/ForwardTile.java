@@ -13,6 +13,9 @@ final class ForwardTile {
     /** Keys of a tile (Bc): tiles begin at its multiples, so that a row's sums do not depend on the rows beside it. */
     static final int KEYS = 64;
 
+    /** Keys of a run, whose sums are added to the totals at once. */
+    static final int RUN = Totals.TILES * KEYS;
+
     private final Lanes lanes;
     private final Sequences sequences;
     private final ScoreTerms terms;
@@ -32,6 +35,9 @@ final class ForwardTile {
     private final float[] max;
     private final float[] sum;
     private final float[] factors;
+    private final Totals outputs;
+    private final Totals sums;
+    private final float[] maxOfTotals;
     private final short[] bits;
 
     /** @param most rows of a tile */
@@ -64,13 +70,16 @@ final class ForwardTile {
         max = new float[allLanes];
         sum = new float[allLanes];
         factors = new float[allLanes];
+        outputs = new Totals(o.length);
+        sums = new Totals(allLanes);
+        maxOfTotals = new float[allLanes];
         bits = new short[Math.max(headDim, valueDim)];
     }
 
     /** Bytes of all arrays. */
     long bytes() {
-        long floats = queryRows.length + q.length + k.length + v.length + s.length + o.length + 8L * max.length;
-        return Float.BYTES * floats + Short.BYTES * (long) bits.length;
+        long floats = queryRows.length + q.length + k.length + v.length + s.length + o.length + 9L * max.length;
+        return Float.BYTES * floats + outputs.bytes() + sums.bytes() + Short.BYTES * (long) bits.length;
     }
 
     /** The narrowest panel that holds so many rows, or the widest there is. */
@@ -94,9 +103,29 @@ final class ForwardTile {
         if (first < end) {
             loadQueries();
         }
+        outputs.clear();
+        sums.clear();
         for (int key = first; key < end; key += KEYS) {
+            if (key % RUN == 0 && key > first) {
+                lookAtMaxima(used);
+                outputs.add(o, used, paddedValue, factors);
+                sums.add(sum, used, 1, factors);
+            }
             step(key, Math.min(KEYS, end - key));
         }
+        lookAtMaxima(used);
+        outputs.finish(o, used, paddedValue, factors);
+        sums.finish(sum, used, 1, factors);
+    }
+
+    /** Makes {@code factors} what brings totals from the maxima they were added under to those of today. */
+    private void lookAtMaxima(int used) {
+        for (int row = 0; row < used; row++) {
+            // A row that saw no key yet has −∞ − (−∞), which is to be 0.
+            float base = max[row] == Float.NEGATIVE_INFINITY ? 0 : max[row];
+            factors[row] = outputs.hasSome() ? Exp2.of(maxOfTotals[row] - base) : 1;
+        }
+        System.arraycopy(max, 0, maxOfTotals, 0, used);
     }
 
     /** Qᵀ, scaled: for each panel a row for each dimension. */

@@ -29,6 +29,8 @@ final class KeyValueGradients {
     private final float[] dO;
     private final float[] dK;
     private final float[] dV;
+    private final Totals keyTotals;
+    private final Totals valueTotals;
     private final float[] ones;
     private final short[] bits;
 
@@ -47,13 +49,15 @@ final class KeyValueGradients {
         dO = new float[widest * padded];
         dK = new float[KEYS * padded];
         dV = new float[KEYS * padded];
+        keyTotals = new Totals(dK.length);
+        valueTotals = new Totals(dV.length);
         ones = new float[ForwardTile.KEYS];
         Arrays.fill(ones, 1);
         bits = new short[headDim];
     }
 
     long bytes() {
-        return scores.bytes() + Float.BYTES * (4L * k.length + 2L * q.length + ones.length);
+        return scores.bytes() + Float.BYTES * (6L * k.length + 2L * q.length + ones.length);
     }
 
     /** Computes the gradients of keys {@code key} to {@code key + count - 1}. */
@@ -65,11 +69,21 @@ final class KeyValueGradients {
             tensors.k().read(sequence, kvHead, key, seen, k, 0, padded, bits, lanes);
             tensors.v().read(sequence, kvHead, key, seen, v, 0, padded, bits, lanes);
             int queries = sequences.queries()[sequence];
+            int panels = 0;
+            keyTotals.clear();
+            valueTotals.clear();
             for (int head = kvHead * sequences.group(); head < (kvHead + 1) * sequences.group(); head++) {
                 for (int query = 0; query < queries; query += widest) {
+                    if (panels++ == Totals.TILES) {
+                        panels = 1;
+                        keyTotals.add(dK, count, padded, null);
+                        valueTotals.add(dV, count, padded, null);
+                    }
                     add(new RowTile(sequence, kvHead, head, 1, query, Math.min(widest, queries - query)), key, seen);
                 }
             }
+            keyTotals.finish(dK, count, padded, null);
+            valueTotals.finish(dV, count, padded, null);
         }
         float scale = scores.terms().scale();
         for (int row = 0; row < count; row++) {

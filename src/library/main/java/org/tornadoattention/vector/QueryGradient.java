@@ -15,6 +15,7 @@ final class QueryGradient {
     private final float[] k;
     private final float[] v;
     private final float[] dQ;
+    private final Totals totals;
     private final float[] ones;
     private final short[] bits;
 
@@ -35,23 +36,31 @@ final class QueryGradient {
         k = new float[ForwardTile.KEYS * padded];
         v = new float[ForwardTile.KEYS * padded];
         dQ = new float[allLanes * padded];
+        totals = new Totals(dQ.length);
         ones = new float[widest];
         Arrays.fill(ones, 1);
         bits = new short[headDim];
     }
 
     long bytes() {
-        return scores.bytes() + Float.BYTES * ((long) k.length + v.length + dQ.length + ones.length);
+        return scores.bytes() + totals.bytes() + Float.BYTES * ((long) k.length + v.length + dQ.length + ones.length);
     }
 
     void compute(RowTile tile) {
         scores.load(tile, ForwardTile.panelWidth(lanes, tile.rows()));
         TileRows rows = scores.rows();
         Arrays.fill(dQ, 0);
+        totals.clear();
+        int used = rows.panels() * rows.width();
+        int first = rows.firstKey() / ForwardTile.KEYS * ForwardTile.KEYS;
         int end = rows.endKey();
-        for (int key = rows.firstKey() / ForwardTile.KEYS * ForwardTile.KEYS; key < end; key += ForwardTile.KEYS) {
+        for (int key = first; key < end; key += ForwardTile.KEYS) {
+            if (key % ForwardTile.RUN == 0 && key > first) {
+                totals.add(dQ, used, padded, null);
+            }
             step(key, Math.min(ForwardTile.KEYS, end - key));
         }
+        totals.finish(dQ, used, padded, null);
         float scale = scores.terms().scale();
         for (int row = 0; row < tile.rows(); row++) {
             for (int at = row * padded; at < row * padded + headDim; at++) {
