@@ -44,7 +44,7 @@ class UnseenValuesTest {
 
     /** The kernels that promise it. */
     private static final List<AttentionKernel> HOLDING =
-            List.of(AttentionKernel.STANDARD, AttentionKernel.ONLINE, AttentionKernel.TILED);
+            List.of(AttentionKernel.STANDARD, AttentionKernel.ONLINE, AttentionKernel.TILED, AttentionKernel.VECTOR);
 
     /** What is poisoned. */
     enum Place {
@@ -160,7 +160,7 @@ class UnseenValuesTest {
             AttentionKernel kernel, DType dtype, Place place, Hiding hiding, float special) {
         Inputs poisoned = Inputs.with(dtype, place, special);
         Inputs zeroed = Inputs.with(dtype, place, 0f);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = attention.forward(poisoned.q, poisoned.k, poisoned.v, hiding.options);
             AttentionResult expected = attention.forward(zeroed.q, zeroed.k, zeroed.v, hiding.options);
             ReferenceAttention.Forward oracle =
@@ -183,7 +183,7 @@ class UnseenValuesTest {
             AttentionKernel kernel, DType dtype, Place place, Hiding hiding, float special) {
         Inputs poisoned = Inputs.with(dtype, place, special);
         Inputs zeroed = Inputs.with(dtype, place, 0f);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             Gradients result = gradients(attention, poisoned, hiding);
             Gradients expected = gradients(attention, zeroed, hiding);
             ReferenceAttention.Backward oracle =
@@ -220,7 +220,7 @@ class UnseenValuesTest {
         poisoned.v.set(Float.NaN, 0, 0, 84, COLUMN);
         Inputs poisonedGradient = Inputs.with(dtype, Place.VALUE, 0f);
         poisonedGradient.dO.set(Float.NaN, 0, 0, 66, COLUMN);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = attention.forward(poisoned.q, poisoned.k, poisoned.v, options);
             AttentionResult expected = attention.forward(zeroed.q, zeroed.k, zeroed.v, options);
             Tensor dQ = attention.backward(result, poisoned.dO).dQ();
