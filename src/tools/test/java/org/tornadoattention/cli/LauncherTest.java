@@ -27,7 +27,7 @@ class LauncherTest {
     void aTornadoVmHomeThatIsNoDirectoryIsNeverReplacedByTheSimulator() throws Exception {
         assertThat(launch("TORNADOVM_HOME", directory.resolve("none"), "--help"))
                 .startsWith("1 attention: TORNADOVM_HOME is ")
-                .contains("which is not a directory", "unset TORNADOVM_HOME to run on the simulator");
+                .contains("which is not a directory", "unset TORNADOVM_HOME to run on the JVM itself");
     }
 
     @Test
@@ -47,7 +47,7 @@ class LauncherTest {
                 .contains(
                         "a TornadoVM " + version + "; supported is TornadoVM 5.2.0-jdk25, which has the OpenCL, CUDA,")
                 .contains("'sdk install tornadovm 5.2.0-jdk25-BACKEND' with one of opencl, cuda, ptx and spirv")
-                .endsWith("or unset TORNADOVM_HOME to run on the simulator." + System.lineSeparator())
+                .endsWith("or unset TORNADOVM_HOME to run on the JVM itself." + System.lineSeparator())
                 .hasLineCount(1);
     }
 
