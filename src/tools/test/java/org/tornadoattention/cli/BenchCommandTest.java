@@ -19,6 +19,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.JavaProcess;
+import org.tornadoattention.TestDevice;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchFiles;
 import org.tornadoattention.bench.Ceilings;
@@ -26,7 +27,8 @@ import org.tornadoattention.bench.Ceilings;
 class BenchCommandTest {
 
     private static final Object[] SMALL = {
-        "bench", "--heads", "2", "--seq", "64,70", "--head-dim", "16", "--repeat", "3", "--warm-up", "0"
+        "bench", "--heads", "2", "--seq", "64,70", "--head-dim", "16", "--repeat", "3", "--warm-up", "0", "--backend",
+        TestDevice.get().backend().id()
     };
 
     @TempDir
@@ -77,6 +79,20 @@ class BenchCommandTest {
         assertThat(lines).allMatch(line -> line.replaceAll("\"[^\"]*\"", "").split(",", -1).length == columns);
         assertThat(Files.readString(markdown).lines().filter(line -> line.startsWith("| F32 ")))
                 .hasSize(6);
+    }
+
+    @Test
+    void theJvmEngineIsMeasuredByItsCallsForwardAndBackward() {
+        for (String pass : List.of("forward", "backward", "forward-backward")) {
+            Invocation run = Invocation.of(
+                    "bench", "--backend", "jvm", "--heads", "2", "--seq", "70", "--head-dim", "16", "--repeat", "3",
+                    "--warm-up", "0", "--pass", pass);
+            assertThat(run.exitCode()).as(run.out() + run.err()).isZero();
+            assertThat(run.out()).startsWith("Running on the JVM's vector units");
+            assertThat(run.out().lines().filter(line -> line.startsWith("F32 1x2x70x16 ")))
+                    .singleElement()
+                    .satisfies(row -> assertThat(row).contains(" vector ").matches(".* ms ±.*|.* µs ±.*"));
+        }
     }
 
     @Test

@@ -24,7 +24,8 @@ class VerifyCommandTest {
 
     @Test
     void aLineForEachKernelWithTheErrorsOfOutputAndLogSumExp() {
-        Invocation verify = Invocation.of("verify", SMALL);
+        Invocation verify = Invocation.of(
+                "verify", SMALL, "--backend", TestDevice.get().backend().id());
         assertThat(verify.exitCode()).isZero();
         assertThat(verify.err()).isEmpty();
         assertThat(verify.out().lines().toList())
