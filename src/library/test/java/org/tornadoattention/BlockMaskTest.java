@@ -104,7 +104,7 @@ class BlockMaskTest {
     }
 
     static Stream<Arguments> kernelsAndMasks() {
-        return Stream.of(AttentionKernel.TILED, AttentionKernel.ONLINE)
+        return Stream.of(AttentionKernel.TILED, AttentionKernel.ONLINE, AttentionKernel.VECTOR)
                 .flatMap(kernel -> masks().keySet().stream().map(name -> Arguments.of(kernel, name)));
     }
 
@@ -117,7 +117,7 @@ class BlockMaskTest {
         Tensor v = Tensor.random(DType.F32, 3, 2, 1, 200, 16);
         Tensor dOut = Tensor.random(DType.F32, 4, 2, 2, 200, 16);
         AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = attention.forward(q, k, v, options);
             assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
             assertThat(check.gradients(attention.backward(result, dOut))).allMatch(Comparison::passed);
