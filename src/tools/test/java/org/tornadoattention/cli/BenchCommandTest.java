@@ -27,7 +27,18 @@ import org.tornadoattention.bench.Ceilings;
 class BenchCommandTest {
 
     private static final Object[] SMALL = {
-        "bench", "--heads", "2", "--seq", "64,70", "--head-dim", "16", "--repeat", "3", "--warm-up", "0", "--backend",
+        "bench",
+        "--heads",
+        "2",
+        "--seq",
+        "64,70",
+        "--head-dim",
+        "16",
+        "--repeat",
+        "3",
+        "--warm-up",
+        "0",
+        "--backend",
         TestDevice.get().backend().id()
     };
 
@@ -85,8 +96,21 @@ class BenchCommandTest {
     void theJvmEngineIsMeasuredByItsCallsForwardAndBackward() {
         for (String pass : List.of("forward", "backward", "forward-backward")) {
             Invocation run = Invocation.of(
-                    "bench", "--backend", "jvm", "--heads", "2", "--seq", "70", "--head-dim", "16", "--repeat", "3",
-                    "--warm-up", "0", "--pass", pass);
+                    "bench",
+                    "--backend",
+                    "jvm",
+                    "--heads",
+                    "2",
+                    "--seq",
+                    "70",
+                    "--head-dim",
+                    "16",
+                    "--repeat",
+                    "3",
+                    "--warm-up",
+                    "0",
+                    "--pass",
+                    pass);
             assertThat(run.exitCode()).as(run.out() + run.err()).isZero();
             assertThat(run.out()).startsWith("Running on the JVM's vector units");
             assertThat(run.out().lines().filter(line -> line.startsWith("F32 1x2x70x16 ")))

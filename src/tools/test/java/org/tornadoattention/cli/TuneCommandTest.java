@@ -70,7 +70,8 @@ class TuneCommandTest {
         assumeFalse(hasIntrinsics(), "This device has warp intrinsics");
         Invocation tune = Invocation.of("tune");
         assertThat(tune.exitCode()).isEqualTo(1);
-        assertThat(tune.err()).contains(Devices.bestForTaskGraphs().toString(), "lacks the instructions", "need no tuning");
+        assertThat(tune.err())
+                .contains(Devices.bestForTaskGraphs().toString(), "lacks the instructions", "need no tuning");
         assertThat(tune.err().lines()).hasSizeBetween(1, 2);
     }
 

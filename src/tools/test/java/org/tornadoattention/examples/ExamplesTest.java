@@ -97,7 +97,9 @@ class ExamplesTest {
     }
 
     private static void assumeHalves() {
-        assumeTrue(Devices.bestForTaskGraphs().halfFloats(), "SKIPPED: this device has no 16-bit floats for HalfFloatArrays");
+        assumeTrue(
+                Devices.bestForTaskGraphs().halfFloats(),
+                "SKIPPED: this device has no 16-bit floats for HalfFloatArrays");
     }
 
     @ParameterizedTest
