@@ -158,8 +158,15 @@ public final class KernelLauncher {
                 }
             }
             boolean asks = KernelForge.asks(kernel, shared.functions());
-            return KernelForge.forge(
-                    new Form(kernel, arrays, constants, replaced, asks ? shared.functions() : FunctionForm.NONE));
+            Form form = new Form(kernel, arrays, constants, replaced, asks ? shared.functions() : FunctionForm.NONE);
+            if (!Packing.hasRoom(form)) {
+                // More captured arrays than a task has arguments for: the numbers are compiled in, and leave theirs.
+                kernel.parameters().stream()
+                        .filter(parameter -> parameter.getType().isPrimitive())
+                        .forEach(parameter -> constants.put(parameter.getName(), (Number) argument(parameter)));
+                form = new Form(kernel, arrays, constants, replaced, form.functions());
+            }
+            return KernelForge.forge(form);
         }
 
         /** The argument of a parameter of a form, which may be a captured array, or two numbers. */
