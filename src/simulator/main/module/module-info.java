@@ -2,6 +2,8 @@
  * The simulator in the place of TornadoVM's API: it has the name of that module, since the two are never on one path.
  */
 module tornado.api {
+    requires java.management;
+
     exports org.tornadoattention.simulator;
     exports uk.ac.manchester.tornado.api;
     exports uk.ac.manchester.tornado.api.annotations;

@@ -8,19 +8,21 @@ import org.tornadoattention.tensor.Tensor;
 /**
  * The sizes of one attention problem.
  *
- * <p>Queries and output are {@code [batch, heads, seqQ, headDim]}, keys and values
- * {@code [batch, kvHeads, seqK, headDim]}. Query head {@code h} reads the keys of head {@code h / groupSize()}.
+ * <p>Queries are {@code [batch, heads, seqQ, headDim]}, keys {@code [batch, kvHeads, seqK, headDim]}, values {@code [batch,
+ * kvHeads, seqK, valueDim]} and the output {@code [batch, heads, seqQ, valueDim]}. Query head {@code h} reads the keys of head
+ * {@code h / groupSize()}.
  *
  * @param batch   sequences, 0 or more
  * @param heads   query heads, 1 or more
  * @param kvHeads key and value heads, 1 or more, a divisor of {@code heads}
  * @param seqQ    queries per sequence, 0 or more
  * @param seqK    keys per sequence, 0 or more
- * @param headDim elements per head, from 1 to {@link #MAX_HEAD_DIM}
+ * @param headDim elements per head of queries and keys, from 1 to {@link #MAX_HEAD_DIM}
+ * @param valueDim elements per head of values and the output, likewise
  */
-public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int seqK, int headDim) {
+public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int seqK, int headDim, int valueDim) {
     /** The largest head dimension. */
-    public static final int MAX_HEAD_DIM = 256;
+    public static final int MAX_HEAD_DIM = 512;
 
     /** The most queries and keys of a sequence together, so that no sum of a position and a window's edge overflows. */
     public static final int MAX_POSITIONS = Integer.MAX_VALUE - 1024;
@@ -45,6 +47,11 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
                 "The head dimension is %d: it must be from 1 to %d; split larger heads or pad empty ones.",
                 headDim,
                 MAX_HEAD_DIM);
+        require(
+                valueDim >= 1 && valueDim <= MAX_HEAD_DIM,
+                "The head dimension of the values is %d: it must be from 1 to %d; split larger heads or pad empty ones.",
+                valueDim,
+                MAX_HEAD_DIM);
         require(heads >= 1, "There are %d query heads: there must be at least 1.", heads);
         require(kvHeads >= 1, "There are %d key/value heads: there must be at least 1.", kvHeads);
         require(
@@ -55,11 +62,26 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
     }
 
     /**
+     * Values of the head dimension of queries and keys.
+     *
+     * @param batch sequences, 0 or more
+     * @param heads query heads, 1 or more
+     * @param kvHeads key and value heads, 1 or more, a divisor of {@code heads}
+     * @param seqQ queries per sequence, 0 or more
+     * @param seqK keys per sequence, 0 or more
+     * @param headDim elements per head, from 1 to {@link #MAX_HEAD_DIM}
+     * @throws IllegalArgumentException if a number is out of range
+     */
+    public AttentionShape(int batch, int heads, int kvHeads, int seqQ, int seqK, int headDim) {
+        this(batch, heads, kvHeads, seqQ, seqK, headDim, headDim);
+    }
+
+    /**
      * The sizes of attention over three tensors, with every precondition checked.
      *
      * @param q       {@code [batch, heads, seqQ, headDim]}
      * @param k       {@code [batch, kvHeads, seqK, headDim]}, of the type of {@code q}
-     * @param v       of the shape and type of {@code k}
+     * @param v       {@code [batch, kvHeads, seqK, valueDim]}, of the type of {@code q}
      * @param options whose slopes, if any, are one per query head, and key lengths one per batch entry
      * @return the sizes
      * @throws IllegalArgumentException naming what was given, what is allowed and what to do
@@ -76,8 +98,8 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
                 k.dtype(),
                 v.dtype());
         require(
-                Arrays.equals(k.shape(), v.shape()),
-                "k is %s and v is %s: they must have the same shape, [batch, kvHeads, seqK, headDim].",
+                Arrays.equals(k.shape(), 0, 3, v.shape(), 0, 3),
+                "k is %s and v is %s: they must have the same shape but for the last dimension, [batch, kvHeads, seqK, …].",
                 k,
                 v);
         require(
@@ -90,8 +112,8 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
                 "q is %s and k is %s: their head dimension, the last one, must be the same.",
                 q,
                 k);
-        AttentionShape shape =
-                new AttentionShape(q.batch(), q.heads(), k.heads(), q.seqLength(), k.seqLength(), q.headDim());
+        AttentionShape shape = new AttentionShape(
+                q.batch(), q.heads(), k.heads(), q.seqLength(), k.seqLength(), q.headDim(), v.headDim());
         shape.requireFitting(options);
         return shape;
     }
@@ -128,7 +150,7 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
     }
 
     /**
-     * The shape of queries, output and their gradients: {@code [batch, heads, seqQ, headDim]}.
+     * The shape of queries and their gradient: {@code [batch, heads, seqQ, headDim]}.
      *
      * @return four dimensions
      */
@@ -137,12 +159,39 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
     }
 
     /**
-     * The shape of keys, values and their gradients: {@code [batch, kvHeads, seqK, headDim]}.
+     * The shape of keys and their gradient: {@code [batch, kvHeads, seqK, headDim]}.
      *
      * @return four dimensions
      */
     public int[] keyShape() {
         return new int[] {batch, kvHeads, seqK, headDim};
+    }
+
+    /**
+     * The shape of values and their gradient: {@code [batch, kvHeads, seqK, valueDim]}.
+     *
+     * @return four dimensions
+     */
+    public int[] valueShape() {
+        return new int[] {batch, kvHeads, seqK, valueDim};
+    }
+
+    /**
+     * The shape of the output and its gradient: {@code [batch, heads, seqQ, valueDim]}.
+     *
+     * @return four dimensions
+     */
+    public int[] outputShape() {
+        return new int[] {batch, heads, seqQ, valueDim};
+    }
+
+    /**
+     * The larger of the two head dimensions, which tiles are made for.
+     *
+     * @return {@code max(headDim, valueDim)}
+     */
+    public int widestDim() {
+        return Math.max(headDim, valueDim);
     }
 
     /**

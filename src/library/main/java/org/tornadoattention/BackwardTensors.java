@@ -348,15 +348,15 @@ public final class BackwardTensors {
     void requireFitting(AttentionShape shape, AttentionOptions options) {
         DType dtype = q.dtype();
         String forward = "give what the forward pass of these inputs gave";
-        requireShape("output", output, forward, dtype, shape.queryShape());
+        requireShape("output", output, forward, dtype, shape.outputShape());
         requireShape("logSumExp", logSumExp, forward, DType.F32, shape.logSumExpShape());
-        requireShape("dOut", dOut, "give one number for each element of the output", dtype, shape.queryShape());
+        requireShape("dOut", dOut, "give one number for each element of the output", dtype, shape.outputShape());
         dLse.ifPresent(given ->
                 requireShape("dLse", given, "give one number for each query", DType.F32, shape.logSumExpShape()));
         String empty = "make it with Tensor.allocate";
         requireShape("dQ", dQ, empty, dtype, shape.queryShape());
         requireShape("dK", dK, empty, dtype, shape.keyShape());
-        requireShape("dV", dV, empty, dtype, shape.keyShape());
+        requireShape("dV", dV, empty, dtype, shape.valueShape());
         dBias.ifPresent(given -> requireShape(
                 "dBias",
                 given,

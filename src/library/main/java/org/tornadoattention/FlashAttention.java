@@ -146,7 +146,7 @@ public final class FlashAttention implements AutoCloseable {
         requireOpen();
         AttentionShape shape = AttentionShape.of(q, k, v, options);
         AttentionProblem problem = AttentionProblem.of(shape, q.dtype(), options);
-        Tensor output = Tensor.allocate(q.dtype(), shape.queryShape());
+        Tensor output = Tensor.allocate(q.dtype(), shape.outputShape());
         Tensor logSumExp = Tensor.allocate(DType.F32, shape.logSumExpShape());
         Optional<Execution> execution = Optional.empty();
         if (problem.isTrivial()) {
@@ -193,7 +193,7 @@ public final class FlashAttention implements AutoCloseable {
         requireOpen();
         requireGraph(taskGraph, gridScheduler, name);
         AttentionShape shape = AttentionShape.of(q, k, v, options);
-        requireShape("output", output, q.dtype(), shape.queryShape());
+        requireShape("output", output, q.dtype(), shape.outputShape());
         requireShape("logSumExp", logSumExp, DType.F32, shape.logSumExpShape());
         Map<String, MemorySegment> written = new LinkedHashMap<>();
         written.put("output", output.array().getSegment());
@@ -261,7 +261,7 @@ public final class FlashAttention implements AutoCloseable {
                 .dOut(dOut)
                 .dQ(Tensor.allocate(dtype, shape.queryShape()))
                 .dK(Tensor.allocate(dtype, shape.keyShape()))
-                .dV(Tensor.allocate(dtype, shape.keyShape()));
+                .dV(Tensor.allocate(dtype, shape.valueShape()));
         dLse.ifPresent(named::dLse);
         AttentionOptions options = inputs.options();
         Optional<Tensor> dBias = options.bias().map(bias -> Tensor.allocate(DType.F32, bias.shape()));

@@ -70,10 +70,23 @@ class AttentionShapeTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"0", "257", "1000"})
-    void headDimensionsFrom1To256(int headDim) {
+    @CsvSource({"0", "513", "1000"})
+    void headDimensionsFrom1To512(int headDim) {
         Tensor tensor = tensor(1, 1, 1, headDim);
-        assertRefused(tensor, tensor, tensor, "head dimension is " + headDim, "from 1 to 256");
+        assertRefused(tensor, tensor, tensor, "head dimension is " + headDim, "from 1 to 512");
+        Tensor key = tensor(1, 1, 1, 8);
+        assertRefused(key, key, tensor, "head dimension of the values is " + headDim, "from 1 to 512");
+    }
+
+    @Test
+    void valuesHaveAHeadDimensionOfTheirOwn() {
+        AttentionShape shape = AttentionShape.of(
+                tensor(2, 6, 5, 8), tensor(2, 3, 7, 8), tensor(2, 3, 7, 12), AttentionOptions.defaults());
+        assertThat(shape).isEqualTo(new AttentionShape(2, 6, 3, 5, 7, 8, 12));
+        assertThat(shape.valueShape()).containsExactly(2, 3, 7, 12);
+        assertThat(shape.outputShape()).containsExactly(2, 6, 5, 12);
+        assertThat(shape.widestDim()).isEqualTo(12);
+        assertThat(new AttentionShape(2, 6, 3, 5, 7, 8).valueDim()).isEqualTo(8);
     }
 
     @Test

@@ -70,9 +70,9 @@ class CallerMistakesTest {
                 Mistake.inputs("k and v differ", Q, K, f32(2, 3, 8, 16), "F32[2, 3, 8, 16]", "same shape"),
                 Mistake.inputs("batches differ", Q, f32(1, 3, 7, 16), f32(1, 3, 7, 16), "batch", "must be the same"),
                 Mistake.inputs("head dims differ", Q, f32(2, 3, 7, 8), f32(2, 3, 7, 8), "head dimension", "the same"),
-                Mistake.inputs("head dim 0", f32(2, 6, 5, 0), f32(2, 3, 7, 0), f32(2, 3, 7, 0), "is 0", "1 to 256"),
+                Mistake.inputs("head dim 0", f32(2, 6, 5, 0), f32(2, 3, 7, 0), f32(2, 3, 7, 0), "is 0", "1 to 512"),
                 Mistake.inputs(
-                        "head dim 257", f32(2, 6, 5, 257), f32(2, 3, 7, 257), f32(2, 3, 7, 257), "is 257", "1 to 256"),
+                        "head dim 513", f32(2, 6, 5, 513), f32(2, 3, 7, 513), f32(2, 3, 7, 513), "is 513", "1 to 512"),
                 Mistake.inputs("no heads", f32(2, 0, 5, 16), K, K, "0 query heads", "at least 1"),
                 Mistake.inputs("no key heads", Q, f32(2, 0, 7, 16), f32(2, 0, 7, 16), "0 key/value", "at least 1"),
                 Mistake.inputs(

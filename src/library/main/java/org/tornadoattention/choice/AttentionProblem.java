@@ -111,9 +111,8 @@ public record AttentionProblem(
     }
 
     /**
-     * Floating-point operations as the field counts them: {@code 4 · headDim} for each pair of a query and a key,
-     * half of
-     * the pairs for a causal mask over as many queries as keys.
+     * Floating-point operations as the field counts them: {@code 2 · (headDim + valueDim)} for each pair of a query and a key,
+     * half of the pairs for a causal mask over as many queries as keys.
      *
      * @return floating-point operations of all heads
      */
@@ -125,6 +124,6 @@ public record AttentionProblem(
         } else if (!mask.isNone()) {
             pairs = mask.visiblePairs(shape.seqQ(), shape.seqK());
         }
-        return 4 * heads * pairs * shape.headDim();
+        return 2 * heads * pairs * (shape.headDim() + shape.valueDim());
     }
 }

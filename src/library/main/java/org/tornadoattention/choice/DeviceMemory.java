@@ -42,19 +42,16 @@ public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer
 
     private static DeviceMemory of(AttentionProblem problem, List<Scratch> scratch) {
         AttentionShape shape = problem.shape();
-        long queryBytes = shape.queryRows() * shape.headDim() * problem.dtype().byteSize();
-        long keyBytes = (long) shape.batch()
-                * shape.kvHeads()
-                * shape.seqK()
-                * shape.headDim()
-                * problem.dtype().byteSize();
+        int size = problem.dtype().byteSize();
+        long keyRows = (long) shape.batch() * shape.kvHeads() * shape.seqK();
         long extra = shape.queryRows() * Float.BYTES;
-        long largest = Math.max(queryBytes, keyBytes);
+        long largest = Math.max(shape.queryRows(), keyRows) * shape.widestDim() * size;
         for (Scratch array : scratch) {
             extra += array.bytes();
             largest = Math.max(largest, array.bytes());
         }
-        return new DeviceMemory(2 * queryBytes + 2 * keyBytes, extra, largest);
+        return new DeviceMemory(
+                (shape.queryRows() + keyRows) * (shape.headDim() + shape.valueDim()) * size, extra, largest);
     }
 
     /**

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.tornadoattention.AttentionShape;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
 
@@ -167,9 +168,14 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
             String types = spec.dtypes().stream().sorted().map(Enum::name).collect(Collectors.joining(" and "));
             return Optional.of("%s only, and the tensors are %s".formatted(types, problem.dtype()));
         }
-        if (problem.shape().headDim() > spec.widestHead()) {
-            return Optional.of("heads of up to %d elements, and these have %d"
-                    .formatted(spec.widestHead(), problem.shape().headDim()));
+        AttentionShape shape = problem.shape();
+        if (shape.widestDim() > spec.widestHead()) {
+            return Optional.of(
+                    "heads of up to %d elements, and these have %d".formatted(spec.widestHead(), shape.widestDim()));
+        }
+        if (shape.valueDim() != shape.headDim() && !spec.ownValueDim()) {
+            return Optional.of("values of the head dimension of the keys, and these have %d and %d"
+                    .formatted(shape.valueDim(), shape.headDim()));
         }
         if (!problem.functions().isEmpty() && !spec.functions()) {
             return Optional.of("no functions of a user's and no bias");
@@ -197,7 +203,7 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
                 "local memory or group size for any tile of the kernel %s and head dimension %d (it has %,d bytes and %d work-items)"
                         .formatted(
                                 kernel.id(),
-                                problem.shape().headDim(),
+                                problem.shape().widestDim(),
                                 kernel.spec()
                                         .tiling()
                                         .map(tiling -> tiling.localMemory(device))
@@ -226,7 +232,7 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
                                     kernel.id(),
                                     given.kernel().id()));
         }
-        int headDim = problem.shape().headDim();
+        int headDim = problem.shape().widestDim();
         if (!given.tiling().fits(given, headDim, device)) {
             throw new UnsupportedOnDeviceException(
                     device,

@@ -30,7 +30,12 @@ public sealed interface KernelSpec
 
     /** {@return the widest head that it takes} */
     default int widestHead() {
-        return AttentionShape.MAX_HEAD_DIM;
+        return 256;
+    }
+
+    /** {@return whether values may have another head dimension than queries and keys} */
+    default boolean ownValueDim() {
+        return false;
     }
 
     /** {@return whether it can drop probabilities} */

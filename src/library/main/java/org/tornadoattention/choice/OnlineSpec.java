@@ -2,6 +2,7 @@ package org.tornadoattention.choice;
 
 import java.util.List;
 import java.util.Set;
+import org.tornadoattention.AttentionShape;
 import org.tornadoattention.kernel.OnlineSoftmaxAttention;
 import org.tornadoattention.kernel.OnlineSoftmaxBackward;
 import org.tornadoattention.tensor.DType;
@@ -17,6 +18,16 @@ record OnlineSpec() implements KernelSpec {
     @Override
     public Set<DType> dtypes() {
         return Set.of(DType.F32);
+    }
+
+    @Override
+    public int widestHead() {
+        return AttentionShape.MAX_HEAD_DIM;
+    }
+
+    @Override
+    public boolean ownValueDim() {
+        return true;
     }
 
     @Override

@@ -1,5 +1,6 @@
 package org.tornadoattention.choice;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -23,6 +24,16 @@ record StandardSpec() implements KernelSpec {
 
     @Override
     public boolean onlyWhereAskedFor() {
+        return true;
+    }
+
+    @Override
+    public int widestHead() {
+        return AttentionShape.MAX_HEAD_DIM;
+    }
+
+    @Override
+    public boolean ownValueDim() {
         return true;
     }
 
@@ -59,20 +70,33 @@ record StandardSpec() implements KernelSpec {
                 Launch.of("-scores", StandardAttention.class, "scores").overElements(shape.scoreElements(), size),
                 Launch.of("-softmax", StandardAttention.class, "softmax").overElements(shape.queryRows(), size),
                 Launch.of("-output", StandardAttention.class, "output")
-                        .overElements(shape.queryRows() * shape.headDim(), size));
+                        .overElements(shape.queryRows() * shape.valueDim(), size));
     }
 
     private List<Launch> gradients(Work work) {
         AttentionShape shape = work.shape();
         int size = work.groupSize();
-        return List.of(
+        List<Launch> launches = new ArrayList<>(List.of(
                 work.rowTerms(1),
                 Launch.of("-ds", StandardAttentionBackward.class, "scoreGradients")
                         .overElements(shape.scoreElements(), size),
                 Launch.of("-dq", StandardAttentionBackward.class, "queryGradient")
-                        .overElements(shape.queryRows() * shape.headDim(), size),
-                Launch.of("-dkdv", StandardAttentionBackward.class, "keyValueGradients")
-                        .overElements(work.keyRows() * shape.headDim(), size));
+                        .overElements(shape.queryRows() * shape.headDim(), size)));
+        long keyElements = work.keyRows() * shape.headDim();
+        if (shape.valueDim() == shape.headDim()) {
+            launches.add(Launch.of("-dkdv", StandardAttentionBackward.class, "keyValueGradients")
+                    .overElements(keyElements, size));
+        } else {
+            launches.add(Launch.of("-dk", StandardAttentionBackward.class, "keyGradient")
+                    .overElements(keyElements, size));
+            launches.add(Launch.of("-dv", StandardAttentionBackward.class, "keyGradient")
+                    .with("scoreGradients", "probabilities")
+                    .with("query", "outputGradient")
+                    .with("keyGradient", "valueGradient")
+                    .with("headDim", shape.valueDim())
+                    .overElements(work.keyRows() * shape.valueDim(), size));
+        }
+        return launches;
     }
 
     @Override

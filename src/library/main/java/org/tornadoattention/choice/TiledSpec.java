@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
+import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.TiledFlashAttention;
 import org.tornadoattention.kernel.TiledKeyValueGradients;
@@ -38,6 +39,16 @@ record TiledSpec() implements KernelSpec {
     }
 
     @Override
+    public int widestHead() {
+        return AttentionShape.MAX_HEAD_DIM;
+    }
+
+    @Override
+    public boolean ownValueDim() {
+        return true;
+    }
+
+    @Override
     public boolean functions() {
         return true;
     }
@@ -52,9 +63,9 @@ record TiledSpec() implements KernelSpec {
 
     private static List<Launch> gradients(Work work) {
         int block = work.tile().blockQ();
-        int size = work.tile().groupSize(work.shape().headDim());
+        int size = work.tile().groupSize(work.shape().widestDim());
         return List.of(
-                work.rowTerms(TiledQueryGradient.parts(work.shape().headDim(), block)),
+                work.rowTerms(TiledQueryGradient.parts(work.shape().widestDim(), block)),
                 Launch.of("-dq", TiledQueryGradient.class, "queryGradient")
                         .with("block", block)
                         .groups(work.queryTiles(block), size),

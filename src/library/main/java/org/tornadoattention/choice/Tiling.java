@@ -1,5 +1,6 @@
 package org.tornadoattention.choice;
 
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.regex.Matcher;
@@ -65,13 +66,16 @@ public abstract class Tiling {
                 && tile.groupSize(headDim) <= device.maxGroupSize();
     }
 
-    /** The best tile that fits, empty if none does. */
+    /** The best tile that fits, empty if none does: the least where each takes more than a group should have. */
     final Optional<Tile> choose(AttentionProblem problem, ComputeDevice device) {
-        int headDim = problem.shape().headDim();
-        return bestFirst(problem, device)
+        int headDim = problem.shape().widestDim();
+        List<Tile> fitting = bestFirst(problem, device)
                 .filter(tile -> fits(tile, headDim, device))
+                .toList();
+        return fitting.stream()
                 .filter(tile -> tile.localMemoryBytes(headDim) <= localMemoryUsed(device))
-                .findFirst();
+                .findFirst()
+                .or(() -> fitting.stream().min(Comparator.comparingInt(tile -> tile.localMemoryBytes(headDim))));
     }
 
     final Tile tile(int blockQ, int blockK, int warps, int rescaleThreshold) {

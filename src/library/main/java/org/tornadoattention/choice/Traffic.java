@@ -11,7 +11,7 @@ public enum Traffic {
         double keyValueBytes(AttentionProblem problem, Tile tile) {
             AttentionShape shape = problem.shape();
             double scores = (double) shape.seqQ() * shape.seqK();
-            return 2.0 * shape.seqK() * rowBytes(problem) + 4 * Float.BYTES * scores;
+            return shape.seqK() * rowBytes(problem) + 4 * Float.BYTES * scores;
         }
     },
     /** Each query reads the keys and values that it sees. */
@@ -19,14 +19,14 @@ public enum Traffic {
         @Override
         double keyValueBytes(AttentionProblem problem, Tile tile) {
             AttentionShape shape = problem.shape();
-            return 2 * problem.mask().visiblePairs(shape.seqQ(), shape.seqK()) * rowBytes(problem);
+            return problem.mask().visiblePairs(shape.seqQ(), shape.seqK()) * rowBytes(problem);
         }
     },
     /** Each tile of queries reads the keys and values that any of its queries sees. */
     EACH_TILE("K and V once for each tile of queries that sees them", false) {
         @Override
         double keyValueBytes(AttentionProblem problem, Tile tile) {
-            return 2.0 * keyTiles(problem, tile) * tile.blockK() * rowBytes(problem);
+            return (double) keyTiles(problem, tile) * tile.blockK() * rowBytes(problem);
         }
     };
 
@@ -60,15 +60,17 @@ public enum Traffic {
      */
     public double bytes(AttentionProblem problem, Tile tile) {
         AttentionShape shape = problem.shape();
-        double queryAndOutput = 2 * shape.seqQ() * rowBytes(problem) + (double) Float.BYTES * shape.seqQ();
+        double queryAndOutput = shape.seqQ() * rowBytes(problem) + (double) Float.BYTES * shape.seqQ();
         return (queryAndOutput + keyValueBytes(problem, tile)) * shape.batch() * shape.heads();
     }
 
     /** Bytes of keys, values and scores of one head. */
     abstract double keyValueBytes(AttentionProblem problem, Tile tile);
 
+    /** A row of K and one of V, or a row of Q and one of O. */
     private static double rowBytes(AttentionProblem problem) {
-        return (double) problem.shape().headDim() * problem.dtype().byteSize();
+        AttentionShape shape = problem.shape();
+        return (double) (shape.headDim() + shape.valueDim()) * problem.dtype().byteSize();
     }
 
     /**

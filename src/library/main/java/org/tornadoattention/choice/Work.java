@@ -61,7 +61,7 @@ public record Work(AttentionProblem problem, List<Tile> tiles, ComputeDevice dev
         return Launch.of("", kernel, "attention")
                 .with("blockQ", tile().blockQ())
                 .with("blockK", tile().blockK())
-                .groups(queryTiles(tile().blockQ()), tile().groupSize(shape().headDim()));
+                .groups(queryTiles(tile().blockQ()), tile().groupSize(shape().widestDim()));
     }
 
     /** The same where the group's warps divide the queries. */

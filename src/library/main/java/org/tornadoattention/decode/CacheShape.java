@@ -32,9 +32,17 @@ public record CacheShape(
         DType dtype,
         boolean fp8) {
 
+    /** The widest head of caches and ragged batches. */
+    public static final int WIDEST_HEAD = 256;
+
     /** Checks the ranges given above, and that an array holds the cache. */
     public CacheShape {
         new AttentionShape(sequences, heads, kvHeads, 1, 1, headDim); // the ranges that all attention has
+        if (headDim > WIDEST_HEAD) {
+            throw new IllegalArgumentException(
+                    "The head dimension is %d: caches and ragged batches have heads of 1 to %d elements."
+                            .formatted(headDim, WIDEST_HEAD));
+        }
         if (sequences < 1 || pageSize < 1 || pagesPerSequence < 1 || pages < 1) {
             throw new IllegalArgumentException(
                     "A cache of %d sequences, %d pages of %d tokens, %d pages a sequence: each must be 1 or more."

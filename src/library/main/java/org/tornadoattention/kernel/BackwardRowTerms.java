@@ -38,16 +38,16 @@ public final class BackwardRowTerms {
             FloatArray logSumExp,
             FloatArray logSumExpGradient,
             FloatArray rowTerms,
-            int headDim,
+            int valueDim,
             int parts,
             int features) {
         for (@Parallel int row = 0; row < logSumExp.getSize(); row++) {
             float d = 0f;
             for (int part = 0; part < parts; part++) {
                 float sum = 0f;
-                for (int x = part; x < headDim; x += parts) {
-                    sum += load(outputGradient, row * headDim + x, features)
-                            * load(output, row * headDim + x, features);
+                for (int x = part; x < valueDim; x += parts) {
+                    sum += load(outputGradient, row * valueDim + x, features)
+                            * load(output, row * valueDim + x, features);
                 }
                 d += sum;
             }

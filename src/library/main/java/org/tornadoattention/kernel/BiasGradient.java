@@ -50,12 +50,14 @@ public final class BiasGradient {
             int seqQ,
             int seqK,
             int headDim,
+            @Constant int addedValueDim,
             int windowLeft,
             int windowRight,
             float scale,
             float softcap,
             int features) {
         for (@Parallel int element = 0; element < biasGradient.getSize(); element++) {
+            int valueDim = headDim + addedValueDim;
             int j = element % seqK;
             int i = element / seqK % seqQ;
             int biasHead = element / seqK / seqQ % biasHeads;
@@ -72,12 +74,15 @@ public final class BiasGradient {
                     for (int head = biasHead; head < heads; head += biasHeads) {
                         int batchHead = batch * heads + head;
                         int row = batchHead * seqQ + i;
-                        int at = (Placement.keyValueHead(batchHead, heads, kvHeads) * seqK + j) * headDim;
+                        int keyRow = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK + j;
                         float s = 0f;
                         float dp = 0f;
                         for (int x = 0; x < headDim; x++) {
-                            s += load(query, row * headDim + x, features) * load(key, at + x, features);
-                            dp += load(outputGradient, row * headDim + x, features) * load(value, at + x, features);
+                            s += load(query, row * headDim + x, features) * load(key, keyRow * headDim + x, features);
+                        }
+                        for (int x = 0; x < valueDim; x++) {
+                            dp += load(outputGradient, row * valueDim + x, features)
+                                    * load(value, keyRow * valueDim + x, features);
                         }
                         float slopeOfHead = HeadTerms.slope(headTerms, head, features);
                         s = Score.of(scale * s, softcap, slopeOfHead, position - j, features);

@@ -18,12 +18,13 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>Source: Milakov and Gimelshein, <i>Online normalizer calculation for softmax</i> (2018), with the output
  * accumulated in the same pass as in FlashAttention. It is the smallest kernel that needs only O(seqQ) memory.
  *
- * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
- * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), headTerms of {@link HeadTerms},
+ * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key {@code [batch, kvHeads, seqK, headDim]}, value
+ * {@code [batch, kvHeads, seqK, valueDim]}, output {@code [batch, heads, seqQ, valueDim]}, logSumExp {@code [batch, heads,
+ * seqQ]} (natural logarithm), headTerms of {@link HeadTerms},
  * keyLengths {@code [batch]} (keys) and the words of dropout; all F32.
  *
  * <p><b>Grid.</b> {@code batch * heads * seqQ} work-items in one dimension, groups of any size. No local memory; two
- * private arrays of headDim elements.
+ * private arrays, of headDim and valueDim elements.
  *
  * <p>The loop ends at the size of an array for the reason that {@link StandardAttention} gives.
  *
@@ -37,6 +38,7 @@ public final class OnlineSoftmaxAttention {
     /**
      * Computes every row; see the class for arrays and grid.
      *
+     * @param addedValueDim valueDim less headDim
      * @param windowLeft keys that a query sees to the left of its own position, −1 for all
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
@@ -57,16 +59,19 @@ public final class OnlineSoftmaxAttention {
             int seqQ,
             int seqK,
             int headDim,
+            @Constant int addedValueDim,
             int windowLeft,
             int windowRight,
             float scale,
             float softcap,
             int features) {
         for (@Parallel int row = 0; row < logSumExp.getSize(); row++) {
+            int valueDim = headDim + addedValueDim;
             int batchHead = row / seqQ;
             int head = batchHead % heads;
             int batch = batchHead / heads;
-            int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
+            int keyBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
+            int valueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * valueDim;
 
             int length = Window.length(keyLengths, batch, seqK, features);
             float slope = HeadTerms.slope(headTerms, head, features);
@@ -80,17 +85,24 @@ public final class OnlineSoftmaxAttention {
 
             // m = -inf, l = 0, o = 0
             float[] q = new float[headDim];
-            float[] o = new float[headDim];
+            float[] o = new float[valueDim];
             for (int x = 0; x < headDim; x++) {
                 q[x] = scale * query.get(row * headDim + x);
-                o[x] = 0f;
+                if (valueDim == headDim) {
+                    o[x] = 0f;
+                }
+            }
+            if (valueDim != headDim) {
+                for (int x = 0; x < valueDim; x++) {
+                    o[x] = 0f;
+                }
             }
             float max = Score.NO_SCORE;
             float sum = 0f;
 
             for (int j = firstKey; j <= lastKey; j++) {
                 // s = q · k_j, in four sums, since one alone would wait for itself
-                int at = keyValueBase + j * headDim;
+                int at = keyBase + j * headDim;
                 float s0 = 0f;
                 float s1 = 0f;
                 float s2 = 0f;
@@ -114,7 +126,7 @@ public final class OnlineSoftmaxAttention {
                     float alpha = TornadoMath.exp(max - s);
                     max = s;
                     sum = alpha * sum;
-                    for (int x = 0; x < headDim; x++) {
+                    for (int x = 0; x < valueDim; x++) {
                         o[x] = alpha * o[x];
                     }
                 }
@@ -122,8 +134,8 @@ public final class OnlineSoftmaxAttention {
                 sum += p;
                 p *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, row % seqQ, j, features);
                 if (Functions.weight(1f, s) != 0f) {
-                    for (int x = 0; x < headDim; x++) {
-                        o[x] += p * value.get(at + x);
+                    for (int x = 0; x < valueDim; x++) {
+                        o[x] += p * value.get(valueBase + j * valueDim + x);
                     }
                 }
             }
@@ -131,8 +143,8 @@ public final class OnlineSoftmaxAttention {
             // O = o / l and L = m + ln l; a query that saw no key gets 0 and -infinity
             float inverse = RowEnd.inverse(max, sum, headTerms, head, features);
             float lse = RowEnd.logSumExp(max, sum, headTerms, head, features);
-            for (int x = 0; x < headDim; x++) {
-                output.set(row * headDim + x, inverse * o[x]);
+            for (int x = 0; x < valueDim; x++) {
+                output.set(row * valueDim + x, inverse * o[x]);
             }
             logSumExp.set(row, lse);
         }

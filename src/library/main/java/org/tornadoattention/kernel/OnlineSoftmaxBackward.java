@@ -19,13 +19,14 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>Source: Dao et al., <i>FlashAttention</i> (2022), appendix B: {@code P = exp(S - L)}, {@code dP = dO Vᵀ},
  * {@code dS = P ∘ (dP - D)}, {@code dV = Pᵀ dO}, {@code dQ = scale · dS K}, {@code dK = scale · dSᵀ Q}.
  *
- * <p><b>Arrays.</b> query, outputGradient and queryGradient {@code [batch, heads, seqQ, headDim]}, key, value and their
- * gradients {@code [batch, kvHeads, seqK, headDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]},
+ * <p><b>Arrays.</b> query and queryGradient {@code [batch, heads, seqQ, headDim]}, outputGradient {@code [batch, heads, seqQ,
+ * valueDim]}, key and keyGradient {@code [batch, kvHeads, seqK, headDim]}, value and valueGradient {@code [batch, kvHeads, seqK,
+ * valueDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]},
  * headTerms of {@link HeadTerms}, keyLengths {@code [batch]} (keys) and the words of dropout; all F32.
  *
  * <p><b>Grid.</b> One dimension, groups of any size: a query a work-item for dQ, a key for dK and dV, which sums over the
  * query heads of its group in order, so that there are no atomics and every run gives the same bits. No local memory;
- * private arrays of 3 and 4 times headDim elements.
+ * private arrays, 3 and 4, of headDim and valueDim elements.
  *
  * <p>Loops end at the size of an array for the reason that {@link StandardAttention} gives.
  *
@@ -53,16 +54,19 @@ public final class OnlineSoftmaxBackward {
             int seqQ,
             int seqK,
             int headDim,
+            @Constant int addedValueDim,
             int windowLeft,
             int windowRight,
             float scale,
             float softcap,
             int features) {
         for (@Parallel int row = 0; row < rowTerms.getSize() / 2; row++) {
+            int valueDim = headDim + addedValueDim;
             int batchHead = row / seqQ;
             int head = batchHead % heads;
             int batch = batchHead / heads;
-            int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
+            int keyBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
+            int valueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * valueDim;
 
             int length = Window.length(keyLengths, batch, seqK, features);
             float slope = HeadTerms.slope(headTerms, head, features);
@@ -75,12 +79,19 @@ public final class OnlineSoftmaxBackward {
             int lastKey = Window.lastKey(position, length, windowRight);
 
             float[] q = new float[headDim];
-            float[] dO = new float[headDim];
+            float[] dO = new float[valueDim];
             float[] dQ = new float[headDim];
             for (int x = 0; x < headDim; x++) {
                 q[x] = scale * query.get(row * headDim + x);
-                dO[x] = outputGradient.get(row * headDim + x);
+                if (valueDim == headDim) {
+                    dO[x] = outputGradient.get(row * valueDim + x);
+                }
                 dQ[x] = 0f;
+            }
+            if (valueDim != headDim) {
+                for (int x = 0; x < valueDim; x++) {
+                    dO[x] = outputGradient.get(row * valueDim + x);
+                }
             }
             float lse = RowTerms.logSumExp(rowTerms, row);
             float d = RowTerms.d(rowTerms, row);
@@ -88,7 +99,8 @@ public final class OnlineSoftmaxBackward {
             for (int j = firstKey; j <= lastKey; j++) {
                 // s = q · k_j, in the order of the forward pass, so that P has its bits, and dp = dO · v_j, in two
                 // parts
-                int at = keyValueBase + j * headDim;
+                int at = keyBase + j * headDim;
+                int valueAt = valueBase + j * valueDim;
                 float s0 = 0f;
                 float s1 = 0f;
                 float s2 = 0f;
@@ -101,19 +113,22 @@ public final class OnlineSoftmaxBackward {
                     s1 += q[x + 1] * key.get(at + x + 1);
                     s2 += q[x + 2] * key.get(at + x + 2);
                     s3 += q[x + 3] * key.get(at + x + 3);
-                    dp0 += dO[x] * value.get(at + x);
-                    dp1 += dO[x + 1] * value.get(at + x + 1);
-                    dp0 += dO[x + 2] * value.get(at + x + 2);
-                    dp1 += dO[x + 3] * value.get(at + x + 3);
+                    if (valueDim == headDim) {
+                        dp0 += dO[x] * value.get(valueAt + x);
+                        dp1 += dO[x + 1] * value.get(valueAt + x + 1);
+                        dp0 += dO[x + 2] * value.get(valueAt + x + 2);
+                        dp1 += dO[x + 3] * value.get(valueAt + x + 3);
+                    }
                 }
                 for (int x = fours; x < headDim; x++) {
                     s0 += q[x] * key.get(at + x);
                 }
-                for (int x = fours; x < headDim; x += 2) {
-                    dp0 += dO[x] * value.get(at + x);
+                int rest = valueDim == headDim ? fours : 0;
+                for (int x = rest; x < valueDim; x += 2) {
+                    dp0 += dO[x] * value.get(valueAt + x);
                 }
-                for (int x = fours + 1; x < headDim; x += 2) {
-                    dp1 += dO[x] * value.get(at + x);
+                for (int x = rest + 1; x < valueDim; x += 2) {
+                    dp1 += dO[x] * value.get(valueAt + x);
                 }
                 float s = s0 + s1 + (s2 + s3);
                 s = Score.capped(s, softcap);
@@ -154,12 +169,14 @@ public final class OnlineSoftmaxBackward {
             int seqQ,
             int seqK,
             int headDim,
+            @Constant int addedValueDim,
             int windowLeft,
             int windowRight,
             float scale,
             float softcap,
             int features) {
         for (@Parallel int keyRow = 0; keyRow < keyGradient.getSize() / headDim; keyRow++) {
+            int valueDim = headDim + addedValueDim;
             int j = keyRow % seqK;
             int batch = keyRow / seqK / kvHeads;
             int group = heads / kvHeads;
@@ -176,14 +193,24 @@ public final class OnlineSoftmaxBackward {
             int lastQuery = Window.lastQuery(j, j, offset, seqQ, length, windowLeft);
 
             float[] k = new float[headDim];
-            float[] v = new float[headDim];
+            float[] v = new float[valueDim];
             float[] dK = new float[headDim];
-            float[] dV = new float[headDim];
+            float[] dV = new float[valueDim];
             for (int x = 0; x < headDim; x++) {
                 k[x] = key.get(keyRow * headDim + x);
-                v[x] = value.get(keyRow * headDim + x);
+                if (valueDim == headDim) {
+                    v[x] = value.get(keyRow * valueDim + x);
+                }
                 dK[x] = 0f;
-                dV[x] = 0f;
+                if (valueDim == headDim) {
+                    dV[x] = 0f;
+                }
+            }
+            if (valueDim != headDim) {
+                for (int x = 0; x < valueDim; x++) {
+                    v[x] = value.get(keyRow * valueDim + x);
+                    dV[x] = 0f;
+                }
             }
 
             for (int batchHead = firstHead; batchHead < firstHead + group; batchHead++) {
@@ -191,6 +218,7 @@ public final class OnlineSoftmaxBackward {
                 for (int i = firstQuery; i <= lastQuery; i++) {
                     int row = batchHead * seqQ + i;
                     int at = row * headDim;
+                    int outputAt = row * valueDim;
                     float s0 = 0f;
                     float s1 = 0f;
                     float s2 = 0f;
@@ -203,19 +231,22 @@ public final class OnlineSoftmaxBackward {
                         s1 += scale * query.get(at + x + 1) * k[x + 1];
                         s2 += scale * query.get(at + x + 2) * k[x + 2];
                         s3 += scale * query.get(at + x + 3) * k[x + 3];
-                        dp0 += outputGradient.get(at + x) * v[x];
-                        dp1 += outputGradient.get(at + x + 1) * v[x + 1];
-                        dp0 += outputGradient.get(at + x + 2) * v[x + 2];
-                        dp1 += outputGradient.get(at + x + 3) * v[x + 3];
+                        if (valueDim == headDim) {
+                            dp0 += outputGradient.get(outputAt + x) * v[x];
+                            dp1 += outputGradient.get(outputAt + x + 1) * v[x + 1];
+                            dp0 += outputGradient.get(outputAt + x + 2) * v[x + 2];
+                            dp1 += outputGradient.get(outputAt + x + 3) * v[x + 3];
+                        }
                     }
                     for (int x = fours; x < headDim; x++) {
                         s0 += scale * query.get(at + x) * k[x];
                     }
-                    for (int x = fours; x < headDim; x += 2) {
-                        dp0 += outputGradient.get(at + x) * v[x];
+                    int rest = valueDim == headDim ? fours : 0;
+                    for (int x = rest; x < valueDim; x += 2) {
+                        dp0 += outputGradient.get(outputAt + x) * v[x];
                     }
-                    for (int x = fours + 1; x < headDim; x += 2) {
-                        dp1 += outputGradient.get(at + x) * v[x];
+                    for (int x = rest + 1; x < valueDim; x += 2) {
+                        dp1 += outputGradient.get(outputAt + x) * v[x];
                     }
                     float s = s0 + s1 + (s2 + s3);
                     s = Score.capped(s, softcap);
@@ -234,15 +265,29 @@ public final class OnlineSoftmaxBackward {
                     float ds = Functions.weight(p * (dp - RowTerms.d(rowTerms, row)) * capSlope * scale, s);
                     if (Functions.weight(1f, s) != 0f) {
                         for (int x = 0; x < headDim; x++) {
-                            dV[x] += kept * outputGradient.get(at + x);
+                            if (valueDim == headDim) {
+                                dV[x] += kept * outputGradient.get(outputAt + x);
+                            }
                             dK[x] += ds * query.get(at + x);
+                        }
+                        if (valueDim != headDim) {
+                            for (int x = 0; x < valueDim; x++) {
+                                dV[x] += kept * outputGradient.get(outputAt + x);
+                            }
                         }
                     }
                 }
             }
             for (int x = 0; x < headDim; x++) {
                 keyGradient.set(keyRow * headDim + x, dK[x]);
-                valueGradient.set(keyRow * headDim + x, dV[x]);
+                if (valueDim == headDim) {
+                    valueGradient.set(keyRow * valueDim + x, dV[x]);
+                }
+            }
+            if (valueDim != headDim) {
+                for (int x = 0; x < valueDim; x++) {
+                    valueGradient.set(keyRow * valueDim + x, dV[x]);
+                }
             }
         }
     }

@@ -18,8 +18,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p>Source: Dao et al., <i>FlashAttention</i> (2022), algorithm 0.
  *
- * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
- * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), scores and probabilities
+ * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key {@code [batch, kvHeads, seqK, headDim]}, value
+ * {@code [batch, kvHeads, seqK, valueDim]}, output {@code [batch, heads, seqQ, valueDim]}, logSumExp {@code [batch, heads,
+ * seqQ]} (natural logarithm), scores and probabilities
  * {@code [batch, heads, seqQ, seqK]}, headTerms of {@link HeadTerms}, keyLengths {@code [batch]} (keys) and the words of
  * dropout; all F32.
  *
@@ -132,16 +133,16 @@ public final class StandardAttention {
             int kvHeads,
             int seqQ,
             int seqK,
-            int headDim,
+            int valueDim,
             int windowLeft,
             int windowRight,
             int features) {
         for (@Parallel int element = 0; element < output.getSize(); element++) {
-            int row = element / headDim;
+            int row = element / valueDim;
             int batchHead = row / seqQ;
             int head = batchHead % heads;
             int batch = batchHead / heads;
-            int at = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim + element % headDim;
+            int at = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * valueDim + element % valueDim;
             // What the window hides may be anything, so it is not even multiplied by 0.
             int length = Window.length(keyLengths, batch, seqK, features);
             int position = row % seqQ + length - seqQ;
@@ -149,7 +150,7 @@ public final class StandardAttention {
             int lastKey = Window.lastKey(position, length, windowRight);
             float o = 0f;
             for (int j = firstKey; j <= lastKey; j++) {
-                o += probabilities.get(row * seqK + j) * value.get(at + j * headDim);
+                o += probabilities.get(row * seqK + j) * value.get(at + j * valueDim);
             }
             output.set(element, o);
         }

@@ -51,12 +51,14 @@ public final class StandardAttentionBackward {
             int seqQ,
             int seqK,
             int headDim,
+            @Constant int addedValueDim,
             int windowLeft,
             int windowRight,
             float scale,
             float softcap,
             int features) {
         for (@Parallel int element = 0; element < scoreGradients.getSize(); element++) {
+            int valueDim = headDim + addedValueDim;
             int row = element / seqK;
             int j = element % seqK;
             int batchHead = row / seqQ;
@@ -70,12 +72,19 @@ public final class StandardAttentionBackward {
             float p = 0f;
             float ds = 0f;
             if (j >= firstKey && j <= lastKey) {
-                int at = (Placement.keyValueHead(batchHead, heads, kvHeads) * seqK + j) * headDim;
+                int keyRow = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK + j;
                 float s = 0f;
                 float dp = 0f;
                 for (int x = 0; x < headDim; x++) {
-                    s += query.get(row * headDim + x) * key.get(at + x);
-                    dp += outputGradient.get(row * headDim + x) * value.get(at + x);
+                    s += query.get(row * headDim + x) * key.get(keyRow * headDim + x);
+                    if (valueDim == headDim) {
+                        dp += outputGradient.get(row * valueDim + x) * value.get(keyRow * valueDim + x);
+                    }
+                }
+                if (valueDim != headDim) {
+                    for (int x = 0; x < valueDim; x++) {
+                        dp += outputGradient.get(row * valueDim + x) * value.get(keyRow * valueDim + x);
+                    }
                 }
                 s = scale * s;
                 s = Score.capped(s, softcap);
@@ -171,6 +180,37 @@ public final class StandardAttentionBackward {
             }
             keyGradient.set(element, dK);
             valueGradient.set(element, dV);
+        }
+    }
+    /** {@code dK = dSᵀ Q} alone, for values of another head dimension; on P and dO it computes {@code dV = Pᵀ dO}. */
+    public static void keyGradient(
+            FloatArray scoreGradients,
+            FloatArray query,
+            FloatArray keyGradient,
+            IntArray keyLengths,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            int headDim,
+            int windowLeft,
+            int windowRight,
+            int features) {
+        for (@Parallel int element = 0; element < keyGradient.getSize(); element++) {
+            int keyRow = element / headDim;
+            int j = keyRow % seqK;
+            int group = heads / kvHeads;
+            int firstHead = keyRow / seqK * group; // batch * heads + the first query head that reads this key
+            int length = Window.length(keyLengths, firstHead / heads, seqK, features);
+            int firstQuery = Window.firstQuery(j, length - seqQ, windowRight);
+            int lastQuery = Window.lastQuery(j, j, length - seqQ, seqQ, length, windowLeft);
+            float dK = 0f;
+            for (int batchHead = firstHead; batchHead < firstHead + group; batchHead++) {
+                for (int row = batchHead * seqQ + firstQuery; row <= batchHead * seqQ + lastQuery; row++) {
+                    dK += scoreGradients.get(row * seqK + j) * query.get(row * headDim + element % headDim);
+                }
+            }
+            keyGradient.set(element, dK);
         }
     }
 }

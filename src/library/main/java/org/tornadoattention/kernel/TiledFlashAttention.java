@@ -24,12 +24,13 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 1; the products are tiled over registers as in a blocked
  * SGEMM, because a work-item that reads both factors from local memory for each multiply-add is bound by that memory.
  *
- * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
- * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), headTerms of {@link HeadTerms},
+ * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key {@code [batch, kvHeads, seqK, headDim]}, value
+ * {@code [batch, kvHeads, seqK, valueDim]}, output {@code [batch, heads, seqQ, valueDim]}, logSumExp {@code [batch, heads,
+ * seqQ]} (natural logarithm), headTerms of {@link HeadTerms},
  * keyLengths {@code [batch]} (keys) and the words of dropout. Arithmetic is F32 whatever the arrays store.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@code (blockQ / 8) *
- * (paddedDim / 8)} work-items, where {@code paddedDim} is headDim rounded up to 8. {@code blockQ} is a multiple of 8,
+ * (paddedDim / 8)} work-items, where {@code paddedDim} is widestDim rounded up to 8. {@code blockQ} is a multiple of 8,
  * {@code blockK} of 4, and {@code 4 * blockK} of {@code blockQ}.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: the query tile, one tile shared by K and then V, the transposed
@@ -70,6 +71,8 @@ public final class TiledFlashAttention {
     /**
      * Computes one tile of queries; see the class for arrays, grid and memory.
      *
+     * @param addedValueDim valueDim less headDim: where it is 0, nothing of it is left in the compiled kernel
+     * @param addedWidestDim the larger of both, which tiles are made for, less headDim
      * @param windowLeft keys that a query sees to the left of its own position, −1 for all
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
@@ -92,6 +95,8 @@ public final class TiledFlashAttention {
             int seqQ,
             int seqK,
             int headDim,
+            @Constant int addedValueDim,
+            @Constant int addedWidestDim,
             int blockQ,
             int blockK,
             int windowLeft,
@@ -99,7 +104,9 @@ public final class TiledFlashAttention {
             float scale,
             float softcap,
             int features) {
-        int paddedDim = (headDim + 7) / 8 * 8;
+        int valueDim = headDim + addedValueDim;
+        int widestDim = headDim + addedWidestDim;
+        int paddedDim = (widestDim + 7) / 8 * 8;
         int half = paddedDim / 2;
         int stride = paddedDim + 4;
         int scoreStride = blockQ + 4;
@@ -121,7 +128,9 @@ public final class TiledFlashAttention {
         int batch = batchHead / heads;
         int keyValueHead = Placement.keyValueHead(batchHead, heads, kvHeads);
         int queryBase = (batchHead * seqQ + i0) * headDim;
-        int keyValueBase = keyValueHead * seqK * headDim;
+        int outputBase = (batchHead * seqQ + i0) * valueDim;
+        int keyBase = keyValueHead * seqK * headDim;
+        int valueBase = keyValueHead * seqK * valueDim;
         int rows = TornadoMath.min(blockQ, seqQ - i0);
 
         int length = Window.length(keyLengths, batch, seqK, features);
@@ -174,7 +183,7 @@ public final class TiledFlashAttention {
             boolean wholeTile = keys == blockK && headDim == paddedDim;
             if (wholeTile) {
                 for (int at = item; at < blockK * paddedDim; at += 16 * step) {
-                    int from = keyValueBase + j0 * headDim + at;
+                    int from = keyBase + j0 * headDim + at;
                     float k0 = load(key, from, features), k1 = load(key, from + step, features);
                     float k2 = load(key, from + 2 * step, features), k3 = load(key, from + 3 * step, features);
                     float k4 = load(key, from + 4 * step, features), k5 = load(key, from + 5 * step, features);
@@ -206,7 +215,7 @@ public final class TiledFlashAttention {
                     int x = at % paddedDim;
                     float k = 0f;
                     if (row < keys && x < headDim) {
-                        k = load(key, keyValueBase + (j0 + row) * headDim + x, features);
+                        k = load(key, keyBase + (j0 + row) * headDim + x, features);
                     }
                     keyValueTile[row * stride + x] = k;
                 }
@@ -261,9 +270,9 @@ public final class TiledFlashAttention {
             context.localBarrier();
 
             // Load V_j over K_j.
-            if (wholeTile) {
+            if (wholeTile && valueDim == headDim) {
                 for (int at = item; at < blockK * paddedDim; at += 16 * step) {
-                    int from = keyValueBase + j0 * headDim + at;
+                    int from = valueBase + j0 * valueDim + at;
                     float v0 = load(value, from, features), v1 = load(value, from + step, features);
                     float v2 = load(value, from + 2 * step, features), v3 = load(value, from + 3 * step, features);
                     float v4 = load(value, from + 4 * step, features), v5 = load(value, from + 5 * step, features);
@@ -294,8 +303,8 @@ public final class TiledFlashAttention {
                     int row = at / paddedDim;
                     int x = at % paddedDim;
                     float v = 0f;
-                    if (row < keys && x < headDim) {
-                        v = load(value, keyValueBase + (j0 + row) * headDim + x, features);
+                    if (row < keys && x < valueDim) {
+                        v = load(value, valueBase + (j0 + row) * valueDim + x, features);
                     }
                     keyValueTile[row * stride + x] = v;
                 }
@@ -473,9 +482,9 @@ public final class TiledFlashAttention {
         for (int at = item; at < blockQ * paddedDim; at += step) {
             int row = at / paddedDim;
             int x = at % paddedDim;
-            if (row < rows && x < headDim) {
+            if (row < rows && x < valueDim) {
                 float o = queryTile[row * stride + x] * correction[row];
-                store(output, queryBase + row * headDim + x, o, features);
+                store(output, outputBase + row * valueDim + x, o, features);
             }
         }
     }

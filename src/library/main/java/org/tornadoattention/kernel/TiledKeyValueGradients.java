@@ -24,8 +24,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 2. The heads of a group are summed one after the other in
  * registers: no atomics, and the same bits in every run.
  *
- * <p><b>Arrays.</b> query and outputGradient {@code [batch, heads, seqQ, headDim]}, key, value and their gradients
- * {@code [batch, kvHeads, seqK, headDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]}, headTerms
+ * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, outputGradient {@code [batch, heads, seqQ, valueDim]}, key and
+ * keyGradient {@code [batch, kvHeads, seqK, headDim]}, value and valueGradient {@code [batch, kvHeads, seqK, valueDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]}, headTerms
  * {@code [heads]}, keyLengths {@code [batch]} (keys) and the words of dropout. Arithmetic is F32 whatever the arrays
  * store. A task takes 20 arguments, so the number of key and value heads is taken from the arrays' sizes.
  *
@@ -51,6 +51,8 @@ public final class TiledKeyValueGradients {
      * Computes one tile of dK and dV; see the class for arrays, grid and memory.
      *
      * @param block keys, and queries, in a tile
+     * @param addedValueDim valueDim less headDim: where it is 0, nothing of it is left in the compiled kernel
+     * @param addedWidestDim the larger of both, which tiles are made for, less headDim
      * @param windowLeft keys that a query sees to the left of its own position, −1 for all
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
@@ -73,13 +75,17 @@ public final class TiledKeyValueGradients {
             int seqQ,
             int seqK,
             int headDim,
+            @Constant int addedValueDim,
+            @Constant int addedWidestDim,
             int block,
             int windowLeft,
             int windowRight,
             float scale,
             float softcap,
             int features) {
-        int paddedDim = (headDim + 3) / 4 * 4;
+        int valueDim = headDim + addedValueDim;
+        int widestDim = headDim + addedWidestDim;
+        int paddedDim = (widestDim + 3) / 4 * 4;
         int stride = paddedDim + 4;
         int scoreStride = block + 4;
         int dimGroups = paddedDim / 4;
@@ -90,10 +96,10 @@ public final class TiledKeyValueGradients {
         int share = step / (quarter * quarter);
         int parts = share + 1 / (share + 1); // max(1, share), of which the compiler makes a constant
 
-        float[] queryTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
-        float[] gradientTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
-        float[] keyTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
-        float[] valueTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
+        float[] queryTile = context.allocateFloatLocalArray(block * ((widestDim + 3) / 4 * 4 + 4));
+        float[] gradientTile = context.allocateFloatLocalArray(block * ((widestDim + 3) / 4 * 4 + 4));
+        float[] keyTile = context.allocateFloatLocalArray(block * ((widestDim + 3) / 4 * 4 + 4));
+        float[] valueTile = context.allocateFloatLocalArray(block * ((widestDim + 3) / 4 * 4 + 4));
         float[] scores = context.allocateFloatLocalArray(parts * block * (block + 4));
         float[] gradients = context.allocateFloatLocalArray(parts * block * (block + 4));
         float[] rowLse = context.allocateFloatLocalArray(block);
@@ -107,7 +113,8 @@ public final class TiledKeyValueGradients {
         int group = query.getSize() / seqQ / (key.getSize() / seqK); // query heads that read this key/value head
         int firstHead = keyValueHead * group; // batch * heads + the first of them
         int batch = firstHead / heads;
-        int keyValueBase = (keyValueHead * seqK + j0) * headDim;
+        int keyBase = (keyValueHead * seqK + j0) * headDim;
+        int valueBase = (keyValueHead * seqK + j0) * valueDim;
 
         int length = Window.length(keyLengths, batch, seqK, features);
         int keys = TornadoMath.min(block, length - j0);
@@ -131,8 +138,15 @@ public final class TiledKeyValueGradients {
             float k = 0f;
             float v = 0f;
             if (row < keys && x < headDim) {
-                k = load(key, keyValueBase + row * headDim + x, features);
-                v = load(value, keyValueBase + row * headDim + x, features);
+                k = load(key, keyBase + row * headDim + x, features);
+                if (valueDim == headDim) {
+                    v = load(value, valueBase + row * valueDim + x, features);
+                }
+            }
+            if (valueDim != headDim) {
+                if (row < keys && x < valueDim) {
+                    v = load(value, valueBase + row * valueDim + x, features);
+                }
             }
             keyTile[row * stride + x] = k;
             valueTile[row * stride + x] = v;
@@ -158,6 +172,7 @@ public final class TiledKeyValueGradients {
 
         for (int batchHead = firstHead; batchHead < firstHead + group; batchHead++) {
             int queryBase = batchHead * seqQ * headDim;
+            int outputBase = batchHead * seqQ * valueDim;
             float slope = HeadTerms.slope(headTerms, batchHead % heads, features);
             int head = batchHead % heads;
             int i0 = Functions.nextQuery(firstQuery / block * block, block, batch, head, j0, keys, lastQuery);
@@ -165,7 +180,7 @@ public final class TiledKeyValueGradients {
                 // Load Q_i and dO_i, a whole tile sixteen elements at a time, and L_i and D_i.
                 int rows = TornadoMath.min(block, seqQ - i0);
                 context.localBarrier();
-                if (rows == block && headDim == paddedDim) {
+                if (rows == block && headDim == paddedDim && valueDim == headDim) {
                     for (int at = item; at < block * paddedDim; at += 8 * step) {
                         int from = queryBase + i0 * headDim + at;
                         float q0 = load(query, from, features), q1 = load(query, from + step, features);
@@ -201,7 +216,14 @@ public final class TiledKeyValueGradients {
                         float d = 0f;
                         if (row < rows && x < headDim) {
                             q = load(query, queryBase + (i0 + row) * headDim + x, features);
-                            d = load(outputGradient, queryBase + (i0 + row) * headDim + x, features);
+                            if (valueDim == headDim) {
+                                d = load(outputGradient, outputBase + (i0 + row) * valueDim + x, features);
+                            }
+                        }
+                        if (valueDim != headDim) {
+                            if (row < rows && x < valueDim) {
+                                d = load(outputGradient, outputBase + (i0 + row) * valueDim + x, features);
+                            }
                         }
                         queryTile[row * stride + x] = q;
                         gradientTile[row * stride + x] = d;
@@ -424,9 +446,15 @@ public final class TiledKeyValueGradients {
             int row = at / paddedDim;
             int x = at % paddedDim;
             if (x < headDim) {
-                int to = keyValueBase + row * headDim + x;
-                store(keyGradient, to, scale * keyTile[row * stride + x], features);
-                store(valueGradient, to, valueTile[row * stride + x], features);
+                store(keyGradient, keyBase + row * headDim + x, scale * keyTile[row * stride + x], features);
+                if (valueDim == headDim) {
+                    store(valueGradient, valueBase + row * valueDim + x, valueTile[row * stride + x], features);
+                }
+            }
+            if (valueDim != headDim) {
+                if (x < valueDim) {
+                    store(valueGradient, valueBase + row * valueDim + x, valueTile[row * stride + x], features);
+                }
             }
         }
     }

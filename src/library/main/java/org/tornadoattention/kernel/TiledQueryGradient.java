@@ -24,8 +24,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 2, with a loop order of its own for dQ, so that no two groups
  * add to the same gradient: no atomics, and the same bits in every run.
  *
- * <p><b>Arrays.</b> query, outputGradient and queryGradient {@code [batch, heads, seqQ, headDim]}, key and value
- * {@code [batch, kvHeads, seqK, headDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]}, headTerms
+ * <p><b>Arrays.</b> query and queryGradient {@code [batch, heads, seqQ, headDim]}, outputGradient {@code [batch, heads, seqQ,
+ * valueDim]}, key {@code [batch, kvHeads, seqK, headDim]}, value {@code [batch, kvHeads, seqK, valueDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]}, headTerms
  * {@code [heads]}, keyLengths {@code [batch]} (keys) and the words of dropout. Arithmetic is F32 whatever the arrays
  * store.
  *
@@ -69,6 +69,8 @@ public final class TiledQueryGradient {
      * Computes one tile of dQ; see the class for arrays, grid and memory.
      *
      * @param block queries, and keys, in a tile
+     * @param addedValueDim valueDim less headDim: where it is 0, nothing of it is left in the compiled kernel
+     * @param addedWidestDim the larger of both, which tiles are made for, less headDim
      * @param windowLeft keys that a query sees to the left of its own position, −1 for all
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
@@ -91,13 +93,17 @@ public final class TiledQueryGradient {
             int seqQ,
             int seqK,
             int headDim,
+            @Constant int addedValueDim,
+            @Constant int addedWidestDim,
             int block,
             int windowLeft,
             int windowRight,
             float scale,
             float softcap,
             int features) {
-        int paddedDim = (headDim + 3) / 4 * 4;
+        int valueDim = headDim + addedValueDim;
+        int widestDim = headDim + addedWidestDim;
+        int paddedDim = (widestDim + 3) / 4 * 4;
         int stride = paddedDim + 4;
         int scoreStride = block + 4;
         int dimGroups = paddedDim / 4;
@@ -108,10 +114,10 @@ public final class TiledQueryGradient {
         int share = step / (quarter * quarter);
         int parts = share + 1 / (share + 1); // max(1, share), of which the compiler makes a constant
 
-        float[] queryTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
-        float[] gradientTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
-        float[] keyTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
-        float[] valueTile = context.allocateFloatLocalArray(block * ((headDim + 3) / 4 * 4 + 4));
+        float[] queryTile = context.allocateFloatLocalArray(block * ((widestDim + 3) / 4 * 4 + 4));
+        float[] gradientTile = context.allocateFloatLocalArray(block * ((widestDim + 3) / 4 * 4 + 4));
+        float[] keyTile = context.allocateFloatLocalArray(block * ((widestDim + 3) / 4 * 4 + 4));
+        float[] valueTile = context.allocateFloatLocalArray(block * ((widestDim + 3) / 4 * 4 + 4));
         float[] scores = context.allocateFloatLocalArray(parts * block * (block + 4));
         float[] gradients = context.allocateFloatLocalArray(parts * block * (block + 4));
         float[] rowLse = context.allocateFloatLocalArray(block);
@@ -123,8 +129,10 @@ public final class TiledQueryGradient {
         int i0 = Placement.firstQuery(context.groupIdx, seqQ, block);
         int head = batchHead % heads;
         int batch = batchHead / heads;
-        int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
+        int keyBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
+        int valueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * valueDim;
         int queryBase = (batchHead * seqQ + i0) * headDim;
+        int outputBase = (batchHead * seqQ + i0) * valueDim;
         int rows = TornadoMath.min(block, seqQ - i0);
 
         int length = Window.length(keyLengths, batch, seqK, features);
@@ -150,7 +158,14 @@ public final class TiledQueryGradient {
             float d = 0f;
             if (row < rows && x < headDim) {
                 q = load(query, queryBase + row * headDim + x, features);
-                d = load(outputGradient, queryBase + row * headDim + x, features);
+                if (valueDim == headDim) {
+                    d = load(outputGradient, outputBase + row * valueDim + x, features);
+                }
+            }
+            if (valueDim != headDim) {
+                if (row < rows && x < valueDim) {
+                    d = load(outputGradient, outputBase + row * valueDim + x, features);
+                }
             }
             queryTile[row * stride + x] = q;
             gradientTile[row * stride + x] = d;
@@ -182,9 +197,9 @@ public final class TiledQueryGradient {
             // company.
             int keys = TornadoMath.min(block, length - j0);
             context.localBarrier();
-            if (keys == block && headDim == paddedDim) {
+            if (keys == block && headDim == paddedDim && valueDim == headDim) {
                 for (int at = item; at < block * paddedDim; at += 8 * step) {
-                    int from = keyValueBase + j0 * headDim + at;
+                    int from = keyBase + j0 * headDim + at;
                     float k0 = load(key, from, features), k1 = load(key, from + step, features);
                     float v0 = load(value, from, features), v1 = load(value, from + step, features);
                     float k2 = load(key, from + 2 * step, features), k3 = load(key, from + 3 * step, features);
@@ -217,8 +232,15 @@ public final class TiledQueryGradient {
                     float k = 0f;
                     float v = 0f;
                     if (row < keys && x < headDim) {
-                        k = load(key, keyValueBase + (j0 + row) * headDim + x, features);
-                        v = load(value, keyValueBase + (j0 + row) * headDim + x, features);
+                        k = load(key, keyBase + (j0 + row) * headDim + x, features);
+                        if (valueDim == headDim) {
+                            v = load(value, valueBase + (j0 + row) * valueDim + x, features);
+                        }
+                    }
+                    if (valueDim != headDim) {
+                        if (row < keys && x < valueDim) {
+                            v = load(value, valueBase + (j0 + row) * valueDim + x, features);
+                        }
                     }
                     keyTile[row * stride + x] = k;
                     valueTile[row * stride + x] = v;

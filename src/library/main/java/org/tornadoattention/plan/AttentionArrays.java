@@ -16,8 +16,8 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  *
  * @param query {@code [batch, heads, seqQ, headDim]}
  * @param key {@code [batch, kvHeads, seqK, headDim]}
- * @param value like key
- * @param output like query
+ * @param value {@code [batch, kvHeads, seqK, valueDim]}
+ * @param output {@code [batch, heads, seqQ, valueDim]}
  * @param logSumExp {@code [batch, heads, seqQ]}
  * @param headTerms numbers of each query head, as {@link HeadTerms} lays them out
  * @param keyLengths {@code [batch]}, one unused element where there are none; then the words of dropout, if any

@@ -57,8 +57,8 @@ final class AttentionPlan implements DevicePlan {
         AttentionShape shape = problem.shape();
         query = Tensor.allocate(problem.dtype(), shape.queryShape());
         key = Tensor.allocate(problem.dtype(), shape.keyShape());
-        value = Tensor.allocate(problem.dtype(), shape.keyShape());
-        output = Tensor.allocate(problem.dtype(), shape.queryShape());
+        value = Tensor.allocate(problem.dtype(), shape.valueShape());
+        output = Tensor.allocate(problem.dtype(), shape.outputShape());
         logSumExp = Tensor.allocate(DType.F32, shape.logSumExpShape());
         arrays = AttentionArrays.of(
                 problem,

@@ -13,7 +13,7 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * What the tasks of one backward pass read and write.
  *
  * @param forward the arrays of the forward pass
- * @param outputGradient {@code [batch, heads, seqQ, headDim]}
+ * @param outputGradient like the output
  * @param logSumExpGradient {@code [batch, heads, seqQ]}, one unused element where there is none
  * @param queryGradient like query
  * @param keyGradient like key

@@ -231,7 +231,7 @@ public final class AccuracyCheck {
         required(output, "output");
         required(logSumExp, "logSumExp");
         required(rule, "rule");
-        requireShape("o", output, shape.queryShape());
+        requireShape("o", output, shape.outputShape());
         requireShape("lse", logSumExp, shape.logSumExpShape());
         return List.of(
                 rule.compare(
@@ -261,7 +261,7 @@ public final class AccuracyCheck {
                 "This check has no gradients to compare with: make it with AccuracyCheck.of(q, k, v, dO, options)."));
         requireShape("dq", computed.dQ(), shape.queryShape());
         requireShape("dk", computed.dK(), shape.keyShape());
-        requireShape("dv", computed.dV(), shape.keyShape());
+        requireShape("dv", computed.dV(), shape.valueShape());
         List<Comparison> comparisons = new ArrayList<>(List.of(
                 compare("dq", computed.dQ(), GradientTargets::dQ, targets),
                 compare("dk", computed.dK(), GradientTargets::dK, targets),

@@ -121,7 +121,7 @@ public record GoldenCase(
             requireMetadata("causal_alignment", "bottom-right");
             requireMetadata("layout", "batch,heads,seq,dim");
             ReferenceAttention.Forward expected = new ReferenceAttention.Forward(
-                    doubles("o", shape.queryShape()), doubles("lse", shape.logSumExpShape()));
+                    doubles("o", shape.outputShape()), doubles("lse", shape.logSumExpShape()));
             String fileName = file.path().getFileName().toString();
             String name =
                     fileName.endsWith(SUFFIX) ? fileName.substring(0, fileName.length() - SUFFIX.length()) : fileName;
@@ -132,7 +132,7 @@ public record GoldenCase(
             if (!file.contains("do")) {
                 return Optional.empty();
             }
-            requireShape("do", shape.queryShape());
+            requireShape("do", shape.outputShape());
             Tensor dO = file.tensor("do");
             if (dO.dtype() != q.dtype()) {
                 throw new SafetensorsException(
@@ -143,7 +143,7 @@ public record GoldenCase(
                     new ReferenceAttention.Backward(
                             doubles("dq", shape.queryShape()),
                             doubles("dk", shape.keyShape()),
-                            doubles("dv", shape.keyShape()))));
+                            doubles("dv", shape.valueShape()))));
         }
 
         private AttentionOptions options() throws IOException {

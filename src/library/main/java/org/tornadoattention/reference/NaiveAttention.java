@@ -82,7 +82,7 @@ public final class NaiveAttention {
     /**
      * The results of a forward pass.
      *
-     * @param output    {@code [batch, heads, seqQ, headDim]}, rounded to the inputs' type
+     * @param output    {@code [batch, heads, seqQ, valueDim]}, rounded to the inputs' type
      * @param logSumExp F32 {@code [batch, heads, seqQ]}; {@code -∞} for rows that see no key
      */
     public record Forward(float[] output, float[] logSumExp) {
@@ -102,7 +102,7 @@ public final class NaiveAttention {
      *
      * @param dQ {@code [batch, heads, seqQ, headDim]}
      * @param dK {@code [batch, kvHeads, seqK, headDim]}
-     * @param dV {@code [batch, kvHeads, seqK, headDim]}
+     * @param dV {@code [batch, kvHeads, seqK, valueDim]}
      * @param dBias like the bias, empty without
      * @param dSinks {@code [heads]}, empty without sinks
      */
@@ -126,7 +126,7 @@ public final class NaiveAttention {
      *
      * @param q queries {@code [batch, heads, seqQ, headDim]}
      * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
-     * @param v values, shaped like the keys
+     * @param v values {@code [batch, kvHeads, seqK, valueDim]}, of the type of q
      * @param options scale, mask, softcap, ALiBi, key lengths, dropout
      * @return output and log-sum-exp, rounded as standard attention rounds
      * @throws IllegalArgumentException if the tensors or the options do not fit together
@@ -140,7 +140,7 @@ public final class NaiveAttention {
      *
      * @param q queries {@code [batch, heads, seqQ, headDim]}
      * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
-     * @param v values, shaped like the keys
+     * @param v values {@code [batch, kvHeads, seqK, valueDim]}, of the type of q
      * @param options scale, mask, softcap, ALiBi, key lengths, dropout
      * @return output and log-sum-exp, rounded as standard attention rounds
      * @throws IllegalArgumentException if the tensors or the options do not fit together
@@ -154,8 +154,8 @@ public final class NaiveAttention {
      *
      * @param q queries {@code [batch, heads, seqQ, headDim]}
      * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
-     * @param v values, shaped like the keys
-     * @param dO the gradient with respect to the output, of the shape and type of {@code q}
+     * @param v values {@code [batch, kvHeads, seqK, valueDim]}, of the type of q
+     * @param dO the gradient with respect to the output, of its shape and of the type of {@code q}
      * @param options scale, mask, softcap, ALiBi, key lengths, dropout
      * @return the three gradients, rounded as standard attention rounds
      * @throws IllegalArgumentException if the tensors or the options do not fit together
@@ -172,8 +172,8 @@ public final class NaiveAttention {
      *
      * @param q queries {@code [batch, heads, seqQ, headDim]}
      * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
-     * @param v values, shaped like the keys
-     * @param dO the gradient with respect to the output, of the shape and type of {@code q}
+     * @param v values {@code [batch, kvHeads, seqK, valueDim]}, of the type of q
+     * @param dO the gradient with respect to the output, of its shape and of the type of {@code q}
      * @param dLse the gradient with respect to the log-sum-exp, {@code [batch, heads, seqQ]}
      * @param options scale, mask, softcap, ALiBi, key lengths, dropout
      * @return the three gradients, rounded as standard attention rounds
@@ -183,21 +183,24 @@ public final class NaiveAttention {
         required(q, "q");
         required(dO, "dO");
         required(dLse, "dLse");
-        if (!Arrays.equals(q.shape(), dO.shape()) || q.dtype() != dO.dtype()) {
-            throw new IllegalArgumentException(
-                    "dO is %s and q is %s: they must have the same shape and type.".formatted(dO, q));
+        int[] outputShape = AttentionShape.of(q, k, v, options).outputShape();
+        if (!Arrays.equals(outputShape, dO.shape()) || q.dtype() != dO.dtype()) {
+            throw new IllegalArgumentException("dO is %s: it must be like the output, %s %s."
+                    .formatted(dO, q.dtype(), Arrays.toString(outputShape)));
         }
         return new NaiveAttention(q, k, v, options, false, true).backward(dO.toFloatArray(), dLse);
     }
 
     private Forward forward() {
-        Forward result = new Forward(new float[q.length], new float[Math.toIntExact(shape.queryRows())]);
+        Forward result = new Forward(
+                new float[Math.toIntExact(shape.queryRows() * shape.valueDim())],
+                new float[Math.toIntExact(shape.queryRows())]);
         IntStream.range(0, result.logSumExp.length).parallel().forEach(row -> {
             Softmax softmax = softmax(row);
             for (int key = softmax.first; key < softmax.end; key++) {
-                addScaled(result.output, row, softmax.kept(key), v, softmax.keyRow(key));
+                addScaled(result.output, row, softmax.kept(key), v, softmax.keyRow(key), shape.valueDim());
             }
-            roundRow(result.output, row);
+            roundRow(result.output, row, shape.valueDim());
             result.logSumExp[row] = softmax.logSumExp;
         });
         return result;
@@ -218,8 +221,8 @@ public final class NaiveAttention {
                 backwardRow(row, output, dO, dLse[row], result);
             }
             for (int keyRow = kvHead * shape.seqK(); keyRow < (kvHead + 1) * shape.seqK(); keyRow++) {
-                roundRow(result.dK, keyRow);
-                roundRow(result.dV, keyRow);
+                roundRow(result.dK, keyRow, shape.headDim());
+                roundRow(result.dV, keyRow, shape.valueDim());
             }
         });
         addBiasAndSinkGradients(output, dO, dLse, result);
@@ -233,13 +236,13 @@ public final class NaiveAttention {
         for (int row = 0; row < dLse.length; row++) {
             Softmax softmax = softmax(row);
             int head = row / shape.seqQ() % shape.heads();
-            float d = dot(dO, row, output, row) - dLse[row];
+            float d = dot(dO, row, output, row, shape.valueDim()) - dLse[row];
             if (options.sinks().isPresent()) {
                 float sink = options.sinks().get().getFlat(head);
                 result.dSinks[head] -= (float) Math.exp(sink - softmax.logSumExp) * d;
             }
             for (int key = softmax.first; options.bias().isPresent() && key < softmax.end; key++) {
-                float dP = softmax.factor(key) * dot(dO, row, v, softmax.keyRow(key));
+                float dP = softmax.factor(key) * dot(dO, row, v, softmax.keyRow(key), shape.valueDim());
                 float dS = softmax.probability(key) * (dP - d);
                 int element = biasElement(row / shape.seqQ() / shape.heads(), head, row % shape.seqQ(), key);
                 result.dBias[element] += dS * softmax.functionSlopes[key - softmax.first];
@@ -261,17 +264,17 @@ public final class NaiveAttention {
 
     private void backwardRow(int row, float[] output, float[] dO, float dLse, Backward result) {
         Softmax softmax = softmax(row);
-        float d = dot(dO, row, output, row) - dLse;
+        float d = dot(dO, row, output, row, shape.valueDim()) - dLse;
         for (int key = softmax.first; key < softmax.end; key++) {
             float p = softmax.probability(key);
             int keyRow = softmax.keyRow(key);
-            float dP = softmax.factor(key) * dot(dO, row, v, keyRow);
+            float dP = softmax.factor(key) * dot(dO, row, v, keyRow, shape.valueDim());
             float dS = dtype.round(p * (dP - d) * softmax.capSlopes[key - softmax.first]);
-            addScaled(result.dV, keyRow, softmax.kept(key), dO, row);
-            addScaled(result.dK, keyRow, scale * dS, q, row);
-            addScaled(result.dQ, row, scale * dS, k, keyRow);
+            addScaled(result.dV, keyRow, softmax.kept(key), dO, row, shape.valueDim());
+            addScaled(result.dK, keyRow, scale * dS, q, row, shape.headDim());
+            addScaled(result.dQ, row, scale * dS, k, keyRow, shape.headDim());
         }
-        roundRow(result.dQ, row);
+        roundRow(result.dQ, row, shape.headDim());
     }
 
     /** One row of P, rounded to the storage type, with the slope of the softcap at each score. */
@@ -319,7 +322,7 @@ public final class NaiveAttention {
         float[] functionSlopes = new float[end - first];
         float max = Float.NEGATIVE_INFINITY;
         for (int key = first; key < end; key++) {
-            float score = scale * dot(q, row, k, firstKeyRow + key);
+            float score = scale * dot(q, row, k, firstKeyRow + key, shape.headDim());
             float tanh = options.hasSoftcap() ? (float) Math.tanh(score / softcap) : 0;
             float capped = options.hasSoftcap() ? softcap * tanh : score;
             float distance = Math.abs((float) ((long) query + keys - shape.seqQ() - key));
@@ -362,8 +365,7 @@ public final class NaiveAttention {
         return options.score().isEmpty() ? biased : options.score().get().apply(biased, entry, head, query, key);
     }
 
-    private float dot(float[] a, int aRow, float[] b, int bRow) {
-        int width = shape.headDim();
+    private static float dot(float[] a, int aRow, float[] b, int bRow, int width) {
         float sum = 0;
         for (int i = 0; i < width; i++) {
             sum += a[aRow * width + i] * b[bRow * width + i];
@@ -371,15 +373,14 @@ public final class NaiveAttention {
         return sum;
     }
 
-    private void addScaled(float[] target, int targetRow, float factor, float[] source, int sourceRow) {
-        int width = shape.headDim();
+    private static void addScaled(
+            float[] target, int targetRow, float factor, float[] source, int sourceRow, int width) {
         for (int i = 0; i < width; i++) {
             target[targetRow * width + i] += factor * source[sourceRow * width + i];
         }
     }
 
-    private void roundRow(float[] values, int row) {
-        int width = shape.headDim();
+    private void roundRow(float[] values, int row, int width) {
         for (int i = row * width; i < (row + 1) * width; i++) {
             values[i] = dtype.round(values[i]);
         }

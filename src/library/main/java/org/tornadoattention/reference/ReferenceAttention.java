@@ -40,13 +40,13 @@ public final class ReferenceAttention {
                 : (_, _, _, _, _) -> 1;
         this.q = requireSize("q", q, shape.queryShape());
         this.k = requireSize("k", k, shape.keyShape());
-        this.v = requireSize("v", v, shape.keyShape());
+        this.v = requireSize("v", v, shape.valueShape());
     }
 
     /**
      * The results of a forward pass.
      *
-     * @param output    {@code [batch, heads, seqQ, headDim]}; 0 in rows that see no key
+     * @param output    {@code [batch, heads, seqQ, valueDim]}; 0 in rows that see no key
      * @param logSumExp natural logarithm, {@code [batch, heads, seqQ]}; {@code -∞} for rows that see no key
      */
     public record Forward(double[] output, double[] logSumExp) {
@@ -66,7 +66,7 @@ public final class ReferenceAttention {
      *
      * @param dQ {@code [batch, heads, seqQ, headDim]}
      * @param dK {@code [batch, kvHeads, seqK, headDim]}
-     * @param dV {@code [batch, kvHeads, seqK, headDim]}
+     * @param dV {@code [batch, kvHeads, seqK, valueDim]}
      * @param dBias like the bias, empty without
      * @param dSinks {@code [heads]}, empty without sinks
      */
@@ -77,7 +77,7 @@ public final class ReferenceAttention {
          *
          * @param dQ {@code [batch, heads, seqQ, headDim]}
          * @param dK {@code [batch, kvHeads, seqK, headDim]}
-         * @param dV {@code [batch, kvHeads, seqK, headDim]}
+         * @param dV {@code [batch, kvHeads, seqK, valueDim]}
          */
         public Backward(double[] dQ, double[] dK, double[] dV) {
             this(dQ, dK, dV, new double[0], new double[0]);
@@ -102,7 +102,7 @@ public final class ReferenceAttention {
      *
      * @param q queries {@code [batch, heads, seqQ, headDim]}
      * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
-     * @param v values, shaped like the keys
+     * @param v values {@code [batch, kvHeads, seqK, valueDim]}, of the type of q
      * @param options scale, mask, softcap, ALiBi, key lengths, dropout
      * @return output and log-sum-exp in float64
      * @throws IllegalArgumentException if the tensors or the options do not fit together
@@ -118,7 +118,7 @@ public final class ReferenceAttention {
      * @param shape sizes of the problem
      * @param q queries {@code [batch, heads, seqQ, headDim]}
      * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
-     * @param v values, shaped like the keys
+     * @param v values {@code [batch, kvHeads, seqK, valueDim]}, of the type of q
      * @param options scale, mask, softcap, ALiBi, key lengths, dropout
      * @return output and log-sum-exp in float64
      * @throws IllegalArgumentException if an array's size or the options do not fit the shape
@@ -137,8 +137,8 @@ public final class ReferenceAttention {
      *
      * @param q queries {@code [batch, heads, seqQ, headDim]}
      * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
-     * @param v values, shaped like the keys
-     * @param dO the gradient with respect to the output, of the shape of {@code q}
+     * @param v values {@code [batch, kvHeads, seqK, valueDim]}, of the type of q
+     * @param dO the gradient with respect to the output, of its shape
      * @param options scale, mask, softcap, ALiBi, key lengths, dropout
      * @return the three gradients in float64
      * @throws IllegalArgumentException if the tensors or the options do not fit together
@@ -154,8 +154,8 @@ public final class ReferenceAttention {
      *
      * @param q queries {@code [batch, heads, seqQ, headDim]}
      * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
-     * @param v values, shaped like the keys
-     * @param dO the gradient with respect to the output, of the shape of {@code q}
+     * @param v values {@code [batch, kvHeads, seqK, valueDim]}, of the type of q
+     * @param dO the gradient with respect to the output, of its shape
      * @param dLse the gradient with respect to the log-sum-exp, {@code [batch, heads, seqQ]}
      * @param options scale, mask, softcap, ALiBi, key lengths, dropout
      * @return the three gradients in float64
@@ -174,8 +174,8 @@ public final class ReferenceAttention {
      * @param shape sizes of the problem
      * @param q queries {@code [batch, heads, seqQ, headDim]}
      * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
-     * @param v values, shaped like the keys
-     * @param dO the gradient with respect to the output, of the size of {@code q}
+     * @param v values {@code [batch, kvHeads, seqK, valueDim]}, of the type of q
+     * @param dO the gradient with respect to the output, of its size
      * @param options scale, mask, softcap, ALiBi, key lengths, dropout
      * @return the three gradients in float64
      * @throws IllegalArgumentException if an array's size or the options do not fit the shape
@@ -193,8 +193,8 @@ public final class ReferenceAttention {
      * @param shape sizes of the problem
      * @param q queries {@code [batch, heads, seqQ, headDim]}
      * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
-     * @param v values, shaped like the keys
-     * @param dO the gradient with respect to the output, of the size of {@code q}
+     * @param v values {@code [batch, kvHeads, seqK, valueDim]}, of the type of q
+     * @param dO the gradient with respect to the output, of its size
      * @param dLse the gradient with respect to the log-sum-exp, {@code [batch, heads, seqQ]}
      * @param options scale, mask, softcap, ALiBi, key lengths, dropout
      * @return the three gradients in float64
@@ -219,7 +219,8 @@ public final class ReferenceAttention {
     }
 
     private Forward forward() {
-        Forward result = new Forward(new double[q.length], new double[Math.toIntExact(shape.queryRows())]);
+        Forward result =
+                new Forward(new double[elements(shape.outputShape())], new double[Math.toIntExact(shape.queryRows())]);
         forEachRow(shape.heads(), shape.seqQ(), (entry, head, query, row) -> {
             int keys = options.keyLength(entry, shape.seqK());
             int first = mask.firstKey(query, shape.seqQ(), keys);
@@ -247,7 +248,7 @@ public final class ReferenceAttention {
                     continue;
                 }
                 double probability = factor(entry, head, query, key) * Math.exp(scores[key - first] - max) / sum;
-                addScaled(result.output, row, probability, v, keyRow(entry, head, key));
+                addScaled(result.output, row, probability, v, keyRow(entry, head, key), shape.valueDim());
             }
             result.logSumExp[row] = max + Math.log(sum);
         });
@@ -255,7 +256,7 @@ public final class ReferenceAttention {
     }
 
     private Backward backward(double[] dO, double[] dLse) {
-        requireSize("dO", dO, shape.queryShape());
+        requireSize("dO", dO, shape.outputShape());
         if (dLse.length != shape.queryRows()) {
             throw new IllegalArgumentException(
                     "dLse has %d elements: give one for each of %d queries.".formatted(dLse.length, shape.queryRows()));
@@ -271,7 +272,7 @@ public final class ReferenceAttention {
 
         // D = rowsum(dO ∘ O) − dL, then dQ = scale · dS · K with dS = P ∘ (dO·Vᵀ − D)
         forEachRow(shape.heads(), shape.seqQ(), (entry, head, query, row) -> {
-            d[row] = dot(dO, row, forward.output, row) - dLse[row];
+            d[row] = dot(dO, row, forward.output, row, shape.valueDim()) - dLse[row];
             int keys = options.keyLength(entry, shape.seqK());
             for (int key = mask.firstKey(query, shape.seqQ(), keys);
                     key < mask.endKey(query, shape.seqQ(), keys);
@@ -283,9 +284,9 @@ public final class ReferenceAttention {
                     continue;
                 }
                 double p = Math.exp(score - forward.logSumExp[row]);
-                double dP = factor(entry, head, query, key) * dot(dO, row, v, keyRow);
+                double dP = factor(entry, head, query, key) * dot(dO, row, v, keyRow, shape.valueDim());
                 double dS = p * (dP - d[row]) * slope(capped, entry, head, query, key, keys);
-                addScaled(result.dQ, row, scale * dS, k, keyRow);
+                addScaled(result.dQ, row, scale * dS, k, keyRow, shape.headDim());
             }
         });
 
@@ -309,10 +310,10 @@ public final class ReferenceAttention {
                     double p = Math.exp(score - forward.logSumExp[row]);
                     double factor = factor(entry, head, query, key);
                     double dS = p
-                            * (factor * dot(dO, row, v, keyRow) - d[row])
+                            * (factor * dot(dO, row, v, keyRow, shape.valueDim()) - d[row])
                             * slope(capped, entry, head, query, key, keys);
-                    addScaled(result.dV, keyRow, factor * p, dO, row);
-                    addScaled(result.dK, keyRow, scale * dS, q, row);
+                    addScaled(result.dV, keyRow, factor * p, dO, row, shape.valueDim());
+                    addScaled(result.dK, keyRow, scale * dS, q, row, shape.headDim());
                 }
             }
         });
@@ -336,7 +337,7 @@ public final class ReferenceAttention {
                 double capped = cappedScore(row, keyRow);
                 double score = score(capped, entry, head, query, key, keys);
                 if (score != Double.NEGATIVE_INFINITY) {
-                    double dP = factor(entry, head, query, key) * dot(dO, row, v, keyRow);
+                    double dP = factor(entry, head, query, key) * dot(dO, row, v, keyRow, shape.valueDim());
                     double dS = Math.exp(score - forward.logSumExp[row]) * (dP - d[row]);
                     result.dBias[biasElement(entry, head, query, key)] +=
                             dS * functionSlope(capped, entry, head, query, key, keys);
@@ -354,7 +355,7 @@ public final class ReferenceAttention {
 
     /** {@code scale · q·k}, or {@code c · tanh(scale · q·k / c)} with a softcap. */
     private double cappedScore(int queryRow, int keyRow) {
-        double score = scale * dot(q, queryRow, k, keyRow);
+        double score = scale * dot(q, queryRow, k, keyRow, shape.headDim());
         double cap = options.softcap();
         return options.hasSoftcap() ? cap * Math.tanh(score / cap) : score;
     }
@@ -414,8 +415,7 @@ public final class ReferenceAttention {
         return (entry * shape.kvHeads() + shape.kvHead(head)) * shape.seqK() + key;
     }
 
-    private double dot(double[] a, int aRow, double[] b, int bRow) {
-        int width = shape.headDim();
+    private static double dot(double[] a, int aRow, double[] b, int bRow, int width) {
         double sum = 0;
         for (int i = 0; i < width; i++) {
             sum += a[aRow * width + i] * b[bRow * width + i];
@@ -423,8 +423,8 @@ public final class ReferenceAttention {
         return sum;
     }
 
-    private void addScaled(double[] target, int targetRow, double factor, double[] source, int sourceRow) {
-        int width = shape.headDim();
+    private static void addScaled(
+            double[] target, int targetRow, double factor, double[] source, int sourceRow, int width) {
         for (int i = 0; i < width; i++) {
             target[targetRow * width + i] += factor * source[sourceRow * width + i];
         }
@@ -442,8 +442,12 @@ public final class ReferenceAttention {
         void accept(int entry, int head, int position, int row);
     }
 
+    private static int elements(int[] shape) {
+        return Math.toIntExact(Math.multiplyExact((long) shape[0] * shape[1], (long) shape[2] * shape[3]));
+    }
+
     private static double[] requireSize(String name, double[] values, int[] shape) {
-        long size = (long) shape[0] * shape[1] * shape[2] * shape[3];
+        int size = elements(shape);
         if (values.length != size) {
             throw new IllegalArgumentException("%s has %d elements, but the shape asks for %d: give an array of %s."
                     .formatted(name, values.length, size, Arrays.toString(shape)));

@@ -12,6 +12,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
+import org.tornadoattention.BlockMask;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Mask;
 import org.tornadoattention.Masks;
@@ -53,13 +54,13 @@ class RandomCompositionsTest {
         return array;
     }
 
-    private static Mask mask(SplittableRandom random, int tokens) {
+    private static Mask mask(SplittableRandom random, int tokens, int batch, int heads, int seqQ, int seqK) {
         IntArray ids = new IntArray(tokens);
         int documents = random.nextInt(1, 5);
         for (int i = 0; i < tokens; i++) {
             ids.set(i, i * documents / tokens);
         }
-        Mask mask = switch (random.nextInt(8)) {
+        Mask mask = switch (random.nextInt(9)) {
             case 0 -> Masks.documents(ids);
             case 1 -> Masks.prefixLm(7);
             case 2 -> Masks.dilated(4, 3);
@@ -67,6 +68,15 @@ class RandomCompositionsTest {
             case 4 -> Masks.neighbourhood2d(9, 2);
             case 5 -> Masks.blockCausal(8);
             case 6 -> Mask.of((b, h, i, j) -> (i + 3 * j + h) % 5 != b);
+            case 7 ->
+                Mask.blocks(BlockMask.of(
+                        (b, h, i, j) -> ids.get(i) == ids.get(j) || (i / 5 + j / 3 + h) % 4 == b,
+                        random.nextBoolean() ? 1 : batch,
+                        random.nextBoolean() ? 1 : heads,
+                        seqQ,
+                        seqK,
+                        random.nextInt(1, 30),
+                        random.nextInt(1, 30)));
             default -> Mask.window(random.nextInt(tokens), random.nextInt(tokens));
         };
         return switch (random.nextInt(6)) {
@@ -102,9 +112,10 @@ class RandomCompositionsTest {
         int seqQ = random.nextInt(1, 50);
         int seqK = random.nextInt(1, 50);
         int headDim = random.nextInt(1, 40);
+        int valueDim = random.nextBoolean() ? headDim : random.nextInt(1, 40);
         AttentionOptions options = AttentionOptions.defaults();
         if (random.nextInt(4) > 0) {
-            options = options.withMask(mask(random, 50));
+            options = options.withMask(mask(random, 50, batch, heads, seqQ, seqK));
         }
         if (random.nextInt(3) > 0) {
             options = options.withScore(score(random, 50));
@@ -135,8 +146,8 @@ class RandomCompositionsTest {
         }
         Tensor q = Tensor.random(dtype, seed + 1, batch, heads, seqQ, headDim);
         Tensor k = Tensor.random(dtype, seed + 2, batch, kvHeads, seqK, headDim);
-        Tensor v = Tensor.random(dtype, seed + 3, batch, kvHeads, seqK, headDim);
-        Tensor dOut = Tensor.random(dtype, seed + 4, batch, heads, seqQ, headDim);
+        Tensor v = Tensor.random(dtype, seed + 3, batch, kvHeads, seqK, valueDim);
+        Tensor dOut = Tensor.random(dtype, seed + 4, batch, heads, seqQ, valueDim);
         AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
         try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
             AttentionResult result = attention.forward(q, k, v, options);

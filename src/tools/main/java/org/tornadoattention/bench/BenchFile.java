@@ -1,6 +1,9 @@
 package org.tornadoattention.bench;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
@@ -59,7 +62,22 @@ public record BenchFile(
             .defaultPropertyInclusion(
                     JsonInclude.Value.construct(JsonInclude.Include.NON_NULL, JsonInclude.Include.NON_NULL))
             .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
+            .addMixIn(AttentionShape.class, ShapeInFiles.class)
             .build();
+
+    /** What is measured has one head dimension, and files name it once. */
+    @JsonIgnoreProperties("valueDim")
+    private abstract static class ShapeInFiles {
+
+        @JsonCreator
+        ShapeInFiles(
+                @JsonProperty("batch") int batch,
+                @JsonProperty("heads") int heads,
+                @JsonProperty("kvHeads") int kvHeads,
+                @JsonProperty("seqQ") int seqQ,
+                @JsonProperty("seqK") int seqK,
+                @JsonProperty("headDim") int headDim) {}
+    }
 
     /** A file of this format, its results set beside standard attention and the ceilings. */
     public static BenchFile of(
