@@ -106,6 +106,7 @@ public class SimulatorBenchmark {
                 LENGTH,
                 LENGTH,
                 HEAD_DIM,
+                0,
                 -1,
                 -1,
                 0.125f,
