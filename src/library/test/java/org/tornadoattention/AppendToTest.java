@@ -102,11 +102,11 @@ class AppendToTest {
                     MODEL,
                     0.5f);
             graph.transferToHost(DataTransferMode.EVERY_EXECUTION, y.array());
+            TornadoProfilerResult second;
             try (TornadoExecutionPlan plan = plan(graph, grids, attention)) {
                 plan.execute();
                 x.copyFrom(Tensor.random(DType.F32, 5, TOKENS, MODEL));
-                TornadoProfilerResult second = plan.execute().getProfilerResult();
-                assertMoved(second, x, y, kernel == AttentionKernel.STANDARD ? 7 : 5);
+                second = plan.execute().getProfilerResult();
             }
 
             Tensor hostQ = Tensor.allocate(DType.F32, SHAPE.queryShape());
@@ -120,6 +120,7 @@ class AppendToTest {
                     attention.forward(hostQ, hostK, hostV, options).output().floatArray();
             addResidual(x.floatArray(), hostO, expected.floatArray(), TOKENS, headDim, MODEL, 0.5f);
             assertThat(y.toFloatArray()).usingComparatorWithPrecision(1e-3f).containsExactly(expected.toFloatArray());
+            assertMoved(second, x, y, kernel == AttentionKernel.STANDARD ? 7 : 5);
         }
     }
 
@@ -191,10 +192,10 @@ class AppendToTest {
                     TOKENS,
                     headDim);
             graph.transferToHost(DataTransferMode.EVERY_EXECUTION, result.array());
+            TornadoProfilerResult second;
             try (TornadoExecutionPlan plan = plan(graph, grids, attention)) {
                 plan.execute();
-                TornadoProfilerResult second = plan.execute().getProfilerResult();
-                assertMoved(second, tokensFirst, result, 3);
+                second = plan.execute().getProfilerResult();
             }
 
             Tensor hostQ = Tensor.allocate(DType.BF16, SHAPE.queryShape());
@@ -205,6 +206,7 @@ class AppendToTest {
             Tensor expected = Tensor.allocate(DType.BF16, TOKENS, heads, headDim);
             swapOuterAxes(hostO.bfloat16Bits(), expected.bfloat16Bits(), heads, TOKENS, headDim);
             assertThat(result.toFloatArray()).isEqualTo(expected.toFloatArray());
+            assertMoved(second, tokensFirst, result, 3);
         }
     }
 
@@ -240,9 +242,9 @@ class AppendToTest {
 
     /** The input went in, the output came out, and nothing else beside a header each and the ids of each task. */
     private static void assertMoved(TornadoProfilerResult profile, Tensor input, Tensor output, int tasks) {
-        if (TestDevice.get().backend() == Backend.CUDA) {
-            return; // TornadoVM 5.2 does not count what it copies there
-        }
+        assumeTrue(
+                TestDevice.get().backend() != Backend.CUDA,
+                "All but the bytes that moved was right: TornadoVM 5.2 does not count on CUDA what it copies");
         int header = 16;
         int ids = 24;
         assertThat(profile.getTotalBytesCopyIn()).isBetween(input.byteSize(), input.byteSize() + header + tasks * ids);

@@ -17,7 +17,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 class RandomConfigurationsTest {
 
-    private static final int DEFAULT_SEEDS = 100;
+    private static final int DEFAULT_SEEDS = 50;
 
     /** Days do not overlap by default, and the name of each test has its seed. */
     private static final long FIRST = Long.getLong(

@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import org.tornadoattention.device.Platform;
 
 /**
  * A JVM started like this one, with the same platform behind TornadoVM's API, that ran to its end.
@@ -50,6 +51,10 @@ public record JavaProcess(int exitCode, String output) {
         ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
                 .filter(argument -> !argument.startsWith("-agentlib") && !argument.startsWith("-javaagent"))
                 .forEach(command::add);
+        if (Platform.current().simulator()) {
+            // It ends before a second tier of compiling would pay.
+            command.add("-XX:TieredStopAtLevel=1");
+        }
         command.add("-cp");
         command.add(System.getProperty("java.class.path"));
         command.addAll(options);

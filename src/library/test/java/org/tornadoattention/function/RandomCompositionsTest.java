@@ -28,14 +28,14 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * 300 random compositions of masks, functions, bias, sinks and all other options, others each day, each determined by its seed:
+ * 100 random compositions of masks, functions, bias, sinks and all other options, others each day, each determined by its seed:
  * {@code -Dattention.seed=17} runs one of them, {@code -Dattention.compositions=10000} more.
  */
 class RandomCompositionsTest {
 
-    private static final int SEEDS = Integer.getInteger("attention.compositions", 300);
+    private static final int SEEDS = Integer.getInteger("attention.compositions", 100);
     private static final long FIRST = Long.getLong(
-            "attention.firstSeed", 300 * LocalDate.now(ZoneOffset.UTC).toEpochDay());
+            "attention.firstSeed", 100 * LocalDate.now(ZoneOffset.UTC).toEpochDay());
     private static final Long ONE = Long.getLong("attention.seed");
 
     static Stream<Long> seeds() {

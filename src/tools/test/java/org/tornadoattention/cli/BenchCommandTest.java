@@ -329,6 +329,8 @@ class BenchCommandTest {
                 "standard,online",
                 "--at-most",
                 "1e-9",
+                "--warm-up",
+                0,
                 "--repeat",
                 1);
         assertThat(run.out().lines().filter(line -> line.contains("left out: an execution would take about")))
@@ -351,6 +353,8 @@ class BenchCommandTest {
                 "2",
                 "--seq",
                 "64,128,256,512,1024,2048,4096",
+                "--warm-up",
+                "0",
                 "--repeat",
                 "50",
                 "-o",

@@ -2,6 +2,8 @@ package org.tornadoattention.examples;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.ByteArrayOutputStream;
+import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -10,6 +12,7 @@ import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -30,7 +33,7 @@ class ReadmeTest {
     /** A block with the line that it begins on. */
     private record Snippet(int line, String text) {
 
-        /** A source file that the java launcher takes. */
+        /** A compilation unit without a class: the compiler names one after the file. */
         String program() {
             if (text.contains("void main(")) {
                 return text;
@@ -65,7 +68,13 @@ class ReadmeTest {
     void everySnippetRuns(Snippet snippet) throws IOException {
         Path file = directory.resolve("Snippet.java");
         Files.writeString(file, snippet.program());
-        JavaProcess process = JavaProcess.run(List.of(), file.toString());
+        String classPath = System.getProperty("java.class.path");
+        ByteArrayOutputStream messages = new ByteArrayOutputStream();
+        int compiled = ToolProvider.getSystemJavaCompiler()
+                .run(null, messages, messages, "-g", "-proc:none", "-cp", classPath, file.toString());
+        assertThat(compiled).as("%s:%n%s%n%s", snippet, snippet.program(), messages).isZero();
+        JavaProcess process =
+                JavaProcess.run(List.of("-cp", directory + File.pathSeparator + classPath), "Snippet");
         assertThat(process.exitCode())
                 .as("%s:%n%s%n%s", snippet, snippet.program(), process.output())
                 .isZero();
