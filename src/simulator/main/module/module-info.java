@@ -3,8 +3,11 @@
  */
 module tornado.api {
     requires java.management;
+    // For tests with @SimulatedKernels alone.
+    requires static transitive org.junit.jupiter.api;
 
     exports org.tornadoattention.simulator;
+    exports org.tornadoattention.simulator.junit;
     exports uk.ac.manchester.tornado.api;
     exports uk.ac.manchester.tornado.api.annotations;
     exports uk.ac.manchester.tornado.api.common;
@@ -17,4 +20,7 @@ module tornado.api {
     exports uk.ac.manchester.tornado.api.types.arrays;
     exports uk.ac.manchester.tornado.api.types.matrix;
     exports uk.ac.manchester.tornado.api.types.vectors;
+
+    opens org.tornadoattention.simulator.junit to
+            org.junit.platform.commons;
 }

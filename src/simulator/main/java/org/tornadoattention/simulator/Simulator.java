@@ -3,6 +3,7 @@ package org.tornadoattention.simulator;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.Consumer;
+import org.tornadoattention.simulator.engine.FaultLog;
 import org.tornadoattention.simulator.engine.StatisticsLog;
 import org.tornadoattention.simulator.engine.WriteLimits;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
@@ -53,6 +54,17 @@ public final class Simulator {
     public static Restore listen(Consumer<? super KernelStatistics> listener) {
         StatisticsLog.add(Objects.requireNonNull(listener, "listener"));
         return () -> StatisticsLog.remove(listener);
+    }
+
+    /**
+     * Calls {@code listener} for each fault that is found, on the thread that runs the plan or reads the array, before the
+     * fault is thrown there.
+     *
+     * @return a handle that ends it when closed
+     */
+    public static Restore listenToFaults(Consumer<? super SimulatorFaultException> listener) {
+        FaultLog.add(Objects.requireNonNull(listener, "listener"));
+        return () -> FaultLog.remove(listener);
     }
 
     /**

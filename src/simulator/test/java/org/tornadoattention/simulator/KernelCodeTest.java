@@ -228,15 +228,4 @@ class KernelCodeTest {
             assertThat(out.get(id)).isEqualTo((id < 8 ? value : -value) + counts[id % 2]);
         }
     }
-
-    @Test
-    void aLambdaThatCapturesRunsUnchecked() {
-        FloatArray out = new FloatArray(3);
-        float captured = Float.parseFloat("4");
-        KernelStatistics statistics = Plans.run(new TaskGraph("captures")
-                .task("kernel", array -> overloaded(array, captured), out)
-                .transferToHost(EVERY_EXECUTION, out));
-        assertThat(out.toHeapArray()).containsOnly(4.5f);
-        assertThat(statistics.counted()).isFalse();
-    }
 }

@@ -278,11 +278,11 @@ public final class DeviceArray {
 
         @Override
         public void beforeHostRead() {
-            throw new SimulatorFaultException(
+            throw FaultLog.tell(new SimulatorFaultException(
                     FaultKind.NOT_ON_HOST,
                     "task " + lastWriter + " wrote this " + host.getClass().getSimpleName() + " of " + host.getSize()
                             + " elements on the device and it never came back; add transferToHost(EVERY_EXECUTION, ...)"
-                            + " to the task graph, or call transferToHost(...) on the execution result");
+                            + " to the task graph, or call transferToHost(...) on the execution result"));
         }
 
         @Override

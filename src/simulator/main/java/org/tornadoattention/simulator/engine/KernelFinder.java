@@ -5,8 +5,11 @@ import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicReference;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
  * Finds the method behind a functional object such as {@code Kernels::matmul}. Such objects do not tell; but called with
@@ -20,7 +23,10 @@ final class KernelFinder {
 
     private KernelFinder() {}
 
-    /** Finds the static method that {@code function} calls with these arguments. */
+    /**
+     * Finds the method that {@code function} calls with these arguments, captured ones among them; whoever calls must have
+     * captured arrays closed to the thread that looks for it.
+     */
     static Finding find(TaskFunction function, ClassLoader loader, Object... arguments) {
         Object[] probe = new Object[arguments.length];
         for (int i = 0; i < probe.length; i++) {
@@ -31,7 +37,9 @@ final class KernelFinder {
                 .daemon()
                 .name("looks for the method of " + function.name())
                 .priority(Thread.MIN_PRIORITY)
-                .start(() -> found.set(probe(function, loader, probe, arguments)));
+                .unstarted(() -> found.set(probe(function, loader, probe, arguments)));
+        Map<TornadoNativeArray, HostGuard> guards = close(prober, arguments);
+        prober.start();
         boolean interrupted = false;
         while (found.get() == null) {
             try {
@@ -44,10 +52,50 @@ final class KernelFinder {
                 interrupted = true;
             }
         }
+        guards.forEach(NativeArrays::guard);
         if (interrupted) {
             Thread.currentThread().interrupt();
         }
         return found.get();
+    }
+
+    /** Has arrays of the host throw when {@code prober} comes to them; returns the guards that they had. */
+    private static Map<TornadoNativeArray, HostGuard> close(Thread prober, Object... arguments) {
+        Map<TornadoNativeArray, HostGuard> guards = new IdentityHashMap<>();
+        for (Object argument : arguments) {
+            if (argument instanceof TornadoNativeArray array && !guards.containsKey(array)) {
+                HostGuard before = NativeArrays.guard(array);
+                guards.put(array, before);
+                NativeArrays.guard(array, new Closed(prober, before));
+            }
+        }
+        return guards;
+    }
+
+    /** Keeps the prober away from an array of the host. */
+    private record Closed(Thread prober, HostGuard before) implements HostGuard {
+
+        @Override
+        public void beforeHostRead() {
+            throwIfProber();
+            if (before != null) {
+                before.beforeHostRead();
+            }
+        }
+
+        @Override
+        public void beforeHostWrite() {
+            throwIfProber();
+            if (before != null) {
+                before.beforeHostWrite();
+            }
+        }
+
+        private void throwIfProber() {
+            if (Thread.currentThread() == prober) {
+                throw new IllegalStateException("the kernel has come to an array");
+            }
+        }
     }
 
     private static Finding probe(TaskFunction function, ClassLoader loader, Object[] probe, Object... arguments) {
@@ -88,7 +136,6 @@ final class KernelFinder {
             Class<?> owner = Class.forName(frame.getClassName(), false, loader);
             List<Method> candidates = Arrays.stream(owner.getDeclaredMethods())
                     .filter(method -> method.getName().equals(frame.getMethodName()))
-                    .filter(method -> Modifier.isStatic(method.getModifiers()))
                     .filter(method -> accepts(method, false, arguments))
                     .toList();
             List<Method> exact = candidates.stream()
@@ -101,14 +148,16 @@ final class KernelFinder {
     }
 
     private static boolean accepts(Method method, boolean exactly, Object... arguments) {
-        Class<?>[] types = MethodType.methodType(void.class, method.getParameterTypes())
-                .wrap()
-                .parameterArray();
+        MethodType type = MethodType.methodType(void.class, method.getParameterTypes());
+        if (!Modifier.isStatic(method.getModifiers())) {
+            type = type.insertParameterTypes(0, method.getDeclaringClass());
+        }
+        Class<?>[] types = type.wrap().parameterArray();
         if (types.length != arguments.length) {
             return false;
         }
         for (int i = 0; i < types.length; i++) {
-            boolean widened = !exactly && isConstant(arguments[i]) && method.getParameterTypes()[i].isPrimitive();
+            boolean widened = !exactly && isConstant(arguments[i]) && type.parameterType(i).isPrimitive();
             if (!types[i].isInstance(arguments[i]) && !widened) {
                 return false;
             }

@@ -1,6 +1,7 @@
 package org.tornadoattention.simulator.engine;
 
 import java.lang.reflect.Method;
+import java.lang.reflect.Modifier;
 import java.util.BitSet;
 import java.util.Optional;
 import org.tornadoattention.simulator.FaultKind;
@@ -24,11 +25,14 @@ final class KernelLoader {
 
     private final GraphDefinition.TaskDefinition task;
     private final TaskFunction function;
+    private final Object[] arguments;
     private final BitSet tracked = new BitSet();
 
-    KernelLoader(GraphDefinition.TaskDefinition task) {
+    /** Creates the loader of a task; the first {@code captured} of the {@code arguments} are captured ones. */
+    KernelLoader(GraphDefinition.TaskDefinition task, int captured, Object... arguments) {
         this.task = task;
-        this.function = new TaskFunction(task.code(), task.arguments().length, task.id());
+        this.arguments = arguments;
+        this.function = new TaskFunction(task.code(), captured, arguments.length - captured, task.id());
     }
 
     /** Returns the kernel method, if it can be found. */
@@ -37,20 +41,26 @@ final class KernelLoader {
         synchronized (known) {
             if (known.method == null) {
                 KernelFinder.Finding finding =
-                        KernelFinder.find(function, task.code().getClass().getClassLoader(), task.arguments());
+                        KernelFinder.find(function, task.code().getClass().getClassLoader(), arguments);
                 known.method = finding.method();
                 known.harmless =
                         finding.touchesNothing() && task.code().getClass().getDeclaredFields().length == 0;
             }
-            if (known.method == null && !known.harmless && !known.warned) {
-                known.warned = true;
-                LOG.log(
-                        System.Logger.Level.WARNING,
-                        "The kernel method of task {0} cannot be found, so it runs without checks, counters and parallel"
-                                + " loops; pass a static method, or a lambda that captures nothing",
-                        task.fullName());
+            if (known.method == null && !known.harmless) {
+                warn(known);
             }
             return Optional.ofNullable(known.method);
+        }
+    }
+
+    private void warn(CodeMethod known) {
+        if (!known.warned) {
+            known.warned = true;
+            LOG.log(
+                    System.Logger.Level.WARNING,
+                    "The kernel method of task {0} cannot be found, or not copied, so it runs without checks, counters and"
+                            + " parallel loops; pass a static method",
+                    task.fullName());
         }
     }
 
@@ -67,9 +77,10 @@ final class KernelLoader {
             });
         }
         ParameterUse use = KernelCompiler.use(method);
+        int first = Modifier.isStatic(method.getModifiers()) ? 0 : 1;
         for (int i = 0; i < binding.arguments().length; i++) {
-            if (binding.holdsGaps(i) || binding.isAnyParameter(i, use.written())) {
-                tracked.set(i);
+            if (i >= first && (binding.holdsGaps(i) || binding.isAnyParameter(i, use.written()))) {
+                tracked.set(i - first);
             }
         }
         Instrumentation wanted = new Instrumentation(
@@ -81,7 +92,25 @@ final class KernelLoader {
                 options.counting(),
                 options.watchesDeviceMemory() ? tracked : new BitSet());
         CompiledKernel compiled = KernelCompiler.compile(method, wanted);
-        return compiled == null ? function : new InstrumentedKernel(method, compiled);
+        if (compiled == null || first > 0 && !receive(compiled, binding)) {
+            CodeMethod known = METHODS.get(task.code().getClass());
+            synchronized (known) {
+                warn(known);
+            }
+            return function;
+        }
+        return new InstrumentedKernel(method, compiled);
+    }
+
+    /** Puts the copy of the kernel's object in its place; returns whether there is one. */
+    private static boolean receive(CompiledKernel compiled, Binding binding) {
+        try {
+            Object[] bound = binding.arguments();
+            bound[0] = Receivers.copy(bound[0], compiled.owner());
+            return true;
+        } catch (ReflectiveOperationException _) {
+            return false;
+        }
     }
 
     private static final class CodeMethod {

@@ -1,9 +1,11 @@
 package org.tornadoattention.simulator.engine;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.tornadoattention.simulator.KernelStatistics;
 import org.tornadoattention.simulator.Simulator;
+import org.tornadoattention.simulator.SimulatorFaultException;
 import org.tornadoattention.simulator.SimulatorSettings;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -16,13 +18,19 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 final class Task {
 
     private final GraphDefinition.TaskDefinition definition;
+    /** What the kernel's function has captured, then the arguments of the task. */
+    private final Object[] arguments;
+
     private final KernelLoader loader;
     private KernelBody loaded;
 
     Task(GraphDefinition.TaskDefinition definition) {
         this.definition = definition;
         checkArguments();
-        this.loader = new KernelLoader(definition);
+        Object[] captured = Captures.of(definition.code());
+        this.arguments = Arrays.copyOf(captured, captured.length + definition.arguments().length);
+        System.arraycopy(definition.arguments(), 0, arguments, captured.length, definition.arguments().length);
+        this.loader = new KernelLoader(definition, captured.length, arguments);
     }
 
     private void checkArguments() {
@@ -44,7 +52,7 @@ final class Task {
 
     List<TornadoNativeArray> arrays() {
         List<TornadoNativeArray> arrays = new ArrayList<>();
-        for (Object argument : definition.arguments()) {
+        for (Object argument : arguments) {
             if (argument instanceof TornadoNativeArray array) {
                 arrays.add(array);
             }
@@ -58,6 +66,15 @@ final class Task {
     }
 
     KernelStatistics run(GraphArrays arrays, GridScheduler grids, PlanSettings plan, Profile.Recorder recorder) {
+        try {
+            return launch(arrays, grids, plan, recorder);
+        } catch (SimulatorFaultException e) {
+            throw FaultLog.tell(e);
+        }
+    }
+
+    private KernelStatistics launch(
+            GraphArrays arrays, GridScheduler grids, PlanSettings plan, Profile.Recorder recorder) {
         SimulatorSettings settings = Simulator.settings();
         Binding binding = bind(arrays);
         long start = System.nanoTime();
@@ -82,20 +99,20 @@ final class Task {
     }
 
     private Binding bind(GraphArrays arrays) {
-        Object[] arguments = definition.arguments().clone();
+        Object[] bound = arguments.clone();
         List<DeviceArray> distinct = new ArrayList<>();
         List<Integer> positions = new ArrayList<>();
-        for (int i = 0; i < arguments.length; i++) {
-            if (arguments[i] instanceof TornadoNativeArray array) {
+        for (int i = 0; i < bound.length; i++) {
+            if (bound[i] instanceof TornadoNativeArray array) {
                 DeviceArray device = arrays.get(array);
-                arguments[i] = device.twin();
+                bound[i] = device.twin();
                 if (!distinct.contains(device)) {
                     distinct.add(device);
                     positions.add(i);
                 }
             }
         }
-        return new Binding(arguments, distinct, positions);
+        return new Binding(bound, distinct, positions);
     }
 
     private Grid grid(GridScheduler grids) {

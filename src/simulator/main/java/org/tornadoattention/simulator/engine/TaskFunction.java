@@ -3,6 +3,7 @@ package org.tornadoattention.simulator.engine;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.tornadoattention.simulator.instrument.ParameterUse;
@@ -13,10 +14,13 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoRuntimeException;
 final class TaskFunction implements KernelBody {
 
     private final MethodHandle apply;
+    private final int captured;
     private final int parameters;
     private final String name;
 
-    TaskFunction(Object code, int parameters, String name) {
+    /** Creates the function; {@code captured} arguments in front of its {@code parameters} are in {@code code} already. */
+    TaskFunction(Object code, int captured, int parameters, String name) {
+        this.captured = captured;
         this.parameters = parameters;
         this.name = name;
         try {
@@ -51,7 +55,7 @@ final class TaskFunction implements KernelBody {
 
     @Override
     public List<String> parameterNames() {
-        return IntStream.range(0, parameters).mapToObj(i -> "parameter " + i).toList();
+        return IntStream.range(0, captured + parameters).mapToObj(i -> "parameter " + i).toList();
     }
 
     @Override
@@ -66,6 +70,6 @@ final class TaskFunction implements KernelBody {
 
     @Override
     public void run(Object... arguments) throws Throwable {
-        apply.invoke(arguments);
+        apply.invoke(Arrays.copyOfRange(arguments, captured, arguments.length));
     }
 }

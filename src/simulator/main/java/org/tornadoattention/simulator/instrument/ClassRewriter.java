@@ -1,5 +1,6 @@
 package org.tornadoattention.simulator.instrument;
 
+import java.lang.classfile.ClassBuilder;
 import java.lang.classfile.ClassElement;
 import java.lang.classfile.ClassFile;
 import java.lang.classfile.ClassHierarchyResolver;
@@ -13,6 +14,9 @@ import java.lang.classfile.Superclass;
 import java.lang.classfile.attribute.CodeAttribute;
 import java.lang.classfile.attribute.PermittedSubclassesAttribute;
 import java.lang.classfile.attribute.RecordAttribute;
+import java.lang.constant.ConstantDescs;
+import java.lang.constant.MethodTypeDesc;
+import java.lang.reflect.AccessFlag;
 import java.util.List;
 
 /** Makes the instrumented copy of one class. */
@@ -60,7 +64,27 @@ final class ClassRewriter {
                             default -> builder.with(element);
                         }
                     }
+                    if (hasInstanceKernel() && !part.isWhole()) {
+                        withConstructor(builder);
+                    }
                 });
+    }
+
+    private boolean hasInstanceKernel() {
+        return part.model().methods().stream()
+                .anyMatch(method ->
+                        KernelCode.key(method).equals(kernel) && !method.flags().has(AccessFlag.STATIC));
+    }
+
+    /** Adds a constructor that does nothing, for the object of a kernel that is an instance method. */
+    private static void withConstructor(ClassBuilder builder) {
+        builder.withMethodBody(
+                ConstantDescs.INIT_NAME,
+                MethodTypeDesc.of(ConstantDescs.CD_void, Names.WORK_ITEM),
+                ClassFile.ACC_PUBLIC,
+                code -> code.aload(0)
+                        .invokespecial(ConstantDescs.CD_Object, ConstantDescs.INIT_NAME, ConstantDescs.MTD_void)
+                        .return_());
     }
 
     /** Returns what was found out about the kernel method, after {@link #rewrite()}. */

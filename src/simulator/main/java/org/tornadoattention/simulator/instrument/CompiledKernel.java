@@ -6,11 +6,13 @@ import java.util.List;
 /**
  * An instrumented kernel.
  *
- * @param handle takes the arguments as an array
+ * @param owner the copy of the kernel's class
+ * @param handle takes the arguments as an array; of an instance method the object comes first
  * @param parameterNames the names of the parameters
  * @param parallelLoops the variables of the parallel loops, outermost first
  */
-public record CompiledKernel(MethodHandle handle, List<String> parameterNames, List<String> parallelLoops) {
+public record CompiledKernel(
+        Class<?> owner, MethodHandle handle, List<String> parameterNames, List<String> parallelLoops) {
 
     /** Copies the lists. */
     public CompiledKernel {

@@ -6,6 +6,8 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
 import java.lang.management.ManagementFactory;
 import java.lang.reflect.Method;
+import java.lang.reflect.Modifier;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -51,12 +53,12 @@ public final class KernelCompiler {
 
     private KernelCompiler() {}
 
-    /** Returns how a static method uses its parameters. */
+    /** Returns how a method uses its parameters, of which that of an instance method's object is the first. */
     public static ParameterUse use(Method kernel) {
         return USES.get(kernel.getDeclaringClass()).computeIfAbsent(kernel, KernelCompiler::findUse);
     }
 
-    /** Returns the first thing in a static method, or in what it calls, that is not for a device: place and what it is. */
+    /** Returns the first thing in a method, or in what it calls, that is not for a device: place and what it is. */
     public static Optional<String> obstacle(Method kernel) {
         return OBSTACLES.get(kernel.getDeclaringClass()).computeIfAbsent(kernel, KernelCompiler::findObstacle);
     }
@@ -75,7 +77,8 @@ public final class KernelCompiler {
         KernelCode code = KernelCode.of(owner, kernel.getName(), descriptor(kernel));
         return code == null
                 ? ParameterUse.UNKNOWN
-                : ParameterUse.of(code, owner.getName(), kernel.getName() + descriptor(kernel));
+                : ParameterUse.of(code, owner.getName(), kernel.getName() + descriptor(kernel))
+                        .behind(Modifier.isStatic(kernel.getModifiers()) ? 0 : 1);
     }
 
     private static String descriptor(Method method) {
@@ -83,7 +86,7 @@ public final class KernelCompiler {
                 .descriptorString();
     }
 
-    /** Returns an instrumented copy of a static method, or null if there is no class file to make it from. */
+    /** Returns an instrumented copy of a method, or null if there is no class file to make it from or a copy does not do. */
     public static CompiledKernel compile(Method kernel, Instrumentation wanted) {
         return COMPILED.get(kernel.getDeclaringClass())
                 .computeIfAbsent(new Variant(kernel, wanted), _ -> instrument(kernel, wanted));
@@ -111,20 +114,23 @@ public final class KernelCompiler {
             found = isOwner ? rewriter.kernelMethod() : found;
         }
         warnIfTooLarge(kernel, classes.get(owner.getName()));
-        List<String> parameters = found == null
-                ? IntStream.range(0, kernel.getParameterCount())
-                        .mapToObj(i -> "parameter " + i)
-                        .toList()
-                : found.parameterNames();
+        boolean isStatic = Modifier.isStatic(kernel.getModifiers());
+        List<String> parameters = new ArrayList<>(isStatic ? List.of() : List.of("this"));
+        parameters.addAll(
+                found == null
+                        ? IntStream.range(0, kernel.getParameterCount())
+                                .mapToObj(i -> "parameter " + i)
+                                .toList()
+                        : found.parameterNames());
         try {
-            Method copy = new CopyLoader(owner, classes)
-                    .loadClass(owner.getName())
-                    .getDeclaredMethod(kernel.getName(), kernel.getParameterTypes());
+            Class<?> copiedOwner = Class.forName(owner.getName(), isStatic, new CopyLoader(owner, classes));
+            Method copy = copiedOwner.getDeclaredMethod(kernel.getName(), kernel.getParameterTypes());
             copy.setAccessible(true);
             return new CompiledKernel(
+                    copiedOwner,
                     MethodHandles.lookup()
                             .unreflect(copy)
-                            .asSpreader(Object[].class, kernel.getParameterCount())
+                            .asSpreader(Object[].class, parameters.size())
                             .asType(MethodType.methodType(void.class, Object[].class)),
                     parameters,
                     found == null ? List.of() : found.parallelLoops());

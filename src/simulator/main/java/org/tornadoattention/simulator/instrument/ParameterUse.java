@@ -37,6 +37,17 @@ public record ParameterUse(BitSet read, BitSet written) {
         return (BitSet) written.clone();
     }
 
+    /** Returns the same of parameters that stand so many places behind. */
+    ParameterUse behind(int places) {
+        return new ParameterUse(behind(read, places), behind(written, places));
+    }
+
+    private static BitSet behind(BitSet parameters, int places) {
+        BitSet moved = new BitSet();
+        parameters.stream().forEach(parameter -> moved.set(parameter + places));
+        return moved;
+    }
+
     /** Returns how the method {@code kernel} of {@code owner}, given as name and descriptor, uses its parameters. */
     static ParameterUse of(KernelCode code, String owner, String kernel) {
         Map<String, Method> methods = new HashMap<>();
