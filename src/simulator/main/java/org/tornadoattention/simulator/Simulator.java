@@ -60,6 +60,7 @@ public final class Simulator {
      * Calls {@code listener} for each fault that is found, on the thread that runs the plan or reads the array, before the
      * fault is thrown there.
      *
+     * @param listener takes the fault; what it throws goes to whoever runs the plan, in place of the fault
      * @return a handle that ends it when closed
      */
     public static Restore listenToFaults(Consumer<? super SimulatorFaultException> listener) {
@@ -73,6 +74,8 @@ public final class Simulator {
      * pool, an input that must stay what it is. Whoever writes outside is a fault, though the array has the element.
      *
      * @param array an array of the host, as the task graph gets it; several limits of one array all hold
+     * @param from the first element that may be written, from 0 on
+     * @param to the element behind the last one, at most the array's size
      * @return a handle that lifts the limit when closed
      * @throws IndexOutOfBoundsException if the array does not have these elements
      */

@@ -9,7 +9,8 @@
  *   <li>{@link org.tornadoattention.simulator.Simulator} changes settings and hands out statistics;
  *   <li>{@link org.tornadoattention.simulator.SimulatorSettings} says which checks run, and with which seed and threads;
  *   <li>{@link org.tornadoattention.simulator.SimulatorFaultException} is what every check throws;
- *   <li>{@link org.tornadoattention.simulator.KernelStatistics} counts what a kernel read, wrote and waited for.
+ *   <li>{@link org.tornadoattention.simulator.KernelStatistics} counts what a kernel read, wrote and waited for;
+ *   <li>{@link org.tornadoattention.simulator.junit.SimulatedKernels} does all this in tests with JUnit 5.
  * </ul>
  *
  * <h2>How kernels run</h2>

@@ -8,6 +8,9 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.FloatBuffer;
 import org.junit.jupiter.api.Test;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.annotations.Parallel;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.BFloat16Array;
 import uk.ac.manchester.tornado.api.types.arrays.ByteArray;
@@ -81,9 +84,35 @@ class NativeArrayTest {
         assertThat(brains.getFloat(1)).isEqualTo(-2f);
         FP8Array tiny = FP8Array.fromFloatsE5M2(1f, 57344f);
         assertThat(tiny.getE5M2(1)).isEqualTo(57344f);
-        ByteArray bytes = new ByteArray(3);
-        bytes.setHalfFloat(1, new HalfFloat(2.5f));
-        assertThat(bytes.toHeapArray()).containsExactly(0, 0, 0x41);
-        assertThat(bytes.getHalfFloat(1).getFloat32()).isEqualTo(2.5f);
+        ByteArray bytes = new ByteArray(4);
+        bytes.setHalfFloat(2, new HalfFloat(2.5f));
+        assertThat(bytes.toHeapArray()).containsExactly(0, 0, 0, 0x41);
+        assertThat(bytes.getHalfFloat(2).getFloat32()).isEqualTo(2.5f);
+    }
+
+    @Test
+    void halvesBeginAtEvenBytes() {
+        ByteArray bytes = new ByteArray(8);
+        bytes.setHalfFloat(2, new HalfFloat(1.5f));
+        assertThat(bytes.getHalfFloat(2).getFloat32()).isEqualTo(1.5f);
+        assertThatThrownBy(() -> bytes.getHalfFloat(3))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("A half begins at an even byte, not at byte 3");
+        assertThatThrownBy(() -> bytes.setHalfFloat(1, new HalfFloat(1f))).isInstanceOf(IllegalArgumentException.class);
+    }
+
+    static void fillWith(HalfFloatArray out, HalfFloat value) {
+        for (@Parallel int i = 0; i < out.getSize(); i++) {
+            out.set(i, value);
+        }
+    }
+
+    @Test
+    void aHalfIsAnArgument() {
+        HalfFloatArray out = new HalfFloatArray(4);
+        Plans.run(new TaskGraph("half")
+                .task("a", NativeArrayTest::fillWith, out, new HalfFloat(2.5f))
+                .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
+        assertThat(out.get(3).getFloat32()).isEqualTo(2.5f);
     }
 }

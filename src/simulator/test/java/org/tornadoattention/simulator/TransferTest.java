@@ -119,6 +119,30 @@ class TransferTest {
     }
 
     @Test
+    void anArrayThatIsMappedToAnotherGraphsComesBackAsItself() throws Exception {
+        FloatArray in = ones();
+        FloatArray left = new FloatArray(SIZE);
+        FloatArray mapped = new FloatArray(SIZE);
+        FloatArray out = new FloatArray(SIZE);
+        TaskGraph first = new TaskGraph("first")
+                .transferToDevice(EVERY_EXECUTION, in)
+                .task("a", TransferTest::increment, in, left)
+                .transferToHost(UNDER_DEMAND, left);
+        TaskGraph second = new TaskGraph("second")
+                .transferToDevice(UNDER_DEMAND, mapped)
+                .task("b", TransferTest::increment, mapped, out)
+                .transferToHost(EVERY_EXECUTION, mapped, out);
+        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(first.snapshot(), second.snapshot())) {
+            plan.withGraph(0).execute();
+            plan.mapOnDeviceMemoryRegion(mapped, left, 0, 0, 1);
+            plan.withGraph(1).execute();
+            assertThat(out.toHeapArray()).containsOnly(3f);
+            assertThat(mapped.toHeapArray()).containsOnly(2f);
+            assertThatThrownBy(() -> left.get(0)).isInstanceOf(SimulatorFaultException.class);
+        }
+    }
+
+    @Test
     void consumingWhatIsNotThereFails() {
         FloatArray array = ones();
         FloatArray out = new FloatArray(SIZE);

@@ -173,15 +173,22 @@ public final class DeviceArray {
         slot = newSlot;
     }
 
-    long copyIn() {
-        segment().copyFrom(NativeArrays.content(host));
+    /** Copies from an array of the host: the one that this is the copy of, or one that was mapped to it. */
+    long copyIn(TornadoNativeArray source) {
+        segment().copyFrom(NativeArrays.content(source));
         markValid();
-        inStepWithHost();
+        if (source == host) {
+            inStepWithHost();
+        }
         return host.getNumBytesOfSegment();
     }
 
-    long copyOut(long offset, long bytes) {
-        MemorySegment.copy(segment(), offset, NativeArrays.content(host), offset, bytes);
+    /** Copies to an array of the host: the one that this is the copy of, or one that was mapped to it. */
+    long copyOut(TornadoNativeArray target, long offset, long bytes) {
+        MemorySegment.copy(segment(), offset, NativeArrays.content(target), offset, bytes);
+        if (target != host) {
+            return bytes;
+        }
         if (bytes < host.getNumBytesOfSegment()) {
             agreed = null;
         } else if (record != null) {
@@ -191,8 +198,8 @@ public final class DeviceArray {
         return bytes;
     }
 
-    long copyOut() {
-        return copyOut(0, host.getNumBytesOfSegment());
+    long copyOut(TornadoNativeArray target) {
+        return copyOut(target, 0, host.getNumBytesOfSegment());
     }
 
     /** From now on {@link #noteHostChanges} tells what the host changes. */

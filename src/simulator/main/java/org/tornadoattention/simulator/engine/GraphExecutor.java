@@ -78,7 +78,7 @@ final class GraphExecutor {
         }
         for (GraphDefinition.Transfer transfer : definition.toHost()) {
             if (transfer.mode() != DataTransferMode.UNDER_DEMAND) {
-                copyOut(arrays.get(array(transfer.object())), recorder);
+                copyOut(array(transfer.object()), recorder);
             }
         }
         if (Simulator.settings().checks().contains(Check.TRANSFERS)) {
@@ -103,7 +103,7 @@ final class GraphExecutor {
         };
         if (due) {
             long start = System.nanoTime();
-            recorder.copiedIn(device.copyIn(), System.nanoTime() - start);
+            recorder.copiedIn(device.copyIn(array), System.nanoTime() - start);
             copiedIn.add(array);
         }
         if (transfer.mode() == DataTransferMode.FIRST_EXECUTION
@@ -116,9 +116,9 @@ final class GraphExecutor {
         }
     }
 
-    private static void copyOut(DeviceArray device, Profile.Recorder recorder) {
+    private void copyOut(TornadoNativeArray array, Profile.Recorder recorder) {
         long start = System.nanoTime();
-        recorder.copiedOut(device.copyOut(), System.nanoTime() - start);
+        recorder.copiedOut(arrays.get(array).copyOut(array), System.nanoTime() - start);
     }
 
     private TornadoNativeArray array(Object object) {

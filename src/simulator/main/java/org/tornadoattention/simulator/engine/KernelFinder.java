@@ -9,6 +9,7 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicReference;
+import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
@@ -119,7 +120,10 @@ final class KernelFinder {
     record Finding(Method method, boolean touchesNothing) {}
 
     static boolean isConstant(Object argument) {
-        return argument instanceof Number || argument instanceof Boolean || argument instanceof Character;
+        return argument instanceof Number
+                || argument instanceof Boolean
+                || argument instanceof Character
+                || argument instanceof HalfFloat;
     }
 
     private static Method method(StackTraceElement[] trace, ClassLoader loader, Object... arguments) {

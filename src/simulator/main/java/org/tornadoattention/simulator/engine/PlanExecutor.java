@@ -144,13 +144,13 @@ public final class PlanExecutor {
     /** Copies arrays to the host. */
     public synchronized void transferToHost(Object... objects) {
         for (Object object : objects) {
-            requireOnDevice(object).copyOut();
+            requireOnDevice(object).copyOut((TornadoNativeArray) object);
         }
     }
 
     /** Copies a part of an array to the host. */
     public synchronized void transferToHost(TornadoNativeArray array, long offset, long bytes) {
-        requireOnDevice(array).copyOut(offset, bytes);
+        requireOnDevice(array).copyOut(array, offset, bytes);
     }
 
     /** Makes an array of one graph share the memory of an array of another. */

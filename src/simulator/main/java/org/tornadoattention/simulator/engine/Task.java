@@ -12,6 +12,7 @@ import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.WorkerGrid;
 import uk.ac.manchester.tornado.api.exceptions.TornadoRuntimeException;
 import uk.ac.manchester.tornado.api.exceptions.TornadoTaskRuntimeException;
+import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** A task of a graph that is being executed. */
@@ -38,6 +39,7 @@ final class Task {
             boolean supported = argument instanceof TornadoNativeArray
                     || argument instanceof KernelContext
                     || argument instanceof Number
+                    || argument instanceof HalfFloat
                     || argument instanceof Boolean
                     || argument instanceof Character;
             if (!supported) {
@@ -45,7 +47,7 @@ final class Task {
                         + (argument == null
                                 ? "null"
                                 : "of type " + argument.getClass().getName())
-                        + "; the simulator takes native arrays, a KernelContext and boxed primitives");
+                        + "; the simulator takes native arrays, a KernelContext, boxed primitives and HalfFloat");
             }
         }
     }

@@ -25,7 +25,11 @@ public final class KernelRuns {
         faults.add(fault);
     }
 
-    /** Returns one entry for each launch of a kernel, in order. */
+    /**
+     * Returns what ran.
+     *
+     * @return one entry for each launch of a kernel, in order
+     */
     public synchronized List<KernelStatistics> all() {
         return List.copyOf(runs);
     }
@@ -34,6 +38,7 @@ public final class KernelRuns {
      * Returns what the last launch of a task did.
      *
      * @param task the task, as {@code graph.task}
+     * @return the statistics of the launch
      * @throws NoSuchElementException if the task did not run
      */
     public KernelStatistics of(String task) {
@@ -46,6 +51,7 @@ public final class KernelRuns {
     /**
      * Returns what the only launch of the test did.
      *
+     * @return the statistics of the launch
      * @throws NoSuchElementException if there was none, or more than one
      */
     public KernelStatistics only() {
@@ -67,6 +73,7 @@ public final class KernelRuns {
      * Runs code in which the simulator is to find a fault, which then does not fail the test.
      *
      * @param kind the kind of the fault
+     * @param code what executes a plan, or reads an array whose content is on the device
      * @return the fault, whose message says where and what
      * @throws AssertionError if there was none, or one of another kind
      */

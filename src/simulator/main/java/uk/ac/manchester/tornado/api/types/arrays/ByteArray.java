@@ -82,16 +82,32 @@ public final class ByteArray extends TornadoNativeArray {
         return memory.get(ValueLayout.JAVA_BYTE, offsetOf(index, ELEMENT_BYTES));
     }
 
-    /** Stores an IEEE half in the two bytes from {@code index} on, low byte first. */
+    /**
+     * Stores an IEEE half in the two bytes from {@code index} on, low byte first.
+     *
+     * @throws IllegalArgumentException if {@code index} is odd
+     */
     public void setHalfFloat(int index, HalfFloat value) {
+        requireEven(index);
         short bits = value.getHalfFloatValue();
         set(index, (byte) bits);
         set(index + 1, (byte) (bits >>> 8));
     }
 
-    /** Reads an IEEE half from the two bytes from {@code index} on, low byte first. */
+    /**
+     * Reads an IEEE half from the two bytes from {@code index} on, low byte first.
+     *
+     * @throws IllegalArgumentException if {@code index} is odd
+     */
     public HalfFloat getHalfFloat(int index) {
+        requireEven(index);
         return new HalfFloat((short) (get(index) & 0xFF | get(index + 1) << 8));
+    }
+
+    private static void requireEven(int index) {
+        if (index % 2 != 0) {
+            throw new IllegalArgumentException("A half begins at an even byte, not at byte " + index);
+        }
     }
 
     /** Sets every element to zero. */
