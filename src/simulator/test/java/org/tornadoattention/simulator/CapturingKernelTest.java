@@ -109,21 +109,23 @@ class CapturingKernelTest {
     @Test
     void whoLooksForTheMethodLeavesCapturedArraysAlone() {
         FloatArray captured = numbers();
-        Plans.run(new TaskGraph("writes").task(
-                "kernel",
-                (FloatArray to) -> {
-                    captured.set(0, 99f);
-                    to.set(0, 1f);
-                },
-                new FloatArray(1)));
+        Plans.run(new TaskGraph("writes")
+                .task(
+                        "kernel",
+                        (FloatArray to) -> {
+                            captured.set(0, 99f);
+                            to.set(0, 1f);
+                        },
+                        new FloatArray(1)));
         try (Simulator.Restore _ = Simulator.configure(Simulator.settings().withoutChecks())) {
-            Plans.run(new TaskGraph("writes").task(
-                    "kernel",
-                    (FloatArray to) -> {
-                        captured.set(1, 99f);
-                        to.set(0, 1f);
-                    },
-                    new FloatArray(1)));
+            Plans.run(new TaskGraph("writes")
+                    .task(
+                            "kernel",
+                            (FloatArray to) -> {
+                                captured.set(1, 99f);
+                                to.set(0, 1f);
+                            },
+                            new FloatArray(1)));
         }
         captured.set(2, 3f);
         assertThat(captured.get(0)).isEqualTo(1f);

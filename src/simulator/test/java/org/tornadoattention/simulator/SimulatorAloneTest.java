@@ -30,8 +30,11 @@ class SimulatorAloneTest {
     static void compileTheSimulatorAlone() throws IOException {
         simulator = Files.createDirectory(directory.resolve("simulator"));
         try (Stream<Path> sources = Files.walk(sources())) {
-            compile(simulator, simulator, sources.filter(file -> file.toString().endsWith(".java"))
-                    .filter(file -> !file.getParent().endsWith("junit")));
+            compile(
+                    simulator,
+                    simulator,
+                    sources.filter(file -> file.toString().endsWith(".java"))
+                            .filter(file -> !file.getParent().endsWith("junit")));
         }
     }
 

@@ -161,7 +161,9 @@ final class KernelFinder {
             return false;
         }
         for (int i = 0; i < types.length; i++) {
-            boolean widened = !exactly && isConstant(arguments[i]) && type.parameterType(i).isPrimitive();
+            boolean widened = !exactly
+                    && isConstant(arguments[i])
+                    && type.parameterType(i).isPrimitive();
             if (!types[i].isInstance(arguments[i]) && !widened) {
                 return false;
             }

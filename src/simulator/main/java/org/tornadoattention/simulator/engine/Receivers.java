@@ -26,7 +26,9 @@ final class Receivers {
                     field.setAccessible(true);
                     target.setAccessible(true);
                     Object value = field.get(original);
-                    if (value == null || target.getType().isPrimitive() || target.getType().isInstance(value)) {
+                    if (value == null
+                            || target.getType().isPrimitive()
+                            || target.getType().isInstance(value)) {
                         target.set(copy, value);
                     }
                 }

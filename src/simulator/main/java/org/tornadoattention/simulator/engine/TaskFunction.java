@@ -55,7 +55,9 @@ final class TaskFunction implements KernelBody {
 
     @Override
     public List<String> parameterNames() {
-        return IntStream.range(0, captured + parameters).mapToObj(i -> "parameter " + i).toList();
+        return IntStream.range(0, captured + parameters)
+                .mapToObj(i -> "parameter " + i)
+                .toList();
     }
 
     @Override

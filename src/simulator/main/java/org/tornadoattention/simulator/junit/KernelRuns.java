@@ -87,7 +87,8 @@ public final class KernelRuns {
         }
         List<SimulatorFaultException> found = faults();
         if (found.size() == before) {
-            throw new AssertionError("expected a fault of kind " + kind + " (" + kind.title() + "); none was found", thrown);
+            throw new AssertionError(
+                    "expected a fault of kind " + kind + " (" + kind.title() + "); none was found", thrown);
         }
         SimulatorFaultException fault = found.get(before);
         if (fault.kind() != kind) {

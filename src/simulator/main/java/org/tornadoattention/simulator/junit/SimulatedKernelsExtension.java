@@ -51,8 +51,9 @@ final class SimulatedKernelsExtension implements BeforeEachCallback, AfterEachCa
         }
         for (KernelStatistics statistics : run.runs.all()) {
             if (!statistics.counted()) {
-                throw new AssertionError("Kernel " + statistics.kernel() + " of task " + statistics.task()
-                        + " ran without checks, since its method was not found: pass a static method to the task graph");
+                throw new AssertionError(
+                        "Kernel " + statistics.kernel() + " of task " + statistics.task()
+                                + " ran without checks, since its method was not found: pass a static method to the task graph");
             }
         }
     }

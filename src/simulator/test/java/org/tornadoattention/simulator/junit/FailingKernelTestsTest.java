@@ -103,8 +103,9 @@ class FailingKernelTestsTest {
         if (message == null) {
             assertThat(failures).isEmpty();
         } else {
-            assertThat(failures).singleElement().satisfies(failure -> assertThat(failure)
-                    .hasMessageContaining(message));
+            assertThat(failures)
+                    .singleElement()
+                    .satisfies(failure -> assertThat(failure).hasMessageContaining(message));
         }
         assertThat(Simulator.settings()).isEqualTo(before);
     }

@@ -100,6 +100,7 @@ class SimulatedKernelsTest {
         assertThat(fault).hasMessageContaining("misses in: Index 16");
         assertThatThrownBy(() -> runs.expectFault(FaultKind.LOCAL_RACE, () -> run(SimulatedKernelsTest::copy)))
                 .isInstanceOf(AssertionError.class)
-                .hasMessageContaining("expected a fault of kind LOCAL_RACE (data race on local memory); none was found");
+                .hasMessageContaining(
+                        "expected a fault of kind LOCAL_RACE (data race on local memory); none was found");
     }
 }
