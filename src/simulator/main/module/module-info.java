@@ -4,7 +4,7 @@
 module tornado.api {
     requires java.management;
     // For tests with @SimulatedKernels alone.
-    requires static transitive org.junit.jupiter.api;
+    requires static org.junit.jupiter.api;
 
     exports org.tornadoattention.simulator;
     exports org.tornadoattention.simulator.junit;

@@ -3,6 +3,7 @@ package org.tornadoattention.simulator;
 import java.time.Duration;
 import java.util.List;
 import java.util.NoSuchElementException;
+import java.util.Optional;
 import java.util.function.ToLongFunction;
 
 /**
@@ -19,6 +20,7 @@ import java.util.function.ToLongFunction;
  * @param collectives warp collectives, counted once for each warp that met; tensor-core operations included
  * @param mmaOperations tensor-core multiplications, counted once for each warp
  * @param time from the start of the first group to the end of the last
+ * @param costs what it would cost a GPU, if {@link SimulatorSettings#costs} asks for it
  */
 public record KernelStatistics(
         String task,
@@ -31,7 +33,8 @@ public record KernelStatistics(
         long barriers,
         long collectives,
         long mmaOperations,
-        Duration time) {
+        Duration time,
+        Optional<KernelCosts> costs) {
 
     /** Copies the lists. */
     public KernelStatistics {

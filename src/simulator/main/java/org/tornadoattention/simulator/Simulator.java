@@ -2,6 +2,7 @@ package org.tornadoattention.simulator;
 
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.function.Consumer;
 import org.tornadoattention.simulator.engine.FaultLog;
 import org.tornadoattention.simulator.engine.StatisticsLog;
@@ -54,6 +55,22 @@ public final class Simulator {
     public static Restore listen(Consumer<? super KernelStatistics> listener) {
         StatisticsLog.add(Objects.requireNonNull(listener, "listener"));
         return () -> StatisticsLog.remove(listener);
+    }
+
+    /**
+     * Tells what the kernels that {@code work} launches would cost a GPU.
+     *
+     * @param gpu one of {@link Gpu#names}
+     * @param table takes the table of {@link KernelCosts#describe} for each launch
+     * @param work what launches kernels
+     * @throws IllegalArgumentException if there is no such GPU
+     */
+    public static void tellCosts(String gpu, Consumer<? super String> table, Runnable work) {
+        Gpu compared = Gpu.parse(gpu);
+        try (Restore _ = configure(settings().withCosts(Optional.of(compared)));
+                Restore _ = listen(kernel -> kernel.costs().map(costs -> costs.describe(compared)).ifPresent(table))) {
+            work.run();
+        }
     }
 
     /**

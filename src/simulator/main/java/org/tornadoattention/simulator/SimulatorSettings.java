@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -22,6 +23,8 @@ import java.util.stream.Collectors;
  * @param barriers the most barriers that a group may pass: one more is taken for a loop without an end
  * @param loopSeconds how long a work-item may be in a loop of which the code does not tell that it ends, as it does of one
  *     that counts to a fixed number
+ * @param costs the GPU to say of what kernels would cost it, or empty; it takes several times as long. As a property, {@code
+ *     none} or a name of {@link Gpu}; then a table is printed at the first launch of each kernel
  */
 public record SimulatorSettings(
         Set<Check> checks,
@@ -30,7 +33,8 @@ public record SimulatorSettings(
         int threads,
         long localMemory,
         long barriers,
-        long loopSeconds) {
+        long loopSeconds,
+        Optional<Gpu> costs) {
 
     private static final String PREFIX = "tornadoattention.simulator.";
     private static final long DEFAULT_LOCAL_MEMORY = 48 * 1024;
@@ -70,7 +74,8 @@ public record SimulatorSettings(
                         Math.min(number("threads", 1, Runtime.getRuntime().availableProcessors()), Integer.MAX_VALUE)),
                 number("localMemory", 0, DEFAULT_LOCAL_MEMORY),
                 number("barriers", 1, DEFAULT_BARRIERS),
-                number("loopSeconds", 1, DEFAULT_LOOP_SECONDS));
+                number("loopSeconds", 1, DEFAULT_LOOP_SECONDS),
+                parseGpu(System.getProperty(PREFIX + "costs", "none")));
     }
 
     private static void refuseUnknownProperties() {
@@ -89,7 +94,7 @@ public record SimulatorSettings(
 
     /** Returns these settings with other checks. */
     public SimulatorSettings withChecks(Set<Check> newChecks) {
-        return new SimulatorSettings(newChecks, counters, seed, threads, localMemory, barriers, loopSeconds);
+        return new SimulatorSettings(newChecks, counters, seed, threads, localMemory, barriers, loopSeconds, costs);
     }
 
     /** Returns these settings without one of the checks. */
@@ -107,39 +112,55 @@ public record SimulatorSettings(
 
     /** Returns these settings with counting on or off. */
     public SimulatorSettings withCounters(boolean on) {
-        return new SimulatorSettings(checks, on, seed, threads, localMemory, barriers, loopSeconds);
+        return new SimulatorSettings(checks, on, seed, threads, localMemory, barriers, loopSeconds, costs);
     }
 
     /** Returns these settings with groups and work-items shuffled by {@code newSeed}. */
     public SimulatorSettings withSeed(long newSeed) {
         return new SimulatorSettings(
-                checks, counters, OptionalLong.of(newSeed), threads, localMemory, barriers, loopSeconds);
+                checks, counters, OptionalLong.of(newSeed), threads, localMemory, barriers, loopSeconds, costs);
     }
 
     /** Returns these settings with groups and work-items in their natural order. */
     public SimulatorSettings withoutSeed() {
         return new SimulatorSettings(
-                checks, counters, OptionalLong.empty(), threads, localMemory, barriers, loopSeconds);
+                checks, counters, OptionalLong.empty(), threads, localMemory, barriers, loopSeconds, costs);
     }
 
     /** Returns these settings with at most {@code newThreads} groups at the same time. */
     public SimulatorSettings withThreads(int newThreads) {
-        return new SimulatorSettings(checks, counters, seed, newThreads, localMemory, barriers, loopSeconds);
+        return new SimulatorSettings(checks, counters, seed, newThreads, localMemory, barriers, loopSeconds, costs);
     }
 
     /** Returns these settings with {@code bytes} of local memory for each group. */
     public SimulatorSettings withLocalMemory(long bytes) {
-        return new SimulatorSettings(checks, counters, seed, threads, bytes, barriers, loopSeconds);
+        return new SimulatorSettings(checks, counters, seed, threads, bytes, barriers, loopSeconds, costs);
     }
 
     /** Returns these settings with at most {@code newBarriers} barriers passed by a group. */
     public SimulatorSettings withBarriers(long newBarriers) {
-        return new SimulatorSettings(checks, counters, seed, threads, localMemory, newBarriers, loopSeconds);
+        return new SimulatorSettings(checks, counters, seed, threads, localMemory, newBarriers, loopSeconds, costs);
     }
 
     /** Returns these settings with at most {@code seconds} for a loop of which the code does not tell that it ends. */
     public SimulatorSettings withLoopSeconds(long seconds) {
-        return new SimulatorSettings(checks, counters, seed, threads, localMemory, barriers, seconds);
+        return new SimulatorSettings(checks, counters, seed, threads, localMemory, barriers, seconds, costs);
+    }
+
+    /** Returns these settings with what kernels would cost {@code gpu}; with empty, they do not say. */
+    public SimulatorSettings withCosts(Optional<Gpu> gpu) {
+        return new SimulatorSettings(checks, counters, seed, threads, localMemory, barriers, loopSeconds, gpu);
+    }
+
+    private static Optional<Gpu> parseGpu(String text) {
+        if (text.strip().equalsIgnoreCase("none")) {
+            return Optional.empty();
+        }
+        try {
+            return Optional.of(Gpu.parse(text));
+        } catch (IllegalArgumentException _) {
+            throw wrong("costs", text, "none, or a GPU: one of " + Gpu.names());
+        }
     }
 
     private static Set<Check> parseChecks(String text) {

@@ -20,7 +20,7 @@ class SimulatorSettingsTest {
     private static final String PREFIX = "tornadoattention.simulator.";
 
     private static final String[] NAMES = {
-        "checks", "seed", "threads", "counters", "localMemory", "loopSeconds", "barriers"
+        "checks", "seed", "threads", "counters", "localMemory", "loopSeconds", "barriers", "costs"
     };
 
     private final Map<String, String> before = new HashMap<>();
@@ -54,6 +54,7 @@ class SimulatorSettingsTest {
         assertThat(settings.checks()).containsExactlyInAnyOrder(Check.values());
         assertThat(settings.counters()).isTrue();
         assertThat(settings.seed()).isEmpty();
+        assertThat(settings.costs()).isEmpty();
         assertThat(settings.threads()).isEqualTo(Runtime.getRuntime().availableProcessors());
     }
 
@@ -68,6 +69,8 @@ class SimulatorSettingsTest {
         assertThat(with("localMemory", "1000").localMemory()).isEqualTo(1000);
         assertThat(with("barriers", "70").barriers()).isEqualTo(70);
         assertThat(with("loopSeconds", "7").loopSeconds()).isEqualTo(7);
+        assertThat(with("costs", "a100").costs()).hasValue(Gpu.A100);
+        assertThat(with("costs", "none").costs()).isEmpty();
     }
 
     @ParameterizedTest
@@ -75,6 +78,7 @@ class SimulatorSettingsTest {
             delimiter = '|',
             value = {
                 "checks      | race        | all, none, or some of races, barriers, bounds, uninitialized, transfers",
+                "costs       | voodoo      | none, or a GPU: one of h200, h100, a100",
                 "checks      | races,,none | all, none, or some of",
                 "checks      | ''          | all, none, or some of",
                 "counters    | yes         | true or false",

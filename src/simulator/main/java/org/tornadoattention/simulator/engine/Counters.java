@@ -12,6 +12,8 @@ final class Counters {
     private long barriers;
     private long collectives;
     private long mmaOperations;
+    private long tensorOperations;
+    private CostTally costs;
 
     Counters(int globalArrays) {
         globalReads = new long[globalArrays];
@@ -40,8 +42,18 @@ final class Counters {
         collectives++;
     }
 
-    void mma() {
+    /** Counts a multiplication of 16 rows by 8 columns with that depth. */
+    void mma(int depth) {
         mmaOperations++;
+        tensorOperations += 2L * TensorCore.ROWS * TensorCore.COLUMNS * depth;
+    }
+
+    /** Returns what warps cost so far. */
+    CostTally costs() {
+        if (costs == null) {
+            costs = new CostTally();
+        }
+        return costs;
     }
 
     void add(Counters other) {
@@ -54,6 +66,10 @@ final class Counters {
         barriers += other.barriers;
         collectives += other.collectives;
         mmaOperations += other.mmaOperations;
+        tensorOperations += other.tensorOperations;
+        if (other.costs != null) {
+            costs().add(other.costs);
+        }
     }
 
     long globalReads(int slot) {
@@ -78,6 +94,10 @@ final class Counters {
 
     long collectives() {
         return collectives;
+    }
+
+    long tensorOperations() {
+        return tensorOperations;
     }
 
     long mmaOperations() {

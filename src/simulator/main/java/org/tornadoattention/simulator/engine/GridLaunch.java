@@ -78,6 +78,13 @@ final class GridLaunch extends Launch {
     }
 
     @Override
+    long localBytes() {
+        return localArrays.stream()
+                .mapToLong(array -> (long) array.length() * array.elementBytes())
+                .sum();
+    }
+
+    @Override
     public String toString() {
         return "global " + Grid.tuple(grid.global()) + ", local " + Grid.tuple(grid.local()) + ", " + groupOrder.length
                 + " groups";

@@ -156,7 +156,7 @@ final class GroupProducts {
                 ((Object[]) results[lane])[i] = sums;
             }
             for (int n = 0; n < product.columns / 8; n++) {
-                item.counters().mma();
+                item.counters().mma(product.depth());
             }
         }
         return results;

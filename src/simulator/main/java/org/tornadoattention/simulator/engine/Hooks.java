@@ -2,6 +2,7 @@ package org.tornadoattention.simulator.engine;
 
 import java.util.function.IntPredicate;
 import org.tornadoattention.simulator.FaultKind;
+import org.tornadoattention.simulator.MemoryAccess;
 import org.tornadoattention.simulator.SimulatorFaultException;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
@@ -171,6 +172,7 @@ public final class Hooks {
             }
         }
         item.counters().global(device.slot(), count, 0);
+        item.noteGlobal(device, MemoryAccess.GLOBAL_READ, index, count);
     }
 
     /** Checks and counts an atomic change of an element in device memory. */
@@ -181,6 +183,7 @@ public final class Hooks {
             device.recordForWriting().update(index, item);
         }
         item.counters().global(device.slot(), 1, 1);
+        item.noteGlobal(device, MemoryAccess.GLOBAL_ATOMIC, index, 1);
     }
 
     /** Records and counts a write of {@code count} elements of an array that is only known when the kernel runs. */
@@ -206,6 +209,7 @@ public final class Hooks {
             }
         }
         item.counters().global(device.slot(), 0, count);
+        item.noteGlobal(device, MemoryAccess.GLOBAL_WRITE, index, count);
     }
 
     /** Returns the fault for an index that missed the array in the variable {@code name}. */

@@ -35,6 +35,11 @@ record InstrumentedKernel(Method method, CompiledKernel compiled) implements Ker
     }
 
     @Override
+    public List<String> costPlaces() {
+        return compiled.costPlaces();
+    }
+
+    @Override
     public void run(Object... arguments) throws Throwable {
         compiled.handle().invokeExact(arguments);
     }

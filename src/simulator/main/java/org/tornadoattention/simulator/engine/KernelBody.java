@@ -21,6 +21,9 @@ interface KernelBody {
     /** Returns the variables of the {@code @Parallel} loops, outermost first. */
     List<String> parallelLoops();
 
+    /** Returns the lines of source of the places in the code that costs are told of. */
+    List<String> costPlaces();
+
     /** Runs the kernel for one work-item. */
     void run(Object... arguments) throws Throwable;
 }

@@ -90,6 +90,7 @@ final class KernelLoader {
                 options.barriers(),
                 options.watchesDeviceMemory(),
                 options.counting(),
+                options.costs(),
                 options.watchesDeviceMemory() ? tracked : new BitSet());
         CompiledKernel compiled = KernelCompiler.compile(method, wanted);
         if (compiled == null || first > 0 && !receive(compiled, binding)) {

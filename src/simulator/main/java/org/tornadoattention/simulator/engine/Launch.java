@@ -4,10 +4,12 @@ import java.io.Serial;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicReference;
 import org.tornadoattention.simulator.ArrayTraffic;
 import org.tornadoattention.simulator.FaultKind;
+import org.tornadoattention.simulator.KernelCosts;
 import org.tornadoattention.simulator.KernelStatistics;
 import org.tornadoattention.simulator.SimulatorFaultException;
 import org.tornadoattention.simulator.SimulatorSettings;
@@ -85,6 +87,30 @@ abstract class Launch {
     abstract long workItems();
 
     abstract List<ArrayTraffic> localTraffic(Counters counters);
+
+    /** Returns the bytes of local memory that a group has allocated. */
+    abstract long localBytes();
+
+    private Optional<KernelCosts> costs() {
+        if (!options.costs() || !body.isInstrumented()) {
+            return Optional.empty();
+        }
+        CostTally costs = total.costs();
+        return Optional.of(new KernelCosts(
+                kernelName(),
+                workGroups(),
+                Math.toIntExact(workItems() / workGroups()),
+                localBytes(),
+                costs.privateBytes(),
+                costs.operations(),
+                total.tensorOperations(),
+                costs.steps(),
+                costs.laneSteps(),
+                costs.lines(
+                        body.costPlaces(),
+                        arrayNames,
+                        localTraffic(total).stream().map(ArrayTraffic::name).toList())));
+    }
 
     final Counters newCounters() {
         return new Counters(arrays.size());
@@ -236,7 +262,8 @@ abstract class Launch {
                 total.barriers(),
                 total.collectives(),
                 total.mmaOperations(),
-                time);
+                time,
+                costs());
     }
 
     /** What a part of the launch, by its turn, threw. */

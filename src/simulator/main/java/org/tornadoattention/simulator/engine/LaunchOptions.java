@@ -14,6 +14,7 @@ import org.tornadoattention.simulator.SimulatorSettings;
  * @param compilable whether to look for what TornadoVM does not compile
  * @param limits whether some arrays may not be written everywhere
  * @param counting whether to count traffic
+ * @param costs whether to find out what warps cost
  */
 record LaunchOptions(
         boolean races,
@@ -23,7 +24,8 @@ record LaunchOptions(
         boolean transfers,
         boolean compilable,
         boolean limits,
-        boolean counting) {
+        boolean counting,
+        boolean costs) {
 
     static LaunchOptions of(SimulatorSettings settings) {
         return new LaunchOptions(
@@ -36,7 +38,8 @@ record LaunchOptions(
                 WriteLimits.any(),
                 settings.counters()
                         || settings.checks().contains(Check.TRANSFERS)
-                        || settings.checks().contains(Check.RACES));
+                        || settings.checks().contains(Check.RACES),
+                settings.costs().isPresent());
     }
 
     boolean watchesDeviceMemory() {

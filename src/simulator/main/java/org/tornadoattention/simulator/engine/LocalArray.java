@@ -36,6 +36,7 @@ public final class LocalArray {
     private final int[] readers;
     private int[][] readersOfWarps;
     private String name;
+    private long offset;
 
     LocalArray(Class<?> arrayType, int length, int index) {
         this.elements = create(arrayType, length);
@@ -87,6 +88,15 @@ public final class LocalArray {
     /** Returns the place in the order in which the group allocated its arrays. */
     int index() {
         return index;
+    }
+
+    /** Returns the first byte of local memory that it takes, where arrays lie in the order of their allocation. */
+    long offset() {
+        return offset;
+    }
+
+    void offset(long bytes) {
+        offset = bytes;
     }
 
     /** Returns the name of the variable, or where it is not known the place in the order of allocation. */

@@ -1,6 +1,7 @@
 package org.tornadoattention.simulator.engine;
 
 import org.tornadoattention.simulator.FaultKind;
+import org.tornadoattention.simulator.MemoryAccess;
 
 /** What instrumented kernels call to reach local memory; see {@link Hooks}. */
 public final class LocalHooks {
@@ -173,6 +174,7 @@ public final class LocalHooks {
                 array.read(index, item);
             }
             item.counters().local(array.index(), 1, 0);
+            item.noteLocal(array, MemoryAccess.LOCAL_READ, index);
         }
     }
 
@@ -184,6 +186,7 @@ public final class LocalHooks {
                 array.write(index, item, false);
             }
             item.counters().local(array.index(), 0, 1);
+            item.noteLocal(array, MemoryAccess.LOCAL_WRITE, index);
         }
     }
 
@@ -195,6 +198,7 @@ public final class LocalHooks {
                 array.update(index, item);
             }
             item.counters().local(array.index(), 1, 1);
+            item.noteLocal(array, MemoryAccess.LOCAL_ATOMIC, index);
         }
     }
 

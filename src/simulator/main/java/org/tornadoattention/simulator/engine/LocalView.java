@@ -23,6 +23,10 @@ public final class LocalView {
         this.objects = array.elements() instanceof Object[] elements ? elements : null;
     }
 
+    LocalArray array() {
+        return array;
+    }
+
     void read(int index) {
         array.read(index, item);
     }

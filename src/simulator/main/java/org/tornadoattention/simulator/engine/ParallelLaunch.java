@@ -20,7 +20,8 @@ final class ParallelLaunch extends Launch {
 
     ParallelLaunch(String task, KernelBody body, Binding binding, SimulatorSettings settings) {
         super(task, body, binding, settings);
-        this.workers = CHUNKS[Math.min(body.parallelLoops().size(), Grid.DIMENSIONS)];
+        // Who asks for costs wants neighbours among the iterations in warps.
+        this.workers = CHUNKS[settings.costs().isPresent() ? 0 : Math.min(body.parallelLoops().size(), Grid.DIMENSIONS)];
         this.chunkOrder = order(workers[0] * workers[1] * workers[2]);
     }
 
@@ -60,6 +61,7 @@ final class ParallelLaunch extends Launch {
         item.becomeCurrent();
         try {
             body().run(arguments());
+            item.tallyIterations();
         } catch (Throwable thrown) {
             if (thrown != STOPPED) {
                 fail(thrown, item);
@@ -104,6 +106,11 @@ final class ParallelLaunch extends Launch {
     @Override
     List<ArrayTraffic> localTraffic(Counters counters) {
         return List.of();
+    }
+
+    @Override
+    long localBytes() {
+        return 0;
     }
 
     @Override

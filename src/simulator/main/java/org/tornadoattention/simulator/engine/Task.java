@@ -96,6 +96,9 @@ final class Task {
         }
         KernelStatistics statistics = launch.run();
         recorder.ran(statistics.time().toNanos());
+        if (System.getProperty("tornadoattention.simulator.costs") != null) {
+            statistics.costs().ifPresent(costs -> CostReport.print(body, costs, settings));
+        }
         StatisticsLog.launched(statistics);
         return statistics;
     }

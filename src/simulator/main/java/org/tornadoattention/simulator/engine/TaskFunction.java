@@ -71,6 +71,11 @@ final class TaskFunction implements KernelBody {
     }
 
     @Override
+    public List<String> costPlaces() {
+        return List.of();
+    }
+
+    @Override
     public void run(Object... arguments) throws Throwable {
         apply.invoke(Arrays.copyOfRange(arguments, captured, arguments.length));
     }

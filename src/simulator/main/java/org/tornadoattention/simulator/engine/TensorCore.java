@@ -46,6 +46,10 @@ enum TensorCore {
         return shape;
     }
 
+    int depth() {
+        return 8 * perRegister;
+    }
+
     int elementsOfA() {
         return A_REGISTERS * perRegister;
     }
@@ -64,7 +68,7 @@ enum TensorCore {
 
     /** Multiplies the tiles that 32 lanes hold together. */
     void multiply(TensorTiles... lanes) {
-        int depth = 8 * perRegister;
+        int depth = depth();
         float[] a = new float[ROWS * depth];
         float[] b = new float[COLUMNS * depth];
         for (int lane = 0; lane < lanes.length; lane++) {

@@ -29,6 +29,16 @@ final class Warp {
         this.lanes = lanes;
     }
 
+    /** Puts together what the lanes cost, once all of them wait at the group's barrier or have returned. */
+    void tallyCosts(CostTally tally) {
+        for (WorkItem lane : lanes) {
+            if (lane.state() != State.AT_BARRIER && lane.state() != State.DONE) {
+                return;
+            }
+        }
+        tally.warp(lanes.stream().map(WorkItem::costTrace).toList());
+    }
+
     boolean isFull() {
         return lanes.size() == SIZE;
     }
@@ -165,7 +175,7 @@ final class Warp {
                 parts[lane] = (TensorTiles) tiles[lane];
             }
             operation.multiply(parts);
-            group.counters().mma();
+            group.counters().mma(operation.depth());
         });
     }
 

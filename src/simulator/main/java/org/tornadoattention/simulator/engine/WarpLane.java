@@ -137,7 +137,7 @@ final class WarpLane {
             }
             results[lane] = c;
         }
-        item.counters().mma();
+        item.counters().mma(a[0].length);
         return results;
     }
 

@@ -13,6 +13,8 @@ import org.tornadoattention.simulator.engine.WorkItem.State;
  */
 final class WorkGroup {
 
+    private static final int ALIGNMENT = 16;
+
     private final Launch launch;
     private final GridLaunch.Lane lane;
     private final Grid grid;
@@ -32,6 +34,7 @@ final class WorkGroup {
     private int finished;
     private int epoch = LocalArray.FIRST_EPOCH;
     private long localBytes;
+    private long nextOffset;
     private WarpBarriers warpBarriers;
     private volatile boolean cancelled;
 
@@ -184,13 +187,23 @@ final class WorkGroup {
         if (warpBarriers != null) {
             array.keepReaders(warps.length);
         }
+        array.offset(nextOffset);
+        nextOffset += ((long) length * array.elementBytes() + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         localArrays.add(array);
         return array;
+    }
+
+    /** Puts together what the lanes of a warp cost, once all of them wait at the barrier or have returned. */
+    private void tallyCosts(WorkItem item) {
+        if (launch.options().costs()) {
+            item.warp().tallyCosts(counters.costs());
+        }
     }
 
     void barrier(WorkItem item) {
         item.state(State.AT_BARRIER);
         atBarrier++;
+        tallyCosts(item);
         if (barriersPassed == launch.settings().barriers()) {
             throw Divergence.fault(this, FaultKind.ENDLESS_LOOP, item);
         }
@@ -274,6 +287,7 @@ final class WorkGroup {
     WorkItem finish(WorkItem item) {
         item.state(State.DONE);
         finished++;
+        tallyCosts(item);
         if (finished == items.length) {
             return lane.next(this);
         }

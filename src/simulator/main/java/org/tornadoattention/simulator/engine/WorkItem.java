@@ -1,10 +1,13 @@
 package org.tornadoattention.simulator.engine;
 
 import java.lang.reflect.Array;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
 import org.tornadoattention.simulator.FaultKind;
+import org.tornadoattention.simulator.MemoryAccess;
 import org.tornadoattention.simulator.SimulatorFaultException;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.ByteArray;
@@ -71,6 +74,11 @@ public final class WorkItem {
     private int iterations;
     private Map<Integer, OpenLoop> openLoops;
     private boolean writtenMark;
+    /** Null unless costs are asked for; of iterations of parallel loops, the lane of the present one. */
+    private CostTrace costTrace;
+    private List<CostTrace> costsOfIterations;
+    private int costSite;
+    private long privateBytes;
 
     WorkItem(Launch launch, WorkGroup group, int id, int turn, Counters counters) {
         this(launch, group, id, group.flatId() + 1, turn, counters);
@@ -85,11 +93,17 @@ public final class WorkItem {
         this.part = part;
         enterEpoch(LocalArray.FIRST_EPOCH);
         this.localId = group == null ? new int[Grid.DIMENSIONS] : group.grid().localId(id);
+        if (launch != null && launch.options().costs()) {
+            costTrace = new CostTrace();
+        }
     }
 
     static WorkItem chunk(Launch launch, int turn, Counters counters, ParallelPosition position) {
         WorkItem item = new WorkItem(launch, null, 0, position.chunk() + 1, turn, counters);
         item.parallel = position;
+        if (launch.options().costs()) {
+            item.costsOfIterations = new ArrayList<>(List.of(item.costTrace));
+        }
         item.leaveIteration();
         return item;
     }
@@ -378,6 +392,65 @@ public final class WorkItem {
         iterations = iterations == LAST_ITERATION ? 1 : iterations + 1;
         epoch = 1;
         tag = (long) part << Integer.SIZE | iterations;
+        if (costTrace != null && costTrace.size() > 0) {
+            nextLane();
+        }
+    }
+
+    /** Iterations are the lanes of warps, in order. */
+    private void nextLane() {
+        if (costsOfIterations.size() == Warp.SIZE) {
+            tallyIterations();
+        }
+        costTrace = new CostTrace();
+        costsOfIterations.add(costTrace);
+        privateBytes = 0;
+    }
+
+    /** Puts together what the iterations so far cost. */
+    void tallyIterations() {
+        if (costsOfIterations != null) {
+            counters.costs().warp(costsOfIterations);
+            costsOfIterations.clear();
+        }
+    }
+
+    CostTrace costTrace() {
+        return costTrace;
+    }
+
+    /** Notes where in the code the next access is. */
+    void costAt(int site) {
+        costSite = site;
+    }
+
+    void noteTurn(int site) {
+        costTrace.turn(site);
+    }
+
+    void noteGlobal(DeviceArray array, MemoryAccess access, int index, int elements) {
+        if (costTrace != null) {
+            int bytes = array.host().getElementSize();
+            costTrace.access(
+                    costSite,
+                    access,
+                    array.slot(),
+                    bytes * elements,
+                    TornadoNativeArray.ARRAY_HEADER + (long) bytes * Math.max(index, 0));
+        }
+    }
+
+    void noteLocal(LocalArray array, MemoryAccess access, int index) {
+        if (costTrace != null) {
+            int bytes = array.elementBytes();
+            costTrace.access(
+                    costSite, access, array.index(), bytes, array.offset() + (long) bytes * Math.max(index, 0));
+        }
+    }
+
+    void notePrivate(long bytes) {
+        privateBytes += bytes;
+        counters.costs().privateBytes(privateBytes);
     }
 
     /** Runs code around the innermost parallel loop: what it does is not held against any iteration. */

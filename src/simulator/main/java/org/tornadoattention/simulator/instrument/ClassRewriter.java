@@ -1,5 +1,6 @@
 package org.tornadoattention.simulator.instrument;
 
+import java.lang.classfile.Attributes;
 import java.lang.classfile.ClassBuilder;
 import java.lang.classfile.ClassElement;
 import java.lang.classfile.ClassFile;
@@ -122,8 +123,15 @@ final class ClassRewriter {
         }
         Instrumentation here =
                 isKernel ? wanted : wanted.forHelpers(method.methodName().equalsString("<clinit>"));
-        return new MethodRewriter(analysis, ((CodeAttribute) code).maxLocals(), here, loops, sites)
+        return new MethodRewriter(analysis, ((CodeAttribute) code).maxLocals(), here, loops, sites, sourceFile())
                 .andThen(new IntrinsicCalls());
+    }
+
+    private String sourceFile() {
+        return part.model()
+                .findAttribute(Attributes.sourceFile())
+                .map(file -> file.sourceFile().stringValue())
+                .orElse("unknown source");
     }
 
     /** The names of a kernel's parameters and of the variables of its parallel loops. */

@@ -10,13 +10,15 @@ import java.util.List;
  * @param handle takes the arguments as an array; of an instance method the object comes first
  * @param parameterNames the names of the parameters
  * @param parallelLoops the variables of the parallel loops, outermost first
+ * @param costPlaces the lines of source of the places that the code names when costs are asked for
  */
 public record CompiledKernel(
-        Class<?> owner, MethodHandle handle, List<String> parameterNames, List<String> parallelLoops) {
+        Class<?> owner, MethodHandle handle, List<String> parameterNames, List<String> parallelLoops, List<String> costPlaces) {
 
     /** Copies the lists. */
     public CompiledKernel {
         parameterNames = List.copyOf(parameterNames);
         parallelLoops = List.copyOf(parallelLoops);
+        costPlaces = List.copyOf(costPlaces);
     }
 }

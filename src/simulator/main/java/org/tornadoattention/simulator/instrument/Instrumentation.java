@@ -12,6 +12,7 @@ import java.util.Objects;
  * @param barriers tell barriers apart
  * @param deviceMemory check reads and writes of device memory where it can be wrong
  * @param counting count traffic
+ * @param costs note each access, for what warps cost
  * @param tracked the parameters of the kernel method that may have elements that hold nothing
  */
 public record Instrumentation(
@@ -21,6 +22,7 @@ public record Instrumentation(
         boolean barriers,
         boolean deviceMemory,
         boolean counting,
+        boolean costs,
         BitSet tracked) {
 
     /** Copies the set. */
@@ -39,7 +41,7 @@ public record Instrumentation(
         BitSet all = new BitSet();
         all.set(0, 255);
         return new Instrumentation(
-                bounds, localMemory, privateMemory && !isInitializer, barriers, deviceMemory, counting, all);
+                bounds, localMemory, privateMemory && !isInitializer, barriers, deviceMemory, counting, costs, all);
     }
 
     boolean tracks(int parameter) {

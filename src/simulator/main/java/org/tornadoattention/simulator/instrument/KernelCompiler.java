@@ -133,7 +133,8 @@ public final class KernelCompiler {
                             .asSpreader(Object[].class, parameters.size())
                             .asType(MethodType.methodType(void.class, Object[].class)),
                     parameters,
-                    found == null ? List.of() : found.parallelLoops());
+                    found == null ? List.of() : found.parallelLoops(),
+                    sites.costPlaces());
         } catch (ReflectiveOperationException e) {
             throw new IllegalStateException("The instrumented copy of " + kernel + " cannot be loaded", e);
         }

@@ -39,10 +39,16 @@ final class MethodRewriter implements CodeTransform {
     private final int firstWorker;
     private final Set<Integer> written = new HashSet<>();
     private final Map<String, List<Label[]>> guarded = new LinkedHashMap<>();
+    private final CostSites costs;
     private int index = -1;
 
     MethodRewriter(
-            MethodAnalysis method, int maxLocals, Instrumentation wanted, List<ParallelLoop> loops, Sites sites) {
+            MethodAnalysis method,
+            int maxLocals,
+            Instrumentation wanted,
+            List<ParallelLoop> loops,
+            Sites sites,
+            String sourceFile) {
         this.method = method;
         this.wanted = wanted;
         this.loops = loops;
@@ -50,6 +56,7 @@ final class MethodRewriter implements CodeTransform {
         this.slots = new Slots(maxLocals);
         this.item = slots.allocate(1);
         this.firstWorker = slots.allocate(2 * loops.size());
+        this.costs = wanted.costs() ? new CostSites(method, loops, sites, sourceFile, item, slots) : null;
         this.openLoops = new OpenLoops(method, item, slots, sites);
         method.localArraySlots().forEach(slots::localView);
         for (Access access : method.accesses()) {
@@ -93,7 +100,8 @@ final class MethodRewriter implements CodeTransform {
 
     /** Returns whether the method needs to know which work-item runs it. */
     private boolean needsItem() {
-        return method.accesses().iterator().hasNext()
+        return costs != null
+                || method.accesses().iterator().hasNext()
                 || !slots.allLocalViews().isEmpty()
                 || !loops.isEmpty()
                 || !openLoops.isEmpty()
@@ -112,6 +120,9 @@ final class MethodRewriter implements CodeTransform {
             code.invokestatic(Names.HOOKS, "item", Names.CURRENT_ITEM);
         }
         code.astore(item);
+        if (costs != null) {
+            costs.atStart(code);
+        }
         openLoops.atStart(code);
         for (int d = 0; d < loops.size(); d++) {
             code.aload(item).loadConstant(d).invokestatic(Names.HOOKS, "worker", Names.WORKER);
@@ -142,6 +153,9 @@ final class MethodRewriter implements CodeTransform {
         index++;
         if (element instanceof RuntimeVisibleTypeAnnotationsAttribute) {
             return;
+        }
+        if (costs != null) {
+            costs.before(code, element, index, endsStraightCode(element));
         }
         if (endsStraightCode(element)) {
             addPending(code);
@@ -178,6 +192,9 @@ final class MethodRewriter implements CodeTransform {
                 && Names.canBeMarked(array.typeKind())) {
             code.dup().invokestatic(Names.PRIVATE_HOOKS, "mark", Names.markPrivate(array.typeKind()));
         }
+        if (costs != null && method.elements().get(index) instanceof NewPrimitiveArrayInstruction) {
+            code.dup().aload(item).invokestatic(Names.COST_HOOKS, "privateArray", Names.COST_PRIVATE);
+        }
         if (method.isLocalArrayStore(index)) {
             int array = ((StoreInstruction) method.elements().get(index)).slot();
             code.aload(array).loadConstant(method.variableName(array, index)).aload(item);
@@ -209,6 +226,9 @@ final class MethodRewriter implements CodeTransform {
                 privateAccess(code, element, name, array.kind(), array.write());
             }
             case Access.OfSomeNativeArray array -> {
+                if (costs != null) {
+                    costs.at(code);
+                }
                 putAside(code, array.operation().write() ? array.operation().value() : null);
                 code.dup2().loadConstant(array.operation().elements()).aload(item);
                 String hook = array.operation().write() ? "beforeSet" : "beforeGet";
@@ -217,6 +237,9 @@ final class MethodRewriter implements CodeTransform {
                 code.with(element);
             }
             case Access.OfSomeArray array -> {
+                if (costs != null) {
+                    costs.at(code);
+                }
                 putAside(code, array.write() ? array.kind() : null);
                 code.dup2().aload(item);
                 String hook = array.write() ? "beforeLocalWrite" : "beforeLocalRead";
@@ -251,6 +274,12 @@ final class MethodRewriter implements CodeTransform {
         NativeOperation operation = array.operation();
         if (operation.write()) {
             convert(code, operation);
+        }
+        if (costs != null) {
+            putAside(code, operation.write() ? operation.storage() : null);
+            code.dup().aload(array.slot());
+            costs.access(code, "global", Names.COST_GLOBAL, operation.write());
+            putBack(code, operation.write() ? operation.storage() : null);
         }
         guard(code, method.parameterName(array.slot()), () -> {
             if (!tracks(array.slot())) {
@@ -288,6 +317,12 @@ final class MethodRewriter implements CodeTransform {
     }
 
     private void localAccess(CodeBuilder code, CodeElement element, Access.OfLocalArray array) {
+        if (costs != null) {
+            putAside(code, array.write() ? array.kind() : null);
+            code.dup().aload(slots.localView(array.slot()));
+            costs.access(code, "local", Names.COST_LOCAL, array.write());
+            putBack(code, array.write() ? array.kind() : null);
+        }
         guard(code, method.variableName(array.slot(), index), () -> {
             if (!wanted.localMemory()) {
                 code.with(element);
@@ -412,10 +447,21 @@ final class MethodRewriter implements CodeTransform {
     /** Numbers the barriers and loops of a kernel, over all its methods. */
     static final class Sites {
 
+        private final List<String> costPlaces = new ArrayList<>();
         private int last;
 
         int next() {
             return ++last;
+        }
+
+        /** Numbers a place in the code that costs are told of. */
+        int nextCost(String place) {
+            costPlaces.add(place);
+            return costPlaces.size() - 1;
+        }
+
+        List<String> costPlaces() {
+            return costPlaces;
         }
     }
 }

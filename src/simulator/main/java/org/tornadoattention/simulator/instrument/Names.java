@@ -14,6 +14,7 @@ final class Names {
     static final ClassDesc HOOKS = ClassDesc.of(ENGINE + "Hooks");
     static final ClassDesc LOCAL_HOOKS = ClassDesc.of(ENGINE + "LocalHooks");
     static final ClassDesc PRIVATE_HOOKS = ClassDesc.of(ENGINE + "PrivateHooks");
+    static final ClassDesc COST_HOOKS = ClassDesc.of(ENGINE + "CostHooks");
     static final ClassDesc WORK_ITEM = ClassDesc.of(ENGINE + "WorkItem");
     static final ClassDesc LOCAL_VIEW = ClassDesc.of(ENGINE + "LocalView");
     static final ClassDesc FAULT = ClassDesc.of("org.tornadoattention.simulator.SimulatorFaultException");
@@ -53,6 +54,26 @@ final class Names {
     static final MethodTypeDesc WORKER = MethodTypeDesc.of(ConstantDescs.CD_int, WORK_ITEM, ConstantDescs.CD_int);
     static final MethodTypeDesc ITERATION =
             MethodTypeDesc.of(ConstantDescs.CD_void, ConstantDescs.CD_int, WORK_ITEM, ConstantDescs.CD_int);
+
+    static final MethodTypeDesc COST_GLOBAL = MethodTypeDesc.of(
+            ConstantDescs.CD_void,
+            ConstantDescs.CD_int,
+            NATIVE_ARRAY,
+            WORK_ITEM,
+            ConstantDescs.CD_int,
+            ConstantDescs.CD_int);
+    static final MethodTypeDesc COST_LOCAL = MethodTypeDesc.of(
+            ConstantDescs.CD_void,
+            ConstantDescs.CD_int,
+            LOCAL_VIEW,
+            WORK_ITEM,
+            ConstantDescs.CD_int,
+            ConstantDescs.CD_int);
+    static final MethodTypeDesc COST_SITE = MethodTypeDesc.of(ConstantDescs.CD_void, WORK_ITEM, ConstantDescs.CD_int);
+    static final MethodTypeDesc COST_OPERATIONS =
+            MethodTypeDesc.of(ConstantDescs.CD_void, ConstantDescs.CD_long, WORK_ITEM);
+    static final MethodTypeDesc COST_PRIVATE =
+            MethodTypeDesc.of(ConstantDescs.CD_void, ConstantDescs.CD_Object, WORK_ITEM);
 
     private Names() {}
 

@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.stream.Collectors;
-import org.junit.jupiter.api.function.Executable;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.KernelStatistics;
 import org.tornadoattention.simulator.SimulatorFaultException;
@@ -77,11 +76,11 @@ public final class KernelRuns {
      * @return the fault, whose message says where and what
      * @throws AssertionError if there was none, or one of another kind
      */
-    public SimulatorFaultException expectFault(FaultKind kind, Executable code) {
+    public SimulatorFaultException expectFault(FaultKind kind, Code code) {
         int before = faults().size();
         Throwable thrown = null;
         try {
-            code.execute();
+            code.run();
         } catch (Throwable t) {
             thrown = t;
         }
@@ -98,6 +97,18 @@ public final class KernelRuns {
             faults.subList(before, faults.size()).clear();
         }
         return fault;
+    }
+
+    /** Code of a test. */
+    @FunctionalInterface
+    public interface Code {
+
+        /**
+         * Runs it.
+         *
+         * @throws Exception whatever it throws
+         */
+        void run() throws Exception;
     }
 
     synchronized List<SimulatorFaultException> faults() {

@@ -1,0 +1,34 @@
+package org.tornadoattention.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.tornadoattention.device.Devices;
+
+class CostsCommandTest {
+
+    @BeforeEach
+    void onlyTheSimulatorCounts() {
+        assumeThat(Devices.best().isSimulator()).isTrue();
+    }
+
+    @Test
+    void eachLineOfAKernelIsInTheTable() {
+        Invocation run = Invocation.of("costs", "--kernel", "tiled", "--seq", "32", "--head-dim", "16", "--gpu", "A100");
+        assertThat(run.exitCode()).as(run.err()).isZero();
+        assertThat(run.out())
+                .contains("Running on the simulator", "Costs of kernel ")
+                .containsPattern("TiledFlashAttention\\.java:\\d+ +q +global read ")
+                .containsPattern("TiledFlashAttention\\.java:\\d+ +\\w+ +local write ")
+                .contains("on A100", "operations per byte");
+    }
+
+    @Test
+    void aGpuThatIsNotKnownIsRefused() {
+        Invocation run = Invocation.of("costs", "--gpu", "voodoo");
+        assertThat(run.exitCode()).isEqualTo(2);
+        assertThat(run.err()).contains("there is no GPU voodoo here; known are h200, h100, a100, l4, rtx4090, v100, t4");
+    }
+}
