@@ -146,7 +146,7 @@ class TaskGraphTest {
         graph.transferToDevice(EVERY_EXECUTION, 5);
         assertThatThrownBy(() -> Plans.run(new TaskGraph("heap").task("kernel", TaskGraphTest::onHeap, new float[1])))
                 .isInstanceOf(TornadoTaskRuntimeException.class)
-                .hasMessageContaining("native arrays, a KernelContext and boxed primitives");
+                .hasMessageContaining("native arrays, a KernelContext, boxed primitives and HalfFloat");
     }
 
     @Test
