@@ -72,8 +72,7 @@ class OptionsEverywhereTest {
 
     private static final Set<String> FUNCTIONS = Set.of("withScore", "withMask of a function", "withBias", "withSinks");
 
-    private static final Set<String> NOT_IN_INFERENCE =
-            Set.of("withKeyLengths", "withDropout", "withScore", "withMask of a function", "withBias", "withSinks");
+    private static final Set<String> NOT_IN_INFERENCE = Set.of("withKeyLengths", "withDropout");
 
     /** What attention gives for tensors of a type, checked against the oracle of other options if that is asked for. */
     @FunctionalInterface

@@ -332,6 +332,9 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
         reserve(newTokens);
         if (Arrays.stream(newTokens).anyMatch(count -> count > 0)
                 || Arrays.stream(queries).anyMatch(count -> count > 0)) {
+            if (Arrays.stream(queries).anyMatch(count -> count > 0)) {
+                stale |= plan.prepare(options, lengths, padding, tables());
+            }
             if (stale) {
                 plan.upload(lengths, padding, tables());
                 stale = false;
@@ -690,19 +693,17 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
             throw new IllegalArgumentException(
                     "The options have key lengths, but the cache knows its sequences' lengths: use withoutKeyLengths().");
         }
-        if (options.score().isPresent()
-                || options.mask().condition().isPresent()
-                || options.bias().isPresent()
-                || options.sinks().isPresent()) {
-            throw new IllegalArgumentException(
-                    "The options are %s: caches take windows as masks, and no functions, bias or sinks; use those, or FlashAttention.forward."
-                            .formatted(options));
-        }
         if (options.hasDropout()) {
             throw new IllegalArgumentException(
                     "The options have dropout, which caches do not have: use withoutDropout(), or FlashAttention.forward in training.");
         }
-        new AttentionShape(shape.sequences(), shape.heads(), shape.kvHeads(), 1, 1, shape.headDim())
+        new AttentionShape(
+                        shape.sequences(),
+                        shape.heads(),
+                        shape.kvHeads(),
+                        shape.capacity(),
+                        shape.capacity(),
+                        shape.headDim())
                 .requireFitting(options);
     }
 

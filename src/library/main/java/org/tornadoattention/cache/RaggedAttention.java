@@ -9,9 +9,11 @@ import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Gradients;
 import org.tornadoattention.PlanStatistics;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.DecodeKernel;
+import org.tornadoattention.decode.CacheShape;
 import org.tornadoattention.decode.InferencePlans;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
@@ -73,7 +75,7 @@ public final class RaggedAttention implements AutoCloseable {
      * @param queryOffsets where each sequence begins in q, rising from 0 to {@code tokens}: one more than sequences
      * @param keyOffsets likewise in k; a sequence may have no queries, or no keys
      * @param options mask (aligned to each sequence's own end), scale, softcap, ALiBi; neither key lengths nor dropout
-     * @return output like q and log-sum-exp F32 {@code [tokens, heads]}, in new tensors; it has no backward pass
+     * @return output like q and log-sum-exp F32 {@code [tokens, heads]}, in new tensors
      * @throws IllegalArgumentException if shapes, types, offsets or options do not fit
      * @throws IllegalStateException if this instance is closed
      * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
@@ -82,46 +84,7 @@ public final class RaggedAttention implements AutoCloseable {
     public synchronized AttentionResult forward(
             Tensor q, Tensor k, Tensor v, IntArray queryOffsets, IntArray keyOffsets, AttentionOptions options) {
         requireOpen();
-        required(q, "q", "give a tensor [tokens, heads, headDim]");
-        required(k, "k", "give a tensor [tokens, kvHeads, headDim]");
-        required(v, "v", "give a tensor [tokens, kvHeads, headDim]");
-        required(queryOffsets, "queryOffsets", "give where each sequence begins in q, and where the last one ends");
-        required(keyOffsets, "keyOffsets", "give where each sequence begins in k, and where the last one ends");
-        required(options, "options", "use AttentionOptions.causal()");
-        requirePacked("q", q, "heads");
-        requirePacked("k", k, "kvHeads");
-        requirePacked("v", v, "kvHeads");
-        if (q.dtype() != k.dtype()
-                || q.dtype() != v.dtype()
-                || !Arrays.equals(k.shape(), v.shape())
-                || q.dimension(2) != k.dimension(2)) {
-            throw new IllegalArgumentException(
-                    "q is %s, k %s and v %s: they must be of one type and head dimension, k and v of one shape."
-                            .formatted(q, k, v));
-        }
-        if (options.score().isPresent()
-                || options.mask().condition().isPresent()
-                || options.bias().isPresent()
-                || options.sinks().isPresent()) {
-            throw new IllegalArgumentException(
-                    "The options are %s: ragged batches take windows as masks, and no functions, bias or sinks; use those, or FlashAttention.forward."
-                            .formatted(options));
-        }
-        if (options.hasDropout()) {
-            throw new IllegalArgumentException(
-                    "The options have dropout, which ragged batches do not have: use withoutDropout(), or FlashAttention.forward in training.");
-        }
-        if (options.hasKeyLengths()) {
-            throw new IllegalArgumentException(
-                    "The options are %s: the offsets give the lengths here; use options without key lengths."
-                            .formatted(options));
-        }
-        int sequences = requireOffsets("query", queryOffsets, q.dimension(0));
-        if (requireOffsets("key", keyOffsets, k.dimension(0)) != sequences) {
-            throw new IllegalArgumentException("There are %d query offsets and %d key offsets: give as many of both."
-                    .formatted(queryOffsets.getSize(), keyOffsets.getSize()));
-        }
-        new AttentionShape(sequences, q.dimension(1), k.dimension(1), 1, 1, q.dimension(2)).requireFitting(options);
+        requireFitting(q, k, v, queryOffsets, keyOffsets, options);
         Tensor output = Tensor.allocate(q.dtype(), q.shape());
         Tensor logSumExp = Tensor.allocate(DType.F32, q.dimension(0), q.dimension(1));
         if (q.dimension(0) > 0) {
@@ -139,6 +102,93 @@ public final class RaggedAttention implements AutoCloseable {
                     () -> plans.ragged(q, k, v, queryOffsets, keyOffsets, options, output, logSumExp));
         }
         return AttentionResult.of(output, logSumExp);
+    }
+
+    /**
+     * The gradients of {@link #forward}, the same bits in every run.
+     *
+     * @param q as given to forward, as are k, v, the offsets and the options
+     * @param k keys
+     * @param v values
+     * @param queryOffsets where each sequence begins in q
+     * @param keyOffsets where each sequence begins in k
+     * @param options what was computed
+     * @param result what forward returned
+     * @param dOut the gradient with respect to the output, of its shape and type
+     * @return the gradients of q, k and v, and of the bias and the sinks where there are any, in new tensors
+     * @throws IllegalArgumentException if shapes, types, offsets or options do not fit, or a score function has no derivative
+     * @throws IllegalStateException if this instance is closed
+     * @throws AttentionException if the device, its driver or the compiler fails
+     */
+    public synchronized Gradients backward(
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            IntArray queryOffsets,
+            IntArray keyOffsets,
+            AttentionOptions options,
+            AttentionResult result,
+            Tensor dOut) {
+        requireOpen();
+        requireFitting(q, k, v, queryOffsets, keyOffsets, options);
+        required(result, "result", "give what forward returned");
+        required(dOut, "dOut", "give one number for each element of the output " + result.output());
+        if (!Arrays.equals(result.output().shape(), q.shape())
+                || !Arrays.equals(dOut.shape(), q.shape())
+                || result.output().dtype() != q.dtype()
+                || dOut.dtype() != q.dtype()) {
+            throw new IllegalArgumentException(
+                    "q is %s, the output %s and dOut %s: they must be alike.".formatted(q, result.output(), dOut));
+        }
+        return plans.raggedBackward(q, k, v, queryOffsets, keyOffsets, options, result, dOut);
+    }
+
+    private void requireFitting(
+            Tensor q, Tensor k, Tensor v, IntArray queryOffsets, IntArray keyOffsets, AttentionOptions options) {
+        required(q, "q", "give a tensor [tokens, heads, headDim]");
+        required(k, "k", "give a tensor [tokens, kvHeads, headDim]");
+        required(v, "v", "give a tensor [tokens, kvHeads, headDim]");
+        required(queryOffsets, "queryOffsets", "give where each sequence begins in q, and where the last one ends");
+        required(keyOffsets, "keyOffsets", "give where each sequence begins in k, and where the last one ends");
+        required(options, "options", "use AttentionOptions.causal()");
+        requirePacked("q", q, "heads");
+        requirePacked("k", k, "kvHeads");
+        requirePacked("v", v, "kvHeads");
+        if (q.dtype() != k.dtype()
+                || q.dtype() != v.dtype()
+                || !Arrays.equals(k.shape(), v.shape())
+                || q.dimension(2) != k.dimension(2)) {
+            throw new IllegalArgumentException(
+                    "q is %s, k %s and v %s: they must be of one type and head dimension, k and v of one shape."
+                            .formatted(q, k, v));
+        }
+        if (options.hasDropout()) {
+            throw new IllegalArgumentException(
+                    "The options have dropout, which ragged batches do not have: use withoutDropout(), or FlashAttention.forward in training.");
+        }
+        if (options.hasKeyLengths()) {
+            throw new IllegalArgumentException(
+                    "The options are %s: the offsets give the lengths here; use options without key lengths."
+                            .formatted(options));
+        }
+        int sequences = requireOffsets("query", queryOffsets, q.dimension(0));
+        if (requireOffsets("key", keyOffsets, k.dimension(0)) != sequences) {
+            throw new IllegalArgumentException("There are %d query offsets and %d key offsets: give as many of both."
+                    .formatted(queryOffsets.getSize(), keyOffsets.getSize()));
+        }
+        new AttentionShape(
+                        sequences,
+                        q.dimension(1),
+                        k.dimension(1),
+                        InferencePlans.longest(queryOffsets),
+                        InferencePlans.longest(keyOffsets),
+                        q.dimension(2))
+                .requireFitting(options);
+        if (q.dimension(2) > CacheShape.WIDEST_HEAD) {
+            throw new IllegalArgumentException(
+                    "The head dimension is %d: caches and ragged batches have heads of 1 to %d elements."
+                            .formatted(q.dimension(2), CacheShape.WIDEST_HEAD));
+        }
     }
 
     /**

@@ -14,9 +14,33 @@ import org.tornadoattention.tensor.DType;
  * @param keys keys of a sequence at most
  * @param dtype of tokens, and of the cache unless that is FP8
  * @param fp8 whether the cache holds E4M3
+ * @param functions whether there are functions of a user's, a bias or sinks
  */
 public record SplitProblem(
-        int group, int kvHeads, int headDim, int seqQ, int sequences, int keys, DType dtype, boolean fp8) {
+        int group,
+        int kvHeads,
+        int headDim,
+        int seqQ,
+        int sequences,
+        int keys,
+        DType dtype,
+        boolean fp8,
+        boolean functions) {
+
+    /** Without functions. */
+    public SplitProblem(
+            int group, int kvHeads, int headDim, int seqQ, int sequences, int keys, DType dtype, boolean fp8) {
+        this(group, kvHeads, headDim, seqQ, sequences, keys, dtype, fp8, false);
+    }
+
+    /**
+     * {@return the same with functions of a user's, a bias or sinks, or without}
+     *
+     * @param some whether there are some
+     */
+    public SplitProblem withFunctions(boolean some) {
+        return new SplitProblem(group, kvHeads, headDim, seqQ, sequences, keys, dtype, fp8, some);
+    }
 
     /** {@return pairs of a token and a query head, for each sequence and KV head} */
     public int rows() {

@@ -37,14 +37,18 @@ record WarpSplitKeySpec() implements DecodeSpec {
 
     @Override
     public String needs() {
-        return "warp intrinsics, an F16 or BF16 cache and a head dimension that is a multiple of " + CHUNK;
+        return "warp intrinsics, an F16 or BF16 cache, no functions, bias or sinks, and a head dimension that is a multiple of "
+                + CHUNK;
     }
 
     @Override
     public Optional<SplitTile> choose(SplitProblem problem, int splits, ComputeDevice device) {
         int headDim = problem.headDim();
-        boolean possible =
-                Capability.WARP.isOn(device) && problem.dtype() != DType.F32 && !problem.fp8() && headDim % CHUNK == 0;
+        boolean possible = Capability.WARP.isOn(device)
+                && problem.dtype() != DType.F32
+                && !problem.fp8()
+                && !problem.functions()
+                && headDim % CHUNK == 0;
         if (!possible) {
             return Optional.empty();
         }

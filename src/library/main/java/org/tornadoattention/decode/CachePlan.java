@@ -10,13 +10,18 @@ import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
+import org.tornadoattention.AttentionShape;
 import org.tornadoattention.StepReport;
 import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.DecodeChoice;
 import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.function.UserFunctions;
+import org.tornadoattention.plan.CapturedArrays;
+import org.tornadoattention.plan.FunctionProof;
 import org.tornadoattention.plan.LaunchGuard;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
@@ -37,6 +42,9 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * queries append and commit. Lengths, masks and scales travel in arrays, so each graph is compiled once, at its first
  * execution.
  *
+ * <p>Functions, a bias or sinks have graphs of their own for each step. The first call with some brings keys and values home and
+ * builds the plan anew.
+ *
  * <p>What a step changes stays on the device, so that its launches hand back receipts, as {@link LaunchGuard} says.
  */
 public final class CachePlan implements AutoCloseable {
@@ -47,19 +55,56 @@ public final class CachePlan implements AutoCloseable {
     private static final int UPKEEP = 1;
     private static final int FIRST_STEP = 2;
 
+    /** How many functions have graphs at a time. */
+    private static final int MOST_FUNCTIONS = 4;
+
     private final CacheShape shape;
     private final ComputeDevice device;
     private final Optional<DecodeKernel> kernel;
     private final int splits;
     private final int rotaryDim;
     private final boolean interleaved;
+    private final int[] stepSizes;
+    private final boolean cudaGraph;
     private final CacheState state;
-    private final List<StepGraph> steps = new ArrayList<>();
-    private final TornadoExecutionPlan plan;
-    private final LaunchGuard guard;
-    private final boolean[] executed;
+    private final FunctionProof proof;
+    private Built built;
+    private int current;
     private boolean profiled;
     private StepReport total = StepReport.NONE;
+
+    /**
+     * What steps compute with beyond what travels in arrays.
+     *
+     * @param functions of scores and mask, and the bias
+     * @param sinks whether heads have sinks
+     */
+    private record Extras(UserFunctions functions, boolean sinks) {
+
+        static final Extras NONE = new Extras(UserFunctions.NONE, false);
+
+        static Extras of(AttentionOptions options) {
+            return new Extras(UserFunctions.of(options), options.sinks().isPresent());
+        }
+
+        boolean isEmpty() {
+            return functions.isEmpty() && !sinks;
+        }
+    }
+
+    /**
+     * The plan as it was built last.
+     *
+     * @param variants without functions, then the ones that came
+     * @param steps of each variant
+     * @param executed whether a graph of the plan ran
+     */
+    private record Built(
+            List<Extras> variants,
+            List<List<StepGraph>> steps,
+            TornadoExecutionPlan plan,
+            LaunchGuard guard,
+            boolean[] executed) {}
 
     /**
      * Allocates on the host and builds the graphs; the device's memory is taken by the first {@link #upload}.
@@ -92,39 +137,94 @@ public final class CachePlan implements AutoCloseable {
         this.splits = splits;
         this.rotaryDim = rotaryDim;
         this.interleaved = interleaved;
+        this.stepSizes = stepSizes.clone();
+        this.cudaGraph = cudaGraph;
+        this.proof = new FunctionProof(device);
         state = new CacheState(shape, rotary, device);
+        built = build(List.of(Extras.NONE));
+    }
+
+    private Built build(List<Extras> variants) {
         GridScheduler grids = new GridScheduler();
         List<ImmutableTaskGraph> graphs = new ArrayList<>(List.of(state.ownerGraph(grids), state.upkeepGraph(grids)));
-        for (int seqQ : stepSizes) {
-            StepGraph step = StepGraph.of(stepShape(seqQ), tileFor(seqQ), state, grids, device);
-            steps.add(step);
-            graphs.add(step.tasks());
-            graphs.add(step.appending());
+        List<List<StepGraph>> steps = new ArrayList<>();
+        for (int variant = 0; variant < variants.size(); variant++) {
+            Extras extras = variants.get(variant);
+            List<StepGraph> ofVariant = new ArrayList<>();
+            for (int seqQ : stepSizes) {
+                String name = variant == 0 ? "" : "with" + variant + "-";
+                StepGraph step =
+                        StepGraph.of(name, stepShape(seqQ, extras), tileFor(seqQ, extras), state, grids, device);
+                ofVariant.add(step);
+                graphs.add(step.tasks());
+                graphs.add(step.appending());
+            }
+            steps.add(List.copyOf(ofVariant));
         }
-        executed = new boolean[graphs.size()];
-        plan = new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new));
+        TornadoExecutionPlan plan = new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new));
         plan.withDevice(device.handle()).withGridScheduler(grids);
         if (cudaGraph) {
             plan.withCUDAGraph();
         }
-        guard = LaunchGuard.of(plan, "A step of the cache", device);
+        if (profiled) {
+            plan.withProfiler(ProfilerMode.SILENT);
+        }
+        return new Built(
+                variants, steps, plan, LaunchGuard.of(plan, "A step of the cache", device), new boolean[graphs.size()]);
     }
 
-    private StepShape stepShape(int seqQ) {
-        return StepShape.of(shape, seqQ, rotaryDim, interleaved);
+    private StepShape stepShape(int seqQ, Extras extras) {
+        return StepShape.of(shape, seqQ, rotaryDim, interleaved).with(extras.functions(), extras.sinks());
     }
 
-    private SplitTile tileFor(int seqQ) {
-        return DecodeChoice.choose(shape.problem(seqQ), kernel, splits, device);
+    private SplitTile tileFor(int seqQ, Extras extras) {
+        return DecodeChoice.choose(shape.problem(seqQ).withFunctions(!extras.isEmpty()), kernel, splits, device);
+    }
+
+    /**
+     * Makes the steps that follow compute with the functions, bias and sinks of options. Lengths, padding and tables are those that the
+     * device has.
+     *
+     * @return whether the plan was built anew, so that they have to be uploaded
+     */
+    public boolean prepare(AttentionOptions options, int[] lengths, int[] padding, int[][] tables) {
+        Extras extras = Extras.of(options);
+        current = built.variants().indexOf(extras);
+        if (current >= 0) {
+            proof.findTiles(options);
+            return false;
+        }
+        prove(options);
+        List<Extras> variants = new ArrayList<>(built.variants());
+        if (variants.size() > MOST_FUNCTIONS) {
+            variants.remove(1);
+        }
+        variants.add(extras);
+        boolean used = built.executed()[OWNER];
+        if (used) {
+            state.bringHome(uploaded(lengths, padding, tables));
+        }
+        Built before = built;
+        built = build(List.copyOf(variants));
+        current = variants.size() - 1;
+        close(before);
+        return true;
+    }
+
+    private void prove(AttentionOptions options) {
+        proof.findTiles(options);
+        AttentionShape all = new AttentionShape(
+                shape.sequences(), shape.heads(), shape.kvHeads(), shape.capacity(), shape.capacity(), shape.headDim());
+        proof.require(AttentionProblem.of(all, shape.dtype(), options), options, false);
     }
 
     /** Whether the device's times are taken, which costs time in each step. */
     public void profile(boolean on) {
         profiled = on;
         if (on) {
-            plan.withProfiler(ProfilerMode.SILENT);
+            built.plan().withProfiler(ProfilerMode.SILENT);
         } else {
-            plan.withoutProfiler();
+            built.plan().withoutProfiler();
         }
     }
 
@@ -178,28 +278,35 @@ public final class CachePlan implements AutoCloseable {
                     device, "16-bit floats for HalfFloatArrays", "use F32 or BF16 tensors in task graphs here");
         }
         int tokens = q.seqLength();
-        StepShape stepShape = stepShape(tokens);
-        SplitTile tile = tileFor(tokens);
+        prove(options);
+        Extras extras = Extras.of(options);
+        StepShape stepShape = stepShape(tokens, extras);
+        SplitTile tile = tileFor(tokens, extras);
         int[] none = all(0);
         state.begin(none, padding, tables);
         state.prepare(new CacheStep(none, all(tokens), none, all(tokens), none), tokens, options, 1);
-        InferenceArrays arrays = state.arrays(stepShape, tile, q, k, v, output, logSumExp.floatArray());
+        InferenceArrays arrays =
+                state.arrays(stepShape, tile, q, k, v, output, logSumExp.floatArray(), UserFunctions.arrays(options));
         StepGraph.append(graph, grids, name, stepShape, tile, arrays, device);
     }
 
     /** The tile and splits of steps of {@code tokens} tokens a sequence. */
     public SplitTile tile(int tokens) {
-        return steps.get(stepFor(tokens)).tile();
+        return steps().get(stepFor(tokens)).tile();
     }
 
     /** The tokens a sequence of the largest step. */
     public int largestStep() {
-        return steps.getLast().shape().seqQ();
+        return steps().getLast().shape().seqQ();
+    }
+
+    private List<StepGraph> steps() {
+        return built.steps().get(current);
     }
 
     private int stepFor(int tokens) {
-        return IntStream.range(0, steps.size())
-                .filter(step -> steps.get(step).shape().seqQ() >= tokens)
+        return IntStream.range(0, stepSizes.length)
+                .filter(step -> steps().get(step).shape().seqQ() >= tokens)
                 .findFirst()
                 .orElseThrow(() -> new IllegalStateException("No graph takes a step of %d tokens".formatted(tokens)));
     }
@@ -269,16 +376,18 @@ public final class CachePlan implements AutoCloseable {
             AttentionOptions options,
             @Nullable AttentionResult result) {
         int index = stepFor(what.tokens());
-        StepGraph step = steps.get(index);
-        state.prepare(what, step.shape().seqQ(), options, guard.nextNumber());
+        StepGraph step = steps().get(index);
+        state.prepare(what, step.shape().seqQ(), options, built.guard().nextNumber());
         step.load(what, q, k, v);
+        int graph = FIRST_STEP + 2 * (current * stepSizes.length + index);
         if (result == null) {
-            execute(FIRST_STEP + 2 * index + 1);
-            guard.requireReceipt(step.appendReceipt().get(0));
+            execute(graph + 1);
+            built.guard().requireReceipt(step.appendReceipt().get(0));
             return;
         }
-        TornadoExecutionResult executed = execute(FIRST_STEP + 2 * index);
-        guard.requireReceipt(step.receipt());
+        CapturedArrays.fill(step.arrays().captured(), options);
+        TornadoExecutionResult executed = execute(graph);
+        built.guard().requireReceipt(step.receipt());
         step.unload(executed, what, result.output(), result.logSumExp());
     }
 
@@ -293,17 +402,17 @@ public final class CachePlan implements AutoCloseable {
     }
 
     private TornadoExecutionResult execute(int graph) {
-        plan.withGraph(graph);
-        TornadoExecutionResult result = guard.execute();
+        built.plan().withGraph(graph);
+        TornadoExecutionResult result = built.guard().execute();
         TornadoProfilerResult profile = result.getProfilerResult();
         total = total.plus(new StepReport(
                 1,
-                executed[graph] ? 0 : 1,
+                built.executed()[graph] ? 0 : 1,
                 Duration.ofNanos(profiled ? profile.getDeviceKernelTime() : 0),
                 Duration.ofNanos(profiled ? profile.getCompileTime() : 0),
                 profiled ? profile.getTotalBytesCopyIn() : 0,
                 profiled ? profile.getTotalBytesCopyOut() : 0));
-        executed[graph] = true;
+        built.executed()[graph] = true;
         return result;
     }
 
@@ -314,7 +423,7 @@ public final class CachePlan implements AutoCloseable {
 
     /** Bytes of all arrays that the graph run last has on the device, the cache among them. */
     public long deviceBytes() {
-        return guard.deviceBytes();
+        return built.guard().deviceBytes();
     }
 
     /** Bytes of the cache itself on the device: keys and values. */
@@ -325,7 +434,11 @@ public final class CachePlan implements AutoCloseable {
     /** Frees the device's memory. */
     @Override
     public void close() {
-        plan.withAllGraphs();
-        guard.close();
+        close(built);
+    }
+
+    private static void close(Built built) {
+        built.plan().withAllGraphs();
+        built.guard().close();
     }
 }

@@ -56,7 +56,7 @@ final class CacheState {
         sequencesToUpload = new IntArray(sequences.getSize());
         moves = new IntArray(MovePages.HEADER + 2 * MOVES_OF_A_SEQUENCE * shape.sequences());
         step = new IntArray(StepLayout.stepSize(shape.sequences()));
-        numbers = new FloatArray(2 + shape.heads());
+        numbers = new FloatArray(StepLayout.numbersSize(shape.heads()));
     }
 
     /** The graph that owns what stays on the device, and takes all lengths and tables. */
@@ -88,6 +88,7 @@ final class CacheState {
      * What a step over these tensors reads and writes.
      *
      * @param logSumExp rows {@code [sequences, heads, tokens]}, and behind them, where there is room, the step's receipt
+     * @param captured the arrays of functions
      */
     InferenceArrays arrays(
             StepShape stepShape,
@@ -96,7 +97,8 @@ final class CacheState {
             Tensor newKey,
             Tensor newValue,
             Tensor output,
-            FloatArray logSumExp) {
+            FloatArray logSumExp,
+            List<TornadoNativeArray> captured) {
         int rows = stepShape.queryRows();
         boolean halfFloats = device.halfFloats();
         return new InferenceArrays(
@@ -115,7 +117,8 @@ final class CacheState {
                 rotary,
                 scales,
                 CacheArrays.allocate(shape.dtype(), false, 2, device),
-                CacheArrays.allocate(shape.dtype(), false, 2, device));
+                CacheArrays.allocate(shape.dtype(), false, 2, device),
+                captured);
     }
 
     /** Sets lengths, left padding and pages as a graph of the caller's finds them at first. */
@@ -201,6 +204,11 @@ final class CacheState {
         return shape.fp8()
                 ? CacheArrays.gatherFp8(shape, (ShortArray) array, scales, values ? 1 : 0, pages, length)
                 : CacheArrays.gather(shape, array, pages, length);
+    }
+
+    /** Brings keys, values and their scales home, so that another plan can begin with them. */
+    void bringHome(TornadoExecutionResult owned) {
+        owned.transferToHost(key, value, scales);
     }
 
     /** Bytes of keys and values. */

@@ -1,5 +1,6 @@
 package org.tornadoattention.decode;
 
+import java.util.List;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
@@ -18,11 +19,12 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * @param logSumExp merged log-sum-exps
  * @param sequences lengths, padding and page tables
  * @param step what is new in this step
- * @param numbers scale, softcap and slopes
+ * @param numbers scale, softcap, slopes and sinks
  * @param rotary cosines and sines
  * @param scales of FP8 pages
  * @param unusedKey in place of key for a first kernel that does not write it
  * @param unusedValue likewise; an array of its own, since TornadoVM never ends compiling a task that writes one twice
+ * @param captured the arrays of functions, a plan's own or the caller's
  */
 record InferenceArrays(
         TornadoNativeArray newQuery,
@@ -40,7 +42,13 @@ record InferenceArrays(
         FloatArray rotary,
         FloatArray scales,
         TornadoNativeArray unusedKey,
-        TornadoNativeArray unusedValue) {
+        TornadoNativeArray unusedValue,
+        List<TornadoNativeArray> captured) {
+
+    /** Keeps a copy. */
+    InferenceArrays {
+        captured = List.copyOf(captured);
+    }
 
     /** The same with other arrays for queries as they come, and made ready. */
     InferenceArrays withQueries(TornadoNativeArray otherNewQuery, FloatArray otherQuery) {
@@ -60,6 +68,7 @@ record InferenceArrays(
                 rotary,
                 scales,
                 unusedKey,
-                unusedValue);
+                unusedValue,
+                captured);
     }
 }

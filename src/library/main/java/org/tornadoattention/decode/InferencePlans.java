@@ -1,11 +1,17 @@
 package org.tornadoattention.decode;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Gradients;
 import org.tornadoattention.PlanStatistics;
+import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.plan.FunctionProof;
 import org.tornadoattention.plan.Plans;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -21,6 +27,7 @@ public final class InferencePlans implements AutoCloseable {
     private final ComputeDevice device;
     private final Optional<DecodeKernel> kernel;
     private final Plans plans = new Plans(CAPACITY);
+    private final FunctionProof proof;
 
     /**
      * An empty cache.
@@ -30,6 +37,7 @@ public final class InferencePlans implements AutoCloseable {
     public InferencePlans(ComputeDevice device, Optional<DecodeKernel> kernel) {
         this.device = device;
         this.kernel = kernel;
+        this.proof = new FunctionProof(device);
     }
 
     /**
@@ -51,19 +59,75 @@ public final class InferencePlans implements AutoCloseable {
             AttentionOptions options,
             Tensor o,
             Tensor lse) {
-        RaggedShape shape = RaggedShape.roomFor(
-                queryOffsets.getSize() - 1,
-                q.dimension(0),
-                k.dimension(0),
-                q.dimension(1),
-                k.dimension(1),
-                q.dimension(2),
-                q.dtype());
+        RaggedShape shape = RaggedShape.roomFor(queryOffsets.getSize() - 1, q, k, options);
+        proof.findTiles(options);
         plans.run(
                 RaggedPlan.class,
                 shape,
-                () -> new RaggedPlan(shape, kernel, device),
+                () -> {
+                    proof.require(problem(q, k, queryOffsets, keyOffsets, options), options, false);
+                    return new RaggedPlan(shape, kernel, device);
+                },
                 plan -> plan.execute(q, k, v, queryOffsets, keyOffsets, options, o, lse));
+    }
+
+    /**
+     * The gradients of attention over packed sequences.
+     *
+     * @param result what {@link #ragged} gave for the same tensors, offsets and options
+     * @param dOut the gradient with respect to the output
+     */
+    public Gradients raggedBackward(
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            IntArray queryOffsets,
+            IntArray keyOffsets,
+            AttentionOptions options,
+            AttentionResult result,
+            Tensor dOut) {
+        RaggedShape shape = RaggedShape.roomFor(queryOffsets.getSize() - 1, q, k, options);
+        shape.functions().requireDerivative();
+        AttentionProblem longest = problem(q, k, queryOffsets, keyOffsets, options);
+        RaggedBackwardPlan.Problem problem = new RaggedBackwardPlan.Problem(
+                shape,
+                longest.windowLeft(),
+                longest.windowRight(),
+                longest.scale(),
+                longest.softcap(),
+                longest.alibi(),
+                options.bias().map(bias -> Arrays.stream(bias.shape()).boxed().toList()));
+        proof.findTiles(options);
+        return plans.use(
+                RaggedBackwardPlan.class,
+                problem,
+                () -> {
+                    proof.require(longest, options, true);
+                    return new RaggedBackwardPlan(problem, device);
+                },
+                plan -> plan.execute(q, k, v, queryOffsets, keyOffsets, options, result, dOut));
+    }
+
+    /** The longest of the sequences that offsets divide tokens into. */
+    public static int longest(IntArray offsets) {
+        int longest = 0;
+        for (int sequence = 1; sequence < offsets.getSize(); sequence++) {
+            longest = Math.max(longest, offsets.get(sequence) - offsets.get(sequence - 1));
+        }
+        return longest;
+    }
+
+    /** The problem of sequences as long as the longest. */
+    private static AttentionProblem problem(
+            Tensor q, Tensor k, IntArray queryOffsets, IntArray keyOffsets, AttentionOptions options) {
+        AttentionShape shape = new AttentionShape(
+                queryOffsets.getSize() - 1,
+                q.dimension(1),
+                k.dimension(1),
+                longest(queryOffsets),
+                longest(keyOffsets),
+                q.dimension(2));
+        return AttentionProblem.of(shape, q.dtype(), options);
     }
 
     /** Merges parts: tensors of one shape whose last dimension is headDim, and their log-sum-exps. */

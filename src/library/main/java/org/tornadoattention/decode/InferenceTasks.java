@@ -72,7 +72,8 @@ final class InferenceTasks {
             SplitTile tile,
             InferenceArrays arrays,
             ComputeDevice device) {
-        InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, arguments(arrays), device);
+        Arguments arguments = arguments(arrays).withFunctions(shape.functions().form(), arrays.captured());
+        InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, arguments, device);
         tasks.appendTokens(arrays);
         if (shape.fp8()) {
             tasks.quantizeTokens(arrays);
@@ -187,8 +188,9 @@ final class InferenceTasks {
         if (tile.readsThroughStorage() && arrays.key() instanceof HalfFloatArray && readsHalfPairs(device.backend())) {
             task.replacing(Storage.class, HalfPairs.class);
         }
-        if (shape.fp8()) {
-            task.with("features", features | Features.SCALED);
+        int ofStep = (shape.fp8() ? Features.SCALED : 0) | (shape.sinks() ? Features.SINKS : 0);
+        if (ofStep != 0) {
+            task.with("features", features | ofStep);
         }
         task.with("splits", tile.splits())
                 .with("rows", tile.rows())

@@ -9,6 +9,7 @@ import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.SplitKeyAttention;
 import org.tornadoattention.kernel.parts.StepLayout;
+import org.tornadoattention.plan.CapturedArrays;
 import org.tornadoattention.plan.DevicePlan;
 import org.tornadoattention.plan.DeviceStorage;
 import org.tornadoattention.plan.LaunchGuard;
@@ -49,11 +50,12 @@ final class RaggedPlan implements DevicePlan {
                 new FloatArray(rows + 1),
                 new IntArray(StepLayout.sequencesSize(shape.sequences(), 0)),
                 new IntArray(StepLayout.stepSize(shape.sequences())),
-                new FloatArray(2 + shape.heads()),
+                new FloatArray(StepLayout.numbersSize(shape.heads())),
                 new FloatArray(1),
                 new FloatArray(1),
                 CacheArrays.allocate(shape.dtype(), false, 2, device),
-                CacheArrays.allocate(shape.dtype(), false, 2, device));
+                CacheArrays.allocate(shape.dtype(), false, 2, device),
+                CapturedArrays.like(shape.functions()));
 
         TaskGraph graph = new TaskGraph("ragged");
         GridScheduler grids = new GridScheduler();
@@ -74,6 +76,10 @@ final class RaggedPlan implements DevicePlan {
                 arrays.sequences(),
                 arrays.step(),
                 arrays.numbers());
+        if (!arrays.captured().isEmpty()) {
+            graph.transferToDevice(
+                    DataTransferMode.EVERY_EXECUTION, arrays.captured().toArray());
+        }
         InferenceTasks.append(graph, grids, "attention", shape.step(), tile, arrays, device);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, arrays.output(), arrays.logSumExp());
         plan = LaunchGuard.of(graph, grids, "Attention over a ragged batch", device);
@@ -95,9 +101,10 @@ final class RaggedPlan implements DevicePlan {
                 arrays.numbers(),
                 options,
                 shape.headDim(),
-                longest(keyOffsets),
-                longest(queryOffsets),
+                InferencePlans.longest(keyOffsets),
+                InferencePlans.longest(queryOffsets),
                 plan.nextNumber());
+        CapturedArrays.fill(arrays.captured(), options);
         int given = queryOffsets.getSize() - 1;
         for (int sequence = 0; sequence < shape.sequences(); sequence++) {
             boolean there = sequence < given;
@@ -121,14 +128,6 @@ final class RaggedPlan implements DevicePlan {
         plan.requireReceipt(arrays.logSumExp().get(rows));
         MemorySegment.copy(output.array().getSegment(), 0, o.array().getSegment(), 0, o.byteSize());
         MemorySegment.copy(arrays.logSumExp().getSegment(), 0, lse.array().getSegment(), 0, lse.byteSize());
-    }
-
-    private static int longest(IntArray offsets) {
-        int longest = 0;
-        for (int sequence = 1; sequence < offsets.getSize(); sequence++) {
-            longest = Math.max(longest, offsets.get(sequence) - offsets.get(sequence - 1));
-        }
-        return longest;
     }
 
     @Override

@@ -1,7 +1,10 @@
 package org.tornadoattention.decode;
 
+import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.choice.SplitProblem;
+import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
 
 /**
  * What attention over packed sequences is compiled for. Tokens and sequences are what there is room for, rounded up, so
@@ -14,14 +17,34 @@ import org.tornadoattention.tensor.DType;
  * @param kvHeads key and value heads
  * @param headDim elements per head
  * @param dtype of all tensors
+ * @param functions of scores and mask, and the bias
+ * @param sinks whether heads have sinks
  */
-record RaggedShape(int sequences, int queries, int keys, int heads, int kvHeads, int headDim, DType dtype) {
+record RaggedShape(
+        int sequences,
+        int queries,
+        int keys,
+        int heads,
+        int kvHeads,
+        int headDim,
+        DType dtype,
+        UserFunctions functions,
+        boolean sinks) {
 
     private static final int LEAST = 16;
 
     /** With room for at least so many. */
-    static RaggedShape roomFor(int sequences, int queries, int keys, int heads, int kvHeads, int headDim, DType dtype) {
-        return new RaggedShape(roundUp(sequences), roundUp(queries), roundUp(keys), heads, kvHeads, headDim, dtype);
+    static RaggedShape roomFor(int sequences, Tensor q, Tensor k, AttentionOptions options) {
+        return new RaggedShape(
+                roundUp(sequences),
+                roundUp(q.dimension(0)),
+                roundUp(k.dimension(0)),
+                q.dimension(1),
+                k.dimension(1),
+                q.dimension(2),
+                q.dtype(),
+                UserFunctions.of(options),
+                options.sinks().isPresent());
     }
 
     /** To an eighth of the power of two below, or to 16. */
@@ -33,10 +56,19 @@ record RaggedShape(int sequences, int queries, int keys, int heads, int kvHeads,
     /** Sequences of the mean number of queries. */
     SplitProblem problem() {
         return new SplitProblem(
-                heads / kvHeads, kvHeads, headDim, Math.ceilDiv(queries, sequences), sequences, keys, dtype, false);
+                        heads / kvHeads,
+                        kvHeads,
+                        headDim,
+                        Math.ceilDiv(queries, sequences),
+                        sequences,
+                        keys,
+                        dtype,
+                        false)
+                .withFunctions(sinks || !functions.isEmpty());
     }
 
     StepShape step() {
-        return new StepShape(sequences, queries, 0, heads, kvHeads, headDim, 1, 0, 0, false, dtype, false);
+        return new StepShape(sequences, queries, 0, heads, kvHeads, headDim, 1, 0, 0, false, dtype, false)
+                .with(functions, sinks);
     }
 }

@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.plan.CapturedArrays;
 import org.tornadoattention.plan.DeviceStorage;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -39,16 +40,27 @@ record StepGraph(
         FloatArray appendReceipt,
         ImmutableTaskGraph appending) {
 
-    /** Allocates the tensors on the host and builds the graphs. */
-    static StepGraph of(StepShape shape, SplitTile tile, CacheState state, GridScheduler grids, ComputeDevice device) {
+    /**
+     * Allocates the tensors on the host and builds the graphs.
+     *
+     * @param prefix of the graphs' names
+     */
+    static StepGraph of(
+            String prefix,
+            StepShape shape,
+            SplitTile tile,
+            CacheState state,
+            GridScheduler grids,
+            ComputeDevice device) {
         int seqQ = shape.seqQ();
         Tensor newQuery = Tensor.allocate(shape.dtype(), shape.sequences(), shape.heads(), seqQ, shape.headDim());
         Tensor newKey = Tensor.allocate(shape.dtype(), shape.sequences(), shape.kvHeads(), seqQ, shape.headDim());
         Tensor newValue = Tensor.allocate(shape.dtype(), shape.sequences(), shape.kvHeads(), seqQ, shape.headDim());
         Tensor output = Tensor.allocate(shape.dtype(), shape.sequences(), shape.heads(), seqQ, shape.headDim());
         FloatArray logSumExp = new FloatArray(shape.queryRows() + 1);
-        InferenceArrays arrays = state.arrays(shape, tile, newQuery, newKey, newValue, output, logSumExp);
-        TaskGraph graph = state.consumer("step" + seqQ)
+        InferenceArrays arrays = state.arrays(
+                shape, tile, newQuery, newKey, newValue, output, logSumExp, CapturedArrays.like(shape.functions()));
+        TaskGraph graph = state.consumer(prefix + "step" + seqQ)
                 .transferToDevice(
                         DataTransferMode.FIRST_EXECUTION,
                         arrays.query(),
@@ -63,6 +75,7 @@ record StepGraph(
                         arrays.newValue(),
                         arrays.step(),
                         arrays.numbers());
+        transferCaptured(graph, arrays);
         InferenceTasks.append(graph, grids, "attention", shape, tile, arrays, device);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, arrays.logSumExp())
                 .transferToHost(DataTransferMode.UNDER_DEMAND, arrays.output());
@@ -77,10 +90,11 @@ record StepGraph(
                 arrays,
                 graph.snapshot(),
                 appendReceipt,
-                appending(shape, arrays, appendReceipt, state, grids, device));
+                appending(prefix, shape, arrays, appendReceipt, state, grids, device));
     }
 
     private static ImmutableTaskGraph appending(
+            String prefix,
             StepShape shape,
             InferenceArrays arrays,
             FloatArray receipt,
@@ -90,7 +104,7 @@ record StepGraph(
         Tensor noQuery = Tensor.allocate(shape.dtype(), 1);
         InferenceArrays withoutQueries =
                 arrays.withQueries(DeviceStorage.seen(noQuery, device.halfFloats()), new FloatArray(1));
-        TaskGraph graph = state.consumer("append" + shape.seqQ())
+        TaskGraph graph = state.consumer(prefix + "append" + shape.seqQ())
                 .transferToDevice(
                         DataTransferMode.FIRST_EXECUTION,
                         withoutQueries.newQuery(),
@@ -131,7 +145,15 @@ record StepGraph(
                 arrays.partials(),
                 arrays.unusedKey(),
                 arrays.unusedValue());
+        transferCaptured(graph, arrays);
         InferenceTasks.append(graph, grids, name, shape, tile, arrays, device);
+    }
+
+    private static void transferCaptured(TaskGraph graph, InferenceArrays arrays) {
+        if (!arrays.captured().isEmpty()) {
+            graph.transferToDevice(
+                    DataTransferMode.EVERY_EXECUTION, arrays.captured().toArray());
+        }
     }
 
     /** Takes the tokens of a step from the call's tensors, and forgets the receipt of the last one. */

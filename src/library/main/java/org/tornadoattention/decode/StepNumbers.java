@@ -34,8 +34,11 @@ final class StepNumbers {
         step.set(3, number);
         numbers.set(0, (float) options.scaleFor(headDim));
         numbers.set(1, (float) options.softcap());
-        for (int head = 2; head < numbers.getSize(); head++) {
-            numbers.set(head, options.alibiSlope(head - 2));
+        for (int head = 0; head < StepLayout.heads(numbers); head++) {
+            StepLayout.setSlope(numbers, head, options.alibiSlope(head));
+            if (options.sinks().isPresent()) {
+                StepLayout.setSink(numbers, head, options.sinks().get().getFlat(head));
+            }
         }
     }
 

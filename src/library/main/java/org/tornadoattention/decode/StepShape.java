@@ -1,5 +1,6 @@
 package org.tornadoattention.decode;
 
+import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.kernel.parts.KeySplit;
 import org.tornadoattention.tensor.DType;
 
@@ -18,6 +19,8 @@ import org.tornadoattention.tensor.DType;
  * @param interleaved whether neighbouring dimensions turn together
  * @param dtype of tokens and output
  * @param fp8 whether the cache holds E4M3
+ * @param functions of scores and mask, and the bias
+ * @param sinks whether heads have sinks
  */
 record StepShape(
         int sequences,
@@ -31,7 +34,59 @@ record StepShape(
         int rotaryDim,
         boolean interleaved,
         DType dtype,
-        boolean fp8) {
+        boolean fp8,
+        UserFunctions functions,
+        boolean sinks) {
+
+    /** Without functions and sinks. */
+    StepShape(
+            int sequences,
+            int tokens,
+            int seqQ,
+            int heads,
+            int kvHeads,
+            int headDim,
+            int pageSize,
+            int pagesPerSequence,
+            int rotaryDim,
+            boolean interleaved,
+            DType dtype,
+            boolean fp8) {
+        this(
+                sequences,
+                tokens,
+                seqQ,
+                heads,
+                kvHeads,
+                headDim,
+                pageSize,
+                pagesPerSequence,
+                rotaryDim,
+                interleaved,
+                dtype,
+                fp8,
+                UserFunctions.NONE,
+                false);
+    }
+
+    /** The same with functions, and with sinks or without. */
+    StepShape with(UserFunctions added, boolean withSinks) {
+        return new StepShape(
+                sequences,
+                tokens,
+                seqQ,
+                heads,
+                kvHeads,
+                headDim,
+                pageSize,
+                pagesPerSequence,
+                rotaryDim,
+                interleaved,
+                dtype,
+                fp8,
+                added,
+                withSinks);
+    }
 
     /** A step of a cache, of up to {@code seqQ} tokens a sequence. */
     static StepShape of(CacheShape cache, int seqQ, int rotaryDim, boolean interleaved) {

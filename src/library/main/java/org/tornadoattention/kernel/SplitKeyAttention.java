@@ -34,7 +34,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * {@link #RECEIPTS} elements note the steps that ran. step holds window left and right (−1 for unbounded), 1 if there are
  * ALiBi slopes, the number of the step, and for each sequence its first query token, its queries, its new keys, and the
  * tokens that follow its queries. numbers
- * holds scale, softcap (0 for none) and the slopes of the heads. scales {@code [pages, kvHeads, 2]} are what FP8 keys and
+ * holds scale, softcap (0 for none), the slopes and the sinks of the heads. scales {@code [pages, kvHeads, 2]} are what FP8 keys and
  * values are multiplied by.
  *
  * <p><b>Grid.</b> One dimension, {@code tiles * kvHeads * splits} groups of {@code lanes * slots} work-items; a sequence
@@ -79,7 +79,7 @@ public final class SplitKeyAttention {
      * @param pagesPerSequence pages in a sequence's row of the table, 0 for packed keys
      * @param rows of a tile: pairs of a token and a query head
      * @param dims dimensions of a work-item, even
-     * @param features {@code SCALED} and how raw bits are to be read, added
+     * @param features {@code SCALED}, {@code SINKS} and how raw bits are to be read, added
      */
     public static void attention(
             KernelContext context,
@@ -239,14 +239,16 @@ public final class SplitKeyAttention {
                     int head = kvHead * group + row % group;
                     s = s - StepLayout.slope(numbers, head) * TornadoMath.abs(position - j);
                 }
-                // In a cache, queries and keys count from the sequence's beginning; rows and keys past the end are not
-                // asked for.
+                // In a cache, queries and keys count from the sequence's beginning; padding, and rows and keys past the
+                // end,
+                // are not asked for.
                 int i = TornadoMath.min(row / group, queries - 1);
+                int standing = i + offset - padding;
                 if (pagesPerSequence > 0) {
-                    i += offset - padding;
+                    i = TornadoMath.max(0, standing);
                 }
                 s = Functions.score(
-                        s, sequence, kvHead * group + row % group, i, TornadoMath.min(j, to) - padding, position);
+                        s, sequence, kvHead * group + row % group, i, TornadoMath.min(j, to) - padding, standing);
                 // Bounds rather than conditions: TornadoVM loses a negation in those that mix && and ||.
                 int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
                 int first = windowLeft < 0 ? j : position - windowLeft;
@@ -338,6 +340,17 @@ public final class SplitKeyAttention {
                 if (r < rowsHere) {
                     int row = (queryStart + (firstRow + r) / group) * heads + kvHead * group + (firstRow + r) % group;
                     float lse = sum[r] == 0f ? Score.NO_SCORE : max[r] + TornadoMath.log(sum[r]);
+                    // The first part has the sink.
+                    if ((features & Features.SINKS) != 0) {
+                        if (split == 0) {
+                            float sink = StepLayout.sink(numbers, kvHead * group + (firstRow + r) % group);
+                            float top = TornadoMath.max(max[r], sink);
+                            float scaled = TornadoMath.exp(max[r] - top);
+                            float total = scaled * sum[r] + TornadoMath.exp(sink - top);
+                            rowSum[r] = scaled / total;
+                            lse = top + TornadoMath.log(total);
+                        }
+                    }
                     partials.set(logSumExps + row * splits + split, lse);
                 }
             }

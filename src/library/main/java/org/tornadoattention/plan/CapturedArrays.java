@@ -7,12 +7,12 @@ import org.tornadoattention.function.UserFunctions;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** The arrays that functions captured: a plan has some of its own like them, for TornadoVM binds a plan to its arrays. */
-final class CapturedArrays {
+public final class CapturedArrays {
 
     private CapturedArrays() {}
 
     /** Arrays of the types and sizes of those that functions captured. */
-    static List<TornadoNativeArray> like(UserFunctions functions) {
+    public static List<TornadoNativeArray> like(UserFunctions functions) {
         List<Class<?>> types = functions.form().arrays();
         TornadoNativeArray[] arrays = new TornadoNativeArray[types.size()];
         for (int i = 0; i < arrays.length; i++) {
@@ -33,7 +33,7 @@ final class CapturedArrays {
     }
 
     /** Copies what the functions of options captured into a plan's own arrays; arrays of the caller's stay as they are. */
-    static void fill(List<TornadoNativeArray> arrays, AttentionOptions options) {
+    public static void fill(List<TornadoNativeArray> arrays, AttentionOptions options) {
         if (arrays.isEmpty()) {
             return;
         }

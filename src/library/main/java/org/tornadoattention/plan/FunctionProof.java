@@ -31,7 +31,7 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * Whether a device computes what a user's functions say: they are evaluated there and on the JVM at some thousands of pairs, before
  * a plan with them first gives numbers. Compilers have faults; a function that met one must not give a number.
  */
-final class FunctionProof {
+public final class FunctionProof {
 
     private static final int PAIRS = 4096;
     private static final int GROUP_SIZE = 64;
@@ -44,7 +44,8 @@ final class FunctionProof {
     private final ComputeDevice device;
     private final Set<Proven> proven = new HashSet<>();
 
-    FunctionProof(ComputeDevice device) {
+    /** Nothing is proven yet. */
+    public FunctionProof(ComputeDevice device) {
         this.device = device;
     }
 
@@ -54,7 +55,7 @@ final class FunctionProof {
      * @param backward whether the derivative is needed too
      * @throws AttentionException naming a pair at which the device and the JVM differ
      */
-    void require(AttentionProblem problem, AttentionOptions options, boolean backward) {
+    public void require(AttentionProblem problem, AttentionOptions options, boolean backward) {
         FunctionForm form = problem.functions().form();
         if (form.isEmpty() || proven.contains(new Proven(form, backward))) {
             return;
@@ -81,6 +82,11 @@ final class FunctionProof {
             }
         }
         proven.add(new Proven(form, backward));
+    }
+
+    /** A block mask's tiles are found by the first plan that it is for. */
+    public void findTiles(AttentionOptions options) {
+        options.mask().blockMasks().forEach(mask -> mask.find(found -> TileFinder.find(found, device)));
     }
 
     /** What the JVM gives for a pair. */

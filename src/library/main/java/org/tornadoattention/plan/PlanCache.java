@@ -94,7 +94,7 @@ public final class PlanCache implements Engine {
             AttentionOptions options,
             Tensor output,
             Tensor logSumExp) {
-        findTiles(options);
+        proof.findTiles(options);
         return plans.use(
                 AttentionPlan.class,
                 problem,
@@ -110,7 +110,7 @@ public final class PlanCache implements Engine {
     @Override
     public Execution executeBackward(BackwardTensors tensors, AttentionOptions options) {
         AttentionProblem problem = AttentionProblem.of(tensors, options);
-        findTiles(options);
+        proof.findTiles(options);
         return plans.use(
                 BackwardPlan.class,
                 BackwardProblem.of(problem, tensors),
@@ -120,11 +120,6 @@ public final class PlanCache implements Engine {
                     return new BackwardPlan(problem, tensors, choice, device);
                 },
                 plan -> plan.execute(tensors, options));
-    }
-
-    /** A block mask's tiles are found by the first plan that it is for. */
-    private void findTiles(AttentionOptions options) {
-        options.mask().blockMasks().forEach(mask -> mask.find(found -> TileFinder.find(found, device)));
     }
 
     /**
@@ -146,7 +141,7 @@ public final class PlanCache implements Engine {
         requireTask(problem, q, k);
         KernelChoice choice = choose(problem);
         DeviceMemory.of(problem, choice).requireFitting(device);
-        findTiles(options);
+        proof.findTiles(options);
         proof.require(problem, options, false);
         AttentionArrays arrays = AttentionArrays.of(
                 problem, q, k, v, output, logSumExp, UserFunctions.arrays(options), device.halfFloats());
@@ -166,7 +161,7 @@ public final class PlanCache implements Engine {
         requireTask(problem, tensors.q(), tensors.k());
         KernelChoice choice = chooseBackward(problem);
         DeviceMemory.ofBackward(problem, choice.kernel()).requireFitting(device);
-        findTiles(options);
+        proof.findTiles(options);
         proof.require(problem, options, true);
         FloatArray rowTerms = new FloatArray(Math.toIntExact(2 * problem.shape().queryRows()));
         BackwardArrays arrays =

@@ -12,7 +12,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *       queries begin, how many there are, new keys, and tokens that follow the queries.
  *   <li>{@code sequences}: for each sequence its keys before the step, its keys, keys of left padding, and its pages (or the
  *       first row of its packed keys); then the numbers of the step that was appended last and of the one that attended last.
- *   <li>{@code numbers}: scale, softcap, and a slope of ALiBi for each query head.
+ *   <li>{@code numbers}: scale, softcap, and for each query head a slope of ALiBi, then for each a sink.
  * </ul>
  */
 public final class StepLayout {
@@ -119,6 +119,31 @@ public final class StepLayout {
     /** Bound c of {@code c·tanh(s/c)}, 0 for none. */
     public static float softcap(FloatArray numbers) {
         return numbers.get(1);
+    }
+
+    /** Elements of {@code numbers}. */
+    public static int numbersSize(int heads) {
+        return 2 + 2 * heads;
+    }
+
+    /** Query heads. */
+    public static int heads(FloatArray numbers) {
+        return numbers.getSize() / 2 - 1;
+    }
+
+    /** Sets the slope of a query head. */
+    public static void setSlope(FloatArray numbers, int head, float slope) {
+        numbers.set(2 + head, slope);
+    }
+
+    /** The sink of a query head. */
+    public static float sink(FloatArray numbers, int head) {
+        return numbers.get(numbers.getSize() / 2 + 1 + head);
+    }
+
+    /** Sets the sink of a query head. */
+    public static void setSink(FloatArray numbers, int head, float sink) {
+        numbers.set(numbers.getSize() / 2 + 1 + head, sink);
     }
 
     /** The slope of a query head. */
