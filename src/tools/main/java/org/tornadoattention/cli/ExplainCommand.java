@@ -1,5 +1,6 @@
 package org.tornadoattention.cli;
 
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.time.Duration;
 import java.util.List;
@@ -50,6 +51,7 @@ import picocli.CommandLine.Spec;
             "",
             "Examples:",
             "  ./attention explain --seq 256 --causal",
+            "  ./attention explain --seq 1024 --mask document:256 --causal",
             "  ./attention explain --heads 16 --seq 4096 --head-dim 128 --type f16 --window 512,0",
             "  TORNADOVM_HOME=~/tornadovm ./attention explain --backend cuda --code"
         })
@@ -88,6 +90,16 @@ final class ExplainCommand implements Callable<Integer> {
             description = "Each query sees so many keys before and after its own position; -1 for all.")
     private List<Integer> window = List.of(Mask.UNBOUNDED, Mask.UNBOUNDED);
 
+    @Option(names = "--mask", paramLabel = "MASK", description = MaskNames.HELP)
+    private Optional<String> mask = Optional.empty();
+
+    @Option(
+            names = "--ids",
+            paramLabel = "ID",
+            split = ",",
+            description = "One number a token, for the masks document, shared-prefix and tree.")
+    private int[] ids = {};
+
     @Option(names = "--row", paramLabel = "I", description = "The query whose softmax is shown (default: the last).")
     private Integer row;
 
@@ -109,11 +121,11 @@ final class ExplainCommand implements Callable<Integer> {
     private PrintWriter out;
 
     @Override
-    public Integer call() {
+    public Integer call() throws IOException {
         out = spec.commandLine().getOut();
         AttentionShape shape = new AttentionShape(
                 batch, heads, kvHeads == null ? heads : kvHeads, queries == null ? keys : queries, keys, headDim);
-        AttentionOptions options = AttentionOptions.defaults().withMask(mask());
+        AttentionOptions options = AttentionOptions.defaults().withMask(mask(Math.max(shape.seqQ(), shape.seqK())));
         int query = row == null ? shape.seqQ() - 1 : row;
         if (shape.seqQ() == 0 || shape.seqK() == 0 || query < 0 || query >= shape.seqQ()) {
             throw new IllegalArgumentException(
@@ -152,13 +164,28 @@ final class ExplainCommand implements Callable<Integer> {
         }
     }
 
-    private Mask mask() {
+    private Mask mask(int tokens) throws IOException {
+        Mask window = window();
+        if (mask.isEmpty()) {
+            return window;
+        }
+        return window.and(MaskNames.parse(mask.get(), tokens, () -> {
+            if (ids.length != tokens && !mask.get().startsWith("tree")) {
+                throw new IllegalArgumentException(
+                        "--mask %s needs one id for each of %d tokens, and --ids has %d; for documents of one length write --mask document:LENGTH."
+                                .formatted(mask.get(), tokens, ids.length));
+            }
+            return ids;
+        }));
+    }
+
+    private Mask window() {
         if (window.size() != 2) {
             throw new IllegalArgumentException(
                     "--window takes two numbers, such as --window 256,0; -1 stands for all keys.");
         }
-        Mask mask = Mask.window(window.get(0), window.get(1));
-        return causal ? mask.andCausal() : mask;
+        Mask edges = Mask.window(window.get(0), window.get(1));
+        return causal ? edges.andCausal() : edges;
     }
 
     private void choice(KernelChoice choice, AttentionShape shape, AttentionOptions options) {
@@ -219,6 +246,11 @@ final class ExplainCommand implements Callable<Integer> {
                                 Kind.SKIPPED.sign(),
                                 skipped,
                                 100.0 * skipped / (full + partial + skipped)));
+        if (mask.isPresent()) {
+            out.println(
+                    "  density %.3f, as a block mask, whose empty tiles are never loaded: Mask.blocks(BlockMask.of(…)); a mask function alone is asked in each."
+                            .formatted((full + partial) / (double) (full + partial + skipped)));
+        }
     }
 
     private void softmax(AttentionShape shape, AttentionOptions options, int query, int blockK) {
@@ -273,7 +305,10 @@ final class ExplainCommand implements Callable<Integer> {
         double moved = traffic.mostlyCached() ? BenchFile.leastBytes(least) : bytes;
         double memory = moved / ceilings.copyBytesPerSecond();
         new Table("  ")
-                .row("operations", "%,.4g FLOP, as the field counts them".formatted(flops))
+                .row(
+                        "operations",
+                        "%,.4g FLOP, as the field counts them%s"
+                                .formatted(flops, mask.isPresent() ? "; what --mask hides is counted too" : ""))
                 .row("traffic, at the least", Units.bytes((long) BenchFile.leastBytes(least)) + ": each tensor once")
                 .row("traffic, this kernel", Units.bytes((long) bytes) + ": " + traffic.description())
                 .row(

@@ -45,6 +45,12 @@ final class ResultTensors {
                 .metadata("key_lengths", options.hasKeyLengths() ? "True" : "False")
                 .metadata("made_by", "tornado-attention " + Version.current())
                 .metadata("device", device.toString());
+        if (options.mask().condition().isPresent()) {
+            writer.metadata("mask", options.mask().toString());
+        }
+        options.score().ifPresent(_ -> writer.metadata("score", "a function"));
+        options.bias().ifPresent(bias -> writer.metadata("bias", bias.toString()));
+        options.sinks().ifPresent(sinks -> writer.metadata("sinks", sinks.toString()));
         result.execution().ifPresent(execution -> {
             writer.metadata("kernel", execution.kernel());
             execution.tile().ifPresent(tile -> writer.metadata("tile", tile));

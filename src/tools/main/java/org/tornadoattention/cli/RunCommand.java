@@ -35,9 +35,10 @@ import picocli.CommandLine.Spec;
         description = {
             "Attention on tensors of yours.",
             "",
-            "The input is a safetensors file with q [batch, heads, seq, headDim] and k, v [batch, kvHeads, seq, headDim],"
-                    + " F32, F16 or BF16, and, where wanted, alibi_slopes [heads] and key_lengths [batch]. The output has"
-                    + " o, of the shape and type of q, lse, F32 [batch, heads, seq], and what was computed as metadata.",
+            "The input is a safetensors file with q [batch, heads, seq, headDim], k [batch, kvHeads, seq, headDim] and v [batch,"
+                    + " kvHeads, seq, valueDim], F32, F16 or BF16, and, where wanted, alibi_slopes [heads] and key_lengths [batch],"
+                    + " and what --mask, --score, --bias and --sinks name. The output has o [batch, heads, seq, valueDim], of the"
+                    + " type of q, lse, F32 [batch, heads, seq], and what was computed as metadata.",
             ""
         },
         footer = {
@@ -45,6 +46,8 @@ import picocli.CommandLine.Spec;
             "Examples:",
             "  ./attention run qkv.safetensors -o out.safetensors --causal",
             "  ./attention run qkv.safetensors -o out.safetensors --window 256,0 --softcap 30 --check",
+            "  ./attention run qkv.safetensors -o out.safetensors --mask document --ids ids --causal",
+            "  ./attention run qkv.safetensors -o out.safetensors --score relative:64 --table table --bias --sinks",
             "",
             "In Python: safetensors.torch.save_file({'q': q, 'k': k, 'v': v}, 'qkv.safetensors')"
         })
@@ -87,7 +90,7 @@ final class RunCommand implements Callable<Integer> {
             q = given.tensor("q");
             k = given.tensor("k");
             v = given.tensor("v");
-            options = semantics.options(given, q);
+            options = semantics.options(given, q, k);
         }
         AttentionShape shape = AttentionShape.of(q, k, v, options); // says what does not fit before anything is started
         ComputeDevice device = compute.device();

@@ -2,11 +2,13 @@ package org.tornadoattention.cli;
 
 import java.io.IOException;
 import java.util.List;
+import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.Mask;
 import org.tornadoattention.tensor.Safetensors;
 import org.tornadoattention.tensor.Tensor;
 import picocli.CommandLine.Option;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** What is computed besides softmax(QKᵀ)V, as options of a command. */
 final class SemanticsOptions {
@@ -30,9 +32,49 @@ final class SemanticsOptions {
     @Option(names = "--alibi", description = "The ALiBi paper's slopes; the input's alibi_slopes count without it.")
     private boolean alibi;
 
+    @Option(names = "--mask", paramLabel = "MASK", description = MaskNames.HELP)
+    private Optional<String> mask = Optional.empty();
+
+    @Option(
+            names = "--ids",
+            paramLabel = "NAME",
+            defaultValue = "ids",
+            description = "The input's tensor of whole numbers, one a token, for --mask (default ${DEFAULT-VALUE}).")
+    private String ids;
+
+    @Option(names = "--score", paramLabel = "SCORE", description = ScoreNames.HELP)
+    private Optional<String> score = Optional.empty();
+
+    @Option(
+            names = "--table",
+            paramLabel = "NAME",
+            defaultValue = "table",
+            description = "The input's tensor, F32, for --score (default ${DEFAULT-VALUE}).")
+    private String table;
+
+    @Option(
+            names = "--bias",
+            paramLabel = "NAME",
+            arity = "0..1",
+            fallbackValue = "bias",
+            description =
+                    "Adds the input's tensor of this name (${FALLBACK-VALUE}), [1 or batch, 1 or heads, seqQ, seqK].")
+    private Optional<String> bias = Optional.empty();
+
+    @Option(
+            names = "--sinks",
+            paramLabel = "NAME",
+            arity = "0..1",
+            fallbackValue = "sinks",
+            description = "A logit for each head that only enters the softmax's sum: the input's tensor of this name"
+                    + " (${FALLBACK-VALUE}), F32 [heads].")
+    private Optional<String> sinks = Optional.empty();
+
     /** The options, with the slopes and key lengths that the input has. */
-    AttentionOptions options(Safetensors input, Tensor q) throws IOException {
-        AttentionOptions options = AttentionOptions.defaults().withMask(mask()).withSoftcap(softcap);
+    AttentionOptions options(Safetensors input, Tensor q, Tensor k) throws IOException {
+        AttentionOptions options = AttentionOptions.defaults()
+                .withMask(mask(input, Math.max(q.seqLength(), k.seqLength())))
+                .withSoftcap(softcap);
         if (scale != null) {
             options = options.withScale(scale);
         }
@@ -48,15 +90,29 @@ final class SemanticsOptions {
         if (input.contains("key_lengths")) {
             options = options.withKeyLengths(input.ints("key_lengths"));
         }
+        if (score.isPresent()) {
+            options = options.withScore(ScoreNames.parse(
+                    score.get(), () -> FloatArray.fromArray(input.tensor(table).toFloatArray())));
+        }
+        if (bias.isPresent()) {
+            options = options.withBias(input.tensor(bias.get()));
+        }
+        if (sinks.isPresent()) {
+            options = options.withSinks(input.tensor(sinks.get()));
+        }
         return options;
     }
 
-    private Mask mask() {
+    private Mask mask(Safetensors input, int tokens) throws IOException {
+        return mask.isEmpty() ? window() : window().and(MaskNames.parse(mask.get(), tokens, () -> input.ints(ids)));
+    }
+
+    private Mask window() {
         if (window.size() != 2) {
             throw new IllegalArgumentException(
                     "--window takes two numbers, such as --window 256,0; -1 stands for all keys.");
         }
-        Mask mask = Mask.window(window.get(0), window.get(1));
-        return causal ? mask.andCausal() : mask;
+        Mask edges = Mask.window(window.get(0), window.get(1));
+        return causal ? edges.andCausal() : edges;
     }
 }

@@ -51,12 +51,20 @@ public record SoftmaxTrace(List<Step> steps, double logSumExp) {
             double[] scores = new double[to - from];
             double tileMax = Double.NEGATIVE_INFINITY;
             for (int key = from; key < to; key++) {
+                scores[key - from] = Double.NEGATIVE_INFINITY;
+                if (options.mask().condition().isPresent()
+                        && !options.mask().condition().get().sees(0, 0, query, key, query + seqK - seqQ)) {
+                    continue;
+                }
                 double dot = 0;
                 for (int x = 0; x < q.headDim(); x++) {
                     dot += (double) q.get(0, 0, query, x) * k.get(0, 0, key, x);
                 }
                 scores[key - from] = scale * dot;
                 tileMax = Math.max(tileMax, scores[key - from]);
+            }
+            if (tileMax == Double.NEGATIVE_INFINITY) {
+                continue;
             }
             double newMax = Math.max(max, tileMax);
             double alpha = Math.exp(max - newMax);

@@ -2,6 +2,7 @@ package org.tornadoattention.report;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.tornadoattention.Mask;
 import org.tornadoattention.choice.Tile;
 
@@ -65,9 +66,26 @@ public record TilePicture(int seqQ, int seqK, Tile tile, Mask mask) {
         if (!seen) {
             return Kind.SKIPPED;
         }
+        if (mask.condition().isPresent()) {
+            return asked(firstQuery, lastQuery, firstKey, endKey);
+        }
         boolean whole =
                 mask.firstKey(lastQuery, seqQ, seqK) <= firstKey && mask.endKey(firstQuery, seqQ, seqK) >= endKey;
         return whole ? Kind.FULL : Kind.PARTIAL;
+    }
+
+    /** What a mask's condition says of each pair, for the first batch entry and head. */
+    private Kind asked(int firstQuery, int lastQuery, int firstKey, int endKey) {
+        long seen = 0;
+        for (int query = firstQuery; query <= lastQuery; query++) {
+            int first = Math.max(firstKey, mask.firstKey(query, seqQ, seqK));
+            int end = Math.min(endKey, mask.endKey(query, seqQ, seqK));
+            for (int key = first; key < end; key++) {
+                seen += mask.condition().orElseThrow().sees(0, 0, query, key, query + seqK - seqQ) ? 1 : 0;
+            }
+        }
+        long pairs = (lastQuery + 1L - firstQuery) * (endKey - firstKey);
+        return seen == 0 ? Kind.SKIPPED : seen == pairs ? Kind.FULL : Kind.PARTIAL;
     }
 
     /** Where a tile ends: at its size, or with the sequence. */
@@ -77,6 +95,14 @@ public record TilePicture(int seqQ, int seqK, Tile tile, Mask mask) {
 
     /** How many tiles are of a kind. */
     public long count(Kind kind) {
+        if (mask.condition().isPresent()) {
+            return IntStream.range(0, rows())
+                    .parallel()
+                    .mapToLong(row -> IntStream.range(0, columns())
+                            .filter(column -> kind(row, column) == kind)
+                            .count())
+                    .sum();
+        }
         long seen = 0;
         long full = 0;
         for (int row = 0; row < rows(); row++) {

@@ -25,6 +25,26 @@ class ExplainCommandTest {
     }
 
     @Test
+    void aMaskIsDrawnTileByTile() {
+        Invocation run = Invocation.of(
+                "explain",
+                "--seq",
+                "64",
+                "--tile",
+                "16x16",
+                "--heads",
+                "1",
+                "--head-dim",
+                "16",
+                "--causal",
+                "--mask",
+                "document:32");
+        assertThat(run.exitCode()).as(run.err()).isZero();
+        assertThat(run.out()).contains("▒···", "█▒··", "··▒·", "··█▒", "density 0.375");
+        assertThat(run.out()).contains("32 … 47", "48 … 63").doesNotContain("16 … 31");
+    }
+
+    @Test
     void aTileOfAnotherKernelIsRefused() {
         Invocation run = Invocation.of("explain", "--kernel", "online", "--tile", "32x16");
         assertThat(run.exitCode()).isEqualTo(2);

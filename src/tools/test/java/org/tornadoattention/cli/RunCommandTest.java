@@ -10,13 +10,19 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.Mask;
+import org.tornadoattention.Masks;
+import org.tornadoattention.Scores;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Safetensors;
 import org.tornadoattention.tensor.SafetensorsWriter;
 import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 class RunCommandTest {
 
@@ -62,6 +68,82 @@ class RunCommandTest {
                 .withScale(0.5)
                 .withSoftcap(20)
                 .withAlibi(AttentionOptions.alibiSlopes(4)));
+    }
+
+    /** What commands name is what the library's ready-made masks and functions compute. */
+    @Test
+    void masksFunctionsBiasAndSinksComeFromTheInput() throws IOException {
+        int[] ids = new int[30];
+        for (int token = 0; token < ids.length; token++) {
+            ids[token] = token / 9;
+        }
+        float[] numbers = new float[4 * 21];
+        for (int i = 0; i < numbers.length; i++) {
+            numbers[i] = i % 13 / 6f - 1;
+        }
+        Tensor bias = Tensor.random(DType.F32, 5, 1, 4, 20, 30);
+        Tensor sinks = Tensor.of(new float[] {1, -1, 0, 3}, 4);
+        inputWith(new SafetensorsWriter()
+                .ints("documents", ids, 30)
+                .tensor("table", Tensor.of(numbers, 4, 21))
+                .tensor("bias", bias)
+                .tensor("sinks", sinks));
+        Invocation run = Invocation.of(
+                "run",
+                input,
+                "-o",
+                output,
+                "--causal",
+                "--mask",
+                "document",
+                "--ids",
+                "documents",
+                "--score",
+                "relative:10",
+                "--bias",
+                "--sinks",
+                "--check");
+        assertThat(run.exitCode()).as(run.err()).isZero();
+        assertOutputEquals(AttentionOptions.defaults()
+                .withMask(Mask.causal().and(Masks.documents(IntArray.fromArray(ids))))
+                .withScore(Scores.relative(FloatArray.fromArray(numbers), 10))
+                .withBias(bias)
+                .withSinks(sinks));
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "document:9",
+                "prefix:4",
+                "dilated:3,2",
+                "global-window:2,3,1",
+                "neighbourhood:6,1",
+                "block-causal:5",
+                "shared-prefix:3",
+                "tree:10"
+            })
+    void eachMaskIsWhatTheOracleComputes(String mask) throws IOException {
+        int[] parents = new int[20];
+        for (int token = 0; token < parents.length; token++) {
+            parents[token] = (token - 1) / 2 - (token == 0 ? 1 : 0);
+        }
+        inputWith(
+                mask.startsWith("tree")
+                        ? new SafetensorsWriter().ints("ids", parents, 20)
+                        : new SafetensorsWriter().ints("ids", new int[30], 30));
+        Invocation run = Invocation.of("run", input, "-o", output, "--mask", mask, "--check");
+        assertThat(run.exitCode()).as(run.err()).isZero();
+    }
+
+    @Test
+    void whatIsNoMaskOrFunctionIsRefused() {
+        assertBadUsage(Invocation.of("run", input, "-o", output, "--mask", "chess"), "there are document, prefix,");
+        assertBadUsage(Invocation.of("run", input, "-o", output, "--mask", "dilated:3"), "dilated takes 2 numbers");
+        assertBadUsage(Invocation.of("run", input, "-o", output, "--mask", "prefix:x"), "come whole numbers");
+        assertBadUsage(Invocation.of("run", input, "-o", output, "--mask", "document"), "ids");
+        assertBadUsage(Invocation.of("run", input, "-o", output, "--score", "magic"), "t5:BUCKETS,DISTANCE");
+        assertBadUsage(Invocation.of("run", input, "-o", output, "--bias"), "bias");
     }
 
     @Test
