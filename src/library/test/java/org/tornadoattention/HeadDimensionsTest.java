@@ -32,7 +32,7 @@ class HeadDimensionsTest {
 
     static Stream<Arguments> kernelsAndDimensions() {
         return Stream.of(AttentionKernel.values())
-                .filter(kernel -> kernel.spec().ownValueDim() && kernel.supports(TestDevice.get()))
+                .filter(kernel -> kernel.spec().ownValueDim() && kernel.supports(TestDevice.of(kernel)))
                 .flatMap(kernel -> DIMENSIONS.stream()
                         .map(dims -> Arguments.of(
                                 kernel, kernel == AttentionKernel.TILED ? DType.F16 : DType.F32, dims[0], dims[1])));
@@ -49,7 +49,7 @@ class HeadDimensionsTest {
                 .withBias(Tensor.random(DType.F32, 5, 1, 2, 19, 37))
                 .withSoftcap(9);
         AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = attention.forward(q, k, v, options);
             assertThat(result.output().shape()).containsExactly(1, 2, 19, valueDim);
             assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);

@@ -19,6 +19,7 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
+import org.tornadoattention.vector.VectorBackward;
 import org.tornadoattention.vector.VectorForward;
 import org.tornadoattention.vector.VectorMerge;
 import org.tornadoattention.vector.Workers;
@@ -140,7 +141,9 @@ public final class RaggedAttention implements AutoCloseable {
             throw new IllegalArgumentException(
                     "q is %s, the output %s and dOut %s: they must be alike.".formatted(q, result.output(), dOut));
         }
-        return plans.raggedBackward(q, k, v, queryOffsets, keyOffsets, options, result, dOut);
+        return threads.map(workers -> VectorBackward.runRagged(
+                        workers, q, k, v, queryOffsets.toHeapArray(), keyOffsets.toHeapArray(), result, dOut, options))
+                .orElseGet(() -> plans.raggedBackward(q, k, v, queryOffsets, keyOffsets, options, result, dOut));
     }
 
     private void requireFitting(

@@ -2,6 +2,7 @@ package org.tornadoattention.choice;
 
 import java.util.List;
 import java.util.Set;
+import org.tornadoattention.AttentionShape;
 import org.tornadoattention.tensor.DType;
 
 /** The JVM's own engine, {@code org.tornadoattention.vector}: it has no launches. */
@@ -20,6 +21,16 @@ record VectorSpec() implements KernelSpec {
     @Override
     public Capability capability() {
         return Capability.JVM;
+    }
+
+    @Override
+    public int widestHead() {
+        return AttentionShape.MAX_HEAD_DIM;
+    }
+
+    @Override
+    public boolean ownValueDim() {
+        return true;
     }
 
     @Override

@@ -67,7 +67,7 @@ final class HeadRows implements RowSource {
     public void read(
             int sequence, int head, int row, int count, float[] target, int at, int stride, short[] bits, Lanes lanes) {
         long from = position(sequence, head, row);
-        if (dtype == DType.F32 && rowStride == stride) {
+        if (dtype == DType.F32 && rowStride == stride && width == stride) {
             MemorySegment.copy(memory, ValueLayout.JAVA_FLOAT, 4 * from, target, at, count * width);
             return;
         }

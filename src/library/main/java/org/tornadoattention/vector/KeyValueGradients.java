@@ -21,7 +21,7 @@ final class KeyValueGradients {
     private final BackwardRows tensors;
     private final ScoreGradients scores;
     private final int padded;
-    private final int headDim;
+    private final int widestDim;
     private final int widest;
     private final float[] k;
     private final float[] v;
@@ -42,7 +42,7 @@ final class KeyValueGradients {
         widest = lanes.widest() * lanes.length();
         scores = new ScoreGradients(lanes, sequences, options, tensors, slope, widest);
         padded = scores.padded();
-        headDim = sequences.headDim();
+        widestDim = sequences.widestDim();
         k = new float[KEYS * padded];
         v = new float[KEYS * padded];
         q = new float[widest * padded];
@@ -53,7 +53,7 @@ final class KeyValueGradients {
         valueTotals = new Totals(dV.length);
         ones = new float[ForwardTile.KEYS];
         Arrays.fill(ones, 1);
-        bits = new short[headDim];
+        bits = new short[widestDim];
     }
 
     long bytes() {
@@ -87,7 +87,7 @@ final class KeyValueGradients {
         }
         float scale = scores.terms().scale();
         for (int row = 0; row < count; row++) {
-            for (int at = row * padded; at < row * padded + headDim; at++) {
+            for (int at = row * padded; at < row * padded + widestDim; at++) {
                 dK[at] *= scale;
             }
             tensors.dK().write(sequence, kvHead, key + row, dK, row * padded, bits);

@@ -11,7 +11,7 @@ final class QueryGradient {
     private final BackwardRows tensors;
     private final ScoreGradients scores;
     private final int padded;
-    private final int headDim;
+    private final int widestDim;
     private final float[] k;
     private final float[] v;
     private final float[] dQ;
@@ -32,14 +32,14 @@ final class QueryGradient {
         int allLanes = Products.padded(most, widest);
         scores = new ScoreGradients(lanes, sequences, options, tensors, slope, allLanes);
         padded = scores.padded();
-        headDim = sequences.headDim();
+        widestDim = sequences.widestDim();
         k = new float[ForwardTile.KEYS * padded];
         v = new float[ForwardTile.KEYS * padded];
         dQ = new float[allLanes * padded];
         totals = new Totals(dQ.length);
         ones = new float[widest];
         Arrays.fill(ones, 1);
-        bits = new short[headDim];
+        bits = new short[widestDim];
     }
 
     long bytes() {
@@ -63,7 +63,7 @@ final class QueryGradient {
         totals.finish(dQ, used, padded, null);
         float scale = scores.terms().scale();
         for (int row = 0; row < tile.rows(); row++) {
-            for (int at = row * padded; at < row * padded + headDim; at++) {
+            for (int at = row * padded; at < row * padded + widestDim; at++) {
                 dQ[at] *= scale;
             }
             tensors.dQ().write(tile.sequence(), tile.head(row), tile.query(row), dQ, row * padded, bits);

@@ -17,7 +17,7 @@ final class ScoreGradients {
     private final TileRows rows;
     private final BackwardRows tensors;
     private final ScoreFunction slope;
-    private final int headDim;
+    private final int widestDim;
     private final int padded;
     private final float[] row;
     private final float[] qT;
@@ -45,11 +45,11 @@ final class ScoreGradients {
         this.slope = slope;
         terms = new ScoreTerms(lanes, sequences, options);
         rows = new TileRows(sequences, options.mask().window(), terms, most);
-        headDim = sequences.headDim();
-        padded = Products.padded(headDim, lanes.length());
-        row = new float[headDim];
-        qT = new float[most * headDim];
-        dOT = new float[most * headDim];
+        widestDim = sequences.widestDim();
+        padded = Products.padded(widestDim, lanes.length());
+        row = new float[widestDim];
+        qT = new float[most * widestDim];
+        dOT = new float[most * widestDim];
         logSumExp = new float[most];
         rowTerms = new float[most];
         int tile = ForwardTile.KEYS * lanes.widest() * lanes.length();
@@ -59,7 +59,7 @@ final class ScoreGradients {
         capped = options.hasSoftcap() ? new float[tile] : null;
         asked = options.score().isPresent() ? new float[tile] : null;
         biased = options.bias().isPresent() ? new float[tile] : null;
-        bits = new short[headDim];
+        bits = new short[widestDim];
     }
 
     long bytes() {
@@ -91,7 +91,7 @@ final class ScoreGradients {
         float factor = terms.queryFactor();
         for (int lane = 0; lane < rows.panels() * width; lane++) {
             boolean present = lane < tile.rows();
-            int to = lane / width * width * headDim + lane % width;
+            int to = lane / width * width * widestDim + lane % width;
             transpose(present, tensors.q(), tile, lane, qT, to, width, factor);
             transpose(present, tensors.dOut(), tile, lane, dOT, to, width, 1);
             int head = present ? tile.head(lane) : 0;
@@ -112,11 +112,11 @@ final class ScoreGradients {
             int width,
             float factor) {
         if (present) {
-            source.read(tile.sequence(), tile.head(lane), tile.query(lane), 1, row, 0, headDim, bits, lanes);
+            source.read(tile.sequence(), tile.head(lane), tile.query(lane), 1, row, 0, widestDim, bits, lanes);
         } else {
             Arrays.fill(row, 0);
         }
-        for (int dim = 0; dim < headDim; dim++) {
+        for (int dim = 0; dim < widestDim; dim++) {
             target[to + dim * width] = row[dim] * factor;
         }
     }
@@ -133,11 +133,11 @@ final class ScoreGradients {
         int lane = panel * width;
         int count = Products.padded(keys, Lanes.ROWS);
         // Sᵀ = K Qᵀ, P = 2^(S - L)
-        lanes.product(k, at, padded, 1, qT, lane * headDim, width, p, 0, width, count, width, headDim, null, 0);
+        lanes.product(k, at, padded, 1, qT, lane * widestDim, width, p, 0, width, count, width, widestDim, null, 0);
         terms.apply(p, firstKey, keys, rows, panel, sight, capped, asked);
         lanes.probabilities(p, keys, width, logSumExp, lane);
         // dPᵀ = V dOᵀ
-        lanes.product(v, at, padded, 1, dOT, lane * headDim, width, dS, 0, width, count, width, headDim, null, 0);
+        lanes.product(v, at, padded, 1, dOT, lane * widestDim, width, dS, 0, width, count, width, widestDim, null, 0);
         if (terms.hasDropout()) {
             System.arraycopy(p, 0, dropped, 0, keys * width);
             terms.drop(dropped, terms.keptFactor(), firstKey, keys, rows, panel);

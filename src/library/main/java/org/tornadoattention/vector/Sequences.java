@@ -22,7 +22,12 @@ record Sequences(int heads, int kvHeads, int headDim, int valueDim, int[] querie
         Arrays.fill(queries, shape.seqQ());
         int[] keys = new int[shape.batch()];
         Arrays.setAll(keys, entry -> options.keyLength(entry, shape.seqK()));
-        return new Sequences(shape.heads(), shape.kvHeads(), shape.headDim(), shape.headDim(), queries, keys);
+        return new Sequences(shape.heads(), shape.kvHeads(), shape.headDim(), shape.valueDim(), queries, keys);
+    }
+
+    /** The larger of the head dimensions: rows of both are padded to it where they are used together. */
+    int widestDim() {
+        return Math.max(headDim, valueDim);
     }
 
     int count() {

@@ -1,11 +1,15 @@
 package org.tornadoattention.vector;
 
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.BackwardTensors;
+import org.tornadoattention.Gradients;
 import org.tornadoattention.ScoreFunction;
 import org.tornadoattention.function.ScoreSlope;
 import org.tornadoattention.tensor.DType;
@@ -16,8 +20,6 @@ public final class VectorBackward {
 
     /** Panels of a tile of queries at most. */
     private static final int PANELS = 4;
-
-    private VectorBackward() {}
 
     /**
      * Computes gradients, whose preconditions were checked.
@@ -30,10 +32,7 @@ public final class VectorBackward {
     }
 
     static VectorRun run(Lanes lanes, Workers workers, BackwardTensors given, AttentionOptions options) {
-        LaneChoice.tellOnce();
-        long start = System.nanoTime();
         AttentionShape shape = AttentionShape.of(given.q(), given.k(), given.v(), options);
-        Sequences sequences = Sequences.of(shape, options);
         Tensor terms = Tensor.allocate(DType.F32, shape.logSumExpShape());
         BackwardRows tensors = new BackwardRows(
                 HeadRows.of(given.q()),
@@ -46,51 +45,139 @@ public final class VectorBackward {
                 HeadRows.of(given.dQ()),
                 HeadRows.of(given.dK()),
                 HeadRows.of(given.dV()));
-        rowTerms(lanes, workers, shape, tensors, given);
+        int[] keyRows = new int[shape.batch()];
+        Arrays.fill(keyRows, shape.seqK());
+        return new VectorBackward(lanes, workers, Sequences.of(shape, options), options, tensors)
+                .run(keyRows, given.dLse().map(HeadRows::ofScalars), given.dBias(), given.dSinks());
+    }
 
-        ScoreFunction slope = ScoreSlope.of(options).orElse(null);
-        AtomicLong bytes = new AtomicLong(terms.byteSize());
+    /**
+     * The gradients of packed sequences of different lengths, whose preconditions were checked.
+     *
+     * @param q {@code [tokens, heads, headDim]}
+     * @param k {@code [keyTokens, kvHeads, headDim]}
+     * @param v shaped like k
+     * @param queryOffsets where each sequence begins in q, and where the last one ends
+     * @param keyOffsets likewise in k
+     * @param result of the forward pass
+     * @param dOut shaped like q
+     * @param options those of the forward pass
+     * @return the gradients
+     */
+    public static Gradients runRagged(
+            Workers workers,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            int[] queryOffsets,
+            int[] keyOffsets,
+            AttentionResult result,
+            Tensor dOut,
+            AttentionOptions options) {
+        Tensor terms = Tensor.allocate(DType.F32, q.dimension(0), q.dimension(1));
+        Tensor dQ = Tensor.allocate(q.dtype(), q.shape());
+        Tensor dK = Tensor.allocate(k.dtype(), k.shape());
+        Tensor dV = Tensor.allocate(v.dtype(), v.shape());
+        BackwardRows tensors = new BackwardRows(
+                HeadRows.packed(q, queryOffsets),
+                HeadRows.packed(k, keyOffsets),
+                HeadRows.packed(v, keyOffsets),
+                HeadRows.packed(result.output(), queryOffsets),
+                HeadRows.packed(result.logSumExp(), queryOffsets),
+                HeadRows.packed(dOut, queryOffsets),
+                HeadRows.packed(terms, queryOffsets),
+                HeadRows.packed(dQ, queryOffsets),
+                HeadRows.packed(dK, keyOffsets),
+                HeadRows.packed(dV, keyOffsets));
+        Optional<Tensor> dBias = options.bias().map(bias -> Tensor.allocate(DType.F32, bias.shape()));
+        Optional<Tensor> dSinks = options.sinks().map(sinks -> Tensor.allocate(DType.F32, sinks.shape()));
+        Sequences sequences = new Sequences(
+                q.dimension(1),
+                k.dimension(1),
+                q.dimension(2),
+                v.dimension(2),
+                VectorForward.differences(queryOffsets),
+                VectorForward.differences(keyOffsets));
+        new VectorBackward(LaneChoice.best(), workers, sequences, options, tensors)
+                .run(sequences.keys(), Optional.empty(), dBias, dSinks);
+        return Gradients.of(
+                dQ,
+                dK,
+                dV,
+                dBias.map(tensor -> tensor.as(options.bias().orElseThrow().dtype())),
+                dSinks);
+    }
+
+    private final Lanes lanes;
+    private final Workers workers;
+    private final Sequences sequences;
+    private final AttentionOptions options;
+    private final BackwardRows tensors;
+    private final ScoreFunction slope;
+    private final AtomicLong bytes = new AtomicLong();
+
+    private VectorBackward(
+            Lanes lanes, Workers workers, Sequences sequences, AttentionOptions options, BackwardRows tensors) {
+        this.lanes = lanes;
+        this.workers = workers;
+        this.sequences = sequences;
+        this.options = options;
+        this.tensors = tensors;
+        this.slope = ScoreSlope.of(options).orElse(null);
+    }
+
+    /** A tile of keys of one head. */
+    private record KeyTile(int sequence, int kvHead, int key, int count) {}
+
+    /** @param keyRows rows of each sequence that have gradients, which may be more than its keys */
+    private VectorRun run(int[] keyRows, Optional<HeadRows> dLse, Optional<Tensor> dBias, Optional<Tensor> dSinks) {
+        LaneChoice.tellOnce();
+        long start = System.nanoTime();
+        rowTerms(dLse);
+        for (int queries : sequences.queries()) {
+            bytes.addAndGet((long) Float.BYTES * queries * sequences.heads());
+        }
         int most = PANELS * lanes.widest() * lanes.length();
         List<RowTile> tiles = RowTile.of(sequences, most);
         int largest = tiles.stream().mapToInt(RowTile::rows).max().orElse(1);
         workers.run(
                 tiles.size(),
-                () -> counted(new QueryGradient(lanes.another(), sequences, options, tensors, slope, largest), bytes),
+                () -> counted(new QueryGradient(lanes.another(), sequences, options, tensors, slope, largest)),
                 (task, gradient) -> gradient.compute(tiles.get(task)));
-        int keyTiles = Math.ceilDiv(shape.seqK(), KeyValueGradients.KEYS);
+        List<KeyTile> keyTiles = keyTiles(keyRows);
         workers.run(
-                shape.batch() * shape.kvHeads() * keyTiles,
-                () -> counted(new KeyValueGradients(lanes.another(), sequences, options, tensors, slope), bytes),
+                keyTiles.size(),
+                () -> counted(new KeyValueGradients(lanes.another(), sequences, options, tensors, slope)),
                 (task, gradients) -> {
-                    int tile = task / (shape.batch() * shape.kvHeads());
-                    int head = task % (shape.batch() * shape.kvHeads());
-                    int key = tile * KeyValueGradients.KEYS;
-                    gradients.compute(
-                            head / shape.kvHeads(),
-                            head % shape.kvHeads(),
-                            key,
-                            Math.min(KeyValueGradients.KEYS, shape.seqK() - key));
+                    KeyTile tile = keyTiles.get(task);
+                    gradients.compute(tile.sequence(), tile.kvHead(), tile.key(), tile.count());
                 });
-        given.dBias().ifPresent(dBias -> biasGradient(lanes, workers, shape, options, tensors, dBias, slope, bytes));
-        given.dSinks().ifPresent(dSinks -> sinkGradients(workers, shape, options, tensors, dSinks));
+        dBias.ifPresent(this::biasGradient);
+        dSinks.ifPresent(this::sinkGradients);
         return new VectorRun(most, ForwardTile.KEYS, System.nanoTime() - start, bytes.get());
     }
 
-    private static void biasGradient(
-            Lanes lanes,
-            Workers workers,
-            AttentionShape shape,
-            AttentionOptions options,
-            BackwardRows tensors,
-            Tensor dBias,
-            ScoreFunction slope,
-            AtomicLong bytes) {
+    /** The first tiles of all heads before the second ones: under a causal mask they have the most queries. */
+    private List<KeyTile> keyTiles(int[] keyRows) {
+        List<KeyTile> tiles = new ArrayList<>();
+        int longest = Arrays.stream(keyRows).max().orElse(0);
+        for (int key = 0; key < longest; key += KeyValueGradients.KEYS) {
+            for (int sequence = 0; sequence < keyRows.length; sequence++) {
+                for (int kvHead = 0; kvHead < sequences.kvHeads() && key < keyRows[sequence]; kvHead++) {
+                    int count = Math.min(KeyValueGradients.KEYS, keyRows[sequence] - key);
+                    tiles.add(new KeyTile(sequence, kvHead, key, count));
+                }
+            }
+        }
+        return tiles;
+    }
+
+    private void biasGradient(Tensor dBias) {
         dBias.fill(0);
         int entries = dBias.dimension(0);
         int heads = dBias.dimension(1);
         int width = lanes.widest() * lanes.length();
-        int tiles = Math.ceilDiv(shape.seqQ(), width);
-        Sequences sequences = Sequences.of(shape, options);
+        int tiles = Math.ceilDiv(dBias.dimension(2), width);
         workers.run(
                 entries * heads * tiles,
                 () -> {
@@ -103,11 +190,11 @@ public final class VectorBackward {
                     int first = task % tiles * width;
                     int biasHead = task / tiles % heads;
                     int biasEntry = task / tiles / heads;
-                    for (int entry = biasEntry; entry < shape.batch(); entry += entries) {
-                        for (int head = biasHead; head < shape.heads(); head += heads) {
-                            int queries = Math.min(width, shape.seqQ() - first);
+                    for (int entry = biasEntry; entry < sequences.count(); entry += entries) {
+                        int queries = Math.min(width, sequences.queries()[entry] - first);
+                        for (int head = biasHead; queries > 0 && head < sequences.heads(); head += heads) {
                             gradient.add(
-                                    new RowTile(entry, shape.kvHead(head), head, 1, first, queries),
+                                    new RowTile(entry, head / sequences.group(), head, 1, first, queries),
                                     biasEntry,
                                     biasHead);
                         }
@@ -116,13 +203,12 @@ public final class VectorBackward {
     }
 
     /** {@code dt = -Σ e^(t - L) D} over the rows of a head. */
-    private static void sinkGradients(
-            Workers workers, AttentionShape shape, AttentionOptions options, BackwardRows tensors, Tensor dSinks) {
+    private void sinkGradients(Tensor dSinks) {
         Tensor sinks = options.sinks().orElseThrow();
-        workers.run(shape.heads(), () -> tensors, (head, rows) -> {
+        workers.run(sequences.heads(), () -> tensors, (head, rows) -> {
             double sum = 0;
-            for (int entry = 0; entry < shape.batch(); entry++) {
-                for (int query = 0; query < shape.seqQ(); query++) {
+            for (int entry = 0; entry < sequences.count(); entry++) {
+                for (int query = 0; query < sequences.queries()[entry]; query++) {
                     double share = Math.exp(
                             (double) sinks.getFlat(head) - rows.logSumExp().get(entry, head, query));
                     sum -= share * rows.rowTerms().get(entry, head, query);
@@ -135,28 +221,26 @@ public final class VectorBackward {
     /** Room for two rows. */
     private record Rows(float[] one, float[] other, short[] bits) {}
 
-    private static QueryGradient counted(QueryGradient gradient, AtomicLong bytes) {
+    private QueryGradient counted(QueryGradient gradient) {
         bytes.addAndGet(gradient.bytes());
         return gradient;
     }
 
-    private static KeyValueGradients counted(KeyValueGradients gradients, AtomicLong bytes) {
+    private KeyValueGradients counted(KeyValueGradients gradients) {
         bytes.addAndGet(gradients.bytes());
         return gradients;
     }
 
     /** {@code D = rowsum(dO ∘ O) - dL}. */
-    private static void rowTerms(
-            Lanes lanes, Workers workers, AttentionShape shape, BackwardRows tensors, BackwardTensors given) {
-        int width = shape.headDim();
-        Optional<HeadRows> dLse = given.dLse().map(HeadRows::ofScalars);
+    private void rowTerms(Optional<HeadRows> dLse) {
+        int width = sequences.valueDim();
         workers.run(
-                shape.batch() * shape.heads(),
+                sequences.count() * sequences.heads(),
                 () -> new Rows(new float[width], new float[width], new short[width]),
                 (task, rows) -> {
-                    int entry = task / shape.heads();
-                    int head = task % shape.heads();
-                    for (int query = 0; query < shape.seqQ(); query++) {
+                    int entry = task / sequences.heads();
+                    int head = task % sequences.heads();
+                    for (int query = 0; query < sequences.queries()[entry]; query++) {
                         tensors.dOut().read(entry, head, query, 1, rows.one, 0, width, rows.bits, lanes);
                         tensors.output().read(entry, head, query, 1, rows.other, 0, width, rows.bits, lanes);
                         double sum = 0;

@@ -111,7 +111,7 @@ public final class VectorForward {
                         HeadRows.packed(logSumExp, queryOffsets));
     }
 
-    private static int[] differences(int[] offsets) {
+    static int[] differences(int[] offsets) {
         int[] lengths = new int[offsets.length - 1];
         Arrays.setAll(lengths, sequence -> offsets[sequence + 1] - offsets[sequence]);
         return lengths;

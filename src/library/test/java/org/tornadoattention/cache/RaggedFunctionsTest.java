@@ -12,6 +12,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
@@ -20,6 +21,7 @@ import org.tornadoattention.Gradients;
 import org.tornadoattention.Mask;
 import org.tornadoattention.MaskFunction;
 import org.tornadoattention.TestDevice;
+import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.reference.ReferenceAttention;
@@ -105,9 +107,11 @@ class RaggedFunctionsTest {
         return all;
     }
 
-    static Stream<Arguments> typesAndCompositions() {
-        return Stream.of(DType.F32, DType.F16)
-                .flatMap(dtype -> compositions().keySet().stream().map(name -> Arguments.of(dtype, name)));
+    static Stream<Arguments> devicesTypesAndCompositions() {
+        return Stream.of(TestDevice.get(), TestDevice.jvm())
+                .flatMap(device -> Stream.of(DType.F32, DType.F16)
+                        .flatMap(dtype ->
+                                compositions().keySet().stream().map(name -> Arguments.of(device, dtype, name))));
     }
 
     /** The tokens of a sequence as a tensor {@code [1, heads, tokens, headDim]}. */
@@ -124,8 +128,8 @@ class RaggedFunctionsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("typesAndCompositions")
-    void eachSequenceIsWhatItIsAlone(DType dtype, String name) {
+    @MethodSource("devicesTypesAndCompositions")
+    void eachSequenceIsWhatItIsAlone(ComputeDevice device, DType dtype, String name) {
         Composition composition = compositions().get(name);
         Tensor q = Tensor.random(dtype, 1, QUERIES[4], HEADS, DIM);
         Tensor k = Tensor.random(dtype, 2, KEYS[4], KV_HEADS, DIM);
@@ -134,7 +138,7 @@ class RaggedFunctionsTest {
         IntArray queries = IntArray.fromArray(QUERIES);
         IntArray keys = IntArray.fromArray(KEYS);
         AttentionOptions options = composition.of(0, LONGEST_QUERIES, LONGEST_KEYS);
-        try (RaggedAttention ragged = new RaggedAttention(TestDevice.get())) {
+        try (RaggedAttention ragged = new RaggedAttention(device)) {
             AttentionResult result = ragged.forward(q, k, v, queries, keys, options);
             Gradients gradients = ragged.backward(q, k, v, queries, keys, options, result, dOut);
             double[] dSinks = new double[HEADS];
@@ -211,6 +215,29 @@ class RaggedFunctionsTest {
                 dBias.merge("%d %d %d %d".formatted(entry, head, i, j), own.dBias()[element], Double::sum);
             }
         });
+    }
+
+    /** Rows of several heads that are together as long as a padded row of one. */
+    @ParameterizedTest
+    @CsvSource({"2, 4", "2, 8", "4, 4", "4, 2", "1, 16"})
+    void rowsOfShortHeadsAreNotTakenForOthers(int heads, int headDim) {
+        int tokens = 13;
+        Tensor q = Tensor.random(DType.F32, 1, tokens, heads, headDim);
+        Tensor k = Tensor.random(DType.F32, 2, tokens, heads, headDim);
+        Tensor v = Tensor.random(DType.F32, 3, tokens, heads, headDim);
+        IntArray offsets = IntArray.fromElements(0, tokens);
+        AttentionOptions options = AttentionOptions.causal();
+        Tensor ownQ = alone(q, 0, tokens);
+        AccuracyCheck check = AccuracyCheck.of(ownQ, alone(k, 0, tokens), alone(v, 0, tokens), ownQ, options);
+        try (RaggedAttention ragged = new RaggedAttention(TestDevice.jvm())) {
+            AttentionResult result = ragged.forward(q, k, v, offsets, offsets, options);
+            Gradients gradients = ragged.backward(q, k, v, offsets, offsets, options, result, q);
+            assertThat(check.gradients(Gradients.of(
+                            alone(gradients.dQ(), 0, tokens),
+                            alone(gradients.dK(), 0, tokens),
+                            alone(gradients.dV(), 0, tokens))))
+                    .allMatch(Comparison::passed);
+        }
     }
 
     /** Another batch of nearly the same size is computed by the same plans. */

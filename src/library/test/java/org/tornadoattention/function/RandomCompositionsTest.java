@@ -6,6 +6,7 @@ import java.time.LocalDate;
 import java.time.ZoneOffset;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.TreeSet;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -103,9 +104,14 @@ class RandomCompositionsTest {
     @MethodSource("seeds")
     void isAccurate(long seed) {
         SplittableRandom random = new SplittableRandom(seed);
-        AttentionKernel kernel =
-                oneOf(random, List.of(AttentionKernel.TILED, AttentionKernel.ONLINE, AttentionKernel.STANDARD));
-        DType dtype = kernel == AttentionKernel.TILED ? oneOf(random, List.of(DType.values())) : DType.F32;
+        AttentionKernel kernel = oneOf(
+                random,
+                List.of(
+                        AttentionKernel.TILED,
+                        AttentionKernel.ONLINE,
+                        AttentionKernel.STANDARD,
+                        AttentionKernel.VECTOR));
+        DType dtype = oneOf(random, List.copyOf(new TreeSet<>(kernel.spec().dtypes())));
         int kvHeads = random.nextInt(1, 3);
         int heads = kvHeads * random.nextInt(1, 3);
         int batch = random.nextInt(1, 3);
@@ -149,7 +155,7 @@ class RandomCompositionsTest {
         Tensor v = Tensor.random(dtype, seed + 3, batch, kvHeads, seqK, valueDim);
         Tensor dOut = Tensor.random(dtype, seed + 4, batch, heads, seqQ, valueDim);
         AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = attention.forward(q, k, v, options);
             assertThat(check.forward(result.output(), result.logSumExp()))
                     .as("%s of %s, %s", kernel, dtype, options)
