@@ -141,6 +141,29 @@ class ExamplesTest {
     }
 
     @Test
+    void yourOwnAttentionIsWhatTheOracleComputes() {
+        assertThat(outputOf("Ladder10YourOwnAttention"))
+                .contains("a table of 319 numbers a head", "25,600")
+                .containsPattern("first call [\\d,]+ ms, second call [\\d,]+ ms")
+                .contains("  o: max error", "  dv: max error", "is what the float64 oracle computes with it");
+        assertThat(outputOf("YourOwnAttention")).contains("documents as a block mask", "a dense bias and sinks");
+    }
+
+    @Test
+    void blockSparseAttentionIsDrawn() {
+        assertThat(outputOf("BlockSparse"))
+                .contains("+...........\n++..........\n.++.........\n.+#+........")
+                .contains("density 0.222", "  o: max error");
+    }
+
+    @Test
+    void triangleAttentionHasTheGradientOfItsBias() {
+        assertThat(outputOf("TriangleAttention"))
+                .contains("q, k and v are F32[24, 2, 24, 8], the bias is F32[1, 2, 24, 24]")
+                .contains("  dbias: max error", "gated: 0.49");
+    }
+
+    @Test
     void composeInTaskGraphMovesTheInputAndTheOutputOnly() {
         String output = outputOf("ComposeInTaskGraph");
         assertThat(output)
