@@ -16,9 +16,9 @@ import org.tornadoattention.tensor.Tensor;
  * Standard attention in the storage precision: the yardstick of the tolerance rule, not a fast or exact method.
  *
  * <p>Inputs, the matrix operands {@code P} and {@code dS}, and results are rounded to the tensors' type; scores, the
- * softmax and all sums are F32. The backward pass has what the forward pass stored: {@code D = rowsum(dO ∘ O)} is of
- * the
- * rounded output, as in every flash attention. What error this has is what the precision itself costs. Results are the
+ * softmax and all sums are F32. Sums over keys and queries are pairwise, since a chain of additions over very many would be a
+ * yardstick that forgives the same in others. The backward pass has what the forward pass stored: {@code D = rowsum(dO ∘ O)}
+ * is of the rounded output, as in every flash attention. What error this has is what the precision itself costs. Results are the
  * same on every run and every number of cores. Layouts are those of {@link ReferenceAttention}.
  *
  * <p>{@link #forwardFp8} is the same for products of 8-bit numbers (E4M3), as the paper on FlashAttention-3 has it in
@@ -28,6 +28,9 @@ import org.tornadoattention.tensor.Tensor;
  */
 public final class NaiveAttention {
     private static final float LARGEST_E4M3 = 448;
+
+    /** Terms of a sum that are added one after the other. */
+    private static final int CHAIN = 32;
 
     private final AttentionShape shape;
     private final AttentionOptions options;
@@ -197,10 +200,13 @@ public final class NaiveAttention {
                 new float[Math.toIntExact(shape.queryRows())]);
         IntStream.range(0, result.logSumExp.length).parallel().forEach(row -> {
             Softmax softmax = softmax(row);
-            for (int key = softmax.first; key < softmax.end; key++) {
-                addScaled(result.output, row, softmax.kept(key), v, softmax.keyRow(key), shape.valueDim());
-            }
-            roundRow(result.output, row, shape.valueDim());
+            float[] output = sum(
+                    softmax.first,
+                    softmax.end,
+                    shape.valueDim(),
+                    (key, sum) ->
+                            addScaled(sum, 0, softmax.kept(key), v, softmax.keyRow(key), shape.valueDim()));
+            setRounded(result.output, row, output, 0, shape.valueDim());
             result.logSumExp[row] = softmax.logSumExp;
         });
         return result;
@@ -217,12 +223,17 @@ public final class NaiveAttention {
         // One key/value head belongs to one thread, which adds up the rows of its query heads in order.
         IntStream.range(0, shape.batch() * shape.kvHeads()).parallel().forEach(kvHead -> {
             int rows = shape.groupSize() * shape.seqQ();
-            for (int row = kvHead * rows; row < (kvHead + 1) * rows; row++) {
-                backwardRow(row, output, dO, dLse[row], result);
-            }
-            for (int keyRow = kvHead * shape.seqK(); keyRow < (kvHead + 1) * shape.seqK(); keyRow++) {
-                roundRow(result.dK, keyRow, shape.headDim());
-                roundRow(result.dV, keyRow, shape.valueDim());
+            int keys = shape.seqK();
+            float[] sums = sum(
+                    kvHead * rows,
+                    (kvHead + 1) * rows,
+                    keys * (shape.headDim() + shape.valueDim()),
+                    (row, sum) -> backwardRow(row, kvHead, output, dO, dLse[row], result.dQ, sum));
+            for (int key = 0; key < keys; key++) {
+                int keyRow = kvHead * keys + key;
+                setRounded(result.dK, keyRow, sums, key * shape.headDim(), shape.headDim());
+                int ofValues = keys * shape.headDim() + key * shape.valueDim();
+                setRounded(result.dV, keyRow, sums, ofValues, shape.valueDim());
             }
         });
         addBiasAndSinkGradients(output, dO, dLse, result);
@@ -262,19 +273,46 @@ public final class NaiveAttention {
         return ((biasEntry * bias.dimension(1) + biasHead) * shape.seqQ() + query) * shape.seqK() + key;
     }
 
-    private void backwardRow(int row, float[] output, float[] dO, float dLse, Backward result) {
+    /** Sets a row of dQ, and adds what it gives to a head's dK and, behind them, dV. */
+    private void backwardRow(
+            int row, int kvHead, float[] output, float[] dO, float dLse, float[] dQ, float[] keyValueGradients) {
         Softmax softmax = softmax(row);
         float d = dot(dO, row, output, row, shape.valueDim()) - dLse;
-        for (int key = softmax.first; key < softmax.end; key++) {
+        float[] gradient = sum(softmax.first, softmax.end, shape.headDim(), (key, sum) -> {
             float p = softmax.probability(key);
             int keyRow = softmax.keyRow(key);
             float dP = softmax.factor(key) * dot(dO, row, v, keyRow, shape.valueDim());
             float dS = dtype.round(p * (dP - d) * softmax.capSlopes[key - softmax.first]);
-            addScaled(result.dV, keyRow, softmax.kept(key), dO, row, shape.valueDim());
-            addScaled(result.dK, keyRow, scale * dS, q, row, shape.headDim());
-            addScaled(result.dQ, row, scale * dS, k, keyRow, shape.headDim());
+            int ofHead = keyRow - kvHead * shape.seqK();
+            int ofValues = shape.seqK() * shape.headDim() + ofHead * shape.valueDim();
+            addScaled(sum, 0, scale * dS, k, keyRow, shape.headDim());
+            addScaled(keyValueGradients, ofHead * shape.headDim(), scale * dS, q, row, shape.headDim());
+            addScaled(keyValueGradients, ofValues, softmax.kept(key), dO, row, shape.valueDim());
+        });
+        setRounded(dQ, row, gradient, 0, shape.headDim());
+    }
+
+    /** Adds a term, of as many elements as the sum has. */
+    private interface Terms {
+        void add(int index, float[] sum);
+    }
+
+    /** The sum of terms {@code from} to {@code end - 1}, pairwise. */
+    private static float[] sum(int from, int end, int width, Terms terms) {
+        if (end - from <= CHAIN) {
+            float[] sum = new float[width];
+            for (int index = from; index < end; index++) {
+                terms.add(index, sum);
+            }
+            return sum;
         }
-        roundRow(result.dQ, row, shape.headDim());
+        int middle = (from + end) >>> 1;
+        float[] sum = sum(from, middle, width, terms);
+        float[] second = sum(middle, end, width, terms);
+        for (int i = 0; i < width; i++) {
+            sum[i] += second[i];
+        }
+        return sum;
     }
 
     /** One row of P, rounded to the storage type, with the slope of the softcap at each score. */
@@ -339,16 +377,16 @@ public final class NaiveAttention {
             max = Math.max(max, weights[key - first]);
         }
         float sink = options.sinks().map(sinks -> sinks.getFlat(head)).orElse(Float.NEGATIVE_INFINITY);
-        max = Math.max(max, sink);
-        float sum = sink == Float.NEGATIVE_INFINITY ? 0 : (float) Math.exp(sink - max);
+        float top = Math.max(max, sink);
         for (int i = 0; i < weights.length; i++) {
-            weights[i] = weights[i] == Float.NEGATIVE_INFINITY ? 0 : (float) Math.exp(weights[i] - max);
-            sum += weights[i];
+            weights[i] = weights[i] == Float.NEGATIVE_INFINITY ? 0 : (float) Math.exp(weights[i] - top);
         }
+        float sum = sum(0, weights.length, 1, (i, part) -> part[0] += weights[i])[0];
+        sum += sink == Float.NEGATIVE_INFINITY ? 0 : (float) Math.exp(sink - top);
         for (int i = 0; sum > 0 && i < weights.length; i++) {
             weights[i] = fp8 ? roundToE4M3(0x1p8f * weights[i]) * 0x1p-8f / sum : dtype.round(weights[i] / sum);
         }
-        float logSumExp = max == Float.NEGATIVE_INFINITY ? max : max + (float) Math.log(sum);
+        float logSumExp = top == Float.NEGATIVE_INFINITY ? top : top + (float) Math.log(sum);
         return new Softmax(
                 first,
                 end,
@@ -374,15 +412,15 @@ public final class NaiveAttention {
     }
 
     private static void addScaled(
-            float[] target, int targetRow, float factor, float[] source, int sourceRow, int width) {
+            float[] target, int from, float factor, float[] source, int sourceRow, int width) {
         for (int i = 0; i < width; i++) {
-            target[targetRow * width + i] += factor * source[sourceRow * width + i];
+            target[from + i] += factor * source[sourceRow * width + i];
         }
     }
 
-    private void roundRow(float[] values, int row, int width) {
-        for (int i = row * width; i < (row + 1) * width; i++) {
-            values[i] = dtype.round(values[i]);
+    private void setRounded(float[] target, int targetRow, float[] source, int from, int width) {
+        for (int i = 0; i < width; i++) {
+            target[targetRow * width + i] = dtype.round(source[from + i]);
         }
     }
 }
