@@ -2,6 +2,7 @@ package org.tornadoattention.choice;
 
 import java.util.HashMap;
 import java.util.Map;
+import org.tornadoattention.kernel.parts.PartialSums;
 
 /**
  * One launch of a kernel, as its description has it: what the kernel gets beyond what all kernels of a pass know by
@@ -17,6 +18,7 @@ import java.util.Map;
  * @param arrays for a parameter that is not named like it, the array of the pass or the {@link Scratch} that it gets
  * @param featuresAdded bits that its {@code features} have beyond those of the pass
  * @param featuresLeftOut bits of the pass that they lack
+ * @param sumsMany whether it adds so many terms that {@code PartialSums} joins runs of them
  * @param groups work-groups
  * @param groupSize work-items in each
  */
@@ -28,6 +30,7 @@ public record Launch(
         Map<String, String> arrays,
         int featuresAdded,
         int featuresLeftOut,
+        boolean sumsMany,
         long groups,
         int groupSize) {
 
@@ -39,38 +42,48 @@ public record Launch(
 
     /** A launch without a grid yet. */
     static Launch of(String suffix, Class<?> owner, String method) {
-        return new Launch(suffix, owner, method, Map.of(), Map.of(), 0, 0, 0, 0);
+        return new Launch(suffix, owner, method, Map.of(), Map.of(), 0, 0, false, 0, 0);
     }
 
     /** The same with a number for a parameter. */
     Launch with(String parameter, Number number) {
         Map<String, Number> more = new HashMap<>(numbers);
         more.put(parameter, number);
-        return new Launch(suffix, owner, method, more, arrays, featuresAdded, featuresLeftOut, groups, groupSize);
+        return new Launch(
+                suffix, owner, method, more, arrays, featuresAdded, featuresLeftOut, sumsMany, groups, groupSize);
     }
 
     /** The same with an array, by its name, for a parameter. */
     Launch with(String parameter, String array) {
         Map<String, String> more = new HashMap<>(arrays);
         more.put(parameter, array);
-        return new Launch(suffix, owner, method, numbers, more, featuresAdded, featuresLeftOut, groups, groupSize);
+        return new Launch(
+                suffix, owner, method, numbers, more, featuresAdded, featuresLeftOut, sumsMany, groups, groupSize);
     }
 
     /** The same with more bits in {@code features}. */
     Launch adding(int features) {
         return new Launch(
-                suffix, owner, method, numbers, arrays, featuresAdded | features, featuresLeftOut, groups, groupSize);
+                suffix, owner, method, numbers, arrays, featuresAdded | features, featuresLeftOut, sumsMany, groups, groupSize);
     }
 
     /** The same without some bits in {@code features}. */
     Launch leavingOut(int features) {
         return new Launch(
-                suffix, owner, method, numbers, arrays, featuresAdded, featuresLeftOut | features, groups, groupSize);
+                suffix, owner, method, numbers, arrays, featuresAdded, featuresLeftOut | features, sumsMany, groups, groupSize);
+    }
+
+    /** The same of a kernel that adds so many terms to a sum. */
+    Launch summing(long terms) {
+        boolean many = terms >= PartialSums.MANY;
+        return new Launch(
+                suffix, owner, method, numbers, arrays, featuresAdded, featuresLeftOut, many, groups, groupSize);
     }
 
     /** The same with a number of groups. */
     Launch groups(long count, int size) {
-        return new Launch(suffix, owner, method, numbers, arrays, featuresAdded, featuresLeftOut, count, size);
+        return new Launch(
+                suffix, owner, method, numbers, arrays, featuresAdded, featuresLeftOut, sumsMany, count, size);
     }
 
     /** The same with a work-item for each of so many elements. */

@@ -48,6 +48,7 @@ record OnlineSpec() implements KernelSpec {
     @Override
     public List<Launch> forward(Work work) {
         return List.of(Launch.of("", OnlineSoftmaxAttention.class, "attention")
+                .summing(work.shape().seqK())
                 .overElements(work.shape().queryRows(), work.groupSize()));
     }
 
@@ -55,8 +56,10 @@ record OnlineSpec() implements KernelSpec {
         return List.of(
                 work.rowTerms(OnlineSoftmaxBackward.PARTS),
                 Launch.of("-dq", OnlineSoftmaxBackward.class, "queryGradient")
+                        .summing(work.shape().seqK())
                         .overElements(work.shape().queryRows(), work.groupSize()),
                 Launch.of("-dkdv", OnlineSoftmaxBackward.class, "keyValueGradients")
+                        .summing(work.queriesOfKey())
                         .overElements(work.keyRows(), work.groupSize()));
     }
 }

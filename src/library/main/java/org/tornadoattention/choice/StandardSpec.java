@@ -68,8 +68,11 @@ record StandardSpec() implements KernelSpec {
         int size = work.groupSize();
         return List.of(
                 Launch.of("-scores", StandardAttention.class, "scores").overElements(shape.scoreElements(), size),
-                Launch.of("-softmax", StandardAttention.class, "softmax").overElements(shape.queryRows(), size),
+                Launch.of("-softmax", StandardAttention.class, "softmax")
+                        .summing(shape.seqK())
+                        .overElements(shape.queryRows(), size),
                 Launch.of("-output", StandardAttention.class, "output")
+                        .summing(shape.seqK())
                         .overElements(shape.queryRows() * shape.valueDim(), size));
     }
 
@@ -81,19 +84,23 @@ record StandardSpec() implements KernelSpec {
                 Launch.of("-ds", StandardAttentionBackward.class, "scoreGradients")
                         .overElements(shape.scoreElements(), size),
                 Launch.of("-dq", StandardAttentionBackward.class, "queryGradient")
+                        .summing(shape.seqK())
                         .overElements(shape.queryRows() * shape.headDim(), size)));
         long keyElements = work.keyRows() * shape.headDim();
         if (shape.valueDim() == shape.headDim()) {
             launches.add(Launch.of("-dkdv", StandardAttentionBackward.class, "keyValueGradients")
+                    .summing(work.queriesOfKey())
                     .overElements(keyElements, size));
         } else {
             launches.add(Launch.of("-dk", StandardAttentionBackward.class, "keyGradient")
+                    .summing(work.queriesOfKey())
                     .overElements(keyElements, size));
             launches.add(Launch.of("-dv", StandardAttentionBackward.class, "keyGradient")
                     .with("scoreGradients", "probabilities")
                     .with("query", "outputGradient")
                     .with("keyGradient", "valueGradient")
                     .with("headDim", shape.valueDim())
+                    .summing(work.queriesOfKey())
                     .overElements(work.keyRows() * shape.valueDim(), size));
         }
         return launches;

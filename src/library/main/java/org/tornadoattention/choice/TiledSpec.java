@@ -67,16 +67,18 @@ record TiledSpec() implements KernelSpec {
         return List.of(
                 work.rowTerms(TiledQueryGradient.parts(work.shape().widestDim(), block)),
                 Launch.of("-dq", TiledQueryGradient.class, "queryGradient")
+                        .summing(work.shape().seqK())
                         .with("block", block)
                         .groups(work.queryTiles(block), size),
                 Launch.of("-dkdv", TiledKeyValueGradients.class, "keyValueGradients")
+                        .summing(work.queriesOfKey())
                         .with("block", block)
                         .groups(work.keyTiles(block), size));
     }
 
     @Override
     public List<Launch> forward(Work work) {
-        return List.of(work.tiled(TiledFlashAttention.class));
+        return List.of(work.tiled(TiledFlashAttention.class).summing(work.shape().seqK()));
     }
 
     @Override

@@ -56,6 +56,11 @@ public record Work(AttentionProblem problem, List<Tile> tiles, ComputeDevice dev
         return keyTiles(1);
     }
 
+    /** Queries that a key's gradients are sums over: those of all heads that share it. */
+    long queriesOfKey() {
+        return (long) shape().groupSize() * shape().seqQ();
+    }
+
     /** The launch of a forward kernel whose groups have a tile of queries each. */
     Launch tiled(Class<?> kernel) {
         return Launch.of("", kernel, "attention")

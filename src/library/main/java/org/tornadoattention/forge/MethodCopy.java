@@ -339,20 +339,20 @@ final class MethodCopy {
         }
     }
 
-    /** Leaves out {@code if (C.is(array))} where the answer is known; returns the number of the element after it. */
+    /** Leaves out {@code if (C.is(array))}, or {@code if (C.is())}, where the answer is known; returns the number of the element after it. */
     private int foldCondition(int index) {
-        int second = nextInstruction(index + 1);
+        boolean ofArray = elements.get(index) instanceof LoadInstruction load && load.typeKind() == TypeKind.REFERENCE;
+        int second = ofArray ? nextInstruction(index + 1) : index;
         int third = nextInstruction(second + 1);
         if (third < elements.size()
-                && elements.get(index) instanceof LoadInstruction load
-                && load.typeKind() == TypeKind.REFERENCE
                 && elements.get(second) instanceof InvokeInstruction call
                 && call.opcode() == Opcode.INVOKESTATIC
                 && call.typeSymbol().returnType().equals(ConstantDescs.CD_boolean)
-                && call.typeSymbol().parameterCount() == 1
+                && call.typeSymbol().parameterCount() == (ofArray ? 1 : 0)
                 && elements.get(third) instanceof BranchInstruction branch
                 && (branch.opcode() == Opcode.IFEQ || branch.opcode() == Opcode.IFNE)) {
-            ClassDesc array = here().variable(load.slot());
+            ClassDesc array =
+                    ofArray ? here().variable(((LoadInstruction) elements.get(index)).slot()) : null;
             Integer result = copies.knownResult(
                     call.owner().asSymbol(),
                     call.name().stringValue(),

@@ -3,6 +3,7 @@ package org.tornadoattention.kernel;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.PartialSums;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
@@ -100,6 +101,16 @@ public final class OnlineSoftmaxAttention {
             float max = Score.NO_SCORE;
             float sum = 0f;
 
+            // What o and l join every so many keys, relative to the maximum of then.
+            float[] total = new float[PartialSums.areJoined() ? valueDim : 0];
+            float totalMax = Score.NO_SCORE;
+            float totalSum = 0f;
+            if (PartialSums.areJoined()) {
+                for (int x = 0; x < valueDim; x++) {
+                    total[x] = 0f;
+                }
+            }
+
             for (int j = firstKey; j <= lastKey; j++) {
                 // s = q · k_j, in four sums, since one alone would wait for itself
                 int at = keyBase + j * headDim;
@@ -137,6 +148,26 @@ public final class OnlineSoftmaxAttention {
                     for (int x = 0; x < valueDim; x++) {
                         o[x] += p * value.get(valueBase + j * valueDim + x);
                     }
+                }
+
+                if (PartialSums.areJoined()) {
+                    if (PartialSums.endRun(j)) {
+                        float alpha = TornadoMath.exp(totalMax - max);
+                        totalMax = max;
+                        totalSum = alpha * totalSum + sum;
+                        sum = 0f;
+                        for (int x = 0; x < valueDim; x++) {
+                            total[x] = alpha * total[x] + o[x];
+                            o[x] = 0f;
+                        }
+                    }
+                }
+            }
+            if (PartialSums.areJoined()) {
+                float alpha = TornadoMath.exp(totalMax - max);
+                sum += alpha * totalSum;
+                for (int x = 0; x < valueDim; x++) {
+                    o[x] += alpha * total[x];
                 }
             }
 

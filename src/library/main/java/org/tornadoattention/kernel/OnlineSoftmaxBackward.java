@@ -3,6 +3,7 @@ package org.tornadoattention.kernel;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.PartialSums;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.Score;
@@ -93,6 +94,12 @@ public final class OnlineSoftmaxBackward {
                     dO[x] = outputGradient.get(row * valueDim + x);
                 }
             }
+            float[] total = new float[PartialSums.areJoined() ? headDim : 0];
+            if (PartialSums.areJoined()) {
+                for (int x = 0; x < headDim; x++) {
+                    total[x] = 0f;
+                }
+            }
             float lse = RowTerms.logSumExp(rowTerms, row);
             float d = RowTerms.d(rowTerms, row);
 
@@ -145,6 +152,19 @@ public final class OnlineSoftmaxBackward {
                     for (int x = 0; x < headDim; x++) {
                         dQ[x] += ds * key.get(at + x);
                     }
+                }
+                if (PartialSums.areJoined()) {
+                    if (PartialSums.endRun(j)) {
+                        for (int x = 0; x < headDim; x++) {
+                            total[x] += dQ[x];
+                            dQ[x] = 0f;
+                        }
+                    }
+                }
+            }
+            if (PartialSums.areJoined()) {
+                for (int x = 0; x < headDim; x++) {
+                    dQ[x] += total[x];
                 }
             }
             for (int x = 0; x < headDim; x++) {
@@ -212,6 +232,16 @@ public final class OnlineSoftmaxBackward {
                     dV[x] = 0f;
                 }
             }
+            float[] totalOfK = new float[PartialSums.areJoined() ? headDim : 0];
+            float[] totalOfV = new float[PartialSums.areJoined() ? valueDim : 0];
+            if (PartialSums.areJoined()) {
+                for (int x = 0; x < headDim; x++) {
+                    totalOfK[x] = 0f;
+                }
+                for (int x = 0; x < valueDim; x++) {
+                    totalOfV[x] = 0f;
+                }
+            }
 
             for (int batchHead = firstHead; batchHead < firstHead + group; batchHead++) {
                 float slope = HeadTerms.slope(headTerms, batchHead % heads, features);
@@ -276,6 +306,26 @@ public final class OnlineSoftmaxBackward {
                             }
                         }
                     }
+                    if (PartialSums.areJoined()) {
+                        if (PartialSums.endRun(row)) {
+                            for (int x = 0; x < headDim; x++) {
+                                totalOfK[x] += dK[x];
+                                dK[x] = 0f;
+                            }
+                            for (int x = 0; x < valueDim; x++) {
+                                totalOfV[x] += dV[x];
+                                dV[x] = 0f;
+                            }
+                        }
+                    }
+                }
+            }
+            if (PartialSums.areJoined()) {
+                for (int x = 0; x < headDim; x++) {
+                    dK[x] += totalOfK[x];
+                }
+                for (int x = 0; x < valueDim; x++) {
+                    dV[x] += totalOfV[x];
                 }
             }
             for (int x = 0; x < headDim; x++) {

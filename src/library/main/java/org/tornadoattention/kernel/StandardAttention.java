@@ -3,6 +3,7 @@ package org.tornadoattention.kernel;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.PartialSums;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
@@ -97,9 +98,19 @@ public final class StandardAttention {
                 max = TornadoMath.max(max, scores.get(row * seqK + j));
             }
             float sum = 0f;
+            float total = 0f;
             for (int j = firstKey; j <= lastKey; j++) {
                 float s = scores.get(row * seqK + j);
                 sum += Functions.weight(TornadoMath.exp(s - max), s);
+                if (PartialSums.areJoined()) {
+                    if (PartialSums.endRun(j)) {
+                        total += sum;
+                        sum = 0f;
+                    }
+                }
+            }
+            if (PartialSums.areJoined()) {
+                sum += total;
             }
             for (int j = 0; j < seqK; j++) {
                 float p = 0f;
@@ -149,8 +160,18 @@ public final class StandardAttention {
             int firstKey = Window.firstKey(position, windowLeft);
             int lastKey = Window.lastKey(position, length, windowRight);
             float o = 0f;
+            float total = 0f;
             for (int j = firstKey; j <= lastKey; j++) {
                 o += probabilities.get(row * seqK + j) * value.get(at + j * valueDim);
+                if (PartialSums.areJoined()) {
+                    if (PartialSums.endRun(j)) {
+                        total += o;
+                        o = 0f;
+                    }
+                }
+            }
+            if (PartialSums.areJoined()) {
+                o += total;
             }
             output.set(element, o);
         }

@@ -3,6 +3,7 @@ package org.tornadoattention.kernel;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.PartialSums;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.Score;
@@ -137,8 +138,18 @@ public final class StandardAttentionBackward {
             int firstKey = Window.firstKey(position, windowLeft);
             int lastKey = Window.lastKey(position, length, windowRight);
             float dQ = 0f;
+            float total = 0f;
             for (int j = firstKey; j <= lastKey; j++) {
                 dQ += scoreGradients.get(row * seqK + j) * key.get(at + j * headDim);
+                if (PartialSums.areJoined()) {
+                    if (PartialSums.endRun(j)) {
+                        total += dQ;
+                        dQ = 0f;
+                    }
+                }
+            }
+            if (PartialSums.areJoined()) {
+                dQ += total;
             }
             queryGradient.set(element, dQ);
         }
@@ -171,12 +182,26 @@ public final class StandardAttentionBackward {
             int lastQuery = Window.lastQuery(j, j, length - seqQ, seqQ, length, windowLeft);
             float dK = 0f;
             float dV = 0f;
+            float totalOfK = 0f;
+            float totalOfV = 0f;
             for (int batchHead = firstHead; batchHead < firstHead + group; batchHead++) {
                 for (int row = batchHead * seqQ + firstQuery; row <= batchHead * seqQ + lastQuery; row++) {
                     int at = row * headDim + element % headDim;
                     dK += scoreGradients.get(row * seqK + j) * query.get(at);
                     dV += probabilities.get(row * seqK + j) * outputGradient.get(at);
+                    if (PartialSums.areJoined()) {
+                        if (PartialSums.endRun(row)) {
+                            totalOfK += dK;
+                            totalOfV += dV;
+                            dK = 0f;
+                            dV = 0f;
+                        }
+                    }
                 }
+            }
+            if (PartialSums.areJoined()) {
+                dK += totalOfK;
+                dV += totalOfV;
             }
             keyGradient.set(element, dK);
             valueGradient.set(element, dV);
@@ -205,10 +230,20 @@ public final class StandardAttentionBackward {
             int firstQuery = Window.firstQuery(j, length - seqQ, windowRight);
             int lastQuery = Window.lastQuery(j, j, length - seqQ, seqQ, length, windowLeft);
             float dK = 0f;
+            float total = 0f;
             for (int batchHead = firstHead; batchHead < firstHead + group; batchHead++) {
                 for (int row = batchHead * seqQ + firstQuery; row <= batchHead * seqQ + lastQuery; row++) {
                     dK += scoreGradients.get(row * seqK + j) * query.get(row * headDim + element % headDim);
+                    if (PartialSums.areJoined()) {
+                        if (PartialSums.endRun(row)) {
+                            total += dK;
+                            dK = 0f;
+                        }
+                    }
                 }
+            }
+            if (PartialSums.areJoined()) {
+                dK += total;
             }
             keyGradient.set(element, dK);
         }

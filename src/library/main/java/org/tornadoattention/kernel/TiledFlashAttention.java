@@ -6,6 +6,7 @@ import static org.tornadoattention.kernel.parts.Storage.store;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.PartialSums;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
@@ -68,6 +69,21 @@ public final class TiledFlashAttention {
         return element + element / paddedDim * 4;
     }
 
+    // spotless:off: register tiles are written in rows
+    /** Joins a run of one of the eight rows' sums with their totals, and makes its maximum theirs. */
+    private static void join(
+            float[] total, int zero, int r, float max, float sum,
+            float o0, float o1, float o2, float o3, float o4, float o5, float o6, float o7) {
+        float alpha = TornadoMath.exp(total[zero + 72 + r] - max);
+        int at = zero + 8 * r;
+        total[at] = alpha * total[at] + o0; total[at + 1] = alpha * total[at + 1] + o1;
+        total[at + 2] = alpha * total[at + 2] + o2; total[at + 3] = alpha * total[at + 3] + o3;
+        total[at + 4] = alpha * total[at + 4] + o4; total[at + 5] = alpha * total[at + 5] + o5;
+        total[at + 6] = alpha * total[at + 6] + o6; total[at + 7] = alpha * total[at + 7] + o7;
+        total[zero + 64 + r] = alpha * total[zero + 64 + r] + sum;
+        total[zero + 72 + r] = max;
+    }
+
     /**
      * Computes one tile of queries; see the class for arrays, grid and memory.
      *
@@ -80,7 +96,6 @@ public final class TiledFlashAttention {
      * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT}, {@code F16_BITS} and {@code NATIVE_BF16},
      *     added
      */
-    // spotless:off: register tiles are written in rows
     public static void attention(
             KernelContext context,
             @Element FloatArray query,
@@ -175,6 +190,15 @@ public final class TiledFlashAttention {
         float o50 = 0f, o51 = 0f, o52 = 0f, o53 = 0f, o54 = 0f, o55 = 0f, o56 = 0f, o57 = 0f;
         float o60 = 0f, o61 = 0f, o62 = 0f, o63 = 0f, o64 = 0f, o65 = 0f, o66 = 0f, o67 = 0f;
         float o70 = 0f, o71 = 0f, o72 = 0f, o73 = 0f, o74 = 0f, o75 = 0f, o76 = 0f, o77 = 0f;
+
+        // What they join every so many keys: 64 totals of O, eight of l, and the maxima that these are relative to.
+        float[] total = new float[PartialSums.areJoined() ? 80 : 0];
+        if (PartialSums.areJoined()) {
+            for (int at = 0; at < 80; at++) {
+                total[at] = at < 72 ? 0f : Score.NO_SCORE;
+            }
+        }
+        int joined = 0; // above 0 where all have joined the totals
 
         int j0 = Functions.nextKey(firstKey / blockK * blockK, blockK, batch, head, i0, rows, lastKey);
         for (; j0 <= lastKey; j0 = Functions.nextKey(j0 + blockK, blockK, batch, head, i0, rows, lastKey)) {
@@ -351,6 +375,11 @@ public final class TiledFlashAttention {
                 }
                 float alpha = TornadoMath.exp(oldMax - max);
                 rowMax[row] = max;
+                if (PartialSums.areJoined()) {
+                    if (joined > 0) {
+                        rowSum[row] = 0f;
+                    }
+                }
                 rowSum[row] = alpha * rowSum[row] + sum;
                 correction[row] = alpha;
             }
@@ -439,6 +468,39 @@ public final class TiledFlashAttention {
                 o70 += p7 * v0; o71 += p7 * v1; o72 += p7 * v2; o73 += p7 * v3;
                 o74 += p7 * v4; o75 += p7 * v5; o76 += p7 * v6; o77 += p7 * v7;
             }
+            if (PartialSums.areJoined()) {
+                joined = 0;
+                if (PartialSums.endRun(j0, blockK)) {
+                    joined = 1;
+                    int z = PartialSums.hiddenZero(rowSum[firstRow], 0f, j0);
+                    join(total, z, 0, rowMax[firstRow + 0], rowSum[firstRow + 0], o00, o01, o02, o03, o04, o05, o06, o07);
+                    join(total, z, 1, rowMax[firstRow + 1], rowSum[firstRow + 1], o10, o11, o12, o13, o14, o15, o16, o17);
+                    join(total, z, 2, rowMax[firstRow + 2], rowSum[firstRow + 2], o20, o21, o22, o23, o24, o25, o26, o27);
+                    join(total, z, 3, rowMax[firstRow + 3], rowSum[firstRow + 3], o30, o31, o32, o33, o34, o35, o36, o37);
+                    join(total, z, 4, rowMax[firstRow + 4], rowSum[firstRow + 4], o40, o41, o42, o43, o44, o45, o46, o47);
+                    join(total, z, 5, rowMax[firstRow + 5], rowSum[firstRow + 5], o50, o51, o52, o53, o54, o55, o56, o57);
+                    join(total, z, 6, rowMax[firstRow + 6], rowSum[firstRow + 6], o60, o61, o62, o63, o64, o65, o66, o67);
+                    join(total, z, 7, rowMax[firstRow + 7], rowSum[firstRow + 7], o70, o71, o72, o73, o74, o75, o76, o77);
+                    o00 = 0f; o01 = 0f; o02 = 0f; o03 = 0f; o04 = 0f; o05 = 0f; o06 = 0f; o07 = 0f;
+                    o10 = 0f; o11 = 0f; o12 = 0f; o13 = 0f; o14 = 0f; o15 = 0f; o16 = 0f; o17 = 0f;
+                    o20 = 0f; o21 = 0f; o22 = 0f; o23 = 0f; o24 = 0f; o25 = 0f; o26 = 0f; o27 = 0f;
+                    o30 = 0f; o31 = 0f; o32 = 0f; o33 = 0f; o34 = 0f; o35 = 0f; o36 = 0f; o37 = 0f;
+                    o40 = 0f; o41 = 0f; o42 = 0f; o43 = 0f; o44 = 0f; o45 = 0f; o46 = 0f; o47 = 0f;
+                    o50 = 0f; o51 = 0f; o52 = 0f; o53 = 0f; o54 = 0f; o55 = 0f; o56 = 0f; o57 = 0f;
+                    o60 = 0f; o61 = 0f; o62 = 0f; o63 = 0f; o64 = 0f; o65 = 0f; o66 = 0f; o67 = 0f;
+                    o70 = 0f; o71 = 0f; o72 = 0f; o73 = 0f; o74 = 0f; o75 = 0f; o76 = 0f; o77 = 0f;
+                }
+            }
+            context.localBarrier();
+        }
+        if (PartialSums.areJoined()) {
+            if (item % dimGroups == 0) {
+                for (int r = 0; r < 8; r++) {
+                    int row = firstRow + r;
+                    float since = joined > 0 ? 0f : rowSum[row];
+                    rowSum[row] = since + TornadoMath.exp(total[72 + r] - rowMax[row]) * total[64 + r];
+                }
+            }
             context.localBarrier();
         }
 
@@ -478,6 +540,13 @@ public final class TiledFlashAttention {
         queryTile[z6] = o64; queryTile[z6 + 1] = o65; queryTile[z6 + 2] = o66; queryTile[z6 + 3] = o67;
         queryTile[y7] = o70; queryTile[y7 + 1] = o71; queryTile[y7 + 2] = o72; queryTile[y7 + 3] = o73;
         queryTile[z7] = o74; queryTile[z7 + 1] = o75; queryTile[z7 + 2] = o76; queryTile[z7 + 3] = o77;
+        if (PartialSums.areJoined()) {
+            for (int at = 0; at < 64; at++) {
+                int row = firstRow + at / 8;
+                int to = row * stride + firstDim + at / 4 % 2 * half + at % 4;
+                queryTile[to] += TornadoMath.exp(total[72 + at / 8] - rowMax[row]) * total[at];
+            }
+        }
         context.localBarrier();
         for (int at = item; at < blockQ * paddedDim; at += step) {
             int row = at / paddedDim;

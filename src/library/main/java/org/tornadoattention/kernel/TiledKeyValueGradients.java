@@ -8,6 +8,7 @@ import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.RowTerms;
+import org.tornadoattention.kernel.parts.PartialSums;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.Unseen;
 import org.tornadoattention.kernel.parts.Window;
@@ -169,6 +170,14 @@ public final class TiledKeyValueGradients {
         float h50 = 0f, h51 = 0f, h52 = 0f, h53 = 0f;
         float h60 = 0f, h61 = 0f, h62 = 0f, h63 = 0f;
         float h70 = 0f, h71 = 0f, h72 = 0f, h73 = 0f;
+
+        // What they join every so many queries: 32 totals of dK, then those of dV.
+        float[] total = new float[PartialSums.areJoined() ? 64 : 0];
+        if (PartialSums.areJoined()) {
+            for (int at = 0; at < 64; at++) {
+                total[at] = 0f;
+            }
+        }
 
         for (int batchHead = firstHead; batchHead < firstHead + group; batchHead++) {
             int queryBase = batchHead * seqQ * headDim;
@@ -418,6 +427,35 @@ public final class TiledKeyValueGradients {
                     h60 += p6 * d0; h61 += p6 * d1; h62 += p6 * d2; h63 += p6 * d3;
                     h70 += p7 * d0; h71 += p7 * d1; h72 += p7 * d2; h73 += p7 * d3;
                 }
+                if (PartialSums.areJoined()) {
+                    if (PartialSums.endRun((batchHead - firstHead) * seqQ + i0, block)) {
+                        int z = PartialSums.hiddenZero(rowLse[firstRow], Score.NO_SCORE, i0);
+                        PartialSums.join(total, z + 0, g00, g01, g02, g03);
+                        PartialSums.join(total, z + 4, g10, g11, g12, g13);
+                        PartialSums.join(total, z + 8, g20, g21, g22, g23);
+                        PartialSums.join(total, z + 12, g30, g31, g32, g33);
+                        PartialSums.join(total, z + 16, g40, g41, g42, g43);
+                        PartialSums.join(total, z + 20, g50, g51, g52, g53);
+                        PartialSums.join(total, z + 24, g60, g61, g62, g63);
+                        PartialSums.join(total, z + 28, g70, g71, g72, g73);
+                        g00 = 0f; g01 = 0f; g02 = 0f; g03 = 0f; g10 = 0f; g11 = 0f; g12 = 0f; g13 = 0f;
+                        g20 = 0f; g21 = 0f; g22 = 0f; g23 = 0f; g30 = 0f; g31 = 0f; g32 = 0f; g33 = 0f;
+                        g40 = 0f; g41 = 0f; g42 = 0f; g43 = 0f; g50 = 0f; g51 = 0f; g52 = 0f; g53 = 0f;
+                        g60 = 0f; g61 = 0f; g62 = 0f; g63 = 0f; g70 = 0f; g71 = 0f; g72 = 0f; g73 = 0f;
+                        PartialSums.join(total, z + 32, h00, h01, h02, h03);
+                        PartialSums.join(total, z + 36, h10, h11, h12, h13);
+                        PartialSums.join(total, z + 40, h20, h21, h22, h23);
+                        PartialSums.join(total, z + 44, h30, h31, h32, h33);
+                        PartialSums.join(total, z + 48, h40, h41, h42, h43);
+                        PartialSums.join(total, z + 52, h50, h51, h52, h53);
+                        PartialSums.join(total, z + 56, h60, h61, h62, h63);
+                        PartialSums.join(total, z + 60, h70, h71, h72, h73);
+                        h00 = 0f; h01 = 0f; h02 = 0f; h03 = 0f; h10 = 0f; h11 = 0f; h12 = 0f; h13 = 0f;
+                        h20 = 0f; h21 = 0f; h22 = 0f; h23 = 0f; h30 = 0f; h31 = 0f; h32 = 0f; h33 = 0f;
+                        h40 = 0f; h41 = 0f; h42 = 0f; h43 = 0f; h50 = 0f; h51 = 0f; h52 = 0f; h53 = 0f;
+                        h60 = 0f; h61 = 0f; h62 = 0f; h63 = 0f; h70 = 0f; h71 = 0f; h72 = 0f; h73 = 0f;
+                    }
+                }
             }
         }
 
@@ -440,6 +478,12 @@ public final class TiledKeyValueGradients {
         valueTile[y + 5 * stride + 0] = h50; valueTile[y + 5 * stride + 1] = h51; valueTile[y + 5 * stride + 2] = h52; valueTile[y + 5 * stride + 3] = h53;
         valueTile[y + 6 * stride + 0] = h60; valueTile[y + 6 * stride + 1] = h61; valueTile[y + 6 * stride + 2] = h62; valueTile[y + 6 * stride + 3] = h63;
         valueTile[y + 7 * stride + 0] = h70; valueTile[y + 7 * stride + 1] = h71; valueTile[y + 7 * stride + 2] = h72; valueTile[y + 7 * stride + 3] = h73;
+        if (PartialSums.areJoined()) {
+            for (int at = 0; at < 32; at++) {
+                keyTile[y + at / 4 * stride + at % 4] += total[at];
+                valueTile[y + at / 4 * stride + at % 4] += total[32 + at];
+            }
+        }
         context.localBarrier();
         // The keys' end bounds the loop: in a condition TornadoVM 5.2 may find too late that it is always true, and gives up.
         for (int at = item; at < TornadoMath.min(block, seqK - j0) * paddedDim; at += step) {

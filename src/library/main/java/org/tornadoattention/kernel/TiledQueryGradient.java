@@ -6,6 +6,7 @@ import static org.tornadoattention.kernel.parts.Storage.store;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.PartialSums;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.Score;
@@ -190,6 +191,14 @@ public final class TiledQueryGradient {
         float g50 = 0f, g51 = 0f, g52 = 0f, g53 = 0f;
         float g60 = 0f, g61 = 0f, g62 = 0f, g63 = 0f;
         float g70 = 0f, g71 = 0f, g72 = 0f, g73 = 0f;
+
+        // What it joins every so many keys.
+        float[] total = new float[PartialSums.areJoined() ? 32 : 0];
+        if (PartialSums.areJoined()) {
+            for (int at = 0; at < 32; at++) {
+                total[at] = 0f;
+            }
+        }
 
         int j0 = Functions.nextKey(firstKey / block * block, block, batch, head, i0, rows, lastKey);
         for (; j0 <= lastKey; j0 = Functions.nextKey(j0 + block, block, batch, head, i0, rows, lastKey)) {
@@ -393,6 +402,23 @@ public final class TiledQueryGradient {
                 g60 += s6 * k0; g61 += s6 * k1; g62 += s6 * k2; g63 += s6 * k3;
                 g70 += s7 * k0; g71 += s7 * k1; g72 += s7 * k2; g73 += s7 * k3;
             }
+            if (PartialSums.areJoined()) {
+                if (PartialSums.endRun(j0, block)) {
+                    int z = PartialSums.hiddenZero(rowLse[firstRow], Score.NO_SCORE, j0);
+                    PartialSums.join(total, z + 0, g00, g01, g02, g03);
+                    PartialSums.join(total, z + 4, g10, g11, g12, g13);
+                    PartialSums.join(total, z + 8, g20, g21, g22, g23);
+                    PartialSums.join(total, z + 12, g30, g31, g32, g33);
+                    PartialSums.join(total, z + 16, g40, g41, g42, g43);
+                    PartialSums.join(total, z + 20, g50, g51, g52, g53);
+                    PartialSums.join(total, z + 24, g60, g61, g62, g63);
+                    PartialSums.join(total, z + 28, g70, g71, g72, g73);
+                    g00 = 0f; g01 = 0f; g02 = 0f; g03 = 0f; g10 = 0f; g11 = 0f; g12 = 0f; g13 = 0f;
+                    g20 = 0f; g21 = 0f; g22 = 0f; g23 = 0f; g30 = 0f; g31 = 0f; g32 = 0f; g33 = 0f;
+                    g40 = 0f; g41 = 0f; g42 = 0f; g43 = 0f; g50 = 0f; g51 = 0f; g52 = 0f; g53 = 0f;
+                    g60 = 0f; g61 = 0f; g62 = 0f; g63 = 0f; g70 = 0f; g71 = 0f; g72 = 0f; g73 = 0f;
+                }
+            }
         }
         context.localBarrier();
 
@@ -406,6 +432,11 @@ public final class TiledQueryGradient {
         queryTile[y + 5 * stride + 0] = g50; queryTile[y + 5 * stride + 1] = g51; queryTile[y + 5 * stride + 2] = g52; queryTile[y + 5 * stride + 3] = g53;
         queryTile[y + 6 * stride + 0] = g60; queryTile[y + 6 * stride + 1] = g61; queryTile[y + 6 * stride + 2] = g62; queryTile[y + 6 * stride + 3] = g63;
         queryTile[y + 7 * stride + 0] = g70; queryTile[y + 7 * stride + 1] = g71; queryTile[y + 7 * stride + 2] = g72; queryTile[y + 7 * stride + 3] = g73;
+        if (PartialSums.areJoined()) {
+            for (int at = 0; at < 32; at++) {
+                queryTile[y + at / 4 * stride + at % 4] += total[at];
+            }
+        }
         context.localBarrier();
         for (int at = item; at < block * paddedDim; at += step) {
             int row = at / paddedDim;

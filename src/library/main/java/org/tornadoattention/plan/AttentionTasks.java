@@ -16,6 +16,7 @@ import org.tornadoattention.forge.Kernel;
 import org.tornadoattention.forge.KernelLauncher;
 import org.tornadoattention.function.FunctionForm;
 import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.PartialSums;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
@@ -81,6 +82,9 @@ final class AttentionTasks {
             }
             if (launch.features(features) != features) {
                 task.with("features", launch.features(features));
+            }
+            if (launch.sumsMany()) {
+                task.replacing(PartialSums.class, PartialSums.Many.class);
             }
             task.groups(launch.groups(), launch.groupSize());
         }
