@@ -218,6 +218,25 @@ class ExamplesTest {
     }
 
     @Test
+    void theSimulatorFindsTheRealBugs() {
+        assumeTrue(Platform.current().simulator(), "a device finds none of them");
+        String output = outputOf("RealBugs");
+        assertThat(output)
+                .contains("data race on local memory: in kernel tileUsedTwice (RealBugs.java:")
+                .contains("data race on global memory: in kernel normalization (RealBugs.java:")
+                .contains("in[128], which several groups write in the same launch")
+                .contains("read of an uninitialised private array: in kernel privateSums (RealBugs.java:")
+                .contains("index out of bounds: in kernel lastTile (RealBugs.java:")
+                .contains("The result is NaN where 0.0 is right")
+                .contains("The result is 2048.0 where 4096.0 is right")
+                .contains("divergent barrier: in kernel barrierInABoundsCheck, group (1,0,0)")
+                .contains("data race on local memory: in kernel staleMaximum (RealBugs.java:")
+                .doesNotContain("?!");
+        assertThat(output.lines().filter(line -> line.matches(" *Mended it gives \\S+, as it should\\.")))
+                .hasSize(8);
+    }
+
+    @Test
     void theKernelToStepThroughAgreesWithTheOracle() {
         String output = outputOf("StepThroughKernel");
         assertThat(output).contains("1 group of 2 work-items");

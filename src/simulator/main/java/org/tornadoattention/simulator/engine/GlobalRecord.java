@@ -245,7 +245,7 @@ public final class GlobalRecord {
             throw item.fault(
                     FaultKind.GLOBAL_RACE,
                     "reads " + element(index, item) + ", which " + who(writer, item)
-                            + (partOf(writer) == item.part ? " wrote " : " writes ") + when(writer, item) + "; "
+                            + (partOf(writer) == item.part ? " wrote " : isOfSeveralParts(writer) ? " write " : " writes ") + when(writer, item) + "; "
                             + advice(writer, item, "only a second task can read it safely"));
         }
     }
@@ -281,9 +281,13 @@ public final class GlobalRecord {
                     ? "another iteration"
                     : "work-item " + item.group().whoLeft((int) tag);
         }
-        return tag == SEVERAL_PARTS || tag == ADDED_BY_SEVERAL_PARTS
+        return isOfSeveralParts(tag)
                 ? item.launch().severalParts()
                 : item.launch().partName(part);
+    }
+
+    private static boolean isOfSeveralParts(long tag) {
+        return tag == SEVERAL_PARTS || tag == ADDED_BY_SEVERAL_PARTS;
     }
 
     private static String when(long tag, WorkItem item) {
