@@ -1,8 +1,10 @@
 package org.tornadoattention.simulator;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.Consumer;
 import org.tornadoattention.simulator.engine.FaultLog;
 import org.tornadoattention.simulator.engine.StatisticsLog;
@@ -71,6 +73,32 @@ public final class Simulator {
                 Restore _ = listen(kernel -> kernel.costs().map(costs -> costs.describe(compared)).ifPresent(table))) {
             work.run();
         }
+    }
+
+    /**
+     * Counts what the kernels do that {@code work} launches, all together, under names in words.
+     *
+     * @param work what launches kernels
+     * @return elements read and written of device memory, sectors and the fewest that would do, bank conflicts, barriers,
+     *     tensor-core products
+     */
+    public static Map<String, Long> count(Runnable work) {
+        Map<String, Long> counts = new TreeMap<>();
+        try (Restore _ = configure(settings().withCosts(Optional.of(Gpu.H100)));
+                Restore _ = listen(kernel -> {
+                    counts.merge("elements read", kernel.globalElementsRead(), Long::sum);
+                    counts.merge("elements written", kernel.globalElementsWritten(), Long::sum);
+                    counts.merge("barriers", kernel.barriers(), Long::sum);
+                    counts.merge("tensor-core products", kernel.mmaOperations(), Long::sum);
+                    kernel.costs().ifPresent(costs -> {
+                        counts.merge("sectors", costs.sectors(), Long::sum);
+                        counts.merge("fewest sectors", costs.fewestSectors(), Long::sum);
+                        counts.merge("bank conflicts", costs.bankConflicts(), Long::sum);
+                    });
+                })) {
+            work.run();
+        }
+        return counts;
     }
 
     /**

@@ -1,9 +1,7 @@
 package org.tornadoattention.cli;
 
 import java.io.PrintWriter;
-import java.lang.reflect.InvocationTargetException;
 import java.util.concurrent.Callable;
-import java.util.function.Consumer;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.FlashAttention;
@@ -41,8 +39,6 @@ import picocli.CommandLine.Spec;
             "  JDK_JAVA_OPTIONS=-Dtornadoattention.simulator.costs=a100 ./attention java Mine.java   kernels of your own"
         })
 final class CostsCommand implements Callable<Integer> {
-
-    private static final String SIMULATOR = "org.tornadoattention.simulator.Simulator";
 
     @Option(names = "--heads", defaultValue = "1", description = "Heads (default ${DEFAULT-VALUE}).")
     private int heads;
@@ -92,7 +88,8 @@ final class CostsCommand implements Callable<Integer> {
         Tensor k = Tensor.random(dtype, 2, shape.keyShape());
         Tensor v = Tensor.random(dtype, 3, shape.keyShape());
         try (FlashAttention attention = compute.attention(device)) {
-            tellCosts(
+            SimulatorBridge.tellCosts(
+                    gpu,
                     table -> {
                         out.println();
                         out.print(table);
@@ -101,22 +98,5 @@ final class CostsCommand implements Callable<Integer> {
                     () -> attention.forward(q, k, v, options));
         }
         return Main.GOOD;
-    }
-
-    /** Calls the simulator, which is not there when this is compiled against an SDK. */
-    private void tellCosts(Consumer<String> table, Runnable work) {
-        try {
-            Class.forName(SIMULATOR)
-                    .getMethod("tellCosts", String.class, Consumer.class, Runnable.class)
-                    .invoke(null, gpu, table, work);
-        } catch (InvocationTargetException e) {
-            switch (e.getCause()) {
-                case RuntimeException failure -> throw failure;
-                case Error failure -> throw failure;
-                default -> throw new IllegalStateException(e.getCause());
-            }
-        } catch (ReflectiveOperationException e) {
-            throw new IllegalStateException("The simulator of another version is on the class path", e);
-        }
     }
 }

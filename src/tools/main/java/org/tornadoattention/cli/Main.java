@@ -70,6 +70,7 @@ import picocli.CommandLine.TypeConversionException;
             "  ./attention explain --seq 256 --causal               what happens to one problem",
             "  ./attention costs --kernel tiled                     what each line of a kernel costs a GPU",
             "  ./attention example HelloAttention                   compile and run a program of examples/",
+            "  ./attention puzzle 1                                 learn to write kernels: sixteen exercises, graded",
             "  TORNADOVM_HOME=~/tornadovm ./attention devices       what an SDK offers",
             "",
             "With TORNADOVM_HOME set, kernels run on TornadoVM's devices; without, on the JVM in a simulator.",

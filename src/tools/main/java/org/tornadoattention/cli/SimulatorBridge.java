@@ -1,0 +1,38 @@
+package org.tornadoattention.cli;
+
+import java.lang.reflect.InvocationTargetException;
+import java.util.Map;
+import java.util.function.Consumer;
+
+/** The way to what the simulator alone can do, by name: it is not there when this is compiled against an SDK. */
+final class SimulatorBridge {
+
+    private static final String SIMULATOR = "org.tornadoattention.simulator.Simulator";
+
+    private SimulatorBridge() {}
+
+    /** Hands over a table of what each kernel that {@code work} launches would cost a GPU. */
+    static void tellCosts(String gpu, Consumer<String> table, Runnable work) {
+        call("tellCosts", new Class<?>[] {String.class, Consumer.class, Runnable.class}, gpu, table, work);
+    }
+
+    /** Counts what the kernels do that {@code work} launches. */
+    @SuppressWarnings("unchecked")
+    static Map<String, Long> count(Runnable work) {
+        return (Map<String, Long>) call("count", new Class<?>[] {Runnable.class}, work);
+    }
+
+    private static Object call(String method, Class<?>[] types, Object... arguments) {
+        try {
+            return Class.forName(SIMULATOR).getMethod(method, types).invoke(null, arguments);
+        } catch (InvocationTargetException e) {
+            switch (e.getCause()) {
+                case RuntimeException failure -> throw failure;
+                case Error failure -> throw failure;
+                default -> throw new IllegalStateException(e.getCause());
+            }
+        } catch (ReflectiveOperationException e) {
+            throw new IllegalStateException("There is no simulator on the class path, or one of another version", e);
+        }
+    }
+}
