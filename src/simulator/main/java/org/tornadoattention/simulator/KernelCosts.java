@@ -1,5 +1,6 @@
 package org.tornadoattention.simulator;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.ToLongFunction;
@@ -71,12 +72,14 @@ public record KernelCosts(
     /** Returns a table of all this, and what it means on {@code gpu}, as text. */
     public String describe(Gpu gpu) {
         StringBuilder text = new StringBuilder();
-        text.append(format(
-                "Costs of kernel %s: %,d groups%s%n", kernel, groups, groupSize == 0 ? "" : " of " + groupSize));
+        text.append(
+                groupSize == 0
+                        ? format("Costs of kernel %s, a loop%n", kernel)
+                        : format("Costs of kernel %s: %,d groups of %d%n", kernel, groups, groupSize));
         text.append(format(
                 "%-32s %-12s %-13s %11s %6s %11s %11s %9s %5s%n",
                 "line", "array", "access", "warp instr.", "lanes", "sectors", "fewest", "conflicts", "ways"));
-        for (LineCosts line : lines) {
+        for (LineCosts line : runs()) {
             boolean global = line.access().isGlobal();
             text.append(format(
                     "%-32s %-12s %-13s %,11d %6.1f %11s %11s %9s %5s%s%n",
@@ -104,6 +107,20 @@ public record KernelCosts(
         text.append(occupancy(gpu));
         text.append(roofline(gpu));
         return text.toString();
+    }
+
+    /** Returns the lines, of which those that do the same one after the other, as unrolled loops do, are one. */
+    private List<LineCosts> runs() {
+        List<LineCosts> runs = new ArrayList<>();
+        for (LineCosts line : lines) {
+            LineCosts before = runs.isEmpty() ? null : runs.getLast();
+            if (before != null && before.goesOnWith(line)) {
+                runs.set(runs.size() - 1, before.with(line));
+            } else {
+                runs.add(line);
+            }
+        }
+        return runs;
     }
 
     /** 255 registers of 4 bytes are the most that a work-item has, and some are for other things. */

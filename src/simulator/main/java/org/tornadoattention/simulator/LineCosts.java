@@ -27,6 +27,36 @@ public record LineCosts(
         long fewestPasses,
         int ways) {
 
+    /** Whether {@code next} does the same to the same array, in another line of the same file. */
+    boolean goesOnWith(LineCosts next) {
+        return array.equals(next.array)
+                && access == next.access
+                && file().equals(next.file())
+                && !place.equals(next.place);
+    }
+
+    /** Returns the costs of these lines and {@code next} together. */
+    LineCosts with(LineCosts next) {
+        String first = place.substring(file().length() + 1);
+        int dash = first.indexOf('-');
+        return new LineCosts(
+                file() + ":" + (dash < 0 ? first : first.substring(0, dash)) + "-"
+                        + next.place.substring(file().length() + 1),
+                array,
+                access,
+                instructions + next.instructions,
+                lanes + next.lanes,
+                sectors + next.sectors,
+                fewestSectors + next.fewestSectors,
+                passes + next.passes,
+                fewestPasses + next.fewestPasses,
+                Math.max(ways, next.ways));
+    }
+
+    private String file() {
+        return place.substring(0, place.lastIndexOf(':'));
+    }
+
     /** Returns the turns that bank conflicts cost. */
     public long bankConflicts() {
         return passes - fewestPasses;

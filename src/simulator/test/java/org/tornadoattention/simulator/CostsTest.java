@@ -238,6 +238,24 @@ class CostsTest {
         assertThat(text.lines()).allSatisfy(line -> assertThat(line.length()).isLessThanOrEqualTo(132));
     }
 
+    static void unrolled(KernelContext context, FloatArray in, FloatArray out) {
+        float[] tile = context.allocateFloatLocalArray(256);
+        int id = context.localIdx;
+        tile[id] = 1f;
+        tile[id + 64] = 2f;
+        tile[id + 128] = 3f;
+        out.set(context.globalIdx, tile[id]);
+    }
+
+    @Test
+    void unrolledLinesAreOneInTheTable() {
+        KernelCosts costs = costs(CostsTest::unrolled);
+        assertThat(costs.lines()).hasSize(5);
+        assertThat(costs.describe(Gpu.H100))
+                .containsPattern("CostsTest\\.java:\\d+-\\d+ +tile +local write +24 ")
+                .containsPattern("CostsTest\\.java:\\d+ +tile +local read +8 ");
+    }
+
     @Test
     void nobodyAsksAndNothingIsCounted() {
         FloatArray in = new FloatArray(SIZE);

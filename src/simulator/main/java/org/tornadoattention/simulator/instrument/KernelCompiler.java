@@ -113,7 +113,9 @@ public final class KernelCompiler {
             classes.put(part.getKey(), rewriter.rewrite());
             found = isOwner ? rewriter.kernelMethod() : found;
         }
-        warnIfTooLarge(kernel, classes.get(owner.getName()));
+        if (!wanted.costs()) {
+            warnIfTooLarge(kernel, classes.get(owner.getName()));
+        }
         boolean isStatic = Modifier.isStatic(kernel.getModifiers());
         List<String> parameters = new ArrayList<>(isStatic ? List.of() : List.of("this"));
         parameters.addAll(
