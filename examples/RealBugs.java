@@ -155,7 +155,8 @@ class RealBugs {
      * @param kernel the kernel
      * @param expected what element 0 of the result should be
      */
-    record Bug(String title, String where, Task4<KernelContext, FloatArray, FloatArray, Integer> kernel, float expected) {}
+    record Bug(
+            String title, String where, Task4<KernelContext, FloatArray, FloatArray, Integer> kernel, float expected) {}
 
     static final List<Bug> BUGS = List.of(
             new Bug(
@@ -178,11 +179,7 @@ class RealBugs {
                     "a flash attention of Project Babylon's HAT (babylon #1180)",
                     RealBugs::lastTile,
                     128 * 129 / 2f),
-            new Bug(
-                    "A mask leaves NaN",
-                    "rows that see no key: PyTorch #103963 and others",
-                    RealBugs::maskedRow,
-                    0f),
+            new Bug("A mask leaves NaN", "rows that see no key: PyTorch #103963 and others", RealBugs::maskedRow, 0f),
             new Bug(
                     "A sum in 16 bits",
                     "kernels that accumulate in the type of their inputs",

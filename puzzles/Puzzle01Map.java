@@ -24,9 +24,7 @@ class Puzzle01Map {
                 .expect(out, i -> in.get(i) + 10f)
                 .atMost("elements read", 64)
                 .atMost("elements written", 64)
-                .hints(
-                        "int i = context.globalIdx;",
-                        "out.set(i, in.get(i) + 10f);")
+                .hints("int i = context.globalIdx;", "out.set(i, in.get(i) + 10f);")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, in)
                         .task("solve", Puzzle01Map::kernel, new KernelContext(), in, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));

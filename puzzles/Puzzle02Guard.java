@@ -20,9 +20,7 @@ class Puzzle02Guard {
                 .grid(64, 32)
                 .expect(out, i -> in.get(i) + 10f)
                 .atMost("elements read", 50)
-                .hints(
-                        "an array knows its size: in.getSize()",
-                        "if (i < in.getSize()) …")
+                .hints("an array knows its size: in.getSize()", "if (i < in.getSize()) …")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, in)
                         .task("solve", Puzzle02Guard::kernel, new KernelContext(), in, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));

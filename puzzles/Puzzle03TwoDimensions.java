@@ -25,9 +25,7 @@ class Puzzle03TwoDimensions {
                 .grid(32, 16, 8, 8)
                 .expect(out, i -> 2f * in.get(i))
                 .atMost("elements read", 240)
-                .hints(
-                        "the element of row y and column x is y * columns + x",
-                        "both x and y need a guard")
+                .hints("the element of row y and column x is y * columns + x", "both x and y need a guard")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, in)
                         .task("solve", Puzzle03TwoDimensions::kernel, new KernelContext(), in, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));

@@ -23,9 +23,7 @@ class Puzzle04LocalMemory {
         FloatArray out = new FloatArray(64);
         return Puzzle.of(4, "local memory", arguments)
                 .grid(64, 32)
-                .expect(
-                        out,
-                        i -> (i % 32 > 0 ? in.get(i - 1) : 0f) + in.get(i) + (i % 32 < 31 ? in.get(i + 1) : 0f))
+                .expect(out, i -> (i % 32 > 0 ? in.get(i - 1) : 0f) + in.get(i) + (i % 32 < 31 ? in.get(i + 1) : 0f))
                 .atMost("elements read", 64)
                 .hints(
                         "first everybody puts its element into the tile: tile[id] = in.get(context.globalIdx);",

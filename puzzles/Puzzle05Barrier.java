@@ -18,7 +18,7 @@ class Puzzle05Barrier {
             tile[id] = in.get(part * 32 + id);
             context.localBarrier();
             sum += tile[31 - id];
-        // Your code here.
+            // Your code here.
         }
         out.set(context.globalIdx, sum);
     }

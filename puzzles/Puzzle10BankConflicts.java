@@ -25,9 +25,7 @@ class Puzzle10BankConflicts {
                 .atMost("elements read", 1024)
                 .atMost("sectors", 2 * 32 * 5)
                 .atMost("bank conflicts", 0)
-                .hints(
-                        "1056 is 32 × 33",
-                        "rows of 33 elements: 33 * y + x")
+                .hints("1056 is 32 × 33", "rows of 33 elements: 33 * y + x")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, in)
                         .task("solve", Puzzle10BankConflicts::kernel, new KernelContext(), in, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));

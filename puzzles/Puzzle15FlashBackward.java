@@ -1,7 +1,6 @@
 import org.tornadoattention.cli.Puzzle;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
-import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
@@ -13,7 +12,14 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle15FlashBackward {
 
-    static void kernel(KernelContext context, FloatArray q, FloatArray k, FloatArray v, FloatArray dO, FloatArray terms, FloatArray out) {
+    static void kernel(
+            KernelContext context,
+            FloatArray q,
+            FloatArray k,
+            FloatArray v,
+            FloatArray dO,
+            FloatArray terms,
+            FloatArray out) {
         int row = context.globalIdx;
         float[] query = new float[4];
         float[] gradient = new float[4];

@@ -1,7 +1,6 @@
 import org.tornadoattention.cli.Puzzle;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
-import uk.ac.manchester.tornado.api.enums.MMAShape;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -46,7 +45,8 @@ class Puzzle16TensorCores {
                 .expect(out, i -> {
                     float sum = 0f;
                     for (int k = 0; k < 16; k++) {
-                        sum += a.get(i / 8 * 16 + k).getFloat32() * b.get(k * 8 + i % 8).getFloat32();
+                        sum += a.get(i / 8 * 16 + k).getFloat32()
+                                * b.get(k * 8 + i % 8).getFloat32();
                     }
                     return sum;
                 })

@@ -58,8 +58,8 @@ public enum Gpu {
         return Arrays.stream(values())
                 .filter(gpu -> gpu.name().equalsIgnoreCase(name.strip()))
                 .findFirst()
-                .orElseThrow(() -> new IllegalArgumentException(
-                        "there is no GPU " + name + " here; known are " + names()));
+                .orElseThrow(
+                        () -> new IllegalArgumentException("there is no GPU " + name + " here; known are " + names()));
     }
 
     /** Returns the names of all, as {@link #parse} takes them. */

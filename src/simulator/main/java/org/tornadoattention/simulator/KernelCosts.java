@@ -98,7 +98,8 @@ public record KernelCosts(
                 "device memory   %,d sectors of 32 bytes where %,d would do; %s%n",
                 sectors(), fewestSectors(), coalescing()));
         text.append(format(
-                "local memory    %,d bytes of a group, %,d turns lost to bank conflicts%n", localBytes, bankConflicts()));
+                "local memory    %,d bytes of a group, %,d turns lost to bank conflicts%n",
+                localBytes, bankConflicts()));
         text.append(format(
                 "private arrays  %,d bytes of a work-item%s%n",
                 privateBytes,

@@ -70,7 +70,8 @@ public final class Simulator {
     public static void tellCosts(String gpu, Consumer<? super String> table, Runnable work) {
         Gpu compared = Gpu.parse(gpu);
         try (Restore _ = configure(settings().withCosts(Optional.of(compared)));
-                Restore _ = listen(kernel -> kernel.costs().map(costs -> costs.describe(compared)).ifPresent(table))) {
+                Restore _ = listen(kernel ->
+                        kernel.costs().map(costs -> costs.describe(compared)).ifPresent(table))) {
             work.run();
         }
     }

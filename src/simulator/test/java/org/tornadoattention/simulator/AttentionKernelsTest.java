@@ -137,7 +137,18 @@ class AttentionKernelsTest {
         KernelStatistics tiles = Plans.run(
                 new TaskGraph("tiles")
                         .transferToDevice(EVERY_EXECUTION, q, k, v)
-                        .task("kernel", AttentionKernelsTest::tiles, new KernelContext(), q, k, v, byTiles, n, DIM, 32, 0.125f)
+                        .task(
+                                "kernel",
+                                AttentionKernelsTest::tiles,
+                                new KernelContext(),
+                                q,
+                                k,
+                                v,
+                                byTiles,
+                                n,
+                                DIM,
+                                32,
+                                0.125f)
                         .transferToHost(EVERY_EXECUTION, byTiles),
                 Plans.grid(HEADS * n, 64));
         assertThat(byTiles.toHeapArray()).isEqualTo(byRows.toHeapArray());

@@ -142,7 +142,8 @@ class CostsTest {
     @Test
     void farApartAndAllTheSame() {
         LineCosts strided = line(costs(CostsTest::strided), "in", MemoryAccess.GLOBAL_READ);
-        // A warp reads 8 rows of 4 neighbours; the header makes 2 of every 8 of these groups of 4 begin in the next sector.
+        // A warp reads 8 rows of 4 neighbours; the header makes 2 of every 8 of these groups of 4 begin in the next
+        // sector.
         assertThat(strided.sectors()).isEqualTo(WARPS * 8);
         assertThat(strided.fewestSectors()).isEqualTo(WARPS * 4);
         LineCosts same = line(costs(CostsTest::oneForAll), "in", MemoryAccess.GLOBAL_READ);
@@ -170,11 +171,13 @@ class CostsTest {
     @Test
     void lanesThatGoOtherWays() {
         KernelCosts costs = costs(CostsTest::everySecond);
-        assertThat(line(costs, "out", MemoryAccess.GLOBAL_WRITE).lanesPerInstruction()).isEqualTo(16);
+        assertThat(line(costs, "out", MemoryAccess.GLOBAL_WRITE).lanesPerInstruction())
+                .isEqualTo(16);
         assertThat(costs.divergence()).isEqualTo(0.25);
         KernelCosts turns = costs(CostsTest::turns);
         LineCosts read = line(turns, "in", MemoryAccess.GLOBAL_READ);
-        // Turn 0: l = 2 (even, and more than 0 turns); turn 1: l = 3; turn 2: none of l = 3. Of 4 lanes, 8 times in a warp.
+        // Turn 0: l = 2 (even, and more than 0 turns); turn 1: l = 3; turn 2: none of l = 3. Of 4 lanes, 8 times in a
+        // warp.
         assertThat(read.instructions()).isEqualTo(2 * WARPS);
         assertThat(read.lanesPerInstruction()).isEqualTo(8);
         // Ends of turns: 24, 16 and 8 lanes.
@@ -187,9 +190,7 @@ class CostsTest {
         FloatArray in = new FloatArray(512);
         FloatArray out = new FloatArray(512);
         KernelCosts costs = costs(
-                new TaskGraph("loop")
-                        .transferToDevice(EVERY_EXECUTION, in)
-                        .task("kernel", CostsTest::loop, in, out),
+                new TaskGraph("loop").transferToDevice(EVERY_EXECUTION, in).task("kernel", CostsTest::loop, in, out),
                 0);
         assertThat(line(costs, "in", MemoryAccess.GLOBAL_READ).sectors()).isEqualTo(16 * 5);
         assertThat(costs.divergence()).isZero();

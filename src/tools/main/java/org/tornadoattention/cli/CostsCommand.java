@@ -81,8 +81,7 @@ final class CostsCommand implements Callable<Integer> {
                     "Costs are counted by the simulator, not by %s: unset TORNADOVM_HOME.".formatted(device));
         }
         AttentionShape shape = new AttentionShape(1, heads, heads, seq, seq, headDim);
-        AttentionOptions options =
-                AttentionOptions.defaults().withMask(causal ? Mask.causal() : Mask.none());
+        AttentionOptions options = AttentionOptions.defaults().withMask(causal ? Mask.causal() : Mask.none());
         ComputeOptions.announce(out, device);
         Tensor q = Tensor.random(dtype, 1, shape.queryShape());
         Tensor k = Tensor.random(dtype, 2, shape.keyShape());

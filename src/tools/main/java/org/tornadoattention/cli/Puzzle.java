@@ -134,9 +134,11 @@ public final class Puzzle {
             out.println("  ✗ " + e.getMessage());
             return unsolved(hinting, adviceFor(String.valueOf(e.getMessage())));
         }
-        boolean good = simulated && say(true, "no fault: no race, no index out of bounds, nothing read before it is there");
+        boolean good =
+                simulated && say(true, "no fault: no race, no index out of bounds, nothing read before it is there");
         good = isRight() & (good || !simulated);
-        for (Map.Entry<String, Long> bound : simulated ? bounds.entrySet() : Map.<String, Long>of().entrySet()) {
+        for (Map.Entry<String, Long> bound :
+                simulated ? bounds.entrySet() : Map.<String, Long>of().entrySet()) {
             long counted = counts.getOrDefault(bound.getKey(), 0L);
             good &= say(
                     counted <= bound.getValue(),

@@ -16,7 +16,8 @@ class CostsCommandTest {
 
     @Test
     void eachLineOfAKernelIsInTheTable() {
-        Invocation run = Invocation.of("costs", "--kernel", "tiled", "--seq", "32", "--head-dim", "16", "--gpu", "A100");
+        Invocation run =
+                Invocation.of("costs", "--kernel", "tiled", "--seq", "32", "--head-dim", "16", "--gpu", "A100");
         assertThat(run.exitCode()).as(run.err()).isZero();
         assertThat(run.out())
                 .contains("Running on the simulator", "Costs of kernel ")
@@ -29,6 +30,7 @@ class CostsCommandTest {
     void aGpuThatIsNotKnownIsRefused() {
         Invocation run = Invocation.of("costs", "--gpu", "voodoo");
         assertThat(run.exitCode()).isEqualTo(2);
-        assertThat(run.err()).contains("there is no GPU voodoo here; known are h200, h100, a100, l4, rtx4090, v100, t4");
+        assertThat(run.err())
+                .contains("there is no GPU voodoo here; known are h200, h100, a100, l4, rtx4090, v100, t4");
     }
 }

@@ -71,7 +71,10 @@ class PuzzlesTest {
                     .hasSize(2);
             String solution = solved
                     ? new String(
-                            PuzzlesTest.class.getResourceAsStream("/puzzles/" + puzzle + ".txt").readAllBytes(), UTF_8)
+                            PuzzlesTest.class
+                                    .getResourceAsStream("/puzzles/" + puzzle + ".txt")
+                                    .readAllBytes(),
+                            UTF_8)
                     : "";
             Files.writeString(
                     sources.resolve(puzzle + ".java"), source.replaceFirst(" *" + HOLE.strip() + "\\n", solution));
@@ -121,9 +124,11 @@ class PuzzlesTest {
         String output = graded(solutions, puzzle);
         assertThat(output).startsWith("0\n").contains("✓ no fault", "elements are right", "Solved.");
         List<MatchResult> bounds = BOUND.matcher(output).results().toList();
-        assertThat(bounds).as(output).isNotEmpty().allSatisfy(bound -> assertThat(bound.group(1))
-                .as(bound.group())
-                .isEqualTo(bound.group(2)));
+        assertThat(bounds)
+                .as(output)
+                .isNotEmpty()
+                .allSatisfy(
+                        bound -> assertThat(bound.group(1)).as(bound.group()).isEqualTo(bound.group(2)));
     }
 
     @ParameterizedTest
@@ -154,7 +159,8 @@ class PuzzlesTest {
     @Test
     void thereAreSixteenAndTheReadmeNamesThemAll() throws IOException {
         String readme = Files.readString(Path.of("puzzles/README.md"));
-        assertThat(puzzles()).hasSize(16).allSatisfy(puzzle -> assertThat(readme)
-                .contains("(" + puzzle + ".java)"));
+        assertThat(puzzles())
+                .hasSize(16)
+                .allSatisfy(puzzle -> assertThat(readme).contains("(" + puzzle + ".java)"));
     }
 }

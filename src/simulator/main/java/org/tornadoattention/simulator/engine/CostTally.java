@@ -86,7 +86,8 @@ final class CostTally {
     }
 
     void add(CostTally other) {
-        other.lines.forEach((key, line) -> lines.computeIfAbsent(key, _ -> new Line()).add(line));
+        other.lines.forEach(
+                (key, line) -> lines.computeIfAbsent(key, _ -> new Line()).add(line));
         steps += other.steps;
         laneSteps += other.laneSteps;
         operations += other.operations;
@@ -104,8 +105,10 @@ final class CostTally {
         });
         return byLine.entrySet().stream()
                 .map(entry -> entry.getValue()
-                        .costs((String) entry.getKey().get(0), (String) entry.getKey().get(1), (MemoryAccess)
-                                entry.getKey().get(2)))
+                        .costs(
+                                (String) entry.getKey().get(0),
+                                (String) entry.getKey().get(1),
+                                (MemoryAccess) entry.getKey().get(2)))
                 .toList();
     }
 

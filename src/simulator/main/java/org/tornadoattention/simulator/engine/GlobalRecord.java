@@ -245,7 +245,10 @@ public final class GlobalRecord {
             throw item.fault(
                     FaultKind.GLOBAL_RACE,
                     "reads " + element(index, item) + ", which " + who(writer, item)
-                            + (partOf(writer) == item.part ? " wrote " : isOfSeveralParts(writer) ? " write " : " writes ") + when(writer, item) + "; "
+                            + (partOf(writer) == item.part
+                                    ? " wrote "
+                                    : isOfSeveralParts(writer) ? " write " : " writes ")
+                            + when(writer, item) + "; "
                             + advice(writer, item, "only a second task can read it safely"));
         }
     }

@@ -21,7 +21,8 @@ final class ParallelLaunch extends Launch {
     ParallelLaunch(String task, KernelBody body, Binding binding, SimulatorSettings settings) {
         super(task, body, binding, settings);
         // Who asks for costs wants neighbours among the iterations in warps.
-        this.workers = CHUNKS[settings.costs().isPresent() ? 0 : Math.min(body.parallelLoops().size(), Grid.DIMENSIONS)];
+        this.workers = CHUNKS[
+                settings.costs().isPresent() ? 0 : Math.min(body.parallelLoops().size(), Grid.DIMENSIONS)];
         this.chunkOrder = order(workers[0] * workers[1] * workers[2]);
     }
 

@@ -76,6 +76,7 @@ public final class WorkItem {
     private boolean writtenMark;
     /** Null unless costs are asked for; of iterations of parallel loops, the lane of the present one. */
     private CostTrace costTrace;
+
     private List<CostTrace> costsOfIterations;
     private int costSite;
     private long privateBytes;

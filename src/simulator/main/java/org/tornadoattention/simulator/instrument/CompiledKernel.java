@@ -13,7 +13,11 @@ import java.util.List;
  * @param costPlaces the lines of source of the places that the code names when costs are asked for
  */
 public record CompiledKernel(
-        Class<?> owner, MethodHandle handle, List<String> parameterNames, List<String> parallelLoops, List<String> costPlaces) {
+        Class<?> owner,
+        MethodHandle handle,
+        List<String> parameterNames,
+        List<String> parallelLoops,
+        List<String> costPlaces) {
 
     /** Copies the lists. */
     public CompiledKernel {

@@ -88,9 +88,10 @@ final class CostSites {
 
     /** Whether the jump at {@code index} goes back to the test of a parallel loop, whose turns are work-items. */
     private boolean endsParallelLoop(int index) {
-        return loops.stream().anyMatch(loop -> loop.increment() < index
-                && method.elements().subList(loop.increment() + 1, index).stream()
-                        .noneMatch(BranchInstruction.class::isInstance));
+        return loops.stream()
+                .anyMatch(loop -> loop.increment() < index
+                        && method.elements().subList(loop.increment() + 1, index).stream()
+                                .noneMatch(BranchInstruction.class::isInstance));
     }
 
     private static boolean mayTouchMemory(InvokeInstruction invoke) {
