@@ -72,9 +72,10 @@ class ReadmeTest {
         ByteArrayOutputStream messages = new ByteArrayOutputStream();
         int compiled = ToolProvider.getSystemJavaCompiler()
                 .run(null, messages, messages, "-g", "-proc:none", "-cp", classPath, file.toString());
-        assertThat(compiled).as("%s:%n%s%n%s", snippet, snippet.program(), messages).isZero();
-        JavaProcess process =
-                JavaProcess.run(List.of("-cp", directory + File.pathSeparator + classPath), "Snippet");
+        assertThat(compiled)
+                .as("%s:%n%s%n%s", snippet, snippet.program(), messages)
+                .isZero();
+        JavaProcess process = JavaProcess.run(List.of("-cp", directory + File.pathSeparator + classPath), "Snippet");
         assertThat(process.exitCode())
                 .as("%s:%n%s%n%s", snippet, snippet.program(), process.output())
                 .isZero();
