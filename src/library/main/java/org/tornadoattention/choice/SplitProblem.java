@@ -27,7 +27,18 @@ public record SplitProblem(
         boolean fp8,
         boolean functions) {
 
-    /** Without functions. */
+    /**
+     * Without functions.
+     *
+     * @param group query heads of a KV head
+     * @param kvHeads key and value heads
+     * @param headDim elements per head
+     * @param seqQ queries of a sequence
+     * @param sequences sequences side by side
+     * @param keys keys of a sequence at most
+     * @param dtype of tokens, and of the cache unless that is FP8
+     * @param fp8 whether the cache holds E4M3
+     */
     public SplitProblem(
             int group, int kvHeads, int headDim, int seqQ, int sequences, int keys, DType dtype, boolean fp8) {
         this(group, kvHeads, headDim, seqQ, sequences, keys, dtype, fp8, false);
