@@ -207,9 +207,14 @@ final class MethodCopy {
         emit(code -> code.with(target));
     }
 
-    /** TornadoVM asks for the names of parameters where the method begins. */
+    /** TornadoVM asks for the names of parameters where the method begins. What nothing reaches has no variables. */
     private void declare(CodeBuilder code, LocalVariable variable) {
         int slot = variable.slot();
+        if (!parameters.isKept(slot)
+                && passed.containsKey(variable.startScope())
+                && passed.get(variable.startScope()) == null) {
+            return;
+        }
         ClassDesc type = parameters.isParameter(slot)
                 ? parameters.type(slot)
                 : variables.getOrDefault(slot, variable.typeSymbol());
@@ -339,7 +344,10 @@ final class MethodCopy {
         }
     }
 
-    /** Leaves out {@code if (C.is(array))}, or {@code if (C.is())}, where the answer is known; returns the number of the element after it. */
+    /**
+     * Leaves out {@code if (C.is(array))}, or {@code if (C.is())}, where the answer is known; returns the number of the element
+     * after it.
+     */
     private int foldCondition(int index) {
         boolean ofArray = elements.get(index) instanceof LoadInstruction load && load.typeKind() == TypeKind.REFERENCE;
         int second = ofArray ? nextInstruction(index + 1) : index;
