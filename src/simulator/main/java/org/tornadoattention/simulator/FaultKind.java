@@ -37,6 +37,10 @@ public enum FaultKind {
     ILLEGAL_OPERATION("illegal operation"),
     /** The kernel does what TornadoVM does not compile. */
     NOT_COMPILABLE("not for a device"),
+    /** A kernel made NaN of finite numbers; told only if {@link SimulatorSettings#numbers} asks for it. */
+    NOT_A_NUMBER("NaN made of numbers"),
+    /** A sum of halves stayed what it was; told only if {@link SimulatorSettings#numbers} asks for it. */
+    LOST_ADDEND("addition without effect"),
     /** The kernel threw an exception. */
     KERNEL_EXCEPTION("exception in a kernel");
 

@@ -25,6 +25,8 @@ import java.util.stream.Collectors;
  *     that counts to a fixed number
  * @param costs the GPU to say of what kernels would cost it, or empty; it takes several times as long. As a property, {@code
  *     none} or a name of {@link Gpu}; then a table is printed at the first launch of each kernel
+ * @param numbers whether it is a fault if a kernel makes NaN of finite numbers, or if a sum of halves stays what it is. Off
+ *     by default, since a kernel may mean it
  */
 public record SimulatorSettings(
         Set<Check> checks,
@@ -34,7 +36,8 @@ public record SimulatorSettings(
         long localMemory,
         long barriers,
         long loopSeconds,
-        Optional<Gpu> costs) {
+        Optional<Gpu> costs,
+        boolean numbers) {
 
     private static final String PREFIX = "tornadoattention.simulator.";
     private static final long DEFAULT_LOCAL_MEMORY = 48 * 1024;
@@ -75,7 +78,8 @@ public record SimulatorSettings(
                 number("localMemory", 0, DEFAULT_LOCAL_MEMORY),
                 number("barriers", 1, DEFAULT_BARRIERS),
                 number("loopSeconds", 1, DEFAULT_LOOP_SECONDS),
-                parseGpu(System.getProperty(PREFIX + "costs", "none")));
+                parseGpu(System.getProperty(PREFIX + "costs", "none")),
+                parseBoolean("numbers", false));
     }
 
     private static void refuseUnknownProperties() {
@@ -94,7 +98,7 @@ public record SimulatorSettings(
 
     /** Returns these settings with other checks. */
     public SimulatorSettings withChecks(Set<Check> newChecks) {
-        return new SimulatorSettings(newChecks, counters, seed, threads, localMemory, barriers, loopSeconds, costs);
+        return new SimulatorSettings(newChecks, counters, seed, threads, localMemory, barriers, loopSeconds, costs, numbers);
     }
 
     /** Returns these settings without one of the checks. */
@@ -112,44 +116,49 @@ public record SimulatorSettings(
 
     /** Returns these settings with counting on or off. */
     public SimulatorSettings withCounters(boolean on) {
-        return new SimulatorSettings(checks, on, seed, threads, localMemory, barriers, loopSeconds, costs);
+        return new SimulatorSettings(checks, on, seed, threads, localMemory, barriers, loopSeconds, costs, numbers);
     }
 
     /** Returns these settings with groups and work-items shuffled by {@code newSeed}. */
     public SimulatorSettings withSeed(long newSeed) {
         return new SimulatorSettings(
-                checks, counters, OptionalLong.of(newSeed), threads, localMemory, barriers, loopSeconds, costs);
+                checks, counters, OptionalLong.of(newSeed), threads, localMemory, barriers, loopSeconds, costs, numbers);
     }
 
     /** Returns these settings with groups and work-items in their natural order. */
     public SimulatorSettings withoutSeed() {
         return new SimulatorSettings(
-                checks, counters, OptionalLong.empty(), threads, localMemory, barriers, loopSeconds, costs);
+                checks, counters, OptionalLong.empty(), threads, localMemory, barriers, loopSeconds, costs, numbers);
     }
 
     /** Returns these settings with at most {@code newThreads} groups at the same time. */
     public SimulatorSettings withThreads(int newThreads) {
-        return new SimulatorSettings(checks, counters, seed, newThreads, localMemory, barriers, loopSeconds, costs);
+        return new SimulatorSettings(checks, counters, seed, newThreads, localMemory, barriers, loopSeconds, costs, numbers);
     }
 
     /** Returns these settings with {@code bytes} of local memory for each group. */
     public SimulatorSettings withLocalMemory(long bytes) {
-        return new SimulatorSettings(checks, counters, seed, threads, bytes, barriers, loopSeconds, costs);
+        return new SimulatorSettings(checks, counters, seed, threads, bytes, barriers, loopSeconds, costs, numbers);
     }
 
     /** Returns these settings with at most {@code newBarriers} barriers passed by a group. */
     public SimulatorSettings withBarriers(long newBarriers) {
-        return new SimulatorSettings(checks, counters, seed, threads, localMemory, newBarriers, loopSeconds, costs);
+        return new SimulatorSettings(checks, counters, seed, threads, localMemory, newBarriers, loopSeconds, costs, numbers);
     }
 
     /** Returns these settings with at most {@code seconds} for a loop of which the code does not tell that it ends. */
     public SimulatorSettings withLoopSeconds(long seconds) {
-        return new SimulatorSettings(checks, counters, seed, threads, localMemory, barriers, seconds, costs);
+        return new SimulatorSettings(checks, counters, seed, threads, localMemory, barriers, seconds, costs, numbers);
     }
 
     /** Returns these settings with what kernels would cost {@code gpu}; with empty, they do not say. */
     public SimulatorSettings withCosts(Optional<Gpu> gpu) {
-        return new SimulatorSettings(checks, counters, seed, threads, localMemory, barriers, loopSeconds, gpu);
+        return new SimulatorSettings(checks, counters, seed, threads, localMemory, barriers, loopSeconds, gpu, numbers);
+    }
+
+    /** Returns these settings with the watch on numbers on or off. */
+    public SimulatorSettings withNumbers(boolean on) {
+        return new SimulatorSettings(checks, counters, seed, threads, localMemory, barriers, loopSeconds, costs, on);
     }
 
     private static Optional<Gpu> parseGpu(String text) {

@@ -20,7 +20,7 @@ class SimulatorSettingsTest {
     private static final String PREFIX = "tornadoattention.simulator.";
 
     private static final String[] NAMES = {
-        "checks", "seed", "threads", "counters", "localMemory", "loopSeconds", "barriers", "costs"
+        "checks", "seed", "threads", "counters", "localMemory", "loopSeconds", "barriers", "costs", "numbers"
     };
 
     private final Map<String, String> before = new HashMap<>();
@@ -55,6 +55,7 @@ class SimulatorSettingsTest {
         assertThat(settings.counters()).isTrue();
         assertThat(settings.seed()).isEmpty();
         assertThat(settings.costs()).isEmpty();
+        assertThat(settings.numbers()).isFalse();
         assertThat(settings.threads()).isEqualTo(Runtime.getRuntime().availableProcessors());
     }
 
@@ -71,6 +72,7 @@ class SimulatorSettingsTest {
         assertThat(with("loopSeconds", "7").loopSeconds()).isEqualTo(7);
         assertThat(with("costs", "a100").costs()).hasValue(Gpu.A100);
         assertThat(with("costs", "none").costs()).isEmpty();
+        assertThat(with("numbers", "true").numbers()).isTrue();
     }
 
     @ParameterizedTest

@@ -268,6 +268,23 @@ public final class DeviceArray {
         }
     }
 
+    /** Whether no element is NaN or infinite. */
+    boolean isFinite() {
+        for (int i = 0; i < host.getSize(); i++) {
+            boolean finite = switch (storage) {
+                case float[] floats -> Float.isFinite(floats[i]);
+                case double[] doubles -> Double.isFinite(doubles[i]);
+                case short[] halves when host instanceof HalfFloatArray ->
+                    Float.isFinite(Float.float16ToFloat(halves[i]));
+                default -> true;
+            };
+            if (!finite) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     private MemorySegment segment() {
         return switch (storage) {
             case float[] a -> MemorySegment.ofArray(a);

@@ -142,6 +142,17 @@ public final class GlobalRecord {
         return partOf(before) == item.part ? item.tagOfSeveral() : SEVERAL_PARTS;
     }
 
+    /** Looks whether NaN that is about to be written comes from NaN or infinity that the kernel was given. */
+    void writesNaN(int index, WorkItem item) {
+        if (item.launch().options().numbers() && item.launch().gotFiniteNumbers()) {
+            throw item.fault(
+                    FaultKind.NOT_A_NUMBER,
+                    "writes NaN to " + element(index, item) + ", and all that the kernel was given is finite: it comes from"
+                            + " 0/0, from infinity minus infinity, or from a root or logarithm. A row of a softmax that sees"
+                            + " nothing has both: its maximum is -infinity and its sum 0");
+        }
+    }
+
     /** Whether a write would not be ordered with what others did. */
     boolean isContested(int index, WorkItem item) {
         long writer = writers[index];

@@ -80,6 +80,9 @@ public final class Hooks {
 
     /** Checks a write to device memory and does it. */
     public static void put(float[] array, int index, float value, GlobalRecord record, WorkItem item) {
+        if (value != value) {
+            record.writesNaN(index, item);
+        }
         if (record.isContested(index, item)) {
             record.contest(index, item, Float.floatToRawIntBits(array[index]) == Float.floatToRawIntBits(value));
         } else {
@@ -90,6 +93,9 @@ public final class Hooks {
 
     /** Checks a write to device memory and does it. */
     public static void put(double[] array, int index, double value, GlobalRecord record, WorkItem item) {
+        if (value != value) {
+            record.writesNaN(index, item);
+        }
         if (record.isContested(index, item)) {
             record.contest(index, item, Double.doubleToRawLongBits(array[index]) == Double.doubleToRawLongBits(value));
         } else {

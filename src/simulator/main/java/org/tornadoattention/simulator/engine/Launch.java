@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Stream;
 import org.tornadoattention.simulator.ArrayTraffic;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.KernelCosts;
@@ -33,6 +34,8 @@ abstract class Launch {
     private final LaunchOptions options;
     private final AtomicReference<Failure> failure = new AtomicReference<>();
     private final Counters total;
+    /** Null until somebody asks. */
+    private Boolean finite;
 
     Launch(String task, KernelBody body, Binding binding, SimulatorSettings settings) {
         this.task = task;
@@ -174,6 +177,20 @@ abstract class Launch {
 
     final String arrayName(DeviceArray array) {
         return arrayNames.get(array.slot());
+    }
+
+    /** Whether no array that the kernel reads, and no number among its arguments, was NaN or infinite when first asked. */
+    final synchronized boolean gotFiniteNumbers() {
+        if (finite == null) {
+            boolean arraysAreFinite = arrays.stream()
+                    .filter(array -> binding.isAnyParameter(array, body.use().read()))
+                    .allMatch(DeviceArray::isFinite);
+            finite = arraysAreFinite
+                    && Stream.of(binding.arguments())
+                            .noneMatch(argument -> argument instanceof Float number && !Float.isFinite(number)
+                                    || argument instanceof Double wide && !Double.isFinite(wide));
+        }
+        return finite;
     }
 
     /** Makes what a group has done in device memory so far something that came before a barrier. */

@@ -15,6 +15,7 @@ import org.tornadoattention.simulator.SimulatorSettings;
  * @param limits whether some arrays may not be written everywhere
  * @param counting whether to count traffic
  * @param costs whether to find out what warps cost
+ * @param numbers whether to look for NaN made of numbers and for sums that stay what they are
  */
 record LaunchOptions(
         boolean races,
@@ -25,7 +26,8 @@ record LaunchOptions(
         boolean compilable,
         boolean limits,
         boolean counting,
-        boolean costs) {
+        boolean costs,
+        boolean numbers) {
 
     static LaunchOptions of(SimulatorSettings settings) {
         return new LaunchOptions(
@@ -39,11 +41,12 @@ record LaunchOptions(
                 settings.counters()
                         || settings.checks().contains(Check.TRANSFERS)
                         || settings.checks().contains(Check.RACES),
-                settings.costs().isPresent());
+                settings.costs().isPresent(),
+                settings.numbers());
     }
 
     boolean watchesDeviceMemory() {
-        return races || transfers || limits;
+        return races || transfers || limits || numbers;
     }
 
     boolean watchesLocalMemory() {

@@ -1,5 +1,7 @@
 package uk.ac.manchester.tornado.api.types;
 
+import org.tornadoattention.simulator.engine.HalfSums;
+
 /** An IEEE 754 half-precision float (binary16). Arithmetic is done in 32 bits and rounded once. */
 public class HalfFloat {
 
@@ -17,7 +19,11 @@ public class HalfFloat {
 
     /** Returns {@code a + b}. */
     public static HalfFloat add(HalfFloat a, HalfFloat b) {
-        return new HalfFloat(a.getFloat32() + b.getFloat32());
+        HalfFloat sum = new HalfFloat(a.getFloat32() + b.getFloat32());
+        if (sum.halfFloatValue == a.halfFloatValue && b.getFloat32() != 0f && Float.isFinite(a.getFloat32())) {
+            HalfSums.lost(a.getFloat32(), b.getFloat32());
+        }
+        return sum;
     }
 
     /** Returns {@code a - b}. */
