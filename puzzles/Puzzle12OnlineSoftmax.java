@@ -1,4 +1,4 @@
-import org.tornadoattention.cli.Puzzle;
+import org.tornadoattention.bench.Puzzle;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.math.TornadoMath;

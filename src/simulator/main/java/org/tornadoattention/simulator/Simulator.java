@@ -81,7 +81,7 @@ public final class Simulator {
      *
      * @param work what launches kernels
      * @return elements read and written of device memory, sectors and the fewest that would do, bank conflicts, barriers,
-     *     tensor-core products
+     *     tensor-core products, instructions of warps that touch memory or end a turn of a loop
      */
     public static Map<String, Long> count(Runnable work) {
         Map<String, Long> counts = new TreeMap<>();
@@ -92,6 +92,7 @@ public final class Simulator {
                     counts.merge("barriers", kernel.barriers(), Long::sum);
                     counts.merge("tensor-core products", kernel.mmaOperations(), Long::sum);
                     kernel.costs().ifPresent(costs -> {
+                        counts.merge("warp instructions", costs.warpSteps(), Long::sum);
                         counts.merge("sectors", costs.sectors(), Long::sum);
                         counts.merge("fewest sectors", costs.fewestSectors(), Long::sum);
                         counts.merge("bank conflicts", costs.bankConflicts(), Long::sum);

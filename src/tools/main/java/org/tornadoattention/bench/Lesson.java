@@ -3,6 +3,7 @@ package org.tornadoattention.bench;
 import java.io.PrintStream;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
@@ -52,6 +53,7 @@ public final class Lesson {
     private final Tensor output;
     private final Tensor logSumExp;
     private Ceilings ceilings;
+    private double predictedBytes;
 
     private Lesson(DType dtype, int heads, int queries, int keys, AttentionOptions options) {
         this.dtype = dtype;
@@ -129,7 +131,7 @@ public final class Lesson {
                 "%d heads, %d queries, %d keys, headDim %d, %s, on %s%n",
                 lesson.heads, lesson.queries, lesson.keys, HEAD_DIM, lesson.dtype, lesson.device);
         if (lesson.device.isSimulator()) {
-            lesson.out.println("These times are the simulator's and say nothing of a GPU: compare bytes, not times.");
+            lesson.out.println("In the simulator, whose times say nothing of a GPU: compare bytes and instructions.");
         }
         return lesson;
     }
@@ -216,6 +218,7 @@ public final class Lesson {
 
     /** Says what the operations and the traffic of device memory allow on this device. */
     public void predict(double flops, double bytes) {
+        predictedBytes = bytes;
         if (ceilings == null) {
             ceilings = CeilingBenchmark.measure(device);
         }
@@ -253,7 +256,8 @@ public final class Lesson {
     }
 
     /**
-     * Runs a graph, brings results back and prints the median time of its kernels.
+     * Runs a graph, brings results back and prints the median time of its kernels; in the simulator, whose time says nothing
+     * of a GPU, what they moved and did instead.
      *
      * @param flops operations, for the throughput
      * @param results arrays to bring back
@@ -264,9 +268,9 @@ public final class Lesson {
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
             plan.withDevice(device.handle()).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
             plan.execute();
-            long[] times = new long[REPETITIONS];
+            long[] times = new long[device.isSimulator() ? 1 : REPETITIONS];
             TornadoExecutionResult last = null;
-            for (int i = 0; i < REPETITIONS; i++) {
+            for (int i = 0; i < times.length; i++) {
                 last = plan.execute();
                 times[i] = last.getProfilerResult().getDeviceKernelTime();
                 if (times[i] == 0) {
@@ -274,26 +278,49 @@ public final class Lesson {
                             "%s reports no kernel time, so nothing was launched.".formatted(device));
                 }
             }
+            Map<String, Long> counts = device.isSimulator() ? SimulatorBridge.count(plan::execute) : Map.of();
             last.transferToHost(results);
             Spread spread = Spread.of(times);
             double milliseconds = 1e3 * spread.medianSeconds();
+            if (device.isSimulator()) {
+                out.println(name + counted(last) + instructions(counts));
+                return milliseconds;
+            }
             out.printf(
                     Locale.ROOT,
-                    "%s: %.3g ms ± %.1f%%, %.4g GFLOP/s%s%n",
+                    "%s: %.3g ms ± %.1f%%, %.4g GFLOP/s%n",
                     name,
                     milliseconds,
                     100 * spread.relativeSpread(),
-                    flops / milliseconds / 1e6,
-                    counted(last));
+                    flops / milliseconds / 1e6);
             return milliseconds;
         } catch (TornadoExecutionPlanException e) {
             throw new AttentionException("The plan of the lesson could not be closed.", e);
         }
     }
 
-    private static String counted(TornadoExecutionResult result) {
+    /** The bytes that the simulator has counted, beside those that were predicted. */
+    private String counted(TornadoExecutionResult result) {
         Long bytes = BenchSession.countedBytes(result);
-        return bytes == null ? "" : String.format(Locale.ROOT, "; the simulator counted %,d bytes", bytes);
+        if (bytes == null) {
+            return ": the simulator has counted nothing";
+        }
+        String predicted = predictedBytes == bytes
+                ? ", as predicted"
+                : predictedBytes > 0
+                        ? String.format(
+                                Locale.ROOT, ", %.3g times the %,.0f predicted", bytes / predictedBytes, predictedBytes)
+                        : "";
+        return String.format(Locale.ROOT, ": the simulator counted %,d bytes%s", bytes, predicted);
+    }
+
+    private static String instructions(Map<String, Long> counts) {
+        return String.format(
+                Locale.ROOT,
+                "; %,d instructions of warps, %,d bank conflicts, %.2f times the fewest sectors",
+                counts.getOrDefault("warp instructions", 0L),
+                counts.getOrDefault("bank conflicts", 0L),
+                counts.getOrDefault("sectors", 0L) / (double) Math.max(1, counts.getOrDefault("fewest sectors", 1L)));
     }
 
     /**

@@ -6,7 +6,9 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Mask;
+import org.tornadoattention.bench.SimulatorBridge;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Devices;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import picocli.CommandLine.Command;
@@ -75,10 +77,12 @@ final class CostsCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         PrintWriter out = spec.commandLine().getOut();
-        ComputeDevice device = compute.device();
+        boolean asked = spec.commandLine().getParseResult().hasMatchedOption("--backend");
+        ComputeDevice device = asked ? compute.device() : Devices.forTaskGraphs(compute.device());
         if (!device.isSimulator()) {
             throw new IllegalArgumentException(
-                    "Costs are counted by the simulator, not by %s: unset TORNADOVM_HOME.".formatted(device));
+                    "Costs are counted by the simulator, not by %s: leave --backend out, and TORNADOVM_HOME unset."
+                            .formatted(device));
         }
         AttentionShape shape = new AttentionShape(1, heads, heads, seq, seq, headDim);
         AttentionOptions options = AttentionOptions.defaults().withMask(causal ? Mask.causal() : Mask.none());

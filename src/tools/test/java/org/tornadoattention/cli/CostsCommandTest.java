@@ -11,7 +11,7 @@ class CostsCommandTest {
 
     @BeforeEach
     void onlyTheSimulatorCounts() {
-        assumeThat(Devices.best().isSimulator()).isTrue();
+        assumeThat(Devices.bestForTaskGraphs().isSimulator()).isTrue();
     }
 
     @Test
@@ -21,9 +21,23 @@ class CostsCommandTest {
         assertThat(run.exitCode()).as(run.err()).isZero();
         assertThat(run.out())
                 .contains("Running on the simulator", "Costs of kernel ")
-                .containsPattern("TiledFlashAttention\\.java:\\d+ +q +global read ")
-                .containsPattern("TiledFlashAttention\\.java:\\d+ +\\w+ +local write ")
+                .containsPattern("Storage\\.java:\\d+ +query +global read ")
+                .containsPattern("TiledFlashAttention\\.java:\\d+-\\d+ +keyValueTile +local write ")
                 .contains("on A100", "operations per byte");
+    }
+
+    @Test
+    void anEngineThatDoesNotCountIsRefused() {
+        Invocation run = Invocation.of("costs", "--backend", "jvm");
+        assertThat(run.exitCode()).isEqualTo(2);
+        assertThat(run.err()).contains("Costs are counted by the simulator, not by jvm:0");
+    }
+
+    @Test
+    void withoutAKernelItIsTheBestOneOfTheSimulators() {
+        Invocation run = Invocation.of("costs", "--seq", "16", "--head-dim", "16");
+        assertThat(run.exitCode()).as(run.err()).isZero();
+        assertThat(run.out()).contains("Costs of kernel ", "on H100");
     }
 
     @Test

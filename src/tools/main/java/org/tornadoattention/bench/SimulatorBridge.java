@@ -1,24 +1,28 @@
-package org.tornadoattention.cli;
+package org.tornadoattention.bench;
 
 import java.lang.reflect.InvocationTargetException;
 import java.util.Map;
 import java.util.function.Consumer;
 
 /** The way to what the simulator alone can do, by name: it is not there when this is compiled against an SDK. */
-final class SimulatorBridge {
+public final class SimulatorBridge {
 
     private static final String SIMULATOR = "org.tornadoattention.simulator.Simulator";
 
     private SimulatorBridge() {}
 
-    /** Hands over a table of what each kernel that {@code work} launches would cost a GPU. */
-    static void tellCosts(String gpu, Consumer<String> table, Runnable work) {
+    /**
+     * Hands over a table of what each kernel that {@code work} launches would cost a GPU.
+     *
+     * @throws IllegalArgumentException if the simulator knows no such GPU
+     */
+    public static void tellCosts(String gpu, Consumer<String> table, Runnable work) {
         call("tellCosts", new Class<?>[] {String.class, Consumer.class, Runnable.class}, gpu, table, work);
     }
 
-    /** Counts what the kernels do that {@code work} launches. */
+    /** Counts what the kernels do that {@code work} launches, under names in words. */
     @SuppressWarnings("unchecked")
-    static Map<String, Long> count(Runnable work) {
+    public static Map<String, Long> count(Runnable work) {
         return (Map<String, Long>) call("count", new Class<?>[] {Runnable.class}, work);
     }
 

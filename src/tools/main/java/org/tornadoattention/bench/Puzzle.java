@@ -1,4 +1,4 @@
-package org.tornadoattention.cli;
+package org.tornadoattention.bench;
 
 import java.io.IOException;
 import java.io.PrintStream;
@@ -30,6 +30,11 @@ public final class Puzzle {
     static final String PROGRESS = "attention.progress";
 
     private static final float TOLERANCE = 1e-3f;
+
+    // The command line's exit codes.
+    private static final int GOOD = 0;
+    private static final int FAILED = 1;
+    private static final int BAD_USAGE = 2;
 
     private final int number;
     private final String name;
@@ -116,13 +121,13 @@ public final class Puzzle {
         boolean hinting = arguments.equals(List.of("--hint"));
         if (!arguments.isEmpty() && !hinting) {
             System.err.println("puzzle: there is no argument " + String.join(" ", arguments) + "; there is --hint");
-            return Main.BAD_USAGE;
+            return BAD_USAGE;
         }
-        out.println("Puzzle %d, %s, on %s".formatted(number, name, Devices.best()));
+        out.println("Puzzle %d, %s, on %s".formatted(number, name, Devices.bestForTaskGraphs()));
         if (hinting) {
             hints.forEach(hint -> out.println("  hint: " + hint));
         }
-        boolean simulated = Devices.best().isSimulator();
+        boolean simulated = Devices.bestForTaskGraphs().isSimulator();
         Map<String, Long> counts = Map.of();
         try {
             if (simulated) {
@@ -148,7 +153,7 @@ public final class Puzzle {
             return unsolved(hinting, hints.isEmpty() ? "" : hints.getFirst());
         }
         out.println("  Solved." + noteProgress());
-        return Main.GOOD;
+        return GOOD;
     }
 
     private void run(Consumer<TaskGraph> tasks) {
@@ -184,7 +189,7 @@ public final class Puzzle {
         if (!hinted && !hint.isEmpty()) {
             out.println("  hint: " + hint + (hints.size() > 1 ? " (--hint tells more)" : ""));
         }
-        return Main.FAILED;
+        return FAILED;
     }
 
     /** What a fault says to somebody who meets it for the first time. */
