@@ -64,13 +64,31 @@ public record Launch(
     /** The same with more bits in {@code features}. */
     Launch adding(int features) {
         return new Launch(
-                suffix, owner, method, numbers, arrays, featuresAdded | features, featuresLeftOut, sumsMany, groups, groupSize);
+                suffix,
+                owner,
+                method,
+                numbers,
+                arrays,
+                featuresAdded | features,
+                featuresLeftOut,
+                sumsMany,
+                groups,
+                groupSize);
     }
 
     /** The same without some bits in {@code features}. */
     Launch leavingOut(int features) {
         return new Launch(
-                suffix, owner, method, numbers, arrays, featuresAdded, featuresLeftOut | features, sumsMany, groups, groupSize);
+                suffix,
+                owner,
+                method,
+                numbers,
+                arrays,
+                featuresAdded,
+                featuresLeftOut | features,
+                sumsMany,
+                groups,
+                groupSize);
     }
 
     /** The same of a kernel that adds so many terms to a sum. */

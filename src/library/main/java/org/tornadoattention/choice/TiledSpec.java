@@ -78,7 +78,8 @@ record TiledSpec() implements KernelSpec {
 
     @Override
     public List<Launch> forward(Work work) {
-        return List.of(work.tiled(TiledFlashAttention.class).summing(work.shape().seqK()));
+        return List.of(
+                work.tiled(TiledFlashAttention.class).summing(work.shape().seqK()));
     }
 
     @Override

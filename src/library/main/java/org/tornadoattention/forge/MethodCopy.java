@@ -359,8 +359,7 @@ final class MethodCopy {
                 && call.typeSymbol().parameterCount() == (ofArray ? 1 : 0)
                 && elements.get(third) instanceof BranchInstruction branch
                 && (branch.opcode() == Opcode.IFEQ || branch.opcode() == Opcode.IFNE)) {
-            ClassDesc array =
-                    ofArray ? here().variable(((LoadInstruction) elements.get(index)).slot()) : null;
+            ClassDesc array = ofArray ? here().variable(((LoadInstruction) elements.get(index)).slot()) : null;
             Integer result = copies.knownResult(
                     call.owner().asSymbol(),
                     call.name().stringValue(),

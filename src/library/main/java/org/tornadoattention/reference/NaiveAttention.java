@@ -204,8 +204,7 @@ public final class NaiveAttention {
                     softmax.first,
                     softmax.end,
                     shape.valueDim(),
-                    (key, sum) ->
-                            addScaled(sum, 0, softmax.kept(key), v, softmax.keyRow(key), shape.valueDim()));
+                    (key, sum) -> addScaled(sum, 0, softmax.kept(key), v, softmax.keyRow(key), shape.valueDim()));
             setRounded(result.output, row, output, 0, shape.valueDim());
             result.logSumExp[row] = softmax.logSumExp;
         });
@@ -411,8 +410,7 @@ public final class NaiveAttention {
         return sum;
     }
 
-    private static void addScaled(
-            float[] target, int from, float factor, float[] source, int sourceRow, int width) {
+    private static void addScaled(float[] target, int from, float factor, float[] source, int sourceRow, int width) {
         for (int i = 0; i < width; i++) {
             target[from + i] += factor * source[sourceRow * width + i];
         }

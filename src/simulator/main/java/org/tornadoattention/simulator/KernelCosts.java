@@ -75,7 +75,9 @@ public record KernelCosts(
         text.append(
                 groupSize == 0
                         ? format("Costs of kernel %s, a loop%n", kernel)
-                        : format("Costs of kernel %s: %,d %s of %d%n", kernel, groups, groups == 1 ? "group" : "groups", groupSize));
+                        : format(
+                                "Costs of kernel %s: %,d %s of %d%n",
+                                kernel, groups, groups == 1 ? "group" : "groups", groupSize));
         text.append(format(
                 "%-32s %-12s %-13s %11s %6s %11s %11s %9s %5s%n",
                 "line", "array", "access", "warp instr.", "lanes", "sectors", "fewest", "conflicts", "ways"));

@@ -98,7 +98,8 @@ public record SimulatorSettings(
 
     /** Returns these settings with other checks. */
     public SimulatorSettings withChecks(Set<Check> newChecks) {
-        return new SimulatorSettings(newChecks, counters, seed, threads, localMemory, barriers, loopSeconds, costs, numbers);
+        return new SimulatorSettings(
+                newChecks, counters, seed, threads, localMemory, barriers, loopSeconds, costs, numbers);
     }
 
     /** Returns these settings without one of the checks. */
@@ -122,7 +123,15 @@ public record SimulatorSettings(
     /** Returns these settings with groups and work-items shuffled by {@code newSeed}. */
     public SimulatorSettings withSeed(long newSeed) {
         return new SimulatorSettings(
-                checks, counters, OptionalLong.of(newSeed), threads, localMemory, barriers, loopSeconds, costs, numbers);
+                checks,
+                counters,
+                OptionalLong.of(newSeed),
+                threads,
+                localMemory,
+                barriers,
+                loopSeconds,
+                costs,
+                numbers);
     }
 
     /** Returns these settings with groups and work-items in their natural order. */
@@ -133,7 +142,8 @@ public record SimulatorSettings(
 
     /** Returns these settings with at most {@code newThreads} groups at the same time. */
     public SimulatorSettings withThreads(int newThreads) {
-        return new SimulatorSettings(checks, counters, seed, newThreads, localMemory, barriers, loopSeconds, costs, numbers);
+        return new SimulatorSettings(
+                checks, counters, seed, newThreads, localMemory, barriers, loopSeconds, costs, numbers);
     }
 
     /** Returns these settings with {@code bytes} of local memory for each group. */
@@ -143,7 +153,8 @@ public record SimulatorSettings(
 
     /** Returns these settings with at most {@code newBarriers} barriers passed by a group. */
     public SimulatorSettings withBarriers(long newBarriers) {
-        return new SimulatorSettings(checks, counters, seed, threads, localMemory, newBarriers, loopSeconds, costs, numbers);
+        return new SimulatorSettings(
+                checks, counters, seed, threads, localMemory, newBarriers, loopSeconds, costs, numbers);
     }
 
     /** Returns these settings with at most {@code seconds} for a loop of which the code does not tell that it ends. */

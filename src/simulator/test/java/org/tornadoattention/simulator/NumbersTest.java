@@ -57,7 +57,8 @@ class NumbersTest {
         assertThat(fault.kind()).isEqualTo(FaultKind.NOT_A_NUMBER);
         assertThat(fault)
                 .hasMessageStartingWith("NaN made of numbers: in kernel quotients (NumbersTest.java:")
-                .hasMessageContaining("work-item (i = 1) writes NaN to out[1], and all that the kernel was given is finite");
+                .hasMessageContaining(
+                        "work-item (i = 1) writes NaN to out[1], and all that the kernel was given is finite");
         DoubleArray in = new DoubleArray(4);
         DoubleArray out = new DoubleArray(4);
         assertThat(watched(new TaskGraph("wide")

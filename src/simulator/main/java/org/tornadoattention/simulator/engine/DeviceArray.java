@@ -274,8 +274,8 @@ public final class DeviceArray {
             boolean finite = switch (storage) {
                 case float[] floats -> Float.isFinite(floats[i]);
                 case double[] doubles -> Double.isFinite(doubles[i]);
-                case short[] halves when host instanceof HalfFloatArray ->
-                    Float.isFinite(Float.float16ToFloat(halves[i]));
+                case short[] halves
+                when host instanceof HalfFloatArray -> Float.isFinite(Float.float16ToFloat(halves[i]));
                 default -> true;
             };
             if (!finite) {

@@ -147,7 +147,8 @@ public final class GlobalRecord {
         if (item.launch().options().numbers() && item.launch().gotFiniteNumbers()) {
             throw item.fault(
                     FaultKind.NOT_A_NUMBER,
-                    "writes NaN to " + element(index, item) + ", and all that the kernel was given is finite: it comes from"
+                    "writes NaN to " + element(index, item)
+                            + ", and all that the kernel was given is finite: it comes from"
                             + " 0/0, from infinity minus infinity, or from a root or logarithm. A row of a softmax that sees"
                             + " nothing has both: its maximum is -infinity and its sum 0");
         }

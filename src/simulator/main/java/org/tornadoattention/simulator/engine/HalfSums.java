@@ -13,8 +13,8 @@ public final class HalfSums {
         if (item != null && item.launch() != null && item.launch().options().numbers()) {
             throw item.fault(
                     FaultKind.LOST_ADDEND,
-                    "adds " + addend + " to the half " + sum + ", which stays " + sum + ": a half has 11 bits; add up in a"
-                            + " float, and round once");
+                    "adds " + addend + " to the half " + sum + ", which stays " + sum
+                            + ": a half has 11 bits; add up in a" + " float, and round once");
         }
     }
 }
