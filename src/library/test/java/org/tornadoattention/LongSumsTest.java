@@ -70,9 +70,10 @@ class LongSumsTest {
     static Stream<Arguments> kernels(boolean onTensorCores) {
         AttentionShape shape = new AttentionShape(1, 1, 1, 1, KEYS, HEAD_DIM);
         return Arrays.stream(DType.values())
-                .flatMap(dtype -> AttentionCase.of(shape, dtype, AttentionOptions.defaults()).kernelsOfTaskGraphs().stream()
-                        .filter(kernel -> onTensorCores != PORTABLE.contains(kernel) && !kernel.isFp8())
-                        .map(kernel -> Arguments.of(kernel, dtype)));
+                .flatMap(dtype ->
+                        AttentionCase.of(shape, dtype, AttentionOptions.defaults()).kernelsOfTaskGraphs().stream()
+                                .filter(kernel -> onTensorCores != PORTABLE.contains(kernel) && !kernel.isFp8())
+                                .map(kernel -> Arguments.of(kernel, dtype)));
     }
 
     static Stream<Arguments> portableKernels() {

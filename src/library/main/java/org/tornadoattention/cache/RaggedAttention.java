@@ -131,9 +131,9 @@ public final class RaggedAttention implements AutoCloseable {
             AttentionResult result,
             Tensor dOut) {
         requireOpen();
-        requireFitting(q, k, v, queryOffsets, keyOffsets, options);
         required(result, "result", "give what forward returned");
         required(dOut, "dOut", "give one number for each element of the output " + result.output());
+        requireFitting(q, k, v, queryOffsets, keyOffsets, options);
         if (!Arrays.equals(result.output().shape(), q.shape())
                 || !Arrays.equals(dOut.shape(), q.shape())
                 || result.output().dtype() != q.dtype()
