@@ -22,7 +22,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.cli.Main;
-import org.tornadoattention.cli.Puzzle;
 import org.tornadoattention.device.Platform;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
@@ -145,7 +144,7 @@ class ArchitectureTest {
     }
 
     @Test
-    void onlyPlansDevicesBenchmarksAndPuzzlesRunTornadoVm() {
+    void onlyPlansDevicesAndBenchmarksRunTornadoVm() {
         noClasses()
                 .that(resideInAPackage(ROOT + "..")
                         .and(not(resideInAnyPackage(
@@ -153,8 +152,7 @@ class ArchitectureTest {
                                 ROOT + ".decode..",
                                 ROOT + ".device..",
                                 ROOT + ".bench..",
-                                ROOT + ".simulator..")))
-                        .and(not(belongToAnyOf(Puzzle.class))))
+                                ROOT + ".simulator.."))))
                 .should()
                 .dependOnClassesThat(belongToAnyOf(TornadoExecutionPlan.class, TornadoRuntimeProvider.class))
                 .because("a move to another TornadoVM must be a small change")
