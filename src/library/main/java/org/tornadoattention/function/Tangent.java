@@ -692,7 +692,12 @@ final class Tangent {
             keep();
         }
 
+        /**
+         * da b − a (−db), which is da b + a db: of the sum of one and the same product with itself, as a square has it, TornadoVM's CUDA
+         * and PTX compilers make no fused multiply-add, but an exception.
+         */
         void product() {
+            boolean both = isActive(0) && isActive(1);
             if (isActive(0)) {
                 dx(0);
                 x(1);
@@ -701,10 +706,13 @@ final class Tangent {
             if (isActive(1)) {
                 x(0);
                 dx(1);
+                if (both) {
+                    neg();
+                }
                 mul();
             }
-            if (isActive(0) && isActive(1)) {
-                add();
+            if (both) {
+                sub();
             }
             keep();
         }
