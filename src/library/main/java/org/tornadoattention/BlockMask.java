@@ -183,7 +183,8 @@ public final class BlockMask {
         }
     }
 
-    private void findHere() {
+    /** Finds the tiles on the JVM, if that was not done yet. */
+    public void find() {
         find(mask -> IntStream.range(0, mask.numberOfTiles())
                 .parallel()
                 .forEach(tile -> mask.tiles.set(HEADER + tile, mask.stateOf(tile))));
@@ -224,12 +225,38 @@ public final class BlockMask {
     }
 
     /**
+     * What the tiles say of some queries and keys.
+     *
+     * @param entry a batch entry, from 0
+     * @param head a query head, from 0
+     * @param query the first query, from 0
+     * @param queries as many, 1 or more
+     * @param key the first key, from 0
+     * @param keys as many, 1 or more
+     * @return {@link #EMPTY} or {@link #FULL} where all tiles that they lie in are, {@link #PARTIAL} otherwise
+     */
+    public int state(int entry, int head, int query, int queries, int key, int keys) {
+        find();
+        int at = HEADER + ((batch == 1 ? 0 : entry) * heads + (heads == 1 ? 0 : head)) * tilesQ() * tilesK();
+        boolean empty = true;
+        boolean full = true;
+        for (int row = query / blockQ; row <= (query + queries - 1) / blockQ; row++) {
+            for (int column = key / blockK; column <= (key + keys - 1) / blockK; column++) {
+                int state = tiles.get(at + row * tilesK() + column);
+                empty &= state == EMPTY;
+                full &= state == FULL;
+            }
+        }
+        return empty ? EMPTY : full ? FULL : PARTIAL;
+    }
+
+    /**
      * The share of tiles that are not empty.
      *
      * @return from 0 to 1
      */
     public double density() {
-        findHere();
+        find();
         long present = IntStream.range(0, numberOfTiles())
                 .filter(tile -> tiles.get(HEADER + tile) != EMPTY)
                 .count();
@@ -243,7 +270,7 @@ public final class BlockMask {
      * @return lines with ends
      */
     public String picture() {
-        findHere();
+        find();
         StringBuilder text = new StringBuilder();
         for (int row = 0; row < tilesQ(); row++) {
             for (int column = 0; column < tilesK(); column++) {
