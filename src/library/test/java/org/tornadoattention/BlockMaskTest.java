@@ -11,6 +11,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.reference.AccuracyCheck;
@@ -125,8 +126,9 @@ class BlockMaskTest {
     }
 
     /** Nothing of an empty tile enters, not even what is no number. */
-    @Test
-    void emptyTilesAreNotLoaded() {
+    @ParameterizedTest
+    @EnumSource(names = {"TILED", "VECTOR"})
+    void emptyTilesAreNotLoaded(AttentionKernel kernel) {
         BlockMask mask = BlockMask.of((b, h, i, j) -> j < 64, 1, 1, 128, 256, 64, 64);
         Tensor q = Tensor.random(DType.F32, 1, 1, 1, 128, 16);
         Tensor k = Tensor.random(DType.F32, 2, 1, 1, 256, 16);
@@ -134,7 +136,7 @@ class BlockMaskTest {
             k.set(Float.NaN, 0, 0, key, 3);
         }
         AttentionOptions options = AttentionOptions.defaults().withMask(Mask.blocks(mask));
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), AttentionKernel.TILED)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = attention.forward(q, k, k, options);
             Gradients gradients = attention.backward(result, q);
             assertThat(result.output().toFloatArray()).doesNotContain(Float.NaN);

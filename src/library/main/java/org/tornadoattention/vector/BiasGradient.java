@@ -32,7 +32,7 @@ final class BiasGradient {
         scores = new ScoreGradients(lanes, sequences, options, tensors, slope, lanes.widest() * lanes.length());
         k = new float[ForwardTile.KEYS * scores.padded()];
         v = new float[ForwardTile.KEYS * scores.padded()];
-        bits = new short[sequences.widestDim()];
+        bits = new short[ForwardTile.KEYS * sequences.widestDim()];
     }
 
     long bytes() {

@@ -57,7 +57,7 @@ final class ForwardTile {
         int widest = lanes.widest() * lanes.length();
         int allLanes = Products.padded(most, widest);
         terms = new ScoreTerms(lanes, sequences, options);
-        rows = new TileRows(sequences, options.mask().window(), terms, allLanes);
+        rows = new TileRows(sequences, options.mask(), terms, allLanes);
         headDim = sequences.headDim();
         valueDim = sequences.valueDim();
         paddedValue = Products.padded(valueDim, lanes.length());
@@ -73,7 +73,7 @@ final class ForwardTile {
         outputs = new Totals(o.length);
         sums = new Totals(allLanes);
         maxOfTotals = new float[allLanes];
-        bits = new short[Math.max(headDim, valueDim)];
+        bits = new short[KEYS * Math.max(headDim, valueDim)];
     }
 
     /** Bytes of all arrays. */
@@ -150,7 +150,6 @@ final class ForwardTile {
         RowTile tile = rows.tile();
         int width = rows.width();
         boolean loaded = false;
-        boolean finite = true;
         for (int panel = 0; panel < rows.panels(); panel++) {
             TileRows.Sight sight = rows.look(panel, key, count);
             if (sight == TileRows.Sight.NOTHING) {
@@ -160,7 +159,6 @@ final class ForwardTile {
                 keys.read(tile.sequence(), tile.kvHead(), key, count, k, 0, headDim, bits, lanes);
                 values.read(tile.sequence(), tile.kvHead(), key, count, v, 0, paddedValue, bits, lanes);
                 loaded = true;
-                finite = Products.areFinite(v, count * paddedValue);
             }
             int at = panel * width;
             // Sᵀ = K Qᵀ
@@ -174,7 +172,7 @@ final class ForwardTile {
             }
             // O = diag(2^(m - m')) O + P V
             boolean allSeen = sight == TileRows.Sight.ALL && !terms.hides();
-            if (allSeen || finite) {
+            if (allSeen || lanes.areFinite(v, count * paddedValue)) {
                 lanes.product(
                         s,
                         0,

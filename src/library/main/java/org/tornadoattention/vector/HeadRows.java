@@ -67,22 +67,29 @@ final class HeadRows implements RowSource {
     public void read(
             int sequence, int head, int row, int count, float[] target, int at, int stride, short[] bits, Lanes lanes) {
         long from = position(sequence, head, row);
-        if (dtype == DType.F32 && rowStride == stride && width == stride) {
-            MemorySegment.copy(memory, ValueLayout.JAVA_FLOAT, 4 * from, target, at, count * width);
-            return;
+        boolean together = rowStride == width;
+        if (dtype == DType.F32) {
+            if (together && width == stride) {
+                MemorySegment.copy(memory, ValueLayout.JAVA_FLOAT, 4 * from, target, at, count * width);
+                return;
+            }
+            for (int i = 0; i < count; i++) {
+                MemorySegment.copy(
+                        memory, ValueLayout.JAVA_FLOAT, 4 * (from + i * rowStride), target, at + i * stride, width);
+            }
+        } else {
+            for (int i = 0; i < (together ? 1 : count); i++) {
+                int elements = together ? count * width : width;
+                MemorySegment.copy(
+                        memory, ValueLayout.JAVA_SHORT, 2 * (from + i * rowStride), bits, i * width, elements);
+            }
+            for (int i = 0; i < (width == stride ? 1 : count); i++) {
+                int elements = width == stride ? count * width : width;
+                lanes.widen(dtype, bits, i * width, elements, target, at + i * stride);
+            }
         }
-        for (int i = 0; i < count; i++) {
-            int to = at + i * stride;
-            if (dtype == DType.F32) {
-                MemorySegment.copy(memory, ValueLayout.JAVA_FLOAT, 4 * from, target, to, width);
-            } else {
-                MemorySegment.copy(memory, ValueLayout.JAVA_SHORT, 2 * from, bits, 0, width);
-                lanes.widen(dtype, bits, width, target, to);
-            }
-            for (int behind = to + width; behind < to + stride; behind++) {
-                target[behind] = 0;
-            }
-            from += rowStride;
+        for (int i = 0; i < count && width < stride; i++) {
+            Arrays.fill(target, at + i * stride + width, at + (i + 1) * stride, 0);
         }
     }
 
@@ -93,7 +100,7 @@ final class HeadRows implements RowSource {
             MemorySegment.copy(memory, ValueLayout.JAVA_FLOAT, 4 * at, target, 0, count);
         } else {
             MemorySegment.copy(memory, ValueLayout.JAVA_SHORT, 2 * at, bits, 0, count);
-            lanes.widen(dtype, bits, count, target, 0);
+            lanes.widen(dtype, bits, 0, count, target, 0);
         }
     }
 

@@ -10,11 +10,8 @@ import org.tornadoattention.ScoreFunction;
  */
 final class KeyValueGradients {
 
-    /** Tiles of keys that share queries which were transposed. */
-    static final int TILES = 4;
-
-    /** Keys of a task. */
-    static final int KEYS = TILES * ForwardTile.KEYS;
+    /** Tiles of keys at most that share queries which were transposed. */
+    static final int TILES = 8;
 
     private final Lanes lanes;
     private final Sequences sequences;
@@ -34,8 +31,14 @@ final class KeyValueGradients {
     private final float[] ones;
     private final short[] bits;
 
+    /** @param most keys of a task */
     KeyValueGradients(
-            Lanes lanes, Sequences sequences, AttentionOptions options, BackwardRows tensors, ScoreFunction slope) {
+            Lanes lanes,
+            Sequences sequences,
+            AttentionOptions options,
+            BackwardRows tensors,
+            ScoreFunction slope,
+            int most) {
         this.lanes = lanes;
         this.sequences = sequences;
         this.tensors = tensors;
@@ -43,17 +46,17 @@ final class KeyValueGradients {
         scores = new ScoreGradients(lanes, sequences, options, tensors, slope, widest);
         padded = scores.padded();
         widestDim = sequences.widestDim();
-        k = new float[KEYS * padded];
-        v = new float[KEYS * padded];
+        k = new float[most * padded];
+        v = new float[most * padded];
         q = new float[widest * padded];
         dO = new float[widest * padded];
-        dK = new float[KEYS * padded];
-        dV = new float[KEYS * padded];
+        dK = new float[most * padded];
+        dV = new float[most * padded];
         keyTotals = new Totals(dK.length);
         valueTotals = new Totals(dV.length);
         ones = new float[ForwardTile.KEYS];
         Arrays.fill(ones, 1);
-        bits = new short[widestDim];
+        bits = new short[Math.max(ForwardTile.KEYS, widest) * widestDim];
     }
 
     long bytes() {
@@ -66,8 +69,11 @@ final class KeyValueGradients {
         Arrays.fill(dV, 0);
         int seen = Math.min(count, sequences.keys()[sequence] - key);
         if (seen > 0) {
-            tensors.k().read(sequence, kvHead, key, seen, k, 0, padded, bits, lanes);
-            tensors.v().read(sequence, kvHead, key, seen, v, 0, padded, bits, lanes);
+            for (int at = 0; at < seen; at += ForwardTile.KEYS) {
+                int rows = Math.min(ForwardTile.KEYS, seen - at);
+                tensors.k().read(sequence, kvHead, key + at, rows, k, at * padded, padded, bits, lanes);
+                tensors.v().read(sequence, kvHead, key + at, rows, v, at * padded, padded, bits, lanes);
+            }
             int queries = sequences.queries()[sequence];
             int panels = 0;
             keyTotals.clear();
@@ -104,12 +110,11 @@ final class KeyValueGradients {
             return;
         }
         scores.load(tile, width);
-        Arrays.fill(q, 0);
-        Arrays.fill(dO, 0);
         int head = tile.firstHead();
         tensors.q().read(tile.sequence(), head, tile.firstQuery(), tile.rows(), q, 0, padded, bits, lanes);
         tensors.dOut().read(tile.sequence(), head, tile.firstQuery(), tile.rows(), dO, 0, padded, bits, lanes);
-        boolean finite = Products.areFinite(q, q.length) && Products.areFinite(dO, dO.length);
+        int elements = tile.rows() * padded;
+        boolean finite = lanes.areFinite(q, elements) && lanes.areFinite(dO, elements);
         for (int at = 0; at < count; at += ForwardTile.KEYS) {
             int keys = Math.min(ForwardTile.KEYS, count - at);
             TileRows.Sight sight = rows.look(0, key + at, keys);

@@ -25,7 +25,8 @@ interface Lanes {
     String description();
 
     /**
-     * {@code c[i][·] = factors[i] · c[i][·] + Σ_k a(i, k) · b[k][·]}: the sum is made in registers and added once.
+     * {@code c[i][·] = factors[i] · c[i][·] + Σ_k a(i, k) · b[k][·]}: the sum is made in registers by fused multiply-adds, and
+     * added once to the product, which is rounded before. {@link Products#ofSeen} gives the same bits.
      *
      * @param aRow elements from one i to the next
      * @param aStep elements from one k to the next
@@ -80,6 +81,9 @@ interface Lanes {
     /** Multiplies gradients by the softcap's slope, {@code 1 - (s / bound)²}, s being what {@link #softcap} made. */
     void softcapGradients(float[] dS, float[] s, int count, float bound);
 
+    /** Whether none of the first {@code count} numbers is infinite or NaN. */
+    boolean areFinite(float[] values, int count);
+
     /** The values of F16 or BF16 bits. */
-    void widen(DType dtype, short[] bits, int count, float[] values, int at);
+    void widen(DType dtype, short[] bits, int from, int count, float[] values, int at);
 }

@@ -12,15 +12,6 @@ final class Products {
         return Math.ceilDiv(count, unit) * unit;
     }
 
-    /** Whether none of the first {@code count} numbers is infinite or NaN. */
-    static boolean areFinite(float[] values, int count) {
-        float zero = 0;
-        for (int i = 0; i < count; i++) {
-            zero += values[i] * 0;
-        }
-        return zero == 0;
-    }
-
     /**
      * {@link Lanes#product} without the terms whose {@code a(i, k)} is 0: where b is not finite, 0 · NaN must not reach rows
      * that do not see k.
@@ -52,7 +43,7 @@ final class Products {
             }
             for (int column = 0; column < columns; column++) {
                 int to = cAt + row * cRow + column;
-                c[to] = Fused.fma(c[to], factors[factorsAt + row], sum[column]);
+                c[to] = c[to] * factors[factorsAt + row] + sum[column];
             }
         }
     }

@@ -39,7 +39,7 @@ final class QueryGradient {
         totals = new Totals(dQ.length);
         ones = new float[widest];
         Arrays.fill(ones, 1);
-        bits = new short[widestDim];
+        bits = new short[ForwardTile.KEYS * widestDim];
     }
 
     long bytes() {
@@ -84,7 +84,7 @@ final class QueryGradient {
             if (!loaded) {
                 tensors.k().read(tile.sequence(), tile.kvHead(), key, count, k, 0, padded, bits, lanes);
                 tensors.v().read(tile.sequence(), tile.kvHead(), key, count, v, 0, padded, bits, lanes);
-                finite = Products.areFinite(k, count * padded);
+                finite = lanes.areFinite(k, count * padded);
                 loaded = true;
             }
             scores.compute(panel, key, count, k, v, 0, sight);

@@ -20,11 +20,11 @@ record RowTile(int sequence, int kvHead, int firstHead, int heads, int firstQuer
     }
 
     int head(int row) {
-        return firstHead + row / queries;
+        return heads == 1 ? firstHead : firstHead + row / queries;
     }
 
     int query(int row) {
-        return firstQuery + row % queries;
+        return heads == 1 ? firstQuery + row : firstQuery + row % queries;
     }
 
     /**

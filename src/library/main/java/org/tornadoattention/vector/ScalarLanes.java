@@ -57,7 +57,7 @@ final class ScalarLanes implements Lanes {
             for (int column = 0; column < columns; column++) {
                 c[to + column] = factors == null
                         ? sum[column]
-                        : Fused.fma(c[to + column], factors[factorsAt + row], sum[column]);
+                        : c[to + column] * factors[factorsAt + row] + sum[column];
             }
         }
     }
@@ -150,20 +150,24 @@ final class ScalarLanes implements Lanes {
     }
 
     @Override
-    public void widen(DType dtype, short[] bits, int count, float[] values, int at) {
-        if (dtype == DType.F16) {
-            widenHalves(bits, count, values, at);
-            return;
-        }
+    public boolean areFinite(float[] values, int count) {
+        int largest = 0;
         for (int i = 0; i < count; i++) {
-            values[at + i] = Float.intBitsToFloat(bits[i] << Short.SIZE);
+            largest = Math.max(largest, Float.floatToRawIntBits(values[i]) & Integer.MAX_VALUE);
         }
+        return largest < Float.floatToRawIntBits(Float.POSITIVE_INFINITY);
     }
 
-    /** A loop that the JIT turns into the machine's conversion by itself. */
-    static void widenHalves(short[] bits, int count, float[] values, int at) {
-        for (int i = 0; i < count; i++) {
-            values[at + i] = Float.float16ToFloat(bits[i]);
+    @Override
+    public void widen(DType dtype, short[] bits, int from, int count, float[] values, int at) {
+        if (dtype == DType.F16) {
+            for (int i = 0; i < count; i++) {
+                values[at + i] = Float.float16ToFloat(bits[from + i]);
+            }
+        } else {
+            for (int i = 0; i < count; i++) {
+                values[at + i] = Float.intBitsToFloat(bits[from + i] << Short.SIZE);
+            }
         }
     }
 }

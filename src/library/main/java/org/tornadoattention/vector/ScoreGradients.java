@@ -44,7 +44,7 @@ final class ScoreGradients {
         this.tensors = tensors;
         this.slope = slope;
         terms = new ScoreTerms(lanes, sequences, options);
-        rows = new TileRows(sequences, options.mask().window(), terms, most);
+        rows = new TileRows(sequences, options.mask(), terms, most);
         widestDim = sequences.widestDim();
         padded = Products.padded(widestDim, lanes.length());
         row = new float[widestDim];

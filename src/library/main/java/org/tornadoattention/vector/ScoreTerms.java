@@ -58,6 +58,11 @@ final class ScoreTerms {
         return (float) (options.alibiSlope(head) * base);
     }
 
+    /** Whether it matters where a query stands among the keys. */
+    boolean hasPositions() {
+        return options.hasAlibi();
+    }
+
     /** Whether a pair inside the window may be hidden all the same. */
     boolean hides() {
         return function.isPresent() || condition.isPresent();
@@ -97,7 +102,7 @@ final class ScoreTerms {
         if (sight == TileRows.Sight.SOME) {
             lanes.mask(s, keys, width, rows.from(), rows.to(), panel * width);
         }
-        if (hides()) {
+        if (function.isPresent() || condition.isPresent() && !rows.isFull()) {
             copy(s, asked, keys * width);
             ask(s, firstKey, keys, rows, panel);
         }
@@ -135,7 +140,7 @@ final class ScoreTerms {
         RowTile tile = rows.tile();
         int offset = sequences.keys()[tile.sequence()] - sequences.queries()[tile.sequence()];
         ScoreFunction score = function.orElse(null);
-        Mask.Condition seen = condition.orElse(null);
+        Mask.Condition seen = rows.isFull() ? null : condition.orElse(null);
         for (int lane = 0; lane < Math.min(width, tile.rows() - panel * width); lane++) {
             int row = panel * width + lane;
             int head = tile.head(row);

@@ -1,5 +1,7 @@
 package org.tornadoattention.vector;
 
+import java.util.Arrays;
+import org.tornadoattention.BlockMask;
 import org.tornadoattention.Mask;
 
 /**
@@ -24,12 +26,20 @@ final class TileRows {
     private final float[] to;
     private final float[] slopes;
     private final float[] positions;
+    private final int[] places;
+    private final int[] someFrom;
+    private final int[] someTo;
+    private final int[] allFrom;
+    private final int[] allTo;
+    private final BlockSight blocks;
     private RowTile tile;
     private int width;
+    private boolean full;
 
     TileRows(Sequences sequences, Mask mask, ScoreTerms terms, int lanes) {
         this.sequences = sequences;
-        this.mask = mask;
+        this.mask = mask.window();
+        blocks = new BlockSight(mask.condition());
         this.terms = terms;
         first = new int[lanes];
         end = new int[lanes];
@@ -37,6 +47,11 @@ final class TileRows {
         to = new float[lanes];
         slopes = new float[lanes];
         positions = new float[lanes];
+        places = new int[lanes];
+        someFrom = new int[lanes];
+        someTo = new int[lanes];
+        allFrom = new int[lanes];
+        allTo = new int[lanes];
     }
 
     /** Takes a tile whose rows lie in panels of {@code panelWidth} lanes. */
@@ -46,9 +61,31 @@ final class TileRows {
         int queries = sequences.queries()[tile.sequence()];
         int keys = sequences.keys()[tile.sequence()];
         for (int row = 0; row < tile.rows(); row++) {
-            first[row] = mask.firstKey(tile.query(row), queries, keys);
-            end[row] = Math.max(first[row], mask.endKey(tile.query(row), queries, keys));
+            int query = tile.query(row);
+            first[row] = mask.firstKey(query, queries, keys);
+            end[row] = Math.max(first[row], mask.endKey(query, queries, keys));
             slopes[row] = terms.slope(tile.head(row));
+            places[row] = query + keys - queries;
+        }
+        for (int panel = 0; panel < panels(); panel++) {
+            setSight(panel);
+        }
+    }
+
+    /** What no row of a panel sees, and what all of them see: most tiles are one or the other. */
+    private void setSight(int panel) {
+        int begin = panel * width;
+        someFrom[panel] = Integer.MAX_VALUE;
+        someTo[panel] = 0;
+        allFrom[panel] = 0;
+        allTo[panel] = Integer.MAX_VALUE;
+        for (int row = begin; row < Math.min(tile.rows(), begin + width); row++) {
+            if (end[row] > first[row]) {
+                someFrom[panel] = Math.min(someFrom[panel], first[row]);
+                someTo[panel] = Math.max(someTo[panel], end[row]);
+            }
+            allFrom[panel] = Math.max(allFrom[panel], first[row]);
+            allTo[panel] = Math.min(allTo[panel], end[row]);
         }
     }
 
@@ -66,50 +103,45 @@ final class TileRows {
 
     /** The first key that a row sees, or a larger number than {@link #endKey} where none sees any. */
     int firstKey() {
-        int least = Integer.MAX_VALUE;
-        for (int row = 0; row < tile.rows(); row++) {
-            least = end[row] > first[row] ? Math.min(least, first[row]) : least;
-        }
-        return least;
+        return Arrays.stream(someFrom, 0, panels()).min().orElse(Integer.MAX_VALUE);
     }
 
     /** One past the last key that a row sees. */
     int endKey() {
-        int most = 0;
-        for (int row = 0; row < tile.rows(); row++) {
-            most = end[row] > first[row] ? Math.max(most, end[row]) : most;
-        }
-        return most;
+        return Arrays.stream(someTo, 0, panels()).max().orElse(0);
     }
 
-    /** Looks at keys {@code key} to {@code key + keys - 1}: afterwards {@link #from} and the others hold for them. */
+    /**
+     * Looks at keys {@code key} to {@code key + keys - 1}: afterwards, unless they are seen by nobody, {@link #from} and the
+     * others hold for them.
+     */
     Sight look(int panel, int key, int keys) {
-        boolean some = false;
-        boolean all = true;
+        if (key >= someTo[panel] || key + keys <= someFrom[panel]) {
+            return Sight.NOTHING;
+        }
         int begin = panel * width;
         int last = Math.min(tile.rows(), begin + width);
-        for (int row = begin; row < last; row++) {
-            int seenFrom = Math.clamp((long) first[row] - key, 0, keys);
-            int seenTo = Math.clamp((long) end[row] - key, 0, keys);
-            from[row] = seenFrom;
-            to[row] = seenTo;
-            some |= seenFrom < seenTo;
-            all &= seenFrom == 0 && seenTo == keys;
+        int state = blocks.state(tile, begin, last, key, keys);
+        if (state == BlockMask.EMPTY) {
+            return Sight.NOTHING;
         }
-        for (int lane = last; lane < begin + width; lane++) {
-            from[lane] = 0;
-            to[lane] = keys;
+        full = state == BlockMask.FULL;
+        Arrays.fill(from, begin, begin + width, 0);
+        Arrays.fill(to, begin, begin + width, keys);
+        boolean all = key >= allFrom[panel] && key + keys <= allTo[panel];
+        for (int row = begin; row < last && !all; row++) {
+            from[row] = Math.clamp((long) first[row] - key, 0, keys);
+            to[row] = Math.clamp((long) end[row] - key, 0, keys);
         }
-        place(begin, last, key);
-        return all ? Sight.ALL : some ? Sight.SOME : Sight.NOTHING;
+        for (int row = begin; row < last && terms.hasPositions(); row++) {
+            positions[row] = (long) places[row] - key;
+        }
+        return all ? Sight.ALL : Sight.SOME;
     }
 
-    private void place(int begin, int last, int key) {
-        int queries = sequences.queries()[tile.sequence()];
-        int keys = sequences.keys()[tile.sequence()];
-        for (int row = begin; row < last; row++) {
-            positions[row] = (long) tile.query(row) + keys - queries - key;
-        }
+    /** Whether the mask's condition shows all of what was looked at, and need not be asked. */
+    boolean isFull() {
+        return full;
     }
 
     /** The first key that each lane sees, counted from the one that was looked at. */

@@ -21,6 +21,12 @@ public final class VectorBackward {
     /** Panels of a tile of queries at most. */
     private static final int PANELS = 4;
 
+    /** Tasks for each thread below which tasks are made smaller. */
+    private static final int TASKS_PER_THREAD = 3;
+
+    /** Elements of a task's keys at most: with values and gradients they are to stay in a core's own cache. */
+    private static final int LARGEST_TASK = 1 << 16;
+
     /**
      * Computes gradients, whose preconditions were checked.
      *
@@ -144,10 +150,11 @@ public final class VectorBackward {
                 tiles.size(),
                 () -> counted(new QueryGradient(lanes.another(), sequences, options, tensors, slope, largest)),
                 (task, gradient) -> gradient.compute(tiles.get(task)));
-        List<KeyTile> keyTiles = keyTiles(keyRows);
+        int keys = keysOfATask(keyRows);
+        List<KeyTile> keyTiles = keyTiles(keyRows, keys);
         workers.run(
                 keyTiles.size(),
-                () -> counted(new KeyValueGradients(lanes.another(), sequences, options, tensors, slope)),
+                () -> counted(new KeyValueGradients(lanes.another(), sequences, options, tensors, slope, keys)),
                 (task, gradients) -> {
                     KeyTile tile = keyTiles.get(task);
                     gradients.compute(tile.sequence(), tile.kvHead(), tile.key(), tile.count());
@@ -157,14 +164,29 @@ public final class VectorBackward {
         return new VectorRun(most, ForwardTile.KEYS, System.nanoTime() - start, bytes.get());
     }
 
+    /** As many as let all threads have work. It changes no bit, since keys do not depend on each other. */
+    private int keysOfATask(int[] keyRows) {
+        int tiles = KeyValueGradients.TILES;
+        while (tiles > 1
+                && (tiles * ForwardTile.KEYS * sequences.widestDim() > LARGEST_TASK
+                        || tasks(keyRows, tiles * ForwardTile.KEYS) < (long) TASKS_PER_THREAD * workers.threads())) {
+            tiles /= 2;
+        }
+        return tiles * ForwardTile.KEYS;
+    }
+
+    private long tasks(int[] keyRows, int keys) {
+        return Arrays.stream(keyRows).mapToLong(rows -> Math.ceilDiv(rows, keys)).sum() * sequences.kvHeads();
+    }
+
     /** The first tiles of all heads before the second ones: under a causal mask they have the most queries. */
-    private List<KeyTile> keyTiles(int[] keyRows) {
+    private List<KeyTile> keyTiles(int[] keyRows, int keys) {
         List<KeyTile> tiles = new ArrayList<>();
         int longest = Arrays.stream(keyRows).max().orElse(0);
-        for (int key = 0; key < longest; key += KeyValueGradients.KEYS) {
+        for (int key = 0; key < longest; key += keys) {
             for (int sequence = 0; sequence < keyRows.length; sequence++) {
                 for (int kvHead = 0; kvHead < sequences.kvHeads() && key < keyRows[sequence]; kvHead++) {
-                    int count = Math.min(KeyValueGradients.KEYS, keyRows[sequence] - key);
+                    int count = Math.min(keys, keyRows[sequence] - key);
                     tiles.add(new KeyTile(sequence, kvHead, key, count));
                 }
             }
@@ -243,13 +265,29 @@ public final class VectorBackward {
                     for (int query = 0; query < sequences.queries()[entry]; query++) {
                         tensors.dOut().read(entry, head, query, 1, rows.one, 0, width, rows.bits, lanes);
                         tensors.output().read(entry, head, query, 1, rows.other, 0, width, rows.bits, lanes);
-                        double sum = 0;
-                        for (int dim = 0; dim < width; dim++) {
-                            sum += (double) rows.one[dim] * rows.other[dim];
-                        }
                         float arriving = dLse.isPresent() ? dLse.get().get(entry, head, query) : 0;
-                        tensors.rowTerms().set(entry, head, query, (float) sum - arriving);
+                        float term = (float) product(rows.one, rows.other, width) - arriving;
+                        tensors.rowTerms().set(entry, head, query, term);
                     }
                 });
+    }
+
+    /** Σ x y by four chains side by side. */
+    private static double product(float[] x, float[] y, int count) {
+        double s0 = 0;
+        double s1 = 0;
+        double s2 = 0;
+        double s3 = 0;
+        int i = 0;
+        for (; i <= count - 4; i += 4) {
+            s0 += (double) x[i] * y[i];
+            s1 += (double) x[i + 1] * y[i + 1];
+            s2 += (double) x[i + 2] * y[i + 2];
+            s3 += (double) x[i + 3] * y[i + 3];
+        }
+        for (; i < count; i++) {
+            s0 += (double) x[i] * y[i];
+        }
+        return s0 + s1 + (s2 + s3);
     }
 }

@@ -1,6 +1,7 @@
 package org.tornadoattention.vector;
 
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
@@ -14,6 +15,7 @@ final class VectorLanes implements Lanes {
     private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
     private static final VectorSpecies<Short> SHORTS =
             VectorSpecies.of(short.class, VectorShape.forBitSize(SPECIES.vectorBitSize() / 2));
+    private static final VectorSpecies<Integer> INTS = VectorSpecies.of(int.class, SPECIES.vectorShape());
     private static final int LENGTH = SPECIES.length();
     private static final int BITS_OF_512 = 16;
 
@@ -23,8 +25,11 @@ final class VectorLanes implements Lanes {
 
     private static final int SIGNIFICAND_BITS = 23;
 
-    /** Sums of a few rows, before they are added to what is there. */
-    private final float[] sums = new float[ROWS * 4 * LENGTH];
+    /** For what is rare; its powers are the same to the last bit. */
+    private static final ScalarLanes PLAIN = new ScalarLanes();
+
+    /** What is taken from the scores of each lane of a panel. */
+    private final float[] bases = new float[4 * LENGTH];
 
     @Override
     public Lanes another() {
@@ -48,26 +53,19 @@ final class VectorLanes implements Lanes {
     }
 
     /** {@code 2^x} for x up to 127, and 0 from −127 down; at most 2 units in the last place off. */
-    static FloatVector exp2(FloatVector x) {
+    private static FloatVector exp2(FloatVector x) {
         FloatVector t = x.blend(LEAST_EXPONENT, x.lt(LEAST_EXPONENT));
         FloatVector rounded = t.add(ROUNDER);
         FloatVector f = t.sub(rounded.sub(ROUNDER));
-        FloatVector power = Exp2Polynomial.of(f);
-        return power.mul(rounded.reinterpretAsInts()
+        FloatVector p = fma(f, broadcast(Exp2.C6), broadcast(Exp2.C5));
+        p = fma(p, f, broadcast(Exp2.C4));
+        p = fma(p, f, broadcast(Exp2.C3));
+        p = fma(p, f, broadcast(Exp2.C2));
+        p = fma(p, f, broadcast(Exp2.C1));
+        p = fma(p, f, broadcast(1));
+        return p.mul(rounded.reinterpretAsInts()
                 .lanewise(VectorOperators.LSHL, SIGNIFICAND_BITS)
                 .reinterpretAsFloats());
-    }
-
-    /** {@code 2^f} for f from −1/2 to 1/2: the minimax polynomial of degree 6. */
-    private static final class Exp2Polynomial {
-        static FloatVector of(FloatVector f) {
-            FloatVector p = fma(f, broadcast(Exp2.C6), broadcast(Exp2.C5));
-            p = fma(p, f, broadcast(Exp2.C4));
-            p = fma(p, f, broadcast(Exp2.C3));
-            p = fma(p, f, broadcast(Exp2.C2));
-            p = fma(p, f, broadcast(Exp2.C1));
-            return fma(p, f, broadcast(1));
-        }
     }
 
     /** {@code tanh x}. */
@@ -118,46 +116,14 @@ final class VectorLanes implements Lanes {
             for (int row = 0; row < rows; row += ROWS) {
                 int from = aAt + row * aRow;
                 int to = cAt + row * cRow + column;
-                if (factors == null) {
-                    sum(vectors, a, from, aRow, aStep, b, bAt + column, bRow, c, to, cRow, depth);
-                } else {
-                    sum(vectors, a, from, aRow, aStep, b, bAt + column, bRow, sums, 0, vectors * LENGTH, depth);
-                    add(vectors * LENGTH, c, to, cRow, factors, factorsAt + row);
+                int factor = factorsAt + row;
+                switch (vectors) {
+                    case 4 -> four(a, from, aRow, aStep, b, bAt + column, bRow, c, to, cRow, depth, factors, factor);
+                    case 2 -> two(a, from, aRow, aStep, b, bAt + column, bRow, c, to, cRow, depth, factors, factor);
+                    default -> one(a, from, aRow, aStep, b, bAt + column, bRow, c, to, cRow, depth, factors, factor);
                 }
             }
             column += vectors * LENGTH;
-        }
-    }
-
-    /** {@code c[i] = factors[i] · c[i] + sums[i]}. In the loops of a sum it would be more than the JIT inlines. */
-    private void add(int columns, float[] c, int cAt, int cRow, float[] factors, int factorsAt) {
-        for (int row = 0; row < ROWS; row++) {
-            FloatVector factor = broadcast(factors[factorsAt + row]);
-            for (int column = 0; column < columns; column += LENGTH) {
-                int at = cAt + row * cRow + column;
-                fma(load(c, at), factor, load(sums, row * columns + column)).intoArray(c, at);
-            }
-        }
-    }
-
-    /** {@code c[i] = Σ_k a(i, k) · b[k]} for {@link #ROWS} rows and some vectors side by side. */
-    private static void sum(
-            int vectors,
-            float[] a,
-            int a0,
-            int aRow,
-            int aStep,
-            float[] b,
-            int bAt,
-            int bRow,
-            float[] c,
-            int cAt,
-            int cRow,
-            int depth) {
-        switch (vectors) {
-            case 4 -> four(a, a0, aRow, aStep, b, bAt, bRow, c, cAt, cRow, depth);
-            case 2 -> two(a, a0, aRow, aStep, b, bAt, bRow, c, cAt, cRow, depth);
-            default -> one(a, a0, aRow, aStep, b, bAt, bRow, c, cAt, cRow, depth);
         }
     }
 
@@ -173,7 +139,9 @@ final class VectorLanes implements Lanes {
             float[] c,
             int cAt,
             int cRow,
-            int depth) {
+            int depth,
+            float[] factors,
+            int factorsAt) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
@@ -212,6 +180,28 @@ final class VectorLanes implements Lanes {
             at += aStep;
             from += bRow;
         }
+        if (factors != null) {
+            float f0 = factors[factorsAt];
+            s00 = FloatVector.fromArray(SPECIES, c, cAt).mul(f0).add(s00);
+            s01 = FloatVector.fromArray(SPECIES, c, cAt + LENGTH).mul(f0).add(s01);
+            s02 = FloatVector.fromArray(SPECIES, c, cAt + 2 * LENGTH).mul(f0).add(s02);
+            s03 = FloatVector.fromArray(SPECIES, c, cAt + 3 * LENGTH).mul(f0).add(s03);
+            float f1 = factors[factorsAt + 1];
+            s10 = FloatVector.fromArray(SPECIES, c, cAt + cRow).mul(f1).add(s10);
+            s11 = FloatVector.fromArray(SPECIES, c, cAt + cRow + LENGTH).mul(f1).add(s11);
+            s12 = FloatVector.fromArray(SPECIES, c, cAt + cRow + 2 * LENGTH).mul(f1).add(s12);
+            s13 = FloatVector.fromArray(SPECIES, c, cAt + cRow + 3 * LENGTH).mul(f1).add(s13);
+            float f2 = factors[factorsAt + 2];
+            s20 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow).mul(f2).add(s20);
+            s21 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + LENGTH).mul(f2).add(s21);
+            s22 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + 2 * LENGTH).mul(f2).add(s22);
+            s23 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + 3 * LENGTH).mul(f2).add(s23);
+            float f3 = factors[factorsAt + 3];
+            s30 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow).mul(f3).add(s30);
+            s31 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + LENGTH).mul(f3).add(s31);
+            s32 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + 2 * LENGTH).mul(f3).add(s32);
+            s33 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + 3 * LENGTH).mul(f3).add(s33);
+        }
         s00.intoArray(c, cAt);
         s01.intoArray(c, cAt + LENGTH);
         s02.intoArray(c, cAt + 2 * LENGTH);
@@ -242,7 +232,9 @@ final class VectorLanes implements Lanes {
             float[] c,
             int cAt,
             int cRow,
-            int depth) {
+            int depth,
+            float[] factors,
+            int factorsAt) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero;
         FloatVector s10 = zero, s11 = zero;
@@ -271,6 +263,20 @@ final class VectorLanes implements Lanes {
             at += aStep;
             from += bRow;
         }
+        if (factors != null) {
+            float f0 = factors[factorsAt];
+            s00 = FloatVector.fromArray(SPECIES, c, cAt).mul(f0).add(s00);
+            s01 = FloatVector.fromArray(SPECIES, c, cAt + LENGTH).mul(f0).add(s01);
+            float f1 = factors[factorsAt + 1];
+            s10 = FloatVector.fromArray(SPECIES, c, cAt + cRow).mul(f1).add(s10);
+            s11 = FloatVector.fromArray(SPECIES, c, cAt + cRow + LENGTH).mul(f1).add(s11);
+            float f2 = factors[factorsAt + 2];
+            s20 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow).mul(f2).add(s20);
+            s21 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + LENGTH).mul(f2).add(s21);
+            float f3 = factors[factorsAt + 3];
+            s30 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow).mul(f3).add(s30);
+            s31 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + LENGTH).mul(f3).add(s31);
+        }
         s00.intoArray(c, cAt);
         s01.intoArray(c, cAt + LENGTH);
         s10.intoArray(c, cAt + cRow);
@@ -293,11 +299,14 @@ final class VectorLanes implements Lanes {
             float[] c,
             int cAt,
             int cRow,
-            int depth) {
-        FloatVector s0 = FloatVector.zero(SPECIES);
-        FloatVector s1 = s0;
-        FloatVector s2 = s0;
-        FloatVector s3 = s0;
+            int depth,
+            float[] factors,
+            int factorsAt) {
+        FloatVector zero = FloatVector.zero(SPECIES);
+        FloatVector s00 = zero;
+        FloatVector s10 = zero;
+        FloatVector s20 = zero;
+        FloatVector s30 = zero;
         int a1 = a0 + aRow;
         int a2 = a1 + aRow;
         int a3 = a2 + aRow;
@@ -305,17 +314,31 @@ final class VectorLanes implements Lanes {
         int from = bAt;
         for (int k = 0; k < depth; k++) {
             FloatVector b0 = load(b, from);
-            s0 = fma(broadcast(a[a0 + at]), b0, s0);
-            s1 = fma(broadcast(a[a1 + at]), b0, s1);
-            s2 = fma(broadcast(a[a2 + at]), b0, s2);
-            s3 = fma(broadcast(a[a3 + at]), b0, s3);
+            FloatVector x = broadcast(a[a0 + at]);
+            s00 = fma(x, b0, s00);
+            x = broadcast(a[a1 + at]);
+            s10 = fma(x, b0, s10);
+            x = broadcast(a[a2 + at]);
+            s20 = fma(x, b0, s20);
+            x = broadcast(a[a3 + at]);
+            s30 = fma(x, b0, s30);
             at += aStep;
             from += bRow;
         }
-        s0.intoArray(c, cAt);
-        s1.intoArray(c, cAt + cRow);
-        s2.intoArray(c, cAt + 2 * cRow);
-        s3.intoArray(c, cAt + 3 * cRow);
+        if (factors != null) {
+            float f0 = factors[factorsAt];
+            s00 = FloatVector.fromArray(SPECIES, c, cAt).mul(f0).add(s00);
+            float f1 = factors[factorsAt + 1];
+            s10 = FloatVector.fromArray(SPECIES, c, cAt + cRow).mul(f1).add(s10);
+            float f2 = factors[factorsAt + 2];
+            s20 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow).mul(f2).add(s20);
+            float f3 = factors[factorsAt + 3];
+            s30 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow).mul(f3).add(s30);
+        }
+        s00.intoArray(c, cAt);
+        s10.intoArray(c, cAt + cRow);
+        s20.intoArray(c, cAt + 2 * cRow);
+        s30.intoArray(c, cAt + 3 * cRow);
     }
 
     @Override
@@ -354,41 +377,99 @@ final class VectorLanes implements Lanes {
 
     @Override
     public void softmax(float[] s, int keys, int width, float[] max, float[] sum, float[] factors, int at) {
+        raise(s, keys, width, max, factors, at, bases);
+        powers(factors, at, 1, width, bases, null, factors, at);
+        powers(s, 0, keys, width, bases, sum, factors, at);
+    }
+
+    /**
+     * Raises maxima to the scores of their lanes, by four chains side by side.
+     *
+     * @param before gets the maxima as they were
+     * @param bases gets the maxima, or 0 for lanes that saw no key yet: −∞ − (−∞) is to be 0
+     */
+    private static void raise(float[] s, int keys, int width, float[] max, float[] before, int at, float[] bases) {
         for (int lane = 0; lane < width; lane += LENGTH) {
-            FloatVector old = load(max, at + lane);
-            FloatVector now = old;
-            for (int key = 0; key < keys; key++) {
-                FloatVector score = load(s, key * width + lane);
-                now = now.blend(score, now.lt(score));
+            FloatVector m0 = FloatVector.fromArray(SPECIES, max, at + lane);
+            m0.intoArray(before, at + lane);
+            FloatVector m1 = m0;
+            FloatVector m2 = m0;
+            FloatVector m3 = m0;
+            int key = 0;
+            int i = lane;
+            for (; key <= keys - 4; key += 4) {
+                FloatVector s0 = FloatVector.fromArray(SPECIES, s, i);
+                FloatVector s1 = FloatVector.fromArray(SPECIES, s, i + width);
+                FloatVector s2 = FloatVector.fromArray(SPECIES, s, i + 2 * width);
+                FloatVector s3 = FloatVector.fromArray(SPECIES, s, i + 3 * width);
+                m0 = m0.blend(s0, m0.lt(s0));
+                m1 = m1.blend(s1, m1.lt(s1));
+                m2 = m2.blend(s2, m2.lt(s2));
+                m3 = m3.blend(s3, m3.lt(s3));
+                i += 4 * width;
             }
-            now.intoArray(max, at + lane);
-            // A lane that saw no key yet has −∞ − (−∞) below, which is to be 0.
-            FloatVector base = now.blend(0f, now.eq(Float.NEGATIVE_INFINITY));
-            FloatVector factor = exp2(old.sub(base));
-            factor.intoArray(factors, at + lane);
-            FloatVector added = FloatVector.zero(SPECIES);
-            for (int key = 0; key < keys; key++) {
-                FloatVector p = exp2(load(s, key * width + lane).sub(base));
-                p.intoArray(s, key * width + lane);
-                added = added.add(p);
+            for (; key < keys; key++) {
+                FloatVector score = FloatVector.fromArray(SPECIES, s, i);
+                m0 = m0.blend(score, m0.lt(score));
+                i += width;
             }
-            fma(load(sum, at + lane), factor, added).intoArray(sum, at + lane);
+            m0 = m0.blend(m1, m0.lt(m1));
+            m2 = m2.blend(m3, m2.lt(m3));
+            m0 = m0.blend(m2, m0.lt(m2));
+            m0.intoArray(max, at + lane);
+            m0.blend(0f, m0.eq(Float.NEGATIVE_INFINITY)).intoArray(bases, lane);
+        }
+    }
+
+    /**
+     * {@code x = 2^(x - base)} in all lanes of all keys.
+     *
+     * @param sums become {@code factor · sum + Σ x}, or null
+     */
+    private static void powers(
+            float[] x, int from, int keys, int width, float[] bases, float[] sums, float[] factors, int at) {
+        for (int lane = 0; lane < width; lane += LENGTH) {
+            FloatVector base = FloatVector.fromArray(SPECIES, bases, lane);
+            FloatVector even = FloatVector.zero(SPECIES);
+            FloatVector odd = even;
+            int key = 0;
+            int i = from + lane;
+            for (; key <= keys - 2; key += 2) {
+                FloatVector p = exp2(FloatVector.fromArray(SPECIES, x, i).sub(base));
+                FloatVector q = exp2(FloatVector.fromArray(SPECIES, x, i + width).sub(base));
+                p.intoArray(x, i);
+                q.intoArray(x, i + width);
+                even = even.add(p);
+                odd = odd.add(q);
+                i += 2 * width;
+            }
+            if (key < keys) {
+                FloatVector p = exp2(FloatVector.fromArray(SPECIES, x, i).sub(base));
+                p.intoArray(x, i);
+                even = even.add(p);
+            }
+            if (sums != null) {
+                FloatVector.fromArray(SPECIES, sums, at + lane)
+                        .mul(FloatVector.fromArray(SPECIES, factors, at + lane))
+                        .add(even.add(odd))
+                        .intoArray(sums, at + lane);
+            }
         }
     }
 
     @Override
     public void probabilities(float[] s, int keys, int width, float[] logSumExp, int at) {
         for (int lane = 0; lane < width; lane += LENGTH) {
-            FloatVector base = load(logSumExp, at + lane);
-            for (int key = 0; key < keys; key++) {
-                int i = key * width + lane;
-                FloatVector score = load(s, i);
-                // Where nothing is seen both are −∞, and the probability is 0.
-                exp2(score.sub(base))
-                        .blend(0f, score.eq(Float.NEGATIVE_INFINITY))
-                        .intoArray(s, i);
+            FloatVector base = FloatVector.fromArray(SPECIES, logSumExp, at + lane);
+            if (base.compare(VectorOperators.NE, base).anyTrue()) {
+                // Of a row that is no number: what it does not see is 0 all the same.
+                PLAIN.probabilities(s, keys, width, logSumExp, at);
+                return;
             }
+            // Where nothing is seen both are −∞, and the probability is 0.
+            base.blend(0f, base.eq(Float.NEGATIVE_INFINITY)).intoArray(bases, lane);
         }
+        powers(s, 0, keys, width, bases, null, bases, 0);
     }
 
     @Override
@@ -417,26 +498,59 @@ final class VectorLanes implements Lanes {
         }
     }
 
+    /** A sum of the numbers times 0. */
     @Override
-    public void widen(DType dtype, short[] bits, int count, float[] values, int at) {
-        if (dtype == DType.F16) {
-            ScalarLanes.widenHalves(bits, count, values, at);
-            return;
+    public boolean areFinite(float[] values, int count) {
+        FloatVector zero = FloatVector.zero(SPECIES);
+        FloatVector even = zero;
+        FloatVector odd = zero;
+        int at = 0;
+        for (; at <= count - 2 * LENGTH; at += 2 * LENGTH) {
+            even = load(values, at).mul(zero).add(even);
+            odd = load(values, at + LENGTH).mul(zero).add(odd);
         }
+        float rest = 0;
+        for (; at < count; at++) {
+            rest += values[at] * 0;
+        }
+        return rest == 0 && even.add(odd).eq(0f).allTrue();
+    }
+
+    @Override
+    public void widen(DType dtype, short[] bits, int from, int count, float[] values, int at) {
         int whole = count - count % LENGTH;
-        for (int i = 0; i < whole; i += LENGTH) {
-            ShortVector.fromArray(SHORTS, bits, i)
-                    .convertShape(
-                            VectorOperators.ZERO_EXTEND_S2I,
-                            SPECIES.vectorShape().withLanes(int.class),
-                            0)
-                    .reinterpretAsInts()
-                    .lanewise(VectorOperators.LSHL, Short.SIZE)
-                    .reinterpretAsFloats()
-                    .intoArray(values, at + i);
+        if (dtype == DType.F16) {
+            widenHalves(bits, from, whole, values, at);
+        } else {
+            for (int i = 0; i < whole; i += LENGTH) {
+                ((IntVector) ShortVector.fromArray(SHORTS, bits, from + i)
+                                .convertShape(VectorOperators.ZERO_EXTEND_S2I, INTS, 0))
+                        .lanewise(VectorOperators.LSHL, Short.SIZE)
+                        .reinterpretAsFloats()
+                        .intoArray(values, at + i);
+            }
         }
         for (int i = whole; i < count; i++) {
-            values[at + i] = DType.BF16.decode(bits[i]);
+            values[at + i] = dtype.decode(bits[from + i]);
+        }
+    }
+
+    /** Exponent and significand as those of F32, times the ratio of the biases; what is not finite keeps its exponent. */
+    private static void widenHalves(short[] bits, int from, int count, float[] values, int at) {
+        for (int i = 0; i < count; i += LENGTH) {
+            IntVector half = (IntVector) ShortVector.fromArray(SHORTS, bits, from + i)
+                    .convertShape(VectorOperators.ZERO_EXTEND_S2I, INTS, 0);
+            IntVector sign = half.and(0x8000).lanewise(VectorOperators.LSHL, 16);
+            IntVector magnitude = half.and(0x7fff)
+                    .lanewise(VectorOperators.LSHL, 13)
+                    .reinterpretAsFloats()
+                    .mul(0x1p112f)
+                    .reinterpretAsInts();
+            VectorMask<Integer> special = half.and(0x7c00).eq(0x7c00);
+            magnitude.blend(magnitude.or(0x7f800000), special)
+                    .or(sign)
+                    .reinterpretAsFloats()
+                    .intoArray(values, at + i);
         }
     }
 }

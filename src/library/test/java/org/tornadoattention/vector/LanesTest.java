@@ -155,7 +155,7 @@ class LanesTest {
                 bits[i] = (short) i;
             }
             float[] values = new float[bits.length + 1];
-            lanes.widen(dtype, bits, bits.length - 3, values, 1);
+            lanes.widen(dtype, bits, 0, bits.length - 3, values, 1);
             for (int i = 0; i < bits.length - 3; i++) {
                 assertThat(Float.compare(values[i + 1], dtype.decode(bits[i]))).isZero();
             }
