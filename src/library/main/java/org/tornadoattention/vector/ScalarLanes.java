@@ -55,9 +55,8 @@ final class ScalarLanes implements Lanes {
             }
             int to = cAt + row * cRow;
             for (int column = 0; column < columns; column++) {
-                c[to + column] = factors == null
-                        ? sum[column]
-                        : c[to + column] * factors[factorsAt + row] + sum[column];
+                c[to + column] =
+                        factors == null ? sum[column] : c[to + column] * factors[factorsAt + row] + sum[column];
             }
         }
     }

@@ -176,7 +176,10 @@ public final class VectorBackward {
     }
 
     private long tasks(int[] keyRows, int keys) {
-        return Arrays.stream(keyRows).mapToLong(rows -> Math.ceilDiv(rows, keys)).sum() * sequences.kvHeads();
+        return Arrays.stream(keyRows)
+                        .mapToLong(rows -> Math.ceilDiv(rows, keys))
+                        .sum()
+                * sequences.kvHeads();
     }
 
     /** The first tiles of all heads before the second ones: under a causal mask they have the most queries. */

@@ -189,18 +189,34 @@ final class VectorLanes implements Lanes {
             float f1 = factors[factorsAt + 1];
             s10 = FloatVector.fromArray(SPECIES, c, cAt + cRow).mul(f1).add(s10);
             s11 = FloatVector.fromArray(SPECIES, c, cAt + cRow + LENGTH).mul(f1).add(s11);
-            s12 = FloatVector.fromArray(SPECIES, c, cAt + cRow + 2 * LENGTH).mul(f1).add(s12);
-            s13 = FloatVector.fromArray(SPECIES, c, cAt + cRow + 3 * LENGTH).mul(f1).add(s13);
+            s12 = FloatVector.fromArray(SPECIES, c, cAt + cRow + 2 * LENGTH)
+                    .mul(f1)
+                    .add(s12);
+            s13 = FloatVector.fromArray(SPECIES, c, cAt + cRow + 3 * LENGTH)
+                    .mul(f1)
+                    .add(s13);
             float f2 = factors[factorsAt + 2];
             s20 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow).mul(f2).add(s20);
-            s21 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + LENGTH).mul(f2).add(s21);
-            s22 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + 2 * LENGTH).mul(f2).add(s22);
-            s23 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + 3 * LENGTH).mul(f2).add(s23);
+            s21 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + LENGTH)
+                    .mul(f2)
+                    .add(s21);
+            s22 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + 2 * LENGTH)
+                    .mul(f2)
+                    .add(s22);
+            s23 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + 3 * LENGTH)
+                    .mul(f2)
+                    .add(s23);
             float f3 = factors[factorsAt + 3];
             s30 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow).mul(f3).add(s30);
-            s31 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + LENGTH).mul(f3).add(s31);
-            s32 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + 2 * LENGTH).mul(f3).add(s32);
-            s33 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + 3 * LENGTH).mul(f3).add(s33);
+            s31 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + LENGTH)
+                    .mul(f3)
+                    .add(s31);
+            s32 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + 2 * LENGTH)
+                    .mul(f3)
+                    .add(s32);
+            s33 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + 3 * LENGTH)
+                    .mul(f3)
+                    .add(s33);
         }
         s00.intoArray(c, cAt);
         s01.intoArray(c, cAt + LENGTH);
@@ -272,10 +288,14 @@ final class VectorLanes implements Lanes {
             s11 = FloatVector.fromArray(SPECIES, c, cAt + cRow + LENGTH).mul(f1).add(s11);
             float f2 = factors[factorsAt + 2];
             s20 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow).mul(f2).add(s20);
-            s21 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + LENGTH).mul(f2).add(s21);
+            s21 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + LENGTH)
+                    .mul(f2)
+                    .add(s21);
             float f3 = factors[factorsAt + 3];
             s30 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow).mul(f3).add(s30);
-            s31 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + LENGTH).mul(f3).add(s31);
+            s31 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + LENGTH)
+                    .mul(f3)
+                    .add(s31);
         }
         s00.intoArray(c, cAt);
         s01.intoArray(c, cAt + LENGTH);
@@ -436,7 +456,8 @@ final class VectorLanes implements Lanes {
             int i = from + lane;
             for (; key <= keys - 2; key += 2) {
                 FloatVector p = exp2(FloatVector.fromArray(SPECIES, x, i).sub(base));
-                FloatVector q = exp2(FloatVector.fromArray(SPECIES, x, i + width).sub(base));
+                FloatVector q =
+                        exp2(FloatVector.fromArray(SPECIES, x, i + width).sub(base));
                 p.intoArray(x, i);
                 q.intoArray(x, i + width);
                 even = even.add(p);
@@ -547,7 +568,8 @@ final class VectorLanes implements Lanes {
                     .mul(0x1p112f)
                     .reinterpretAsInts();
             VectorMask<Integer> special = half.and(0x7c00).eq(0x7c00);
-            magnitude.blend(magnitude.or(0x7f800000), special)
+            magnitude
+                    .blend(magnitude.or(0x7f800000), special)
                     .or(sign)
                     .reinterpretAsFloats()
                     .intoArray(values, at + i);
