@@ -693,8 +693,8 @@ final class Tangent {
         }
 
         /**
-         * da b − a (−db), which is da b + a db: of the sum of one and the same product with itself, as a square has it, TornadoVM's CUDA
-         * and PTX compilers make no fused multiply-add, but an exception.
+         * {@code da b − a (−db)}, which is {@code da b + a db}: of the sum of one and the same product with itself, as a
+         * square has it, TornadoVM's CUDA and PTX compilers make no fused multiply-add, but an exception.
          */
         void product() {
             boolean both = isActive(0) && isActive(1);
