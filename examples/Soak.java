@@ -84,7 +84,9 @@ class Soak implements Callable<Integer> {
     public Integer call() {
         Example.requireAtLeast(1, "--seconds", seconds);
         Example.requireAtLeast(1, "--rounds", rounds);
-        ComputeDevice device = Devices.find(backend, Optional.empty());
+        // Kernels of the ladder are asked for by name: the JVM engine has none of them.
+        ComputeDevice device = backend.map(asked -> Devices.find(Optional.of(asked), Optional.empty()))
+                .orElseGet(Devices::bestForTaskGraphs);
         print("Device: " + device);
         Thread.ofPlatform().daemon().name("soak-watch").start(this::watch);
         List<Repeated> repeated = new ArrayList<>();

@@ -71,7 +71,8 @@ class HeadDimensionsTest {
     private static boolean hasRoom(AttentionKernel kernel, Tensor q, Tensor k, Tensor v, AttentionOptions options) {
         int widest = AttentionShape.of(q, k, v, options).widestDim();
         return kernel != AttentionKernel.TILED
-                || TiledQueryGradient.localMemoryBytes(widest, 8) <= TestDevice.get().localMemoryBytes();
+                || TiledQueryGradient.localMemoryBytes(widest, 8)
+                        <= TestDevice.get().localMemoryBytes();
     }
 
     @Test

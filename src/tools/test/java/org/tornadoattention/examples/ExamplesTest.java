@@ -265,10 +265,10 @@ class ExamplesTest {
         String output = outputOf(rung);
         assertThat(output)
                 .contains("predicted: ")
-                .containsPattern("headDim 64, F(32|16), on ")
-                .containsPattern("error against float64: \\d\\.\\de-0\\d of \\d\\.\\de-0\\d allowed");
+                .containsPattern("headDim \\d+, F(32|16), on ")
+                .containsPattern("error (against float64: )?\\d\\.\\d+e-0\\d of \\d\\.\\d+e-0\\d allowed");
         assertThat(Files.readString(Path.of("docs/ladder.md"))).contains("../examples/" + rung + ".java");
-        if (Platform.current().simulator()) {
+        if (Platform.current().simulator() && !rung.contains("YourOwn")) {
             assertThat(output).contains("the simulator counted ");
         }
     }

@@ -69,9 +69,8 @@ class PuzzlesTest {
             assertThat(source.split(Pattern.quote(HOLE.strip()), -1))
                     .as("one hole in " + puzzle)
                     .hasSize(2);
-            String solution = solved
-                    ? Files.readString(Path.of("src/tools/test/resources/puzzles", puzzle + ".txt"))
-                    : "";
+            String solution =
+                    solved ? Files.readString(Path.of("src/tools/test/resources/puzzles", puzzle + ".txt")) : "";
             Files.writeString(
                     sources.resolve(puzzle + ".java"), source.replaceFirst(" *" + HOLE.strip() + "\\n", solution));
         }
