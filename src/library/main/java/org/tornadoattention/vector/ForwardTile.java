@@ -172,41 +172,8 @@ final class ForwardTile {
             }
             // O = diag(2^(m - m')) O + P V
             boolean allSeen = sight == TileRows.Sight.ALL && !terms.hides();
-            if (allSeen || lanes.areFinite(v, count * paddedValue)) {
-                lanes.product(
-                        s,
-                        0,
-                        1,
-                        width,
-                        v,
-                        0,
-                        paddedValue,
-                        o,
-                        at * paddedValue,
-                        paddedValue,
-                        width,
-                        paddedValue,
-                        count,
-                        factors,
-                        at);
-            } else {
-                Products.ofSeen(
-                        s,
-                        0,
-                        1,
-                        width,
-                        v,
-                        0,
-                        paddedValue,
-                        o,
-                        at * paddedValue,
-                        paddedValue,
-                        width,
-                        paddedValue,
-                        count,
-                        factors,
-                        at);
-            }
+            boolean free = allSeen || lanes.areFinite(v, count * paddedValue);
+            Products.add(lanes, free, s, 1, width, v, o, at * paddedValue, width, paddedValue, count, factors, at);
         }
     }
 

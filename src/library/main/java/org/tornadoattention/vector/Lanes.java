@@ -26,7 +26,7 @@ interface Lanes {
 
     /**
      * {@code c[i][·] = factors[i] · c[i][·] + Σ_k a(i, k) · b[k][·]}: the sum is made in registers by fused multiply-adds, and
-     * added once to the product, which is rounded before. {@link Products#ofSeen} gives the same bits.
+     * added once to the product, which is rounded before. {@link Products#add} gives the same bits where it leaves out terms.
      *
      * @param aRow elements from one i to the next
      * @param aStep elements from one k to the next

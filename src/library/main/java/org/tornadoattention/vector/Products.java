@@ -13,20 +13,43 @@ final class Products {
     }
 
     /**
-     * {@link Lanes#product} without the terms whose {@code a(i, k)} is 0: where b is not finite, 0 · NaN must not reach rows
-     * that do not see k.
+     * {@code c[i][·] = factors[i] · c[i][·] + Σ_k a(i, k) · b[k][·]}, rows of b and c being {@code columns} apart: a
+     * {@link Lanes#product}, or {@link #ofSeen} where b has numbers that not all rows may meet.
+     *
+     * @param free whether every row may meet all of b: it is finite, or all of it is seen
      */
-    static void ofSeen(
+    static void add(
+            Lanes lanes,
+            boolean free,
             float[] a,
-            int aAt,
             int aRow,
             int aStep,
             float[] b,
-            int bAt,
-            int bRow,
             float[] c,
             int cAt,
-            int cRow,
+            int rows,
+            int columns,
+            int depth,
+            float[] factors,
+            int factorsAt) {
+        if (free) {
+            lanes.product(a, 0, aRow, aStep, b, 0, columns, c, cAt, columns, rows, columns, depth, factors, factorsAt);
+        } else {
+            ofSeen(a, aRow, aStep, b, c, cAt, rows, columns, depth, factors, factorsAt);
+        }
+    }
+
+    /**
+     * {@link Lanes#product} without the terms whose {@code a(i, k)} is 0: where b is not finite, 0 · NaN must not reach rows
+     * that do not see k.
+     */
+    private static void ofSeen(
+            float[] a,
+            int aRow,
+            int aStep,
+            float[] b,
+            float[] c,
+            int cAt,
             int rows,
             int columns,
             int depth,
@@ -36,13 +59,13 @@ final class Products {
         for (int row = 0; row < rows; row++) {
             Arrays.fill(sum, 0);
             for (int k = 0; k < depth; k++) {
-                float factor = a[aAt + row * aRow + k * aStep];
+                float factor = a[row * aRow + k * aStep];
                 for (int column = 0; factor != 0 && column < columns; column++) {
-                    sum[column] = Fused.fma(factor, b[bAt + k * bRow + column], sum[column]);
+                    sum[column] = Fused.fma(factor, b[k * columns + column], sum[column]);
                 }
             }
             for (int column = 0; column < columns; column++) {
-                int to = cAt + row * cRow + column;
+                int to = cAt + row * columns + column;
                 c[to] = c[to] * factors[factorsAt + row] + sum[column];
             }
         }

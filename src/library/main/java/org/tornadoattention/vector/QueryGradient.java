@@ -90,11 +90,7 @@ final class QueryGradient {
             scores.compute(panel, key, count, k, v, 0, sight);
             float[] dS = scores.gradients();
             int to = panel * width * padded;
-            if (finite) {
-                lanes.product(dS, 0, 1, width, k, 0, padded, dQ, to, padded, width, padded, count, ones, 0);
-            } else {
-                Products.ofSeen(dS, 0, 1, width, k, 0, padded, dQ, to, padded, width, padded, count, ones, 0);
-            }
+            Products.add(lanes, finite, dS, 1, width, k, dQ, to, width, padded, count, ones, 0);
         }
     }
 }
