@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static uk.ac.manchester.tornado.api.enums.DataTransferMode.EVERY_EXECUTION;
 
 import java.util.stream.Stream;
+import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -322,6 +323,25 @@ class GlobalExchangeTest {
             assertThat(run(GlobalExchangeTest::countersOfTheGroup).get(SIZE - 1))
                     .isEqualTo(512f);
         }
+    }
+
+    /** So many groups that threads meet at an element at the very same time. */
+    @RepeatedTest(20)
+    void groupsThatWriteTheSameValueAtTheSameTimeAreNoRace() {
+        int size = 4096;
+        FloatArray in = numbers(size);
+        FloatArray out = numbers(size);
+        try (Simulator.Restore _ =
+                Simulator.configure(Simulator.settings().withoutSeed().withThreads(16))) {
+            Plans.run(
+                    new TaskGraph("right")
+                            .transferToDevice(EVERY_EXECUTION, in, out)
+                            .task("kernel", GlobalExchangeTest::sameValues, new KernelContext(), in, out)
+                            .transferToHost(EVERY_EXECUTION, out),
+                    Plans.grid(size, 2));
+        }
+        assertThat(out.get(0)).isEqualTo(7f);
+        assertThat(out.get(1)).isEqualTo(1f);
     }
 
     private static FloatArray run(Task3<KernelContext, FloatArray, FloatArray> kernel) {

@@ -70,7 +70,9 @@ class GlobalRaceTest {
                 .task("kernel", GlobalRaceTest::sumWithoutAtomics, in, total)
                 .transferToHost(EVERY_EXECUTION, total));
         assertThat(fault.kind()).isEqualTo(FaultKind.GLOBAL_RACE);
-        assertThat(fault).hasMessageContaining("total[0]").hasMessageContaining("another iteration");
+        assertThat(fault)
+                .hasMessageContaining("total[0]")
+                .hasMessageMatching(".*(another iteration|several iterations).*");
     }
 
     @Test

@@ -1,5 +1,7 @@
 package org.tornadoattention.simulator.engine;
 
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 import org.tornadoattention.simulator.FaultKind;
 
@@ -36,8 +38,13 @@ public final class GlobalRecord {
     /** Among writers: work-items of several groups have added atomically. */
     private static final long ADDED_BY_SEVERAL_PARTS = (long) Integer.MAX_VALUE << Integer.SIZE | LocalArray.ATOMIC;
 
+    /** Among writers: work-items of several groups have written the same value, which each of them may read. */
+    private static final long WRITTEN_ALIKE_BY_SEVERAL_PARTS = FORBIDDEN + 3;
+
+    private static final VarHandle WRITERS = MethodHandles.arrayElementVarHandle(long[].class);
+
     /** By element, who wrote it last. */
-    final long[] writers;
+    private final long[] writers;
 
     private final DeviceArray array;
     /** By element, who read it; null if the kernel does not both read and write the array. */
@@ -154,22 +161,46 @@ public final class GlobalRecord {
         }
     }
 
-    /** Whether a write would not be ordered with what others did. */
-    boolean isContested(int index, WorkItem item) {
-        long writer = writers[index];
-        if (writer > UNTOUCHED && writer != item.tag && item.isConcurrent(writer)) {
+    long writer(int index) {
+        return writers[index];
+    }
+
+    /** Whether a write after that of {@code writer} would not be ordered with what others did. */
+    boolean isContested(int index, long writer, WorkItem item) {
+        if (writer > UNTOUCHED && writer != item.tag && item.isConcurrent(writer)
+                || readers != null && isReadByOthers(readers[index], item)) {
+            // Who has left a tag wrote the value before it.
+            VarHandle.acquireFence();
             return true;
         }
-        return readers != null && isReadByOthers(readers[index], item);
+        return false;
+    }
+
+    /**
+     * Records a write that was not contested, after it was done; returns whether nobody on another thread has come between
+     * since {@code writer} was the last.
+     */
+    boolean claim(int index, long writer, WorkItem item) {
+        return replace(index, writer, item.tag);
+    }
+
+    private boolean replace(int index, long writer, long tag) {
+        return writer == tag || WRITERS.compareAndSet(writers, index, writer, tag);
     }
 
     private static boolean isReadByOthers(long reader, WorkItem item) {
         return reader != UNTOUCHED && reader != item.tag && item.isConcurrent(reader);
     }
 
-    /** Checks and records a write that {@link #isContested}; {@code same} if it changes nothing, which harms nobody. */
+    /** Checks and records a contested write; {@code same} if it changes nothing, which harms nobody. */
     void contest(int index, WorkItem item, boolean same) {
-        long writer = writers[index];
+        long writer;
+        do {
+            writer = writers[index];
+        } while (!replace(index, writer, tagAfterContest(index, writer, item, same)));
+    }
+
+    private long tagAfterContest(int index, long writer, WorkItem item, boolean same) {
         checkAllowed(index, item, writer);
         boolean written = writer > UNTOUCHED && !isOrdered(writer, item);
         if (!same && item.launch().options().races()) {
@@ -187,7 +218,11 @@ public final class GlobalRecord {
                                 + advice(readers[index], item, "write to another array, or in a second task"));
             }
         }
-        writers[index] = same && written && partOf(writer) == item.part ? item.tagOfSeveral() : item.tag;
+        return same && written ? tagOfAlike(writer, item) : item.tag;
+    }
+
+    private static long tagOfAlike(long writer, WorkItem item) {
+        return partOf(writer) == item.part ? item.tagOfSeveral() : WRITTEN_ALIKE_BY_SEVERAL_PARTS;
     }
 
     private void checkAllowed(int index, WorkItem item, long writer) {
@@ -201,7 +236,13 @@ public final class GlobalRecord {
 
     /** Checks and records an atomic change: atomic changes of others do no harm. */
     void update(int index, WorkItem item) {
-        long writer = writers[index];
+        long writer;
+        do {
+            writer = writers[index];
+        } while (!replace(index, writer, tagAfterUpdate(index, writer, item)));
+    }
+
+    private long tagAfterUpdate(int index, long writer, WorkItem item) {
         checkAllowed(index, item, writer);
         if (writer == NEVER || writer == STALE) {
             suspiciousRead(index, item, writer);
@@ -225,14 +266,13 @@ public final class GlobalRecord {
                             + advice(readers[index], item, "only a second task can read it safely"));
         }
         if (concurrent) {
-            writers[index] = partOf(writer) == item.part ? item.tagOfSeveralAdders() : ADDED_BY_SEVERAL_PARTS;
-        } else if (!own) {
-            writers[index] = item.tagOfAdder();
+            return partOf(writer) == item.part ? item.tagOfSeveralAdders() : ADDED_BY_SEVERAL_PARTS;
         }
+        return own ? writer : item.tagOfAdder();
     }
 
     private void suspiciousRead(int index, WorkItem item, long writer) {
-        if (writer == FORBIDDEN) {
+        if (writer == FORBIDDEN || writer == WRITTEN_ALIKE_BY_SEVERAL_PARTS) {
             return;
         }
         if (writer == STALE || writer == FORBIDDEN_STALE) {
@@ -302,7 +342,7 @@ public final class GlobalRecord {
     }
 
     private static boolean isOfSeveralParts(long tag) {
-        return tag == SEVERAL_PARTS || tag == ADDED_BY_SEVERAL_PARTS;
+        return tag == SEVERAL_PARTS || tag == ADDED_BY_SEVERAL_PARTS || tag == WRITTEN_ALIKE_BY_SEVERAL_PARTS;
     }
 
     private static String when(long tag, WorkItem item) {

@@ -1,6 +1,8 @@
 package org.tornadoattention.simulator.engine;
 
+import java.util.function.IntConsumer;
 import java.util.function.IntPredicate;
+import java.util.stream.IntStream;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.MemoryAccess;
 import org.tornadoattention.simulator.SimulatorFaultException;
@@ -83,12 +85,15 @@ public final class Hooks {
         if (value != value) {
             record.writesNaN(index, item);
         }
-        if (record.isContested(index, item)) {
+        long writer = record.writer(index);
+        boolean contested = record.isContested(index, writer, item);
+        if (contested) {
             record.contest(index, item, Float.floatToRawIntBits(array[index]) == Float.floatToRawIntBits(value));
-        } else {
-            record.writers[index] = item.tag;
         }
         array[index] = value;
+        if (!contested && !record.claim(index, writer, item)) {
+            record.contest(index, item, Float.floatToRawIntBits(array[index]) == Float.floatToRawIntBits(value));
+        }
     }
 
     /** Checks a write to device memory and does it. */
@@ -96,62 +101,80 @@ public final class Hooks {
         if (value != value) {
             record.writesNaN(index, item);
         }
-        if (record.isContested(index, item)) {
+        long writer = record.writer(index);
+        boolean contested = record.isContested(index, writer, item);
+        if (contested) {
             record.contest(index, item, Double.doubleToRawLongBits(array[index]) == Double.doubleToRawLongBits(value));
-        } else {
-            record.writers[index] = item.tag;
         }
         array[index] = value;
+        if (!contested && !record.claim(index, writer, item)) {
+            record.contest(index, item, Double.doubleToRawLongBits(array[index]) == Double.doubleToRawLongBits(value));
+        }
     }
 
     /** Checks a write to device memory and does it. */
     public static void put(int[] array, int index, int value, GlobalRecord record, WorkItem item) {
-        if (record.isContested(index, item)) {
+        long writer = record.writer(index);
+        boolean contested = record.isContested(index, writer, item);
+        if (contested) {
             record.contest(index, item, array[index] == value);
-        } else {
-            record.writers[index] = item.tag;
         }
         array[index] = value;
+        if (!contested && !record.claim(index, writer, item)) {
+            record.contest(index, item, array[index] == value);
+        }
     }
 
     /** Checks a write to device memory and does it. */
     public static void put(long[] array, int index, long value, GlobalRecord record, WorkItem item) {
-        if (record.isContested(index, item)) {
+        long writer = record.writer(index);
+        boolean contested = record.isContested(index, writer, item);
+        if (contested) {
             record.contest(index, item, array[index] == value);
-        } else {
-            record.writers[index] = item.tag;
         }
         array[index] = value;
+        if (!contested && !record.claim(index, writer, item)) {
+            record.contest(index, item, array[index] == value);
+        }
     }
 
     /** Checks a write to device memory and does it. */
     public static void put(short[] array, int index, short value, GlobalRecord record, WorkItem item) {
-        if (record.isContested(index, item)) {
+        long writer = record.writer(index);
+        boolean contested = record.isContested(index, writer, item);
+        if (contested) {
             record.contest(index, item, array[index] == value);
-        } else {
-            record.writers[index] = item.tag;
         }
         array[index] = value;
+        if (!contested && !record.claim(index, writer, item)) {
+            record.contest(index, item, array[index] == value);
+        }
     }
 
     /** Checks a write to device memory and does it. */
     public static void put(char[] array, int index, char value, GlobalRecord record, WorkItem item) {
-        if (record.isContested(index, item)) {
+        long writer = record.writer(index);
+        boolean contested = record.isContested(index, writer, item);
+        if (contested) {
             record.contest(index, item, array[index] == value);
-        } else {
-            record.writers[index] = item.tag;
         }
         array[index] = value;
+        if (!contested && !record.claim(index, writer, item)) {
+            record.contest(index, item, array[index] == value);
+        }
     }
 
     /** Checks a write to device memory and does it. */
     public static void put(byte[] array, int index, byte value, GlobalRecord record, WorkItem item) {
-        if (record.isContested(index, item)) {
+        long writer = record.writer(index);
+        boolean contested = record.isContested(index, writer, item);
+        if (contested) {
             record.contest(index, item, array[index] == value);
-        } else {
-            record.writers[index] = item.tag;
         }
         array[index] = value;
+        if (!contested && !record.claim(index, writer, item)) {
+            record.contest(index, item, array[index] == value);
+        }
     }
 
     /** Returns a half from its bit pattern. */
@@ -192,30 +215,45 @@ public final class Hooks {
         item.noteGlobal(device, MemoryAccess.GLOBAL_ATOMIC, index, 1);
     }
 
-    /** Records and counts a write of {@code count} elements of an array that is only known when the kernel runs. */
+    /**
+     * Records and counts a write of {@code count} elements of an array that is only known when the kernel runs, and that the
+     * caller does next. What it writes is not known, so no write of others is held against it.
+     */
     public static void beforeSet(TornadoNativeArray array, int index, int count, WorkItem item) {
-        beforeSet(array, index, count, item, _ -> true);
+        set(array, index, count, item, _ -> true, _ -> {});
     }
 
-    /** Checks and counts a write of {@code count} elements; {@code keeps} knows which of them keep their values. */
-    static void beforeSet(TornadoNativeArray array, int index, int count, WorkItem item, IntPredicate keeps) {
+    /** Checks, counts and does a write of {@code count} elements; {@code holds} knows which of them hold the new value. */
+    static void set(
+            TornadoNativeArray array, int index, int count, WorkItem item, IntPredicate holds, IntConsumer write) {
         DeviceArray device = NativeArrays.deviceArray(array);
         if (device == null || item == null || item == WorkItem.OUTSIDE) {
+            IntStream.range(index, index + count).forEach(write);
             return;
         }
         checkBounds(device, index, count, item);
-        if (item.launch().options().watchesDeviceMemory()) {
-            GlobalRecord record = device.recordForWriting();
-            for (int i = index; i < index + count; i++) {
-                if (record.isContested(i, item)) {
-                    record.contest(i, item, keeps.test(i));
-                } else {
-                    record.writers[i] = item.tag;
-                }
+        GlobalRecord record = item.launch().options().watchesDeviceMemory() ? device.recordForWriting() : null;
+        for (int i = index; i < index + count; i++) {
+            if (record == null) {
+                write.accept(i);
+            } else {
+                set(i, record, item, holds, write);
             }
         }
         item.counters().global(device.slot(), 0, count);
         item.noteGlobal(device, MemoryAccess.GLOBAL_WRITE, index, count);
+    }
+
+    private static void set(int i, GlobalRecord record, WorkItem item, IntPredicate holds, IntConsumer write) {
+        long writer = record.writer(i);
+        boolean contested = record.isContested(i, writer, item);
+        if (contested) {
+            record.contest(i, item, holds.test(i));
+        }
+        write.accept(i);
+        if (!contested && !record.claim(i, writer, item)) {
+            record.contest(i, item, holds.test(i));
+        }
     }
 
     /** Returns the fault for an index that missed the array in the variable {@code name}. */

@@ -152,13 +152,13 @@ public final class TensorLane {
         for (int i = 0; i < TensorCore.ACCUMULATORS; i++) {
             int index = address(i, row, column, stride);
             float value = fragment[i];
-            Hooks.beforeSet(
+            Hooks.set(
                     target,
                     index,
                     1,
                     item,
-                    at -> Float.floatToRawIntBits(target.get(at)) == Float.floatToRawIntBits(value));
-            target.set(index, value);
+                    at -> Float.floatToRawIntBits(target.get(at)) == Float.floatToRawIntBits(value),
+                    at -> target.set(at, value));
         }
     }
 
@@ -168,8 +168,7 @@ public final class TensorLane {
         for (int i = 0; i < TensorCore.ACCUMULATORS; i++) {
             int index = address(i, row, column, stride);
             int value = fragment[i];
-            Hooks.beforeSet(target, index, 1, item, at -> target.get(at) == value);
-            target.set(index, value);
+            Hooks.set(target, index, 1, item, at -> target.get(at) == value, at -> target.set(at, value));
         }
     }
 

@@ -55,10 +55,13 @@ public final class Tiles {
         for (int row = 0; row < SIDE; row++) {
             int ofRow = row;
             int first = base + row * stride;
-            Hooks.beforeSet(array, first, SIDE, item, at -> array.get(at) == tile.get(ofRow, at - first));
-            for (int col = 0; col < SIDE; col++) {
-                array.set(base + row * stride + col, tile.get(row, col));
-            }
+            Hooks.set(
+                    array,
+                    first,
+                    SIDE,
+                    item,
+                    at -> array.get(at) == tile.get(ofRow, at - first),
+                    at -> array.set(at, tile.get(ofRow, at - first)));
         }
     }
 }

@@ -222,26 +222,30 @@ final class WarpLane {
         if (elements == 2 && index % 2 != 0) {
             throw illegal("stores a pair at element " + index + "; it must be even");
         }
-        Hooks.beforeSet(
+        Hooks.set(
                 target,
                 index,
                 elements,
                 item,
-                at -> (short) rawBits(target, at) == (short) (packed >>> Short.SIZE * (at - index)));
-        for (int e = 0; e < elements; e++) {
-            short bits = (short) (packed >>> Short.SIZE * e);
-            switch (target) {
-                case HalfFloatArray halves -> halves.set(index + e, new HalfFloat(bits));
-                case ShortArray shorts -> shorts.set(index + e, bits);
-                default -> throw new AssertionError(target.getClass());
-            }
+                at -> (short) rawBits(target, at) == part(packed, at - index),
+                at -> storeBits(target, at, part(packed, at - index)));
+    }
+
+    private static short part(int packed, int element) {
+        return (short) (packed >>> Short.SIZE * element);
+    }
+
+    private static void storeBits(TornadoNativeArray target, int index, short bits) {
+        switch (target) {
+            case HalfFloatArray halves -> halves.set(index, new HalfFloat(bits));
+            case ShortArray shorts -> shorts.set(index, bits);
+            default -> throw new AssertionError(target.getClass());
         }
     }
 
     void store(FloatArray target, int index, float value) {
         int bits = Float.floatToRawIntBits(value);
-        Hooks.beforeSet(target, index, 1, item, at -> rawBits(target, at) == bits);
-        target.set(index, value);
+        Hooks.set(target, index, 1, item, at -> rawBits(target, at) == bits, at -> target.set(at, value));
     }
 
     void fenceLocalMemory() {
