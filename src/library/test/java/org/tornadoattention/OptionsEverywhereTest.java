@@ -24,6 +24,7 @@ import org.tornadoattention.cache.KeyValueCache;
 import org.tornadoattention.cache.KvCache;
 import org.tornadoattention.cache.PagedKvCache;
 import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
@@ -143,27 +144,30 @@ class OptionsEverywhereTest {
                 Set.of(),
                 (given, oracle) -> F32.check(oracle).gradients(inGraph(given).gradients)));
         ways.add(new Way("forwardRagged", NOT_IN_INFERENCE, (given, oracle) -> F32.compare(ragged(given), oracle)));
-        CacheOptions options = CacheOptions.of(DType.F32).on(TestDevice.get());
-        ways.add(new Way("KvCache.forward of queries", NOT_IN_INFERENCE, (given, oracle) -> {
-            try (KvCache cache = contiguous(options)) {
-                return F32.compare(appendedFirst(cache, given), oracle);
-            }
-        }));
-        ways.add(new Way("KvCache.forward of tokens", NOT_IN_INFERENCE, (given, oracle) -> {
-            try (KvCache cache = contiguous(options)) {
-                return F32.compare(cache.forward(F32.q, F32.k, F32.v, given), oracle);
-            }
-        }));
-        ways.add(new Way("PagedKvCache.forward of queries", NOT_IN_INFERENCE, (given, oracle) -> {
-            try (PagedKvCache cache = paged(options)) {
-                return F32.compare(appendedFirst(cache, given), oracle);
-            }
-        }));
-        ways.add(new Way("PagedKvCache.forward of tokens", NOT_IN_INFERENCE, (given, oracle) -> {
-            try (PagedKvCache cache = paged(options)) {
-                return F32.compare(cache.forward(F32.q, F32.k, F32.v, given), oracle);
-            }
-        }));
+        for (ComputeDevice device : List.of(TestDevice.get(), TestDevice.jvm())) {
+            String on = " on " + device.backend();
+            CacheOptions options = CacheOptions.of(DType.F32).on(device);
+            ways.add(new Way("KvCache.forward of queries" + on, NOT_IN_INFERENCE, (given, oracle) -> {
+                try (KvCache cache = contiguous(options)) {
+                    return F32.compare(appendedFirst(cache, given), oracle);
+                }
+            }));
+            ways.add(new Way("KvCache.forward of tokens" + on, NOT_IN_INFERENCE, (given, oracle) -> {
+                try (KvCache cache = contiguous(options)) {
+                    return F32.compare(cache.forward(F32.q, F32.k, F32.v, given), oracle);
+                }
+            }));
+            ways.add(new Way("PagedKvCache.forward of queries" + on, NOT_IN_INFERENCE, (given, oracle) -> {
+                try (PagedKvCache cache = paged(options)) {
+                    return F32.compare(appendedFirst(cache, given), oracle);
+                }
+            }));
+            ways.add(new Way("PagedKvCache.forward of tokens" + on, NOT_IN_INFERENCE, (given, oracle) -> {
+                try (PagedKvCache cache = paged(options)) {
+                    return F32.compare(cache.forward(F32.q, F32.k, F32.v, given), oracle);
+                }
+            }));
+        }
         ways.add(new Way(
                 "KvCache.appendTo", NOT_IN_INFERENCE, (given, oracle) -> F32.compare(cacheInGraph(given), oracle)));
         return ways.stream();

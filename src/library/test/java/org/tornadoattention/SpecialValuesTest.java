@@ -16,6 +16,7 @@ import org.tornadoattention.cache.KvCache;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.device.Backend;
+import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
@@ -149,8 +150,9 @@ class SpecialValuesTest {
         q.set(Float.POSITIVE_INFINITY, 0, 0, 0, 7); // of the heads that share KV head 0 only the first
         k.set(Float.NaN, 0, 1, 140, 5); // heads 2 and 3 of sequence 0
         v.set(Float.NEGATIVE_INFINITY, 1, 0, 10, 3); // a column of heads 0 and 1 of sequence 1
+        ComputeDevice device = kernel == DecodeKernel.VECTOR ? TestDevice.jvm() : TestDevice.get();
         CacheOptions options =
-                CacheOptions.of(dtype).on(TestDevice.get()).withKernel(kernel).withSplits(splits);
+                CacheOptions.of(dtype).on(device).withKernel(kernel).withSplits(splits);
         try (KvCache cache = KvCache.builder()
                 .batch(2)
                 .heads(4, 2)

@@ -73,7 +73,7 @@ public final class CacheOptions {
     }
 
     /**
-     * An unquantised cache on the best device for task graphs, without rotary embedding.
+     * An unquantised cache on the best device, without rotary embedding.
      *
      * @param dtype the type of queries, new keys and values, and output
      * @return the defaults for this type
@@ -153,7 +153,8 @@ public final class CacheOptions {
     }
 
     /**
-     * With at most this many tokens of a sequence per execution; longer prompts take several.
+     * With at most this many tokens of a sequence per execution of a task graph; longer prompts take several. The JVM's own
+     * engine, which needs no memory for them, computes prompts of any length at once.
      *
      * @param tokens 1 or more
      * @return changed options

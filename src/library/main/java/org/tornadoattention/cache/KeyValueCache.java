@@ -16,14 +16,19 @@ import org.tornadoattention.AttentionShape;
 import org.tornadoattention.CacheFullException;
 import org.tornadoattention.StepReport;
 import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.choice.SplitTile;
+import org.tornadoattention.decode.CacheEngine;
 import org.tornadoattention.decode.CachePlan;
 import org.tornadoattention.decode.CacheShape;
+import org.tornadoattention.decode.VectorCachePlan;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.internal.Arguments;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
+import org.tornadoattention.vector.Rotation;
+import org.tornadoattention.vector.Workers;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -42,7 +47,8 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
 
     private final CacheShape shape;
     private final ComputeDevice device;
-    private final CachePlan plan;
+    private final CacheOptions options;
+    private CacheEngine plan;
     private final int[] lengths;
     private final int[] padding;
     private boolean stale = true;
@@ -153,13 +159,8 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
 
     KeyValueCache(CacheShape shape, CacheOptions options) {
         this.shape = shape;
-        device = options.device().orElseGet(Devices::bestForTaskGraphs);
-        if (device.isJvm()) {
-            throw new UnsupportedOnDeviceException(
-                    device,
-                    "caches, which live in task graphs",
-                    "leave the device out, or take Devices.bestForTaskGraphs()");
-        }
+        this.options = options;
+        device = options.device().orElseGet(() -> bestFor(options));
         Optional<RotaryEmbedding> rotary = options.rotary();
         int rotaryDim = rotary.map(RotaryEmbedding::dimensions).orElse(0);
         if (rotaryDim > shape.headDim()) {
@@ -172,19 +173,50 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
                     "The rotary embedding's table has %d numbers for each of %,d tokens, and an array holds %,d: take a smaller capacity."
                             .formatted(rotaryDim, shape.capacity(), Tensor.MAX_ELEMENTS));
         }
+        plan = device.isJvm() ? vectorPlan() : taskGraphs(device);
+        lengths = new int[shape.sequences()];
+        padding = new int[shape.sequences()];
+    }
+
+    /** The best device, or, where something of task graphs is asked for, the best that runs them. */
+    private static ComputeDevice bestFor(CacheOptions options) {
+        boolean graphs =
+                options.cudaGraph() || options.kernel().stream().anyMatch(kernel -> kernel != DecodeKernel.VECTOR);
+        return graphs ? Devices.bestForTaskGraphs() : Devices.best();
+    }
+
+    private VectorCachePlan vectorPlan() {
+        if (options.cudaGraph()) {
+            throw new UnsupportedOnDeviceException(device, "CUDA graphs", "leave asCudaGraph() out");
+        }
+        options.kernel().filter(kernel -> kernel != DecodeKernel.VECTOR).ifPresent(kernel -> {
+            throw new UnsupportedOnDeviceException(
+                    device, "the kernel " + kernel.id() + ", which is for task graphs", "leave the kernel out");
+        });
+        return new VectorCachePlan(shape, device, Workers.create(), rotation(), options.splits());
+    }
+
+    private CachePlan taskGraphs(ComputeDevice where) {
         int prompt = Math.min(options.promptTokens(), shape.capacity());
-        plan = new CachePlan(
+        Rotation rotation = rotation();
+        return new CachePlan(
                 shape,
-                device,
+                where,
                 IntStream.of(1, prompt).distinct().toArray(),
                 options.kernel(),
                 options.splits(),
-                rotary.map(embedding -> embedding.table(shape.capacity())).orElseGet(() -> new FloatArray(1)),
-                rotaryDim,
-                rotary.stream().anyMatch(embedding -> embedding.style() == RotaryEmbedding.Style.INTERLEAVED),
+                rotation.table(),
+                rotation.dimensions(),
+                rotation.interleaved(),
                 options.cudaGraph());
-        lengths = new int[shape.sequences()];
-        padding = new int[shape.sequences()];
+    }
+
+    private Rotation rotation() {
+        Optional<RotaryEmbedding> rotary = options.rotary();
+        return new Rotation(
+                rotary.map(embedding -> embedding.table(shape.capacity())).orElseGet(() -> new FloatArray(1)),
+                rotary.map(RotaryEmbedding::dimensions).orElse(0),
+                rotary.stream().anyMatch(embedding -> embedding.style() == RotaryEmbedding.Style.INTERLEAVED));
     }
 
     /**
@@ -509,13 +541,13 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
     }
 
     /**
-     * How steps are divided among the device's groups.
+     * How steps are divided among the device's groups, or the JVM's threads.
      *
      * @param tokens tokens of a sequence in a step, 0 or more
      * @return the tile and the number of splits
      */
     public SplitTile tile(int tokens) {
-        return plan.tile(Math.min(tokens, plan.largestStep()));
+        return plan.tile(tokens);
     }
 
     /** {@link KvCache#appendTo}. */
@@ -566,7 +598,13 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
             throw new IllegalStateException(
                     "The cache holds %s tokens: a task graph takes empty ones.".formatted(Arrays.toString(lengths)));
         }
-        plan.appendTo(graph, grids, name, padding, tables(), q, k, v, output, logSumExp, options);
+        // The JVM runs no task graphs: its cache, which is empty yet, moves to a device that does.
+        CachePlan graphs = plan instanceof CachePlan own ? own : taskGraphs(Devices.forTaskGraphs(device));
+        graphs.appendTo(graph, grids, name, padding, tables(), q, k, v, output, logSumExp, options);
+        if (graphs != plan) {
+            plan.close();
+            plan = graphs;
+        }
         inGraph = true;
     }
 
@@ -591,7 +629,8 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
     }
 
     /**
-     * Bytes of all arrays of the last step on the device, keys and values among them.
+     * Bytes of all arrays of the last step on the device, keys and values among them; on the JVM, of those that stay
+     * between steps.
      *
      * @return bytes
      * @throws IllegalStateException if the cache is closed or part of a task graph
@@ -640,7 +679,7 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
         return plan.read(values, sequence, lengths, padding, tables());
     }
 
-    final CachePlan plan() {
+    final CacheEngine plan() {
         return plan;
     }
 

@@ -59,12 +59,12 @@ public final class RaggedAttention implements AutoCloseable {
     public RaggedAttention(ComputeDevice device, DecodeKernel kernel) {
         this.device = required(device, "device", "take one of Devices.all()");
         required(kernel, "kernel", "leave it out for the best one");
-        if (device.isJvm()) {
+        if (device.isJvm() && kernel != DecodeKernel.VECTOR) {
             throw new UnsupportedOnDeviceException(
                     device, "the kernel " + kernel.id() + ", which is for task graphs", "leave the kernel out");
         }
         plans = new InferencePlans(device, Optional.of(kernel));
-        threads = Optional.empty();
+        threads = device.isJvm() ? Optional.of(Workers.create()) : Optional.empty();
     }
 
     /**

@@ -24,7 +24,7 @@ public final class DecodeChoice {
      * @return the kernel and how it divides its work
      * @throws UnsupportedOnDeviceException if the wanted kernel cannot do it
      */
-    public static SplitTile choose(
+    public static LaunchedTile choose(
             SplitProblem problem, Optional<DecodeKernel> wanted, int splits, ComputeDevice device) {
         List<DecodeKernel> bestFirst = Arrays.asList(DecodeKernel.values());
         return wanted.map(List::of).orElse(device.isSimulator() ? bestFirst : bestFirst.reversed()).stream()

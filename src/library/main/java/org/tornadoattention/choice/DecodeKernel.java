@@ -1,11 +1,13 @@
 package org.tornadoattention.choice;
 
-/** The kernels of inference: attention over keys that are split among work-groups, the fastest last. */
+/** The kernels of inference: attention over keys that are split among work-groups, the fastest last, and the JVM's own. */
 public enum DecodeKernel {
     /** A key at a time for each row of work-items. All types, on every device. */
     SPLIT_KEY(new SplitKeySpec()),
     /** Keys and values through local memory, products on tensor cores. F16 and BF16. */
-    WARP_SPLIT_KEY(new WarpSplitKeySpec());
+    WARP_SPLIT_KEY(new WarpSplitKeySpec()),
+    /** Rows of queries through tiles of keys and values, on the JVM itself. All types. */
+    VECTOR(new VectorDecodeSpec());
 
     private final DecodeSpec spec;
 

@@ -4,7 +4,7 @@ import java.util.Optional;
 import org.tornadoattention.device.ComputeDevice;
 
 /** What a kernel of inference says of itself. */
-sealed interface DecodeSpec permits SplitKeySpec, WarpSplitKeySpec {
+sealed interface DecodeSpec permits SplitKeySpec, WarpSplitKeySpec, VectorDecodeSpec {
 
     /** What it does, in a few words. */
     String summary();
@@ -18,5 +18,5 @@ sealed interface DecodeSpec permits SplitKeySpec, WarpSplitKeySpec {
      * @param splits parts of the keys, or 0 to choose for the device
      * @return empty where it does not take the problem, or the device lacks what it needs
      */
-    Optional<SplitTile> choose(SplitProblem problem, int splits, ComputeDevice device);
+    Optional<LaunchedTile> choose(SplitProblem problem, int splits, ComputeDevice device);
 }

@@ -10,7 +10,7 @@ import org.tornadoattention.kernel.SplitKeyAttention;
  * @param slots keys that a group looks at side by side
  * @param splits parts of the keys
  */
-public record LaneSplitTile(int rows, int dims, int slots, int splits) implements SplitTile {
+public record LaneSplitTile(int rows, int dims, int slots, int splits) implements LaunchedTile {
 
     @Override
     public DecodeKernel kernel() {

@@ -31,7 +31,7 @@ record SplitKeySpec() implements DecodeSpec {
     }
 
     @Override
-    public Optional<SplitTile> choose(SplitProblem problem, int splits, ComputeDevice device) {
+    public Optional<LaunchedTile> choose(SplitProblem problem, int splits, ComputeDevice device) {
         int headDim = problem.headDim();
         int rows = Math.min(Math.min(problem.rows(), Math.max(ROWS_OF_PROMPTS, problem.group())), MOST_ROWS);
         while (rows > 1

@@ -42,7 +42,7 @@ record WarpSplitKeySpec() implements DecodeSpec {
     }
 
     @Override
-    public Optional<SplitTile> choose(SplitProblem problem, int splits, ComputeDevice device) {
+    public Optional<LaunchedTile> choose(SplitProblem problem, int splits, ComputeDevice device) {
         int headDim = problem.headDim();
         boolean possible = Capability.WARP.isOn(device)
                 && problem.dtype() != DType.F32

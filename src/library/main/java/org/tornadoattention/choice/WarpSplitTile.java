@@ -10,7 +10,7 @@ import org.tornadoattention.kernel.WarpSplitKeyAttention;
  * @param stages tiles in local memory
  * @param splits parts of the keys
  */
-public record WarpSplitTile(int rows, int warps, int stages, int splits) implements SplitTile {
+public record WarpSplitTile(int rows, int warps, int stages, int splits) implements LaunchedTile {
 
     private static final int LANES = 32;
 

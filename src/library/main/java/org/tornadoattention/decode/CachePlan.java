@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
-import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
@@ -16,6 +15,7 @@ import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.DecodeChoice;
 import org.tornadoattention.choice.DecodeKernel;
+import org.tornadoattention.choice.LaunchedTile;
 import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
@@ -47,7 +47,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  *
  * <p>What a step changes stays on the device, so that its launches hand back receipts, as {@link LaunchGuard} says.
  */
-public final class CachePlan implements AutoCloseable {
+public final class CachePlan implements CacheEngine {
 
     /** Where graphs are in the plan: two that are not steps, then those of steps. */
     private static final int OWNER = 0;
@@ -177,16 +177,11 @@ public final class CachePlan implements AutoCloseable {
         return StepShape.of(shape, seqQ, rotaryDim, interleaved).with(extras.functions(), extras.sinks());
     }
 
-    private SplitTile tileFor(int seqQ, Extras extras) {
+    private LaunchedTile tileFor(int seqQ, Extras extras) {
         return DecodeChoice.choose(shape.problem(seqQ).withFunctions(!extras.isEmpty()), kernel, splits, device);
     }
 
-    /**
-     * Makes the steps that follow compute with the functions, bias and sinks of options. Lengths, padding and tables are those that the
-     * device has.
-     *
-     * @return whether the plan was built anew, so that they have to be uploaded
-     */
+    @Override
     public boolean prepare(AttentionOptions options, int[] lengths, int[] padding, int[][] tables) {
         Extras extras = Extras.of(options);
         current = built.variants().indexOf(extras);
@@ -218,7 +213,7 @@ public final class CachePlan implements AutoCloseable {
         proof.require(AttentionProblem.of(all, shape.dtype(), options), options, false);
     }
 
-    /** Whether the device's times are taken, which costs time in each step. */
+    @Override
     public void profile(boolean on) {
         profiled = on;
         if (on) {
@@ -228,13 +223,7 @@ public final class CachePlan implements AutoCloseable {
         }
     }
 
-    /**
-     * Sets lengths, left padding and pages on the device.
-     *
-     * @param lengths tokens of each sequence
-     * @param padding of them, how many from the first on are padding
-     * @param tables pages of each sequence, in order
-     */
+    @Override
     public void upload(int[] lengths, int[] padding, int[][] tables) {
         uploaded(lengths, padding, tables);
     }
@@ -244,17 +233,12 @@ public final class CachePlan implements AutoCloseable {
         return execute(OWNER);
     }
 
-    /** The most copies and changes that {@link #move} takes at once. */
+    @Override
     public int movesAtOnce() {
         return state.movesAtOnce();
     }
 
-    /**
-     * Copies pages and changes tables on the device.
-     *
-     * @param copies pairs of a page and the one that becomes like it
-     * @param changes triples of a sequence, a place in its table, and the page there
-     */
+    @Override
     public void move(List<int[]> copies, List<int[]> changes) {
         state.move(copies, changes);
         execute(UPKEEP);
@@ -281,7 +265,7 @@ public final class CachePlan implements AutoCloseable {
         prove(options);
         Extras extras = Extras.of(options);
         StepShape stepShape = stepShape(tokens, extras);
-        SplitTile tile = tileFor(tokens, extras);
+        LaunchedTile tile = tileFor(tokens, extras);
         int[] none = all(0);
         state.begin(none, padding, tables);
         state.prepare(new CacheStep(none, all(tokens), none, all(tokens), none), tokens, options, 1);
@@ -290,13 +274,13 @@ public final class CachePlan implements AutoCloseable {
         StepGraph.append(graph, grids, name, stepShape, tile, arrays, device);
     }
 
-    /** The tile and splits of steps of {@code tokens} tokens a sequence. */
+    @Override
     public SplitTile tile(int tokens) {
-        return steps().get(stepFor(tokens)).tile();
+        return steps().get(stepFor(Math.min(tokens, largestStep()))).tile();
     }
 
     /** The tokens a sequence of the largest step. */
-    public int largestStep() {
+    private int largestStep() {
         return steps().getLast().shape().seqQ();
     }
 
@@ -311,16 +295,8 @@ public final class CachePlan implements AutoCloseable {
                 .orElseThrow(() -> new IllegalStateException("No graph takes a step of %d tokens".formatted(tokens)));
     }
 
-    /**
-     * Appends tokens, lets tokens attend, or both: in one step if it takes them all, otherwise all are appended first.
-     *
-     * @param newTokens of each sequence, how many of its tokens in k and v are appended
-     * @param queries of each sequence, how many of its tokens in q attend; they are its last ones
-     * @param q {@code [sequences, heads, tokens, headDim]}, or null if none attend; the result is null then too
-     * @param k {@code [sequences, kvHeads, tokens, headDim]}, or null if none are appended; v is null then too
-     * @param result gets what the queries give
-     * @throws AttentionException if the device, its driver or the compiler fails
-     */
+    /** In one step if it takes them all, otherwise all are appended first. */
+    @Override
     public void call(
             int[] newTokens,
             int[] queries,
@@ -391,13 +367,9 @@ public final class CachePlan implements AutoCloseable {
         step.unload(executed, what, result.output(), result.logSumExp());
     }
 
-    /**
-     * The keys, or the values, of one sequence as the device holds them. Lengths, padding and tables are those that the
-     * device has: uploading them makes what its graph owns that execution's result.
-     *
-     * @return {@code [1, kvHeads, length, headDim]}, F32 for an FP8 cache
-     */
+    @Override
     public Tensor read(boolean values, int sequence, int[] lengths, int[] padding, int[][] tables) {
+        // Uploading makes what its graph owns that execution's result.
         return state.read(uploaded(lengths, padding, tables), values, tables[sequence], lengths[sequence]);
     }
 
@@ -416,22 +388,21 @@ public final class CachePlan implements AutoCloseable {
         return result;
     }
 
-    /** All executions so far. */
+    @Override
     public StepReport total() {
         return total;
     }
 
-    /** Bytes of all arrays that the graph run last has on the device, the cache among them. */
+    @Override
     public long deviceBytes() {
         return built.guard().deviceBytes();
     }
 
-    /** Bytes of the cache itself on the device: keys and values. */
+    @Override
     public long cacheBytes() {
         return state.bytes();
     }
 
-    /** Frees the device's memory. */
     @Override
     public void close() {
         close(built);

@@ -2,7 +2,7 @@ package org.tornadoattention.decode;
 
 import java.util.List;
 import org.tornadoattention.AttentionOptions;
-import org.tornadoattention.choice.SplitTile;
+import org.tornadoattention.choice.LaunchedTile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.MovePages;
 import org.tornadoattention.kernel.parts.StepLayout;
@@ -92,7 +92,7 @@ final class CacheState {
      */
     InferenceArrays arrays(
             StepShape stepShape,
-            SplitTile tile,
+            LaunchedTile tile,
             Tensor newQuery,
             Tensor newKey,
             Tensor newValue,

@@ -1,7 +1,7 @@
 package org.tornadoattention.decode;
 
 import org.tornadoattention.choice.Launch;
-import org.tornadoattention.choice.SplitTile;
+import org.tornadoattention.choice.LaunchedTile;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.forge.Arguments;
@@ -69,7 +69,7 @@ final class InferenceTasks {
             GridScheduler grids,
             String name,
             StepShape shape,
-            SplitTile tile,
+            LaunchedTile tile,
             InferenceArrays arrays,
             ComputeDevice device) {
         Arguments arguments = arguments(arrays).withFunctions(shape.functions().form(), arrays.captured());
@@ -181,7 +181,7 @@ final class InferenceTasks {
                 .groups((long) shape.sequences() * shape.kvHeads() * 2, groupSize);
     }
 
-    private void attention(SplitTile tile, InferenceArrays arrays) {
+    private void attention(LaunchedTile tile, InferenceArrays arrays) {
         Launch launch = tile.launch();
         KernelLauncher.Task task = launcher.task(name + launch.suffix(), Kernel.of(launch.owner(), launch.method()));
         launch.numbers().forEach(task::with);

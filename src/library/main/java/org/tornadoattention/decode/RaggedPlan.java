@@ -5,7 +5,7 @@ import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.choice.DecodeChoice;
 import org.tornadoattention.choice.DecodeKernel;
-import org.tornadoattention.choice.SplitTile;
+import org.tornadoattention.choice.LaunchedTile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.SplitKeyAttention;
 import org.tornadoattention.kernel.parts.StepLayout;
@@ -33,7 +33,7 @@ final class RaggedPlan implements DevicePlan {
         this.shape = shape;
         query = Tensor.allocate(shape.dtype(), shape.queries(), shape.heads(), shape.headDim());
         output = Tensor.allocate(shape.dtype(), shape.queries(), shape.heads(), shape.headDim());
-        SplitTile tile = DecodeChoice.choose(shape.problem(), kernel, 0, device);
+        LaunchedTile tile = DecodeChoice.choose(shape.problem(), kernel, 0, device);
         int rows = Math.multiplyExact(shape.queries(), shape.heads());
         int elements = Math.multiplyExact(
                 shape.keys(), Math.multiplyExact(shape.kvHeads(), SplitKeyAttention.rowStride(shape.headDim())));

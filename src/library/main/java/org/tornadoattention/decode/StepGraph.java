@@ -2,7 +2,7 @@ package org.tornadoattention.decode;
 
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
-import org.tornadoattention.choice.SplitTile;
+import org.tornadoattention.choice.LaunchedTile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.plan.CapturedArrays;
 import org.tornadoattention.plan.DeviceStorage;
@@ -30,7 +30,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 record StepGraph(
         StepShape shape,
-        SplitTile tile,
+        LaunchedTile tile,
         Tensor newQuery,
         Tensor newKey,
         Tensor newValue,
@@ -48,7 +48,7 @@ record StepGraph(
     static StepGraph of(
             String prefix,
             StepShape shape,
-            SplitTile tile,
+            LaunchedTile tile,
             CacheState state,
             GridScheduler grids,
             ComputeDevice device) {
@@ -129,7 +129,7 @@ record StepGraph(
             GridScheduler grids,
             String name,
             StepShape shape,
-            SplitTile tile,
+            LaunchedTile tile,
             InferenceArrays arrays,
             ComputeDevice device) {
         graph.transferToDevice(

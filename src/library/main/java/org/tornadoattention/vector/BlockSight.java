@@ -12,10 +12,12 @@ import org.tornadoattention.Mask;
  */
 final class BlockSight {
 
+    private final Sequences sequences;
     private final List<BlockMask> masks = new ArrayList<>();
     private boolean alone = true;
 
-    BlockSight(Optional<Mask.Condition> condition) {
+    BlockSight(Sequences sequences, Optional<Mask.Condition> condition) {
+        this.sequences = sequences;
         condition.ifPresent(this::collect);
         masks.forEach(BlockMask::find);
     }
@@ -44,17 +46,23 @@ final class BlockSight {
         return full ? BlockMask.FULL : BlockMask.PARTIAL;
     }
 
-    private static int state(BlockMask mask, RowTile tile, int begin, int last, int key, int keys) {
+    private int state(BlockMask mask, RowTile tile, int begin, int last, int key, int keys) {
         int sequence = tile.sequence();
         if (tile.heads() == 1) {
-            return mask.state(sequence, tile.firstHead(), tile.query(begin), last - begin, key, keys);
+            return state(mask, sequence, tile.firstHead(), tile.query(begin), last - begin, key, keys);
         }
         // Few queries of several heads: all of each.
-        int state = mask.state(sequence, tile.head(begin), tile.firstQuery(), tile.queries(), key, keys);
+        int state = state(mask, sequence, tile.head(begin), tile.firstQuery(), tile.queries(), key, keys);
         for (int head = tile.head(begin) + 1; head <= tile.head(last - 1); head++) {
-            int other = mask.state(sequence, head, tile.firstQuery(), tile.queries(), key, keys);
+            int other = state(mask, sequence, head, tile.firstQuery(), tile.queries(), key, keys);
             state = other == state ? state : BlockMask.PARTIAL;
         }
         return state;
+    }
+
+    private int state(BlockMask mask, int sequence, int head, int query, int queries, int key, int keys) {
+        int first = sequences.number(sequence, query);
+        int last = sequences.number(sequence, query + queries - 1);
+        return mask.state(sequence, head, first, last - first + 1, key, keys);
     }
 }

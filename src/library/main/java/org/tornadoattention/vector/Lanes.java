@@ -1,5 +1,6 @@
 package org.tornadoattention.vector;
 
+import java.lang.foreign.MemorySegment;
 import org.tornadoattention.tensor.DType;
 
 /**
@@ -86,4 +87,7 @@ interface Lanes {
 
     /** The values of F16 or BF16 bits. */
     void widen(DType dtype, short[] bits, int from, int count, float[] values, int at);
+
+    /** The values of E4M3 bytes of memory, times a power of two. */
+    void widenE4M3(MemorySegment memory, long from, int count, float factor, float[] values, int at);
 }

@@ -1,6 +1,9 @@
 package org.tornadoattention.vector;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import org.tornadoattention.kernel.parts.Storage;
 import org.tornadoattention.tensor.DType;
 
 /** {@link Lanes} in plain loops, for a JVM that was started without the vector module. */
@@ -167,6 +170,13 @@ final class ScalarLanes implements Lanes {
             for (int i = 0; i < count; i++) {
                 values[at + i] = Float.intBitsToFloat(bits[from + i] << Short.SIZE);
             }
+        }
+    }
+
+    @Override
+    public void widenE4M3(MemorySegment memory, long from, int count, float factor, float[] values, int at) {
+        for (int i = 0; i < count; i++) {
+            values[at + i] = Storage.decodeE4M3(memory.get(ValueLayout.JAVA_BYTE, from + i)) * factor;
         }
     }
 }

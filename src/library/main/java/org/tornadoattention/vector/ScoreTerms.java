@@ -116,7 +116,7 @@ final class ScoreTerms {
             given.rows.readPart(
                     given.entry(tile.sequence()),
                     given.head(tile.head(row)),
-                    tile.query(row),
+                    sequences.number(tile.sequence(), tile.query(row)),
                     firstKey,
                     keys,
                     given.part,
@@ -138,16 +138,16 @@ final class ScoreTerms {
     private void ask(float[] s, int firstKey, int keys, TileRows rows, int panel) {
         int width = rows.width();
         RowTile tile = rows.tile();
-        int offset = sequences.keys()[tile.sequence()] - sequences.queries()[tile.sequence()];
         ScoreFunction score = function.orElse(null);
         Mask.Condition seen = rows.isFull() ? null : condition.orElse(null);
         for (int lane = 0; lane < Math.min(width, tile.rows() - panel * width); lane++) {
             int row = panel * width + lane;
             int head = tile.head(row);
-            int query = tile.query(row);
+            int query = sequences.number(tile.sequence(), tile.query(row));
+            int standing = sequences.standing(tile.sequence(), tile.query(row));
             for (int key = (int) rows.from()[row]; key < rows.to()[row]; key++) {
                 int i = key * width + lane;
-                if (seen != null && !seen.sees(tile.sequence(), head, query, firstKey + key, query + offset)) {
+                if (seen != null && !seen.sees(tile.sequence(), head, query, firstKey + key, standing)) {
                     s[i] = Float.NEGATIVE_INFINITY;
                 } else if (score != null) {
                     s[i] = (float) (score.apply(s[i], tile.sequence(), head, query, firstKey + key) * Exp2.LOG2_E);

@@ -13,8 +13,14 @@ import org.tornadoattention.AttentionShape;
  * @param valueDim elements of a value and of the output
  * @param queries of each sequence
  * @param keys of each sequence
+ * @param cached whether functions, a bias and block masks count queries among the keys, and not from the first query
  */
-record Sequences(int heads, int kvHeads, int headDim, int valueDim, int[] queries, int[] keys) {
+record Sequences(int heads, int kvHeads, int headDim, int valueDim, int[] queries, int[] keys, boolean cached) {
+
+    /** Whose queries are all that there are. */
+    Sequences(int heads, int kvHeads, int headDim, int valueDim, int[] queries, int[] keys) {
+        this(heads, kvHeads, headDim, valueDim, queries, keys, false);
+    }
 
     /** Those of a dense problem, whose key lengths count. */
     static Sequences of(AttentionShape shape, AttentionOptions options) {
@@ -28,6 +34,25 @@ record Sequences(int heads, int kvHeads, int headDim, int valueDim, int[] querie
     /** The larger of the head dimensions: rows of both are padded to it where they are used together. */
     int widestDim() {
         return Math.max(headDim, valueDim);
+    }
+
+    /** Multiply-adds of both products, if all pairs are seen. */
+    double multiplyAdds() {
+        double pairs = 0;
+        for (int sequence = 0; sequence < count(); sequence++) {
+            pairs += (double) queries[sequence] * keys[sequence];
+        }
+        return pairs * heads * (headDim + valueDim);
+    }
+
+    /** The key that a query stands on, which is negative where there are fewer keys than queries. */
+    int standing(int sequence, int query) {
+        return query + keys[sequence] - queries[sequence];
+    }
+
+    /** The number by which functions, a bias and block masks know a query. */
+    int number(int sequence, int query) {
+        return cached ? Math.max(0, standing(sequence, query)) : query;
     }
 
     int count() {

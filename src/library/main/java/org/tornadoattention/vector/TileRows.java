@@ -39,7 +39,7 @@ final class TileRows {
     TileRows(Sequences sequences, Mask mask, ScoreTerms terms, int lanes) {
         this.sequences = sequences;
         this.mask = mask.window();
-        blocks = new BlockSight(mask.condition());
+        blocks = new BlockSight(sequences, mask.condition());
         this.terms = terms;
         first = new int[lanes];
         end = new int[lanes];
@@ -65,7 +65,7 @@ final class TileRows {
             first[row] = mask.firstKey(query, queries, keys);
             end[row] = Math.max(first[row], mask.endKey(query, queries, keys));
             slopes[row] = terms.slope(tile.head(row));
-            places[row] = query + keys - queries;
+            places[row] = sequences.standing(tile.sequence(), query);
         }
         for (int panel = 0; panel < panels(); panel++) {
             setSight(panel);

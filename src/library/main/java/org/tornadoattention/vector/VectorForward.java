@@ -24,12 +24,19 @@ public final class VectorForward {
     private final Workers workers;
     private final Sequences sequences;
     private final AttentionOptions options;
+    private final int splits;
 
     private VectorForward(Lanes lanes, Workers workers, Sequences sequences, AttentionOptions options) {
+        this(lanes, workers, sequences, options, 0);
+    }
+
+    /** @param splits parts of the keys, or 0 to divide them by their number alone */
+    private VectorForward(Lanes lanes, Workers workers, Sequences sequences, AttentionOptions options, int splits) {
         this.lanes = lanes;
-        this.workers = workers;
+        this.workers = workers.forWork(sequences.multiplyAdds());
         this.sequences = sequences;
         this.options = options;
+        this.splits = splits;
     }
 
     /**
@@ -111,6 +118,34 @@ public final class VectorForward {
                         HeadRows.packed(logSumExp, queryOffsets));
     }
 
+    /** Computes a step of a cache, whose preconditions were checked; {@code splits} as the constructor has it. */
+    static VectorRun runCached(
+            Workers workers,
+            AttentionOptions options,
+            Sequences sequences,
+            int splits,
+            RowSource q,
+            RowSource k,
+            RowSource v,
+            HeadRows output,
+            HeadRows logSumExp) {
+        LaneChoice.tellOnce();
+        return new VectorForward(LaneChoice.best(), workers, sequences, options, splits)
+                .run(q, k, v, output, logSumExp);
+    }
+
+    /** How {@link #runCached} divides its work. */
+    static VectorDivision division(Workers workers, Sequences sequences, int splits) {
+        Lanes lanes = LaneChoice.best();
+        VectorForward forward = new VectorForward(lanes, workers, sequences, AttentionOptions.defaults(), splits);
+        int most = forward.tileRows(lanes.widest() * lanes.length());
+        int largest = RowTile.of(sequences, most).stream()
+                .mapToInt(RowTile::rows)
+                .max()
+                .orElse(0);
+        return new VectorDivision(largest, forward.parts());
+    }
+
     static int[] differences(int[] offsets) {
         int[] lengths = new int[offsets.length - 1];
         Arrays.setAll(lengths, sequence -> offsets[sequence + 1] - offsets[sequence]);
@@ -125,6 +160,7 @@ public final class VectorForward {
         AtomicLong bytes = new AtomicLong();
         int largest = tiles.stream().mapToInt(RowTile::rows).max().orElse(1);
         int parts = parts();
+        int keys = keysOfAPart();
         Supplier<ForwardTile> scratch = () -> {
             ForwardTile tile = new ForwardTile(lanes.another(), sequences, options, q, k, v, largest);
             bytes.addAndGet(tile.bytes());
@@ -140,8 +176,8 @@ public final class VectorForward {
             bytes.addAndGet(partials.bytes());
             workers.run(tiles.size() * parts, scratch, (task, tile) -> {
                 int part = task % parts;
-                long end = (part + 1L) * PART;
-                tile.attend(tiles.get(task / parts), part * PART, (int) Math.min(end, Integer.MAX_VALUE));
+                long end = (part + 1L) * keys;
+                tile.attend(tiles.get(task / parts), part * keys, (int) Math.min(end, Integer.MAX_VALUE));
                 tile.keep(partials, task / parts, part);
             });
             workers.run(tiles.size(), scratch, (task, tile) -> {
@@ -167,12 +203,15 @@ public final class VectorForward {
 
     /** Parts of the keys, by the sizes alone: how keys are divided changes the last bits. */
     private int parts() {
-        int queries = 0;
-        int keys = 0;
-        for (int sequence = 0; sequence < sequences.count(); sequence++) {
-            queries = Math.max(queries, sequences.queries()[sequence]);
-            keys = Math.max(keys, sequences.keys()[sequence]);
-        }
-        return queries > lanes.length() ? 1 : Math.max(1, Math.ceilDiv(keys, PART));
+        int queries = Arrays.stream(sequences.queries()).max().orElse(0);
+        return splits == 0 && queries > lanes.length() ? 1 : Math.max(1, Math.ceilDiv(mostKeys(), keysOfAPart()));
+    }
+
+    private int mostKeys() {
+        return Arrays.stream(sequences.keys()).max().orElse(0);
+    }
+
+    private int keysOfAPart() {
+        return splits == 0 ? PART : Products.padded(Math.max(1, Math.ceilDiv(mostKeys(), splits)), ForwardTile.KEYS);
     }
 }

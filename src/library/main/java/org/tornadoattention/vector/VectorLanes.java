@@ -1,5 +1,8 @@
 package org.tornadoattention.vector;
 
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
+import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
@@ -17,6 +20,12 @@ final class VectorLanes implements Lanes {
             VectorSpecies.of(short.class, VectorShape.forBitSize(SPECIES.vectorBitSize() / 2));
     private static final VectorSpecies<Integer> INTS = VectorSpecies.of(int.class, SPECIES.vectorShape());
     private static final int LENGTH = SPECIES.length();
+
+    /** Bytes of the shortest vector. */
+    private static final int LEAST_BYTES = 8;
+
+    private static final VectorSpecies<Byte> BYTES =
+            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(LEAST_BYTES, LENGTH) * Byte.SIZE));
     private static final int BITS_OF_512 = 16;
 
     private static final float LEAST_EXPONENT = -127f;
@@ -574,5 +583,28 @@ final class VectorLanes implements Lanes {
                     .reinterpretAsFloats()
                     .intoArray(values, at + i);
         }
+    }
+
+    /** As F16: exponent and significand as those of F32, times the ratio of the biases; all ones are NaN. */
+    @Override
+    public void widenE4M3(MemorySegment memory, long from, int count, float factor, float[] values, int at) {
+        int whole = LENGTH < LEAST_BYTES ? 0 : count - count % LENGTH;
+        for (int i = 0; i < whole; i += LENGTH) {
+            IntVector bits = (IntVector) ByteVector.fromMemorySegment(BYTES, memory, from + i, ByteOrder.nativeOrder())
+                    .convertShape(VectorOperators.ZERO_EXTEND_B2I, INTS, 0);
+            IntVector sign = bits.and(0x80).lanewise(VectorOperators.LSHL, 24);
+            VectorMask<Integer> special = bits.and(0x7f).eq(0x7f);
+            bits.and(0x7f)
+                    .lanewise(VectorOperators.LSHL, 20)
+                    .reinterpretAsFloats()
+                    .mul(0x1p120f)
+                    .mul(factor)
+                    .reinterpretAsInts()
+                    .blend(0x7fc00000, special)
+                    .or(sign)
+                    .reinterpretAsFloats()
+                    .intoArray(values, at + i);
+        }
+        PLAIN.widenE4M3(memory, from + whole, count - whole, factor, values, at + whole);
     }
 }

@@ -20,6 +20,9 @@ public final class Workers implements AutoCloseable {
 
     private static final long IDLE_SECONDS = 10;
 
+    /** Multiply-adds that are worth a thread: it takes some microseconds to wake one. */
+    private static final long WORTH_A_THREAD = 1 << 19;
+
     private final int threads;
     private final Optional<ThreadPoolExecutor> own;
     private final Executor executor;
@@ -81,6 +84,12 @@ public final class Workers implements AutoCloseable {
         throw new IllegalArgumentException(
                 "-D%s=%s: it must be a number of threads, 1 or more; leave it out for all cores."
                         .formatted(PROPERTY, given));
+    }
+
+    /** The same threads, or as many of them as work of so many multiply-adds is worth. */
+    Workers forWork(double multiplyAdds) {
+        int worth = (int) Math.clamp(Math.ceil(multiplyAdds / WORTH_A_THREAD), 1, threads);
+        return new Workers(worth, Optional.empty(), executor);
     }
 
     /** Threads that work at a time, the calling one included. */

@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.List;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
-import org.tornadoattention.TestDevice;
+import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
@@ -16,8 +16,8 @@ final class CacheCase {
 
     private CacheCase() {}
 
-    static CacheOptions options(DType dtype) {
-        return CacheOptions.of(dtype).on(TestDevice.get());
+    static CacheOptions options(ComputeDevice device, DType dtype) {
+        return CacheOptions.of(dtype).on(device);
     }
 
     /** Tokens {@code from} to {@code to} of {@code [batch, heads, tokens, headDim]}. */

@@ -11,6 +11,7 @@ import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.cache.RotaryEmbedding.Style;
 import org.tornadoattention.choice.DecodeKernel;
+import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.reference.NaiveAttention;
 import org.tornadoattention.reference.ReferenceAttention;
 import org.tornadoattention.reference.Tolerance;
@@ -107,7 +108,7 @@ record CacheConfiguration(
                 seed);
     }
 
-    void check() {
+    void check(ComputeDevice device) {
         Random random = new Random(seed);
         int[] before = new int[batch];
         int[] padding = new int[batch];
@@ -121,7 +122,7 @@ record CacheConfiguration(
         Tensor oldV = Tensor.random(dtype, 5 * seed + 2, batch, kvHeads, keys, headDim);
         Tensor newK = Tensor.random(dtype, 5 * seed + 3, batch, kvHeads, queries, headDim);
         Tensor newV = Tensor.random(dtype, 5 * seed + 4, batch, kvHeads, queries, headDim);
-        try (KeyValueCache cache = create()) {
+        try (KeyValueCache cache = create(device)) {
             if (padded) {
                 cache.reset(padding);
             }
@@ -147,9 +148,9 @@ record CacheConfiguration(
         }
     }
 
-    private KeyValueCache create() {
+    private KeyValueCache create(ComputeDevice device) {
         CacheOptions cacheOptions =
-                CacheCase.options(dtype).withPromptTokens(48).withSplits(splits);
+                CacheCase.options(device, dtype).withPromptTokens(48).withSplits(splits);
         if (kernel.isPresent()) {
             cacheOptions = cacheOptions.withKernel(kernel.get());
         }

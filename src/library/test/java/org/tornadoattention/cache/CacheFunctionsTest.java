@@ -14,6 +14,8 @@ import org.tornadoattention.AttentionResult;
 import org.tornadoattention.BlockMask;
 import org.tornadoattention.Mask;
 import org.tornadoattention.MaskFunction;
+import org.tornadoattention.TestDevice;
+import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
@@ -21,6 +23,11 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** Functions, bias and sinks over a cache: queries and keys count from the beginning of their sequence. */
 class CacheFunctionsTest {
+
+    /** Who computes here. */
+    ComputeDevice device() {
+        return TestDevice.get();
+    }
 
     private static final int HEADS = 4;
     private static final int DIM = 10;
@@ -120,13 +127,13 @@ class CacheFunctionsTest {
         return own;
     }
 
-    private static KvCache cache(DType dtype) {
+    private KvCache cache(DType dtype) {
         KvCache cache = KvCache.builder()
                 .batch(2)
                 .heads(HEADS, 2)
                 .headDim(DIM)
                 .capacity(CAPACITY)
-                .options(CacheCase.options(dtype).withPromptTokens(9))
+                .options(CacheCase.options(device(), dtype).withPromptTokens(9))
                 .build();
         cache.reset(PADDING);
         return cache;

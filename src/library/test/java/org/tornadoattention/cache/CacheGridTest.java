@@ -10,6 +10,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.TestDevice;
+import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.tensor.DType;
 
@@ -18,6 +19,11 @@ import org.tornadoattention.tensor.DType;
  * {@code 100-199} a hundred. And the grid of splits.
  */
 class CacheGridTest {
+
+    /** Who computes here. */
+    ComputeDevice device() {
+        return TestDevice.get();
+    }
 
     static final boolean FULL = "full".equals(System.getProperty("attention.grid"));
 
@@ -30,14 +36,14 @@ class CacheGridTest {
     @ParameterizedTest
     @MethodSource("seeds")
     void whatIsCachedAndWhatIsAttended(long seed) {
-        CacheConfiguration.of(seed, FULL).check();
+        CacheConfiguration.of(seed, FULL).check(device());
     }
 
     @ParameterizedTest
     @MethodSource("seeds")
     void theSameOnTensorCores(long seed) {
-        assumeTrue(TestDevice.get().extension().level().include(Intrinsics.WARP));
-        CacheConfiguration.onTensorCores(seed, FULL).check();
+        assumeTrue(device().extension().level().include(Intrinsics.WARP));
+        CacheConfiguration.onTensorCores(seed, FULL).check(device());
     }
 
     static IntStream splits() {
@@ -65,7 +71,7 @@ class CacheGridTest {
                             splits,
                             Optional.empty(),
                             keys)
-                    .check();
+                    .check(device());
         }
     }
 
@@ -77,7 +83,7 @@ class CacheGridTest {
         var q = CacheCase.random(DType.F32, 2, 1, 3, 1, 16);
         float[][] results = new float[2][];
         for (int i = 0; i < 2; i++) {
-            CacheOptions options = CacheCase.options(DType.F32).withSplits(i == 0 ? 1 : splits);
+            CacheOptions options = CacheCase.options(device(), DType.F32).withSplits(i == 0 ? 1 : splits);
             try (KvCache cache = KvCache.builder()
                     .batch(1)
                     .heads(3, 1)

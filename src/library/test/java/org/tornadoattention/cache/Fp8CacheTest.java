@@ -17,6 +17,7 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.device.Backend;
+import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
@@ -24,6 +25,11 @@ import org.tornadoattention.tensor.Tensor;
 
 /** A cache in E4M3 keeps four bits of each number, whatever its size, and attention over it is exact. */
 class Fp8CacheTest {
+
+    /** Who computes here. */
+    ComputeDevice device() {
+        return TestDevice.get();
+    }
 
     private static final AttentionOptions CAUSAL = AttentionOptions.causal();
 
@@ -41,7 +47,7 @@ class Fp8CacheTest {
             }
         }
         CacheOptions options =
-                CacheCase.options(dtype).withCacheType(CacheType.E4M3).withPromptTokens(20);
+                CacheCase.options(device(), dtype).withCacheType(CacheType.E4M3).withPromptTokens(20);
         try (KvCache whole = KvCache.builder()
                         .batch(2)
                         .heads(4, 2)
@@ -76,17 +82,17 @@ class Fp8CacheTest {
         }
     }
 
-    private static KvCache whole(DType dtype) {
+    private KvCache whole(DType dtype) {
         return KvCache.builder()
                 .batch(1)
                 .heads(4, 2)
                 .headDim(27)
                 .capacity(40)
-                .options(CacheCase.options(dtype).withCacheType(CacheType.E4M3))
+                .options(CacheCase.options(device(), dtype).withCacheType(CacheType.E4M3))
                 .build();
     }
 
-    private static PagedKvCache paged(DType dtype) {
+    private PagedKvCache paged(DType dtype) {
         return PagedKvCache.builder()
                 .sequences(1)
                 .heads(4, 2)
@@ -94,7 +100,7 @@ class Fp8CacheTest {
                 .pageSize(8)
                 .pages(10)
                 .capacity(40)
-                .options(CacheCase.options(dtype).withCacheType(CacheType.E4M3))
+                .options(CacheCase.options(device(), dtype).withCacheType(CacheType.E4M3))
                 .build();
     }
 
@@ -110,7 +116,7 @@ class Fp8CacheTest {
     @ParameterizedTest(name = "{0}, {1}")
     @MethodSource("specialValues")
     void aSpecialValueReachesTheRowsThatSeeItAndNothingElse(float special, DType dtype) {
-        assumeTrue(TestDevice.get().backend() != Backend.OPENCL, "OpenCL promises its compiler finite numbers");
+        assumeTrue(device().backend() != Backend.OPENCL, "OpenCL promises its compiler finite numbers");
         int tokens = 20;
         Tensor q = Tensor.random(dtype, 1, 1, 4, tokens, 27);
         Tensor k = Tensor.random(dtype, 2, 1, 2, tokens, 27);

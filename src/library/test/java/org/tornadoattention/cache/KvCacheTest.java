@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.tornadoattention.cache.CacheCase.assertAccurate;
 import static org.tornadoattention.cache.CacheCase.tokens;
 
+import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -14,7 +15,9 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.CacheFullException;
 import org.tornadoattention.StepReport;
+import org.tornadoattention.TestDevice;
 import org.tornadoattention.cache.RotaryEmbedding.Style;
+import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -25,6 +28,11 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 
 /** A cache grows on the device, says what is wrong, and costs nothing but the new tokens. */
 class KvCacheTest {
+
+    /** Who computes here. */
+    ComputeDevice device() {
+        return TestDevice.get();
+    }
 
     private static final AttentionOptions CAUSAL = AttentionOptions.causal();
 
@@ -41,7 +49,7 @@ class KvCacheTest {
                 .heads(6, 2)
                 .headDim(40)
                 .capacity(100)
-                .options(CacheCase.options(dtype).withPromptTokens(24))
+                .options(CacheCase.options(device(), dtype).withPromptTokens(24))
                 .build()) {
             AttentionResult prompt = cache.forward(tokens(q, 0, 60), tokens(k, 0, 60), tokens(v, 0, 60), causal);
             assertThat(cache.values(1).toFloatArray())
@@ -67,7 +75,8 @@ class KvCacheTest {
         Tensor v = Tensor.allocate(DType.F32, 2, 2, 1, 16);
         Tensor o = Tensor.allocate(DType.F32, 2, 4, 1, 16);
         Tensor lse = Tensor.allocate(DType.F32, 2, 4, 1);
-        CacheOptions options = CacheCase.options(DType.F32).withRotary(RotaryEmbedding.of(16, Style.HALF_SPLIT));
+        CacheOptions options =
+                CacheCase.options(device(), DType.F32).withRotary(RotaryEmbedding.of(16, Style.HALF_SPLIT));
         TaskGraph graph = new TaskGraph("decoder");
         GridScheduler grids = new GridScheduler();
         try (KvCache called = KvCache.builder()
@@ -95,9 +104,12 @@ class KvCacheTest {
                     v.copyFrom(Tensor.random(DType.F32, 3 * step + 2, v.shape()));
                     plan.execute();
                     AttentionResult expected = called.forward(q, k, v, CAUSAL);
-                    assertThat(o.toFloatArray()).isEqualTo(expected.output().toFloatArray());
+                    // A graph runs where graphs run, which is not the JVM's own engine.
+                    Offset<Float> off = Offset.offset(device().isJvm() ? 1e-5f : 0f);
+                    assertThat(o.toFloatArray())
+                            .containsExactly(expected.output().toFloatArray(), off);
                     assertThat(lse.toFloatArray())
-                            .isEqualTo(expected.logSumExp().toFloatArray());
+                            .containsExactly(expected.logSumExp().toFloatArray(), off);
                 }
             }
             assertThatIllegalStateException()
@@ -115,7 +127,7 @@ class KvCacheTest {
         int steps = 1000;
         Tensor q = Tensor.random(DType.F32, 1, 1, 2, 1, 8);
         Tensor k = Tensor.random(DType.F32, 2, 1, 1, 1, 8);
-        CacheOptions options = CacheCase.options(DType.F32).withSplits(3);
+        CacheOptions options = CacheCase.options(device(), DType.F32).withSplits(3);
         try (KvCache cache = KvCache.builder()
                 .batch(1)
                 .heads(2, 1)
@@ -137,9 +149,12 @@ class KvCacheTest {
             assertThat(taken.firstExecutions()).isZero();
             assertThat(taken.compileTime()).isZero();
             assertThat(cache.deviceBytes()).isEqualTo(memory);
-            // A token's q, k and v, some numbers that say what is new, and on TornadoVM the headers of arrays and
-            // kernels.
-            assertThat(taken.bytesIn() / steps).isBetween(4L * 32, 4L * 32 + 300);
+            // A token's q, k and v, where they have to be copied, some numbers that say what is new, and on TornadoVM
+            // the
+            // headers of arrays and kernels.
+            long copied = device().isJvm() ? 0 : 4L * 32;
+            assertThat(taken.bytesIn() / steps).isBetween(copied, device().isJvm() ? 0 : copied + 300);
+            assertThat(taken.kernelTime()).isPositive();
             assertThat(cache.lengths()).containsExactly(steps + 1);
             assertAccurate(cache, q, CAUSAL.withWindow(steps - 1, 0), last);
         }
@@ -154,7 +169,7 @@ class KvCacheTest {
                 .heads(1, 1)
                 .headDim(16)
                 .capacity(tokens)
-                .options(CacheCase.options(DType.BF16))
+                .options(CacheCase.options(device(), DType.BF16))
                 .build()) {
             long heap = 0;
             long device = 0;
@@ -188,7 +203,7 @@ class KvCacheTest {
                     .heads(6, 2)
                     .headDim(35)
                     .capacity(150)
-                    .options(CacheCase.options(DType.F32).withSplits(splits))
+                    .options(CacheCase.options(device(), DType.F32).withSplits(splits))
                     .build()) {
                 cache.append(k, v);
                 for (int left : new int[] {-1, 0, 5, 77, 140}) {
@@ -211,7 +226,7 @@ class KvCacheTest {
                 .heads(4, 2)
                 .headDim(24)
                 .capacity(20)
-                .options(CacheCase.options(DType.F32))
+                .options(CacheCase.options(device(), DType.F32))
                 .build()) {
             cache.append(k, v, 4, 0, 2);
             AttentionResult result = cache.forward(q, k, v, CAUSAL, 1, 0, 5);
@@ -236,7 +251,7 @@ class KvCacheTest {
                 .heads(4, 2)
                 .headDim(8)
                 .capacity(10)
-                .options(CacheCase.options(DType.F32))
+                .options(CacheCase.options(device(), DType.F32))
                 .build();
         cache.append(k, k, 3, 1);
         cache.append(k, k);
@@ -272,7 +287,7 @@ class KvCacheTest {
                         .heads(5, 2)
                         .headDim(8)
                         .capacity(10)
-                        .options(CacheCase.options(DType.F32))
+                        .options(CacheCase.options(device(), DType.F32))
                         .build())
                 .withMessageContaining("5 query heads cannot share 2");
         assertThatIllegalArgumentException()
@@ -281,7 +296,7 @@ class KvCacheTest {
                         .heads(8, 8)
                         .headDim(256)
                         .capacity(1 << 20)
-                        .options(CacheCase.options(DType.F32))
+                        .options(CacheCase.options(device(), DType.F32))
                         .build())
                 .withMessageContaining("an array holds");
         assertThatIllegalArgumentException()
@@ -290,7 +305,8 @@ class KvCacheTest {
                         .heads(2, 2)
                         .headDim(8)
                         .capacity(10)
-                        .options(CacheCase.options(DType.F32).withRotary(RotaryEmbedding.of(16, Style.INTERLEAVED)))
+                        .options(CacheCase.options(device(), DType.F32)
+                                .withRotary(RotaryEmbedding.of(16, Style.INTERLEAVED)))
                         .build())
                 .withMessageContaining("turns 16 dimensions of heads that have 8");
         cache.close();

@@ -14,18 +14,25 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.CacheFullException;
+import org.tornadoattention.TestDevice;
+import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /** Pages are taken, shared, copied when written, and given back. */
 class PagedKvCacheTest {
 
+    /** Who computes here. */
+    ComputeDevice device() {
+        return TestDevice.get();
+    }
+
     private static final AttentionOptions CAUSAL = AttentionOptions.causal();
 
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
     void aPrefixIsSharedUntilItIsWritten(boolean fp8) {
-        CacheOptions options = CacheCase.options(DType.F32);
+        CacheOptions options = CacheCase.options(device(), DType.F32);
         Tensor k = Tensor.random(DType.F32, 1, 3, 2, 11, 16);
         Tensor v = Tensor.random(DType.F32, 2, 3, 2, 11, 16);
         Tensor q = Tensor.random(DType.F32, 3, 3, 4, 1, 16);
@@ -82,7 +89,7 @@ class PagedKvCacheTest {
                 .pageSize(2)
                 .pages(5)
                 .capacity(50)
-                .options(CacheCase.options(DType.F16))
+                .options(CacheCase.options(device(), DType.F16))
                 .build()) {
             cache.append(k, k, 5, 3);
             assertThat(cache.freePages()).isZero();
@@ -122,7 +129,7 @@ class PagedKvCacheTest {
         Tensor k = Tensor.random(DType.F32, 1, 2, 2, 11, 16);
         Tensor v = Tensor.random(DType.F32, 2, 2, 2, 11, 16);
         Tensor q = Tensor.random(DType.F32, 3, 2, 4, 2, 16);
-        CacheOptions options = CacheCase.options(DType.F32);
+        CacheOptions options = CacheCase.options(device(), DType.F32);
         try (PagedKvCache cache = PagedKvCache.builder()
                 .sequences(2)
                 .heads(4, 2)
@@ -166,7 +173,7 @@ class PagedKvCacheTest {
     void leftPaddingIsForkedAndReleasedWithItsSequence() {
         Tensor k = Tensor.random(DType.F32, 1, 2, 1, 7, 8);
         Tensor q = Tensor.random(DType.F32, 2, 2, 2, 3, 8);
-        CacheOptions options = CacheCase.options(DType.F32);
+        CacheOptions options = CacheCase.options(device(), DType.F32);
         try (PagedKvCache cache = PagedKvCache.builder()
                 .sequences(2)
                 .heads(2, 1)
@@ -189,7 +196,7 @@ class PagedKvCacheTest {
         }
     }
 
-    private static PagedKvCache.Builder sizes(int capacity) {
+    private PagedKvCache.Builder sizes(int capacity) {
         return PagedKvCache.builder()
                 .sequences(1)
                 .heads(1)
@@ -197,7 +204,7 @@ class PagedKvCacheTest {
                 .pageSize(16)
                 .pages(4)
                 .capacity(capacity)
-                .options(CacheCase.options(DType.F32));
+                .options(CacheCase.options(device(), DType.F32));
     }
 
     @Test
@@ -210,7 +217,7 @@ class PagedKvCacheTest {
                 .withMessageContainingAll("page tables of 100 sequences of 67,108,864 pages", "smaller capacity");
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> sizes(1 << 30)
-                        .options(CacheCase.options(DType.F32)
+                        .options(CacheCase.options(device(), DType.F32)
                                 .withRotary(RotaryEmbedding.of(8, RotaryEmbedding.Style.INTERLEAVED)))
                         .build())
                 .withMessageContainingAll("rotary embedding's table", "1,073,741,824 tokens", "smaller capacity");
@@ -247,7 +254,7 @@ class PagedKvCacheTest {
                 .pageSize(1)
                 .pages(80)
                 .capacity(40)
-                .options(CacheCase.options(DType.BF16).withPromptTokens(16))
+                .options(CacheCase.options(device(), DType.BF16).withPromptTokens(16))
                 .build()) {
             cache.append(tokens(k, 0, 37), tokens(k, 0, 37));
             for (int token = 37; token < 40; token++) {

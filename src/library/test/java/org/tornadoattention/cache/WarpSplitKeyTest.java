@@ -26,7 +26,7 @@ class WarpSplitKeyTest {
     }
 
     private static CacheOptions options(DType dtype) {
-        return CacheCase.options(dtype).withKernel(DecodeKernel.WARP_SPLIT_KEY);
+        return CacheCase.options(TestDevice.get(), dtype).withKernel(DecodeKernel.WARP_SPLIT_KEY);
     }
 
     /** More tiles than places in local memory, whole ones and not; more rows than a tile. */
@@ -107,7 +107,8 @@ class WarpSplitKeyTest {
     @ParameterizedTest
     @CsvSource({"F16, WARP_SPLIT_KEY", "F32, SPLIT_KEY"})
     void aStepAsACudaGraphIsTheSameStep(DType dtype, DecodeKernel kernel) {
-        CacheOptions options = CacheCase.options(dtype).withKernel(kernel).withPromptTokens(8);
+        CacheOptions options =
+                CacheCase.options(TestDevice.get(), dtype).withKernel(kernel).withPromptTokens(8);
         Tensor prompt = Tensor.random(dtype, 1, 2, 2, 19, 16);
         try (PagedKvCache called = PagedKvCache.builder()
                         .sequences(2)

@@ -137,7 +137,7 @@ public final class DeviceTexts {
                 attention(device, kernel, dtype, new AttentionShape(1, 4, 2, 70, 130, 128), all(kernel, 0));
                 attention(device, kernel, dtype, new AttentionShape(1, 4, 2, 70, 130, 59), all(kernel, 50));
             }
-            for (DecodeKernel kernel : DecodeKernel.values()) {
+            for (DecodeKernel kernel : List.of(DecodeKernel.SPLIT_KEY, DecodeKernel.WARP_SPLIT_KEY)) {
                 decoding(device, kernel, dtype, 64, RotaryEmbedding.Style.values()[0]);
                 decoding(device, kernel, dtype, 59, RotaryEmbedding.Style.values()[1]);
             }

@@ -94,8 +94,17 @@ public final class DecodeBenchmark {
             try (Steps steps = new Steps(measured, options, flush, progress)) {
                 comparisons.addAll(steps.begin());
                 Spread wallTime = steps.wallTime();
+                if (device.isJvm()) {
+                    return steps.besideCopies(comparisons, wallTime);
+                }
                 return new DecodeMeasurement(
-                        measured, steps.cache.tile(1), comparisons, steps.kernelTime(), wallTime, graphTime);
+                        measured,
+                        steps.cache.tile(1),
+                        comparisons,
+                        steps.kernelTime(() -> {}),
+                        wallTime,
+                        graphTime,
+                        Optional.empty());
             }
         }
     }
@@ -156,7 +165,29 @@ public final class DecodeBenchmark {
             return Spread.of(times);
         }
 
-        Spread kernelTime() {
+        /** A copy between any two steps, so that both meet the same noise. */
+        DecodeMeasurement besideCopies(List<Comparison> comparisons, Spread wallTime) {
+            List<Long> times = new ArrayList<>();
+            Spread kernelTime;
+            int threads = Integer.getInteger("tornadoattention.threads", device.computeUnits());
+            try (HostCopy copy = new HostCopy((long) measured.bytes(), threads)) {
+                copy.run();
+                kernelTime = kernelTime(() -> times.add(copy.run()));
+            }
+            Spread copyTime =
+                    Spread.of(times.stream().mapToLong(Long::longValue).toArray());
+            return new DecodeMeasurement(
+                    measured,
+                    cache.tile(1),
+                    comparisons,
+                    kernelTime,
+                    wallTime,
+                    Optional.empty(),
+                    Optional.of(copyTime));
+        }
+
+        /** @param between runs after each step */
+        Spread kernelTime(Runnable between) {
             cache.profile(true);
             long[] times = new long[repetitions];
             for (int i = 0; i < repetitions; i++) {
@@ -164,6 +195,7 @@ public final class DecodeBenchmark {
                 StepReport before = cache.report();
                 step();
                 times[i] = cache.report().minus(before).kernelTime().toNanos();
+                between.run();
             }
             return Spread.of(times);
         }

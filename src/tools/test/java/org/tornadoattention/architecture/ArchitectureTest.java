@@ -78,7 +78,7 @@ class ArchitectureTest {
                 "vector    : function kernel.parts tensor values internal",
                 "choice    : kernel device tensor values internal function",
                 "plan      : vector choice forge kernel device tensor values internal function",
-                "decode    : plan choice forge kernel device tensor values internal function",
+                "decode    : vector plan choice forge kernel device tensor values internal function",
                 "cache     : vector decode choice device tensor values internal function",
                 "face      : cache plan choice device tensor values internal",
                 "bench     : file face cache choice forge kernel device reference tensor values",

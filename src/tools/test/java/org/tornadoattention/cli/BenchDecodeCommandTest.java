@@ -9,7 +9,14 @@ import org.junit.jupiter.params.provider.ValueSource;
 class BenchDecodeCommandTest {
 
     @ParameterizedTest
-    @ValueSource(strings = {"--type f16", "--type bf16 --splits 2", "--type f32 --page-size 16", "--type f16 --fp8"})
+    @ValueSource(
+            strings = {
+                "--type f16",
+                "--type bf16 --splits 2",
+                "--type f32 --page-size 16",
+                "--type f16 --fp8",
+                "--kernel split-key"
+            })
     void checksAndMeasures(String kind) {
         Invocation bench = Invocation.of((Object[])
                 ("bench-decode --batch 2 --keys 70 --heads 4 --kv-heads 2 --head-dim 32 --warm-up 0 --repeat 1 " + kind)

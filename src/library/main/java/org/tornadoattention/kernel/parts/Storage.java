@@ -190,7 +190,7 @@ public final class Storage {
     }
 
     /** Rounds to nearest even, and what is past 448 to that; E4M3 has no ∞, of which NaN is made. */
-    private static int encodeE4M3(float value) {
+    public static int encodeE4M3(float value) {
         float magnitude = value < 0f ? -value : value;
         float limited = finiteMagnitude(value);
         limited = TornadoMath.min(limited, 448f);

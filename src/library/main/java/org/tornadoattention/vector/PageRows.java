@@ -1,0 +1,27 @@
+package org.tornadoattention.vector;
+
+/**
+ * Keys or values of a cache, in pages {@code [pages, kvHeads, pageSize, stride]}. Row 0 of a sequence is the first token
+ * behind its padding.
+ */
+record PageRows(PageTables pages, CachedRows rows) implements RowSource {
+
+    @Override
+    public void read(
+            int sequence, int head, int row, int count, float[] target, int at, int stride, short[] bits, Lanes lanes) {
+        int token = pages.padding()[sequence] + row;
+        for (int done = 0; done < count; ) {
+            int together = pages.together(token + done, count - done);
+            rows.read(
+                    pages.row(sequence, head, token + done),
+                    pages.pageHead(sequence, head, token + done),
+                    together,
+                    target,
+                    at + done * stride,
+                    stride,
+                    bits,
+                    lanes);
+            done += together;
+        }
+    }
+}

@@ -1,0 +1,17 @@
+package org.tornadoattention.vector;
+
+/** Rows in the type of the tokens. */
+record PlainRows(StoredRows rows) implements CachedRows {
+
+    @Override
+    public void read(long row, int pageHead, int count, float[] target, int at, int stride, short[] bits, Lanes lanes) {
+        rows.read(row * rows.stride(), count, target, at, stride, bits, lanes);
+    }
+
+    @Override
+    public void write(long row, int pageHead, int slot, int count, float[] source, short[] bits) {
+        for (int i = 0; i < count; i++) {
+            rows.write((row + i) * rows.stride(), source, i * rows.width(), bits);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+package org.tornadoattention.vector;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import org.tornadoattention.tensor.DType;
+
+/**
+ * Rows of numbers as they lie in memory.
+ *
+ * @param stride elements from one row to the next
+ * @param width elements of a row
+ */
+record StoredRows(MemorySegment memory, DType dtype, long stride, int width) {
+
+    /**
+     * Widens rows to F32.
+     *
+     * @param from the element that the first begins with
+     * @param targetStride elements from one row of {@code target} to the next; those behind a row become 0
+     * @param bits room for {@code count} rows, where elements have 16 bits
+     */
+    void read(long from, int count, float[] target, int at, int targetStride, short[] bits, Lanes lanes) {
+        if (stride == width && width == targetStride) {
+            widen(from, count * width, target, at, bits, 0, lanes);
+            return;
+        }
+        for (int i = 0; i < count; i++) {
+            widen(from + i * stride, width, target, at + i * targetStride, bits, i * width, lanes);
+            Arrays.fill(target, at + i * targetStride + width, at + (i + 1) * targetStride, 0);
+        }
+    }
+
+    /** Widens elements that lie side by side. */
+    void widen(long from, int count, float[] target, int at, short[] bits, int bitsAt, Lanes lanes) {
+        if (dtype == DType.F32) {
+            MemorySegment.copy(memory, ValueLayout.JAVA_FLOAT, 4 * from, target, at, count);
+        } else {
+            MemorySegment.copy(memory, ValueLayout.JAVA_SHORT, 2 * from, bits, bitsAt, count);
+            lanes.widen(dtype, bits, bitsAt, count, target, at);
+        }
+    }
+
+    /** Rounds a row from F32 and stores it at element {@code to} and those behind. */
+    void write(long to, float[] source, int at, short[] bits) {
+        if (dtype == DType.F32) {
+            MemorySegment.copy(source, at, memory, ValueLayout.JAVA_FLOAT, 4 * to, width);
+            return;
+        }
+        if (dtype == DType.F16) {
+            for (int i = 0; i < width; i++) {
+                bits[i] = Float.floatToFloat16(source[at + i]);
+            }
+        } else {
+            for (int i = 0; i < width; i++) {
+                bits[i] = (short) DType.BF16.encode(source[at + i]);
+            }
+        }
+        MemorySegment.copy(bits, 0, memory, ValueLayout.JAVA_SHORT, 2 * to, width);
+    }
+}

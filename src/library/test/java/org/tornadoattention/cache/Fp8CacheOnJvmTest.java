@@ -1,0 +1,13 @@
+package org.tornadoattention.cache;
+
+import org.tornadoattention.TestDevice;
+import org.tornadoattention.device.ComputeDevice;
+
+/** A cache in E4M3 on the JVM's own engine. */
+class Fp8CacheOnJvmTest extends Fp8CacheTest {
+
+    @Override
+    ComputeDevice device() {
+        return TestDevice.jvm();
+    }
+}

@@ -1,0 +1,13 @@
+package org.tornadoattention.cache;
+
+import org.tornadoattention.TestDevice;
+import org.tornadoattention.device.ComputeDevice;
+
+/** A cache on the JVM's own engine. */
+class KvCacheOnJvmTest extends KvCacheTest {
+
+    @Override
+    ComputeDevice device() {
+        return TestDevice.jvm();
+    }
+}
