@@ -20,10 +20,14 @@ import java.lang.constant.MethodTypeDesc;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
 import org.tornadoattention.kernel.parts.BlockTiles;
 import org.tornadoattention.kernel.parts.DenseBias;
 import org.tornadoattention.kernel.parts.Functions;
@@ -82,6 +86,41 @@ final class FunctionClass {
     }
 
     byte[] bytes() {
+        byte[] text = text();
+        Map<String, Set<Integer>> functions = new HashMap<>();
+        names.forEach((method, name) -> functions.put(name, notZero(method)));
+        tangents.values().forEach(name -> functions.put(name, Set.of()));
+        return IfConversion.of(text, functions);
+    }
+
+    /** The slots of the parameters that are given a number other than 0 whenever a method is asked. */
+    private Set<Integer> notZero(Method method) {
+        Set<Integer> slots = new HashSet<>();
+        boolean isCalled = form.codes().stream()
+                .flatMap(code -> FunctionCheck.methods(code).stream().skip(1))
+                .anyMatch(method::equals);
+        List<Code> asked = form.codes().stream()
+                .filter(code -> Method.of(code).equals(method))
+                .toList();
+        int slot = 0;
+        for (int i = 0; i < method.type().parameterCount() && !isCalled; i++) {
+            int number = i;
+            if (asked.stream().allMatch(code -> isNotZero(code.captured(), number))) {
+                slots.add(slot);
+            }
+            slot += TypeKind.from(method.type().parameterType(i)).slotSize();
+        }
+        return slots;
+    }
+
+    private static boolean isNotZero(List<Code.Captured> captured, int number) {
+        return number < captured.size()
+                && captured.get(number) instanceof Code.Constant(Number value)
+                && value.longValue() != 0;
+    }
+
+    /** As it is before conditions are numbers. */
+    private byte[] text() {
         return ClassFile.of().build(NAME, builder -> {
             builder.withFlags(ClassFile.ACC_PUBLIC | ClassFile.ACC_FINAL);
             form.codes().stream()
@@ -115,7 +154,7 @@ final class FunctionClass {
             }
             addBias(code);
             if (form.score().isPresent()) {
-                call(code, form.score().get(), 0, true);
+                ofScore(code, form.score().get(), 0);
             } else {
                 code.fload(0);
             }
@@ -150,7 +189,7 @@ final class FunctionClass {
 
     private void sees(ClassBuilder builder, Term mask) {
         builder.withMethodBody(SEES, withArrays(ofPair(ConstantDescs.CD_int)), STATIC, code -> {
-            term(code, mask);
+            term(code, mask, OptionalInt.empty());
             code.ireturn();
         });
     }
@@ -194,11 +233,10 @@ final class FunctionClass {
         builder.withMethodBody(SLOPE, withArrays(ofPair(ConstantDescs.CD_float)), STATIC, code -> {
             addBias(code);
             if (form.derivative().isPresent()) {
-                call(
+                ofScore(
                         code,
                         form.derivative().get(),
-                        form.score().orElseThrow().arrays().size(),
-                        true);
+                        form.score().orElseThrow().arrays().size());
             } else if (found.isPresent()) {
                 loadCaptured(code, form.score().orElseThrow(), 0);
                 code.fload(0);
@@ -230,11 +268,9 @@ final class FunctionClass {
         return names.get(method);
     }
 
-    private void call(CodeBuilder code, Code function, int firstArray, boolean ofScore) {
+    private void ofScore(CodeBuilder code, Code function, int firstArray) {
         loadCaptured(code, function, firstArray);
-        if (ofScore) {
-            code.fload(0);
-        }
+        code.fload(0);
         loadPair(code);
         code.invokestatic(NAME, names.get(Method.of(function)), function.type());
     }
@@ -268,31 +304,58 @@ final class FunctionClass {
         }
     }
 
-    /** Leaves 1 where a term sees the pair, else 0. */
-    private void term(CodeBuilder code, Term term) {
+    /**
+     * Leaves 1 where a term sees the pair, else 0.
+     *
+     * @param guard a variable that is 0 where the term is not asked, and gives either
+     */
+    private void term(CodeBuilder code, Term term, OptionalInt guard) {
         switch (term) {
-            case Term.Call(Code function, int firstArray) -> call(code, function, firstArray, false);
-            case Term.Blocks blocks -> blocks(code, blocks);
+            case Term.Call(Code function, int firstArray) -> {
+                loadCaptured(code, function, firstArray);
+                loadPair(code);
+                String name = names.get(Method.of(function));
+                if (guard.isPresent()) {
+                    code.iload(guard.getAsInt())
+                            .invokestatic(NAME, name + IfConversion.GUARDED, IfConversion.withGuard(function.type()));
+                } else {
+                    code.invokestatic(NAME, name, function.type());
+                }
+            }
+            case Term.Blocks blocks -> {
+                Label end = code.newLabel();
+                if (guard.isPresent()) {
+                    // A jump, since the states of tiles are to be asked first.
+                    code.iload(guard.getAsInt()).dup().ifeq(end).pop();
+                }
+                blocks(code, blocks);
+                code.labelBinding(end);
+            }
             case Term.Window(int left, int right) -> window(code, left, right);
             case Term.And(Term one, Term other) -> {
-                Label end = code.newLabel();
-                term(code, one);
-                code.dup().ifeq(end).pop();
-                term(code, other);
-                code.labelBinding(end);
+                term(code, one, guard);
+                both(code, other, guard, 0);
+                code.iand();
             }
             case Term.Or(Term one, Term other) -> {
-                Label end = code.newLabel();
-                term(code, one);
-                code.dup().ifne(end).pop();
-                term(code, other);
-                code.labelBinding(end);
+                term(code, one, guard);
+                both(code, other, guard, 1);
+                code.ior();
             }
             case Term.Not(Term negated) -> {
-                term(code, negated);
+                term(code, negated, guard);
                 code.iconst_1().ixor();
             }
         }
+    }
+
+    /** Leaves what a term says too, which is asked unless what is on the stack settles it. */
+    private void both(CodeBuilder code, Term other, OptionalInt guard, int settled) {
+        int asked = code.allocateLocal(TypeKind.INT);
+        code.dup().loadConstant(settled).ixor();
+        guard.ifPresent(slot -> code.iload(slot).iand());
+        code.istore(asked);
+        term(code, other, OptionalInt.of(asked));
     }
 
     private void blocks(CodeBuilder code, Term.Blocks blocks) {
@@ -341,15 +404,22 @@ final class FunctionClass {
     }
 
     private static void window(CodeBuilder code, int left, int right) {
-        Label hidden = code.newLabel();
-        Label end = code.newLabel();
+        code.iconst_1();
         if (left >= 0) {
-            code.iload(POSITION).iload(KEY).isub().loadConstant(left).if_icmpgt(hidden);
+            within(code, POSITION, KEY, left);
         }
         if (right >= 0) {
-            code.iload(KEY).iload(POSITION).isub().loadConstant(right).if_icmpgt(hidden);
+            within(code, KEY, POSITION, right);
         }
-        code.iconst_1().goto_(end).labelBinding(hidden).iconst_0().labelBinding(end);
+    }
+
+    /** Of the number on the stack leaves 0 where one is more than so far ahead of the other. */
+    private static void within(CodeBuilder code, int ahead, int behind, int reach) {
+        Label beyond = code.newLabel();
+        Label known = code.newLabel();
+        code.iload(ahead).iload(behind).isub().loadConstant(reach).if_icmpgt(beyond);
+        code.iconst_1().goto_(known).labelBinding(beyond).iconst_0().labelBinding(known);
+        code.iand();
     }
 
     private void copy(ClassBuilder builder, Method method, String name) {

@@ -27,8 +27,8 @@ class FunctionsTest {
 
     private static final int BATCH = 2;
     private static final int HEADS = 4;
-    private static final int QUERIES = 37;
-    private static final int KEYS = 53;
+    static final int QUERIES = 37;
+    static final int KEYS = 53;
 
     private static float slopeOf(int head) {
         return TornadoMath.pow(2f, -(head + 1));

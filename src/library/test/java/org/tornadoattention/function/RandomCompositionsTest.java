@@ -55,7 +55,7 @@ class RandomCompositionsTest {
         return array;
     }
 
-    private static Mask mask(SplittableRandom random, int tokens, int batch, int heads, int seqQ, int seqK) {
+    static Mask mask(SplittableRandom random, int tokens, int batch, int heads, int seqQ, int seqK) {
         IntArray ids = new IntArray(tokens);
         int documents = random.nextInt(1, 5);
         for (int i = 0; i < tokens; i++) {
@@ -88,7 +88,7 @@ class RandomCompositionsTest {
         };
     }
 
-    private static ScoreFunction score(SplittableRandom random, int tokens) {
+    static ScoreFunction score(SplittableRandom random, int tokens) {
         FloatArray table = floats(random, 6 * 21);
         return switch (random.nextInt(6)) {
             case 0 -> Scores.relative(table, 10);
