@@ -158,8 +158,8 @@ public final class FunctionProof {
             if (!agree(there, here)) {
                 throw new AttentionException(
                         ("%s computes another function than was written: for %s the %s is %s there and %s on the JVM."
-                                        + " TornadoVM compiled it wrongly; write it in another way, such as without || in"
-                                        + " conditions, or use another backend.")
+                                        + " TornadoVM compiled it wrongly; write it in another way, such as without"
+                                        + " switches and loops, or use another backend.")
                                 .formatted(device, pairs.describe(pair), what, there, here),
                         null);
             }
