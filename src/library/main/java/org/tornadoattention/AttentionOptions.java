@@ -404,6 +404,7 @@ public final class AttentionOptions {
                     "The bias is %s: it must have four dimensions, [1 or batch, 1 or heads, seqQ, seqK]."
                             .formatted(tensor));
         }
+        tensor.requireContiguous();
         return with(parts -> parts.bias = Optional.of(tensor));
     }
 

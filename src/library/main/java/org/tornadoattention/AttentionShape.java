@@ -87,13 +87,34 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
      * @throws IllegalArgumentException naming what was given, what is allowed and what to do
      */
     public static AttentionShape of(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
+        AttentionShape shape = ofTask(q, k, v, options);
+        require(
+                q.dtype() == k.dtype(),
+                "q, k and v are %s, %s and %s: they must be of one type; convert with Tensor.as(DType).",
+                q.dtype(),
+                k.dtype(),
+                v.dtype());
+        return shape;
+    }
+
+    /**
+     * The sizes of attention as a task, where queries may be of another type than keys and values.
+     *
+     * @param q       {@code [batch, heads, seqQ, headDim]}
+     * @param k       {@code [batch, kvHeads, seqK, headDim]}
+     * @param v       {@code [batch, kvHeads, seqK, valueDim]}, of the type of {@code k}
+     * @param options whose slopes, if any, are one per query head, and key lengths one per batch entry
+     * @return the sizes
+     * @throws IllegalArgumentException naming what was given, what is allowed and what to do
+     */
+    public static AttentionShape ofTask(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
         requireRank4("q", q, "heads");
         requireRank4("k", k, "kvHeads");
         requireRank4("v", v, "kvHeads");
         required(options, "options", "use AttentionOptions.defaults()");
         require(
-                q.dtype() == k.dtype() && q.dtype() == v.dtype(),
-                "q, k and v are %s, %s and %s: they must be of one type; convert with Tensor.as(DType).",
+                k.dtype() == v.dtype(),
+                "q, k and v are %s, %s and %s: keys and values must be of one type; convert with Tensor.as(DType).",
                 q.dtype(),
                 k.dtype(),
                 v.dtype());

@@ -168,11 +168,12 @@ public final class FlashAttention implements AutoCloseable {
      * @param taskGraph graph to append to; what is appended after its {@code snapshot()} is not part of that snapshot
      * @param gridScheduler gets the grid of the task
      * @param name task name, unique in the graph; the kernel {@code standard} appends three tasks whose names begin so
-     * @param q queries {@code [batch, heads, seqQ, headDim]}
-     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q
-     * @param v values, shaped like the keys
-     * @param output tensor for the output, shaped and typed like q; it overlaps no other
-     * @param logSumExp F32 tensor {@code [batch, heads, seqQ]}; it overlaps no other
+     * @param q queries {@code [batch, heads, seqQ, headDim]}; this and the next three may be {@link Tensor#view views} over arrays of
+     *     the caller's, with a last stride of 1
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q or of another
+     * @param v values, shaped and typed like the keys
+     * @param output tensor for the output, shaped like q, of its type or of another; its array is none of the others'
+     * @param logSumExp F32 tensor {@code [batch, heads, seqQ]}, no view; it overlaps no other
      * @param options scale, mask, softcap, ALiBi, key lengths, dropout; its seed can be changed with {@link #reseed}
      * @return the kernel that was chosen
      * @throws IllegalArgumentException if shapes, types or options do not fit, if a tensor that is written overlaps another
@@ -192,9 +193,11 @@ public final class FlashAttention implements AutoCloseable {
             AttentionOptions options) {
         requireOpen();
         requireGraph(taskGraph, gridScheduler, name);
-        AttentionShape shape = AttentionShape.of(q, k, v, options);
-        requireShape("output", output, q.dtype(), shape.outputShape());
+        AttentionShape shape = AttentionShape.ofTask(q, k, v, options);
+        required(output, "output", "make it with Tensor.allocate");
+        requireShape("output", output, output.dtype(), shape.outputShape());
         requireShape("logSumExp", logSumExp, DType.F32, shape.logSumExpShape());
+        logSumExp.requireContiguous();
         Map<String, MemorySegment> written = new LinkedHashMap<>();
         written.put("output", output.array().getSegment());
         written.put("logSumExp", logSumExp.array().getSegment());

@@ -699,6 +699,7 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
 
     private void requireTokens(String name, Tensor tensor, int heads) {
         tokensOf(name, tensor);
+        tensor.requireContiguous();
         boolean fits = tensor.dtype() == shape.dtype()
                 && tensor.batch() == shape.sequences()
                 && tensor.heads() == heads

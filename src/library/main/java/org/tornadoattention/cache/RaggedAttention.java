@@ -132,7 +132,8 @@ public final class RaggedAttention implements AutoCloseable {
             Tensor dOut) {
         requireOpen();
         required(result, "result", "give what forward returned");
-        required(dOut, "dOut", "give one number for each element of the output " + result.output());
+        required(dOut, "dOut", "give one number for each element of the output " + result.output())
+                .requireContiguous();
         requireFitting(q, k, v, queryOffsets, keyOffsets, options);
         if (!Arrays.equals(result.output().shape(), q.shape())
                 || !Arrays.equals(dOut.shape(), q.shape())
@@ -245,6 +246,7 @@ public final class RaggedAttention implements AutoCloseable {
             throw new IllegalArgumentException(
                     "%s is %s: it must be [tokens, %s, headDim].".formatted(name, tensor, headAxis));
         }
+        tensor.requireContiguous();
     }
 
     /** The number of sequences. */

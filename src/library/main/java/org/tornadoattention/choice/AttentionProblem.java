@@ -1,5 +1,7 @@
 package org.tornadoattention.choice;
 
+import java.util.Optional;
+import java.util.Set;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.BackwardTensors;
@@ -22,6 +24,7 @@ import org.tornadoattention.tensor.DType;
  * @param dropout whether probabilities are dropped
  * @param functions of the scores and of the mask, and the bias
  * @param sinks whether heads have sinks
+ * @param views where tensors lie that are views, or of several types; then {@code dtype} is that of q
  */
 public record AttentionProblem(
         AttentionShape shape,
@@ -33,7 +36,8 @@ public record AttentionProblem(
         boolean keyLengths,
         boolean dropout,
         UserFunctions functions,
-        boolean sinks) {
+        boolean sinks,
+        Optional<Views> views) {
 
     /**
      * {@return the problem that these options pose for this shape}
@@ -53,7 +57,24 @@ public record AttentionProblem(
                 options.hasKeyLengths(),
                 options.hasDropout(),
                 UserFunctions.of(options),
-                options.sinks().isPresent());
+                options.sinks().isPresent(),
+                Optional.empty());
+    }
+
+    /**
+     * The same for tensors in these places.
+     *
+     * @param places where they lie, empty for tensors in row-major order and of one type
+     * @return the problem
+     */
+    public AttentionProblem with(Optional<Views> places) {
+        return new AttentionProblem(
+                shape, dtype, mask, scale, softcap, alibi, keyLengths, dropout, functions, sinks, places);
+    }
+
+    /** {@return the types of q, k, v and the output} */
+    public Set<DType> types() {
+        return views.map(Views::types).orElse(Set.of(dtype));
     }
 
     /**

@@ -3,11 +3,13 @@ package org.tornadoattention.choice;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.tensor.DType;
 
 /**
  * Which kernel runs a problem on a device, with which tile, and why.
@@ -164,9 +166,12 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
     /** What a kernel has against a problem, on whatever device, as what it takes instead. */
     private static Optional<String> objection(AttentionKernel kernel, AttentionProblem problem) {
         KernelSpec spec = kernel.spec();
-        if (!spec.dtypes().contains(problem.dtype())) {
-            String types = spec.dtypes().stream().sorted().map(Enum::name).collect(Collectors.joining(" and "));
-            return Optional.of("%s only, and the tensors are %s".formatted(types, problem.dtype()));
+        if (!spec.dtypes().containsAll(problem.types())) {
+            return Optional.of(
+                    "%s only, and the tensors are %s".formatted(names(spec.dtypes()), names(problem.types())));
+        }
+        if (problem.views().isPresent() && !spec.views()) {
+            return Optional.of("contiguous tensors of one type only, and these are views or of several types");
         }
         AttentionShape shape = problem.shape();
         if (shape.widestDim() > spec.widestHead()) {
@@ -184,6 +189,10 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
             return Optional.of("no sinks");
         }
         return problem.dropout() && !spec.dropout() ? Optional.of("no dropout") : Optional.empty();
+    }
+
+    private static String names(Set<DType> types) {
+        return types.stream().sorted().map(Enum::name).collect(Collectors.joining(" and "));
     }
 
     /** The last rung that takes a problem wherever TornadoVM runs. */

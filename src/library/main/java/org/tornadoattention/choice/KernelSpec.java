@@ -50,6 +50,13 @@ public sealed interface KernelSpec
         return false;
     }
 
+    /**
+     * {@return whether its text knows of rows that do not follow one another, and of tensors of several types}
+     */
+    default boolean views() {
+        return false;
+    }
+
     /** {@return whether its products are of 8-bit numbers} */
     default boolean fp8() {
         return false;

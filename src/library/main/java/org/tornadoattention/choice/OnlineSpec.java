@@ -36,6 +36,11 @@ record OnlineSpec() implements KernelSpec {
     }
 
     @Override
+    public boolean views() {
+        return true;
+    }
+
+    @Override
     public Backward backward() {
         return Backward.Own.untiled(_ -> List.of(), OnlineSpec::gradients);
     }

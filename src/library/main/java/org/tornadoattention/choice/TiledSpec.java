@@ -54,6 +54,11 @@ record TiledSpec() implements KernelSpec {
     }
 
     @Override
+    public boolean views() {
+        return true;
+    }
+
+    @Override
     public Backward backward() {
         return new Backward.Own(
                 (problem, device) -> BACKWARD.choose(problem, device).map(List::of),

@@ -31,7 +31,7 @@ final class CacheArrays {
 
     /** Puts packed rows {@code [tokens, kvHeads, headDim]} where kernels read them, a row stride apart. */
     static void scatter(Tensor rows, TornadoNativeArray array) {
-        MemorySegment source = rows.array().getSegment();
+        MemorySegment source = rows.memory();
         MemorySegment target = array.getSegment();
         int headDim = rows.dimension(2);
         int rowStride = SplitKeyAttention.rowStride(headDim);
@@ -50,7 +50,7 @@ final class CacheArrays {
     static Tensor gather(CacheShape shape, TornadoNativeArray array, int[] pages, int length) {
         Tensor gathered = Tensor.allocate(shape.dtype(), 1, shape.kvHeads(), length, shape.headDim());
         MemorySegment source = array.getSegment();
-        MemorySegment target = gathered.array().getSegment();
+        MemorySegment target = gathered.memory();
         int elementBytes = shape.dtype().byteSize();
         long stride = (long) SplitKeyAttention.rowStride(shape.headDim()) * elementBytes;
         long rowBytes = (long) shape.headDim() * elementBytes;

@@ -71,13 +71,13 @@ final class MergePlan implements DevicePlan {
             place(outputs.get(part), logSumExps.get(part), part);
         }
         plan.execute();
-        MemorySegment.copy(output.array().getSegment(), 0, o.array().getSegment(), 0, o.byteSize());
-        MemorySegment.copy(logSumExp.array().getSegment(), 0, lse.array().getSegment(), 0, lse.byteSize());
+        MemorySegment.copy(output.memory(), 0, o.memory(), 0, o.byteSize());
+        MemorySegment.copy(logSumExp.memory(), 0, lse.memory(), 0, lse.byteSize());
     }
 
     /** Brings a part to where the kernel reads it: rows of each part behind one another, then their log-sum-exps. */
     private void place(Tensor partOutput, Tensor partLogSumExp, int part) {
-        MemorySegment source = partOutput.as(DType.F32).array().getSegment();
+        MemorySegment source = partOutput.as(DType.F32).memory();
         MemorySegment target = partials.getSegment();
         long rowBytes = (long) problem.headDim * Float.BYTES;
         for (int row = 0; row < problem.rows; row++) {

@@ -246,14 +246,14 @@ final class RaggedBackwardPlan implements DevicePlan {
 
     /** Zeros follow what is copied: what was there in the last call may be no number. */
     private static void copy(Tensor from, Tensor to) {
-        MemorySegment target = to.array().getSegment();
-        MemorySegment.copy(from.array().getSegment(), 0, target, 0, from.byteSize());
+        MemorySegment target = to.memory();
+        MemorySegment.copy(from.memory(), 0, target, 0, from.byteSize());
         target.asSlice(from.byteSize(), to.byteSize() - from.byteSize()).fill((byte) 0);
     }
 
     private static Tensor beginning(Tensor of, Tensor like) {
         Tensor part = Tensor.allocate(of.dtype(), like.shape());
-        MemorySegment.copy(of.array().getSegment(), 0, part.array().getSegment(), 0, part.byteSize());
+        MemorySegment.copy(of.memory(), 0, part.memory(), 0, part.byteSize());
         return part;
     }
 

@@ -119,15 +119,15 @@ final class RaggedPlan implements DevicePlan {
             sequences.set(at + 3, keyStart);
             StepNumbers.fillSequence(arrays.step(), sequence, queryStart, queries, 0, 0);
         }
-        MemorySegment.copy(q.array().getSegment(), 0, query.array().getSegment(), 0, q.byteSize());
+        MemorySegment.copy(q.memory(), 0, query.memory(), 0, q.byteSize());
         CacheArrays.scatter(k, arrays.key());
         CacheArrays.scatter(v, arrays.value());
         int rows = arrays.logSumExp().getSize() - 1;
         arrays.logSumExp().set(rows, 0f);
         plan.execute();
         plan.requireReceipt(arrays.logSumExp().get(rows));
-        MemorySegment.copy(output.array().getSegment(), 0, o.array().getSegment(), 0, o.byteSize());
-        MemorySegment.copy(arrays.logSumExp().getSegment(), 0, lse.array().getSegment(), 0, lse.byteSize());
+        MemorySegment.copy(output.memory(), 0, o.memory(), 0, o.byteSize());
+        MemorySegment.copy(arrays.logSumExp().getSegment(), 0, lse.memory(), 0, lse.byteSize());
     }
 
     @Override

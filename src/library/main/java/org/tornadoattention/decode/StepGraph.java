@@ -195,8 +195,8 @@ record StepGraph(
      */
     private static void copyTokens(
             Tensor from, int @Nullable [] fromTokens, Tensor to, int @Nullable [] toTokens, int[] counts) {
-        MemorySegment source = from.array().getSegment();
-        MemorySegment target = to.array().getSegment();
+        MemorySegment source = from.memory();
+        MemorySegment target = to.memory();
         long rowBytes = (long) from.headDim() * from.dtype().byteSize();
         for (int sequence = 0; sequence < from.batch(); sequence++) {
             if (counts[sequence] == 0) {

@@ -13,16 +13,22 @@ public final class Arguments {
     private final Map<String, Object> values;
     private final FunctionForm functions;
     private final List<TornadoNativeArray> captured;
+    private final Map<String, Integer> answers;
 
-    private Arguments(Map<String, Object> values, FunctionForm functions, List<TornadoNativeArray> captured) {
+    private Arguments(
+            Map<String, Object> values,
+            FunctionForm functions,
+            List<TornadoNativeArray> captured,
+            Map<String, Integer> answers) {
         this.values = values;
         this.functions = functions;
         this.captured = captured;
+        this.answers = answers;
     }
 
     /** No arguments yet. */
     public static Arguments none() {
-        return new Arguments(Map.of(), FunctionForm.NONE, List.of());
+        return new Arguments(Map.of(), FunctionForm.NONE, List.of(), Map.of());
     }
 
     /**
@@ -33,7 +39,7 @@ public final class Arguments {
     public Arguments with(String parameter, @Nullable Object value) {
         Map<String, Object> more = new HashMap<>(values);
         more.put(parameter, value);
-        return new Arguments(more, functions, captured);
+        return new Arguments(more, functions, captured, answers);
     }
 
     /**
@@ -43,7 +49,24 @@ public final class Arguments {
      * @param arrays that they captured, in the form's order
      */
     public Arguments withFunctions(FunctionForm form, List<TornadoNativeArray> arrays) {
-        return new Arguments(values, form, List.copyOf(arrays));
+        return new Arguments(values, form, List.copyOf(arrays), answers);
+    }
+
+    /**
+     * Returns these arguments, and numbers that static methods without parameters are to give: constants of the kernels that
+     * call them.
+     *
+     * @param owner the class of the methods
+     * @param numbers by the methods' names, 0 or 1 for false and true
+     */
+    public Arguments answering(Class<?> owner, Map<String, Integer> numbers) {
+        Map<String, Integer> more = new HashMap<>(answers);
+        numbers.forEach((method, number) -> more.put(Form.key(owner.getName(), method), number));
+        return new Arguments(values, functions, captured, more);
+    }
+
+    Map<String, Integer> answers() {
+        return answers;
     }
 
     FunctionForm functions() {

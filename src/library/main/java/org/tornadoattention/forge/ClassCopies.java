@@ -190,9 +190,19 @@ final class ClassCopies {
         return type.equals(FUNCTIONS) ? functions.orElseGet(() -> library.get(type)) : library.get(type);
     }
 
+    /** What a method without parameters is to give in this form, or null. */
+    @Nullable
+    Integer answer(ClassDesc type, String name, MethodTypeDesc declared) {
+        return declared.parameterCount() == 0 ? form.answers().get(Form.key(ClassText.name(type), name)) : null;
+    }
+
     /** Returns what a method is known to give, whatever its arguments, or null. */
     @Nullable
     Integer knownResult(ClassDesc type, String name, MethodTypeDesc declared, List<ClassDesc> actual) {
+        Integer answer = answer(type, name, declared);
+        if (answer != null) {
+            return answer;
+        }
         MethodTypeDesc wanted = MethodTypeDesc.of(declared.returnType(), actual);
         ClassDesc called = replacement(type, name, wanted);
         if (ClassText.isShared(called)) {

@@ -11,27 +11,49 @@ import org.tornadoattention.function.FunctionForm;
  * @param constants the value of each parameter that is a constant
  * @param replaced classes whose static methods are called in place of those, with the same names and types, of others
  * @param functions a user's, in place of those that change nothing
+ * @param answers what static methods without parameters give in place of what their texts say, by {@link #key}
  */
 record Form(
         Kernel kernel,
         Map<String, Class<?>> arrays,
         Map<String, Number> constants,
         Map<Class<?>, Class<?>> replaced,
-        FunctionForm functions) {
+        FunctionForm functions,
+        Map<String, Integer> answers) {
 
     Form {
         arrays = Map.copyOf(arrays);
         constants = Map.copyOf(constants);
         replaced = Map.copyOf(replaced);
+        answers = Map.copyOf(answers);
     }
 
-    /** A form without functions. */
+    /** The name of a static method among answers. */
+    static String key(String owner, String method) {
+        return owner + "." + method;
+    }
+
+    /** A form without functions and answers. */
     Form(Kernel kernel, Map<String, Class<?>> arrays, Map<String, Number> constants, Map<Class<?>, Class<?>> replaced) {
         this(kernel, arrays, constants, replaced, FunctionForm.NONE);
     }
 
+    /** A form without answers. */
+    Form(
+            Kernel kernel,
+            Map<String, Class<?>> arrays,
+            Map<String, Number> constants,
+            Map<Class<?>, Class<?>> replaced,
+            FunctionForm functions) {
+        this(kernel, arrays, constants, replaced, functions, Map.of());
+    }
+
     /** Whether the text itself is this form. */
     boolean isText() {
-        return arrays.isEmpty() && constants.isEmpty() && replaced.isEmpty() && functions.isEmpty();
+        return arrays.isEmpty()
+                && constants.isEmpty()
+                && replaced.isEmpty()
+                && functions.isEmpty()
+                && answers.isEmpty();
     }
 }

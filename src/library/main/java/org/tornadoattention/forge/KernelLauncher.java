@@ -158,13 +158,14 @@ public final class KernelLauncher {
                 }
             }
             boolean asks = KernelForge.asks(kernel, shared.functions());
-            Form form = new Form(kernel, arrays, constants, replaced, asks ? shared.functions() : FunctionForm.NONE);
+            FunctionForm functions = asks ? shared.functions() : FunctionForm.NONE;
+            Form form = new Form(kernel, arrays, constants, replaced, functions, shared.answers());
             if (!Packing.hasRoom(form)) {
                 // More captured arrays than a task has arguments for: the numbers are compiled in, and leave theirs.
                 kernel.parameters().stream()
                         .filter(parameter -> parameter.getType().isPrimitive())
                         .forEach(parameter -> constants.put(parameter.getName(), (Number) argument(parameter)));
-                form = new Form(kernel, arrays, constants, replaced, form.functions());
+                form = new Form(kernel, arrays, constants, replaced, functions, shared.answers());
             }
             return KernelForge.forge(form);
         }

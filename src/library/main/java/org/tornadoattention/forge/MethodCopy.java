@@ -318,7 +318,10 @@ final class MethodCopy {
         ClassDesc type = call.owner().asSymbol();
         String name = call.name().stringValue();
         List<ClassDesc> actual = here().popArguments(declared);
-        if (call.opcode() == Opcode.INVOKESTATIC) {
+        Integer answer = call.opcode() == Opcode.INVOKESTATIC ? copies.answer(type, name, declared) : null;
+        if (answer != null) {
+            emit(code -> code.loadConstant(answer));
+        } else if (call.opcode() == Opcode.INVOKESTATIC) {
             ClassCopies.Target target = copies.target(owner, type, name, declared, actual);
             if (target.type().parameterCount() > declared.parameterCount()) {
                 emit(this::loadArrays);

@@ -3,6 +3,7 @@ package org.tornadoattention.kernel;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.PartialSums;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
@@ -26,6 +27,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Grid.</b> {@code batch * heads * seqQ} work-items in one dimension, groups of any size. No local memory; two
  * private arrays, of headDim and valueDim elements.
+ *
+ * <p>Other arrays than logSumExp may be those of views, whose rows {@link Layout} finds.
  *
  * <p>The loop ends at the size of an array for the reason that {@link StandardAttention} gives.
  *
@@ -73,6 +76,19 @@ public final class OnlineSoftmaxAttention {
             int batch = batchHead / heads;
             int keyBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
             int valueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * valueDim;
+            int queryBase = row * headDim;
+            int outputBase = row * valueDim;
+            int keyStride = headDim;
+            int valueStride = valueDim;
+            if (Layout.isStrided()) {
+                int kvHead = head / (heads / kvHeads);
+                queryBase = Layout.query(batch, head, row % seqQ);
+                outputBase = Layout.output(batch, head, row % seqQ);
+                keyBase = Layout.key(batch, kvHead, 0);
+                valueBase = Layout.value(batch, kvHead, 0);
+                keyStride = Layout.keyRow();
+                valueStride = Layout.valueRow();
+            }
 
             int length = Window.length(keyLengths, batch, seqK, features);
             float slope = HeadTerms.slope(headTerms, head, features);
@@ -88,7 +104,7 @@ public final class OnlineSoftmaxAttention {
             float[] q = new float[headDim];
             float[] o = new float[valueDim];
             for (int x = 0; x < headDim; x++) {
-                q[x] = scale * query.get(row * headDim + x);
+                q[x] = scale * query.get(queryBase + x);
                 if (valueDim == headDim) {
                     o[x] = 0f;
                 }
@@ -113,7 +129,7 @@ public final class OnlineSoftmaxAttention {
 
             for (int j = firstKey; j <= lastKey; j++) {
                 // s = q · k_j, in four sums, since one alone would wait for itself
-                int at = keyBase + j * headDim;
+                int at = keyBase + j * keyStride;
                 float s0 = 0f;
                 float s1 = 0f;
                 float s2 = 0f;
@@ -146,7 +162,7 @@ public final class OnlineSoftmaxAttention {
                 p *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, row % seqQ, j, features);
                 if (Functions.weight(1f, s) != 0f) {
                     for (int x = 0; x < valueDim; x++) {
-                        o[x] += p * value.get(valueBase + j * valueDim + x);
+                        o[x] += p * value.get(valueBase + j * valueStride + x);
                     }
                 }
 
@@ -175,7 +191,7 @@ public final class OnlineSoftmaxAttention {
             float inverse = RowEnd.inverse(max, sum, headTerms, head, features);
             float lse = RowEnd.logSumExp(max, sum, headTerms, head, features);
             for (int x = 0; x < valueDim; x++) {
-                output.set(row * valueDim + x, inverse * o[x]);
+                output.set(outputBase + x, inverse * o[x]);
             }
             logSumExp.set(row, lse);
         }

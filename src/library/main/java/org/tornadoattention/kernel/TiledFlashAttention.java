@@ -6,6 +6,7 @@ import static org.tornadoattention.kernel.parts.Storage.store;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.PartialSums;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
@@ -42,7 +43,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p><b>Not done here.</b> No overlap of loads with arithmetic inside a group (several groups on one multiprocessor do
  * that), and no tensor cores.
  *
- * <p>There are forms for HalfFloatArrays and, for BF16 or F16 as raw bits, for ShortArrays.
+ * <p>There are forms for HalfFloatArrays and, for BF16 or F16 as raw bits, for ShortArrays, and for views, whose rows {@link
+ * Layout} finds.
  */
 public final class TiledFlashAttention {
 
@@ -98,10 +100,10 @@ public final class TiledFlashAttention {
      */
     public static void attention(
             KernelContext context,
-            @Element FloatArray query,
-            @Element FloatArray key,
-            @Element FloatArray value,
-            @Element FloatArray output,
+            @Element("query") FloatArray query,
+            @Element("keys") FloatArray key,
+            @Element("keys") FloatArray value,
+            @Element("output") FloatArray output,
             FloatArray logSumExp,
             FloatArray headTerms,
             IntArray keyLengths,
@@ -146,6 +148,21 @@ public final class TiledFlashAttention {
         int outputBase = (batchHead * seqQ + i0) * valueDim;
         int keyBase = keyValueHead * seqK * headDim;
         int valueBase = keyValueHead * seqK * valueDim;
+        int queryStride = headDim;
+        int outputStride = valueDim;
+        int keyStride = headDim;
+        int valueStride = valueDim;
+        if (Layout.isStrided()) {
+            int kvHead = head / (heads / kvHeads);
+            queryBase = Layout.query(batch, head, i0);
+            outputBase = Layout.output(batch, head, i0);
+            keyBase = Layout.key(batch, kvHead, 0);
+            valueBase = Layout.value(batch, kvHead, 0);
+            queryStride = Layout.queryRow();
+            outputStride = Layout.outputRow();
+            keyStride = Layout.keyRow();
+            valueStride = Layout.valueRow();
+        }
         int rows = TornadoMath.min(blockQ, seqQ - i0);
 
         int length = Window.length(keyLengths, batch, seqK, features);
@@ -169,7 +186,7 @@ public final class TiledFlashAttention {
             int x = at % paddedDim;
             float q = 0f;
             if (row < rows && x < headDim) {
-                q = load(query, queryBase + row * headDim + x, features);
+                q = load(query, queryBase + row * queryStride + x, features);
             }
             queryTile[row * stride + x] = q;
         }
@@ -205,6 +222,9 @@ public final class TiledFlashAttention {
             // Load K_j, a whole tile sixteen elements at a time: a load takes hundreds of cycles, alone or in company.
             int keys = TornadoMath.min(blockK, length - j0);
             boolean wholeTile = keys == blockK && headDim == paddedDim;
+            if (Layout.isStrided()) {
+                wholeTile = false;
+            }
             if (wholeTile) {
                 for (int at = item; at < blockK * paddedDim; at += 16 * step) {
                     int from = keyBase + j0 * headDim + at;
@@ -239,7 +259,7 @@ public final class TiledFlashAttention {
                     int x = at % paddedDim;
                     float k = 0f;
                     if (row < keys && x < headDim) {
-                        k = load(key, keyBase + (j0 + row) * headDim + x, features);
+                        k = load(key, keyBase + (j0 + row) * keyStride + x, features);
                     }
                     keyValueTile[row * stride + x] = k;
                 }
@@ -328,7 +348,7 @@ public final class TiledFlashAttention {
                     int x = at % paddedDim;
                     float v = 0f;
                     if (row < keys && x < valueDim) {
-                        v = load(value, valueBase + (j0 + row) * valueDim + x, features);
+                        v = load(value, valueBase + (j0 + row) * valueStride + x, features);
                     }
                     keyValueTile[row * stride + x] = v;
                 }
@@ -553,7 +573,7 @@ public final class TiledFlashAttention {
             int x = at % paddedDim;
             if (row < rows && x < valueDim) {
                 float o = queryTile[row * stride + x] * correction[row];
-                store(output, outputBase + row * valueDim + x, o, features);
+                store(output, outputBase + row * outputStride + x, o, features);
             }
         }
     }

@@ -49,10 +49,10 @@ record AttentionArrays(
             List<TornadoNativeArray> captured,
             boolean halfFloats) {
         return new AttentionArrays(
-                DeviceStorage.seen(query, halfFloats),
-                DeviceStorage.seen(key, halfFloats),
-                DeviceStorage.seen(value, halfFloats),
-                DeviceStorage.seen(output, halfFloats),
+                DeviceStorage.seenInPlace(query, halfFloats),
+                DeviceStorage.seenInPlace(key, halfFloats),
+                DeviceStorage.seenInPlace(value, halfFloats),
+                DeviceStorage.seenInPlace(output, halfFloats),
                 logSumExp.floatArray(),
                 new FloatArray(HeadTerms.size(problem.shape().heads(), problem.features())),
                 new IntArray(Window.lengths(problem.shape().batch(), problem.features())

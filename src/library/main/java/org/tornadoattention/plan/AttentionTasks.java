@@ -8,6 +8,7 @@ import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.choice.KernelSpec;
 import org.tornadoattention.choice.Launch;
 import org.tornadoattention.choice.Scratch;
+import org.tornadoattention.choice.Views;
 import org.tornadoattention.choice.Work;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
@@ -16,6 +17,7 @@ import org.tornadoattention.forge.Kernel;
 import org.tornadoattention.forge.KernelLauncher;
 import org.tornadoattention.function.FunctionForm;
 import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.PartialSums;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -113,7 +115,8 @@ final class AttentionTasks {
                 .with("windowRight", problem.windowRight())
                 .with("scale", problem.scale())
                 .with("softcap", problem.softcap())
-                .withFunctions(form(problem, device), arrays.captured());
+                .withFunctions(form(problem, device), arrays.captured())
+                .answering(Layout.class, problem.views().map(Views::numbers).orElse(Map.of()));
     }
 
     /** PoCL stops at an assertion of its own where a loop stands between two barriers of a loop. */
@@ -129,7 +132,7 @@ final class AttentionTasks {
     }
 
     private static int compilerFeatures(AttentionProblem problem, ComputeDevice device) {
-        return DeviceStorage.features(problem.dtype(), device)
+        return DeviceStorage.features(problem.types(), device)
                 | (device.backend() == Backend.SPIRV ? Features.INT_PRODUCTS : 0);
     }
 }

@@ -1,5 +1,6 @@
 package org.tornadoattention.plan;
 
+import java.util.Set;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.tensor.DType;
@@ -16,11 +17,26 @@ public final class DeviceStorage {
      * A tensor's array as kernels take it.
      *
      * @param halfFloats whether the device's compiler takes 16-bit floats; without, F16 tensors are seen as raw bits
+     * @throws IllegalArgumentException if it is a view
      */
     public static TornadoNativeArray seen(Tensor tensor, boolean halfFloats) {
+        return seenInPlace(tensor.requireContiguous(), halfFloats);
+    }
+
+    /** Likewise the array of a tensor that may be a view, for kernels that know where its rows lie. */
+    public static TornadoNativeArray seenInPlace(Tensor tensor, boolean halfFloats) {
         return tensor.dtype() == DType.F16 && !halfFloats
                 ? ShortArray.fromSegmentShallow(tensor.halfFloatArray().getSegmentWithHeader())
                 : tensor.array();
+    }
+
+    /**
+     * How the kernels of tensors of several types are to understand ShortArrays: as BF16 where there is any, since F16 is raw bits
+     * only on devices that take no tensors of several types.
+     */
+    public static int features(Set<DType> types, ComputeDevice device) {
+        boolean bf16 = types.contains(DType.BF16);
+        return features(bf16 || types.size() > 1 ? DType.BF16 : types.iterator().next(), device);
     }
 
     /** How the kernels that read ShortArrays are to understand their bits; others ignore it. */

@@ -155,7 +155,7 @@ public final class LaunchGuard implements DevicePlan {
     }
 
     private static void poison(Tensor tensor) {
-        MemorySegment elements = tensor.array().getSegment();
+        MemorySegment elements = tensor.memory();
         if (tensor.dtype() == DType.F32) {
             for (long at = 0; at < elements.byteSize(); at += Integer.BYTES) {
                 elements.set(ValueLayout.JAVA_INT_UNALIGNED, at, POISON);
@@ -168,7 +168,7 @@ public final class LaunchGuard implements DevicePlan {
     }
 
     private void requireWritten(String name, Tensor tensor) {
-        MemorySegment elements = tensor.array().getSegment();
+        MemorySegment elements = tensor.memory();
         boolean wide = tensor.dtype() == DType.F32;
         int bytes = tensor.dtype().byteSize();
         for (long at = 0; at < elements.byteSize(); at += bytes) {

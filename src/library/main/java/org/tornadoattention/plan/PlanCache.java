@@ -17,6 +17,7 @@ import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.DeviceMemory;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.choice.Tile;
+import org.tornadoattention.choice.Views;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.tensor.DType;
@@ -137,7 +138,8 @@ public final class PlanCache implements Engine {
             Tensor output,
             Tensor logSumExp,
             AttentionOptions options) {
-        AttentionProblem problem = AttentionProblem.of(AttentionShape.of(q, k, v, options), q.dtype(), options);
+        AttentionProblem problem = AttentionProblem.of(AttentionShape.ofTask(q, k, v, options), q.dtype(), options)
+                .with(Views.of(q, k, v, output));
         requireTask(problem, q, k);
         KernelChoice choice = choose(problem);
         DeviceMemory.of(problem, choice).requireFitting(device);
@@ -213,7 +215,7 @@ public final class PlanCache implements Engine {
                     "There is no query or no key in q %s and k %s: a task graph cannot hold an empty task; leave it out."
                             .formatted(q, k));
         }
-        if (problem.dtype() == DType.F16 && !device.halfFloats()) {
+        if (problem.types().contains(DType.F16) && !device.halfFloats()) {
             throw new UnsupportedOnDeviceException(
                     device, "16-bit floats for HalfFloatArrays", "use F32 or BF16 tensors in task graphs here");
         }

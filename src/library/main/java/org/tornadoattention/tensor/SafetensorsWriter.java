@@ -77,7 +77,7 @@ public final class SafetensorsWriter {
     public SafetensorsWriter tensor(String name, Tensor tensor) {
         required(name, "name");
         required(tensor, "tensor");
-        MemorySegment elements = tensor.array().getSegment().asSlice(0, tensor.byteSize());
+        MemorySegment elements = tensor.memory().asSlice(0, tensor.byteSize());
         return add(
                 name,
                 new Content(

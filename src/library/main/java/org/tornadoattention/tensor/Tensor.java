@@ -4,9 +4,12 @@ import static org.tornadoattention.internal.Arguments.required;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
 import java.util.Objects;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
+import java.util.stream.IntStream;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -14,7 +17,8 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * A dense, contiguous, row-major tensor over one of TornadoVM's off-heap arrays, ready to be a task's argument.
+ * A dense tensor over one of TornadoVM's off-heap arrays, ready to be a task's argument: row-major from the array's first
+ * element on, or a {@link #view view} with an offset and strides over an array of the caller's.
  *
  * <p>Queries, keys, values and outputs of attention are {@code [batch, heads, seq, headDim]}; log-sum-exps are
  * {@code [batch, heads, seq]}. Shape and type never change, the elements may. F32 lives in a {@link FloatArray}, F16
@@ -34,12 +38,24 @@ public final class Tensor {
     private final int[] shape;
     private final int numberOfElements;
     private final TornadoNativeArray array;
+    private final int offset;
+    private final int[] strides;
+    private final boolean view;
 
     private Tensor(DType dtype, int[] shape, int numberOfElements, TornadoNativeArray array) {
+        this(dtype, shape, numberOfElements, array, 0, rowMajor(shape));
+    }
+
+    private Tensor(
+            DType dtype, int[] shape, int numberOfElements, TornadoNativeArray array, int offset, int[] strides) {
         this.dtype = dtype;
         this.shape = shape;
         this.numberOfElements = numberOfElements;
         this.array = array;
+        this.offset = offset;
+        this.strides = strides;
+        this.view = numberOfElements > 0
+                && (numberOfElements != array.getSize() || !Arrays.equals(strides, rowMajor(shape)));
     }
 
     /**
@@ -162,6 +178,178 @@ public final class Tensor {
         return new Tensor(dtype, shape.clone(), size, array);
     }
 
+    /**
+     * An F32 view of a part of {@code array}: element {@code [i, j, …]} is element {@code offset + i * strides[0] + j *
+     * strides[1] + …} of the array. No copy is made, and writes go both ways. Heads that are interleaved in a token, {@code [n, h,
+     * d]}, are {@code view(array, 0, {1, h, n, d}, {n * h * d, d, h * d, 1})}.
+     *
+     * <p>Tasks of {@link org.tornadoattention.FlashAttention#appendTo} and forward passes take views whose last stride is 1; what
+     * takes none says so.
+     *
+     * @param array an array of the caller's
+     * @param offset the element of the array that the view begins with, from 0
+     * @param shape dimensions, outermost first, each 0 or more
+     * @param strides for each dimension, the elements of the array from one index to the next, 1 or more; of a dimension of length
+     *     1 it does not matter
+     * @return a tensor that reads and writes the array itself
+     * @throws IllegalArgumentException if the view reaches outside the array, or two of its elements are the same of the array
+     */
+    public static Tensor view(FloatArray array, int offset, int[] shape, int[] strides) {
+        return view(DType.F32, array, offset, shape, strides);
+    }
+
+    /**
+     * An F16 view of a part of {@code array}: {@link #view(FloatArray, int, int[], int[])}.
+     *
+     * @param array an array of the caller's
+     * @param offset the element of the array that the view begins with, from 0
+     * @param shape dimensions, outermost first, each 0 or more
+     * @param strides for each dimension, the elements of the array from one index to the next
+     * @return a tensor that reads and writes the array itself
+     * @throws IllegalArgumentException if the view reaches outside the array, or two of its elements are the same of the array
+     */
+    public static Tensor view(HalfFloatArray array, int offset, int[] shape, int[] strides) {
+        return view(DType.F16, array, offset, shape, strides);
+    }
+
+    /**
+     * A BF16 view of a part of {@code bits}, the upper halves of F32 bit patterns: {@link #view(FloatArray, int, int[], int[])}.
+     *
+     * @param bits an array of the caller's, elements as raw bits
+     * @param offset the element of the array that the view begins with, from 0
+     * @param shape dimensions, outermost first, each 0 or more
+     * @param strides for each dimension, the elements of the array from one index to the next
+     * @return a tensor that reads and writes the array itself
+     * @throws IllegalArgumentException if the view reaches outside the array, or two of its elements are the same of the array
+     */
+    public static Tensor view(ShortArray bits, int offset, int[] shape, int[] strides) {
+        return view(DType.BF16, bits, offset, shape, strides);
+    }
+
+    private static Tensor view(DType dtype, TornadoNativeArray array, int offset, int[] shape, int[] strides) {
+        required(array, "array");
+        int size = elementsOf(shape);
+        required(strides, "strides", "give one for each dimension");
+        if (strides.length != shape.length) {
+            throw new IllegalArgumentException("Strides %s are %d for the %d dimensions of shape %s: give one for each."
+                    .formatted(Arrays.toString(strides), strides.length, shape.length, Arrays.toString(shape)));
+        }
+        int[] own = strides.clone();
+        int[] rowMajor = rowMajor(shape);
+        for (int axis = 0; axis < shape.length; axis++) {
+            if (shape[axis] == 1) {
+                own[axis] = rowMajor[axis];
+            }
+        }
+        Tensor view = new Tensor(dtype, shape.clone(), size, array, offset, own);
+        view.requireInside();
+        view.requireNoOverlap();
+        return view;
+    }
+
+    private void requireInside() {
+        long last = offset;
+        for (int axis = 0; axis < shape.length; axis++) {
+            if (shape[axis] > 1 && strides[axis] < 1) {
+                throw new IllegalArgumentException(
+                        "Stride %d of axis %d of %s: strides must be 1 or more.".formatted(strides[axis], axis, this));
+            }
+            last += (long) Math.max(0, shape[axis] - 1) * strides[axis];
+        }
+        if (offset < 0 || numberOfElements > 0 && last >= array.getSize() || offset > array.getSize()) {
+            throw new IllegalArgumentException(
+                    "A view %s with offset %,d and strides %s goes from element %,d to %,d, and the %s has %,d: it must lie inside."
+                            .formatted(
+                                    this,
+                                    offset,
+                                    Arrays.toString(strides),
+                                    offset,
+                                    last,
+                                    array.getClass().getSimpleName(),
+                                    array.getSize()));
+        }
+    }
+
+    /** Each axis must step over all that the axes with smaller strides reach. */
+    private void requireNoOverlap() {
+        List<Integer> axes = IntStream.range(0, shape.length)
+                .filter(axis -> shape[axis] > 1)
+                .boxed()
+                .sorted(Comparator.comparingInt(axis -> strides[axis]))
+                .toList();
+        long reach = 0;
+        for (int axis : axes) {
+            if (numberOfElements > 0 && strides[axis] <= reach) {
+                throw new IllegalArgumentException(
+                        "A view %s with strides %s overlaps itself: axis %d steps %,d elements, and those inside it reach %,d; it must step over them."
+                                .formatted(this, Arrays.toString(strides), axis, strides[axis], reach));
+            }
+            reach += (long) (shape[axis] - 1) * strides[axis];
+        }
+    }
+
+    private static int[] rowMajor(int... shape) {
+        int[] strides = new int[shape.length];
+        int stride = 1;
+        for (int axis = shape.length - 1; axis >= 0; axis--) {
+            strides[axis] = stride;
+            stride *= Math.max(1, shape[axis]);
+        }
+        return strides;
+    }
+
+    /** {@return whether this is a view: its elements are not all of the array's, or lie in another order} */
+    public boolean isView() {
+        return view;
+    }
+
+    /** {@return the element of the array that the first one of the tensor is} */
+    public int offset() {
+        return offset;
+    }
+
+    /**
+     * How far apart neighbours along an axis are.
+     *
+     * @param axis from 0, the outermost
+     * @return elements of the array from one index of the axis to the next
+     * @throws IllegalArgumentException if the tensor has no such axis
+     */
+    public int stride(int axis) {
+        dimension(axis);
+        return strides[axis];
+    }
+
+    /** {@return this tensor itself, or of a view a new tensor with its elements in row-major order} */
+    public Tensor contiguous() {
+        return view ? copy() : this;
+    }
+
+    /**
+     * The memory of a tensor that is no view.
+     *
+     * @return the elements in row-major order
+     * @throws IllegalArgumentException if the tensor is a view
+     */
+    public MemorySegment memory() {
+        return requireContiguous().array.getSegment();
+    }
+
+    /**
+     * Refuses views, for what takes none.
+     *
+     * @return this tensor
+     * @throws IllegalArgumentException if it is a view
+     */
+    public Tensor requireContiguous() {
+        if (view) {
+            throw new IllegalArgumentException(
+                    "%s is a view with offset %d and strides %s, which is not taken here: copy it with contiguous()."
+                            .formatted(this, offset, Arrays.toString(strides)));
+        }
+        return this;
+    }
+
     /** {@return the type of the elements} */
     public DType dtype() {
         return dtype;
@@ -230,7 +418,7 @@ public final class Tensor {
         return (long) numberOfElements * dtype.byteSize();
     }
 
-    /** {@return the TornadoVM array that holds the elements: the argument to give to a task} */
+    /** {@return the TornadoVM array that holds the elements, of a view the caller's: the argument to give to a task} */
     public TornadoNativeArray array() {
         return array;
     }
@@ -239,7 +427,7 @@ public final class Tensor {
      * The array of an F32 tensor.
      *
      * @return the tensor's own array
-     * @throws IllegalStateException if the tensor is of another type
+     * @throws IllegalStateException if the tensor is of another type, or a view
      */
     public FloatArray floatArray() {
         requireType(DType.F32);
@@ -250,7 +438,7 @@ public final class Tensor {
      * The array of an F16 tensor.
      *
      * @return the tensor's own array
-     * @throws IllegalStateException if the tensor is of another type
+     * @throws IllegalStateException if the tensor is of another type, or a view
      */
     public HalfFloatArray halfFloatArray() {
         requireType(DType.F16);
@@ -261,7 +449,7 @@ public final class Tensor {
      * The array of a BF16 tensor: raw bits.
      *
      * @return the tensor's own array
-     * @throws IllegalStateException if the tensor is of another type
+     * @throws IllegalStateException if the tensor is of another type, or a view
      */
     public ShortArray bfloat16Bits() {
         requireType(DType.BF16);
@@ -271,6 +459,10 @@ public final class Tensor {
     private void requireType(DType wanted) {
         if (dtype != wanted) {
             throw new IllegalStateException("%s is not %s: use as(DType.%s).".formatted(this, wanted, wanted));
+        }
+        if (view) {
+            throw new IllegalStateException(
+                    "%s is a view: its array holds other elements too; use array().".formatted(this));
         }
     }
 
@@ -283,11 +475,47 @@ public final class Tensor {
      */
     public float getFlat(int position) {
         Objects.checkIndex(position, numberOfElements);
+        return load(indexOf(position));
+    }
+
+    private float load(int index) {
         return switch (dtype) {
-            case F32 -> floatArray().get(position);
-            case F16 -> DType.F16.decode(halfFloatArray().get(position).getHalfFloatValue());
-            case BF16 -> DType.bfloat16ToFloat(bfloat16Bits().get(position));
+            case F32 -> ((FloatArray) array).get(index);
+            case F16 -> DType.F16.decode(((HalfFloatArray) array).get(index).getHalfFloatValue());
+            case BF16 -> DType.bfloat16ToFloat(((ShortArray) array).get(index));
         };
+    }
+
+    /** The element of the array at a row-major position. */
+    private int indexOf(int position) {
+        if (!view) {
+            return position;
+        }
+        int index = offset;
+        int rest = position;
+        for (int axis = shape.length - 1; axis >= 0; axis--) {
+            index += rest % shape[axis] * strides[axis];
+            rest /= shape[axis];
+        }
+        return index;
+    }
+
+    /** Elements that lie one behind the other: the first one's row-major position, its place in the array, and how many. */
+    @FunctionalInterface
+    private interface Run {
+        void accept(int position, int index, int count);
+    }
+
+    private void forEachRun(Run body) {
+        if (!view) {
+            body.accept(0, 0, numberOfElements);
+            return;
+        }
+        int last = shape.length - 1;
+        int count = last >= 0 && strides[last] == 1 ? shape[last] : 1;
+        for (int position = 0; position < numberOfElements; position += count) {
+            body.accept(position, indexOf(position), count);
+        }
     }
 
     /**
@@ -299,10 +527,11 @@ public final class Tensor {
      */
     public void setFlat(int position, float value) {
         Objects.checkIndex(position, numberOfElements);
+        int index = indexOf(position);
         switch (dtype) {
-            case F32 -> floatArray().set(position, value);
-            case F16 -> halfFloatArray().set(position, new HalfFloat(Float.floatToFloat16(value)));
-            case BF16 -> bfloat16Bits().set(position, DType.floatToBFloat16(value));
+            case F32 -> ((FloatArray) array).set(index, value);
+            case F16 -> ((HalfFloatArray) array).set(index, new HalfFloat(Float.floatToFloat16(value)));
+            case BF16 -> ((ShortArray) array).set(index, DType.floatToBFloat16(value));
         }
     }
 
@@ -350,7 +579,8 @@ public final class Tensor {
     /** {@return a new array with all elements in row-major order, widened exactly} */
     public float[] toFloatArray() {
         float[] values = new float[numberOfElements];
-        ElementCodec.decode(array.getSegment(), dtype, 0, values, 0, numberOfElements);
+        forEachRun((position, index, count) ->
+                ElementCodec.decode(array.getSegment(), dtype, index, values, position, count));
         return values;
     }
 
@@ -364,7 +594,8 @@ public final class Tensor {
     public Tensor copyFrom(float[] values) {
         required(values, "values");
         requireSize(values.length, "the given array", shape);
-        ElementCodec.encode(values, 0, dtype, array.getSegment(), 0, numberOfElements);
+        forEachRun((position, index, count) ->
+                ElementCodec.encode(values, position, dtype, array.getSegment(), index, count));
         return this;
     }
 
@@ -381,8 +612,14 @@ public final class Tensor {
             throw new IllegalArgumentException(
                     "Cannot copy %s into %s: the shapes must be equal.".formatted(source, this));
         }
+        if (view || dtype != source.dtype && source.view) {
+            return copyFrom(source.toFloatArray());
+        }
         if (dtype == source.dtype) {
-            MemorySegment.copy(source.array.getSegment(), 0, array.getSegment(), 0, byteSize());
+            long bytes = dtype.byteSize();
+            MemorySegment target = array.getSegment();
+            source.forEachRun((position, index, count) -> MemorySegment.copy(
+                    source.array.getSegment(), index * bytes, target, position * bytes, count * bytes));
         } else {
             ElementCodec.convert(source.array.getSegment(), source.dtype, array.getSegment(), dtype, numberOfElements);
         }
@@ -398,10 +635,12 @@ public final class Tensor {
         float[] values = new float[Math.min(numberOfElements, 1 << 13)];
         Arrays.fill(values, value);
         MemorySegment target = array.getSegment();
-        for (long start = 0; start < numberOfElements; start += values.length) {
-            int count = (int) Math.min(values.length, numberOfElements - start);
-            ElementCodec.encode(values, 0, dtype, target, start, count);
-        }
+        forEachRun((_, index, length) -> {
+            for (int start = 0; start < length; start += values.length) {
+                int count = Math.min(values.length, length - start);
+                ElementCodec.encode(values, 0, dtype, target, (long) index + start, count);
+            }
+        });
     }
 
     /**

@@ -13,25 +13,27 @@ final class HeadRows implements RowSource {
     private final long headStride;
 
     /** @param sequences the element that each sequence begins with */
-    private HeadRows(Tensor tensor, long[] sequences, long headStride, long rowStride, int width) {
-        this.rows = new StoredRows(tensor.array().getSegment(), tensor.dtype(), rowStride, width);
+    private HeadRows(
+            Tensor tensor, MemorySegment memory, long[] sequences, long headStride, long rowStride, int width) {
+        this.rows = new StoredRows(memory, tensor.dtype(), rowStride, width);
         this.sequences = sequences;
         this.headStride = headStride;
     }
 
-    /** Of a tensor {@code [batch, heads, seq, width]}. */
-    static HeadRows of(Tensor tensor) {
-        long headStride = (long) tensor.seqLength() * tensor.headDim();
+    /** Of a tensor {@code [batch, heads, seq, width]}, which may be a view; elements of a row that are apart are copied. */
+    static HeadRows of(Tensor given) {
+        Tensor tensor = given.stride(3) == 1 ? given : given.contiguous();
         long[] sequences = new long[tensor.batch()];
-        Arrays.setAll(sequences, entry -> entry * tensor.heads() * headStride);
-        return new HeadRows(tensor, sequences, headStride, tensor.headDim(), tensor.headDim());
+        Arrays.setAll(sequences, entry -> tensor.offset() + (long) entry * tensor.stride(0));
+        return new HeadRows(
+                tensor, tensor.array().getSegment(), sequences, tensor.stride(1), tensor.stride(2), tensor.headDim());
     }
 
     /** Of a tensor {@code [batch, heads, seq]}, whose rows have one element. */
     static HeadRows ofScalars(Tensor tensor) {
         long[] sequences = new long[tensor.dimension(0)];
         Arrays.setAll(sequences, entry -> (long) entry * tensor.dimension(1) * tensor.dimension(2));
-        return new HeadRows(tensor, sequences, tensor.dimension(2), 1, 1);
+        return new HeadRows(tensor, tensor.memory(), sequences, tensor.dimension(2), 1, 1);
     }
 
     /**
@@ -44,7 +46,7 @@ final class HeadRows implements RowSource {
         int width = tensor.rank() == 2 ? 1 : tensor.dimension(2);
         long[] sequences = new long[offsets.length];
         Arrays.setAll(sequences, sequence -> (long) offsets[sequence] * heads * width);
-        return new HeadRows(tensor, sequences, width, (long) heads * width, width);
+        return new HeadRows(tensor, tensor.memory(), sequences, width, (long) heads * width, width);
     }
 
     /** Elements of a row. */

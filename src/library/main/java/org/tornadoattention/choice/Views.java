@@ -1,0 +1,77 @@
+package org.tornadoattention.choice;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.tornadoattention.kernel.parts.Layout;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+
+/**
+ * Where the tensors of a task lie, some of which are views over arrays of the caller's or of another type than the others:
+ * constants of its kernels.
+ *
+ * @param types of all tensors
+ * @param numbers what the methods of {@link Layout} give, by their names
+ */
+public record Views(Set<DType> types, Map<String, Integer> numbers) {
+
+    /** Keeps copies. */
+    public Views {
+        types = Set.copyOf(types);
+        numbers = Map.copyOf(numbers);
+    }
+
+    /**
+     * Where four tensors {@code [batch, heads, seq, headDim]} lie.
+     *
+     * @param query the queries
+     * @param key the keys
+     * @param value the values
+     * @param output the output
+     * @return empty if none is a view and all are of one type
+     * @throws IllegalArgumentException if the elements of a row do not follow one another
+     */
+    public static Optional<Views> of(Tensor query, Tensor key, Tensor value, Tensor output) {
+        Views all = ofAll(query, key, value, output);
+        boolean plain =
+                all.types().size() == 1 && Stream.of(query, key, value, output).noneMatch(Tensor::isView);
+        return plain ? Optional.empty() : Optional.of(all);
+    }
+
+    /**
+     * Where four tensors lie, be they views or not.
+     *
+     * @param query {@code [batch, heads, seq, headDim]}
+     * @param key likewise, or pages {@code [pages, kvHeads, pageSize, headDim]}
+     * @param value likewise
+     * @param output like the queries
+     * @return their places
+     * @throws IllegalArgumentException if the elements of a row do not follow one another
+     */
+    public static Views ofAll(Tensor query, Tensor key, Tensor value, Tensor output) {
+        Map<String, Integer> numbers = new HashMap<>(Map.of("isStrided", 1));
+        add(numbers, "query", query);
+        add(numbers, "key", key);
+        add(numbers, "value", value);
+        add(numbers, "output", output);
+        Set<DType> types =
+                Stream.of(query, key, value, output).map(Tensor::dtype).collect(Collectors.toSet());
+        return new Views(types, numbers);
+    }
+
+    private static void add(Map<String, Integer> numbers, String name, Tensor tensor) {
+        if (tensor.stride(3) != 1) {
+            throw new IllegalArgumentException(
+                    "The elements of a row of %s, %s, are %d apart in its array: the last stride must be 1; copy it with contiguous()."
+                            .formatted(name, tensor, tensor.stride(3)));
+        }
+        numbers.put(name + "Offset", tensor.offset());
+        numbers.put(name + "Batch", tensor.stride(0));
+        numbers.put(name + "Head", tensor.stride(1));
+        numbers.put(name + "Row", tensor.stride(2));
+    }
+}
