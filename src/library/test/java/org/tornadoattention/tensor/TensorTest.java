@@ -236,4 +236,63 @@ class TensorTest {
                 .isThrownBy(tensor::halfFloatArray)
                 .withMessage("F32[2, 3] is not F16: use as(DType.F16).");
     }
+
+    @Test
+    void aViewIsAPartOfAnArray() {
+        FloatArray array = FloatArray.fromArray(new float[] {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
+        Tensor view = Tensor.view(array, 1, new int[] {2, 2, 2}, new int[] {1, 6, 2});
+        assertThat(view.isView()).isTrue();
+        assertThat(view.toFloatArray()).containsExactly(1, 3, 7, 9, 2, 4, 8, 10);
+        assertThat(view.get(1, 0, 1)).isEqualTo(4);
+        assertThat(view.contiguous().isView()).isFalse();
+        view.set(40, 1, 0, 1);
+        view.setFlat(0, 10);
+        assertThat(array.get(4)).isEqualTo(40);
+        view.copyFrom(Tensor.of(new float[] {-1, -2, -3, -4, -5, -6, -7, -8}, 2, 2, 2));
+        assertThat(array.toHeapArray()).containsExactly(0, -1, -5, -2, -6, 5, 6, -3, -7, -4, -8, 11);
+        assertThat(Tensor.allocate(DType.F32, 2, 2, 2).copyFrom(view).getFlat(7))
+                .isEqualTo(-8);
+        assertThat(view.as(DType.F16).getFlat(3)).isEqualTo(-4);
+        view.fill(0.5f);
+        assertThat(array.get(0)).isZero();
+        assertThat(array.get(11)).isEqualTo(11);
+        assertThat(view.toFloatArray()).containsOnly(0.5f);
+        assertThat(Tensor.view(array, 0, new int[] {3, 4}, new int[] {4, 1}).isView())
+                .isFalse();
+        assertThat(Tensor.view(array, 0, new int[] {1, 3, 4}, new int[] {-7, 4, 1})
+                        .isView())
+                .isFalse();
+        assertThat(Tensor.view(array, 5, new int[] {0, 4}, new int[] {4, 1}).toFloatArray())
+                .isEmpty();
+    }
+
+    @Test
+    void aViewLiesInItsArrayAndDoesNotOverlapItself() {
+        FloatArray array = new FloatArray(12);
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Tensor.view(array, 1, new int[] {3, 4}, new int[] {4, 1}))
+                .withMessageContaining("goes from element 1 to 12, and the FloatArray has 12");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Tensor.view(array, -1, new int[] {2}, new int[] {1}))
+                .withMessageContaining("must lie inside");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Tensor.view(array, 11, new int[] {2}, new int[] {-1}))
+                .withMessageContaining("strides must be 1 or more");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Tensor.view(array, 0, new int[] {2, 4}, new int[] {3, 1}))
+                .withMessageContaining("overlaps itself");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Tensor.view(array, 0, new int[] {2, 4}, new int[] {0, 1}))
+                .withMessageContaining("strides must be 1 or more");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Tensor.view(array, 0, new int[] {2, 4}, new int[] {4}))
+                .withMessageContaining("give one for each");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Tensor.view(
+                        array, 0, new int[] {65_536, 65_536, 65_536}, new int[] {Integer.MAX_VALUE, Integer.MAX_VALUE, 1
+                        }));
+        Tensor view = Tensor.view(array, 2, new int[] {4}, new int[] {2});
+        assertThatIllegalArgumentException().isThrownBy(view::memory).withMessageContaining("is a view");
+        assertThatIllegalStateException().isThrownBy(view::floatArray).withMessageContaining("is a view");
+    }
 }
