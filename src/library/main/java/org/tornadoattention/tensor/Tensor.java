@@ -627,6 +627,108 @@ public final class Tensor {
     }
 
     /**
+     * A copy of a block: along each axis the elements from {@code from} up to, not including, {@code to}.
+     *
+     * @param from first index of each axis, from 0
+     * @param to one past the last index of each axis, not below {@code from}
+     * @return a new tensor of this type, shaped like the block
+     * @throws IllegalArgumentException if there are more or fewer numbers than dimensions, or the block is not in this tensor
+     */
+    public Tensor block(int[] from, int[] to) {
+        required(from, "from");
+        required(to, "to");
+        int[] lengths = new int[rank()];
+        for (int axis = 0; axis < rank() && from.length == rank() && to.length == rank(); axis++) {
+            lengths[axis] = to[axis] - from[axis];
+        }
+        requireBlock(from, lengths, to.length);
+        Tensor block = allocate(dtype, lengths);
+        copyBlock(array.getSegment(), shape, from, block.array.getSegment(), lengths, new int[rank()], lengths);
+        return block;
+    }
+
+    /**
+     * Overwrites a block with the elements of a tensor: the inverse of {@link #block}.
+     *
+     * @param from where the block begins, an index of each axis
+     * @param source the elements, of this type
+     * @return this tensor
+     * @throws IllegalArgumentException if the type is another one, or the block is not in this tensor
+     */
+    public Tensor copyBlock(int[] from, Tensor source) {
+        required(from, "from");
+        required(source, "source");
+        if (source.dtype != dtype) {
+            throw new IllegalArgumentException("The elements are %s and this tensor %s: convert with as(DType.%s)."
+                    .formatted(source, this, dtype));
+        }
+        requireBlock(from, source.shape, source.rank());
+        copyBlock(
+                source.array.getSegment(),
+                source.shape,
+                new int[rank()],
+                array.getSegment(),
+                shape,
+                from,
+                source.shape);
+        return this;
+    }
+
+    private void requireBlock(int[] from, int[] lengths, int otherRank) {
+        boolean fits = from.length == rank() && otherRank == rank();
+        for (int axis = 0; fits && axis < rank(); axis++) {
+            fits = from[axis] >= 0 && lengths[axis] >= 0 && from[axis] <= shape[axis] - lengths[axis];
+        }
+        if (!fits) {
+            throw new IllegalArgumentException("The block of %s elements from %s on is not in %s."
+                    .formatted(Arrays.toString(lengths), Arrays.toString(from), this));
+        }
+    }
+
+    /** Copies a block of these lengths, in runs as long as both sides have them. */
+    private void copyBlock(
+            MemorySegment source,
+            int[] sourceShape,
+            int[] sourceFrom,
+            MemorySegment target,
+            int[] targetShape,
+            int[] targetFrom,
+            int[] lengths) {
+        int axis = rank() - 1;
+        long run = dtype.byteSize();
+        while (axis >= 0 && lengths[axis] == sourceShape[axis] && lengths[axis] == targetShape[axis]) {
+            run *= lengths[axis];
+            axis--;
+        }
+        int runs = 1;
+        if (axis >= 0) {
+            run *= lengths[axis];
+        }
+        for (int outer = 0; outer < axis; outer++) {
+            runs *= lengths[outer];
+        }
+        for (int each = 0; run > 0 && each < runs; each++) {
+            long from = 0;
+            long to = 0;
+            long sourceStride = 1;
+            long targetStride = 1;
+            int rest = each;
+            for (int a = rank() - 1; a >= 0; a--) {
+                int within = 0;
+                if (a < axis) {
+                    within = rest % lengths[a];
+                    rest /= lengths[a];
+                }
+                from += (sourceFrom[a] + within) * sourceStride;
+                to += (targetFrom[a] + within) * targetStride;
+                sourceStride *= sourceShape[a];
+                targetStride *= targetShape[a];
+            }
+            MemorySegment.copy(source, from * dtype.byteSize(), target, to * dtype.byteSize(), run);
+        }
+    }
+
+    /**
      * Stores {@code value}, rounded to this tensor's type, in every element.
      *
      * @param value the new value

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import java.util.Arrays;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -294,5 +295,46 @@ class TensorTest {
         Tensor view = Tensor.view(array, 2, new int[] {4}, new int[] {2});
         assertThatIllegalArgumentException().isThrownBy(view::memory).withMessageContaining("is a view");
         assertThatIllegalStateException().isThrownBy(view::floatArray).withMessageContaining("is a view");
+
+    @ParameterizedTest
+    @EnumSource
+    void blocksAreCopiedOutAndBack(DType dtype) {
+        Tensor whole = Tensor.random(dtype, 3, 3, 4, 5, 6);
+        int[][] blocks = {
+            {0, 0, 0, 0, 3, 4, 5, 6},
+            {1, 0, 0, 0, 2, 4, 5, 6},
+            {0, 1, 2, 0, 3, 3, 4, 6},
+            {1, 1, 1, 1, 3, 4, 2, 5},
+            {2, 3, 4, 5, 3, 4, 5, 6},
+            {1, 1, 1, 1, 1, 4, 2, 5}
+        };
+        for (int[] block : blocks) {
+            int[] from = Arrays.copyOf(block, 4);
+            int[] to = Arrays.copyOfRange(block, 4, 8);
+            Tensor part = whole.block(from, to);
+            Tensor target = Tensor.allocate(dtype, 3, 4, 5, 6);
+            target.fill(-7);
+            target.copyBlock(from, part);
+            for (int i = 0; i < whole.numberOfElements(); i++) {
+                int[] index = {i / 120, i / 30 % 4, i / 6 % 5, i % 6};
+                boolean inside = true;
+                int[] within = new int[4];
+                for (int axis = 0; axis < 4; axis++) {
+                    inside &= index[axis] >= from[axis] && index[axis] < to[axis];
+                    within[axis] = index[axis] - from[axis];
+                }
+                assertThat(target.getFlat(i)).isEqualTo(inside ? whole.getFlat(i) : -7);
+                if (inside) {
+                    assertThat(part.get(within)).isEqualTo(whole.getFlat(i));
+                }
+            }
+        }
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> whole.block(new int[] {0, 0, 0, 0}, new int[] {3, 5, 5, 6}))
+                .withMessageContaining("is not in");
+        assertThatIllegalArgumentException().isThrownBy(() -> whole.block(new int[] {0}, new int[] {3}));
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> whole.copyBlock(new int[] {1, 0, 0, 0}, whole))
+                .withMessageContaining("is not in");
     }
 }

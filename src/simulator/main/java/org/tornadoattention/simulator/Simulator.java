@@ -7,8 +7,10 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Consumer;
 import org.tornadoattention.simulator.engine.FaultLog;
+import org.tornadoattention.simulator.engine.SimulatedDevice;
 import org.tornadoattention.simulator.engine.StatisticsLog;
 import org.tornadoattention.simulator.engine.WriteLimits;
+import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** The switchboard of the simulator: its settings, and what the last kernels did. */
@@ -128,6 +130,20 @@ public final class Simulator {
      */
     public static Restore allowWrites(TornadoNativeArray array, int from, int to) {
         return WriteLimits.add(array, from, to);
+    }
+
+    /**
+     * Tells how much of a device's memory is in use.
+     *
+     * @param device one of the simulator's devices
+     * @return bytes of the arrays that plans hold there
+     * @throws IllegalArgumentException if it is a device of something else
+     */
+    public static long usedMemory(TornadoDevice device) {
+        if (!(device instanceof SimulatedDevice simulated)) {
+            throw new IllegalArgumentException(device + " is no device of the simulator");
+        }
+        return simulated.usedMemory();
     }
 
     /** Undoes a change when closed. */

@@ -27,6 +27,7 @@ import java.util.stream.Collectors;
  *     none} or a name of {@link Gpu}; then a table is printed at the first launch of each kernel
  * @param numbers whether it is a fault if a kernel makes NaN of finite numbers, or if a sum of halves stays what it is. Off
  *     by default, since a kernel may mean it
+ * @param devices devices, each with memory of its own: for programs that divide work among several
  */
 public record SimulatorSettings(
         Set<Check> checks,
@@ -37,7 +38,8 @@ public record SimulatorSettings(
         long barriers,
         long loopSeconds,
         Optional<Gpu> costs,
-        boolean numbers) {
+        boolean numbers,
+        int devices) {
 
     private static final String PREFIX = "tornadoattention.simulator.";
     private static final long DEFAULT_LOCAL_MEMORY = 48 * 1024;
@@ -59,6 +61,9 @@ public record SimulatorSettings(
         if (loopSeconds < 1) {
             throw new IllegalArgumentException("loopSeconds must be at least 1, got " + loopSeconds);
         }
+        if (devices < 1) {
+            throw new IllegalArgumentException("devices must be at least 1, got " + devices);
+        }
     }
 
     /**
@@ -79,7 +84,8 @@ public record SimulatorSettings(
                 number("barriers", 1, DEFAULT_BARRIERS),
                 number("loopSeconds", 1, DEFAULT_LOOP_SECONDS),
                 parseGpu(System.getProperty(PREFIX + "costs", "none")),
-                parseBoolean("numbers", false));
+                parseBoolean("numbers", false),
+                Math.toIntExact(Math.min(number("devices", 1, 1), Integer.MAX_VALUE)));
     }
 
     private static void refuseUnknownProperties() {
@@ -99,7 +105,7 @@ public record SimulatorSettings(
     /** Returns these settings with other checks. */
     public SimulatorSettings withChecks(Set<Check> newChecks) {
         return new SimulatorSettings(
-                newChecks, counters, seed, threads, localMemory, barriers, loopSeconds, costs, numbers);
+                newChecks, counters, seed, threads, localMemory, barriers, loopSeconds, costs, numbers, devices);
     }
 
     /** Returns these settings without one of the checks. */
@@ -117,7 +123,8 @@ public record SimulatorSettings(
 
     /** Returns these settings with counting on or off. */
     public SimulatorSettings withCounters(boolean on) {
-        return new SimulatorSettings(checks, on, seed, threads, localMemory, barriers, loopSeconds, costs, numbers);
+        return new SimulatorSettings(
+                checks, on, seed, threads, localMemory, barriers, loopSeconds, costs, numbers, devices);
     }
 
     /** Returns these settings with groups and work-items shuffled by {@code newSeed}. */
@@ -131,45 +138,65 @@ public record SimulatorSettings(
                 barriers,
                 loopSeconds,
                 costs,
-                numbers);
+                numbers,
+                devices);
     }
 
     /** Returns these settings with groups and work-items in their natural order. */
     public SimulatorSettings withoutSeed() {
         return new SimulatorSettings(
-                checks, counters, OptionalLong.empty(), threads, localMemory, barriers, loopSeconds, costs, numbers);
+                checks,
+                counters,
+                OptionalLong.empty(),
+                threads,
+                localMemory,
+                barriers,
+                loopSeconds,
+                costs,
+                numbers,
+                devices);
     }
 
     /** Returns these settings with at most {@code newThreads} groups at the same time. */
     public SimulatorSettings withThreads(int newThreads) {
         return new SimulatorSettings(
-                checks, counters, seed, newThreads, localMemory, barriers, loopSeconds, costs, numbers);
+                checks, counters, seed, newThreads, localMemory, barriers, loopSeconds, costs, numbers, devices);
     }
 
     /** Returns these settings with {@code bytes} of local memory for each group. */
     public SimulatorSettings withLocalMemory(long bytes) {
-        return new SimulatorSettings(checks, counters, seed, threads, bytes, barriers, loopSeconds, costs, numbers);
+        return new SimulatorSettings(
+                checks, counters, seed, threads, bytes, barriers, loopSeconds, costs, numbers, devices);
     }
 
     /** Returns these settings with at most {@code newBarriers} barriers passed by a group. */
     public SimulatorSettings withBarriers(long newBarriers) {
         return new SimulatorSettings(
-                checks, counters, seed, threads, localMemory, newBarriers, loopSeconds, costs, numbers);
+                checks, counters, seed, threads, localMemory, newBarriers, loopSeconds, costs, numbers, devices);
     }
 
     /** Returns these settings with at most {@code seconds} for a loop of which the code does not tell that it ends. */
     public SimulatorSettings withLoopSeconds(long seconds) {
-        return new SimulatorSettings(checks, counters, seed, threads, localMemory, barriers, seconds, costs, numbers);
+        return new SimulatorSettings(
+                checks, counters, seed, threads, localMemory, barriers, seconds, costs, numbers, devices);
     }
 
     /** Returns these settings with what kernels would cost {@code gpu}; with empty, they do not say. */
     public SimulatorSettings withCosts(Optional<Gpu> gpu) {
-        return new SimulatorSettings(checks, counters, seed, threads, localMemory, barriers, loopSeconds, gpu, numbers);
+        return new SimulatorSettings(
+                checks, counters, seed, threads, localMemory, barriers, loopSeconds, gpu, numbers, devices);
     }
 
     /** Returns these settings with the watch on numbers on or off. */
     public SimulatorSettings withNumbers(boolean on) {
-        return new SimulatorSettings(checks, counters, seed, threads, localMemory, barriers, loopSeconds, costs, on);
+        return new SimulatorSettings(
+                checks, counters, seed, threads, localMemory, barriers, loopSeconds, costs, on, devices);
+    }
+
+    /** Returns these settings with {@code newDevices} devices. */
+    public SimulatorSettings withDevices(int newDevices) {
+        return new SimulatorSettings(
+                checks, counters, seed, threads, localMemory, barriers, loopSeconds, costs, numbers, newDevices);
     }
 
     private static Optional<Gpu> parseGpu(String text) {

@@ -20,7 +20,7 @@ class SimulatorSettingsTest {
     private static final String PREFIX = "tornadoattention.simulator.";
 
     private static final String[] NAMES = {
-        "checks", "seed", "threads", "counters", "localMemory", "loopSeconds", "barriers", "costs", "numbers"
+        "checks", "seed", "threads", "counters", "localMemory", "loopSeconds", "barriers", "costs", "numbers", "devices"
     };
 
     private final Map<String, String> before = new HashMap<>();
@@ -73,6 +73,7 @@ class SimulatorSettingsTest {
         assertThat(with("costs", "a100").costs()).hasValue(Gpu.A100);
         assertThat(with("costs", "none").costs()).isEmpty();
         assertThat(with("numbers", "true").numbers()).isTrue();
+        assertThat(with("devices", "3").devices()).isEqualTo(3);
     }
 
     @ParameterizedTest
@@ -89,6 +90,7 @@ class SimulatorSettingsTest {
                 "threads     | two         | a whole number from 1 on",
                 "localMemory | 48k         | a whole number from 0 on",
                 "barriers    | -1          | a whole number from 1 on",
+                "devices     | 0           | a whole number from 1 on",
             })
     void aWrongValueIsNamedWithItsPropertyAndWhatIsAllowed(String name, String value, String allowed) {
         assertThatIllegalArgumentException()
@@ -118,6 +120,7 @@ class SimulatorSettingsTest {
         assertThatIllegalArgumentException().isThrownBy(() -> settings.withBarriers(0));
         assertThatIllegalArgumentException().isThrownBy(() -> settings.withLoopSeconds(0));
         assertThatIllegalArgumentException().isThrownBy(() -> settings.withLocalMemory(-1));
+        assertThatIllegalArgumentException().isThrownBy(() -> settings.withDevices(0));
     }
 
     @Test

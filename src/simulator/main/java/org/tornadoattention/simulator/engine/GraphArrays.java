@@ -11,13 +11,19 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 /** The arrays that a graph has in device memory. */
 final class GraphArrays {
 
-    private final DeviceMemory memory;
+    private DeviceMemory memory;
     private final Map<TornadoNativeArray, DeviceArray> arrays = new IdentityHashMap<>();
     private final Set<DeviceArray> borrowed = Collections.newSetFromMap(new IdentityHashMap<>());
     private long limit = Long.MAX_VALUE;
 
     GraphArrays(DeviceMemory memory) {
         this.memory = memory;
+    }
+
+    /** Has what is allocated from now on in the memory of another device; what there is, is freed. */
+    void moveTo(DeviceMemory other) {
+        free();
+        memory = other;
     }
 
     void limit(long bytes) {

@@ -91,6 +91,11 @@ final class GraphExecutor {
         copiedIn.clear();
     }
 
+    void moveTo(DeviceMemory memory) {
+        arrays.moveTo(memory);
+        copiedIn.clear();
+    }
+
     private void copyIn(GraphDefinition.Transfer transfer, Profile.Recorder recorder) {
         if (!(transfer.object() instanceof TornadoNativeArray array)) {
             return;

@@ -72,12 +72,26 @@ public final class PlanExecutor {
         selected = graphs;
     }
 
-    /** Sets the device; there is only one. */
-    public void setDevice(TornadoDevice newDevice) {
+    /** Sets the device of all graphs; what they have on another one is freed. */
+    public synchronized void setDevice(TornadoDevice newDevice) {
         if (!(newDevice instanceof SimulatedDevice simulated)) {
             throw new TornadoRuntimeException("The simulator has no device " + newDevice);
         }
-        device = simulated;
+        if (device != simulated) {
+            graphs.forEach(graph -> graph.moveTo(simulated.memory()));
+            device = simulated;
+        }
+    }
+
+    /** Sets the device of one task, which is that of all: refused where there are others that run elsewhere. */
+    public synchronized void setDeviceOfTask(TornadoDevice newDevice) {
+        long tasks =
+                graphs.stream().mapToLong(graph -> graph.taskNames().size()).sum();
+        if (newDevice != device && tasks > 1) {
+            throw new TornadoRuntimeException("The simulator runs all " + tasks
+                    + " tasks of a plan on one device; give it with withDevice(device), or divide the plan");
+        }
+        setDevice(newDevice);
     }
 
     /** Returns the device of a selected graph. */

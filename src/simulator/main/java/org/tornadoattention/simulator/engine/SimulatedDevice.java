@@ -6,17 +6,26 @@ import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 import uk.ac.manchester.tornado.api.enums.TornadoVMBackendType;
 
-/** The one device that the simulator has: this JVM. */
+/** A device of the simulator: this JVM, and memory that is counted apart from that of other devices. */
 public final class SimulatedDevice implements TornadoDevice, TornadoTargetDevice {
 
     private static final int MAX_GROUP_SIZE_Z = 64;
 
     private final DeviceMemory memory = new DeviceMemory();
 
-    SimulatedDevice() {}
+    private final int index;
+
+    SimulatedDevice(int index) {
+        this.index = index;
+    }
 
     DeviceMemory memory() {
         return memory;
+    }
+
+    /** Returns the bytes that plans hold. */
+    public long usedMemory() {
+        return memory.used();
     }
 
     @Override
@@ -26,7 +35,8 @@ public final class SimulatedDevice implements TornadoDevice, TornadoTargetDevice
 
     @Override
     public String getDeviceName() {
-        return "tornado-attention simulator (" + getDeviceMaxComputeUnits() + " threads)";
+        String number = index == 0 ? "" : " " + index;
+        return "tornado-attention simulator" + number + " (" + getDeviceMaxComputeUnits() + " threads)";
     }
 
     @Override

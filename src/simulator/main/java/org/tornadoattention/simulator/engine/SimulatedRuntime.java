@@ -1,6 +1,9 @@
 package org.tornadoattention.simulator.engine;
 
+import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
+import org.tornadoattention.simulator.Simulator;
 import uk.ac.manchester.tornado.api.TornadoBackend;
 import uk.ac.manchester.tornado.api.TornadoRuntime;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
@@ -9,12 +12,12 @@ import uk.ac.manchester.tornado.api.enums.TornadoVMBackendType;
 import uk.ac.manchester.tornado.api.exceptions.TornadoBackendNotFound;
 import uk.ac.manchester.tornado.api.exceptions.TornadoDeviceNotFound;
 
-/** The simulator's runtime and its only backend. */
+/** The simulator's runtime and its only backend, with as many devices as the settings say. */
 public final class SimulatedRuntime implements TornadoRuntime, TornadoBackend {
 
     private static final SimulatedRuntime INSTANCE = new SimulatedRuntime();
 
-    private final SimulatedDevice device = new SimulatedDevice();
+    private final List<SimulatedDevice> devices = new ArrayList<>();
 
     private SimulatedRuntime() {}
 
@@ -24,7 +27,14 @@ public final class SimulatedRuntime implements TornadoRuntime, TornadoBackend {
     }
 
     static SimulatedDevice device() {
-        return INSTANCE.device;
+        return INSTANCE.device(0);
+    }
+
+    private synchronized SimulatedDevice device(int index) {
+        while (devices.size() <= index) {
+            devices.add(new SimulatedDevice(devices.size()));
+        }
+        return devices.get(index);
     }
 
     @Override
@@ -58,7 +68,7 @@ public final class SimulatedRuntime implements TornadoRuntime, TornadoBackend {
 
     @Override
     public TornadoDevice getDefaultDevice() {
-        return device;
+        return device();
     }
 
     @Override
@@ -91,25 +101,29 @@ public final class SimulatedRuntime implements TornadoRuntime, TornadoBackend {
 
     @Override
     public int getNumDevices() {
-        return 1;
+        return Simulator.settings().devices();
     }
 
     @Override
     public TornadoDevice getDevice(int index) {
-        if (index != 0) {
-            throw new TornadoDeviceNotFound("There is no device " + index + "; the simulator has device 0 only");
+        if (index < 0 || index >= getNumDevices()) {
+            throw new TornadoDeviceNotFound("There is no device " + index + "; the simulator has "
+                    + (getNumDevices() == 1 ? "device 0 only" : "devices 0 to " + (getNumDevices() - 1))
+                    + ", and -Dtornadoattention.simulator.devices=N gives it others");
         }
-        return device;
+        return device(index);
     }
 
     @Override
     public List<TornadoDevice> getAllDevices() {
-        return List.of(device);
+        return IntStream.range(0, getNumDevices())
+                .<TornadoDevice>mapToObj(this::device)
+                .toList();
     }
 
     @Override
     public TornadoDeviceType getTypeDefaultDevice() {
-        return device.getDeviceType();
+        return device().getDeviceType();
     }
 
     @Override

@@ -89,9 +89,9 @@ public class TornadoExecutionPlan implements AutoCloseable {
         return step("withDevice " + device.getDeviceName());
     }
 
-    /** Chooses the device of the task named {@code "graph.task"}. */
+    /** Chooses the device of the task named {@code "graph.task"}; here all tasks of a plan are on one. */
     public TornadoExecutionPlan withDevice(String taskName, TornadoDevice device) {
-        executor.setDevice(device);
+        executor.setDeviceOfTask(device);
         return step("withDevice " + taskName + " " + device.getDeviceName());
     }
 
@@ -110,12 +110,12 @@ public class TornadoExecutionPlan implements AutoCloseable {
         return getTraceExecutionPlan();
     }
 
-    /** Accepted; there is one device. */
+    /** Accepted; a plan has one device. */
     public TornadoExecutionPlan withConcurrentDevices() {
         return step("withConcurrentDevices");
     }
 
-    /** Accepted; there is one device. */
+    /** Accepted; a plan has one device. */
     public TornadoExecutionPlan withoutConcurrentDevices() {
         return step("withoutConcurrentDevices");
     }
