@@ -87,6 +87,14 @@ class ExamplesTest {
         return JavaProcess.run(List.of("-cp", classPath), exampleAndArguments);
     }
 
+    @Test
+    void attentionIsDividedAmongDevices() {
+        assertThat(outputOf("SeveralDevices", "2", "8", "32")).contains("by").satisfies(output -> assertThat(
+                        output.lines().filter(line -> line.contains(" heads ")))
+                .hasSize(2)
+                .allMatch(line -> line.endsWith("none: the same bits")));
+    }
+
     @ParameterizedTest
     @CsvSource({"CallLatency 4", "LlamaDecoder 10 8 2 8 6 f16"})
     void examplesWithHalvesSayWhereTheDeviceHasNone(String commandLine) {
