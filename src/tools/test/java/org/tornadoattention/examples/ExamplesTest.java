@@ -89,10 +89,11 @@ class ExamplesTest {
 
     @Test
     void attentionIsDividedAmongDevices() {
-        assertThat(outputOf("SeveralDevices", "2", "8", "32")).contains("by").satisfies(output -> assertThat(
-                        output.lines().filter(line -> line.contains(" heads ")))
-                .hasSize(2)
-                .allMatch(line -> line.endsWith("none: the same bits")));
+        assertThat(outputOf("SeveralDevices", "2", "8", "32"))
+                .contains("by")
+                .satisfies(output -> assertThat(output.lines().filter(line -> line.contains(" heads ")))
+                        .hasSize(2)
+                        .allMatch(line -> line.endsWith("none: the same bits")));
     }
 
     @ParameterizedTest
