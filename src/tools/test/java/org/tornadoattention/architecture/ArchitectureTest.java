@@ -20,6 +20,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.tornadoattention.DistributedAttention;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.cli.Main;
 import org.tornadoattention.device.Platform;
@@ -41,7 +42,7 @@ class ArchitectureTest {
                     .toList());
 
     /** The entrance; all else in the root package are values that say what is computed, what came and what went wrong. */
-    private static final DescribedPredicate<JavaClass> FACE = belongToAnyOf(FlashAttention.class);
+    private static final DescribedPredicate<JavaClass> FACE = belongToAnyOf(FlashAttention.class, DistributedAttention.class);
 
     /** What is in the kernels' room, but for the annotations on their parameters and what is said of packages. */
     private static final DescribedPredicate<JavaClass> KERNELS = DescribedPredicate.describe(
