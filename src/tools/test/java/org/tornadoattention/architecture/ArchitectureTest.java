@@ -42,7 +42,8 @@ class ArchitectureTest {
                     .toList());
 
     /** The entrance; all else in the root package are values that say what is computed, what came and what went wrong. */
-    private static final DescribedPredicate<JavaClass> FACE = belongToAnyOf(FlashAttention.class, DistributedAttention.class);
+    private static final DescribedPredicate<JavaClass> FACE =
+            belongToAnyOf(FlashAttention.class, DistributedAttention.class);
 
     /** What is in the kernels' room, but for the annotations on their parameters and what is said of packages. */
     private static final DescribedPredicate<JavaClass> KERNELS = DescribedPredicate.describe(
