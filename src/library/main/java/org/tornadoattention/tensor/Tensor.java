@@ -234,17 +234,22 @@ public final class Tensor {
             throw new IllegalArgumentException("Strides %s are %d for the %d dimensions of shape %s: give one for each."
                     .formatted(Arrays.toString(strides), strides.length, shape.length, Arrays.toString(shape)));
         }
-        int[] own = strides.clone();
-        int[] rowMajor = rowMajor(shape);
-        for (int axis = 0; axis < shape.length; axis++) {
-            if (shape[axis] == 1) {
-                own[axis] = rowMajor[axis];
-            }
-        }
-        Tensor view = new Tensor(dtype, shape.clone(), size, array, offset, own);
+        Tensor view = new Tensor(dtype, shape.clone(), size, array, offset, effective(strides, shape));
         view.requireInside();
         view.requireNoOverlap();
         return view;
+    }
+
+    /** Strides with those of axes of length 1, which do not matter, as in row-major order. */
+    private static int[] effective(int[] strides, int[] shape) {
+        int[] effective = strides.clone();
+        int[] rowMajor = rowMajor(shape);
+        for (int axis = 0; axis < shape.length; axis++) {
+            if (shape[axis] == 1) {
+                effective[axis] = rowMajor[axis];
+            }
+        }
+        return effective;
     }
 
     private void requireInside() {
@@ -511,8 +516,10 @@ public final class Tensor {
             body.accept(0, 0, numberOfElements);
             return;
         }
-        int last = shape.length - 1;
-        int count = last >= 0 && strides[last] == 1 ? shape[last] : 1;
+        int count = 1;
+        for (int axis = shape.length - 1; axis >= 0 && strides[axis] == count; axis--) {
+            count *= shape[axis];
+        }
         for (int position = 0; position < numberOfElements; position += count) {
             body.accept(position, indexOf(position), count);
         }
@@ -612,16 +619,21 @@ public final class Tensor {
             throw new IllegalArgumentException(
                     "Cannot copy %s into %s: the shapes must be equal.".formatted(source, this));
         }
-        if (view || dtype != source.dtype && source.view) {
-            return copyFrom(source.toFloatArray());
-        }
-        if (dtype == source.dtype) {
-            long bytes = dtype.byteSize();
-            MemorySegment target = array.getSegment();
-            source.forEachRun((position, index, count) -> MemorySegment.copy(
-                    source.array.getSegment(), index * bytes, target, position * bytes, count * bytes));
+        MemorySegment target = array.getSegment();
+        long bytes = dtype.byteSize();
+        if (dtype != source.dtype) {
+            if (view || source.view) {
+                return copyFrom(source.toFloatArray());
+            }
+            ElementCodec.convert(source.array.getSegment(), source.dtype, target, dtype, numberOfElements);
+        } else if (view) {
+            MemorySegment from = source.contiguous().array.getSegment();
+            forEachRun((position, index, count) ->
+                    MemorySegment.copy(from, position * bytes, target, index * bytes, count * bytes));
         } else {
-            ElementCodec.convert(source.array.getSegment(), source.dtype, array.getSegment(), dtype, numberOfElements);
+            MemorySegment from = source.array.getSegment();
+            source.forEachRun((position, index, count) ->
+                    MemorySegment.copy(from, index * bytes, target, position * bytes, count * bytes));
         }
         return this;
     }
@@ -641,10 +653,7 @@ public final class Tensor {
         for (int axis = 0; axis < rank() && from.length == rank() && to.length == rank(); axis++) {
             lengths[axis] = to[axis] - from[axis];
         }
-        requireBlock(from, lengths, to.length);
-        Tensor block = allocate(dtype, lengths);
-        copyBlock(array.getSegment(), shape, from, block.array.getSegment(), lengths, new int[rank()], lengths);
-        return block;
+        return part(from, lengths, to.length).copy();
     }
 
     /**
@@ -662,70 +671,23 @@ public final class Tensor {
             throw new IllegalArgumentException("The elements are %s and this tensor %s: convert with as(DType.%s)."
                     .formatted(source, this, dtype));
         }
-        requireBlock(from, source.shape, source.rank());
-        copyBlock(
-                source.array.getSegment(),
-                source.shape,
-                new int[rank()],
-                array.getSegment(),
-                shape,
-                from,
-                source.shape);
+        part(from, source.shape, source.rank()).copyFrom(source);
         return this;
     }
 
-    private void requireBlock(int[] from, int[] lengths, int otherRank) {
+    /** A block of this tensor, as a view. */
+    private Tensor part(int[] from, int[] lengths, int otherRank) {
         boolean fits = from.length == rank() && otherRank == rank();
+        int start = offset;
         for (int axis = 0; fits && axis < rank(); axis++) {
             fits = from[axis] >= 0 && lengths[axis] >= 0 && from[axis] <= shape[axis] - lengths[axis];
+            start += from[axis] * strides[axis];
         }
         if (!fits) {
             throw new IllegalArgumentException("The block of %s elements from %s on is not in %s."
                     .formatted(Arrays.toString(lengths), Arrays.toString(from), this));
         }
-    }
-
-    /** Copies a block of these lengths, in runs as long as both sides have them. */
-    private void copyBlock(
-            MemorySegment source,
-            int[] sourceShape,
-            int[] sourceFrom,
-            MemorySegment target,
-            int[] targetShape,
-            int[] targetFrom,
-            int[] lengths) {
-        int axis = rank() - 1;
-        long run = dtype.byteSize();
-        while (axis >= 0 && lengths[axis] == sourceShape[axis] && lengths[axis] == targetShape[axis]) {
-            run *= lengths[axis];
-            axis--;
-        }
-        int runs = 1;
-        if (axis >= 0) {
-            run *= lengths[axis];
-        }
-        for (int outer = 0; outer < axis; outer++) {
-            runs *= lengths[outer];
-        }
-        for (int each = 0; run > 0 && each < runs; each++) {
-            long from = 0;
-            long to = 0;
-            long sourceStride = 1;
-            long targetStride = 1;
-            int rest = each;
-            for (int a = rank() - 1; a >= 0; a--) {
-                int within = 0;
-                if (a < axis) {
-                    within = rest % lengths[a];
-                    rest /= lengths[a];
-                }
-                from += (sourceFrom[a] + within) * sourceStride;
-                to += (targetFrom[a] + within) * targetStride;
-                sourceStride *= sourceShape[a];
-                targetStride *= targetShape[a];
-            }
-            MemorySegment.copy(source, from * dtype.byteSize(), target, to * dtype.byteSize(), run);
-        }
+        return new Tensor(dtype, lengths.clone(), elementsOf(lengths), array, start, effective(strides, lengths));
     }
 
     /**

@@ -295,6 +295,21 @@ class TensorTest {
         Tensor view = Tensor.view(array, 2, new int[] {4}, new int[] {2});
         assertThatIllegalArgumentException().isThrownBy(view::memory).withMessageContaining("is a view");
         assertThatIllegalStateException().isThrownBy(view::floatArray).withMessageContaining("is a view");
+    }
+
+    @Test
+    void blocksOfViewsAreCopiedOutAndBack() {
+        FloatArray array = new FloatArray(24);
+        Tensor view = Tensor.view(array, 2, new int[] {2, 3}, new int[] {2, 5});
+        view.copyFrom(new float[] {0, 1, 2, 3, 4, 5});
+        Tensor block = view.block(new int[] {0, 1}, new int[] {2, 3});
+        assertThat(block.toFloatArray()).containsExactly(1, 2, 4, 5);
+        assertThat(block.isView()).isFalse();
+        view.copyBlock(new int[] {0, 0}, block);
+        assertThat(view.toFloatArray()).containsExactly(1, 2, 2, 4, 5, 5);
+        assertThat(array.get(2 + 2 + 5)).isEqualTo(5);
+        assertThat(array.get(3)).isZero();
+    }
 
     @ParameterizedTest
     @EnumSource
