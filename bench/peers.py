@@ -7,6 +7,7 @@ Writes the JSON that `./attention bench` writes, for `./attention bench --compar
     python3 bench/peers.py --preset paper --type F32 --head-dim 64,128 --out pytorch-f32.json
     python3 bench/peers.py --preset quick --device cpu --out pytorch-cpu.json
     python3 bench/peers.py --preset paper --list                # needs no PyTorch
+    ./attention bench -p paper --rounds 3 --beside 'python3 bench/peers.py --serve'   # in turns with ours
     python3 bench/peers.py --inputs DIR --out errors.json       # errors on the inputs of ./attention accuracy --inputs DIR
 
 Needs PyTorch 2.3 or later; a backend that the installed PyTorch or the GPU lacks is noted as unsupported. The presets are
@@ -16,6 +17,7 @@ call, times are medians.
 """
 
 import argparse
+import contextlib
 import datetime
 import json
 import math
@@ -60,6 +62,7 @@ def problems(preset):
                                     "headDim": dim,
                                 },
                                 "causal": causal,
+                                **({"window": grid["window"]} if "window" in grid else {}),
                             }
 
 
@@ -70,6 +73,7 @@ def label(case):
     text += "" if s["seqK"] == s["seqQ"] else f" keys {s['seqK']}"
     text += "" if s["kvHeads"] == s["heads"] else f" kv heads {s['kvHeads']}"
     text += " causal" if case["causal"] else ""
+    text += f" window {case['window']}" if case.get("window") else ""
     return text + ("" if case["pass"] == "FORWARD" else " backward")
 
 
@@ -77,8 +81,9 @@ def flops(case):
     s = case["shape"]
     pairs = s["seqQ"] * s["seqK"]
     if case["causal"]:  # aligned to the bottom right
-        seen = [min(s["seqK"], max(0, i + 1 + s["seqK"] - s["seqQ"])) for i in range(s["seqQ"])]
-        pairs = pairs / 2 if s["seqQ"] == s["seqK"] else sum(seen)
+        window = case.get("window") or s["seqK"]
+        seen = [min(s["seqK"], window, max(0, i + 1 + s["seqK"] - s["seqQ"])) for i in range(s["seqQ"])]
+        pairs = pairs / 2 if s["seqQ"] == s["seqK"] and "window" not in case else sum(seen)
     return FLOPS_OF_FORWARD[case["pass"]] * 4 * s["batch"] * s["heads"] * pairs * s["headDim"]
 
 
@@ -174,8 +179,9 @@ def ceilings(torch, device):
 class Problem:
     """One problem's tensors, the call to time, and what its result must be."""
 
-    def __init__(self, torch, case, device):
+    def __init__(self, torch, case, device, flex=False):
         self.torch, self.case = torch, case
+        self.attention = self.flex(device) if flex else self.scaled_dot_product
         s = case["shape"]
         dtype = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}[case["dtype"]]
         self.backward = case["pass"] == "BACKWARD"
@@ -190,7 +196,25 @@ class Problem:
         self.k, self.v = random(s["kvHeads"], s["seqK"]), random(s["kvHeads"], s["seqK"])
         self.d_out = torch.randn(self.q.shape, device=device, dtype=dtype, generator=generator)
 
-    def forward(self):
+    def flex(self, device):
+        """FlexAttention, compiled."""
+        from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+        s = self.case["shape"]
+        compiled = self.torch.compile(flex_attention, dynamic=False)
+        mask = None
+        if self.case["causal"]:
+            offset = s["seqK"] - s["seqQ"]
+            window = self.case.get("window") or s["seqK"]
+
+            def seen(b, h, i, j):
+                return (j <= i + offset) & (j > i + offset - window)
+
+            mask = create_block_mask(seen, None, None, s["seqQ"], s["seqK"], device=device)
+        grouped = s["heads"] != s["kvHeads"]
+        return lambda: compiled(self.q, self.k, self.v, block_mask=mask, enable_gqa=grouped)
+
+    def scaled_dot_product(self):
         from torch.nn.functional import scaled_dot_product_attention
 
         s = self.case["shape"]
@@ -205,8 +229,8 @@ class Problem:
     def call(self):
         """A function that does what is to be timed and returns its results."""
         if not self.backward:
-            return lambda: [self.forward()]
-        out = self.forward()
+            return lambda: [self.attention()]
+        out = self.attention()
         inputs = (self.q, self.k, self.v)
         return lambda: self.torch.autograd.grad(out, inputs, self.d_out, retain_graph=True)
 
@@ -218,7 +242,10 @@ class Problem:
         scores = (q @ k.transpose(-1, -2)) / math.sqrt(s["headDim"])
         if self.case["causal"]:
             seen = torch.ones(s["seqQ"], s["seqK"], dtype=torch.bool, device=q.device)
-            scores = scores.masked_fill(~seen.tril(s["seqK"] - s["seqQ"]), float("-inf"))
+            seen = seen.tril(s["seqK"] - s["seqQ"])
+            if "window" in self.case:
+                seen = seen.triu(s["seqK"] - s["seqQ"] - self.case["window"] + 1)
+            scores = scores.masked_fill(~seen, float("-inf"))
         out = torch.softmax(scores, -1) @ v
         if not self.backward:
             return [out]
@@ -250,6 +277,34 @@ class Problem:
         return worst
 
 
+class Kernel:
+    """A kernel to force: a backend of scaled_dot_product_attention, or FlexAttention; deterministic or as it comes."""
+
+    def __init__(self, backend=None, deterministic=False):
+        self.backend, self.deterministic = backend, deterministic
+
+    @property
+    def flex(self):
+        return self.backend is None
+
+    def does(self, case):
+        """Only FlexAttention has windows, and it is for 16 bits; only backward passes have a deterministic mode of their own."""
+        if "window" in case and not self.flex:
+            return False
+        return case["pass"] == "BACKWARD" if self.deterministic else not self.flex or case["dtype"] != "F32"
+
+    @contextlib.contextmanager
+    def forced(self, torch):
+        from torch.nn.attention import sdpa_kernel
+
+        torch.use_deterministic_algorithms(self.deterministic)
+        try:
+            with contextlib.nullcontext() if self.flex else sdpa_kernel(self.backend):
+                yield
+        finally:
+            torch.use_deterministic_algorithms(False)
+
+
 def backends(torch, device, wanted):
     """The kernels to force, in our words; 'standard' is PyTorch's own formula, which stores S and P."""
     from torch.nn.attention import SDPBackend
@@ -262,17 +317,17 @@ def backends(torch, device, wanted):
     }
     if device == "cpu":
         names = {"standard": "MATH", "flash": "FLASH_ATTENTION"}
-    return {
-        name: getattr(SDPBackend, constant)
-        for name, constant in names.items()
-        if hasattr(SDPBackend, constant) and (wanted is None or name in wanted)
-    }
+    kernels = {name: Kernel(getattr(SDPBackend, constant)) for name, constant in names.items() if hasattr(SDPBackend, constant)}
+    if device == "cuda":
+        for name in ("flash", "cudnn"):
+            if name in kernels:
+                kernels[name + "-deterministic"] = Kernel(kernels[name].backend, deterministic=True)
+        kernels["flex"] = Kernel()
+    return {name: kernel for name, kernel in kernels.items() if wanted is None or name in wanted}
 
 
-def measure(torch, clock, case, name, backend, arguments, references):
+def measure(torch, clock, case, name, kernel, arguments, references):
     """One entry of the file's results."""
-    from torch.nn.attention import sdpa_kernel
-
     entry = {"case": case, "provider": "pytorch", "kernel": name}
     cuda = arguments.device == "cuda"
     size = 4 if case["dtype"] == "F32" else 2
@@ -283,8 +338,8 @@ def measure(torch, clock, case, name, backend, arguments, references):
         return {**entry, "status": "UNSUPPORTED", "message": "S and P do not fit into the device's memory."}
     problem = None
     try:
-        problem = Problem(torch, case, arguments.device)
-        with sdpa_kernel(backend):
+        problem = Problem(torch, case, arguments.device, kernel.flex)
+        with kernel.forced(torch):
             call = problem.call()
             if cuda:
                 torch.cuda.synchronize()
@@ -357,7 +412,6 @@ def tensors(torch, path, device):
 
 def errors(torch, path, arguments, wanted):
     """Each backend's errors against float64 on one file of inputs, head by head."""
-    from torch.nn.attention import sdpa_kernel
     from torch.nn.functional import scaled_dot_product_attention
 
     found, metadata = tensors(torch, path, arguments.device)
@@ -379,11 +433,15 @@ def errors(torch, path, arguments, wanted):
     def formula(q, k, v):
         return torch.softmax((q @ k.transpose(-1, -2)) / math.sqrt(dim), -1) @ v
 
-    def forced(backend):
-        with sdpa_kernel(backend):
+    def forced(kernel):
+        with kernel.forced(torch):
             return scaled_dot_product_attention(q, k, v)
 
-    calls = {name: (lambda b=b: forced(b)) for name, b in backends(torch, arguments.device, wanted).items()}
+    calls = {
+        name: (lambda kernel=kernel: forced(kernel))
+        for name, kernel in backends(torch, arguments.device, wanted).items()
+        if not kernel.flex and not kernel.deterministic
+    }
     calls["formula"] = lambda: formula(q, k, v)
     exact = torch.empty(q.shape, dtype=torch.float64, device=q.device)
     for b in range(batch):
@@ -410,24 +468,30 @@ def errors(torch, path, arguments, wanted):
 
 def environment(torch, device):
     cuda = device == "cuda"
-    driver = None
-    if cuda:
-        try:
-            query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-            driver = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0]
-        except (OSError, subprocess.CalledProcessError, IndexError):
-            pass
+    cudnn = torch.backends.cudnn.version() if cuda else None
     found = {
         "device": torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads",
         "backend": "cuda" if cuda else "cpu",
-        "driver": driver,
-        "runtime": f"PyTorch {torch.__version__}" + (f", CUDA {torch.version.cuda}" if cuda else ""),
+        "driver": of_gpu("driver_version") if cuda else None,
+        "runtime": f"PyTorch {torch.__version__}"
+        + (f", CUDA {torch.version.cuda}" if cuda else "")
+        + (f", cuDNN {cudnn // 10000}.{cudnn // 100 % 100}.{cudnn % 100}" if cudnn else ""),
+        "clocks": of_gpu("clocks.sm,clocks.mem,clocks.max.sm") if cuda else None,
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "processors": os.cpu_count(),
         "commit": commit(),
         "time": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+def of_gpu(what):
+    """What nvidia-smi says of the first GPU, None without it."""
+    try:
+        query = ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader"]
+        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()[0].strip()
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return None
 
 
 def commit():
@@ -440,6 +504,35 @@ def commit():
         return head.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def serve(torch, arguments, wanted):
+    """Answers each line of standard input, a problem, with a line, its results: what ./attention bench --beside asks."""
+    clock = Clock(torch, arguments.device)
+    greeting = {
+        "environment": environment(torch, arguments.device),
+        "ceilings": ceilings(torch, arguments.device),
+        "flushedBytes": FLUSHED_BYTES if arguments.device == "cuda" else 0,
+    }
+    print(json.dumps(greeting), flush=True)
+    references = {}
+    for line in sys.stdin:
+        asked = json.loads(line)
+        case = asked["case"]
+        arguments.warm_up, arguments.repeat = asked["warmUps"], asked["repetitions"]
+        arguments.seconds = asked["seconds"]
+        if case["pass"] not in FLOPS_OF_FORWARD:
+            print(json.dumps({"results": []}), flush=True)
+            continue
+        key = json.dumps(case, sort_keys=True)
+        if key not in references:
+            references = {key: []}
+        results = [
+            measure(torch, clock, case, name, kernel, arguments, references[key])
+            for name, kernel in backends(torch, arguments.device, wanted).items()
+            if kernel.does(case)
+        ]
+        print(json.dumps({"results": results}), flush=True)
 
 
 def save(path, preset, complete, where, limits, results, flushed):
@@ -496,7 +589,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=names, default="quick")
     parser.add_argument("--device", choices=["cuda", "cpu"], default=None, help="default: cuda where there is one")
-    parser.add_argument("--backend", default=None, help="standard,mem-efficient,flash,cudnn; default: all")
+    parser.add_argument("--backend", default=None, help="standard,mem-efficient,flash,cudnn,flash-deterministic,cudnn-deterministic,flex; default: all")
     parser.add_argument("--type", default=None, help="only these: F32,F16,BF16")
     parser.add_argument("--pass", dest="way", default=None, help="only these: forward,backward")
     parser.add_argument("--seq", default=None, help="only these lengths")
@@ -507,6 +600,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=1.0, help="begin no more calls after this, once three count")
     parser.add_argument("--out", type=pathlib.Path, default=None, help="default: standard output")
     parser.add_argument("--inputs", type=pathlib.Path, help="measure errors on these inputs, and no times")
+    parser.add_argument("--serve", action="store_true", help="measure what standard input asks for, a line of JSON each time")
     parser.add_argument("--list", action="store_true", help="print the problems and measure nothing")
     arguments = parser.parse_args()
 
@@ -542,6 +636,9 @@ def main():
         where = environment(torch, arguments.device)
         write(arguments.out, {"format": "tornado-attention-errors/1", "environment": where, "results": results})
         return
+    if arguments.serve:
+        serve(torch, arguments, wanted)
+        return
     where, limits, results = environment(torch, arguments.device), ceilings(torch, arguments.device), []
     clock = Clock(torch, arguments.device)
     flushed = FLUSHED_BYTES if arguments.device == "cuda" else 0
@@ -549,8 +646,10 @@ def main():
     try:
         for number, case in enumerate(cases, 1):
             references = []
-            for name, backend in backends(torch, arguments.device, wanted).items():
-                result = measure(torch, clock, case, name, backend, arguments, references)
+            for name, kernel in backends(torch, arguments.device, wanted).items():
+                if not kernel.does(case):
+                    continue
+                result = measure(torch, clock, case, name, kernel, arguments, references)
                 results.append(result)
                 took = result.get("timing")
                 told = (

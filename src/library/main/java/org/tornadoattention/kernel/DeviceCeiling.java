@@ -1,5 +1,7 @@
 package org.tornadoattention.kernel;
 
+import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.intrinsic.WarpGroup;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.enums.MMAShape;
@@ -11,9 +13,11 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * busy by a kernel that does nothing else. Attention is compared with these and not with a data sheet.
  *
  * <p><b>Grid.</b> One dimension. {@link #copy} and {@link #multiplyAdd} take a work-item an element of the array that
- * they write, in groups of any size; {@link #tensorCores} takes groups of 128 work-items, four warps of 32.
+ * they write, in groups of any size; {@link #tensorCores} and {@link #warpGroups} take groups of 128 work-items, four warps
+ * of 32.
  *
- * <p><b>Device.</b> Any for the first two; {@code tensorCores} needs a backend with matrix instructions.
+ * <p><b>Device.</b> Any for the first two; {@code tensorCores} needs a backend with matrix instructions, {@code warpGroups}
+ * compute capability 9.0 and this project's intrinsics.
  */
 public final class DeviceCeiling {
 
@@ -25,6 +29,14 @@ public final class DeviceCeiling {
 
     /** Elements that each warp of {@link #tensorCores} writes: 16 rows of 8 tiles of 8. */
     public static final int WARP_RESULT = 16 * 64;
+
+    /** Operations of a group in each step of {@link #warpGroups}: 64×64 by 64×256. */
+    public static final int WARP_GROUP_OPERATIONS = 2 * 64 * 64 * 256;
+
+    /** Rows of 128 bytes of the tile that {@link #warpGroups} multiplies: 64 of A, 256 of B. */
+    private static final int TILE_ROWS = 64 + 256;
+
+    private static final int COLUMNS = 256;
 
     private DeviceCeiling() {}
 
@@ -106,5 +118,38 @@ public final class DeviceCeiling {
         context.mmaStore(c5, result, row, 40, 64);
         context.mmaStore(c6, result, row, 48, 64);
         context.mmaStore(c7, result, row, 56, 64);
+    }
+
+    /**
+     * {@code WARP_GROUP_OPERATIONS * steps} operations for each group: products of F16 tiles in local memory, in F32, by
+     * asynchronous instructions.
+     *
+     * @param result an element for each work-item
+     * @param steps 1 or more
+     */
+    public static void warpGroups(KernelContext context, FloatArray result, int steps) {
+        Warp.requireGroupSize(WarpGroup.LANES);
+        int[] tile = context.allocateIntLocalArray(TILE_ROWS * WarpGroup.ROW_BYTES / Integer.BYTES);
+        for (int i = context.localIdx; i < TILE_ROWS * WarpGroup.ROW_BYTES / Integer.BYTES; i += WarpGroup.LANES) {
+            tile[i] = 0x2c002c00 + i % 128 * 0x70005;
+        }
+        WarpGroup.fenceLocalMemory();
+        context.localBarrier();
+        int atB = 64 * WarpGroup.ROW_BYTES;
+        float[] c = new float[COLUMNS / 2];
+        for (int step = 0; step < steps; step++) {
+            WarpGroup.fence();
+            WarpGroup.multiply(Warp.F16, c, COLUMNS, tile, 0, atB, step > 0 ? 1 : 0);
+            WarpGroup.multiply(Warp.F16, c, COLUMNS, tile, 32, atB + 32, 1);
+            WarpGroup.multiply(Warp.F16, c, COLUMNS, tile, 64, atB + 64, 1);
+            WarpGroup.multiply(Warp.F16, c, COLUMNS, tile, 96, atB + 96, 1);
+            WarpGroup.commit();
+            WarpGroup.await(0, c, COLUMNS / 2);
+        }
+        float sum = 0f;
+        for (int i = 0; i < COLUMNS / 2; i++) {
+            sum += c[i];
+        }
+        result.set(context.globalIdx, sum);
     }
 }

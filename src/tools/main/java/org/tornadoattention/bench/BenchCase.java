@@ -1,7 +1,9 @@
 package org.tornadoattention.bench;
 
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Mask;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.tensor.DType;
 
@@ -12,12 +14,32 @@ import org.tornadoattention.tensor.DType;
  * @param dtype storage of the tensors
  * @param shape the sizes
  * @param causal whether the mask is causal; otherwise there is none
+ * @param window of a causal mask, how many keys a query sees at most, that of its own position among them; null for all
  */
-public record BenchCase(Direction pass, DType dtype, AttentionShape shape, boolean causal) {
+public record BenchCase(
+        Direction pass,
+        DType dtype,
+        AttentionShape shape,
+        boolean causal,
+        @Nullable Integer window) {
+
+    /** @throws IllegalArgumentException if the window is less than 1, or one of no causal mask */
+    public BenchCase {
+        if (window != null && (window < 1 || !causal)) {
+            throw new IllegalArgumentException("The window is %d%s: it must be 1 or more, with a causal mask."
+                    .formatted(window, causal ? "" : ", and the mask is not causal"));
+        }
+    }
+
+    /** A problem with a causal mask that hides nothing else, or with none. */
+    public BenchCase(Direction pass, DType dtype, AttentionShape shape, boolean causal) {
+        this(pass, dtype, shape, causal, null);
+    }
 
     /** The options of the attention. */
     public AttentionOptions options() {
-        return causal ? AttentionOptions.causal() : AttentionOptions.defaults();
+        AttentionOptions options = causal ? AttentionOptions.causal() : AttentionOptions.defaults();
+        return window == null ? options : options.withMask(Mask.window(window - 1, 0));
     }
 
     /** The problem that is posed. */
@@ -32,7 +54,7 @@ public record BenchCase(Direction pass, DType dtype, AttentionShape shape, boole
 
     /** The same problem with tensors of another type. */
     public BenchCase as(DType other) {
-        return new BenchCase(pass, other, shape, causal);
+        return new BenchCase(pass, other, shape, causal, window);
     }
 
     /** Such as {@code F32 1x64x4096x64 causal}; the forward pass goes without saying. */
@@ -40,7 +62,7 @@ public record BenchCase(Direction pass, DType dtype, AttentionShape shape, boole
     public String toString() {
         String keys = shape.seqK() == shape.seqQ() ? "" : " keys " + shape.seqK();
         String grouped = shape.kvHeads() == shape.heads() ? "" : " kv heads " + shape.kvHeads();
-        return "%s %dx%dx%dx%d%s%s%s%s"
+        return "%s %dx%dx%dx%d%s%s%s%s%s"
                 .formatted(
                         dtype,
                         shape.batch(),
@@ -50,6 +72,7 @@ public record BenchCase(Direction pass, DType dtype, AttentionShape shape, boole
                         keys,
                         grouped,
                         causal ? " causal" : "",
+                        window == null ? "" : " window " + window,
                         pass == Direction.FORWARD ? "" : " " + pass.id());
     }
 }

@@ -79,7 +79,10 @@ public record BenchFile(
                 @JsonProperty("headDim") int headDim) {}
     }
 
-    /** A file of this format, its results set beside standard attention and the ceilings. */
+    /**
+     * A file of this format, its results set beside standard attention and the ceilings, which are raised to what the results
+     * have reached.
+     */
     public static BenchFile of(
             String preset,
             boolean complete,
@@ -87,19 +90,35 @@ public record BenchFile(
             Ceilings ceilings,
             long flushedBytes,
             List<BenchResult> results) {
+        Ceilings raised = raised(ceilings, results);
         return new BenchFile(
                 FORMAT,
                 preset,
                 complete,
                 environment,
-                ceilings,
+                raised,
                 flushedBytes,
                 results.stream()
                         .map(result -> result.beside(
                                 speedUp(result, results).orElse(null),
-                                share(result, ceilings).orElse(null)))
+                                share(result, raised).orElse(null)))
                         .toList(),
                 null);
+    }
+
+    private static Ceilings raised(Ceilings ceilings, List<BenchResult> results) {
+        Ceilings raised = ceilings;
+        for (BenchResult result : results) {
+            if (raised != null && result.timing() != null && result.good()) {
+                raised = raised.orReached(
+                        result.timing().kernelMilliseconds() / 1e3,
+                        result.measured().flops(),
+                        leastBytes(result.measured()),
+                        onTensorCores(result),
+                        isFp8(result));
+            }
+        }
+        return raised;
     }
 
     /** These results with those of others on the same problems beside them. */
@@ -167,11 +186,11 @@ public record BenchFile(
     }
 
     private static Optional<Double> share(BenchResult result, Ceilings ceilings) {
-        if (result.timing() == null || ceilings == null) {
+        if (result.timing() == null || !result.good() || ceilings == null) {
             return Optional.empty();
         }
         BenchCase measured = result.measured();
-        double bound = ceilings.bound(measured.flops(), leastBytes(measured), onTensorCores(result));
+        double bound = ceilings.bound(measured.flops(), leastBytes(measured), onTensorCores(result), isFp8(result));
         return Optional.of(bound * 1e3 / result.timing().kernelMilliseconds());
     }
 
@@ -187,6 +206,12 @@ public record BenchFile(
             case FORWARD_BACKWARD -> (6 * queries + 6 * keys) * bytes + 2 * rows; // one after the other
             case BACKWARD -> (4 * queries + 4 * keys) * bytes + rows; // q, k, v, o, dO, L in; dQ, dK, dV out
         };
+    }
+
+    private static boolean isFp8(BenchResult result) {
+        return result.provider().equals(BenchResult.OURS)
+                && Arrays.stream(AttentionKernel.values())
+                        .anyMatch(kernel -> kernel.isFp8() && kernel.id().equals(result.kernel()));
     }
 
     /** Kernels of ours but for the portable ones, and all 16-bit kernels of others. */

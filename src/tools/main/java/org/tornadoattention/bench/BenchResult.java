@@ -75,6 +75,21 @@ public record BenchResult(
                 "left out: an execution would take about %.2g s.".formatted(seconds));
     }
 
+    BenchResult with(Timing newTiming) {
+        return new BenchResult(
+                measured,
+                provider,
+                kernel,
+                tile,
+                status,
+                message,
+                newTiming,
+                memory,
+                accuracy,
+                speedUp,
+                shareOfCeiling);
+    }
+
     BenchResult beside(Double newSpeedUp, Double newShareOfCeiling) {
         return new BenchResult(
                 measured,

@@ -35,8 +35,9 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 
 /**
  * Measures kernels on a device, each as a task of a graph: the inputs, Gaussian and seeded, are on the device, the result
- * is checked before the first time is taken and after the last, the caches are emptied before each execution, and nothing
- * is transferred between them.
+ * is checked before the first time is taken and after the last, and nothing is transferred between executions. Kernels are
+ * timed by the device's profiler with the caches emptied before each execution. Wall time is then taken without the profiler,
+ * which holds executions up, and with the caches as the execution before has left them: what a user's loop waits for.
  */
 public final class BenchSession implements AutoCloseable {
 
@@ -76,6 +77,11 @@ public final class BenchSession implements AutoCloseable {
         this.device = device;
         this.settings = settings;
         this.flush = new CacheFlush(device);
+    }
+
+    /** How often this session executes. */
+    public Settings settings() {
+        return settings;
     }
 
     /** Bytes that are copied to empty the caches before each execution; 0 where there are none. */
@@ -362,44 +368,81 @@ public final class BenchSession implements AutoCloseable {
         }
     }
 
+    /** Executions that {@link #measure} tells of, at most. */
+    public int executions() {
+        return 1 + settings.warmUps + (hasClockOfItsOwn() ? 2 : 1) * settings.repetitions;
+    }
+
+    /** Whether kernels are timed by another clock than the wall's, which the profiler holds up. */
+    private boolean hasClockOfItsOwn() {
+        return !device.isSimulator() && !device.isJvm();
+    }
+
     private Timing time(BenchCase measured, TornadoExecutionPlan plan, Runnable progress) {
-        return time(
-                measured,
-                () -> {
-                    long nanoseconds = plan.execute().getProfilerResult().getDeviceKernelTime();
-                    if (nanoseconds == 0) {
-                        throw new AttentionException(
-                                "%s reports no kernel time, so nothing was launched.".formatted(device));
-                    }
-                    return nanoseconds;
-                },
-                progress);
+        LongSupplier execution = () -> {
+            long nanoseconds = plan.execute().getProfilerResult().getDeviceKernelTime();
+            if (nanoseconds == 0) {
+                throw new AttentionException("%s reports no kernel time, so nothing was launched.".formatted(device));
+            }
+            return nanoseconds;
+        };
+        if (!hasClockOfItsOwn()) {
+            return time(measured, execution, progress);
+        }
+        warmUp(execution, progress);
+        Spread kernel = repeat(execution, flush::run, progress);
+        plan.withoutProfiler();
+        LongSupplier unprofiled = () -> {
+            long start = System.nanoTime();
+            plan.execute();
+            return System.nanoTime() - start;
+        };
+        warmUp(unprofiled, () -> {});
+        return Timing.of(measured, kernel, repeat(unprofiled, () -> {}, progress));
     }
 
     /** @param execution runs the problem once and tells its kernels' nanoseconds */
     private Timing time(BenchCase measured, LongSupplier execution, Runnable progress) {
+        warmUp(execution, progress);
+        if (settings.warmUps > 0) {
+            warmUpUntilTimesStandStill(execution);
+        }
+        List<Long> wallTimes = new ArrayList<>();
+        Spread kernel = repeat(
+                () -> {
+                    long start = System.nanoTime();
+                    long nanoseconds = execution.getAsLong();
+                    wallTimes.add(System.nanoTime() - start);
+                    return nanoseconds;
+                },
+                flush::run,
+                progress);
+        return Timing.of(
+                measured,
+                kernel,
+                Spread.of(wallTimes.stream().mapToLong(Long::longValue).toArray()));
+    }
+
+    private void warmUp(LongSupplier execution, Runnable progress) {
         for (int i = 0; i < settings.warmUps; i++) {
             var _ = execution.getAsLong();
             progress.run();
         }
-        if (settings.warmUps > 0 && (device.isSimulator() || device.isJvm())) {
-            warmUpUntilTimesStandStill(execution);
-        }
-        long[] kernelTimes = new long[settings.repetitions];
-        long[] wallTimes = new long[settings.repetitions];
+    }
+
+    /** The nanoseconds of the executions that count, with something done before each that is not timed. */
+    private Spread repeat(LongSupplier execution, Runnable before, Runnable progress) {
+        long[] nanoseconds = new long[settings.repetitions];
         long begin = System.nanoTime();
         int done = 0;
         while (done < settings.repetitions
                 && (done < FEWEST_REPETITIONS || System.nanoTime() - begin < 1e9 * settings.seconds)) {
-            flush.run();
-            long start = System.nanoTime();
-            kernelTimes[done] = execution.getAsLong();
-            wallTimes[done] = System.nanoTime() - start;
+            before.run();
+            nanoseconds[done] = execution.getAsLong();
             done++;
             progress.run();
         }
-        return Timing.of(
-                measured, Spread.of(Arrays.copyOf(kernelTimes, done)), Spread.of(Arrays.copyOf(wallTimes, done)));
+        return Spread.of(Arrays.copyOf(nanoseconds, done));
     }
 
     /**

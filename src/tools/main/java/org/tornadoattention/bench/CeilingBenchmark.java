@@ -1,10 +1,14 @@
 package org.tornadoattention.bench;
 
 import java.util.Arrays;
+import java.util.OptionalDouble;
 import java.util.function.Consumer;
+import java.util.function.DoubleSupplier;
 import java.util.logging.Level;
 import java.util.logging.Logger;
+import java.util.stream.DoubleStream;
 import org.tornadoattention.AttentionException;
+import org.tornadoattention.choice.Capability;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.DeviceCeiling;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -33,7 +37,7 @@ public final class CeilingBenchmark {
                 return new Sizes(1 << 20, 1 << 12, 1 << 9, 0);
             }
             return device.type() == TornadoDeviceType.GPU
-                    ? new Sizes(1 << 27, 1 << 20, 1 << 12, 1 << 13)
+                    ? new Sizes(1 << 28, 1 << 20, 1 << 12, 1 << 13)
                     : new Sizes(1 << 24, 1 << 14, 1 << 12, 0);
         }
     }
@@ -79,27 +83,58 @@ public final class CeilingBenchmark {
         return 2.0 * DeviceCeiling.CHAINS * sizes.steps * sizes.workItems / seconds;
     }
 
-    /** Null where the device has no tensor cores, or a driver that will not use them: the report says so. */
+    /**
+     * By the fastest instruction that the device has. Null where the device has no tensor cores, or a driver that will not
+     * use them: the report says so.
+     */
     private Double tensorCores() {
-        if (sizes.warps == 0 || !device.backend().hasMatrixInstructions()) {
+        if (sizes.warps == 0) {
             return null;
         }
+        OptionalDouble fastest = DoubleStream.concat(
+                        device.backend().hasMatrixInstructions() ? products("mma", this::warps) : DoubleStream.empty(),
+                        Capability.WARP_GROUP.isOn(device)
+                                ? products("products of warp groups", this::warpGroups)
+                                : DoubleStream.empty())
+                .max();
+        return fastest.isPresent() ? fastest.getAsDouble() : null;
+    }
+
+    private DoubleStream products(String name, DoubleSupplier operationsPerSecond) {
         try {
-            FloatArray result = new FloatArray(sizes.warps * DeviceCeiling.WARP_RESULT);
-            int steps = sizes.steps;
-            double seconds = seconds(
-                    "mma",
-                    sizes.warps * 32,
-                    TENSOR_GROUP,
-                    graph -> graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, result)
-                            .task("run", DeviceCeiling::tensorCores, new KernelContext(), result, steps)
-                            .transferToHost(DataTransferMode.UNDER_DEMAND, result));
-            return (double) DeviceCeiling.TENSOR_OPERATIONS * steps * sizes.warps / seconds;
+            return DoubleStream.of(operationsPerSecond.getAsDouble());
         } catch (RuntimeException e) {
             Logger.getLogger(CeilingBenchmark.class.getName())
-                    .log(Level.WARNING, "The tensor cores of {0} were not measured: {1}", new Object[] {device, e});
-            return null;
+                    .log(Level.WARNING, "{0} on {1} were not measured: {2}", new Object[] {name, device, e});
+            return DoubleStream.empty();
         }
+    }
+
+    private double warps() {
+        FloatArray result = new FloatArray(sizes.warps * DeviceCeiling.WARP_RESULT);
+        int steps = sizes.steps;
+        double seconds = seconds(
+                "mma",
+                sizes.warps * 32,
+                TENSOR_GROUP,
+                graph -> graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, result)
+                        .task("run", DeviceCeiling::tensorCores, new KernelContext(), result, steps)
+                        .transferToHost(DataTransferMode.UNDER_DEMAND, result));
+        return (double) DeviceCeiling.TENSOR_OPERATIONS * steps * sizes.warps / seconds;
+    }
+
+    private double warpGroups() {
+        int groups = sizes.warps * 32 / TENSOR_GROUP;
+        FloatArray result = new FloatArray(groups * TENSOR_GROUP);
+        int steps = sizes.steps;
+        double seconds = seconds(
+                "wgmma",
+                groups * TENSOR_GROUP,
+                TENSOR_GROUP,
+                graph -> graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, result)
+                        .task("run", DeviceCeiling::warpGroups, new KernelContext(), result, steps)
+                        .transferToHost(DataTransferMode.UNDER_DEMAND, result));
+        return (double) DeviceCeiling.WARP_GROUP_OPERATIONS * steps * groups / seconds;
     }
 
     private double seconds(String name, int workItems, int groupSize, Consumer<TaskGraph> body) {

@@ -10,6 +10,7 @@ import java.time.temporal.ChronoUnit;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Platform;
 
@@ -20,6 +21,8 @@ import org.tornadoattention.device.Platform;
  * @param backend what compiled for it: {@code cuda}, {@code opencl}, …
  * @param driver version of its driver; null where it has none
  * @param runtime what ran the kernels, with its version: {@code TornadoVM 5.2.0-jdk25}, {@code PyTorch 2.11.0}
+ * @param clocks of an NVIDIA GPU when the run began: its multiprocessors' and memory's, and the multiprocessors' highest; null
+ *     where unknown
  * @param java version of the JDK; null where there is none
  * @param system the operating system and its processor
  * @param processors hardware threads of the host
@@ -31,6 +34,7 @@ public record Environment(
         String backend,
         String driver,
         String runtime,
+        @Nullable String clocks,
         String java,
         String system,
         int processors,
@@ -44,6 +48,7 @@ public record Environment(
                 device.backend().id(),
                 device.driverVersion().orElse(null),
                 device.isJvm() ? "JVM engine" : Platform.current().version(),
+                device.name().contains("NVIDIA") ? currentClocks().orElse(null) : null,
                 System.getProperty("java.vm.name") + " " + Runtime.version(),
                 "%s %s, %s"
                         .formatted(
@@ -57,7 +62,7 @@ public record Environment(
 
     /** The same place at another commit. */
     Environment at(String otherCommit) {
-        return new Environment(device, backend, driver, runtime, java, system, processors, otherCommit, time);
+        return new Environment(device, backend, driver, runtime, clocks, java, system, processors, otherCommit, time);
     }
 
     /** Whether both measured on one kind of device; what computes on the host's processor has many names for it. */
@@ -107,6 +112,20 @@ public record Environment(
             command[1] = "-C";
             command[2] = (Files.isDirectory(home) ? home : home.getParent()).toString();
             System.arraycopy(arguments, 0, command, 3, arguments.length);
+            return output(command);
+        } catch (URISyntaxException e) {
+            return Optional.empty();
+        }
+    }
+
+    private static Optional<String> currentClocks() {
+        return output("nvidia-smi", "--query-gpu=clocks.sm,clocks.mem,clocks.max.sm", "--format=csv,noheader")
+                .flatMap(text -> text.lines().findFirst());
+    }
+
+    /** What a program prints, empty without it or where it fails. */
+    private static Optional<String> output(String... command) {
+        try {
             Process process = new ProcessBuilder(command)
                     .redirectError(ProcessBuilder.Redirect.DISCARD)
                     .start();
@@ -115,7 +134,7 @@ public record Environment(
             return process.waitFor(10, TimeUnit.SECONDS) && process.exitValue() == 0
                     ? Optional.of(text)
                     : Optional.empty();
-        } catch (IOException | URISyntaxException e) {
+        } catch (IOException e) {
             return Optional.empty();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

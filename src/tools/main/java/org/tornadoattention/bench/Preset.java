@@ -10,6 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.Tile;
@@ -42,6 +43,7 @@ public record Preset(String name, String about, List<BenchCase> cases, Map<Bench
             List<Integer> seq,
             List<Integer> headDim,
             List<Boolean> causal,
+            @Nullable Integer window,
             List<String> tiles) {
 
         List<BenchCase> cases() {
@@ -52,7 +54,7 @@ public record Preset(String name, String about, List<BenchCase> cases, Map<Bench
                         for (boolean masked : causal) {
                             for (int length : seq) {
                                 cases.add(new BenchCase(
-                                        Direction.parse(way), DType.parse(type), shape(length, dim), masked));
+                                        Direction.parse(way), DType.parse(type), shape(length, dim), masked, window));
                             }
                         }
                     }

@@ -6,7 +6,8 @@ package org.tornadoattention.bench;
  *
  * @param kernelMilliseconds the kernels alone, by the device's clock
  * @param kernelSpread spread of that
- * @param wallMilliseconds a whole execution, inputs and outputs staying on the device
+ * @param wallMilliseconds a whole execution, inputs and outputs staying on the device; measured without the profiler, in
+ *     executions of their own, where the device has a clock of its own
  * @param wallSpread spread of that
  * @param repetitions executions that were timed
  * @param repeatability how far the median of another run may be off, as a share: twice the standard deviation
@@ -37,5 +38,19 @@ public record Timing(
                 Math.min(kernel.repeatability(), 1e3), // JSON has no infinity
                 !(kernel.repeatability() <= QUOTABLE),
                 measured.flops() / kernel.medianSeconds() / 1e12);
+    }
+
+    /** These times, noisier if a median of another run may be off by more than they say themselves. */
+    Timing atLeastAsNoisy(double share) {
+        double newRepeatability = Math.max(repeatability, share);
+        return new Timing(
+                kernelMilliseconds,
+                kernelSpread,
+                wallMilliseconds,
+                wallSpread,
+                repetitions,
+                newRepeatability,
+                !(newRepeatability <= QUOTABLE),
+                teraflops);
     }
 }

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -20,6 +21,8 @@ import org.tornadoattention.bench.BenchSession;
 import org.tornadoattention.bench.CeilingBenchmark;
 import org.tornadoattention.bench.Direction;
 import org.tornadoattention.bench.Environment;
+import org.tornadoattention.bench.Peer;
+import org.tornadoattention.bench.Rounds;
 import org.tornadoattention.bench.RunComparison;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.Tile;
@@ -41,11 +44,14 @@ import picocli.CommandLine.Spec;
             "Measure all kernels of the ladder on a set of problems.",
             "",
             "Inputs stay on the device. Rows from the first, a middle and the last head are compared with the float64"
-                    + " oracle before the first time is taken; the caches are emptied before each execution. Times are"
-                    + " medians with half the distance between the quartiles. Operations are 4 x batch x heads x queries"
+                    + " oracle before the first time is taken. Kernel time is the device's own, with the caches emptied"
+                    + " before each execution; wall time is that of a user's loop, measured after it without the"
+                    + " profiler, with warm caches. Times are medians with half the distance between the quartiles."
+                    + " Operations are 4 x batch x heads x queries"
                     + " x keys x head dimension, half of it for a causal mask, 2.5 times as many for a backward pass,"
                     + " whatever a kernel really executes. The ceiling is the device's own, measured in the same run by"
-                    + " a copy and by loops of multiply-adds. '~' marks results that are too noisy to quote. Ctrl-C"
+                    + " a copy, by loops of multiply-adds and of products on tensor cores, or by whatever of the run was"
+                    + " faster. '~' marks results that are too noisy to quote. Ctrl-C"
                     + " keeps what was measured. Exit code 0 only if every kernel was right.",
             ""
         },
@@ -58,6 +64,7 @@ import picocli.CommandLine.Spec;
             "  ./attention bench -p traffic --kernel tiled                  bytes moved as the tile grows",
             "  ./attention bench --from paper.json --compare pytorch.json   ratios to the peers, nothing measured",
             "  ./attention bench -p paper --type f16 --compare paper.json   a second run beside the first",
+            "  ./attention bench -p models --rounds 3 --beside 'python3 bench/peers.py --serve'   in turns with PyTorch",
             "  ./attention bench --from a.json --from b.json -o all.json    parts of a preset that were run one by one"
         })
 final class BenchCommand implements Callable<Integer> {
@@ -92,6 +99,28 @@ final class BenchCommand implements Callable<Integer> {
             defaultValue = "3",
             description = "Begin no more after this time for a kernel, once three count (default ${DEFAULT-VALUE}).")
     private double seconds;
+
+    @Option(
+            names = "--rounds",
+            defaultValue = "1",
+            description =
+                    "Measure each problem so often, all kernels in turns; the middle round counts, and what rounds differ"
+                            + " by counts as noise (default ${DEFAULT-VALUE}).")
+    private int rounds;
+
+    @Option(
+            names = "--beside",
+            paramLabel = "COMMAND",
+            description =
+                    "Have a program measure others' kernels on each problem, in turns with ours, and set them beside:"
+                            + " 'python3 bench/peers.py --serve'. Repeatable.")
+    private List<String> commands = new ArrayList<>();
+
+    @Option(
+            names = "--beside-output",
+            paramLabel = "FILE.json",
+            description = "What --beside measured, as a file for --compare and for './attention report'.")
+    private Path besideOutput;
 
     @Option(
             names = "--at-most",
@@ -136,7 +165,10 @@ final class BenchCommand implements Callable<Integer> {
     private CommandSpec spec;
 
     private final List<ResultFile> files = new ArrayList<>();
-    private final List<BenchFile> others = new ArrayList<>();
+    private final List<BenchFile> read = new ArrayList<>();
+    private final List<Peer> peers = new ArrayList<>();
+    private Optional<ResultFile> besideFile = Optional.empty();
+    private boolean finished;
     private PrintWriter out;
 
     @Override
@@ -146,24 +178,45 @@ final class BenchCommand implements Callable<Integer> {
             BenchFormat.of(path);
             files.add(ResultFile.at(path));
         }
+        requireTurns();
+        if (besideOutput != null) {
+            besideFile = Optional.of(ResultFile.at(besideOutput));
+        }
         if (list) {
             problems.cases().forEach(out::println);
             out.flush();
             return Main.GOOD;
         }
         for (Path path : compared) {
-            others.add(BenchFile.read(path));
+            read.add(BenchFile.read(path));
         }
         BenchFile results = from.isEmpty() ? measured() : taken();
-        others.forEach(other -> warnOfAnotherDevice(results, other));
+        others().forEach(other -> warnOfAnotherDevice(results, other));
         if (format().isEmpty()) {
             printComparisons(results);
         }
-        boolean repeated = others.stream()
+        boolean repeated = others().stream()
                 .flatMap(other -> RunComparison.of(other, results).stream())
                 .allMatch(run -> run.noisy() || run.agrees());
         boolean any = results.results().stream().anyMatch(result -> result.timing() != null);
         return any && repeated && results.results().stream().allMatch(BenchResult::good) ? Main.GOOD : Main.FAILED;
+    }
+
+    private void requireTurns() {
+        if (rounds < 1) {
+            throw refused("--rounds is %d: it must be 1 or more.".formatted(rounds));
+        }
+        if (!from.isEmpty() && (rounds > 1 || !commands.isEmpty())) {
+            throw refused("--from measures nothing: leave out --rounds and --beside, or use --compare with a file.");
+        }
+        if (besideOutput != null && commands.size() != 1) {
+            throw refused("--beside-output %s holds the results of one --beside, and there are %d."
+                    .formatted(besideOutput, commands.size()));
+        }
+    }
+
+    private CommandLine.ParameterException refused(String message) {
+        return new CommandLine.ParameterException(spec.commandLine(), message);
     }
 
     private BenchFile taken() throws IOException {
@@ -200,37 +253,76 @@ final class BenchCommand implements Callable<Integer> {
             if (format().isEmpty()) {
                 printHead(journal.file());
             }
+            for (String command : commands) {
+                peers.add(Peer.start(command));
+            }
             int number = 0;
             for (BenchCase problem : cases) {
                 number++;
-                for (Candidate candidate : candidates(problem, device)) {
-                    OptionalDouble expected = journal.expectedSeconds(problem, candidate.kernel);
-                    if (expected.isPresent() && expected.getAsDouble() > atMost) {
-                        note(journal, BenchResult.leftOut(problem, candidate.kernel, expected.getAsDouble()));
-                        continue;
-                    }
-                    BenchResult result;
-                    try (Progress progress = Progress.of(
-                            "%d/%d %s".formatted(number, cases.size(), candidate.kernel.id()),
-                            1 + warmUps + repetitions)) {
-                        progress.say(problem.toString());
-                        result = session.measure(problem, candidate.kernel, candidate.tile, progress::step);
-                    }
-                    note(journal, result);
-                }
-                if (isDecodeStep(problem) && compute.kernels().isEmpty() && !device.isJvm()) {
-                    try (Progress progress = Progress.of(
-                            "%d/%d decode".formatted(number, cases.size()), 1 + warmUps + 2 * repetitions)) {
-                        note(journal, session.measureDecode(problem, progress::step));
-                    }
+                String place = "%d/%d".formatted(number, cases.size());
+                List<Turn> turns = turns(problem, session, device, journal);
+                for (int round = 1; round <= rounds; round++) {
+                    takeTurns(turns, problem, place, round, session, journal);
                 }
             }
             journal.finish();
+            finished = true;
+            deliver(journal.file());
+            return journal.file();
         } finally {
             removeHook(interrupted);
+            peers.forEach(Peer::close);
         }
-        deliver(journal.file());
-        return journal.file();
+    }
+
+    /** Something to measure: a kernel of ours on a problem. */
+    private record Turn(String name, int executions, Function<Runnable, BenchResult> body, List<BenchResult> rounds) {
+
+        Turn(String name, int executions, Function<Runnable, BenchResult> body) {
+            this(name, executions, body, new ArrayList<>());
+        }
+    }
+
+    private List<Turn> turns(BenchCase problem, BenchSession session, ComputeDevice device, BenchJournal journal) {
+        List<Turn> turns = new ArrayList<>();
+        for (Candidate candidate : candidates(problem, device)) {
+            AttentionKernel kernel = candidate.kernel;
+            OptionalDouble expected = journal.expectedSeconds(problem, kernel);
+            turns.add(
+                    expected.isPresent() && expected.getAsDouble() > atMost
+                            ? new Turn(
+                                    kernel.id(), 1, _ -> BenchResult.leftOut(problem, kernel, expected.getAsDouble()))
+                            : new Turn(
+                                    kernel.id(),
+                                    session.executions(),
+                                    progress -> session.measure(problem, kernel, candidate.tile, progress)));
+        }
+        if (isDecodeStep(problem) && compute.kernels().isEmpty() && !device.isJvm()) {
+            turns.add(new Turn(
+                    "decode", 1 + warmUps + 2 * repetitions, progress -> session.measureDecode(problem, progress)));
+        }
+        return turns;
+    }
+
+    private void takeTurns(
+            List<Turn> turns, BenchCase problem, String place, int round, BenchSession session, BenchJournal journal)
+            throws IOException {
+        for (Turn turn : turns) {
+            try (Progress progress = Progress.of(place + " " + turn.name, turn.executions)) {
+                progress.say(problem.toString());
+                turn.rounds.add(turn.body.apply(progress::step));
+            }
+            if (round == rounds) {
+                note(journal, Rounds.together(turn.rounds));
+            }
+        }
+        for (Peer peer : peers) {
+            try (Progress progress = Progress.of(place + " " + peer.runtime(), 1)) {
+                progress.say(problem.toString());
+                peer.measure(problem, session.settings());
+            }
+        }
+        writeFiles(journal.file());
     }
 
     private void note(BenchJournal journal, BenchResult result) throws IOException {
@@ -278,7 +370,7 @@ final class BenchCommand implements Callable<Integer> {
     private void interrupted(BenchJournal journal) {
         BenchFile file = journal.file();
         if (format().isPresent()) {
-            out.print(format().get().text(file, others));
+            out.print(format().get().text(file, others()));
         } else {
             out.println("Interrupted after %d results%s."
                     .formatted(file.results().size(), files.isEmpty() ? "" : ", which are in " + outputs));
@@ -294,6 +386,12 @@ final class BenchCommand implements Callable<Integer> {
         }
     }
 
+    /** What the results are set beside: files, and what peers have measured so far. */
+    private List<BenchFile> others() {
+        return Stream.concat(read.stream(), peers.stream().map(peer -> peer.file(problems.name(), finished)))
+                .toList();
+    }
+
     private Optional<BenchFormat> format() {
         if (printed.json) {
             return Optional.of(BenchFormat.JSON);
@@ -307,12 +405,11 @@ final class BenchCommand implements Callable<Integer> {
     private void deliver(BenchFile file) throws IOException {
         writeFiles(file);
         if (format().isPresent()) {
-            out.print(format().get().text(file, others));
+            out.print(format().get().text(file, others()));
             out.flush();
             return;
         }
         note(file, BenchFormat::noisy, BenchFormat.NOISY_NOTE);
-        note(file, BenchFormat::aboveCeiling, BenchFormat.CEILING_NOTE);
         out.flush();
     }
 
@@ -325,7 +422,10 @@ final class BenchCommand implements Callable<Integer> {
 
     private void writeFiles(BenchFile file) throws IOException {
         for (ResultFile each : files) {
-            each.write(BenchFormat.of(each.path()).text(file, others));
+            each.write(BenchFormat.of(each.path()).text(file, others()));
+        }
+        if (besideFile.isPresent() && !peers.isEmpty()) {
+            besideFile.get().write(BenchFormat.JSON.text(peers.getFirst().file(problems.name(), finished), List.of()));
         }
     }
 
@@ -340,7 +440,7 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private void printComparisons(BenchFile results) {
-        for (BenchFormat.Section section : BenchFormat.sections(results, others)) {
+        for (BenchFormat.Section section : BenchFormat.sections(results, others())) {
             out.println();
             section.titles().forEach(out::println);
             Table table = new Table("");

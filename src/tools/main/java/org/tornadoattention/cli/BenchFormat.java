@@ -30,9 +30,8 @@ enum BenchFormat {
     static final String NOISY_NOTE = "~ too noisy to quote: the median of another run may differ by more than 5 %.";
 
     /** What the mark on shares above 100 % means. */
-    static final String CEILING_NOTE =
-            "! above 100 %: what this run measured as the ceiling is less than the device can"
-                    + " do, so that the share says nothing. Compare with the device's data sheet.";
+    static final String CEILING_NOTE = "! above 100 %: what that run took for the ceiling is less than the device can"
+            + " do, so that the share says nothing: measure again, which raises ceilings to what was reached.";
 
     /** The heads of {@link #row}. */
     static final List<String> HEADS = List.of(
@@ -47,7 +46,7 @@ enum BenchFormat {
             "error (allowed)");
 
     private static final List<String> COLUMNS =
-            List.of(("provider,pass,dtype,batch,heads,kvHeads,seqQ,seqK,headDim,causal,"
+            List.of(("provider,pass,dtype,batch,heads,kvHeads,seqQ,seqK,headDim,causal,window,"
                             + "kernel,tile,status,kernelMilliseconds,kernelSpread,wallMilliseconds,wallSpread,repetitions,"
                             + "repeatability,noisy,teraflops,speedUp,shareOfCeiling,tensorBytes,extraBytes,deviceBytes,globalBytes,"
                             + "maxError,allowedError,relativeError,passed,message,device,runtime,driver,java,commit,time,timeRatio")
@@ -115,8 +114,9 @@ enum BenchFormat {
                 shape.seqQ(),
                 shape.seqK(),
                 shape.headDim(),
-                measured.causal(),
-                result.kernel()));
+                measured.causal()));
+        cells.add(measured.window());
+        cells.add(result.kernel());
         cells.add(result.tile());
         cells.add(result.status());
         cells.addAll(of(
@@ -172,9 +172,6 @@ enum BenchFormat {
         if (file.results().stream().anyMatch(BenchFormat::noisy)) {
             text.append('\n').append(NOISY_NOTE).append('\n');
         }
-        if (file.results().stream().anyMatch(BenchFormat::aboveCeiling)) {
-            text.append('\n').append(CEILING_NOTE).append('\n');
-        }
         sections(file, others).forEach(section -> text.append(markdown(section)));
         return text.toString();
     }
@@ -199,9 +196,7 @@ enum BenchFormat {
                 "%s ± %.1f%%".formatted(Units.milliseconds(timing.wallMilliseconds()), 100 * timing.wallSpread()),
                 Units.rate(timing.teraflops()),
                 result.speedUp() == null ? "" : Units.digits(result.speedUp()) + "×",
-                result.shareOfCeiling() == null
-                        ? ""
-                        : "%.1f%%%s".formatted(100 * result.shareOfCeiling(), aboveCeiling(result) ? " !" : ""),
+                result.shareOfCeiling() == null ? "" : "%.1f%%".formatted(100 * result.shareOfCeiling()),
                 result.memory() == null
                         ? ""
                         : Units.bytes(
@@ -269,10 +264,6 @@ enum BenchFormat {
                         section.summary().isEmpty() ? "" : "\n" + section.summary() + "\n");
     }
 
-    static boolean aboveCeiling(BenchResult result) {
-        return result.shareOfCeiling() != null && result.shareOfCeiling() > 1;
-    }
-
     static boolean noisy(BenchResult result) {
         return result.timing() != null && result.timing().noisy();
     }
@@ -285,7 +276,7 @@ enum BenchFormat {
         String tensor = ceilings.tensorFlopsPerSecond() == null
                 ? ""
                 : ", products on tensor cores " + Units.rate(ceilings.tensorFlopsPerSecond() / 1e12);
-        return " Ceilings measured in this run: copy %,.1f GB/s read and written, F32 multiply-adds %s%s."
+        return " Ceilings, the fastest of this run: copy %,.1f GB/s read and written, F32 multiply-adds %s%s."
                 .formatted(
                         ceilings.copyBytesPerSecond() / 1e9, Units.rate(ceilings.f32FlopsPerSecond() / 1e12), tensor);
     }

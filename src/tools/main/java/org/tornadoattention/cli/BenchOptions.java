@@ -21,7 +21,8 @@ final class BenchOptions {
             names = {"-p", "--preset"},
             paramLabel = "NAME",
             description =
-                    "quick, paper, paper-f32, ladder, decode, memory, latency or traffic; the options below then choose a part.")
+                    "quick, paper, paper-f32, models, ladder, decode, memory, latency or traffic; the options below then choose a"
+                            + " part.")
     private String preset;
 
     @Option(names = "--batch", split = ",", paramLabel = "B", description = "Sequences (default 1).")
@@ -53,6 +54,12 @@ final class BenchOptions {
 
     @Option(names = "--causal", negatable = true, description = "With a causal mask, or without (default).")
     private Boolean causal;
+
+    @Option(
+            names = "--window",
+            paramLabel = "KEYS",
+            description = "With --causal: keys that a query sees at most, its own among them (default: all).")
+    private Integer window;
 
     @Option(
             names = "--tile",
@@ -121,7 +128,8 @@ final class BenchOptions {
                 && among(headDims, shape.headDim())
                 && among(types, candidate.dtype())
                 && among(passes, candidate.pass())
-                && (causal == null || causal == candidate.causal());
+                && (causal == null || causal == candidate.causal())
+                && (window == null || window.equals(candidate.window()));
     }
 
     private static <T> boolean among(List<T> wanted, T value) {
@@ -158,7 +166,8 @@ final class BenchOptions {
                                                                         queries == null ? length : queries,
                                                                         length,
                                                                         dim),
-                                                                causal != null && causal))))))));
+                                                                causal != null && causal,
+                                                                window))))))));
         return cases;
     }
 

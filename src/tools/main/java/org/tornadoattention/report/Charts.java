@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
@@ -27,7 +28,14 @@ final class Charts {
     private Charts() {}
 
     /** What charts of throughput have in common. */
-    private record Panel(Direction pass, DType dtype, int headDim, boolean causal, boolean square, boolean simulated) {
+    private record Panel(
+            Direction pass,
+            DType dtype,
+            int headDim,
+            boolean causal,
+            @Nullable Integer window,
+            boolean square,
+            boolean simulated) {
 
         static Panel of(Entry entry) {
             BenchCase problem = entry.problem();
@@ -37,12 +45,13 @@ final class Charts {
                     problem.dtype(),
                     shape.headDim(),
                     problem.causal(),
+                    problem.window(),
                     shape.seqQ() == shape.seqK(),
                     entry.simulated());
         }
 
         String title() {
-            return "%s, %s, headDim %d%s%s%s"
+            return "%s, %s, headDim %d%s%s%s%s"
                     .formatted(
                             switch (pass) {
                                 case FORWARD -> "Forward";
@@ -52,6 +61,7 @@ final class Charts {
                             dtype,
                             headDim,
                             causal ? ", causal" : "",
+                            window == null ? "" : ", window " + window,
                             square ? "" : ", few queries",
                             simulated ? ", simulator" : "");
         }

@@ -13,6 +13,7 @@ import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
@@ -129,11 +130,12 @@ public final class MarkdownTables {
             case "dtype" -> problem.dtype().name();
             case "headDim" -> String.valueOf(problem.shape().headDim());
             case "causal" -> String.valueOf(problem.causal());
+            case "window" -> String.valueOf(problem.window());
             case "pass" -> problem.pass().id();
             case "seq" -> String.valueOf(problem.shape().seqK());
             default ->
                 throw new IllegalArgumentException(
-                        "'%s' picks nothing: use dtype, headDim, causal, pass or seq.".formatted(pick));
+                        "'%s' picks nothing: use dtype, headDim, causal, window, pass or seq.".formatted(pick));
         };
         return values.contains(value);
     }
@@ -209,7 +211,13 @@ public final class MarkdownTables {
         List<String> head = new ArrayList<>(List.of("TFLOP/s"));
         lengths.forEach(length -> head.add("N = " + length));
         rows.add(head);
-        record Line(String name, DType dtype, int headDim, boolean causal, Direction pass) {}
+        record Line(
+                String name,
+                DType dtype,
+                int headDim,
+                boolean causal,
+                @Nullable Integer window,
+                Direction pass) {}
         grouped(
                         entries,
                         entry -> new Line(
@@ -217,16 +225,18 @@ public final class MarkdownTables {
                                 entry.problem().dtype(),
                                 entry.problem().shape().headDim(),
                                 entry.problem().causal(),
+                                entry.problem().window(),
                                 entry.problem().pass()))
                 .forEach((line, here) -> {
                     Map<Integer, List<Entry>> byLength =
                             grouped(here, entry -> entry.problem().shape().seqK());
-                    List<String> row = new ArrayList<>(List.of("%s, %s, d = %d%s%s"
+                    List<String> row = new ArrayList<>(List.of("%s, %s, d = %d%s%s%s"
                             .formatted(
                                     line.name,
                                     line.dtype,
                                     line.headDim,
                                     line.causal ? ", causal" : "",
+                                    line.window == null ? "" : ", window " + line.window,
                                     line.pass == Direction.FORWARD ? "" : ", backward")));
                     lengths.forEach(length -> {
                         List<Entry> found = byLength.get(length);

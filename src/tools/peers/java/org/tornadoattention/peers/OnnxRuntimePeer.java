@@ -210,6 +210,7 @@ public final class OnnxRuntimePeer {
                 "cpu",
                 null,
                 "ONNX Runtime " + OrtEnvironment.getEnvironment().getVersion(),
+                null,
                 System.getProperty("java.vm.name") + " " + Runtime.version(),
                 "%s %s, %s"
                         .formatted(

@@ -23,6 +23,7 @@ import org.tornadoattention.TestDevice;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchFiles;
 import org.tornadoattention.bench.Ceilings;
+import org.tornadoattention.bench.MadeUpPeer;
 
 class BenchCommandTest {
 
@@ -55,7 +56,7 @@ class BenchCommandTest {
     void theTableHasEachKernelOnEachProblemAndItsFactorOverStandard() {
         Invocation run = small();
         assertThat(run.exitCode()).as(run.out() + run.err()).isZero();
-        assertThat(run.out()).contains("Ceilings measured in this run: copy ", "× standard", "of ceiling");
+        assertThat(run.out()).contains("Ceilings, the fastest of this run: copy ", "× standard", "of ceiling");
         for (String problem : List.of("F32 1x2x64x16 ", "F32 1x2x70x16 ")) {
             List<String> rows =
                     run.out().lines().filter(line -> line.startsWith(problem)).toList();
@@ -63,6 +64,51 @@ class BenchCommandTest {
             assertThat(rows.get(0)).contains(" standard ", " 1.00× ");
             assertThat(rows).allMatch(row -> row.matches(".* ms ±.*|.* µs ±.*"));
         }
+    }
+
+    @Test
+    void peersAreAskedInTurnsAndSetBeside() throws IOException {
+        Path json = directory.resolve("ours.json");
+        Path theirs = directory.resolve("theirs.json");
+        Invocation run = small(
+                "--kernel",
+                "online",
+                "--rounds",
+                "2",
+                "--beside",
+                MadeUpPeer.command("well"),
+                "--beside-output",
+                theirs,
+                "-o",
+                json);
+        assertThat(run.exitCode()).as(run.out() + run.err()).isZero();
+        assertThat(run.out()).contains("Beside a device, Made up 1.0", "made-up fast", "× the time");
+        assertThat(BenchFile.read(json).results())
+                .hasSize(2)
+                .allMatch(result -> result.kernel().equals("online"));
+        assertThat(BenchFile.read(json).compared()).hasSize(2);
+        // Asked four times: 1 and 2 ms for the first problem, 3 and 4 for the second.
+        assertThat(BenchFile.read(theirs).results())
+                .extracting(result -> result.timing().kernelMilliseconds())
+                .containsExactly(1.0, 3.0);
+        assertThat(BenchFile.read(theirs).complete()).isTrue();
+    }
+
+    @Test
+    void turnsThatCannotBeTakenAreRefused() {
+        assertThat(small("--rounds", "0").err()).contains("--rounds is 0: it must be 1 or more");
+        assertThat(Invocation.of("bench", "--from", "x.json", "--rounds", "2").err())
+                .contains("--from measures nothing");
+        assertThat(small("--beside-output", directory.resolve("x.json")).err())
+                .contains("holds the results of one --beside, and there are 0");
+        assertThat(small("--window", "16").err()).contains("with a causal mask");
+    }
+
+    @Test
+    void aWindowIsMeasuredAndNamed() {
+        Invocation run = small("--causal", "--window", "16", "--kernel", "tiled", "--direction", "forward,backward");
+        assertThat(run.exitCode()).as(run.out() + run.err()).isZero();
+        assertThat(run.out()).contains("F32 1x2x70x16 causal window 16 ", "F32 1x2x70x16 causal window 16 backward");
     }
 
     @Test
@@ -213,18 +259,18 @@ class BenchCommandTest {
     }
 
     @Test
-    void sharesAboveTheCeilingAreMarkedAndExplained() throws IOException {
+    void ceilingsAreRaisedToWhatWasReached() throws IOException {
         Path ours = directory.resolve("ours.json");
         BenchFile file = BenchFiles.ours();
-        Files.writeString(ours, file.toJson());
-        assertThat(Invocation.of("bench", "--from", ours).out()).doesNotContain("!");
-        BenchFile low =
-                BenchFile.of("paper", true, file.environment(), new Ceilings(4e12, 20e12, 600e12), 0, file.results());
-        Files.writeString(ours, low.toJson());
+        Ceilings low = new Ceilings(4e12, 20e12, 600e12);
+        Files.writeString(
+                ours,
+                BenchFile.of("paper", true, file.environment(), low, 0, file.results())
+                        .toJson());
         // 27 of 20 TFLOP/s
-        assertThat(Invocation.of("bench", "--from", ours).out())
-                .contains("135.0% !", "above 100 %: what this run measured");
-        assertThat(Invocation.of("bench", "--from", ours, "--markdown").out()).contains("135.0% !", "! above 100 %");
+        assertThat(Invocation.of("bench", "--from", ours).out()).contains("F32 multiply-adds 27", "100.0%");
+        assertThat(BenchFile.read(ours).results())
+                .allMatch(result -> result.timing() == null || result.shareOfCeiling() <= 1);
     }
 
     @ParameterizedTest
