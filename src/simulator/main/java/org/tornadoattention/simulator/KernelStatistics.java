@@ -21,6 +21,7 @@ import java.util.function.ToLongFunction;
  * @param mmaOperations tensor-core multiplications, counted once for each warp
  * @param time from the start of the first group to the end of the last
  * @param costs what it would cost a GPU, if {@link SimulatorSettings#costs} asks for it
+ * @param trace what its work-items did, step by step, if {@link SimulatorSettings#trace} asks for it
  */
 public record KernelStatistics(
         String task,
@@ -34,7 +35,8 @@ public record KernelStatistics(
         long collectives,
         long mmaOperations,
         Duration time,
-        Optional<KernelCosts> costs) {
+        Optional<KernelCosts> costs,
+        Optional<KernelTrace> trace) {
 
     /** Copies the lists. */
     public KernelStatistics {

@@ -1,5 +1,8 @@
 package org.tornadoattention.simulator;
 
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -9,6 +12,7 @@ import java.util.function.Consumer;
 import org.tornadoattention.simulator.engine.FaultLog;
 import org.tornadoattention.simulator.engine.SimulatedDevice;
 import org.tornadoattention.simulator.engine.StatisticsLog;
+import org.tornadoattention.simulator.engine.TracePages;
 import org.tornadoattention.simulator.engine.WriteLimits;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
@@ -76,6 +80,28 @@ public final class Simulator {
                         kernel.costs().map(costs -> costs.describe(compared)).ifPresent(table))) {
             work.run();
         }
+    }
+
+    /**
+     * Draws what the kernels do that {@code work} launches: a page of HTML for each kernel and grid, the first time that it is
+     * launched. A page needs no network and no other file.
+     *
+     * @param folder where the pages go; it is made where it is missing
+     * @param work what launches kernels
+     * @return the pages, in the order of the launches
+     * @throws IllegalArgumentException if a launch is too large to draw
+     * @throws UncheckedIOException if a page cannot be written
+     */
+    public static List<Path> trace(Path folder, Runnable work) {
+        List<Path> pages = new ArrayList<>();
+        TracePages written = new TracePages();
+        try (Restore _ = configure(settings().withTrace(Optional.of(folder)));
+                Restore _ = listen(kernel -> kernel.trace()
+                        .flatMap(trace -> written.write(folder, trace))
+                        .ifPresent(pages::add))) {
+            work.run();
+        }
+        return pages;
     }
 
     /**

@@ -1,6 +1,9 @@
 package org.tornadoattention.simulator;
 
+import java.io.File;
 import java.lang.reflect.RecordComponent;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
@@ -8,6 +11,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 
 /**
@@ -25,6 +29,9 @@ import java.util.stream.Collectors;
  *     that counts to a fixed number
  * @param costs the GPU to say of what kernels would cost it, or empty; it takes several times as long. As a property, {@code
  *     none} or a name of {@link Gpu}; then a table is printed at the first launch of each kernel
+ * @param trace the folder for pictures: a page for each kernel that shows what its work-items touch, step by step; or empty. It
+ *     takes many times as long, and is for small problems. As a property, a folder; then the pages are written there
+ * @param sources folders to look for the sources of kernels in, for the pictures. As a property, separated as on a class path
  * @param numbers whether it is a fault if a kernel makes NaN of finite numbers, or if a sum of halves stays what it is. Off
  *     by default, since a kernel may mean it
  * @param devices devices, each with memory of its own: for programs that divide work among several
@@ -38,6 +45,8 @@ public record SimulatorSettings(
         long barriers,
         long loopSeconds,
         Optional<Gpu> costs,
+        Optional<Path> trace,
+        List<Path> sources,
         boolean numbers,
         int devices) {
 
@@ -49,6 +58,7 @@ public record SimulatorSettings(
     /** Checks and copies the components. */
     public SimulatorSettings {
         checks = checks.isEmpty() ? Set.of() : Set.copyOf(EnumSet.copyOf(checks));
+        sources = List.copyOf(sources);
         if (threads < 1) {
             throw new IllegalArgumentException("threads must be at least 1, got " + threads);
         }
@@ -84,6 +94,10 @@ public record SimulatorSettings(
                 number("barriers", 1, DEFAULT_BARRIERS),
                 number("loopSeconds", 1, DEFAULT_LOOP_SECONDS),
                 parseGpu(System.getProperty(PREFIX + "costs", "none")),
+                Optional.ofNullable(System.getProperty(PREFIX + "trace")).map(text -> path("trace", text)),
+                Arrays.stream(System.getProperty(PREFIX + "sources", ".").split(File.pathSeparator))
+                        .map(text -> path("sources", text))
+                        .toList(),
                 parseBoolean("numbers", false),
                 Math.toIntExact(Math.min(number("devices", 1, 1), Integer.MAX_VALUE)));
     }
@@ -104,8 +118,7 @@ public record SimulatorSettings(
 
     /** Returns these settings with other checks. */
     public SimulatorSettings withChecks(Set<Check> newChecks) {
-        return new SimulatorSettings(
-                newChecks, counters, seed, threads, localMemory, barriers, loopSeconds, costs, numbers, devices);
+        return with(copy -> copy.checks = newChecks);
     }
 
     /** Returns these settings without one of the checks. */
@@ -123,80 +136,127 @@ public record SimulatorSettings(
 
     /** Returns these settings with counting on or off. */
     public SimulatorSettings withCounters(boolean on) {
-        return new SimulatorSettings(
-                checks, on, seed, threads, localMemory, barriers, loopSeconds, costs, numbers, devices);
+        return with(copy -> copy.counters = on);
     }
 
     /** Returns these settings with groups and work-items shuffled by {@code newSeed}. */
     public SimulatorSettings withSeed(long newSeed) {
-        return new SimulatorSettings(
-                checks,
-                counters,
-                OptionalLong.of(newSeed),
-                threads,
-                localMemory,
-                barriers,
-                loopSeconds,
-                costs,
-                numbers,
-                devices);
+        return with(copy -> copy.seed = OptionalLong.of(newSeed));
     }
 
     /** Returns these settings with groups and work-items in their natural order. */
     public SimulatorSettings withoutSeed() {
-        return new SimulatorSettings(
-                checks,
-                counters,
-                OptionalLong.empty(),
-                threads,
-                localMemory,
-                barriers,
-                loopSeconds,
-                costs,
-                numbers,
-                devices);
+        return with(copy -> copy.seed = OptionalLong.empty());
     }
 
     /** Returns these settings with at most {@code newThreads} groups at the same time. */
     public SimulatorSettings withThreads(int newThreads) {
-        return new SimulatorSettings(
-                checks, counters, seed, newThreads, localMemory, barriers, loopSeconds, costs, numbers, devices);
+        return with(copy -> copy.threads = newThreads);
     }
 
     /** Returns these settings with {@code bytes} of local memory for each group. */
     public SimulatorSettings withLocalMemory(long bytes) {
-        return new SimulatorSettings(
-                checks, counters, seed, threads, bytes, barriers, loopSeconds, costs, numbers, devices);
+        return with(copy -> copy.localMemory = bytes);
     }
 
     /** Returns these settings with at most {@code newBarriers} barriers passed by a group. */
     public SimulatorSettings withBarriers(long newBarriers) {
-        return new SimulatorSettings(
-                checks, counters, seed, threads, localMemory, newBarriers, loopSeconds, costs, numbers, devices);
+        return with(copy -> copy.barriers = newBarriers);
     }
 
     /** Returns these settings with at most {@code seconds} for a loop of which the code does not tell that it ends. */
     public SimulatorSettings withLoopSeconds(long seconds) {
-        return new SimulatorSettings(
-                checks, counters, seed, threads, localMemory, barriers, seconds, costs, numbers, devices);
+        return with(copy -> copy.loopSeconds = seconds);
     }
 
     /** Returns these settings with what kernels would cost {@code gpu}; with empty, they do not say. */
     public SimulatorSettings withCosts(Optional<Gpu> gpu) {
-        return new SimulatorSettings(
-                checks, counters, seed, threads, localMemory, barriers, loopSeconds, gpu, numbers, devices);
+        return with(copy -> copy.costs = gpu);
+    }
+
+    /** Returns these settings with pages that show what kernels do, in {@code folder}; with empty, there are none. */
+    public SimulatorSettings withTrace(Optional<Path> folder) {
+        return with(copy -> copy.trace = folder);
+    }
+
+    /** Returns these settings with other folders to look for the sources of kernels in. */
+    public SimulatorSettings withSources(List<Path> folders) {
+        return with(copy -> copy.sources = folders);
     }
 
     /** Returns these settings with the watch on numbers on or off. */
     public SimulatorSettings withNumbers(boolean on) {
-        return new SimulatorSettings(
-                checks, counters, seed, threads, localMemory, barriers, loopSeconds, costs, on, devices);
+        return with(copy -> copy.numbers = on);
     }
 
     /** Returns these settings with {@code newDevices} devices. */
     public SimulatorSettings withDevices(int newDevices) {
-        return new SimulatorSettings(
-                checks, counters, seed, threads, localMemory, barriers, loopSeconds, costs, numbers, newDevices);
+        return with(copy -> copy.devices = newDevices);
+    }
+
+    private SimulatorSettings with(Consumer<Copy> change) {
+        Copy copy = new Copy(this);
+        change.accept(copy);
+        return copy.settings();
+    }
+
+    /** Settings that can be changed. */
+    private static final class Copy {
+
+        private Set<Check> checks;
+        private boolean counters;
+        private OptionalLong seed;
+        private int threads;
+        private long localMemory;
+        private long barriers;
+        private long loopSeconds;
+        private Optional<Gpu> costs;
+        private Optional<Path> trace;
+        private List<Path> sources;
+        private boolean numbers;
+        private int devices;
+
+        private Copy(SimulatorSettings settings) {
+            checks = settings.checks;
+            counters = settings.counters;
+            seed = settings.seed;
+            threads = settings.threads;
+            localMemory = settings.localMemory;
+            barriers = settings.barriers;
+            loopSeconds = settings.loopSeconds;
+            costs = settings.costs;
+            trace = settings.trace;
+            sources = settings.sources;
+            numbers = settings.numbers;
+            devices = settings.devices;
+        }
+
+        private SimulatorSettings settings() {
+            return new SimulatorSettings(
+                    checks,
+                    counters,
+                    seed,
+                    threads,
+                    localMemory,
+                    barriers,
+                    loopSeconds,
+                    costs,
+                    trace,
+                    sources,
+                    numbers,
+                    devices);
+        }
+    }
+
+    private static Path path(String name, String text) {
+        try {
+            if (!text.isBlank()) {
+                return Path.of(text.strip());
+            }
+        } catch (InvalidPathException _) {
+            // told below, like no path at all
+        }
+        throw wrong(name, text, "a folder");
     }
 
     private static Optional<Gpu> parseGpu(String text) {

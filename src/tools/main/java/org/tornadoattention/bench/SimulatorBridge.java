@@ -1,6 +1,8 @@
 package org.tornadoattention.bench;
 
 import java.lang.reflect.InvocationTargetException;
+import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 
@@ -18,6 +20,16 @@ public final class SimulatorBridge {
      */
     public static void tellCosts(String gpu, Consumer<String> table, Runnable work) {
         call("tellCosts", new Class<?>[] {String.class, Consumer.class, Runnable.class}, gpu, table, work);
+    }
+
+    /**
+     * Draws what each kernel that {@code work} launches does, and returns the pages.
+     *
+     * @throws IllegalArgumentException if a launch is too large to draw
+     */
+    @SuppressWarnings("unchecked")
+    public static List<Path> trace(Path folder, Runnable work) {
+        return (List<Path>) call("trace", new Class<?>[] {Path.class, Runnable.class}, folder, work);
     }
 
     /** Counts what the kernels do that {@code work} launches, under names in words. */

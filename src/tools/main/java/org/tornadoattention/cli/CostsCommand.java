@@ -2,15 +2,10 @@ package org.tornadoattention.cli;
 
 import java.io.PrintWriter;
 import java.util.concurrent.Callable;
-import org.tornadoattention.AttentionOptions;
-import org.tornadoattention.AttentionShape;
 import org.tornadoattention.FlashAttention;
-import org.tornadoattention.Mask;
 import org.tornadoattention.bench.SimulatorBridge;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
-import org.tornadoattention.tensor.DType;
-import org.tornadoattention.tensor.Tensor;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -42,24 +37,8 @@ import picocli.CommandLine.Spec;
         })
 final class CostsCommand implements Callable<Integer> {
 
-    @Option(names = "--heads", defaultValue = "1", description = "Heads (default ${DEFAULT-VALUE}).")
-    private int heads;
-
-    @Option(
-            names = "--seq",
-            paramLabel = "N",
-            defaultValue = "128",
-            description = "Queries and keys (default ${DEFAULT-VALUE}).")
-    private int seq;
-
-    @Option(names = "--head-dim", defaultValue = "64", description = "Elements per head (default ${DEFAULT-VALUE}).")
-    private int headDim;
-
-    @Option(names = "--type", defaultValue = "f32", description = "f32, f16 or bf16 (default ${DEFAULT-VALUE}).")
-    private DType dtype;
-
-    @Option(names = "--causal", description = "Query i sees the keys j <= i.")
-    private boolean causal;
+    @Mixin
+    private SimulatedProblem problem = new SimulatedProblem();
 
     @Option(
             names = "--gpu",
@@ -79,26 +58,20 @@ final class CostsCommand implements Callable<Integer> {
         PrintWriter out = spec.commandLine().getOut();
         boolean asked = spec.commandLine().getParseResult().hasMatchedOption("--backend");
         ComputeDevice device = asked ? compute.device() : Devices.forTaskGraphs(compute.device());
-        if (!device.isSimulator()) {
-            throw new IllegalArgumentException(
-                    "Costs are counted by the simulator, not by %s: leave --backend out, and TORNADOVM_HOME unset."
-                            .formatted(device));
-        }
-        AttentionShape shape = new AttentionShape(1, heads, heads, seq, seq, headDim);
-        AttentionOptions options = AttentionOptions.defaults().withMask(causal ? Mask.causal() : Mask.none());
-        ComputeOptions.announce(out, device);
-        Tensor q = Tensor.random(dtype, 1, shape.queryShape());
-        Tensor k = Tensor.random(dtype, 2, shape.keyShape());
-        Tensor v = Tensor.random(dtype, 3, shape.keyShape());
         try (FlashAttention attention = compute.attention(device)) {
-            SimulatorBridge.tellCosts(
-                    gpu,
-                    table -> {
-                        out.println();
-                        out.print(table);
-                        out.flush();
-                    },
-                    () -> attention.forward(q, k, v, options));
+            problem.on(
+                    device,
+                    attention,
+                    "Costs are counted",
+                    out,
+                    work -> SimulatorBridge.tellCosts(
+                            gpu,
+                            table -> {
+                                out.println();
+                                out.print(table);
+                                out.flush();
+                            },
+                            work));
         }
         return Main.GOOD;
     }

@@ -41,6 +41,7 @@ import picocli.CommandLine.TypeConversionException;
             ReportCommand.class,
             ExplainCommand.class,
             CostsCommand.class,
+            TraceCommand.class,
             TablesCommand.class,
             BenchDecodeCommand.class,
             TuneCommand.class,

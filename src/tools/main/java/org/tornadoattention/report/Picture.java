@@ -48,7 +48,7 @@ public final class Picture {
         StringBuilder svg = new StringBuilder();
         svg.append("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n"
                 .formatted(width, height, Html.escape("Throughput against sequence length")));
-        svg.append("<style>\n").append(ReportPage.resource("report.css"));
+        svg.append("<style>\n").append(ReportPage.style());
         svg.append("svg { font: 12.5px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif; }\n");
         svg.append("svg .heading { fill: var(--ink); font-size: 15px; font-weight: 600; }\n</style>\n");
         svg.append("<rect width=\"100%\" height=\"100%\" fill=\"var(--card)\"/>\n");

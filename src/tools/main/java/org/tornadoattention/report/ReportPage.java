@@ -5,6 +5,9 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.tornadoattention.bench.BenchFile;
 
 /**
@@ -12,6 +15,9 @@ import org.tornadoattention.bench.BenchFile;
  * no network, no other file.
  */
 public final class ReportPage {
+
+    /** A name in the template, in whose place a value goes. */
+    private static final Pattern NAME = Pattern.compile("\\{\\{(\\w+)}}");
 
     private final List<BenchFile> files;
     private final List<Entry> entries;
@@ -34,11 +40,7 @@ public final class ReportPage {
     /** The page. */
     public String toHtml() {
         StringBuilder html = new StringBuilder();
-        html.append("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n")
-                .append("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")
-                .append("<title>tornado-attention: benchmark report</title>\n<style>\n")
-                .append(resource("report.css"))
-                .append("</style></head><body><main>\n<h1>FlashAttention in pure Java: what was measured</h1>\n");
+        html.append("<h1>FlashAttention in pure Java: what was measured</h1>\n");
         paragraph(
                 html,
                 "Every result was checked against a float64 oracle before it was timed. Times are medians; «~» marks those too"
@@ -89,10 +91,18 @@ public final class ReportPage {
             section(html, "Not measured", "");
             html.append(missing.toHtml());
         }
-        return html.append("</main><div id=\"tip\" role=\"tooltip\"></div>\n<script>\n")
-                .append(resource("report.js"))
-                .append("</script></body></html>\n")
-                .toString();
+        Map<String, String> values = Map.of(
+                "title", "tornado-attention: benchmark report",
+                "style", style(),
+                "body", html.toString(),
+                "script", resource("page.js"));
+        return NAME.matcher(resource("page.html"))
+                .replaceAll(name -> Matcher.quoteReplacement(values.get(name.group(1))));
+    }
+
+    /** The colours and forms of pages and charts. */
+    static String style() {
+        return resource("page.css") + resource("report.css");
     }
 
     private void charts(StringBuilder html, String title, String about, List<Chart> charts) {

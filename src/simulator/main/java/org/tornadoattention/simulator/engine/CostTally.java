@@ -49,8 +49,12 @@ final class CostTally {
         return laneSteps;
     }
 
-    /** Puts the traces of a warp's lanes together, and clears them. */
-    void warp(List<CostTrace> lanes) {
+    /**
+     * Puts the traces of a warp's lanes together, and clears them.
+     *
+     * @param picture gets each instruction that touches memory; null if nobody wants a picture
+     */
+    void warp(List<CostTrace> lanes, WarpSteps picture) {
         int[] at = new int[lanes.size()];
         long[] together = new long[lanes.size()];
         while (true) {
@@ -67,11 +71,15 @@ final class CostTally {
                 break;
             }
             int count = 0;
+            int mask = 0;
+            int caller = -1;
             for (int lane = 0; lane < at.length; lane++) {
                 CostTrace trace = lanes.get(lane);
                 if (at[lane] < trace.size()
                         && trace.site(at[lane]) == site
                         && CostTrace.access(trace.event(at[lane])) == access) {
+                    mask |= 1 << lane;
+                    caller = trace.caller(at[lane]);
                     together[count++] = trace.event(at[lane]++);
                 }
             }
@@ -79,7 +87,15 @@ final class CostTally {
             laneSteps += count;
             if (access != null) {
                 Key key = new Key(site, access, CostTrace.slot(together[0]));
-                lines.computeIfAbsent(key, _ -> new Line()).instruction(access, together, count);
+                Line line = lines.computeIfAbsent(key, _ -> new Line());
+                if (picture == null) {
+                    line.instruction(access, together, count);
+                } else {
+                    Line one = new Line();
+                    one.instruction(access, together, count);
+                    line.add(one);
+                    picture.add(one.step(site, caller, access, mask, together, count));
+                }
             }
         }
         lanes.forEach(CostTrace::clear);
@@ -207,6 +223,25 @@ final class CostTally {
             passes += other.passes;
             fewestPasses += other.fewestPasses;
             ways = Math.max(ways, other.ways);
+        }
+
+        /** Returns the one instruction that this counts, as a step of a picture. */
+        WarpSteps.Step step(int site, int caller, MemoryAccess access, int mask, long[] events, int count) {
+            long[] offsets = new long[count];
+            for (int i = 0; i < count; i++) {
+                offsets[i] = CostTrace.offset(events[i]);
+            }
+            return new WarpSteps.Step(
+                    site,
+                    caller,
+                    access,
+                    CostTrace.slot(events[0]),
+                    CostTrace.bytes(events[0]),
+                    mask,
+                    offsets,
+                    access.isGlobal() ? sectors : passes,
+                    access.isGlobal() ? fewestSectors : fewestPasses,
+                    ways);
         }
 
         LineCosts costs(String place, String array, MemoryAccess access) {

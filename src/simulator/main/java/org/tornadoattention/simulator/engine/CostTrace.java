@@ -21,11 +21,20 @@ final class CostTrace {
 
     private int[] sites = new int[64];
     private long[] events = new long[64];
+    /** For each event, where the kernel called the method that it is in; null unless somebody wants a picture. */
+    private int[] callers;
+
     private int size;
 
-    void access(int site, MemoryAccess access, int slot, int bytes, long address) {
+    /** Keeps from now on where the kernel called what accesses memory. */
+    void keepCallers() {
+        callers = new int[sites.length];
+    }
+
+    void access(int site, int caller, MemoryAccess access, int slot, int bytes, long address) {
         add(
                 site,
+                caller,
                 (long) access.ordinal() << ACCESS_SHIFT
                         | (slot & (long) BYTE) << SLOT_SHIFT
                         | (bytes & (long) BYTE) << BYTES_SHIFT
@@ -33,13 +42,17 @@ final class CostTrace {
     }
 
     void turn(int site) {
-        add(site, (long) TURN << ACCESS_SHIFT);
+        add(site, -1, (long) TURN << ACCESS_SHIFT);
     }
 
-    private void add(int site, long event) {
+    private void add(int site, int caller, long event) {
         if (size == sites.length) {
             sites = Arrays.copyOf(sites, 2 * size);
             events = Arrays.copyOf(events, 2 * size);
+            callers = callers == null ? null : Arrays.copyOf(callers, 2 * size);
+        }
+        if (callers != null) {
+            callers[size] = caller;
         }
         sites[size] = site;
         events[size++] = event;
@@ -55,6 +68,10 @@ final class CostTrace {
 
     int site(int index) {
         return sites[index];
+    }
+
+    int caller(int index) {
+        return callers == null ? -1 : callers[index];
     }
 
     long event(int index) {
@@ -75,8 +92,13 @@ final class CostTrace {
         return (int) (event >>> BYTES_SHIFT) & BYTE;
     }
 
+    /** Returns the first byte within its array in device memory, or within local memory. */
+    static long offset(long event) {
+        return event & (1L << BYTES_SHIFT) - 1;
+    }
+
     /** Returns the first byte; in device memory of different arrays they are different. */
     static long address(long event) {
-        return event & (1L << BYTES_SHIFT) - 1 | (long) slot(event) << BYTES_SHIFT;
+        return offset(event) | (long) slot(event) << BYTES_SHIFT;
     }
 }

@@ -78,6 +78,16 @@ final class GridLaunch extends Launch {
     }
 
     @Override
+    Grid grid() {
+        return grid;
+    }
+
+    @Override
+    List<LocalArray> localArrays() {
+        return localArrays;
+    }
+
+    @Override
     long localBytes() {
         return localArrays.stream()
                 .mapToLong(array -> (long) array.length() * array.elementBytes())

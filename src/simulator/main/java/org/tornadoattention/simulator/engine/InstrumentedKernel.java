@@ -4,6 +4,7 @@ import java.lang.reflect.Method;
 import java.util.List;
 import org.tornadoattention.simulator.instrument.CompiledKernel;
 import org.tornadoattention.simulator.instrument.KernelCompiler;
+import org.tornadoattention.simulator.instrument.KernelText;
 import org.tornadoattention.simulator.instrument.ParameterUse;
 
 /** The instrumented copy of a kernel method. */
@@ -37,6 +38,11 @@ record InstrumentedKernel(Method method, CompiledKernel compiled) implements Ker
     @Override
     public List<String> costPlaces() {
         return compiled.costPlaces();
+    }
+
+    @Override
+    public KernelText text() {
+        return compiled.text();
     }
 
     @Override

@@ -1,6 +1,7 @@
 package org.tornadoattention.simulator.engine;
 
 import java.util.List;
+import org.tornadoattention.simulator.instrument.KernelText;
 import org.tornadoattention.simulator.instrument.ParameterUse;
 
 /** A kernel that can be run: the method itself, or an instrumented copy of it. */
@@ -23,6 +24,9 @@ interface KernelBody {
 
     /** Returns the lines of source of the places in the code that costs are told of. */
     List<String> costPlaces();
+
+    /** Returns where the source is. */
+    KernelText text();
 
     /** Runs the kernel for one work-item. */
     void run(Object... arguments) throws Throwable;

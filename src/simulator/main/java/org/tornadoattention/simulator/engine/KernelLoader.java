@@ -91,6 +91,7 @@ final class KernelLoader {
                 options.watchesDeviceMemory(),
                 options.counting(),
                 options.costs(),
+                options.trace(),
                 options.watchesDeviceMemory() ? tracked : new BitSet());
         CompiledKernel compiled = KernelCompiler.compile(method, wanted);
         if (compiled == null || first > 0 && !receive(compiled, binding)) {

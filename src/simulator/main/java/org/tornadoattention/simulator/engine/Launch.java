@@ -12,6 +12,7 @@ import org.tornadoattention.simulator.ArrayTraffic;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.KernelCosts;
 import org.tornadoattention.simulator.KernelStatistics;
+import org.tornadoattention.simulator.KernelTrace;
 import org.tornadoattention.simulator.SimulatorFaultException;
 import org.tornadoattention.simulator.SimulatorSettings;
 
@@ -34,6 +35,9 @@ abstract class Launch {
     private final LaunchOptions options;
     private final AtomicReference<Failure> failure = new AtomicReference<>();
     private final Counters total;
+    /** Null unless somebody wants a picture. */
+    private final TraceRecorder picture;
+
     /** Null until somebody asks. */
     private Boolean finite;
 
@@ -47,6 +51,7 @@ abstract class Launch {
         this.settings = settings;
         this.options = LaunchOptions.of(settings);
         this.total = new Counters(arrays.size());
+        this.picture = options.trace() && body.isInstrumented() ? new TraceRecorder() : null;
         for (int i = 0; i < arrays.size(); i++) {
             arrays.get(i).slot(i);
         }
@@ -115,6 +120,18 @@ abstract class Launch {
                         localTraffic(total).stream().map(ArrayTraffic::name).toList())));
     }
 
+    /** Returns the grid, or null for parallel loops. */
+    abstract Grid grid();
+
+    /** Returns the arrays in local memory. */
+    abstract List<LocalArray> localArrays();
+
+    private Optional<KernelTrace> trace(Optional<KernelCosts> costs) {
+        return picture == null
+                ? Optional.empty()
+                : Optional.of(new TraceDocument(this, picture, costs.orElseThrow()).toTrace());
+    }
+
     final Counters newCounters() {
         return new Counters(arrays.size());
     }
@@ -161,6 +178,23 @@ abstract class Launch {
 
     final Object[] arguments() {
         return arguments;
+    }
+
+    final String task() {
+        return task;
+    }
+
+    final List<DeviceArray> arrays() {
+        return arrays;
+    }
+
+    final List<String> arrayNames() {
+        return arrayNames;
+    }
+
+    /** Returns what a picture is made of, or null if nobody wants one. */
+    final TraceRecorder picture() {
+        return picture;
     }
 
     final SimulatorSettings settings() {
@@ -268,6 +302,7 @@ abstract class Launch {
                     total.globalReads(i),
                     total.globalWrites(i)));
         }
+        Optional<KernelCosts> costs = costs();
         return new KernelStatistics(
                 task,
                 kernelName(),
@@ -280,7 +315,8 @@ abstract class Launch {
                 total.collectives(),
                 total.mmaOperations(),
                 time,
-                costs());
+                costs,
+                trace(costs));
     }
 
     /** What a part of the launch, by its turn, threw. */

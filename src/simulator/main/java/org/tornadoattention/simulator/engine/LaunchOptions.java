@@ -15,6 +15,7 @@ import org.tornadoattention.simulator.SimulatorSettings;
  * @param limits whether some arrays may not be written everywhere
  * @param counting whether to count traffic
  * @param costs whether to find out what warps cost
+ * @param trace whether to keep what warps did, for a picture
  * @param numbers whether to look for NaN made of numbers and for sums that stay what they are
  */
 record LaunchOptions(
@@ -27,6 +28,7 @@ record LaunchOptions(
         boolean limits,
         boolean counting,
         boolean costs,
+        boolean trace,
         boolean numbers) {
 
     static LaunchOptions of(SimulatorSettings settings) {
@@ -41,7 +43,8 @@ record LaunchOptions(
                 settings.counters()
                         || settings.checks().contains(Check.TRANSFERS)
                         || settings.checks().contains(Check.RACES),
-                settings.costs().isPresent(),
+                settings.costs().isPresent() || settings.trace().isPresent(),
+                settings.trace().isPresent(),
                 settings.numbers());
     }
 

@@ -21,8 +21,8 @@ final class ParallelLaunch extends Launch {
     ParallelLaunch(String task, KernelBody body, Binding binding, SimulatorSettings settings) {
         super(task, body, binding, settings);
         // Who asks for costs wants neighbours among the iterations in warps.
-        this.workers = CHUNKS[
-                settings.costs().isPresent() ? 0 : Math.min(body.parallelLoops().size(), Grid.DIMENSIONS)];
+        this.workers =
+                CHUNKS[options().costs() ? 0 : Math.min(body.parallelLoops().size(), Grid.DIMENSIONS)];
         this.chunkOrder = order(workers[0] * workers[1] * workers[2]);
     }
 
@@ -106,6 +106,16 @@ final class ParallelLaunch extends Launch {
 
     @Override
     List<ArrayTraffic> localTraffic(Counters counters) {
+        return List.of();
+    }
+
+    @Override
+    Grid grid() {
+        return null;
+    }
+
+    @Override
+    List<LocalArray> localArrays() {
         return List.of();
     }
 

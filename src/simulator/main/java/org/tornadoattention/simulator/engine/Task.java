@@ -18,6 +18,9 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 /** A task of a graph that is being executed. */
 final class Task {
 
+    /** Of those that a system property asks for, over the whole program. */
+    private static final TracePages PAGES = new TracePages();
+
     private final GraphDefinition.TaskDefinition definition;
     /** What the kernel's function has captured, then the arguments of the task. */
     private final Object[] arguments;
@@ -98,6 +101,12 @@ final class Task {
         recorder.ran(statistics.time().toNanos());
         if (System.getProperty("tornadoattention.simulator.costs") != null) {
             statistics.costs().ifPresent(costs -> CostReport.print(body, costs, settings));
+        }
+        if (System.getProperty("tornadoattention.simulator.trace") != null) {
+            statistics
+                    .trace()
+                    .ifPresent(trace -> PAGES.write(settings.trace().orElseThrow(), trace)
+                            .ifPresent(page -> System.out.println("Wrote " + page + ": open it in a browser.")));
         }
         StatisticsLog.launched(statistics);
         return statistics;

@@ -6,6 +6,7 @@ import java.lang.invoke.MethodType;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
+import org.tornadoattention.simulator.instrument.KernelText;
 import org.tornadoattention.simulator.instrument.ParameterUse;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions;
 import uk.ac.manchester.tornado.api.exceptions.TornadoRuntimeException;
@@ -73,6 +74,11 @@ final class TaskFunction implements KernelBody {
     @Override
     public List<String> costPlaces() {
         return List.of();
+    }
+
+    @Override
+    public KernelText text() {
+        return KernelText.NONE;
     }
 
     @Override

@@ -36,7 +36,7 @@ final class Warp {
                 return;
             }
         }
-        tally.warp(lanes.stream().map(WorkItem::costTrace).toList());
+        tally.warp(lanes.stream().map(WorkItem::costTrace).toList(), group.pictureOf(index));
     }
 
     boolean isFull() {

@@ -27,6 +27,8 @@ final class WorkGroup {
     private final SplittableRandom shuffler;
     private final List<LocalArray> localArrays = new ArrayList<>();
     private final Counters counters;
+    /** Null unless somebody wants a picture that this group is in. */
+    private final GroupTrace picture;
 
     private int cursor;
     private int atBarrier;
@@ -46,6 +48,7 @@ final class WorkGroup {
         this.turn = turn;
         this.id = grid.groupId(flatId);
         this.counters = counters;
+        this.picture = launch.picture() == null ? null : launch.picture().group(flatId, grid);
         this.items = new WorkItem[grid.groupSize()];
         for (int i = 0; i < items.length; i++) {
             items[i] = new WorkItem(launch, this, i, turn, counters);
@@ -193,6 +196,15 @@ final class WorkGroup {
         return array;
     }
 
+    GroupTrace picture() {
+        return picture;
+    }
+
+    /** Returns where the picture of a warp goes on, from the last barrier on; null if nobody wants one. */
+    WarpSteps pictureOf(int warp) {
+        return picture == null ? null : picture.warp(Math.toIntExact(barriersPassed), warp);
+    }
+
     /** Puts together what the lanes of a warp cost, once all of them wait at the barrier or have returned. */
     private void tallyCosts(WorkItem item) {
         if (launch.options().costs()) {
@@ -222,6 +234,9 @@ final class WorkGroup {
             }
         }
         counters.barrier();
+        if (picture != null) {
+            picture.barrier(Math.toIntExact(barriersPassed), items[0].costSite(), localArrays);
+        }
         barriersPassed++;
         atBarrier = 0;
         epoch += LocalArray.EPOCH;
@@ -289,6 +304,9 @@ final class WorkGroup {
         finished++;
         tallyCosts(item);
         if (finished == items.length) {
+            if (picture != null) {
+                picture.end(Math.toIntExact(barriersPassed), localArrays);
+            }
             return lane.next(this);
         }
         launch.stopAfterFailure(turn);

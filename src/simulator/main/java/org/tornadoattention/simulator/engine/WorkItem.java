@@ -79,6 +79,13 @@ public final class WorkItem {
 
     private List<CostTrace> costsOfIterations;
     private int costSite;
+    private int callSite = -1;
+    /** Null unless somebody wants a picture in which this work-item is; of parallel loops, the present iteration's. */
+    private ValueTrace values;
+
+    /** Of parallel loops, what pictures of warps of iterations are made of. */
+    private GroupTrace pictureOfIterations;
+
     private long privateBytes;
 
     WorkItem(Launch launch, WorkGroup group, int id, int turn, Counters counters) {
@@ -95,8 +102,19 @@ public final class WorkItem {
         enterEpoch(LocalArray.FIRST_EPOCH);
         this.localId = group == null ? new int[Grid.DIMENSIONS] : group.grid().localId(id);
         if (launch != null && launch.options().costs()) {
-            costTrace = new CostTrace();
+            costTrace = newCostTrace();
+            values = group == null || group.picture() == null
+                    ? null
+                    : group.picture().values(id);
         }
+    }
+
+    private CostTrace newCostTrace() {
+        CostTrace trace = new CostTrace();
+        if (launch.options().trace()) {
+            trace.keepCallers();
+        }
+        return trace;
     }
 
     static WorkItem chunk(Launch launch, int turn, Counters counters, ParallelPosition position) {
@@ -104,6 +122,7 @@ public final class WorkItem {
         item.parallel = position;
         if (launch.options().costs()) {
             item.costsOfIterations = new ArrayList<>(List.of(item.costTrace));
+            item.beginPicture();
         }
         item.leaveIteration();
         return item;
@@ -403,15 +422,27 @@ public final class WorkItem {
         if (costsOfIterations.size() == Warp.SIZE) {
             tallyIterations();
         }
-        costTrace = new CostTrace();
+        costTrace = newCostTrace();
+        if (costsOfIterations.isEmpty()) {
+            beginPicture();
+        } else if (pictureOfIterations != null) {
+            values = pictureOfIterations.values(costsOfIterations.size());
+        }
         costsOfIterations.add(costTrace);
         privateBytes = 0;
+    }
+
+    /** Begins the picture of the warp of iterations that comes next. */
+    private void beginPicture() {
+        pictureOfIterations = launch.picture() == null ? null : launch.picture().nextWarp();
+        values = pictureOfIterations == null ? null : pictureOfIterations.values(0);
     }
 
     /** Puts together what the iterations so far cost. */
     void tallyIterations() {
         if (costsOfIterations != null) {
-            counters.costs().warp(costsOfIterations);
+            counters.costs()
+                    .warp(costsOfIterations, pictureOfIterations == null ? null : pictureOfIterations.warp(0, 0));
             costsOfIterations.clear();
         }
     }
@@ -425,6 +456,20 @@ public final class WorkItem {
         costSite = site;
     }
 
+    int costSite() {
+        return costSite;
+    }
+
+    /** Notes where the kernel calls a method of its own. */
+    void callAt(int site) {
+        callSite = site;
+    }
+
+    /** Returns where values of variables are kept; null unless somebody wants a picture. */
+    ValueTrace values() {
+        return values;
+    }
+
     void noteTurn(int site) {
         costTrace.turn(site);
     }
@@ -434,6 +479,7 @@ public final class WorkItem {
             int bytes = array.host().getElementSize();
             costTrace.access(
                     costSite,
+                    callSite,
                     access,
                     array.slot(),
                     bytes * elements,
@@ -445,7 +491,12 @@ public final class WorkItem {
         if (costTrace != null) {
             int bytes = array.elementBytes();
             costTrace.access(
-                    costSite, access, array.index(), bytes, array.offset() + (long) bytes * Math.max(index, 0));
+                    costSite,
+                    callSite,
+                    access,
+                    array.index(),
+                    bytes,
+                    array.offset() + (long) bytes * Math.max(index, 0));
         }
     }
 

@@ -119,21 +119,22 @@ final class ClassRewriter {
                     analysis.parameterSlots().stream()
                             .map(analysis::parameterName)
                             .toList(),
-                    loops.stream().map(ParallelLoop::name).toList());
+                    loops.stream().map(ParallelLoop::name).toList(),
+                    KernelText.of(sourceFile(part), method.methodName().stringValue(), analysis));
         }
         Instrumentation here =
                 isKernel ? wanted : wanted.forHelpers(method.methodName().equalsString("<clinit>"));
-        return new MethodRewriter(analysis, ((CodeAttribute) code).maxLocals(), here, loops, sites, sourceFile())
+        return new MethodRewriter(analysis, ((CodeAttribute) code).maxLocals(), here, loops, sites, sourceFile(part))
                 .andThen(new IntrinsicCalls());
     }
 
-    private String sourceFile() {
+    static String sourceFile(KernelCode.Part part) {
         return part.model()
                 .findAttribute(Attributes.sourceFile())
                 .map(file -> file.sourceFile().stringValue())
                 .orElse("unknown source");
     }
 
-    /** The names of a kernel's parameters and of the variables of its parallel loops. */
-    record KernelMethod(List<String> parameterNames, List<String> parallelLoops) {}
+    /** The names of a kernel's parameters, the variables of its parallel loops, and where its source is. */
+    record KernelMethod(List<String> parameterNames, List<String> parallelLoops, KernelText text) {}
 }

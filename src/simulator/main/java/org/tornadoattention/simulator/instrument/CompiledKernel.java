@@ -11,13 +11,15 @@ import java.util.List;
  * @param parameterNames the names of the parameters
  * @param parallelLoops the variables of the parallel loops, outermost first
  * @param costPlaces the lines of source of the places that the code names when costs are asked for
+ * @param text where the kernel's source is
  */
 public record CompiledKernel(
         Class<?> owner,
         MethodHandle handle,
         List<String> parameterNames,
         List<String> parallelLoops,
-        List<String> costPlaces) {
+        List<String> costPlaces,
+        KernelText text) {
 
     /** Copies the lists. */
     public CompiledKernel {

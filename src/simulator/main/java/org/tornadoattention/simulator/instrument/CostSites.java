@@ -86,15 +86,25 @@ final class CostSites {
         return sites.nextCost(sourceFile + ":" + line);
     }
 
+    /** Emits the note that the kernel calls a method of its own here. */
+    void call(CodeBuilder code) {
+        code.aload(item).loadConstant(site()).invokestatic(Names.TRACE_HOOKS, "call", Names.COST_SITE);
+    }
+
+    /** Returns the number of this place in the code. */
+    int here() {
+        return site();
+    }
+
     /** Whether the jump at {@code index} goes back to the test of a parallel loop, whose turns are work-items. */
-    private boolean endsParallelLoop(int index) {
+    boolean endsParallelLoop(int index) {
         return loops.stream()
                 .anyMatch(loop -> loop.increment() < index
                         && method.elements().subList(loop.increment() + 1, index).stream()
                                 .noneMatch(BranchInstruction.class::isInstance));
     }
 
-    private static boolean mayTouchMemory(InvokeInstruction invoke) {
+    static boolean mayTouchMemory(InvokeInstruction invoke) {
         String owner = KernelCode.name(invoke.owner().asSymbol());
         return invoke.owner().asSymbol().equals(Names.KERNEL_CONTEXT) || owner.startsWith(IntrinsicCalls.PACKAGE);
     }

@@ -13,6 +13,7 @@ import java.util.Objects;
  * @param deviceMemory check reads and writes of device memory where it can be wrong
  * @param counting count traffic
  * @param costs note each access, for what warps cost
+ * @param trace keep values of variables and where the kernel calls methods of its own, for a picture
  * @param tracked the parameters of the kernel method that may have elements that hold nothing
  */
 public record Instrumentation(
@@ -23,6 +24,7 @@ public record Instrumentation(
         boolean deviceMemory,
         boolean counting,
         boolean costs,
+        boolean trace,
         BitSet tracked) {
 
     /** Copies the set. */
@@ -41,7 +43,15 @@ public record Instrumentation(
         BitSet all = new BitSet();
         all.set(0, 255);
         return new Instrumentation(
-                bounds, localMemory, privateMemory && !isInitializer, barriers, deviceMemory, counting, costs, all);
+                bounds,
+                localMemory,
+                privateMemory && !isInitializer,
+                barriers,
+                deviceMemory,
+                counting,
+                costs,
+                false,
+                all);
     }
 
     boolean tracks(int parameter) {

@@ -136,10 +136,22 @@ public final class KernelCompiler {
                             .asType(MethodType.methodType(void.class, Object[].class)),
                     parameters,
                     found == null ? List.of() : found.parallelLoops(),
-                    sites.costPlaces());
+                    sites.costPlaces(),
+                    text(code, found));
         } catch (ReflectiveOperationException e) {
             throw new IllegalStateException("The instrumented copy of " + kernel + " cannot be loaded", e);
         }
+    }
+
+    private static KernelText text(KernelCode code, ClassRewriter.KernelMethod found) {
+        Map<String, String> folders = new HashMap<>();
+        code.parts().forEach((name, part) -> {
+            int dot = name.lastIndexOf('.');
+            folders.putIfAbsent(
+                    ClassRewriter.sourceFile(part),
+                    dot < 0 ? "" : name.substring(0, dot + 1).replace('.', '/'));
+        });
+        return found == null ? KernelText.NONE : found.text().withFolders(folders);
     }
 
     private static void warnIfTooLarge(Method kernel, byte[] owner) {

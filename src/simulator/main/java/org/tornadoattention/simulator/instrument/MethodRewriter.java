@@ -40,6 +40,7 @@ final class MethodRewriter implements CodeTransform {
     private final Set<Integer> written = new HashSet<>();
     private final Map<String, List<Label[]>> guarded = new LinkedHashMap<>();
     private final CostSites costs;
+    private final Snapshots snapshots;
     private int index = -1;
 
     MethodRewriter(
@@ -57,6 +58,7 @@ final class MethodRewriter implements CodeTransform {
         this.item = slots.allocate(1);
         this.firstWorker = slots.allocate(2 * loops.size());
         this.costs = wanted.costs() ? new CostSites(method, loops, sites, sourceFile, item, slots) : null;
+        this.snapshots = wanted.trace() ? new Snapshots(method, loops, costs, item) : null;
         this.openLoops = new OpenLoops(method, item, slots, sites);
         method.localArraySlots().forEach(slots::localView);
         for (Access access : method.accesses()) {
@@ -156,6 +158,9 @@ final class MethodRewriter implements CodeTransform {
         }
         if (costs != null) {
             costs.before(code, element, index, endsStraightCode(element));
+        }
+        if (snapshots != null) {
+            snapshots.before(code, element, index);
         }
         if (endsStraightCode(element)) {
             addPending(code);

@@ -15,6 +15,7 @@ final class Names {
     static final ClassDesc LOCAL_HOOKS = ClassDesc.of(ENGINE + "LocalHooks");
     static final ClassDesc PRIVATE_HOOKS = ClassDesc.of(ENGINE + "PrivateHooks");
     static final ClassDesc COST_HOOKS = ClassDesc.of(ENGINE + "CostHooks");
+    static final ClassDesc TRACE_HOOKS = ClassDesc.of(ENGINE + "TraceHooks");
     static final ClassDesc WORK_ITEM = ClassDesc.of(ENGINE + "WorkItem");
     static final ClassDesc LOCAL_VIEW = ClassDesc.of(ENGINE + "LocalView");
     static final ClassDesc FAULT = ClassDesc.of("org.tornadoattention.simulator.SimulatorFaultException");
@@ -75,6 +76,9 @@ final class Names {
     static final MethodTypeDesc COST_PRIVATE =
             MethodTypeDesc.of(ConstantDescs.CD_void, ConstantDescs.CD_Object, WORK_ITEM);
 
+    static final MethodTypeDesc TRACE_SNAPSHOT =
+            MethodTypeDesc.of(ConstantDescs.CD_boolean, WORK_ITEM, ConstantDescs.CD_int);
+
     private Names() {}
 
     /** Returns the type of the hook that writes to device memory. */
@@ -132,6 +136,11 @@ final class Names {
     /** Returns the type of the hook that looks at a number before it is written to a private array. */
     static MethodTypeDesc beforePrivateWrite(TypeKind kind) {
         return MethodTypeDesc.of(ConstantDescs.CD_void, kind.upperBound(), WORK_ITEM);
+    }
+
+    /** Returns the type of the hook that keeps the value of a variable of that type. */
+    static MethodTypeDesc traceValue(ClassDesc type) {
+        return MethodTypeDesc.of(ConstantDescs.CD_void, type, ConstantDescs.CD_String, WORK_ITEM);
     }
 
     static ClassDesc arrayOf(TypeKind kind) {

@@ -1,0 +1,65 @@
+package org.tornadoattention.cli;
+
+import java.io.PrintWriter;
+import java.util.function.Consumer;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.Mask;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+import picocli.CommandLine.Option;
+
+/** A small problem for commands that look at kernels in the simulator. */
+final class SimulatedProblem {
+
+    @Option(names = "--heads", defaultValue = "1", description = "Heads (default ${DEFAULT-VALUE}).")
+    private int heads;
+
+    @Option(
+            names = "--seq",
+            paramLabel = "N",
+            defaultValue = "128",
+            description = "Queries and keys (default ${DEFAULT-VALUE}).")
+    private int seq;
+
+    @Option(names = "--head-dim", defaultValue = "64", description = "Elements per head (default ${DEFAULT-VALUE}).")
+    private int headDim;
+
+    @Option(names = "--type", defaultValue = "f32", description = "f32, f16 or bf16 (default ${DEFAULT-VALUE}).")
+    private DType dtype;
+
+    @Option(names = "--causal", description = "Query i sees the keys j <= i.")
+    private boolean causal;
+
+    @Option(names = "--backward", description = "The backward pass too.")
+    private boolean backward;
+
+    /**
+     * Hands over what computes the problem.
+     *
+     * @param what the command's subject, which only the simulator has
+     * @throws IllegalArgumentException if the device is not the simulator's
+     */
+    void on(ComputeDevice device, FlashAttention attention, String what, PrintWriter out, Consumer<Runnable> command) {
+        if (!device.isSimulator()) {
+            throw new IllegalArgumentException(
+                    "%s by the simulator, not by %s: leave --backend out, and TORNADOVM_HOME unset."
+                            .formatted(what, device));
+        }
+        AttentionShape shape = new AttentionShape(1, heads, heads, seq, seq, headDim);
+        AttentionOptions options = AttentionOptions.defaults().withMask(causal ? Mask.causal() : Mask.none());
+        ComputeOptions.announce(out, device);
+        Tensor q = Tensor.random(dtype, 1, shape.queryShape());
+        Tensor k = Tensor.random(dtype, 2, shape.keyShape());
+        Tensor v = Tensor.random(dtype, 3, shape.keyShape());
+        command.accept(() -> {
+            AttentionResult result = attention.forward(q, k, v, options);
+            if (backward) {
+                attention.backward(result, Tensor.random(dtype, 4, shape.queryShape()));
+            }
+        });
+    }
+}
