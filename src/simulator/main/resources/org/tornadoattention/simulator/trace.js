@@ -1,6 +1,6 @@
 // Draws what is in `trace`. A step is [place, caller, access, array, bytes, mask, cost, fewest, ways, delta, offsets…].
 (function () {
-  const BANKS = 32, ROW = 128, SECTOR = 32, WARP = 32, MOST_ROWS = 36;
+  const BANKS = 32, ROW = 128, SECTOR = 32, WARP = 32, MOST_ROWS = 16;
   const ACCESS = [['reads', true], ['writes', true], ['changes atomically', true],
     ['reads', false], ['writes', false], ['changes atomically', false]];
   const WIDTH = 440, LEFT = 44, UNIT = (WIDTH - LEFT) / ROW, HIGH = 13;
@@ -140,10 +140,14 @@
 
   function collect(arrays, step, turn, warp) {
     const key = (isGlobal(step) ? 'g' : 'l') + step[3];
-    const one = arrays[key] = arrays[key] || {step: step, cells: new Map(), reads: false, writes: false};
+    const one = arrays[key] = arrays[key] || {step: step, cells: new Map(), times: new Map(), reads: false, writes: false};
     if (step[2] % 3 === 0) { one.reads = true; } else { one.writes = true; }
     touched(step, turn).forEach(lane => {
-      for (let byte = 0; byte < step[4]; byte += array(step).bytes) { one.cells.set(lane[1] + byte, warp * WARP + lane[0]); }
+      for (let byte = 0; byte < step[4]; byte += array(step).bytes) {
+        const offset = lane[1] + byte;
+        one.cells.set(offset, warp * WARP + lane[0]);
+        one.times.set(offset, (one.times.get(offset) || 0) + 1);
+      }
     });
   }
 
@@ -151,19 +155,27 @@
     const whole = allOf(phase()), now = {};
     if (current) { collect(now, current, turn, state.warp); }
     const keys = Object.keys(whole).sort((a, b) => (a[0] === b[0] ? +a.slice(1) - +b.slice(1) : a[0] === 'g' ? -1 : 1));
-    $('memory').innerHTML = keys.map(key => drawArray(whole[key], now[key], current)).join('')
+    $('memory').innerHTML = keys.filter(key => !current || now[key]).concat(keys.filter(key => current && !now[key])).map(key => drawArray(whole[key], now[key], current)).join('')
       || '<p class="soft">No memory is touched in this phase.</p>';
   }
 
+  const wide = new Set();
+
   function drawArray(all, now, current) {
     const its = array(all.step), global = isGlobal(all.step);
+    if (current && !now) {
+      return '<div class="array"><h4>' + text(its.name) + ' <span>' + (global ? 'device' : 'local') + ' memory, not touched by this step</span></h4></div>';
+    }
     const rowOf = offset => Math.floor((global ? offset : offset - its.offset + its.offset % ROW) / ROW);
     let rows = Array.from(new Set(Array.from(all.cells.keys()).map(rowOf))).sort((a, b) => a - b);
     const total = rows.length;
-    if (total > MOST_ROWS) {
-      const first = now ? Math.min.apply(null, Array.from(now.cells.keys()).map(rowOf)) : rows[0];
-      const from = Math.min(Math.floor(rows.indexOf(first) / MOST_ROWS) * MOST_ROWS, total - 1);
-      rows = rows.slice(from, from + MOST_ROWS);
+    const key = (global ? 'g' : 'l') + all.step[3];
+    if (total > MOST_ROWS && !wide.has(key)) {
+      const wanted = new Set(now ? Array.from(now.cells.keys()).map(rowOf) : []);
+      const first = now ? Math.min.apply(null, Array.from(wanted)) : rows[0];
+      const spare = MOST_ROWS - wanted.size;
+      const others = new Set(rows.filter(row => row >= first && !wanted.has(row)).slice(0, Math.max(0, spare)));
+      rows = rows.filter(row => wanted.has(row) || others.has(row)).slice(0, Math.max(MOST_ROWS, WARP + 1));
     }
     const y = {};
     let height = global ? 2 : 15, before = null;
@@ -188,7 +200,7 @@
         parts.push('<rect class="header" x="' + LEFT + '" y="' + y[row] + '" width="' + base * UNIT + '" height="' + HIGH + '"/>');
       }
     });
-    const cells = now ? now.cells : current ? new Map() : all.cells;
+    const cells = (now || all).cells, times = (now || all).times;
     let hidden = 0;
     cells.forEach((item, offset) => {
       const at = global ? offset : offset - its.offset + its.offset % ROW;
@@ -196,7 +208,7 @@
       const held = valueOf(all.step, element(all.step, offset));
       parts.push('<rect x="' + (LEFT + at % ROW * UNIT + 0.6).toFixed(1) + '" y="' + (y[rowOf(offset)] + 1) + '" width="'
         + Math.max(1, its.bytes * UNIT - 1.2).toFixed(1) + '" height="' + (HIGH - 2) + '" style="fill:' + colour(item) + '" data-tip="'
-        + text(its.name) + '[' + element(all.step, offset) + '], work-item ' + itemName(item)
+        + text(its.name) + '[' + element(all.step, offset) + '], work-item ' + itemName(item) + (times.get(offset) > 1 ? ', the last of ' + times.get(offset) + ' accesses' : '')
         + (global ? '' : ', bank ' + Math.floor(offset / 4) % BANKS) + (held === null ? '' : '\n' + number(held) + ' at the phase’s end') + '"/>');
     });
     if (global) {
@@ -206,9 +218,10 @@
     if (now) { parts.push(asked(current, now.cells, its, y, rowOf, height)); }
     const verb = (now || all).reads && (now || all).writes ? 'read and written' : (now || all).writes ? 'written' : 'read';
     return '<div class="array"><h4>' + text(its.name) + ' <span>' + (global ? 'device' : 'local') + ' memory, '
-      + (now ? verb + ' now' : current ? 'not touched by this step' : verb + ' in this phase')
+      + (now ? verb + ' now' : verb + ' in this phase')
       + (total > rows.length ? '; ' + rows.length + ' of ' + total + ' rows' : '') + (hidden && now ? ', ' + hidden + ' elements lie outside of them' : '')
-      + '</span></h4><svg viewBox="0 0 ' + WIDTH + ' ' + (height + 3) + '" role="img" aria-label="' + text(its.name) + ': '
+      + '</span>' + (total > MOST_ROWS ? ' <button class="warp" data-rows="' + key + '">' + (wide.has(key) ? 'fewer rows' : 'all rows') + '</button>' : '')
+      + '</h4><svg viewBox="0 0 ' + WIDTH + ' ' + (height + 3) + '" role="img" aria-label="' + text(its.name) + ': '
       + cells.size + ' elements touched">' + parts.join('') + '</svg></div>';
   }
 
@@ -280,13 +293,13 @@
     const list = steps(phase(), state.warp);
     $('phase-table').innerHTML = '<h3>The steps of warp ' + state.warp + ' in this phase</h3>' + (list.length === 0
       ? '<p class="soft">It touches no memory.</p>'
-      : '<div class="scroll" style="max-height:16rem"><table><thead><tr><th class="number">step</th><th class="number">line</th><th>what</th><th class="number">lanes</th>'
+      : '<div class="scroll"><table><thead><tr><th class="number">step</th><th class="number">line</th><th>what</th><th class="number">lanes</th>'
         + '<th class="number">turns</th><th>cost of a turn</th></tr></thead><tbody>' + list.slice(0, 400).map((entry, i) => {
           const s = entry.step, lanes = touched(s, 1).length;
           return '<tr tabindex="0" data-step="' + (i + 1) + '"><td class="number">' + (i + 1) + '</td><td class="number">' + place(s).line + '</td><td>'
             + ACCESS[s[2]][0] + ' ' + text(array(s).name) + '</td><td class="number">' + lanes + '</td><td class="number">' + entry.turns + '</td><td'
-            + (isBad(s) ? ' class="bad"' : '') + '>' + (isGlobal(s) ? many(s[6], 'sector') : many(s[6], 'turn') + ' of the banks') + ' where ' + s[7]
-            + ' would do</td></tr>';
+            + (isBad(s) ? ' class="bad"' : '') + '>' + (isGlobal(s) ? many(s[6], 'sector') : many(s[6], 'turn') + ' of the banks')
+            + (s[6] > s[7] ? ' where ' + s[7] + ' would do' : '') + '</td></tr>';
         }).join('') + '</tbody></table></div>' + (list.length > 400 ? '<p class="soft">' + (list.length - 400) + ' more are on the slider.</p>' : ''));
   }
 
@@ -336,9 +349,9 @@
     const most = Math.max.apply(null, s.points.map(p => Math.max.apply(null, p.value.map(v => v === null || Math.abs(v) > 1e29 ? 0 : Math.abs(v))))) || 1;
     const cells = s.points.map((p, i) => p.value.map((v, j) => v === null || Math.abs(v) > 1e29 ? '' : '<rect x="' + (330 * j / length).toFixed(1) + '" y="'
       + (high * i).toFixed(1) + '" width="' + Math.max(0.5, 330 / length - 0.5).toFixed(1) + '" height="' + (high - 1).toFixed(1) + '"'
-      + (p.phase <= state.phase ? '' : ' class="later"') + ' style="fill:var(--' + (v < 0 ? 'cold' : 'warm') + ');fill-opacity:' + (0.06 + 0.94 * Math.sqrt(Math.abs(v) / most)).toFixed(2)
+      + (p.phase <= state.phase ? '' : ' class="later"') + ' style="fill:var(--' + (v < 0 ? 'cold' : 'warm') + ');fill-opacity:' + (0.06 + 0.94 * Math.abs(v) / most).toFixed(2)
       + '" data-tip="' + text(s.name) + '[' + j + '] = ' + number(v) + '\n' + when(p) + '"/>').join('')).join('');
-    return figure(s, role, '±' + number(most), '<svg viewBox="0 0 330 ' + Math.ceil(high * s.points.length) + '" role="img" aria-label="' + text(s.name) + ', ' + length
+    return figure(s, role, 'up to ' + number(most), '<svg viewBox="0 0 330 ' + Math.ceil(high * s.points.length) + '" role="img" aria-label="' + text(s.name) + ', ' + length
       + ' elements, ' + s.points.length + ' moments">' + cells + '</svg><p class="soft">' + many(length, 'element') + ' across, time downward; <span style="color:var(--warm)">positive</span>, <span style="color:var(--cold)">negative</span></p>');
   }
 
@@ -424,6 +437,12 @@
     else if (event.key === ' ') { event.preventDefault(); play(!state.timer); }
   });
   document.addEventListener('click', event => {
+    const rows = event.target.closest ? event.target.closest('[data-rows]') : null;
+    if (rows) {
+      const key = rows.getAttribute('data-rows');
+      if (!wide.delete(key)) { wide.add(key); }
+      draw('step');
+    }
     const own = name => { const found = event.target.closest ? event.target.closest('[' + name + ']') : null; return found ? +found.getAttribute(name) : -1; };
     if (own('data-group') >= 0) { state.group = own('data-group'); state.phase = Math.min(state.phase, group().phases.length - 1); state.step = 0; draw('group'); }
     else if (own('data-warp') >= 0) { state.warp = own('data-warp'); draw('warp'); }
