@@ -123,15 +123,20 @@
     let here = null;
     $('source').querySelectorAll('tr').forEach(row => {
       const its = +row.getAttribute('data-line');
-      row.className = its === line ? 'here' : lines.has(its) ? 'phase' : '';
+      const kind = its === line ? 'here' : lines.has(its) ? 'phase' : '';
+      if (row.className !== kind) { row.className = kind; }
       if (its === line || !here && line < 0 && lines.has(its)) { here = row; }
     });
     if (here) { $('source').scrollTop = here.offsetTop - $('source').clientHeight / 3; }
   }
 
+  const known = new Map();
+
   /** Everything that is touched in a phase, by array: for each byte offset who was the last. */
   function allOf(inPhase) {
+    if (known.has(inPhase)) { return known.get(inPhase); }
     const arrays = {};
+    known.set(inPhase, arrays);
     inPhase.warps.forEach((runs, warp) => steps(inPhase, warp).forEach(entry => {
       for (let turn = 1; turn <= entry.turns; turn++) { collect(arrays, entry.step, turn, warp); }
     }));
@@ -315,9 +320,9 @@
       });
       Object.keys(families).forEach(name => {
         const indices = families[name];
-        const points = its.moments.map(m => ({phase: m[1], line: trace.places[m[0]].line,
+        const points = its.moments.map(m => ({phase: m[1], place: m[0], line: trace.places[m[0]].line,
           value: indices.length > 1 ? indices.map(i => m[2 + i]) : m[2 + indices[0]]})).filter(p => Array.isArray(p.value) ? p.value.some(v => v !== null) : p.value !== null);
-        if (points.length) { list.push({name: name, item: its.item, points: points}); }
+        if (points.length) { list.push({name: name, item: its.item, points: ofOnePlace(points)}); }
       });
     }
     const names = new Set();
@@ -328,6 +333,14 @@
       if (points.length) { list.push({name: name, item: -1, points: points}); }
     });
     return list;
+  }
+
+  /** Of the places in the code at which a variable was looked at, the one with the fewest moments, but several: tile by tile. */
+  function ofOnePlace(points) {
+    const byPlace = new Map();
+    points.forEach(p => byPlace.set(p.place, (byPlace.get(p.place) || []).concat([p])));
+    const several = Array.from(byPlace.values()).filter(group => group.length > 1).sort((a, b) => a.length - b.length || b[0].line - a[0].line);
+    return several.length ? several[0] : points;
   }
 
   const when = point => 'phase ' + (point.phase + 1) + (point.line ? ', line ' + point.line : ', the end');

@@ -4,6 +4,8 @@ import static java.util.stream.Collectors.joining;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import java.io.File;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
@@ -20,7 +22,18 @@ class SimulatorSettingsTest {
     private static final String PREFIX = "tornadoattention.simulator.";
 
     private static final String[] NAMES = {
-        "checks", "seed", "threads", "counters", "localMemory", "loopSeconds", "barriers", "costs", "numbers", "devices"
+        "checks",
+        "seed",
+        "threads",
+        "counters",
+        "localMemory",
+        "loopSeconds",
+        "barriers",
+        "costs",
+        "trace",
+        "sources",
+        "numbers",
+        "devices"
     };
 
     private final Map<String, String> before = new HashMap<>();
@@ -55,6 +68,8 @@ class SimulatorSettingsTest {
         assertThat(settings.counters()).isTrue();
         assertThat(settings.seed()).isEmpty();
         assertThat(settings.costs()).isEmpty();
+        assertThat(settings.trace()).isEmpty();
+        assertThat(settings.sources()).containsExactly(Path.of("."));
         assertThat(settings.numbers()).isFalse();
         assertThat(settings.threads()).isEqualTo(Runtime.getRuntime().availableProcessors());
     }
@@ -74,6 +89,9 @@ class SimulatorSettingsTest {
         assertThat(with("costs", "none").costs()).isEmpty();
         assertThat(with("numbers", "true").numbers()).isTrue();
         assertThat(with("devices", "3").devices()).isEqualTo(3);
+        assertThat(with("trace", "pages/of it").trace()).hasValue(Path.of("pages/of it"));
+        assertThat(with("sources", "a" + File.pathSeparator + "b").sources())
+                .containsExactly(Path.of("a"), Path.of("b"));
     }
 
     @ParameterizedTest
@@ -91,6 +109,7 @@ class SimulatorSettingsTest {
                 "localMemory | 48k         | a whole number from 0 on",
                 "barriers    | -1          | a whole number from 1 on",
                 "devices     | 0           | a whole number from 1 on",
+                "trace       | ''          | a folder",
             })
     void aWrongValueIsNamedWithItsPropertyAndWhatIsAllowed(String name, String value, String allowed) {
         assertThatIllegalArgumentException()

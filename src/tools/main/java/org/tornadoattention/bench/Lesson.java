@@ -219,6 +219,10 @@ public final class Lesson {
     /** Says what the operations and the traffic of device memory allow on this device. */
     public void predict(double flops, double bytes) {
         predictedBytes = bytes;
+        if (device.isSimulator()) {
+            out.printf(Locale.ROOT, "predicted: %.3g operations, %.3g bytes%n", flops, bytes);
+            return;
+        }
         if (ceilings == null) {
             ceilings = CeilingBenchmark.measure(device);
         }

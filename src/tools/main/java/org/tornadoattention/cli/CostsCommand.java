@@ -2,7 +2,6 @@ package org.tornadoattention.cli;
 
 import java.io.PrintWriter;
 import java.util.concurrent.Callable;
-import org.tornadoattention.FlashAttention;
 import org.tornadoattention.bench.SimulatorBridge;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
@@ -58,21 +57,19 @@ final class CostsCommand implements Callable<Integer> {
         PrintWriter out = spec.commandLine().getOut();
         boolean asked = spec.commandLine().getParseResult().hasMatchedOption("--backend");
         ComputeDevice device = asked ? compute.device() : Devices.forTaskGraphs(compute.device());
-        try (FlashAttention attention = compute.attention(device)) {
-            problem.on(
-                    device,
-                    attention,
-                    "Costs are counted",
-                    out,
-                    work -> SimulatorBridge.tellCosts(
-                            gpu,
-                            table -> {
-                                out.println();
-                                out.print(table);
-                                out.flush();
-                            },
-                            work));
-        }
+        problem.on(
+                device,
+                compute.kernel(),
+                "Costs are counted",
+                out,
+                work -> SimulatorBridge.tellCosts(
+                        gpu,
+                        table -> {
+                            out.println();
+                            out.print(table);
+                            out.flush();
+                        },
+                        work));
         return Main.GOOD;
     }
 }

@@ -41,6 +41,8 @@ class MainTest {
                 "bench",
                 "report",
                 "explain",
+                "costs",
+                "trace",
                 "tables",
                 "bench-decode",
                 "tune",

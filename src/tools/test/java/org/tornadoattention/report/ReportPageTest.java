@@ -2,26 +2,12 @@ package org.tornadoattention.report;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import java.awt.image.BufferedImage;
-import java.io.File;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import java.util.Optional;
-import java.util.concurrent.TimeUnit;
-import javax.imageio.ImageIO;
-import org.htmlunit.BrowserVersion;
-import org.htmlunit.MockWebConnection;
-import org.htmlunit.WebClient;
 import org.htmlunit.html.DomElement;
 import org.htmlunit.html.DomNode;
-import org.htmlunit.html.HtmlPage;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -32,8 +18,6 @@ import org.tornadoattention.bench.BenchFiles;
 
 /** The page in a browser of Java's own, always, and in Chromium where that is installed. */
 class ReportPageTest {
-
-    private static final List<String> BROWSERS = List.of("chromium", "chromium-browser", "google-chrome", "chrome");
 
     @TempDir
     private Path directory;
@@ -52,10 +36,7 @@ class ReportPageTest {
 
     @Test
     void itHasAllItsPartsAndTheScriptShowsTips() throws IOException {
-        try (WebClient browser = new WebClient(BrowserVersion.CHROME)) {
-            browser.setWebConnection(page());
-            browser.getOptions().setThrowExceptionOnScriptError(true);
-            HtmlPage page = browser.getPage("https://report.test/");
+        Browsers.open(html, page -> {
             assertThat(page.querySelectorAll("h2").stream().map(DomNode::getTextContent))
                     .contains(
                             "The ladder",
@@ -86,13 +67,7 @@ class ReportPageTest {
             assertThat(tip.getAttribute("style")).contains("visible");
             page.getBody().mouseOver();
             assertThat(tip.getAttribute("style")).contains("hidden");
-        }
-    }
-
-    private MockWebConnection page() {
-        MockWebConnection connection = new MockWebConnection();
-        connection.setDefaultResponse(html, "text/html", StandardCharsets.UTF_8);
-        return connection;
+        });
     }
 
     @Test
@@ -119,70 +94,9 @@ class ReportPageTest {
                 .withMessageContaining("./attention bench");
     }
 
-    /** A picture is taken, and the page itself says whether something stands out to the right. */
     @ParameterizedTest
     @CsvSource({"1200, 1", "390, 0"})
     void aRealBrowserDrawsIt(int width, int light) throws IOException, InterruptedException {
-        Optional<Path> browser = installed();
-        assumeTrue(
-                browser.isPresent(),
-                "SKIPPED: none of " + BROWSERS + " is on PATH, so the report was not drawn by a real browser");
-        // A frame is as narrow as it is told to be; a window of Chromium's is not.
-        Path page = directory.resolve("report.html");
-        String measured = html.replace(
-                "</body>",
-                "<script>parent.postMessage([document.documentElement.scrollWidth,"
-                        + " getComputedStyle(document.body).backgroundColor].join(' '), '*')</script></body>");
-        Files.writeString(page, measured);
-        Path frame = directory.resolve("frame.html");
-        Files.writeString(
-                frame,
-                "<body style='margin:0'><script>onmessage = e => document.title = 'measured ' + e.data</script>"
-                        + "<iframe src='report.html' style='border:0;width:%dpx;height:3000px'></iframe></body>"
-                                .formatted(width));
-        Path picture = directory.resolve("report.png");
-        chromium(
-                browser.get(),
-                light,
-                "--window-size=%d,3000".formatted(width),
-                "--screenshot=" + picture,
-                frame.toUri().toString());
-        BufferedImage image = ImageIO.read(picture.toFile());
-        int corner = image.getRGB(2, 2) & 0xff;
-        assertThat(corner > 128).as("the page is light").isEqualTo(light == 1);
-        assertThat(Arrays.stream(image.getRGB(0, 0, width, 2000, null, 0, width))
-                        .distinct()
-                        .count())
-                .as("colours")
-                .isGreaterThan(50);
-
-        String dom = chromium(browser.get(), light, "--dump-dom", frame.toUri().toString());
-        assertThat(dom).containsPattern("<title>measured " + width + " rgb");
-    }
-
-    private static String chromium(Path browser, int light, String... arguments)
-            throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of(
-                browser.toString(),
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--hide-scrollbars",
-                "--virtual-time-budget=2000",
-                "--blink-settings=preferredColorScheme=" + light));
-        command.addAll(List.of(arguments));
-        Process process = new ProcessBuilder(command)
-                .redirectError(ProcessBuilder.Redirect.DISCARD)
-                .start();
-        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        assertThat(process.waitFor(2, TimeUnit.MINUTES)).isTrue();
-        return output;
-    }
-
-    private static Optional<Path> installed() {
-        return Arrays.stream(System.getenv("PATH").split(File.pathSeparator))
-                .flatMap(folder -> BROWSERS.stream().map(name -> Path.of(folder, name)))
-                .filter(Files::isExecutable)
-                .findFirst();
+        Browsers.draw(html, directory, width, light);
     }
 }

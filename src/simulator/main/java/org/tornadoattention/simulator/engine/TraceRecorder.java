@@ -31,6 +31,11 @@ final class TraceRecorder {
                 : null;
     }
 
+    /** The last warp of iterations has done nothing, since the loops had come to their end. */
+    synchronized void forgetLastWarp() {
+        groups.remove(--warps);
+    }
+
     /** Returns how many warps of iterations there were. */
     synchronized int warps() {
         return warps;

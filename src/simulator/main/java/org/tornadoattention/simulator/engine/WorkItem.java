@@ -441,6 +441,10 @@ public final class WorkItem {
     /** Puts together what the iterations so far cost. */
     void tallyIterations() {
         if (costsOfIterations != null) {
+            if (launch.picture() != null && costsOfIterations.stream().allMatch(trace -> trace.size() == 0)) {
+                launch.picture().forgetLastWarp();
+                pictureOfIterations = null;
+            }
             counters.costs()
                     .warp(costsOfIterations, pictureOfIterations == null ? null : pictureOfIterations.warp(0, 0));
             costsOfIterations.clear();

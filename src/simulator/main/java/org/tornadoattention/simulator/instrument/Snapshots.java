@@ -16,7 +16,7 @@ import java.util.Set;
 
 /**
  * Puts into a kernel what keeps the values of its variables, for pictures: before each barrier, and at the end of each turn of
- * its outermost loops, of which the small ones that hold neither a barrier nor another loop count only if there are no others.
+ * loops that are around a barrier or another loop, and in at most one other such loop; if there are none, of all outermost ones.
  */
 final class Snapshots {
 
@@ -34,13 +34,16 @@ final class Snapshots {
         List<Loop> all = Loop.of(method).stream()
                 .filter(loop -> parallel.isEmpty() || !sites.endsParallelLoop(loop.to()))
                 .toList();
-        List<Loop> outermost = all.stream()
-                .filter(loop -> all.stream().noneMatch(other -> isAround(other, loop)))
-                .toList();
-        List<Loop> large = outermost.stream()
+        List<Loop> large = all.stream()
                 .filter(loop -> all.stream().anyMatch(other -> isAround(loop, other)) || hasBarrier(loop))
                 .toList();
-        (large.isEmpty() ? outermost : large).forEach(loop -> turns.addAll(loop.jumps()));
+        all.stream()
+                .filter(loop -> large.isEmpty() ? depth(loop, all) == 0 : large.contains(loop) && depth(loop, all) <= 1)
+                .forEach(loop -> turns.addAll(loop.jumps()));
+    }
+
+    private static long depth(Loop loop, List<Loop> all) {
+        return all.stream().filter(other -> isAround(other, loop)).count();
     }
 
     private static boolean isAround(Loop outer, Loop inner) {
