@@ -16,6 +16,9 @@ final class ForwardTile {
     /** Keys of a run, whose sums are added to the totals at once. */
     static final int RUN = Totals.TILES * KEYS;
 
+    /** Rows of all queries of a sequence that share keys, up to which sums over a head run along the lanes. */
+    private static final int FEW_ROWS = 8;
+
     private final Lanes lanes;
     private final Sequences sequences;
     private final ScoreTerms terms;
@@ -24,6 +27,7 @@ final class ForwardTile {
     private final RowSource keys;
     private final RowSource values;
     private final int headDim;
+    private final int paddedHead;
     private final int valueDim;
     private final int paddedValue;
     private final float[] queryRows;
@@ -39,6 +43,7 @@ final class ForwardTile {
     private final Totals sums;
     private final float[] maxOfTotals;
     private final short[] bits;
+    private boolean few;
 
     /** @param most rows of a tile */
     ForwardTile(
@@ -59,11 +64,12 @@ final class ForwardTile {
         terms = new ScoreTerms(lanes, sequences, options);
         rows = new TileRows(sequences, options.mask(), terms, allLanes);
         headDim = sequences.headDim();
+        paddedHead = Products.padded(headDim, lanes.length());
         valueDim = sequences.valueDim();
         paddedValue = Products.padded(valueDim, lanes.length());
         queryRows = new float[headDim];
-        q = new float[allLanes * headDim];
-        k = new float[KEYS * headDim];
+        q = new float[Math.max(allLanes * headDim, FEW_ROWS * paddedHead)];
+        k = new float[KEYS * paddedHead];
         v = new float[KEYS * paddedValue];
         s = new float[KEYS * widest];
         o = new float[allLanes * paddedValue];
@@ -94,6 +100,8 @@ final class ForwardTile {
     /** Attends to the keys from {@code from} to {@code to - 1} that the tile's rows see. */
     void attend(RowTile tile, int from, int to) {
         rows.set(tile, panelWidth(lanes, tile.rows()));
+        // By the sequence and not by the tile, since tiles depend on the number of threads.
+        few = sequences.queries()[tile.sequence()] * (long) sequences.group() <= FEW_ROWS;
         int used = rows.panels() * rows.width();
         Arrays.fill(o, 0, used * paddedValue, 0);
         Arrays.fill(max, 0, used, Float.NEGATIVE_INFINITY);
@@ -101,7 +109,11 @@ final class ForwardTile {
         int first = Math.max(from, rows.firstKey() / KEYS * KEYS);
         int end = Math.min(to, rows.endKey());
         if (first < end) {
-            loadQueries();
+            if (few) {
+                loadFewQueries();
+            } else {
+                loadQueries();
+            }
         }
         outputs.clear();
         sums.clear();
@@ -146,24 +158,43 @@ final class ForwardTile {
         }
     }
 
+    /** Q, scaled, a row for each query. */
+    private void loadFewQueries() {
+        RowTile tile = rows.tile();
+        float factor = terms.queryFactor();
+        Arrays.fill(q, 0, FEW_ROWS * paddedHead, 0);
+        for (int row = 0; row < tile.rows(); row++) {
+            int to = row * paddedHead;
+            queries.read(tile.sequence(), tile.head(row), tile.query(row), 1, q, to, paddedHead, bits, lanes);
+            for (int dim = to; dim < to + headDim; dim++) {
+                q[dim] *= factor;
+            }
+        }
+    }
+
     private void step(int key, int count) {
         RowTile tile = rows.tile();
         int width = rows.width();
-        boolean loaded = false;
+        boolean keysLoaded = false;
+        boolean valuesLoaded = false;
+        int stride = few ? paddedHead : headDim;
         for (int panel = 0; panel < rows.panels(); panel++) {
             TileRows.Sight sight = rows.look(panel, key, count);
             if (sight == TileRows.Sight.NOTHING) {
                 continue;
             }
-            if (!loaded) {
-                keys.read(tile.sequence(), tile.kvHead(), key, count, k, 0, headDim, bits, lanes);
-                values.read(tile.sequence(), tile.kvHead(), key, count, v, 0, paddedValue, bits, lanes);
-                loaded = true;
+            if (!keysLoaded) {
+                keys.read(tile.sequence(), tile.kvHead(), key, count, k, 0, stride, bits, lanes);
+                keysLoaded = true;
             }
             int at = panel * width;
             // Sᵀ = K Qᵀ
-            int padded = Products.padded(count, Lanes.ROWS);
-            lanes.product(k, 0, headDim, 1, q, at * headDim, width, s, 0, width, padded, width, headDim, null, 0);
+            if (few) {
+                lanes.dots(k, q, paddedHead, s, width, count, tile.rows());
+            } else {
+                int padded = Products.padded(count, Lanes.ROWS);
+                lanes.product(k, 0, stride, 1, q, at * headDim, width, s, 0, width, padded, width, headDim, null, 0);
+            }
             terms.apply(s, key, count, rows, panel, sight);
             // P = 2^(S - m), with the sums of its rows
             lanes.softmax(s, count, width, max, sum, factors, at);
@@ -171,9 +202,14 @@ final class ForwardTile {
                 terms.drop(s, 1, key, count, rows, panel);
             }
             // O = diag(2^(m - m')) O + P V
+            if (!valuesLoaded) {
+                values.read(tile.sequence(), tile.kvHead(), key, count, v, 0, paddedValue, bits, lanes);
+                valuesLoaded = true;
+            }
             boolean allSeen = sight == TileRows.Sight.ALL && !terms.hides();
             boolean free = allSeen || lanes.areFinite(v, count * paddedValue);
-            Products.add(lanes, free, s, 1, width, v, o, at * paddedValue, width, paddedValue, count, factors, at);
+            int used = Math.min(width, Products.padded(tile.rows() - at, Lanes.ROWS));
+            Products.add(lanes, free, s, 1, width, v, 0, o, at * paddedValue, used, paddedValue, count, factors, at);
         }
     }
 

@@ -1,12 +1,13 @@
 package org.tornadoattention.vector;
 
 import java.util.Arrays;
+import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.ScoreFunction;
 
 /**
- * {@code dV = Pᵀ dO} and {@code dK = scale · dSᵀ Q} of one tile of keys, over the query heads that share it in their order,
- * and the memory of a thread that computes them.
+ * {@code dV = Pᵀ dO} and {@code dK = scale · dSᵀ Q} of tiles of keys, over the query heads that share them in their order,
+ * with {@code dQ} beside where there is memory for it, and the memory of a thread that computes them.
  */
 final class KeyValueGradients {
 
@@ -30,15 +31,23 @@ final class KeyValueGradients {
     private final Totals valueTotals;
     private final float[] ones;
     private final short[] bits;
+    private final Optional<QuerySums> queries;
+    private boolean finiteKeys;
 
-    /** @param most keys of a task */
+    /**
+     * The memory of a thread.
+     *
+     * @param most keys of a task
+     * @param withQueries whether {@link #computeAll} is wanted, which needs memory for all queries of a group
+     */
     KeyValueGradients(
             Lanes lanes,
             Sequences sequences,
             AttentionOptions options,
             BackwardRows tensors,
             ScoreFunction slope,
-            int most) {
+            int most,
+            boolean withQueries) {
         this.lanes = lanes;
         this.sequences = sequences;
         this.tensors = tensors;
@@ -57,10 +66,46 @@ final class KeyValueGradients {
         ones = new float[ForwardTile.KEYS];
         Arrays.fill(ones, 1);
         bits = new short[Math.max(ForwardTile.KEYS, widest) * widestDim];
+        int rows = withQueries ? sequences.group() * rowsOfAHead(sequences.mostQueries()) : 0;
+        queries = withQueries
+                ? Optional.of(
+                        new QuerySums(lanes, sequences, tensors.dQ(), scores, rows, sequences.mostKeys()))
+                : Optional.empty();
     }
 
     long bytes() {
-        return scores.bytes() + Float.BYTES * (6L * k.length + 2L * q.length + ones.length);
+        return scores.bytes()
+                + queries.map(QuerySums::bytes).orElse(0L)
+                + Float.BYTES * (6L * k.length + 2L * q.length + ones.length);
+    }
+
+    private int rowsOfAHead(int count) {
+        return Products.padded(count, widest);
+    }
+
+    /**
+     * All gradients of one head of keys and of the query heads that share it: each pair of tiles is computed once.
+     *
+     * @param keyRows of the sequence
+     * @param most keys at a time, a divisor of {@link ForwardTile#RUN}
+     */
+    void computeAll(int sequence, int kvHead, int keyRows, int most) {
+        QuerySums sums = queries.orElseThrow();
+        int group = sequences.group();
+        int count = sequences.queries()[sequence];
+        int ofAHead = rowsOfAHead(count);
+        sums.begin(group * ofAHead);
+        for (int key = 0; key < keyRows; key += most) {
+            if (key < sequences.keys()[sequence]) {
+                sums.at(key);
+            }
+            compute(sequence, kvHead, key, Math.min(most, keyRows - key));
+        }
+        sums.finish();
+        for (int row = 0; row < group * count; row++) {
+            int head = row / count;
+            sums.store(head * ofAHead + row % count, sequence, kvHead * group + head, row % count);
+        }
     }
 
     /** Computes the gradients of keys {@code key} to {@code key + count - 1}. */
@@ -70,22 +115,23 @@ final class KeyValueGradients {
         int seen = Math.min(count, sequences.keys()[sequence] - key);
         if (seen > 0) {
             for (int at = 0; at < seen; at += ForwardTile.KEYS) {
-                int rows = Math.min(ForwardTile.KEYS, seen - at);
-                tensors.k().read(sequence, kvHead, key + at, rows, k, at * padded, padded, bits, lanes);
-                tensors.v().read(sequence, kvHead, key + at, rows, v, at * padded, padded, bits, lanes);
+                int keys = Math.min(ForwardTile.KEYS, seen - at);
+                tensors.k().read(sequence, kvHead, key + at, keys, k, at * padded, padded, bits, lanes);
+                tensors.v().read(sequence, kvHead, key + at, keys, v, at * padded, padded, bits, lanes);
             }
-            int queries = sequences.queries()[sequence];
+            finiteKeys = queries.isPresent() && lanes.areFinite(k, seen * padded);
+            int rows = sequences.queries()[sequence];
             int panels = 0;
             keyTotals.clear();
             valueTotals.clear();
             for (int head = kvHead * sequences.group(); head < (kvHead + 1) * sequences.group(); head++) {
-                for (int query = 0; query < queries; query += widest) {
+                for (int query = 0; query < rows; query += widest) {
                     if (panels++ == Totals.TILES) {
                         panels = 1;
                         keyTotals.add(dK, count, padded, null);
                         valueTotals.add(dV, count, padded, null);
                     }
-                    add(new RowTile(sequence, kvHead, head, 1, query, Math.min(widest, queries - query)), key, seen);
+                    add(new RowTile(sequence, kvHead, head, 1, query, Math.min(widest, rows - query)), key, seen);
                 }
             }
             keyTotals.finish(dK, count, padded, null);
@@ -124,12 +170,17 @@ final class KeyValueGradients {
             scores.compute(0, key + at, keys, k, v, at * padded, sight);
             addProduct(scores.probabilities(), dO, dV, at, keys, width, tile.rows(), finite);
             addProduct(scores.gradients(), q, dK, at, keys, width, tile.rows(), finite);
+            if (queries.isPresent()) {
+                int ofAHead = rowsOfAHead(sequences.queries()[tile.sequence()]);
+                int row = (head - tile.kvHead() * sequences.group()) * ofAHead + tile.firstQuery();
+                queries.get().add(row, k, at * padded, keys, finiteKeys);
+            }
         }
     }
 
     private void addProduct(float[] a, float[] b, float[] c, int at, int keys, int width, int depth, boolean finite) {
         int rows = Products.padded(keys, Lanes.ROWS);
         Arrays.fill(a, keys * width, rows * width, 0);
-        Products.add(lanes, finite, a, width, 1, b, c, at * padded, rows, padded, depth, ones, 0);
+        Products.add(lanes, finite, a, width, 1, b, 0, c, at * padded, rows, padded, depth, ones, 0);
     }
 }

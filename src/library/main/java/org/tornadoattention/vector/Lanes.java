@@ -55,6 +55,15 @@ interface Lanes {
             float[] factors,
             int factorsAt);
 
+    /**
+     * {@code s[key][row] = Σ_d k[key][d] · q[row][d]} where rows are few: the sum runs along the lanes. Keys and rows past the
+     * ends, up to the next multiple of 2 and of {@link #ROWS}, are computed too.
+     *
+     * @param stride elements from one row of k or q to the next, a multiple of {@link #length()}, 0 behind what counts
+     * @param width elements from one key to the next in s
+     */
+    void dots(float[] k, float[] q, int stride, float[] s, int width, int keys, int rows);
+
     /** {@code s = bound · tanh(s)} on the first {@code count} elements. */
     void softcap(float[] s, int count, float bound);
 

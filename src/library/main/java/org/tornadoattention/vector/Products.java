@@ -25,6 +25,7 @@ final class Products {
             int aRow,
             int aStep,
             float[] b,
+            int bAt,
             float[] c,
             int cAt,
             int rows,
@@ -33,9 +34,9 @@ final class Products {
             float[] factors,
             int factorsAt) {
         if (free) {
-            lanes.product(a, 0, aRow, aStep, b, 0, columns, c, cAt, columns, rows, columns, depth, factors, factorsAt);
+            lanes.product(a, 0, aRow, aStep, b, bAt, columns, c, cAt, columns, rows, columns, depth, factors, factorsAt);
         } else {
-            ofSeen(a, aRow, aStep, b, c, cAt, rows, columns, depth, factors, factorsAt);
+            ofSeen(a, aRow, aStep, b, bAt, c, cAt, rows, columns, depth, factors, factorsAt);
         }
     }
 
@@ -48,6 +49,7 @@ final class Products {
             int aRow,
             int aStep,
             float[] b,
+            int bAt,
             float[] c,
             int cAt,
             int rows,
@@ -61,7 +63,7 @@ final class Products {
             for (int k = 0; k < depth; k++) {
                 float factor = a[row * aRow + k * aStep];
                 for (int column = 0; factor != 0 && column < columns; column++) {
-                    sum[column] = Fused.fma(factor, b[k * columns + column], sum[column]);
+                    sum[column] = Fused.fma(factor, b[bAt + k * columns + column], sum[column]);
                 }
             }
             for (int column = 0; column < columns; column++) {

@@ -1,6 +1,5 @@
 package org.tornadoattention.vector;
 
-import java.util.Arrays;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.ScoreFunction;
 
@@ -10,13 +9,9 @@ final class QueryGradient {
     private final Lanes lanes;
     private final BackwardRows tensors;
     private final ScoreGradients scores;
-    private final int padded;
-    private final int widestDim;
+    private final QuerySums sums;
     private final float[] k;
     private final float[] v;
-    private final float[] dQ;
-    private final Totals totals;
-    private final float[] ones;
     private final short[] bits;
 
     QueryGradient(
@@ -31,49 +26,36 @@ final class QueryGradient {
         int widest = lanes.widest() * lanes.length();
         int allLanes = Products.padded(most, widest);
         scores = new ScoreGradients(lanes, sequences, options, tensors, slope, allLanes);
-        padded = scores.padded();
-        widestDim = sequences.widestDim();
-        k = new float[ForwardTile.KEYS * padded];
-        v = new float[ForwardTile.KEYS * padded];
-        dQ = new float[allLanes * padded];
-        totals = new Totals(dQ.length);
-        ones = new float[widest];
-        Arrays.fill(ones, 1);
-        bits = new short[ForwardTile.KEYS * widestDim];
+        sums = new QuerySums(lanes, sequences, tensors.dQ(), scores, allLanes, sequences.mostKeys());
+        k = new float[ForwardTile.KEYS * scores.padded()];
+        v = new float[k.length];
+        bits = new short[ForwardTile.KEYS * sequences.widestDim()];
     }
 
     long bytes() {
-        return scores.bytes() + totals.bytes() + Float.BYTES * ((long) k.length + v.length + dQ.length + ones.length);
+        return scores.bytes() + sums.bytes() + Float.BYTES * ((long) k.length + v.length);
     }
 
     void compute(RowTile tile) {
         scores.load(tile, ForwardTile.panelWidth(lanes, tile.rows()));
         TileRows rows = scores.rows();
-        Arrays.fill(dQ, 0);
-        totals.clear();
-        int used = rows.panels() * rows.width();
+        sums.begin(rows.panels() * rows.width());
         int first = rows.firstKey() / ForwardTile.KEYS * ForwardTile.KEYS;
         int end = rows.endKey();
         for (int key = first; key < end; key += ForwardTile.KEYS) {
-            if (key % ForwardTile.RUN == 0 && key > first) {
-                totals.add(dQ, used, padded, null);
-            }
+            sums.at(key);
             step(key, Math.min(ForwardTile.KEYS, end - key));
         }
-        totals.finish(dQ, used, padded, null);
-        float scale = scores.terms().scale();
+        sums.finish();
         for (int row = 0; row < tile.rows(); row++) {
-            for (int at = row * padded; at < row * padded + widestDim; at++) {
-                dQ[at] *= scale;
-            }
-            tensors.dQ().write(tile.sequence(), tile.head(row), tile.query(row), dQ, row * padded, bits);
+            sums.store(row, tile.sequence(), tile.head(row), tile.query(row));
         }
     }
 
     private void step(int key, int count) {
         TileRows rows = scores.rows();
         RowTile tile = rows.tile();
-        int width = rows.width();
+        int padded = scores.padded();
         boolean loaded = false;
         boolean finite = true;
         for (int panel = 0; panel < rows.panels(); panel++) {
@@ -88,9 +70,7 @@ final class QueryGradient {
                 loaded = true;
             }
             scores.compute(panel, key, count, k, v, 0, sight);
-            float[] dS = scores.gradients();
-            int to = panel * width * padded;
-            Products.add(lanes, finite, dS, 1, width, k, dQ, to, width, padded, count, ones, 0);
+            sums.add(panel * rows.width(), k, 0, count, finite);
         }
     }
 }

@@ -55,6 +55,16 @@ record Sequences(int heads, int kvHeads, int headDim, int valueDim, int[] querie
         return cached ? Math.max(0, standing(sequence, query)) : query;
     }
 
+    /** Keys of a sequence at most. */
+    int mostKeys() {
+        return Arrays.stream(keys).max().orElse(0);
+    }
+
+    /** Queries of a sequence at most. */
+    int mostQueries() {
+        return Arrays.stream(queries).max().orElse(0);
+    }
+
     int count() {
         return queries.length;
     }

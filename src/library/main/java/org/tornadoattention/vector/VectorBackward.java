@@ -24,6 +24,9 @@ public final class VectorBackward {
     /** Tasks for each thread below which tasks are made smaller. */
     private static final int TASKS_PER_THREAD = 3;
 
+    /** Elements of dQ at most that a thread keeps in F32. */
+    private static final long LARGEST_SUMS = 1 << 22;
+
     /** Elements of a task's keys at most: with values and gradients they are to stay in a core's own cache. */
     private static final int LARGEST_TASK = 1 << 16;
 
@@ -144,32 +147,62 @@ public final class VectorBackward {
             bytes.addAndGet((long) Float.BYTES * queries * sequences.heads());
         }
         int most = PANELS * lanes.widest() * lanes.length();
+        if (worthOnePass(keyRows)) {
+            inOnePass(keyRows);
+        } else {
+            inTwoPasses(keyRows, most);
+        }
+        dBias.ifPresent(this::biasGradient);
+        dSinks.ifPresent(this::sinkGradients);
+        return new VectorRun(most, ForwardTile.KEYS, System.nanoTime() - start, bytes.get());
+    }
+
+    /**
+     * Whether a thread shall compute all gradients of a head of keys, with five products for each pair of tiles, and not
+     * seven: if there are heads enough for all threads, and memory for dQ in F32. Both add the same numbers in the same order.
+     */
+    private boolean worthOnePass(int[] keyRows) {
+        long heads = (long) sequences.count() * sequences.kvHeads();
+        long rounds = Math.ceilDiv(heads, workers.threads());
+        long sums = (long) sequences.group() * sequences.mostQueries() * sequences.widestDim();
+        return 5 * rounds * workers.threads() < 7 * heads && sums <= LARGEST_SUMS;
+    }
+
+    private void inOnePass(int[] keyRows) {
+        int keys = keysOfATask(keyRows, false);
+        workers.run(
+                sequences.count() * sequences.kvHeads(),
+                () -> counted(new KeyValueGradients(lanes.another(), sequences, options, tensors, slope, keys, true)),
+                (task, gradients) -> {
+                    int sequence = task / sequences.kvHeads();
+                    gradients.computeAll(sequence, task % sequences.kvHeads(), keyRows[sequence], keys);
+                });
+    }
+
+    private void inTwoPasses(int[] keyRows, int most) {
         List<RowTile> tiles = RowTile.of(sequences, most);
         int largest = tiles.stream().mapToInt(RowTile::rows).max().orElse(1);
         workers.run(
                 tiles.size(),
                 () -> counted(new QueryGradient(lanes.another(), sequences, options, tensors, slope, largest)),
                 (task, gradient) -> gradient.compute(tiles.get(task)));
-        int keys = keysOfATask(keyRows);
+        int keys = keysOfATask(keyRows, true);
         List<KeyTile> keyTiles = keyTiles(keyRows, keys);
         workers.run(
                 keyTiles.size(),
-                () -> counted(new KeyValueGradients(lanes.another(), sequences, options, tensors, slope, keys)),
+                () -> counted(new KeyValueGradients(lanes.another(), sequences, options, tensors, slope, keys, false)),
                 (task, gradients) -> {
                     KeyTile tile = keyTiles.get(task);
                     gradients.compute(tile.sequence(), tile.kvHead(), tile.key(), tile.count());
                 });
-        dBias.ifPresent(this::biasGradient);
-        dSinks.ifPresent(this::sinkGradients);
-        return new VectorRun(most, ForwardTile.KEYS, System.nanoTime() - start, bytes.get());
     }
 
-    /** As many as let all threads have work. It changes no bit, since keys do not depend on each other. */
-    private int keysOfATask(int[] keyRows) {
+    /** As many as let all threads have work, if they are divided. It changes no bit, since keys do not depend on each other. */
+    private int keysOfATask(int[] keyRows, boolean divided) {
         int tiles = KeyValueGradients.TILES;
         while (tiles > 1
                 && (tiles * ForwardTile.KEYS * sequences.widestDim() > LARGEST_TASK
-                        || tasks(keyRows, tiles * ForwardTile.KEYS) < (long) TASKS_PER_THREAD * workers.threads())) {
+                        || divided && tasks(keyRows, tiles * ForwardTile.KEYS) < (long) TASKS_PER_THREAD * workers.threads())) {
             tiles /= 2;
         }
         return tiles * ForwardTile.KEYS;

@@ -203,15 +203,12 @@ public final class VectorForward {
 
     /** Parts of the keys, by the sizes alone: how keys are divided changes the last bits. */
     private int parts() {
-        int queries = Arrays.stream(sequences.queries()).max().orElse(0);
-        return splits == 0 && queries > lanes.length() ? 1 : Math.max(1, Math.ceilDiv(mostKeys(), keysOfAPart()));
-    }
-
-    private int mostKeys() {
-        return Arrays.stream(sequences.keys()).max().orElse(0);
+        return splits == 0 && sequences.mostQueries() > lanes.length()
+                ? 1
+                : Math.max(1, Math.ceilDiv(sequences.mostKeys(), keysOfAPart()));
     }
 
     private int keysOfAPart() {
-        return splits == 0 ? PART : Products.padded(Math.max(1, Math.ceilDiv(mostKeys(), splits)), ForwardTile.KEYS);
+        return splits == 0 ? PART : Products.padded(Math.max(1, Math.ceilDiv(sequences.mostKeys(), splits)), ForwardTile.KEYS);
     }
 }

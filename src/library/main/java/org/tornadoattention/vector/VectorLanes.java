@@ -9,6 +9,7 @@ import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 import org.tornadoattention.tensor.DType;
 
@@ -20,6 +21,13 @@ final class VectorLanes implements Lanes {
             VectorSpecies.of(short.class, VectorShape.forBitSize(SPECIES.vectorBitSize() / 2));
     private static final VectorSpecies<Integer> INTS = VectorSpecies.of(int.class, SPECIES.vectorShape());
     private static final int LENGTH = SPECIES.length();
+
+    /** Bring lane {@code i + n} to lane {@code i}. */
+    private static final VectorShuffle<Float> DOWN_1 = VectorShuffle.iota(SPECIES, 1, 1, true);
+
+    private static final VectorShuffle<Float> DOWN_2 = VectorShuffle.iota(SPECIES, 2, 1, true);
+    private static final VectorShuffle<Float> DOWN_4 = VectorShuffle.iota(SPECIES, 4, 1, true);
+    private static final VectorShuffle<Float> DOWN_8 = VectorShuffle.iota(SPECIES, 8, 1, true);
 
     /** Bytes of the shortest vector. */
     private static final int LEAST_BYTES = 8;
@@ -371,6 +379,62 @@ final class VectorLanes implements Lanes {
     }
 
     @Override
+    public void dots(float[] k, float[] q, int stride, float[] s, int width, int keys, int rows) {
+        for (int row = 0; row < rows; row += ROWS) {
+            for (int key = 0; key < keys; key += 2) {
+                dots(k, key * stride, q, row * stride, stride, s, key * width + row, width);
+            }
+        }
+    }
+
+    /** Two keys by four rows. */
+    private static void dots(float[] k, int kAt, float[] q, int qAt, int stride, float[] s, int at, int width) {
+        FloatVector zero = FloatVector.zero(SPECIES);
+        FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
+        FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
+        int q1 = qAt + stride;
+        int q2 = q1 + stride;
+        int q3 = q2 + stride;
+        for (int i = 0; i < stride; i += LENGTH) {
+            FloatVector k0 = load(k, kAt + i);
+            FloatVector k1 = load(k, kAt + stride + i);
+            FloatVector x = load(q, qAt + i);
+            s00 = fma(k0, x, s00);
+            s10 = fma(k1, x, s10);
+            x = load(q, q1 + i);
+            s01 = fma(k0, x, s01);
+            s11 = fma(k1, x, s11);
+            x = load(q, q2 + i);
+            s02 = fma(k0, x, s02);
+            s12 = fma(k1, x, s12);
+            x = load(q, q3 + i);
+            s03 = fma(k0, x, s03);
+            s13 = fma(k1, x, s13);
+        }
+        s[at] = sum(s00);
+        s[at + 1] = sum(s01);
+        s[at + 2] = sum(s02);
+        s[at + 3] = sum(s03);
+        s[at + width] = sum(s10);
+        s[at + width + 1] = sum(s11);
+        s[at + width + 2] = sum(s12);
+        s[at + width + 3] = sum(s13);
+    }
+
+    /** In one order always, which {@code reduceLanes} does not promise. */
+    private static float sum(FloatVector x) {
+        FloatVector sum = x;
+        if (LENGTH > 8) {
+            sum = sum.add(sum.rearrange(DOWN_8));
+        }
+        if (LENGTH > 4) {
+            sum = sum.add(sum.rearrange(DOWN_4));
+        }
+        sum = sum.add(sum.rearrange(DOWN_2));
+        return sum.add(sum.rearrange(DOWN_1)).lane(0);
+    }
+
+    @Override
     public void softcap(float[] s, int count, float bound) {
         for (int at = 0; at < count; at += LENGTH) {
             tanh(load(s, at)).mul(bound).intoArray(s, at);
@@ -549,6 +613,11 @@ final class VectorLanes implements Lanes {
     @Override
     public void widen(DType dtype, short[] bits, int from, int count, float[] values, int at) {
         int whole = count - count % LENGTH;
+        if (dtype == DType.F16 && LENGTH >= LEAST_BYTES) {
+            // The JVM makes vectors of that loop by itself, with an instruction that this API does not reach.
+            PLAIN.widen(dtype, bits, from, count, values, at);
+            return;
+        }
         if (dtype == DType.F16) {
             widenHalves(bits, from, whole, values, at);
         } else {
