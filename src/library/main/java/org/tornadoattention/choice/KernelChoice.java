@@ -123,6 +123,7 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
         List<AttentionKernel> rungs = kernels.filter(kernel -> !kernel.spec().onlyWhereAskedFor())
                 .filter(kernel -> device.isJvm() == (kernel.spec().capability() == Capability.JVM))
                 .filter(kernel -> objection(kernel, problem).isEmpty())
+                .filter(kernel -> !kernel.spec().functionsOnlyWhereAskedFor() || isWithoutFunctions(problem))
                 .toList();
         if (device.isSimulator()) {
             AttentionKernel first = rungs.getFirst();
@@ -182,13 +183,17 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
             return Optional.of("values of the head dimension of the keys, and these have %d and %d"
                     .formatted(shape.valueDim(), shape.headDim()));
         }
-        if (!problem.functions().isEmpty() && !spec.functions()) {
+        if (isWithoutFunctions(problem) || spec.functions()) {
+            return problem.dropout() && !spec.dropout() ? Optional.of("no dropout") : Optional.empty();
+        }
+        if (!problem.functions().isEmpty()) {
             return Optional.of("no functions of a user's and no bias");
         }
-        if (problem.sinks() && !spec.functions()) {
-            return Optional.of("no sinks");
-        }
-        return problem.dropout() && !spec.dropout() ? Optional.of("no dropout") : Optional.empty();
+        return Optional.of("no sinks");
+    }
+
+    private static boolean isWithoutFunctions(AttentionProblem problem) {
+        return problem.functions().isEmpty() && !problem.sinks();
     }
 
     private static String names(Set<DType> types) {

@@ -57,6 +57,11 @@ public sealed interface KernelSpec
         return false;
     }
 
+    /** {@return whether it is chosen for functions, a bias or sinks only where it is asked for by name} */
+    default boolean functionsOnlyWhereAskedFor() {
+        return false;
+    }
+
     /** {@return whether its products are of 8-bit numbers} */
     default boolean fp8() {
         return false;

@@ -23,6 +23,16 @@ record WarpSpec() implements KernelSpec {
     }
 
     @Override
+    public boolean functions() {
+        return true;
+    }
+
+    @Override
+    public boolean functionsOnlyWhereAskedFor() {
+        return true;
+    }
+
+    @Override
     public Capability capability() {
         return Capability.WARP;
     }

@@ -129,6 +129,13 @@ final class FunctionClass {
                     .ifPresent(file -> builder.with(SourceFileAttribute.of(file)));
             score(builder);
             form.mask().ifPresent(mask -> sees(builder, mask));
+            ofSeen(builder);
+            whole(builder);
+            constant(builder, "arePresent", true);
+            constant(
+                    builder,
+                    "changeScores",
+                    form.score().isPresent() || form.bias().isPresent());
             weight(builder);
             next(builder, "nextKey");
             next(builder, "nextQuery");
@@ -152,13 +159,54 @@ final class FunctionClass {
                         .freturn()
                         .labelBinding(visible);
             }
-            addBias(code);
-            if (form.score().isPresent()) {
-                ofScore(code, form.score().get(), 0);
-            } else {
-                code.fload(0);
-            }
+            changed(code);
             code.freturn();
+        });
+    }
+
+    private void ofSeen(ClassBuilder builder) {
+        builder.withMethodBody("ofSeen", withArrays(ofPair(ConstantDescs.CD_float)), STATIC, code -> {
+            changed(code);
+            code.freturn();
+        });
+    }
+
+    /** Leaves the score of a pair that nothing hides. */
+    private void changed(CodeBuilder code) {
+        addBias(code);
+        if (form.score().isPresent()) {
+            ofScore(code, form.score().get(), 0);
+        } else {
+            code.fload(0);
+        }
+    }
+
+    private static void constant(ClassBuilder builder, String name, boolean value) {
+        builder.withMethodBody(
+                name,
+                MethodTypeDesc.of(ConstantDescs.CD_boolean),
+                STATIC,
+                code -> code.loadConstant(value ? 1 : 0).ireturn());
+    }
+
+    /** Where block masks alone hide keys, their full tiles have none that is hidden. */
+    private void whole(ClassBuilder builder) {
+        ClassDesc[] numbers = new ClassDesc[6];
+        Arrays.fill(numbers, ConstantDescs.CD_int);
+        MethodTypeDesc type = MethodTypeDesc.of(ConstantDescs.CD_int, numbers);
+        MethodTypeDesc ofTiles = type.insertParameterTypes(0, describe(IntArray.class));
+        builder.withMethodBody("whole", withArrays(type), STATIC, code -> {
+            boolean known = form.mask().map(Term::isOfBlocks).orElse(true);
+            code.loadConstant(known ? 1 : 0);
+            for (Term.Blocks blocks :
+                    form.mask().filter(_ -> known).map(Term::decisive).orElse(List.of())) {
+                code.aload(numbers.length + blocks.firstArray());
+                for (int slot = 0; slot < numbers.length; slot++) {
+                    code.iload(slot);
+                }
+                code.invokestatic(describe(BlockTiles.class), "whole", ofTiles).iand();
+            }
+            code.ireturn();
         });
     }
 

@@ -79,6 +79,15 @@ public sealed interface Term {
         };
     }
 
+    /** Whether block masks alone decide it, each of which hides keys whatever the others say. */
+    default boolean isOfBlocks() {
+        return switch (this) {
+            case Blocks _ -> true;
+            case And(Term one, Term other) -> one.isOfBlocks() && other.isOfBlocks();
+            case Call _, Window _, Or _, Not _ -> false;
+        };
+    }
+
     /** The classes of its arrays, in order. */
     default List<Class<?>> arrays() {
         List<Class<?>> arrays = new ArrayList<>();

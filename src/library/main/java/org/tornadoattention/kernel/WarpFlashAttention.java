@@ -2,10 +2,12 @@ package org.tornadoattention.kernel;
 
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.TileSteps;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
@@ -111,6 +113,7 @@ public final class WarpFlashAttention {
         int everyRight = Window.everyRight(i0 + offset, length, windowRight);
         int j0 = firstKey / blockK * blockK;
         int tiles = Window.tiles(firstKey, lastKey, j0, blockK);
+        int first = TileSteps.next(0, tiles, j0, blockK, batch, head, i0, rows, lastKey);
 
         // This lane's rows and columns of an accumulator, and the rows and chunks that it names in loads of matrices.
         int row = item / 32 * 16 * rowTiles + lane / 4;
@@ -121,8 +124,9 @@ public final class WarpFlashAttention {
 
         // Load Q_i and the first K_j; m = -inf, l = 0, O = 0.
         WarpTiles.load(queryTile, 0, blockQ, query, queryBase, rows, headDim, item, items);
-        if (tiles > 0) {
-            WarpTiles.load(keyTile, 0, blockK, key, keyValueBase + j0 * headDim, length - j0, headDim, item, items);
+        if (first < tiles) {
+            int j = j0 + first * blockK;
+            WarpTiles.load(keyTile, 0, blockK, key, keyValueBase + j * headDim, length - j, headDim, item, items);
         }
         context.asyncCopyCommit();
         float[] s = new float[rowTiles * blockK / 2];
@@ -141,8 +145,10 @@ public final class WarpFlashAttention {
             l[r] = 0f;
         }
 
-        for (int t = 0; t < tiles; t++) {
+        int t = first;
+        while (t < tiles) {
             int j = j0 + t * blockK;
+            int after = TileSteps.next(t + 1, tiles, j0, blockK, batch, head, i0, rows, lastKey);
             context.asyncCopyWaitGroup(0);
             context.localBarrier();
             WarpTiles.load(valueTile, 0, blockK, value, keyValueBase + j * headDim, length - j, headDim, item, items);
@@ -167,30 +173,54 @@ public final class WarpFlashAttention {
             }
             context.asyncCopyWaitGroup(0);
             context.localBarrier();
-            if (t + 1 < tiles) {
-                int next = j + blockK;
+            if (after < tiles) {
+                int next = j + (after - t) * blockK;
                 WarpTiles.load(
                         keyTile, 0, blockK, key, keyValueBase + next * headDim, length - next, headDim, item, items);
             }
             context.asyncCopyCommit();
 
             // P = 2^(S - m), l, O = correction * O
-            WarpScores.scores(
-                    s,
-                    rowTiles,
-                    blockK,
-                    i0 + row + offset,
-                    j,
-                    column,
-                    length,
-                    everyLeft,
-                    everyRight,
-                    windowLeft,
-                    windowRight,
-                    scale,
-                    softcap,
-                    slope,
-                    features);
+            if (Functions.arePresent()) {
+                WarpScores.asked(
+                        s,
+                        rowTiles,
+                        blockK,
+                        Functions.whole(batch, head, i0, rows, j, blockK),
+                        batch,
+                        head,
+                        i0 + row,
+                        seqQ,
+                        offset,
+                        j,
+                        column,
+                        length,
+                        everyLeft,
+                        everyRight,
+                        windowLeft,
+                        windowRight,
+                        scale,
+                        softcap,
+                        slope,
+                        features);
+            } else {
+                WarpScores.scores(
+                        s,
+                        rowTiles,
+                        blockK,
+                        i0 + row + offset,
+                        j,
+                        column,
+                        length,
+                        everyLeft,
+                        everyRight,
+                        windowLeft,
+                        windowRight,
+                        scale,
+                        softcap,
+                        slope,
+                        features);
+            }
             WarpScores.softmax(s, m, l, correction, rowTiles, blockK, factor, threshold);
             WarpScores.rescale(o, correction, rowTiles, paddedDim);
             WarpScores.drop(s, rowTiles, blockK, keyLengths, batchHead, i0 + row, j + column, features);
@@ -207,6 +237,7 @@ public final class WarpFlashAttention {
                     }
                 }
             }
+            t = after;
         }
 
         // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
@@ -215,10 +246,10 @@ public final class WarpFlashAttention {
             int i = i0 + row + 8 * r;
             boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
             if (i < seqQ) {
-                int first = queryBase + (row + 8 * r) * headDim;
+                int from = queryBase + (row + 8 * r) * headDim;
                 WarpTiles.store(
                         output,
-                        first,
+                        from,
                         headDim,
                         type,
                         o,

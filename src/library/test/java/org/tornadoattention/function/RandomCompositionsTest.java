@@ -110,6 +110,7 @@ class RandomCompositionsTest {
                         AttentionKernel.TILED,
                         AttentionKernel.ONLINE,
                         AttentionKernel.STANDARD,
+                        AttentionKernel.WARP,
                         AttentionKernel.VECTOR));
         DType dtype = oneOf(random, List.copyOf(new TreeSet<>(kernel.spec().dtypes())));
         int kvHeads = random.nextInt(1, 3);
@@ -118,7 +119,8 @@ class RandomCompositionsTest {
         int seqQ = random.nextInt(1, 50);
         int seqK = random.nextInt(1, 50);
         int headDim = random.nextInt(1, 40);
-        int valueDim = random.nextBoolean() ? headDim : random.nextInt(1, 40);
+        int otherDim = random.nextBoolean() ? headDim : random.nextInt(1, 40);
+        int valueDim = kernel.spec().ownValueDim() ? otherDim : headDim;
         AttentionOptions options = AttentionOptions.defaults();
         if (random.nextInt(4) > 0) {
             options = options.withMask(mask(random, 50, batch, heads, seqQ, seqK));

@@ -8,6 +8,26 @@ public final class Functions {
 
     private Functions() {}
 
+    /** Whether there are functions at all. */
+    public static boolean arePresent() {
+        return false;
+    }
+
+    /** Whether {@link #score} does more than hide keys. */
+    public static boolean changeScores() {
+        return false;
+    }
+
+    /** {@link #score} where it is known that nothing hides the key. */
+    public static float ofSeen(float score, int batch, int head, int query, int key, int position) {
+        return score;
+    }
+
+    /** Above 0 where it is known that {@link #score} hides none of so many keys from so many queries. */
+    public static int whole(int batch, int head, int query, int queries, int key, int keys) {
+        return 0;
+    }
+
     /**
      * The score of a pair, after all that kernels do to it by themselves: {@link Score#NO_SCORE} where a function hides the
      * key.

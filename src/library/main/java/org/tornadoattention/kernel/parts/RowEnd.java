@@ -65,14 +65,34 @@ public final class RowEnd {
     /** As {@link #inverse}, where exponents are of 2 and what a masked row holds means nothing. */
     public static float inverseOfWarp(
             boolean masked, float max, float sum, FloatArray headTerms, int head, int features) {
-        return masked ? 0f : 1f / sum;
+        float inverse = 1f / sum;
+        if (Functions.arePresent()) {
+            inverse = sum == 0f ? 0f : inverse;
+        }
+        if ((features & Features.SINKS) != 0) {
+            float sink = HeadTerms.sink(headTerms, head, features) * WarpScores.LOG2_E;
+            float top = TornadoMath.max(max, sink);
+            float scaled = Warp.exp2(max - top);
+            inverse = scaled / (scaled * sum + Warp.exp2(sink - top));
+        }
+        return masked ? 0f : inverse;
     }
 
     /** As {@link #logSumExp}, where exponents are of 2 and what a masked row holds means nothing. */
     public static float logSumExpOfWarp(
             boolean masked, float max, float sum, FloatArray headTerms, int head, int features) {
         float logSumExp = LN_2 * max + TornadoMath.log(sum);
-        return masked ? negativeInfinity() : logSumExp;
+        float ofNone = negativeInfinity();
+        if (Functions.arePresent()) {
+            logSumExp = sum == 0f ? ofNone : logSumExp;
+        }
+        if ((features & Features.SINKS) != 0) {
+            ofNone = HeadTerms.sink(headTerms, head, features);
+            float sink = ofNone * WarpScores.LOG2_E;
+            float top = TornadoMath.max(max, sink);
+            logSumExp = LN_2 * top + TornadoMath.log(Warp.exp2(max - top) * sum + Warp.exp2(sink - top));
+        }
+        return masked ? ofNone : logSumExp;
     }
 
     /** −∞. Of {@link Float#NEGATIVE_INFINITY} TornadoVM makes {@code -1.0F / 0.0F}, which CUDA carries out, slowly. */

@@ -19,7 +19,7 @@ public final class WarpScores {
 
     /** Whether scores need no more than one factor on their way into the exponential. */
     public static boolean isScaleOnly(float scale, float softcap, int features) {
-        return scale > 0f && softcap == 0f && (features & Features.ALIBI) == 0;
+        return scale > 0f && softcap == 0f && (features & Features.ALIBI) == 0 && !Functions.changeScores();
     }
 
     /** What turns q·k into an exponent of 2, if that is all there is to do; else 1, and {@link #scores} does the rest. */
@@ -59,6 +59,132 @@ public final class WarpScores {
             int first = position - windowLeft - j - column;
             int last = position + windowRight - j - column;
             mask(s, rowTiles, columns, first, last, length - j - column, windowLeft, windowRight);
+        }
+    }
+
+    /**
+     * {@link #scores} where there are functions, which are asked about pairs that the window leaves; where a lane's row or column is
+     * none of the matrix, about its last.
+     *
+     * @param whole above 0 where the functions hide no key of the tile
+     * @param query the lane's row 0
+     * @param offset of a query's position among the keys
+     */
+    public static void asked(
+            float[] s,
+            int rowTiles,
+            int columns,
+            int whole,
+            int batch,
+            int head,
+            int query,
+            int seqQ,
+            int offset,
+            int j,
+            int column,
+            int length,
+            int everyLeft,
+            int everyRight,
+            int windowLeft,
+            int windowRight,
+            float scale,
+            float softcap,
+            float slope,
+            int features) {
+        if (whole == 0) {
+            ask(
+                    s,
+                    rowTiles,
+                    columns,
+                    batch,
+                    head,
+                    query,
+                    seqQ,
+                    offset,
+                    j + column,
+                    length,
+                    windowLeft,
+                    windowRight,
+                    scale,
+                    softcap,
+                    slope,
+                    features,
+                    true);
+        } else if (Functions.changeScores()) {
+            ask(
+                    s,
+                    rowTiles,
+                    columns,
+                    batch,
+                    head,
+                    query,
+                    seqQ,
+                    offset,
+                    j + column,
+                    length,
+                    windowLeft,
+                    windowRight,
+                    scale,
+                    softcap,
+                    slope,
+                    features,
+                    false);
+        } else {
+            score(s, rowTiles, columns, query + offset - j - column, scale, softcap, slope, features);
+        }
+        if (Window.outside(j, columns, everyLeft, everyRight) > 0) {
+            int first = query + offset - windowLeft - j - column;
+            int last = query + offset + windowRight - j - column;
+            mask(s, rowTiles, columns, first, last, length - j - column, windowLeft, windowRight);
+        }
+    }
+
+    /** Asks functions about each score, whether or not it is seen; rows that see no key have nothing to be asked. */
+    private static void ask(
+            float[] s,
+            int rowTiles,
+            int columns,
+            int batch,
+            int head,
+            int query,
+            int seqQ,
+            int offset,
+            int firstColumn,
+            int length,
+            int windowLeft,
+            int windowRight,
+            float scale,
+            float softcap,
+            float slope,
+            int features,
+            boolean hides) {
+        for (int r = 0; r < 2 * rowTiles; r++) {
+            int i = TornadoMath.min(query + 8 * r, seqQ - 1);
+            int position = i + offset;
+            int first = Window.firstKey(position, windowLeft);
+            int last = Window.lastKey(position, length, windowRight);
+            if (first <= last) {
+                for (int n = 0; n < columns / 8; n++) {
+                    for (int e = 0; e < 2; e++) {
+                        int key = TornadoMath.min(firstColumn + 8 * n + e, last);
+                        if (windowLeft >= 0) {
+                            key = TornadoMath.max(key, first);
+                        }
+                        int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2 + e;
+                        float x = s[at];
+                        if (!isScaleOnly(scale, softcap, features)) {
+                            x = Score.of(scale * x, softcap, slope, position - key, features);
+                        }
+                        if (hides) {
+                            x = Functions.score(x, batch, head, i, key, position);
+                        } else {
+                            x = Functions.ofSeen(x, batch, head, i, key, position);
+                        }
+                        float exponent = isScaleOnly(scale, softcap, features) ? x : x * LOG2_E;
+                        s[at] = x <= Score.NO_SCORE ? RowEnd.negativeInfinity() : exponent;
+                    }
+                }
+            }
         }
     }
 
