@@ -7,10 +7,12 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import org.tornadoattention.cache.KeyValuePool;
 import org.tornadoattention.cache.RaggedAttention;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.KernelChoice;
+import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
@@ -211,6 +213,42 @@ public final class FlashAttention implements AutoCloseable {
     }
 
     /**
+     * Appends attention over a pool of keys and values of the caller's to a task graph of the caller's, as the tasks {@code
+     * name-positions}, {@code name-attention} and {@code name-merge}. The device reads where queries stand, how many there are and
+     * which pages they see, so that one compiled graph serves every chunk of a prompt and every step of decoding; an execution
+     * compiles nothing and allocates nothing.
+     *
+     * @param taskGraph graph to append to, after the tasks that write queries, keys and values; it brings their arrays and those of
+     *     the pool to the device
+     * @param gridScheduler gets the grids of the tasks
+     * @param name beginning of the tasks' names, unique in the graph
+     * @param q queries {@code [batch, heads, seqQ, headDim]}, maybe a view; of any type
+     * @param pool keys and values, block table, positions, valid rows
+     * @param output shaped like q, maybe a view; of any type; its array is none of those that are read
+     * @param logSumExp F32 {@code [batch, heads, seqQ]}, no view; it overlaps no other
+     * @param options mask, scale, softcap, ALiBi, sinks, functions; no key lengths, no dropout
+     * @return how the kernel divides its work
+     * @throws IllegalArgumentException if shapes, types or options do not fit, or something that is written overlaps another
+     * @throws IllegalStateException if this instance is closed, or was made for one kernel
+     * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
+     */
+    public synchronized SplitTile appendTo(
+            TaskGraph taskGraph,
+            GridScheduler gridScheduler,
+            String name,
+            Tensor q,
+            KeyValuePool pool,
+            Tensor output,
+            Tensor logSumExp,
+            AttentionOptions options) {
+        requireOpen();
+        requireNoKernel("takes no pools");
+        required(pool, "pool", "make it with KeyValuePool.of");
+        return pool.appendTo(
+                Devices.forTaskGraphs(device), taskGraph, gridScheduler, name, q, output, logSumExp, options);
+    }
+
+    /**
      * The gradients of a loss with respect to q, k and v, from its gradient with respect to the output: {@link
      * #backward(AttentionResult, Tensor, Tensor)} where the loss does not look at the log-sum-exp.
      *
@@ -383,11 +421,7 @@ public final class FlashAttention implements AutoCloseable {
     public synchronized AttentionResult forwardRagged(
             Tensor q, Tensor k, Tensor v, IntArray queryOffsets, IntArray keyOffsets, AttentionOptions options) {
         requireOpen();
-        if (kernel.isPresent()) {
-            throw new IllegalStateException(
-                    "This FlashAttention was made for the kernel %s, which takes no ragged batches: make one without a kernel, or a RaggedAttention with a decode kernel."
-                            .formatted(kernel.get().id()));
-        }
+        requireNoKernel("takes no ragged batches");
         return ragged.forward(q, k, v, queryOffsets, keyOffsets, options);
     }
 
@@ -472,6 +506,14 @@ public final class FlashAttention implements AutoCloseable {
         engine.close();
         graphs.close();
         ragged.close();
+    }
+
+    private void requireNoKernel(String what) {
+        if (kernel.isPresent()) {
+            throw new IllegalStateException(
+                    "This FlashAttention was made for the kernel %s, which %s: make one without a kernel, or a RaggedAttention with a decode kernel."
+                            .formatted(kernel.get().id(), what));
+        }
     }
 
     private void requireOpen() {

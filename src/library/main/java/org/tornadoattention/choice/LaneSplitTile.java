@@ -12,6 +12,11 @@ import org.tornadoattention.kernel.SplitKeyAttention;
  */
 public record LaneSplitTile(int rows, int dims, int slots, int splits) implements LaunchedTile {
 
+    /** {@return keys that a group looks at in one turn} */
+    public int tileKeys() {
+        return slots * SplitKeyAttention.KEYS;
+    }
+
     @Override
     public DecodeKernel kernel() {
         return DecodeKernel.SPLIT_KEY;

@@ -63,6 +63,12 @@ public record Views(Set<DType> types, Map<String, Integer> numbers) {
         return new Views(types, numbers);
     }
 
+    /** {@return whether all rows begin at even elements of their arrays} */
+    public boolean isEven() {
+        return numbers.entrySet().stream()
+                .allMatch(number -> number.getKey().equals("isStrided") || number.getValue() % 2 == 0);
+    }
+
     private static void add(Map<String, Integer> numbers, String name, Tensor tensor) {
         if (tensor.stride(3) != 1) {
             throw new IllegalArgumentException(

@@ -1,5 +1,6 @@
 package org.tornadoattention.decode;
 
+import java.util.Optional;
 import org.tornadoattention.choice.Launch;
 import org.tornadoattention.choice.LaunchedTile;
 import org.tornadoattention.device.Backend;
@@ -11,8 +12,10 @@ import org.tornadoattention.kernel.AppendTokens;
 import org.tornadoattention.kernel.CommitTokens;
 import org.tornadoattention.kernel.MergePartials;
 import org.tornadoattention.kernel.QuantizeTokens;
+import org.tornadoattention.kernel.ReadPositions;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HalfPairs;
+import org.tornadoattention.kernel.parts.ShortPairs;
 import org.tornadoattention.kernel.parts.Storage;
 import org.tornadoattention.plan.DeviceStorage;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -20,6 +23,7 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** Turns a step of inference into the tasks append, attention and merge. */
@@ -28,6 +32,7 @@ final class InferenceTasks {
     private static final Kernel APPEND = Kernel.of(AppendTokens.class);
     private static final Kernel QUANTIZE = Kernel.of(QuantizeTokens.class);
     private static final Kernel COMMIT = Kernel.of(CommitTokens.class);
+    private static final Kernel POSITIONS = Kernel.of(ReadPositions.class);
     private static final Kernel MERGE = Kernel.of(MergePartials.class);
 
     private static final int GROUP_SIZE = 128;
@@ -78,7 +83,7 @@ final class InferenceTasks {
         if (shape.fp8()) {
             tasks.quantizeTokens(arrays);
         }
-        tasks.attention(tile, arrays);
+        tasks.attention(tile, tasks.pairs(tile, arrays.key()));
         tasks.merge(tile.splits());
     }
 
@@ -132,6 +137,30 @@ final class InferenceTasks {
         new InferenceTasks(graph, grids, name, shape, arrays, device).merge(parts);
     }
 
+    /**
+     * Appends attention over a pool of a caller's: {@code name-positions}, {@code name-attention} and {@code name-merge}.
+     *
+     * @param evenRows whether all rows of the pool begin at even elements, so that pairs can be read as words
+     */
+    static void appendPool(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            StepShape shape,
+            LaunchedTile tile,
+            Arguments arguments,
+            boolean evenRows,
+            ComputeDevice device) {
+        InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, arguments, device);
+        long elements = Math.max(
+                (long) shape.queryRows() * shape.headDim(), (long) shape.sequences() * shape.pagesPerSequence());
+        tasks.launcher.task(name + "-positions", POSITIONS).overElements(elements, tasks.groupSize(GROUP_SIZE));
+        Object key = arguments.given("key");
+        Optional<Class<?>> bits = key instanceof ShortArray ? Optional.of(ShortPairs.class) : Optional.empty();
+        tasks.attention(tile, bits.or(() -> evenRows ? tasks.pairs(tile, key) : Optional.empty()));
+        tasks.merge(tile.splits());
+    }
+
     private static Arguments arguments(InferenceArrays arrays) {
         return Arguments.none()
                 .with("newQuery", arrays.newQuery())
@@ -181,13 +210,18 @@ final class InferenceTasks {
                 .groups((long) shape.sequences() * shape.kvHeads() * 2, groupSize);
     }
 
-    private void attention(LaunchedTile tile, InferenceArrays arrays) {
+    /** What stands in for {@link Storage} where the kernel and the compiler read two 16-bit floats of a cache as a word. */
+    private Optional<Class<?>> pairs(LaunchedTile tile, Object key) {
+        return tile.readsThroughStorage() && key instanceof HalfFloatArray && readsHalfPairs(device.backend())
+                ? Optional.of(HalfPairs.class)
+                : Optional.empty();
+    }
+
+    private void attention(LaunchedTile tile, Optional<Class<?>> pairs) {
         Launch launch = tile.launch();
         KernelLauncher.Task task = launcher.task(name + launch.suffix(), Kernel.of(launch.owner(), launch.method()));
         launch.numbers().forEach(task::with);
-        if (tile.readsThroughStorage() && arrays.key() instanceof HalfFloatArray && readsHalfPairs(device.backend())) {
-            task.replacing(Storage.class, HalfPairs.class);
-        }
+        pairs.ifPresent(reading -> task.replacing(Storage.class, reading));
         int ofStep = (shape.fp8() ? Features.SCALED : 0) | (shape.sinks() ? Features.SINKS : 0);
         if (ofStep != 0) {
             task.with("features", features | ofStep);

@@ -2,6 +2,7 @@ package org.tornadoattention.kernel;
 
 import static org.tornadoattention.kernel.parts.Storage.store;
 
+import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.StepLayout;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -20,6 +21,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * headDim]} and {@code [batch, heads, seqQ]}, or, with {@code seqQ = 0}, {@code [tokens, heads, headDim]} and {@code
  * [tokens, heads]}. step and sequences as {@link SplitKeyAttention} has them; an element of logSumExp past the last row,
  * if there is one, gets the number of the step when that was appended and attended to.
+ *
+ * <p>An output of a caller's lies where {@link Layout} finds its rows.
  *
  * <p><b>Grid.</b> One dimension, {@code tokens * heads} groups of {@code groupSize} work-items.
  *
@@ -77,6 +80,11 @@ public final class MergePartials {
             present = token % seqQ < queries;
         }
 
+        int outputBase = outputRow * headDim;
+        if (Layout.isStrided()) {
+            outputBase = Layout.output(token / seqQ, head, token % seqQ);
+        }
+
         // m = max L_s
         for (int s = item; s < splits; s += groupSize) {
             weights[s] = Score.NO_SCORE;
@@ -118,7 +126,7 @@ public final class MergePartials {
                 }
             }
             if (present) {
-                store(output, outputRow * headDim + x, inverse * o, features);
+                store(output, outputBase + x, inverse * o, features);
             }
         }
         if (item == 0 && present) {

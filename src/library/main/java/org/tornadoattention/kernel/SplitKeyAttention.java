@@ -6,6 +6,7 @@ import static org.tornadoattention.kernel.parts.Storage.second;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.KeySplit;
+import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.Softcap;
 import org.tornadoattention.kernel.parts.StepLayout;
@@ -35,7 +36,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * ALiBi slopes, the number of the step, and for each sequence its first query token, its queries, its new keys, and the
  * tokens that follow its queries. numbers
  * holds scale, softcap (0 for none), the slopes and the sinks of the heads. scales {@code [pages, kvHeads, 2]} are what FP8 keys and
- * values are multiplied by.
+ * values are multiplied by. Pages in a pool of a caller's lie where {@link Layout} finds them.
  *
  * <p><b>Grid.</b> One dimension, {@code tiles * kvHeads * splits} groups of {@code lanes * slots} work-items; a sequence
  * has {@link #tiles} tiles. With {@code seqQ = 0} the sequences' query counts differ and tiles are dealt out in order, up
@@ -154,6 +155,12 @@ public final class SplitKeyAttention {
                 (TornadoMath.max(0, lastKey - firstKey + 1) + splits * tileKeys - 1) / (splits * tileKeys) * tileKeys;
         int from = firstKey + split * chunk;
         int to = rowsHere > 0 ? TornadoMath.min(lastKey, from + chunk - 1) : from - 1;
+        if (KeySplit.isFixed()) {
+            // Parts and tiles of keys begin at places that no query moves: masked keys change no bit of a row.
+            from = split * KeySplit.fixedKeys();
+            to = rowsHere > 0 ? TornadoMath.min(lastKey, from + KeySplit.fixedKeys() - 1) : from - 1;
+            from = TornadoMath.max(from, firstKey / tileKeys * tileKeys);
+        }
 
         // Q in registers; m = -inf, l = 0, O = 0.
         float[] q = new float[rows * dims];
@@ -188,12 +195,18 @@ public final class SplitKeyAttention {
                 int keyRow =
                         KeySplit.keyRow(sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
                 int at = keyRow * rowStride + 2 * lane;
+                int valueAt = at;
+                if (Layout.isStrided()) {
+                    int page = KeySplit.page(sequences, table, firstPage, j, pageSize, pagesPerSequence);
+                    at = Layout.key(page, kvHead, j % pageSize) + 2 * lane;
+                    valueAt = Layout.value(page, kvHead, j % pageSize) + 2 * lane;
+                }
                 for (int i = 0; i < pairs; i++) {
                     if (checked * 2 * (lane + i * lanes) < rowStride) {
                         k[u * dims + 2 * i] = first(key, at + 2 * i * lanes, features);
                         k[u * dims + 2 * i + 1] = second(key, at + 2 * i * lanes, features);
-                        v[u * dims + 2 * i] = first(value, at + 2 * i * lanes, features);
-                        v[u * dims + 2 * i + 1] = second(value, at + 2 * i * lanes, features);
+                        v[u * dims + 2 * i] = first(value, valueAt + 2 * i * lanes, features);
+                        v[u * dims + 2 * i + 1] = second(value, valueAt + 2 * i * lanes, features);
                     } else {
                         k[u * dims + 2 * i] = 0f;
                         k[u * dims + 2 * i + 1] = 0f;

@@ -46,6 +46,28 @@ public final class KeySplit {
         return (queries * group + rows - 1) / rows;
     }
 
+    /**
+     * Whether parts of the keys begin at multiples of {@link #fixedKeys}, wherever queries stand: an answer of the forge's, as those
+     * of {@link Layout} are.
+     */
+    public static boolean isFixed() {
+        return false;
+    }
+
+    /** Keys of a fixed part, a multiple of those of a tile. */
+    public static int fixedKeys() {
+        return 0;
+    }
+
+    /** The page of key j. */
+    public static int page(IntArray sequences, int table, int firstPage, int j, int pageSize, int pagesPerSequence) {
+        int page = firstPage;
+        if (pagesPerSequence > 1) {
+            page = sequences.get(table + j / pageSize);
+        }
+        return page;
+    }
+
     /** The row of key j in the keys: of a page, if there are pages, else of packed tokens. */
     public static int keyRow(
             IntArray sequences,

@@ -41,6 +41,30 @@ public final class StepLayout {
         return HEADER + FIELDS * batch;
     }
 
+    /** Sets what holds for all sequences of a step without a number. */
+    public static void setHeader(IntArray step, int windowLeft, int windowRight, int alibi) {
+        step.set(0, windowLeft);
+        step.set(1, windowRight);
+        step.set(2, alibi);
+        step.set(3, 0);
+    }
+
+    /** Sets what a sequence does that gets no keys. */
+    public static void setQueries(IntArray step, int sequence, int queryStart, int queries, int following) {
+        int at = HEADER + sequence * FIELDS;
+        step.set(at, queryStart);
+        step.set(at + 1, queries);
+        step.set(at + 2, 0);
+        step.set(at + 3, following);
+    }
+
+    /** Sets the keys of a sequence, before the step and now, without padding. */
+    public static void setLength(IntArray sequences, int state, int length) {
+        sequences.set(state, length);
+        sequences.set(state + 1, length);
+        sequences.set(state + 2, 0);
+    }
+
     /** Sequences of a step. */
     public static int batch(IntArray step) {
         return (step.getSize() - HEADER) / FIELDS;

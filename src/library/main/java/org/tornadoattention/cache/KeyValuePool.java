@@ -1,0 +1,280 @@
+package org.tornadoattention.cache;
+
+import static org.tornadoattention.internal.Arguments.required;
+
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.choice.SplitTile;
+import org.tornadoattention.decode.CacheShape;
+import org.tornadoattention.decode.PoolInputs;
+import org.tornadoattention.decode.PoolTasks;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.internal.Arguments;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * Keys and values in arrays of the caller's, for attention as tasks of the caller's graph ({@code FlashAttention.appendTo}):
+ * contiguous or in pages, which other tasks of the caller's fill.
+ *
+ * <pre>{@code
+ * // One array for all layers, [layer, context, kvDim]; a layer begins at element layer * context * kvDim.
+ * int[] shape = {1, kvHeads, context, headDim};
+ * int[] strides = {context * kvDim, headDim, kvDim, 1};
+ * Tensor keys = Tensor.view(keyCache, layer * context * kvDim, shape, strides);
+ * KeyValuePool pool = KeyValuePool.of(keys, values, positionHolder);
+ *
+ * // Pages [page, pageSize, kvDim], and blockTable[slot][position / pageSize].
+ * int[] shape = {pages, kvHeads, pageSize, headDim};
+ * int[] strides = {pageSize * kvDim, headDim, kvDim, 1};
+ * KeyValuePool pool = KeyValuePool.of(Tensor.view(keyPool, 0, shape, strides), Tensor.view(valuePool, 0, shape, strides), positions)
+ *         .withBlockTable(blockTable, pagesPerSequence)
+ *         .withValidRows(rows);
+ * }</pre>
+ *
+ * <p>What changes from one execution to the next stands in the IntArrays, which the device reads: one compiled graph serves every
+ * chunk of a prompt and every step after it. The caller's graph brings these arrays, keys and values to the device, and
+ * transfers what the host changes at each execution.
+ *
+ * <p>Query i of sequence b stands at key position {@code positions[b] + i}; a causal mask and windows count from there, and no query
+ * sees a key from {@code lengths[b]} on, or, without lengths, from {@code positions[b] + validRows[b]} on. The keys and values of
+ * the queries' own tokens must be in the pool when the task runs. Rows from {@code validRows[b]} on are neither read nor written.
+ *
+ * <p>Immutable; the arrays may change.
+ */
+public final class KeyValuePool {
+
+    private final PoolInputs inputs;
+
+    private KeyValuePool(PoolInputs inputs) {
+        this.inputs = inputs;
+    }
+
+    /**
+     * Keys and values of which each sequence has the page of its own number: contiguous caches, one sequence behind the other.
+     *
+     * @param keys pages {@code [pages, kvHeads, pageSize, headDim]}, any view with a last stride of 1; headDim is even, at most 256
+     * @param values of the keys' shape and type, in another array or in the same
+     * @param positions for each sequence, the key position of its first query; it may be longer than there are sequences
+     * @return a pool without a block table
+     * @throws IllegalArgumentException if something is null, or shapes or types do not fit
+     */
+    public static KeyValuePool of(Tensor keys, Tensor values, IntArray positions) {
+        required(keys, "keys", "give pages [pages, kvHeads, pageSize, headDim], or a view of an array as such");
+        required(values, "values", "give pages like the keys");
+        required(positions, "positions", "give an array with the position of each sequence's first query");
+        if (keys.rank() != 4
+                || keys.numberOfElements() == 0
+                || keys.dtype() != values.dtype()
+                || !Arrays.equals(keys.shape(), values.shape())) {
+            throw new IllegalArgumentException(
+                    "keys are %s and values %s: they must be alike, [pages, kvHeads, pageSize, headDim], and not empty."
+                            .formatted(keys, values));
+        }
+        if (keys.headDim() % 2 != 0 || keys.headDim() > CacheShape.WIDEST_HEAD) {
+            throw new IllegalArgumentException("keys are %s: the head dimension must be even, from 2 to %d."
+                    .formatted(keys, CacheShape.WIDEST_HEAD));
+        }
+        return new KeyValuePool(
+                new PoolInputs(keys, values, positions, Optional.empty(), Optional.empty(), Optional.empty(), 1, 0));
+    }
+
+    /**
+     * This pool with a page table: key j of sequence b is token {@code j % pageSize} of page {@code table[b * pagesPerSequence + j /
+     * pageSize]}. Pages may be in any order and shared. What stands past a sequence's last key is not read.
+     *
+     * @param table {@code [sequences, pagesPerSequence]}, numbers of pages
+     * @param pagesPerSequence pages of a sequence at most, 1 or more
+     * @return a pool like this one
+     * @throws IllegalArgumentException if something does not fit
+     */
+    public KeyValuePool withBlockTable(IntArray table, int pagesPerSequence) {
+        required(table, "table", "leave it out where each sequence has one page");
+        int pageSize = inputs.keys().seqLength();
+        if (pagesPerSequence < 1 || (long) pagesPerSequence * pageSize > AttentionShape.MAX_POSITIONS / 2) {
+            throw new IllegalArgumentException(
+                    "A sequence of %,d pages of %,d tokens: pages must be 1 or more, and tokens at most %,d."
+                            .formatted(pagesPerSequence, pageSize, AttentionShape.MAX_POSITIONS / 2));
+        }
+        return with(inputs.validRows(), inputs.lengths(), Optional.of(table), pagesPerSequence, inputs.fixedSplit());
+    }
+
+    /**
+     * This pool with a number of queries for each sequence: the last chunk of a prompt has fewer than others, and a sequence that
+     * waits has none.
+     *
+     * @param rows for each sequence, the queries from the first on that count; what is past the tensor's is cut off
+     * @return a pool like this one
+     * @throws IllegalArgumentException if it is null
+     */
+    public KeyValuePool withValidRows(IntArray rows) {
+        required(rows, "rows", "leave them out where all queries count");
+        return with(
+                Optional.of(rows),
+                inputs.lengths(),
+                inputs.blockTable(),
+                inputs.pagesPerSequence(),
+                inputs.fixedSplit());
+    }
+
+    /**
+     * This pool with a number of keys for each sequence, where the last query does not stand on the last key.
+     *
+     * @param lengths for each sequence, its keys; what is past the capacity is cut off
+     * @return a pool like this one
+     * @throws IllegalArgumentException if it is null
+     */
+    public KeyValuePool withLengths(IntArray lengths) {
+        required(lengths, "lengths", "leave them out where the last query stands on the last key");
+        return with(
+                inputs.validRows(),
+                Optional.of(lengths),
+                inputs.blockTable(),
+                inputs.pagesPerSequence(),
+                inputs.fixedSplit());
+    }
+
+    /**
+     * This pool in batch-invariant mode: the keys of each sequence are divided at multiples of a fixed number of them, and tiles do
+     * not depend on how many sequences or queries there are. A sequence's results have the same bits whoever else is in the batch
+     * and however its prompt was cut into chunks. It costs scratch memory of {@code capacity / keys} outputs for each query.
+     *
+     * @param keys of a part, 1 or more, rounded up to whole tiles
+     * @return a pool like this one
+     * @throws IllegalArgumentException if it is below 1
+     */
+    public KeyValuePool withFixedSplits(int keys) {
+        if (keys < 1) {
+            throw new IllegalArgumentException("A fixed split has %d keys: there must be 1 or more.".formatted(keys));
+        }
+        return with(inputs.validRows(), inputs.lengths(), inputs.blockTable(), inputs.pagesPerSequence(), keys);
+    }
+
+    private KeyValuePool with(
+            Optional<IntArray> rows,
+            Optional<IntArray> lengths,
+            Optional<IntArray> table,
+            int pagesPerSequence,
+            int fixedSplit) {
+        return new KeyValuePool(new PoolInputs(
+                inputs.keys(),
+                inputs.values(),
+                inputs.positions(),
+                rows,
+                lengths,
+                table,
+                pagesPerSequence,
+                fixedSplit));
+    }
+
+    /** {@return tokens that a sequence may have} */
+    public int capacity() {
+        return inputs.keys().seqLength() * inputs.pagesPerSequence();
+    }
+
+    /**
+     * Appends attention over this pool to a graph, as {@code FlashAttention.appendTo} does for its own device.
+     *
+     * @param device that runs the graph
+     * @param graph the caller's
+     * @param grids get the grids of the tasks
+     * @param name beginning of the tasks' names, unique in the graph
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param output like q
+     * @param logSumExp F32 {@code [batch, heads, seqQ]}
+     * @param options scale, mask, softcap, ALiBi, sinks, functions
+     * @return how the kernel divides its work
+     * @throws IllegalArgumentException if shapes, types or options do not fit
+     * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
+     */
+    public SplitTile appendTo(
+            ComputeDevice device,
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            Tensor q,
+            Tensor output,
+            Tensor logSumExp,
+            AttentionOptions options) {
+        required(device, "device", "take one of Devices.all()");
+        required(graph, "graph", "give the graph that the tasks are for");
+        required(grids, "grids", "give the scheduler that the plan will be run with");
+        required(name, "name", "give the tasks a name, unique in their graph");
+        required(q, "q", "give queries [batch, heads, seqQ, headDim]");
+        required(output, "output", "make it with Tensor.allocate");
+        required(logSumExp, "logSumExp", "make it with Tensor.allocate");
+        required(options, "options", "use AttentionOptions.causal()");
+        requireFitting(q, options);
+        requireWritten(q, output, logSumExp);
+        return PoolTasks.append(graph, grids, name, q, inputs, output, logSumExp, options, device);
+    }
+
+    private void requireFitting(Tensor q, AttentionOptions options) {
+        Tensor keys = inputs.keys();
+        if (q.rank() != 4
+                || q.numberOfElements() == 0
+                || q.headDim() != keys.headDim()
+                || q.heads() % keys.heads() != 0) {
+            throw new IllegalArgumentException(
+                    "q is %s and the pool %s: q must be [batch, heads, seqQ, headDim], not empty, with the pool's head dimension and a multiple of its heads."
+                            .formatted(q, keys));
+        }
+        if (options.hasKeyLengths()) {
+            throw new IllegalArgumentException(
+                    "The options have key lengths, but the pool has its sequences' lengths: use withoutKeyLengths().");
+        }
+        if (options.hasDropout()) {
+            throw new IllegalArgumentException(
+                    "The options have dropout, which caches do not have: use withoutDropout(), or FlashAttention.forward in training.");
+        }
+        new AttentionShape(q.batch(), q.heads(), keys.heads(), capacity(), capacity(), q.headDim())
+                .requireFitting(options);
+        requireSize("positions", inputs.positions(), q.batch());
+        inputs.validRows().ifPresent(rows -> requireSize("valid rows", rows, q.batch()));
+        inputs.lengths().ifPresent(lengths -> requireSize("lengths", lengths, q.batch()));
+        if (inputs.blockTable().isPresent()) {
+            int pages = Math.multiplyExact(q.batch(), inputs.pagesPerSequence());
+            requireSize("the block table", inputs.blockTable().get(), pages);
+        } else if (keys.batch() < q.batch()) {
+            throw new IllegalArgumentException(
+                    "q is %s and the pool %s: without a block table there must be a page for each sequence."
+                            .formatted(q, keys));
+        }
+    }
+
+    private static void requireSize(String what, IntArray array, int least) {
+        if (array.getSize() < least) {
+            throw new IllegalArgumentException("There are %,d numbers for %s: this batch needs %,d or more."
+                    .formatted(array.getSize(), what, least));
+        }
+    }
+
+    private void requireWritten(Tensor q, Tensor output, Tensor logSumExp) {
+        int[] rows = Arrays.copyOf(q.shape(), 3);
+        if (!Arrays.equals(output.shape(), q.shape())
+                || logSumExp.dtype() != DType.F32
+                || !Arrays.equals(logSumExp.shape(), rows)) {
+            throw new IllegalArgumentException(
+                    "output is %s and log-sum-exp %s: they must be shaped like q, %s, and F32%s."
+                            .formatted(output, logSumExp, q, Arrays.toString(rows)));
+        }
+        Map<String, MemorySegment> written = new LinkedHashMap<>();
+        written.put("output", output.array().getSegment());
+        written.put("logSumExp", logSumExp.memory());
+        Arguments.requireApart(
+                written,
+                Map.of(
+                        "q", q.array().getSegment(),
+                        "keys", inputs.keys().array().getSegment(),
+                        "values", inputs.values().array().getSegment()));
+    }
+}

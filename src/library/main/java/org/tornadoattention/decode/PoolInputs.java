@@ -1,0 +1,36 @@
+package org.tornadoattention.decode;
+
+import java.util.Optional;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * Keys and values in arrays of a caller's, and what the device reads at each execution.
+ *
+ * @param keys pages {@code [pages, kvHeads, pageSize, headDim]}
+ * @param values likewise
+ * @param positions for each sequence, the key position of its first query
+ * @param validRows for each sequence, queries that count; without, all do
+ * @param lengths for each sequence, its keys; without, the last query that counts stands on the last one
+ * @param blockTable pages of each sequence, {@code [batch, pagesPerSequence]}; without, each has the page of its number
+ * @param pagesPerSequence pages of a sequence at most
+ * @param fixedSplit keys of a part, of whatever batch and chunk, or 0 to choose for the device
+ */
+public record PoolInputs(
+        Tensor keys,
+        Tensor values,
+        IntArray positions,
+        Optional<IntArray> validRows,
+        Optional<IntArray> lengths,
+        Optional<IntArray> blockTable,
+        int pagesPerSequence,
+        int fixedSplit) {
+
+    int pageSize() {
+        return keys.seqLength();
+    }
+
+    int capacity() {
+        return Math.multiplyExact(pageSize(), pagesPerSequence);
+    }
+}

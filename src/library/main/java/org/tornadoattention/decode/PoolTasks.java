@@ -1,0 +1,175 @@
+package org.tornadoattention.decode;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.choice.AttentionProblem;
+import org.tornadoattention.choice.DecodeChoice;
+import org.tornadoattention.choice.DecodeKernel;
+import org.tornadoattention.choice.LaneSplitTile;
+import org.tornadoattention.choice.SplitProblem;
+import org.tornadoattention.choice.SplitTile;
+import org.tornadoattention.choice.Views;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.forge.Arguments;
+import org.tornadoattention.function.UserFunctions;
+import org.tornadoattention.kernel.ReadPositions;
+import org.tornadoattention.kernel.parts.KeySplit;
+import org.tornadoattention.kernel.parts.Layout;
+import org.tornadoattention.kernel.parts.StepLayout;
+import org.tornadoattention.plan.DeviceStorage;
+import org.tornadoattention.plan.FunctionProof;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+
+/**
+ * Attention over a pool of the caller's as the tasks positions, attention and merge of a graph of the caller's: the device reads
+ * where queries stand, so that one compiled graph serves every chunk and every step.
+ */
+public final class PoolTasks {
+
+    /** Queries that a tile of fixed parts is made for, however many there are. */
+    private static final int FIXED_QUERIES = 8;
+
+    private PoolTasks() {}
+
+    /**
+     * Appends the tasks.
+     *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}, maybe a view
+     * @param output like q, maybe a view
+     * @param logSumExp F32 {@code [batch, heads, seqQ]}
+     * @return how the kernel divides its work
+     * @throws UnsupportedOnDeviceException if the device cannot read F16 arrays
+     */
+    public static SplitTile append(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            Tensor q,
+            PoolInputs pool,
+            Tensor output,
+            Tensor logSumExp,
+            AttentionOptions options,
+            ComputeDevice device) {
+        Views views = Views.ofAll(q, pool.keys(), pool.values(), output);
+        if (views.types().contains(DType.F16) && !device.halfFloats()) {
+            throw new UnsupportedOnDeviceException(
+                    device, "16-bit floats for HalfFloatArrays", "use F32 or BF16 tensors in task graphs here");
+        }
+        prove(q, pool, options, device);
+        StepShape shape = shape(q, pool, views, options);
+        LaneSplitTile tile = tile(shape, pool, device);
+        int rows = shape.queryRows();
+        IntArray absent = new IntArray(1);
+        FloatArray query = new FloatArray(Math.multiplyExact(rows, shape.headDim()));
+        FloatArray partials =
+                new FloatArray(Math.multiplyExact(Math.multiplyExact(rows, tile.splits()), shape.headDim() + 1));
+        IntArray sequences = new IntArray(StepLayout.sequencesSize(shape.sequences(), shape.pagesPerSequence()));
+        IntArray step = new IntArray(StepLayout.stepSize(shape.sequences()));
+        FloatArray numbers = new FloatArray(StepLayout.numbersSize(shape.heads()));
+        FloatArray scales = new FloatArray(1);
+        IntArray header = new IntArray(StepLayout.HEADER);
+        StepNumbers.fill(header, numbers, options, shape.headDim(), pool.capacity(), pool.capacity(), 0);
+        graph.transferToDevice(
+                DataTransferMode.FIRST_EXECUTION, query, partials, sequences, step, numbers, scales, absent);
+        List<TornadoNativeArray> captured = UserFunctions.arrays(options);
+        if (!captured.isEmpty()) {
+            graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, captured.toArray());
+        }
+        Arguments arguments = Arguments.none()
+                .with("newQuery", DeviceStorage.seenInPlace(q, true))
+                .with("query", query)
+                .with("key", DeviceStorage.seenInPlace(pool.keys(), true))
+                .with("value", DeviceStorage.seenInPlace(pool.values(), true))
+                .with("output", DeviceStorage.seenInPlace(output, true))
+                .with("logSumExp", logSumExp.floatArray())
+                .with("partials", partials)
+                .with("sequences", sequences)
+                .with("step", step)
+                .with("numbers", numbers)
+                .with("scales", scales)
+                .with("positions", pool.positions())
+                .with("validRows", pool.validRows().orElse(absent))
+                .with("keyLengths", pool.lengths().orElse(absent))
+                .with("blockTable", pool.blockTable().orElse(absent))
+                .with("windowLeft", StepLayout.windowLeft(header))
+                .with("windowRight", StepLayout.windowRight(header))
+                .with("alibi", StepLayout.alibi(header))
+                .with("given", given(pool))
+                .withFunctions(shape.functions().form(), captured)
+                .answering(Layout.class, views.numbers())
+                .answering(KeySplit.class, fixed(tile, pool));
+        InferenceTasks.appendPool(graph, grids, name, shape, tile, arguments, views.isEven(), device);
+        return tile;
+    }
+
+    private static void prove(Tensor q, PoolInputs pool, AttentionOptions options, ComputeDevice device) {
+        FunctionProof proof = new FunctionProof(device);
+        proof.findTiles(options);
+        AttentionShape all = new AttentionShape(
+                q.batch(), q.heads(), pool.keys().heads(), pool.capacity(), pool.capacity(), q.headDim());
+        proof.require(AttentionProblem.of(all, q.dtype(), options), options, false);
+    }
+
+    private static StepShape shape(Tensor q, PoolInputs pool, Views views, AttentionOptions options) {
+        return new StepShape(
+                        q.batch(),
+                        Math.multiplyExact(q.batch(), q.seqLength()),
+                        q.seqLength(),
+                        q.heads(),
+                        pool.keys().heads(),
+                        q.headDim(),
+                        pool.pageSize(),
+                        pool.pagesPerSequence(),
+                        0,
+                        false,
+                        views.types().contains(DType.BF16) ? DType.BF16 : DType.F32,
+                        false)
+                .with(UserFunctions.of(options), options.sinks().isPresent());
+    }
+
+    /** With fixed parts, a tile that depends on nothing that changes with the batch or the chunk. */
+    private static LaneSplitTile tile(StepShape shape, PoolInputs pool, ComputeDevice device) {
+        boolean fixed = pool.fixedSplit() > 0;
+        SplitProblem problem = new SplitProblem(
+                shape.group(),
+                shape.kvHeads(),
+                shape.headDim(),
+                fixed ? FIXED_QUERIES : shape.seqQ(),
+                fixed ? 1 : shape.sequences(),
+                pool.capacity(),
+                shape.dtype(),
+                false);
+        LaneSplitTile tile =
+                (LaneSplitTile) DecodeChoice.choose(problem, Optional.of(DecodeKernel.SPLIT_KEY), 0, device);
+        return fixed
+                ? new LaneSplitTile(
+                        tile.rows(), tile.dims(), tile.slots(), Math.ceilDiv(pool.capacity(), fixedKeys(tile, pool)))
+                : tile;
+    }
+
+    /** Keys of a fixed part: whole tiles of them. */
+    private static int fixedKeys(LaneSplitTile tile, PoolInputs pool) {
+        return Math.ceilDiv(pool.fixedSplit(), tile.tileKeys()) * tile.tileKeys();
+    }
+
+    private static Map<String, Integer> fixed(LaneSplitTile tile, PoolInputs pool) {
+        return pool.fixedSplit() > 0 ? Map.of("isFixed", 1, "fixedKeys", fixedKeys(tile, pool)) : Map.of();
+    }
+
+    private static int given(PoolInputs pool) {
+        return (pool.validRows().isPresent() ? ReadPositions.ROWS : 0)
+                | (pool.lengths().isPresent() ? ReadPositions.LENGTHS : 0)
+                | (pool.blockTable().isPresent() ? ReadPositions.TABLE : 0);
+    }
+}
