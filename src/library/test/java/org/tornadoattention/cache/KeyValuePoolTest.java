@@ -183,8 +183,8 @@ class KeyValuePoolTest {
     void stepsCompileNothingAndAllocateNothing() {
         int steps = Integer.getInteger("attention.steps", 150);
         int pages = Math.ceilDiv(steps, 16);
-        try (PoolCase pool =
-                PoolCase.paged(DType.F32, DType.F32, DType.F32, 1, 1, 16, pages, 0, CAUSAL).profiled()) {
+        try (PoolCase pool = PoolCase.paged(DType.F32, DType.F32, DType.F32, 1, 1, 16, pages, 0, CAUSAL)
+                .profiled()) {
             pool.deal(1);
             long bytes = 0;
             for (int step = 0; step < steps; step++) {

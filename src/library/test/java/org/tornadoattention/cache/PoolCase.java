@@ -71,11 +71,12 @@ final class PoolCase implements AutoCloseable {
         positions = new IntArray(batch);
         rows = new IntArray(batch);
         rows.init(seqQ);
-        table = new IntArray(batch * pages);
-        table.init(-1);
-        KeyValuePool pool = KeyValuePool.of(keys, values, positions)
-                .withBlockTable(table, pages)
-                .withValidRows(rows);
+        table = new IntArray(batch * pagesPerSequence);
+        for (int sequence = 0; sequence < batch; sequence++) {
+            table.set(sequence * pagesPerSequence, sequence);
+        }
+        KeyValuePool pool = KeyValuePool.of(keys, values, positions).withValidRows(rows);
+        pool = pages > 0 ? pool.withBlockTable(table, pages) : pool;
         pool = fixedSplit > 0 ? pool.withFixedSplits(fixedSplit) : pool;
         attention = FlashAttention.on(TestDevice.get());
         TaskGraph graph = new TaskGraph("layer");

@@ -38,8 +38,8 @@ class UsersTest {
 
     /** Rows of tokens, {@code [batch][tokens][width]}, whose heads begin at {@code first}. */
     private static Tensor rows(Tensor array, int first, int batch, int heads, int tokens, int width) {
-        return PoolCase.view(array, first, new int[] {batch, heads, tokens, DIM}, new int[] {tokens * width, DIM, width, 1
-        });
+        return PoolCase.view(
+                array, first, new int[] {batch, heads, tokens, DIM}, new int[] {tokens * width, DIM, width, 1});
     }
 
     /** A layer of {@code [layer][contextLength][kvHeads * headSize]}: the key or the value cache of GPULlama3.java. */
@@ -57,8 +57,7 @@ class UsersTest {
         Tensor q = filled(rows(PoolCase.garbage(DType.F32, Q_DIM), 0, 1, HEADS, 1, Q_DIM), 1);
         Tensor xb = rows(PoolCase.garbage(DType.F32, Q_DIM), 0, 1, HEADS, 1, Q_DIM);
         AttentionOptions granite = CAUSAL.withScale(0.4);
-        try (PoolCase decode =
-                new PoolCase(q, layer(keyCache, layer), layer(valueCache, layer), xb, 0, 0, granite)) {
+        try (PoolCase decode = new PoolCase(q, layer(keyCache, layer), layer(valueCache, layer), xb, 0, 0, granite)) {
             for (int position = 0; position < 4; position++) {
                 decode.positions.set(0, position);
                 decode.write(0, 1, position, position + 1);
@@ -86,13 +85,7 @@ class UsersTest {
         Tensor out = PoolCase.garbage(output, padded * Q_DIM);
         Tensor q = rows(qkv, 0, 1, HEADS, padded, width);
         try (PoolCase prefill = new PoolCase(
-                q,
-                layer(keyCache, 1),
-                layer(valueCache, 1),
-                rows(out, 0, 1, HEADS, padded, Q_DIM),
-                0,
-                0,
-                CAUSAL)) {
+                q, layer(keyCache, 1), layer(valueCache, 1), rows(out, 0, 1, HEADS, padded, Q_DIM), 0, 0, CAUSAL)) {
             int[] chunks = {16, 11, 16};
             int[] starts = {0, 16, 20};
             for (int chunk = 0; chunk < chunks.length; chunk++) {
@@ -210,10 +203,13 @@ class UsersTest {
             attention.appendTo(graph, grids, "attention", q, k, v, o, lse, lengths);
             graph.transferToHost(DataTransferMode.EVERY_EXECUTION, o.array(), lse.array());
             try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
-                plan.withDevice(attention.device().handle()).withGridScheduler(grids).execute();
+                plan.withDevice(attention.device().handle())
+                        .withGridScheduler(grids)
+                        .execute();
             }
         }
-        assertThat(AccuracyCheck.of(q.contiguous(), k.contiguous(), v.contiguous(), lengths).forward(o, lse))
+        assertThat(AccuracyCheck.of(q.contiguous(), k.contiguous(), v.contiguous(), lengths)
+                        .forward(o, lse))
                 .allMatch(Comparison::passed);
     }
 }
