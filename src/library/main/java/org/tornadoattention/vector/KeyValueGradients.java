@@ -68,8 +68,7 @@ final class KeyValueGradients {
         bits = new short[Math.max(ForwardTile.KEYS, widest) * widestDim];
         int rows = withQueries ? sequences.group() * rowsOfAHead(sequences.mostQueries()) : 0;
         queries = withQueries
-                ? Optional.of(
-                        new QuerySums(lanes, sequences, tensors.dQ(), scores, rows, sequences.mostKeys()))
+                ? Optional.of(new QuerySums(lanes, sequences, tensors.dQ(), scores, rows, sequences.mostKeys()))
                 : Optional.empty();
     }
 

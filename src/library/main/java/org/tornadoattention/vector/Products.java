@@ -34,7 +34,8 @@ final class Products {
             float[] factors,
             int factorsAt) {
         if (free) {
-            lanes.product(a, 0, aRow, aStep, b, bAt, columns, c, cAt, columns, rows, columns, depth, factors, factorsAt);
+            lanes.product(
+                    a, 0, aRow, aStep, b, bAt, columns, c, cAt, columns, rows, columns, depth, factors, factorsAt);
         } else {
             ofSeen(a, aRow, aStep, b, bAt, c, cAt, rows, columns, depth, factors, factorsAt);
         }

@@ -202,7 +202,9 @@ public final class VectorBackward {
         int tiles = KeyValueGradients.TILES;
         while (tiles > 1
                 && (tiles * ForwardTile.KEYS * sequences.widestDim() > LARGEST_TASK
-                        || divided && tasks(keyRows, tiles * ForwardTile.KEYS) < (long) TASKS_PER_THREAD * workers.threads())) {
+                        || divided
+                                && tasks(keyRows, tiles * ForwardTile.KEYS)
+                                        < (long) TASKS_PER_THREAD * workers.threads())) {
             tiles /= 2;
         }
         return tiles * ForwardTile.KEYS;

@@ -209,6 +209,8 @@ public final class VectorForward {
     }
 
     private int keysOfAPart() {
-        return splits == 0 ? PART : Products.padded(Math.max(1, Math.ceilDiv(sequences.mostKeys(), splits)), ForwardTile.KEYS);
+        return splits == 0
+                ? PART
+                : Products.padded(Math.max(1, Math.ceilDiv(sequences.mostKeys(), splits)), ForwardTile.KEYS);
     }
 }

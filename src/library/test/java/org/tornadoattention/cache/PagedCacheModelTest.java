@@ -12,6 +12,7 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.CacheFullException;
+import org.tornadoattention.TestDevice;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
@@ -40,7 +41,7 @@ class PagedCacheModelTest {
                 .capacity(CAPACITY)
                 .pageSize(PAGE_SIZE)
                 .pages(PAGES)
-                .options(CacheCase.options(DType.F32).withPromptTokens(MOST_NEW))
+                .options(CacheCase.options(TestDevice.get(), DType.F32).withPromptTokens(MOST_NEW))
                 .build()) {
             int operations = Integer.getInteger("attention.operations", 120);
             for (int operation = 0; operation < operations; operation++) {

@@ -121,6 +121,7 @@ class ExamplesTest {
                 "CallLatency 0|Argument 1 is 0: it must be 1 or more.",
                 "LlamaDecoder 2 4 2 16 24 f7|There is no type 'f7'",
                 "LlamaDecoder 2 4 3|4 query heads cannot share 3 key/value heads evenly",
+                "TinyEngine 2 4 3|a multiple of its heads",
                 "MemoryByLength 128 two|'two' is no whole number.",
                 "TensorCoreMatrixProduct 300|The size is 300: it must be a multiple of",
                 "TrainGpt --steps -3|--steps is -3: it must be 1 or more.",
@@ -343,6 +344,14 @@ class ExamplesTest {
                 .containsPattern("GB/s of weights and cache")
                 .containsPattern("ms in kernels, \\d+\\.\\d GB/s")
                 .containsPattern("root mean square of x after 24 tokens: 27\\.82");
+    }
+
+    @Test
+    void theEngineSaysWhatTheSameModelSaysInFloat64() {
+        assertThat(outputOf("TinyEngine"))
+                .contains("a prompt of 21 tokens in 3 chunks, then token by token")
+                .containsPattern("all 12 tokens are those of the float64 run; the largest difference of a logit is "
+                        + "\\d\\.\\de-0[567]");
     }
 
     @Test
