@@ -66,7 +66,7 @@ class CallerMistakesTest {
                 Mistake.inputs("null k", Q, null, K, "k is null", "[batch, kvHeads, seq, headDim]"),
                 Mistake.inputs("null v", Q, K, null, "v is null"),
                 Mistake.inputs("rank 3", f32(6, 5, 16), K, K, "q is F32[6, 5, 16]", "4 dimensions", "use 1 for"),
-                Mistake.inputs("types differ", Q.as(DType.F16), K, K, "F16, F32 and F32", "Tensor.as(DType)"),
+                Mistake.inputs("types of k and v", Q, K, K.as(DType.F16), "F32, F32 and F16", "Tensor.as(DType)"),
                 Mistake.inputs("k and v differ", Q, K, f32(2, 3, 8, 16), "F32[2, 3, 8, 16]", "same shape"),
                 Mistake.inputs("batches differ", Q, f32(1, 3, 7, 16), f32(1, 3, 7, 16), "batch", "must be the same"),
                 Mistake.inputs("head dims differ", Q, f32(2, 3, 7, 8), f32(2, 3, 7, 8), "head dimension", "the same"),
@@ -83,8 +83,15 @@ class CallerMistakesTest {
                 Mistake.options("length too large", PLAIN.withKeyLengths(7, 8), "entry 1 is 8", "from 0 to 7"));
     }
 
+    static Stream<Mistake> ofForward() {
+        return Stream.concat(
+                ofInputs(),
+                Stream.of(Mistake.inputs(
+                        "type of q", Q.as(DType.F16), K, K, "F16, F32 and F32", "one type", "Tensor.as(DType)")));
+    }
+
     @ParameterizedTest
-    @MethodSource("ofInputs")
+    @MethodSource("ofForward")
     void forwardSaysWhatToDo(Mistake mistake) {
         try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
             assertThatIllegalArgumentException()
@@ -100,7 +107,6 @@ class CallerMistakesTest {
                 Stream.of(
                         Mistake.outputs("null output", null, f32(2, 6, 5), "output is null", "Tensor.allocate"),
                         Mistake.outputs("output's shape", f32(2, 6, 5, 8), f32(2, 6, 5), "output is F32[2, 6, 5, 8]"),
-                        Mistake.outputs("output's type", Q.as(DType.F16), f32(2, 6, 5), "output is F16", "F32[2, 6"),
                         Mistake.outputs("null lse", Q, null, "logSumExp is null", "[2, 6, 5]"),
                         Mistake.outputs("lse's shape", Q, f32(2, 6, 5, 1), "logSumExp is F32[2, 6, 5, 1]"),
                         Mistake.outputs("lse's type", Q, f32(2, 6, 5).as(DType.F16), "logSumExp is F16", "F32")));
