@@ -25,6 +25,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.Executor;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
@@ -178,6 +179,7 @@ class NullArgumentsTest {
         SAMPLES.put(int[][].class, new int[][] {{0}});
         SAMPLES.put(Mask.Condition.class, new Mask.Window(1, 1));
         SAMPLES.put(Optional.class, Optional.empty());
+        SAMPLES.put(Executor.class, (Executor) Runnable::run);
         try (FlashAttention tiled = FlashAttention.on(device, AttentionKernel.TILED)) {
             AttentionShape shape = AttentionShape.of(tensor, tensor, tensor, options);
             SAMPLES.put(

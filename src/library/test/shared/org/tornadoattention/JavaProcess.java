@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 import org.tornadoattention.device.Platform;
 
 /**
@@ -28,8 +29,19 @@ public record JavaProcess(int exitCode, String output) {
      * @param mainAndArguments a class or source file, and what follows it
      */
     public static JavaProcess run(List<String> options, String... mainAndArguments) {
+        return run(_ -> true, options, mainAndArguments);
+    }
+
+    /**
+     * Runs a JVM with some of the options of this one.
+     *
+     * @param kept whether it gets an option of this JVM's too
+     * @param options for the JVM, after those
+     * @param mainAndArguments a class or source file, and what follows it
+     */
+    public static JavaProcess run(Predicate<String> kept, List<String> options, String... mainAndArguments) {
         try {
-            return wait(command(options, mainAndArguments));
+            return wait(command(kept, options, mainAndArguments));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } catch (InterruptedException e) {
@@ -40,16 +52,17 @@ public record JavaProcess(int exitCode, String output) {
 
     /** Starts a JVM and leaves it running; its errors are in its output. */
     public static Process start(List<String> options, String... mainAndArguments) throws IOException {
-        return new ProcessBuilder(command(options, mainAndArguments))
+        return new ProcessBuilder(command(_ -> true, options, mainAndArguments))
                 .redirectErrorStream(true)
                 .start();
     }
 
-    private static List<String> command(List<String> options, String... mainAndArguments) {
+    private static List<String> command(Predicate<String> kept, List<String> options, String... mainAndArguments) {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
                 .filter(argument -> !argument.startsWith("-agentlib") && !argument.startsWith("-javaagent"))
+                .filter(kept)
                 .forEach(command::add);
         if (Platform.current().simulator()) {
             // It ends before a second tier of compiling would pay.

@@ -193,7 +193,7 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
             throw new UnsupportedOnDeviceException(
                     device, "the kernel " + kernel.id() + ", which is for task graphs", "leave the kernel out");
         });
-        return new VectorCachePlan(shape, device, Workers.create(), rotation(), options.splits());
+        return new VectorCachePlan(shape, device, Workers.of(device), rotation(), options.splits());
     }
 
     private CachePlan taskGraphs(ComputeDevice where) {

@@ -46,7 +46,7 @@ public final class RaggedAttention implements AutoCloseable {
     public RaggedAttention(ComputeDevice device) {
         this.device = required(device, "device", "take one of Devices.all()");
         plans = new InferencePlans(device, Optional.empty());
-        threads = device.isJvm() ? Optional.of(Workers.create()) : Optional.empty();
+        threads = device.isJvm() ? Optional.of(Workers.of(device)) : Optional.empty();
     }
 
     /**
@@ -64,7 +64,7 @@ public final class RaggedAttention implements AutoCloseable {
                     device, "the kernel " + kernel.id() + ", which is for task graphs", "leave the kernel out");
         }
         plans = new InferencePlans(device, Optional.of(kernel));
-        threads = device.isJvm() ? Optional.of(Workers.create()) : Optional.empty();
+        threads = device.isJvm() ? Optional.of(Workers.of(device)) : Optional.empty();
     }
 
     /**

@@ -3,6 +3,7 @@ package org.tornadoattention.device;
 import static org.tornadoattention.internal.Arguments.required;
 
 import java.util.Optional;
+import java.util.concurrent.Executor;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 
@@ -26,6 +27,7 @@ import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
  * @param halfFloats whether its compiler takes 16-bit floats; without, F16 is decoded from raw bits
  * @param extension what this project's compiler extension came to
  * @param handle TornadoVM's device; of the JVM, which runs no task graphs, the best one that does
+ * @param executor whose threads the JVM computes with, as many as there are compute units; empty for threads of its own
  */
 public record ComputeDevice(
         Backend backend,
@@ -40,7 +42,8 @@ public record ComputeDevice(
         int computeUnits,
         boolean halfFloats,
         CompilerExtension.Support extension,
-        TornadoDevice handle) {
+        TornadoDevice handle,
+        Optional<Executor> executor) {
 
     /**
      * Checks that everything is given.
@@ -53,6 +56,55 @@ public record ComputeDevice(
         required(type, "type");
         required(extension, "extension");
         required(handle, "handle");
+        required(executor, "executor", "use Optional.empty() for threads of its own");
+    }
+
+    /**
+     * A device without an executor of the caller's.
+     *
+     * @param backend what compiles for it
+     * @param backendIndex position of the backend in TornadoVM's list
+     * @param deviceIndex position of the device in its backend's list
+     * @param name the driver's name of it
+     * @param type CPU, GPU, …
+     * @param localMemoryBytes local memory of a work-group
+     * @param maxGroupSize work-items in a work-group at most
+     * @param maxAllocationBytes largest single buffer
+     * @param globalMemoryBytes all of its memory
+     * @param computeUnits its cores or multiprocessors
+     * @param halfFloats whether its compiler takes 16-bit floats
+     * @param extension what this project's compiler extension came to
+     * @param handle TornadoVM's device
+     */
+    public ComputeDevice(
+            Backend backend,
+            int backendIndex,
+            int deviceIndex,
+            String name,
+            TornadoDeviceType type,
+            long localMemoryBytes,
+            long maxGroupSize,
+            long maxAllocationBytes,
+            long globalMemoryBytes,
+            int computeUnits,
+            boolean halfFloats,
+            CompilerExtension.Support extension,
+            TornadoDevice handle) {
+        this(
+                backend,
+                backendIndex,
+                deviceIndex,
+                name,
+                type,
+                localMemoryBytes,
+                maxGroupSize,
+                maxAllocationBytes,
+                globalMemoryBytes,
+                computeUnits,
+                halfFloats,
+                extension,
+                handle,
+                Optional.empty());
     }
 
     /** The name of a device whose backend does not know it. */

@@ -8,6 +8,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.concurrent.Executor;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import uk.ac.manchester.tornado.api.TornadoBackend;
@@ -52,28 +53,56 @@ public final class Devices {
             }
         }
         devices.sort(BEST_FIRST);
-        devices.stream().findFirst().map(Devices::jvm).ifPresent(devices::add);
+        int cores = Runtime.getRuntime().availableProcessors();
+        String name = "this JVM, %s, %d core%s".formatted(System.getProperty("os.arch"), cores, cores == 1 ? "" : "s");
+        devices.stream()
+                .findFirst()
+                .map(device -> jvm(device, name, cores, Optional.empty()))
+                .ifPresent(devices::add);
         devices.sort(BEST_FIRST);
         return List.copyOf(devices);
     }
 
-    /** The JVM itself. */
-    private static ComputeDevice jvm(ComputeDevice forTaskGraphs) {
-        int cores = Runtime.getRuntime().availableProcessors();
+    /**
+     * The JVM itself, computing on threads of the caller's: for several attentions and caches that shall share some, or a program
+     * that has its own. They are given work and not ended.
+     *
+     * @param executor runs what it is given on other threads, now or later; what it never runs the calling thread does itself
+     * @param threads that work at a time at most, the calling one included, 1 or more
+     * @return the device, for {@code FlashAttention.on}, {@code RaggedAttention} and {@code CacheOptions.on}
+     * @throws IllegalArgumentException if the executor is null or there is no thread
+     */
+    public static ComputeDevice jvm(Executor executor, int threads) {
+        required(
+                executor,
+                "executor",
+                "take Devices.find(Optional.of(Backend.JVM), Optional.empty()) for threads of its own");
+        if (threads < 1) {
+            throw new IllegalArgumentException(
+                    "%d threads: there must be 1 or more, the calling one included.".formatted(threads));
+        }
+        String name = "this JVM, %s, %d thread%s of the caller's"
+                .formatted(System.getProperty("os.arch"), threads, threads == 1 ? "" : "s");
+        return jvm(bestForTaskGraphs(), name, threads, Optional.of(executor));
+    }
+
+    private static ComputeDevice jvm(
+            ComputeDevice forTaskGraphs, String name, int threads, Optional<Executor> executor) {
         return new ComputeDevice(
                 Backend.JVM,
                 0,
                 0,
-                "this JVM, %s, %d core%s".formatted(System.getProperty("os.arch"), cores, cores == 1 ? "" : "s"),
+                name,
                 TornadoDeviceType.CPU,
                 0,
                 1,
                 ComputeDevice.UNKNOWN_BYTES,
                 ComputeDevice.UNKNOWN_BYTES,
-                cores,
+                threads,
                 true,
                 CompilerExtension.Support.none(0, ""),
-                forTaskGraphs.handle());
+                forTaskGraphs.handle(),
+                executor);
     }
 
     /**

@@ -26,25 +26,16 @@ public final class VectorEngine implements Engine {
     private final Workers workers;
 
     /**
-     * An engine with threads of its own.
+     * An engine on the threads of its device.
      *
      * @param wanted the kernel for all problems, or empty for the only one that there is here
      * @param tile the tile that was asked for, which is refused: it has none of the ladder's
      */
     VectorEngine(ComputeDevice device, Optional<AttentionKernel> wanted, Optional<Tile> tile) {
-        this(device, wanted, tile, Workers.create());
-    }
-
-    private VectorEngine(ComputeDevice device, Optional<AttentionKernel> wanted, Optional<Tile> tile, Workers workers) {
         this.device = device;
         this.wanted = wanted;
         this.tile = tile;
-        this.workers = workers;
-    }
-
-    /** An engine on the caller's threads. */
-    public static VectorEngine on(ComputeDevice device, Workers workers) {
-        return new VectorEngine(device, Optional.empty(), Optional.empty(), workers);
+        this.workers = Workers.of(device);
     }
 
     @Override

@@ -8,6 +8,7 @@ import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
+import org.tornadoattention.device.ComputeDevice;
 
 /**
  * The threads of an engine: the caller's and helpers, which sleep between calls and end when the engine is closed. They take
@@ -44,7 +45,7 @@ public final class Workers implements AutoCloseable {
      *
      * @throws IllegalArgumentException if the property is not a number from 1
      */
-    public static Workers create() {
+    static Workers create() {
         int threads = fromProperty();
         int helpers = Math.max(1, threads - 1);
         AtomicInteger number = new AtomicInteger();
@@ -58,13 +59,18 @@ public final class Workers implements AutoCloseable {
         return new Workers(threads, Optional.of(pool), pool);
     }
 
+    /** The threads of a device: the caller's where they were given, or threads of its own. */
+    public static Workers of(ComputeDevice jvm) {
+        return jvm.executor().map(executor -> of(executor, jvm.computeUnits())).orElseGet(Workers::create);
+    }
+
     /**
      * The caller's threads.
      *
      * @param executor runs the helpers
      * @param threads that work at a time at most, the calling one included
      */
-    public static Workers of(Executor executor, int threads) {
+    static Workers of(Executor executor, int threads) {
         return new Workers(threads, Optional.empty(), executor);
     }
 

@@ -2,6 +2,7 @@ package org.tornadoattention.vector;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.Stream;
@@ -9,6 +10,7 @@ import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.kernel.parts.Storage;
 import org.tornadoattention.tensor.DType;
 
 /** Vectors and plain loops against float64, at sizes that do not divide. */
@@ -160,6 +162,48 @@ class LanesTest {
                 assertThat(Float.compare(values[i + 1], dtype.decode(bits[i]))).isZero();
             }
             assertThat(values[bits.length - 2]).isZero();
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("lanes")
+    void bitsOfEightAreWidenedExactly(Lanes lanes) {
+        byte[] bits = new byte[256];
+        for (int i = 0; i < bits.length; i++) {
+            bits[i] = (byte) i;
+        }
+        for (float factor : new float[] {1, 0x1p-100f, 0x1p110f}) {
+            float[] values = new float[bits.length + 2];
+            lanes.widenE4M3(MemorySegment.ofArray(bits), 1, 255, factor, values, 2);
+            for (int i = 1; i < bits.length; i++) {
+                assertThat(Float.compare(values[i + 1], Storage.decodeE4M3(i) * factor))
+                        .as("byte %d times %s is %s", i, factor, values[i + 1])
+                        .isZero();
+            }
+            assertThat(values[1]).isZero();
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("lanes")
+    void dotsAreThoseOfFloat64(Lanes lanes) {
+        Random random = new Random(2);
+        int width = 16;
+        for (int vectors = 1; vectors <= 5; vectors++) {
+            int stride = vectors * lanes.length();
+            float[] k = random(random, 6 * stride);
+            float[] q = random(random, 8 * stride);
+            float[] s = new float[6 * width];
+            lanes.dots(k, q, stride, s, width, 5, 7);
+            for (int key = 0; key < 5; key++) {
+                for (int row = 0; row < 7; row++) {
+                    double sum = 0;
+                    for (int i = 0; i < stride; i++) {
+                        sum += (double) k[key * stride + i] * q[row * stride + i];
+                    }
+                    assertThat((double) s[key * width + row]).isCloseTo(sum, Offset.offset(1e-5));
+                }
+            }
         }
     }
 }

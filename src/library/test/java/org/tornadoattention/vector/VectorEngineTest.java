@@ -6,8 +6,11 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -20,6 +23,8 @@ import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Gradients;
 import org.tornadoattention.Mask;
 import org.tornadoattention.TestDevice;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Devices;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
@@ -28,7 +33,7 @@ import org.tornadoattention.tensor.Tensor;
 /** The engine beside the common tests of kernels: threads, bits, plain loops, memory. */
 class VectorEngineTest {
 
-    private record Results(Tensor output, Tensor logSumExp, Tensor dQ, Tensor dK, Tensor dV) {
+    record Results(Tensor output, Tensor logSumExp, Tensor dQ, Tensor dK, Tensor dV) {
 
         List<float[]> numbers() {
             return Stream.of(output, logSumExp, dQ, dK, dV)
@@ -37,7 +42,7 @@ class VectorEngineTest {
         }
     }
 
-    private record Problem(AttentionShape shape, DType dtype, AttentionOptions options) {
+    record Problem(AttentionShape shape, DType dtype, AttentionOptions options) {
 
         Tensor q() {
             return Tensor.random(dtype, 1, shape.queryShape());
@@ -53,6 +58,14 @@ class VectorEngineTest {
 
         Tensor dOut() {
             return Tensor.random(dtype, 4, shape.queryShape());
+        }
+
+        /** Results against the float64 oracle. */
+        List<Comparison> compare(Results results) {
+            AccuracyCheck check = AccuracyCheck.of(q(), k(), v(), dOut(), options);
+            List<Comparison> comparisons = new ArrayList<>(check.forward(results.output(), results.logSumExp()));
+            comparisons.addAll(check.gradients(Gradients.of(results.dQ(), results.dK(), results.dV())));
+            return comparisons;
         }
 
         Results run(Lanes lanes, Workers workers) {
@@ -127,11 +140,7 @@ class VectorEngineTest {
     @MethodSource("problems")
     void plainLoopsAreAccurateToo(Problem problem) {
         Results results = problem.run(new ScalarLanes(), Workers.of(Runnable::run, 2));
-        AccuracyCheck check =
-                AccuracyCheck.of(problem.q(), problem.k(), problem.v(), problem.dOut(), problem.options());
-        List<Comparison> comparisons = new ArrayList<>(check.forward(results.output(), results.logSumExp()));
-        comparisons.addAll(check.gradients(Gradients.of(results.dQ(), results.dK(), results.dV())));
-        assertThat(comparisons).allMatch(Comparison::passed);
+        assertThat(problem.compare(results)).allMatch(Comparison::passed);
     }
 
     @Test
@@ -142,6 +151,56 @@ class VectorEngineTest {
         }
         assertThat(Thread.getAllStackTraces().keySet())
                 .noneMatch(thread -> thread.isAlive() && thread.getName().startsWith("tornado-attention-"));
+    }
+
+    /** Helpers sleep when there is no work. */
+    @Test
+    void nobodyWaitsBusily() throws InterruptedException {
+        try (Workers workers = Workers.of(TestDevice.jvm())) {
+            Set<Thread> helpers = ConcurrentHashMap.newKeySet();
+            workers.run(4 * workers.threads() + 4, () -> this, (_, _) -> helpers.add(Thread.currentThread()));
+            helpers.remove(Thread.currentThread());
+            for (Thread helper : helpers) {
+                for (int i = 0; i < 1000 && helper.getState() == Thread.State.RUNNABLE; i++) {
+                    Thread.sleep(5);
+                }
+                assertThat(helper.getState()).isNotEqualTo(Thread.State.RUNNABLE);
+            }
+        }
+    }
+
+    /** As many of the caller's threads as were allowed compute at a time, and they outlive the engine. */
+    @Test
+    void theCallersThreadsComputeAndAreNotEnded() {
+        Tensor q = Tensor.random(DType.F32, 1, 1, 4, 500, 32);
+        AtomicInteger running = new AtomicInteger();
+        AtomicInteger most = new AtomicInteger();
+        AtomicInteger tasks = new AtomicInteger();
+        try (ExecutorService executor = Executors.newFixedThreadPool(8)) {
+            ComputeDevice device = Devices.jvm(
+                    task -> executor.execute(() -> {
+                        tasks.incrementAndGet();
+                        most.accumulateAndGet(running.incrementAndGet(), Math::max);
+                        task.run();
+                        running.decrementAndGet();
+                    }),
+                    3);
+            assertThat(device.isJvm()).isTrue();
+            assertThat(device.toString()).contains("3 threads of the caller's");
+            float[] shared;
+            try (FlashAttention attention = FlashAttention.on(device)) {
+                shared = attention.forward(q, q, q).output().toFloatArray();
+            }
+            assertThat(tasks.get()).isEqualTo(2);
+            assertThat(most.get()).isBetween(0, 2);
+            assertThat(executor.isShutdown()).isFalse();
+            try (FlashAttention attention = FlashAttention.on(Devices.jvm(Runnable::run, 1))) {
+                assertThat(attention.forward(q, q, q).output().toFloatArray()).isEqualTo(shared);
+            }
+        }
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Devices.jvm(Runnable::run, 0))
+                .withMessageContaining("0 threads");
     }
 
     @Test
@@ -179,19 +238,27 @@ class VectorEngineTest {
         }
     }
 
-    /** Eight times the keys take no more memory. */
+    /** Eight times the keys or the queries take no more memory, and each further thread as much as the first. */
     @Test
     void memoryBeyondTheTensorsIsATileForEachThread() {
-        long few = bytes(256);
-        assertThat(bytes(2048)).isEqualTo(few).isLessThan(1 << 20);
+        Workers alone = Workers.of(Runnable::run, 1);
+        long tile = bytes(4096, 64, alone);
+        assertThat(tile).isLessThan(1 << 20);
+        assertThat(bytes(4096, 512, alone)).isEqualTo(tile);
+        assertThat(bytes(8192, 64, alone)).isEqualTo(tile);
+        try (ExecutorService executor = Executors.newFixedThreadPool(2)) {
+            long together = bytes(4096, 512, Workers.of(executor, 3));
+            assertThat(together % tile).isZero();
+            assertThat(together).isBetween(tile, 3 * tile);
+        }
     }
 
-    private static long bytes(int keys) {
-        AttentionShape shape = new AttentionShape(1, 1, 1, 64, keys, 64);
+    private static long bytes(int queries, int keys, Workers workers) {
+        AttentionShape shape = new AttentionShape(1, 1, 1, queries, keys, 64);
         Problem problem = new Problem(shape, DType.F32, AttentionOptions.defaults());
         return VectorForward.run(
                         LaneChoice.best(),
-                        Workers.of(Runnable::run, 1),
+                        workers,
                         shape,
                         problem.options(),
                         problem.q(),

@@ -77,7 +77,7 @@ class ArchitectureTest {
                 "values    : device tensor internal",
                 "function  : kernel tensor values internal",
                 "reference : tensor values internal function",
-                "vector    : function kernel.parts tensor values internal",
+                "vector    : function kernel.parts device tensor values internal",
                 "choice    : kernel device tensor values internal function",
                 "plan      : vector choice forge kernel device tensor values internal function",
                 "decode    : vector plan choice forge kernel device tensor values internal function",
