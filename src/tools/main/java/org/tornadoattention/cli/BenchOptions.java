@@ -21,8 +21,8 @@ final class BenchOptions {
             names = {"-p", "--preset"},
             paramLabel = "NAME",
             description =
-                    "quick, paper, paper-f32, models, ladder, decode, memory, latency or traffic; the options below then choose a"
-                            + " part.")
+                    "quick, paper, paper-f32, models, ladder, decode, memory, cpu, latency or traffic; the options below then"
+                            + " choose a part.")
     private String preset;
 
     @Option(names = "--batch", split = ",", paramLabel = "B", description = "Sequences (default 1).")
