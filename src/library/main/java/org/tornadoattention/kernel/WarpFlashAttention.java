@@ -182,27 +182,56 @@ public final class WarpFlashAttention {
 
             // P = 2^(S - m), l, O = correction * O
             if (Functions.arePresent()) {
-                WarpScores.asked(
+                if (Functions.whole(batch, head, i0, rows, j, blockK) > 0) {
+                    WarpScores.askSeen(
+                            s,
+                            rowTiles,
+                            blockK,
+                            batch,
+                            head,
+                            i0 + row,
+                            seqQ,
+                            offset,
+                            j + column,
+                            length,
+                            windowLeft,
+                            windowRight,
+                            scale,
+                            softcap,
+                            slope,
+                            features);
+                } else {
+                    WarpScores.ask(
+                            s,
+                            rowTiles,
+                            blockK,
+                            batch,
+                            head,
+                            i0 + row,
+                            seqQ,
+                            offset,
+                            j + column,
+                            length,
+                            windowLeft,
+                            windowRight,
+                            scale,
+                            softcap,
+                            slope,
+                            features,
+                            true);
+                }
+                WarpScores.hide(
                         s,
                         rowTiles,
                         blockK,
-                        Functions.whole(batch, head, i0, rows, j, blockK),
-                        batch,
-                        head,
-                        i0 + row,
-                        seqQ,
-                        offset,
+                        i0 + row + offset,
                         j,
                         column,
                         length,
                         everyLeft,
                         everyRight,
                         windowLeft,
-                        windowRight,
-                        scale,
-                        softcap,
-                        slope,
-                        features);
+                        windowRight);
             } else {
                 WarpScores.scores(
                         s,

@@ -55,6 +55,22 @@ public final class WarpScores {
             float slope,
             int features) {
         score(s, rowTiles, columns, position - j - column, scale, softcap, slope, features);
+        hide(s, rowTiles, columns, position, j, column, length, everyLeft, everyRight, windowLeft, windowRight);
+    }
+
+    /** S = -inf for what the window hides, which is asked only where a tile has an edge of it: the end of {@link #scores}. */
+    public static void hide(
+            float[] s,
+            int rowTiles,
+            int columns,
+            int position,
+            int j,
+            int column,
+            int length,
+            int everyLeft,
+            int everyRight,
+            int windowLeft,
+            int windowRight) {
         if (Window.outside(j, columns, everyLeft, everyRight) > 0) {
             int first = position - windowLeft - j - column;
             int last = position + windowRight - j - column;
@@ -62,36 +78,25 @@ public final class WarpScores {
         }
     }
 
-    /**
-     * {@link #scores} where there are functions, which are asked about pairs that the window leaves; where a lane's row or column is
-     * none of the matrix, about its last.
-     *
-     * @param whole above 0 where the functions hide no key of the tile
-     * @param query the lane's row 0
-     * @param offset of a query's position among the keys
-     */
-    public static void asked(
+    /** {@link #ask} in a tile of which functions are known to hide nothing. */
+    public static void askSeen(
             float[] s,
             int rowTiles,
             int columns,
-            int whole,
             int batch,
             int head,
             int query,
             int seqQ,
             int offset,
-            int j,
-            int column,
+            int firstKey,
             int length,
-            int everyLeft,
-            int everyRight,
             int windowLeft,
             int windowRight,
             float scale,
             float softcap,
             float slope,
             int features) {
-        if (whole == 0) {
+        if (Functions.changeScores()) {
             ask(
                     s,
                     rowTiles,
@@ -101,26 +106,7 @@ public final class WarpScores {
                     query,
                     seqQ,
                     offset,
-                    j + column,
-                    length,
-                    windowLeft,
-                    windowRight,
-                    scale,
-                    softcap,
-                    slope,
-                    features,
-                    true);
-        } else if (Functions.changeScores()) {
-            ask(
-                    s,
-                    rowTiles,
-                    columns,
-                    batch,
-                    head,
-                    query,
-                    seqQ,
-                    offset,
-                    j + column,
+                    firstKey,
                     length,
                     windowLeft,
                     windowRight,
@@ -130,17 +116,20 @@ public final class WarpScores {
                     features,
                     false);
         } else {
-            score(s, rowTiles, columns, query + offset - j - column, scale, softcap, slope, features);
-        }
-        if (Window.outside(j, columns, everyLeft, everyRight) > 0) {
-            int first = query + offset - windowLeft - j - column;
-            int last = query + offset + windowRight - j - column;
-            mask(s, rowTiles, columns, first, last, length - j - column, windowLeft, windowRight);
+            score(s, rowTiles, columns, query + offset - firstKey, scale, softcap, slope, features);
         }
     }
 
-    /** Asks functions about each score, whether or not it is seen; rows that see no key have nothing to be asked. */
-    private static void ask(
+    /**
+     * The scores that functions give, −∞ for what they hide: the beginning of {@link #scores}. They are asked about pairs that the
+     * window leaves; where a lane's row or column is none of the matrix, about its last, and in rows that see no key not at all.
+     *
+     * @param query the lane's row 0
+     * @param offset of a query's position among the keys
+     * @param firstKey the lane's column 0
+     * @param hides whether functions may hide keys of this tile
+     */
+    public static void ask(
             float[] s,
             int rowTiles,
             int columns,
@@ -149,7 +138,7 @@ public final class WarpScores {
             int query,
             int seqQ,
             int offset,
-            int firstColumn,
+            int firstKey,
             int length,
             int windowLeft,
             int windowRight,
@@ -166,7 +155,7 @@ public final class WarpScores {
             if (first <= last) {
                 for (int n = 0; n < columns / 8; n++) {
                     for (int e = 0; e < 2; e++) {
-                        int key = TornadoMath.min(firstColumn + 8 * n + e, last);
+                        int key = TornadoMath.min(firstKey + 8 * n + e, last);
                         if (windowLeft >= 0) {
                             key = TornadoMath.max(key, first);
                         }
