@@ -12,6 +12,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Mask;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.Backend;
@@ -78,6 +79,25 @@ class KernelChoiceTest {
         KernelChoice choice = KernelChoice.choose(problem(dtype), device, Optional.of(kernel));
         assertThat(choice.kernel()).isEqualTo(kernel);
         assertThat(choice.reason()).isEqualTo("asked for");
+    }
+
+    /** What no GPU has run yet is not chosen for anyone. */
+    @Test
+    void tensorCoresTakeFunctionsWhereTheyAreAskedFor() {
+        ComputeDevice gpu =
+                device(Backend.CUDA, 48 << 10, new CompilerExtension.Support(Intrinsics.WARP_GROUP, 90, 227 << 10, ""));
+        AttentionProblem problem = AttentionProblem.of(
+                new AttentionShape(1, 1, 1, 100, 100, 64),
+                DType.F16,
+                AttentionOptions.defaults().withMask(Mask.of((b, h, i, j) -> j != 3)));
+        assertThat(KernelChoice.choose(problem, gpu, Optional.empty()).kernel()).isEqualTo(AttentionKernel.TILED);
+        assertThat(KernelChoice.choose(problem, gpu, Optional.of(AttentionKernel.WARP))
+                        .kernel())
+                .isEqualTo(AttentionKernel.WARP);
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> KernelChoice.choose(problem, gpu, Optional.of(AttentionKernel.WARP_GROUP)))
+                .withMessageContaining(
+                        "The kernel warp-group takes no functions of a user's and no bias: choose tiled.");
     }
 
     @ParameterizedTest

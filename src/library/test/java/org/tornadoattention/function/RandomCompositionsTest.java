@@ -29,15 +29,18 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * 100 random compositions of masks, functions, bias, sinks and all other options, others each day, each determined by its seed:
- * {@code -Dattention.seed=17} runs one of them, {@code -Dattention.compositions=10000} more.
+ * 300 random compositions of masks, functions, bias, sinks and all other options, others each day, with the gradients of every
+ * third, each determined by its seed: {@code -Dattention.seed=17} runs one of them, {@code -Dattention.compositions=10000} more, and
+ * both have all gradients.
  */
 class RandomCompositionsTest {
 
-    private static final int SEEDS = Integer.getInteger("attention.compositions", 100);
+    private static final Integer ASKED_FOR = Integer.getInteger("attention.compositions");
+    private static final int SEEDS = ASKED_FOR == null ? 300 : ASKED_FOR;
     private static final long FIRST = Long.getLong(
-            "attention.firstSeed", 100 * LocalDate.now(ZoneOffset.UTC).toEpochDay());
+            "attention.firstSeed", 300 * LocalDate.now(ZoneOffset.UTC).toEpochDay());
     private static final Long ONE = Long.getLong("attention.seed");
+    private static final boolean ALL_GRADIENTS = ASKED_FOR != null || ONE != null;
 
     static Stream<Long> seeds() {
         return (ONE == null ? LongStream.range(FIRST, FIRST + SEEDS) : LongStream.of(ONE)).boxed();
@@ -162,9 +165,11 @@ class RandomCompositionsTest {
             assertThat(check.forward(result.output(), result.logSumExp()))
                     .as("%s of %s, %s", kernel, dtype, options)
                     .allMatch(Comparison::passed);
-            assertThat(check.gradients(attention.backward(result, dOut)))
-                    .as("gradients by %s of %s, %s", kernel, dtype, options)
-                    .allMatch(Comparison::passed);
+            if (ALL_GRADIENTS || seed % 3 == 0) {
+                assertThat(check.gradients(attention.backward(result, dOut)))
+                        .as("gradients by %s of %s, %s", kernel, dtype, options)
+                        .allMatch(Comparison::passed);
+            }
         }
     }
 }

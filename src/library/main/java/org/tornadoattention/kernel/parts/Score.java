@@ -14,6 +14,9 @@ public final class Score {
      */
     public static final float NO_SCORE = -3.0e38f;
 
+    /** The number after {@link #NO_SCORE}: what is below it is hidden. Of {@code <=} TornadoVM makes one that NaN fulfils. */
+    public static final float LEAST_SEEN = -2.9999998e38f;
+
     private Score() {}
 
     /** The score of a scaled product. */

@@ -170,7 +170,7 @@ public final class WarpScores {
                             x = Functions.ofSeen(x, batch, head, i, key, position);
                         }
                         float exponent = isScaleOnly(scale, softcap, features) ? x : x * LOG2_E;
-                        s[at] = x <= Score.NO_SCORE ? RowEnd.negativeInfinity() : exponent;
+                        s[at] = x < Score.LEAST_SEEN ? RowEnd.negativeInfinity() : exponent;
                     }
                 }
             }
