@@ -1,0 +1,72 @@
+package org.tornadoattention.embeddings;
+
+import ai.onnxruntime.OrtException;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.function.IntConsumer;
+
+/** Texts per second of this library beside ONNX Runtime, on the same texts, threads and machine, in turns. */
+final class EmbeddingSpeed {
+
+    private static final int[] BATCHES = {4, 16, 64};
+
+    private EmbeddingSpeed() {}
+
+    /** @param arguments threads (2), rounds (3), texts (200) */
+    public static void main(String[] arguments) throws IOException, OrtException {
+        int threads = arguments.length > 0 ? Integer.parseInt(arguments[0]) : 2;
+        int rounds = arguments.length > 1 ? Integer.parseInt(arguments[1]) : 3;
+        System.setProperty("tornadoattention.threads", String.valueOf(threads));
+        List<String> texts = MixedTexts.of(arguments.length > 2 ? Integer.parseInt(arguments[2]) : 200);
+        try (TextEncoder encoder = TextEncoder.builder()
+                        .modelResource("all-minilm-l6-v2.onnx")
+                        .tokenizerResource("all-minilm-l6-v2-tokenizer.json")
+                        .threads(threads)
+                        .build();
+                OnnxRuntimeEncoder peer = new OnnxRuntimeEncoder(threads)) {
+            texts = texts.stream().filter(text -> peer.tokens(text).length <= 512).toList();
+            List<String> mixed = texts;
+            List<String> sorted = texts.stream()
+                    .sorted(Comparator.comparingInt(text -> peer.tokens(text).length))
+                    .toList();
+            int tokens = texts.stream().mapToInt(text -> peer.tokens(text).length).sum();
+            System.out.printf(
+                    "%d texts of %d tokens, %.0f on average, %d threads, best of %d rounds%n",
+                    texts.size(), tokens, (double) tokens / texts.size(), threads, rounds);
+            List<String> names = new ArrayList<>(List.of(
+                    "this library, all texts in one call",
+                    "this library, one text at a time",
+                    "ONNX Runtime, one text at a time"));
+            List<IntConsumer> runs = new ArrayList<>(List.of(
+                    _ -> encoder.encode(mixed), _ -> mixed.forEach(encoder::encode), _ -> encode(peer, mixed, 1)));
+            for (int batch : BATCHES) {
+                names.add("ONNX Runtime, batches of %d, sorted by length".formatted(batch));
+                runs.add(_ -> encode(peer, sorted, batch));
+            }
+            double[] best = new double[runs.size()];
+            for (int round = 0; round <= rounds; round++) {
+                for (int i = 0; i < best.length; i++) {
+                    long start = System.nanoTime();
+                    runs.get(i).accept(round);
+                    double seconds = (System.nanoTime() - start) / 1e9;
+                    best[i] = round == 0 ? Double.POSITIVE_INFINITY : Math.min(best[i], seconds); // round 0 warms up
+                }
+            }
+            for (int i = 0; i < best.length; i++) {
+                System.out.printf("%-50s %8.1f texts/s %10.0f tokens/s%n", names.get(i), texts.size() / best[i], tokens / best[i]);
+            }
+        }
+    }
+
+    private static void encode(OnnxRuntimeEncoder peer, List<String> texts, int batch) {
+        try {
+            for (int from = 0; from < texts.size(); from += batch) {
+                peer.encode(texts.subList(from, Math.min(from + batch, texts.size())));
+            }
+        } catch (OrtException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+}
