@@ -294,7 +294,11 @@ class ArtifactsIT {
     /** What Maven Central asks for: each artifact with its sources, its documentation and the licence. */
     @Test
     void eachArtifactHasSourcesDocumentationAndTheLicence() throws IOException {
-        for (String artifact : List.of("tornado-attention", "tornado-attention-simulator", "tornado-attention-tools")) {
+        for (String artifact : List.of(
+                "tornado-attention",
+                "tornado-attention-simulator",
+                "tornado-attention-embeddings",
+                "tornado-attention-tools")) {
             Path built = Path.of("target", artifact);
             assertThat(built.resolve(artifact + "-sources.jar")).exists();
             assertThat(built.resolve(artifact + "-javadoc.jar")).exists();
