@@ -66,8 +66,7 @@ final class BertEncoder implements AutoCloseable {
             float[] position = new float[count * width];
             for (int row = 0; row < count; row++) {
                 System.arraycopy(weights.words(), tokens[first + row] * width, x, row * width, width);
-                System.arraycopy(
-                        weights.positions(), positions[first + row] * width, position, row * width, width);
+                System.arraycopy(weights.positions(), positions[first + row] * width, position, row * width, width);
             }
             weights.embeddingNorm().addAndNormalise(x, position, width, count);
             System.arraycopy(x, 0, rows, first * width, x.length);

@@ -170,8 +170,9 @@ final class OnnxWeights {
     Weight named(String name) {
         Weight weight = weights.get(name);
         if (weight == null) {
-            throw new IllegalArgumentException("The ONNX file has no F32 weight '%s': it is no BERT encoder that was exported from PyTorch."
-                    .formatted(name));
+            throw new IllegalArgumentException(
+                    "The ONNX file has no F32 weight '%s': it is no BERT encoder that was exported from PyTorch."
+                            .formatted(name));
         }
         return weight;
     }

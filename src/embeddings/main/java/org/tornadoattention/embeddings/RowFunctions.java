@@ -32,7 +32,15 @@ final class RowFunctions {
     private static FloatVector gelu(FloatVector x) {
         FloatVector z = x.abs().mul((float) Math.sqrt(0.5));
         FloatVector t = FloatVector.broadcast(SPECIES, 1).div(z.mul(P).add(1));
-        FloatVector polynomial = t.mul(A[4]).add(A[3]).mul(t).add(A[2]).mul(t).add(A[1]).mul(t).add(A[0]).mul(t);
+        FloatVector polynomial = t.mul(A[4])
+                .add(A[3])
+                .mul(t)
+                .add(A[2])
+                .mul(t)
+                .add(A[1])
+                .mul(t)
+                .add(A[0])
+                .mul(t);
         FloatVector tail = polynomial.mul(z.mul(z).neg().lanewise(VectorOperators.EXP)); // 1 - erf(z)
         // 1 + erf(x/√2) is 2 - tail right of 0 and tail left of it.
         FloatVector sum = tail.neg().add(2).blend(tail, x.compare(VectorOperators.LT, 0));
@@ -61,8 +69,8 @@ final class RowFunctions {
             FloatVector squares = FloatVector.zero(SPECIES);
             for (int i = 0; i < width; i += SPECIES.length()) {
                 VectorMask<Float> some = SPECIES.indexInRange(i, width);
-                FloatVector difference = FloatVector.fromArray(SPECIES, x, at + i, some)
-                        .sub(mean, some);
+                FloatVector difference =
+                        FloatVector.fromArray(SPECIES, x, at + i, some).sub(mean, some);
                 squares = difference.fma(difference, squares);
             }
             float factor = (float) (1 / Math.sqrt(squares.reduceLanes(VectorOperators.ADD) / width + epsilon));

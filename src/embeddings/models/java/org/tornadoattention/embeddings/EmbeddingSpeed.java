@@ -26,12 +26,15 @@ final class EmbeddingSpeed {
                         .threads(threads)
                         .build();
                 OnnxRuntimeEncoder peer = new OnnxRuntimeEncoder(threads)) {
-            texts = texts.stream().filter(text -> peer.tokens(text).length <= 512).toList();
+            texts = texts.stream()
+                    .filter(text -> peer.tokens(text).length <= 512)
+                    .toList();
             List<String> mixed = texts;
             List<String> sorted = texts.stream()
                     .sorted(Comparator.comparingInt(text -> peer.tokens(text).length))
                     .toList();
-            int tokens = texts.stream().mapToInt(text -> peer.tokens(text).length).sum();
+            int tokens =
+                    texts.stream().mapToInt(text -> peer.tokens(text).length).sum();
             System.out.printf(
                     "%d texts of %d tokens, %.0f on average, %d threads, best of %d rounds%n",
                     texts.size(), tokens, (double) tokens / texts.size(), threads, rounds);
@@ -55,7 +58,9 @@ final class EmbeddingSpeed {
                 }
             }
             for (int i = 0; i < best.length; i++) {
-                System.out.printf("%-50s %8.1f texts/s %10.0f tokens/s%n", names.get(i), texts.size() / best[i], tokens / best[i]);
+                System.out.printf(
+                        "%-50s %8.1f texts/s %10.0f tokens/s%n",
+                        names.get(i), texts.size() / best[i], tokens / best[i]);
             }
         }
     }

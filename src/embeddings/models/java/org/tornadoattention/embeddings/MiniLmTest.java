@@ -42,12 +42,14 @@ class MiniLmTest {
             }
             System.out.printf("cosine with ONNX Runtime: %.8f at least%n", least);
             assertThat(least).isGreaterThan(0.99999);
-            // Texts that say the same are as near as each other: what counts is how near the neighbour that was found is.
+            // Texts that say the same are as near as each other: what counts is how near the neighbour that was found
+            // is.
             for (int i = 0; i < texts.size(); i++) {
                 int found = neighbour(vectors, i);
                 int wanted = neighbour(expected, i);
                 assertThat(found == wanted
-                                || Math.abs(cosine(expected[i], expected[found]) - cosine(expected[i], expected[wanted]))
+                                || Math.abs(cosine(expected[i], expected[found])
+                                                - cosine(expected[i], expected[wanted]))
                                         < 1e-5)
                         .as("neighbour of text %d: %d, and %d by ONNX Runtime", i, found, wanted)
                         .isTrue();

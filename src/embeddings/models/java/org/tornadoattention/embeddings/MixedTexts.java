@@ -17,8 +17,8 @@ import java.util.stream.Stream;
 final class MixedTexts {
 
     private static final List<String> LANGUAGES = List.of(
-            "en", "de", "fr", "es", "it", "pt", "nl", "sv", "pl", "cs", "ru", "uk", "el", "tr", "ar", "he", "fa", "hi", "bn",
-            "th", "vi", "id", "ja", "ko", "zh", "fi", "hu", "ro", "sw", "ka");
+            "en", "de", "fr", "es", "it", "pt", "nl", "sv", "pl", "cs", "ru", "uk", "el", "tr", "ar", "he", "fa", "hi",
+            "bn", "th", "vi", "id", "ja", "ko", "zh", "fi", "hu", "ro", "sw", "ka");
 
     private MixedTexts() {}
 
@@ -42,7 +42,9 @@ final class MixedTexts {
     private static List<String> paragraphs() throws IOException {
         List<String> paragraphs = new ArrayList<>();
         try (Stream<Path> guides = Files.list(Path.of("docs"))) {
-            for (Path guide : guides.filter(file -> file.toString().endsWith(".md")).sorted().toList()) {
+            for (Path guide : guides.filter(file -> file.toString().endsWith(".md"))
+                    .sorted()
+                    .toList()) {
                 for (String paragraph : Files.readString(guide).split("\n\\s*\n")) {
                     if (paragraph.length() > 20) {
                         paragraphs.add(paragraph.replace('\n', ' '));
@@ -65,9 +67,12 @@ final class MixedTexts {
         while (names.size() < words) {
             names.add(
                     switch (random.nextInt(4)) {
-                        case 0 -> Locale.of("", countries[random.nextInt(countries.length)]).getDisplayCountry(locale);
-                        case 1 -> Locale.of(LANGUAGES.get(random.nextInt(LANGUAGES.size())))
-                                .getDisplayLanguage(locale);
+                        case 0 ->
+                            Locale.of("", countries[random.nextInt(countries.length)])
+                                    .getDisplayCountry(locale);
+                        case 1 ->
+                            Locale.of(LANGUAGES.get(random.nextInt(LANGUAGES.size())))
+                                    .getDisplayLanguage(locale);
                         case 2 -> Month.of(1 + random.nextInt(12)).getDisplayName(TextStyle.FULL, locale);
                         default -> DayOfWeek.of(1 + random.nextInt(7)).getDisplayName(TextStyle.FULL, locale);
                     });

@@ -49,8 +49,8 @@ final class OnnxRuntimeEncoder implements AutoCloseable {
         try (OnnxTensor inputs = OnnxTensor.createTensor(environment, ids);
                 OnnxTensor masks = OnnxTensor.createTensor(environment, mask);
                 OnnxTensor types = OnnxTensor.createTensor(environment, new long[ids.length][longest]);
-                OrtSession.Result result = session.run(
-                        Map.of("input_ids", inputs, "attention_mask", masks, "token_type_ids", types))) {
+                OrtSession.Result result =
+                        session.run(Map.of("input_ids", inputs, "attention_mask", masks, "token_type_ids", types))) {
             float[][][] rows = (float[][][]) result.get(0).getValue();
             float[][] vectors = new float[ids.length][];
             for (int i = 0; i < ids.length; i++) {
