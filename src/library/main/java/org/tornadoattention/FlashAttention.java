@@ -243,6 +243,7 @@ public final class FlashAttention implements AutoCloseable {
             AttentionOptions options) {
         requireOpen();
         requireNoKernel("takes no pools");
+        requireGraph(taskGraph, gridScheduler, name);
         required(pool, "pool", "make it with KeyValuePool.of");
         return pool.appendTo(
                 Devices.forTaskGraphs(device), taskGraph, gridScheduler, name, q, output, logSumExp, options);

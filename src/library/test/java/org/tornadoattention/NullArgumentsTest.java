@@ -36,6 +36,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.cache.CacheOptions;
 import org.tornadoattention.cache.CacheType;
+import org.tornadoattention.cache.KeyValuePool;
 import org.tornadoattention.cache.KvCache;
 import org.tornadoattention.cache.PagedKvCache;
 import org.tornadoattention.cache.RaggedAttention;
@@ -158,6 +159,7 @@ class NullArgumentsTest {
                     new AttentionPart.Range(0, 4)),
             DistributedAttention.Division.KEYS,
             BackwardTensors.builder(),
+            KeyValuePool.of(tensor, tensor, new IntArray(1)),
             sizes,
             pagedSizes,
             sizes.build(),

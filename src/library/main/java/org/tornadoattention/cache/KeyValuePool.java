@@ -9,12 +9,14 @@ import java.util.Map;
 import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Mask;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.decode.CacheShape;
 import org.tornadoattention.decode.PoolInputs;
 import org.tornadoattention.decode.PoolTasks;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.internal.Arguments;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
@@ -84,8 +86,8 @@ public final class KeyValuePool {
             throw new IllegalArgumentException("keys are %s: the head dimension must be even, from 2 to %d."
                     .formatted(keys, CacheShape.WIDEST_HEAD));
         }
-        return new KeyValuePool(
-                new PoolInputs(keys, values, positions, Optional.empty(), Optional.empty(), Optional.empty(), 1, 0));
+        return new KeyValuePool(new PoolInputs(
+                keys, values, positions, Optional.empty(), Optional.empty(), Optional.empty(), 1, Optional.empty(), 0));
     }
 
     /**
@@ -105,7 +107,50 @@ public final class KeyValuePool {
                     "A sequence of %,d pages of %,d tokens: pages must be 1 or more, and tokens at most %,d."
                             .formatted(pagesPerSequence, pageSize, AttentionShape.MAX_POSITIONS / 2));
         }
-        return with(inputs.validRows(), inputs.lengths(), Optional.of(table), pagesPerSequence, inputs.fixedSplit());
+        return new KeyValuePool(new PoolInputs(
+                inputs.keys(),
+                inputs.values(),
+                inputs.positions(),
+                inputs.validRows(),
+                inputs.lengths(),
+                Optional.of(table),
+                pagesPerSequence,
+                inputs.prefix(),
+                inputs.fixedSplit()));
+    }
+
+    /**
+     * This pool with a prefix that all sequences share and that is computed once for all of them: its keys are the first of each
+     * sequence, and the block table has the pages of those behind it. Its pages are whole but for the last one, which other
+     * sequences' tokens may not share. Positions and lengths count the prefix too.
+     *
+     * @param table pages of the prefix, in order
+     * @param pages of the prefix at most, 1 or more
+     * @param length one number: keys of the prefix, 0 or more; no sequence has a query before its end
+     * @return a pool like this one
+     * @throws IllegalArgumentException if something does not fit
+     */
+    public KeyValuePool withSharedPrefix(IntArray table, int pages, IntArray length) {
+        required(table, "table", "leave the prefix out where sequences share none");
+        required(length, "length", "give an array of one number");
+        if (pages < 1
+                || table.getSize() < pages
+                || length.getSize() < 1
+                || (long) pages * inputs.keys().seqLength() > AttentionShape.MAX_POSITIONS / 2) {
+            throw new IllegalArgumentException(
+                    "A prefix of %,d pages with a table of %,d and %,d lengths: there must be 1 page or more, each with a place in the table, and a length."
+                            .formatted(pages, table.getSize(), length.getSize()));
+        }
+        return new KeyValuePool(new PoolInputs(
+                inputs.keys(),
+                inputs.values(),
+                inputs.positions(),
+                inputs.validRows(),
+                inputs.lengths(),
+                inputs.blockTable(),
+                inputs.pagesPerSequence(),
+                Optional.of(new PoolInputs.Prefix(table, pages, length)),
+                inputs.fixedSplit()));
     }
 
     /**
@@ -118,12 +163,7 @@ public final class KeyValuePool {
      */
     public KeyValuePool withValidRows(IntArray rows) {
         required(rows, "rows", "leave them out where all queries count");
-        return with(
-                Optional.of(rows),
-                inputs.lengths(),
-                inputs.blockTable(),
-                inputs.pagesPerSequence(),
-                inputs.fixedSplit());
+        return with(Optional.of(rows), inputs.lengths(), inputs.fixedSplit());
     }
 
     /**
@@ -135,12 +175,7 @@ public final class KeyValuePool {
      */
     public KeyValuePool withLengths(IntArray lengths) {
         required(lengths, "lengths", "leave them out where the last query stands on the last key");
-        return with(
-                inputs.validRows(),
-                Optional.of(lengths),
-                inputs.blockTable(),
-                inputs.pagesPerSequence(),
-                inputs.fixedSplit());
+        return with(inputs.validRows(), Optional.of(lengths), inputs.fixedSplit());
     }
 
     /**
@@ -156,27 +191,23 @@ public final class KeyValuePool {
         if (keys < 1) {
             throw new IllegalArgumentException("A fixed split has %d keys: there must be 1 or more.".formatted(keys));
         }
-        return with(inputs.validRows(), inputs.lengths(), inputs.blockTable(), inputs.pagesPerSequence(), keys);
+        return with(inputs.validRows(), inputs.lengths(), keys);
     }
 
-    private KeyValuePool with(
-            Optional<IntArray> rows,
-            Optional<IntArray> lengths,
-            Optional<IntArray> table,
-            int pagesPerSequence,
-            int fixedSplit) {
+    private KeyValuePool with(Optional<IntArray> rows, Optional<IntArray> lengths, int fixedSplit) {
         return new KeyValuePool(new PoolInputs(
                 inputs.keys(),
                 inputs.values(),
                 inputs.positions(),
                 rows,
                 lengths,
-                table,
-                pagesPerSequence,
+                inputs.blockTable(),
+                inputs.pagesPerSequence(),
+                inputs.prefix(),
                 fixedSplit));
     }
 
-    /** {@return tokens that a sequence may have} */
+    /** {@return tokens that a sequence may have, those of a shared prefix not counted} */
     public int capacity() {
         return inputs.keys().seqLength() * inputs.pagesPerSequence();
     }
@@ -235,6 +266,14 @@ public final class KeyValuePool {
         if (options.hasDropout()) {
             throw new IllegalArgumentException(
                     "The options have dropout, which caches do not have: use withoutDropout(), or FlashAttention.forward in training.");
+        }
+        boolean fromTheEnd = !UserFunctions.of(options).isEmpty()
+                || options.hasAlibi()
+                || options.mask().left() != Mask.UNBOUNDED;
+        if (inputs.prefix().isPresent() && fromTheEnd) {
+            throw new IllegalArgumentException(
+                    "The options are %s: over a shared prefix, all queries are computed at once, wherever they stand; leave out windows to the left, ALiBi, bias and functions, or the prefix."
+                            .formatted(options));
         }
         new AttentionShape(q.batch(), q.heads(), keys.heads(), capacity(), capacity(), q.headDim())
                 .requireFitting(options);

@@ -138,7 +138,7 @@ final class InferenceTasks {
     }
 
     /**
-     * Appends attention over a pool of a caller's: {@code name-positions}, {@code name-attention} and {@code name-merge}.
+     * Appends attention over a pool of a caller's, {@code name-positions} and {@code name-attention}, whose parts wait to be merged.
      *
      * @param evenRows whether all rows of the pool begin at even elements, so that pairs can be read as words
      */
@@ -158,7 +158,18 @@ final class InferenceTasks {
         Object key = arguments.given("key");
         Optional<Class<?>> bits = key instanceof ShortArray ? Optional.of(ShortPairs.class) : Optional.empty();
         tasks.attention(tile, bits.or(() -> evenRows ? tasks.pairs(tile, key) : Optional.empty()));
-        tasks.merge(tile.splits());
+    }
+
+    /** Appends {@code name-merge} of all parts of such attention. */
+    static void appendPoolMerge(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            StepShape shape,
+            int parts,
+            Arguments arguments,
+            ComputeDevice device) {
+        new InferenceTasks(graph, grids, name, shape, arguments, device).merge(parts);
     }
 
     private static Arguments arguments(InferenceArrays arrays) {

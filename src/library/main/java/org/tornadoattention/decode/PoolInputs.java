@@ -14,6 +14,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * @param lengths for each sequence, its keys; without, the last query that counts stands on the last one
  * @param blockTable pages of each sequence, {@code [batch, pagesPerSequence]}; without, each has the page of its number
  * @param pagesPerSequence pages of a sequence at most
+ * @param prefix keys that all sequences begin with
  * @param fixedSplit keys of a part, of whatever batch and chunk, or 0 to choose for the device
  */
 public record PoolInputs(
@@ -24,7 +25,17 @@ public record PoolInputs(
         Optional<IntArray> lengths,
         Optional<IntArray> blockTable,
         int pagesPerSequence,
+        Optional<Prefix> prefix,
         int fixedSplit) {
+
+    /**
+     * A prefix that all sequences share, whose pages are not in their tables.
+     *
+     * @param table its pages in order
+     * @param pages of it at most
+     * @param length {@code [1]}: its keys
+     */
+    public record Prefix(IntArray table, int pages, IntArray length) {}
 
     int pageSize() {
         return keys.seqLength();

@@ -1,10 +1,12 @@
 package org.tornadoattention.decode;
 
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Mask;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.DecodeChoice;
@@ -68,25 +70,24 @@ public final class PoolTasks {
         }
         prove(q, pool, options, device);
         StepShape shape = shape(q, pool, views, options);
+        Optional<StepShape> ofPrefix = pool.prefix().map(prefix -> ofPrefix(shape, prefix));
         LaneSplitTile tile = tile(shape, pool, device);
+        Optional<LaneSplitTile> prefixTile = ofPrefix.map(prefix -> tile(prefix, pool, device));
+        int parts = tile.splits() + prefixTile.map(LaneSplitTile::splits).orElse(0);
         int rows = shape.queryRows();
-        IntArray absent = new IntArray(1);
         FloatArray query = new FloatArray(Math.multiplyExact(rows, shape.headDim()));
-        FloatArray partials =
-                new FloatArray(Math.multiplyExact(Math.multiplyExact(rows, tile.splits()), shape.headDim() + 1));
-        IntArray sequences = new IntArray(StepLayout.sequencesSize(shape.sequences(), shape.pagesPerSequence()));
-        IntArray step = new IntArray(StepLayout.stepSize(shape.sequences()));
+        FloatArray partials = new FloatArray(Math.multiplyExact(Math.multiplyExact(rows, parts), shape.headDim() + 1));
         FloatArray numbers = new FloatArray(StepLayout.numbersSize(shape.heads()));
         FloatArray scales = new FloatArray(1);
+        IntArray absent = new IntArray(1);
         IntArray header = new IntArray(StepLayout.HEADER);
         StepNumbers.fill(header, numbers, options, shape.headDim(), pool.capacity(), pool.capacity(), 0);
-        graph.transferToDevice(
-                DataTransferMode.FIRST_EXECUTION, query, partials, sequences, step, numbers, scales, absent);
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, query, partials, numbers, scales, absent);
         List<TornadoNativeArray> captured = UserFunctions.arrays(options);
         if (!captured.isEmpty()) {
             graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, captured.toArray());
         }
-        Arguments arguments = Arguments.none()
+        Arguments all = Arguments.none()
                 .with("newQuery", DeviceStorage.seenInPlace(q, true))
                 .with("query", query)
                 .with("key", DeviceStorage.seenInPlace(pool.keys(), true))
@@ -94,10 +95,14 @@ public final class PoolTasks {
                 .with("output", DeviceStorage.seenInPlace(output, true))
                 .with("logSumExp", logSumExp.floatArray())
                 .with("partials", partials)
-                .with("sequences", sequences)
-                .with("step", step)
                 .with("numbers", numbers)
                 .with("scales", scales)
+                .with(
+                        "prefixLength",
+                        pool.prefix().map(PoolInputs.Prefix::length).orElse(absent))
+                .answering(Layout.class, views.numbers());
+
+        Arguments arguments = withSteps(all, shape, graph)
                 .with("positions", pool.positions())
                 .with("validRows", pool.validRows().orElse(absent))
                 .with("keyLengths", pool.lengths().orElse(absent))
@@ -107,10 +112,58 @@ public final class PoolTasks {
                 .with("alibi", StepLayout.alibi(header))
                 .with("given", given(pool))
                 .withFunctions(shape.functions().form(), captured)
-                .answering(Layout.class, views.numbers())
-                .answering(KeySplit.class, fixed(tile, pool));
+                .answering(KeySplit.class, answers(tile, pool, parts - tile.splits(), parts));
         InferenceTasks.appendPool(graph, grids, name, shape, tile, arguments, views.isEven(), device);
+        if (pool.prefix().isPresent()) {
+            PoolInputs.Prefix prefix = pool.prefix().get();
+            // Each query, which the tasks before made ready, stands behind the prefix and sees all of it.
+            Arguments overPrefix = withSteps(all, ofPrefix.get(), graph)
+                    .with("positions", prefix.length())
+                    .with("validRows", absent)
+                    .with("keyLengths", prefix.length())
+                    .with("blockTable", prefix.table())
+                    .with("windowLeft", Mask.UNBOUNDED)
+                    .with("windowRight", Mask.UNBOUNDED)
+                    .with("alibi", 0)
+                    .with("given", ReadPositions.LENGTHS | ReadPositions.TABLE | ReadPositions.KEYS_ONLY)
+                    .answering(KeySplit.class, answers(prefixTile.get(), pool, 0, parts));
+            InferenceTasks.appendPool(
+                    graph,
+                    grids,
+                    name + "-prefix",
+                    ofPrefix.get(),
+                    prefixTile.get(),
+                    overPrefix,
+                    views.isEven(),
+                    device);
+        }
+        InferenceTasks.appendPoolMerge(graph, grids, name, shape, parts, arguments, device);
         return tile;
+    }
+
+    /** Lengths, tables and queries of each sequence, which the device writes at each execution. */
+    private static Arguments withSteps(Arguments arguments, StepShape shape, TaskGraph graph) {
+        IntArray sequences = new IntArray(StepLayout.sequencesSize(shape.sequences(), shape.pagesPerSequence()));
+        IntArray step = new IntArray(StepLayout.stepSize(shape.sequences()));
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, sequences, step);
+        return arguments.with("sequences", sequences).with("step", step);
+    }
+
+    /** All queries as those of one sequence over the prefix, which is read once for all of a tile. */
+    private static StepShape ofPrefix(StepShape own, PoolInputs.Prefix prefix) {
+        return new StepShape(
+                1,
+                own.tokens(),
+                own.tokens(),
+                own.heads(),
+                own.kvHeads(),
+                own.headDim(),
+                own.pageSize(),
+                prefix.pages(),
+                0,
+                false,
+                own.dtype(),
+                false);
     }
 
     private static void prove(Tensor q, PoolInputs pool, AttentionOptions options, ComputeDevice device) {
@@ -141,20 +194,21 @@ public final class PoolTasks {
     /** With fixed parts, a tile that depends on nothing that changes with the batch or the chunk. */
     private static LaneSplitTile tile(StepShape shape, PoolInputs pool, ComputeDevice device) {
         boolean fixed = pool.fixedSplit() > 0;
+        int capacity = Math.multiplyExact(shape.pageSize(), shape.pagesPerSequence());
         SplitProblem problem = new SplitProblem(
                 shape.group(),
                 shape.kvHeads(),
                 shape.headDim(),
                 fixed ? FIXED_QUERIES : shape.seqQ(),
                 fixed ? 1 : shape.sequences(),
-                pool.capacity(),
+                capacity,
                 shape.dtype(),
                 false);
         LaneSplitTile tile =
                 (LaneSplitTile) DecodeChoice.choose(problem, Optional.of(DecodeKernel.SPLIT_KEY), 0, device);
         return fixed
                 ? new LaneSplitTile(
-                        tile.rows(), tile.dims(), tile.slots(), Math.ceilDiv(pool.capacity(), fixedKeys(tile, pool)))
+                        tile.rows(), tile.dims(), tile.slots(), Math.ceilDiv(capacity, fixedKeys(tile, pool)))
                 : tile;
     }
 
@@ -163,13 +217,22 @@ public final class PoolTasks {
         return Math.ceilDiv(pool.fixedSplit(), tile.tileKeys()) * tile.tileKeys();
     }
 
-    private static Map<String, Integer> fixed(LaneSplitTile tile, PoolInputs pool) {
-        return pool.fixedSplit() > 0 ? Map.of("isFixed", 1, "fixedKeys", fixedKeys(tile, pool)) : Map.of();
+    /** What kernels know of parts: nothing where they are as in a cache of this library's. */
+    private static Map<String, Integer> answers(LaneSplitTile tile, PoolInputs pool, int partsBefore, int allParts) {
+        Map<String, Integer> answers = new HashMap<>();
+        if (pool.fixedSplit() > 0) {
+            answers.putAll(Map.of("isFixed", 1, "fixedKeys", fixedKeys(tile, pool)));
+        }
+        if (pool.prefix().isPresent()) {
+            answers.putAll(Map.of("isOneOfSeveral", 1, "partsBefore", partsBefore, "allParts", allParts));
+        }
+        return answers;
     }
 
     private static int given(PoolInputs pool) {
         return (pool.validRows().isPresent() ? ReadPositions.ROWS : 0)
                 | (pool.lengths().isPresent() ? ReadPositions.LENGTHS : 0)
-                | (pool.blockTable().isPresent() ? ReadPositions.TABLE : 0);
+                | (pool.blockTable().isPresent() ? ReadPositions.TABLE : 0)
+                | (pool.prefix().isPresent() ? ReadPositions.PREFIX : 0);
     }
 }

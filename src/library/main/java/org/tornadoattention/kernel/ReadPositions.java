@@ -16,7 +16,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p><b>Arrays.</b> newQuery {@code [batch, heads, seqQ, headDim]}, whose rows {@link Layout} finds; query F32 {@code [batch, seqQ,
  * heads, headDim]} gets the valid ones times the scale. positions {@code [batch]}: the key position of each sequence's first
  * query; validRows {@code [batch]}: queries that count, 0 to seqQ; keyLengths {@code [batch]}: keys; blockTable {@code [batch,
- * pagesPerSequence]}: pages of each sequence in order. sequences and step, all of which is written, are those of {@link
+ * pagesPerSequence]}: pages of each sequence in order; prefixLength {@code [1]}: keys of a prefix that all sequences share. sequences and step, all of which is written, are those of {@link
  * StepLayout}; numbers has the scale.
  *
  * <p><b>Grid.</b> One dimension, a work-item for each element of query and each page of a table, whichever are more. No local
@@ -33,6 +33,12 @@ public final class ReadPositions {
     /** There is a blockTable, otherwise each sequence has the page of its number. */
     public static final int TABLE = 4;
 
+    /** The first prefixLength[0] keys of all sequences are another launch's, and positions here count from their end. */
+    public static final int PREFIX = 8;
+
+    /** Queries are another launch's. */
+    public static final int KEYS_ONLY = 16;
+
     private ReadPositions() {}
 
     /**
@@ -41,7 +47,8 @@ public final class ReadPositions {
      * @param windowLeft keys that a query sees to the left of its own position, −1 for all
      * @param windowRight likewise to the right; 0 is causal
      * @param alibi 1 if there are slopes
-     * @param given which of the three arrays are there, {@code ROWS}, {@code LENGTHS} and {@code TABLE} added
+     * @param given which arrays are there and what is done, {@code ROWS}, {@code LENGTHS}, {@code TABLE}, {@code PREFIX} and
+     *     {@code KEYS_ONLY} added
      * @param features how raw bits are to be read
      */
     public static void read(
@@ -55,6 +62,7 @@ public final class ReadPositions {
             IntArray validRows,
             IntArray keyLengths,
             IntArray blockTable,
+            IntArray prefixLength,
             int heads,
             int headDim,
             int seqQ,
@@ -72,12 +80,17 @@ public final class ReadPositions {
         }
         int token = item / headDim / heads;
         int ofQuery = token / seqQ;
-        if (ofQuery < batch) {
+        int withQueries = (given & KEYS_ONLY) != 0 ? 0 : batch;
+        if (ofQuery < withQueries) {
             int i = token % seqQ;
             if (i < rows(validRows, ofQuery, seqQ, given)) {
                 int head = item / headDim % heads;
                 float q = load(newQuery, Layout.query(ofQuery, head, i) + item % headDim, features);
                 query.set(item, StepLayout.scale(numbers) * q);
+            }
+            // The prefix is attended to by all rows, since one sequence of it has the queries of all.
+            if ((given & PREFIX) != 0 && i >= rows(validRows, ofQuery, seqQ, given)) {
+                query.set(item, 0f);
             }
         }
         int sequence = item / pagesPerSequence;
@@ -88,6 +101,10 @@ public final class ReadPositions {
             int length = position + rows;
             if ((given & LENGTHS) != 0) {
                 length = keyLengths.get(sequence);
+            }
+            if ((given & PREFIX) != 0) {
+                position -= prefixLength.get(0);
+                length -= prefixLength.get(0);
             }
             length = TornadoMath.max(0, TornadoMath.min(length, pageSize * pagesPerSequence));
             int state = StepLayout.state(sequence, pagesPerSequence);

@@ -347,6 +347,12 @@ public final class SplitKeyAttention {
         // O = O / l and L = m + ln l
         int heads = kvHeads * group;
         int logSumExps = partials.getSize() / (headDim + 1) * headDim;
+        int parts = splits;
+        int part = split;
+        if (KeySplit.isOneOfSeveral()) {
+            parts = KeySplit.allParts();
+            part = split + KeySplit.partsBefore();
+        }
         for (int r = 0; r < rows; r++) {
             if (item == 0) {
                 rowSum[r] = sum[r] == 0f ? 0f : 1f / sum[r];
@@ -364,7 +370,7 @@ public final class SplitKeyAttention {
                             lse = top + TornadoMath.log(total);
                         }
                     }
-                    partials.set(logSumExps + row * splits + split, lse);
+                    partials.set(logSumExps + row * parts + part, lse);
                 }
             }
         }
@@ -373,7 +379,7 @@ public final class SplitKeyAttention {
             int r = at / headDim;
             int x = at % headDim;
             int row = (queryStart + (firstRow + r) / group) * heads + kvHead * group + (firstRow + r) % group;
-            partials.set((row * splits + split) * headDim + x, rowSum[r] * outputs[r * lanes * dims + x]);
+            partials.set((row * parts + part) * headDim + x, rowSum[r] * outputs[r * lanes * dims + x]);
         }
 
         // The step is over for the lengths too: what they are now is what they were before the next one.

@@ -195,7 +195,7 @@ public final class Tensor {
      * @throws IllegalArgumentException if the view reaches outside the array, or two of its elements are the same of the array
      */
     public static Tensor view(FloatArray array, int offset, int[] shape, int[] strides) {
-        return view(DType.F32, array, offset, shape, strides);
+        return view(DType.F32, "array", array, offset, shape, strides);
     }
 
     /**
@@ -209,7 +209,7 @@ public final class Tensor {
      * @throws IllegalArgumentException if the view reaches outside the array, or two of its elements are the same of the array
      */
     public static Tensor view(HalfFloatArray array, int offset, int[] shape, int[] strides) {
-        return view(DType.F16, array, offset, shape, strides);
+        return view(DType.F16, "array", array, offset, shape, strides);
     }
 
     /**
@@ -223,11 +223,12 @@ public final class Tensor {
      * @throws IllegalArgumentException if the view reaches outside the array, or two of its elements are the same of the array
      */
     public static Tensor view(ShortArray bits, int offset, int[] shape, int[] strides) {
-        return view(DType.BF16, bits, offset, shape, strides);
+        return view(DType.BF16, "bits", bits, offset, shape, strides);
     }
 
-    private static Tensor view(DType dtype, TornadoNativeArray array, int offset, int[] shape, int[] strides) {
-        required(array, "array");
+    private static Tensor view(
+            DType dtype, String name, TornadoNativeArray array, int offset, int[] shape, int[] strides) {
+        required(array, name);
         int size = elementsOf(shape);
         required(strides, "strides", "give one for each dimension");
         if (strides.length != shape.length) {

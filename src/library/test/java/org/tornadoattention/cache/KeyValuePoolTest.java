@@ -178,6 +178,61 @@ class KeyValuePoolTest {
         return outputs;
     }
 
+    /** What is attended to once for all sequences, in pages of its own, is what each would see in its own table. */
+    @ParameterizedTest
+    @CsvSource({"13, 0", "16, 0", "0, 0", "13, 16"})
+    void aSharedPrefixIsAsIfEachHadIt(int prefix, int fixedSplit) {
+        AttentionOptions options = CAUSAL.withSinks(Tensor.of(new float[] {0.5f, -1, 2, 0}, 4));
+        try (PoolCase own = PoolCase.paged(DType.F32, DType.F32, DType.F32, 3, 2, 8, 5, 0, options)) {
+            own.deal(5);
+            for (int b = 0; b < 3; b++) {
+                own.positions.set(b, prefix + 9 * b);
+                own.rows.set(b, b == 1 ? 1 : 2);
+                own.write(b, 1, 0, prefix);
+                own.write(b, 10 + b, prefix, prefix + 9 * b + 2);
+            }
+            own.execute();
+            own.assertAccurate();
+
+            // The same tokens, those of the prefix in pages of the first sequence and the others from a page's
+            // beginning on.
+            try (PoolCase shared = PoolCase.paged(
+                    DType.F32, DType.F32, DType.F32, 3, 2, 8, 5, fixedSplit, options, IntArray.fromElements(prefix))) {
+                shared.deal(6);
+                shared.writePrefix(1, prefix);
+                for (int b = 0; b < 3; b++) {
+                    shared.positions.set(b, own.positions.get(b));
+                    shared.rows.set(b, own.rows.get(b));
+                    shared.writeBehind(b, 10 + b, prefix, prefix + 9 * b + 2);
+                }
+                shared.execute();
+                for (int b = 0; b < 3; b++) {
+                    for (int at = 0; at < 4 * own.rows.get(b) * 16; at++) {
+                        int head = at / 16 / own.rows.get(b);
+                        int i = at / 16 % own.rows.get(b);
+                        assertThat(shared.output.get(b, head, i, at % 16))
+                                .isCloseTo(own.output.get(b, head, i, at % 16), within(2e-6f));
+                        assertThat(shared.logSumExp.get(b, head, i))
+                                .isCloseTo(own.logSumExp.get(b, head, i), within(1e-5f));
+                    }
+                }
+            }
+        }
+        KeyValuePool pool = KeyValuePool.of(
+                        Tensor.allocate(DType.F32, 2, 2, 8, 16),
+                        Tensor.allocate(DType.F32, 2, 2, 8, 16),
+                        new IntArray(2))
+                .withSharedPrefix(new IntArray(1), 1, new IntArray(1));
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> append(
+                        pool,
+                        Tensor.allocate(DType.F32, 2, 4, 3, 16),
+                        Tensor.allocate(DType.F32, 2, 4, 3, 16),
+                        Tensor.allocate(DType.F32, 2, 4, 3),
+                        CAUSAL.withWindow(3, 0)))
+                .withMessageContaining("over a shared prefix");
+    }
+
     /** {@code -Dattention.steps=1000} for the whole. */
     @Test
     void stepsCompileNothingAndAllocateNothing() {

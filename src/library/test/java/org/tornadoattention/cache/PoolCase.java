@@ -3,11 +3,14 @@ package org.tornadoattention.cache;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionOptions;
@@ -31,6 +34,8 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 /** A pool in arrays like an engine's, a graph with attention over it, and the oracle over what its tables say. */
 final class PoolCase implements AutoCloseable {
 
+    private static final int MOST_PREFIX_PAGES = 3;
+
     final int batch;
     final int heads;
     final int kvHeads;
@@ -46,6 +51,7 @@ final class PoolCase implements AutoCloseable {
     final IntArray positions;
     final IntArray rows;
     final IntArray table;
+    private final IntArray prefixTable;
     private final AttentionOptions options;
     private final FlashAttention attention;
     private final TornadoExecutionPlan plan;
@@ -55,6 +61,19 @@ final class PoolCase implements AutoCloseable {
      * @param fixedSplit keys of a part, 0 for none
      */
     PoolCase(Tensor q, Tensor keys, Tensor values, Tensor output, int pages, int fixedSplit, AttentionOptions options) {
+        this(q, keys, values, output, pages, fixedSplit, options, Optional.empty());
+    }
+
+    /** @param prefixLength one number, of a prefix with pages of its own */
+    private PoolCase(
+            Tensor q,
+            Tensor keys,
+            Tensor values,
+            Tensor output,
+            int pages,
+            int fixedSplit,
+            AttentionOptions options,
+            Optional<IntArray> prefixLength) {
         this.q = q;
         this.keys = keys;
         this.values = values;
@@ -78,12 +97,17 @@ final class PoolCase implements AutoCloseable {
         KeyValuePool pool = KeyValuePool.of(keys, values, positions).withValidRows(rows);
         pool = pages > 0 ? pool.withBlockTable(table, pages) : pool;
         pool = fixedSplit > 0 ? pool.withFixedSplits(fixedSplit) : pool;
+        prefixTable = new IntArray(MOST_PREFIX_PAGES);
+        if (prefixLength.isPresent()) {
+            pool = pool.withSharedPrefix(prefixTable, MOST_PREFIX_PAGES, prefixLength.get());
+        }
         attention = FlashAttention.on(TestDevice.get());
         TaskGraph graph = new TaskGraph("layer");
         GridScheduler grids = new GridScheduler();
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, output.array(), logSumExp.array());
         graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, distinct(q, keys, values));
         graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, positions, rows, table);
+        prefixLength.ifPresent(length -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, prefixTable, length));
         attention.appendTo(graph, grids, "attention", q, pool, output, logSumExp, options);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array());
         plan = new TornadoExecutionPlan(graph.snapshot());
@@ -100,7 +124,8 @@ final class PoolCase implements AutoCloseable {
             int pageSize,
             int pagesPerSequence,
             int fixedSplit,
-            AttentionOptions options) {
+            AttentionOptions options,
+            IntArray... prefixLength) {
         int heads = 4;
         int kvHeads = 2;
         int headDim = 16;
@@ -119,7 +144,8 @@ final class PoolCase implements AutoCloseable {
                 view(garbage(out, batch * seqQ * heads * headDim), 0, rowShape, rowStrides),
                 pagesPerSequence,
                 fixedSplit,
-                options);
+                options,
+                Stream.of(prefixLength).findFirst());
     }
 
     /** The arrays of tensors, each once. */
@@ -158,16 +184,41 @@ final class PoolCase implements AutoCloseable {
         }
     }
 
+    /** Writes the tokens of a prefix to the pages that no sequence was dealt. */
+    void writePrefix(int content, int length) {
+        Set<Integer> dealt = Arrays.stream(table.toHeapArray()).boxed().collect(Collectors.toSet());
+        int[] free = IntStream.range(0, keys.batch())
+                .filter(page -> !dealt.contains(page))
+                .toArray();
+        for (int page = 0; page < MOST_PREFIX_PAGES; page++) {
+            prefixTable.set(page, free[page]);
+        }
+        for (int token = 0; token < length; token++) {
+            put(prefixTable.get(token / pageSize), token % pageSize, content, token);
+        }
+    }
+
+    /** Writes tokens {@code from} to {@code to}, the first of them at the beginning of the sequence's first page. */
+    void writeBehind(int sequence, int content, int from, int to) {
+        for (int token = from; token < to; token++) {
+            int page = table.get(sequence * pagesPerSequence + (token - from) / pageSize);
+            put(page, (token - from) % pageSize, content, token);
+        }
+    }
+
+    private void put(int page, int place, int content, int token) {
+        Tensor k = Tensor.random(DType.F32, 1000L * content + token, kvHeads, headDim);
+        Tensor v = Tensor.random(DType.F32, -1000L * content - token - 1, kvHeads, headDim);
+        for (int at = 0; at < kvHeads * headDim; at++) {
+            keys.set(k.getFlat(at), page, at / headDim, place, at % headDim);
+            values.set(v.getFlat(at), page, at / headDim, place, at % headDim);
+        }
+    }
+
     /** Writes tokens {@code from} to {@code to} of a sequence, which depend on the token's content only. */
     void write(int sequence, int content, int from, int to) {
         for (int token = from; token < to; token++) {
-            int page = table.get(sequence * pagesPerSequence + token / pageSize);
-            Tensor k = Tensor.random(DType.F32, 1000L * content + token, kvHeads, headDim);
-            Tensor v = Tensor.random(DType.F32, -1000L * content - token - 1, kvHeads, headDim);
-            for (int at = 0; at < kvHeads * headDim; at++) {
-                keys.set(k.getFlat(at), page, at / headDim, token % pageSize, at % headDim);
-                values.set(v.getFlat(at), page, at / headDim, token % pageSize, at % headDim);
-            }
+            put(table.get(sequence * pagesPerSequence + token / pageSize), token % pageSize, content, token);
         }
     }
 

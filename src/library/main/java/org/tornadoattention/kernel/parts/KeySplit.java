@@ -59,6 +59,21 @@ public final class KeySplit {
         return 0;
     }
 
+    /** Whether another launch attends to other parts of the keys of the same queries; an answer of the forge's too. */
+    public static boolean isOneOfSeveral() {
+        return false;
+    }
+
+    /** Parts of all launches. */
+    public static int allParts() {
+        return 0;
+    }
+
+    /** Parts of the launches before this one. */
+    public static int partsBefore() {
+        return 0;
+    }
+
     /** The page of key j. */
     public static int page(IntArray sequences, int table, int firstPage, int j, int pageSize, int pagesPerSequence) {
         int page = firstPage;
