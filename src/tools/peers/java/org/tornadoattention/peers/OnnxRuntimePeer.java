@@ -79,11 +79,7 @@ public final class OnnxRuntimePeer {
                 : Runtime.getRuntime().availableProcessors();
         List<BenchResult> results = new ArrayList<>();
         for (BenchCase problem : Preset.named(arguments[0]).cases()) {
-            AttentionShape shape = problem.shape();
-            if (problem.dtype() != DType.F32
-                    || problem.pass() != Direction.FORWARD
-                    || shape.heads() != shape.kvHeads()
-                    || shape.seqQ() != shape.seqK()) {
+            if (!takes(problem)) {
                 continue;
             }
             for (Graph graph : Graph.values()) {
@@ -103,6 +99,15 @@ public final class OnnxRuntimePeer {
                         .toJson()
                 + "\n");
         System.out.println("Wrote " + out);
+    }
+
+    /** Whether the operators compute a problem. */
+    static boolean takes(BenchCase problem) {
+        AttentionShape shape = problem.shape();
+        return problem.dtype() == DType.F32
+                && problem.pass() == Direction.FORWARD
+                && shape.heads() == shape.kvHeads()
+                && shape.seqQ() == shape.seqK();
     }
 
     /** Checks and times one problem. */
@@ -157,7 +162,7 @@ public final class OnnxRuntimePeer {
     }
 
     /** The output alone: these graphs give no log-sum-exp. */
-    private static Accuracy check(BenchCase problem, Tensor q, Tensor k, Tensor v, Tensor output) {
+    static Accuracy check(BenchCase problem, Tensor q, Tensor k, Tensor v, Tensor output) {
         AccuracyCheck check = AccuracyCheck.of(q, k, v, problem.options());
         Tensor unused = Tensor.allocate(DType.F32, problem.shape().logSumExpShape());
         List<Comparison> comparisons = check.forward(output, unused).stream()
@@ -170,7 +175,7 @@ public final class OnnxRuntimePeer {
         return accuracy;
     }
 
-    private static OnnxTensor input(OrtEnvironment environment, Tensor tensor, Graph graph, AttentionShape shape)
+    static OnnxTensor input(OrtEnvironment environment, Tensor tensor, Graph graph, AttentionShape shape)
             throws OrtException {
         float[] values = tensor.toFloatArray();
         if (graph == Graph.FUSED) {
@@ -180,7 +185,7 @@ public final class OnnxRuntimePeer {
         return OnnxTensor.createTensor(environment, FloatBuffer.wrap(values), lengths);
     }
 
-    private static Tensor output(OnnxTensor output, Graph graph, AttentionShape shape) {
+    static Tensor output(OnnxTensor output, Graph graph, AttentionShape shape) {
         FloatBuffer buffer = output.getFloatBuffer();
         float[] values = new float[buffer.remaining()];
         buffer.get(values);
