@@ -87,6 +87,20 @@ class ExamplesTest {
         return JavaProcess.run(List.of("-cp", classPath), exampleAndArguments);
     }
 
+    /** The same seed, so that a second program, which only reads the weights, writes what the first one did. */
+    @Test
+    void aGptWritesWithTheWeightsThatItKept() {
+        String small = "--sequence 12 --batch 2 --layers 1 --width 8 --heads 2 --temperature 1 --prompt Ab -o "
+                + classes.resolve("talking");
+        String trained = outputOf(("TalkingGpt --steps 3 " + small).split(" "));
+        assertThat(trained).contains("step    3: loss", "Trained in", "characters a second");
+        String read = outputOf(("TalkingGpt --steps 0 " + small).split(" "));
+        assertThat(read).doesNotContain("Trained").contains("3 steps old:");
+        String written = trained.substring(trained.indexOf("old:"), trained.lastIndexOf("("));
+        assertThat(written).contains("Ab");
+        assertThat(read).contains(written);
+    }
+
     @Test
     void attentionIsDividedAmongDevices() {
         assertThat(outputOf("SeveralDevices", "2", "8", "32"))
@@ -124,6 +138,7 @@ class ExamplesTest {
                 "TinyEngine 2 4 3|a multiple of its heads",
                 "MemoryByLength 128 two|'two' is no whole number.",
                 "TensorCoreMatrixProduct 300|The size is 300: it must be a multiple of",
+                "TalkingGpt --sequence 1|--sequence is 1: it must be 2 or more.",
                 "TrainGpt --steps -3|--steps is -3: it must be 1 or more.",
                 "TrainGpt --tokens 0|--tokens is 0: it must be 1 or more.",
                 "TrainGpt --heads 3|the heads divide the width",
