@@ -60,10 +60,7 @@ class TalkingGpt implements Callable<Integer> {
             description = "Characters that it sees at once. Default: ${DEFAULT-VALUE}.")
     int sequence = 64;
 
-    @Option(
-            names = "--batch",
-            paramLabel = "B",
-            description = "Pieces of text in a step. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--batch", paramLabel = "B", description = "Pieces of text in a step. Default: ${DEFAULT-VALUE}.")
     int batch = 16;
 
     @Option(names = "--layers", paramLabel = "L", description = "Default: ${DEFAULT-VALUE}.")
@@ -129,7 +126,8 @@ class TalkingGpt implements Callable<Integer> {
         }
         Parameters.Shape shape = new Parameters.Shape(CHARACTERS, sequence, layers, heads, width);
         ComputeDevice device = Devices.find(backend, Optional.empty());
-        System.out.printf("Training on %s, writing on device %s%n", Platform.current().describe(), device);
+        System.out.printf(
+                "Training on %s, writing on device %s%n", Platform.current().describe(), device);
         Files.createDirectories(out);
         Path file = out.resolve("weights.safetensors");
         if (steps > 0) {
@@ -236,7 +234,11 @@ class TalkingGpt implements Callable<Integer> {
             }
         }
         System.out.println("  " + written.toString().replace("\n", "\n  "));
-        double mean = nanoseconds.stream().sorted().skip(nanoseconds.size() / 2).findFirst().orElse(Double.NaN);
+        double mean = nanoseconds.stream()
+                .sorted()
+                .skip(nanoseconds.size() / 2)
+                .findFirst()
+                .orElse(Double.NaN);
         System.out.printf("(%,.0f characters a second, by the median)%n", 1e9 / mean);
     }
 
