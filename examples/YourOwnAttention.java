@@ -1,3 +1,4 @@
+// SOURCES jbang/Setup.java
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.tornadoattention.AttentionOptions;

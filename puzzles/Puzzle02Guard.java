@@ -1,3 +1,4 @@
+//SOURCES ../examples/jbang/Setup.java
 import org.tornadoattention.bench.Puzzle;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
