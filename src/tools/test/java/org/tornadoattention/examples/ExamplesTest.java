@@ -307,7 +307,7 @@ class ExamplesTest {
     void tilesMoveWhatWasPredicted(String rung, int bytes) {
         assumeTrue(Platform.current().simulator(), "devices do not count what kernels load and store");
         assertThat(outputOf(rung))
-                .contains(String.format(Locale.ROOT, "%.3g bytes;", (double) bytes))
+                .contains(String.format(Locale.ROOT, "%.3g bytes", (double) bytes))
                 .contains(String.format(Locale.ROOT, "counted %,d bytes", bytes));
     }
 
