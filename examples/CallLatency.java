@@ -1,4 +1,4 @@
-// SOURCES jbang/Setup.java
+//SOURCES jbang/Setup.java
 import java.util.Arrays;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.FlashAttention;

@@ -1,4 +1,4 @@
-// SOURCES jbang/Setup.java
+//SOURCES jbang/Setup.java
 import org.tornadoattention.bench.Lesson;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.cli.Example;

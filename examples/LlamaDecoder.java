@@ -1,4 +1,4 @@
-// SOURCES jbang/Setup.java
+//SOURCES jbang/Setup.java
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;

@@ -1,4 +1,4 @@
-// SOURCES jbang/Setup.java
+//SOURCES jbang/Setup.java
 import java.util.stream.IntStream;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;

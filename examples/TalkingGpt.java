@@ -1,3 +1,5 @@
+//SOURCES jbang/Setup.java
+//SOURCES gpt/*.java
 import gpt.Decoder;
 import gpt.Gpt;
 import gpt.Parameters;

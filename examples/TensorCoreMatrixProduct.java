@@ -1,4 +1,4 @@
-// SOURCES jbang/Setup.java
+//SOURCES jbang/Setup.java
 import java.util.Arrays;
 import org.tornadoattention.cli.Example;
 import org.tornadoattention.device.ComputeDevice;

@@ -1,4 +1,4 @@
-// SOURCES jbang/Setup.java
+//SOURCES jbang/Setup.java
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

@@ -1,5 +1,5 @@
-// SOURCES jbang/Setup.java
-// SOURCES gpt/*.java
+//SOURCES jbang/Setup.java
+//SOURCES gpt/*.java
 import gpt.AssociativeRecall;
 import gpt.Gpt;
 import gpt.LossCurve;

@@ -1,4 +1,4 @@
-// SOURCES jbang/Setup.java
+//SOURCES jbang/Setup.java
 import java.util.SplittableRandom;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;

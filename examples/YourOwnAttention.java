@@ -1,4 +1,4 @@
-// SOURCES jbang/Setup.java
+//SOURCES jbang/Setup.java
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.tornadoattention.AttentionOptions;

@@ -58,12 +58,15 @@ public final class EngineBesideOnnx {
                     OnnxTensor values = OnnxRuntimePeer.input(environment, v, Graph.FUSED, problem.shape())) {
                 Map<String, OnnxTensor> inputs = Map.of("q", queries, "k", keys, "v", values);
                 try (OrtSession.Result result = session.run(inputs)) {
-                    Tensor output =
-                            OnnxRuntimePeer.output((OnnxTensor) result.get(0), Graph.FUSED, problem.shape());
+                    Tensor output = OnnxRuntimePeer.output((OnnxTensor) result.get(0), Graph.FUSED, problem.shape());
                     OnnxRuntimePeer.check(problem, q, k, v, output);
                 }
                 OnnxRuntimePeer.check(
-                        problem, q, k, v, attention.forward(q, k, v, problem.options()).output());
+                        problem,
+                        q,
+                        k,
+                        v,
+                        attention.forward(q, k, v, problem.options()).output());
                 long[] ours = new long[ROUNDS];
                 long[] theirs = new long[ROUNDS];
                 for (int round = -WARM_UPS; round < ROUNDS; round++) {
