@@ -18,6 +18,7 @@ import org.tornadoattention.choice.Views;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.forge.Arguments;
 import org.tornadoattention.function.UserFunctions;
+import org.tornadoattention.kernel.MergePartials;
 import org.tornadoattention.kernel.ReadPositions;
 import org.tornadoattention.kernel.parts.KeySplit;
 import org.tornadoattention.kernel.parts.Layout;
@@ -75,8 +76,9 @@ public final class PoolTasks {
         Optional<LaneSplitTile> prefixTile = ofPrefix.map(prefix -> tile(prefix, pool, device));
         int parts = tile.splits() + prefixTile.map(LaneSplitTile::splits).orElse(0);
         int rows = shape.queryRows();
-        FloatArray query = new FloatArray(Math.multiplyExact(rows, shape.headDim()));
-        FloatArray partials = new FloatArray(Math.multiplyExact(Math.multiplyExact(rows, parts), shape.headDim() + 1));
+        requireRoom(rows, parts, shape.headDim(), device);
+        FloatArray query = new FloatArray(rows * shape.headDim());
+        FloatArray partials = new FloatArray(rows * parts * (shape.headDim() + 1));
         FloatArray numbers = new FloatArray(StepLayout.numbersSize(shape.heads()));
         FloatArray scales = new FloatArray(1);
         IntArray absent = new IntArray(1);
@@ -139,6 +141,23 @@ public final class PoolTasks {
         }
         InferenceTasks.appendPoolMerge(graph, grids, name, shape, parts, arguments, device);
         return tile;
+    }
+
+    /** Outputs and log-sum-exps of all parts must fit an array, and the weights of a row's parts a group's local memory. */
+    private static void requireRoom(int rows, int parts, int headDim, ComputeDevice device) {
+        boolean fits = (double) rows * parts * (headDim + 1) <= Tensor.MAX_ELEMENTS
+                && MergePartials.localMemoryBytes(parts) <= device.localMemoryBytes();
+        if (!fits) {
+            throw new IllegalArgumentException(
+                    "%,d rows of queries in %,d parts of the keys need %,.0f numbers and %,d bytes of local memory to be merged, and there are %,d and %,d: take larger fixed splits, fewer queries at a time or a smaller capacity."
+                            .formatted(
+                                    rows,
+                                    parts,
+                                    (double) rows * parts * (headDim + 1),
+                                    MergePartials.localMemoryBytes(parts),
+                                    Tensor.MAX_ELEMENTS,
+                                    device.localMemoryBytes()));
+        }
     }
 
     /** Lengths, tables and queries of each sequence, which the device writes at each execution. */

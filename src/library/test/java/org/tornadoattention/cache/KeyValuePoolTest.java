@@ -304,6 +304,15 @@ class KeyValuePoolTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> append(pool, q, o, lse, CAUSAL.withKeyLengths(3, 4)))
                 .withMessageContaining("key lengths");
+        IntArray manyPages = new IntArray(2 * 60_000);
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> append(
+                        pool.withBlockTable(manyPages, 60_000).withFixedSplits(1),
+                        Tensor.allocate(DType.F32, 2, 4, 8000, 16),
+                        Tensor.allocate(DType.F32, 2, 4, 8000, 16),
+                        Tensor.allocate(DType.F32, 2, 4, 8000),
+                        CAUSAL))
+                .withMessageContaining("take larger fixed splits");
         try (FlashAttention tiled = FlashAttention.on(TestDevice.get(), AttentionKernel.TILED)) {
             assertThatIllegalStateException()
                     .isThrownBy(
