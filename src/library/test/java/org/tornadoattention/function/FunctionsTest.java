@@ -14,6 +14,7 @@ import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Mask;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.Backward;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
@@ -126,7 +127,10 @@ class FunctionsTest {
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = attention.forward(q, k, v, options);
             assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
-            assertThat(check.gradients(attention.backward(result, dOut))).allMatch(Comparison::passed);
+            // Gradients of another kernel's are that kernel's case.
+            if (kernel.spec().backward() instanceof Backward.Own) {
+                assertThat(check.gradients(attention.backward(result, dOut))).allMatch(Comparison::passed);
+            }
         }
     }
 }
