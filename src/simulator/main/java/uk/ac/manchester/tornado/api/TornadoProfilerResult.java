@@ -1,5 +1,6 @@
 package uk.ac.manchester.tornado.api;
 
+import java.util.function.Supplier;
 import org.tornadoattention.simulator.engine.Profile;
 import uk.ac.manchester.tornado.api.profiler.ProfilerInterface;
 
@@ -7,9 +8,9 @@ import uk.ac.manchester.tornado.api.profiler.ProfilerInterface;
 public class TornadoProfilerResult implements ProfilerInterface {
 
     private final Profile profile;
-    private final String trace;
+    private final Supplier<String> trace;
 
-    TornadoProfilerResult(Profile profile, String trace) {
+    TornadoProfilerResult(Profile profile, Supplier<String> trace) {
         this.profile = profile;
         this.trace = trace;
     }
@@ -96,6 +97,6 @@ public class TornadoProfilerResult implements ProfilerInterface {
 
     /** Returns what was asked of the plan, in order. */
     public String getTraceExecutionPlan() {
-        return trace;
+        return trace.get();
     }
 }
