@@ -79,7 +79,7 @@ public final class BenchSession implements AutoCloseable {
         this.flush = new CacheFlush(device);
     }
 
-    /** How often this session executes. */
+    /** How often each problem is executed. */
     public Settings settings() {
         return settings;
     }

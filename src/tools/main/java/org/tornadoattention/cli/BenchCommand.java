@@ -10,7 +10,6 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
 import java.util.function.Function;
-import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.tornadoattention.bench.BenchCase;
@@ -409,15 +408,11 @@ final class BenchCommand implements Callable<Integer> {
             out.flush();
             return;
         }
-        note(file, BenchFormat::noisy, BenchFormat.NOISY_NOTE);
-        out.flush();
-    }
-
-    private void note(BenchFile file, Predicate<BenchResult> marked, String meaning) {
-        if (file.results().stream().anyMatch(marked)) {
+        if (file.results().stream().anyMatch(BenchFormat::noisy)) {
             out.println();
-            out.println(meaning);
+            out.println(BenchFormat.NOISY_NOTE);
         }
+        out.flush();
     }
 
     private void writeFiles(BenchFile file) throws IOException {
