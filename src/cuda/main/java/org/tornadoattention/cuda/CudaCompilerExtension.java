@@ -1,8 +1,9 @@
 package org.tornadoattention.cuda;
 
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.lang.reflect.Field;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.CompilerExtension;
@@ -19,7 +20,8 @@ import uk.ac.manchester.tornado.runtime.TornadoCoreRuntime;
 /**
  * Installs the warp intrinsics in TornadoVM's CUDA backend: invocation plugins that replace the calls, and a code cache that
  * compiles kernels with such calls for the device's full instruction set. Kernels without them are compiled as ever. Arrays
- * on the device begin at aligned addresses ({@link AlignedBuffers}).
+ * on the device begin at aligned addresses ({@link AlignedBuffers}). GPUs after the first get a context of their own
+ * ({@link OwnContext}).
  */
 public final class CudaCompilerExtension implements CompilerExtension {
 
@@ -33,7 +35,10 @@ public final class CudaCompilerExtension implements CompilerExtension {
     private static final String HOW_TO_START =
             "start Java with @tornado-config/cuda.args, as ./attention does where the SDK has a CUDA backend";
 
+    private static final Logger LOG = System.getLogger(CudaCompilerExtension.class.getName());
+
     private static final Map<TornadoDevice, Support> INSTALLED = new ConcurrentHashMap<>();
+    private static final Map<TornadoDevice, Boolean> SEPARATED = new ConcurrentHashMap<>();
     private static boolean pluginsRegistered;
 
     /** For the service loader. */
@@ -49,16 +54,33 @@ public final class CudaCompilerExtension implements CompilerExtension {
         return INSTALLED.computeIfAbsent(device, d -> tryToInstall(d, first));
     }
 
+    @Override
+    public boolean separates(TornadoDevice device) {
+        return SEPARATED.computeIfAbsent(device, CudaCompilerExtension::tryToSeparate);
+    }
+
+    private static boolean tryToSeparate(TornadoDevice device) {
+        if (!testedVersion()) {
+            return false;
+        }
+        try {
+            OwnContext.give((CUDADeviceContext) ((CUDATornadoDevice) device).getDeviceContext());
+            return true;
+        } catch (ReflectiveOperationException | RuntimeException | LinkageError e) {
+            LOG.log(Level.DEBUG, "no context of its own for " + device, e);
+            return false;
+        }
+    }
+
     private static Support tryToInstall(TornadoDevice device, boolean first) {
         int capability = computeCapability(device);
         if (capability < AMPERE) {
             return Support.none(
                     capability, "compute capability %d.%d is below 8.0".formatted(capability / 10, capability % 10));
         }
-        String version = version().orElse("of unknown version");
-        if (!version.startsWith(TESTED_VERSION)) {
+        if (!testedVersion()) {
             return Support.none(
-                    capability, "TornadoVM is " + version + ", and they were tested with " + TESTED_VERSION);
+                    capability, "TornadoVM is " + version() + ", and they were tested with " + TESTED_VERSION);
         }
         if (!first) {
             return Support.none(capability, "CUDA is not TornadoVM's first backend; " + HOW_TO_START);
@@ -123,13 +145,18 @@ public final class CudaCompilerExtension implements CompilerExtension {
         return 10 * majorAndMinor[0] + majorAndMinor[1];
     }
 
+    private static boolean testedVersion() {
+        return version().startsWith(TESTED_VERSION);
+    }
+
     /** TornadoVM's version, from the name of the backend's jar. */
-    private static Optional<String> version() {
+    private static String version() {
         return ModuleLayer.boot()
                 .configuration()
                 .findModule(CUDADevice.class.getModule().getName())
                 .flatMap(module -> module.reference().location())
-                .map(location -> location.getPath().replaceAll(".*/tornado-drivers-cuda-(.*)\\.jar", "$1"));
+                .map(location -> location.getPath().replaceAll(".*/tornado-drivers-cuda-(.*)\\.jar", "$1"))
+                .orElse("of unknown version");
     }
 
     /** TornadoVM's map from execution plans to their code: every cache that it puts here is replaced by one that assembles. */

@@ -2,6 +2,7 @@ package org.tornadoattention.device;
 
 import static org.tornadoattention.internal.Arguments.required;
 
+import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -28,6 +29,40 @@ public interface CompilerExtension {
      * @return what kernels on the device may use
      */
     Support install(TornadoDevice device, boolean first);
+
+    /**
+     * Sees to it that what is meant for a device of the backend that is not its first is done by that one.
+     *
+     * @param device the device
+     * @return whether it is so now
+     */
+    boolean separates(TornadoDevice device);
+
+    /**
+     * Whether a device does itself what is meant for it. TornadoVM 5.2's CUDA backend has the first GPU do everything, and says
+     * nothing; with an extension each does its own.
+     *
+     * @param backend the backend of the device
+     * @param index the device's position in its backend
+     * @param device the device
+     * @return false where another device would do the work
+     */
+    static boolean doesItsOwnWork(Backend backend, int index, TornadoDevice device) {
+        required(backend, "backend");
+        required(device, "device");
+        return backend != Backend.CUDA
+                || index == 0
+                || of(backend).filter(e -> e.separates(device)).isPresent();
+    }
+
+    private static Optional<CompilerExtension> of(Backend backend) {
+        return "off".equals(System.getProperty(PROPERTY))
+                ? Optional.empty()
+                : ServiceLoader.load(CompilerExtension.class).stream()
+                        .map(ServiceLoader.Provider::get)
+                        .filter(extension -> extension.backend() == backend)
+                        .findFirst();
+    }
 
     /**
      * What an attempt to install came to.
@@ -77,14 +112,13 @@ public interface CompilerExtension {
                     Intrinsics.WARP_GROUP, 0, device.getPhysicalDevice().getDeviceLocalMemorySize(), "");
         }
         int capability = backend.isNvidiaOnly() ? computeCapability(device) : 0;
-        for (CompilerExtension extension : ServiceLoader.load(CompilerExtension.class)) {
-            if (extension.backend() == backend) {
-                return "off".equals(System.getProperty(PROPERTY))
-                        ? Support.none(capability, "switched off by -D" + PROPERTY + "=off")
-                        : extension.install(device, first);
-            }
-        }
-        return Support.none(capability, "there is no compiler extension for " + backend.id());
+        return of(backend)
+                .map(extension -> extension.install(device, first))
+                .orElseGet(() -> Support.none(
+                        capability,
+                        "off".equals(System.getProperty(PROPERTY))
+                                ? "switched off by -D" + PROPERTY + "=off"
+                                : "there is no compiler extension for " + backend.id()));
     }
 
     /**

@@ -2,12 +2,16 @@ package org.tornadoattention.device;
 
 import static org.tornadoattention.internal.Arguments.required;
 
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.lang.reflect.InvocationTargetException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
@@ -38,9 +42,19 @@ public final class Devices {
     /** What OpenCL asks of every device. */
     private static final long LEAST_LOCAL_MEMORY = 32 << 10;
 
+    private static final Logger LOG = System.getLogger(Devices.class.getName());
+
+    /** Devices of which was said why they are left out. */
+    private static final Set<TornadoDevice> SAID = ConcurrentHashMap.newKeySet();
+
     private Devices() {}
 
-    /** {@return all devices, best first} */
+    /**
+     * All devices, best first. A GPU after the first of the CUDA backend is among them where it does its own work: where the
+     * library's extension of that backend is there.
+     *
+     * @return the devices
+     */
     public static List<ComputeDevice> all() {
         Platform.current().requireUsable();
         TornadoRuntime runtime = Platform.runtime();
@@ -49,7 +63,17 @@ public final class Devices {
             TornadoBackend backend = runtime.getBackend(b);
             Optional<Backend> kind = Backend.of(backend.getBackendType());
             for (int d = 0; kind.isPresent() && d < backend.getNumDevices(); d++) {
-                devices.add(describe(kind.get(), b, d, backend.getDevice(d)));
+                TornadoDevice device = backend.getDevice(d);
+                if (CompilerExtension.doesItsOwnWork(kind.get(), d, device)) {
+                    devices.add(describe(kind.get(), b, d, device));
+                } else if (SAID.add(device)) {
+                    LOG.log(
+                            Level.WARNING,
+                            "{0}:{1} is left out: TornadoVM''s CUDA backend would run its work on {0}:0. Start Java with @tornado-config/cuda.args, as ./attention does, without -D{2}=off.",
+                            kind.get().id(),
+                            d,
+                            CompilerExtension.PROPERTY);
+                }
             }
         }
         devices.sort(BEST_FIRST);

@@ -2,9 +2,11 @@ package org.tornadoattention.device;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.Proxy;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
@@ -132,6 +134,34 @@ class DevicesTest {
                 any.halfFloats(),
                 any.extension(),
                 any.handle());
+    }
+
+    @Test
+    void withoutTheExtensionOnlyTheFirstOfCudasDevicesDoesItsOwnWork() {
+        TornadoDevice device = Devices.bestForTaskGraphs().handle();
+        assumeTrue(Platform.current().simulator(), "an SDK may have the extension");
+        assertThat(CompilerExtension.doesItsOwnWork(Backend.CUDA, 0, device)).isTrue();
+        assertThat(CompilerExtension.doesItsOwnWork(Backend.CUDA, 1, device)).isFalse();
+        assertThat(CompilerExtension.doesItsOwnWork(Backend.PTX, 1, device)).isTrue();
+        assertThat(CompilerExtension.doesItsOwnWork(Backend.OPENCL, 1, device)).isTrue();
+    }
+
+    /** TornadoVM itself makes one context, on the first GPU, for all of them. */
+    @Test
+    void everyGpuHasAContextOfItsOwn() throws ReflectiveOperationException {
+        List<ComputeDevice> gpus = Devices.all().stream()
+                .filter(device -> device.backend() == Backend.CUDA)
+                .toList();
+        assumeTrue(gpus.size() > 1, "needs several GPUs and the CUDA backend");
+        List<Object> contexts = new ArrayList<>();
+        for (ComputeDevice gpu : gpus) {
+            contexts.add(asked(asked(asked(gpu.handle(), "getDeviceContext"), "getPlatformContext"), "getContextId"));
+        }
+        assertThat(contexts).doesNotHaveDuplicates();
+    }
+
+    private static Object asked(Object object, String method) throws ReflectiveOperationException {
+        return object.getClass().getMethod(method).invoke(object);
     }
 
     @Test
