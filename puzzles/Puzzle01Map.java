@@ -13,7 +13,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle01Map {
 
-    static void kernel(KernelContext context, FloatArray in, FloatArray out) {
+    static void solve(KernelContext context, FloatArray in, FloatArray out) {
         // Your code here.
     }
 
@@ -27,7 +27,7 @@ class Puzzle01Map {
                 .atMost("elements written", 64)
                 .hints("int i = context.globalIdx;", "out.set(i, in.get(i) + 10f);")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, in)
-                        .task("solve", Puzzle01Map::kernel, new KernelContext(), in, out)
+                        .task("solve", Puzzle01Map::solve, new KernelContext(), in, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

@@ -10,7 +10,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle02Guard {
 
-    static void kernel(KernelContext context, FloatArray in, FloatArray out) {
+    static void solve(KernelContext context, FloatArray in, FloatArray out) {
         // Your code here.
     }
 
@@ -23,7 +23,7 @@ class Puzzle02Guard {
                 .atMost("elements read", 50)
                 .hints("an array knows its size: in.getSize()", "if (i < in.getSize()) …")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, in)
-                        .task("solve", Puzzle02Guard::kernel, new KernelContext(), in, out)
+                        .task("solve", Puzzle02Guard::solve, new KernelContext(), in, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

@@ -13,7 +13,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle03TwoDimensions {
 
-    static void kernel(KernelContext context, FloatArray in, FloatArray out) {
+    static void solve(KernelContext context, FloatArray in, FloatArray out) {
         int columns = 20;
         int rows = 12;
         // Your code here.
@@ -28,7 +28,7 @@ class Puzzle03TwoDimensions {
                 .atMost("elements read", 240)
                 .hints("the element of row y and column x is y * columns + x", "both x and y need a guard")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, in)
-                        .task("solve", Puzzle03TwoDimensions::kernel, new KernelContext(), in, out)
+                        .task("solve", Puzzle03TwoDimensions::solve, new KernelContext(), in, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

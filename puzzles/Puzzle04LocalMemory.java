@@ -13,7 +13,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle04LocalMemory {
 
-    static void kernel(KernelContext context, FloatArray in, FloatArray out) {
+    static void solve(KernelContext context, FloatArray in, FloatArray out) {
         float[] tile = context.allocateFloatLocalArray(32);
         int id = context.localIdx;
         // Your code here.
@@ -31,7 +31,7 @@ class Puzzle04LocalMemory {
                         "then context.localBarrier(); so that all is there before any is read",
                         "then sum tile[id - 1], tile[id] and tile[id + 1], with guards at both ends")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, in)
-                        .task("solve", Puzzle04LocalMemory::kernel, new KernelContext(), in, out)
+                        .task("solve", Puzzle04LocalMemory::solve, new KernelContext(), in, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

@@ -11,7 +11,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle05Barrier {
 
-    static void kernel(KernelContext context, FloatArray in, FloatArray out) {
+    static void solve(KernelContext context, FloatArray in, FloatArray out) {
         float[] tile = context.allocateFloatLocalArray(32);
         int id = context.localIdx;
         float sum = 0f;
@@ -37,7 +37,7 @@ class Puzzle05Barrier {
                         "who is fast loads the next part while others still read this one",
                         "a barrier at the end of each turn")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, in)
-                        .task("solve", Puzzle05Barrier::kernel, new KernelContext(), in, out)
+                        .task("solve", Puzzle05Barrier::solve, new KernelContext(), in, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

@@ -10,7 +10,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle06Reduction {
 
-    static void kernel(KernelContext context, FloatArray in, FloatArray out) {
+    static void solve(KernelContext context, FloatArray in, FloatArray out) {
         float[] partial = context.allocateFloatLocalArray(64);
         int id = context.localIdx;
         // Your code here.
@@ -36,7 +36,7 @@ class Puzzle06Reduction {
                         "the barrier is behind the if, not in it: all must reach it",
                         "one barrier after the load and one after each of 6 steps")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, in)
-                        .task("solve", Puzzle06Reduction::kernel, new KernelContext(), in, out)
+                        .task("solve", Puzzle06Reduction::solve, new KernelContext(), in, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

@@ -11,7 +11,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle07Scan {
 
-    static void kernel(KernelContext context, FloatArray in, FloatArray out) {
+    static void solve(KernelContext context, FloatArray in, FloatArray out) {
         float[] sums = context.allocateFloatLocalArray(32);
         int id = context.localIdx;
         // Your code here.
@@ -35,7 +35,7 @@ class Puzzle07Scan {
                         "in a step everybody reads first, then there is a barrier, then everybody writes, then there is another one",
                         "float left = id >= step ? sums[id - step] : 0f;")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, in)
-                        .task("solve", Puzzle07Scan::kernel, new KernelContext(), in, out)
+                        .task("solve", Puzzle07Scan::solve, new KernelContext(), in, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

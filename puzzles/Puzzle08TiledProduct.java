@@ -11,7 +11,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle08TiledProduct {
 
-    static void kernel(KernelContext context, FloatArray a, FloatArray b, FloatArray out) {
+    static void solve(KernelContext context, FloatArray a, FloatArray b, FloatArray out) {
         float[] aTile = context.allocateFloatLocalArray(64);
         float[] bTile = context.allocateFloatLocalArray(64);
         int x = context.localIdx;
@@ -41,7 +41,7 @@ class Puzzle08TiledProduct {
                         "aTile[8 * y + x] = a.get(16 * row + k0 + x); and of b the row k0 + y",
                         "two barriers a turn, as in puzzle 5")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, a, b)
-                        .task("solve", Puzzle08TiledProduct::kernel, new KernelContext(), a, b, out)
+                        .task("solve", Puzzle08TiledProduct::solve, new KernelContext(), a, b, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

@@ -14,7 +14,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle09Coalescing {
 
-    static void kernel(KernelContext context, FloatArray in, FloatArray out) {
+    static void solve(KernelContext context, FloatArray in, FloatArray out) {
         float[] tile = context.allocateFloatLocalArray(1024);
         int x = context.localIdx;
         // Your code here.
@@ -32,7 +32,7 @@ class Puzzle09Coalescing {
                         "for (int y = context.localIdy; y < 32; y += 8), twice, with a barrier between",
                         "read in row by row into the tile; write out row by row, from the columns of the tile")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, in)
-                        .task("solve", Puzzle09Coalescing::kernel, new KernelContext(), in, out)
+                        .task("solve", Puzzle09Coalescing::solve, new KernelContext(), in, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

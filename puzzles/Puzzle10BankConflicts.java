@@ -11,7 +11,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle10BankConflicts {
 
-    static void kernel(KernelContext context, FloatArray in, FloatArray out) {
+    static void solve(KernelContext context, FloatArray in, FloatArray out) {
         float[] tile = context.allocateFloatLocalArray(1056);
         int x = context.localIdx;
         // Your code here.
@@ -28,7 +28,7 @@ class Puzzle10BankConflicts {
                 .atMost("bank conflicts", 0)
                 .hints("1056 is 32 × 33", "rows of 33 elements: 33 * y + x")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, in)
-                        .task("solve", Puzzle10BankConflicts::kernel, new KernelContext(), in, out)
+                        .task("solve", Puzzle10BankConflicts::solve, new KernelContext(), in, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

@@ -12,7 +12,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle11Softmax {
 
-    static void kernel(KernelContext context, FloatArray in, FloatArray out) {
+    static void solve(KernelContext context, FloatArray in, FloatArray out) {
         int row = context.globalIdx;
         // Your code here.
     }
@@ -42,7 +42,7 @@ class Puzzle11Softmax {
                         "three loops over the row: the maximum, the sum, the quotients",
                         "TornadoMath.max and TornadoMath.exp are for floats")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, in)
-                        .task("solve", Puzzle11Softmax::kernel, new KernelContext(), in, out)
+                        .task("solve", Puzzle11Softmax::solve, new KernelContext(), in, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

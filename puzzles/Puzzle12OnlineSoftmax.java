@@ -15,7 +15,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle12OnlineSoftmax {
 
-    static void kernel(KernelContext context, FloatArray scores, FloatArray values, FloatArray out) {
+    static void solve(KernelContext context, FloatArray scores, FloatArray values, FloatArray out) {
         int row = context.globalIdx;
         // Your code here.
     }
@@ -49,7 +49,7 @@ class Puzzle12OnlineSoftmax {
                         "for each score: newM = max(m, s); alpha = exp(m - newM); p = exp(s - newM);",
                         "l = alpha * l + p; o = alpha * o + p * value; m = newM;")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, scores, values)
-                        .task("solve", Puzzle12OnlineSoftmax::kernel, new KernelContext(), scores, values, out)
+                        .task("solve", Puzzle12OnlineSoftmax::solve, new KernelContext(), scores, values, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

@@ -13,7 +13,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle13Causal {
 
-    static void kernel(KernelContext context, FloatArray q, FloatArray k, FloatArray v, FloatArray out) {
+    static void solve(KernelContext context, FloatArray q, FloatArray k, FloatArray v, FloatArray out) {
         int row = context.globalIdx;
         float[] sums = new float[4];
         // Your code here.
@@ -53,7 +53,7 @@ class Puzzle13Causal {
                         "set sums to 0 yourself: TornadoVM does not",
                         "the loop over keys ends at j <= row")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, q, k, v)
-                        .task("solve", Puzzle13Causal::kernel, new KernelContext(), q, k, v, out)
+                        .task("solve", Puzzle13Causal::solve, new KernelContext(), q, k, v, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

@@ -12,7 +12,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle14FlashForward {
 
-    static void kernel(KernelContext context, FloatArray q, FloatArray k, FloatArray v, FloatArray out) {
+    static void solve(KernelContext context, FloatArray q, FloatArray k, FloatArray v, FloatArray out) {
         float[] keyTile = context.allocateFloatLocalArray(128);
         float[] valueTile = context.allocateFloatLocalArray(128);
         int row = context.globalIdx;
@@ -54,7 +54,7 @@ class Puzzle14FlashForward {
                         "for (int j0 = 0; j0 < 64; j0 += 16): load, barrier, 16 steps of the online softmax, barrier",
                         "for (int at = context.localIdx; at < 128; at += 32) keyTile[at] = k.get(8 * j0 + at);")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, q, k, v)
-                        .task("solve", Puzzle14FlashForward::kernel, new KernelContext(), q, k, v, out)
+                        .task("solve", Puzzle14FlashForward::solve, new KernelContext(), q, k, v, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

@@ -14,7 +14,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  */
 class Puzzle15FlashBackward {
 
-    static void kernel(
+    static void solve(
             KernelContext context,
             FloatArray q,
             FloatArray k,
@@ -88,7 +88,7 @@ class Puzzle15FlashBackward {
                         "read the row of q and of dO once each; each k and v of a key once each, into private arrays if need be",
                         "s = q · k / 2; p = exp(s - L); dS = p * (dO · v - D); sums += dS * k / 2")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, q, k, v, dO, terms)
-                        .task("solve", Puzzle15FlashBackward::kernel, new KernelContext(), q, k, v, dO, terms, out)
+                        .task("solve", Puzzle15FlashBackward::solve, new KernelContext(), q, k, v, dO, terms, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

@@ -18,7 +18,7 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
  */
 class Puzzle16TensorCores {
 
-    static void kernel(KernelContext context, HalfFloatArray a, HalfFloatArray b, FloatArray out) {
+    static void solve(KernelContext context, HalfFloatArray a, HalfFloatArray b, FloatArray out) {
         int[] aTile = context.allocateIntLocalArray(128);
         int[] bTile = context.allocateIntLocalArray(64);
         int lane = context.localIdx;
@@ -59,7 +59,7 @@ class Puzzle16TensorCores {
                         "HalfFloat[] fragmentA = context.mmaLoadA(aTile, 16);",
                         "float[] sum = context.mma(fragmentA, fragmentB, context.mmaFragment(0f), MMAShape.M16N8K16);")
                 .grade(graph -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, a, b)
-                        .task("solve", Puzzle16TensorCores::kernel, new KernelContext(), a, b, out)
+                        .task("solve", Puzzle16TensorCores::solve, new KernelContext(), a, b, out)
                         .transferToHost(DataTransferMode.EVERY_EXECUTION, out));
     }
 

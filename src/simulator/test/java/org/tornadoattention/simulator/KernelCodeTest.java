@@ -37,7 +37,7 @@ class KernelCodeTest {
 
         private Nested() {}
 
-        private static void kernel(FloatArray in, FloatArray out, int operation) {
+        private static void apply(FloatArray in, FloatArray out, int operation) {
             for (@Parallel int i = 0; i < in.getSize(); i++) {
                 out.set(i, compute(Operation.values()[operation], in.get(i)) + TABLE[i % 3]);
             }
@@ -53,7 +53,7 @@ class KernelCodeTest {
 
     private interface InAnInterface {
 
-        static void kernel(FloatArray in, FloatArray out) {
+        static void compute(FloatArray in, FloatArray out) {
             for (@Parallel int i = 0; i < in.getSize(); i++) {
                 out.set(i, -in.get(i));
             }
@@ -123,7 +123,7 @@ class KernelCodeTest {
             for (int operation = 0; operation < 2; operation++) {
                 KernelStatistics statistics = Plans.run(new TaskGraph("nested")
                         .transferToDevice(EVERY_EXECUTION, in)
-                        .task("kernel", Nested::kernel, in, out, operation)
+                        .task("kernel", Nested::apply, in, out, operation)
                         .transferToHost(EVERY_EXECUTION, out));
                 assertThat(statistics.counted()).isTrue();
                 assertThat(out.toHeapArray())
@@ -140,7 +140,7 @@ class KernelCodeTest {
         FloatArray out = new FloatArray(2);
         assertThat(Plans.run(new TaskGraph("interface")
                                 .transferToDevice(EVERY_EXECUTION, in)
-                                .task("kernel", InAnInterface::kernel, in, out)
+                                .task("kernel", InAnInterface::compute, in, out)
                                 .transferToHost(EVERY_EXECUTION, out))
                         .counted())
                 .isTrue();

@@ -123,6 +123,10 @@ class NotCompilableTest {
         array.set(context.globalIdx, Float.float16ToFloat((short) n));
     }
 
+    static void distance(KernelContext context, FloatArray array, int n) {
+        array.set(context.globalIdx, n);
+    }
+
     private static Arguments kernel(String name, Task3<KernelContext, FloatArray, Integer> kernel, String words) {
         return Arguments.of(name, kernel, words);
     }
@@ -145,7 +149,8 @@ class NotCompilableTest {
                 kernel("copiesAnArray", NotCompilableTest::copiesAnArray, "calls System.arraycopy"),
                 kernel("roundsDown", NotCompilableTest::roundsDown, "calls Math.floor"),
                 kernel("rotates", NotCompilableTest::rotates, "calls Integer.rotateLeft"),
-                kernel("converts", NotCompilableTest::converts, "calls Float.float16ToFloat"));
+                kernel("converts", NotCompilableTest::converts, "calls Float.float16ToFloat"),
+                kernel("distance", NotCompilableTest::distance, "has a name that is a word of OpenCL C"));
     }
 
     private TaskGraph graph(Task3<KernelContext, FloatArray, Integer> kernel) {

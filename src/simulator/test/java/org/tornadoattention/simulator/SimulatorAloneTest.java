@@ -71,7 +71,7 @@ class SimulatorAloneTest {
                         + "int i = context.localIdx;\n"
                         + "shared[i] = i;\n"
                         + "out.set(context.globalIdx, shared[i / 2]);"))
-                .contains("SimulatorFaultException: data race on local memory: in kernel kernel (Own.java:");
+                .contains("SimulatorFaultException: data race on local memory: in kernel compute (Own.java:");
     }
 
     /** Compiles a kernel, runs it in a JVM of its own and returns what that printed. */
@@ -84,14 +84,14 @@ class SimulatorAloneTest {
                 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
                 class Own {
-                    static void kernel(KernelContext context, FloatArray out) {
+                    static void compute(KernelContext context, FloatArray out) {
                 %s
                     }
 
                     public static void main(String... arguments) throws Exception {
                         FloatArray out = new FloatArray(256);
                         TaskGraph graph = new TaskGraph("g")
-                                .task("kernel", Own::kernel, new KernelContext(), out)
+                                .task("kernel", Own::compute, new KernelContext(), out)
                                 .transferToHost(DataTransferMode.EVERY_EXECUTION, out);
                         WorkerGrid1D grid = new WorkerGrid1D(256);
                         grid.setLocalWork(64, 1, 1);

@@ -68,6 +68,39 @@ final class DeviceCompiler {
             "Float.floatToFloat16",
             "Float.floatToIntBits");
 
+    /** Words of OpenCL C, which TornadoVM takes for no method's name, on any backend. */
+    private static final Set<String> WORDS = Set.of(
+            "kernel",
+            "__kernel",
+            "global",
+            "__global",
+            "local",
+            "__local",
+            "private",
+            "__private",
+            "half",
+            "dot",
+            "uniform",
+            "pipe",
+            "auto",
+            "cross",
+            "distance",
+            "normalize",
+            "complex",
+            "channel",
+            "printf",
+            "atomic_add",
+            "atomic_sub",
+            "atomic_xchg",
+            "atomic_inc",
+            "atomic_dec",
+            "atomic_min",
+            "atomic_max",
+            "atomic_and",
+            "atomic_or",
+            "atomic_xor",
+            "atomic_cmpxchg");
+
     private final KernelCode code;
     private final Map<String, Set<String>> calls = new TreeMap<>();
 
@@ -81,9 +114,31 @@ final class DeviceCompiler {
      */
     static String obstacle(KernelCode code, String owner, String kernel) {
         DeviceCompiler compiler = new DeviceCompiler(code);
+        if (WORDS.contains(kernel.substring(0, kernel.indexOf('(')))) {
+            return compiler.place(owner, kernel) + "has a name that is a word of OpenCL C; give the method another";
+        }
         Set<String> reached = new LinkedHashSet<>();
         String first = compiler.obstacleFrom(owner, kernel, reached);
         return first == null ? compiler.recursion() : first;
+    }
+
+    /** Where a method begins, as {@code (File.java:12): }. */
+    private String place(String owner, String key) {
+        return code.parts().get(owner).model().methods().stream()
+                .filter(method -> KernelCode.key(method).equals(key))
+                .flatMap(method -> method.code().stream())
+                .flatMap(body -> body.elementStream())
+                .filter(LineNumber.class::isInstance)
+                .findFirst()
+                .map(number -> place(owner, code.parts().get(owner).model(), ((LineNumber) number).line()))
+                .orElse(": ");
+    }
+
+    private static String place(String name, ClassModel owner, int line) {
+        String file = owner.findAttribute(Attributes.sourceFile())
+                .map(attribute -> attribute.sourceFile().stringValue())
+                .orElse(name);
+        return "(" + file + ":" + line + "): ";
     }
 
     private String obstacleFrom(String owner, String key, Set<String> reached) {
@@ -131,10 +186,7 @@ final class DeviceCompiler {
             }
             String what = obstacle(element, i, analysis);
             if (what != null) {
-                String file = owner.findAttribute(Attributes.sourceFile())
-                        .map(attribute -> attribute.sourceFile().stringValue())
-                        .orElse(name);
-                return "(" + file + ":" + line + "): " + what;
+                return place(name, owner, line) + what;
             }
         }
         return null;
