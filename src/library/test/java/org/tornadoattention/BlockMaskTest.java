@@ -118,7 +118,7 @@ class BlockMaskTest {
         Tensor v = Tensor.random(DType.F32, 3, 2, 1, 200, 16);
         Tensor dOut = Tensor.random(DType.F32, 4, 2, 2, 200, 16);
         AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.assumed(kernel), kernel)) {
             AttentionResult result = attention.forward(q, k, v, options);
             assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
             assertThat(check.gradients(attention.backward(result, dOut))).allMatch(Comparison::passed);
@@ -134,7 +134,8 @@ class BlockMaskTest {
         Tensor k = Tensor.random(DType.F16, 2, 2, 1, 200, 16);
         Tensor v = Tensor.random(DType.F16, 3, 2, 1, 200, 16);
         AccuracyCheck check = AccuracyCheck.of(q, k, v, q, options);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.of(AttentionKernel.WARP), AttentionKernel.WARP)) {
+        try (FlashAttention attention =
+                FlashAttention.on(TestDevice.assumed(AttentionKernel.WARP), AttentionKernel.WARP)) {
             AttentionResult result = attention.forward(q, k, v, options);
             assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
         }
@@ -156,7 +157,7 @@ class BlockMaskTest {
             k.set(Float.NaN, 0, 0, key, 3);
         }
         AttentionOptions options = AttentionOptions.defaults().withMask(Mask.blocks(mask));
-        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.assumed(kernel), kernel)) {
             AttentionResult result = attention.forward(q, k, k, options);
             Gradients gradients = attention.backward(result, q);
             assertThat(result.output().toFloatArray()).doesNotContain(Float.NaN);

@@ -1,5 +1,7 @@
 package org.tornadoattention;
 
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
 import java.util.Optional;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.Capability;
@@ -24,6 +26,13 @@ public final class TestDevice {
     /** The device of a kernel: the JVM for the one that is its own. */
     public static ComputeDevice of(AttentionKernel kernel) {
         return kernel.spec().capability() == Capability.JVM ? jvm() : get();
+    }
+
+    /** The device of a kernel; where it lacks what the kernel needs the test is left out. */
+    public static ComputeDevice assumed(AttentionKernel kernel) {
+        ComputeDevice device = of(kernel);
+        assumeTrue(kernel.supports(device), () -> device + " lacks what " + kernel + " needs");
+        return device;
     }
 
     /** The JVM itself, which is everywhere. */
