@@ -30,7 +30,7 @@ final class ForwardTile {
     private final int paddedHead;
     private final int valueDim;
     private final int paddedValue;
-    private final float[] queryRows;
+    private final TurnedTile turnedQueries;
     private final float[] q;
     private final float[] k;
     private final float[] v;
@@ -67,7 +67,7 @@ final class ForwardTile {
         paddedHead = Products.padded(headDim, lanes.length());
         valueDim = sequences.valueDim();
         paddedValue = Products.padded(valueDim, lanes.length());
-        queryRows = new float[headDim];
+        turnedQueries = new TurnedTile(lanes, headDim);
         q = new float[Math.max(allLanes * headDim, FEW_ROWS * paddedHead)];
         k = new float[KEYS * paddedHead];
         v = new float[KEYS * paddedValue];
@@ -76,16 +76,21 @@ final class ForwardTile {
         max = new float[allLanes];
         sum = new float[allLanes];
         factors = new float[allLanes];
-        outputs = new Totals(o.length);
-        sums = new Totals(allLanes);
+        boolean runs = sequences.mostKeys() > RUN;
+        outputs = new Totals(runs ? o.length : 0);
+        sums = new Totals(runs ? allLanes : 0);
         maxOfTotals = new float[allLanes];
         bits = new short[KEYS * Math.max(headDim, valueDim)];
     }
 
     /** Bytes of all arrays. */
     long bytes() {
-        long floats = queryRows.length + q.length + k.length + v.length + s.length + o.length + 9L * max.length;
-        return Float.BYTES * floats + outputs.bytes() + sums.bytes() + Short.BYTES * (long) bits.length;
+        long floats = q.length + k.length + v.length + s.length + o.length + 9L * max.length;
+        return Float.BYTES * floats
+                + turnedQueries.bytes()
+                + outputs.bytes()
+                + sums.bytes()
+                + Short.BYTES * (long) bits.length;
     }
 
     /** The narrowest panel that holds so many rows, or the widest there is. */
@@ -112,7 +117,7 @@ final class ForwardTile {
             if (few) {
                 loadFewQueries();
             } else {
-                loadQueries();
+                turnedQueries.load(queries, tile, rows.width(), terms.queryFactor(), q);
             }
         }
         outputs.clear();
@@ -138,24 +143,6 @@ final class ForwardTile {
             factors[row] = outputs.hasSome() ? Exp2.of(maxOfTotals[row] - base) : 1;
         }
         System.arraycopy(max, 0, maxOfTotals, 0, used);
-    }
-
-    /** Qᵀ, scaled: for each panel a row for each dimension. */
-    private void loadQueries() {
-        RowTile tile = rows.tile();
-        int width = rows.width();
-        float factor = terms.queryFactor();
-        for (int row = 0; row < rows.panels() * width; row++) {
-            int to = row / width * width * headDim + row % width;
-            if (row < tile.rows()) {
-                queries.read(tile.sequence(), tile.head(row), tile.query(row), 1, queryRows, 0, headDim, bits, lanes);
-            } else {
-                Arrays.fill(queryRows, 0);
-            }
-            for (int dim = 0; dim < headDim; dim++) {
-                q[to + dim * width] = queryRows[dim] * factor;
-            }
-        }
     }
 
     /** Q, scaled, a row for each query. */
@@ -222,13 +209,20 @@ final class ForwardTile {
             float top = Math.max(max[row], sink);
             float shrunk = sum[row] == 0 ? 0 : Exp2.of(max[row] - top);
             float total = sum[row] * shrunk + (sink == Float.NEGATIVE_INFINITY ? 0 : Exp2.of(sink - top));
-            float inverse = total == 0 ? 0 : terms.keptFactor() * shrunk / total;
-            int at = row * paddedValue;
-            for (int dim = 0; dim < valueDim; dim++) {
-                o[at + dim] *= inverse;
-            }
-            output.write(tile.sequence(), tile.head(row), tile.query(row), o, at, bits);
+            scale(row * paddedValue, total == 0 ? 0 : terms.keptFactor() * shrunk / total);
             logSumExp.set(tile.sequence(), tile.head(row), tile.query(row), naturalLogSumExp(top, total));
+        }
+        for (int row = 0; row < tile.rows(); ) {
+            int count = Math.min(KEYS, tile.queries() - row % tile.queries());
+            int at = row * paddedValue;
+            output.write(tile.sequence(), tile.head(row), tile.query(row), count, o, at, paddedValue, bits);
+            row += count;
+        }
+    }
+
+    private void scale(int at, float factor) {
+        for (int i = at; i < at + paddedValue; i++) {
+            o[i] *= factor;
         }
     }
 

@@ -80,6 +80,11 @@ final class HeadRows implements RowSource {
         rows.write(position(sequence, head, row), source, at, bits);
     }
 
+    /** Rounds rows from F32 and stores them, those of {@code source} being {@code stride} apart. */
+    void write(int sequence, int head, int row, int count, float[] source, int at, int stride, short[] bits) {
+        rows.write(position(sequence, head, row), count, source, at, stride, bits);
+    }
+
     /** The only element of a row. */
     float get(int sequence, int head, int row) {
         return rows.memory().get(ValueLayout.JAVA_FLOAT, 4 * position(sequence, head, row));

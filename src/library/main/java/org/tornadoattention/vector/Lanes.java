@@ -29,8 +29,8 @@ interface Lanes {
      * {@code c[i][·] = factors[i] · c[i][·] + Σ_k a(i, k) · b[k][·]}: the sum is made in registers by fused multiply-adds, and
      * added once to the product, which is rounded before. {@link Products#add} gives the same bits where it leaves out terms.
      *
-     * @param aRow elements from one i to the next
-     * @param aStep elements from one k to the next
+     * @param aRow elements from one i to the next, or 1
+     * @param aStep elements from one k to the next, which must be 1 unless aRow is
      * @param bRow elements from one k to the next
      * @param cRow elements from one i to the next
      * @param rows of c, a multiple of {@link #ROWS}
@@ -63,6 +63,14 @@ interface Lanes {
      * @param width elements from one key to the next in s
      */
     void dots(float[] k, float[] q, int stride, float[] s, int width, int keys, int rows);
+
+    /**
+     * {@code target[dim][row] = rows[row][dim] · factor}.
+     *
+     * @param stride elements from one of the {@code count} rows to the next
+     * @param width elements from one dimension to the next in {@code target}, whose first element is at {@code at}
+     */
+    void turn(float[] rows, int stride, int count, float[] target, int at, int width, int dims, float factor);
 
     /** {@code s = bound · tanh(s)} on the first {@code count} elements. */
     void softcap(float[] s, int count, float bound);

@@ -93,6 +93,21 @@ final class ScalarLanes implements Lanes {
     }
 
     @Override
+    public void turn(float[] rows, int stride, int count, float[] target, int at, int width, int dims, float factor) {
+        turn(rows, stride, 0, count, target, at, width, dims, factor);
+    }
+
+    /** From row {@code first} on. */
+    void turn(
+            float[] rows, int stride, int first, int count, float[] target, int at, int width, int dims, float factor) {
+        for (int row = first; row < count; row++) {
+            for (int dim = 0; dim < dims; dim++) {
+                target[at + dim * width + row] = rows[row * stride + dim] * factor;
+            }
+        }
+    }
+
+    @Override
     public void softcap(float[] s, int count, float bound) {
         for (int i = 0; i < count; i++) {
             s[i] = Exp2.tanh(s[i]) * bound;

@@ -1,6 +1,5 @@
 package org.tornadoattention.vector;
 
-import java.util.Arrays;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.ScoreFunction;
 
@@ -19,7 +18,7 @@ final class ScoreGradients {
     private final ScoreFunction slope;
     private final int widestDim;
     private final int padded;
-    private final float[] row;
+    private final TurnedTile turned;
     private final float[] qT;
     private final float[] dOT;
     private final float[] logSumExp;
@@ -30,7 +29,6 @@ final class ScoreGradients {
     private final float[] capped;
     private final float[] asked;
     private final float[] biased;
-    private final short[] bits;
 
     /** @param most lanes of all panels */
     ScoreGradients(
@@ -47,7 +45,7 @@ final class ScoreGradients {
         rows = new TileRows(sequences, options.mask(), terms, most);
         widestDim = sequences.widestDim();
         padded = Products.padded(widestDim, lanes.length());
-        row = new float[widestDim];
+        turned = new TurnedTile(lanes, widestDim);
         qT = new float[most * widestDim];
         dOT = new float[most * widestDim];
         logSumExp = new float[most];
@@ -59,7 +57,6 @@ final class ScoreGradients {
         capped = options.hasSoftcap() ? new float[tile] : null;
         asked = options.score().isPresent() ? new float[tile] : null;
         biased = options.bias().isPresent() ? new float[tile] : null;
-        bits = new short[widestDim];
     }
 
     long bytes() {
@@ -69,7 +66,7 @@ final class ScoreGradients {
                         + (capped == null ? 0 : 1)
                         + (asked == null ? 0 : 1)
                         + (biased == null ? 0 : 1));
-        return Float.BYTES * (2L * qT.length + 8L * logSumExp.length + tiles);
+        return turned.bytes() + Float.BYTES * (2L * qT.length + 8L * logSumExp.length + tiles);
     }
 
     TileRows rows() {
@@ -88,36 +85,15 @@ final class ScoreGradients {
     /** Brings queries, their output's gradients and their row terms: scaled, and a lane for each row. */
     void load(RowTile tile, int width) {
         rows.set(tile, width);
-        float factor = terms.queryFactor();
+        turned.load(tensors.q(), tile, width, terms.queryFactor(), qT);
+        turned.load(tensors.dOut(), tile, width, 1, dOT);
         for (int lane = 0; lane < rows.panels() * width; lane++) {
             boolean present = lane < tile.rows();
-            int to = lane / width * width * widestDim + lane % width;
-            transpose(present, tensors.q(), tile, lane, qT, to, width, factor);
-            transpose(present, tensors.dOut(), tile, lane, dOT, to, width, 1);
             int head = present ? tile.head(lane) : 0;
             int query = present ? tile.query(lane) : 0;
             logSumExp[lane] =
                     present ? (float) (tensors.logSumExp().get(tile.sequence(), head, query) * Exp2.LOG2_E) : 0;
             rowTerms[lane] = present ? tensors.rowTerms().get(tile.sequence(), head, query) : 0;
-        }
-    }
-
-    private void transpose(
-            boolean present,
-            RowSource source,
-            RowTile tile,
-            int lane,
-            float[] target,
-            int to,
-            int width,
-            float factor) {
-        if (present) {
-            source.read(tile.sequence(), tile.head(lane), tile.query(lane), 1, row, 0, widestDim, bits, lanes);
-        } else {
-            Arrays.fill(row, 0);
-        }
-        for (int dim = 0; dim < widestDim; dim++) {
-            target[to + dim * width] = row[dim] * factor;
         }
     }
 

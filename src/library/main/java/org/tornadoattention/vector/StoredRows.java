@@ -41,6 +41,22 @@ record StoredRows(MemorySegment memory, DType dtype, long stride, int width) {
         }
     }
 
+    /**
+     * Rounds rows from F32 and stores them from element {@code to} on.
+     *
+     * @param sourceStride elements from one row of {@code source} to the next
+     * @param bits room for a row, where elements have 16 bits
+     */
+    void write(long to, int count, float[] source, int at, int sourceStride, short[] bits) {
+        if (dtype == DType.F32 && stride == width && width == sourceStride) {
+            MemorySegment.copy(source, at, memory, ValueLayout.JAVA_FLOAT, 4 * to, count * width);
+            return;
+        }
+        for (int i = 0; i < count; i++) {
+            write(to + i * stride, source, at + i * sourceStride, bits);
+        }
+    }
+
     /** Rounds a row from F32 and stores it at element {@code to} and those behind. */
     void write(long to, float[] source, int at, short[] bits) {
         if (dtype == DType.F32) {

@@ -12,7 +12,7 @@ import org.tornadoattention.tensor.Tensor;
 public final class VectorForward {
 
     /** Panels of a tile at most: so many share a tile of keys and values that was brought to F32. */
-    private static final int PANELS = 4;
+    private static final int PANELS = 8;
 
     /** Tiles for each thread below which tiles are made smaller. */
     private static final int TILES_PER_THREAD = 3;

@@ -36,6 +36,8 @@ final class VectorLanes implements Lanes {
             VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(LEAST_BYTES, LENGTH) * Byte.SIZE));
     private static final int BITS_OF_512 = 16;
 
+    private static final int LEAST_GATHERED = 8;
+
     private static final float LEAST_EXPONENT = -127f;
     /** A number that leaves no fraction when it is added, and puts a rounded one with F32's bias into the lowest bits. */
     private static final float ROUNDER = 0x1.8p23f + 127;
@@ -47,6 +49,9 @@ final class VectorLanes implements Lanes {
 
     /** What is taken from the scores of each lane of a panel. */
     private final float[] bases = new float[4 * LENGTH];
+
+    /** Where the rows begin whose elements become lanes. */
+    private final int[] places = new int[LENGTH];
 
     @Override
     public Lanes another() {
@@ -129,25 +134,57 @@ final class VectorLanes implements Lanes {
             float[] factors,
             int factorsAt) {
         for (int column = 0; column < columns; ) {
-            int vectors = Math.min(widest(), Integer.highestOneBit((columns - column) / LENGTH));
-            for (int row = 0; row < rows; row += ROWS) {
+            int left = (columns - column) / LENGTH;
+            int vectors = left >= widest() ? widest() : left >= 2 ? 2 : 1;
+            int at = bAt + column;
+            int to = cAt + column;
+            int row = 0;
+            // What is left behind a multiple of twelve is one or two times four rows.
+            for (; vectors > 1 && row < rows / 12 * 12; row += 6) {
                 int from = aAt + row * aRow;
-                int to = cAt + row * cRow + column;
+                int next = to + row * cRow;
                 int factor = factorsAt + row;
-                switch (vectors) {
-                    case 4 -> four(a, from, aRow, aStep, b, bAt + column, bRow, c, to, cRow, depth, factors, factor);
-                    case 2 -> two(a, from, aRow, aStep, b, bAt + column, bRow, c, to, cRow, depth, factors, factor);
-                    default -> one(a, from, aRow, aStep, b, bAt + column, bRow, c, to, cRow, depth, factors, factor);
+                if (aStep == 1 && vectors == 4) {
+                    alongSixByFour(a, from, aRow, b, at, bRow, c, next, cRow, depth, factors, factor);
+                } else if (aStep == 1) {
+                    alongSixByTwo(a, from, aRow, b, at, bRow, c, next, cRow, depth, factors, factor);
+                } else if (vectors == 4) {
+                    acrossSixByFour(a, from, aStep, b, at, bRow, c, next, cRow, depth, factors, factor);
+                } else {
+                    acrossSixByTwo(a, from, aStep, b, at, bRow, c, next, cRow, depth, factors, factor);
+                }
+            }
+            for (; row < rows; row += ROWS) {
+                for (int done = 0; done < vectors; done += 2) {
+                    int from = aAt + row * aRow;
+                    int next = to + row * cRow + done * LENGTH;
+                    int factor = factorsAt + row;
+                    four(
+                            Math.min(2, vectors - done),
+                            a,
+                            from,
+                            aRow,
+                            aStep,
+                            b,
+                            at + done * LENGTH,
+                            bRow,
+                            c,
+                            next,
+                            cRow,
+                            depth,
+                            factors,
+                            factor);
                 }
             }
             column += vectors * LENGTH;
         }
     }
 
-    /** Four rows by four vectors: named sums, since only local variables stay in registers. */
+    /** Four rows by one vector or two. */
     private static void four(
+            int vectors,
             float[] a,
-            int a0,
+            int aAt,
             int aRow,
             int aStep,
             float[] b,
@@ -159,111 +196,243 @@ final class VectorLanes implements Lanes {
             int depth,
             float[] factors,
             int factorsAt) {
+        if (aStep == 1 && vectors == 2) {
+            alongFourByTwo(a, aAt, aRow, b, bAt, bRow, c, cAt, cRow, depth, factors, factorsAt);
+        } else if (aStep == 1) {
+            alongFourByOne(a, aAt, aRow, b, bAt, bRow, c, cAt, cRow, depth, factors, factorsAt);
+        } else if (vectors == 2) {
+            acrossFourByTwo(a, aAt, aStep, b, bAt, bRow, c, cAt, cRow, depth, factors, factorsAt);
+        } else {
+            acrossFourByOne(a, aAt, aStep, b, bAt, bRow, c, cAt, cRow, depth, factors, factorsAt);
+        }
+    }
+
+    /** Six rows that run along the sum by four vectors. */
+    private static void alongSixByFour(
+            float[] a,
+            int a0,
+            int aRow,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
+        FloatVector s40 = zero, s41 = zero, s42 = zero, s43 = zero;
+        FloatVector s50 = zero, s51 = zero, s52 = zero, s53 = zero;
         int a1 = a0 + aRow;
         int a2 = a1 + aRow;
         int a3 = a2 + aRow;
-        int at = 0;
+        int a4 = a3 + aRow;
+        int a5 = a4 + aRow;
         int from = bAt;
         for (int k = 0; k < depth; k++) {
             FloatVector b0 = load(b, from);
             FloatVector b1 = load(b, from + LENGTH);
             FloatVector b2 = load(b, from + 2 * LENGTH);
             FloatVector b3 = load(b, from + 3 * LENGTH);
-            FloatVector x = broadcast(a[a0 + at]);
+            FloatVector x = broadcast(a[a0 + k]);
             s00 = fma(x, b0, s00);
             s01 = fma(x, b1, s01);
             s02 = fma(x, b2, s02);
             s03 = fma(x, b3, s03);
-            x = broadcast(a[a1 + at]);
+            x = broadcast(a[a1 + k]);
             s10 = fma(x, b0, s10);
             s11 = fma(x, b1, s11);
             s12 = fma(x, b2, s12);
             s13 = fma(x, b3, s13);
-            x = broadcast(a[a2 + at]);
+            x = broadcast(a[a2 + k]);
             s20 = fma(x, b0, s20);
             s21 = fma(x, b1, s21);
             s22 = fma(x, b2, s22);
             s23 = fma(x, b3, s23);
-            x = broadcast(a[a3 + at]);
+            x = broadcast(a[a3 + k]);
             s30 = fma(x, b0, s30);
             s31 = fma(x, b1, s31);
             s32 = fma(x, b2, s32);
             s33 = fma(x, b3, s33);
-            at += aStep;
+            x = broadcast(a[a4 + k]);
+            s40 = fma(x, b0, s40);
+            s41 = fma(x, b1, s41);
+            s42 = fma(x, b2, s42);
+            s43 = fma(x, b3, s43);
+            x = broadcast(a[a5 + k]);
+            s50 = fma(x, b0, s50);
+            s51 = fma(x, b1, s51);
+            s52 = fma(x, b2, s52);
+            s53 = fma(x, b3, s53);
             from += bRow;
         }
+        int c1 = c0 + cRow;
+        int c2 = c1 + cRow;
+        int c3 = c2 + cRow;
+        int c4 = c3 + cRow;
+        int c5 = c4 + cRow;
         if (factors != null) {
-            float f0 = factors[factorsAt];
-            s00 = FloatVector.fromArray(SPECIES, c, cAt).mul(f0).add(s00);
-            s01 = FloatVector.fromArray(SPECIES, c, cAt + LENGTH).mul(f0).add(s01);
-            s02 = FloatVector.fromArray(SPECIES, c, cAt + 2 * LENGTH).mul(f0).add(s02);
-            s03 = FloatVector.fromArray(SPECIES, c, cAt + 3 * LENGTH).mul(f0).add(s03);
-            float f1 = factors[factorsAt + 1];
-            s10 = FloatVector.fromArray(SPECIES, c, cAt + cRow).mul(f1).add(s10);
-            s11 = FloatVector.fromArray(SPECIES, c, cAt + cRow + LENGTH).mul(f1).add(s11);
-            s12 = FloatVector.fromArray(SPECIES, c, cAt + cRow + 2 * LENGTH)
-                    .mul(f1)
-                    .add(s12);
-            s13 = FloatVector.fromArray(SPECIES, c, cAt + cRow + 3 * LENGTH)
-                    .mul(f1)
-                    .add(s13);
-            float f2 = factors[factorsAt + 2];
-            s20 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow).mul(f2).add(s20);
-            s21 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + LENGTH)
-                    .mul(f2)
-                    .add(s21);
-            s22 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + 2 * LENGTH)
-                    .mul(f2)
-                    .add(s22);
-            s23 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + 3 * LENGTH)
-                    .mul(f2)
-                    .add(s23);
-            float f3 = factors[factorsAt + 3];
-            s30 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow).mul(f3).add(s30);
-            s31 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + LENGTH)
-                    .mul(f3)
-                    .add(s31);
-            s32 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + 2 * LENGTH)
-                    .mul(f3)
-                    .add(s32);
-            s33 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + 3 * LENGTH)
-                    .mul(f3)
-                    .add(s33);
+            float f = factors[factorsAt];
+            s00 = FloatVector.fromArray(SPECIES, c, c0).mul(f).add(s00);
+            s01 = FloatVector.fromArray(SPECIES, c, c0 + LENGTH).mul(f).add(s01);
+            s02 = FloatVector.fromArray(SPECIES, c, c0 + 2 * LENGTH).mul(f).add(s02);
+            s03 = FloatVector.fromArray(SPECIES, c, c0 + 3 * LENGTH).mul(f).add(s03);
+            f = factors[factorsAt + 1];
+            s10 = FloatVector.fromArray(SPECIES, c, c1).mul(f).add(s10);
+            s11 = FloatVector.fromArray(SPECIES, c, c1 + LENGTH).mul(f).add(s11);
+            s12 = FloatVector.fromArray(SPECIES, c, c1 + 2 * LENGTH).mul(f).add(s12);
+            s13 = FloatVector.fromArray(SPECIES, c, c1 + 3 * LENGTH).mul(f).add(s13);
+            f = factors[factorsAt + 2];
+            s20 = FloatVector.fromArray(SPECIES, c, c2).mul(f).add(s20);
+            s21 = FloatVector.fromArray(SPECIES, c, c2 + LENGTH).mul(f).add(s21);
+            s22 = FloatVector.fromArray(SPECIES, c, c2 + 2 * LENGTH).mul(f).add(s22);
+            s23 = FloatVector.fromArray(SPECIES, c, c2 + 3 * LENGTH).mul(f).add(s23);
+            f = factors[factorsAt + 3];
+            s30 = FloatVector.fromArray(SPECIES, c, c3).mul(f).add(s30);
+            s31 = FloatVector.fromArray(SPECIES, c, c3 + LENGTH).mul(f).add(s31);
+            s32 = FloatVector.fromArray(SPECIES, c, c3 + 2 * LENGTH).mul(f).add(s32);
+            s33 = FloatVector.fromArray(SPECIES, c, c3 + 3 * LENGTH).mul(f).add(s33);
+            f = factors[factorsAt + 4];
+            s40 = FloatVector.fromArray(SPECIES, c, c4).mul(f).add(s40);
+            s41 = FloatVector.fromArray(SPECIES, c, c4 + LENGTH).mul(f).add(s41);
+            s42 = FloatVector.fromArray(SPECIES, c, c4 + 2 * LENGTH).mul(f).add(s42);
+            s43 = FloatVector.fromArray(SPECIES, c, c4 + 3 * LENGTH).mul(f).add(s43);
+            f = factors[factorsAt + 5];
+            s50 = FloatVector.fromArray(SPECIES, c, c5).mul(f).add(s50);
+            s51 = FloatVector.fromArray(SPECIES, c, c5 + LENGTH).mul(f).add(s51);
+            s52 = FloatVector.fromArray(SPECIES, c, c5 + 2 * LENGTH).mul(f).add(s52);
+            s53 = FloatVector.fromArray(SPECIES, c, c5 + 3 * LENGTH).mul(f).add(s53);
         }
-        s00.intoArray(c, cAt);
-        s01.intoArray(c, cAt + LENGTH);
-        s02.intoArray(c, cAt + 2 * LENGTH);
-        s03.intoArray(c, cAt + 3 * LENGTH);
-        s10.intoArray(c, cAt + cRow);
-        s11.intoArray(c, cAt + cRow + LENGTH);
-        s12.intoArray(c, cAt + cRow + 2 * LENGTH);
-        s13.intoArray(c, cAt + cRow + 3 * LENGTH);
-        s20.intoArray(c, cAt + 2 * cRow);
-        s21.intoArray(c, cAt + 2 * cRow + LENGTH);
-        s22.intoArray(c, cAt + 2 * cRow + 2 * LENGTH);
-        s23.intoArray(c, cAt + 2 * cRow + 3 * LENGTH);
-        s30.intoArray(c, cAt + 3 * cRow);
-        s31.intoArray(c, cAt + 3 * cRow + LENGTH);
-        s32.intoArray(c, cAt + 3 * cRow + 2 * LENGTH);
-        s33.intoArray(c, cAt + 3 * cRow + 3 * LENGTH);
+        s00.intoArray(c, c0);
+        s01.intoArray(c, c0 + LENGTH);
+        s02.intoArray(c, c0 + 2 * LENGTH);
+        s03.intoArray(c, c0 + 3 * LENGTH);
+        s10.intoArray(c, c1);
+        s11.intoArray(c, c1 + LENGTH);
+        s12.intoArray(c, c1 + 2 * LENGTH);
+        s13.intoArray(c, c1 + 3 * LENGTH);
+        s20.intoArray(c, c2);
+        s21.intoArray(c, c2 + LENGTH);
+        s22.intoArray(c, c2 + 2 * LENGTH);
+        s23.intoArray(c, c2 + 3 * LENGTH);
+        s30.intoArray(c, c3);
+        s31.intoArray(c, c3 + LENGTH);
+        s32.intoArray(c, c3 + 2 * LENGTH);
+        s33.intoArray(c, c3 + 3 * LENGTH);
+        s40.intoArray(c, c4);
+        s41.intoArray(c, c4 + LENGTH);
+        s42.intoArray(c, c4 + 2 * LENGTH);
+        s43.intoArray(c, c4 + 3 * LENGTH);
+        s50.intoArray(c, c5);
+        s51.intoArray(c, c5 + LENGTH);
+        s52.intoArray(c, c5 + 2 * LENGTH);
+        s53.intoArray(c, c5 + 3 * LENGTH);
     }
 
-    /** Four rows by two vectors. */
-    private static void two(
+    /** Six rows that run along the sum by two vectors. */
+    private static void alongSixByTwo(
             float[] a,
             int a0,
             int aRow,
-            int aStep,
             float[] b,
             int bAt,
             int bRow,
             float[] c,
-            int cAt,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
+        FloatVector zero = FloatVector.zero(SPECIES);
+        FloatVector s00 = zero, s01 = zero;
+        FloatVector s10 = zero, s11 = zero;
+        FloatVector s20 = zero, s21 = zero;
+        FloatVector s30 = zero, s31 = zero;
+        FloatVector s40 = zero, s41 = zero;
+        FloatVector s50 = zero, s51 = zero;
+        int a1 = a0 + aRow;
+        int a2 = a1 + aRow;
+        int a3 = a2 + aRow;
+        int a4 = a3 + aRow;
+        int a5 = a4 + aRow;
+        int from = bAt;
+        for (int k = 0; k < depth; k++) {
+            FloatVector b0 = load(b, from);
+            FloatVector b1 = load(b, from + LENGTH);
+            FloatVector x = broadcast(a[a0 + k]);
+            s00 = fma(x, b0, s00);
+            s01 = fma(x, b1, s01);
+            x = broadcast(a[a1 + k]);
+            s10 = fma(x, b0, s10);
+            s11 = fma(x, b1, s11);
+            x = broadcast(a[a2 + k]);
+            s20 = fma(x, b0, s20);
+            s21 = fma(x, b1, s21);
+            x = broadcast(a[a3 + k]);
+            s30 = fma(x, b0, s30);
+            s31 = fma(x, b1, s31);
+            x = broadcast(a[a4 + k]);
+            s40 = fma(x, b0, s40);
+            s41 = fma(x, b1, s41);
+            x = broadcast(a[a5 + k]);
+            s50 = fma(x, b0, s50);
+            s51 = fma(x, b1, s51);
+            from += bRow;
+        }
+        int c1 = c0 + cRow;
+        int c2 = c1 + cRow;
+        int c3 = c2 + cRow;
+        int c4 = c3 + cRow;
+        int c5 = c4 + cRow;
+        if (factors != null) {
+            float f = factors[factorsAt];
+            s00 = FloatVector.fromArray(SPECIES, c, c0).mul(f).add(s00);
+            s01 = FloatVector.fromArray(SPECIES, c, c0 + LENGTH).mul(f).add(s01);
+            f = factors[factorsAt + 1];
+            s10 = FloatVector.fromArray(SPECIES, c, c1).mul(f).add(s10);
+            s11 = FloatVector.fromArray(SPECIES, c, c1 + LENGTH).mul(f).add(s11);
+            f = factors[factorsAt + 2];
+            s20 = FloatVector.fromArray(SPECIES, c, c2).mul(f).add(s20);
+            s21 = FloatVector.fromArray(SPECIES, c, c2 + LENGTH).mul(f).add(s21);
+            f = factors[factorsAt + 3];
+            s30 = FloatVector.fromArray(SPECIES, c, c3).mul(f).add(s30);
+            s31 = FloatVector.fromArray(SPECIES, c, c3 + LENGTH).mul(f).add(s31);
+            f = factors[factorsAt + 4];
+            s40 = FloatVector.fromArray(SPECIES, c, c4).mul(f).add(s40);
+            s41 = FloatVector.fromArray(SPECIES, c, c4 + LENGTH).mul(f).add(s41);
+            f = factors[factorsAt + 5];
+            s50 = FloatVector.fromArray(SPECIES, c, c5).mul(f).add(s50);
+            s51 = FloatVector.fromArray(SPECIES, c, c5 + LENGTH).mul(f).add(s51);
+        }
+        s00.intoArray(c, c0);
+        s01.intoArray(c, c0 + LENGTH);
+        s10.intoArray(c, c1);
+        s11.intoArray(c, c1 + LENGTH);
+        s20.intoArray(c, c2);
+        s21.intoArray(c, c2 + LENGTH);
+        s30.intoArray(c, c3);
+        s31.intoArray(c, c3 + LENGTH);
+        s40.intoArray(c, c4);
+        s41.intoArray(c, c4 + LENGTH);
+        s50.intoArray(c, c5);
+        s51.intoArray(c, c5 + LENGTH);
+    }
+
+    /** Four rows that run along the sum by two vectors. */
+    private static void alongFourByTwo(
+            float[] a,
+            int a0,
+            int aRow,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int c0,
             int cRow,
             int depth,
             float[] factors,
@@ -276,65 +445,61 @@ final class VectorLanes implements Lanes {
         int a1 = a0 + aRow;
         int a2 = a1 + aRow;
         int a3 = a2 + aRow;
-        int at = 0;
         int from = bAt;
         for (int k = 0; k < depth; k++) {
             FloatVector b0 = load(b, from);
             FloatVector b1 = load(b, from + LENGTH);
-            FloatVector x = broadcast(a[a0 + at]);
+            FloatVector x = broadcast(a[a0 + k]);
             s00 = fma(x, b0, s00);
             s01 = fma(x, b1, s01);
-            x = broadcast(a[a1 + at]);
+            x = broadcast(a[a1 + k]);
             s10 = fma(x, b0, s10);
             s11 = fma(x, b1, s11);
-            x = broadcast(a[a2 + at]);
+            x = broadcast(a[a2 + k]);
             s20 = fma(x, b0, s20);
             s21 = fma(x, b1, s21);
-            x = broadcast(a[a3 + at]);
+            x = broadcast(a[a3 + k]);
             s30 = fma(x, b0, s30);
             s31 = fma(x, b1, s31);
-            at += aStep;
             from += bRow;
         }
+        int c1 = c0 + cRow;
+        int c2 = c1 + cRow;
+        int c3 = c2 + cRow;
         if (factors != null) {
-            float f0 = factors[factorsAt];
-            s00 = FloatVector.fromArray(SPECIES, c, cAt).mul(f0).add(s00);
-            s01 = FloatVector.fromArray(SPECIES, c, cAt + LENGTH).mul(f0).add(s01);
-            float f1 = factors[factorsAt + 1];
-            s10 = FloatVector.fromArray(SPECIES, c, cAt + cRow).mul(f1).add(s10);
-            s11 = FloatVector.fromArray(SPECIES, c, cAt + cRow + LENGTH).mul(f1).add(s11);
-            float f2 = factors[factorsAt + 2];
-            s20 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow).mul(f2).add(s20);
-            s21 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow + LENGTH)
-                    .mul(f2)
-                    .add(s21);
-            float f3 = factors[factorsAt + 3];
-            s30 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow).mul(f3).add(s30);
-            s31 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow + LENGTH)
-                    .mul(f3)
-                    .add(s31);
+            float f = factors[factorsAt];
+            s00 = FloatVector.fromArray(SPECIES, c, c0).mul(f).add(s00);
+            s01 = FloatVector.fromArray(SPECIES, c, c0 + LENGTH).mul(f).add(s01);
+            f = factors[factorsAt + 1];
+            s10 = FloatVector.fromArray(SPECIES, c, c1).mul(f).add(s10);
+            s11 = FloatVector.fromArray(SPECIES, c, c1 + LENGTH).mul(f).add(s11);
+            f = factors[factorsAt + 2];
+            s20 = FloatVector.fromArray(SPECIES, c, c2).mul(f).add(s20);
+            s21 = FloatVector.fromArray(SPECIES, c, c2 + LENGTH).mul(f).add(s21);
+            f = factors[factorsAt + 3];
+            s30 = FloatVector.fromArray(SPECIES, c, c3).mul(f).add(s30);
+            s31 = FloatVector.fromArray(SPECIES, c, c3 + LENGTH).mul(f).add(s31);
         }
-        s00.intoArray(c, cAt);
-        s01.intoArray(c, cAt + LENGTH);
-        s10.intoArray(c, cAt + cRow);
-        s11.intoArray(c, cAt + cRow + LENGTH);
-        s20.intoArray(c, cAt + 2 * cRow);
-        s21.intoArray(c, cAt + 2 * cRow + LENGTH);
-        s30.intoArray(c, cAt + 3 * cRow);
-        s31.intoArray(c, cAt + 3 * cRow + LENGTH);
+        s00.intoArray(c, c0);
+        s01.intoArray(c, c0 + LENGTH);
+        s10.intoArray(c, c1);
+        s11.intoArray(c, c1 + LENGTH);
+        s20.intoArray(c, c2);
+        s21.intoArray(c, c2 + LENGTH);
+        s30.intoArray(c, c3);
+        s31.intoArray(c, c3 + LENGTH);
     }
 
-    /** Four rows by one vector. */
-    private static void one(
+    /** Four rows that run along the sum by one vector. */
+    private static void alongFourByOne(
             float[] a,
             int a0,
             int aRow,
-            int aStep,
             float[] b,
             int bAt,
             int bRow,
             float[] c,
-            int cAt,
+            int c0,
             int cRow,
             int depth,
             float[] factors,
@@ -347,35 +512,365 @@ final class VectorLanes implements Lanes {
         int a1 = a0 + aRow;
         int a2 = a1 + aRow;
         int a3 = a2 + aRow;
-        int at = 0;
         int from = bAt;
         for (int k = 0; k < depth; k++) {
             FloatVector b0 = load(b, from);
-            FloatVector x = broadcast(a[a0 + at]);
+            FloatVector x = broadcast(a[a0 + k]);
             s00 = fma(x, b0, s00);
-            x = broadcast(a[a1 + at]);
+            x = broadcast(a[a1 + k]);
             s10 = fma(x, b0, s10);
-            x = broadcast(a[a2 + at]);
+            x = broadcast(a[a2 + k]);
             s20 = fma(x, b0, s20);
-            x = broadcast(a[a3 + at]);
+            x = broadcast(a[a3 + k]);
+            s30 = fma(x, b0, s30);
+            from += bRow;
+        }
+        int c1 = c0 + cRow;
+        int c2 = c1 + cRow;
+        int c3 = c2 + cRow;
+        if (factors != null) {
+            float f = factors[factorsAt];
+            s00 = FloatVector.fromArray(SPECIES, c, c0).mul(f).add(s00);
+            f = factors[factorsAt + 1];
+            s10 = FloatVector.fromArray(SPECIES, c, c1).mul(f).add(s10);
+            f = factors[factorsAt + 2];
+            s20 = FloatVector.fromArray(SPECIES, c, c2).mul(f).add(s20);
+            f = factors[factorsAt + 3];
+            s30 = FloatVector.fromArray(SPECIES, c, c3).mul(f).add(s30);
+        }
+        s00.intoArray(c, c0);
+        s10.intoArray(c, c1);
+        s20.intoArray(c, c2);
+        s30.intoArray(c, c3);
+    }
+
+    /** Six rows side by side by four vectors. */
+    private static void acrossSixByFour(
+            float[] a,
+            int a0,
+            int aStep,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
+        FloatVector zero = FloatVector.zero(SPECIES);
+        FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
+        FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
+        FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
+        FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
+        FloatVector s40 = zero, s41 = zero, s42 = zero, s43 = zero;
+        FloatVector s50 = zero, s51 = zero, s52 = zero, s53 = zero;
+        int at = a0;
+        int from = bAt;
+        for (int k = 0; k < depth; k++) {
+            FloatVector b0 = load(b, from);
+            FloatVector b1 = load(b, from + LENGTH);
+            FloatVector b2 = load(b, from + 2 * LENGTH);
+            FloatVector b3 = load(b, from + 3 * LENGTH);
+            FloatVector x = broadcast(a[at]);
+            s00 = fma(x, b0, s00);
+            s01 = fma(x, b1, s01);
+            s02 = fma(x, b2, s02);
+            s03 = fma(x, b3, s03);
+            x = broadcast(a[at + 1]);
+            s10 = fma(x, b0, s10);
+            s11 = fma(x, b1, s11);
+            s12 = fma(x, b2, s12);
+            s13 = fma(x, b3, s13);
+            x = broadcast(a[at + 2]);
+            s20 = fma(x, b0, s20);
+            s21 = fma(x, b1, s21);
+            s22 = fma(x, b2, s22);
+            s23 = fma(x, b3, s23);
+            x = broadcast(a[at + 3]);
+            s30 = fma(x, b0, s30);
+            s31 = fma(x, b1, s31);
+            s32 = fma(x, b2, s32);
+            s33 = fma(x, b3, s33);
+            x = broadcast(a[at + 4]);
+            s40 = fma(x, b0, s40);
+            s41 = fma(x, b1, s41);
+            s42 = fma(x, b2, s42);
+            s43 = fma(x, b3, s43);
+            x = broadcast(a[at + 5]);
+            s50 = fma(x, b0, s50);
+            s51 = fma(x, b1, s51);
+            s52 = fma(x, b2, s52);
+            s53 = fma(x, b3, s53);
+            at += aStep;
+            from += bRow;
+        }
+        int c1 = c0 + cRow;
+        int c2 = c1 + cRow;
+        int c3 = c2 + cRow;
+        int c4 = c3 + cRow;
+        int c5 = c4 + cRow;
+        if (factors != null) {
+            float f = factors[factorsAt];
+            s00 = FloatVector.fromArray(SPECIES, c, c0).mul(f).add(s00);
+            s01 = FloatVector.fromArray(SPECIES, c, c0 + LENGTH).mul(f).add(s01);
+            s02 = FloatVector.fromArray(SPECIES, c, c0 + 2 * LENGTH).mul(f).add(s02);
+            s03 = FloatVector.fromArray(SPECIES, c, c0 + 3 * LENGTH).mul(f).add(s03);
+            f = factors[factorsAt + 1];
+            s10 = FloatVector.fromArray(SPECIES, c, c1).mul(f).add(s10);
+            s11 = FloatVector.fromArray(SPECIES, c, c1 + LENGTH).mul(f).add(s11);
+            s12 = FloatVector.fromArray(SPECIES, c, c1 + 2 * LENGTH).mul(f).add(s12);
+            s13 = FloatVector.fromArray(SPECIES, c, c1 + 3 * LENGTH).mul(f).add(s13);
+            f = factors[factorsAt + 2];
+            s20 = FloatVector.fromArray(SPECIES, c, c2).mul(f).add(s20);
+            s21 = FloatVector.fromArray(SPECIES, c, c2 + LENGTH).mul(f).add(s21);
+            s22 = FloatVector.fromArray(SPECIES, c, c2 + 2 * LENGTH).mul(f).add(s22);
+            s23 = FloatVector.fromArray(SPECIES, c, c2 + 3 * LENGTH).mul(f).add(s23);
+            f = factors[factorsAt + 3];
+            s30 = FloatVector.fromArray(SPECIES, c, c3).mul(f).add(s30);
+            s31 = FloatVector.fromArray(SPECIES, c, c3 + LENGTH).mul(f).add(s31);
+            s32 = FloatVector.fromArray(SPECIES, c, c3 + 2 * LENGTH).mul(f).add(s32);
+            s33 = FloatVector.fromArray(SPECIES, c, c3 + 3 * LENGTH).mul(f).add(s33);
+            f = factors[factorsAt + 4];
+            s40 = FloatVector.fromArray(SPECIES, c, c4).mul(f).add(s40);
+            s41 = FloatVector.fromArray(SPECIES, c, c4 + LENGTH).mul(f).add(s41);
+            s42 = FloatVector.fromArray(SPECIES, c, c4 + 2 * LENGTH).mul(f).add(s42);
+            s43 = FloatVector.fromArray(SPECIES, c, c4 + 3 * LENGTH).mul(f).add(s43);
+            f = factors[factorsAt + 5];
+            s50 = FloatVector.fromArray(SPECIES, c, c5).mul(f).add(s50);
+            s51 = FloatVector.fromArray(SPECIES, c, c5 + LENGTH).mul(f).add(s51);
+            s52 = FloatVector.fromArray(SPECIES, c, c5 + 2 * LENGTH).mul(f).add(s52);
+            s53 = FloatVector.fromArray(SPECIES, c, c5 + 3 * LENGTH).mul(f).add(s53);
+        }
+        s00.intoArray(c, c0);
+        s01.intoArray(c, c0 + LENGTH);
+        s02.intoArray(c, c0 + 2 * LENGTH);
+        s03.intoArray(c, c0 + 3 * LENGTH);
+        s10.intoArray(c, c1);
+        s11.intoArray(c, c1 + LENGTH);
+        s12.intoArray(c, c1 + 2 * LENGTH);
+        s13.intoArray(c, c1 + 3 * LENGTH);
+        s20.intoArray(c, c2);
+        s21.intoArray(c, c2 + LENGTH);
+        s22.intoArray(c, c2 + 2 * LENGTH);
+        s23.intoArray(c, c2 + 3 * LENGTH);
+        s30.intoArray(c, c3);
+        s31.intoArray(c, c3 + LENGTH);
+        s32.intoArray(c, c3 + 2 * LENGTH);
+        s33.intoArray(c, c3 + 3 * LENGTH);
+        s40.intoArray(c, c4);
+        s41.intoArray(c, c4 + LENGTH);
+        s42.intoArray(c, c4 + 2 * LENGTH);
+        s43.intoArray(c, c4 + 3 * LENGTH);
+        s50.intoArray(c, c5);
+        s51.intoArray(c, c5 + LENGTH);
+        s52.intoArray(c, c5 + 2 * LENGTH);
+        s53.intoArray(c, c5 + 3 * LENGTH);
+    }
+
+    /** Six rows side by side by two vectors. */
+    private static void acrossSixByTwo(
+            float[] a,
+            int a0,
+            int aStep,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
+        FloatVector zero = FloatVector.zero(SPECIES);
+        FloatVector s00 = zero, s01 = zero;
+        FloatVector s10 = zero, s11 = zero;
+        FloatVector s20 = zero, s21 = zero;
+        FloatVector s30 = zero, s31 = zero;
+        FloatVector s40 = zero, s41 = zero;
+        FloatVector s50 = zero, s51 = zero;
+        int at = a0;
+        int from = bAt;
+        for (int k = 0; k < depth; k++) {
+            FloatVector b0 = load(b, from);
+            FloatVector b1 = load(b, from + LENGTH);
+            FloatVector x = broadcast(a[at]);
+            s00 = fma(x, b0, s00);
+            s01 = fma(x, b1, s01);
+            x = broadcast(a[at + 1]);
+            s10 = fma(x, b0, s10);
+            s11 = fma(x, b1, s11);
+            x = broadcast(a[at + 2]);
+            s20 = fma(x, b0, s20);
+            s21 = fma(x, b1, s21);
+            x = broadcast(a[at + 3]);
+            s30 = fma(x, b0, s30);
+            s31 = fma(x, b1, s31);
+            x = broadcast(a[at + 4]);
+            s40 = fma(x, b0, s40);
+            s41 = fma(x, b1, s41);
+            x = broadcast(a[at + 5]);
+            s50 = fma(x, b0, s50);
+            s51 = fma(x, b1, s51);
+            at += aStep;
+            from += bRow;
+        }
+        int c1 = c0 + cRow;
+        int c2 = c1 + cRow;
+        int c3 = c2 + cRow;
+        int c4 = c3 + cRow;
+        int c5 = c4 + cRow;
+        if (factors != null) {
+            float f = factors[factorsAt];
+            s00 = FloatVector.fromArray(SPECIES, c, c0).mul(f).add(s00);
+            s01 = FloatVector.fromArray(SPECIES, c, c0 + LENGTH).mul(f).add(s01);
+            f = factors[factorsAt + 1];
+            s10 = FloatVector.fromArray(SPECIES, c, c1).mul(f).add(s10);
+            s11 = FloatVector.fromArray(SPECIES, c, c1 + LENGTH).mul(f).add(s11);
+            f = factors[factorsAt + 2];
+            s20 = FloatVector.fromArray(SPECIES, c, c2).mul(f).add(s20);
+            s21 = FloatVector.fromArray(SPECIES, c, c2 + LENGTH).mul(f).add(s21);
+            f = factors[factorsAt + 3];
+            s30 = FloatVector.fromArray(SPECIES, c, c3).mul(f).add(s30);
+            s31 = FloatVector.fromArray(SPECIES, c, c3 + LENGTH).mul(f).add(s31);
+            f = factors[factorsAt + 4];
+            s40 = FloatVector.fromArray(SPECIES, c, c4).mul(f).add(s40);
+            s41 = FloatVector.fromArray(SPECIES, c, c4 + LENGTH).mul(f).add(s41);
+            f = factors[factorsAt + 5];
+            s50 = FloatVector.fromArray(SPECIES, c, c5).mul(f).add(s50);
+            s51 = FloatVector.fromArray(SPECIES, c, c5 + LENGTH).mul(f).add(s51);
+        }
+        s00.intoArray(c, c0);
+        s01.intoArray(c, c0 + LENGTH);
+        s10.intoArray(c, c1);
+        s11.intoArray(c, c1 + LENGTH);
+        s20.intoArray(c, c2);
+        s21.intoArray(c, c2 + LENGTH);
+        s30.intoArray(c, c3);
+        s31.intoArray(c, c3 + LENGTH);
+        s40.intoArray(c, c4);
+        s41.intoArray(c, c4 + LENGTH);
+        s50.intoArray(c, c5);
+        s51.intoArray(c, c5 + LENGTH);
+    }
+
+    /** Four rows side by side by two vectors. */
+    private static void acrossFourByTwo(
+            float[] a,
+            int a0,
+            int aStep,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
+        FloatVector zero = FloatVector.zero(SPECIES);
+        FloatVector s00 = zero, s01 = zero;
+        FloatVector s10 = zero, s11 = zero;
+        FloatVector s20 = zero, s21 = zero;
+        FloatVector s30 = zero, s31 = zero;
+        int at = a0;
+        int from = bAt;
+        for (int k = 0; k < depth; k++) {
+            FloatVector b0 = load(b, from);
+            FloatVector b1 = load(b, from + LENGTH);
+            FloatVector x = broadcast(a[at]);
+            s00 = fma(x, b0, s00);
+            s01 = fma(x, b1, s01);
+            x = broadcast(a[at + 1]);
+            s10 = fma(x, b0, s10);
+            s11 = fma(x, b1, s11);
+            x = broadcast(a[at + 2]);
+            s20 = fma(x, b0, s20);
+            s21 = fma(x, b1, s21);
+            x = broadcast(a[at + 3]);
+            s30 = fma(x, b0, s30);
+            s31 = fma(x, b1, s31);
+            at += aStep;
+            from += bRow;
+        }
+        int c1 = c0 + cRow;
+        int c2 = c1 + cRow;
+        int c3 = c2 + cRow;
+        if (factors != null) {
+            float f = factors[factorsAt];
+            s00 = FloatVector.fromArray(SPECIES, c, c0).mul(f).add(s00);
+            s01 = FloatVector.fromArray(SPECIES, c, c0 + LENGTH).mul(f).add(s01);
+            f = factors[factorsAt + 1];
+            s10 = FloatVector.fromArray(SPECIES, c, c1).mul(f).add(s10);
+            s11 = FloatVector.fromArray(SPECIES, c, c1 + LENGTH).mul(f).add(s11);
+            f = factors[factorsAt + 2];
+            s20 = FloatVector.fromArray(SPECIES, c, c2).mul(f).add(s20);
+            s21 = FloatVector.fromArray(SPECIES, c, c2 + LENGTH).mul(f).add(s21);
+            f = factors[factorsAt + 3];
+            s30 = FloatVector.fromArray(SPECIES, c, c3).mul(f).add(s30);
+            s31 = FloatVector.fromArray(SPECIES, c, c3 + LENGTH).mul(f).add(s31);
+        }
+        s00.intoArray(c, c0);
+        s01.intoArray(c, c0 + LENGTH);
+        s10.intoArray(c, c1);
+        s11.intoArray(c, c1 + LENGTH);
+        s20.intoArray(c, c2);
+        s21.intoArray(c, c2 + LENGTH);
+        s30.intoArray(c, c3);
+        s31.intoArray(c, c3 + LENGTH);
+    }
+
+    /** Four rows side by side by one vector. */
+    private static void acrossFourByOne(
+            float[] a,
+            int a0,
+            int aStep,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
+        FloatVector zero = FloatVector.zero(SPECIES);
+        FloatVector s00 = zero;
+        FloatVector s10 = zero;
+        FloatVector s20 = zero;
+        FloatVector s30 = zero;
+        int at = a0;
+        int from = bAt;
+        for (int k = 0; k < depth; k++) {
+            FloatVector b0 = load(b, from);
+            FloatVector x = broadcast(a[at]);
+            s00 = fma(x, b0, s00);
+            x = broadcast(a[at + 1]);
+            s10 = fma(x, b0, s10);
+            x = broadcast(a[at + 2]);
+            s20 = fma(x, b0, s20);
+            x = broadcast(a[at + 3]);
             s30 = fma(x, b0, s30);
             at += aStep;
             from += bRow;
         }
+        int c1 = c0 + cRow;
+        int c2 = c1 + cRow;
+        int c3 = c2 + cRow;
         if (factors != null) {
-            float f0 = factors[factorsAt];
-            s00 = FloatVector.fromArray(SPECIES, c, cAt).mul(f0).add(s00);
-            float f1 = factors[factorsAt + 1];
-            s10 = FloatVector.fromArray(SPECIES, c, cAt + cRow).mul(f1).add(s10);
-            float f2 = factors[factorsAt + 2];
-            s20 = FloatVector.fromArray(SPECIES, c, cAt + 2 * cRow).mul(f2).add(s20);
-            float f3 = factors[factorsAt + 3];
-            s30 = FloatVector.fromArray(SPECIES, c, cAt + 3 * cRow).mul(f3).add(s30);
+            float f = factors[factorsAt];
+            s00 = FloatVector.fromArray(SPECIES, c, c0).mul(f).add(s00);
+            f = factors[factorsAt + 1];
+            s10 = FloatVector.fromArray(SPECIES, c, c1).mul(f).add(s10);
+            f = factors[factorsAt + 2];
+            s20 = FloatVector.fromArray(SPECIES, c, c2).mul(f).add(s20);
+            f = factors[factorsAt + 3];
+            s30 = FloatVector.fromArray(SPECIES, c, c3).mul(f).add(s30);
         }
-        s00.intoArray(c, cAt);
-        s10.intoArray(c, cAt + cRow);
-        s20.intoArray(c, cAt + 2 * cRow);
-        s30.intoArray(c, cAt + 3 * cRow);
+        s00.intoArray(c, c0);
+        s10.intoArray(c, c1);
+        s20.intoArray(c, c2);
+        s30.intoArray(c, c3);
     }
 
     @Override
@@ -432,6 +927,23 @@ final class VectorLanes implements Lanes {
         }
         sum = sum.add(sum.rearrange(DOWN_2));
         return sum.add(sum.rearrange(DOWN_1)).lane(0);
+    }
+
+    @Override
+    public void turn(float[] rows, int stride, int count, float[] target, int at, int width, int dims, float factor) {
+        // Shorter vectors have no instruction for it everywhere.
+        int whole = LENGTH < LEAST_GATHERED ? 0 : count - count % LENGTH;
+        for (int row = 0; row < whole; row += LENGTH) {
+            for (int lane = 0; lane < LENGTH; lane++) {
+                places[lane] = (row + lane) * stride;
+            }
+            for (int dim = 0; dim < dims; dim++) {
+                FloatVector.fromArray(SPECIES, rows, dim, places, 0)
+                        .mul(factor)
+                        .intoArray(target, at + dim * width + row);
+            }
+        }
+        PLAIN.turn(rows, stride, whole, count, target, at, width, dims, factor);
     }
 
     @Override
@@ -523,29 +1035,19 @@ final class VectorLanes implements Lanes {
             float[] x, int from, int keys, int width, float[] bases, float[] sums, float[] factors, int at) {
         for (int lane = 0; lane < width; lane += LENGTH) {
             FloatVector base = FloatVector.fromArray(SPECIES, bases, lane);
-            FloatVector even = FloatVector.zero(SPECIES);
-            FloatVector odd = even;
-            int key = 0;
+            FloatVector sum = FloatVector.zero(SPECIES);
             int i = from + lane;
-            for (; key <= keys - 2; key += 2) {
-                FloatVector p = exp2(FloatVector.fromArray(SPECIES, x, i).sub(base));
-                FloatVector q =
-                        exp2(FloatVector.fromArray(SPECIES, x, i + width).sub(base));
-                p.intoArray(x, i);
-                q.intoArray(x, i + width);
-                even = even.add(p);
-                odd = odd.add(q);
-                i += 2 * width;
-            }
-            if (key < keys) {
+            for (int key = 0; key < keys; key++) {
+                // Called once: the JIT's limit of nodes has room for little more.
                 FloatVector p = exp2(FloatVector.fromArray(SPECIES, x, i).sub(base));
                 p.intoArray(x, i);
-                even = even.add(p);
+                sum = sum.add(p);
+                i += width;
             }
             if (sums != null) {
                 FloatVector.fromArray(SPECIES, sums, at + lane)
                         .mul(FloatVector.fromArray(SPECIES, factors, at + lane))
-                        .add(even.add(odd))
+                        .add(sum)
                         .intoArray(sums, at + lane);
             }
         }

@@ -84,7 +84,7 @@ class LanesTest {
     void productsAreThoseOfFloat64(Lanes lanes) {
         Random random = new Random(1);
         for (int vectors = 1; vectors <= 7; vectors++) {
-            for (int rows : new int[] {4, 12}) {
+            for (int rows : new int[] {4, 8, 28}) {
                 for (int depth : new int[] {0, 1, 7, 64}) {
                     for (boolean adding : new boolean[] {false, true}) {
                         for (boolean across : new boolean[] {false, true}) {
@@ -121,6 +121,26 @@ class LanesTest {
                 assertThat((double) c[at])
                         .as("row %d of %d, column %d of %d, depth %d", row, rows, column, columns, depth)
                         .isCloseTo(sum, Offset.offset(1e-5));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("lanes")
+    void rowsBecomeLanes(Lanes lanes) {
+        int width = 2 * lanes.length();
+        int dims = 5;
+        for (int count : new int[] {1, lanes.length(), lanes.length() + 3, width}) {
+            float[] rows = random(new Random(3), count * (dims + 2));
+            float[] target = new float[2 + dims * width];
+            Arrays.fill(target, 9);
+            lanes.turn(rows, dims + 2, count, target, 2, width, dims, 0.3f);
+            for (int dim = 0; dim < dims; dim++) {
+                for (int row = 0; row < width; row++) {
+                    assertThat(target[2 + dim * width + row])
+                            .as("dimension %d of row %d of %d", dim, row, count)
+                            .isEqualTo(row < count ? rows[row * (dims + 2) + dim] * 0.3f : 9);
+                }
             }
         }
     }

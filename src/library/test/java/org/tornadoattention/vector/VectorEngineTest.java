@@ -246,12 +246,12 @@ class VectorEngineTest {
     @Test
     void memoryBeyondTheTensorsIsATileForEachThread() {
         Workers alone = Workers.of(Runnable::run, 1);
-        long tile = bytes(4096, 64, alone);
+        long tile = bytes(8192, 64, alone);
         assertThat(tile).isLessThan(1 << 20);
-        assertThat(bytes(4096, 512, alone)).isEqualTo(tile);
-        assertThat(bytes(8192, 64, alone)).isEqualTo(tile);
+        assertThat(bytes(8192, 512, alone)).isEqualTo(tile);
+        assertThat(bytes(16384, 64, alone)).isEqualTo(tile);
         try (ExecutorService executor = Executors.newFixedThreadPool(2)) {
-            long together = bytes(4096, 512, Workers.of(executor, 3));
+            long together = bytes(8192, 512, Workers.of(executor, 3));
             assertThat(together % tile).isZero();
             assertThat(together).isBetween(tile, 3 * tile);
         }
