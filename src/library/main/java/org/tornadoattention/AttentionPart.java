@@ -2,6 +2,7 @@ package org.tornadoattention;
 
 import static org.tornadoattention.internal.Arguments.required;
 
+import java.io.Serializable;
 import java.util.Arrays;
 import java.util.Optional;
 import org.tornadoattention.tensor.Tensor;
@@ -20,7 +21,8 @@ import org.tornadoattention.tensor.Tensor;
  * @param queries the queries that see any of the keys, empty where none does
  * @param keys keys and values
  */
-public record AttentionPart(AttentionShape whole, Range batch, Range kvHeads, Range queries, Range keys) {
+public record AttentionPart(AttentionShape whole, Range batch, Range kvHeads, Range queries, Range keys)
+        implements Serializable {
 
     /**
      * Some of what is counted from 0.
@@ -28,7 +30,7 @@ public record AttentionPart(AttentionShape whole, Range batch, Range kvHeads, Ra
      * @param from the first
      * @param to one past the last
      */
-    public record Range(int from, int to) {
+    public record Range(int from, int to) implements Serializable {
 
         /**
          * Checks the order.

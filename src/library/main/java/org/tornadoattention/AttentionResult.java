@@ -53,6 +53,31 @@ public final class AttentionResult {
         return new AttentionResult(output, logSumExp, Optional.empty(), Optional.empty());
     }
 
+    /**
+     * A result of {@link FlashAttention#forward} that was kept apart from its inputs, on another machine or in a file, for the
+     * backward pass.
+     *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}
+     * @param v values, shaped like the keys but for the last dimension
+     * @param options those of the forward pass
+     * @param output {@code [batch, heads, seqQ, valueDim]}, of the type of q
+     * @param logSumExp F32 {@code [batch, heads, seqQ]}
+     * @return a result over these very tensors, which {@link FlashAttention#backward(AttentionResult, Tensor)} takes
+     * @throws IllegalArgumentException if shapes, types or options do not fit
+     */
+    public static AttentionResult of(
+            Tensor q, Tensor k, Tensor v, AttentionOptions options, Tensor output, Tensor logSumExp) {
+        AttentionShape shape = AttentionShape.of(q, k, v, options);
+        required(output, "output", "give what forward gave");
+        required(logSumExp, "logSumExp", "give what forward gave");
+        if (output.dtype() != q.dtype() || !Arrays.equals(output.shape(), shape.outputShape())) {
+            throw new IllegalArgumentException("The output is %s: of these queries and values it is %s%s."
+                    .formatted(output, q.dtype(), Arrays.toString(shape.outputShape())));
+        }
+        return of(new Inputs(q, k, v, options), output, logSumExp, Optional.empty());
+    }
+
     /** What a forward pass gives. */
     static AttentionResult of(Inputs inputs, Tensor output, Tensor logSumExp, Optional<Execution> execution) {
         return new AttentionResult(output, logSumExp, Optional.of(inputs), execution);

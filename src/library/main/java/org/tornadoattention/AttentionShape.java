@@ -2,6 +2,7 @@ package org.tornadoattention;
 
 import static org.tornadoattention.internal.Arguments.required;
 
+import java.io.Serializable;
 import java.util.Arrays;
 import org.tornadoattention.tensor.Tensor;
 
@@ -20,7 +21,8 @@ import org.tornadoattention.tensor.Tensor;
  * @param headDim elements per head of queries and keys, from 1 to {@link #MAX_HEAD_DIM}
  * @param valueDim elements per head of values and the output, likewise
  */
-public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int seqK, int headDim, int valueDim) {
+public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int seqK, int headDim, int valueDim)
+        implements Serializable {
     /** The largest head dimension. */
     public static final int MAX_HEAD_DIM = 512;
 

@@ -259,6 +259,31 @@ class BackwardTest {
     }
 
     @Test
+    void aResultThatWasKeptApartFromItsInputsHasTheSameGradients() {
+        AttentionCase problem = small(DType.F16, AttentionOptions.causal());
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
+            AttentionResult result = problem.run(attention);
+            AttentionResult again = AttentionResult.of(
+                    problem.q(),
+                    problem.k(),
+                    problem.v(),
+                    problem.options(),
+                    result.output().copy(),
+                    result.logSumExp().copy());
+            assertSameBits(attention.backward(again, problem.dO()), attention.backward(result, problem.dO()));
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> AttentionResult.of(
+                            problem.q(),
+                            problem.k(),
+                            problem.v(),
+                            problem.options(),
+                            result.logSumExp(),
+                            result.logSumExp()))
+                    .withMessageContaining("F16[2, 4, 19, 24]");
+        }
+    }
+
+    @Test
     void whatDoesNotFitIsNamed() {
         AttentionCase problem = small(DType.F32, AttentionOptions.defaults());
         try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {

@@ -4,6 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.ObjectInputStream;
+import java.io.ObjectOutputStream;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -260,6 +265,42 @@ class DistributedAttentionTest {
         for (int i = 0; i < all.length; i++) {
             assertThat(Math.abs(sums[i] - all[i])).isLessThan(1e-5f * (1 + Math.abs(all[i])));
         }
+    }
+
+    /** What serialization makes of it on another machine. */
+    private static Object sent(Object object) throws IOException, ClassNotFoundException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (ObjectOutputStream out = new ObjectOutputStream(bytes)) {
+            out.writeObject(object);
+        }
+        try (ObjectInputStream in = new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray()))) {
+            return in.readObject();
+        }
+    }
+
+    @Test
+    void partsAndSumsCanBeSent() throws IOException, ClassNotFoundException {
+        AttentionCase problem = AttentionCase.of(SHAPE, DType.F32, AttentionOptions.defaults());
+        AttentionSums sums = new AttentionSums(SHAPE);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.jvm())) {
+            for (Range keys : List.of(new Range(0, 7), new Range(7, SHAPE.seqK()))) {
+                AttentionPart part = AttentionPart.of(
+                        SHAPE, problem.options(), new Range(0, SHAPE.batch()), new Range(0, SHAPE.kvHeads()), keys);
+                assertThat(sent(part)).isEqualTo(part);
+                AttentionSums own = new AttentionSums(SHAPE)
+                        .add(
+                                part,
+                                attention.forward(
+                                        problem.q(),
+                                        part.keysOf(problem.k()),
+                                        part.keysOf(problem.v()),
+                                        part.options(problem.options())));
+                sums.add((AttentionSums) sent(own));
+            }
+        }
+        AttentionResult result = sums.result(DType.F32);
+        AccuracyCheck check = AccuracyCheck.of(problem.q(), problem.k(), problem.v(), problem.options());
+        assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
     }
 
     @Test
