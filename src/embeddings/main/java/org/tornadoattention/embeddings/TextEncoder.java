@@ -41,6 +41,7 @@ public final class TextEncoder implements AutoCloseable {
     private final BertEncoder encoder;
     private final Pooling pooling;
     private final int tokensPerBatch;
+    private final int tokensOfText;
     private final int[] begin;
     private final int[] end;
     private final int longest;
@@ -50,6 +51,7 @@ public final class TextEncoder implements AutoCloseable {
         this.encoder = encoder;
         this.pooling = builder.pooling;
         this.tokensPerBatch = builder.tokensPerBatch;
+        this.tokensOfText = builder.tokensOfText;
         int[] frame = ids(tokenizer.encode("", true, false));
         begin = Arrays.copyOf(frame, frame.length / 2);
         end = Arrays.copyOfRange(frame, frame.length / 2, frame.length);
@@ -95,6 +97,7 @@ public final class TextEncoder implements AutoCloseable {
         private int heads = 12;
         private int threads = Runtime.getRuntime().availableProcessors();
         private int tokensPerBatch = TOKENS_PER_BATCH;
+        private int tokensOfText = Integer.MAX_VALUE;
 
         private Builder() {}
 
@@ -210,6 +213,18 @@ public final class TextEncoder implements AutoCloseable {
             return this;
         }
 
+        /**
+         * Cuts texts that are longer, instead of encoding them whole. LangChain4j's own model takes the first 126 tokens of a
+         * text, as the tokenizer's file says; Sentence Transformers takes 254.
+         *
+         * @param number tokens of a text that count, without those that begin and end it; 1 or more
+         * @return this builder
+         */
+        public Builder tokensOfText(int number) {
+            tokensOfText = requirePositive("tokensOfText", number);
+            return this;
+        }
+
         private static int requirePositive(String name, int number) {
             if (number < 1) {
                 throw new IllegalArgumentException("%s is %d: it must be 1 or more.".formatted(name, number));
@@ -273,7 +288,7 @@ public final class TextEncoder implements AutoCloseable {
         return encodeAndCount(texts).vectors;
     }
 
-    /** Vectors of texts, and how many tokens all texts have, without those that begin and end them. */
+    /** Vectors of texts, and how many of their tokens count, without those that begin and end them. */
     record Encoded(float[][] vectors, int tokens) {}
 
     Encoded encodeAndCount(List<String> texts) {
@@ -285,7 +300,8 @@ public final class TextEncoder implements AutoCloseable {
         List<Piece> batch = new ArrayList<>();
         int tokens = 0;
         for (int text = 0; text < encodings.length; text++) {
-            for (Piece piece : pieces(text, ids(encodings[text]))) {
+            int[] all = ids(encodings[text]);
+            for (Piece piece : pieces(text, Arrays.copyOf(all, Math.min(all.length, tokensOfText)))) {
                 if (!batch.isEmpty() && tokens + piece.tokens.length > tokensPerBatch) {
                     encode(batch, sums);
                     batch.clear();
@@ -299,7 +315,7 @@ public final class TextEncoder implements AutoCloseable {
         return new Encoded(
                 Arrays.stream(sums).map(TextEncoder::ofLengthOne).toArray(float[][]::new),
                 Arrays.stream(encodings)
-                        .mapToInt(encoding -> encoding.getIds().length)
+                        .mapToInt(encoding -> Math.min(encoding.getIds().length, tokensOfText))
                         .sum());
     }
 

@@ -39,7 +39,16 @@ final class OnnxRuntimeEncoder implements AutoCloseable {
 
     /** Vectors of length 1, of texts that are no longer than the model's positions. */
     float[][] encode(List<String> texts) throws OrtException {
-        long[][] ids = texts.stream().map(this::tokens).toArray(long[][]::new);
+        double[][] means = means(texts.stream().map(this::tokens).toArray(long[][]::new));
+        return Arrays.stream(means).map(OnnxRuntimeEncoder::ofLengthOne).toArray(float[][]::new);
+    }
+
+    /** The mean of a text's rows. */
+    double[] mean(long[] tokens) throws OrtException {
+        return means(new long[][] {tokens.clone()})[0];
+    }
+
+    private double[][] means(long[][] ids) throws OrtException {
         int longest = Arrays.stream(ids).mapToInt(each -> each.length).max().orElseThrow();
         long[][] mask = new long[ids.length][longest];
         for (int i = 0; i < ids.length; i++) {
@@ -52,25 +61,29 @@ final class OnnxRuntimeEncoder implements AutoCloseable {
                 OrtSession.Result result =
                         session.run(Map.of("input_ids", inputs, "attention_mask", masks, "token_type_ids", types))) {
             float[][][] rows = (float[][][]) result.get(0).getValue();
-            float[][] vectors = new float[ids.length][];
+            double[][] means = new double[ids.length][];
             for (int i = 0; i < ids.length; i++) {
-                vectors[i] = pooled(rows[i], (int) Arrays.stream(mask[i]).sum());
+                means[i] = mean(rows[i], (int) Arrays.stream(mask[i]).sum());
             }
-            return vectors;
+            return means;
         }
     }
 
-    private static float[] pooled(float[][] rows, int count) {
-        double[] sum = new double[rows[0].length];
+    private static double[] mean(float[][] rows, int count) {
+        double[] mean = new double[rows[0].length];
         for (int row = 0; row < count; row++) {
-            for (int d = 0; d < sum.length; d++) {
-                sum[d] += rows[row][d];
+            for (int d = 0; d < mean.length; d++) {
+                mean[d] += rows[row][d] / (double) count;
             }
         }
-        double length = Math.sqrt(Arrays.stream(sum).map(x -> x * x).sum());
-        float[] vector = new float[sum.length];
-        for (int d = 0; d < sum.length; d++) {
-            vector[d] = (float) (sum[d] / length);
+        return mean;
+    }
+
+    private static float[] ofLengthOne(double[] mean) {
+        double length = Math.sqrt(Arrays.stream(mean).map(x -> x * x).sum());
+        float[] vector = new float[mean.length];
+        for (int d = 0; d < vector.length; d++) {
+            vector[d] = (float) (mean[d] / length);
         }
         return vector;
     }

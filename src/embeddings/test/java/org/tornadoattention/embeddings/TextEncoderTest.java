@@ -98,6 +98,19 @@ class TextEncoderTest {
     }
 
     @Test
+    void aTextIsCutWhereThatIsAskedFor() {
+        List<String> words = List.of("the", "cat", "sat", "on", "a", "mat", ".", "the", "mat", "sat");
+        try (TextEncoder encoder = builder().tokensOfText(3).build()) {
+            assertVector(encoder.encode(String.join(" ", words)), model.encode(words.subList(0, 3)));
+            assertVector(encoder.encode("the cat"), model.encode(words.subList(0, 2)));
+            assertThat(encoder.encodeAndCount(List.of(String.join(" ", words), "the cat"))
+                            .tokens())
+                    .isEqualTo(5);
+        }
+        assertThatIllegalArgumentException().isThrownBy(() -> builder().tokensOfText(0));
+    }
+
+    @Test
     void threadsMayShareAnEncoder() {
         try (TextEncoder encoder = builder().threads(3).build()) {
             List<List<String>> texts = texts();
