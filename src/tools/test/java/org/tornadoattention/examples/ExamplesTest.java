@@ -181,6 +181,13 @@ class ExamplesTest {
     }
 
     @Test
+    void blockSparseAttentionTakesTheTimeOfItsTiles() {
+        assertThat(outputOf("BlockSparseTimes", "2048", "1", "8"))
+                .containsPattern("100\\.0 % +\\d+\\.\\d\\d +100\\.0 %")
+                .containsPattern(" 6\\.3 % +\\d+\\.\\d\\d +\\d+\\.\\d %");
+    }
+
+    @Test
     void triangleAttentionHasTheGradientOfItsBias() {
         assertThat(outputOf("TriangleAttention"))
                 .contains("q, k and v are F32[24, 2, 24, 8], the bias is F32[1, 2, 24, 24]")
