@@ -136,6 +136,7 @@ class SpecialValuesTest {
     static Stream<Arguments> caches() {
         boolean warps = TestDevice.get().extension().level().include(Intrinsics.WARP);
         return Stream.of(DecodeKernel.values())
+                .filter(kernel -> kernel != DecodeKernel.WARP_GROUP)
                 .filter(kernel -> warps || kernel != DecodeKernel.WARP_SPLIT_KEY)
                 .flatMap(kernel -> Stream.of(DType.F16, DType.BF16)
                         .flatMap(dtype -> Stream.of(1, 3).map(splits -> Arguments.of(kernel, dtype, splits))));

@@ -11,6 +11,7 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.Mask;
 import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.decode.CacheShape;
 import org.tornadoattention.decode.PoolInputs;
@@ -87,7 +88,14 @@ public final class KeyValuePool {
                     .formatted(keys, CacheShape.WIDEST_HEAD));
         }
         return new KeyValuePool(new PoolInputs(
-                keys, values, positions, Optional.empty(), Optional.empty(), Optional.empty(), 1, Optional.empty(), 0));
+                keys,
+                values,
+                positions,
+                Optional.empty(),
+                Optional.empty(),
+                Optional.empty(),
+                1,
+                Optional.empty(), 0, PoolInputs.Wanted.NOTHING));
     }
 
     /**
@@ -116,7 +124,8 @@ public final class KeyValuePool {
                 Optional.of(table),
                 pagesPerSequence,
                 inputs.prefix(),
-                inputs.fixedSplit()));
+                inputs.fixedSplit(),
+                inputs.wanted()));
     }
 
     /**
@@ -150,7 +159,8 @@ public final class KeyValuePool {
                 inputs.blockTable(),
                 inputs.pagesPerSequence(),
                 Optional.of(new PoolInputs.Prefix(table, pages, length)),
-                inputs.fixedSplit()));
+                inputs.fixedSplit(),
+                inputs.wanted()));
     }
 
     /**
@@ -204,7 +214,56 @@ public final class KeyValuePool {
                 inputs.blockTable(),
                 inputs.pagesPerSequence(),
                 inputs.prefix(),
-                fixedSplit));
+                fixedSplit,
+                inputs.wanted()));
+    }
+
+    /**
+     * This pool with attention by this kernel, on devices that have what it needs. Without, chunks of 16 queries and more of F16 or
+     * BF16 keys are computed by {@link DecodeKernel#WARP_GROUP} where the device has warp groups, all else by {@link
+     * DecodeKernel#SPLIT_KEY}.
+     *
+     * @param kernel one of these two
+     * @return a pool like this one
+     * @throws IllegalArgumentException if it is another
+     */
+    public KeyValuePool withKernel(DecodeKernel kernel) {
+        required(kernel, "kernel", "leave it out for the best one");
+        if (kernel != DecodeKernel.SPLIT_KEY && kernel != DecodeKernel.WARP_GROUP) {
+            throw new IllegalArgumentException("The kernel %s takes no pools: choose %s or %s."
+                    .formatted(kernel.id(), DecodeKernel.SPLIT_KEY.id(), DecodeKernel.WARP_GROUP.id()));
+        }
+        return with(new PoolInputs.Wanted(Optional.of(kernel), inputs.wanted().splits()));
+    }
+
+    /**
+     * This pool with the keys of each sequence, however many it has, split into this many parts, which work-groups attend to side by
+     * side.
+     *
+     * @param splits 1 or more, or 0 to choose for the device
+     * @return a pool like this one
+     * @throws IllegalArgumentException if it is negative
+     */
+    public KeyValuePool withSplits(int splits) {
+        if (splits < 0) {
+            throw new IllegalArgumentException(
+                    "%d splits: it must be 1 or more, or 0 to choose for the device.".formatted(splits));
+        }
+        return with(new PoolInputs.Wanted(inputs.wanted().kernel(), splits));
+    }
+
+    private KeyValuePool with(PoolInputs.Wanted wanted) {
+        return new KeyValuePool(new PoolInputs(
+                inputs.keys(),
+                inputs.values(),
+                inputs.positions(),
+                inputs.validRows(),
+                inputs.lengths(),
+                inputs.blockTable(),
+                inputs.pagesPerSequence(),
+                inputs.prefix(),
+                inputs.fixedSplit(),
+                wanted));
     }
 
     /** {@return tokens that a sequence may have, those of a shared prefix not counted} */
@@ -244,6 +303,11 @@ public final class KeyValuePool {
         required(output, "output", "make it with Tensor.allocate");
         required(logSumExp, "logSumExp", "make it with Tensor.allocate");
         required(options, "options", "use AttentionOptions.causal()");
+        if (inputs.fixedSplit() > 0 && inputs.wanted().splits() > 0) {
+            throw new IllegalArgumentException(
+                    "The pool has fixed splits of %,d keys and a number of splits, %d: leave one of them out."
+                            .formatted(inputs.fixedSplit(), inputs.wanted().splits()));
+        }
         requireFitting(q, options);
         requireWritten(q, output, logSumExp);
         return PoolTasks.append(graph, grids, name, q, inputs, output, logSumExp, options, device);

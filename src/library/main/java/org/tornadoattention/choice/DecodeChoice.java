@@ -15,6 +15,27 @@ public final class DecodeChoice {
     private DecodeChoice() {}
 
     /**
+     * How {@link DecodeKernel#WARP_GROUP} computes chunks over a pool.
+     *
+     * @param problem heads and keys of a step, and the type of the keys
+     * @param wanted the kernel that the caller insists on, or empty for the best
+     * @param splits parts of the keys, or 0 to choose for the device
+     * @param takes whether the kernel takes the pool and its arrays
+     * @param device where it is to run
+     * @return empty where another kernel is wanted, or better
+     * @throws UnsupportedOnDeviceException if it is wanted and cannot do it
+     */
+    public static Optional<WarpGroupSplitTile> chunk(
+            SplitProblem problem, Optional<DecodeKernel> wanted, int splits, boolean takes, ComputeDevice device) {
+        Optional<WarpGroupSplitTile> tile = takes ? WarpGroupChunkSpec.overPool(problem, splits, device) : Optional.empty();
+        if (wanted.isPresent() && wanted.get() == DecodeKernel.WARP_GROUP) {
+            return Optional.of(tile.orElseThrow(() -> lacking(DecodeKernel.WARP_GROUP, device)));
+        }
+        boolean better = !device.isSimulator() && problem.seqQ() >= WarpGroupChunkSpec.FEWEST_QUERIES;
+        return wanted.isEmpty() && better ? tile : Optional.empty();
+    }
+
+    /**
      * Chooses.
      *
      * @param problem rows, heads and keys of a step
@@ -30,12 +51,14 @@ public final class DecodeChoice {
         return wanted.map(List::of).orElse(device.isSimulator() ? bestFirst : bestFirst.reversed()).stream()
                 .flatMap(kernel -> kernel.spec().choose(problem, splits, device).stream())
                 .findFirst()
-                .orElseThrow(() -> new UnsupportedOnDeviceException(
-                        device,
-                        "what the kernel %s needs: %s"
-                                .formatted(
-                                        wanted.orElseThrow().id(),
-                                        wanted.orElseThrow().spec().needs()),
-                        "use the kernel " + DecodeKernel.SPLIT_KEY.id()));
+                .orElseThrow(() -> lacking(wanted.orElseThrow(), device));
+    }
+
+    private static UnsupportedOnDeviceException lacking(DecodeKernel wanted, ComputeDevice device) {
+        return new UnsupportedOnDeviceException(
+                device,
+                "what the kernel %s needs: %s"
+                        .formatted(wanted.id(), wanted.spec().needs()),
+                "use the kernel " + DecodeKernel.SPLIT_KEY.id());
     }
 }

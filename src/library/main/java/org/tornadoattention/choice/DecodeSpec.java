@@ -4,7 +4,7 @@ import java.util.Optional;
 import org.tornadoattention.device.ComputeDevice;
 
 /** What a kernel of inference says of itself. */
-sealed interface DecodeSpec permits SplitKeySpec, WarpSplitKeySpec, VectorDecodeSpec {
+sealed interface DecodeSpec permits SplitKeySpec, WarpSplitKeySpec, WarpGroupChunkSpec, VectorDecodeSpec {
 
     /** What it does, in a few words. */
     String summary();

@@ -1,7 +1,7 @@
 package org.tornadoattention.choice;
 
 /** How a kernel that task graphs launch divides its work. */
-public sealed interface LaunchedTile extends SplitTile permits LaneSplitTile, WarpSplitTile {
+public sealed interface LaunchedTile extends SplitTile permits LaneSplitTile, WarpGroupSplitTile, WarpSplitTile {
 
     /**
      * {@return work-items of a group}

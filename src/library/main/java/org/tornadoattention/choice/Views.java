@@ -69,6 +69,18 @@ public record Views(Set<DType> types, Map<String, Integer> numbers) {
                 .allMatch(number -> number.getKey().equals("isStrided") || number.getValue() % 2 == 0);
     }
 
+    /**
+     * Whether the rows of a tensor begin at multiples of so many elements of its array.
+     *
+     * @param tensor one of {@code query}, {@code key}, {@code value}, {@code output}
+     * @param elements how many
+     * @return whether they do
+     */
+    public boolean isMultiple(String tensor, int elements) {
+        return Stream.of("Offset", "Batch", "Head", "Row")
+                .allMatch(place -> numbers.getOrDefault(tensor + place, 1) % elements == 0);
+    }
+
     private static void add(Map<String, Integer> numbers, String name, Tensor tensor) {
         if (tensor.stride(3) != 1) {
             throw new IllegalArgumentException(

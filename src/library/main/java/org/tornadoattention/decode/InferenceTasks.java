@@ -3,6 +3,7 @@ package org.tornadoattention.decode;
 import java.util.Optional;
 import org.tornadoattention.choice.Launch;
 import org.tornadoattention.choice.LaunchedTile;
+import org.tornadoattention.choice.WarpGroupSplitTile;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.forge.Arguments;
@@ -152,12 +153,39 @@ final class InferenceTasks {
             boolean evenRows,
             ComputeDevice device) {
         InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, arguments, device);
-        long elements = Math.max(
-                (long) shape.queryRows() * shape.headDim(), (long) shape.sequences() * shape.pagesPerSequence());
-        tasks.launcher.task(name + "-positions", POSITIONS).overElements(elements, tasks.groupSize(GROUP_SIZE));
+        tasks.positions(true);
         Object key = arguments.given("key");
         Optional<Class<?>> bits = key instanceof ShortArray ? Optional.of(ShortPairs.class) : Optional.empty();
         tasks.attention(tile, bits.or(() -> evenRows ? tasks.pairs(tile, key) : Optional.empty()));
+    }
+
+    /** Appends {@code name-positions} and attention of chunks over a pool, {@code name-attention}, whose parts wait to be merged. */
+    static void appendChunk(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            StepShape shape,
+            WarpGroupSplitTile tile,
+            Arguments toPositions,
+            Arguments toAttention,
+            int headFeatures,
+            ComputeDevice device) {
+        boolean withQueries = ((int) toPositions.given("given") & ReadPositions.KEYS_ONLY) == 0;
+        new InferenceTasks(graph, grids, name, shape, toPositions, device).positions(withQueries);
+        InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, toAttention, device);
+        Launch launch = tile.launch();
+        KernelLauncher.Task task =
+                tasks.launcher.task(name + launch.suffix(), Kernel.of(launch.owner(), launch.method()));
+        launch.numbers().forEach(task::with);
+        long queryTiles = (long) shape.sequences() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.rows());
+        task.with("features", launch.features(tasks.features) | headFeatures)
+                .groups(queryTiles * tile.splits(), tile.groupSize(shape.headDim()));
+    }
+
+    private void positions(boolean withQueries) {
+        long pages = (long) shape.sequences() * shape.pagesPerSequence();
+        long elements = withQueries ? Math.max((long) shape.queryRows() * shape.headDim(), pages) : pages;
+        launcher.task(name + "-positions", POSITIONS).overElements(elements, groupSize(GROUP_SIZE));
     }
 
     /** Appends {@code name-merge} of all parts of such attention. */

@@ -1,6 +1,7 @@
 package org.tornadoattention.decode;
 
 import java.util.Optional;
+import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -16,6 +17,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * @param pagesPerSequence pages of a sequence at most
  * @param prefix keys that all sequences begin with
  * @param fixedSplit keys of a part, of whatever batch and chunk, or 0 to choose for the device
+ * @param wanted what the caller insists on
  */
 public record PoolInputs(
         Tensor keys,
@@ -26,7 +28,8 @@ public record PoolInputs(
         Optional<IntArray> blockTable,
         int pagesPerSequence,
         Optional<Prefix> prefix,
-        int fixedSplit) {
+        int fixedSplit,
+        Wanted wanted) {
 
     /**
      * A prefix that all sequences share, whose pages are not in their tables.
@@ -36,6 +39,18 @@ public record PoolInputs(
      * @param length {@code [1]}: its keys
      */
     public record Prefix(IntArray table, int pages, IntArray length) {}
+
+    /**
+     * What a caller insists on.
+     *
+     * @param kernel that attends, or empty for the best
+     * @param splits parts of the keys, or 0 to choose for the device
+     */
+    public record Wanted(Optional<DecodeKernel> kernel, int splits) {
+
+        /** Nothing. */
+        public static final Wanted NOTHING = new Wanted(Optional.empty(), 0);
+    }
 
     int pageSize() {
         return keys.seqLength();

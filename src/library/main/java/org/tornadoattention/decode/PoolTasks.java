@@ -15,6 +15,7 @@ import org.tornadoattention.choice.LaneSplitTile;
 import org.tornadoattention.choice.SplitProblem;
 import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.choice.Views;
+import org.tornadoattention.choice.WarpGroupSplitTile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.forge.Arguments;
 import org.tornadoattention.function.UserFunctions;
@@ -71,6 +72,17 @@ public final class PoolTasks {
         }
         prove(q, pool, options, device);
         StepShape shape = shape(q, pool, views, options);
+        Optional<WarpGroupSplitTile> chunk = DecodeChoice.chunk(
+                problem(shape, pool).withFunctions(!shape.functions().isEmpty()),
+                pool.wanted().kernel(),
+                pool.wanted().splits(),
+                ChunkTasks.take(pool, views),
+                device);
+        if (chunk.isPresent()) {
+            new ChunkTasks(q, pool, output, logSumExp, options, shape, views, chunk.get(), device)
+                    .append(graph, grids, name);
+            return chunk.get();
+        }
         Optional<StepShape> ofPrefix = pool.prefix().map(prefix -> ofPrefix(shape, prefix));
         LaneSplitTile tile = tile(shape, pool, device);
         Optional<LaneSplitTile> prefixTile = ofPrefix.map(prefix -> tile(prefix, pool, device));
@@ -144,7 +156,7 @@ public final class PoolTasks {
     }
 
     /** Outputs and log-sum-exps of all parts must fit an array, and the weights of a row's parts a group's local memory. */
-    private static void requireRoom(int rows, int parts, int headDim, ComputeDevice device) {
+    static void requireRoom(int rows, int parts, int headDim, ComputeDevice device) {
         boolean fits = (double) rows * parts * (headDim + 1) <= Tensor.MAX_ELEMENTS
                 && MergePartials.localMemoryBytes(parts) <= device.localMemoryBytes();
         if (!fits) {
@@ -161,7 +173,7 @@ public final class PoolTasks {
     }
 
     /** Lengths, tables and queries of each sequence, which the device writes at each execution. */
-    private static Arguments withSteps(Arguments arguments, StepShape shape, TaskGraph graph) {
+    static Arguments withSteps(Arguments arguments, StepShape shape, TaskGraph graph) {
         IntArray sequences = new IntArray(StepLayout.sequencesSize(shape.sequences(), shape.pagesPerSequence()));
         IntArray step = new IntArray(StepLayout.stepSize(shape.sequences()));
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, sequences, step);
@@ -213,22 +225,38 @@ public final class PoolTasks {
     /** With fixed parts, a tile that depends on nothing that changes with the batch or the chunk. */
     private static LaneSplitTile tile(StepShape shape, PoolInputs pool, ComputeDevice device) {
         boolean fixed = pool.fixedSplit() > 0;
-        int capacity = Math.multiplyExact(shape.pageSize(), shape.pagesPerSequence());
         SplitProblem problem = new SplitProblem(
                 shape.group(),
                 shape.kvHeads(),
                 shape.headDim(),
                 fixed ? FIXED_QUERIES : shape.seqQ(),
                 fixed ? 1 : shape.sequences(),
-                capacity,
+                capacity(shape),
                 shape.dtype(),
                 false);
         LaneSplitTile tile =
-                (LaneSplitTile) DecodeChoice.choose(problem, Optional.of(DecodeKernel.SPLIT_KEY), 0, device);
+                (LaneSplitTile) DecodeChoice.choose(problem, Optional.of(DecodeKernel.SPLIT_KEY), pool.wanted().splits(), device);
         return fixed
                 ? new LaneSplitTile(
-                        tile.rows(), tile.dims(), tile.slots(), Math.ceilDiv(capacity, fixedKeys(tile, pool)))
+                        tile.rows(), tile.dims(), tile.slots(), Math.ceilDiv(capacity(shape), fixedKeys(tile, pool)))
                 : tile;
+    }
+
+    private static int capacity(StepShape shape) {
+        return Math.multiplyExact(shape.pageSize(), shape.pagesPerSequence());
+    }
+
+    /** A step over the pool's own keys. */
+    private static SplitProblem problem(StepShape shape, PoolInputs pool) {
+        return new SplitProblem(
+                shape.group(),
+                shape.kvHeads(),
+                shape.headDim(),
+                shape.seqQ(),
+                shape.sequences(),
+                capacity(shape),
+                pool.keys().dtype(),
+                false);
     }
 
     /** Keys of a fixed part: whole tiles of them. */
@@ -248,7 +276,7 @@ public final class PoolTasks {
         return answers;
     }
 
-    private static int given(PoolInputs pool) {
+    static int given(PoolInputs pool) {
         return (pool.validRows().isPresent() ? ReadPositions.ROWS : 0)
                 | (pool.lengths().isPresent() ? ReadPositions.LENGTHS : 0)
                 | (pool.blockTable().isPresent() ? ReadPositions.TABLE : 0)

@@ -95,13 +95,14 @@ final class ClassCopies {
         Parameter[] parameters = form.kernel().method().getParameters();
         List<ClassDesc> types = new ArrayList<>();
         List<ClassDesc> actual = new ArrayList<>();
-        Map<Integer, Number> constants = new HashMap<>();
+        Map<Integer, @Nullable Number> constants = new HashMap<>();
         for (int i = 0; i < parameters.length; i++) {
             ClassDesc type = describe(parameters[i].getType());
             Class<?> array = form.arrays().get(parameters[i].getName());
             types.add(type);
-            actual.add(array == null ? type : describe(array));
-            if (form.constants().containsKey(parameters[i].getName())) {
+            boolean kept = form.keeps(parameters[i].getName());
+            actual.add(array == null || !kept ? type : describe(array));
+            if (!kept) {
                 constants.put(i, form.constants().get(parameters[i].getName()));
             }
         }

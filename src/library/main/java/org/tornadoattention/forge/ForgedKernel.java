@@ -40,7 +40,7 @@ public final class ForgedKernel {
         List<Parameter> text = form.kernel().parameters();
         for (int i = 0; i < text.size(); i++) {
             String name = text.get(i).getName();
-            if (!form.constants().containsKey(name) && !packing.contains(i)) {
+            if (form.keeps(name) && !packing.contains(i)) {
                 names.add(name);
                 types.add(form.arrays().getOrDefault(name, text.get(i).getType()));
             }

@@ -7,7 +7,7 @@ import org.tornadoattention.function.FunctionForm;
  * What a form of a kernel differs in from the text.
  *
  * @param kernel the text
- * @param arrays the class of the array in each parameter whose class differs from the text's
+ * @param arrays the class of the array in each parameter whose class differs from the text's, {@link #NONE} where there is none
  * @param constants the value of each parameter that is a constant
  * @param replaced classes whose static methods are called in place of those, with the same names and types, of others
  * @param functions a user's, in place of those that change nothing
@@ -20,6 +20,9 @@ record Form(
         Map<Class<?>, Class<?>> replaced,
         FunctionForm functions,
         Map<String, Integer> answers) {
+
+    /** In place of an array's class: the form does without the parameter. */
+    static final Class<?> NONE = void.class;
 
     Form {
         arrays = Map.copyOf(arrays);
@@ -46,6 +49,11 @@ record Form(
             Map<Class<?>, Class<?>> replaced,
             FunctionForm functions) {
         this(kernel, arrays, constants, replaced, functions, Map.of());
+    }
+
+    /** Whether a parameter of the text is one of the form too. */
+    boolean keeps(String parameter) {
+        return !constants.containsKey(parameter) && arrays.get(parameter) != NONE;
     }
 
     /** Whether the text itself is this form. */

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Objects;
 import org.tornadoattention.kernel.Constant;
 import org.tornadoattention.kernel.Element;
+import org.tornadoattention.kernel.IfGiven;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
@@ -39,10 +40,11 @@ public record Kernel(Method method) {
             boolean array = TornadoNativeArray.class.isAssignableFrom(parameter.getType());
             boolean number = parameter.getType().isPrimitive();
             if (!array && !number && parameter.getType() != KernelContext.class
-                    || parameter.isAnnotationPresent(Element.class) && !array
+                    || (parameter.isAnnotationPresent(Element.class) || parameter.isAnnotationPresent(IfGiven.class))
+                            && !array
                     || parameter.isAnnotationPresent(Constant.class) && !number) {
                 throw new IllegalArgumentException(
-                        "Parameter %s of kernel %s.%s: @Element marks arrays, @Constant numbers"
+                        "Parameter %s of kernel %s.%s: @Element and @IfGiven mark arrays, @Constant numbers"
                                 .formatted(parameter, method.getDeclaringClass().getName(), method.getName()));
             }
         }

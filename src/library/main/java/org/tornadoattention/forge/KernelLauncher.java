@@ -8,9 +8,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.function.FunctionForm;
 import org.tornadoattention.kernel.Constant;
 import org.tornadoattention.kernel.Element;
+import org.tornadoattention.kernel.IfGiven;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -143,6 +145,10 @@ public final class KernelLauncher {
                 if (parameter.isAnnotationPresent(Constant.class)) {
                     constants.put(parameter.getName(), (Number) argument(parameter));
                 }
+                if (parameter.isAnnotationPresent(IfGiven.class) && given(parameter) == null) {
+                    arrays.put(parameter.getName(), Form.NONE);
+                    continue;
+                }
                 Element element = parameter.getAnnotation(Element.class);
                 if (element != null) {
                     Class<?> type = argument(parameter).getClass();
@@ -190,10 +196,14 @@ public final class KernelLauncher {
                     .orElseThrow();
         }
 
-        private Object argument(Parameter parameter) {
-            Object value = own.containsKey(parameter.getName())
+        private @Nullable Object given(Parameter parameter) {
+            return own.containsKey(parameter.getName())
                     ? own.get(parameter.getName())
                     : shared.get(parameter.getName());
+        }
+
+        private Object argument(Parameter parameter) {
+            Object value = given(parameter);
             if (value == null) {
                 throw mismatch(parameter, "has no value");
             }

@@ -129,8 +129,8 @@ final class MethodCopy {
         }
     }
 
-    private void setConstant(int slot, Number value) {
-        emit(code -> code.loadConstant((ConstantDesc) value)
+    private void setConstant(int slot, @Nullable Number value) {
+        emit(code -> (value == null ? code.aconst_null() : code.loadConstant((ConstantDesc) value))
                 .storeLocal(TypeKind.from(parameters.type(slot)), parameters.slot(slot)));
     }
 

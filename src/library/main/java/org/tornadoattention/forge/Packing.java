@@ -49,7 +49,7 @@ record Packing(List<Pair> pairs) {
     /** By how many the arguments are too many. */
     private static int excess(Form form, boolean addsContext) {
         long kept = form.kernel().parameters().stream()
-                .filter(parameter -> !form.constants().containsKey(parameter.getName()))
+                .filter(parameter -> form.keeps(parameter.getName()))
                 .count();
         return (int) kept + (addsContext ? 1 : 0) + form.functions().arrays().size() - MOST;
     }
@@ -59,7 +59,7 @@ record Packing(List<Pair> pairs) {
         List<Parameter> parameters = form.kernel().parameters();
         return IntStream.range(0, parameters.size())
                 .filter(i -> parameters.get(i).getType() == int.class)
-                .filter(i -> !form.constants().containsKey(parameters.get(i).getName()))
+                .filter(i -> form.keeps(parameters.get(i).getName()))
                 .boxed()
                 .toList();
     }

@@ -10,6 +10,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How the parameters of a method's text become those of a copy, and the slots of its variables with them: those that stay
@@ -19,7 +20,7 @@ final class Parameters {
 
     private final MethodTypeDesc text;
     private final MethodTypeDesc type;
-    private final Map<Integer, Number> constants = new HashMap<>();
+    private final Map<Integer, @Nullable Number> constants = new HashMap<>();
     private final Map<Integer, Integer> slots = new HashMap<>();
     private final Map<Integer, ClassDesc> types = new HashMap<>();
     private final List<Packed> packed = new ArrayList<>();
@@ -34,7 +35,7 @@ final class Parameters {
     /**
      * @param method the text
      * @param actual the type that each parameter is to have
-     * @param values of the parameters that are constants, by number
+     * @param values of the parameters that are constants, by number, null for an array that there is none of
      * @param added parameters that the text has not, before the others
      * @param arrays that functions captured, after the others
      * @param packing which share a parameter, after these
@@ -42,7 +43,7 @@ final class Parameters {
     Parameters(
             MethodModel method,
             List<ClassDesc> actual,
-            Map<Integer, Number> values,
+            Map<Integer, @Nullable Number> values,
             List<ClassDesc> added,
             List<ClassDesc> arrays,
             Packing packing) {
@@ -118,7 +119,7 @@ final class Parameters {
     }
 
     /** The values of parameters that are constants, by the text's slots. */
-    Map<Integer, Number> constants() {
+    Map<Integer, @Nullable Number> constants() {
         return constants;
     }
 

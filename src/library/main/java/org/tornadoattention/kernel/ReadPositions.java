@@ -1,6 +1,7 @@
 package org.tornadoattention.kernel;
 
 import static org.tornadoattention.kernel.parts.Storage.load;
+import static org.tornadoattention.kernel.parts.Storage.store;
 
 import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.StepLayout;
@@ -11,10 +12,10 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * The first kernel of attention over a pool of a caller's: reads, on the device, where the queries of each sequence stand now, and
- * makes them and their page table ready for {@link SplitKeyAttention}.
+ * makes them and their page table ready for {@link SplitKeyAttention} or {@link WarpGroupFlashAttention}.
  *
- * <p><b>Arrays.</b> newQuery {@code [batch, heads, seqQ, headDim]}, whose rows {@link Layout} finds; query F32 {@code [batch, seqQ,
- * heads, headDim]} gets the valid ones times the scale. positions {@code [batch]}: the key position of each sequence's first
+ * <p><b>Arrays.</b> newQuery {@code [batch, heads, seqQ, headDim]}, whose rows {@link Layout} finds; query {@code [batch, seqQ,
+ * heads, headDim]}, F32 or what the keys are, gets the valid ones times the scale. positions {@code [batch]}: the key position of each sequence's first
  * query; validRows {@code [batch]}: queries that count, 0 to seqQ; keyLengths {@code [batch]}: keys; blockTable {@code [batch,
  * pagesPerSequence]}: pages of each sequence in order; prefixLength {@code [1]}: keys of a prefix that all sequences share. sequences and step, all of which is written, are those of {@link
  * StepLayout}; numbers has the scale.
@@ -54,7 +55,7 @@ public final class ReadPositions {
     public static void read(
             KernelContext context,
             @Element FloatArray newQuery,
-            FloatArray query,
+            @Element("queries") FloatArray query,
             IntArray sequences,
             IntArray step,
             FloatArray numbers,
@@ -86,11 +87,11 @@ public final class ReadPositions {
             if (i < rows(validRows, ofQuery, seqQ, given)) {
                 int head = item / headDim % heads;
                 float q = load(newQuery, Layout.query(ofQuery, head, i) + item % headDim, features);
-                query.set(item, StepLayout.scale(numbers) * q);
+                store(query, item, StepLayout.scale(numbers) * q, features);
             }
             // The prefix is attended to by all rows, since one sequence of it has the queries of all.
             if ((given & PREFIX) != 0 && i >= rows(validRows, ofQuery, seqQ, given)) {
-                query.set(item, 0f);
+                store(query, item, 0f, features);
             }
         }
         int sequence = item / pagesPerSequence;

@@ -3,11 +3,14 @@ package org.tornadoattention.kernel;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
+import org.tornadoattention.kernel.parts.CachedKeys;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.StepLayout;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
@@ -30,8 +33,13 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Arrays, arithmetic.</b> As {@link WarpFlashAttention}.
  *
- * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items;
- * {@code blockQ} is a multiple of 64, {@code blockK} of 16.
+ * <p><b>Over a cache.</b> In forms where {@link CachedKeys#arePresent}, queries are chunks of sequences whose keys lie in the pages of
+ * a cache: keyLengths and step are the arrays {@code sequences} and {@code step} of {@link StepLayout}, which are read when the kernel
+ * runs, and rows lie where {@link Layout} finds them. With several parts of the keys there is no output, and
+ * logSumExp is the partials of {@link SplitKeyAttention}.
+ *
+ * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items, times the
+ * parts of a cache's keys; {@code blockQ} is a multiple of 64, {@code blockK} of 16.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, two of K, two of V, and barriers: more than the 48 KiB that CUDA
  * gives without being asked; this project's own assembly of kernels asks.
@@ -103,6 +111,13 @@ public final class WarpGroupFlashAttention {
         }
     }
 
+    /** Waits until a place is free for tile {@code t}. */
+    private static void awaitFree(int[] barriers, int free, int t) {
+        if (t >= PLACES) {
+            WarpBarrier.await(barriers, free, t / PLACES - 1);
+        }
+    }
+
     /** Leaves the tiles K_t and V_t to others. */
     private static void leaveOut(int[] barriers, int fullK, int freeK, int fullV, int freeV, int t) {
         WarpBarrier.await(barriers, fullK + t % PLACES * 2, t / PLACES);
@@ -114,6 +129,7 @@ public final class WarpGroupFlashAttention {
     /**
      * Computes one tile of queries; see the class for arrays, grid and memory.
      *
+     * @param seqQ queries of a batch entry; of a chunk, those that there is room for
      * @param windowLeft keys that a query sees to the left of its own position, −1 for all
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
@@ -124,12 +140,13 @@ public final class WarpGroupFlashAttention {
     public static void attention(
             KernelContext context,
             @Element HalfFloatArray query,
-            @Element HalfFloatArray key,
-            @Element HalfFloatArray value,
-            @Element HalfFloatArray output,
+            @Element("keys") HalfFloatArray key,
+            @Element("keys") HalfFloatArray value,
+            @IfGiven @Element("output") HalfFloatArray output,
             FloatArray logSumExp,
             FloatArray headTerms,
             IntArray keyLengths,
+            @IfGiven IntArray step,
             int heads,
             int kvHeads,
             int seqQ,
@@ -148,6 +165,7 @@ public final class WarpGroupFlashAttention {
         Warp.requireGroupSize(items + WarpGroup.LANES);
         int paddedDim = (headDim + 15) / 16 * 16;
         int type = WarpTiles.type(query, features);
+        int outputType = WarpTiles.type(output, features);
         float factor = WarpScores.factor(scale, softcap, features);
 
         // One array: Q, the places of K, those of V.
@@ -191,10 +209,38 @@ public final class WarpGroupFlashAttention {
         // Query i stands at key position i + offset (bottom-right alignment). The tile sees keys from j0 on, in so many
         // tiles.
         int offset = length - seqQ;
+
+        // A chunk has as many queries as its step says, and keys count from the end of the padding.
+        int part = 0;
+        int end = seqQ;
+        int table = 0;
+        int padding = 0;
+        if (CachedKeys.arePresent()) {
+            int tileOfAll = context.groupIdx / CachedKeys.parts();
+            part = context.groupIdx % CachedKeys.parts();
+            batchHead = Placement.batchHead(tileOfAll, seqQ, blockQ);
+            i0 = Placement.firstQuery(tileOfAll, seqQ, blockQ);
+            head = batchHead % heads;
+            batch = batchHead / heads;
+            queryBase = Layout.query(batch, head, i0);
+            int state = StepLayout.state(batch, CachedKeys.pagesPerSequence());
+            table = StepLayout.table(state);
+            padding = StepLayout.padding(keyLengths, state);
+            length = StepLayout.length(keyLengths, state) - padding;
+            end = StepLayout.queries(step, batch);
+            rows = TornadoMath.min(blockQ, end - i0);
+            offset = length - StepLayout.following(step, batch) - end;
+        }
         int firstKey = Window.firstKey(i0 + offset, windowLeft);
         int lastKey = Window.lastKey(i0 + rows - 1 + offset, length, windowRight);
         int j0 = firstKey / blockK * blockK;
         int tiles = Window.tiles(firstKey, lastKey, j0, blockK);
+        if (CachedKeys.arePresent()) {
+            int each = CachedKeys.tilesOfPart(rows > 0 ? tiles : 0);
+            int before = part * each;
+            tiles = rows > 0 ? TornadoMath.max(0, TornadoMath.min(each, tiles - before)) : 0;
+            j0 += before * blockK;
+        }
 
         if (item >= items) {
             // The group that copies: Q_i, then K_t and V_t-1 as places become free.
@@ -202,7 +248,12 @@ public final class WarpGroupFlashAttention {
                 WarpGroup.giveRegisters(copyingRegisters(groups));
             }
             int lane = item - items;
-            WarpTiles.load(tile, 0, blockQ, query, queryBase, rows, headDim, lane, WarpGroup.LANES);
+            if (CachedKeys.arePresent()) {
+                int apart = Layout.queryRow();
+                WarpTiles.load(tile, 0, blockQ, query, queryBase, apart, rows, headDim, lane, WarpGroup.LANES);
+            } else {
+                WarpTiles.load(tile, 0, blockQ, query, queryBase, rows, headDim, lane, WarpGroup.LANES);
+            }
             WarpBarrier.arriveWithCopies(barriers, fullQ);
             int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
             for (int t = 0; t <= tiles; t++) {
@@ -210,22 +261,38 @@ public final class WarpGroupFlashAttention {
                 int from = keyValueBase + j * headDim;
                 if (t < tiles) {
                     int place = t % PLACES;
-                    if (t >= PLACES) {
-                        WarpBarrier.await(barriers, freeK + 2 * place, t / PLACES - 1);
-                    }
                     int at = atK + place * tileBytes;
-                    WarpTiles.load(tile, at, blockK, key, from, length - j, headDim, lane, WarpGroup.LANES);
+                    if (CachedKeys.arePresent()) {
+                        // Pages are looked up while the place may still be taken.
+                        int[] starts = new int[(blockK * ((headDim + 15) / 16) + 63) / 64];
+                        int kvHead = head / (heads / kvHeads);
+                        CachedKeys.find(
+                                starts, false, keyLengths, table, kvHead, j, length, padding, blockK, headDim, lane);
+                        awaitFree(barriers, freeK + 2 * place, t);
+                        CachedKeys.load(tile, at, starts, Layout.keyRow(), key, blockK, length - j, headDim, lane);
+                    } else {
+                        awaitFree(barriers, freeK + 2 * place, t);
+                        WarpTiles.load(tile, at, blockK, key, from, length - j, headDim, lane, WarpGroup.LANES);
+                    }
                     WarpBarrier.arriveWithCopies(barriers, fullK + 2 * place);
                 }
                 if (t > 0) {
                     int place = (t - 1) % PLACES;
-                    if (t > PLACES) {
-                        WarpBarrier.await(barriers, freeV + 2 * place, (t - 1) / PLACES - 1);
-                    }
                     int at = atV + place * tileBytes;
-                    int before = from - blockK * headDim;
                     int count = length - j + blockK;
-                    WarpTiles.load(tile, at, blockK, value, before, count, headDim, lane, WarpGroup.LANES);
+                    if (CachedKeys.arePresent()) {
+                        int[] starts = new int[(blockK * ((headDim + 15) / 16) + 63) / 64];
+                        int kvHead = head / (heads / kvHeads);
+                        int first = j - blockK;
+                        CachedKeys.find(
+                                starts, true, keyLengths, table, kvHead, first, length, padding, blockK, headDim, lane);
+                        awaitFree(barriers, freeV + 2 * place, t - 1);
+                        CachedKeys.load(tile, at, starts, Layout.valueRow(), value, blockK, count, headDim, lane);
+                    } else {
+                        awaitFree(barriers, freeV + 2 * place, t - 1);
+                        int before = from - blockK * headDim;
+                        WarpTiles.load(tile, at, blockK, value, before, count, headDim, lane, WarpGroup.LANES);
+                    }
                     WarpBarrier.arriveWithCopies(barriers, fullV + 2 * place);
                 }
             }
@@ -244,9 +311,9 @@ public final class WarpGroupFlashAttention {
             // Of the tiles, its queries see those from ... to - 1, and each of its queries the keys everyLeft ...
             // everyRight.
             int position = i0 + 64 * group + offset;
-            int end = rows > 64 * group ? tiles : 0;
+            int lastTile = rows > 64 * group ? tiles : 0;
             int from = Window.firstTile(position, j0, tiles, blockK, windowLeft);
-            int to = Window.endTile(position + 63, j0, end, blockK, windowRight);
+            int to = Window.endTile(position + 63, j0, lastTile, blockK, windowRight);
             int everyLeft = Window.everyLeft(position + 63, windowLeft);
             int everyRight = Window.everyRight(position, length, windowRight);
 
@@ -375,20 +442,34 @@ public final class WarpGroupFlashAttention {
                 float sum = RowEnd.sumOfLanes(l[r]);
                 int i = i0 + row + 8 * r;
                 boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
-                if (i < seqQ) {
-                    int first = queryBase + (row + 8 * r) * headDim;
-                    WarpTiles.store(
-                            output,
-                            first,
-                            headDim,
-                            type,
-                            o,
-                            r,
-                            column,
-                            RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features));
-                    if (lane % 4 == 0) {
-                        float lse = RowEnd.logSumExpOfWarp(masked, m[r], sum, headTerms, head, features);
-                        Warp.store(logSumExp, batchHead * seqQ + i, lse);
+                if (i < end) {
+                    if (CachedKeys.areDivided()) {
+                        int of = ((batch * seqQ + i) * heads + head) * CachedKeys.parts() + part;
+                        float inverse = RowEnd.inverseOfPart(part, m[r], sum, headTerms, head, features);
+                        WarpTiles.store(logSumExp, of * headDim, headDim, o, r, column, inverse);
+                        if (lane % 4 == 0) {
+                            int logSumExps = logSumExp.getSize() / (headDim + 1) * headDim;
+                            float lse = RowEnd.logSumExpOfPart(part, m[r], sum, headTerms, head, features);
+                            Warp.store(logSumExp, logSumExps + of, lse);
+                        }
+                    } else {
+                        int first = queryBase + (row + 8 * r) * headDim;
+                        if (CachedKeys.arePresent()) {
+                            first = Layout.output(batch, head, i);
+                        }
+                        WarpTiles.store(
+                                output,
+                                first,
+                                headDim,
+                                outputType,
+                                o,
+                                r,
+                                column,
+                                RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features));
+                        if (lane % 4 == 0) {
+                            float lse = RowEnd.logSumExpOfWarp(masked, m[r], sum, headTerms, head, features);
+                            Warp.store(logSumExp, batchHead * seqQ + i, lse);
+                        }
                     }
                 }
             }

@@ -321,7 +321,7 @@ class KeyValuePoolTest {
         }
     }
 
-    private static void append(KeyValuePool pool, Tensor q, Tensor o, Tensor lse, AttentionOptions options) {
+    static void append(KeyValuePool pool, Tensor q, Tensor o, Tensor lse, AttentionOptions options) {
         try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
             attention.appendTo(new TaskGraph("g"), new GridScheduler(), "a", q, pool, o, lse, options);
         }

@@ -10,12 +10,15 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.TestDevice;
+import org.tornadoattention.choice.DecodeKernel;
+import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.reference.Tolerance;
@@ -56,12 +59,15 @@ final class PoolCase implements AutoCloseable {
     private final FlashAttention attention;
     private final TornadoExecutionPlan plan;
 
+    /** How the kernel divides its work. */
+    final SplitTile tile;
+
     /**
      * @param pages of a sequence, 0 for no block table
      * @param fixedSplit keys of a part, 0 for none
      */
     PoolCase(Tensor q, Tensor keys, Tensor values, Tensor output, int pages, int fixedSplit, AttentionOptions options) {
-        this(q, keys, values, output, pages, fixedSplit, options, Optional.empty());
+        this(q, keys, values, output, pages, fixedSplit, options, Optional.empty(), Optional.empty());
     }
 
     /** @param prefixLength one number, of a prefix with pages of its own */
@@ -73,7 +79,8 @@ final class PoolCase implements AutoCloseable {
             int pages,
             int fixedSplit,
             AttentionOptions options,
-            Optional<IntArray> prefixLength) {
+            Optional<IntArray> prefixLength,
+            Optional<UnaryOperator<KeyValuePool>> change) {
         this.q = q;
         this.keys = keys;
         this.values = values;
@@ -97,6 +104,7 @@ final class PoolCase implements AutoCloseable {
         KeyValuePool pool = KeyValuePool.of(keys, values, positions).withValidRows(rows);
         pool = pages > 0 ? pool.withBlockTable(table, pages) : pool;
         pool = fixedSplit > 0 ? pool.withFixedSplits(fixedSplit) : pool;
+        pool = change.isPresent() ? change.get().apply(pool) : pool;
         prefixTable = new IntArray(MOST_PREFIX_PAGES);
         if (prefixLength.isPresent()) {
             pool = pool.withSharedPrefix(prefixTable, MOST_PREFIX_PAGES, prefixLength.get());
@@ -108,7 +116,7 @@ final class PoolCase implements AutoCloseable {
         graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, distinct(q, keys, values));
         graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, positions, rows, table);
         prefixLength.ifPresent(length -> graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, prefixTable, length));
-        attention.appendTo(graph, grids, "attention", q, pool, output, logSumExp, options);
+        tile = attention.appendTo(graph, grids, "attention", q, pool, output, logSumExp, options);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array());
         plan = new TornadoExecutionPlan(graph.snapshot());
         plan.withDevice(attention.device().handle()).withGridScheduler(grids);
@@ -126,9 +134,63 @@ final class PoolCase implements AutoCloseable {
             int fixedSplit,
             AttentionOptions options,
             IntArray... prefixLength) {
+        return paged(
+                query,
+                cache,
+                out,
+                batch,
+                seqQ,
+                16,
+                pageSize,
+                pagesPerSequence,
+                fixedSplit,
+                options,
+                Stream.of(prefixLength).findFirst(),
+                Optional.empty());
+    }
+
+    /** The same, of chunks by the kernel of warp groups. */
+    static PoolCase chunked(
+            DType query,
+            DType cache,
+            DType out,
+            int batch,
+            int seqQ,
+            int headDim,
+            int pageSize,
+            int pagesPerSequence,
+            int splits,
+            AttentionOptions options) {
+        return paged(
+                query,
+                cache,
+                out,
+                batch,
+                seqQ,
+                headDim,
+                pageSize,
+                pagesPerSequence,
+                0,
+                options,
+                Optional.empty(),
+                Optional.of(pool -> pool.withKernel(DecodeKernel.WARP_GROUP).withSplits(splits)));
+    }
+
+    private static PoolCase paged(
+            DType query,
+            DType cache,
+            DType out,
+            int batch,
+            int seqQ,
+            int headDim,
+            int pageSize,
+            int pagesPerSequence,
+            int fixedSplit,
+            AttentionOptions options,
+            Optional<IntArray> prefixLength,
+            Optional<UnaryOperator<KeyValuePool>> change) {
         int heads = 4;
         int kvHeads = 2;
-        int headDim = 16;
         int pages = batch * pagesPerSequence + 3;
         int kvDim = kvHeads * headDim;
         int[] pageShape = {pages, kvHeads, pageSize, headDim};
@@ -145,7 +207,8 @@ final class PoolCase implements AutoCloseable {
                 pagesPerSequence,
                 fixedSplit,
                 options,
-                Stream.of(prefixLength).findFirst());
+                prefixLength,
+                change);
     }
 
     /** The arrays of tensors, each once. */
@@ -258,8 +321,8 @@ final class PoolCase implements AutoCloseable {
             }
             int length = positions.get(b) + valid;
             Tensor ofSequence =
-                    CacheCase.tokens(CacheCase.sequence(q.as(DType.F32).contiguous(), b), 0, valid);
-            assertThat(AccuracyCheck.of(ofSequence, gathered(keys, b, length), gathered(values, b, length), options)
+                    CacheCase.tokens(CacheCase.sequence(asMultiplied(q).contiguous(), b), 0, valid);
+            assertThat(AccuracyCheck.of(ofSequence, asMultiplied(gathered(keys, b, length)), asMultiplied(gathered(values, b, length)), options)
                             .forward(
                                     CacheCase.tokens(CacheCase.sequence(output.contiguous(), b), 0, valid),
                                     logSumExps(b, valid),
@@ -267,6 +330,11 @@ final class PoolCase implements AutoCloseable {
                     .as("sequence %d of %d, %d queries on %d keys", b, batch, valid, length)
                     .allMatch(Comparison::passed);
         }
+    }
+
+    /** Tokens as the kernel multiplies them, so that the naive error is that of products of their type. */
+    private Tensor asMultiplied(Tensor tokens) {
+        return tokens.as(tile.kernel() == DecodeKernel.WARP_GROUP ? keys.dtype() : DType.F32);
     }
 
     private Tensor gathered(Tensor pool, int sequence, int length) {
@@ -294,6 +362,10 @@ final class PoolCase implements AutoCloseable {
 
     /** What is computed in F32 from inputs that are exact, and rounded once. */
     private Tolerance rounded() {
+        if (tile.kernel() == DecodeKernel.WARP_GROUP) {
+            boolean coarser = output.dtype() == DType.BF16 && keys.dtype() != DType.BF16;
+            return coarser ? new Tolerance(2, 2e-4 + 0x1p-8) : Tolerance.forward(keys.dtype());
+        }
         return switch (output.dtype()) {
             case F32 -> Tolerance.forward(DType.F32);
             case F16 -> new Tolerance(2, 1e-5 + 0x1p-11);

@@ -95,6 +95,33 @@ public final class RowEnd {
         return masked ? ofNone : logSumExp;
     }
 
+    /** As {@link #inverseOfWarp}, of one of several parts of the keys: the first has the sink. */
+    public static float inverseOfPart(int part, float max, float sum, FloatArray headTerms, int head, int features) {
+        float inverse = sum == 0f ? 0f : 1f / sum;
+        if ((features & Features.SINKS) != 0) {
+            if (part == 0) {
+                float sink = HeadTerms.sink(headTerms, head, features) * WarpScores.LOG2_E;
+                float top = TornadoMath.max(max, sink);
+                float scaled = Warp.exp2(max - top);
+                inverse = scaled / (scaled * sum + Warp.exp2(sink - top));
+            }
+        }
+        return inverse;
+    }
+
+    /** As {@link #logSumExpOfWarp}, of one of several parts: {@link Score#NO_SCORE} where it has nothing. */
+    public static float logSumExpOfPart(int part, float max, float sum, FloatArray headTerms, int head, int features) {
+        float logSumExp = sum == 0f ? Score.NO_SCORE : LN_2 * max + TornadoMath.log(sum);
+        if ((features & Features.SINKS) != 0) {
+            if (part == 0) {
+                float sink = HeadTerms.sink(headTerms, head, features) * WarpScores.LOG2_E;
+                float top = TornadoMath.max(max, sink);
+                logSumExp = LN_2 * top + TornadoMath.log(Warp.exp2(max - top) * sum + Warp.exp2(sink - top));
+            }
+        }
+        return logSumExp;
+    }
+
     /** −∞. Of {@link Float#NEGATIVE_INFINITY} TornadoVM makes {@code -1.0F / 0.0F}, which CUDA carries out, slowly. */
     public static float negativeInfinity() {
         return Warp.asFloat(NEGATIVE_INFINITY_BITS);

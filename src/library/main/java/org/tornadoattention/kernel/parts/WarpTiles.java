@@ -44,6 +44,11 @@ public final class WarpTiles {
         return Warp.F16;
     }
 
+    /** Of output in F32, which is not packed. */
+    public static int type(FloatArray array, int features) {
+        return Warp.F16;
+    }
+
     /** Of pairs of raw 16-bit floats. */
     public static int type(IntArray array) {
         return Warp.BF16;
@@ -51,6 +56,11 @@ public final class WarpTiles {
 
     /** Starts the copy of a chunk of 8 elements, the first a multiple of 8. */
     public static void copyChunk(int[] tile, int at, HalfFloatArray source, int element, int bytes) {
+        Warp.copyAsync(tile, at, source, element, bytes);
+    }
+
+    /** As {@link #copyChunk(int[], int, HalfFloatArray, int, int)}. */
+    public static void copyChunk(int[] tile, int at, ShortArray source, int element, int bytes) {
         Warp.copyAsync(tile, at, source, element, bytes);
     }
 
@@ -70,11 +80,26 @@ public final class WarpTiles {
             int headDim,
             int item,
             int items) {
+        load(tile, at, rows, source, first, headDim, count, headDim, item, items);
+    }
+
+    /** As {@link #load(int[], int, int, HalfFloatArray, int, int, int, int, int)}, of rows that begin {@code apart} elements apart. */
+    public static void load(
+            int[] tile,
+            int at,
+            int rows,
+            HalfFloatArray source,
+            int first,
+            int apart,
+            int count,
+            int headDim,
+            int item,
+            int items) {
         int chunks = paddedDim(headDim) / 8;
         for (int i = 0; i < (rows * chunks + items - 1) / items; i++) {
             int row = rowOf(i, chunks, item, items);
             int c = columnOf(i, chunks, item, items);
-            int from = from(i, first, row, c, headDim, item, items);
+            int from = from(i, first, apart, row, c, headDim, item, items);
             int to = to(i, at, rows, row, c, headDim, item, items);
             if (rows * chunks % items == 0 || row < rows) {
                 if (headDim % 8 == 0) {
@@ -89,11 +114,26 @@ public final class WarpTiles {
     /** As {@link #load(int[], int, int, HalfFloatArray, int, int, int, int, int)}. */
     public static void load(
             int[] tile, int at, int rows, ShortArray source, int first, int count, int headDim, int item, int items) {
+        load(tile, at, rows, source, first, headDim, count, headDim, item, items);
+    }
+
+    /** As {@link #load(int[], int, int, HalfFloatArray, int, int, int, int, int, int)}. */
+    public static void load(
+            int[] tile,
+            int at,
+            int rows,
+            ShortArray source,
+            int first,
+            int apart,
+            int count,
+            int headDim,
+            int item,
+            int items) {
         int chunks = paddedDim(headDim) / 8;
         for (int i = 0; i < (rows * chunks + items - 1) / items; i++) {
             int row = rowOf(i, chunks, item, items);
             int c = columnOf(i, chunks, item, items);
-            int from = from(i, first, row, c, headDim, item, items);
+            int from = from(i, first, apart, row, c, headDim, item, items);
             int to = to(i, at, rows, row, c, headDim, item, items);
             if (rows * chunks % items == 0 || row < rows) {
                 if (headDim % 8 == 0) {
@@ -116,18 +156,18 @@ public final class WarpTiles {
     }
 
     /** The first element of a chunk of 8: at constant distances from a work-item's first one, which takes fewer registers. */
-    private static int from(int i, int first, int row, int c, int headDim, int item, int items) {
+    private static int from(int i, int first, int apart, int row, int c, int headDim, int item, int items) {
         int chunks = paddedDim(headDim) / 8;
-        int from = first + row * headDim + 8 * c;
+        int from = first + row * apart + 8 * c;
         if (items % (4 * chunks) == 0) {
             int step = items / chunks;
-            from = first + item / chunks * headDim + 8 * c + i * step * headDim;
+            from = first + item / chunks * apart + 8 * c + i * step * apart;
         }
         return from;
     }
 
     /** Where that chunk goes: at constant distances from a work-item's first one or two. */
-    private static int to(int i, int at, int rows, int row, int c, int headDim, int item, int items) {
+    static int to(int i, int at, int rows, int row, int c, int headDim, int item, int items) {
         int chunks = paddedDim(headDim) / 8;
         int to = at + chunk(rows, row, c);
         if (items % (4 * chunks) == 0) {
@@ -207,6 +247,12 @@ public final class WarpTiles {
                 }
             }
         }
+    }
+
+    /** As {@link #store(HalfFloatArray, int, int, int, float[], int, int, float)}, in F32: the type is that of nothing. */
+    public static void store(
+            FloatArray output, int first, int headDim, int type, float[] o, int r, int column, float factor) {
+        store(output, first, headDim, o, r, column, factor);
     }
 
     /** As {@link #store(HalfFloatArray, int, int, int, float[], int, int, float)}, in F32. */

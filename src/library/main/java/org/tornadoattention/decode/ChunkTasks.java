@@ -1,0 +1,151 @@
+package org.tornadoattention.decode;
+
+import java.util.Map;
+import java.util.Optional;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.choice.Views;
+import org.tornadoattention.choice.WarpGroupSplitTile;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.forge.Arguments;
+import org.tornadoattention.kernel.ReadPositions;
+import org.tornadoattention.kernel.parts.CachedKeys;
+import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Layout;
+import org.tornadoattention.kernel.parts.StepLayout;
+import org.tornadoattention.plan.DeviceStorage;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * Chunks of many queries over a pool of the caller's as the tasks positions and attention of a graph of the caller's, and merge where
+ * the keys are divided: by the kernel of warp groups, which reads queries and keys where they are. Queries of another type than the
+ * keys are rounded first.
+ */
+record ChunkTasks(
+        Tensor q,
+        PoolInputs pool,
+        Tensor output,
+        Tensor logSumExp,
+        AttentionOptions options,
+        StepShape shape,
+        Views views,
+        WarpGroupSplitTile tile,
+        ComputeDevice device) {
+
+    /** Elements of a 16-byte copy. */
+    private static final int CHUNK = 8;
+
+    /** Whether the kernel takes a pool and arrays in these places. */
+    static boolean take(PoolInputs pool, Views views) {
+        return pool.fixedSplit() == 0
+                && pool.prefix().isEmpty()
+                && views.isMultiple("key", CHUNK)
+                && views.isMultiple("value", CHUNK)
+                && views.isMultiple("output", 2);
+    }
+
+    void append(TaskGraph graph, GridScheduler grids, String name) {
+        boolean inPlace = q.dtype() == pool.keys().dtype() && views.isMultiple("query", CHUNK);
+        int[] rounded = {shape.sequences(), shape.seqQ(), shape.heads(), shape.headDim()};
+        Tensor queries = Tensor.allocate(pool.keys().dtype(), inPlace ? new int[] {1} : rounded);
+        FloatArray numbers = new FloatArray(StepLayout.numbersSize(shape.heads()));
+        IntArray absent = new IntArray(1);
+        IntArray header = new IntArray(StepLayout.HEADER);
+        StepNumbers.fill(header, numbers, options, shape.headDim(), pool.capacity(), pool.capacity(), 0);
+        float scale = StepLayout.scale(numbers);
+        // Queries are rounded without it.
+        numbers.set(0, 1f);
+        int features = (options.hasAlibi() ? Features.ALIBI : 0) | (shape.sinks() ? Features.SINKS : 0);
+        FloatArray headTerms = headTerms(features);
+        Object query = DeviceStorage.seen(queries, true);
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, query, numbers, headTerms, absent);
+        Arguments all = PoolTasks.withSteps(Arguments.none(), shape, graph)
+                .with("windowLeft", StepLayout.windowLeft(header))
+                .with("windowRight", StepLayout.windowRight(header))
+                .answering(Layout.class, views.numbers());
+        Arguments toPositions = all.with("newQuery", DeviceStorage.seenInPlace(q, true))
+                .with("query", query)
+                .with("numbers", numbers)
+                .with("positions", pool.positions())
+                .with("validRows", pool.validRows().orElse(absent))
+                .with("keyLengths", pool.lengths().orElse(absent))
+                .with("blockTable", pool.blockTable().orElse(absent))
+                .with("prefixLength", absent)
+                .with("alibi", 0)
+                .with("given", PoolTasks.given(pool) | (inPlace ? ReadPositions.KEYS_ONLY : 0));
+        Arguments toAttention = all.with("query", inPlace ? DeviceStorage.seenInPlace(q, true) : query)
+                .with("key", DeviceStorage.seenInPlace(pool.keys(), true))
+                .with("value", DeviceStorage.seenInPlace(pool.values(), true))
+                .with("output", DeviceStorage.seenInPlace(output, true))
+                .with("logSumExp", logSumExp.floatArray())
+                .with("headTerms", headTerms)
+                .with("keyLengths", all.given("sequences"))
+                .with("seqK", pool.capacity())
+                .with("scale", scale)
+                .with("softcap", StepLayout.softcap(numbers))
+                .answering(CachedKeys.class, answers());
+        if (!inPlace) {
+            // [batch, seqQ, heads, headDim], as the first task leaves them.
+            toAttention = toAttention.answering(
+                    Layout.class,
+                    Map.of(
+                            "queryOffset",
+                            0,
+                            "queryBatch",
+                            shape.seqQ() * shape.heads() * shape.headDim(),
+                            "queryHead",
+                            shape.headDim(),
+                            "queryRow",
+                            shape.heads() * shape.headDim()));
+        }
+        Optional<FloatArray> partials = partials();
+        if (partials.isPresent()) {
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, partials.get());
+            toAttention = toAttention.with("output", null).with("logSumExp", partials.get());
+        }
+        InferenceTasks.appendChunk(graph, grids, name, shape, tile, toPositions, toAttention, features, device);
+        if (partials.isPresent()) {
+            Arguments toMerge = all.with("partials", partials.get())
+                    .with("output", DeviceStorage.seenInPlace(output, true))
+                    .with("logSumExp", logSumExp.floatArray());
+            InferenceTasks.appendPoolMerge(graph, grids, name, shape, tile.splits(), toMerge, device);
+        }
+    }
+
+    private FloatArray headTerms(int features) {
+        FloatArray headTerms = new FloatArray(HeadTerms.size(shape.heads(), features));
+        for (int head = 0; head < shape.heads(); head++) {
+            if (options.hasAlibi()) {
+                HeadTerms.setSlope(headTerms, head, options.alibiSlope(head));
+            }
+            if (options.sinks().isPresent()) {
+                HeadTerms.setSink(headTerms, head, options.sinks().get().getFlat(head), features);
+            }
+        }
+        return headTerms;
+    }
+
+    private Map<String, Integer> answers() {
+        return Map.of(
+                "arePresent", 1,
+                "areDivided", tile.splits() > 1 ? 1 : 0,
+                "parts", tile.splits(),
+                "pageSize", pool.pageSize(),
+                "pagesPerSequence", pool.pagesPerSequence());
+    }
+
+    /** Outputs and log-sum-exps of the parts, where there are several. */
+    private Optional<FloatArray> partials() {
+        int rows = shape.queryRows();
+        if (tile.splits() == 1) {
+            return Optional.empty();
+        }
+        PoolTasks.requireRoom(rows, tile.splits(), shape.headDim(), device);
+        return Optional.of(new FloatArray(rows * tile.splits() * (shape.headDim() + 1)));
+    }
+}

@@ -1,0 +1,147 @@
+package org.tornadoattention.kernel.parts;
+
+import org.tornadoattention.intrinsic.WarpGroup;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * Keys and values that lie in the pages of a cache, for the warp group of a kernel that copies tiles of them to local memory. In forms
+ * of kernels over caches, the forge puts a constant in place of each call of a method without parameters; in other forms nothing of
+ * this is left. The arrays are those of {@link StepLayout}.
+ *
+ * <p>A row's address is two numbers: where its run of rows begins, which its page says, and how far in the run it is, a constant. Runs
+ * are as long as pages where tiles are made of whole pages, or pages of whole tiles, and otherwise one row.
+ */
+public final class CachedKeys {
+
+    private CachedKeys() {}
+
+    /** Whether keys and values lie in pages of a cache. */
+    public static boolean arePresent() {
+        return false;
+    }
+
+    /** Whether several groups have a part of the keys each. */
+    public static boolean areDivided() {
+        return false;
+    }
+
+    /** Parts of the keys. */
+    public static int parts() {
+        return 1;
+    }
+
+    /** Tokens of a page. */
+    public static int pageSize() {
+        return 1;
+    }
+
+    /** Pages of a sequence at most. */
+    public static int pagesPerSequence() {
+        return 1;
+    }
+
+    /** Tiles of a part, of so many of all. */
+    public static int tilesOfPart(int tiles) {
+        return (tiles + parts() - 1) / parts();
+    }
+
+    /** Rows that a warp group copies at a time. */
+    private static int rowsAtOnce(int headDim) {
+        return WarpGroup.LANES / (WarpTiles.paddedDim(headDim) / 8);
+    }
+
+    /** Rows of a run: 1 where a lane's rows have nothing to do with one another. */
+    private static int run(int rows, int headDim) {
+        int atOnce = rowsAtOnce(headDim);
+        int run = pageSize() >= rows ? rows : pageSize();
+        int whole = WarpGroup.LANES % (WarpTiles.paddedDim(headDim) / 8)
+                + rows % run
+                + (pagesPerSequence() == 1 ? 0 : pageSize() % run)
+                + run % atOnce;
+        return whole == 0 ? run : 1;
+    }
+
+    /**
+     * Finds where the runs of a tile's rows begin, for the chunk of 8 elements that a lane copies of each.
+     *
+     * @param starts gets an element for each run, or for each row that the lane copies of
+     * @param values whether of values, otherwise of keys
+     * @param j the tile's first key, a multiple of its rows
+     * @param length of the sequence: the last key's page stands in for those past it
+     */
+    public static void find(
+            int[] starts,
+            boolean values,
+            IntArray sequences,
+            int table,
+            int kvHead,
+            int j,
+            int length,
+            int padding,
+            int rows,
+            int headDim,
+            int lane) {
+        int chunks = WarpTiles.paddedDim(headDim) / 8;
+        if (run(rows, headDim) > 1) {
+            for (int u = 0; u < rows / run(rows, headDim); u++) {
+                int token = j + u * run(rows, headDim) + padding;
+                int start = start(values, sequences, table, kvHead, token, length - 1 + padding);
+                int apart = values ? Layout.valueRow() : Layout.keyRow();
+                starts[u] = start + lane / chunks * apart + lane % chunks * 8;
+            }
+        } else {
+            for (int i = 0; i < (rows * chunks + WarpGroup.LANES - 1) / WarpGroup.LANES; i++) {
+                int row = WarpTiles.rowOf(i, chunks, lane, WarpGroup.LANES);
+                int last = length - 1 + padding;
+                int token = TornadoMath.min(j + row + padding, last);
+                int start = start(values, sequences, table, kvHead, token, last);
+                starts[i] = start + WarpTiles.columnOf(i, chunks, lane, WarpGroup.LANES) * 8;
+            }
+        }
+    }
+
+    /** Where the row of a token begins; past the last one, of a page that there is. */
+    private static int start(boolean values, IntArray sequences, int table, int kvHead, int token, int last) {
+        int page = sequences.get(table + TornadoMath.min(token, last) / pageSize());
+        int row = token % pageSize();
+        if (pagesPerSequence() == 1) {
+            row = token;
+        }
+        int start = Layout.key(page, kvHead, row);
+        if (values) {
+            start = Layout.value(page, kvHead, row);
+        }
+        return start;
+    }
+
+    /** Starts the copy of {@code count} of {@code rows} rows that {@link #find} found to byte {@code at}; the rest is 0. */
+    public static void load(
+            int[] tile,
+            int at,
+            int[] starts,
+            int apart,
+            HalfFloatArray source,
+            int rows,
+            int count,
+            int headDim,
+            int lane) {
+        int chunks = WarpTiles.paddedDim(headDim) / 8;
+        for (int i = 0; i < (rows * chunks + WarpGroup.LANES - 1) / WarpGroup.LANES; i++) {
+            int row = WarpTiles.rowOf(i, chunks, lane, WarpGroup.LANES);
+            int c = WarpTiles.columnOf(i, chunks, lane, WarpGroup.LANES);
+            int to = WarpTiles.to(i, at, rows, row, c, headDim, lane, WarpGroup.LANES);
+            int bytes = row < count ? WarpTiles.bytesOf(c, headDim) : 0;
+            if (rows * chunks % WarpGroup.LANES == 0 || row < rows) {
+                if (run(rows, headDim) > 1) {
+                    int inTile = i * rowsAtOnce(headDim);
+                    int inRun = inTile % run(rows, headDim);
+                    WarpTiles.copyChunk(tile, to, source, starts[inTile / run(rows, headDim)] + inRun * apart, bytes);
+                } else {
+                    WarpTiles.copyChunk(tile, to, source, starts[i], bytes);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+package org.tornadoattention.cache;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.TestDevice;
+import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.choice.DecodeKernel;
+import org.tornadoattention.device.Intrinsics;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/** Chunks of many queries over pages, by warp groups: garbage behind the last token, pages in any order, chunks of any length. */
+class ChunkedPrefillTest {
+
+    private static final AttentionOptions CAUSAL = AttentionOptions.causal();
+
+    @BeforeEach
+    void requireWarpGroups() {
+        assumeTrue(TestDevice.get().extension().level().include(Intrinsics.WARP_GROUP));
+    }
+
+    /** A sequence takes chunks that are no multiples of tiles, the other, which has its first page, fewer; one graph for all. */
+    @ParameterizedTest
+    @CsvSource({
+        // of queries, keys and output; head dimension, tokens of a page, pages, parts of the keys
+        "F16, F16, F16, 64, 16, 13, 1",
+        "BF16, BF16, BF16, 16, 64, 4, 2",
+        "F32, F16, F16, 16, 7, 29, 3",
+        "F16, F16, F32, 24, 3, 67, 1",
+        "F32, BF16, F32, 32, 256, 1, 1",
+        "BF16, F16, BF16, 80, 16, 13, 3"
+    })
+    void chunksOfOneGraph(DType query, DType cache, DType out, int headDim, int pageSize, int pages, int splits) {
+        int[] chunks = {70, 64, 1, 66};
+        try (PoolCase pool = PoolCase.chunked(query, cache, out, 2, 70, headDim, pageSize, pages, splits, CAUSAL)) {
+            assertThat(pool.tile.kernel()).isEqualTo(DecodeKernel.WARP_GROUP);
+            pool.deal(pageSize, 0, pages > 1 ? 1 : 0);
+            int[] lengths = {0, 3};
+            pool.write(1, 1, 0, 3);
+            for (int step = 0; step < chunks.length; step++) {
+                int[] valid = {chunks[step], step % 2 == 1 ? 0 : 37 - step};
+                for (int b = 0; b < 2; b++) {
+                    pool.positions.set(b, lengths[b]);
+                    pool.rows.set(b, valid[b]);
+                    pool.write(b, 1, lengths[b], lengths[b] + valid[b]);
+                    lengths[b] += valid[b];
+                }
+                pool.q.copyFrom(Tensor.random(query, step, pool.q.shape()));
+                pool.execute();
+                pool.assertAccurate();
+            }
+        }
+    }
+
+    static Stream<Arguments> options() {
+        return Stream.of(
+                Arguments.of(CAUSAL.withWindow(9, 0), 1),
+                Arguments.of(CAUSAL.withWindow(40, 0).withSinks(Tensor.of(new float[] {0.5f, -1, 2, 0}, 4)), 3),
+                Arguments.of(CAUSAL.withSoftcap(5).withScale(0.3), 1),
+                Arguments.of(CAUSAL.withAlibi(0.5f, 0.25f, 0.125f, 0.0625f), 2),
+                Arguments.of(CAUSAL.withSinks(Tensor.of(new float[] {0.5f, -1, 2, 0}, 4)), 1),
+                Arguments.of(AttentionOptions.defaults(), 2));
+    }
+
+    @ParameterizedTest
+    @MethodSource("options")
+    void masksAndTermsCountFromThePositions(AttentionOptions options, int splits) {
+        try (PoolCase pool = PoolCase.chunked(DType.F16, DType.F16, DType.F16, 2, 17, 16, 16, 12, splits, options)) {
+            pool.deal(3);
+            for (int b = 0; b < 2; b++) {
+                pool.positions.set(b, 171 - 160 * b);
+                pool.rows.set(b, 17 - b);
+                pool.write(b, b, 0, 188 - 160 * b);
+            }
+            pool.execute();
+            pool.assertAccurate();
+        }
+    }
+
+    @Test
+    void whatItDoesNotTakeIsRefused() {
+        KeyValuePool pool = KeyValuePool.of(
+                        Tensor.allocate(DType.F16, 2, 2, 8, 16),
+                        Tensor.allocate(DType.F16, 2, 2, 8, 16),
+                        new IntArray(2))
+                .withKernel(DecodeKernel.WARP_GROUP);
+        assertThatExceptionOfType(UnsupportedOnDeviceException.class)
+                .isThrownBy(() -> KeyValuePoolTest.append(
+                        pool.withFixedSplits(8),
+                        Tensor.allocate(DType.F16, 2, 4, 20, 16),
+                        Tensor.allocate(DType.F16, 2, 4, 20, 16),
+                        Tensor.allocate(DType.F32, 2, 4, 20),
+                        CAUSAL))
+                .withMessageContaining("without prefix, fixed splits and functions");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> pool.withSplits(-1))
+                .withMessageContaining("1 or more");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> KeyValuePoolTest.append(
+                        pool.withFixedSplits(8).withSplits(2),
+                        Tensor.allocate(DType.F16, 2, 4, 20, 16),
+                        Tensor.allocate(DType.F16, 2, 4, 20, 16),
+                        Tensor.allocate(DType.F32, 2, 4, 20),
+                        CAUSAL))
+                .withMessageContaining("leave one of them out");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> pool.withKernel(DecodeKernel.WARP_SPLIT_KEY))
+                .withMessageContaining("takes no pools");
+    }
+}
