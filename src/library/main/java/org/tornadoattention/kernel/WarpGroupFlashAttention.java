@@ -111,10 +111,10 @@ public final class WarpGroupFlashAttention {
         }
     }
 
-    /** Waits until a place is free for tile {@code t}. */
-    private static void awaitFree(int[] barriers, int free, int t) {
-        if (t >= PLACES) {
-            WarpBarrier.await(barriers, free, t / PLACES - 1);
+    /** Waits until a place is free for tile {@code t - behind}. */
+    private static void awaitFree(int[] barriers, int free, int t, int behind) {
+        if (t >= PLACES + behind) {
+            WarpBarrier.await(barriers, free, (t - behind) / PLACES - 1);
         }
     }
 
@@ -268,10 +268,10 @@ public final class WarpGroupFlashAttention {
                         int kvHead = head / (heads / kvHeads);
                         CachedKeys.find(
                                 starts, false, keyLengths, table, kvHead, j, length, padding, blockK, headDim, lane);
-                        awaitFree(barriers, freeK + 2 * place, t);
+                        awaitFree(barriers, freeK + 2 * place, t, 0);
                         CachedKeys.load(tile, at, starts, Layout.keyRow(), key, blockK, length - j, headDim, lane);
                     } else {
-                        awaitFree(barriers, freeK + 2 * place, t);
+                        awaitFree(barriers, freeK + 2 * place, t, 0);
                         WarpTiles.load(tile, at, blockK, key, from, length - j, headDim, lane, WarpGroup.LANES);
                     }
                     WarpBarrier.arriveWithCopies(barriers, fullK + 2 * place);
@@ -286,10 +286,10 @@ public final class WarpGroupFlashAttention {
                         int first = j - blockK;
                         CachedKeys.find(
                                 starts, true, keyLengths, table, kvHead, first, length, padding, blockK, headDim, lane);
-                        awaitFree(barriers, freeV + 2 * place, t - 1);
+                        awaitFree(barriers, freeV + 2 * place, t, 1);
                         CachedKeys.load(tile, at, starts, Layout.valueRow(), value, blockK, count, headDim, lane);
                     } else {
-                        awaitFree(barriers, freeV + 2 * place, t - 1);
+                        awaitFree(barriers, freeV + 2 * place, t, 1);
                         int before = from - blockK * headDim;
                         WarpTiles.load(tile, at, blockK, value, before, count, headDim, lane, WarpGroup.LANES);
                     }
