@@ -95,7 +95,9 @@ public final class KeyValuePool {
                 Optional.empty(),
                 Optional.empty(),
                 1,
-                Optional.empty(), 0, PoolInputs.Wanted.NOTHING));
+                Optional.empty(),
+                0,
+                PoolInputs.Wanted.NOTHING));
     }
 
     /**

@@ -27,7 +27,8 @@ public final class DecodeChoice {
      */
     public static Optional<WarpGroupSplitTile> chunk(
             SplitProblem problem, Optional<DecodeKernel> wanted, int splits, boolean takes, ComputeDevice device) {
-        Optional<WarpGroupSplitTile> tile = takes ? WarpGroupChunkSpec.overPool(problem, splits, device) : Optional.empty();
+        Optional<WarpGroupSplitTile> tile =
+                takes ? WarpGroupChunkSpec.overPool(problem, splits, device) : Optional.empty();
         if (wanted.isPresent() && wanted.get() == DecodeKernel.WARP_GROUP) {
             return Optional.of(tile.orElseThrow(() -> lacking(DecodeKernel.WARP_GROUP, device)));
         }

@@ -54,7 +54,8 @@ record WarpGroupChunkSpec() implements DecodeSpec {
                 && problem.headDim() % CHUNK == 0
                 && problem.headDim() <= WIDEST_HEAD;
         return possible
-                ? tile(problem, device).map(tile -> new WarpGroupSplitTile(tile, splits > 0 ? splits : splits(problem, tile, device)))
+                ? tile(problem, device)
+                        .map(tile -> new WarpGroupSplitTile(tile, splits > 0 ? splits : splits(problem, tile, device)))
                 : Optional.empty();
     }
 

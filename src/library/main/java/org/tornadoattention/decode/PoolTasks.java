@@ -234,8 +234,8 @@ public final class PoolTasks {
                 capacity(shape),
                 shape.dtype(),
                 false);
-        LaneSplitTile tile =
-                (LaneSplitTile) DecodeChoice.choose(problem, Optional.of(DecodeKernel.SPLIT_KEY), pool.wanted().splits(), device);
+        LaneSplitTile tile = (LaneSplitTile) DecodeChoice.choose(
+                problem, Optional.of(DecodeKernel.SPLIT_KEY), pool.wanted().splits(), device);
         return fixed
                 ? new LaneSplitTile(
                         tile.rows(), tile.dims(), tile.slots(), Math.ceilDiv(capacity(shape), fixedKeys(tile, pool)))

@@ -322,7 +322,11 @@ final class PoolCase implements AutoCloseable {
             int length = positions.get(b) + valid;
             Tensor ofSequence =
                     CacheCase.tokens(CacheCase.sequence(asMultiplied(q).contiguous(), b), 0, valid);
-            assertThat(AccuracyCheck.of(ofSequence, asMultiplied(gathered(keys, b, length)), asMultiplied(gathered(values, b, length)), options)
+            assertThat(AccuracyCheck.of(
+                                    ofSequence,
+                                    asMultiplied(gathered(keys, b, length)),
+                                    asMultiplied(gathered(values, b, length)),
+                                    options)
                             .forward(
                                     CacheCase.tokens(CacheCase.sequence(output.contiguous(), b), 0, valid),
                                     logSumExps(b, valid),
