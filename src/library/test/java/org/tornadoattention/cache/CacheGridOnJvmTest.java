@@ -1,9 +1,11 @@
 package org.tornadoattention.cache;
 
+import org.junit.jupiter.api.Tag;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.device.ComputeDevice;
 
 /** The grid of caches on the JVM's own engine. */
+@Tag("jvm-engine")
 class CacheGridOnJvmTest extends CacheGridTest {
 
     @Override

@@ -1,9 +1,11 @@
 package org.tornadoattention.cache;
 
+import org.junit.jupiter.api.Tag;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.device.ComputeDevice;
 
 /** A cache in E4M3 on the JVM's own engine. */
+@Tag("jvm-engine")
 class Fp8CacheOnJvmTest extends Fp8CacheTest {
 
     @Override

@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -14,6 +15,7 @@ import org.tornadoattention.kernel.parts.Storage;
 import org.tornadoattention.tensor.DType;
 
 /** Vectors and plain loops against float64, at sizes that do not divide. */
+@Tag("jvm-engine")
 class LanesTest {
 
     static Stream<Lanes> lanes() {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -20,6 +21,7 @@ import org.tornadoattention.tensor.Tensor;
  * Sums over very many keys and queries are as good as those of a blocked product. Queries or keys of 0 make all probabilities
  * alike, so that the right values are means and multiples, which need no oracle.
  */
+@Tag("jvm-engine")
 class SumsOverManyTest {
 
     private static final int HEAD_DIM = 8;

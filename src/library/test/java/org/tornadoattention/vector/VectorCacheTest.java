@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tornadoattention.AttentionOptions;
@@ -21,6 +22,7 @@ import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** A cache beside the common tests of caches: threads and bits. */
+@Tag("jvm-engine")
 class VectorCacheTest {
 
     private static final int HEADS = 16;

@@ -13,6 +13,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -31,6 +32,7 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /** The engine beside the common tests of kernels: threads, bits, plain loops, memory. */
+@Tag("jvm-engine")
 class VectorEngineTest {
 
     record Results(Tensor output, Tensor logSumExp, Tensor dQ, Tensor dK, Tensor dV) {

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.List;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -16,6 +17,7 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.vector.VectorEngineTest.Problem;
 
 /** The engine at other widths than this machine's, and without the module, each in a JVM of its own. */
+@Tag("jvm-engine")
 class WidthsTest {
 
     private static final String MODULE = "jdk.incubator.vector";
