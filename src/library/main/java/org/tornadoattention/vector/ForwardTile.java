@@ -19,6 +19,9 @@ final class ForwardTile {
     /** Rows of all queries of a sequence that share keys, up to which sums over a head run along the lanes. */
     private static final int FEW_ROWS = 8;
 
+    /** Keys that are brought at a time where rows are few, an even number. */
+    private static final int NEAR_KEYS = 16;
+
     private final Lanes lanes;
     private final Sequences sequences;
     private final ScoreTerms terms;
@@ -39,6 +42,7 @@ final class ForwardTile {
     private final float[] max;
     private final float[] sum;
     private final float[] factors;
+    private final float[] ones = new float[FEW_ROWS];
     private final Totals outputs;
     private final Totals sums;
     private final float[] maxOfTotals;
@@ -77,6 +81,7 @@ final class ForwardTile {
         sum = new float[allLanes];
         factors = new float[allLanes];
         boolean runs = sequences.mostKeys() > RUN;
+        Arrays.fill(ones, 1);
         outputs = new Totals(runs ? o.length : 0);
         sums = new Totals(runs ? allLanes : 0);
         maxOfTotals = new float[allLanes];
@@ -164,23 +169,22 @@ final class ForwardTile {
         int width = rows.width();
         boolean keysLoaded = false;
         boolean valuesLoaded = false;
-        int stride = few ? paddedHead : headDim;
         for (int panel = 0; panel < rows.panels(); panel++) {
             TileRows.Sight sight = rows.look(panel, key, count);
             if (sight == TileRows.Sight.NOTHING) {
                 continue;
             }
-            if (!keysLoaded) {
-                keys.read(tile.sequence(), tile.kvHead(), key, count, k, 0, stride, bits, lanes);
-                keysLoaded = true;
-            }
             int at = panel * width;
             // Sᵀ = K Qᵀ
             if (few) {
-                lanes.dots(k, q, paddedHead, s, width, count, tile.rows());
+                dots(key, count);
             } else {
+                if (!keysLoaded) {
+                    keys.read(tile.sequence(), tile.kvHead(), key, count, k, 0, headDim, bits, lanes);
+                    keysLoaded = true;
+                }
                 int padded = Products.padded(count, Lanes.ROWS);
-                lanes.product(k, 0, stride, 1, q, at * headDim, width, s, 0, width, padded, width, headDim, null, 0);
+                lanes.product(k, 0, headDim, 1, q, at * headDim, width, s, 0, width, padded, width, headDim, null, 0);
             }
             terms.apply(s, key, count, rows, panel, sight);
             // P = 2^(S - m), with the sums of its rows
@@ -189,14 +193,41 @@ final class ForwardTile {
                 terms.drop(s, 1, key, count, rows, panel);
             }
             // O = diag(2^(m - m')) O + P V
+            boolean allSeen = sight == TileRows.Sight.ALL && !terms.hides();
+            int used = Math.min(width, Products.padded(tile.rows() - at, Lanes.ROWS));
+            if (few) {
+                addValues(key, count, allSeen, used);
+                continue;
+            }
             if (!valuesLoaded) {
                 values.read(tile.sequence(), tile.kvHead(), key, count, v, 0, paddedValue, bits, lanes);
                 valuesLoaded = true;
             }
-            boolean allSeen = sight == TileRows.Sight.ALL && !terms.hides();
             boolean free = allSeen || lanes.areFinite(v, count * paddedValue);
-            int used = Math.min(width, Products.padded(tile.rows() - at, Lanes.ROWS));
-            Products.add(lanes, free, s, 1, width, v, 0, o, at * paddedValue, used, paddedValue, count, factors, at);
+            Products.add(lanes, free, s, 0, 1, width, v, 0, o, at * paddedValue, used, paddedValue, count, factors, at);
+        }
+    }
+
+    /** Scores of few rows, which take what memory gives: keys are used while they are in the nearest cache. */
+    private void dots(int key, int count) {
+        RowTile tile = rows.tile();
+        for (int done = 0; done < count; done += NEAR_KEYS) {
+            int near = Math.min(NEAR_KEYS, count - done);
+            keys.read(tile.sequence(), tile.kvHead(), key + done, near, k, 0, paddedHead, bits, lanes);
+            lanes.dots(k, q, paddedHead, s, done * rows.width(), rows.width(), near, tile.rows());
+        }
+    }
+
+    /** The same with values. */
+    private void addValues(int key, int count, boolean allSeen, int used) {
+        RowTile tile = rows.tile();
+        int width = rows.width();
+        for (int done = 0; done < count; done += NEAR_KEYS) {
+            int near = Math.min(NEAR_KEYS, count - done);
+            values.read(tile.sequence(), tile.kvHead(), key + done, near, v, 0, paddedValue, bits, lanes);
+            boolean free = allSeen || lanes.areFinite(v, near * paddedValue);
+            float[] before = done == 0 ? factors : ones;
+            Products.add(lanes, free, s, done * width, 1, width, v, 0, o, 0, used, paddedValue, near, before, 0);
         }
     }
 

@@ -180,6 +180,6 @@ final class KeyValueGradients {
     private void addProduct(float[] a, float[] b, float[] c, int at, int keys, int width, int depth, boolean finite) {
         int rows = Products.padded(keys, Lanes.ROWS);
         Arrays.fill(a, keys * width, rows * width, 0);
-        Products.add(lanes, finite, a, width, 1, b, 0, c, at * padded, rows, padded, depth, ones, 0);
+        Products.add(lanes, finite, a, 0, width, 1, b, 0, c, at * padded, rows, padded, depth, ones, 0);
     }
 }

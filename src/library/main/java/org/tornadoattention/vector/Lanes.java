@@ -60,9 +60,9 @@ interface Lanes {
      * ends, up to the next multiple of 2 and of {@link #ROWS}, are computed too.
      *
      * @param stride elements from one row of k or q to the next, a multiple of {@link #length()}, 0 behind what counts
-     * @param width elements from one key to the next in s
+     * @param width elements from one key to the next in s, whose first element is at {@code at}
      */
-    void dots(float[] k, float[] q, int stride, float[] s, int width, int keys, int rows);
+    void dots(float[] k, float[] q, int stride, float[] s, int at, int width, int keys, int rows);
 
     /**
      * {@code target[dim][row] = rows[row][dim] · factor}.

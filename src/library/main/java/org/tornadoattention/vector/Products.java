@@ -22,6 +22,7 @@ final class Products {
             Lanes lanes,
             boolean free,
             float[] a,
+            int aAt,
             int aRow,
             int aStep,
             float[] b,
@@ -35,9 +36,9 @@ final class Products {
             int factorsAt) {
         if (free) {
             lanes.product(
-                    a, 0, aRow, aStep, b, bAt, columns, c, cAt, columns, rows, columns, depth, factors, factorsAt);
+                    a, aAt, aRow, aStep, b, bAt, columns, c, cAt, columns, rows, columns, depth, factors, factorsAt);
         } else {
-            ofSeen(a, aRow, aStep, b, bAt, c, cAt, rows, columns, depth, factors, factorsAt);
+            ofSeen(a, aAt, aRow, aStep, b, bAt, c, cAt, rows, columns, depth, factors, factorsAt);
         }
     }
 
@@ -47,6 +48,7 @@ final class Products {
      */
     private static void ofSeen(
             float[] a,
+            int aAt,
             int aRow,
             int aStep,
             float[] b,
@@ -62,7 +64,7 @@ final class Products {
         for (int row = 0; row < rows; row++) {
             Arrays.fill(sum, 0);
             for (int k = 0; k < depth; k++) {
-                float factor = a[row * aRow + k * aStep];
+                float factor = a[aAt + row * aRow + k * aStep];
                 for (int column = 0; factor != 0 && column < columns; column++) {
                     sum[column] = Fused.fma(factor, b[bAt + k * columns + column], sum[column]);
                 }

@@ -63,7 +63,7 @@ final class QuerySums {
         int width = scores.rows().width();
         int padded = scores.padded();
         float[] dS = scores.gradients();
-        Products.add(lanes, finite, dS, 1, width, k, at, dQ, row * padded, width, padded, keys, ones, 0);
+        Products.add(lanes, finite, dS, 0, 1, width, k, at, dQ, row * padded, width, padded, keys, ones, 0);
     }
 
     /** Brings the rows to an end. */

@@ -72,14 +72,14 @@ final class ScalarLanes implements Lanes {
 
     /** By {@link #LENGTH} chains side by side. */
     @Override
-    public void dots(float[] k, float[] q, int stride, float[] s, int width, int keys, int rows) {
+    public void dots(float[] k, float[] q, int stride, float[] s, int at, int width, int keys, int rows) {
         float[] sums = new float[LENGTH];
         for (int key = 0; key < keys; key++) {
             for (int row = 0; row < rows; row++) {
                 Arrays.fill(sums, 0);
-                for (int at = 0; at < stride; at += LENGTH) {
+                for (int dim = 0; dim < stride; dim += LENGTH) {
                     for (int i = 0; i < LENGTH; i++) {
-                        sums[i] = Fused.fma(k[key * stride + at + i], q[row * stride + at + i], sums[i]);
+                        sums[i] = Fused.fma(k[key * stride + dim + i], q[row * stride + dim + i], sums[i]);
                     }
                 }
                 for (int half = LENGTH / 2; half > 0; half /= 2) {
@@ -87,7 +87,7 @@ final class ScalarLanes implements Lanes {
                         sums[i] += sums[i + half];
                     }
                 }
-                s[key * width + row] = sums[0];
+                s[at + key * width + row] = sums[0];
             }
         }
     }

@@ -42,6 +42,8 @@ final class VectorLanes implements Lanes {
     /** A number that leaves no fraction when it is added, and puts a rounded one with F32's bias into the lowest bits. */
     private static final float ROUNDER = 0x1.8p23f + 127;
 
+    private static final boolean FMA = Fused.FAST;
+
     private static final int SIGNIFICAND_BITS = 23;
 
     /** For what is rare; its powers are the same to the last bit. */
@@ -49,6 +51,9 @@ final class VectorLanes implements Lanes {
 
     /** What is taken from the scores of each lane of a panel. */
     private final float[] bases = new float[4 * LENGTH];
+
+    /** Sums of four keys by four rows, lane by lane. */
+    private final float[] sums = new float[16 * LENGTH];
 
     /** Where the rows begin whose elements become lanes. */
     private final int[] places = new int[LENGTH];
@@ -112,10 +117,6 @@ final class VectorLanes implements Lanes {
         return Fused.FAST ? x.fma(y, z) : x.mul(y).add(z);
     }
 
-    private static FloatVector load(float[] array, int at) {
-        return FloatVector.fromArray(SPECIES, array, at);
-    }
-
     @Override
     public void product(
             float[] a,
@@ -155,32 +156,16 @@ final class VectorLanes implements Lanes {
                 }
             }
             for (; row < rows; row += ROWS) {
-                for (int done = 0; done < vectors; done += 2) {
-                    int from = aAt + row * aRow;
-                    int next = to + row * cRow + done * LENGTH;
-                    int factor = factorsAt + row;
-                    four(
-                            Math.min(2, vectors - done),
-                            a,
-                            from,
-                            aRow,
-                            aStep,
-                            b,
-                            at + done * LENGTH,
-                            bRow,
-                            c,
-                            next,
-                            cRow,
-                            depth,
-                            factors,
-                            factor);
-                }
+                int from = aAt + row * aRow;
+                int next = to + row * cRow;
+                int factor = factorsAt + row;
+                four(vectors, a, from, aRow, aStep, b, at, bRow, c, next, cRow, depth, factors, factor);
             }
             column += vectors * LENGTH;
         }
     }
 
-    /** Four rows by one vector or two. */
+    /** Four rows by one, two or four vectors. */
     private static void four(
             int vectors,
             float[] a,
@@ -196,7 +181,11 @@ final class VectorLanes implements Lanes {
             int depth,
             float[] factors,
             int factorsAt) {
-        if (aStep == 1 && vectors == 2) {
+        if (aStep == 1 && vectors == 4) {
+            alongFourByFour(a, aAt, aRow, b, bAt, bRow, c, cAt, cRow, depth, factors, factorsAt);
+        } else if (vectors == 4) {
+            acrossFourByFour(a, aAt, aStep, b, bAt, bRow, c, cAt, cRow, depth, factors, factorsAt);
+        } else if (aStep == 1 && vectors == 2) {
             alongFourByTwo(a, aAt, aRow, b, bAt, bRow, c, cAt, cRow, depth, factors, factorsAt);
         } else if (aStep == 1) {
             alongFourByOne(a, aAt, aRow, b, bAt, bRow, c, cAt, cRow, depth, factors, factorsAt);
@@ -235,40 +224,40 @@ final class VectorLanes implements Lanes {
         int a5 = a4 + aRow;
         int from = bAt;
         for (int k = 0; k < depth; k++) {
-            FloatVector b0 = load(b, from);
-            FloatVector b1 = load(b, from + LENGTH);
-            FloatVector b2 = load(b, from + 2 * LENGTH);
-            FloatVector b3 = load(b, from + 3 * LENGTH);
-            FloatVector x = broadcast(a[a0 + k]);
-            s00 = fma(x, b0, s00);
-            s01 = fma(x, b1, s01);
-            s02 = fma(x, b2, s02);
-            s03 = fma(x, b3, s03);
-            x = broadcast(a[a1 + k]);
-            s10 = fma(x, b0, s10);
-            s11 = fma(x, b1, s11);
-            s12 = fma(x, b2, s12);
-            s13 = fma(x, b3, s13);
-            x = broadcast(a[a2 + k]);
-            s20 = fma(x, b0, s20);
-            s21 = fma(x, b1, s21);
-            s22 = fma(x, b2, s22);
-            s23 = fma(x, b3, s23);
-            x = broadcast(a[a3 + k]);
-            s30 = fma(x, b0, s30);
-            s31 = fma(x, b1, s31);
-            s32 = fma(x, b2, s32);
-            s33 = fma(x, b3, s33);
-            x = broadcast(a[a4 + k]);
-            s40 = fma(x, b0, s40);
-            s41 = fma(x, b1, s41);
-            s42 = fma(x, b2, s42);
-            s43 = fma(x, b3, s43);
-            x = broadcast(a[a5 + k]);
-            s50 = fma(x, b0, s50);
-            s51 = fma(x, b1, s51);
-            s52 = fma(x, b2, s52);
-            s53 = fma(x, b3, s53);
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, from);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, from + LENGTH);
+            FloatVector b2 = FloatVector.fromArray(SPECIES, b, from + 2 * LENGTH);
+            FloatVector b3 = FloatVector.fromArray(SPECIES, b, from + 3 * LENGTH);
+            FloatVector x = FloatVector.broadcast(SPECIES, a[a0 + k]);
+            s00 = FMA ? x.fma(b0, s00) : x.mul(b0).add(s00);
+            s01 = FMA ? x.fma(b1, s01) : x.mul(b1).add(s01);
+            s02 = FMA ? x.fma(b2, s02) : x.mul(b2).add(s02);
+            s03 = FMA ? x.fma(b3, s03) : x.mul(b3).add(s03);
+            x = FloatVector.broadcast(SPECIES, a[a1 + k]);
+            s10 = FMA ? x.fma(b0, s10) : x.mul(b0).add(s10);
+            s11 = FMA ? x.fma(b1, s11) : x.mul(b1).add(s11);
+            s12 = FMA ? x.fma(b2, s12) : x.mul(b2).add(s12);
+            s13 = FMA ? x.fma(b3, s13) : x.mul(b3).add(s13);
+            x = FloatVector.broadcast(SPECIES, a[a2 + k]);
+            s20 = FMA ? x.fma(b0, s20) : x.mul(b0).add(s20);
+            s21 = FMA ? x.fma(b1, s21) : x.mul(b1).add(s21);
+            s22 = FMA ? x.fma(b2, s22) : x.mul(b2).add(s22);
+            s23 = FMA ? x.fma(b3, s23) : x.mul(b3).add(s23);
+            x = FloatVector.broadcast(SPECIES, a[a3 + k]);
+            s30 = FMA ? x.fma(b0, s30) : x.mul(b0).add(s30);
+            s31 = FMA ? x.fma(b1, s31) : x.mul(b1).add(s31);
+            s32 = FMA ? x.fma(b2, s32) : x.mul(b2).add(s32);
+            s33 = FMA ? x.fma(b3, s33) : x.mul(b3).add(s33);
+            x = FloatVector.broadcast(SPECIES, a[a4 + k]);
+            s40 = FMA ? x.fma(b0, s40) : x.mul(b0).add(s40);
+            s41 = FMA ? x.fma(b1, s41) : x.mul(b1).add(s41);
+            s42 = FMA ? x.fma(b2, s42) : x.mul(b2).add(s42);
+            s43 = FMA ? x.fma(b3, s43) : x.mul(b3).add(s43);
+            x = FloatVector.broadcast(SPECIES, a[a5 + k]);
+            s50 = FMA ? x.fma(b0, s50) : x.mul(b0).add(s50);
+            s51 = FMA ? x.fma(b1, s51) : x.mul(b1).add(s51);
+            s52 = FMA ? x.fma(b2, s52) : x.mul(b2).add(s52);
+            s53 = FMA ? x.fma(b3, s53) : x.mul(b3).add(s53);
             from += bRow;
         }
         int c1 = c0 + cRow;
@@ -362,26 +351,26 @@ final class VectorLanes implements Lanes {
         int a5 = a4 + aRow;
         int from = bAt;
         for (int k = 0; k < depth; k++) {
-            FloatVector b0 = load(b, from);
-            FloatVector b1 = load(b, from + LENGTH);
-            FloatVector x = broadcast(a[a0 + k]);
-            s00 = fma(x, b0, s00);
-            s01 = fma(x, b1, s01);
-            x = broadcast(a[a1 + k]);
-            s10 = fma(x, b0, s10);
-            s11 = fma(x, b1, s11);
-            x = broadcast(a[a2 + k]);
-            s20 = fma(x, b0, s20);
-            s21 = fma(x, b1, s21);
-            x = broadcast(a[a3 + k]);
-            s30 = fma(x, b0, s30);
-            s31 = fma(x, b1, s31);
-            x = broadcast(a[a4 + k]);
-            s40 = fma(x, b0, s40);
-            s41 = fma(x, b1, s41);
-            x = broadcast(a[a5 + k]);
-            s50 = fma(x, b0, s50);
-            s51 = fma(x, b1, s51);
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, from);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, from + LENGTH);
+            FloatVector x = FloatVector.broadcast(SPECIES, a[a0 + k]);
+            s00 = FMA ? x.fma(b0, s00) : x.mul(b0).add(s00);
+            s01 = FMA ? x.fma(b1, s01) : x.mul(b1).add(s01);
+            x = FloatVector.broadcast(SPECIES, a[a1 + k]);
+            s10 = FMA ? x.fma(b0, s10) : x.mul(b0).add(s10);
+            s11 = FMA ? x.fma(b1, s11) : x.mul(b1).add(s11);
+            x = FloatVector.broadcast(SPECIES, a[a2 + k]);
+            s20 = FMA ? x.fma(b0, s20) : x.mul(b0).add(s20);
+            s21 = FMA ? x.fma(b1, s21) : x.mul(b1).add(s21);
+            x = FloatVector.broadcast(SPECIES, a[a3 + k]);
+            s30 = FMA ? x.fma(b0, s30) : x.mul(b0).add(s30);
+            s31 = FMA ? x.fma(b1, s31) : x.mul(b1).add(s31);
+            x = FloatVector.broadcast(SPECIES, a[a4 + k]);
+            s40 = FMA ? x.fma(b0, s40) : x.mul(b0).add(s40);
+            s41 = FMA ? x.fma(b1, s41) : x.mul(b1).add(s41);
+            x = FloatVector.broadcast(SPECIES, a[a5 + k]);
+            s50 = FMA ? x.fma(b0, s50) : x.mul(b0).add(s50);
+            s51 = FMA ? x.fma(b1, s51) : x.mul(b1).add(s51);
             from += bRow;
         }
         int c1 = c0 + cRow;
@@ -423,6 +412,99 @@ final class VectorLanes implements Lanes {
         s51.intoArray(c, c5 + LENGTH);
     }
 
+    /** Four rows that run along the sum by four vectors. */
+    private static void alongFourByFour(
+            float[] a,
+            int a0,
+            int aRow,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
+        FloatVector zero = FloatVector.zero(SPECIES);
+        FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
+        FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
+        FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
+        FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
+        int a1 = a0 + aRow;
+        int a2 = a1 + aRow;
+        int a3 = a2 + aRow;
+        int from = bAt;
+        for (int k = 0; k < depth; k++) {
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, from);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, from + LENGTH);
+            FloatVector b2 = FloatVector.fromArray(SPECIES, b, from + 2 * LENGTH);
+            FloatVector b3 = FloatVector.fromArray(SPECIES, b, from + 3 * LENGTH);
+            FloatVector x = FloatVector.broadcast(SPECIES, a[a0 + k]);
+            s00 = FMA ? x.fma(b0, s00) : x.mul(b0).add(s00);
+            s01 = FMA ? x.fma(b1, s01) : x.mul(b1).add(s01);
+            s02 = FMA ? x.fma(b2, s02) : x.mul(b2).add(s02);
+            s03 = FMA ? x.fma(b3, s03) : x.mul(b3).add(s03);
+            x = FloatVector.broadcast(SPECIES, a[a1 + k]);
+            s10 = FMA ? x.fma(b0, s10) : x.mul(b0).add(s10);
+            s11 = FMA ? x.fma(b1, s11) : x.mul(b1).add(s11);
+            s12 = FMA ? x.fma(b2, s12) : x.mul(b2).add(s12);
+            s13 = FMA ? x.fma(b3, s13) : x.mul(b3).add(s13);
+            x = FloatVector.broadcast(SPECIES, a[a2 + k]);
+            s20 = FMA ? x.fma(b0, s20) : x.mul(b0).add(s20);
+            s21 = FMA ? x.fma(b1, s21) : x.mul(b1).add(s21);
+            s22 = FMA ? x.fma(b2, s22) : x.mul(b2).add(s22);
+            s23 = FMA ? x.fma(b3, s23) : x.mul(b3).add(s23);
+            x = FloatVector.broadcast(SPECIES, a[a3 + k]);
+            s30 = FMA ? x.fma(b0, s30) : x.mul(b0).add(s30);
+            s31 = FMA ? x.fma(b1, s31) : x.mul(b1).add(s31);
+            s32 = FMA ? x.fma(b2, s32) : x.mul(b2).add(s32);
+            s33 = FMA ? x.fma(b3, s33) : x.mul(b3).add(s33);
+            from += bRow;
+        }
+        int c1 = c0 + cRow;
+        int c2 = c1 + cRow;
+        int c3 = c2 + cRow;
+        if (factors != null) {
+            float f = factors[factorsAt];
+            s00 = FloatVector.fromArray(SPECIES, c, c0).mul(f).add(s00);
+            s01 = FloatVector.fromArray(SPECIES, c, c0 + LENGTH).mul(f).add(s01);
+            s02 = FloatVector.fromArray(SPECIES, c, c0 + 2 * LENGTH).mul(f).add(s02);
+            s03 = FloatVector.fromArray(SPECIES, c, c0 + 3 * LENGTH).mul(f).add(s03);
+            f = factors[factorsAt + 1];
+            s10 = FloatVector.fromArray(SPECIES, c, c1).mul(f).add(s10);
+            s11 = FloatVector.fromArray(SPECIES, c, c1 + LENGTH).mul(f).add(s11);
+            s12 = FloatVector.fromArray(SPECIES, c, c1 + 2 * LENGTH).mul(f).add(s12);
+            s13 = FloatVector.fromArray(SPECIES, c, c1 + 3 * LENGTH).mul(f).add(s13);
+            f = factors[factorsAt + 2];
+            s20 = FloatVector.fromArray(SPECIES, c, c2).mul(f).add(s20);
+            s21 = FloatVector.fromArray(SPECIES, c, c2 + LENGTH).mul(f).add(s21);
+            s22 = FloatVector.fromArray(SPECIES, c, c2 + 2 * LENGTH).mul(f).add(s22);
+            s23 = FloatVector.fromArray(SPECIES, c, c2 + 3 * LENGTH).mul(f).add(s23);
+            f = factors[factorsAt + 3];
+            s30 = FloatVector.fromArray(SPECIES, c, c3).mul(f).add(s30);
+            s31 = FloatVector.fromArray(SPECIES, c, c3 + LENGTH).mul(f).add(s31);
+            s32 = FloatVector.fromArray(SPECIES, c, c3 + 2 * LENGTH).mul(f).add(s32);
+            s33 = FloatVector.fromArray(SPECIES, c, c3 + 3 * LENGTH).mul(f).add(s33);
+        }
+        s00.intoArray(c, c0);
+        s01.intoArray(c, c0 + LENGTH);
+        s02.intoArray(c, c0 + 2 * LENGTH);
+        s03.intoArray(c, c0 + 3 * LENGTH);
+        s10.intoArray(c, c1);
+        s11.intoArray(c, c1 + LENGTH);
+        s12.intoArray(c, c1 + 2 * LENGTH);
+        s13.intoArray(c, c1 + 3 * LENGTH);
+        s20.intoArray(c, c2);
+        s21.intoArray(c, c2 + LENGTH);
+        s22.intoArray(c, c2 + 2 * LENGTH);
+        s23.intoArray(c, c2 + 3 * LENGTH);
+        s30.intoArray(c, c3);
+        s31.intoArray(c, c3 + LENGTH);
+        s32.intoArray(c, c3 + 2 * LENGTH);
+        s33.intoArray(c, c3 + 3 * LENGTH);
+    }
+
     /** Four rows that run along the sum by two vectors. */
     private static void alongFourByTwo(
             float[] a,
@@ -447,20 +529,20 @@ final class VectorLanes implements Lanes {
         int a3 = a2 + aRow;
         int from = bAt;
         for (int k = 0; k < depth; k++) {
-            FloatVector b0 = load(b, from);
-            FloatVector b1 = load(b, from + LENGTH);
-            FloatVector x = broadcast(a[a0 + k]);
-            s00 = fma(x, b0, s00);
-            s01 = fma(x, b1, s01);
-            x = broadcast(a[a1 + k]);
-            s10 = fma(x, b0, s10);
-            s11 = fma(x, b1, s11);
-            x = broadcast(a[a2 + k]);
-            s20 = fma(x, b0, s20);
-            s21 = fma(x, b1, s21);
-            x = broadcast(a[a3 + k]);
-            s30 = fma(x, b0, s30);
-            s31 = fma(x, b1, s31);
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, from);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, from + LENGTH);
+            FloatVector x = FloatVector.broadcast(SPECIES, a[a0 + k]);
+            s00 = FMA ? x.fma(b0, s00) : x.mul(b0).add(s00);
+            s01 = FMA ? x.fma(b1, s01) : x.mul(b1).add(s01);
+            x = FloatVector.broadcast(SPECIES, a[a1 + k]);
+            s10 = FMA ? x.fma(b0, s10) : x.mul(b0).add(s10);
+            s11 = FMA ? x.fma(b1, s11) : x.mul(b1).add(s11);
+            x = FloatVector.broadcast(SPECIES, a[a2 + k]);
+            s20 = FMA ? x.fma(b0, s20) : x.mul(b0).add(s20);
+            s21 = FMA ? x.fma(b1, s21) : x.mul(b1).add(s21);
+            x = FloatVector.broadcast(SPECIES, a[a3 + k]);
+            s30 = FMA ? x.fma(b0, s30) : x.mul(b0).add(s30);
+            s31 = FMA ? x.fma(b1, s31) : x.mul(b1).add(s31);
             from += bRow;
         }
         int c1 = c0 + cRow;
@@ -514,15 +596,15 @@ final class VectorLanes implements Lanes {
         int a3 = a2 + aRow;
         int from = bAt;
         for (int k = 0; k < depth; k++) {
-            FloatVector b0 = load(b, from);
-            FloatVector x = broadcast(a[a0 + k]);
-            s00 = fma(x, b0, s00);
-            x = broadcast(a[a1 + k]);
-            s10 = fma(x, b0, s10);
-            x = broadcast(a[a2 + k]);
-            s20 = fma(x, b0, s20);
-            x = broadcast(a[a3 + k]);
-            s30 = fma(x, b0, s30);
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, from);
+            FloatVector x = FloatVector.broadcast(SPECIES, a[a0 + k]);
+            s00 = FMA ? x.fma(b0, s00) : x.mul(b0).add(s00);
+            x = FloatVector.broadcast(SPECIES, a[a1 + k]);
+            s10 = FMA ? x.fma(b0, s10) : x.mul(b0).add(s10);
+            x = FloatVector.broadcast(SPECIES, a[a2 + k]);
+            s20 = FMA ? x.fma(b0, s20) : x.mul(b0).add(s20);
+            x = FloatVector.broadcast(SPECIES, a[a3 + k]);
+            s30 = FMA ? x.fma(b0, s30) : x.mul(b0).add(s30);
             from += bRow;
         }
         int c1 = c0 + cRow;
@@ -568,40 +650,40 @@ final class VectorLanes implements Lanes {
         int at = a0;
         int from = bAt;
         for (int k = 0; k < depth; k++) {
-            FloatVector b0 = load(b, from);
-            FloatVector b1 = load(b, from + LENGTH);
-            FloatVector b2 = load(b, from + 2 * LENGTH);
-            FloatVector b3 = load(b, from + 3 * LENGTH);
-            FloatVector x = broadcast(a[at]);
-            s00 = fma(x, b0, s00);
-            s01 = fma(x, b1, s01);
-            s02 = fma(x, b2, s02);
-            s03 = fma(x, b3, s03);
-            x = broadcast(a[at + 1]);
-            s10 = fma(x, b0, s10);
-            s11 = fma(x, b1, s11);
-            s12 = fma(x, b2, s12);
-            s13 = fma(x, b3, s13);
-            x = broadcast(a[at + 2]);
-            s20 = fma(x, b0, s20);
-            s21 = fma(x, b1, s21);
-            s22 = fma(x, b2, s22);
-            s23 = fma(x, b3, s23);
-            x = broadcast(a[at + 3]);
-            s30 = fma(x, b0, s30);
-            s31 = fma(x, b1, s31);
-            s32 = fma(x, b2, s32);
-            s33 = fma(x, b3, s33);
-            x = broadcast(a[at + 4]);
-            s40 = fma(x, b0, s40);
-            s41 = fma(x, b1, s41);
-            s42 = fma(x, b2, s42);
-            s43 = fma(x, b3, s43);
-            x = broadcast(a[at + 5]);
-            s50 = fma(x, b0, s50);
-            s51 = fma(x, b1, s51);
-            s52 = fma(x, b2, s52);
-            s53 = fma(x, b3, s53);
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, from);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, from + LENGTH);
+            FloatVector b2 = FloatVector.fromArray(SPECIES, b, from + 2 * LENGTH);
+            FloatVector b3 = FloatVector.fromArray(SPECIES, b, from + 3 * LENGTH);
+            FloatVector x = FloatVector.broadcast(SPECIES, a[at]);
+            s00 = FMA ? x.fma(b0, s00) : x.mul(b0).add(s00);
+            s01 = FMA ? x.fma(b1, s01) : x.mul(b1).add(s01);
+            s02 = FMA ? x.fma(b2, s02) : x.mul(b2).add(s02);
+            s03 = FMA ? x.fma(b3, s03) : x.mul(b3).add(s03);
+            x = FloatVector.broadcast(SPECIES, a[at + 1]);
+            s10 = FMA ? x.fma(b0, s10) : x.mul(b0).add(s10);
+            s11 = FMA ? x.fma(b1, s11) : x.mul(b1).add(s11);
+            s12 = FMA ? x.fma(b2, s12) : x.mul(b2).add(s12);
+            s13 = FMA ? x.fma(b3, s13) : x.mul(b3).add(s13);
+            x = FloatVector.broadcast(SPECIES, a[at + 2]);
+            s20 = FMA ? x.fma(b0, s20) : x.mul(b0).add(s20);
+            s21 = FMA ? x.fma(b1, s21) : x.mul(b1).add(s21);
+            s22 = FMA ? x.fma(b2, s22) : x.mul(b2).add(s22);
+            s23 = FMA ? x.fma(b3, s23) : x.mul(b3).add(s23);
+            x = FloatVector.broadcast(SPECIES, a[at + 3]);
+            s30 = FMA ? x.fma(b0, s30) : x.mul(b0).add(s30);
+            s31 = FMA ? x.fma(b1, s31) : x.mul(b1).add(s31);
+            s32 = FMA ? x.fma(b2, s32) : x.mul(b2).add(s32);
+            s33 = FMA ? x.fma(b3, s33) : x.mul(b3).add(s33);
+            x = FloatVector.broadcast(SPECIES, a[at + 4]);
+            s40 = FMA ? x.fma(b0, s40) : x.mul(b0).add(s40);
+            s41 = FMA ? x.fma(b1, s41) : x.mul(b1).add(s41);
+            s42 = FMA ? x.fma(b2, s42) : x.mul(b2).add(s42);
+            s43 = FMA ? x.fma(b3, s43) : x.mul(b3).add(s43);
+            x = FloatVector.broadcast(SPECIES, a[at + 5]);
+            s50 = FMA ? x.fma(b0, s50) : x.mul(b0).add(s50);
+            s51 = FMA ? x.fma(b1, s51) : x.mul(b1).add(s51);
+            s52 = FMA ? x.fma(b2, s52) : x.mul(b2).add(s52);
+            s53 = FMA ? x.fma(b3, s53) : x.mul(b3).add(s53);
             at += aStep;
             from += bRow;
         }
@@ -692,26 +774,26 @@ final class VectorLanes implements Lanes {
         int at = a0;
         int from = bAt;
         for (int k = 0; k < depth; k++) {
-            FloatVector b0 = load(b, from);
-            FloatVector b1 = load(b, from + LENGTH);
-            FloatVector x = broadcast(a[at]);
-            s00 = fma(x, b0, s00);
-            s01 = fma(x, b1, s01);
-            x = broadcast(a[at + 1]);
-            s10 = fma(x, b0, s10);
-            s11 = fma(x, b1, s11);
-            x = broadcast(a[at + 2]);
-            s20 = fma(x, b0, s20);
-            s21 = fma(x, b1, s21);
-            x = broadcast(a[at + 3]);
-            s30 = fma(x, b0, s30);
-            s31 = fma(x, b1, s31);
-            x = broadcast(a[at + 4]);
-            s40 = fma(x, b0, s40);
-            s41 = fma(x, b1, s41);
-            x = broadcast(a[at + 5]);
-            s50 = fma(x, b0, s50);
-            s51 = fma(x, b1, s51);
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, from);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, from + LENGTH);
+            FloatVector x = FloatVector.broadcast(SPECIES, a[at]);
+            s00 = FMA ? x.fma(b0, s00) : x.mul(b0).add(s00);
+            s01 = FMA ? x.fma(b1, s01) : x.mul(b1).add(s01);
+            x = FloatVector.broadcast(SPECIES, a[at + 1]);
+            s10 = FMA ? x.fma(b0, s10) : x.mul(b0).add(s10);
+            s11 = FMA ? x.fma(b1, s11) : x.mul(b1).add(s11);
+            x = FloatVector.broadcast(SPECIES, a[at + 2]);
+            s20 = FMA ? x.fma(b0, s20) : x.mul(b0).add(s20);
+            s21 = FMA ? x.fma(b1, s21) : x.mul(b1).add(s21);
+            x = FloatVector.broadcast(SPECIES, a[at + 3]);
+            s30 = FMA ? x.fma(b0, s30) : x.mul(b0).add(s30);
+            s31 = FMA ? x.fma(b1, s31) : x.mul(b1).add(s31);
+            x = FloatVector.broadcast(SPECIES, a[at + 4]);
+            s40 = FMA ? x.fma(b0, s40) : x.mul(b0).add(s40);
+            s41 = FMA ? x.fma(b1, s41) : x.mul(b1).add(s41);
+            x = FloatVector.broadcast(SPECIES, a[at + 5]);
+            s50 = FMA ? x.fma(b0, s50) : x.mul(b0).add(s50);
+            s51 = FMA ? x.fma(b1, s51) : x.mul(b1).add(s51);
             at += aStep;
             from += bRow;
         }
@@ -754,6 +836,98 @@ final class VectorLanes implements Lanes {
         s51.intoArray(c, c5 + LENGTH);
     }
 
+    /** Four rows side by side by four vectors. */
+    private static void acrossFourByFour(
+            float[] a,
+            int a0,
+            int aStep,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
+        FloatVector zero = FloatVector.zero(SPECIES);
+        FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
+        FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
+        FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
+        FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
+        int at = a0;
+        int from = bAt;
+        for (int k = 0; k < depth; k++) {
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, from);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, from + LENGTH);
+            FloatVector b2 = FloatVector.fromArray(SPECIES, b, from + 2 * LENGTH);
+            FloatVector b3 = FloatVector.fromArray(SPECIES, b, from + 3 * LENGTH);
+            FloatVector x = FloatVector.broadcast(SPECIES, a[at]);
+            s00 = FMA ? x.fma(b0, s00) : x.mul(b0).add(s00);
+            s01 = FMA ? x.fma(b1, s01) : x.mul(b1).add(s01);
+            s02 = FMA ? x.fma(b2, s02) : x.mul(b2).add(s02);
+            s03 = FMA ? x.fma(b3, s03) : x.mul(b3).add(s03);
+            x = FloatVector.broadcast(SPECIES, a[at + 1]);
+            s10 = FMA ? x.fma(b0, s10) : x.mul(b0).add(s10);
+            s11 = FMA ? x.fma(b1, s11) : x.mul(b1).add(s11);
+            s12 = FMA ? x.fma(b2, s12) : x.mul(b2).add(s12);
+            s13 = FMA ? x.fma(b3, s13) : x.mul(b3).add(s13);
+            x = FloatVector.broadcast(SPECIES, a[at + 2]);
+            s20 = FMA ? x.fma(b0, s20) : x.mul(b0).add(s20);
+            s21 = FMA ? x.fma(b1, s21) : x.mul(b1).add(s21);
+            s22 = FMA ? x.fma(b2, s22) : x.mul(b2).add(s22);
+            s23 = FMA ? x.fma(b3, s23) : x.mul(b3).add(s23);
+            x = FloatVector.broadcast(SPECIES, a[at + 3]);
+            s30 = FMA ? x.fma(b0, s30) : x.mul(b0).add(s30);
+            s31 = FMA ? x.fma(b1, s31) : x.mul(b1).add(s31);
+            s32 = FMA ? x.fma(b2, s32) : x.mul(b2).add(s32);
+            s33 = FMA ? x.fma(b3, s33) : x.mul(b3).add(s33);
+            at += aStep;
+            from += bRow;
+        }
+        int c1 = c0 + cRow;
+        int c2 = c1 + cRow;
+        int c3 = c2 + cRow;
+        if (factors != null) {
+            float f = factors[factorsAt];
+            s00 = FloatVector.fromArray(SPECIES, c, c0).mul(f).add(s00);
+            s01 = FloatVector.fromArray(SPECIES, c, c0 + LENGTH).mul(f).add(s01);
+            s02 = FloatVector.fromArray(SPECIES, c, c0 + 2 * LENGTH).mul(f).add(s02);
+            s03 = FloatVector.fromArray(SPECIES, c, c0 + 3 * LENGTH).mul(f).add(s03);
+            f = factors[factorsAt + 1];
+            s10 = FloatVector.fromArray(SPECIES, c, c1).mul(f).add(s10);
+            s11 = FloatVector.fromArray(SPECIES, c, c1 + LENGTH).mul(f).add(s11);
+            s12 = FloatVector.fromArray(SPECIES, c, c1 + 2 * LENGTH).mul(f).add(s12);
+            s13 = FloatVector.fromArray(SPECIES, c, c1 + 3 * LENGTH).mul(f).add(s13);
+            f = factors[factorsAt + 2];
+            s20 = FloatVector.fromArray(SPECIES, c, c2).mul(f).add(s20);
+            s21 = FloatVector.fromArray(SPECIES, c, c2 + LENGTH).mul(f).add(s21);
+            s22 = FloatVector.fromArray(SPECIES, c, c2 + 2 * LENGTH).mul(f).add(s22);
+            s23 = FloatVector.fromArray(SPECIES, c, c2 + 3 * LENGTH).mul(f).add(s23);
+            f = factors[factorsAt + 3];
+            s30 = FloatVector.fromArray(SPECIES, c, c3).mul(f).add(s30);
+            s31 = FloatVector.fromArray(SPECIES, c, c3 + LENGTH).mul(f).add(s31);
+            s32 = FloatVector.fromArray(SPECIES, c, c3 + 2 * LENGTH).mul(f).add(s32);
+            s33 = FloatVector.fromArray(SPECIES, c, c3 + 3 * LENGTH).mul(f).add(s33);
+        }
+        s00.intoArray(c, c0);
+        s01.intoArray(c, c0 + LENGTH);
+        s02.intoArray(c, c0 + 2 * LENGTH);
+        s03.intoArray(c, c0 + 3 * LENGTH);
+        s10.intoArray(c, c1);
+        s11.intoArray(c, c1 + LENGTH);
+        s12.intoArray(c, c1 + 2 * LENGTH);
+        s13.intoArray(c, c1 + 3 * LENGTH);
+        s20.intoArray(c, c2);
+        s21.intoArray(c, c2 + LENGTH);
+        s22.intoArray(c, c2 + 2 * LENGTH);
+        s23.intoArray(c, c2 + 3 * LENGTH);
+        s30.intoArray(c, c3);
+        s31.intoArray(c, c3 + LENGTH);
+        s32.intoArray(c, c3 + 2 * LENGTH);
+        s33.intoArray(c, c3 + 3 * LENGTH);
+    }
+
     /** Four rows side by side by two vectors. */
     private static void acrossFourByTwo(
             float[] a,
@@ -776,20 +950,20 @@ final class VectorLanes implements Lanes {
         int at = a0;
         int from = bAt;
         for (int k = 0; k < depth; k++) {
-            FloatVector b0 = load(b, from);
-            FloatVector b1 = load(b, from + LENGTH);
-            FloatVector x = broadcast(a[at]);
-            s00 = fma(x, b0, s00);
-            s01 = fma(x, b1, s01);
-            x = broadcast(a[at + 1]);
-            s10 = fma(x, b0, s10);
-            s11 = fma(x, b1, s11);
-            x = broadcast(a[at + 2]);
-            s20 = fma(x, b0, s20);
-            s21 = fma(x, b1, s21);
-            x = broadcast(a[at + 3]);
-            s30 = fma(x, b0, s30);
-            s31 = fma(x, b1, s31);
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, from);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, from + LENGTH);
+            FloatVector x = FloatVector.broadcast(SPECIES, a[at]);
+            s00 = FMA ? x.fma(b0, s00) : x.mul(b0).add(s00);
+            s01 = FMA ? x.fma(b1, s01) : x.mul(b1).add(s01);
+            x = FloatVector.broadcast(SPECIES, a[at + 1]);
+            s10 = FMA ? x.fma(b0, s10) : x.mul(b0).add(s10);
+            s11 = FMA ? x.fma(b1, s11) : x.mul(b1).add(s11);
+            x = FloatVector.broadcast(SPECIES, a[at + 2]);
+            s20 = FMA ? x.fma(b0, s20) : x.mul(b0).add(s20);
+            s21 = FMA ? x.fma(b1, s21) : x.mul(b1).add(s21);
+            x = FloatVector.broadcast(SPECIES, a[at + 3]);
+            s30 = FMA ? x.fma(b0, s30) : x.mul(b0).add(s30);
+            s31 = FMA ? x.fma(b1, s31) : x.mul(b1).add(s31);
             at += aStep;
             from += bRow;
         }
@@ -842,15 +1016,15 @@ final class VectorLanes implements Lanes {
         int at = a0;
         int from = bAt;
         for (int k = 0; k < depth; k++) {
-            FloatVector b0 = load(b, from);
-            FloatVector x = broadcast(a[at]);
-            s00 = fma(x, b0, s00);
-            x = broadcast(a[at + 1]);
-            s10 = fma(x, b0, s10);
-            x = broadcast(a[at + 2]);
-            s20 = fma(x, b0, s20);
-            x = broadcast(a[at + 3]);
-            s30 = fma(x, b0, s30);
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, from);
+            FloatVector x = FloatVector.broadcast(SPECIES, a[at]);
+            s00 = FMA ? x.fma(b0, s00) : x.mul(b0).add(s00);
+            x = FloatVector.broadcast(SPECIES, a[at + 1]);
+            s10 = FMA ? x.fma(b0, s10) : x.mul(b0).add(s10);
+            x = FloatVector.broadcast(SPECIES, a[at + 2]);
+            s20 = FMA ? x.fma(b0, s20) : x.mul(b0).add(s20);
+            x = FloatVector.broadcast(SPECIES, a[at + 3]);
+            s30 = FMA ? x.fma(b0, s30) : x.mul(b0).add(s30);
             at += aStep;
             from += bRow;
         }
@@ -874,46 +1048,121 @@ final class VectorLanes implements Lanes {
     }
 
     @Override
-    public void dots(float[] k, float[] q, int stride, float[] s, int width, int keys, int rows) {
+    public void dots(float[] k, float[] q, int stride, float[] s, int at, int width, int keys, int rows) {
+        // Four by four sums need more registers than narrower vectors have.
+        int together = LENGTH == BITS_OF_512 ? 4 : 2;
         for (int row = 0; row < rows; row += ROWS) {
-            for (int key = 0; key < keys; key += 2) {
-                dots(k, key * stride, q, row * stride, stride, s, key * width + row, width);
+            int key = 0;
+            for (; key <= keys - together && together == 4; key += 4) {
+                dotsOfFour(k, key * stride, q, row * stride, stride, sums);
+                put(sums, 4, s, at + key * width + row, width);
+            }
+            for (; key < keys; key += 2) {
+                dotsOfTwo(k, key * stride, q, row * stride, stride, sums);
+                put(sums, 2, s, at + key * width + row, width);
             }
         }
     }
 
-    /** Two keys by four rows. */
-    private static void dots(float[] k, int kAt, float[] q, int qAt, int stride, float[] s, int at, int width) {
+    /** Four keys by four rows. */
+    private static void dotsOfFour(float[] k, int kAt, float[] q, int qAt, int stride, float[] sums) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
+        FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
+        FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
+        int k1 = kAt + stride;
+        int k2 = k1 + stride;
+        int k3 = k2 + stride;
         int q1 = qAt + stride;
         int q2 = q1 + stride;
         int q3 = q2 + stride;
         for (int i = 0; i < stride; i += LENGTH) {
-            FloatVector k0 = load(k, kAt + i);
-            FloatVector k1 = load(k, kAt + stride + i);
-            FloatVector x = load(q, qAt + i);
-            s00 = fma(k0, x, s00);
-            s10 = fma(k1, x, s10);
-            x = load(q, q1 + i);
-            s01 = fma(k0, x, s01);
-            s11 = fma(k1, x, s11);
-            x = load(q, q2 + i);
-            s02 = fma(k0, x, s02);
-            s12 = fma(k1, x, s12);
-            x = load(q, q3 + i);
-            s03 = fma(k0, x, s03);
-            s13 = fma(k1, x, s13);
+            FloatVector x0 = FloatVector.fromArray(SPECIES, k, kAt + i);
+            FloatVector x1 = FloatVector.fromArray(SPECIES, k, k1 + i);
+            FloatVector x2 = FloatVector.fromArray(SPECIES, k, k2 + i);
+            FloatVector x3 = FloatVector.fromArray(SPECIES, k, k3 + i);
+            FloatVector y = FloatVector.fromArray(SPECIES, q, qAt + i);
+            s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
+            s10 = FMA ? x1.fma(y, s10) : x1.mul(y).add(s10);
+            s20 = FMA ? x2.fma(y, s20) : x2.mul(y).add(s20);
+            s30 = FMA ? x3.fma(y, s30) : x3.mul(y).add(s30);
+            y = FloatVector.fromArray(SPECIES, q, q1 + i);
+            s01 = FMA ? x0.fma(y, s01) : x0.mul(y).add(s01);
+            s11 = FMA ? x1.fma(y, s11) : x1.mul(y).add(s11);
+            s21 = FMA ? x2.fma(y, s21) : x2.mul(y).add(s21);
+            s31 = FMA ? x3.fma(y, s31) : x3.mul(y).add(s31);
+            y = FloatVector.fromArray(SPECIES, q, q2 + i);
+            s02 = FMA ? x0.fma(y, s02) : x0.mul(y).add(s02);
+            s12 = FMA ? x1.fma(y, s12) : x1.mul(y).add(s12);
+            s22 = FMA ? x2.fma(y, s22) : x2.mul(y).add(s22);
+            s32 = FMA ? x3.fma(y, s32) : x3.mul(y).add(s32);
+            y = FloatVector.fromArray(SPECIES, q, q3 + i);
+            s03 = FMA ? x0.fma(y, s03) : x0.mul(y).add(s03);
+            s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
+            s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
+            s33 = FMA ? x3.fma(y, s33) : x3.mul(y).add(s33);
         }
-        s[at] = sum(s00);
-        s[at + 1] = sum(s01);
-        s[at + 2] = sum(s02);
-        s[at + 3] = sum(s03);
-        s[at + width] = sum(s10);
-        s[at + width + 1] = sum(s11);
-        s[at + width + 2] = sum(s12);
-        s[at + width + 3] = sum(s13);
+        s00.intoArray(sums, 0);
+        s01.intoArray(sums, LENGTH);
+        s02.intoArray(sums, 2 * LENGTH);
+        s03.intoArray(sums, 3 * LENGTH);
+        s10.intoArray(sums, 4 * LENGTH);
+        s11.intoArray(sums, 5 * LENGTH);
+        s12.intoArray(sums, 6 * LENGTH);
+        s13.intoArray(sums, 7 * LENGTH);
+        s20.intoArray(sums, 8 * LENGTH);
+        s21.intoArray(sums, 9 * LENGTH);
+        s22.intoArray(sums, 10 * LENGTH);
+        s23.intoArray(sums, 11 * LENGTH);
+        s30.intoArray(sums, 12 * LENGTH);
+        s31.intoArray(sums, 13 * LENGTH);
+        s32.intoArray(sums, 14 * LENGTH);
+        s33.intoArray(sums, 15 * LENGTH);
+    }
+
+    /** Two keys by four rows. */
+    private static void dotsOfTwo(float[] k, int kAt, float[] q, int qAt, int stride, float[] sums) {
+        FloatVector zero = FloatVector.zero(SPECIES);
+        FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
+        FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
+        int k1 = kAt + stride;
+        int q1 = qAt + stride;
+        int q2 = q1 + stride;
+        int q3 = q2 + stride;
+        for (int i = 0; i < stride; i += LENGTH) {
+            FloatVector x0 = FloatVector.fromArray(SPECIES, k, kAt + i);
+            FloatVector x1 = FloatVector.fromArray(SPECIES, k, k1 + i);
+            FloatVector y = FloatVector.fromArray(SPECIES, q, qAt + i);
+            s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
+            s10 = FMA ? x1.fma(y, s10) : x1.mul(y).add(s10);
+            y = FloatVector.fromArray(SPECIES, q, q1 + i);
+            s01 = FMA ? x0.fma(y, s01) : x0.mul(y).add(s01);
+            s11 = FMA ? x1.fma(y, s11) : x1.mul(y).add(s11);
+            y = FloatVector.fromArray(SPECIES, q, q2 + i);
+            s02 = FMA ? x0.fma(y, s02) : x0.mul(y).add(s02);
+            s12 = FMA ? x1.fma(y, s12) : x1.mul(y).add(s12);
+            y = FloatVector.fromArray(SPECIES, q, q3 + i);
+            s03 = FMA ? x0.fma(y, s03) : x0.mul(y).add(s03);
+            s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
+        }
+        s00.intoArray(sums, 0);
+        s01.intoArray(sums, LENGTH);
+        s02.intoArray(sums, 2 * LENGTH);
+        s03.intoArray(sums, 3 * LENGTH);
+        s10.intoArray(sums, 4 * LENGTH);
+        s11.intoArray(sums, 5 * LENGTH);
+        s12.intoArray(sums, 6 * LENGTH);
+        s13.intoArray(sums, 7 * LENGTH);
+    }
+
+    /** Sums that lie lane by lane: those of four rows for each key. */
+    private static void put(float[] sums, int keys, float[] s, int at, int width) {
+        for (int key = 0; key < keys; key++) {
+            for (int row = 0; row < ROWS; row++) {
+                s[at + key * width + row] = sum(FloatVector.fromArray(SPECIES, sums, (key * ROWS + row) * LENGTH));
+            }
+        }
     }
 
     /** In one order always, which {@code reduceLanes} does not promise. */
@@ -949,18 +1198,20 @@ final class VectorLanes implements Lanes {
     @Override
     public void softcap(float[] s, int count, float bound) {
         for (int at = 0; at < count; at += LENGTH) {
-            tanh(load(s, at)).mul(bound).intoArray(s, at);
+            tanh(FloatVector.fromArray(SPECIES, s, at)).mul(bound).intoArray(s, at);
         }
     }
 
     @Override
     public void alibi(float[] s, int keys, int width, float[] slopes, float[] positions, int at) {
         for (int lane = 0; lane < width; lane += LENGTH) {
-            FloatVector slope = load(slopes, at + lane).neg();
-            FloatVector position = load(positions, at + lane);
+            FloatVector slope =
+                    FloatVector.fromArray(SPECIES, slopes, at + lane).neg();
+            FloatVector position = FloatVector.fromArray(SPECIES, positions, at + lane);
             for (int key = 0; key < keys; key++) {
                 int i = key * width + lane;
-                fma(position.sub(key).abs(), slope, load(s, i)).intoArray(s, i);
+                fma(position.sub(key).abs(), slope, FloatVector.fromArray(SPECIES, s, i))
+                        .intoArray(s, i);
             }
         }
     }
@@ -969,13 +1220,13 @@ final class VectorLanes implements Lanes {
     public void mask(float[] s, int keys, int width, float[] from, float[] to, int at) {
         FloatVector unseen = broadcast(Float.NEGATIVE_INFINITY);
         for (int lane = 0; lane < width; lane += LENGTH) {
-            FloatVector first = load(from, at + lane);
-            FloatVector end = load(to, at + lane);
+            FloatVector first = FloatVector.fromArray(SPECIES, from, at + lane);
+            FloatVector end = FloatVector.fromArray(SPECIES, to, at + lane);
             for (int key = 0; key < keys; key++) {
                 int i = key * width + lane;
                 FloatVector index = broadcast(key);
                 VectorMask<Float> hidden = index.lt(first).or(index.compare(VectorOperators.GE, end));
-                load(s, i).blend(unseen, hidden).intoArray(s, i);
+                FloatVector.fromArray(SPECIES, s, i).blend(unseen, hidden).intoArray(s, i);
             }
         }
     }
@@ -1033,13 +1284,32 @@ final class VectorLanes implements Lanes {
      */
     private static void powers(
             float[] x, int from, int keys, int width, float[] bases, float[] sums, float[] factors, int at) {
+        FloatVector one = FloatVector.broadcast(SPECIES, 1);
+        FloatVector c1 = FloatVector.broadcast(SPECIES, Exp2.C1);
+        FloatVector c2 = FloatVector.broadcast(SPECIES, Exp2.C2);
+        FloatVector c3 = FloatVector.broadcast(SPECIES, Exp2.C3);
+        FloatVector c4 = FloatVector.broadcast(SPECIES, Exp2.C4);
+        FloatVector c5 = FloatVector.broadcast(SPECIES, Exp2.C5);
+        FloatVector c6 = FloatVector.broadcast(SPECIES, Exp2.C6);
         for (int lane = 0; lane < width; lane += LENGTH) {
             FloatVector base = FloatVector.fromArray(SPECIES, bases, lane);
             FloatVector sum = FloatVector.zero(SPECIES);
             int i = from + lane;
             for (int key = 0; key < keys; key++) {
-                // Called once: the JIT's limit of nodes has room for little more.
-                FloatVector p = exp2(FloatVector.fromArray(SPECIES, x, i).sub(base));
+                // exp2, written out: a call that the JIT does not inline, for want of nodes, makes objects of vectors.
+                FloatVector t = FloatVector.fromArray(SPECIES, x, i).sub(base);
+                t = t.blend(LEAST_EXPONENT, t.lt(LEAST_EXPONENT));
+                FloatVector rounded = t.add(ROUNDER);
+                FloatVector f = t.sub(rounded.sub(ROUNDER));
+                FloatVector p = FMA ? f.fma(c6, c5) : f.mul(c6).add(c5);
+                p = FMA ? p.fma(f, c4) : p.mul(f).add(c4);
+                p = FMA ? p.fma(f, c3) : p.mul(f).add(c3);
+                p = FMA ? p.fma(f, c2) : p.mul(f).add(c2);
+                p = FMA ? p.fma(f, c1) : p.mul(f).add(c1);
+                p = FMA ? p.fma(f, one) : p.mul(f).add(one);
+                p = p.mul(rounded.reinterpretAsInts()
+                        .lanewise(VectorOperators.LSHL, SIGNIFICAND_BITS)
+                        .reinterpretAsFloats());
                 p.intoArray(x, i);
                 sum = sum.add(p);
                 i += width;
@@ -1071,12 +1341,12 @@ final class VectorLanes implements Lanes {
     @Override
     public void scoreGradients(float[] p, float[] dP, int keys, int width, float[] terms, int at) {
         for (int lane = 0; lane < width; lane += LENGTH) {
-            FloatVector term = load(terms, at + lane);
+            FloatVector term = FloatVector.fromArray(SPECIES, terms, at + lane);
             for (int key = 0; key < keys; key++) {
                 int i = key * width + lane;
-                FloatVector probability = load(p, i);
+                FloatVector probability = FloatVector.fromArray(SPECIES, p, i);
                 // Of a hidden pair dP may be anything.
-                load(dP, i)
+                FloatVector.fromArray(SPECIES, dP, i)
                         .sub(term)
                         .mul(probability)
                         .blend(0f, probability.eq(0f))
@@ -1089,8 +1359,10 @@ final class VectorLanes implements Lanes {
     public void softcapGradients(float[] dS, float[] s, int count, float bound) {
         float inverse = 1 / bound;
         for (int at = 0; at < count; at += LENGTH) {
-            FloatVector ratio = load(s, at).mul(inverse);
-            load(dS, at).mul(broadcast(1).sub(ratio.mul(ratio))).intoArray(dS, at);
+            FloatVector ratio = FloatVector.fromArray(SPECIES, s, at).mul(inverse);
+            FloatVector.fromArray(SPECIES, dS, at)
+                    .mul(broadcast(1).sub(ratio.mul(ratio)))
+                    .intoArray(dS, at);
         }
     }
 
@@ -1102,8 +1374,8 @@ final class VectorLanes implements Lanes {
         FloatVector odd = zero;
         int at = 0;
         for (; at <= count - 2 * LENGTH; at += 2 * LENGTH) {
-            even = load(values, at).mul(zero).add(even);
-            odd = load(values, at + LENGTH).mul(zero).add(odd);
+            even = FloatVector.fromArray(SPECIES, values, at).mul(zero).add(even);
+            odd = FloatVector.fromArray(SPECIES, values, at + LENGTH).mul(zero).add(odd);
         }
         float rest = 0;
         for (; at < count; at++) {

@@ -216,7 +216,7 @@ class LanesTest {
             float[] k = random(random, 6 * stride);
             float[] q = random(random, 8 * stride);
             float[] s = new float[6 * width];
-            lanes.dots(k, q, stride, s, width, 5, 7);
+            lanes.dots(k, q, stride, s, 0, width, 5, 7);
             for (int key = 0; key < 5; key++) {
                 for (int row = 0; row < 7; row++) {
                     double sum = 0;
