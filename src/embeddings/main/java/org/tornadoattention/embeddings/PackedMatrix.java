@@ -78,6 +78,11 @@ final class PackedMatrix {
             for (; row + 4 <= rows; row += 4) {
                 fourRows(a, row * depth, panel, c, row * bias.length + panel);
             }
+            if (row < rows && rows >= 4) {
+                // Some rows a second time, to the same bits: a row by itself takes as long as four.
+                fourRows(a, (rows - 4) * depth, panel, c, (rows - 4) * bias.length + panel);
+                row = rows;
+            }
             for (; row < rows; row++) {
                 oneRow(a, row * depth, panel, c, row * bias.length + panel);
             }
