@@ -3,6 +3,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionOptions;
@@ -33,7 +35,7 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
  */
 class SeveralDevices {
 
-    static final int REPETITIONS = 5;
+    static final int REPETITIONS = 9;
 
     static void main(String... arguments) {
         Example.run(SeveralDevices.class, "[HEADS HEAD_DIM LENGTH...]", arguments, SeveralDevices::measure);
@@ -192,6 +194,10 @@ class SeveralDevices {
         List<FlashAttention> attentions =
                 division.devices().stream().map(FlashAttention::on).toList();
         List<List<PartOnDevice>> devices = new ArrayList<>();
+        // A thread for each device, as long as there is work: TornadoVM keeps a queue for each thread that it meets.
+        List<ExecutorService> threads = attentions.stream()
+                .map(attention -> Executors.newSingleThreadExecutor())
+                .toList();
         try (division) {
             List<List<AttentionPart>> parts = division.parts(shape, options);
             for (int d = 0; d < parts.size(); d++) {
@@ -202,14 +208,14 @@ class SeveralDevices {
                 }
             }
             // Compiled one after the other: TornadoVM's compiler is not made for several at once.
-            devices.stream().flatMap(List::stream).forEach(PartOnDevice::execute);
+            for (int d = 0; d < devices.size(); d++) {
+                executeOn(threads.get(d), devices.get(d)).join();
+            }
             double best = Double.POSITIVE_INFINITY;
             for (int repetition = 0; repetition < REPETITIONS; repetition++) {
                 long start = System.nanoTime();
-                CompletableFuture.allOf(devices.stream()
-                                .map(own -> CompletableFuture.runAsync(
-                                        () -> own.forEach(PartOnDevice::execute),
-                                        work -> Thread.ofPlatform().start(work)))
+                CompletableFuture.allOf(IntStream.range(0, devices.size())
+                                .mapToObj(d -> executeOn(threads.get(d), devices.get(d)))
                                 .toArray(CompletableFuture<?>[]::new))
                         .join();
                 best = Math.min(best, (System.nanoTime() - start) / 1e6);
@@ -231,7 +237,12 @@ class SeveralDevices {
                 part.plan.close();
             }
             attentions.forEach(FlashAttention::close);
+            threads.forEach(ExecutorService::close);
         }
+    }
+
+    private static CompletableFuture<Void> executeOn(ExecutorService thread, List<PartOnDevice> parts) {
+        return CompletableFuture.runAsync(() -> parts.forEach(PartOnDevice::execute), thread);
     }
 
     /** The output, or the sum of dQ, of all parts. */
