@@ -141,7 +141,10 @@ public final class CudaCompilerExtension implements CompilerExtension {
     }
 
     private static int computeCapability(TornadoDevice device) {
-        int[] majorAndMinor = ((CUDADevice) device.getPhysicalDevice()).getComputeCapability();
+        if (!(device.getPhysicalDevice() instanceof CUDADevice gpu)) {
+            return 0;
+        }
+        int[] majorAndMinor = gpu.getComputeCapability();
         return 10 * majorAndMinor[0] + majorAndMinor[1];
     }
 
