@@ -11,9 +11,12 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * this is left. The arrays are those of {@link StepLayout}.
  *
  * <p>A row's address is two numbers: where its run of rows begins, which its page says, and how far in the run it is, a constant. Runs
- * are as long as pages where tiles are made of whole pages, or pages of whole tiles, and otherwise one row.
+ * are as long as pages where the rows of a warp, a fourth of a tile, are whole pages or pages are made of as many, and otherwise one row.
  */
 public final class CachedKeys {
+
+    private static final int WARP_LANES = 32;
+    private static final int WARPS = WarpGroup.LANES / WARP_LANES;
 
     private CachedKeys() {}
 
@@ -47,20 +50,21 @@ public final class CachedKeys {
         return (tiles + parts() - 1) / parts();
     }
 
-    /** Rows that a warp group copies at a time. */
+    /** Rows that a warp copies at a time. */
     private static int rowsAtOnce(int headDim) {
-        return WarpGroup.LANES / (WarpTiles.paddedDim(headDim) / 8);
+        return TornadoMath.max(1, WARP_LANES / (WarpTiles.paddedDim(headDim) / 8));
     }
 
-    /** Rows of a run: 1 where a lane's rows have nothing to do with one another. */
+    /** Rows of a run, where each warp copies rows that follow one another; 1 where pages, tiles or rows are of other sizes. */
     private static int run(int rows, int headDim) {
-        int atOnce = rowsAtOnce(headDim);
-        int run = pageSize() >= rows ? rows : pageSize();
-        int whole = WarpGroup.LANES % (WarpTiles.paddedDim(headDim) / 8)
-                + rows % run
+        int ofWarp = rows / WARPS;
+        int run = pageSize() < ofWarp ? pageSize() : ofWarp;
+        int odd = WARP_LANES % (WarpTiles.paddedDim(headDim) / 8)
+                + rows % (8 * WARPS)
+                + ofWarp % run
                 + (pagesPerSequence() == 1 ? 0 : pageSize() % run)
-                + run % atOnce;
-        return whole == 0 ? run : 1;
+                + run % rowsAtOnce(headDim);
+        return odd == 0 ? run : 1;
     }
 
     /**
@@ -85,11 +89,12 @@ public final class CachedKeys {
             int lane) {
         int chunks = WarpTiles.paddedDim(headDim) / 8;
         if (run(rows, headDim) > 1) {
-            for (int u = 0; u < rows / run(rows, headDim); u++) {
-                int token = j + u * run(rows, headDim) + padding;
-                int start = start(values, sequences, table, kvHead, token, length - 1 + padding);
-                int apart = values ? Layout.valueRow() : Layout.keyRow();
-                starts[u] = start + lane / chunks * apart + lane % chunks * 8;
+            int ofWarp = rows / WARPS;
+            int apart = values ? Layout.valueRow() : Layout.keyRow();
+            int inRun = lane % WARP_LANES / chunks * apart + lane % chunks * 8;
+            for (int u = 0; u < ofWarp / run(rows, headDim); u++) {
+                int token = j + lane / WARP_LANES * ofWarp + u * run(rows, headDim) + padding;
+                starts[u] = start(values, sequences, table, kvHead, token, length - 1 + padding) + inRun;
             }
         } else {
             for (int i = 0; i < (rows * chunks + WarpGroup.LANES - 1) / WarpGroup.LANES; i++) {
@@ -128,18 +133,28 @@ public final class CachedKeys {
             int headDim,
             int lane) {
         int chunks = WarpTiles.paddedDim(headDim) / 8;
-        for (int i = 0; i < (rows * chunks + WarpGroup.LANES - 1) / WarpGroup.LANES; i++) {
-            int row = WarpTiles.rowOf(i, chunks, lane, WarpGroup.LANES);
-            int c = WarpTiles.columnOf(i, chunks, lane, WarpGroup.LANES);
-            int to = WarpTiles.to(i, at, rows, row, c, headDim, lane, WarpGroup.LANES);
-            int bytes = row < count ? WarpTiles.bytesOf(c, headDim) : 0;
-            if (rows * chunks % WarpGroup.LANES == 0 || row < rows) {
-                if (run(rows, headDim) > 1) {
-                    int inTile = i * rowsAtOnce(headDim);
-                    int inRun = inTile % run(rows, headDim);
-                    WarpTiles.copyChunk(tile, to, source, starts[inTile / run(rows, headDim)] + inRun * apart, bytes);
-                } else {
-                    WarpTiles.copyChunk(tile, to, source, starts[i], bytes);
+        if (run(rows, headDim) > 1) {
+            int c = lane % chunks;
+            int row = lane / WARP_LANES * (rows / WARPS) + lane % WARP_LANES / chunks;
+            int to = at + WarpTiles.chunk(rows, row, c);
+            for (int i = 0; i < rows / WARPS / rowsAtOnce(headDim); i++) {
+                // The lane's rows are a power of two apart, so that their places differ by constants, added and in some bits.
+                int on = i * rowsAtOnce(headDim);
+                int bytes = row + on < count ? WarpTiles.bytesOf(c, headDim) : 0;
+                WarpTiles.copyChunk(
+                        tile,
+                        (to ^ on % 8 * 16) + on * WarpGroup.ROW_BYTES,
+                        source,
+                        starts[on / run(rows, headDim)] + on % run(rows, headDim) * apart,
+                        bytes);
+            }
+        } else {
+            for (int i = 0; i < (rows * chunks + WarpGroup.LANES - 1) / WarpGroup.LANES; i++) {
+                int row = WarpTiles.rowOf(i, chunks, lane, WarpGroup.LANES);
+                int c = WarpTiles.columnOf(i, chunks, lane, WarpGroup.LANES);
+                int bytes = row < count ? WarpTiles.bytesOf(c, headDim) : 0;
+                if (rows * chunks % WarpGroup.LANES == 0 || row < rows) {
+                    WarpTiles.copyChunk(tile, at + WarpTiles.chunk(rows, row, c), source, starts[i], bytes);
                 }
             }
         }
