@@ -120,7 +120,9 @@ public final class CacheOptions {
     }
 
     /**
-     * With attention by this kernel, on devices that have what it needs.
+     * With attention by this kernel, on devices that have what it needs. Without, steps of 16 tokens and more of an F16 or BF16 cache are
+     * computed by {@link DecodeKernel#WARP_GROUP} where the device has warp groups, unless they have softcap, ALiBi, functions, a bias
+     * or sinks, which it refuses in a cache where it is asked for.
      *
      * @param newKernel the kernel
      * @return changed options

@@ -12,15 +12,18 @@ import org.tornadoattention.device.ComputeDevice;
  */
 public final class DecodeChoice {
 
+    /** Queries of a sequence from which on they are a chunk for {@link DecodeKernel#WARP_GROUP}. */
+    public static final int FEWEST_OF_CHUNK = WarpGroupChunkSpec.FEWEST_QUERIES;
+
     private DecodeChoice() {}
 
     /**
-     * How {@link DecodeKernel#WARP_GROUP} computes chunks over a pool.
+     * How {@link DecodeKernel#WARP_GROUP} computes chunks over a pool or a cache.
      *
      * @param problem heads and keys of a step, and the type of the keys
      * @param wanted the kernel that the caller insists on, or empty for the best
      * @param splits parts of the keys, or 0 to choose for the device
-     * @param takes whether the kernel takes the pool and its arrays
+     * @param takes whether the kernel takes the arrays
      * @param device where it is to run
      * @return empty where another kernel is wanted, or better
      * @throws UnsupportedOnDeviceException if it is wanted and cannot do it
@@ -28,7 +31,7 @@ public final class DecodeChoice {
     public static Optional<WarpGroupSplitTile> chunk(
             SplitProblem problem, Optional<DecodeKernel> wanted, int splits, boolean takes, ComputeDevice device) {
         Optional<WarpGroupSplitTile> tile =
-                takes ? WarpGroupChunkSpec.overPool(problem, splits, device) : Optional.empty();
+                takes ? WarpGroupChunkSpec.overPages(problem, splits, device) : Optional.empty();
         if (wanted.isPresent() && wanted.get() == DecodeKernel.WARP_GROUP) {
             return Optional.of(tile.orElseThrow(() -> lacking(DecodeKernel.WARP_GROUP, device)));
         }

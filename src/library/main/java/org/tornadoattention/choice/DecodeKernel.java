@@ -6,7 +6,7 @@ public enum DecodeKernel {
     SPLIT_KEY(new SplitKeySpec()),
     /** Keys and values through local memory, products on tensor cores. F16 and BF16. */
     WARP_SPLIT_KEY(new WarpSplitKeySpec()),
-    /** Tiles of 64 queries and more, by asynchronous products of warp groups. F16 and BF16, over a pool of the caller's. */
+    /** Tiles of 64 queries and more, by asynchronous products of warp groups. F16 and BF16. */
     WARP_GROUP(new WarpGroupChunkSpec()),
     /** Rows of queries through tiles of keys and values, on the JVM itself. All types. */
     VECTOR(new VectorDecodeSpec());

@@ -7,7 +7,7 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.WarpGroupFlashAttention;
 import org.tornadoattention.tensor.DType;
 
-/** {@link WarpGroupFlashAttention} over the pages of a pool. */
+/** {@link WarpGroupFlashAttention} over the pages of a pool or a cache. */
 record WarpGroupChunkSpec() implements DecodeSpec {
 
     /** Queries of a chunk from which on products take longer than the keys' way: a tile has 64 rows, whatever they hold. */
@@ -36,18 +36,18 @@ record WarpGroupChunkSpec() implements DecodeSpec {
 
     @Override
     public String needs() {
-        return "a KeyValuePool without prefix, fixed splits and functions, warp-group intrinsics, F16 or BF16 keys, rows that begin at multiples of "
+        return "F16 or BF16 keys, a pool without prefix, fixed splits and functions or a cache, warp-group intrinsics, rows that begin at multiples of "
                 + CHUNK + " elements, and a head dimension that is a multiple of " + CHUNK;
     }
 
-    /** Not of this library's own caches, whose masks and scales may change between two executions. */
+    /** What takes steps of any kind: {@link #overPages} is for those that this kernel takes. */
     @Override
     public Optional<LaunchedTile> choose(SplitProblem problem, int splits, ComputeDevice device) {
         return Optional.empty();
     }
 
-    /** As {@link #choose}, over a pool. */
-    static Optional<WarpGroupSplitTile> overPool(SplitProblem problem, int splits, ComputeDevice device) {
+    /** As {@link #choose}, of chunks over pages. */
+    static Optional<WarpGroupSplitTile> overPages(SplitProblem problem, int splits, ComputeDevice device) {
         boolean possible = Capability.WARP_GROUP.isOn(device)
                 && problem.dtype() != DType.F32
                 && !problem.functions()

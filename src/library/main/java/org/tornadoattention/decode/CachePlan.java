@@ -17,6 +17,7 @@ import org.tornadoattention.choice.DecodeChoice;
 import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.choice.LaunchedTile;
 import org.tornadoattention.choice.SplitTile;
+import org.tornadoattention.choice.WarpGroupSplitTile;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.function.UserFunctions;
@@ -41,6 +42,9 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * the others is a step of up to so many tokens per sequence: append, attention, merge, or without
  * queries append and commit. Lengths, masks and scales travel in arrays, so each graph is compiled once, at its first
  * execution.
+ *
+ * <p>Steps of many tokens have one more graph each where the kernel of warp groups takes them: those with softcap, ALiBi, a scale that
+ * is not positive, or left padding among pages go through the other.
  *
  * <p>Functions, a bias or sinks have graphs of their own for each step. The first call with some brings keys and values home and
  * builds the plan anew.
@@ -71,6 +75,7 @@ public final class CachePlan implements CacheEngine {
     private Built built;
     private int current;
     private boolean profiled;
+    private boolean paddedPages;
     private StepReport total = StepReport.NONE;
 
     /**
@@ -97,11 +102,13 @@ public final class CachePlan implements CacheEngine {
      *
      * @param variants without functions, then the ones that came
      * @param steps of each variant
+     * @param chunks the same steps without functions by the kernel of warp groups, where it takes them
      * @param executed whether a graph of the plan ran
      */
     private record Built(
             List<Extras> variants,
             List<List<StepGraph>> steps,
+            List<Optional<StepGraph>> chunks,
             TornadoExecutionPlan plan,
             LaunchGuard guard,
             boolean[] executed) {}
@@ -161,6 +168,13 @@ public final class CachePlan implements CacheEngine {
             }
             steps.add(List.copyOf(ofVariant));
         }
+        List<Optional<StepGraph>> chunks = new ArrayList<>();
+        for (int seqQ : stepSizes) {
+            Optional<StepGraph> chunk = chunkTile(seqQ)
+                    .map(tile -> StepGraph.of("chunk-", stepShape(seqQ, Extras.NONE), tile, state, grids, device));
+            chunk.ifPresent(step -> graphs.add(step.tasks()));
+            chunks.add(chunk);
+        }
         TornadoExecutionPlan plan = new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new));
         plan.withDevice(device.handle()).withGridScheduler(grids);
         if (cudaGraph) {
@@ -170,7 +184,7 @@ public final class CachePlan implements CacheEngine {
             plan.withProfiler(ProfilerMode.SILENT);
         }
         return new Built(
-                variants, steps, plan, LaunchGuard.of(plan, "A step of the cache", device), new boolean[graphs.size()]);
+                variants, steps, List.copyOf(chunks), plan, LaunchGuard.of(plan, "A step of the cache", device), new boolean[graphs.size()]);
     }
 
     private StepShape stepShape(int seqQ, Extras extras) {
@@ -178,11 +192,37 @@ public final class CachePlan implements CacheEngine {
     }
 
     private LaunchedTile tileFor(int seqQ, Extras extras) {
-        return DecodeChoice.choose(shape.problem(seqQ).withFunctions(!extras.isEmpty()), kernel, splits, device);
+        Optional<DecodeKernel> wanted = kernel.filter(one -> one != DecodeKernel.WARP_GROUP);
+        return DecodeChoice.choose(shape.problem(seqQ).withFunctions(!extras.isEmpty()), wanted, splits, device);
+    }
+
+    private Optional<WarpGroupSplitTile> chunkTile(int seqQ) {
+        return DecodeChoice.chunk(shape.problem(seqQ), kernel, splits, !shape.fp8(), device);
+    }
+
+    /**
+     * Whether the kernel of warp groups computes a step with these options where there is a graph for it.
+     *
+     * @throws IllegalArgumentException if it was asked for and does not
+     */
+    private boolean takesChunks(AttentionOptions options, int tokens) {
+        boolean takes = Extras.of(options).isEmpty()
+                && options.softcap() == 0
+                && !options.hasAlibi()
+                && options.scaleFor(shape.headDim()) > 0
+                && !paddedPages;
+        boolean askedFor = kernel.isPresent() && kernel.get() == DecodeKernel.WARP_GROUP;
+        if (askedFor && !takes) {
+            throw new IllegalArgumentException(
+                    "The options are %s: in a cache the kernel %s takes no softcap, ALiBi, functions, bias and sinks, no scale of 0 or less, and no left padding among pages; leave the kernel out."
+                            .formatted(options, DecodeKernel.WARP_GROUP.id()));
+        }
+        return takes && (askedFor || tokens >= DecodeChoice.FEWEST_OF_CHUNK);
     }
 
     @Override
     public boolean prepare(AttentionOptions options, int[] lengths, int[] padding, int[][] tables) {
+        paddedPages = shape.pagesPerSequence() > 1 && max(padding) > 0;
         Extras extras = Extras.of(options);
         current = built.variants().indexOf(extras);
         if (current >= 0) {
@@ -265,7 +305,10 @@ public final class CachePlan implements CacheEngine {
         prove(options);
         Extras extras = Extras.of(options);
         StepShape stepShape = stepShape(tokens, extras);
-        LaunchedTile tile = tileFor(tokens, extras);
+        paddedPages = shape.pagesPerSequence() > 1 && max(padding) > 0;
+        LaunchedTile tile = takesChunks(options, tokens)
+                ? chunkTile(tokens).map(LaunchedTile.class::cast).orElseGet(() -> tileFor(tokens, extras))
+                : tileFor(tokens, extras);
         int[] none = all(0);
         state.begin(none, padding, tables);
         state.prepare(new CacheStep(none, all(tokens), none, all(tokens), none), tokens, options, 1);
@@ -276,7 +319,12 @@ public final class CachePlan implements CacheEngine {
 
     @Override
     public SplitTile tile(int tokens) {
-        return steps().get(stepFor(Math.min(tokens, largestStep()))).tile();
+        int step = stepFor(Math.min(tokens, largestStep()));
+        return built.chunks()
+                .get(step)
+                .filter(_ -> takesChunks(AttentionOptions.causal(), tokens))
+                .orElse(steps().get(step))
+                .tile();
     }
 
     /** The tokens a sequence of the largest step. */
@@ -352,10 +400,18 @@ public final class CachePlan implements CacheEngine {
             AttentionOptions options,
             @Nullable AttentionResult result) {
         int index = stepFor(what.tokens());
-        StepGraph step = steps().get(index);
+        Optional<StepGraph> chunk =
+                built.chunks().get(index).filter(_ -> result != null && takesChunks(options, what.tokens()));
+        StepGraph step = chunk.orElse(steps().get(index));
         state.prepare(what, step.shape().seqQ(), options, built.guard().nextNumber());
         step.load(what, q, k, v);
         int graph = FIRST_STEP + 2 * (current * stepSizes.length + index);
+        if (chunk.isPresent()) {
+            int before = (int) built.chunks().subList(0, index).stream()
+                    .filter(Optional::isPresent)
+                    .count();
+            graph = FIRST_STEP + 2 * built.variants().size() * stepSizes.length + before;
+        }
         if (result == null) {
             execute(graph + 1);
             built.guard().requireReceipt(step.appendReceipt().get(0));

@@ -3,6 +3,7 @@ package org.tornadoattention.decode;
 import java.util.List;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.choice.LaunchedTile;
+import org.tornadoattention.choice.WarpGroupSplitTile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.MovePages;
 import org.tornadoattention.kernel.parts.StepLayout;
@@ -105,7 +106,10 @@ final class CacheState {
                 DeviceStorage.seen(newQuery, halfFloats),
                 DeviceStorage.seen(newKey, halfFloats),
                 DeviceStorage.seen(newValue, halfFloats),
-                new FloatArray(Math.multiplyExact(rows, shape.headDim())),
+                tile instanceof WarpGroupSplitTile
+                        ? DeviceStorage.seen(
+                                Tensor.allocate(shape.dtype(), Math.multiplyExact(rows, shape.headDim())), halfFloats)
+                        : new FloatArray(Math.multiplyExact(rows, shape.headDim())),
                 key,
                 value,
                 new FloatArray(Math.multiplyExact(Math.multiplyExact(rows, tile.splits()), shape.headDim() + 1)),

@@ -1,8 +1,11 @@
 package org.tornadoattention.decode;
 
+import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.Mask;
 import org.tornadoattention.choice.Views;
 import org.tornadoattention.choice.WarpGroupSplitTile;
 import org.tornadoattention.device.ComputeDevice;
@@ -49,6 +52,38 @@ record ChunkTasks(
                 && views.isMultiple("output", 2);
     }
 
+    /** What the kernel takes over a cache of this library's, whose steps say in arrays what window and scale they have. */
+    static Arguments overCache(Arguments step, StepShape shape, WarpGroupSplitTile tile) {
+        int page = shape.kvHeads() * shape.pageSize() * shape.headDim();
+        Map<String, Integer> places = new HashMap<>(queriesInOrder(shape));
+        for (String tensor : List.of("key", "value")) {
+            places.put(tensor + "Offset", 0);
+            places.put(tensor + "Batch", page);
+            places.put(tensor + "Head", shape.pageSize() * shape.headDim());
+            places.put(tensor + "Row", shape.headDim());
+        }
+        Map<String, Integer> answers = new HashMap<>(answers(tile, shape.pageSize(), shape.pagesPerSequence()));
+        answers.putAll(Map.of("areDivided", 1, "areStepsRead", 1));
+        return step.with("output", null)
+                .with("logSumExp", step.given("partials"))
+                .with("headTerms", step.given("numbers"))
+                .with("keyLengths", step.given("sequences"))
+                .with("seqK", shape.pageSize() * shape.pagesPerSequence())
+                .with("windowLeft", Mask.UNBOUNDED)
+                .with("windowRight", Mask.UNBOUNDED)
+                .with("scale", 1f)
+                .with("softcap", 0f)
+                .answering(Layout.class, places)
+                .answering(CachedKeys.class, answers);
+    }
+
+    /** Where queries are that the first task made ready: {@code [batch, seqQ, heads, headDim]}. */
+    private static Map<String, Integer> queriesInOrder(StepShape shape) {
+        int row = shape.heads() * shape.headDim();
+        return Map.of(
+                "queryOffset", 0, "queryBatch", shape.seqQ() * row, "queryHead", shape.headDim(), "queryRow", row);
+    }
+
     void append(TaskGraph graph, GridScheduler grids, String name) {
         boolean inPlace = q.dtype() == pool.keys().dtype() && views.isMultiple("query", CHUNK);
         int[] rounded = {shape.sequences(), shape.seqQ(), shape.heads(), shape.headDim()};
@@ -88,20 +123,9 @@ record ChunkTasks(
                 .with("seqK", pool.capacity())
                 .with("scale", scale)
                 .with("softcap", StepLayout.softcap(numbers))
-                .answering(CachedKeys.class, answers());
+                .answering(CachedKeys.class, answers(tile, pool.pageSize(), pool.pagesPerSequence()));
         if (!inPlace) {
-            // [batch, seqQ, heads, headDim], as the first task leaves them.
-            toAttention = toAttention.answering(
-                    Layout.class,
-                    Map.of(
-                            "queryOffset",
-                            0,
-                            "queryBatch",
-                            shape.seqQ() * shape.heads() * shape.headDim(),
-                            "queryHead",
-                            shape.headDim(),
-                            "queryRow",
-                            shape.heads() * shape.headDim()));
+            toAttention = toAttention.answering(Layout.class, queriesInOrder(shape));
         }
         Optional<FloatArray> partials = partials();
         if (partials.isPresent()) {
@@ -130,13 +154,13 @@ record ChunkTasks(
         return headTerms;
     }
 
-    private Map<String, Integer> answers() {
+    private static Map<String, Integer> answers(WarpGroupSplitTile tile, int pageSize, int pagesPerSequence) {
         return Map.of(
                 "arePresent", 1,
                 "areDivided", tile.splits() > 1 ? 1 : 0,
                 "parts", tile.splits(),
-                "pageSize", pool.pageSize(),
-                "pagesPerSequence", pool.pagesPerSequence());
+                "pageSize", pageSize,
+                "pagesPerSequence", pagesPerSequence);
     }
 
     /** Outputs and log-sum-exps of the parts, where there are several. */

@@ -30,7 +30,7 @@ record InferenceArrays(
         TornadoNativeArray newQuery,
         TornadoNativeArray newKey,
         TornadoNativeArray newValue,
-        FloatArray query,
+        TornadoNativeArray query,
         TornadoNativeArray key,
         TornadoNativeArray value,
         FloatArray partials,
@@ -51,7 +51,7 @@ record InferenceArrays(
     }
 
     /** The same with other arrays for queries as they come, and made ready. */
-    InferenceArrays withQueries(TornadoNativeArray otherNewQuery, FloatArray otherQuery) {
+    InferenceArrays withQueries(TornadoNativeArray otherNewQuery, TornadoNativeArray otherQuery) {
         return new InferenceArrays(
                 otherNewQuery,
                 newKey,

@@ -80,7 +80,14 @@ final class InferenceTasks {
             ComputeDevice device) {
         Arguments arguments = arguments(arrays).withFunctions(shape.functions().form(), arrays.captured());
         InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, arguments, device);
-        tasks.appendTokens(arrays);
+        if (tile instanceof WarpGroupSplitTile chunk) {
+            tasks.appendTokens(arrays, Features.UNSCALED);
+            Arguments overCache = ChunkTasks.overCache(arguments, shape, chunk);
+            new InferenceTasks(graph, grids, name, shape, overCache, device).chunk(chunk, 0);
+            tasks.merge(tile.splits());
+            return;
+        }
+        tasks.appendTokens(arrays, 0);
         if (shape.fp8()) {
             tasks.quantizeTokens(arrays);
         }
@@ -102,7 +109,7 @@ final class InferenceTasks {
             FloatArray receipt,
             ComputeDevice device) {
         InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, arguments(arrays), device);
-        tasks.appendTokens(arrays);
+        tasks.appendTokens(arrays, 0);
         if (shape.fp8()) {
             tasks.quantizeTokens(arrays);
         }
@@ -172,13 +179,16 @@ final class InferenceTasks {
             ComputeDevice device) {
         boolean withQueries = ((int) toPositions.given("given") & ReadPositions.KEYS_ONLY) == 0;
         new InferenceTasks(graph, grids, name, shape, toPositions, device).positions(withQueries);
-        InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, toAttention, device);
+        new InferenceTasks(graph, grids, name, shape, toAttention, device).chunk(tile, headFeatures);
+    }
+
+    /** @param added bits of {@link Features} */
+    private void chunk(WarpGroupSplitTile tile, int added) {
         Launch launch = tile.launch();
-        KernelLauncher.Task task =
-                tasks.launcher.task(name + launch.suffix(), Kernel.of(launch.owner(), launch.method()));
+        KernelLauncher.Task task = launcher.task(name + launch.suffix(), Kernel.of(launch.owner(), launch.method()));
         launch.numbers().forEach(task::with);
         long queryTiles = (long) shape.sequences() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.rows());
-        task.with("features", launch.features(tasks.features) | headFeatures)
+        task.with("features", launch.features(features) | added)
                 .groups(queryTiles * tile.splits(), tile.groupSize(shape.headDim()));
     }
 
@@ -218,12 +228,12 @@ final class InferenceTasks {
                 .with("scales", arrays.scales());
     }
 
-    private void appendTokens(InferenceArrays arrays) {
+    private void appendTokens(InferenceArrays arrays, int added) {
         int rows = appends() ? shape.heads() + 2 * shape.kvHeads() : shape.heads();
         launcher.task(name + "-append", APPEND)
                 .with("key", appends() ? arrays.key() : arrays.unusedKey())
                 .with("value", appends() ? arrays.value() : arrays.unusedValue())
-                .with("features", appendFeatures() | (shape.fp8() ? Features.QUERIES_ONLY : 0))
+                .with("features", appendFeatures() | added | (shape.fp8() ? Features.QUERIES_ONLY : 0))
                 .overElements((long) shape.tokens() * rows * Math.ceilDiv(shape.headDim(), 2), groupSize(GROUP_SIZE));
     }
 

@@ -1,6 +1,7 @@
 package org.tornadoattention.kernel;
 
 import static org.tornadoattention.kernel.parts.Storage.load;
+import static org.tornadoattention.kernel.parts.Storage.store;
 import static org.tornadoattention.kernel.parts.Storage.storePair;
 
 import org.tornadoattention.kernel.parts.Features;
@@ -17,8 +18,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>Source: Su et al., <i>RoFormer</i> (2021). A token's position is its place in its sequence, left padding not counted.
  *
  * <p><b>Arrays.</b> newQuery {@code [batch, heads, seqQ, headDim]}, newKey and newValue {@code [batch, kvHeads, seqQ,
- * headDim]}; with {@code seqQ = 0} newQuery is {@code [tokens, heads, headDim]} and nothing is appended. query F32 {@code
- * [tokens, heads, headDim]} gets the queries times the scale. key, value, sequences, step and numbers are those of
+ * headDim]}; with {@code seqQ = 0} newQuery is {@code [tokens, heads, headDim]} and nothing is appended. query {@code
+ * [tokens, heads, headDim]}, F32 or what tokens are, gets the queries times the scale. key, value, sequences, step and numbers are those of
  * {@link SplitKeyAttention}. rotary {@code [positions, rotaryDim / 2, 2]}: cosine and sine.
  *
  * <p><b>Grid.</b> One dimension, at least one work-item for each two dimensions of each new row: {@code tokens * (heads +
@@ -35,14 +36,14 @@ public final class AppendTokens {
      *
      * @param seqQ tokens of each sequence in the new tensors, 0 for packed tokens
      * @param rotaryDim dimensions that turn, even, 0 for none
-     * @param features {@code INTERLEAVED}, {@code QUERIES_ONLY} and how raw bits are to be read, added
+     * @param features {@code INTERLEAVED}, {@code QUERIES_ONLY}, {@code UNSCALED} and how raw bits are to be read, added
      */
     public static void append(
             KernelContext context,
             @Element("tokens") FloatArray newQuery,
             @Element("tokens") FloatArray newKey,
             @Element("tokens") FloatArray newValue,
-            FloatArray query,
+            @Element("queries") FloatArray query,
             @Element("cache") FloatArray key,
             @Element("cache") FloatArray value,
             IntArray sequences,
@@ -71,10 +72,10 @@ public final class AppendTokens {
             int at = (token * heads + row) * headDim + x;
             float scale = StepLayout.scale(numbers);
             if (at < query.getSize()) {
-                query.set(at, scale * load(newQuery, at, features));
+                store(query, at, scale * load(newQuery, at, features), features);
             }
             if (at + 1 < query.getSize() && x + 1 < headDim) {
-                query.set(at + 1, scale * load(newQuery, at + 1, features));
+                store(query, at + 1, scale * load(newQuery, at + 1, features), features);
             }
         } else {
             int batch = StepLayout.batch(step);
@@ -95,14 +96,14 @@ public final class AppendTokens {
                     int position = before + newTokens - StepLayout.following(step, sequence) - queries + i - padding;
                     int at = ((sequence * heads + row) * seqQ + i) * headDim;
                     int to = ((StepLayout.queryStart(step, sequence) + i) * heads + row) * headDim + x;
-                    float scale = StepLayout.scale(numbers);
+                    float scale = (features & Features.UNSCALED) != 0 ? 1f : StepLayout.scale(numbers);
                     float q = load(newQuery, at + x, features);
                     float other = load(newQuery, at + partner, features);
-                    query.set(to, scale * turned(q, other, x, position, rotary, rotaryDim, features));
+                    store(query, to, scale * turned(q, other, x, position, rotary, rotaryDim, features), features);
                     if (pair) {
                         q = load(newQuery, at + x + 1, features);
                         other = load(newQuery, at + nextPartner, features);
-                        query.set(to + 1, scale * turned(q, other, x + 1, position, rotary, rotaryDim, features));
+                        store(query, to + 1, scale * turned(q, other, x + 1, position, rotary, rotaryDim, features), features);
                     }
                 }
                 int j = before + i;

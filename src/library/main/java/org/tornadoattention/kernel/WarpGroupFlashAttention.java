@@ -36,7 +36,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p><b>Over a cache.</b> In forms where {@link CachedKeys#arePresent}, queries are chunks of sequences whose keys lie in the pages of
  * a cache: keyLengths and step are the arrays {@code sequences} and {@code step} of {@link StepLayout}, which are read when the kernel
  * runs, and rows lie where {@link Layout} finds them. With several parts of the keys there is no output, and
- * logSumExp is the partials of {@link SplitKeyAttention}.
+ * logSumExp is the partials of {@link SplitKeyAttention}. Where {@link
+ * CachedKeys#areStepsRead}, step has the windows too, and headTerms, in place of the terms, is {@code numbers}, with the scale.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items, times the
  * parts of a cache's keys; {@code blockQ} is a multiple of 64, {@code blockK} of 16.
@@ -230,6 +231,11 @@ public final class WarpGroupFlashAttention {
             end = StepLayout.queries(step, batch);
             rows = TornadoMath.min(blockQ, end - i0);
             offset = length - StepLayout.following(step, batch) - end;
+        }
+        if (CachedKeys.areStepsRead()) {
+            windowLeft = StepLayout.windowLeft(step);
+            windowRight = StepLayout.windowRight(step);
+            factor = StepLayout.scale(headTerms) * WarpScores.LOG2_E;
         }
         int firstKey = Window.firstKey(i0 + offset, windowLeft);
         int lastKey = Window.lastKey(i0 + rows - 1 + offset, length, windowRight);
@@ -471,6 +477,15 @@ public final class WarpGroupFlashAttention {
                             Warp.store(logSumExp, batchHead * seqQ + i, lse);
                         }
                     }
+                }
+            }
+            if (CachedKeys.areStepsRead()) {
+                // The step is over for the lengths too: what they are now is what they were before the next one.
+                if (item == 0 && part == 0 && head == 0 && i0 == 0) {
+                    keyLengths.set(table - StepLayout.SEQUENCE_FIELDS, length + padding);
+                }
+                if (item == 0 && context.groupIdx == 0) {
+                    StepLayout.setAttended(keyLengths, step);
                 }
             }
         }

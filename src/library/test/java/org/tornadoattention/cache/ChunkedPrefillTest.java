@@ -3,6 +3,7 @@ package org.tornadoattention.cache;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.within;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.stream.Stream;
@@ -89,6 +90,66 @@ class ChunkedPrefillTest {
         }
     }
 
+    /** A prompt in steps of 40 tokens, then single tokens, in windows too: the graphs of chunks see what those of tokens append. */
+    @ParameterizedTest
+    @CsvSource({"F16, 64, 0, 1", "BF16, 32, 16, 2", "F16, 24, 7, 0"})
+    void promptsThroughCaches(DType dtype, int headDim, int pageSize, int splits) {
+        CacheOptions options = CacheCase.options(TestDevice.get(), dtype)
+                .withKernel(DecodeKernel.WARP_GROUP)
+                .withSplits(splits)
+                .withPromptTokens(40);
+        try (KeyValueCache cache = cache(pageSize, headDim, options)) {
+            assertThat(cache.tile(40).kernel()).isEqualTo(DecodeKernel.WARP_GROUP);
+            int[] tokens = {67, 1, 17};
+            for (int call = 0; call < tokens.length; call++) {
+                Tensor q = Tensor.random(dtype, call, 2, 4, tokens[call], headDim);
+                Tensor k = Tensor.random(dtype, 10 + call, 2, 2, tokens[call], headDim);
+                Tensor v = Tensor.random(dtype, 20 + call, 2, 2, tokens[call], headDim);
+                AttentionOptions masked = call < 2 ? CAUSAL : CAUSAL.withWindow(20, 0).withScale(0.2);
+                CacheCase.assertAccurate(cache, q, masked, cache.forward(q, k, v, masked));
+            }
+            Tensor token = Tensor.random(dtype, 3, 2, 4, 1, headDim);
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> cache.forward(token, CAUSAL.withSoftcap(3)))
+                    .withMessageContaining("takes no softcap");
+        }
+    }
+
+    /** Turned queries are those of the other kernel; left padding is not seen. */
+    @Test
+    void turnedQueriesAndLeftPadding() {
+        CacheOptions plain = CacheCase.options(TestDevice.get(), DType.F16)
+                .withPromptTokens(40)
+                .withRotary(RotaryEmbedding.of(32, RotaryEmbedding.Style.HALF_SPLIT));
+        Tensor q = Tensor.random(DType.F16, 1, 2, 4, 30, 32);
+        Tensor k = Tensor.random(DType.F16, 2, 2, 2, 30, 32);
+        try (KeyValueCache cache = cache(0, 32, plain.withKernel(DecodeKernel.WARP_GROUP));
+                KeyValueCache other = cache(0, 32, plain.withKernel(DecodeKernel.SPLIT_KEY))) {
+            cache.reset(0, 5);
+            other.reset(0, 5);
+            float[] expected = other.forward(q, k, k, CAUSAL).output().toFloatArray();
+            float[] actual = cache.forward(q, k, k, CAUSAL).output().toFloatArray();
+            for (int at = 0; at < actual.length; at++) {
+                assertThat(actual[at]).isCloseTo(expected[at], within(4e-3f));
+            }
+        }
+    }
+
+    private static KeyValueCache cache(int pageSize, int headDim, CacheOptions options) {
+        if (pageSize == 0) {
+            return KvCache.builder().batch(2).heads(4, 2).headDim(headDim).capacity(96).options(options).build();
+        }
+        return PagedKvCache.builder()
+                .sequences(2)
+                .heads(4, 2)
+                .headDim(headDim)
+                .pageSize(pageSize)
+                .pages(2 * Math.ceilDiv(96, pageSize) + 1)
+                .capacity(96)
+                .options(options)
+                .build();
+    }
+
     @Test
     void whatItDoesNotTakeIsRefused() {
         KeyValuePool pool = KeyValuePool.of(
@@ -103,7 +164,7 @@ class ChunkedPrefillTest {
                         Tensor.allocate(DType.F16, 2, 4, 20, 16),
                         Tensor.allocate(DType.F32, 2, 4, 20),
                         CAUSAL))
-                .withMessageContaining("without prefix, fixed splits and functions");
+                .withMessageContaining("a pool without prefix, fixed splits and functions");
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> pool.withSplits(-1))
                 .withMessageContaining("1 or more");

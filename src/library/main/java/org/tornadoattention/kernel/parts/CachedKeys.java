@@ -30,6 +30,14 @@ public final class CachedKeys {
         return false;
     }
 
+    /**
+     * Whether a step says in arrays what its window and scale are, as those of this library's caches do; it ends with the receipts that
+     * {@link org.tornadoattention.kernel.SplitKeyAttention} leaves.
+     */
+    public static boolean areStepsRead() {
+        return false;
+    }
+
     /** Parts of the keys. */
     public static int parts() {
         return 1;

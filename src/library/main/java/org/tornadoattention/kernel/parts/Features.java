@@ -40,6 +40,9 @@ public final class Features {
     /** Each head has a sink among its {@link HeadTerms}. */
     public static final int SINKS = 1 << 10;
 
+    /** Queries are made ready without the scale. */
+    public static final int UNSCALED = 1 << 11;
+
     private static final int WARPS_AT = 16;
     private static final int THRESHOLD_AT = 24;
 
