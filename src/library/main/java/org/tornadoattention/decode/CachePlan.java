@@ -184,7 +184,12 @@ public final class CachePlan implements CacheEngine {
             plan.withProfiler(ProfilerMode.SILENT);
         }
         return new Built(
-                variants, steps, List.copyOf(chunks), plan, LaunchGuard.of(plan, "A step of the cache", device), new boolean[graphs.size()]);
+                variants,
+                steps,
+                List.copyOf(chunks),
+                plan,
+                LaunchGuard.of(plan, "A step of the cache", device),
+                new boolean[graphs.size()]);
     }
 
     private StepShape stepShape(int seqQ, Extras extras) {

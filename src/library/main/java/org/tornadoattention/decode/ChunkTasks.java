@@ -156,11 +156,16 @@ record ChunkTasks(
 
     private static Map<String, Integer> answers(WarpGroupSplitTile tile, int pageSize, int pagesPerSequence) {
         return Map.of(
-                "arePresent", 1,
-                "areDivided", tile.splits() > 1 ? 1 : 0,
-                "parts", tile.splits(),
-                "pageSize", pageSize,
-                "pagesPerSequence", pagesPerSequence);
+                "arePresent",
+                1,
+                "areDivided",
+                tile.splits() > 1 ? 1 : 0,
+                "parts",
+                tile.splits(),
+                "pageSize",
+                pageSize,
+                "pagesPerSequence",
+                pagesPerSequence);
     }
 
     /** Outputs and log-sum-exps of the parts, where there are several. */

@@ -103,7 +103,11 @@ public final class AppendTokens {
                     if (pair) {
                         q = load(newQuery, at + x + 1, features);
                         other = load(newQuery, at + nextPartner, features);
-                        store(query, to + 1, scale * turned(q, other, x + 1, position, rotary, rotaryDim, features), features);
+                        store(
+                                query,
+                                to + 1,
+                                scale * turned(q, other, x + 1, position, rotary, rotaryDim, features),
+                                features);
                     }
                 }
                 int j = before + i;

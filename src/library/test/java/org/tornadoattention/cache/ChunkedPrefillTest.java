@@ -104,7 +104,8 @@ class ChunkedPrefillTest {
                 Tensor q = Tensor.random(dtype, call, 2, 4, tokens[call], headDim);
                 Tensor k = Tensor.random(dtype, 10 + call, 2, 2, tokens[call], headDim);
                 Tensor v = Tensor.random(dtype, 20 + call, 2, 2, tokens[call], headDim);
-                AttentionOptions masked = call < 2 ? CAUSAL : CAUSAL.withWindow(20, 0).withScale(0.2);
+                AttentionOptions masked =
+                        call < 2 ? CAUSAL : CAUSAL.withWindow(20, 0).withScale(0.2);
                 CacheCase.assertAccurate(cache, q, masked, cache.forward(q, k, v, masked));
             }
             Tensor token = Tensor.random(dtype, 3, 2, 4, 1, headDim);
@@ -136,7 +137,13 @@ class ChunkedPrefillTest {
 
     private static KeyValueCache cache(int pageSize, int headDim, CacheOptions options) {
         if (pageSize == 0) {
-            return KvCache.builder().batch(2).heads(4, 2).headDim(headDim).capacity(96).options(options).build();
+            return KvCache.builder()
+                    .batch(2)
+                    .heads(4, 2)
+                    .headDim(headDim)
+                    .capacity(96)
+                    .options(options)
+                    .build();
         }
         return PagedKvCache.builder()
                 .sequences(2)

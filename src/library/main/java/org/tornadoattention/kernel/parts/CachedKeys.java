@@ -146,7 +146,8 @@ public final class CachedKeys {
             int row = lane / WARP_LANES * (rows / WARPS) + lane % WARP_LANES / chunks;
             int to = at + WarpTiles.chunk(rows, row, c);
             for (int i = 0; i < rows / WARPS / rowsAtOnce(headDim); i++) {
-                // The lane's rows are a power of two apart, so that their places differ by constants, added and in some bits.
+                // The lane's rows are a power of two apart, so that their places differ by constants, added and in some
+                // bits.
                 int on = i * rowsAtOnce(headDim);
                 int bytes = row + on < count ? WarpTiles.bytesOf(c, headDim) : 0;
                 WarpTiles.copyChunk(
