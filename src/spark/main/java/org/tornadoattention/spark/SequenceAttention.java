@@ -170,7 +170,7 @@ public final class SequenceAttention {
             PartialQueryGradient dQ = gradients.mapPartitions(task::sum).treeReduce(PartialQueryGradient::plus, depth);
             dQ.keys.requireAll(whole.seqK());
             kept = new SequenceGradients(dQ.result(q.dtype()), gradients, inputs);
-        } catch (RuntimeException | Error e) {
+        } catch (Throwable e) { // Spark throws what it does not declare
             gradients.unpersist();
             inputs.forEach(Broadcast::destroy);
             throw e;
