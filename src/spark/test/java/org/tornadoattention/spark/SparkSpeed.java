@@ -65,7 +65,12 @@ final class SparkSpeed {
     }
 
     private static void embed(CorpusEmbedding embedding, Dataset<Row> rows) {
-        embedding.embed(rows, "text", "vector").write().format("noop").mode("overwrite").save();
+        embedding
+                .embed(rows, "text", "vector")
+                .write()
+                .format("noop")
+                .mode("overwrite")
+                .save();
     }
 
     private static void compare(String name, Work one, Work two) throws Exception {
