@@ -14,6 +14,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.Backward;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
@@ -125,29 +126,33 @@ class BlockMaskTest {
         }
     }
 
-    /** With tiles that are whole, cut by an edge, and left out; the gradients are those of {@code tiled}. */
+    static Stream<Arguments> tensorCoresAndMasks() {
+        return Stream.of(AttentionKernel.WARP, AttentionKernel.WARP_GROUP)
+                .flatMap(kernel -> masks().keySet().stream().map(name -> Arguments.of(kernel, name)));
+    }
+
+    /** With tiles that are whole, cut by an edge, and left out; the gradients of {@code warp} are another kernel's case. */
     @ParameterizedTest
-    @MethodSource("namesOfMasks")
-    void attentionOnTensorCoresIsWhatTheOracleComputes(String name) {
+    @MethodSource("tensorCoresAndMasks")
+    void attentionOnTensorCoresIsWhatTheOracleComputes(AttentionKernel kernel, String name) {
         AttentionOptions options = masks().get(name);
         Tensor q = Tensor.random(DType.F16, 1, 2, 2, 200, 16);
         Tensor k = Tensor.random(DType.F16, 2, 2, 1, 200, 16);
         Tensor v = Tensor.random(DType.F16, 3, 2, 1, 200, 16);
-        AccuracyCheck check = AccuracyCheck.of(q, k, v, q, options);
-        try (FlashAttention attention =
-                FlashAttention.on(TestDevice.assumed(AttentionKernel.WARP), AttentionKernel.WARP)) {
+        Tensor dOut = Tensor.random(DType.F16, 4, 2, 2, 200, 16);
+        AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.assumed(kernel), kernel)) {
             AttentionResult result = attention.forward(q, k, v, options);
             assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
+            if (kernel.spec().backward() instanceof Backward.Own) {
+                assertThat(check.gradients(attention.backward(result, dOut))).allMatch(Comparison::passed);
+            }
         }
-    }
-
-    static Stream<String> namesOfMasks() {
-        return masks().keySet().stream();
     }
 
     /** Nothing of an empty tile enters, not even what is no number. */
     @ParameterizedTest
-    @EnumSource(names = {"TILED", "WARP", "VECTOR"})
+    @EnumSource(names = {"TILED", "WARP", "WARP_GROUP", "VECTOR"})
     void emptyTilesAreNotLoaded(AttentionKernel kernel) {
         BlockMask mask = BlockMask.of((b, h, i, j) -> j < 64, 1, 1, 128, 256, 64, 64);
         DType dtype = kernel.supports(DType.F32) ? DType.F32 : DType.F16;

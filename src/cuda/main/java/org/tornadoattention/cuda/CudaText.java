@@ -74,6 +74,14 @@ final class CudaText {
         return result + " = *(const float *) ((const char *) " + tile + " + (" + byteOffset + "));";
     }
 
+    static String loadInt(String result, String tile, String byteOffset) {
+        return result + " = *(const int *) ((const char *) " + tile + " + (" + byteOffset + "));";
+    }
+
+    static String storeInt(String tile, String byteOffset, String value) {
+        return "*(int *) ((char *) " + tile + " + (" + byteOffset + ")) = " + value + ";";
+    }
+
     static String copyFloats(String tile, String byteOffset, String source, String index, String elements) {
         return "{ const float *from_ = (const float *) (" + address(source, index, Float.BYTES)
                 + "); float *to_ = (float *) ((char *) " + tile + " + (" + byteOffset

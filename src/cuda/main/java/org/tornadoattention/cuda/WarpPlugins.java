@@ -90,6 +90,8 @@ final class WarpPlugins {
         }
         value("asFloat", JavaKind.Float, (r, a) -> CudaText.asFloat(r, a[0]), INT);
         value("element", JavaKind.Float, (r, a) -> CudaText.element(r, a[0], a[1]), INTS, INT);
+        value("loadInt", JavaKind.Int, (r, a) -> CudaText.loadInt(r, a[0], a[1]), INTS, INT);
+        effect("storeInt", (r, a) -> CudaText.storeInt(a[0], a[1], a[2]), INTS, INT, INT);
         reading(
                 2,
                 "copy",

@@ -247,11 +247,15 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
                                     given.kernel().id()));
         }
         int headDim = problem.shape().widestDim();
-        if (!given.tiling().fits(given, headDim, device)) {
+        if (!given.tiling().fits(given, problem, device)) {
             throw new UnsupportedOnDeviceException(
                     device,
                     "room for a tile %s of head dimension %d: it needs %,d bytes of local memory and %d work-items"
-                            .formatted(given, headDim, given.localMemoryBytes(headDim), given.groupSize(headDim)),
+                            .formatted(
+                                    given,
+                                    headDim,
+                                    given.tiling().localMemoryBytes(given, problem),
+                                    given.groupSize(headDim)),
                     "use a smaller tile");
         }
         return new KernelChoice(kernel, List.of(given), "tile asked for");

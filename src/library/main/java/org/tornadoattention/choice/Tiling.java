@@ -7,6 +7,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.kernel.parts.TileList;
 
 /** The tiles of one kernel: which there are, what a work-group needs for one, and which is best for a problem. */
 public abstract class Tiling {
@@ -66,11 +67,28 @@ public abstract class Tiling {
                 && tile.groupSize(headDim) <= device.maxGroupSize();
     }
 
+    /** Tiles that a work-group's list has room for where block masks leave some out, 0 for kernels without. */
+    int listed(Tile tile, AttentionProblem problem) {
+        return 0;
+    }
+
+    /** Bytes of local memory of a group for a problem. */
+    final int localMemoryBytes(Tile tile, AttentionProblem problem) {
+        int list = problem.functions().form().leavesTilesOut() ? listed(tile, problem) : 0;
+        return tile.localMemoryBytes(problem.shape().widestDim()) + (list == 0 ? 0 : TileList.bytes(list));
+    }
+
+    /** Whether a device has the work-items and the local memory for a tile and all that a problem needs beside it. */
+    final boolean fits(Tile tile, AttentionProblem problem, ComputeDevice device) {
+        return fits(tile, problem.shape().widestDim(), device)
+                && localMemoryBytes(tile, problem) <= localMemory(device);
+    }
+
     /** The best tile that fits, empty if none does: the least where each takes more than a group should have. */
     final Optional<Tile> choose(AttentionProblem problem, ComputeDevice device) {
         int headDim = problem.shape().widestDim();
         List<Tile> fitting = bestFirst(problem, device)
-                .filter(tile -> fits(tile, headDim, device))
+                .filter(tile -> fits(tile, problem, device))
                 .toList();
         return fitting.stream()
                 .filter(tile -> tile.localMemoryBytes(headDim) <= localMemoryUsed(device))

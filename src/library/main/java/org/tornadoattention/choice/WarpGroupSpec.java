@@ -18,6 +18,9 @@ record WarpGroupSpec() implements KernelSpec {
     /** Above, the registers of a warp group hold one of dK and dV only. */
     private static final int WIDEST_FOR_BOTH = 128;
 
+    /** The tile of functions: of two warp groups, which have registers for them, and of what block masks are mostly made of. */
+    private static final String OF_FUNCTIONS = "128x128/8";
+
     private static final Tiling FORWARD = new ForwardTiling();
     private static final Tiling QUERY_GRADIENT = new QueryGradientTiling();
     private static final Tiling KEY_VALUE_GRADIENTS = new KeyValueGradientsTiling();
@@ -30,6 +33,16 @@ record WarpGroupSpec() implements KernelSpec {
     @Override
     public Set<DType> dtypes() {
         return Set.of(DType.F16, DType.BF16);
+    }
+
+    @Override
+    public boolean functions() {
+        return true;
+    }
+
+    @Override
+    public boolean functionsOnlyWhereAskedFor() {
+        return true;
     }
 
     @Override
@@ -53,9 +66,8 @@ record WarpGroupSpec() implements KernelSpec {
                                 List.of("64x16", "16x64"))
                         .map(pair ->
                                 List.of(QUERY_GRADIENT.tile(pair.getFirst()), KEY_VALUE_GRADIENTS.tile(pair.getLast())))
-                        .filter(pair -> pair.stream()
-                                .allMatch(tile ->
-                                        tile.tiling().fits(tile, problem.shape().headDim(), device)))
+                        .filter(pair ->
+                                pair.stream().allMatch(tile -> tile.tiling().fits(tile, problem, device)))
                         .findFirst(),
                 Optional.of(AttentionKernel.TILED),
                 WarpGroupSpec::gradients);
@@ -124,6 +136,20 @@ record WarpGroupSpec() implements KernelSpec {
         }
 
         @Override
+        int listed(Tile tile, AttentionProblem problem) {
+            return Math.ceilDiv(problem.shape().seqK(), tile.blockK());
+        }
+
+        /** With functions, tiles that leave them registers, and that the usual tiles of block masks are made of. */
+        @Override
+        Stream<Tile> bestFirst(AttentionProblem problem, ComputeDevice device) {
+            Stream<Tile> tuned = super.bestFirst(problem, device);
+            return problem.functions().isEmpty()
+                    ? tuned
+                    : Stream.concat(Stream.of(OF_FUNCTIONS).map(this::tile), tuned);
+        }
+
+        @Override
         Stream<String> untuned() {
             return Stream.of("128x64/8", "128x32/8", "64x32/4", "64x16/4");
         }
@@ -184,6 +210,11 @@ record WarpGroupSpec() implements KernelSpec {
         int localMemoryBytes(Tile tile, int headDim) {
             return WarpGroupQueryGradient.localMemoryBytes(headDim, tile.blockQ(), tile.blockK());
         }
+
+        @Override
+        int listed(Tile tile, AttentionProblem problem) {
+            return Math.ceilDiv(problem.shape().seqK(), tile.blockK());
+        }
     }
 
     private static final class KeyValueGradientsTiling extends GradientTiling {
@@ -200,6 +231,13 @@ record WarpGroupSpec() implements KernelSpec {
         @Override
         int localMemoryBytes(Tile tile, int headDim) {
             return WarpGroupKeyValueGradients.localMemoryBytes(headDim, tile.blockQ(), tile.blockK());
+        }
+
+        /** Of all query heads that read a tile of keys. */
+        @Override
+        int listed(Tile tile, AttentionProblem problem) {
+            return Math.multiplyExact(
+                    problem.shape().groupSize(), Math.ceilDiv(problem.shape().seqQ(), tile.blockQ()));
         }
     }
 }

@@ -74,6 +74,11 @@ record WarpSpec() implements KernelSpec {
         }
 
         @Override
+        int listed(Tile tile, AttentionProblem problem) {
+            return Math.ceilDiv(problem.shape().seqK(), tile.blockK());
+        }
+
+        @Override
         Stream<String> untuned() {
             return Stream.of("128x64/4", "128x32/4", "64x32/4", "64x16/4", "32x16/2", "16x16/1");
         }

@@ -32,6 +32,7 @@ import org.tornadoattention.kernel.parts.BlockTiles;
 import org.tornadoattention.kernel.parts.DenseBias;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.Score;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
@@ -130,12 +131,14 @@ final class FunctionClass {
             score(builder);
             form.mask().ifPresent(mask -> sees(builder, mask));
             ofSeen(builder);
-            whole(builder);
+            stateOfTile(builder);
             constant(builder, "arePresent", true);
             constant(
                     builder,
                     "changeScores",
                     form.score().isPresent() || form.bias().isPresent());
+            constant(builder, "hideKeys", form.mask().isPresent());
+            constant(builder, "leaveTilesOut", form.leavesTilesOut());
             weight(builder);
             next(builder, "nextKey");
             next(builder, "nextQuery");
@@ -189,22 +192,25 @@ final class FunctionClass {
                 code -> code.loadConstant(value ? 1 : 0).ireturn());
     }
 
-    /** Where block masks alone hide keys, their full tiles have none that is hidden. */
-    private void whole(ClassBuilder builder) {
+    /** The least of what the block masks say; where not they alone hide keys, a tile is never known to be full. */
+    private void stateOfTile(ClassBuilder builder) {
         ClassDesc[] numbers = new ClassDesc[6];
         Arrays.fill(numbers, ConstantDescs.CD_int);
         MethodTypeDesc type = MethodTypeDesc.of(ConstantDescs.CD_int, numbers);
         MethodTypeDesc ofTiles = type.insertParameterTypes(0, describe(IntArray.class));
-        builder.withMethodBody("whole", withArrays(type), STATIC, code -> {
+        builder.withMethodBody("stateOfTile", withArrays(type), STATIC, code -> {
             boolean known = form.mask().map(Term::isOfBlocks).orElse(true);
-            code.loadConstant(known ? 1 : 0);
-            for (Term.Blocks blocks :
-                    form.mask().filter(_ -> known).map(Term::decisive).orElse(List.of())) {
+            code.loadConstant(known ? BlockTiles.FULL : BlockTiles.PARTIAL);
+            for (Term.Blocks blocks : form.mask().map(Term::decisive).orElse(List.of())) {
                 code.aload(numbers.length + blocks.firstArray());
                 for (int slot = 0; slot < numbers.length; slot++) {
                     code.iload(slot);
                 }
-                code.invokestatic(describe(BlockTiles.class), "whole", ofTiles).iand();
+                code.invokestatic(describe(BlockTiles.class), "state", ofTiles)
+                        .invokestatic(
+                                describe(TornadoMath.class),
+                                "min",
+                                MethodTypeDesc.of(ConstantDescs.CD_int, ConstantDescs.CD_int, ConstantDescs.CD_int));
             }
             code.ireturn();
         });
@@ -259,8 +265,10 @@ final class FunctionClass {
         MethodTypeDesc type = MethodTypeDesc.of(ConstantDescs.CD_int, numbers);
         MethodTypeDesc ofTiles = type.insertParameterTypes(0, describe(IntArray.class));
         builder.withMethodBody(name, withArrays(type), STATIC, code -> {
-            for (Term.Blocks blocks :
-                    form.mask().filter(_ -> form.skips()).map(Term::decisive).orElse(List.of())) {
+            for (Term.Blocks blocks : form.mask()
+                    .filter(_ -> form.leavesTilesOut())
+                    .map(Term::decisive)
+                    .orElse(List.of())) {
                 code.aload(numbers.length + blocks.firstArray());
                 for (int slot = 0; slot < numbers.length; slot++) {
                     code.iload(slot);

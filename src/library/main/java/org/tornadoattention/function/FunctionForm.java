@@ -26,6 +26,11 @@ public record FunctionForm(
         return isEmpty() ? this : new FunctionForm(score, derivative, mask, bias, false);
     }
 
+    /** Whether kernels step over tiles that a block mask leaves empty. */
+    public boolean leavesTilesOut() {
+        return skips && mask.map(term -> !term.decisive().isEmpty()).orElse(false);
+    }
+
     /** Whether there is no function. */
     public boolean isEmpty() {
         return equals(NONE);

@@ -315,6 +315,27 @@ public final class Warp {
     }
 
     /**
+     * {@return the int at a place in local memory}
+     *
+     * @param tile local memory
+     * @param byteOffset a place in it, a multiple of 4
+     */
+    public static int loadInt(int[] tile, int byteOffset) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
+     * Writes an int to local memory: for methods that get a local array, which TornadoVM lets intrinsics alone index.
+     *
+     * @param tile local memory
+     * @param byteOffset a place in it, a multiple of 4
+     * @param value what it becomes
+     */
+    public static void storeInt(int[] tile, int byteOffset, int value) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
      * Writes an element, as {@code target.set} does.
      *
      * @param target array in global memory

@@ -2,12 +2,11 @@ package org.tornadoattention.kernel;
 
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.parts.Features;
-import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
-import org.tornadoattention.kernel.parts.TileSteps;
+import org.tornadoattention.kernel.parts.TileList;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
@@ -88,7 +87,9 @@ public final class WarpFlashAttention {
 
         int[] queryTile = context.allocateIntLocalArray((headDim + 63) / 64 * blockQ * 32);
         int[] keyTile = context.allocateIntLocalArray((headDim + 63) / 64 * blockK * 32);
-        int[] valueTile = context.allocateIntLocalArray((headDim + 63) / 64 * blockK * 32);
+        int[] valueTile = context.allocateIntLocalArray(
+                (headDim + 63) / 64 * blockK * 32 + TileList.ints((seqK + blockK - 1) / blockK));
+        int atList = WarpTiles.tileBytes(blockK, headDim); // behind V
 
         // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
         int item = context.localIdx;
@@ -112,8 +113,10 @@ public final class WarpFlashAttention {
         int everyLeft = Window.everyLeft(i0 + rows - 1 + offset, windowLeft);
         int everyRight = Window.everyRight(i0 + offset, length, windowRight);
         int j0 = firstKey / blockK * blockK;
-        int tiles = Window.tiles(firstKey, lastKey, j0, blockK);
-        int first = TileSteps.next(0, tiles, j0, blockK, batch, head, i0, rows, lastKey);
+        int inWindow = Window.tiles(firstKey, lastKey, j0, blockK);
+        int tiles = TileList.find(
+                context, valueTile, atList, inWindow, item, items, inWindow, batchHead, heads, i0, rows, 0, j0, blockK,
+                blockK);
 
         // This lane's rows and columns of an accumulator, and the rows and chunks that it names in loads of matrices.
         int row = item / 32 * 16 * rowTiles + lane / 4;
@@ -124,8 +127,8 @@ public final class WarpFlashAttention {
 
         // Load Q_i and the first K_j; m = -inf, l = 0, O = 0.
         WarpTiles.load(queryTile, 0, blockQ, query, queryBase, rows, headDim, item, items);
-        if (first < tiles) {
-            int j = j0 + first * blockK;
+        if (tiles > 0) {
+            int j = j0 + TileList.tile(valueTile, atList, 0, tiles) * blockK;
             WarpTiles.load(keyTile, 0, blockK, key, keyValueBase + j * headDim, length - j, headDim, item, items);
         }
         context.asyncCopyCommit();
@@ -145,10 +148,8 @@ public final class WarpFlashAttention {
             l[r] = 0f;
         }
 
-        int t = first;
-        while (t < tiles) {
-            int j = j0 + t * blockK;
-            int after = TileSteps.next(t + 1, tiles, j0, blockK, batch, head, i0, rows, lastKey);
+        for (int t = 0; t < tiles; t++) {
+            int j = j0 + TileList.tile(valueTile, atList, t, tiles) * blockK;
             context.asyncCopyWaitGroup(0);
             context.localBarrier();
             WarpTiles.load(valueTile, 0, blockK, value, keyValueBase + j * headDim, length - j, headDim, item, items);
@@ -173,83 +174,20 @@ public final class WarpFlashAttention {
             }
             context.asyncCopyWaitGroup(0);
             context.localBarrier();
-            if (after < tiles) {
-                int next = j + (after - t) * blockK;
+            if (t + 1 < tiles) {
+                int next = j + TileList.distance(valueTile, atList, t + 1, tiles) * blockK;
                 WarpTiles.load(
                         keyTile, 0, blockK, key, keyValueBase + next * headDim, length - next, headDim, item, items);
             }
             context.asyncCopyCommit();
 
             // P = 2^(S - m), l, O = correction * O
-            if (Functions.arePresent()) {
-                if (Functions.whole(batch, head, i0, rows, j, blockK) > 0) {
-                    WarpScores.askSeen(
-                            s,
-                            rowTiles,
-                            blockK,
-                            batch,
-                            head,
-                            i0 + row,
-                            seqQ,
-                            offset,
-                            j + column,
-                            length,
-                            windowLeft,
-                            windowRight,
-                            scale,
-                            softcap,
-                            slope,
-                            features);
-                } else {
-                    WarpScores.ask(
-                            s,
-                            rowTiles,
-                            blockK,
-                            batch,
-                            head,
-                            i0 + row,
-                            seqQ,
-                            offset,
-                            j + column,
-                            length,
-                            windowLeft,
-                            windowRight,
-                            scale,
-                            softcap,
-                            slope,
-                            features,
-                            true);
-                }
-                WarpScores.hide(
-                        s,
-                        rowTiles,
-                        blockK,
-                        i0 + row + offset,
-                        j,
-                        column,
-                        length,
-                        everyLeft,
-                        everyRight,
-                        windowLeft,
-                        windowRight);
-            } else {
-                WarpScores.scores(
-                        s,
-                        rowTiles,
-                        blockK,
-                        i0 + row + offset,
-                        j,
-                        column,
-                        length,
-                        everyLeft,
-                        everyRight,
-                        windowLeft,
-                        windowRight,
-                        scale,
-                        softcap,
-                        slope,
-                        features);
-            }
+            // spotless:off: a call in rows
+            WarpScores.functionScores(
+                    s, rowTiles, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length, everyLeft,
+                    everyRight, windowLeft, windowRight, scale, softcap, slope, features,
+                    TileList.isWhole(valueTile, atList, t));
+            // spotless:on
             WarpScores.softmax(s, m, l, correction, rowTiles, blockK, factor, threshold);
             WarpScores.rescale(o, correction, rowTiles, paddedDim);
             WarpScores.drop(s, rowTiles, blockK, keyLengths, batchHead, i0 + row, j + column, features);
@@ -266,7 +204,6 @@ public final class WarpFlashAttention {
                     }
                 }
             }
-            t = after;
         }
 
         // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.

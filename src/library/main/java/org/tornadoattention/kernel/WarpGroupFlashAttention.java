@@ -5,12 +5,14 @@ import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.CachedKeys;
 import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.StepLayout;
+import org.tornadoattention.kernel.parts.TileList;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
@@ -135,8 +137,8 @@ public final class WarpGroupFlashAttention {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link Features}, and the
-     *     threshold of {@link Features#warpShape}, added
+     * @param features {@code ALIBI}, {@code SINKS}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link Features},
+     *     and the threshold of {@link Features#warpShape}, added
      */
     public static void attention(
             KernelContext context,
@@ -169,11 +171,13 @@ public final class WarpGroupFlashAttention {
         int outputType = WarpTiles.type(output, features);
         float factor = WarpScores.factor(scale, softcap, features);
 
-        // One array: Q, the places of K, those of V.
+        // One array: Q, the places of K, those of V, the list of tiles.
         int tileBytes = WarpTiles.tileBytes(blockK, headDim);
         int atK = WarpTiles.tileBytes(blockQ, headDim);
         int atV = atK + PLACES * tileBytes;
-        int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * (blockQ + 2 * PLACES * blockK));
+        int atList = atV + PLACES * tileBytes;
+        int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * (blockQ + 2 * PLACES * blockK)
+                + TileList.ints((seqK + blockK - 1) / blockK));
 
         // Barriers: Q is there; a place of K, of V is full, is free; it is a warp group's turn.
         int fullQ = 0;
@@ -208,7 +212,7 @@ public final class WarpGroupFlashAttention {
         int length = Window.length(keyLengths, batch, seqK, features);
 
         // Query i stands at key position i + offset (bottom-right alignment). The tile sees keys from j0 on, in so many
-        // tiles.
+        // tiles, of which all groups go over those that block masks leave.
         int offset = length - seqQ;
 
         // A chunk has as many queries as its step says, and keys count from the end of the padding.
@@ -240,7 +244,23 @@ public final class WarpGroupFlashAttention {
         int firstKey = Window.firstKey(i0 + offset, windowLeft);
         int lastKey = Window.lastKey(i0 + rows - 1 + offset, length, windowRight);
         int j0 = firstKey / blockK * blockK;
-        int tiles = Window.tiles(firstKey, lastKey, j0, blockK);
+        int inWindow = Window.tiles(firstKey, lastKey, j0, blockK);
+        int tiles = TileList.find(
+                context,
+                tile,
+                atList,
+                inWindow,
+                item,
+                items + WarpGroup.LANES,
+                inWindow,
+                batchHead,
+                heads,
+                i0,
+                rows,
+                0,
+                j0,
+                blockK,
+                blockK);
         if (CachedKeys.arePresent()) {
             int each = CachedKeys.tilesOfPart(rows > 0 ? tiles : 0);
             int before = part * each;
@@ -263,7 +283,7 @@ public final class WarpGroupFlashAttention {
             WarpBarrier.arriveWithCopies(barriers, fullQ);
             int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
             for (int t = 0; t <= tiles; t++) {
-                int j = j0 + t * blockK;
+                int j = j0 + TileList.tile(tile, atList, t, tiles) * blockK;
                 int from = keyValueBase + j * headDim;
                 if (t < tiles) {
                     int place = t % PLACES;
@@ -285,18 +305,19 @@ public final class WarpGroupFlashAttention {
                 if (t > 0) {
                     int place = (t - 1) % PLACES;
                     int at = atV + place * tileBytes;
-                    int count = length - j + blockK;
+                    int back = TileList.distance(tile, atList, t, tiles) * blockK;
+                    int count = length - j + back;
                     if (CachedKeys.arePresent()) {
                         int[] starts = new int[(blockK * ((headDim + 15) / 16) + 63) / 64];
                         int kvHead = head / (heads / kvHeads);
-                        int first = j - blockK;
+                        int first = j - back;
                         CachedKeys.find(
                                 starts, true, keyLengths, table, kvHead, first, length, padding, blockK, headDim, lane);
                         awaitFree(barriers, freeV + 2 * place, t, 1);
                         CachedKeys.load(tile, at, starts, Layout.valueRow(), value, blockK, count, headDim, lane);
                     } else {
                         awaitFree(barriers, freeV + 2 * place, t, 1);
-                        int before = from - blockK * headDim;
+                        int before = from - back * headDim;
                         WarpTiles.load(tile, at, blockK, value, before, count, headDim, lane, WarpGroup.LANES);
                     }
                     WarpBarrier.arriveWithCopies(barriers, fullV + 2 * place);
@@ -318,8 +339,10 @@ public final class WarpGroupFlashAttention {
             // everyRight.
             int position = i0 + 64 * group + offset;
             int lastTile = rows > 64 * group ? tiles : 0;
-            int from = Window.firstTile(position, j0, tiles, blockK, windowLeft);
-            int to = Window.endTile(position + 63, j0, lastTile, blockK, windowRight);
+            int from = Functions.leaveTilesOut() ? 0 : Window.firstTile(position, j0, tiles, blockK, windowLeft);
+            int to = Functions.leaveTilesOut()
+                    ? lastTile
+                    : Window.endTile(position + 63, j0, lastTile, blockK, windowRight);
             int everyLeft = Window.everyLeft(position + 63, windowLeft);
             int everyRight = Window.everyRight(position, length, windowRight);
 
@@ -359,29 +382,18 @@ public final class WarpGroupFlashAttention {
                 passTurn(headDim, barriers, turn, group, groups);
                 WarpGroup.await(0, s, blockK / 2);
                 WarpBarrier.arrive(barriers, freeK + from % PLACES * 2);
-                int j = j0 + from * blockK;
-                WarpScores.scores(
-                        s,
-                        1,
-                        blockK,
-                        i0 + row + offset,
-                        j,
-                        column,
-                        length,
-                        everyLeft,
-                        everyRight,
-                        windowLeft,
-                        windowRight,
-                        scale,
-                        softcap,
-                        slope,
-                        features);
+                int j = j0 + TileList.tile(tile, atList, from, tiles) * blockK;
+                // spotless:off: a call in rows
+                WarpScores.functionScores(
+                        s, 1, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length, everyLeft, everyRight,
+                        windowLeft, windowRight, scale, softcap, slope, features, TileList.isWhole(tile, atList, from));
+                // spotless:on
                 WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
                 WarpScores.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
                 WarpScores.pack(type, s, p, 1, blockK);
 
                 for (int t = from + 1; t < to; t++) {
-                    j = j0 + t * blockK;
+                    j = j0 + TileList.tile(tile, atList, t, tiles) * blockK;
                     int place = t % PLACES;
                     int before = (t - 1) % PLACES;
 
@@ -403,22 +415,11 @@ public final class WarpGroupFlashAttention {
                     // When S is there: P = 2^(S - m) and l.
                     WarpGroup.await(1, s, blockK / 2);
                     WarpBarrier.arrive(barriers, freeK + 2 * place);
-                    WarpScores.scores(
-                            s,
-                            1,
-                            blockK,
-                            i0 + row + offset,
-                            j,
-                            column,
-                            length,
-                            everyLeft,
-                            everyRight,
-                            windowLeft,
-                            windowRight,
-                            scale,
-                            softcap,
-                            slope,
-                            features);
+                    // spotless:off: a call in rows
+                    WarpScores.functionScores(
+                            s, 1, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length, everyLeft, everyRight,
+                            windowLeft, windowRight, scale, softcap, slope, features, TileList.isWhole(tile, atList, t));
+                    // spotless:on
                     WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
                     WarpGroup.await(0, o, (headDim + 15) / 16 * 16 / 2);
                     WarpBarrier.arrive(barriers, freeV + 2 * before);

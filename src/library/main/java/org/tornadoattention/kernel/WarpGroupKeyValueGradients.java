@@ -4,7 +4,9 @@ import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.TileList;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
@@ -84,6 +86,7 @@ public final class WarpGroupKeyValueGradients {
             FloatArray headTerms,
             IntArray keyLengths,
             int heads,
+            @Constant int kvHeads,
             int seqQ,
             int seqK,
             int headDim,
@@ -101,13 +104,16 @@ public final class WarpGroupKeyValueGradients {
         int type = WarpTiles.type(query, features);
         float factor = WarpScores.factor(scale, softcap, features);
 
-        // One array: K, V, then three places of Q and dO, then three of the rows' L and D.
+        // One array: K, V, then three places of Q and dO, then three of the rows' L and D, then the list of tiles.
         int atV = WarpTiles.tileBytes(blockK, headDim);
         int tileBytes = WarpTiles.tileBytes(blockQ, headDim);
         int atStages = 2 * atV;
         int atTerms = atStages + STAGES * 2 * tileBytes;
-        int[] tile = context.allocateIntLocalArray(
-                (headDim + 63) / 64 * 64 * ((blocks >> 12 & 0xfff) + 3 * (blocks & 0xfff)) + 6 * (blocks & 0xfff));
+        int atList = atTerms + STAGES * 8 * blockQ;
+        int[] tile =
+                context.allocateIntLocalArray((headDim + 63) / 64 * 64 * ((blocks >> 12 & 0xfff) + 3 * (blocks & 0xfff))
+                        + 6 * (blocks & 0xfff)
+                        + TileList.ints(heads / kvHeads * ((seqQ + (blocks & 0xfff) - 1) / (blocks & 0xfff))));
 
         // Which tile of keys: the first tiles first, since under a causal mask the most queries see them.
         int item = context.localIdx;
@@ -133,7 +139,10 @@ public final class WarpGroupKeyValueGradients {
         int everyLast = Window.everyLast(j0, offset, seqQ, windowLeft);
         int i0 = firstQuery / blockQ * blockQ;
         int tilesQ = lastQuery < firstQuery ? 0 : (lastQuery - i0) / blockQ + 1;
-        int steps = group * tilesQ;
+        int inWindow = group * tilesQ;
+        int steps = TileList.find(
+                context, tile, atList, inWindow, item, items, tilesQ, firstHead, heads, i0, blockQ, blockQ, j0, blockK,
+                0);
 
         // This lane's rows and columns of an accumulator, and its warp group's rows of K and V.
         int row = item / 32 * 16 + lane / 4;
@@ -144,19 +153,13 @@ public final class WarpGroupKeyValueGradients {
         WarpTiles.load(tile, 0, blockK, key, keyValueBase, length - j0, headDim, item, items);
         WarpTiles.load(tile, atV, blockK, value, keyValueBase, length - j0, headDim, item, items);
         if (steps > 0) {
-            int first = firstHead * seqQ + i0;
-            WarpTiles.load(tile, atStages, blockQ, query, first * headDim, seqQ - i0, headDim, item, items);
-            WarpTiles.load(
-                    tile,
-                    atStages + tileBytes,
-                    blockQ,
-                    outputGradient,
-                    first * headDim,
-                    seqQ - i0,
-                    headDim,
-                    item,
-                    items);
-            loadTerms(tile, atTerms, blockQ, rowTerms, first, seqQ - i0, seqQ, item);
+            int seen = Functions.leaveTilesOut() ? TileList.tile(tile, atList, 0, steps) : 0;
+            int i = Functions.leaveTilesOut() ? i0 + seen % tilesQ * blockQ : i0;
+            int first = (Functions.leaveTilesOut() ? firstHead + seen / tilesQ : firstHead) * seqQ + i;
+            int at = atStages + tileBytes;
+            WarpTiles.load(tile, atStages, blockQ, query, first * headDim, seqQ - i, headDim, item, items);
+            WarpTiles.load(tile, at, blockQ, outputGradient, first * headDim, seqQ - i, headDim, item, items);
+            loadTerms(tile, atTerms, blockQ, rowTerms, first, seqQ - i, seqQ, item);
         }
         context.asyncCopyCommit();
         float[] s = new float[blockQ / 2];
@@ -179,8 +182,9 @@ public final class WarpGroupKeyValueGradients {
 
         for (int t = 0; t < steps; t++) {
             // Q_i and dO_i are here; the places of the step before the last are free.
-            int i = i0 + t % tilesQ * blockQ;
-            int head = firstHead + t / tilesQ;
+            int seen = TileList.tile(tile, atList, t, steps);
+            int i = i0 + seen % tilesQ * blockQ;
+            int head = firstHead + seen / tilesQ;
             int stage = t % STAGES;
             int atQ = atStages + stage * 2 * tileBytes;
             int terms = atTerms + stage * 8 * blockQ;
@@ -188,21 +192,15 @@ public final class WarpGroupKeyValueGradients {
             WarpGroup.fenceLocalMemory();
             context.localBarrier();
             if (t + 1 < steps) {
-                int next = i0 + (t + 1) % tilesQ * blockQ;
-                int first = (firstHead + (t + 1) / tilesQ) * seqQ + next;
+                int after = TileList.tile(tile, atList, t + 1, steps);
+                int next = i0 + after % tilesQ * blockQ;
+                int first = (firstHead + after / tilesQ) * seqQ + next;
                 int place = (t + 1) % STAGES;
                 int at = atStages + place * 2 * tileBytes;
+                int atGradient = at + tileBytes;
                 WarpTiles.load(tile, at, blockQ, query, first * headDim, seqQ - next, headDim, item, items);
                 WarpTiles.load(
-                        tile,
-                        at + tileBytes,
-                        blockQ,
-                        outputGradient,
-                        first * headDim,
-                        seqQ - next,
-                        headDim,
-                        item,
-                        items);
+                        tile, atGradient, blockQ, outputGradient, first * headDim, seqQ - next, headDim, item, items);
                 loadTerms(tile, atTerms + place * 8 * blockQ, blockQ, rowTerms, first, seqQ - next, seqQ, item);
             }
             context.asyncCopyCommit();
@@ -221,34 +219,36 @@ public final class WarpGroupKeyValueGradients {
 
             // P = 2^(S - L), and dV = dV + P dO_i.
             float slope = HeadTerms.slope(headTerms, head % heads, features);
-            WarpScores.derivatives(s, capSlope, blockQ, scale, softcap);
-            WarpScores.scores(
-                    s,
-                    1,
-                    blockQ,
-                    j0 + row - offset,
-                    i,
-                    column,
-                    seqQ,
-                    everyFirst,
-                    everyLast,
-                    windowRight,
-                    windowLeft,
-                    scale,
-                    softcap,
-                    slope,
-                    features);
-            probabilities(s, tile, terms + 8 * column, blockQ, factor);
-            if ((features & Features.DROPOUT) != 0) {
-                WarpScores.keptTransposed(kept, blockQ, keyLengths, head, i + column, j0 + row, features);
-            }
-            if ((blocks & OF_VALUES) != 0) {
+            // spotless:off: calls in rows
+            if (Functions.changeScores()) {
                 if ((features & Features.DROPOUT) != 0) {
-                    WarpScores.keep(dropped, s, kept, blockQ, keptFactor);
-                    WarpScores.pack(type, dropped, p, 1, blockQ);
-                } else {
-                    WarpScores.pack(type, s, p, 1, blockQ);
+                    WarpScores.keptTransposed(kept, blockQ, keyLengths, head, i + column, j0 + row, features);
                 }
+                WarpScores.functionWeights(
+                        type, s, p, dp, tile, terms + 8 * column, kept, keptFactor, blockQ, true, batch, head % heads,
+                        j0 + row, i, column, seqQ, offset, length, everyFirst, everyLast, windowLeft, windowRight, scale,
+                        softcap, slope, features, TileList.isWhole(tile, atList, t));
+            } else {
+                WarpScores.derivatives(s, capSlope, blockQ, scale, softcap);
+                WarpScores.functionScores(
+                        s, 1, blockQ, true, batch, head % heads, j0 + row, i, column, seqQ, offset, length, everyFirst,
+                        everyLast, windowLeft, windowRight, scale, softcap, slope, features,
+                        TileList.isWhole(tile, atList, t));
+                probabilities(s, tile, terms + 8 * column, blockQ, factor);
+                if ((features & Features.DROPOUT) != 0) {
+                    WarpScores.keptTransposed(kept, blockQ, keyLengths, head, i + column, j0 + row, features);
+                }
+                if ((blocks & OF_VALUES) != 0) {
+                    if ((features & Features.DROPOUT) != 0) {
+                        WarpScores.keep(dropped, s, kept, blockQ, keptFactor);
+                        WarpScores.pack(type, dropped, p, 1, blockQ);
+                    } else {
+                        WarpScores.pack(type, s, p, 1, blockQ);
+                    }
+                }
+            }
+            // spotless:on
+            if ((blocks & OF_VALUES) != 0) {
                 WarpGroup.fence();
                 WarpTiles.startSum(type, dv, p, tile, atQ + tileBytes, blockQ, paddedDim);
                 WarpGroup.commit();
@@ -264,7 +264,8 @@ public final class WarpGroupKeyValueGradients {
                 if ((features & Features.DROPOUT) != 0) {
                     WarpScores.keep(dp, dp, kept, blockQ, keptFactor);
                 }
-                scoreGradients(s, dp, capSlope, tile, terms + 8 * column, blockQ, softcap);
+                float still = Functions.changeScores() ? 0f : softcap;
+                scoreGradients(s, dp, capSlope, tile, terms + 8 * column, blockQ, still);
                 WarpScores.pack(type, s, ds, 1, blockQ);
                 WarpGroup.fence();
                 WarpTiles.startSum(type, dk, ds, tile, atQ, blockQ, paddedDim);

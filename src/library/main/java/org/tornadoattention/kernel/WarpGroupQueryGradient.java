@@ -3,9 +3,11 @@ package org.tornadoattention.kernel;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
+import org.tornadoattention.kernel.parts.TileList;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
@@ -86,12 +88,14 @@ public final class WarpGroupQueryGradient {
         int type = WarpTiles.type(query, features);
         float factor = WarpScores.factor(scale, softcap, features);
 
-        // One array: Q, dO, then three places of K and V.
+        // One array: Q, dO, then three places of K and V, then the list of tiles.
         int atGradient = WarpTiles.tileBytes(blockQ, headDim);
         int tileBytes = WarpTiles.tileBytes(blockK, headDim);
         int atStages = 2 * atGradient;
-        int[] tile = context.allocateIntLocalArray(
-                (headDim + 63) / 64 * 64 * ((blocks & 0xfff) + 3 * (blocks >> 12 & 0xfff)));
+        int atList = atStages + STAGES * 2 * tileBytes;
+        int[] tile =
+                context.allocateIntLocalArray((headDim + 63) / 64 * 64 * ((blocks & 0xfff) + 3 * (blocks >> 12 & 0xfff))
+                        + TileList.ints((seqK + (blocks >> 12 & 0xfff) - 1) / (blocks >> 12 & 0xfff)));
 
         // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
         int item = context.localIdx;
@@ -115,7 +119,10 @@ public final class WarpGroupQueryGradient {
         int everyLeft = Window.everyLeft(i0 + queries - 1 + offset, windowLeft);
         int everyRight = Window.everyRight(i0 + offset, length, windowRight);
         int j0 = firstKey / blockK * blockK;
-        int steps = Window.tiles(firstKey, lastKey, j0, blockK);
+        int inWindow = Window.tiles(firstKey, lastKey, j0, blockK);
+        int steps = TileList.find(
+                context, tile, atList, inWindow, item, items, inWindow, batchHead, heads, i0, queries, 0, j0, blockK,
+                blockK);
 
         // This lane's rows and columns of an accumulator, and its warp group's rows of Q and dO.
         int row = item / 32 * 16 + lane / 4;
@@ -123,12 +130,13 @@ public final class WarpGroupQueryGradient {
         int rows = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
 
         // Load Q_i and dO_i, the first K_j and V_j, L_i and D_i; dQ = 0.
-        int from = keyValueBase + j0 * headDim;
+        int firstSeen = j0 + TileList.tile(tile, atList, 0, steps) * blockK;
+        int from = keyValueBase + firstSeen * headDim;
         WarpTiles.load(tile, 0, blockQ, query, queryBase, queries, headDim, item, items);
         WarpTiles.load(tile, atGradient, blockQ, outputGradient, queryBase, queries, headDim, item, items);
         if (steps > 0) {
-            WarpTiles.load(tile, atStages, blockK, key, from, length - j0, headDim, item, items);
-            WarpTiles.load(tile, atStages + tileBytes, blockK, value, from, length - j0, headDim, item, items);
+            WarpTiles.load(tile, atStages, blockK, key, from, length - firstSeen, headDim, item, items);
+            WarpTiles.load(tile, atStages + tileBytes, blockK, value, from, length - firstSeen, headDim, item, items);
         }
         context.asyncCopyCommit();
         float[] s = new float[blockK / 2];
@@ -153,14 +161,15 @@ public final class WarpGroupQueryGradient {
 
         for (int t = 0; t < steps; t++) {
             // K_j and V_j are here; the places of the step before the last are free.
-            int j = j0 + t * blockK;
+            int j = j0 + TileList.tile(tile, atList, t, steps) * blockK;
             int atK = atStages + t % STAGES * 2 * tileBytes;
             context.asyncCopyWaitGroup(0);
             WarpGroup.fenceLocalMemory();
             context.localBarrier();
             if (t + 1 < steps) {
-                int next = keyValueBase + (j + blockK) * headDim;
-                int count = length - j - blockK;
+                int step = TileList.distance(tile, atList, t + 1, steps) * blockK;
+                int next = keyValueBase + (j + step) * headDim;
+                int count = length - j - step;
                 int at = atStages + (t + 1) % STAGES * 2 * tileBytes;
                 WarpTiles.load(tile, at, blockK, key, next, count, headDim, item, items);
                 WarpTiles.load(tile, at + tileBytes, blockK, value, next, count, headDim, item, items);
@@ -174,38 +183,35 @@ public final class WarpGroupQueryGradient {
             WarpTiles.startProduct(type, dp, tile, atGradient + rows, blockQ, atK + tileBytes, blockK, paddedDim);
             WarpGroup.commit();
 
-            // When S is there: P = 2^(S - L).
+            // When S is there: P = 2^(S - L); of functions that change scores, P times their derivative.
             WarpGroup.await(1, s, blockK / 2);
-            WarpScores.derivatives(s, capSlope, blockK, scale, softcap);
-            WarpScores.scores(
-                    s,
-                    1,
-                    blockK,
-                    i0 + row + offset,
-                    j,
-                    column,
-                    length,
-                    everyLeft,
-                    everyRight,
-                    windowLeft,
-                    windowRight,
-                    scale,
-                    softcap,
-                    slope,
-                    features);
-            for (int r = 0; r < 2; r++) {
-                for (int n = 0; n < blockK / 8; n++) {
-                    s[4 * n + 2 * r] = Warp.exp2(s[4 * n + 2 * r] * factor - lse[r]);
-                    s[4 * n + 2 * r + 1] = Warp.exp2(s[4 * n + 2 * r + 1] * factor - lse[r]);
+            // spotless:off: calls in rows
+            if (Functions.changeScores()) {
+                WarpScores.functionWeights(
+                        type, s, ds, lse, tile, 0, ds, 1f, blockK, false, batch, head, i0 + row, j, column, seqQ, offset,
+                        length, everyLeft, everyRight, windowLeft, windowRight, scale, softcap, slope, features,
+                        TileList.isWhole(tile, atList, t));
+            } else {
+                WarpScores.derivatives(s, capSlope, blockK, scale, softcap);
+                WarpScores.functionScores(
+                        s, 1, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length, everyLeft, everyRight,
+                        windowLeft, windowRight, scale, softcap, slope, features, TileList.isWhole(tile, atList, t));
+                for (int r = 0; r < 2; r++) {
+                    for (int n = 0; n < blockK / 8; n++) {
+                        s[4 * n + 2 * r] = Warp.exp2(s[4 * n + 2 * r] * factor - lse[r]);
+                        s[4 * n + 2 * r + 1] = Warp.exp2(s[4 * n + 2 * r + 1] * factor - lse[r]);
+                    }
                 }
             }
+            // spotless:on
 
             // When dP is: dS = P (dP - D), and dQ = dQ + dS K_j.
             WarpGroup.await(0, dp, blockK / 2);
             WarpScores.drop(dp, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
+            float still = Functions.changeScores() ? 0f : softcap;
             for (int at = 0; at < blockK / 2; at++) {
                 s[at] *= dp[at] - d[at / 2 % 2];
-                if (softcap > 0f) {
+                if (still > 0f) {
                     s[at] *= capSlope[at];
                 }
             }

@@ -114,6 +114,7 @@ class RandomCompositionsTest {
                         AttentionKernel.ONLINE,
                         AttentionKernel.STANDARD,
                         AttentionKernel.WARP,
+                        AttentionKernel.WARP_GROUP,
                         AttentionKernel.VECTOR));
         DType dtype = oneOf(random, List.copyOf(new TreeSet<>(kernel.spec().dtypes())));
         int kvHeads = random.nextInt(1, 3);

@@ -54,18 +54,21 @@ public final class BlockTiles {
         return seen;
     }
 
-    /** 1 where all tiles that a rectangle of {@code queries} by {@code keys} has a part of are full, else 0. */
-    public static int whole(IntArray tiles, int batch, int head, int query, int queries, int key, int keys) {
+    /** The state of a rectangle: empty or full where all tiles that it has a part of are, else partial. */
+    public static int state(IntArray tiles, int batch, int head, int query, int queries, int key, int keys) {
         int first = first(tiles, batch, head);
         int lastRow = TornadoMath.min((query + queries - 1) / tiles.get(4), tiles.get(2) - 1);
         int lastColumn = TornadoMath.min((key + keys - 1) / tiles.get(5), tiles.get(3) - 1);
         int least = FULL;
+        int most = EMPTY;
         for (int row = query / tiles.get(4); row <= lastRow; row++) {
             for (int column = key / tiles.get(5); column <= lastColumn; column++) {
-                least = TornadoMath.min(least, tiles.get(first + row * tiles.get(3) + column));
+                int state = tiles.get(first + row * tiles.get(3) + column);
+                least = TornadoMath.min(least, state);
+                most = TornadoMath.max(most, state);
             }
         }
-        return least / FULL;
+        return TornadoMath.max(least, TornadoMath.min(most, PARTIAL));
     }
 
     /** The first key from {@code key} on, in steps of {@code step}, at which so many keys are not all hidden from the queries. */

@@ -23,9 +23,22 @@ public final class Functions {
         return score;
     }
 
-    /** Above 0 where it is known that {@link #score} hides none of so many keys from so many queries. */
-    public static int whole(int batch, int head, int query, int queries, int key, int keys) {
-        return 0;
+    /** Whether {@link #score} hides keys. */
+    public static boolean hideKeys() {
+        return false;
+    }
+
+    /** Whether there are block masks whose empty tiles hide keys whatever else there is. */
+    public static boolean leaveTilesOut() {
+        return false;
+    }
+
+    /**
+     * What such block masks say of so many queries and keys: {@link BlockTiles#EMPTY} where they hide all, {@link BlockTiles#FULL}
+     * where nothing hides any, else {@link BlockTiles#PARTIAL}.
+     */
+    public static int stateOfTile(int batch, int head, int query, int queries, int key, int keys) {
+        return BlockTiles.FULL;
     }
 
     /**

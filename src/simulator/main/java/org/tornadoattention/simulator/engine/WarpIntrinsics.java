@@ -93,6 +93,16 @@ public final class WarpIntrinsics {
         return lane().element(tile, byteOffset);
     }
 
+    /** Reads an int of a tile. */
+    public static int loadInt(int[] tile, int byteOffset) {
+        return lane().loadInt(tile, byteOffset);
+    }
+
+    /** Writes an int of a tile. */
+    public static void storeInt(int[] tile, int byteOffset, int value) {
+        lane().storeInt(tile, byteOffset, value);
+    }
+
     /** Writes an element. */
     public static void store(FloatArray target, int index, float value) {
         lane().store(target, index, value);

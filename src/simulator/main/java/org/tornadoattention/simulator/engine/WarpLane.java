@@ -192,13 +192,28 @@ final class WarpLane {
     }
 
     float element(int[] tile, int byteOffset) {
-        LocalArray array = localArray(tile, "reads an element of");
+        return Float.intBitsToFloat(loadInt(tile, byteOffset));
+    }
+
+    int loadInt(int[] tile, int byteOffset) {
+        int index = wordIndex(tile, byteOffset, "reads an element of");
+        LocalHooks.beforeLocalRead(tile, index, item);
+        return tile[index];
+    }
+
+    void storeInt(int[] tile, int byteOffset, int value) {
+        int index = wordIndex(tile, byteOffset, "writes an element of");
+        LocalHooks.beforeLocalWrite(tile, index, item);
+        tile[index] = value;
+    }
+
+    private int wordIndex(int[] tile, int byteOffset, String operation) {
+        LocalArray array = localArray(tile, operation);
         if (byteOffset % Integer.BYTES != 0) {
-            throw illegal("reads an element of " + array.name() + " at byte " + byteOffset
+            throw illegal(operation + " " + array.name() + " at byte " + byteOffset
                     + "; the offset must be a multiple of " + Integer.BYTES);
         }
-        LocalHooks.beforeLocalRead(tile, byteOffset / Integer.BYTES, item);
-        return Float.intBitsToFloat(tile[byteOffset / Integer.BYTES]);
+        return byteOffset / Integer.BYTES;
     }
 
     private static int elementBytes(TornadoNativeArray array) {

@@ -1,0 +1,153 @@
+package org.tornadoattention.kernel.parts;
+
+import org.tornadoattention.intrinsic.Warp;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+
+/**
+ * The tiles that a work-group of a kernel on tensor cores goes over. Where block masks leave tiles out, the group's work-items
+ * first find those that are left, and whether anything is hidden in them, and keep a list in local memory: nobody who
+ * walks it asks a block mask again. Where there are no block masks there is no list, and nothing of this is left in the kernel.
+ *
+ * <p>In local memory lie how many tiles each finder found, and then for each tile that is left its number and state.
+ */
+public final class TileList {
+
+    /** Work-items that look for tiles, each at some that follow one another. */
+    private static final int FINDERS = 128;
+
+    /** Ints of a list are a multiple, so that what lies behind it is aligned. */
+    private static final int ALIGNMENT = 32;
+
+    private TileList() {}
+
+    /** Ints of local memory that a kernel needs for up to so many tiles, 0 where it has no list. */
+    public static int ints(int tiles) {
+        int ints = 0;
+        if (Functions.leaveTilesOut()) {
+            ints = (FINDERS + tiles + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        }
+        return ints;
+    }
+
+    /** Bytes of a list of up to so many tiles. */
+    public static int bytes(int tiles) {
+        return Integer.BYTES * ((FINDERS + tiles + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+    }
+
+    /**
+     * Finds the tiles that block masks leave. All work-items of a group call it. Tile t has the queries
+     * from {@code query + t % perHead * queryStep} on and the keys from {@code key + t % perHead * keyStep} on, and is one
+     * of the head {@code t / perHead} after {@code firstHead}.
+     *
+     * @param memory local memory
+     * @param at the byte where the list begins
+     * @param tiles how many there are without block masks
+     * @param item this work-item
+     * @param items work-items of the group
+     * @param perHead tiles of each head
+     * @param firstHead batch * heads + head of the first
+     * @param queries of a tile
+     * @param keys of a tile
+     * @return how many tiles are left
+     */
+    public static int find(
+            KernelContext context,
+            int[] memory,
+            int at,
+            int tiles,
+            int item,
+            int items,
+            int perHead,
+            int firstHead,
+            int heads,
+            int query,
+            int queries,
+            int queryStep,
+            int key,
+            int keys,
+            int keyStep) {
+        int left = tiles;
+        if (Functions.leaveTilesOut()) {
+            int finders = TornadoMath.min(FINDERS, items);
+            int run = (tiles + finders - 1) / finders;
+            int from = item * run;
+            int to = TornadoMath.min(tiles, from + run);
+            int found = 0;
+            for (int t = from; t < to; t++) {
+                int state = state(t, perHead, firstHead, heads, query, queries, queryStep, key, keys, keyStep);
+                found += TornadoMath.min(state, 1);
+            }
+            if (item < finders) {
+                Warp.storeInt(memory, at + Integer.BYTES * item, found);
+            }
+            context.localBarrier();
+            left = 0;
+            int place = 0;
+            for (int finder = 0; finder < finders; finder++) {
+                int its = Warp.loadInt(memory, at + Integer.BYTES * finder);
+                left += its;
+                place += finder < item ? its : 0;
+            }
+            for (int t = from; t < to; t++) {
+                int state = state(t, perHead, firstHead, heads, query, queries, queryStep, key, keys, keyStep);
+                if (state > 0) {
+                    Warp.storeInt(memory, at + Integer.BYTES * (FINDERS + place), 4 * t + state);
+                }
+                place += TornadoMath.min(state, 1);
+            }
+            context.localBarrier();
+        }
+        return left;
+    }
+
+    private static int state(
+            int t,
+            int perHead,
+            int firstHead,
+            int heads,
+            int query,
+            int queries,
+            int queryStep,
+            int key,
+            int keys,
+            int keyStep) {
+        int batchHead = firstHead + t / perHead;
+        int n = t % perHead;
+        return Functions.stateOfTile(
+                batchHead / heads, batchHead % heads, query + n * queryStep, queries, key + n * keyStep, keys);
+    }
+
+    /** The number of the tile that is step {@code t} of those that are left; past the last, that of the last. */
+    public static int tile(int[] memory, int at, int t, int left) {
+        int tile = t;
+        if (Functions.leaveTilesOut()) {
+            tile = entry(memory, at, TornadoMath.min(t, left - 1)) >> 2;
+        }
+        return tile;
+    }
+
+    /** From the tile of the step before to that of step {@code t}. */
+    public static int distance(int[] memory, int at, int t, int left) {
+        int distance = 1;
+        if (Functions.leaveTilesOut()) {
+            distance = tile(memory, at, t, left) - tile(memory, at, t - 1, left);
+        }
+        return distance;
+    }
+
+    /** 1 where nothing but a window hides keys in step {@code t}, else 0. */
+    public static int isWhole(int[] memory, int at, int t) {
+        int whole = 1;
+        if (Functions.leaveTilesOut()) {
+            whole = entry(memory, at, t) >> 1 & 1;
+        } else if (Functions.hideKeys()) {
+            whole = 0;
+        }
+        return whole;
+    }
+
+    private static int entry(int[] memory, int at, int t) {
+        return Warp.loadInt(memory, at + Integer.BYTES * (FINDERS + t));
+    }
+}
