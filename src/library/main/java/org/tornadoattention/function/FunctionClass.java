@@ -370,13 +370,16 @@ final class FunctionClass {
             case Term.Call(Code function, int firstArray) -> {
                 loadCaptured(code, function, firstArray);
                 loadPair(code);
-                String name = names.get(Method.of(function));
-                if (guard.isPresent()) {
-                    code.iload(guard.getAsInt())
-                            .invokestatic(NAME, name + IfConversion.GUARDED, IfConversion.withGuard(function.type()));
-                } else {
-                    code.invokestatic(NAME, name, function.type());
-                }
+                callMask(code, function, guard);
+            }
+            case Term.Blocks blocks when blocks.function().isPresent() -> {
+                // It decides in all tiles as in partial ones, and is less work than finding a pair's tile.
+                Code function = blocks.function().get();
+                loadCaptured(code, function, blocks.firstArray() + 1);
+                loadShared(code, blocks.batch(), BATCH);
+                loadShared(code, blocks.heads(), BATCH + 1);
+                code.iload(BATCH + 2).iload(KEY);
+                callMask(code, function, guard);
             }
             case Term.Blocks blocks -> {
                 Label end = code.newLabel();
@@ -384,7 +387,7 @@ final class FunctionClass {
                     // A jump, since the states of tiles are to be asked first.
                     code.iload(guard.getAsInt()).dup().ifeq(end).pop();
                 }
-                blocks(code, blocks);
+                given(code, blocks);
                 code.labelBinding(end);
             }
             case Term.Window(int left, int right) -> window(code, left, right);
@@ -414,10 +417,26 @@ final class FunctionClass {
         term(code, other, OptionalInt.of(asked));
     }
 
-    private void blocks(CodeBuilder code, Term.Blocks blocks) {
-        int state = code.allocateLocal(TypeKind.INT);
-        Label decided = code.newLabel();
-        Label end = code.newLabel();
+    private void callMask(CodeBuilder code, Code function, OptionalInt guard) {
+        String name = names.get(Method.of(function));
+        if (guard.isPresent()) {
+            code.iload(guard.getAsInt())
+                    .invokestatic(NAME, name + IfConversion.GUARDED, IfConversion.withGuard(function.type()));
+        } else {
+            code.invokestatic(NAME, name, function.type());
+        }
+    }
+
+    /** Of a batch entry, or a head: the first where all share the tiles. */
+    private static void loadShared(CodeBuilder code, int count, int slot) {
+        if (count == 1) {
+            code.iconst_0();
+        } else {
+            code.iload(slot);
+        }
+    }
+
+    private static void given(CodeBuilder code, Term.Blocks blocks) {
         code.aload(FIRST_ARRAY + blocks.firstArray());
         loadPair(code);
         code.invokestatic(
@@ -430,33 +449,8 @@ final class FunctionClass {
                                 ConstantDescs.CD_int,
                                 ConstantDescs.CD_int,
                                 ConstantDescs.CD_int))
-                .istore(state);
-        if (blocks.function().isPresent()) {
-            code.iload(state).loadConstant(BlockTiles.PARTIAL).if_icmpne(decided);
-            Code function = blocks.function().get();
-            loadCaptured(code, function, blocks.firstArray() + 1);
-            for (int part = 0; part < 2; part++) {
-                code.aload(FIRST_ARRAY + blocks.firstArray())
-                        .loadConstant(part)
-                        .invokevirtual(
-                                describe(IntArray.class),
-                                "get",
-                                MethodTypeDesc.of(ConstantDescs.CD_int, ConstantDescs.CD_int))
-                        .iload(BATCH + part)
-                        .invokestatic(
-                                describe(BlockTiles.class),
-                                "asked",
-                                MethodTypeDesc.of(ConstantDescs.CD_int, ConstantDescs.CD_int, ConstantDescs.CD_int));
-            }
-            code.iload(BATCH + 2).iload(KEY);
-            code.invokestatic(NAME, names.get(Method.of(function)), function.type())
-                    .goto_(end);
-        }
-        code.labelBinding(decided)
-                .iload(state)
                 .loadConstant(BlockTiles.FULL)
-                .idiv()
-                .labelBinding(end);
+                .idiv();
     }
 
     private static void window(CodeBuilder code, int left, int right) {

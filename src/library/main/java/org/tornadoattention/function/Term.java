@@ -19,12 +19,14 @@ public sealed interface Term {
     record Call(Code code, int firstArray) implements Term {}
 
     /**
-     * What the tiles of a block mask say, and in partial ones its function, if it has one.
+     * What the function of a block mask says, or its tiles, if it has none.
      *
-     * @param function asked in partial tiles
+     * @param function that tiles were made of
+     * @param batch batch entries that have tiles of their own, 1 where all share them
+     * @param heads heads likewise
      * @param firstArray the number of the array of tiles, before those of the function
      */
-    record Blocks(Optional<Code> function, int firstArray) implements Term {}
+    record Blocks(Optional<Code> function, int batch, int heads, int firstArray) implements Term {}
 
     /**
      * A window around a query's position.
@@ -57,7 +59,7 @@ public sealed interface Term {
                 arrays.add(mask.tiles());
                 Optional<Lambda> lambda = mask.function().map(function -> Lambda.of(function, "The mask function"));
                 lambda.ifPresent(found -> arrays.addAll(found.arrays()));
-                yield new Blocks(lambda.map(Lambda::code), first);
+                yield new Blocks(lambda.map(Lambda::code), mask.batch(), mask.heads(), first);
             }
             case Mask.Window(int left, int right) -> new Window(left, right);
             case Mask.And(var one, var other) -> new And(of(one, arrays), of(other, arrays));
@@ -93,7 +95,7 @@ public sealed interface Term {
         List<Class<?>> arrays = new ArrayList<>();
         switch (this) {
             case Call(Code code, int _) -> arrays.addAll(code.arrays());
-            case Blocks(Optional<Code> function, int _) -> {
+            case Blocks(Optional<Code> function, int _, int _, int _) -> {
                 arrays.add(IntArray.class);
                 function.ifPresent(code -> arrays.addAll(code.arrays()));
             }
@@ -118,7 +120,7 @@ public sealed interface Term {
         List<Code> codes = new ArrayList<>();
         switch (this) {
             case Call(Code code, int _) -> codes.add(code);
-            case Blocks(Optional<Code> function, int _) -> function.ifPresent(codes::add);
+            case Blocks(Optional<Code> function, int _, int _, int _) -> function.ifPresent(codes::add);
             case Window _ -> {
                 // has none
             }

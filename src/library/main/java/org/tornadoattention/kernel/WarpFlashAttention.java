@@ -2,6 +2,7 @@ package org.tornadoattention.kernel;
 
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
@@ -114,9 +115,20 @@ public final class WarpFlashAttention {
         int everyRight = Window.everyRight(i0 + offset, length, windowRight);
         int j0 = firstKey / blockK * blockK;
         int inWindow = Window.tiles(firstKey, lastKey, j0, blockK);
-        int tiles = TileList.find(
-                context, valueTile, atList, inWindow, item, items, inWindow, batchHead, heads, i0, rows, 0, j0, blockK,
+        // spotless:off: calls in rows
+        TileList.count(
+                valueTile, atList, inWindow, item, items, inWindow, batchHead, heads, i0, rows, 0, j0, blockK,
                 blockK);
+        if (Functions.leaveTilesOut()) {
+            context.localBarrier();
+        }
+        int tiles = TileList.list(
+                valueTile, atList, inWindow, item, items, inWindow, batchHead, heads, i0, rows, 0, j0, blockK,
+                blockK);
+        if (Functions.leaveTilesOut()) {
+            context.localBarrier();
+        }
+        // spotless:on
 
         // This lane's rows and columns of an accumulator, and the rows and chunks that it names in loads of matrices.
         int row = item / 32 * 16 * rowTiles + lane / 4;
@@ -182,11 +194,25 @@ public final class WarpFlashAttention {
             context.asyncCopyCommit();
 
             // P = 2^(S - m), l, O = correction * O
-            // spotless:off: a call in rows
-            WarpScores.functionScores(
-                    s, rowTiles, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length, everyLeft,
-                    everyRight, windowLeft, windowRight, scale, softcap, slope, features,
-                    TileList.isWhole(valueTile, atList, t));
+            // spotless:off: calls in rows
+            int whole = TileList.isWhole(valueTile, atList, t);
+            if (Functions.changeScores()) {
+                int inner = WarpScores.isInner(
+                        rowTiles, blockK, false, i0 + row, j, seqQ, length, everyLeft, everyRight, whole);
+                if (inner > 0) {
+                    WarpScores.ask(
+                            s, rowTiles, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
+                            windowRight, scale, softcap, slope, features, false);
+                } else {
+                    WarpScores.ask(
+                            s, rowTiles, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
+                            windowRight, scale, softcap, slope, features, true);
+                }
+            } else {
+                WarpScores.maskedScores(
+                        s, rowTiles, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length, everyLeft,
+                        everyRight, windowLeft, windowRight, scale, softcap, slope, features, whole);
+            }
             // spotless:on
             WarpScores.softmax(s, m, l, correction, rowTiles, blockK, factor, threshold);
             WarpScores.rescale(o, correction, rowTiles, paddedDim);

@@ -245,22 +245,20 @@ public final class WarpGroupFlashAttention {
         int lastKey = Window.lastKey(i0 + rows - 1 + offset, length, windowRight);
         int j0 = firstKey / blockK * blockK;
         int inWindow = Window.tiles(firstKey, lastKey, j0, blockK);
-        int tiles = TileList.find(
-                context,
-                tile,
-                atList,
-                inWindow,
-                item,
-                items + WarpGroup.LANES,
-                inWindow,
-                batchHead,
-                heads,
-                i0,
-                rows,
-                0,
-                j0,
-                blockK,
-                blockK);
+        // spotless:off: calls in rows
+        TileList.count(
+                tile, atList, inWindow, item, items + WarpGroup.LANES, inWindow, batchHead, heads, i0, rows, 0, j0,
+                blockK, blockK);
+        if (Functions.leaveTilesOut()) {
+            context.localBarrier();
+        }
+        int tiles = TileList.list(
+                tile, atList, inWindow, item, items + WarpGroup.LANES, inWindow, batchHead, heads, i0, rows, 0, j0,
+                blockK, blockK);
+        if (Functions.leaveTilesOut()) {
+            context.localBarrier();
+        }
+        // spotless:on
         if (CachedKeys.arePresent()) {
             int each = CachedKeys.tilesOfPart(rows > 0 ? tiles : 0);
             int before = part * each;
@@ -383,10 +381,17 @@ public final class WarpGroupFlashAttention {
                 WarpGroup.await(0, s, blockK / 2);
                 WarpBarrier.arrive(barriers, freeK + from % PLACES * 2);
                 int j = j0 + TileList.tile(tile, atList, from, tiles) * blockK;
-                // spotless:off: a call in rows
-                WarpScores.functionScores(
-                        s, 1, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length, everyLeft, everyRight,
-                        windowLeft, windowRight, scale, softcap, slope, features, TileList.isWhole(tile, atList, from));
+                // spotless:off: calls in rows
+                if (Functions.changeScores()) {
+                    WarpScores.ask(
+                            s, 1, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
+                            windowRight, scale, softcap, slope, features, true);
+                } else {
+                    WarpScores.maskedScores(
+                            s, 1, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length, everyLeft,
+                            everyRight, windowLeft, windowRight, scale, softcap, slope, features,
+                            TileList.isWhole(tile, atList, from));
+                }
                 // spotless:on
                 WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
                 WarpScores.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
@@ -415,10 +420,26 @@ public final class WarpGroupFlashAttention {
                     // When S is there: P = 2^(S - m) and l.
                     WarpGroup.await(1, s, blockK / 2);
                     WarpBarrier.arrive(barriers, freeK + 2 * place);
-                    // spotless:off: a call in rows
-                    WarpScores.functionScores(
-                            s, 1, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length, everyLeft, everyRight,
-                            windowLeft, windowRight, scale, softcap, slope, features, TileList.isWhole(tile, atList, t));
+                    // spotless:off: calls in rows
+                    int whole = TileList.isWhole(tile, atList, t);
+                    if (Functions.changeScores()) {
+                        int inner = WarpScores.isInner(
+                                1, blockK, false, i0 + row, j, seqQ, length, everyLeft, everyRight, whole);
+                        if (inner > 0) {
+                            WarpScores.ask(
+                                    s, 1, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
+                                    windowRight, scale, softcap, slope, features, false);
+                        } else {
+                            WarpScores.ask(
+                                    s, 1, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
+                                    windowRight, scale, softcap, slope, features, true);
+                        }
+                    } else {
+                        WarpScores.maskedScores(
+                                s, 1, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length,
+                                everyLeft, everyRight, windowLeft, windowRight, scale, softcap, slope, features,
+                                whole);
+                    }
                     // spotless:on
                     WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
                     WarpGroup.await(0, o, (headDim + 15) / 16 * 16 / 2);

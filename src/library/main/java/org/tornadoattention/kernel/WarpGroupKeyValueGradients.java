@@ -140,9 +140,18 @@ public final class WarpGroupKeyValueGradients {
         int i0 = firstQuery / blockQ * blockQ;
         int tilesQ = lastQuery < firstQuery ? 0 : (lastQuery - i0) / blockQ + 1;
         int inWindow = group * tilesQ;
-        int steps = TileList.find(
-                context, tile, atList, inWindow, item, items, tilesQ, firstHead, heads, i0, blockQ, blockQ, j0, blockK,
-                0);
+        // spotless:off: calls in rows
+        TileList.count(
+                tile, atList, inWindow, item, items, tilesQ, firstHead, heads, i0, blockQ, blockQ, j0, blockK, 0);
+        if (Functions.leaveTilesOut()) {
+            context.localBarrier();
+        }
+        int steps = TileList.list(
+                tile, atList, inWindow, item, items, tilesQ, firstHead, heads, i0, blockQ, blockQ, j0, blockK, 0);
+        if (Functions.leaveTilesOut()) {
+            context.localBarrier();
+        }
+        // spotless:on
 
         // This lane's rows and columns of an accumulator, and its warp group's rows of K and V.
         int row = item / 32 * 16 + lane / 4;
@@ -220,20 +229,29 @@ public final class WarpGroupKeyValueGradients {
             // P = 2^(S - L), and dV = dV + P dO_i.
             float slope = HeadTerms.slope(headTerms, head % heads, features);
             // spotless:off: calls in rows
+            int whole = TileList.isWhole(tile, atList, t);
             if (Functions.changeScores()) {
                 if ((features & Features.DROPOUT) != 0) {
                     WarpScores.keptTransposed(kept, blockQ, keyLengths, head, i + column, j0 + row, features);
                 }
-                WarpScores.functionWeights(
-                        type, s, p, dp, tile, terms + 8 * column, kept, keptFactor, blockQ, true, batch, head % heads,
-                        j0 + row, i, column, seqQ, offset, length, everyFirst, everyLast, windowLeft, windowRight, scale,
-                        softcap, slope, features, TileList.isWhole(tile, atList, t));
+                int inner = WarpScores.isInner(
+                        1, blockQ, true, j0 + row, i, seqQ, length, everyFirst, everyLast, whole);
+                if (inner > 0) {
+                    WarpScores.weigh(
+                            type, s, p, dp, tile, terms + 8 * column, kept, keptFactor, blockQ, true, batch,
+                            head % heads, j0 + row, i + column, seqQ, offset, length, windowLeft, windowRight, scale,
+                            softcap, slope, features, false);
+                } else {
+                    WarpScores.weigh(
+                            type, s, p, dp, tile, terms + 8 * column, kept, keptFactor, blockQ, true, batch,
+                            head % heads, j0 + row, i + column, seqQ, offset, length, windowLeft, windowRight, scale,
+                            softcap, slope, features, true);
+                }
             } else {
                 WarpScores.derivatives(s, capSlope, blockQ, scale, softcap);
-                WarpScores.functionScores(
-                        s, 1, blockQ, true, batch, head % heads, j0 + row, i, column, seqQ, offset, length, everyFirst,
-                        everyLast, windowLeft, windowRight, scale, softcap, slope, features,
-                        TileList.isWhole(tile, atList, t));
+                WarpScores.maskedScores(
+                        s, 1, blockQ, true, batch, head % heads, j0 + row, i, column, seqQ, offset, length,
+                        everyFirst, everyLast, windowLeft, windowRight, scale, softcap, slope, features, whole);
                 probabilities(s, tile, terms + 8 * column, blockQ, factor);
                 if ((features & Features.DROPOUT) != 0) {
                     WarpScores.keptTransposed(kept, blockQ, keyLengths, head, i + column, j0 + row, features);

@@ -120,9 +120,18 @@ public final class WarpGroupQueryGradient {
         int everyRight = Window.everyRight(i0 + offset, length, windowRight);
         int j0 = firstKey / blockK * blockK;
         int inWindow = Window.tiles(firstKey, lastKey, j0, blockK);
-        int steps = TileList.find(
-                context, tile, atList, inWindow, item, items, inWindow, batchHead, heads, i0, queries, 0, j0, blockK,
-                blockK);
+        // spotless:off: calls in rows
+        TileList.count(
+                tile, atList, inWindow, item, items, inWindow, batchHead, heads, i0, queries, 0, j0, blockK, blockK);
+        if (Functions.leaveTilesOut()) {
+            context.localBarrier();
+        }
+        int steps = TileList.list(
+                tile, atList, inWindow, item, items, inWindow, batchHead, heads, i0, queries, 0, j0, blockK, blockK);
+        if (Functions.leaveTilesOut()) {
+            context.localBarrier();
+        }
+        // spotless:on
 
         // This lane's rows and columns of an accumulator, and its warp group's rows of Q and dO.
         int row = item / 32 * 16 + lane / 4;
@@ -186,16 +195,24 @@ public final class WarpGroupQueryGradient {
             // When S is there: P = 2^(S - L); of functions that change scores, P times their derivative.
             WarpGroup.await(1, s, blockK / 2);
             // spotless:off: calls in rows
+            int whole = TileList.isWhole(tile, atList, t);
             if (Functions.changeScores()) {
-                WarpScores.functionWeights(
-                        type, s, ds, lse, tile, 0, ds, 1f, blockK, false, batch, head, i0 + row, j, column, seqQ, offset,
-                        length, everyLeft, everyRight, windowLeft, windowRight, scale, softcap, slope, features,
-                        TileList.isWhole(tile, atList, t));
+                int inner = WarpScores.isInner(
+                        1, blockK, false, i0 + row, j, seqQ, length, everyLeft, everyRight, whole);
+                if (inner > 0) {
+                    WarpScores.weigh(
+                            type, s, ds, lse, tile, 0, ds, 1f, blockK, false, batch, head, i0 + row, j + column, seqQ,
+                            offset, length, windowLeft, windowRight, scale, softcap, slope, features, false);
+                } else {
+                    WarpScores.weigh(
+                            type, s, ds, lse, tile, 0, ds, 1f, blockK, false, batch, head, i0 + row, j + column, seqQ,
+                            offset, length, windowLeft, windowRight, scale, softcap, slope, features, true);
+                }
             } else {
                 WarpScores.derivatives(s, capSlope, blockK, scale, softcap);
-                WarpScores.functionScores(
-                        s, 1, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length, everyLeft, everyRight,
-                        windowLeft, windowRight, scale, softcap, slope, features, TileList.isWhole(tile, atList, t));
+                WarpScores.maskedScores(
+                        s, 1, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length, everyLeft,
+                        everyRight, windowLeft, windowRight, scale, softcap, slope, features, whole);
                 for (int r = 0; r < 2; r++) {
                     for (int n = 0; n < blockK / 8; n++) {
                         s[4 * n + 2 * r] = Warp.exp2(s[4 * n + 2 * r] * factor - lse[r]);

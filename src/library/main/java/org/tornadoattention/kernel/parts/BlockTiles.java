@@ -30,11 +30,6 @@ public final class BlockTiles {
         return HEADER + (entry * tiles.get(1) + ofHead) * tiles.get(2) * tiles.get(3);
     }
 
-    /** The batch entry, or the head, that the function of a block mask is asked about: the first where all share its tiles. */
-    public static int asked(int count, int number) {
-        return count == 1 ? 0 : number;
-    }
-
     /** The state of the tile of a pair. */
     public static int state(IntArray tiles, int batch, int head, int query, int key) {
         return tiles.get(first(tiles, batch, head) + query / tiles.get(4) * tiles.get(3) + key / tiles.get(5));

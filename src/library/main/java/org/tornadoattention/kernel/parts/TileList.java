@@ -1,7 +1,6 @@
 package org.tornadoattention.kernel.parts;
 
 import org.tornadoattention.intrinsic.Warp;
-import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 
 /**
@@ -35,10 +34,11 @@ public final class TileList {
         return Integer.BYTES * ((FINDERS + tiles + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
     }
 
+    // spotless:off: numbers of a place in rows
     /**
-     * Finds the tiles that block masks leave. All work-items of a group call it. Tile t has the queries
-     * from {@code query + t % perHead * queryStep} on and the keys from {@code key + t % perHead * keyStep} on, and is one
-     * of the head {@code t / perHead} after {@code firstHead}.
+     * Begins a list: each finder counts the tiles that block masks leave of its part. All work-items of a group call it, and a barrier
+     * follows. Tile t has the queries from {@code query + t % perHead * queryStep} on and the keys from {@code key + t %
+     * perHead * keyStep} on, and is one of the head {@code t / perHead} after {@code firstHead}.
      *
      * @param memory local memory
      * @param at the byte where the list begins
@@ -49,74 +49,66 @@ public final class TileList {
      * @param firstHead batch * heads + head of the first
      * @param queries of a tile
      * @param keys of a tile
-     * @return how many tiles are left
      */
-    public static int find(
-            KernelContext context,
-            int[] memory,
-            int at,
-            int tiles,
-            int item,
-            int items,
-            int perHead,
-            int firstHead,
-            int heads,
-            int query,
-            int queries,
-            int queryStep,
-            int key,
-            int keys,
-            int keyStep) {
-        int left = tiles;
+    public static void count(
+            int[] memory, int at, int tiles, int item, int items, int perHead, int firstHead, int heads, int query,
+            int queries, int queryStep, int key, int keys, int keyStep) {
         if (Functions.leaveTilesOut()) {
             int finders = TornadoMath.min(FINDERS, items);
             int run = (tiles + finders - 1) / finders;
-            int from = item * run;
-            int to = TornadoMath.min(tiles, from + run);
+            int to = TornadoMath.min(tiles, item * run + run);
             int found = 0;
-            for (int t = from; t < to; t++) {
+            for (int t = item * run; t < to; t++) {
                 int state = state(t, perHead, firstHead, heads, query, queries, queryStep, key, keys, keyStep);
                 found += TornadoMath.min(state, 1);
             }
             if (item < finders) {
                 Warp.storeInt(memory, at + Integer.BYTES * item, found);
             }
-            context.localBarrier();
-            left = 0;
+        }
+    }
+
+    /**
+     * Writes the list, behind the barrier after {@link #count}; another follows.
+     *
+     * @return how many tiles are left
+     */
+    public static int list(
+            int[] memory, int at, int tiles, int item, int items, int perHead, int firstHead, int heads, int query,
+            int queries, int queryStep, int key, int keys, int keyStep) {
+        int left = tiles;
+        if (Functions.leaveTilesOut()) {
+            int finders = TornadoMath.min(FINDERS, items);
+            int run = (tiles + finders - 1) / finders;
+            int to = TornadoMath.min(tiles, item * run + run);
             int place = 0;
+            left = 0;
             for (int finder = 0; finder < finders; finder++) {
                 int its = Warp.loadInt(memory, at + Integer.BYTES * finder);
                 left += its;
                 place += finder < item ? its : 0;
             }
-            for (int t = from; t < to; t++) {
+            for (int t = item * run; t < to; t++) {
                 int state = state(t, perHead, firstHead, heads, query, queries, queryStep, key, keys, keyStep);
                 if (state > 0) {
                     Warp.storeInt(memory, at + Integer.BYTES * (FINDERS + place), 4 * t + state);
                 }
                 place += TornadoMath.min(state, 1);
             }
-            context.localBarrier();
         }
         return left;
     }
 
     private static int state(
-            int t,
-            int perHead,
-            int firstHead,
-            int heads,
-            int query,
-            int queries,
-            int queryStep,
-            int key,
-            int keys,
+            int t, int perHead, int firstHead, int heads, int query, int queries, int queryStep, int key, int keys,
             int keyStep) {
         int batchHead = firstHead + t / perHead;
         int n = t % perHead;
         return Functions.stateOfTile(
                 batchHead / heads, batchHead % heads, query + n * queryStep, queries, key + n * keyStep, keys);
     }
+
+    // spotless:on
 
     /** The number of the tile that is step {@code t} of those that are left; past the last, that of the last. */
     public static int tile(int[] memory, int at, int t, int left) {

@@ -78,10 +78,9 @@ public final class WarpScores {
         }
     }
 
-    // spotless:off: calls of these methods are written in rows
+    // spotless:off: parameters in rows: what is computed, of which pairs, with what
     /**
-     * {@link #scores} of kernels that functions are part of. Where functions change scores they are asked about each pair, where they only
-     * hide keys, about those of tiles that are not whole.
+     * {@link #scores} where functions change no score: −∞ for what they hide too, which is asked in tiles that are not whole.
      *
      * @param transposed whether rows are keys and columns queries
      * @param row the lane's row 0: a query, or a key
@@ -93,162 +92,31 @@ public final class WarpScores {
      * @param everyLast the last such column
      * @param whole above 0 where it is known that functions hide nothing of the tile
      */
-    public static void functionScores(
-            float[] s,
-            int rowTiles,
-            int columns,
-            boolean transposed,
-            int batch,
-            int head,
-            int row,
-            int j,
-            int column,
-            int seqQ,
-            int offset,
-            int length,
-            int everyFirst,
-            int everyLast,
-            int windowLeft,
-            int windowRight,
-            float scale,
-            float softcap,
-            float slope,
-            int features,
-            int whole) {
+    public static void maskedScores(
+            float[] s, int rowTiles, int columns, boolean transposed,
+            int batch, int head, int row, int j, int column, int seqQ, int offset, int length,
+            int everyFirst, int everyLast, int windowLeft, int windowRight,
+            float scale, float softcap, float slope, int features, int whole) {
         int position = transposed ? row - offset : row + offset;
         int end = transposed ? seqQ : length;
         int before = transposed ? windowRight : windowLeft;
         int after = transposed ? windowLeft : windowRight;
-        if (Functions.changeScores()) {
-            int edges = edges(rowTiles, columns, transposed, row, j, seqQ, length, everyFirst, everyLast);
-            if (edges - whole < 0) {
-                ask(
-                        s, rowTiles, columns, batch, head, row, j + column, seqQ, offset, length, windowLeft,
-                        windowRight, scale, softcap, slope, features, false);
-            } else {
-                ask(
-                        s, rowTiles, columns, batch, head, row, j + column, seqQ, offset, length, windowLeft,
-                        windowRight, scale, softcap, slope, features, true);
-            }
-        } else {
-            score(s, rowTiles, columns, position - j - column, scale, softcap, slope, features);
-            if (Functions.arePresent()) {
-                if (whole == 0) {
-                    hideAsked(
-                            s, rowTiles, columns, transposed, batch, head, row, j + column, seqQ, offset, length,
-                            windowLeft, windowRight);
-                }
+        score(s, rowTiles, columns, position - j - column, scale, softcap, slope, features);
+        if (Functions.hideKeys()) {
+            if (whole == 0) {
+                hideAsked(
+                        s, rowTiles, columns, transposed, batch, head, row, j + column, seqQ, offset, length,
+                        windowLeft, windowRight);
             }
         }
         hide(s, rowTiles, columns, position, j, column, end, everyFirst, everyLast, before, after);
     }
 
-    /** 0 where a lane's rows, and all columns of its tile, are of the matrix and within the window, else above 0. */
-    private static int edges(
-            int rowTiles,
-            int columns,
-            boolean transposed,
-            int row,
-            int j,
-            int seqQ,
-            int length,
-            int everyFirst,
-            int everyLast) {
-        int beyond = row + 16 * rowTiles - 8 - (transposed ? length : seqQ) + 1;
-        return TornadoMath.max(0, TornadoMath.max(beyond, Window.outside(j, columns, everyFirst, everyLast)));
-    }
-
-    /**
-     * The exponents of the scores that functions give, −∞ for what they hide. They are asked about pairs that the window leaves: where
-     * a lane's query or key is none of the matrix, about its last, and for queries that see no key not at all.
-     *
-     * @param edges whether there may be such pairs, and any that functions hide
-     */
-    private static void ask(
-            float[] s,
-            int rowTiles,
-            int columns,
-            int batch,
-            int head,
-            int query,
-            int firstKey,
-            int seqQ,
-            int offset,
-            int length,
-            int windowLeft,
-            int windowRight,
-            float scale,
-            float softcap,
-            float slope,
-            int features,
-            boolean edges) {
-        for (int r = 0; r < 2 * rowTiles; r++) {
-            int i = edges ? TornadoMath.min(query + 8 * r, seqQ - 1) : query + 8 * r;
-            int first = Window.firstKey(i + offset, windowLeft);
-            int last = Window.lastKey(i + offset, length, windowRight);
-            int missing = edges ? first - last : 0;
-            if (missing <= 0) {
-                for (int n = 0; n < columns / 8; n++) {
-                    for (int e = 0; e < 2; e++) {
-                        int key = firstKey + 8 * n + e;
-                        if (edges) {
-                            key = within(key, first, last, windowLeft);
-                        }
-                        int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2 + e;
-                        float x = asked(s[at], batch, head, i, key, i + offset, scale, softcap, slope, features, edges);
-                        s[at] = x < Score.LEAST_SEEN ? RowEnd.negativeInfinity() : x * LOG2_E;
-                    }
-                }
-            }
-        }
-    }
-
-    /** A key, or the nearest that the window leaves. */
-    private static int within(int key, int first, int last, int windowLeft) {
-        int nearest = TornadoMath.min(key, last);
-        if (windowLeft >= 0) {
-            nearest = TornadoMath.max(nearest, first);
-        }
-        return nearest;
-    }
-
-    /** The score of a pair whose product is given. */
-    private static float asked(
-            float product,
-            int batch,
-            int head,
-            int query,
-            int key,
-            int position,
-            float scale,
-            float softcap,
-            float slope,
-            int features,
-            boolean hides) {
-        float x = Score.of(scale * product, softcap, slope, position - key, features);
-        if (hides) {
-            x = Functions.score(x, batch, head, query, key, position);
-        } else {
-            x = Functions.ofSeen(x, batch, head, query, key, position);
-        }
-        return x;
-    }
-
-    /** S = -inf for what functions hide that change no score, asked as in {@link #ask}. */
+    /** S = -inf for what functions hide, which are asked as in {@link #ask}. */
     private static void hideAsked(
-            float[] s,
-            int rowTiles,
-            int columns,
-            boolean transposed,
-            int batch,
-            int head,
-            int row,
-            int column,
-            int seqQ,
-            int offset,
-            int length,
-            int windowLeft,
-            int windowRight) {
+            float[] s, int rowTiles, int columns, boolean transposed,
+            int batch, int head, int row, int column, int seqQ, int offset, int length,
+            int windowLeft, int windowRight) {
         for (int r = 0; r < 2 * rowTiles; r++) {
             for (int n = 0; n < columns / 8; n++) {
                 for (int e = 0; e < 2; e++) {
@@ -268,90 +136,99 @@ public final class WarpScores {
         }
     }
 
+    /** A key, or the nearest that the window leaves. */
+    private static int within(int key, int first, int last, int windowLeft) {
+        int nearest = TornadoMath.min(key, last);
+        if (windowLeft >= 0) {
+            nearest = TornadoMath.max(nearest, first);
+        }
+        return nearest;
+    }
+
+    /**
+     * Above 0 where all of a lane's pairs are of the matrix and within the window, and functions are known to hide none: then nothing
+     * of that is asked about each pair. Parameters as {@link #maskedScores}.
+     */
+    public static int isInner(
+            int rowTiles, int columns, boolean transposed, int row, int j, int seqQ, int length,
+            int everyFirst, int everyLast, int whole) {
+        int beyond = row + 16 * rowTiles - 8 - (transposed ? length : seqQ) + 1;
+        int outside = TornadoMath.max(0, TornadoMath.max(beyond, Window.outside(j, columns, everyFirst, everyLast)));
+        return whole - outside;
+    }
+
+    /**
+     * {@link #scores} where functions change them, as exponents of 2; −∞ for what they or the window hide. Functions are asked about
+     * pairs that the window leaves: where a lane's query or key is none of the matrix, about its last, and for queries that see no
+     * key not at all.
+     *
+     * @param query the lane's row 0
+     * @param firstKey the lane's column 0
+     * @param edges whether there may be such pairs, and any that functions hide: not where {@link #isInner}
+     */
+    public static void ask(
+            float[] s, int rowTiles, int columns,
+            int batch, int head, int query, int firstKey, int seqQ, int offset, int length,
+            int windowLeft, int windowRight, float scale, float softcap, float slope, int features, boolean edges) {
+        for (int r = 0; r < 2 * rowTiles; r++) {
+            int i = edges ? TornadoMath.min(query + 8 * r, seqQ - 1) : query + 8 * r;
+            int first = Window.firstKey(i + offset, windowLeft);
+            int last = Window.lastKey(i + offset, length, windowRight);
+            for (int n = 0; n < columns / 8; n++) {
+                for (int e = 0; e < 2; e++) {
+                    int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2 + e;
+                    int key = firstKey + 8 * n + e;
+                    int outside = 0;
+                    if (edges) {
+                        outside = TornadoMath.max(first - key, key - last);
+                        key = within(key, first, last, windowLeft);
+                    }
+                    float exponent = RowEnd.negativeInfinity();
+                    if (outside <= 0) {
+                        float x = Score.of(scale * s[at], softcap, slope, i + offset - key, features);
+                        x = asked(x, batch, head, i, key, i + offset, edges);
+                        exponent = x < Score.LEAST_SEEN ? exponent : x * LOG2_E;
+                    }
+                    s[at] = exponent;
+                }
+            }
+        }
+    }
+
+    private static float asked(float x, int batch, int head, int query, int key, int position, boolean edges) {
+        float score = x;
+        if (edges) {
+            score = Functions.score(score, batch, head, query, key, position);
+        } else {
+            score = Functions.ofSeen(score, batch, head, query, key, position);
+        }
+        return score;
+    }
+
     /**
      * What the gradients of a tile need of S, where functions change scores: P times the derivative of each score with respect to its
-     * scaled product, over S, and P itself, packed; both 0 for what is hidden.
+     * scaled product, over S, and P itself, packed; both 0 for what is hidden. Otherwise as {@link #ask}.
      *
-     * @param p gets P times {@code kept}, where rows are keys
+     * @param p gets P as dropout leaves it, where rows are keys
      * @param logSumExps of rows that are queries, as exponents of 2
      * @param tile has those of columns that are queries, from byte {@code terms} on, a query to 8 bytes
      * @param kept bits of the elements that dropout keeps, where rows are keys
      * @param keptFactor what it multiplies them by
+     * @param row the lane's row 0, a query, or transposed a key
+     * @param column the lane's column 0, a key, or transposed a query
      */
-    public static void functionWeights(
-            int type,
-            float[] s,
-            int[] p,
-            float[] logSumExps,
-            int[] tile,
-            int terms,
-            int[] kept,
-            float keptFactor,
-            int columns,
-            boolean transposed,
-            int batch,
-            int head,
-            int row,
-            int j,
-            int column,
-            int seqQ,
-            int offset,
-            int length,
-            int everyFirst,
-            int everyLast,
-            int windowLeft,
-            int windowRight,
-            float scale,
-            float softcap,
-            float slope,
-            int features,
-            int whole) {
-        int edges = edges(1, columns, transposed, row, j, seqQ, length, everyFirst, everyLast);
-        if (edges - whole < 0) {
-            weigh(
-                    type, s, p, logSumExps, tile, terms, kept, keptFactor, columns, transposed, batch, head, row,
-                    j + column, seqQ, offset, length, windowLeft, windowRight, scale, softcap, slope, features, false);
-        } else {
-            weigh(
-                    type, s, p, logSumExps, tile, terms, kept, keptFactor, columns, transposed, batch, head, row,
-                    j + column, seqQ, offset, length, windowLeft, windowRight, scale, softcap, slope, features, true);
-        }
-    }
-
-    private static void weigh(
-            int type,
-            float[] s,
-            int[] p,
-            float[] logSumExps,
-            int[] tile,
-            int terms,
-            int[] kept,
-            float keptFactor,
-            int columns,
-            boolean transposed,
-            int batch,
-            int head,
-            int row,
-            int column,
-            int seqQ,
-            int offset,
-            int length,
-            int windowLeft,
-            int windowRight,
-            float scale,
-            float softcap,
-            float slope,
-            int features,
-            boolean edges) {
+    public static void weigh(
+            int type, float[] s, int[] p, float[] logSumExps, int[] tile, int terms, int[] kept, float keptFactor,
+            int columns, boolean transposed,
+            int batch, int head, int row, int column, int seqQ, int offset, int length,
+            int windowLeft, int windowRight, float scale, float softcap, float slope, int features, boolean edges) {
         for (int n = 0; n < columns / 8; n++) {
             for (int r = 0; r < 2; r++) {
                 float low = 0f;
                 for (int e = 0; e < 2; e++) {
                     int at = 4 * n + 2 * r + e;
-                    int ofColumn = column + 8 * n + e;
-                    int ofRow = row + 8 * r;
-                    int i = transposed ? ofColumn : ofRow;
-                    int key = transposed ? ofRow : ofColumn;
+                    int i = transposed ? column + 8 * n + e : row + 8 * r;
+                    int key = transposed ? row + 8 * r : column + 8 * n + e;
                     int outside = 0;
                     if (edges) {
                         outside = i - seqQ + 1;
@@ -365,13 +242,13 @@ public final class WarpScores {
                     float probability = 0f;
                     if (outside <= 0) {
                         float lse = transposed ? Warp.element(tile, terms + 64 * n + 8 * e) * LOG2_E : logSumExps[r];
-                        float x = asked(s[at], batch, head, i, key, i + offset, scale, softcap, slope, features, edges);
+                        float capped = Score.capped(scale * s[at], softcap);
+                        float given = Score.biased(capped, slope, i + offset - key, features);
+                        float x = asked(given, batch, head, i, key, i + offset, edges);
                         // A score that is no number hides nothing.
                         int hidden = x < Score.LEAST_SEEN ? 1 : 0;
                         if (hidden == 0) {
                             probability = Warp.exp2(x * LOG2_E - lse);
-                            float capped = Score.capped(scale * s[at], softcap);
-                            float given = Score.biased(capped, slope, i + offset - key, features);
                             weight = probability
                                     * Score.derivative(capped, softcap)
                                     * Functions.slope(given, batch, head, i, key, i + offset);
