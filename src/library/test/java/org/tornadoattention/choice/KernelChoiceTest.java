@@ -91,13 +91,14 @@ class KernelChoiceTest {
                 DType.F16,
                 AttentionOptions.defaults().withMask(Mask.of((b, h, i, j) -> j != 3)));
         assertThat(KernelChoice.choose(problem, gpu, Optional.empty()).kernel()).isEqualTo(AttentionKernel.TILED);
-        assertThat(KernelChoice.choose(problem, gpu, Optional.of(AttentionKernel.WARP))
-                        .kernel())
-                .isEqualTo(AttentionKernel.WARP);
+        for (AttentionKernel kernel : List.of(AttentionKernel.WARP, AttentionKernel.WARP_GROUP)) {
+            assertThat(KernelChoice.choose(problem, gpu, Optional.of(kernel)).kernel())
+                    .isEqualTo(kernel);
+        }
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> KernelChoice.choose(problem, gpu, Optional.of(AttentionKernel.WARP_GROUP)))
+                .isThrownBy(() -> KernelChoice.choose(problem, gpu, Optional.of(AttentionKernel.TENSOR_CORE)))
                 .withMessageContaining(
-                        "The kernel warp-group takes no functions of a user's and no bias: choose tiled.");
+                        "The kernel tensor-core takes no functions of a user's and no bias: choose tiled.");
     }
 
     @ParameterizedTest
