@@ -372,7 +372,8 @@ final class FunctionClass {
                 loadPair(code);
                 callMask(code, function, guard);
             }
-            case Term.Blocks blocks when blocks.function().isPresent() -> {
+            case Term.Blocks blocks
+            when blocks.function().isPresent() -> {
                 // It decides in all tiles as in partial ones, and is less work than finding a pair's tile.
                 Code function = blocks.function().get();
                 loadCaptured(code, function, blocks.firstArray() + 1);
