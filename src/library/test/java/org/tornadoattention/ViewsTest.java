@@ -13,6 +13,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.KernelChoice;
+import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
@@ -121,7 +122,9 @@ class ViewsTest {
                 Arguments.of(AttentionKernel.TILED, interleaved(DType.BF16, DType.F16, DType.F32)),
                 Arguments.of(AttentionKernel.TILED, packed(DType.F32, DType.F16)),
                 Arguments.of(AttentionKernel.TILED, packed(DType.BF16, DType.BF16)),
-                Arguments.of(AttentionKernel.TILED, layered(DType.F16, DType.F16)));
+                Arguments.of(AttentionKernel.TILED, layered(DType.F16, DType.F16)),
+                Arguments.of(AttentionKernel.WARP_GROUP, interleaved(DType.F16, DType.F16, DType.F16)),
+                Arguments.of(AttentionKernel.WARP_GROUP, packed(DType.BF16, DType.BF16)));
     }
 
     @ParameterizedTest
@@ -131,6 +134,9 @@ class ViewsTest {
                 TestDevice.get().halfFloats()
                         || Stream.of(given.q, given.k, given.output).noneMatch(tensor -> tensor.dtype() == DType.F16),
                 "tasks over F16 are refused where the compiler has no 16-bit floats");
+        assumeTrue(
+                kernel != AttentionKernel.WARP_GROUP
+                        || TestDevice.get().extension().level().include(Intrinsics.WARP_GROUP));
         AttentionOptions options = AttentionOptions.causal().withWindow(20, 0).withSoftcap(9);
         Tensor logSumExp = Tensor.allocate(DType.F32, given.q.batch(), given.q.heads(), given.q.seqLength());
         TaskGraph graph = new TaskGraph("layer");
@@ -147,8 +153,12 @@ class ViewsTest {
                         .execute();
             }
         }
-        assertThat(AccuracyCheck.of(given.q.as(DType.F32), given.k.as(DType.F32), given.v.as(DType.F32), options)
-                        .forward(given.output, logSumExp, rounded(given.output.dtype())))
+        // Tensor cores multiply what has the type of the tensors.
+        boolean tensorCores = kernel == AttentionKernel.WARP_GROUP;
+        DType multiplied = tensorCores ? given.k.dtype() : DType.F32;
+        Tolerance tolerance = tensorCores ? Tolerance.forward(multiplied) : rounded(given.output.dtype());
+        assertThat(AccuracyCheck.of(given.q.as(multiplied), given.k.as(multiplied), given.v.as(multiplied), options)
+                        .forward(given.output, logSumExp, tolerance))
                 .allMatch(Comparison::passed);
         // TornadoVM may leave on the host what a task only writes: what lies between is the device's own then.
         if (TestDevice.get().isSimulator()) {

@@ -171,10 +171,11 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
             return Optional.of(
                     "%s only, and the tensors are %s".formatted(names(spec.dtypes()), names(problem.types())));
         }
-        if (problem.views().isPresent() && !spec.views()) {
-            return Optional.of("contiguous tensors of one type only, and these are views or of several types");
-        }
         AttentionShape shape = problem.shape();
+        Optional<String> ofViews = problem.views().flatMap(views -> spec.objection(views, shape));
+        if (ofViews.isPresent()) {
+            return ofViews;
+        }
         if (shape.widestDim() > spec.widestHead()) {
             return Optional.of(
                     "heads of up to %d elements, and these have %d".formatted(spec.widestHead(), shape.widestDim()));

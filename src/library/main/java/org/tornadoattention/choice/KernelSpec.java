@@ -51,10 +51,12 @@ public sealed interface KernelSpec
     }
 
     /**
-     * {@return whether its text knows of rows that do not follow one another, and of tensors of several types}
+     * What its text has against rows that do not follow one another, and tensors of several types.
+     *
+     * @return what it takes instead, or empty
      */
-    default boolean views() {
-        return false;
+    default Optional<String> objection(Views views, AttentionShape shape) {
+        return Optional.of("contiguous tensors of one type only, and these are views or of several types");
     }
 
     /** {@return whether it is chosen for functions, a bias or sinks only where it is asked for by name} */

@@ -1,5 +1,6 @@
 package org.tornadoattention.choice;
 
+import java.util.Optional;
 import java.util.List;
 import java.util.Set;
 import org.tornadoattention.AttentionShape;
@@ -36,8 +37,8 @@ record OnlineSpec() implements KernelSpec {
     }
 
     @Override
-    public boolean views() {
-        return true;
+    public Optional<String> objection(Views views, AttentionShape shape) {
+        return Optional.empty();
     }
 
     @Override

@@ -54,8 +54,8 @@ record TiledSpec() implements KernelSpec {
     }
 
     @Override
-    public boolean views() {
-        return true;
+    public Optional<String> objection(Views views, AttentionShape shape) {
+        return Optional.empty();
     }
 
     @Override

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
+import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.WarpGroupFlashAttention;
 import org.tornadoattention.kernel.WarpGroupKeyValueGradients;
@@ -14,6 +15,9 @@ import org.tornadoattention.tensor.DType;
 
 /** {@link WarpGroupFlashAttention} and its gradients. */
 record WarpGroupSpec() implements KernelSpec {
+
+    /** Elements of a 16-byte copy. */
+    private static final int CHUNK = 8;
 
     /** Above, the registers of a warp group hold one of dK and dV only. */
     private static final int WIDEST_FOR_BOTH = 128;
@@ -43,6 +47,21 @@ record WarpGroupSpec() implements KernelSpec {
     @Override
     public boolean functionsOnlyWhereAskedFor() {
         return true;
+    }
+
+    @Override
+    public Optional<String> objection(Views views, AttentionShape shape) {
+        boolean takes = views.types().size() == 1
+                && views.isMultiple("query", CHUNK)
+                && views.isMultiple("key", CHUNK)
+                && views.isMultiple("value", CHUNK)
+                && views.isMultiple("output", 2)
+                && shape.headDim() % CHUNK == 0;
+        return takes
+                ? Optional.empty()
+                : Optional.of(
+                        "views of one type, whose rows begin at multiples of %d elements, of heads of a multiple of %d, and these are others"
+                                .formatted(CHUNK, CHUNK));
     }
 
     @Override

@@ -228,6 +228,7 @@ public final class CachePlan implements CacheEngine {
     @Override
     public boolean prepare(AttentionOptions options, int[] lengths, int[] padding, int[][] tables) {
         paddedPages = shape.pagesPerSequence() > 1 && max(padding) > 0;
+        takesChunks(options, 1); // so that what is refused is refused before anything is appended
         Extras extras = Extras.of(options);
         current = built.variants().indexOf(extras);
         if (current >= 0) {

@@ -33,7 +33,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * groups have read it. A group leaves out the tiles that its own queries do not see. The groups that compute take registers
  * over from the one that copies.
  *
- * <p><b>Arrays, arithmetic.</b> As {@link WarpFlashAttention}.
+ * <p><b>Arrays, arithmetic.</b> As {@link WarpFlashAttention}; rows of views lie where {@link Layout} finds them.
  *
  * <p><b>Over a cache.</b> In forms where {@link CachedKeys#arePresent}, queries are chunks of sequences whose keys lie in the pages of
  * a cache: keyLengths and step are the arrays {@code sequences} and {@code step} of {@link StepLayout}, which are read when the kernel
@@ -215,6 +215,10 @@ public final class WarpGroupFlashAttention {
         // tiles, of which all groups go over those that block masks leave.
         int offset = length - seqQ;
 
+        if (Layout.isStrided()) {
+            queryBase = Layout.query(batch, head, i0);
+        }
+
         // A chunk has as many queries as its step says, and keys count from the end of the padding.
         int part = 0;
         int end = seqQ;
@@ -272,7 +276,7 @@ public final class WarpGroupFlashAttention {
                 WarpGroup.giveRegisters(copyingRegisters(groups));
             }
             int lane = item - items;
-            if (CachedKeys.arePresent()) {
+            if (CachedKeys.arePresent() || Layout.isStrided()) {
                 int apart = Layout.queryRow();
                 WarpTiles.load(tile, 0, blockQ, query, queryBase, apart, rows, headDim, lane, WarpGroup.LANES);
             } else {
@@ -296,7 +300,14 @@ public final class WarpGroupFlashAttention {
                         CachedKeys.load(tile, at, starts, Layout.keyRow(), key, blockK, length - j, headDim, lane);
                     } else {
                         awaitFree(barriers, freeK + 2 * place, t, 0);
-                        WarpTiles.load(tile, at, blockK, key, from, length - j, headDim, lane, WarpGroup.LANES);
+                        if (Layout.isStrided()) {
+                            int first = Layout.key(batch, head / (heads / kvHeads), j);
+                            int apart = Layout.keyRow();
+                            int count = length - j;
+                            WarpTiles.load(tile, at, blockK, key, first, apart, count, headDim, lane, WarpGroup.LANES);
+                        } else {
+                            WarpTiles.load(tile, at, blockK, key, from, length - j, headDim, lane, WarpGroup.LANES);
+                        }
                     }
                     WarpBarrier.arriveWithCopies(barriers, fullK + 2 * place);
                 }
@@ -315,8 +326,14 @@ public final class WarpGroupFlashAttention {
                         CachedKeys.load(tile, at, starts, Layout.valueRow(), value, blockK, count, headDim, lane);
                     } else {
                         awaitFree(barriers, freeV + 2 * place, t, 1);
-                        int before = from - back * headDim;
-                        WarpTiles.load(tile, at, blockK, value, before, count, headDim, lane, WarpGroup.LANES);
+                        if (Layout.isStrided()) {
+                            int first = Layout.value(batch, head / (heads / kvHeads), j - back);
+                            int apart = Layout.valueRow();
+                            WarpTiles.load(tile, at, blockK, value, first, apart, count, headDim, lane, WarpGroup.LANES);
+                        } else {
+                            int before = from - back * headDim;
+                            WarpTiles.load(tile, at, blockK, value, before, count, headDim, lane, WarpGroup.LANES);
+                        }
                     }
                     WarpBarrier.arriveWithCopies(barriers, fullV + 2 * place);
                 }
@@ -482,7 +499,7 @@ public final class WarpGroupFlashAttention {
                         }
                     } else {
                         int first = queryBase + (row + 8 * r) * headDim;
-                        if (CachedKeys.arePresent()) {
+                        if (Layout.isStrided()) {
                             first = Layout.output(batch, head, i);
                         }
                         WarpTiles.store(
