@@ -13,8 +13,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.KernelChoice;
-import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.reference.Tolerance;
@@ -134,9 +134,8 @@ class ViewsTest {
                 TestDevice.get().halfFloats()
                         || Stream.of(given.q, given.k, given.output).noneMatch(tensor -> tensor.dtype() == DType.F16),
                 "tasks over F16 are refused where the compiler has no 16-bit floats");
-        assumeTrue(
-                kernel != AttentionKernel.WARP_GROUP
-                        || TestDevice.get().extension().level().include(Intrinsics.WARP_GROUP));
+        assumeTrue(kernel != AttentionKernel.WARP_GROUP
+                || TestDevice.get().extension().level().include(Intrinsics.WARP_GROUP));
         AttentionOptions options = AttentionOptions.causal().withWindow(20, 0).withSoftcap(9);
         Tensor logSumExp = Tensor.allocate(DType.F32, given.q.batch(), given.q.heads(), given.q.seqLength());
         TaskGraph graph = new TaskGraph("layer");

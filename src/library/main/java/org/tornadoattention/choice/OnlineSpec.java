@@ -1,7 +1,7 @@
 package org.tornadoattention.choice;
 
-import java.util.Optional;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.kernel.OnlineSoftmaxAttention;

@@ -329,7 +329,8 @@ public final class WarpGroupFlashAttention {
                         if (Layout.isStrided()) {
                             int first = Layout.value(batch, head / (heads / kvHeads), j - back);
                             int apart = Layout.valueRow();
-                            WarpTiles.load(tile, at, blockK, value, first, apart, count, headDim, lane, WarpGroup.LANES);
+                            WarpTiles.load(
+                                    tile, at, blockK, value, first, apart, count, headDim, lane, WarpGroup.LANES);
                         } else {
                             int before = from - back * headDim;
                             WarpTiles.load(tile, at, blockK, value, before, count, headDim, lane, WarpGroup.LANES);

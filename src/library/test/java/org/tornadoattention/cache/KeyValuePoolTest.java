@@ -142,7 +142,8 @@ class KeyValuePoolTest {
         float[] alone = invariant(1, 45, tokens);
         assertThat(invariant(1, 16, tokens)).isEqualTo(alone);
         assertThat(invariant(1, 1, tokens)).isEqualTo(alone);
-        assertThat(invariant(Integer.getInteger("attention.batch", 3), 7, tokens)).isEqualTo(alone);
+        assertThat(invariant(Integer.getInteger("attention.batch", 3), 7, tokens))
+                .isEqualTo(alone);
         assertThat(invariant(2, 45, tokens)).isEqualTo(alone);
     }
 
