@@ -18,7 +18,7 @@ sealed interface CachedRows permits PlainRows, Fp8Rows {
      *
      * @param slot the place in the page of the first one; those before it are there already
      * @param source {@code count} rows side by side, which may be changed
-     * @param bits room for a row
+     * @param bits room for {@code count} rows
      */
-    void write(long row, int pageHead, int slot, int count, float[] source, short[] bits);
+    void write(long row, int pageHead, int slot, int count, float[] source, short[] bits, Lanes lanes);
 }

@@ -240,20 +240,15 @@ final class ForwardTile {
             float top = Math.max(max[row], sink);
             float shrunk = sum[row] == 0 ? 0 : Exp2.of(max[row] - top);
             float total = sum[row] * shrunk + (sink == Float.NEGATIVE_INFINITY ? 0 : Exp2.of(sink - top));
-            scale(row * paddedValue, total == 0 ? 0 : terms.keptFactor() * shrunk / total);
+            float inverse = total == 0 ? 0 : terms.keptFactor() * shrunk / total;
+            lanes.scale(o, row * paddedValue, paddedValue, inverse);
             logSumExp.set(tile.sequence(), tile.head(row), tile.query(row), naturalLogSumExp(top, total));
         }
         for (int row = 0; row < tile.rows(); ) {
             int count = Math.min(KEYS, tile.queries() - row % tile.queries());
             int at = row * paddedValue;
-            output.write(tile.sequence(), tile.head(row), tile.query(row), count, o, at, paddedValue, bits);
+            output.write(tile.sequence(), tile.head(row), tile.query(row), count, o, at, paddedValue, bits, lanes);
             row += count;
-        }
-    }
-
-    private void scale(int at, float factor) {
-        for (int i = at; i < at + paddedValue; i++) {
-            o[i] *= factor;
         }
     }
 

@@ -29,7 +29,7 @@ record Fp8Rows(MemorySegment memory, int stride, int width, FloatArray scales, i
     }
 
     @Override
-    public void write(long row, int pageHead, int slot, int count, float[] source, short[] bits) {
+    public void write(long row, int pageHead, int slot, int count, float[] source, short[] bits, Lanes lanes) {
         float max = 0;
         for (int i = 0; i < count * width; i++) {
             max = Math.max(max, Storage.finiteMagnitude(source[i]));

@@ -75,14 +75,10 @@ final class HeadRows implements RowSource {
         MemorySegment.copy(source, 0, rows.memory(), ValueLayout.JAVA_FLOAT, 4 * at, count);
     }
 
-    /** Rounds a row from F32 and stores it. */
-    void write(int sequence, int head, int row, float[] source, int at, short[] bits) {
-        rows.write(position(sequence, head, row), source, at, bits);
-    }
-
     /** Rounds rows from F32 and stores them, those of {@code source} being {@code stride} apart. */
-    void write(int sequence, int head, int row, int count, float[] source, int at, int stride, short[] bits) {
-        rows.write(position(sequence, head, row), count, source, at, stride, bits);
+    void write(
+            int sequence, int head, int row, int count, float[] source, int at, int stride, short[] bits, Lanes lanes) {
+        rows.write(position(sequence, head, row), count, source, at, stride, bits, lanes);
     }
 
     /** The only element of a row. */

@@ -141,8 +141,11 @@ final class KeyValueGradients {
             for (int at = row * padded; at < row * padded + widestDim; at++) {
                 dK[at] *= scale;
             }
-            tensors.dK().write(sequence, kvHead, key + row, dK, row * padded, bits);
-            tensors.dV().write(sequence, kvHead, key + row, dV, row * padded, bits);
+        }
+        for (int row = 0; row < count; row += ForwardTile.KEYS) {
+            int together = Math.min(ForwardTile.KEYS, count - row);
+            tensors.dK().write(sequence, kvHead, key + row, together, dK, row * padded, padded, bits, lanes);
+            tensors.dV().write(sequence, kvHead, key + row, together, dV, row * padded, padded, bits, lanes);
         }
     }
 

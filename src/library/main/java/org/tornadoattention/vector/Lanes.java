@@ -105,6 +105,12 @@ interface Lanes {
     /** The values of F16 or BF16 bits. */
     void widen(DType dtype, short[] bits, int from, int count, float[] values, int at);
 
+    /** The bits of BF16 values, rounded to nearest even. */
+    void narrowToBf16(float[] values, int at, int count, short[] bits);
+
+    /** Multiplies elements; {@code count} is a multiple of {@link #length()}. */
+    void scale(float[] values, int at, int count, float factor);
+
     /** The values of E4M3 bytes of memory, times a power of two. */
     void widenE4M3(MemorySegment memory, long from, int count, float factor, float[] values, int at);
 }

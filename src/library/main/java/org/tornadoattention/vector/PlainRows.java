@@ -9,9 +9,7 @@ record PlainRows(StoredRows rows) implements CachedRows {
     }
 
     @Override
-    public void write(long row, int pageHead, int slot, int count, float[] source, short[] bits) {
-        for (int i = 0; i < count; i++) {
-            rows.write((row + i) * rows.stride(), source, i * rows.width(), bits);
-        }
+    public void write(long row, int pageHead, int slot, int count, float[] source, short[] bits, Lanes lanes) {
+        rows.write(row * rows.stride(), count, source, 0, rows.width(), bits, lanes);
     }
 }

@@ -77,6 +77,6 @@ final class QuerySums {
 
     /** Stores a row that was brought to an end. */
     void store(int row, int sequence, int head, int query) {
-        gradients.write(sequence, head, query, dQ, row * scores.padded(), bits);
+        gradients.write(sequence, head, query, 1, dQ, row * scores.padded(), scores.padded(), bits, lanes);
     }
 }

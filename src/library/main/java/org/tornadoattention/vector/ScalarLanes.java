@@ -211,6 +211,25 @@ final class ScalarLanes implements Lanes {
     }
 
     @Override
+    public void narrowToBf16(float[] values, int at, int count, short[] bits) {
+        narrowToBf16(values, at, 0, count, bits);
+    }
+
+    /** From the element {@code first} on. */
+    void narrowToBf16(float[] values, int at, int first, int count, short[] bits) {
+        for (int i = first; i < count; i++) {
+            bits[i] = (short) DType.BF16.encode(values[at + i]);
+        }
+    }
+
+    @Override
+    public void scale(float[] values, int at, int count, float factor) {
+        for (int i = at; i < at + count; i++) {
+            values[i] *= factor;
+        }
+    }
+
+    @Override
     public void widenE4M3(MemorySegment memory, long from, int count, float factor, float[] values, int at) {
         for (int i = 0; i < count; i++) {
             values[at + i] = Storage.decodeE4M3(memory.get(ValueLayout.JAVA_BYTE, from + i)) * factor;

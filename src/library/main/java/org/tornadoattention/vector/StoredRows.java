@@ -45,33 +45,32 @@ record StoredRows(MemorySegment memory, DType dtype, long stride, int width) {
      * Rounds rows from F32 and stores them from element {@code to} on.
      *
      * @param sourceStride elements from one row of {@code source} to the next
-     * @param bits room for a row, where elements have 16 bits
+     * @param bits room for {@code count} rows, where elements have 16 bits
      */
-    void write(long to, int count, float[] source, int at, int sourceStride, short[] bits) {
-        if (dtype == DType.F32 && stride == width && width == sourceStride) {
-            MemorySegment.copy(source, at, memory, ValueLayout.JAVA_FLOAT, 4 * to, count * width);
+    void write(long to, int count, float[] source, int at, int sourceStride, short[] bits, Lanes lanes) {
+        if (stride == width && width == sourceStride) {
+            narrow(to, count * width, source, at, bits, lanes);
             return;
         }
         for (int i = 0; i < count; i++) {
-            write(to + i * stride, source, at + i * sourceStride, bits);
+            narrow(to + i * stride, width, source, at + i * sourceStride, bits, lanes);
         }
     }
 
-    /** Rounds a row from F32 and stores it at element {@code to} and those behind. */
-    void write(long to, float[] source, int at, short[] bits) {
-        if (dtype == DType.F32) {
-            MemorySegment.copy(source, at, memory, ValueLayout.JAVA_FLOAT, 4 * to, width);
-            return;
-        }
-        if (dtype == DType.F16) {
-            for (int i = 0; i < width; i++) {
-                bits[i] = Float.floatToFloat16(source[at + i]);
+    /** Rounds elements that lie side by side. */
+    private void narrow(long to, int count, float[] source, int at, short[] bits, Lanes lanes) {
+        switch (dtype) {
+            case F32 -> MemorySegment.copy(source, at, memory, ValueLayout.JAVA_FLOAT, 4 * to, count);
+            case F16 -> {
+                for (int i = 0; i < count; i++) {
+                    bits[i] = Float.floatToFloat16(source[at + i]);
+                }
+                MemorySegment.copy(bits, 0, memory, ValueLayout.JAVA_SHORT, 2 * to, count);
             }
-        } else {
-            for (int i = 0; i < width; i++) {
-                bits[i] = (short) DType.BF16.encode(source[at + i]);
+            case BF16 -> {
+                lanes.narrowToBf16(source, at, count, bits);
+                MemorySegment.copy(bits, 0, memory, ValueLayout.JAVA_SHORT, 2 * to, count);
             }
         }
-        MemorySegment.copy(bits, 0, memory, ValueLayout.JAVA_SHORT, 2 * to, width);
     }
 }

@@ -121,7 +121,8 @@ public final class VectorCache {
                     token % memory.pageSize(),
                     together,
                     rows.row,
-                    rows.bits);
+                    rows.bits,
+                    lanes);
             done += together;
         }
     }

@@ -1428,6 +1428,28 @@ final class VectorLanes implements Lanes {
         }
     }
 
+    /** As {@link DType#encode}: a NaN keeps its upper bits and becomes quiet, since rounding could carry it into infinity. */
+    @Override
+    public void narrowToBf16(float[] values, int at, int count, short[] bits) {
+        int whole = count - count % LENGTH;
+        for (int i = 0; i < whole; i += LENGTH) {
+            IntVector x = FloatVector.fromArray(SPECIES, values, at + i).reinterpretAsInts();
+            IntVector upper = x.lanewise(VectorOperators.LSHR, Short.SIZE);
+            VectorMask<Integer> isNaN = x.and(Integer.MAX_VALUE).compare(VectorOperators.GT, 0x7F80_0000);
+            IntVector rounded = x.add(upper.and(1)).add(0x7FFF).lanewise(VectorOperators.LSHR, Short.SIZE);
+            ((ShortVector) rounded.blend(upper.or(0x40), isNaN).convertShape(VectorOperators.I2S, SHORTS, 0))
+                    .intoArray(bits, i);
+        }
+        PLAIN.narrowToBf16(values, at, whole, count, bits);
+    }
+
+    @Override
+    public void scale(float[] values, int at, int count, float factor) {
+        for (int i = at; i < at + count; i += LENGTH) {
+            FloatVector.fromArray(SPECIES, values, i).mul(factor).intoArray(values, i);
+        }
+    }
+
     /** As F16: exponent and significand as those of F32, times the ratio of the biases; all ones are NaN. */
     @Override
     public void widenE4M3(MemorySegment memory, long from, int count, float factor, float[] values, int at) {

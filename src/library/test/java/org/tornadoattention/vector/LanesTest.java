@@ -187,6 +187,26 @@ class LanesTest {
         }
     }
 
+    /** Halves between two bits of BF16, to both sides of them, infinities and NaN. */
+    @ParameterizedTest
+    @MethodSource("lanes")
+    void bf16IsRoundedAsTheTypeSays(Lanes lanes) {
+        for (int low : new int[] {0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF}) {
+            float[] values = new float[(1 << 16) + 1];
+            for (int i = 0; i < 1 << 16; i++) {
+                values[i + 1] = Float.intBitsToFloat(i << 16 | low);
+            }
+            short[] bits = new short[1 << 16];
+            lanes.narrowToBf16(values, 1, bits.length - 3, bits);
+            for (int i = 0; i < bits.length; i++) {
+                int right = i < bits.length - 3 ? DType.BF16.encode(values[i + 1]) : 0;
+                if ((bits[i] & 0xFFFF) != right) {
+                    throw new AssertionError("%x %x: %x, not %x".formatted(i, low, bits[i], right));
+                }
+            }
+        }
+    }
+
     @ParameterizedTest
     @MethodSource("lanes")
     void bitsOfEightAreWidenedExactly(Lanes lanes) {
