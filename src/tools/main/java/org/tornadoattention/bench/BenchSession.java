@@ -447,9 +447,9 @@ public final class BenchSession implements AutoCloseable {
 
     /**
      * Executes until two stretches of time have about the same best, and the JVM has compiled nothing in the last. It compiles
-     * the simulator's kernels while they run, and again where another mask leads them another way.
+     * its own engine and the simulator's kernels while they run, and again where another mask leads them another way.
      */
-    private static void warmUpUntilTimesStandStill(LongSupplier execution) {
+    static void warmUpUntilTimesStandStill(LongSupplier execution) {
         CompilationMXBean compiler = ManagementFactory.getCompilationMXBean();
         long begin = System.nanoTime();
         long before;

@@ -46,7 +46,7 @@ public final class DecodeBenchmark {
      * @param kernel of attention, or empty for the best
      * @param splits parts of the keys, or 0 to choose for the device
      * @param cudaGraph whether to take a step's time as one CUDA graph too
-     * @param warmUps steps before the first that counts, 0 or more
+     * @param warmUps steps before the first that counts, 0 or more; on the JVM more are added until times stand still
      * @param repetitions steps that count, 1 or more
      */
     public DecodeBenchmark(
@@ -145,7 +145,17 @@ public final class DecodeBenchmark {
             for (int i = 0; i < warmUps; i++) {
                 step();
             }
+            if (device.isJvm() && warmUps > 0) {
+                BenchSession.warmUpUntilTimesStandStill(this::timeOfAttention);
+            }
             return comparisons;
+        }
+
+        /** Of a step that appends nothing. */
+        private long timeOfAttention() {
+            long start = System.nanoTime();
+            cache.forward(query, AttentionOptions.causal());
+            return System.nanoTime() - start;
         }
 
         private AttentionResult step() {
