@@ -53,6 +53,8 @@ public sealed interface KernelSpec
     /**
      * What its text has against rows that do not follow one another, and tensors of several types.
      *
+     * @param views how the tensors lie, and their types
+     * @param shape the shape of the problem
      * @return what it takes instead, or empty
      */
     default Optional<String> objection(Views views, AttentionShape shape) {
