@@ -6,6 +6,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.Objects;
+import java.util.UUID;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.Function;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
@@ -28,17 +29,21 @@ import org.tornadoattention.embeddings.TextEncoder;
  *         .write().parquet("vectors");
  * }</pre>
  *
- * <p>A task opens an encoder and closes it at its end, so partitions should have thousands of texts.
+ * <p>An executor opens an encoder for each task that it runs at the same time, and keeps it for later tasks of this embedding, until it
+ * ends or gets a task of another one.
  */
 public final class CorpusEmbedding {
 
     private static final int TEXTS_TOGETHER = 256;
 
+    private final String name;
     private final Function<ComputeDevice, TextEncoder> encoder;
     private final TaskDevice device;
     private final int textsTogether;
 
-    private CorpusEmbedding(Function<ComputeDevice, TextEncoder> encoder, TaskDevice device, int textsTogether) {
+    private CorpusEmbedding(
+            String name, Function<ComputeDevice, TextEncoder> encoder, TaskDevice device, int textsTogether) {
+        this.name = name;
         this.encoder = encoder;
         this.device = device;
         this.textsTogether = textsTogether;
@@ -47,13 +52,16 @@ public final class CorpusEmbedding {
     /**
      * Embedding by an encoder.
      *
-     * @param encoder opens it on an executor, once for each task; what it reads must be there
+     * @param encoder opens it on an executor; what it reads must be there
      * @param device where attention is computed
      * @return embedding of 256 texts at a time
      */
     public static CorpusEmbedding of(Function<ComputeDevice, TextEncoder> encoder, TaskDevice device) {
         return new CorpusEmbedding(
-                Objects.requireNonNull(encoder, "encoder"), Objects.requireNonNull(device, "device"), TEXTS_TOGETHER);
+                UUID.randomUUID().toString(),
+                Objects.requireNonNull(encoder, "encoder"),
+                Objects.requireNonNull(device, "device"),
+                TEXTS_TOGETHER);
     }
 
     /**
@@ -67,7 +75,7 @@ public final class CorpusEmbedding {
         if (number < 1) {
             throw new IllegalArgumentException("%d texts together: there must be 1 or more.".formatted(number));
         }
-        return new CorpusEmbedding(encoder, device, number);
+        return new CorpusEmbedding(name, encoder, device, number);
     }
 
     /**
@@ -93,11 +101,12 @@ public final class CorpusEmbedding {
                     "The rows have a column '%s' already: choose another name.".formatted(vectorColumn));
         }
         StructType all = schema.add(vectorColumn, DataTypes.createArrayType(DataTypes.FloatType, false), false);
+        String embedding = name;
         Function<ComputeDevice, TextEncoder> opener = encoder;
         TaskDevice where = device;
         int together = textsTogether;
         MapPartitionsFunction<Row, Row> body =
-                rows -> rows.hasNext() ? new Encoded(rows, column, together, opener, where) : rows;
+                rows -> rows.hasNext() ? new Encoded(rows, column, together, OpenEncoders.of(embedding, where.find(), opener)) : rows;
         return texts.mapPartitions(body, Encoders.row(all));
     }
 
@@ -110,18 +119,12 @@ public final class CorpusEmbedding {
         private final TextEncoder encoder;
         private Iterator<Row> ready = List.<Row>of().iterator();
 
-        Encoded(
-                Iterator<Row> rows,
-                int column,
-                int together,
-                Function<ComputeDevice, TextEncoder> opener,
-                TaskDevice where)
-                throws Exception {
+        Encoded(Iterator<Row> rows, int column, int together, OpenEncoders.Lease lease) {
             this.rows = rows;
             this.column = column;
             this.together = together;
-            encoder = opener.call(where.find());
-            TaskContext.get().addTaskCompletionListener((TaskCompletionListener) _ -> encoder.close());
+            encoder = lease.encoder();
+            TaskContext.get().addTaskCompletionListener((TaskCompletionListener) _ -> lease.close());
         }
 
         @Override

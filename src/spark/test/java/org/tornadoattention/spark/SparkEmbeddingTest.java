@@ -4,13 +4,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Optional;
 import org.apache.spark.SparkException;
-import org.apache.spark.TaskContext;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.functions;
@@ -26,27 +27,31 @@ class SparkEmbeddingTest {
     @TempDir
     Path directory;
 
+    /** Ends the JVM that gets to this row first; the file says that one has done so. */
+    private static Row killingOnce(String marker, Row row, int id) throws IOException {
+        if (row.getInt(0) == id) {
+            try {
+                Files.write(Path.of(marker), List.of("killed"), StandardOpenOption.CREATE_NEW);
+                Runtime.getRuntime().halt(137);
+            } catch (FileAlreadyExistsException e) {
+                return row; // the second time
+            }
+        }
+        return row;
+    }
+
     @Test
     void vectorsAreThoseOfOneMachineThoughAnExecutorIsKilled() throws Exception {
         List<String> texts = Corpus.texts(300);
         String marker = directory.resolve("killed").toString();
         String file = directory.resolve("vectors").toString();
         try (LocalCluster cluster = LocalCluster.of(2)) {
-            CorpusEmbedding embedding = CorpusEmbedding.of(
-                            device -> {
-                                if (TaskContext.getPartitionId() == 3) {
-                                    try {
-                                        Files.write(Path.of(marker), List.of("killed"), StandardOpenOption.CREATE_NEW);
-                                        Runtime.getRuntime().halt(137);
-                                    } catch (java.nio.file.FileAlreadyExistsException _) {
-                                        // the second time
-                                    }
-                                }
-                                return Corpus.encoder().call(device);
-                            },
-                            TaskDevice.jvm())
-                    .withTextsTogether(32);
-            Dataset<Row> rows = Corpus.rows(cluster, texts, 4);
+            CorpusEmbedding embedding =
+                    CorpusEmbedding.of(Corpus.encoder(), TaskDevice.jvm()).withTextsTogether(32);
+            Dataset<Row> all = Corpus.rows(cluster, texts, 4);
+            // In the last of the partitions, when texts of the same one were encoded already.
+            Dataset<Row> rows = cluster.session.createDataFrame(
+                    all.toJavaRDD().map(row -> killingOnce(marker, row, 280)), all.schema());
             embedding.embed(rows, "text", "vector").write().parquet(file);
             assertThat(Path.of(marker)).exists();
             assertThat(cluster.lost()).isPositive();
