@@ -105,8 +105,9 @@ public final class CorpusEmbedding {
         Function<ComputeDevice, TextEncoder> opener = encoder;
         TaskDevice where = device;
         int together = textsTogether;
-        MapPartitionsFunction<Row, Row> body =
-                rows -> rows.hasNext() ? new Encoded(rows, column, together, OpenEncoders.of(embedding, where.find(), opener)) : rows;
+        MapPartitionsFunction<Row, Row> body = rows -> rows.hasNext()
+                ? new Encoded(rows, column, together, OpenEncoders.of(embedding, where.find(), opener))
+                : rows;
         return texts.mapPartitions(body, Encoders.row(all));
     }
 
