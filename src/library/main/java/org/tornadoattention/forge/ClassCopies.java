@@ -31,13 +31,15 @@ import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.tornadoattention.kernel.parts.Functions;
+import org.tornadoattention.kernel.parts.Phase;
+import org.tornadoattention.kernel.parts.RegisterTile;
 
 /**
  * The classes that one form of a kernel consists of: the kernel's own and those of the static methods that it calls, each
  * with the methods that are reached and no others.
  *
  * <p>A method that gets an array of another type than its text says becomes its overload for that type, or, where there is
- * none, a copy of its text with that type.
+ * none, a copy of its text with that type. A {@link Phase} is written out where it is called.
  */
 final class ClassCopies {
 
@@ -45,6 +47,8 @@ final class ClassCopies {
     static final String LOOKUP = "lookup";
 
     private static final ClassDesc FUNCTIONS = describe(Functions.class);
+    private static final ClassDesc PHASE = describe(Phase.class);
+    private static final ClassDesc REGISTER_TILE = describe(RegisterTile.class);
 
     private static final MethodTypeDesc LOOKUP_TYPE = MethodTypeDesc.of(ConstantDescs.CD_MethodHandles_Lookup);
     /** Methods of {@link Functions}, which have the captured arrays as parameters where there are functions. */
@@ -158,6 +162,50 @@ final class ClassCopies {
                                     : Parameters.of(text, actual, further)));
         }
         return new Target(called, extended);
+    }
+
+    /** A phase of a kernel as a call reaches it. */
+    record PhaseText(ClassDesc owner, MethodModel text) {}
+
+    /** Returns the phase that a call of a static method reaches, or null where it reaches another method. */
+    @Nullable
+    PhaseText phase(ClassDesc type, String name, MethodTypeDesc declared, List<ClassDesc> actual) {
+        MethodTypeDesc wanted = MethodTypeDesc.of(declared.returnType(), actual);
+        ClassDesc called = replacement(type, name, wanted);
+        if (ClassText.isShared(called) || called.equals(FUNCTIONS)) {
+            return null;
+        }
+        MethodModel text = text(called, name, declared, wanted);
+        return isPhase(text) ? new PhaseText(called, text) : null;
+    }
+
+    /** Whether the kernel has phases or register tiles: then its text is none of its forms. */
+    boolean hasPhases() {
+        String name = form.kernel().method().getName();
+        return get(owner).model().methods().stream()
+                .filter(method -> method.methodName().equalsString(name))
+                .flatMap(method -> method.code().stream())
+                .flatMap(CodeModel::elementStream)
+                .anyMatch(element -> element instanceof InvokeInstruction call
+                        && call.opcode() == Opcode.INVOKESTATIC
+                        && (makesRegisterTile(call)
+                                || phase(
+                                                call.owner().asSymbol(),
+                                                call.name().stringValue(),
+                                                call.typeSymbol(),
+                                                call.typeSymbol().parameterList())
+                                        != null));
+    }
+
+    /** Whether a call is {@link RegisterTile#zeros}. */
+    static boolean makesRegisterTile(InvokeInstruction call) {
+        return call.owner().asSymbol().equals(REGISTER_TILE) && call.name().equalsString("zeros");
+    }
+
+    private static boolean isPhase(MethodModel method) {
+        return method.findAttribute(Attributes.runtimeInvisibleAnnotations()).stream()
+                .flatMap(annotations -> annotations.annotations().stream())
+                .anyMatch(annotation -> annotation.classSymbol().equals(PHASE));
     }
 
     /** The arrays that functions captured. */

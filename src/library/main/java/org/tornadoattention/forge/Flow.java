@@ -30,7 +30,6 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -41,14 +40,26 @@ final class Flow {
 
     private final Map<Integer, ClassDesc> variables;
 
-    /** The type of each slot of the stack, null for all that keeps its type; long and double take two. */
-    private final List<@Nullable ClassDesc> stack;
+    /** What is known of each slot of the stack, null for all that keeps its type; long and double take two. */
+    private final List<@Nullable Operand> stack;
+
+    /** What is known of an operand on the stack. */
+    sealed interface Operand {}
+
+    /** An array of another type than the text gives it. */
+    private record Retyped(ClassDesc type) implements Operand {}
+
+    /** A number, and which instruction of the output put it on the stack: left out, it is not there; −1 for none. */
+    record Known(int value, int instruction) implements Operand {}
+
+    /** An array that the copy has not: its elements are variables, in slots from the first one on. */
+    record RegisterElements(int firstSlot, int size) implements Operand {}
 
     Flow() {
         this(new HashMap<>(), new ArrayList<>());
     }
 
-    private Flow(Map<Integer, ClassDesc> variables, List<@Nullable ClassDesc> stack) {
+    private Flow(Map<Integer, ClassDesc> variables, List<@Nullable Operand> stack) {
         this.variables = variables;
         this.stack = stack;
     }
@@ -61,10 +72,10 @@ final class Flow {
     Flow merge(Flow other) {
         Flow merged = copy();
         merged.variables.entrySet().removeIf(entry -> !entry.getValue().equals(other.variables.get(entry.getKey())));
-        for (int i = 0; i < stack.size(); i++) {
-            if (!Objects.equals(stack.get(i), other.stack.get(i))) {
-                throw new UnsupportedOperationException("chooses between arrays of two types");
-            }
+        merged.forgetNumbers(0);
+        other.forgetNumbers(0);
+        if (!merged.stack.equals(other.stack)) {
+            throw new UnsupportedOperationException("chooses between arrays of two types");
         }
         return merged;
     }
@@ -90,29 +101,72 @@ final class Flow {
 
     void push(TypeKind kind, @Nullable ClassDesc type) {
         for (int i = 0; i < kind.slotSize(); i++) {
-            stack.add(type);
+            stack.add(type == null ? null : new Retyped(type));
         }
+    }
+
+    /** Pushes an operand of one slot. */
+    void push(Operand operand) {
+        stack.add(operand);
     }
 
     @Nullable
     ClassDesc pop(TypeKind kind) {
         @Nullable ClassDesc top = null;
         for (int i = 0; i < kind.slotSize(); i++) {
-            top = stack.removeLast();
+            top = typeOf(stack.removeLast());
         }
         return top;
     }
 
+    /** Pops one slot, which may hold any operand. */
+    @Nullable
+    Operand pop() {
+        return stack.removeLast();
+    }
+
     @Nullable
     ClassDesc top() {
-        return stack.getLast();
+        return typeOf(stack.getLast());
+    }
+
+    /** What is known of a slot that so many others are above. */
+    @Nullable
+    Operand peek(int above) {
+        int at = stack.size() - 1 - above;
+        return at < 0 ? null : stack.get(at);
+    }
+
+    private static @Nullable ClassDesc typeOf(@Nullable Operand operand) {
+        return switch (operand) {
+            case Retyped array -> array.type();
+            case RegisterElements _ ->
+                throw new UnsupportedOperationException(
+                        "uses a register tile for something else than an element of a known index");
+            case Known _ -> null;
+            case null -> null;
+        };
+    }
+
+    /** From so many slots below the top on, or all for 0, numbers are no longer known, so that their instructions stay. */
+    private void forgetNumbers(int slots) {
+        for (int i = slots == 0 ? 0 : Math.max(0, stack.size() - slots); i < stack.size(); i++) {
+            if (stack.get(i) instanceof Known) {
+                stack.set(i, null);
+            }
+        }
     }
 
     /** Pops the arguments of a call and returns their types: the declared ones, but for arrays with others. */
     List<ClassDesc> popArguments(MethodTypeDesc type) {
         List<ClassDesc> actual = new ArrayList<>(type.parameterList());
         for (int i = actual.size() - 1; i >= 0; i--) {
-            ClassDesc other = pop(TypeKind.from(actual.get(i)));
+            TypeKind kind = TypeKind.from(actual.get(i));
+            if (stack.getLast() instanceof RegisterElements) {
+                stack.removeLast();
+                continue;
+            }
+            ClassDesc other = pop(kind);
             if (other != null) {
                 actual.set(i, other);
             }
@@ -122,7 +176,7 @@ final class Flow {
 
     private void pop(int slots) {
         for (int i = 0; i < slots; i++) {
-            stack.removeLast();
+            typeOf(stack.removeLast());
         }
     }
 
@@ -184,6 +238,7 @@ final class Flow {
             }
             default -> pop(kind.slotSize());
         }
+        forgetNumbers(1);
     }
 
     private void apply(FieldInstruction field) {
@@ -208,6 +263,8 @@ final class Flow {
     }
 
     private void apply(Opcode shuffle) {
+        forgetNumbers(4);
+        stack.reversed().stream().limit(2).forEach(Flow::typeOf);
         int size = stack.size();
         switch (shuffle) {
             case POP -> pop(1);

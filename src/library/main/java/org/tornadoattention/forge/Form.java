@@ -56,7 +56,7 @@ record Form(
         return !constants.containsKey(parameter) && arrays.get(parameter) != NONE;
     }
 
-    /** Whether the text itself is this form. */
+    /** Whether the text itself, with its phases written out if it has any, is this form. */
     boolean isText() {
         return arrays.isEmpty()
                 && constants.isEmpty()

@@ -59,11 +59,11 @@ public final class KernelForge {
 
     /** Makes a form, whether or not there is one. */
     static ForgedKernel make(Form form) {
-        if (form.isText()) {
-            return ForgedKernel.ofText(form);
-        }
         Class<?> owner = form.kernel().method().getDeclaringClass();
         ClassCopies copies = new ClassCopies(form, LIBRARIES.get(owner));
+        if (form.isText() && !copies.hasPhases()) {
+            return ForgedKernel.ofText(form);
+        }
         CopyLoader loader = new CopyLoader(owner, copies.make());
         return ForgedKernel.of(form, loader, copies.addsContext());
     }

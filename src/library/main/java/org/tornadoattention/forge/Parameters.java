@@ -99,6 +99,30 @@ final class Parameters {
         return new Parameters(method, actual, Map.of(), List.of(), arrays, new Packing(List.of()));
     }
 
+    /**
+     * Parameters of a phase that is written out: variables of the method that calls it, from one of its slots on.
+     *
+     * @param actual the type that each parameter is to have
+     */
+    Parameters ofPhase(MethodModel phase, List<ClassDesc> actual, int firstSlot) {
+        return new Parameters(phase.methodTypeSymbol(), actual, firstSlot, this);
+    }
+
+    private Parameters(MethodTypeDesc phase, List<ClassDesc> actual, int firstSlot, Parameters caller) {
+        this.text = phase;
+        this.type = phase;
+        this.firstArray = caller.firstArray;
+        this.arrays = caller.arrays;
+        this.shift = firstSlot;
+        int slot = 0;
+        for (int i = 0; i < actual.size(); i++) {
+            slots.put(slot, firstSlot + slot);
+            types.put(slot, actual.get(i));
+            slot += TypeKind.from(phase.parameterType(i)).slotSize();
+        }
+        this.end = slot;
+    }
+
     /** The numbers that share a parameter. */
     List<Packed> packed() {
         return packed;

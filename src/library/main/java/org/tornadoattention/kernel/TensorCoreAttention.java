@@ -2,6 +2,7 @@ package org.tornadoattention.kernel;
 
 import org.tornadoattention.kernel.parts.Bits;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Phase;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.Window;
@@ -93,6 +94,203 @@ public final class TensorCoreAttention {
         return Score.of(scale * product, softcap, slope, distance, features);
     }
 
+    // spotless:off: fragments and many parameters are written in rows
+    /** Loads a tile of queries transposed: B operands of 16 dimensions by 8 queries. */
+    @Phase
+    private static void loadQueries(
+            HalfFloatArray query, int queryBase, int rows, int headDim,
+            int[] queryTile, int blockQ, int dims, int item, int step) {
+        for (int at = item; at < blockQ * dims / 2; at += step) {
+            int r = at / dims * 2;
+            int x = at % dims;
+            int low = 0;
+            int high = 0;
+            if (x < headDim && r < rows) {
+                low = Bits.load(query, queryBase + r * headDim + x);
+            }
+            if (x < headDim && r + 1 < rows) {
+                high = Bits.load(query, queryBase + r * headDim + headDim + x);
+            }
+            queryTile[(r / 8 * (dims / 16) + x / 16) * 64 + x % 16 * 4 + r % 8 / 2] = low | high << 16;
+        }
+    }
+
+    /** Loads whole tiles of keys and values, where the type of the array has them by asynchronous copies. */
+    @Phase
+    private static void loadWhole(
+            KernelContext context, HalfFloatArray key, HalfFloatArray value, int loadFrom, int headDim, int blockK,
+            int kSteps, int loaders, int[] keyTile, int[] valueTile, int loadKey, int loadValue, int z) {
+        for (int r = 0; r < blockK; r += 4 * loaders) {
+            for (int x = 0; x < kSteps; x++) {
+                int keyTo = z + loadKey + (r / 16 * kSteps + x) * 128 + r % 16 * 8;
+                int valueTo = z + loadValue + (r / 16 * kSteps + x) * 128 + r % 16 * 4;
+                int from = loadFrom + r * headDim + x * 16;
+                if (Bits.areCopiedAsync(key)) {
+                    context.asyncCopyToLocal(keyTile, keyTo, key, from);
+                    context.asyncCopyToLocal(valueTile, valueTo, value, from);
+                } else {
+                    keyTile[keyTo] = Bits.load(key, from) | Bits.load(key, from + 1) << 16;
+                    valueTile[valueTo] = Bits.load(value, from) | Bits.load(value, from + 1) << 16;
+                }
+            }
+        }
+    }
+
+    /** Loads tiles of keys and values, and 0 past the last key and the last dimension. */
+    @Phase
+    private static void loadRagged(
+            HalfFloatArray key, HalfFloatArray value, int loadFrom, int headDim, int blockK, int j0, int length,
+            int kSteps, int loaders, int[] keyTile, int[] valueTile, int loadKey, int loadValue,
+            int loadRow, int loadPair) {
+        for (int r = 0; r < blockK; r += 4 * loaders) {
+            for (int x = 0; x < kSteps; x++) {
+                int from = loadFrom + r * headDim + x * 16;
+                int k = 0;
+                int v = 0;
+                if (j0 + r + loadRow < length && x * 16 + loadPair * 2 < headDim) {
+                    k = Bits.load(key, from);
+                    v = Bits.load(value, from);
+                }
+                if (j0 + r + loadRow < length && x * 16 + loadPair * 2 + 1 < headDim) {
+                    k = k | Bits.load(key, from + 1) << 16;
+                    v = v | Bits.load(value, from + 1) << 16;
+                }
+                keyTile[loadKey + (r / 16 * kSteps + x) * 128 + r % 16 * 8] = k;
+                valueTile[loadValue + (r / 16 * kSteps + x) * 128 + r % 16 * 4] = v;
+            }
+        }
+    }
+
+    /** The warp's part of {@code S^T = K Q^T}, through scratch memory. */
+    @Phase
+    private static void scores(
+            KernelContext context, HalfFloatArray query, int[] queryTile, int[] keyTile, FloatArray scratch, int scoreRow,
+            int blockK, int keyTiles, int kSteps, int scoreTiles, int rowWarp, int column, int z) {
+        for (int t = 0; t < scoreTiles; t += 2) {
+            int t0 = column * scoreTiles + t;
+            if (t0 < keyTiles) {
+                float[] s00 = context.mmaFragment(0f), s01 = context.mmaFragment(0f);
+                float[] s02 = context.mmaFragment(0f), s03 = context.mmaFragment(0f);
+                float[] s10 = context.mmaFragment(0f), s11 = context.mmaFragment(0f);
+                float[] s12 = context.mmaFragment(0f), s13 = context.mmaFragment(0f);
+                for (int x = 0; x < kSteps; x++) {
+                    int q = z + (rowWarp * 4 * kSteps + x) * 256;
+                    int k = z + (t0 * kSteps + x) * 512;
+                    HalfFloat[] q0 = context.mmaLoadB(queryTile, 16, q);
+                    HalfFloat[] q1 = context.mmaLoadB(queryTile, 16, q + kSteps * 256);
+                    HalfFloat[] q2 = context.mmaLoadB(queryTile, 16, q + kSteps * 512);
+                    HalfFloat[] q3 = context.mmaLoadB(queryTile, 16, q + kSteps * 768);
+                    HalfFloat[] k0 = context.mmaLoadA(keyTile, 16, k);
+                    s00 = Bits.multiply(context, query, k0, q0, s00);
+                    s01 = Bits.multiply(context, query, k0, q1, s01);
+                    s02 = Bits.multiply(context, query, k0, q2, s02);
+                    s03 = Bits.multiply(context, query, k0, q3, s03);
+                    if (scoreTiles > 1) {
+                        HalfFloat[] k1 = context.mmaLoadA(keyTile, 16, k + kSteps * 512);
+                        s10 = Bits.multiply(context, query, k1, q0, s10);
+                        s11 = Bits.multiply(context, query, k1, q1, s11);
+                        s12 = Bits.multiply(context, query, k1, q2, s12);
+                        s13 = Bits.multiply(context, query, k1, q3, s13);
+                    }
+                }
+                int scoreTile = z + scoreRow + t0 * 16;
+                context.mmaStore(s00, scratch, scoreTile, 0, 16);
+                context.mmaStore(s01, scratch, scoreTile, 8, 16);
+                context.mmaStore(s02, scratch, scoreTile + blockK, 0, 16);
+                context.mmaStore(s03, scratch, scoreTile + blockK, 8, 16);
+                if (scoreTiles > 1) {
+                    context.mmaStore(s10, scratch, scoreTile + 16, 0, 16);
+                    context.mmaStore(s11, scratch, scoreTile + 16, 8, 16);
+                    context.mmaStore(s12, scratch, scoreTile + 16 + blockK, 0, 16);
+                    context.mmaStore(s13, scratch, scoreTile + 16 + blockK, 8, 16);
+                }
+            }
+        }
+    }
+
+    /** The largest score of a row among the keys of a tile that it sees, {@code from} to {@code to}; −∞ without one. */
+    @Phase
+    private static float maximum(
+            FloatArray scratch, int scoreAt, int blockK, int from, int to, int distance,
+            float scale, float softcap, float slope, int features, int z) {
+        float max = Float.NEGATIVE_INFINITY;
+        for (int c = 0; c < blockK; c++) {
+            float score = score(scratch.get(z + scoreAt + c * 16), scale, softcap, features, slope, distance - c);
+            int outside = TornadoMath.max(from - c, c - to);
+            max = outside > 0 ? max : TornadoMath.max(max, score);
+        }
+        return max;
+    }
+
+    /** P of a row and the warp's share of a tile's keys, as the A operand of {@code P V}; returns their sum. */
+    @Phase
+    private static float weigh(
+            HalfFloatArray query, FloatArray scratch, int scoreAt, int[] probabilities, int probabilityAt,
+            float[] s, int[] p, int[] turned, int turn, float[] m, int share, int pairs, int column, int from, int to, int hidden, int distance,
+            float scale, float softcap, float slope, int features, int z) {
+        float sum = 0f;
+        for (int c = 0; c < share; c += 2 * pairs) {
+            int k = column * share + c;
+            for (int i = 0; i < 2 * pairs; i++) {
+                float product = scratch.get(z + scoreAt + k * 16 + i * 16);
+                s[i] = score(product, scale, softcap, features, slope, distance - k - i);
+            }
+            if (hidden > 0) {
+                for (int i = 0; i < 2 * pairs; i++) {
+                    int outside = TornadoMath.max(from - k - i, k + i - to);
+                    s[i] = outside > 0 ? Float.NEGATIVE_INFINITY : s[i];
+                }
+            }
+            for (int i = 0; i < pairs; i++) {
+                float p0 = TornadoMath.exp(s[2 * i] - m[0]);
+                float p1 = TornadoMath.exp(s[2 * i + 1] - m[0]);
+                sum += p0 + p1;
+                p[i] = Bits.pair(query, p0, p1);
+            }
+            // Neighbouring rows start at different pairs: stored in step, their pairs share a bank.
+            for (int by = 1; by < pairs; by += by) {
+                for (int i = 0; i < pairs; i++) {
+                    turned[i] = (turn & by) != 0 ? p[(i + by) % pairs] : p[i];
+                }
+                for (int i = 0; i < pairs; i++) {
+                    p[i] = turned[i];
+                }
+            }
+            for (int i = 0; i < pairs; i++) {
+                probabilities[z + probabilityAt + k / 16 * 128 + k % 16 / 2 + (z + turn + i) % pairs] = p[i];
+            }
+        }
+        return sum;
+    }
+
+    /** Stores the warp's O, of 32 rows and so many blocks of 8 columns. */
+    @Phase
+    private static void storeFragments(
+            KernelContext context, FloatArray scratch, int oRow, int oColumn, int dims, int warpTiles,
+            float[] o00, float[] o01, float[] o02, float[] o03, float[] o04, float[] o05, float[] o06, float[] o07,
+            float[] o10, float[] o11, float[] o12, float[] o13, float[] o14, float[] o15, float[] o16, float[] o17) {
+        context.mmaStore(o00, scratch, oRow, oColumn, dims);
+        context.mmaStore(o01, scratch, oRow, oColumn + 8, dims);
+        context.mmaStore(o02, scratch, oRow, oColumn + 16, dims);
+        context.mmaStore(o03, scratch, oRow, oColumn + 24, dims);
+        context.mmaStore(o10, scratch, oRow + 16, oColumn, dims);
+        context.mmaStore(o11, scratch, oRow + 16, oColumn + 8, dims);
+        context.mmaStore(o12, scratch, oRow + 16, oColumn + 16, dims);
+        context.mmaStore(o13, scratch, oRow + 16, oColumn + 24, dims);
+        if (warpTiles > 4) {
+            context.mmaStore(o04, scratch, oRow, oColumn + 32, dims);
+            context.mmaStore(o05, scratch, oRow, oColumn + 40, dims);
+            context.mmaStore(o14, scratch, oRow + 16, oColumn + 32, dims);
+            context.mmaStore(o15, scratch, oRow + 16, oColumn + 40, dims);
+        }
+        if (warpTiles > 6) {
+            context.mmaStore(o06, scratch, oRow, oColumn + 48, dims);
+            context.mmaStore(o07, scratch, oRow, oColumn + 56, dims);
+            context.mmaStore(o16, scratch, oRow + 16, oColumn + 48, dims);
+            context.mmaStore(o17, scratch, oRow + 16, oColumn + 56, dims);
+        }
+    }
+
     /**
      * Computes the group's tiles of queries; see the class for arrays, grid and memory.
      *
@@ -103,7 +301,6 @@ public final class TensorCoreAttention {
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
      * @param features {@code ALIBI} and {@code KEY_LENGTHS}, added
      */
-    // spotless:off: fragments are written in rows
     public static void attention(
             KernelContext context,
             @Element HalfFloatArray query,
@@ -205,19 +402,7 @@ public final class TensorCoreAttention {
 
             // Load Q_i transposed: B operands of 16 dimensions by 8 queries. m = -inf, l = 0.
             context.localBarrier();
-            for (int at = item; at < blockQ * dims / 2; at += step) {
-                int r = at / dims * 2;
-                int x = at % dims;
-                int low = 0;
-                int high = 0;
-                if (x < headDim && r < rows) {
-                    low = Bits.load(query, queryBase + r * headDim + x);
-                }
-                if (x < headDim && r + 1 < rows) {
-                    high = Bits.load(query, queryBase + r * headDim + headDim + x);
-                }
-                queryTile[(r / 8 * kSteps + x / 16) * 64 + x % 16 * 4 + r % 8 / 2] = low | high << 16;
-            }
+            loadQueries(query, queryBase, rows, headDim, queryTile, blockQ, dims, item, step);
 
             m[0] = Score.NO_SCORE;
             l[0] = 0f;
@@ -243,38 +428,13 @@ public final class TensorCoreAttention {
                     if (warp < loaders) {
                         int loadFrom = z + keyBase + (j0 + loadRow) * headDim + loadPair * 2;
                         if (whole) {
-                            for (int r = 0; r < blockK; r += 4 * loaders) {
-                                for (int x = 0; x < kSteps; x++) {
-                                    int keyTo = z + loadKey + (r / 16 * kSteps + x) * 128 + r % 16 * 8;
-                                    int valueTo = z + loadValue + (r / 16 * kSteps + x) * 128 + r % 16 * 4;
-                                    int from = loadFrom + r * headDim + x * 16;
-                                    if (Bits.areCopiedAsync(key)) {
-                                        context.asyncCopyToLocal(keyTile, keyTo, key, from);
-                                        context.asyncCopyToLocal(valueTile, valueTo, value, from);
-                                    } else {
-                                        keyTile[keyTo] = Bits.load(key, from) | Bits.load(key, from + 1) << 16;
-                                        valueTile[valueTo] = Bits.load(value, from) | Bits.load(value, from + 1) << 16;
-                                    }
-                                }
-                            }
+                            loadWhole(
+                                    context, key, value, loadFrom, headDim, blockK, kSteps, loaders,
+                                    keyTile, valueTile, loadKey, loadValue, z);
                         } else {
-                            for (int r = 0; r < blockK; r += 4 * loaders) {
-                                for (int x = 0; x < kSteps; x++) {
-                                    int from = loadFrom + r * headDim + x * 16;
-                                    int k = 0;
-                                    int v = 0;
-                                    if (j0 + r + loadRow < length && x * 16 + loadPair * 2 < headDim) {
-                                        k = Bits.load(key, from);
-                                        v = Bits.load(value, from);
-                                    }
-                                    if (j0 + r + loadRow < length && x * 16 + loadPair * 2 + 1 < headDim) {
-                                        k = k | Bits.load(key, from + 1) << 16;
-                                        v = v | Bits.load(value, from + 1) << 16;
-                                    }
-                                    keyTile[loadKey + (r / 16 * kSteps + x) * 128 + r % 16 * 8] = k;
-                                    valueTile[loadValue + (r / 16 * kSteps + x) * 128 + r % 16 * 4] = v;
-                                }
-                            }
+                            loadRagged(
+                                    key, value, loadFrom, headDim, blockK, j0, length, kSteps, loaders,
+                                    keyTile, valueTile, loadKey, loadValue, loadRow, loadPair);
                         }
                     }
                     context.asyncCopyCommit();
@@ -282,46 +442,9 @@ public final class TensorCoreAttention {
                     context.localBarrier();
 
                     // S^T = K_j Q_i^T, through scratch memory.
-                    for (int t = 0; t < scoreTiles; t += 2) {
-                        int t0 = column * scoreTiles + t;
-                        if (t0 < keyTiles) {
-                            float[] s00 = context.mmaFragment(0f), s01 = context.mmaFragment(0f);
-                            float[] s02 = context.mmaFragment(0f), s03 = context.mmaFragment(0f);
-                            float[] s10 = context.mmaFragment(0f), s11 = context.mmaFragment(0f);
-                            float[] s12 = context.mmaFragment(0f), s13 = context.mmaFragment(0f);
-                            for (int x = 0; x < kSteps; x++) {
-                                int q = z + (rowWarp * 4 * kSteps + x) * 256;
-                                int k = z + (t0 * kSteps + x) * 512;
-                                HalfFloat[] q0 = context.mmaLoadB(queryTile, 16, q);
-                                HalfFloat[] q1 = context.mmaLoadB(queryTile, 16, q + kSteps * 256);
-                                HalfFloat[] q2 = context.mmaLoadB(queryTile, 16, q + kSteps * 512);
-                                HalfFloat[] q3 = context.mmaLoadB(queryTile, 16, q + kSteps * 768);
-                                HalfFloat[] k0 = context.mmaLoadA(keyTile, 16, k);
-                                s00 = Bits.multiply(context, query, k0, q0, s00);
-                                s01 = Bits.multiply(context, query, k0, q1, s01);
-                                s02 = Bits.multiply(context, query, k0, q2, s02);
-                                s03 = Bits.multiply(context, query, k0, q3, s03);
-                                if (scoreTiles > 1) {
-                                    HalfFloat[] k1 = context.mmaLoadA(keyTile, 16, k + kSteps * 512);
-                                    s10 = Bits.multiply(context, query, k1, q0, s10);
-                                    s11 = Bits.multiply(context, query, k1, q1, s11);
-                                    s12 = Bits.multiply(context, query, k1, q2, s12);
-                                    s13 = Bits.multiply(context, query, k1, q3, s13);
-                                }
-                            }
-                            int scoreTile = z + scoreRow + t0 * 16;
-                            context.mmaStore(s00, scratch, scoreTile, 0, 16);
-                            context.mmaStore(s01, scratch, scoreTile, 8, 16);
-                            context.mmaStore(s02, scratch, scoreTile + blockK, 0, 16);
-                            context.mmaStore(s03, scratch, scoreTile + blockK, 8, 16);
-                            if (scoreTiles > 1) {
-                                context.mmaStore(s10, scratch, scoreTile + 16, 0, 16);
-                                context.mmaStore(s11, scratch, scoreTile + 16, 8, 16);
-                                context.mmaStore(s12, scratch, scoreTile + 16 + blockK, 0, 16);
-                                context.mmaStore(s13, scratch, scoreTile + 16 + blockK, 8, 16);
-                            }
-                        }
-                    }
+                    scores(
+                            context, query, queryTile, keyTile, scratch, scoreRow,
+                            blockK, keyTiles, kSteps, scoreTiles, rowWarp, column, z);
                     context.localBarrier();
 
                     // P = exp(S - m), l = l + sum P, a row a lane. A mask is an interval of keys, tested at edges only.
@@ -334,12 +457,8 @@ public final class TensorCoreAttention {
                     // asks for both: behind an || whose second part reads memory TornadoVM 5.2 writes the rest twice.
                     float begun = TornadoMath.min(m[0], j0 == run ? Score.NO_SCORE : -Score.NO_SCORE);
                     if (begun == Score.NO_SCORE) {
-                        float max = Float.NEGATIVE_INFINITY;
-                        for (int c = 0; c < blockK; c++) {
-                            float score = score(scratch.get(z + scoreAt + c * 16), scale, softcap, features, slope, position - j0 - c);
-                            int outside = TornadoMath.max(from - c, c - to);
-                            max = outside > 0 ? max : TornadoMath.max(max, score);
-                        }
+                        float max = maximum(
+                                scratch, scoreAt, blockK, from, to, position - j0, scale, softcap, slope, features, z);
                         float old = m[0];
                         m[0] = TornadoMath.max(old, max);
                         if (j0 == run) {
@@ -350,37 +469,9 @@ public final class TensorCoreAttention {
                             }
                         }
                     }
-                    float sum = 0f;
-                    for (int c = 0; c < share; c += 2 * pairs) {
-                        int k = column * share + c;
-                        for (int i = 0; i < 2 * pairs; i++) {
-                            s[i] = score(scratch.get(z + scoreAt + k * 16 + i * 16), scale, softcap, features, slope, position - j0 - k - i);
-                        }
-                        if (hidden > 0) {
-                            for (int i = 0; i < 2 * pairs; i++) {
-                                int outside = TornadoMath.max(from - k - i, k + i - to);
-                                s[i] = outside > 0 ? Float.NEGATIVE_INFINITY : s[i];
-                            }
-                        }
-                        for (int i = 0; i < pairs; i++) {
-                            float p0 = TornadoMath.exp(s[2 * i] - m[0]);
-                            float p1 = TornadoMath.exp(s[2 * i + 1] - m[0]);
-                            sum += p0 + p1;
-                            p[i] = Bits.pair(query, p0, p1);
-                        }
-                        // Neighbouring rows start at different pairs: stored in step, their pairs share a bank.
-                        for (int by = 1; by < pairs; by += by) {
-                            for (int i = 0; i < pairs; i++) {
-                                turned[i] = (turn & by) != 0 ? p[(i + by) % pairs] : p[i];
-                            }
-                            for (int i = 0; i < pairs; i++) {
-                                p[i] = turned[i];
-                            }
-                        }
-                        for (int i = 0; i < pairs; i++) {
-                            probabilities[z + probabilityAt + k / 16 * 128 + k % 16 / 2 + (z + turn + i) % pairs] = p[i];
-                        }
-                    }
+                    float sum = weigh(
+                            query, scratch, scoreAt, probabilities, probabilityAt, s, p, turned, turn, m, share, pairs,
+                            column, from, to, hidden, position - j0, scale, softcap, slope, features, z);
                     // A run's first tile has a reference of its own: whatever it sums to, another would not make it less.
                     if (j0 > run) {
                         if (sum > SUM_AT_MOST) {
@@ -434,26 +525,9 @@ public final class TensorCoreAttention {
                 int oRow = base / dims + rowWarp * 32;
                 int oColumn = column * warpTiles * 8;
                 context.localBarrier();
-                context.mmaStore(o00, scratch, oRow, oColumn, dims);
-                context.mmaStore(o01, scratch, oRow, oColumn + 8, dims);
-                context.mmaStore(o02, scratch, oRow, oColumn + 16, dims);
-                context.mmaStore(o03, scratch, oRow, oColumn + 24, dims);
-                context.mmaStore(o10, scratch, oRow + 16, oColumn, dims);
-                context.mmaStore(o11, scratch, oRow + 16, oColumn + 8, dims);
-                context.mmaStore(o12, scratch, oRow + 16, oColumn + 16, dims);
-                context.mmaStore(o13, scratch, oRow + 16, oColumn + 24, dims);
-                if (warpTiles > 4) {
-                    context.mmaStore(o04, scratch, oRow, oColumn + 32, dims);
-                    context.mmaStore(o05, scratch, oRow, oColumn + 40, dims);
-                    context.mmaStore(o14, scratch, oRow + 16, oColumn + 32, dims);
-                    context.mmaStore(o15, scratch, oRow + 16, oColumn + 40, dims);
-                }
-                if (warpTiles > 6) {
-                    context.mmaStore(o06, scratch, oRow, oColumn + 48, dims);
-                    context.mmaStore(o07, scratch, oRow, oColumn + 56, dims);
-                    context.mmaStore(o16, scratch, oRow + 16, oColumn + 48, dims);
-                    context.mmaStore(o17, scratch, oRow + 16, oColumn + 56, dims);
-                }
+                storeFragments(
+                        context, scratch, oRow, oColumn, dims, warpTiles,
+                        o00, o01, o02, o03, o04, o05, o06, o07, o10, o11, o12, o13, o14, o15, o16, o17);
                 overflowsBefore = overflows[0];
                 rowSum[column * blockQ + row] = l[0];
                 context.localBarrier();

@@ -1,15 +1,17 @@
 package org.tornadoattention.kernel;
 
-import static org.tornadoattention.kernel.parts.Storage.load;
 import static org.tornadoattention.kernel.parts.Storage.store;
 
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.LocalTiles;
 import org.tornadoattention.kernel.parts.PartialSums;
 import org.tornadoattention.kernel.parts.Placement;
+import org.tornadoattention.kernel.parts.RegisterTile;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.TileProducts;
 import org.tornadoattention.kernel.parts.Unseen;
 import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -61,11 +63,6 @@ public final class TiledQueryGradient {
         return Float.BYTES * (4 * block * stride + 2 * parts * block * (block + 4) + 2 * block);
     }
 
-    /** Where an element of a tile lies in local memory: four unused elements a row keep columns apart in its banks. */
-    private static int padded(int element, int paddedDim) {
-        return element + element / paddedDim * 4;
-    }
-
     /**
      * Computes one tile of dQ; see the class for arrays, grid and memory.
      *
@@ -110,8 +107,6 @@ public final class TiledQueryGradient {
         int dimGroups = paddedDim / 4;
         int step = block / 8 * dimGroups; // work-items in the group: what each strides by
         int quarter = block / 4;
-        int tileStep = quarter * stride;
-        int scoreStep = quarter * scoreStride;
         int share = step / (quarter * quarter);
         int parts = share + 1 / (share + 1); // max(1, share), of which the compiler makes a constant
 
@@ -150,47 +145,14 @@ public final class TiledQueryGradient {
         int everyLeft = Window.everyLeft(i0 + rows - 1 + offset, windowLeft);
         int everyRight = Window.everyRight(i0 + offset, length, windowRight);
 
-        // Load Q_i, dO_i, L_i and D_i; dQ = 0: 8 rows by 4 dimensions a work-item, in registers with names of their own,
-        // since TornadoVM puts a private array in memory on some backends.
-        for (int at = item; at < block * paddedDim; at += step) {
-            int row = at / paddedDim;
-            int x = at % paddedDim;
-            float q = 0f;
-            float d = 0f;
-            if (row < rows && x < headDim) {
-                q = load(query, queryBase + row * headDim + x, features);
-                if (valueDim == headDim) {
-                    d = load(outputGradient, outputBase + row * valueDim + x, features);
-                }
-            }
-            if (valueDim != headDim) {
-                if (row < rows && x < valueDim) {
-                    d = load(outputGradient, outputBase + row * valueDim + x, features);
-                }
-            }
-            queryTile[row * stride + x] = q;
-            gradientTile[row * stride + x] = d;
-        }
-        for (int row = item; row < block; row += step) {
-            float lse = RowTerms.ABOVE_ALL_SCORES;
-            float d = 0f;
-            if (row < rows) {
-                lse = RowTerms.logSumExp(rowTerms, batchHead * seqQ + i0 + row);
-                d = RowTerms.d(rowTerms, batchHead * seqQ + i0 + row);
-            }
-            rowLse[row] = lse;
-            rowD[row] = d;
-        }
+        // Load Q_i, dO_i, L_i and D_i; dQ = 0: 8 rows by 4 dimensions a work-item.
+        LocalTiles.loadBothRows(
+                query, outputGradient, queryBase, outputBase, 0, rows, headDim, valueDim,
+                queryTile, gradientTile, block, paddedDim, item, step, features);
+        RowTerms.load(rowTerms, batchHead * seqQ + i0, rows, rowLse, rowD, block, item, step);
         int firstRow = item / dimGroups * 8;
         int firstDim = item % dimGroups * 4;
-        float g00 = 0f, g01 = 0f, g02 = 0f, g03 = 0f;
-        float g10 = 0f, g11 = 0f, g12 = 0f, g13 = 0f;
-        float g20 = 0f, g21 = 0f, g22 = 0f, g23 = 0f;
-        float g30 = 0f, g31 = 0f, g32 = 0f, g33 = 0f;
-        float g40 = 0f, g41 = 0f, g42 = 0f, g43 = 0f;
-        float g50 = 0f, g51 = 0f, g52 = 0f, g53 = 0f;
-        float g60 = 0f, g61 = 0f, g62 = 0f, g63 = 0f;
-        float g70 = 0f, g71 = 0f, g72 = 0f, g73 = 0f;
+        float[] g = RegisterTile.zeros();
 
         // What it joins every so many keys.
         float[] total = new float[PartialSums.areJoined() ? 32 : 0];
@@ -207,53 +169,13 @@ public final class TiledQueryGradient {
             int keys = TornadoMath.min(block, length - j0);
             context.localBarrier();
             if (keys == block && headDim == paddedDim && valueDim == headDim) {
-                for (int at = item; at < block * paddedDim; at += 8 * step) {
-                    int from = keyBase + j0 * headDim + at;
-                    float k0 = load(key, from, features), k1 = load(key, from + step, features);
-                    float v0 = load(value, from, features), v1 = load(value, from + step, features);
-                    float k2 = load(key, from + 2 * step, features), k3 = load(key, from + 3 * step, features);
-                    float v2 = load(value, from + 2 * step, features), v3 = load(value, from + 3 * step, features);
-                    float k4 = load(key, from + 4 * step, features), k5 = load(key, from + 5 * step, features);
-                    float v4 = load(value, from + 4 * step, features), v5 = load(value, from + 5 * step, features);
-                    float k6 = load(key, from + 6 * step, features), k7 = load(key, from + 7 * step, features);
-                    float v6 = load(value, from + 6 * step, features), v7 = load(value, from + 7 * step, features);
-                    keyTile[padded(at, paddedDim)] = k0;
-                    valueTile[padded(at, paddedDim)] = v0;
-                    keyTile[padded(at + step, paddedDim)] = k1;
-                    valueTile[padded(at + step, paddedDim)] = v1;
-                    keyTile[padded(at + 2 * step, paddedDim)] = k2;
-                    valueTile[padded(at + 2 * step, paddedDim)] = v2;
-                    keyTile[padded(at + 3 * step, paddedDim)] = k3;
-                    valueTile[padded(at + 3 * step, paddedDim)] = v3;
-                    keyTile[padded(at + 4 * step, paddedDim)] = k4;
-                    valueTile[padded(at + 4 * step, paddedDim)] = v4;
-                    keyTile[padded(at + 5 * step, paddedDim)] = k5;
-                    valueTile[padded(at + 5 * step, paddedDim)] = v5;
-                    keyTile[padded(at + 6 * step, paddedDim)] = k6;
-                    valueTile[padded(at + 6 * step, paddedDim)] = v6;
-                    keyTile[padded(at + 7 * step, paddedDim)] = k7;
-                    valueTile[padded(at + 7 * step, paddedDim)] = v7;
-                }
+                LocalTiles.loadBothWhole(
+                        key, value, keyBase + j0 * headDim, keyTile, valueTile,
+                        block * paddedDim, paddedDim, item, step, features);
             } else {
-                for (int at = item; at < block * paddedDim; at += step) {
-                    int row = at / paddedDim;
-                    int x = at % paddedDim;
-                    float k = 0f;
-                    float v = 0f;
-                    if (row < keys && x < headDim) {
-                        k = load(key, keyBase + (j0 + row) * headDim + x, features);
-                        if (valueDim == headDim) {
-                            v = load(value, valueBase + (j0 + row) * valueDim + x, features);
-                        }
-                    }
-                    if (valueDim != headDim) {
-                        if (row < keys && x < valueDim) {
-                            v = load(value, valueBase + (j0 + row) * valueDim + x, features);
-                        }
-                    }
-                    keyTile[row * stride + x] = k;
-                    valueTile[row * stride + x] = v;
-                }
+                LocalTiles.loadBothRows(
+                        key, value, keyBase, valueBase, j0, keys, headDim, valueDim,
+                        keyTile, valueTile, block, paddedDim, item, step, features);
             }
             context.localBarrier();
 
@@ -262,51 +184,10 @@ public final class TiledQueryGradient {
                 int part = unit % parts;
                 int across = unit / parts % quarter;
                 int down = unit / parts / quarter;
-                int q = down * stride;
-                int k = across * stride;
                 int s = part * block * scoreStride + across * scoreStride + down;
-                float s00 = 0f, s01 = 0f, s02 = 0f, s03 = 0f;
-                float s10 = 0f, s11 = 0f, s12 = 0f, s13 = 0f;
-                float s20 = 0f, s21 = 0f, s22 = 0f, s23 = 0f;
-                float s30 = 0f, s31 = 0f, s32 = 0f, s33 = 0f;
-                float p00 = 0f, p01 = 0f, p02 = 0f, p03 = 0f;
-                float p10 = 0f, p11 = 0f, p12 = 0f, p13 = 0f;
-                float p20 = 0f, p21 = 0f, p22 = 0f, p23 = 0f;
-                float p30 = 0f, p31 = 0f, p32 = 0f, p33 = 0f;
-                for (int x = part; x < paddedDim; x += parts) {
-                    float q0 = queryTile[q + 0 * tileStep + x]; float q1 = queryTile[q + 1 * tileStep + x];
-                    float q2 = queryTile[q + 2 * tileStep + x]; float q3 = queryTile[q + 3 * tileStep + x];
-                    float d0 = gradientTile[q + 0 * tileStep + x]; float d1 = gradientTile[q + 1 * tileStep + x];
-                    float d2 = gradientTile[q + 2 * tileStep + x]; float d3 = gradientTile[q + 3 * tileStep + x];
-                    float k0 = keyTile[k + 0 * tileStep + x]; float k1 = keyTile[k + 1 * tileStep + x];
-                    float k2 = keyTile[k + 2 * tileStep + x]; float k3 = keyTile[k + 3 * tileStep + x];
-                    float v0 = valueTile[k + 0 * tileStep + x]; float v1 = valueTile[k + 1 * tileStep + x];
-                    float v2 = valueTile[k + 2 * tileStep + x]; float v3 = valueTile[k + 3 * tileStep + x];
-                    s00 += q0 * k0; s01 += q0 * k1; s02 += q0 * k2; s03 += q0 * k3;
-                    s10 += q1 * k0; s11 += q1 * k1; s12 += q1 * k2; s13 += q1 * k3;
-                    s20 += q2 * k0; s21 += q2 * k1; s22 += q2 * k2; s23 += q2 * k3;
-                    s30 += q3 * k0; s31 += q3 * k1; s32 += q3 * k2; s33 += q3 * k3;
-                    p00 += d0 * v0; p01 += d0 * v1; p02 += d0 * v2; p03 += d0 * v3;
-                    p10 += d1 * v0; p11 += d1 * v1; p12 += d1 * v2; p13 += d1 * v3;
-                    p20 += d2 * v0; p21 += d2 * v1; p22 += d2 * v2; p23 += d2 * v3;
-                    p30 += d3 * v0; p31 += d3 * v1; p32 += d3 * v2; p33 += d3 * v3;
-                }
-                scores[s + 0 * scoreStep + 0 * quarter] = s00; gradients[s + 0 * scoreStep + 0 * quarter] = p00;
-                scores[s + 1 * scoreStep + 0 * quarter] = s01; gradients[s + 1 * scoreStep + 0 * quarter] = p01;
-                scores[s + 2 * scoreStep + 0 * quarter] = s02; gradients[s + 2 * scoreStep + 0 * quarter] = p02;
-                scores[s + 3 * scoreStep + 0 * quarter] = s03; gradients[s + 3 * scoreStep + 0 * quarter] = p03;
-                scores[s + 0 * scoreStep + 1 * quarter] = s10; gradients[s + 0 * scoreStep + 1 * quarter] = p10;
-                scores[s + 1 * scoreStep + 1 * quarter] = s11; gradients[s + 1 * scoreStep + 1 * quarter] = p11;
-                scores[s + 2 * scoreStep + 1 * quarter] = s12; gradients[s + 2 * scoreStep + 1 * quarter] = p12;
-                scores[s + 3 * scoreStep + 1 * quarter] = s13; gradients[s + 3 * scoreStep + 1 * quarter] = p13;
-                scores[s + 0 * scoreStep + 2 * quarter] = s20; gradients[s + 0 * scoreStep + 2 * quarter] = p20;
-                scores[s + 1 * scoreStep + 2 * quarter] = s21; gradients[s + 1 * scoreStep + 2 * quarter] = p21;
-                scores[s + 2 * scoreStep + 2 * quarter] = s22; gradients[s + 2 * scoreStep + 2 * quarter] = p22;
-                scores[s + 3 * scoreStep + 2 * quarter] = s23; gradients[s + 3 * scoreStep + 2 * quarter] = p23;
-                scores[s + 0 * scoreStep + 3 * quarter] = s30; gradients[s + 0 * scoreStep + 3 * quarter] = p30;
-                scores[s + 1 * scoreStep + 3 * quarter] = s31; gradients[s + 1 * scoreStep + 3 * quarter] = p31;
-                scores[s + 2 * scoreStep + 3 * quarter] = s32; gradients[s + 2 * scoreStep + 3 * quarter] = p32;
-                scores[s + 3 * scoreStep + 3 * quarter] = s33; gradients[s + 3 * scoreStep + 3 * quarter] = p33;
+                TileProducts.scoresAndGradients(
+                        queryTile, gradientTile, keyTile, valueTile, down * stride, across * stride, quarter * stride,
+                        part, parts, paddedDim, scores, gradients, s, quarter, quarter * scoreStride);
             }
             context.localBarrier();
 
@@ -362,30 +243,14 @@ public final class TiledQueryGradient {
                 float s0 = gradients[s], s1 = gradients[s + 1], s2 = gradients[s + 2], s3 = gradients[s + 3];
                 float s4 = gradients[s + 4], s5 = gradients[s + 5], s6 = gradients[s + 6], s7 = gradients[s + 7];
                 float k0 = keyTile[k], k1 = keyTile[k + 1], k2 = keyTile[k + 2], k3 = keyTile[k + 3];
-                if (scores[s] != Unseen.P) {
-                    g00 += s0 * k0; g01 += s0 * k1; g02 += s0 * k2; g03 += s0 * k3;
-                }
-                if (scores[s + 1] != Unseen.P) {
-                    g10 += s1 * k0; g11 += s1 * k1; g12 += s1 * k2; g13 += s1 * k3;
-                }
-                if (scores[s + 2] != Unseen.P) {
-                    g20 += s2 * k0; g21 += s2 * k1; g22 += s2 * k2; g23 += s2 * k3;
-                }
-                if (scores[s + 3] != Unseen.P) {
-                    g30 += s3 * k0; g31 += s3 * k1; g32 += s3 * k2; g33 += s3 * k3;
-                }
-                if (scores[s + 4] != Unseen.P) {
-                    g40 += s4 * k0; g41 += s4 * k1; g42 += s4 * k2; g43 += s4 * k3;
-                }
-                if (scores[s + 5] != Unseen.P) {
-                    g50 += s5 * k0; g51 += s5 * k1; g52 += s5 * k2; g53 += s5 * k3;
-                }
-                if (scores[s + 6] != Unseen.P) {
-                    g60 += s6 * k0; g61 += s6 * k1; g62 += s6 * k2; g63 += s6 * k3;
-                }
-                if (scores[s + 7] != Unseen.P) {
-                    g70 += s7 * k0; g71 += s7 * k1; g72 += s7 * k2; g73 += s7 * k3;
-                }
+                RegisterTile.addSeen(g, 0, scores[s], s0, k0, k1, k2, k3);
+                RegisterTile.addSeen(g, 1, scores[s + 1], s1, k0, k1, k2, k3);
+                RegisterTile.addSeen(g, 2, scores[s + 2], s2, k0, k1, k2, k3);
+                RegisterTile.addSeen(g, 3, scores[s + 3], s3, k0, k1, k2, k3);
+                RegisterTile.addSeen(g, 4, scores[s + 4], s4, k0, k1, k2, k3);
+                RegisterTile.addSeen(g, 5, scores[s + 5], s5, k0, k1, k2, k3);
+                RegisterTile.addSeen(g, 6, scores[s + 6], s6, k0, k1, k2, k3);
+                RegisterTile.addSeen(g, 7, scores[s + 7], s7, k0, k1, k2, k3);
             }
             for (int j = marked; j < block; j++) {
                 int s = j * scoreStride + firstRow;
@@ -393,30 +258,13 @@ public final class TiledQueryGradient {
                 float s0 = gradients[s], s1 = gradients[s + 1], s2 = gradients[s + 2], s3 = gradients[s + 3];
                 float s4 = gradients[s + 4], s5 = gradients[s + 5], s6 = gradients[s + 6], s7 = gradients[s + 7];
                 float k0 = keyTile[k], k1 = keyTile[k + 1], k2 = keyTile[k + 2], k3 = keyTile[k + 3];
-                g00 += s0 * k0; g01 += s0 * k1; g02 += s0 * k2; g03 += s0 * k3;
-                g10 += s1 * k0; g11 += s1 * k1; g12 += s1 * k2; g13 += s1 * k3;
-                g20 += s2 * k0; g21 += s2 * k1; g22 += s2 * k2; g23 += s2 * k3;
-                g30 += s3 * k0; g31 += s3 * k1; g32 += s3 * k2; g33 += s3 * k3;
-                g40 += s4 * k0; g41 += s4 * k1; g42 += s4 * k2; g43 += s4 * k3;
-                g50 += s5 * k0; g51 += s5 * k1; g52 += s5 * k2; g53 += s5 * k3;
-                g60 += s6 * k0; g61 += s6 * k1; g62 += s6 * k2; g63 += s6 * k3;
-                g70 += s7 * k0; g71 += s7 * k1; g72 += s7 * k2; g73 += s7 * k3;
+                RegisterTile.add(g, s0, s1, s2, s3, s4, s5, s6, s7, k0, k1, k2, k3);
             }
             if (PartialSums.areJoined()) {
                 if (PartialSums.endRun(j0, block)) {
                     int z = PartialSums.hiddenZero(rowLse[firstRow], Score.NO_SCORE, j0);
-                    PartialSums.join(total, z + 0, g00, g01, g02, g03);
-                    PartialSums.join(total, z + 4, g10, g11, g12, g13);
-                    PartialSums.join(total, z + 8, g20, g21, g22, g23);
-                    PartialSums.join(total, z + 12, g30, g31, g32, g33);
-                    PartialSums.join(total, z + 16, g40, g41, g42, g43);
-                    PartialSums.join(total, z + 20, g50, g51, g52, g53);
-                    PartialSums.join(total, z + 24, g60, g61, g62, g63);
-                    PartialSums.join(total, z + 28, g70, g71, g72, g73);
-                    g00 = 0f; g01 = 0f; g02 = 0f; g03 = 0f; g10 = 0f; g11 = 0f; g12 = 0f; g13 = 0f;
-                    g20 = 0f; g21 = 0f; g22 = 0f; g23 = 0f; g30 = 0f; g31 = 0f; g32 = 0f; g33 = 0f;
-                    g40 = 0f; g41 = 0f; g42 = 0f; g43 = 0f; g50 = 0f; g51 = 0f; g52 = 0f; g53 = 0f;
-                    g60 = 0f; g61 = 0f; g62 = 0f; g63 = 0f; g70 = 0f; g71 = 0f; g72 = 0f; g73 = 0f;
+                    RegisterTile.join(g, total, z);
+                    RegisterTile.clear(g);
                 }
             }
         }
@@ -424,14 +272,7 @@ public final class TiledQueryGradient {
 
         // dQ leaves through the query tile, so that neighbouring work-items write neighbouring elements.
         int y = firstRow * stride + firstDim;
-        queryTile[y + 0 * stride + 0] = g00; queryTile[y + 0 * stride + 1] = g01; queryTile[y + 0 * stride + 2] = g02; queryTile[y + 0 * stride + 3] = g03;
-        queryTile[y + 1 * stride + 0] = g10; queryTile[y + 1 * stride + 1] = g11; queryTile[y + 1 * stride + 2] = g12; queryTile[y + 1 * stride + 3] = g13;
-        queryTile[y + 2 * stride + 0] = g20; queryTile[y + 2 * stride + 1] = g21; queryTile[y + 2 * stride + 2] = g22; queryTile[y + 2 * stride + 3] = g23;
-        queryTile[y + 3 * stride + 0] = g30; queryTile[y + 3 * stride + 1] = g31; queryTile[y + 3 * stride + 2] = g32; queryTile[y + 3 * stride + 3] = g33;
-        queryTile[y + 4 * stride + 0] = g40; queryTile[y + 4 * stride + 1] = g41; queryTile[y + 4 * stride + 2] = g42; queryTile[y + 4 * stride + 3] = g43;
-        queryTile[y + 5 * stride + 0] = g50; queryTile[y + 5 * stride + 1] = g51; queryTile[y + 5 * stride + 2] = g52; queryTile[y + 5 * stride + 3] = g53;
-        queryTile[y + 6 * stride + 0] = g60; queryTile[y + 6 * stride + 1] = g61; queryTile[y + 6 * stride + 2] = g62; queryTile[y + 6 * stride + 3] = g63;
-        queryTile[y + 7 * stride + 0] = g70; queryTile[y + 7 * stride + 1] = g71; queryTile[y + 7 * stride + 2] = g72; queryTile[y + 7 * stride + 3] = g73;
+        RegisterTile.put(g, queryTile, y, stride);
         if (PartialSums.areJoined()) {
             for (int at = 0; at < 32; at++) {
                 queryTile[y + at / 4 * stride + at % 4] += total[at];

@@ -9,10 +9,13 @@ import java.io.InputStream;
 import java.lang.classfile.Attributes;
 import java.lang.classfile.ClassFile;
 import java.lang.classfile.ClassModel;
+import java.lang.classfile.CodeElement;
 import java.lang.classfile.CodeModel;
 import java.lang.classfile.MethodModel;
 import java.lang.classfile.attribute.LocalVariableInfo;
+import java.lang.classfile.instruction.InvokeInstruction;
 import java.lang.classfile.instruction.LineNumber;
+import java.lang.classfile.instruction.StoreInstruction;
 import java.lang.management.ManagementFactory;
 import java.lang.reflect.Parameter;
 import java.util.ArrayList;
@@ -109,6 +112,28 @@ class FormOfKernelTest {
                 .collect(Collectors.toCollection(TreeSet::new));
     }
 
+    /** The names of variables that hold register tiles, whose elements are variables without names. */
+    private static Set<String> registerTiles(MethodModel method) {
+        Set<Integer> slots = new TreeSet<>();
+        boolean made = false;
+        for (CodeElement element : method.code().orElseThrow()) {
+            if (made && element instanceof StoreInstruction store) {
+                slots.add(store.slot());
+            }
+            made = element instanceof InvokeInstruction call && ClassCopies.makesRegisterTile(call);
+        }
+        return method
+                .code()
+                .orElseThrow()
+                .findAttribute(Attributes.localVariableTable())
+                .orElseThrow()
+                .localVariables()
+                .stream()
+                .filter(variable -> slots.contains(variable.slot()))
+                .map(variable -> variable.name().stringValue())
+                .collect(Collectors.toSet());
+    }
+
     /** A breakpoint in the kernel's file holds in the form, and each variable can be looked at by its name. */
     @ParameterizedTest
     @MethodSource("kernels")
@@ -127,8 +152,13 @@ class FormOfKernelTest {
         assertThat(ofForm.methodType().stringValue())
                 .contains("ShortArray")
                 .isNotEqualTo(ofText.methodType().stringValue());
-        assertThat(lines(ofForm)).hasSizeGreaterThan(5).isSubsetOf(lines(ofText));
-        assertThat(variables(ofForm, lines(ofForm))).containsAll(variables(ofText, lines(ofForm)));
+        Set<Integer> linesOfFile = text.methods().stream()
+                .flatMap(method -> lines(method).stream())
+                .collect(Collectors.toSet());
+        assertThat(lines(ofForm)).hasSizeGreaterThan(5).isSubsetOf(linesOfFile);
+        Set<String> variables = variables(ofText, lines(ofForm));
+        variables.removeAll(registerTiles(ofText));
+        assertThat(variables(ofForm, lines(ofForm))).containsAll(variables);
     }
 
     /** Of this thread, so that what else the machine does counts little. */

@@ -16,6 +16,8 @@ import org.tornadoattention.TestDevice;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.kernel.Constant;
 import org.tornadoattention.kernel.Element;
+import org.tornadoattention.kernel.parts.Phase;
+import org.tornadoattention.kernel.parts.RegisterTile;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -38,6 +40,9 @@ class KernelForgeTest {
     private static final Kernel PARALLEL = Kernel.of(Kernels.class, "parallel");
     private static final Kernel DIRECT = Kernel.of(Kernels.class, "direct");
     private static final Kernel MIXED = Kernel.of(Kernels.class, "mixed");
+    private static final Kernel PHASED = Kernel.of(Kernels.class, "phased");
+    private static final Kernel LOOSE = Kernel.of(Kernels.class, "loose");
+    private static final Kernel ESCAPING = Kernel.of(Kernels.class, "escaping");
 
     /** Kernels as a problem would have them, except that their helpers are in {@link Cells}. */
     public static final class Kernels {
@@ -81,6 +86,61 @@ class KernelForgeTest {
         public static void mixed(KernelContext context, @Element FloatArray a, @Element FloatArray b, FloatArray out) {
             FloatArray chosen = out.getSize() > 8 ? a : b;
             out.set(context.globalIdx, Cells.load(chosen, context.globalIdx));
+        }
+
+        /** {@code out[i]}: a polynomial of a[i] and of its group's sums, by way of local memory and registers. */
+        public static void phased(KernelContext context, @Element FloatArray a, FloatArray out) {
+            float[] group = context.allocateFloatLocalArray(8);
+            float[] tiles = context.allocateFloatLocalArray(8 * 32);
+            float[] tile = RegisterTile.zeros();
+            int item = context.localIdx;
+            Phases.load(a, context.globalIdx, group, item);
+            context.localBarrier();
+            for (int j = 0; j < 8; j++) {
+                float x = group[j];
+                RegisterTile.add(tile, 1f, 2f, 3f, 4f, 5f, 6f, 7f, 8f, x, 2f * x, 3f * x, 4f * x);
+                RegisterTile.addSeen(tile, 7, group[item] - 1f, 1f, x, x, x, x);
+            }
+            RegisterTile.put(tile, tiles, 32 * item, 4);
+            out.set(context.globalIdx, Phases.sum(tiles, 32 * item, 3) + Phases.sum(tiles, 32 * item, 32));
+        }
+
+        public static void loose(KernelContext context, @Element FloatArray a, FloatArray out) {
+            float[] tile = RegisterTile.zeros();
+            out.set(context.globalIdx, tile[context.globalIdx % 32]);
+        }
+
+        public static void escaping(KernelContext context, @Element FloatArray a, FloatArray out) {
+            float[] tile = RegisterTile.zeros();
+            out.set(context.globalIdx, Phases.first(tile));
+        }
+    }
+
+    /** Parts of kernels in a class of their own. */
+    static final class Phases {
+
+        private Phases() {}
+
+        @Phase
+        static void load(FloatArray array, int from, float[] local, int to) {
+            local[to] = Cells.load(array, from);
+        }
+
+        /** The sum of some elements, which never are more than 32. */
+        @Phase
+        static float sum(float[] local, int first, int count) {
+            float sum = 0f;
+            for (int i = first; i < first + 32; i++) {
+                if (i == first + count) {
+                    return sum;
+                }
+                sum += local[i];
+            }
+            return sum;
+        }
+
+        static float first(float[] tile) {
+            return tile[0];
         }
     }
 
@@ -195,6 +255,34 @@ class KernelForgeTest {
                         .replacing(Cells.class, Tripled.class)
                         .overElements(SIZE, 8));
         assertThat(out).containsOnly(6f);
+    }
+
+    @Test
+    void phasesAreWrittenOutAndRegisterTilesBecomeVariables() throws Exception {
+        FloatArray floats = new FloatArray(SIZE);
+        ShortArray shorts = new ShortArray(SIZE);
+        float[] expected = new float[SIZE];
+        for (int i = 0; i < SIZE; i++) {
+            floats.set(i, i % 8);
+            shorts.set(i, (short) (i % 8));
+            // Element (r, c) of the tile is (r + 1)(c + 1) times 0 + 1 + ... + 7, and the last row has one more of it,
+            // unless
+            // the work-item's own number is 0, where a P that a mask hides would be.
+            float more = i % 8 == 0 ? 0f : 4f * 28f;
+            expected[i] = (1f + 2f + 3f) * 28f + 36f * 10f * 28f + more;
+        }
+        assertThat(run(PHASED, floats, task -> task.groups(SIZE / 8, 8))).containsExactly(expected);
+        assertThat(run(PHASED, shorts, task -> task.groups(SIZE / 8, 8))).containsExactly(expected);
+    }
+
+    @Test
+    void whatAFormCannotKeepInVariablesIsRefused() {
+        assertThatThrownBy(() -> KernelForge.forge(new Form(LOOSE, Map.of(), Map.of(), Map.of())))
+                .hasMessageMatching("No form of .*Kernels.loose: at line \\d+ it indexes a register tile with a number"
+                        + " that is not known");
+        assertThatThrownBy(() -> KernelForge.forge(new Form(ESCAPING, Map.of(), Map.of(), Map.of())))
+                .hasMessageMatching("No form of .*Kernels.escaping: at line \\d+ it gives a register tile to first,"
+                        + " which is not a phase");
     }
 
     private static float[] run(Kernel kernel, TornadoNativeArray a, Consumer<KernelLauncher.Task> launch)

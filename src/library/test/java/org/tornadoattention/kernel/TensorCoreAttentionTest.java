@@ -16,15 +16,16 @@ import org.tornadoattention.AttentionResult;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.forge.Arguments;
+import org.tornadoattention.forge.Kernel;
+import org.tornadoattention.forge.KernelLauncher;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
-import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
-import uk.ac.manchester.tornado.api.WorkerGrid1D;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -119,40 +120,35 @@ class TensorCoreAttentionTest {
         FloatArray scratch = new FloatArray(groups * TensorCoreAttention.scratchElements(HEAD_DIM, 32, 16));
         FloatArray slopes = new FloatArray(1);
         IntArray lengths = new IntArray(1);
-        int groupSize = TensorCoreAttention.groupSize(HEAD_DIM, 32);
-        WorkerGrid1D grid = new WorkerGrid1D(groups * groupSize);
-        grid.setLocalWork(groupSize, 1, 1);
         TaskGraph graph = new TaskGraph("graph")
                 .transferToDevice(
-                        DataTransferMode.FIRST_EXECUTION, q.array(), k.array(), v.array(), slopes, lengths, scratch)
-                .task(
-                        "task",
-                        TensorCoreAttention::attention,
-                        new KernelContext(),
-                        q.halfFloatArray(),
-                        k.halfFloatArray(),
-                        v.halfFloatArray(),
-                        output.halfFloatArray(),
-                        logSumExp.floatArray(),
-                        slopes,
-                        lengths,
-                        scratch,
-                        heads,
-                        heads,
-                        70,
-                        33,
-                        HEAD_DIM,
-                        TensorCoreAttention.packed(32, 16),
-                        -1,
-                        0,
-                        0.2f,
-                        0f,
-                        0)
-                .transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array());
+                        DataTransferMode.FIRST_EXECUTION, q.array(), k.array(), v.array(), slopes, lengths, scratch);
+        GridScheduler grids = new GridScheduler();
+        new KernelLauncher(graph, grids, Arguments.none())
+                .task("task", Kernel.of(TensorCoreAttention.class, "attention"))
+                .with("query", q.array())
+                .with("key", k.array())
+                .with("value", v.array())
+                .with("output", output.array())
+                .with("logSumExp", logSumExp.array())
+                .with("headTerms", slopes)
+                .with("keyLengths", lengths)
+                .with("scratch", scratch)
+                .with("heads", heads)
+                .with("kvHeads", heads)
+                .with("seqQ", 70)
+                .with("seqK", 33)
+                .with("headDim", HEAD_DIM)
+                .with("tileShape", TensorCoreAttention.packed(32, 16))
+                .with("windowLeft", -1)
+                .with("windowRight", 0)
+                .with("scale", 0.2f)
+                .with("softcap", 0f)
+                .with("features", 0)
+                .groups(groups, TensorCoreAttention.groupSize(HEAD_DIM, 32));
+        graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array());
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
-            plan.withDevice(TestDevice.get().handle())
-                    .withGridScheduler(new GridScheduler("graph.task", grid))
-                    .execute();
+            plan.withDevice(TestDevice.get().handle()).withGridScheduler(grids).execute();
         }
         return output.toFloatArray();
     }

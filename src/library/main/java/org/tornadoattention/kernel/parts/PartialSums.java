@@ -42,14 +42,6 @@ public final class PartialSums {
         return zero;
     }
 
-    /** Adds four neighbouring sums to their totals. */
-    public static void join(float[] total, int at, float first, float second, float third, float fourth) {
-        total[at] += first;
-        total[at + 1] += second;
-        total[at + 2] += third;
-        total[at + 3] += fourth;
-    }
-
     /** What stands in for methods of {@link PartialSums} where there are many terms. */
     public static final class Many {
 

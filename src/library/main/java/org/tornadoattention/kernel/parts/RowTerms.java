@@ -23,6 +23,22 @@ public final class RowTerms {
         return rowTerms.get(2 * row + 1);
     }
 
+    /** Loads the terms of {@code rows} rows from {@code first} on; of the others of a tile, terms that make P and dS 0. */
+    @Phase
+    public static void load(
+            FloatArray rowTerms, int first, int rows, float[] rowLse, float[] rowD, int tileRows, int item, int step) {
+        for (int row = item; row < tileRows; row += step) {
+            float lse = ABOVE_ALL_SCORES;
+            float d = 0f;
+            if (row < rows) {
+                lse = logSumExp(rowTerms, first + row);
+                d = d(rowTerms, first + row);
+            }
+            rowLse[row] = lse;
+            rowD[row] = d;
+        }
+    }
+
     /** Sets the terms of a row; a query that saw no key, whose L is −∞, gets terms that make its P and dS 0. */
     public static void set(FloatArray rowTerms, int row, float logSumExp, float d) {
         float lse = logSumExp;
