@@ -2,6 +2,7 @@
 //SOURCES gpt/*.java
 import gpt.Decoder;
 import gpt.Gpt;
+import gpt.GptOptions;
 import gpt.Parameters;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -19,11 +20,10 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.cli.Example;
-import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
-import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Platform;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -65,23 +65,8 @@ class TalkingGpt implements Callable<Integer> {
     @Option(names = "--batch", paramLabel = "B", description = "Pieces of text in a step. Default: ${DEFAULT-VALUE}.")
     int batch = 16;
 
-    @Option(names = "--layers", paramLabel = "L", description = "Default: ${DEFAULT-VALUE}.")
-    int layers = 2;
-
-    @Option(names = "--width", paramLabel = "C", description = "Channels of a character. Default: ${DEFAULT-VALUE}.")
-    int width = 64;
-
-    @Option(
-            names = "--heads",
-            paramLabel = "H",
-            description = "Attention heads; they divide the width. Default: ${DEFAULT-VALUE}.")
-    int heads = 4;
-
-    @Option(names = "--learning-rate", paramLabel = "R", description = "Of AdamW. Default: ${DEFAULT-VALUE}.")
-    float learningRate = 0.005f;
-
-    @Option(names = "--seed", paramLabel = "X", description = "Decides everything. Default: ${DEFAULT-VALUE}.")
-    long seed = 1;
+    @Mixin
+    GptOptions options = new GptOptions(64, 4, 0.005f, Path.of("target", "talking-gpt"));
 
     @Option(
             names = "--temperature",
@@ -94,21 +79,6 @@ class TalkingGpt implements Callable<Integer> {
 
     @Option(names = "--talk", description = "Go on with each line of the standard input too.")
     boolean talk;
-
-    @Option(names = "--backend", paramLabel = "NAME", description = "cuda, opencl, ptx, … Default: the best.")
-    Optional<Backend> backend = Optional.empty();
-
-    @Option(
-            names = {"-o", "--output"},
-            paramLabel = "DIR",
-            description = "Where the weights go. Default: ${DEFAULT-VALUE}.")
-    Path out = Path.of("target", "talking-gpt");
-
-    @Option(
-            names = {"-h", "--help"},
-            usageHelp = true,
-            description = "Show this help and exit.")
-    boolean help;
 
     static final int CHARACTERS = 128;
     static final float WEIGHT_DECAY = 0.01f;
@@ -126,16 +96,17 @@ class TalkingGpt implements Callable<Integer> {
         if (!(temperature >= 0)) {
             throw new IllegalArgumentException("--temperature is %s: it must be 0 or more.".formatted(temperature));
         }
-        Parameters.Shape shape = new Parameters.Shape(CHARACTERS, sequence, layers, heads, width);
-        ComputeDevice device = Devices.find(backend, Optional.empty());
+        options.learningRate();
+        Parameters.Shape shape = options.shape(CHARACTERS, sequence);
+        ComputeDevice device = options.device();
         System.out.printf(
                 "Training on %s, writing on device %s%n", Platform.current().describe(), device);
-        Files.createDirectories(out);
-        Path file = out.resolve("weights.safetensors");
+        Files.createDirectories(options.out());
+        Path file = options.out().resolve("weights.safetensors");
         if (steps > 0) {
             train(shape, device, file);
         }
-        Parameters parameters = new Parameters(shape, seed);
+        Parameters parameters = new Parameters(shape, options.seed());
         int trained = parameters.load(file, describe(shape));
         System.out.printf("Weights of %s, %,d steps old:%n", file, trained);
         goOn(parameters, device, prompt);
@@ -158,11 +129,11 @@ class TalkingGpt implements Callable<Integer> {
             throw new IllegalArgumentException("The text has %,d characters: give more than the %d of --sequence."
                     .formatted(characters.length, sequence));
         }
-        Parameters parameters = new Parameters(shape, seed);
+        Parameters parameters = new Parameters(shape, options.seed());
         System.out.printf(
                 "%,d weights, %,d characters of text, %,d a step%n",
                 parameters.count(), characters.length, batch * sequence);
-        SplittableRandom random = new SplittableRandom(seed);
+        SplittableRandom random = new SplittableRandom(options.seed());
         long start = System.nanoTime();
         try (FlashAttention attention = FlashAttention.on(device);
                 Gpt gpt = new Gpt(attention, parameters, batch, sequence, batch * sequence)) {
@@ -175,7 +146,7 @@ class TalkingGpt implements Callable<Integer> {
                     }
                 }
                 float decay = Math.clamp((steps - step) / (0.5f * steps), 0.1f, 1f);
-                float rate = learningRate * Math.min(1f, (float) step / WARM_UP) * decay;
+                float rate = options.learningRate() * Math.min(1f, (float) step / WARM_UP) * decay;
                 Gpt.Result result = gpt.train(step, rate, WEIGHT_DECAY);
                 if (step == 1 || step % Math.max(1, steps / 10) == 0 || step == steps) {
                     System.out.printf(
@@ -220,7 +191,7 @@ class TalkingGpt implements Callable<Integer> {
         int[] given = characters(beginning.isEmpty() ? "\n" : beginning);
         int first = Math.max(0, given.length - sequence / 2);
         StringBuilder written = new StringBuilder(beginning);
-        SplittableRandom random = new SplittableRandom(seed);
+        SplittableRandom random = new SplittableRandom(options.seed());
         List<Double> nanoseconds = new ArrayList<>();
         try (Decoder decoder = new Decoder(parameters, device)) {
             float[] logits = {};

@@ -2,6 +2,7 @@
 //SOURCES gpt/*.java
 import gpt.AssociativeRecall;
 import gpt.Gpt;
+import gpt.GptOptions;
 import gpt.LossCurve;
 import gpt.Parameters;
 import java.io.IOException;
@@ -19,11 +20,10 @@ import me.tongfei.progressbar.ProgressBarStyle;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.cli.Example;
-import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
-import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Platform;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -92,39 +92,8 @@ class TrainGpt implements Callable<Integer> {
             description = "Steps of the whole training. Default: ${DEFAULT-VALUE}.")
     int steps = 200;
 
-    @Option(names = "--layers", paramLabel = "L", description = "Default: ${DEFAULT-VALUE}.")
-    int layers = 2;
-
-    @Option(names = "--width", paramLabel = "C", description = "Channels of a token. Default: ${DEFAULT-VALUE}.")
-    int width = 32;
-
-    @Option(
-            names = "--heads",
-            paramLabel = "H",
-            description = "Attention heads; they divide the width. Default: ${DEFAULT-VALUE}.")
-    int heads = 2;
-
-    @Option(
-            names = "--learning-rate",
-            paramLabel = "R",
-            description =
-                    "Of AdamW, after 10 steps of warm-up and before its decay at the end. Default: ${DEFAULT-VALUE}.")
-    float learningRate = 0.01f;
-
-    @Option(
-            names = "--seed",
-            paramLabel = "X",
-            description = "Decides weights and data: the same seed gives the same losses. Default: ${DEFAULT-VALUE}.")
-    long seed = 1;
-
-    @Option(names = "--backend", paramLabel = "NAME", description = "cuda, opencl, ptx, … Default: the best.")
-    Optional<Backend> backend = Optional.empty();
-
-    @Option(
-            names = {"-o", "--output"},
-            paramLabel = "DIR",
-            description = "Where checkpoint, table and picture go. Default: ${DEFAULT-VALUE}.")
-    Path out = Path.of("target", "gpt");
+    @Mixin
+    GptOptions options = new GptOptions(32, 2, 0.01f, Path.of("target", "gpt"));
 
     @Option(names = "--resume", description = "Go on from the checkpoint in that directory.")
     boolean resume;
@@ -137,12 +106,6 @@ class TrainGpt implements Callable<Integer> {
             paramLabel = "S",
             description = "Steps from one checkpoint to the next. Default: ${DEFAULT-VALUE}.")
     int checkpointEvery = 50;
-
-    @Option(
-            names = {"-h", "--help"},
-            usageHelp = true,
-            description = "Show this help and exit.")
-    boolean help;
 
     static final float WEIGHT_DECAY = 0.01f;
     static final int WARM_UP = 10;
@@ -162,26 +125,25 @@ class TrainGpt implements Callable<Integer> {
         Example.requireAtLeast(1, "--steps", steps);
         Example.requireAtLeast(1, "--stop-after", stopAfter.orElse(steps));
         Example.requireAtLeast(1, "--checkpoint-every", checkpointEvery);
-        if (!(learningRate > 0 && learningRate < Float.POSITIVE_INFINITY)) {
-            throw new IllegalArgumentException("--learning-rate is %s: it must be above 0.".formatted(learningRate));
-        }
+        options.learningRate();
     }
 
     @Override
     public Integer call() throws IOException {
         requireUsableOptions();
-        Parameters parameters = new Parameters(
-                new Parameters.Shape(AssociativeRecall.VOCABULARY, sequence, layers, heads, width), seed);
+        Parameters.Shape shape = options.shape(AssociativeRecall.VOCABULARY, sequence);
+        Parameters parameters = new Parameters(shape, options.seed());
+        Path out = options.out();
         Files.createDirectories(out);
         int done = resume ? parameters.load(out.resolve(CHECKPOINT), describeRun()) : 0;
         LossCurve curve = resume ? LossCurve.read(out.resolve(TABLE), done) : new LossCurve();
         int last = Math.min(steps, stopAfter.orElse(steps));
 
-        ComputeDevice device = Devices.find(backend, Optional.empty());
+        ComputeDevice device = options.device();
         say("Running on %s, device %s", Platform.current().describe(), device);
         say(
                 "%,d weights: %d layers, width %d, %d heads; %,d tokens a step",
-                parameters.count(), layers, width, heads, tokens);
+                parameters.count(), shape.layers(), shape.width(), shape.heads(), tokens);
         long start = System.nanoTime();
         try (FlashAttention attention = kind == Attention.FLASH
                         ? FlashAttention.on(device)
@@ -223,7 +185,7 @@ class TrainGpt implements Callable<Integer> {
                     length, batch, gpt.attentionKernel().kernel().id());
             while (step < last && sequenceAt(step + 1) == length) {
                 step++;
-                task.fill(seed, step, gpt.tokens(), gpt.targets());
+                task.fill(options.seed(), step, gpt.tokens(), gpt.targets());
                 long start = System.nanoTime();
                 Gpt.Result result = gpt.train(step, learningRateAt(step), WEIGHT_DECAY);
                 double milliseconds = (System.nanoTime() - start) / 1e6;
@@ -246,12 +208,13 @@ class TrainGpt implements Callable<Integer> {
 
     /** The checkpoint last, so that one that is there has its table beside it. */
     private void save(Gpt gpt, Parameters parameters, LossCurve curve, int step) throws IOException {
+        Path out = options.out();
         gpt.fetchParameters();
         curve.writeCsv(out.resolve(TABLE));
         curve.writeSvg(
                 out.resolve(PICTURE),
                 "Associative recall, %s attention, seed %d"
-                        .formatted(kind.name().toLowerCase(Locale.ROOT), seed));
+                        .formatted(kind.name().toLowerCase(Locale.ROOT), options.seed()));
         parameters.save(out.resolve(CHECKPOINT), step, describeRun());
     }
 
@@ -303,15 +266,14 @@ class TrainGpt implements Callable<Integer> {
     float learningRateAt(int step) {
         float warmUp = Math.min(1f, (float) step / WARM_UP);
         float decay = Math.clamp((steps - step) / (0.3f * steps), 0.1f, 1f);
-        return learningRate * warmUp * decay;
+        return options.learningRate() * warmUp * decay;
     }
 
     // -- small things --
 
     /** All that decides the numbers. The kind of attention is left out: both compute the same. */
     private String describeRun() {
-        return "sequence=%d start=%d tokens=%d steps=%d layers=%d width=%d heads=%d learningRate=%s seed=%d"
-                .formatted(sequence, startSequence, tokens, steps, layers, width, heads, learningRate, seed);
+        return "sequence=%d start=%d tokens=%d steps=%d %s".formatted(sequence, startSequence, tokens, steps, options);
     }
 
     /** A line of output; at a terminal it takes the place of the progress bar, which comes again below. */

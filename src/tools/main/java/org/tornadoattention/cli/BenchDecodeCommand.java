@@ -10,12 +10,12 @@ import org.tornadoattention.bench.DecodeBenchmark;
 import org.tornadoattention.bench.DecodeCase;
 import org.tornadoattention.bench.DecodeMeasurement;
 import org.tornadoattention.choice.DecodeKernel;
-import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -42,17 +42,8 @@ import picocli.CommandLine.Spec;
         })
 final class BenchDecodeCommand implements Callable<Integer> {
 
-    @Option(
-            names = {"-b", "--backend"},
-            paramLabel = "NAME",
-            description = "cuda, opencl, ptx, metal, spirv, jvm or simulator. Default: the best for the best device.")
-    private Optional<Backend> backend = Optional.empty();
-
-    @Option(
-            names = {"-d", "--device"},
-            paramLabel = "INDEX",
-            description = "The device's number in its backend, as './attention devices' lists them.")
-    private Optional<Integer> deviceIndex = Optional.empty();
+    @Mixin
+    private DeviceOptions where = new DeviceOptions();
 
     @Option(
             names = "--batch",
@@ -156,9 +147,9 @@ final class BenchDecodeCommand implements Callable<Integer> {
 
     /** The device that was asked for, or the best for the kernel that was. */
     private ComputeDevice device() {
-        ComputeDevice found = Devices.find(backend, deviceIndex);
+        ComputeDevice found = where.find();
         boolean graphs = cudaGraph || kernel.stream().anyMatch(wanted -> wanted != DecodeKernel.VECTOR);
-        return backend.isEmpty() && graphs ? Devices.forTaskGraphs(found) : found;
+        return !where.hasBackend() && graphs ? Devices.forTaskGraphs(found) : found;
     }
 
     /** A case and the parts that its keys are split into, 0 to choose for the device. */

@@ -6,26 +6,17 @@ import java.util.Optional;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.AttentionKernel;
-import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Platform;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Where to compute and with which kernel: the options that commands share. */
 final class ComputeOptions {
 
-    @Option(
-            names = {"-b", "--backend"},
-            paramLabel = "NAME",
-            description = "cuda, opencl, ptx, metal, spirv, jvm or simulator. Default: the best for the best device.")
-    private Optional<Backend> backend = Optional.empty();
-
-    @Option(
-            names = {"-d", "--device"},
-            paramLabel = "INDEX",
-            description = "The device's number in its backend, as './attention devices' lists them.")
-    private Optional<Integer> device = Optional.empty();
+    @Mixin
+    private DeviceOptions where = new DeviceOptions();
 
     @Option(
             names = {"-k", "--kernel"},
@@ -37,8 +28,8 @@ final class ComputeOptions {
 
     /** The device that was asked for, or the best of those that run the kernels that were asked for, or else the best. */
     ComputeDevice device() {
-        ComputeDevice best = Devices.find(backend, device);
-        if (backend.isPresent() || device.isPresent() || kernels.isEmpty()) {
+        ComputeDevice best = where.find();
+        if (where.areGiven() || kernels.isEmpty()) {
             return best;
         }
         return Devices.all().stream()
@@ -50,7 +41,7 @@ final class ComputeOptions {
     /** The same for commands that need task graphs. */
     ComputeDevice deviceForTaskGraphs() {
         ComputeDevice chosen = device();
-        if (chosen.isJvm() && backend.isPresent()) {
+        if (chosen.isJvm() && where.hasBackend()) {
             throw new UnsupportedOnDeviceException(
                     chosen, "task graphs, which this command is about", "use another backend, such as simulator");
         }

@@ -18,12 +18,12 @@ import org.tornadoattention.bench.Direction;
 import org.tornadoattention.bench.TileTuner;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.TuningTable;
-import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.file.ResultFile;
 import org.tornadoattention.tensor.DType;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -57,17 +57,8 @@ final class TuneCommand implements Callable<Integer> {
     /** Time for the repetitions of one candidate. */
     private static final double SECONDS = 2;
 
-    @Option(
-            names = {"-b", "--backend"},
-            paramLabel = "NAME",
-            description = "cuda or simulator. Default: the best device's.")
-    private Optional<Backend> backend = Optional.empty();
-
-    @Option(
-            names = {"-d", "--device"},
-            paramLabel = "INDEX",
-            description = "The device's number in its backend, as './attention devices' lists them.")
-    private Optional<Integer> index = Optional.empty();
+    @Mixin
+    private DeviceOptions where = new DeviceOptions();
 
     @Option(
             names = {"-k", "--kernel"},
@@ -131,7 +122,7 @@ final class TuneCommand implements Callable<Integer> {
     public Integer call() throws IOException {
         PrintWriter out = spec.commandLine().getOut();
         Optional<ResultFile> file = output.isPresent() ? Optional.of(ResultFile.at(output.get())) : Optional.empty();
-        ComputeDevice device = Devices.forTaskGraphs(Devices.find(backend, index));
+        ComputeDevice device = Devices.forTaskGraphs(where.find());
         requireIntrinsics(device);
         List<BenchCase> cases = cases();
         ComputeOptions.announce(out, device);

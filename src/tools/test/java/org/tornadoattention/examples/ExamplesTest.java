@@ -138,6 +138,7 @@ class ExamplesTest {
                 "MemoryByLength 128 two|'two' is no whole number.",
                 "TensorCoreMatrixProduct 300|The size is 300: it must be a multiple of",
                 "TalkingGpt --sequence 1|--sequence is 1: it must be 2 or more.",
+                "TalkingGpt --learning-rate -1|--learning-rate is -1.0: it must be above 0.",
                 "TrainGpt --steps -3|--steps is -3: it must be 1 or more.",
                 "TrainGpt --tokens 0|--tokens is 0: it must be 1 or more.",
                 "TrainGpt --heads 3|the heads divide the width",
