@@ -33,6 +33,7 @@ import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -183,7 +184,7 @@ final class FunctionCheck {
             switch (branch.opcode()) {
                 case IFNULL, IFNONNULL, IF_ACMPEQ, IF_ACMPNE -> throw refusal("compares objects", NO_OBJECTS);
                 default -> {
-                    int target = labels.get(branch.target());
+                    int target = Objects.requireNonNull(labels.get(branch.target()));
                     if (target < index && !isCounted(target, index)) {
                         throw refusal(
                                 "has a loop whose end is not known",
@@ -208,7 +209,7 @@ final class FunctionCheck {
             counted.removeAll(stored);
             for (int i = from; i <= to; i++) {
                 if (elements.get(i) instanceof BranchInstruction branch && isOrder(branch.opcode())) {
-                    int target = labels.get(branch.target());
+                    int target = Objects.requireNonNull(labels.get(branch.target()));
                     boolean ends = target < from || target > to || i == to;
                     if (ends && comparesCounter(i, counted, stored)) {
                         return true;

@@ -25,6 +25,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -321,7 +322,7 @@ final class FunctionClass {
 
     /** The name of the copy of a method. */
     String name(Method method) {
-        return names.get(method);
+        return Objects.requireNonNull(names.get(method), "method");
     }
 
     private void ofScore(CodeBuilder code, Code function, int firstArray) {

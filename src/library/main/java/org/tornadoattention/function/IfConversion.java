@@ -24,6 +24,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -76,7 +77,7 @@ final class IfConversion {
                 write(builder, method, false);
             }
             while (!pending.isEmpty()) {
-                write(builder, methods.get(pending.remove()), true);
+                write(builder, Objects.requireNonNull(methods.get(pending.remove())), true);
             }
         });
     }
@@ -109,8 +110,8 @@ final class IfConversion {
     private void write(ClassBuilder builder, MethodModel method, boolean guard) {
         String name = method.methodName().stringValue();
         List<CodeElement> elements = method.code().orElseThrow().elementList();
-        boolean converted = functions.containsKey(name) && isConvertible(elements);
-        if (!guard && !converted) {
+        Set<Integer> notZero = isConvertible(elements) ? functions.get(name) : null;
+        if (!guard && notZero == null) {
             builder.with(method);
             return;
         }
@@ -120,8 +121,8 @@ final class IfConversion {
                 guard ? withGuard(type) : type,
                 method.flags().flagsMask(),
                 code -> {
-                    if (converted) {
-                        new Predication(this, code, type, guard, functions.get(name)).write(elements);
+                    if (notZero != null) {
+                        new Predication(this, code, type, guard, notZero).write(elements);
                     } else {
                         new GuardedCopy(this, code, type).write(elements);
                     }

@@ -11,6 +11,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.WeakHashMap;
+import org.jspecify.annotations.Nullable;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
@@ -103,7 +104,7 @@ record Lambda(Code code, List<TornadoNativeArray> arrays) {
             }
 
             @Override
-            protected Object replaceObject(Object object) {
+            protected @Nullable Object replaceObject(Object object) {
                 if (object instanceof SerializedLambda lambda) {
                     found[0] = lambda;
                 }

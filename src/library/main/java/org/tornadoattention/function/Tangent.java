@@ -29,8 +29,10 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Forward-mode differentiation of a method: the same code, in which each floating-point number that depends on an active
@@ -93,7 +95,7 @@ final class Tangent {
     }
 
     private final Key key;
-    private final FunctionClass names;
+    private final @Nullable FunctionClass names;
     private final Map<Place, Integer> slots = new HashMap<>();
     private final Map<Label, List<Operand>> states = new HashMap<>();
 
@@ -101,11 +103,15 @@ final class Tangent {
     private final Set<Place> activeVariables = new HashSet<>();
 
     private List<Operand> stack = new ArrayList<>();
-    private CodeBuilder code;
+    private @Nullable CodeBuilder code;
+
+    /** Whether something leads here. */
+    private boolean reached = true;
+
     private int line;
 
     /** @param names of other methods' copies and derivatives, or null to see only whether there is a derivative */
-    Tangent(Key key, FunctionClass names) {
+    Tangent(Key key, @Nullable FunctionClass names) {
         this.key = key;
         this.names = names;
     }
@@ -181,6 +187,7 @@ final class Tangent {
 
     private void translate() {
         stack = new ArrayList<>();
+        reached = true;
         states.clear();
         int slot = 0;
         MethodTypeDesc type = key.method().type();
@@ -200,7 +207,7 @@ final class Tangent {
                         code.with(number);
                     }
                 }
-                case Instruction instruction when stack != null -> translate(instruction);
+                case Instruction instruction when reached -> translate(instruction);
                 default -> {
                     // unreachable, or made anew
                 }
@@ -216,14 +223,16 @@ final class Tangent {
 
     private void get(Place place) {
         if (code != null) {
-            code.loadLocal(place.kind(), slots.get(place));
+            code.loadLocal(place.kind(), slot(place));
         }
     }
 
     private void put(Place place) {
-        if (code != null) {
-            code.storeLocal(place.kind(), slots.computeIfAbsent(place, added -> code.allocateLocal(added.kind())));
-        }
+        emit(c -> c.storeLocal(place.kind(), slots.computeIfAbsent(place, added -> c.allocateLocal(added.kind()))));
+    }
+
+    private int slot(Place place) {
+        return Objects.requireNonNull(slots.get(place), "place");
     }
 
     private Place value(int depth) {
@@ -267,10 +276,12 @@ final class Tangent {
     }
 
     private void pass(LabelTarget target) {
-        if (stack != null) {
+        List<Operand> arriving = states.get(target.label());
+        if (reached) {
             settle();
-        } else if (states.get(target.label()) != null) {
-            stack = new ArrayList<>(states.get(target.label()));
+        } else if (arriving != null) {
+            stack = new ArrayList<>(arriving);
+            reached = true;
         }
         if (code != null) {
             code.with(target);
@@ -318,7 +329,7 @@ final class Tangent {
             }
             case IncrementInstruction increment ->
                 emit(c -> c.iinc(
-                        slots.get(new Place(false, increment.slot(), TypeKind.INT, false)), increment.constant()));
+                        slot(new Place(false, increment.slot(), TypeKind.INT, false)), increment.constant()));
             case OperatorInstruction operator -> operator(operator);
             case ConvertInstruction convert -> convert(convert);
             case StackInstruction shuffle -> shuffle(shuffle.opcode());
@@ -335,7 +346,7 @@ final class Tangent {
                             result.typeKind() == TypeKind.DOUBLE ? (java.lang.constant.ConstantDesc) 0d : 0f));
                 }
                 emit(c -> c.return_(result.typeKind()));
-                stack = null;
+                reached = false;
             }
             case NopInstruction _ -> {
                 // nothing
@@ -362,7 +373,7 @@ final class Tangent {
         jump(branch.target());
         emit(c -> c.with(branch));
         if (operands == 0) {
-            stack = null;
+            reached = false;
         }
     }
 
@@ -374,7 +385,7 @@ final class Tangent {
         jump(otherwise);
         cases.forEach(each -> jump(each.target()));
         emit(c -> c.with(choice));
-        stack = null;
+        reached = false;
     }
 
     private void convert(ConvertInstruction convert) {
@@ -499,14 +510,14 @@ final class Tangent {
                 calls.add(other);
                 rule.loadAll();
                 rule.loadDerivatives();
-                emit(c -> c.invokestatic(FunctionClass.NAME, names.tangent(other), other.type()));
+                emit(c -> c.invokestatic(FunctionClass.NAME, Objects.requireNonNull(names).tangent(other), other.type()));
                 rule.keep();
             }
             rule.finish(
                     result,
                     active,
                     c -> c.invokestatic(
-                            FunctionClass.NAME, names.name(own.get()), own.get().type()));
+                            FunctionClass.NAME, Objects.requireNonNull(names).name(own.get()), own.get().type()));
         } else {
             rule.finish(result, false, c -> c.with(call));
         }

@@ -7,4 +7,7 @@
  * for ever. A form is therefore made for a function's code, the types of the arrays and the values of the numbers that it
  * captured, and is used again for all that agree in these: another array, another length and another problem need none.
  */
+@NullMarked
 package org.tornadoattention.function;
+
+import org.jspecify.annotations.NullMarked;
