@@ -89,6 +89,7 @@ public final class GptOptions {
 
     @Override
     public String toString() {
-        return "layers=%d width=%d heads=%d learningRate=%s seed=%d".formatted(layers, width, heads, learningRate, seed);
+        return "layers=%d width=%d heads=%d learningRate=%s seed=%d"
+                .formatted(layers, width, heads, learningRate, seed);
     }
 }

@@ -328,8 +328,7 @@ final class Tangent {
                 pop();
             }
             case IncrementInstruction increment ->
-                emit(c -> c.iinc(
-                        slot(new Place(false, increment.slot(), TypeKind.INT, false)), increment.constant()));
+                emit(c -> c.iinc(slot(new Place(false, increment.slot(), TypeKind.INT, false)), increment.constant()));
             case OperatorInstruction operator -> operator(operator);
             case ConvertInstruction convert -> convert(convert);
             case StackInstruction shuffle -> shuffle(shuffle.opcode());
@@ -510,14 +509,17 @@ final class Tangent {
                 calls.add(other);
                 rule.loadAll();
                 rule.loadDerivatives();
-                emit(c -> c.invokestatic(FunctionClass.NAME, Objects.requireNonNull(names).tangent(other), other.type()));
+                emit(c -> c.invokestatic(
+                        FunctionClass.NAME, Objects.requireNonNull(names).tangent(other), other.type()));
                 rule.keep();
             }
             rule.finish(
                     result,
                     active,
                     c -> c.invokestatic(
-                            FunctionClass.NAME, Objects.requireNonNull(names).name(own.get()), own.get().type()));
+                            FunctionClass.NAME,
+                            Objects.requireNonNull(names).name(own.get()),
+                            own.get().type()));
         } else {
             rule.finish(result, false, c -> c.with(call));
         }
