@@ -15,6 +15,9 @@ final class CudaText {
     /** Before the number of work-items of a group. */
     static final String GROUP_SIZE = "/*group size ";
 
+    /** Where loops of known length are to be unrolled. */
+    static final String UNROLL_LOOPS = "/*unroll loops*/";
+
     private static final int SWIZZLE_128_BYTES = 1;
     private static final int EIGHT_ROWS = 1024;
 
@@ -72,6 +75,14 @@ final class CudaText {
 
     static String element(String result, String tile, String byteOffset) {
         return result + " = *(const float *) ((const char *) " + tile + " + (" + byteOffset + "));";
+    }
+
+    static String load(String result, String type, String source, String index) {
+        String convert = constant(type, "type") == Warp.F16
+                ? "cvt.f32.f16 %0, %1;"
+                : "{ .reg .b16 zero; mov.b16 zero, 0; mov.b32 %0, {zero, %1}; }";
+        return "asm(\"" + convert + "\" : \"=f\"(" + result + ") : \"h\"(*(const unsigned short *) ("
+                + address(source, index, Short.BYTES) + ")));";
     }
 
     static String loadInt(String result, String tile, String byteOffset) {

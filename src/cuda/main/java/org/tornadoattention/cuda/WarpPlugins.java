@@ -40,6 +40,7 @@ final class WarpPlugins {
 
     private void warp() {
         effect("requireGroupSize", (r, a) -> CudaText.requireGroupSize(a[0]), INT);
+        effect("unrollLoops", (r, a) -> CudaText.MARK + CudaText.UNROLL_LOOPS);
         value("shuffleXor", JavaKind.Float, (r, a) -> CudaText.shuffleXor(r, a[0], a[1]), FLOAT, INT);
         effect("settle", (r, a) -> CudaText.settle(a[0]), FLOAT);
         value("exp2", JavaKind.Float, (r, a) -> CudaText.exp2(r, a[0]), FLOAT);
@@ -90,6 +91,15 @@ final class WarpPlugins {
         }
         value("asFloat", JavaKind.Float, (r, a) -> CudaText.asFloat(r, a[0]), INT);
         value("element", JavaKind.Float, (r, a) -> CudaText.element(r, a[0], a[1]), INTS, INT);
+        register(
+                "load",
+                JavaKind.Float,
+                (r, a) -> CudaText.load(r, a[0], a[1], a[2]),
+                1,
+                -1,
+                INT,
+                ShortArray.class,
+                INT);
         value("loadInt", JavaKind.Int, (r, a) -> CudaText.loadInt(r, a[0], a[1]), INTS, INT);
         effect("storeInt", (r, a) -> CudaText.storeInt(a[0], a[1], a[2]), INTS, INT, INT);
         reading(

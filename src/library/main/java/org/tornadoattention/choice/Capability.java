@@ -41,7 +41,7 @@ public enum Capability {
     }
 
     /** Whether a device is known to have it, so that kernels with it are chosen by themselves. */
-    boolean isKnownOn(ComputeDevice device) {
+    public boolean isKnownOn(ComputeDevice device) {
         boolean known = this != TENSOR_CORES || device.extension().computeCapability() > 0;
         return known && isOn(device);
     }

@@ -19,8 +19,8 @@ final class Bias {
     }
 
     /** How raw bits are to be read. */
-    static int features(DType dtype) {
-        return dtype == DType.F16 ? Features.F16_BITS : 0;
+    static int features(DType dtype, boolean intrinsics) {
+        return (dtype == DType.F16 ? Features.F16_BITS : 0) | (intrinsics ? Features.INTRINSICS : 0);
     }
 
     static List<TornadoNativeArray> of(Tensor bias) {

@@ -224,7 +224,7 @@ final class FunctionClass {
             loadPair(code);
             code.aload(FIRST_ARRAY + arrays.size() - 2)
                     .aload(FIRST_ARRAY + arrays.size() - 1)
-                    .loadConstant(Bias.features(dtype))
+                    .loadConstant(Bias.features(dtype, form.intrinsics()))
                     .invokestatic(
                             describe(DenseBias.class),
                             "add",

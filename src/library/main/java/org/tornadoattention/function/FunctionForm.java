@@ -13,17 +13,28 @@ import org.tornadoattention.tensor.DType;
  * @param mask what hides keys
  * @param bias the type of a dense bias
  * @param skips whether kernels step over the empty tiles of a block mask, rather than ask in them
+ * @param intrinsics whether the compiler knows those of warps
  */
 public record FunctionForm(
-        Optional<Code> score, Optional<Code> derivative, Optional<Term> mask, Optional<DType> bias, boolean skips) {
+        Optional<Code> score,
+        Optional<Code> derivative,
+        Optional<Term> mask,
+        Optional<DType> bias,
+        boolean skips,
+        boolean intrinsics) {
 
     /** No functions. */
     public static final FunctionForm NONE =
-            new FunctionForm(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty(), true);
+            new FunctionForm(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty(), true, false);
 
     /** The same for a device whose compiler does not take loops between barriers. */
     public FunctionForm withoutSkips() {
-        return isEmpty() ? this : new FunctionForm(score, derivative, mask, bias, false);
+        return isEmpty() ? this : new FunctionForm(score, derivative, mask, bias, false, intrinsics);
+    }
+
+    /** The same for a compiler that knows the intrinsics of warps. */
+    public FunctionForm withIntrinsics() {
+        return isEmpty() ? this : new FunctionForm(score, derivative, mask, bias, skips, true);
     }
 
     /** Whether kernels step over tiles that a block mask leaves empty. */

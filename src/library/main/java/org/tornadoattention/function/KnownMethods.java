@@ -1,9 +1,14 @@
 package org.tornadoattention.function;
 
+import java.lang.classfile.CodeElement;
 import java.lang.classfile.Opcode;
+import java.lang.classfile.constantpool.ConstantPoolBuilder;
+import java.lang.classfile.instruction.ConvertInstruction;
 import java.lang.classfile.instruction.InvokeInstruction;
 import java.lang.constant.ClassDesc;
 import java.lang.constant.MethodTypeDesc;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import org.tornadoattention.kernel.parts.Softcap;
@@ -18,6 +23,7 @@ final class KnownMethods {
     private static final ClassDesc HALF_FLOAT = describe(HalfFloat.class);
     private static final String ARRAYS = "uk.ac.manchester.tornado.api.types.arrays.";
     private static final MethodTypeDesc OF_FLOAT = MethodTypeDesc.ofDescriptor("(F)F");
+    private static final MethodTypeDesc OF_DOUBLE = MethodTypeDesc.ofDescriptor("(D)D");
 
     private static final Set<String> MATH_NAMES = Set.of(
             "abs",
@@ -74,6 +80,39 @@ final class KnownMethods {
         return target.name().equals("tanh") && target.type().equals(OF_FLOAT)
                 ? new Target(describe(Softcap.class), "tanh", OF_FLOAT)
                 : target;
+    }
+
+    /**
+     * Code in which {@code (float) Math.tanh(x)} of a float, and others like it, are computed in float: between the two conversions a
+     * double serves rounding alone, and devices take many times as long for it.
+     */
+    static List<CodeElement> narrowed(List<CodeElement> code) {
+        List<CodeElement> narrowed = new ArrayList<>();
+        for (int i = 0; i < code.size(); i++) {
+            Optional<CodeElement> inFloat =
+                    i + 2 < code.size() ? inFloat(code.get(i), code.get(i + 1), code.get(i + 2)) : Optional.empty();
+            narrowed.add(inFloat.orElse(code.get(i)));
+            if (inFloat.isPresent()) {
+                i += 2;
+            }
+        }
+        return narrowed;
+    }
+
+    private static Optional<CodeElement> inFloat(CodeElement widening, CodeElement called, CodeElement narrowing) {
+        if (widening instanceof ConvertInstruction first
+                && first.opcode() == Opcode.F2D
+                && called instanceof InvokeInstruction call
+                && narrowing instanceof ConvertInstruction last
+                && last.opcode() == Opcode.D2F
+                && call.typeSymbol().equals(OF_DOUBLE)
+                && mathematics(call).isPresent()
+                && exists(call.name().stringValue(), OF_FLOAT)) {
+            return Optional.of(InvokeInstruction.of(
+                    Opcode.INVOKESTATIC,
+                    ConstantPoolBuilder.of().methodRefEntry(TORNADO_MATH, call.name().stringValue(), OF_FLOAT)));
+        }
+        return Optional.empty();
     }
 
     private static boolean exists(String name, MethodTypeDesc type) {

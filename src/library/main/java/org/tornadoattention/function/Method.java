@@ -33,10 +33,10 @@ record Method(Class<?> owner, String name, String descriptor) {
     }
 
     List<CodeElement> code() {
-        return model().code()
+        return KnownMethods.narrowed(model().code()
                 .orElseThrow(() -> new UnusableFunctionException(
                         toString(), "is a native method", "functions are compiled from Java"))
-                .elementList();
+                .elementList());
     }
 
     /** The static method of the same class, or of one nested with it, that a call is of. */

@@ -49,7 +49,7 @@ public record UserFunctions(FunctionForm form, List<Integer> sizes) {
             Optional<Term> mask = options.mask().condition().map(condition -> Term.of(condition, arrays));
             options.bias().ifPresent(bias -> arrays.addAll(Bias.of(bias)));
             return new Captured(
-                    new FunctionForm(score, derivative, mask, options.bias().map(Tensor::dtype), true), arrays);
+                    new FunctionForm(score, derivative, mask, options.bias().map(Tensor::dtype), true, false), arrays);
         }
 
         private static Code code(Lambda lambda, List<TornadoNativeArray> arrays) {

@@ -60,6 +60,14 @@ public final class Warp {
     }
 
     /**
+     * Says that all loops of the kernel whose number of turns is known are unrolled, however much is in them: private arrays that
+     * they index then lie in registers. Without, the compiler unrolls what it finds small.
+     */
+    public static void unrollLoops() {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
      * {@return the value of the lane whose number differs from this one's in the bits of {@code mask}, 1 to 31}
      *
      * @param value this lane's number
@@ -333,6 +341,17 @@ public final class Warp {
      */
     public static void storeInt(int[] tile, int byteOffset, int value) {
         throw OutsideOfKernels.call();
+    }
+
+    /**
+     * {@return a 16-bit float of an array of raw bits}
+     *
+     * @param type {@link #F16} or {@link #BF16}, a JIT constant
+     * @param source array in global memory
+     * @param index which element of it
+     */
+    public static float load(int type, ShortArray source, int index) {
+        return Bits.decode(type, source.get(index));
     }
 
     /**

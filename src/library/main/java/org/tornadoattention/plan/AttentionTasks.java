@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Map;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.choice.AttentionProblem;
+import org.tornadoattention.choice.Capability;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.choice.KernelSpec;
 import org.tornadoattention.choice.Launch;
@@ -119,9 +120,12 @@ final class AttentionTasks {
                 .answering(Layout.class, problem.views().map(Views::numbers).orElse(Map.of()));
     }
 
-    /** PoCL stops at an assertion of its own where a loop stands between two barriers of a loop. */
+    /** Of a compiler: PoCL stops at an assertion of its own where a loop stands between two barriers of a loop. */
     private static FunctionForm form(AttentionProblem problem, ComputeDevice device) {
         FunctionForm form = problem.functions().form();
+        if (Capability.WARP.isKnownOn(device)) {
+            return form.withIntrinsics();
+        }
         boolean processor = device.type() == TornadoDeviceType.CPU && !device.isSimulator();
         return processor ? form.withoutSkips() : form;
     }

@@ -1,5 +1,6 @@
 package org.tornadoattention.kernel.parts;
 
+import org.tornadoattention.intrinsic.Warp;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
@@ -22,7 +23,14 @@ public final class DenseBias {
     /** The same for raw bits. */
     public static float add(
             float score, int batch, int head, int query, int key, ShortArray bias, IntArray steps, int features) {
-        return score + Storage.load(bias, element(batch, head, query, key, steps), features);
+        int element = element(batch, head, query, key, steps);
+        float added = 0f;
+        if ((features & Features.INTRINSICS) != 0) {
+            added = Warp.load((features & Features.F16_BITS) != 0 ? Warp.F16 : Warp.BF16, bias, element);
+        } else {
+            added = Storage.load(bias, element, features);
+        }
+        return score + added;
     }
 
     private static int element(int batch, int head, int query, int key, IntArray steps) {

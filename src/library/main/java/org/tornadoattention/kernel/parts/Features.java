@@ -43,6 +43,9 @@ public final class Features {
     /** Queries are made ready without the scale. */
     public static final int UNSCALED = 1 << 11;
 
+    /** The compiler knows the intrinsics of warps. */
+    public static final int INTRINSICS = 1 << 12;
+
     private static final int WARPS_AT = 16;
     private static final int THRESHOLD_AT = 24;
 

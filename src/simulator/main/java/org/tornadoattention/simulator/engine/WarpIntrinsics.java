@@ -23,6 +23,11 @@ public final class WarpIntrinsics {
         lane().requireGroupSize(items);
     }
 
+    /** Concerns compilers alone. */
+    public static void unrollLoops() {
+        lane();
+    }
+
     /** Returns the value of another lane. */
     public static float shuffleXor(float value, int mask) {
         return lane().shuffleXor(value, mask);
@@ -91,6 +96,11 @@ public final class WarpIntrinsics {
     /** Reads an element of a tile. */
     public static float element(int[] tile, int byteOffset) {
         return lane().element(tile, byteOffset);
+    }
+
+    /** Reads a 16-bit float. */
+    public static float load(int type, ShortArray source, int index) {
+        return lane().load(type, source, index);
     }
 
     /** Reads an int of a tile. */
