@@ -123,7 +123,6 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
         List<AttentionKernel> rungs = kernels.filter(kernel -> !kernel.spec().onlyWhereAskedFor())
                 .filter(kernel -> device.isJvm() == (kernel.spec().capability() == Capability.JVM))
                 .filter(kernel -> objection(kernel, problem).isEmpty())
-                .filter(kernel -> !kernel.spec().functionsOnlyWhereAskedFor() || isWithoutFunctions(problem))
                 .toList();
         if (device.isSimulator()) {
             AttentionKernel first = rungs.getFirst();

@@ -61,11 +61,6 @@ public sealed interface KernelSpec
         return Optional.of("contiguous tensors of one type only, and these are views or of several types");
     }
 
-    /** {@return whether it is chosen for functions, a bias or sinks only where it is asked for by name} */
-    default boolean functionsOnlyWhereAskedFor() {
-        return false;
-    }
-
     /** {@return whether its products are of 8-bit numbers} */
     default boolean fp8() {
         return false;

@@ -45,11 +45,6 @@ record WarpGroupSpec() implements KernelSpec {
     }
 
     @Override
-    public boolean functionsOnlyWhereAskedFor() {
-        return true;
-    }
-
-    @Override
     public Optional<String> objection(Views views, AttentionShape shape) {
         boolean takes = views.types().size() == 1
                 && views.isMultiple("query", CHUNK)

@@ -28,11 +28,6 @@ record WarpSpec() implements KernelSpec {
     }
 
     @Override
-    public boolean functionsOnlyWhereAskedFor() {
-        return true;
-    }
-
-    @Override
     public Capability capability() {
         return Capability.WARP;
     }

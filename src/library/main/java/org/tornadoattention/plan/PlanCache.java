@@ -2,10 +2,15 @@ package org.tornadoattention.plan;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.WeakHashMap;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.BackwardTensors;
@@ -19,6 +24,7 @@ import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.choice.Tile;
 import org.tornadoattention.choice.Views;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.function.FunctionForm;
 import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
@@ -34,6 +40,9 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 public final class PlanCache implements Engine {
 
     private static final int CAPACITY = 16;
+
+    /** The kernel that functions are the least of. */
+    private static final Optional<AttentionKernel> ROOMIEST = Optional.of(AttentionKernel.TILED);
 
     /** What a backward pass is compiled for. */
     private record BackwardProblem(
@@ -57,6 +66,7 @@ public final class PlanCache implements Engine {
     private final Optional<Tile> tile;
     private final Plans plans = new Plans(CAPACITY);
     private final FunctionProof proof;
+    private final Set<FunctionForm> tooLarge = new HashSet<>();
     private final Map<TaskGraph, List<AttentionArrays>> seeded = new WeakHashMap<>();
 
     /**
@@ -75,6 +85,9 @@ public final class PlanCache implements Engine {
     /** Which kernel a problem gets here. */
     @Override
     public KernelChoice choose(AttentionProblem problem) {
+        if (isTooLarge(problem)) {
+            return tooLarge(KernelChoice.choose(problem, device, ROOMIEST));
+        }
         KernelChoice choice = KernelChoice.choose(problem, device, wanted);
         return tile.map(given -> choice.withTile(given, problem, device)).orElse(choice);
     }
@@ -82,7 +95,44 @@ public final class PlanCache implements Engine {
     /** Which kernel a problem's backward pass gets here. */
     @Override
     public KernelChoice chooseBackward(AttentionProblem problem) {
-        return KernelChoice.chooseBackward(problem, device, wanted);
+        return isTooLarge(problem)
+                ? tooLarge(KernelChoice.chooseBackward(problem, device, ROOMIEST))
+                : KernelChoice.chooseBackward(problem, device, wanted);
+    }
+
+    private boolean isTooLarge(AttentionProblem problem) {
+        return tooLarge.contains(problem.functions().form());
+    }
+
+    private static KernelChoice tooLarge(KernelChoice choice) {
+        return new KernelChoice(
+                choice.kernel(), choice.tiles(), "TornadoVM does not inline functions this large on tensor cores");
+    }
+
+    /** Runs a pass; with functions that TornadoVM finds too large to inline, once more by the kernel that leaves them the most room. */
+    private Execution run(AttentionProblem problem, Supplier<Execution> pass) {
+        try {
+            return pass.get();
+        } catch (RuntimeException | Error e) { // TornadoVM's internal errors are Errors
+            FunctionForm form = problem.functions().form();
+            if (form.isEmpty() || !isOfInlining(e)) {
+                throw e;
+            }
+            if (wanted.isPresent() || !tooLarge.add(form)) {
+                UnsupportedOnDeviceException refusal = new UnsupportedOnDeviceException(
+                        device,
+                        "a compiler that inlines functions as large as these into the kernel",
+                        "use the kernel tiled, or shorter functions");
+                refusal.initCause(e);
+                throw refusal;
+            }
+            return pass.get();
+        }
+    }
+
+    private static boolean isOfInlining(Throwable error) {
+        return Stream.iterate(error, Objects::nonNull, Throwable::getCause)
+                .anyMatch(cause -> cause.getClass().getSimpleName().equals("TornadoInliningException"));
     }
 
     /** Runs a problem, building its plan if it has none. A plan that failed is closed and forgotten. */
@@ -96,15 +146,17 @@ public final class PlanCache implements Engine {
             Tensor output,
             Tensor logSumExp) {
         proof.findTiles(options);
-        return plans.use(
-                AttentionPlan.class,
+        return run(
                 problem,
-                () -> {
-                    KernelChoice choice = choose(problem);
-                    proof.require(problem, options, false);
-                    return new AttentionPlan(problem, choice, device);
-                },
-                plan -> plan.execute(q, k, v, options, output, logSumExp));
+                () -> plans.use(
+                        AttentionPlan.class,
+                        problem,
+                        () -> {
+                            KernelChoice choice = choose(problem);
+                            proof.require(problem, options, false);
+                            return new AttentionPlan(problem, choice, device);
+                        },
+                        plan -> plan.execute(q, k, v, options, output, logSumExp)));
     }
 
     /** Runs a backward pass, building its plan if it has none. A plan that failed is closed and forgotten. */
@@ -112,15 +164,17 @@ public final class PlanCache implements Engine {
     public Execution executeBackward(BackwardTensors tensors, AttentionOptions options) {
         AttentionProblem problem = AttentionProblem.of(tensors, options);
         proof.findTiles(options);
-        return plans.use(
-                BackwardPlan.class,
-                BackwardProblem.of(problem, tensors),
-                () -> {
-                    KernelChoice choice = chooseBackward(problem);
-                    proof.require(problem, options, true);
-                    return new BackwardPlan(problem, tensors, choice, device);
-                },
-                plan -> plan.execute(tensors, options));
+        return run(
+                problem,
+                () -> plans.use(
+                        BackwardPlan.class,
+                        BackwardProblem.of(problem, tensors),
+                        () -> {
+                            KernelChoice choice = chooseBackward(problem);
+                            proof.require(problem, options, true);
+                            return new BackwardPlan(problem, tensors, choice, device);
+                        },
+                        plan -> plan.execute(tensors, options)));
     }
 
     /**

@@ -81,20 +81,20 @@ class KernelChoiceTest {
         assertThat(choice.reason()).isEqualTo("asked for");
     }
 
-    /** What no GPU has run yet is not chosen for anyone. */
     @Test
-    void tensorCoresTakeFunctionsWhereTheyAreAskedFor() {
+    void tensorCoresTakeFunctions() {
         ComputeDevice gpu =
                 device(Backend.CUDA, 48 << 10, new CompilerExtension.Support(Intrinsics.WARP_GROUP, 90, 227 << 10, ""));
         AttentionProblem problem = AttentionProblem.of(
                 new AttentionShape(1, 1, 1, 100, 100, 64),
                 DType.F16,
                 AttentionOptions.defaults().withMask(Mask.of((b, h, i, j) -> j != 3)));
-        assertThat(KernelChoice.choose(problem, gpu, Optional.empty()).kernel()).isEqualTo(AttentionKernel.TILED);
-        for (AttentionKernel kernel : List.of(AttentionKernel.WARP, AttentionKernel.WARP_GROUP)) {
-            assertThat(KernelChoice.choose(problem, gpu, Optional.of(kernel)).kernel())
-                    .isEqualTo(kernel);
-        }
+        assertThat(KernelChoice.choose(problem, gpu, Optional.empty()).kernel()).isEqualTo(AttentionKernel.WARP_GROUP);
+        assertThat(KernelChoice.chooseBackward(problem, gpu, Optional.empty()).kernel())
+                .isEqualTo(AttentionKernel.WARP_GROUP);
+        assertThat(KernelChoice.chooseBackward(problem, gpu, Optional.of(AttentionKernel.WARP))
+                        .kernel())
+                .isEqualTo(AttentionKernel.TILED);
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> KernelChoice.choose(problem, gpu, Optional.of(AttentionKernel.TENSOR_CORE)))
                 .withMessageContaining(

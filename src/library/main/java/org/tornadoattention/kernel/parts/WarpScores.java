@@ -117,7 +117,6 @@ public final class WarpScores {
             float[] s, int rowTiles, int columns, boolean transposed,
             int batch, int head, int row, int column, int seqQ, int offset, int length,
             int windowLeft, int windowRight) {
-        Warp.unrollLoops();
         for (int r = 0; r < 2 * rowTiles; r++) {
             for (int n = 0; n < columns / 8; n++) {
                 for (int e = 0; e < 2; e++) {
@@ -224,7 +223,6 @@ public final class WarpScores {
             int columns, boolean transposed,
             int batch, int head, int row, int column, int seqQ, int offset, int length,
             int windowLeft, int windowRight, float scale, float softcap, float slope, int features, boolean edges) {
-        Warp.unrollLoops();
         for (int n = 0; n < columns / 8; n++) {
             for (int r = 0; r < 2; r++) {
                 float low = 0f;
