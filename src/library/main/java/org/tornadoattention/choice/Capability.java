@@ -40,7 +40,11 @@ public enum Capability {
         return device.isJvm() == (this == JVM) && has.test(device);
     }
 
-    /** Whether a device is known to have it, so that kernels with it are chosen by themselves. */
+    /**
+     * {@return whether a device is known to have it, so that kernels with it are chosen by themselves}
+     *
+     * @param device a device
+     */
     public boolean isKnownOn(ComputeDevice device) {
         boolean known = this != TENSOR_CORES || device.extension().computeCapability() > 0;
         return known && isOn(device);
