@@ -351,7 +351,7 @@ public final class Warp {
      * @param index which element of it
      */
     public static float load(int type, ShortArray source, int index) {
-        return Bits.decode(type, source.get(index));
+        throw OutsideOfKernels.call();
     }
 
     /**

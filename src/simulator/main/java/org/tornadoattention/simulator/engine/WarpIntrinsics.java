@@ -98,9 +98,10 @@ public final class WarpIntrinsics {
         return lane().element(tile, byteOffset);
     }
 
-    /** Reads a 16-bit float. */
+    /** Reads a 16-bit float, in any kernel. */
     public static float load(int type, ShortArray source, int index) {
-        return lane().load(type, source, index);
+        Hooks.beforeGet(source, index, 1, WorkItem.current());
+        return Operand.decode(type, source.get(index));
     }
 
     /** Reads an int of a tile. */

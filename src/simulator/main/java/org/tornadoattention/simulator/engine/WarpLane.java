@@ -195,11 +195,6 @@ final class WarpLane {
         return Float.intBitsToFloat(loadInt(tile, byteOffset));
     }
 
-    float load(int type, ShortArray source, int index) {
-        Hooks.beforeGet(source, index, 1, item);
-        return Operand.decode(type, source.get(index));
-    }
-
     int loadInt(int[] tile, int byteOffset) {
         int index = wordIndex(tile, byteOffset, "reads an element of");
         LocalHooks.beforeLocalRead(tile, index, item);
