@@ -110,7 +110,8 @@ final class KnownMethods {
                 && exists(call.name().stringValue(), OF_FLOAT)) {
             return Optional.of(InvokeInstruction.of(
                     Opcode.INVOKESTATIC,
-                    ConstantPoolBuilder.of().methodRefEntry(TORNADO_MATH, call.name().stringValue(), OF_FLOAT)));
+                    ConstantPoolBuilder.of()
+                            .methodRefEntry(TORNADO_MATH, call.name().stringValue(), OF_FLOAT)));
         }
         return Optional.empty();
     }
