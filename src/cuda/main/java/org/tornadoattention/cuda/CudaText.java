@@ -15,9 +15,6 @@ final class CudaText {
     /** Before the number of work-items of a group. */
     static final String GROUP_SIZE = "/*group size ";
 
-    /** Where loops of known length are to be unrolled. */
-    static final String UNROLL_LOOPS = "/*unroll loops*/";
-
     private static final int SWIZZLE_128_BYTES = 1;
     private static final int EIGHT_ROWS = 1024;
 

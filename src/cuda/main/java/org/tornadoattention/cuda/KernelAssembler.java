@@ -33,8 +33,6 @@ final class KernelAssembler {
 
     private static final Pattern GROUP_SIZE = Pattern.compile(Pattern.quote(CudaText.GROUP_SIZE) + "(\\d+)");
 
-    private static final Pattern LOOP_OF_KNOWN_LENGTH = Pattern.compile("\\bfor\\(;\\w+ < \\d{1,2};\\)");
-
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
     private static final java.lang.foreign.AddressLayout POINTER = ValueLayout.ADDRESS;
@@ -73,7 +71,7 @@ final class KernelAssembler {
             int size = Integer.parseInt(array.group(3)) * elementBytes(type);
             bytes += (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         }
-        byte[] cubin = compile(withLaunchBounds(unrolled(array.appendTail(text).toString()), kernel));
+        byte[] cubin = compile(withLaunchBounds(array.appendTail(text).toString(), kernel));
         reserve(cubin, ".nv.shared." + kernel, bytes);
         return cubin;
     }
@@ -84,13 +82,6 @@ final class KernelAssembler {
         return size.find()
                 ? source.replaceFirst(
                         "\\bvoid " + kernel + "\\(", "void __launch_bounds__(" + size.group(1) + ") " + kernel + "(")
-                : source;
-    }
-
-    /** Has loops of up to 99 turns unrolled where the kernel asks for it. */
-    private static String unrolled(String source) {
-        return source.contains(CudaText.UNROLL_LOOPS)
-                ? LOOP_OF_KNOWN_LENGTH.matcher(source).replaceAll(loop -> "\n#pragma unroll\n" + loop.group())
                 : source;
     }
 

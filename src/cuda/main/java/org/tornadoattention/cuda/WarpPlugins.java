@@ -40,7 +40,6 @@ final class WarpPlugins {
 
     private void warp() {
         effect("requireGroupSize", (r, a) -> CudaText.requireGroupSize(a[0]), INT);
-        effect("unrollLoops", (r, a) -> CudaText.MARK + CudaText.UNROLL_LOOPS);
         value("shuffleXor", JavaKind.Float, (r, a) -> CudaText.shuffleXor(r, a[0], a[1]), FLOAT, INT);
         effect("settle", (r, a) -> CudaText.settle(a[0]), FLOAT);
         value("exp2", JavaKind.Float, (r, a) -> CudaText.exp2(r, a[0]), FLOAT);

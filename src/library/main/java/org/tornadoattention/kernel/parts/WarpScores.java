@@ -170,7 +170,6 @@ public final class WarpScores {
             float[] s, int rowTiles, int columns,
             int batch, int head, int query, int firstKey, int seqQ, int offset, int length,
             int windowLeft, int windowRight, float scale, float softcap, float slope, int features, boolean edges) {
-        Warp.unrollLoops();
         for (int r = 0; r < 2 * rowTiles; r++) {
             int i = edges ? TornadoMath.min(query + 8 * r, seqQ - 1) : query + 8 * r;
             int first = Window.firstKey(i + offset, windowLeft);
