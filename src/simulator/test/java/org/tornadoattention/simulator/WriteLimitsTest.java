@@ -31,7 +31,7 @@ class WriteLimitsTest {
         array.set(index, value);
     }
 
-    static void normalize(FloatArray in, FloatArray out) {
+    static void copyOntoItself(FloatArray in, FloatArray out) {
         for (@Parallel int i = 0; i < in.getSize(); i++) {
             in.set(i, in.get(i));
             out.set(i, in.get(i));
@@ -70,7 +70,7 @@ class WriteLimitsTest {
         FloatArray out = new FloatArray(8);
         TaskGraph graph = new TaskGraph("input")
                 .transferToDevice(EVERY_EXECUTION, in)
-                .task("a", WriteLimitsTest::normalize, in, out);
+                .task("a", WriteLimitsTest::copyOntoItself, in, out);
         Plans.run(graph);
         try (Simulator.Restore _ = Simulator.allowWrites(in, 0, 0)) {
             assertThat(Plans.fault(graph)).hasMessageContaining("writes in[0]; allowed is nothing of it");
@@ -89,7 +89,7 @@ class WriteLimitsTest {
                     .transferToDevice(EVERY_EXECUTION, pool)
                     .task("a", WriteLimitsTest::shift, pool, out, 0));
             SimulatorFaultException never =
-                    Plans.fault(new TaskGraph("never").task("a", WriteLimitsTest::normalize, pool, out));
+                    Plans.fault(new TaskGraph("never").task("a", WriteLimitsTest::copyOntoItself, pool, out));
             assertThat(never.kind()).as("reads come first").isEqualTo(FaultKind.NOT_ON_DEVICE);
         }
     }
