@@ -15,6 +15,9 @@ final class CudaText {
     /** Before the number of work-items of a group. */
     static final String GROUP_SIZE = "/*group size ";
 
+    /** Says that no other group is on the multiprocessor. */
+    static final String ALONE = "/*alone*/";
+
     private static final int SWIZZLE_128_BYTES = 1;
     private static final int EIGHT_ROWS = 1024;
 
@@ -23,6 +26,11 @@ final class CudaText {
     /** What the assembler makes of it stands in the kernel's head. */
     static String requireGroupSize(String items) {
         return MARK + GROUP_SIZE + constant(items, "items") + "*/";
+    }
+
+    /** What the assembler makes of it stands in the kernel's head. */
+    static String requireMultiprocessor() {
+        return MARK + ALONE;
     }
 
     static String shuffleXor(String result, String value, String mask) {
@@ -90,6 +98,33 @@ final class CudaText {
         return "*(int *) ((char *) " + tile + " + (" + byteOffset + ")) = " + value + ";";
     }
 
+    static String elements(String registers, String at, String tile, String byteOffset) {
+        return asm(
+                "ld.shared.v4.f32 {%0,%1,%2,%3}, [%4]",
+                elements("=f", registers, at, 4), register(shared(tile, byteOffset)));
+    }
+
+    static String loadFour(String registers, String at, String source, String index) {
+        return asmOnMemory(
+                "ld.relaxed.gpu.global.v4.f32 {%0,%1,%2,%3}, [%4]",
+                elements("=f", registers, at, 4), "\"l\"(" + address(source, index, Float.BYTES) + ")");
+    }
+
+    static String storeFour(String target, String index, String registers, String at) {
+        return onFour("st.global.v4.f32", target, index, registers, at);
+    }
+
+    static String addFour(String target, String index, String registers, String at) {
+        return onFour("red.relaxed.gpu.global.add.v4.f32", target, index, registers, at);
+    }
+
+    private static String onFour(String instruction, String target, String index, String registers, String at) {
+        return asmOnMemory(
+                instruction + " [%0], {%1,%2,%3,%4}",
+                "",
+                "\"l\"(" + address(target, index, Float.BYTES) + "), " + elements("f", registers, at, 4));
+    }
+
     static String copyFloats(String tile, String byteOffset, String source, String index, String elements) {
         return "{ const float *from_ = (const float *) (" + address(source, index, Float.BYTES)
                 + "); float *to_ = (float *) ((char *) " + tile + " + (" + byteOffset
@@ -101,6 +136,12 @@ final class CudaText {
                 "ldmatrix.sync.aligned.m8n8.x4" + (transposed ? ".trans" : "") + ".shared.b16 {%0,%1,%2,%3}, [%4]",
                 elements("=r", registers, at, 4),
                 register(shared(tile, byteOffset)));
+    }
+
+    static String storeMatrices(String tile, String byteOffset, String registers, String at) {
+        return asmOnMemory(
+                "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4}",
+                "", register(shared(tile, byteOffset)) + ", " + elements("r", registers, at, 4));
     }
 
     static String multiply(String type, String c, String atC, String a, String atA, String b, String atB) {
@@ -230,6 +271,24 @@ final class CudaText {
                 operands);
     }
 
+    /** Both operands lie with their rows along the depth, which is the transposed way for both. */
+    static String multiplyByRows(
+            String type, String c, String columns, String tile, String atA, String atB, String accumulate) {
+        if (constant(type, "type") == Warp.E4M3) {
+            throw new IllegalArgumentException("E4M3 tiles are read along their columns only: multiply.");
+        }
+        int n = constant(columns, "columns");
+        return wgmma(
+                type,
+                n,
+                c,
+                "%" + n / 2,
+                n / 2 + 1,
+                ", 1, 1",
+                "\"l\"(" + descriptor(tile, atA, "0") + "), \"l\"(" + descriptor(tile, atB, "0") + "), "
+                        + register(accumulate));
+    }
+
     static String commit() {
         return asmOnMemory("wgmma.commit_group.sync.aligned", "", "");
     }
@@ -273,6 +332,28 @@ final class CudaText {
                 "", register(barrier(barriers, index)) + ", " + register("(" + phase + ") & 1"));
     }
 
+    /** One lane for its warp, which goes on after it. */
+    static String awaitTurn(String turns, String index, String turn) {
+        return asmOnMemory(
+                "{ .reg .pred p; .reg .b32 turn; setp.ne.u32 p, %1, 0; @p bra done;"
+                        + " again: ld.acquire.gpu.global.b32 turn, [%0]; setp.ne.u32 p, turn, %2; @p bra again;"
+                        + " done: bar.warp.sync 0xffffffff; }",
+                "", turn(turns, index, turn));
+    }
+
+    /** One lane for its warp, after all of it. */
+    static String passTurn(String turns, String index, String turn) {
+        return asmOnMemory(
+                "{ .reg .pred p; setp.eq.u32 p, %1, 0; bar.warp.sync 0xffffffff;"
+                        + " @p st.release.gpu.global.b32 [%0], %2; }",
+                "", turn(turns, index, turn));
+    }
+
+    private static String turn(String turns, String index, String turn) {
+        return "\"l\"(" + address(turns, index, Integer.BYTES) + "), " + register("threadIdx.x % 32") + ", "
+                + register(turn);
+    }
+
     private static String barrier(String barriers, String index) {
         return shared(barriers, Integer.BYTES + " * (" + index + ")");
     }
@@ -300,7 +381,7 @@ final class CudaText {
     }
 
     private static String asmOnMemory(String instruction, String outputs, String inputs) {
-        String end = instruction.endsWith("}") ? "" : ";";
+        String end = instruction.endsWith(" }") ? "" : ";";
         return MARK + " asm volatile(\"" + instruction + end + "\" : " + outputs + " : " + inputs + " : \"memory\");";
     }
 

@@ -81,7 +81,9 @@ final class KernelAssembler {
         Matcher size = GROUP_SIZE.matcher(source);
         return size.find()
                 ? source.replaceFirst(
-                        "\\bvoid " + kernel + "\\(", "void __launch_bounds__(" + size.group(1) + ") " + kernel + "(")
+                        "\\bvoid " + kernel + "\\(",
+                        "void __launch_bounds__(" + size.group(1) + (source.contains(CudaText.ALONE) ? ", 1" : "")
+                                + ") " + kernel + "(")
                 : source;
     }
 

@@ -8,6 +8,7 @@ import jdk.graal.compiler.nodes.graphbuilderconf.InvocationPlugin.Receiver;
 import jdk.graal.compiler.nodes.graphbuilderconf.InvocationPlugins;
 import jdk.vm.ci.meta.JavaKind;
 import jdk.vm.ci.meta.ResolvedJavaMethod;
+import org.tornadoattention.intrinsic.Turn;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
@@ -36,6 +37,7 @@ final class WarpPlugins {
         new WarpPlugins(plugins, Warp.class).warp();
         new WarpPlugins(plugins, WarpGroup.class).warpGroup();
         new WarpPlugins(plugins, WarpBarrier.class).warpBarrier();
+        new WarpPlugins(plugins, Turn.class).turn();
     }
 
     private void warp() {
@@ -63,6 +65,18 @@ final class WarpPlugins {
                 INT,
                 INTS,
                 INT);
+        effect("storeMatrices", (r, a) -> CudaText.storeMatrices(a[0], a[1], a[2], a[3]), INTS, INT, INTS, INT);
+        effect("elements", (r, a) -> CudaText.elements(a[0], a[1], a[2], a[3]), FLOATS, INT, INTS, INT);
+        reading(2, "loadFour", (r, a) -> CudaText.loadFour(a[0], a[1], a[2], a[3]), FLOATS, INT, FloatArray.class, INT);
+        writing(
+                0,
+                "storeFour",
+                (r, a) -> CudaText.storeFour(a[0], a[1], a[2], a[3]),
+                FloatArray.class,
+                INT,
+                FLOATS,
+                INT);
+        writing(0, "addFour", (r, a) -> CudaText.addFour(a[0], a[1], a[2], a[3]), FloatArray.class, INT, FLOATS, INT);
         effect(
                 "multiply",
                 (r, a) -> CudaText.multiply(a[0], a[1], a[2], a[3], a[4], a[5], a[6]),
@@ -118,6 +132,7 @@ final class WarpPlugins {
     }
 
     private void warpGroup() {
+        effect("requireMultiprocessor", (r, a) -> CudaText.requireMultiprocessor());
         effect("fenceLocalMemory", (r, a) -> CudaText.fenceLocalMemory());
         effect("fence", (r, a) -> CudaText.fence());
         effect("commit", (r, a) -> CudaText.commit());
@@ -147,6 +162,16 @@ final class WarpPlugins {
                 INT,
                 INT);
         effect(
+                "multiplyByRows",
+                (r, a) -> CudaText.multiplyByRows(a[0], a[1], a[2], a[3], a[4], a[5], a[6]),
+                INT,
+                FLOATS,
+                INT,
+                INTS,
+                INT,
+                INT,
+                INT);
+        effect(
                 "multiplyTransposed",
                 (r, a) -> CudaText.multiplyTransposed(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]),
                 INT,
@@ -165,6 +190,11 @@ final class WarpPlugins {
         effect("arriveWithCopies", (r, a) -> CudaText.arriveWithCopies(a[0], a[1]), INTS, INT);
         effect("arrive", (r, a) -> CudaText.arrive(a[0], a[1]), INTS, INT);
         effect("await", (r, a) -> CudaText.awaitBarrier(a[0], a[1], a[2]), INTS, INT, INT);
+    }
+
+    private void turn() {
+        writing(0, "await", (r, a) -> CudaText.awaitTurn(a[0], a[1], a[2]), IntArray.class, INT, INT);
+        writing(0, "pass", (r, a) -> CudaText.passTurn(a[0], a[1], a[2]), IntArray.class, INT, INT);
     }
 
     private void value(String name, JavaKind result, IntrinsicText text, Class<?>... parameters) {

@@ -2,7 +2,6 @@ package org.tornadoattention.choice;
 
 import java.util.List;
 import java.util.Optional;
-import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
 
 /** How a kernel's results are differentiated. */
@@ -41,11 +40,11 @@ public sealed interface Backward {
     interface Memory {
 
         /**
-         * {@return that of a shape}
+         * {@return that of a problem}
          *
-         * @param shape sizes of the problem
+         * @param problem what is computed: shape, type, options
          */
-        List<Scratch> of(AttentionShape shape);
+        List<Scratch> of(AttentionProblem problem);
     }
 
     /**

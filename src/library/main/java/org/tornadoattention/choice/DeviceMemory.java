@@ -65,7 +65,7 @@ public record DeviceMemory(long tensorBytes, long extraBytes, long largestBuffer
         DeviceMemory forward = of(
                 problem,
                 kernel.spec().backward() instanceof Backward.Own own
-                        ? own.scratch().of(problem.shape())
+                        ? own.scratch().of(problem)
                         : List.of());
         long rowTerms = 2 * problem.shape().queryRows() * Float.BYTES;
         return new DeviceMemory(

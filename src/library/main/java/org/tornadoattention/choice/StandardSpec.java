@@ -45,7 +45,8 @@ record StandardSpec() implements KernelSpec {
     @Override
     public Backward backward() {
         return Backward.Own.untiled(
-                shape -> List.of(scores("probabilities", shape), scores("scoreGradients", shape)), this::gradients);
+                problem -> List.of(scores("probabilities", problem.shape()), scores("scoreGradients", problem.shape())),
+                this::gradients);
     }
 
     @Override

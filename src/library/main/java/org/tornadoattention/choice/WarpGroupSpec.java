@@ -8,10 +8,12 @@ import java.util.stream.Stream;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.WarpGroupFlashAttention;
+import org.tornadoattention.kernel.WarpGroupGradients;
 import org.tornadoattention.kernel.WarpGroupKeyValueGradients;
 import org.tornadoattention.kernel.WarpGroupQueryGradient;
 import org.tornadoattention.kernel.WarpRowTerms;
 import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
 
 /** {@link WarpGroupFlashAttention} and its gradients. */
 record WarpGroupSpec() implements KernelSpec {
@@ -25,9 +27,13 @@ record WarpGroupSpec() implements KernelSpec {
     /** The tile of functions: of two warp groups, which have registers for them, and of what block masks are mostly made of. */
     private static final String OF_FUNCTIONS = "128x128/8";
 
+    /** The widest head for which one kernel is faster under a causal mask too. */
+    private static final int NARROW = 64;
+
     private static final Tiling FORWARD = new ForwardTiling();
     private static final Tiling QUERY_GRADIENT = new QueryGradientTiling();
     private static final Tiling KEY_VALUE_GRADIENTS = new KeyValueGradientsTiling();
+    private static final Tiling GRADIENTS = new GradientsTiling();
 
     @Override
     public String summary() {
@@ -69,31 +75,93 @@ record WarpGroupSpec() implements KernelSpec {
         return Optional.of(FORWARD);
     }
 
-    /** The tiles of both kernels are chosen together: the first pair that fits is the fastest (docs/performance.md). */
+    /**
+     * One kernel where it has registers for both dK and dV, and a place for the sums of dQ; else two, whose tiles are chosen
+     * together: the first that fit are the fastest (docs/performance.md).
+     */
     @Override
     public Backward backward() {
         return new Backward.Own(
-                (problem, device) -> Stream.of(
-                                List.of("128x128", "64x128"),
-                                List.of("128x64", "64x128"),
-                                List.of("128x32", "32x128"),
-                                List.of("64x16", "16x64"))
-                        .map(pair ->
-                                List.of(QUERY_GRADIENT.tile(pair.getFirst()), KEY_VALUE_GRADIENTS.tile(pair.getLast())))
-                        .filter(pair ->
-                                pair.stream().allMatch(tile -> tile.tiling().fits(tile, problem, device)))
-                        .findFirst(),
+                (problem, device) -> oneKernel(problem)
+                        .map(tile -> List.of(GRADIENTS.tile(tile)))
+                        .filter(tiles -> GRADIENTS.fits(tiles.getFirst(), problem, device))
+                        .or(() -> twoKernels(problem, device)),
                 Optional.of(AttentionKernel.TILED),
+                WarpGroupSpec::scratch,
                 WarpGroupSpec::gradients);
+    }
+
+    private static Optional<List<Tile>> twoKernels(AttentionProblem problem, ComputeDevice device) {
+        return Stream.of(
+                        List.of("128x128", "64x128"),
+                        List.of("128x64", "64x128"),
+                        List.of("128x32", "32x128"),
+                        List.of("64x16", "16x64"))
+                .map(pair -> List.of(QUERY_GRADIENT.tile(pair.getFirst()), KEY_VALUE_GRADIENTS.tile(pair.getLast())))
+                .filter(pair -> pair.stream().allMatch(tile -> tile.tiling().fits(tile, problem, device)))
+                .findFirst();
+    }
+
+    /** The tile of the kernel that computes all gradients, where it can. */
+    private static Optional<String> oneKernel(AttentionProblem problem) {
+        boolean can = problem.shape().headDim() <= WIDEST_FOR_BOTH
+                && problem.functions().isEmpty()
+                && problem.shape().groupSize() == 1
+                && (problem.windowRight() < 0 || problem.shape().headDim() <= NARROW)
+                && sums(problem.shape(), 128) <= Tensor.MAX_ELEMENTS;
+        return !can ? Optional.empty() : Optional.of(problem.shape().headDim() > NARROW ? "64x128" : "128x128");
+    }
+
+    private static long queryTiles(AttentionShape shape, int blockQ) {
+        return (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), blockQ);
+    }
+
+    private static long sums(AttentionShape shape, int blockQ) {
+        return queryTiles(shape, blockQ) * WarpGroupGradients.sumsOfTile(shape.headDim(), blockQ);
+    }
+
+    private static List<Scratch> scratch(AttentionProblem problem) {
+        AttentionShape shape = problem.shape();
+        return oneKernel(problem)
+                .map(GRADIENTS::tile)
+                .map(tile -> List.of(
+                        Scratch.floats("sums", sums(shape, tile.blockQ())),
+                        Scratch.ints("turns", queryTiles(shape, tile.blockQ()) * WarpGroupGradients.turnsOfTile())))
+                .orElse(List.of());
+    }
+
+    /** Heads of keys whose groups run together: those that half of the multiprocessors hold (docs/performance.md). */
+    private static int together(Work work, Tile tile) {
+        int tilesK = Math.ceilDiv(work.shape().seqK(), tile.blockK());
+        int heads = work.problem().windowRight() >= 0 ? 1 : work.device().computeUnits() / 2 / tilesK;
+        return Math.clamp(heads, 1, work.shape().batch() * work.shape().kvHeads());
+    }
+
+    private static List<Launch> gradientsByOne(Work work) {
+        Tile tile = work.tile();
+        return List.of(
+                rowTerms(work),
+                Launch.of("-gradients", WarpGroupGradients.class, "gradients")
+                        .with("blocks", WarpGroupKeyValueGradients.blocks(tile.blockQ(), tile.blockK()))
+                        .with("together", together(work, tile))
+                        .with("groupsAtOnce", work.device().computeUnits())
+                        .groups(work.keyTiles(tile.blockK()), WarpGroupGradients.groupSize(tile.blockK())));
+    }
+
+    private static Launch rowTerms(Work work) {
+        return Launch.of("-rows", WarpRowTerms.class, "rowTerms")
+                .overElements(work.shape().queryRows() * WarpRowTerms.LANES, work.groupSize());
     }
 
     /** dK and dV come from one launch of their kernel, or from one each where registers do not hold both. */
     private static List<Launch> gradients(Work work) {
+        if (work.tiles().size() == 1) {
+            return gradientsByOne(work);
+        }
         Tile queryGradient = work.tiles().getFirst();
         int ofBoth = WarpGroupKeyValueGradients.OF_KEYS | WarpGroupKeyValueGradients.OF_VALUES;
         List<Launch> launches = new ArrayList<>(List.of(
-                Launch.of("-rows", WarpRowTerms.class, "rowTerms")
-                        .overElements(work.shape().queryRows() * WarpRowTerms.LANES, work.groupSize()),
+                rowTerms(work),
                 Launch.of("-dq", WarpGroupQueryGradient.class, "queryGradient")
                         .with(
                                 "blocks",
@@ -228,6 +296,23 @@ record WarpGroupSpec() implements KernelSpec {
         @Override
         int listed(Tile tile, AttentionProblem problem) {
             return Math.ceilDiv(problem.shape().seqK(), tile.blockK());
+        }
+    }
+
+    private static final class GradientsTiling extends GradientTiling {
+
+        GradientsTiling() {
+            super(64, 64);
+        }
+
+        @Override
+        int groupSize(Tile tile, int headDim) {
+            return WarpGroupGradients.groupSize(tile.blockK());
+        }
+
+        @Override
+        int localMemoryBytes(Tile tile, int headDim) {
+            return WarpGroupGradients.localMemoryBytes(headDim, tile.blockQ(), tile.blockK());
         }
     }
 

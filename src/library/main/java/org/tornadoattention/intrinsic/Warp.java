@@ -188,6 +188,18 @@ public final class Warp {
     }
 
     /**
+     * Stores four 8×8 matrices of 16-bit elements to local memory, as {@link #loadMatrices} loads them.
+     *
+     * @param tile local memory
+     * @param byteOffset of the row that this lane gives, a multiple of 16
+     * @param registers private array that holds four ints
+     * @param at the first of them
+     */
+    public static void storeMatrices(int[] tile, int byteOffset, int[] registers, int at) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
      * C += A · B on a tensor core, F32 accumulators: C in {@code c[atC … atC + 3]}, A in {@code a[atA … atA + 3]}, B in
      * {@code b[atB], b[atB + 1]}; 16 × 8 × 16, or 16 × 8 × 8 for {@link #TF32}.
      *
@@ -325,6 +337,18 @@ public final class Warp {
     }
 
     /**
+     * Reads four floats at once from local memory into {@code registers[at … at + 3]}.
+     *
+     * @param registers private array that gets them
+     * @param at the first of them
+     * @param tile local memory
+     * @param byteOffset a place in it, a multiple of 16
+     */
+    public static void elements(float[] registers, int at, int[] tile, int byteOffset) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
      * Writes an int to local memory: for methods that get a local array, which TornadoVM lets intrinsics alone index.
      *
      * @param tile local memory
@@ -343,6 +367,44 @@ public final class Warp {
      * @param index which element of it
      */
     public static float load(int type, ShortArray source, int index) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
+     * Reads four floats at once into {@code registers[at … at + 3]}, past the cache that a multiprocessor has for itself: what
+     * other groups have written before they passed a {@link Turn} is seen.
+     *
+     * @param registers private array that gets them
+     * @param at the first of them
+     * @param source array in global memory
+     * @param index the first element of it, a multiple of 4
+     */
+    public static void loadFour(float[] registers, int at, FloatArray source, int index) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
+     * Writes {@code registers[at … at + 3]} at once.
+     *
+     * @param target array in global memory
+     * @param index the first element that is written, a multiple of 4
+     * @param registers private array that holds four floats
+     * @param at the first of them
+     */
+    public static void storeFour(FloatArray target, int index, float[] registers, int at) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
+     * Adds {@code registers[at … at + 3]} to four elements, each atomically, without waiting for it.
+     * Compute capability 9.0.
+     *
+     * @param target array in global memory
+     * @param index the first element that is added to, a multiple of 4
+     * @param registers private array that holds four floats
+     * @param at the first of them
+     */
+    public static void addFour(FloatArray target, int index, float[] registers, int at) {
         throw OutsideOfKernels.call();
     }
 

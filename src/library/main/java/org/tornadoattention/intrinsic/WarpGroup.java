@@ -55,6 +55,15 @@ public final class WarpGroup {
         return r * ROW_BYTES + ((c ^ (r & 7)) * 16);
     }
 
+    /**
+     * Says that a group of work-items has a multiprocessor for itself. The compiler then knows how many registers lanes begin
+     * with, without which it may leave {@link #giveRegisters} and {@link #takeRegisters} out. After {@link
+     * Warp#requireGroupSize}.
+     */
+    public static void requireMultiprocessor() {
+        throw OutsideOfKernels.call();
+    }
+
     /** Makes what this lane wrote to local memory visible to the tensor cores. */
     public static void fenceLocalMemory() {
         throw OutsideOfKernels.call();
@@ -115,6 +124,23 @@ public final class WarpGroup {
      */
     public static void multiplyTransposed(
             int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int accumulate) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
+     * Starts C = Aᵀ · B, or C += Aᵀ · B if {@code accumulate} is not 0, with a row of A and of B in local memory for each
+     * step of the depth: 64 rows of C, which are the columns of a block of A, and {@code columns} columns.
+     *
+     * @param type {@link Warp#F16} or {@link Warp#BF16}; the tensor cores read 8-bit operands in the other direction
+     *     only
+     * @param c accumulators of this lane, {@code columns / 2} floats
+     * @param columns columns of C, a multiple of 8 up to 64, all of one block of B
+     * @param tile local memory that holds A and B
+     * @param atA byte offset of A's first row in its block
+     * @param atB byte offset of B's first row in its block
+     * @param accumulate 0 to begin with C = 0, otherwise 1
+     */
+    public static void multiplyByRows(int type, float[] c, int columns, int[] tile, int atA, int atB, int accumulate) {
         throw OutsideOfKernels.call();
     }
 

@@ -41,7 +41,7 @@ final class BackwardTasks {
                 AttentionTasks.features(problem, device) | (arrays.hasLogSumExpGradient() ? Features.LSE_GRADIENT : 0);
         Work work = new Work(problem, choice.tiles(), device);
         List<Launch> launches = new ArrayList<>(own.launches().of(work));
-        List<Scratch> scratch = new ArrayList<>(own.scratch().of(problem.shape()));
+        List<Scratch> scratch = new ArrayList<>(own.scratch().of(problem));
         arrays.biasGradient()
                 .ifPresent(
                         gradient -> launches.addAll(work.biasGradient(gradient.dimension(0), gradient.dimension(1))));

@@ -12,6 +12,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.tornadoattention.intrinsic.Turn;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
@@ -25,7 +26,7 @@ class IntrinsicsTest {
     private static final Path REGISTRATION = Path.of("src/cuda/main/java/org/tornadoattention/cuda/WarpPlugins.java");
 
     @ParameterizedTest
-    @ValueSource(classes = {Warp.class, WarpGroup.class, WarpBarrier.class})
+    @ValueSource(classes = {Warp.class, WarpGroup.class, WarpBarrier.class, Turn.class})
     void everyIntrinsicIsRegistered(Class<?> owner) throws IOException {
         String text = Files.readString(REGISTRATION);
         Matcher call = Pattern.compile("\\b%s\\.class\\)\\.(\\w+)\\(\\);".formatted(owner.getSimpleName()))

@@ -108,6 +108,29 @@ class WarpGroupTest {
         store(c, sums, columns, context.localIdx);
     }
 
+    /** C = Aᵀ · B, with a row of A and of B in local memory for each step of the depth. */
+    static void byRows(
+            KernelContext context, ShortArray a, ShortArray b, FloatArray c, int columns, int depth, int type) {
+        int[] tile = context.allocateIntLocalArray(2 * 32 * depth);
+        int atB = 128 * depth;
+        load(tile, 0, a, depth, 64, context.localIdx, 128);
+        load(tile, atB, b, depth, columns, context.localIdx, 128);
+        WarpGroup.fenceLocalMemory();
+        context.localBarrier();
+        float[] sums = new float[columns / 2];
+        for (int i = 0; i < columns / 2; i++) {
+            sums[i] = 7f;
+        }
+        WarpGroup.fence();
+        for (int k = 0; k < depth / 16; k++) {
+            int at = k * 16 * WarpGroup.ROW_BYTES;
+            WarpGroup.multiplyByRows(type, sums, columns, tile, at, atB + at, k);
+        }
+        WarpGroup.commit();
+        WarpGroup.await(0, sums, columns / 2);
+        store(c, sums, columns, context.localIdx);
+    }
+
     /** Rows in blocks of 64 columns, one behind the other. */
     private static void load(int[] tile, int at, ShortArray source, int rows, int columns, int item, int items) {
         int chunks = columns / 8;
@@ -122,6 +145,40 @@ class WarpGroupTest {
         for (int i = 0; i < columns / 2; i++) {
             int at = (row + i % 4 / 2 * 8) * columns + i / 4 * 8 + item % 4 * 2 + i % 2;
             Warp.store(c, at, sums[i]);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"8, 16, 0", "24, 48, 1", "64, 64, 0", "40, 128, 1"})
+    void aProductByRows(int columns, int depth, int type) {
+        float[] a = new float[depth * 64];
+        float[] b = new float[depth * columns];
+        ShortArray bitsOfA = bits(type, a);
+        ShortArray bitsOfB = bits(type, b);
+        FloatArray c = new FloatArray(64 * columns);
+        Plans.run(
+                new TaskGraph("rows")
+                        .transferToDevice(EVERY_EXECUTION, bitsOfA, bitsOfB)
+                        .task(
+                                "kernel",
+                                WarpGroupTest::byRows,
+                                new KernelContext(),
+                                bitsOfA,
+                                bitsOfB,
+                                c,
+                                columns,
+                                depth,
+                                type)
+                        .transferToHost(EVERY_EXECUTION, c),
+                Plans.grid(128, 128));
+        for (int i = 0; i < 64; i++) {
+            for (int j = 0; j < columns; j++) {
+                double expected = 0;
+                for (int k = 0; k < depth; k++) {
+                    expected += (double) a[k * 64 + i] * b[k * columns + j];
+                }
+                assertThat((double) c.get(i * columns + j)).isCloseTo(expected, Offset.offset(1e-4));
+            }
         }
     }
 

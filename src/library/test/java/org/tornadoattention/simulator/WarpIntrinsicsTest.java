@@ -29,6 +29,45 @@ class WarpIntrinsicsTest {
 
     private final Random random = new Random(1);
 
+    /** Stores matrices and reads them again, by fours. */
+    static void stored(KernelContext context, IntArray out, FloatArray floats) {
+        int[] tile = context.allocateIntLocalArray(4 * LANES);
+        int lane = context.localIdx;
+        int[] held = new int[4];
+        int[] loaded = new int[4];
+        float[] four = new float[4];
+        for (int m = 0; m < 4; m++) {
+            held[m] = 100 * m + lane;
+        }
+        Warp.storeMatrices(tile, 16 * (LANES - 1 - lane), held, 0);
+        context.localBarrier();
+        Warp.loadMatrices(loaded, 0, tile, 16 * (LANES - 1 - lane));
+        Warp.elements(four, 0, tile, 16 * lane);
+        for (int m = 0; m < 4; m++) {
+            out.set(4 * lane + m, loaded[m]);
+        }
+        Warp.storeFour(floats, 4 * lane, four, 0);
+    }
+
+    @Test
+    void whatIsStoredAsMatricesIsLoadedAgain() {
+        IntArray out = new IntArray(4 * LANES);
+        FloatArray floats = new FloatArray(4 * LANES);
+        Plans.run(
+                new TaskGraph("stored")
+                        .task("kernel", WarpIntrinsicsTest::stored, new KernelContext(), out, floats)
+                        .transferToHost(EVERY_EXECUTION, out, floats),
+                Plans.grid(LANES, LANES));
+        for (int lane = 0; lane < LANES; lane++) {
+            int giver = LANES - 1 - lane; // who gave the place of this row: matrix giver / 8, row giver % 8
+            for (int i = 0; i < 4; i++) {
+                assertThat(out.get(4 * lane + i)).isEqualTo(100 * i + lane);
+                assertThat(Float.floatToRawIntBits(floats.get(4 * lane + i)))
+                        .isEqualTo(100 * (giver / 8) + giver % 8 * 4 + i);
+            }
+        }
+    }
+
     /** A matrix of 16×16 elements that hold their own numbers, two to an int; a lane's registers of its four quarters. */
     static void quarters(KernelContext context, IntArray plain, IntArray transposed) {
         int[] tile = context.allocateIntLocalArray(128);

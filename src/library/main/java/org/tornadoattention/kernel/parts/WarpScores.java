@@ -435,6 +435,13 @@ public final class WarpScores {
         }
     }
 
+    /** {@link #keep} of two elements: of X, those from {@code at} on, which are {@code ofTile} and the next in the tile. */
+    public static void keepPair(float[] x, float[] from, int at, int[] kept, int ofTile, float factor) {
+        for (int e = 0; e < 2; e++) {
+            x[e] = (kept[(ofTile + e) / 32] >> (ofTile + e) % 32 & 1) == 0 ? 0f : from[at + e] * factor;
+        }
+    }
+
     /** O = correction * O. */
     public static void rescale(float[] o, float[] correction, int rowTiles, int columns) {
         rescaleBlocks(o, correction, 2 * rowTiles, columns);

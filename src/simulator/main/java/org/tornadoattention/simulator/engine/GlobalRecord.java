@@ -305,10 +305,10 @@ public final class GlobalRecord {
         }
     }
 
-    /** Whether what left a concurrent tag of the own part came before after all, or was the work-item itself. */
+    /** Whether what left a concurrent tag came before after all, or was the work-item itself. */
     private static boolean isOrdered(long tag, WorkItem item) {
         if (partOf(tag) != item.part) {
-            return false;
+            return item.group() != null && item.warp().knows(partOf(tag), (int) tag);
         }
         return isOwn(tag, item)
                 || item.isTagOfSeveral(tag)

@@ -14,7 +14,8 @@ final class GridLaunch extends Launch {
     private final int contextPosition;
     private final int[] groupOrder;
     private final AtomicInteger nextGroup = new AtomicInteger();
-    private final CountDownLatch lanesLeft;
+    private final AtomicInteger lanesLeft = new AtomicInteger();
+    private final CountDownLatch ended = new CountDownLatch(1);
     private List<LocalArray> localArrays = List.of();
 
     GridLaunch(String task, KernelBody body, Binding binding, Grid grid, SimulatorSettings settings) {
@@ -22,18 +23,19 @@ final class GridLaunch extends Launch {
         this.grid = grid;
         this.contextPosition = binding.contextPosition();
         this.groupOrder = order(grid.groupCount());
-        this.lanesLeft = new CountDownLatch(Math.min(settings.threads(), groupOrder.length));
     }
 
     @Override
     void runAll() {
-        for (long lane = lanesLeft.getCount(); lane > 0; lane--) {
+        int lanes = Math.min(settings().threads(), groupOrder.length);
+        lanesLeft.set(lanes);
+        for (int lane = 0; lane < lanes; lane++) {
             new Lane(newCounters()).start();
         }
         boolean interrupted = false;
         while (true) {
             try {
-                lanesLeft.await();
+                ended.await();
                 break;
             } catch (InterruptedException e) {
                 interrupted = true;
@@ -119,7 +121,7 @@ final class GridLaunch extends Launch {
         void start() {
             WorkItem first = firstOfNextGroup();
             if (first == null) {
-                lanesLeft.countDown();
+                countDown();
             } else {
                 startThread(first);
             }
@@ -182,7 +184,19 @@ final class GridLaunch extends Launch {
 
         private void end() {
             collect(counters);
-            lanesLeft.countDown();
+            countDown();
+        }
+
+        private void countDown() {
+            if (lanesLeft.decrementAndGet() == 0) {
+                ended.countDown();
+            }
+        }
+
+        /** Has groups run that have not begun, while one of this lane waits for another group. */
+        void startAnother() {
+            lanesLeft.incrementAndGet();
+            new Lane(newCounters()).start();
         }
     }
 }

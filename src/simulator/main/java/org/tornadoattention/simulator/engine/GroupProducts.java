@@ -19,7 +19,7 @@ final class GroupProducts {
 
     /**
      * A product as its lane started it. {@code a} is null if A lies in local memory, at byte {@code atA}; {@code transposed}
-     * says that B's rows are C's columns.
+     * says that B's rows are C's columns, {@code rowsAlongDepth} that rows of A in local memory are C's columns.
      */
     record Product(
             int type,
@@ -32,6 +32,7 @@ final class GroupProducts {
             int atB,
             int strideB,
             boolean transposed,
+            boolean rowsAlongDepth,
             boolean accumulate) {
 
         int elementBytes() {
@@ -51,6 +52,7 @@ final class GroupProducts {
                     && atB == other.atB
                     && strideB == other.strideB
                     && transposed == other.transposed
+                    && rowsAlongDepth == other.rowsAlongDepth
                     && accumulate == other.accumulate;
         }
     }
@@ -83,6 +85,9 @@ final class GroupProducts {
         }
         if (product.columns % 8 != 0 || product.columns < 8 || product.columns > MAX_COLUMNS) {
             throw illegal("multiplies " + product.columns + " columns; it must be a multiple of 8 up to 256");
+        }
+        if (product.rowsAlongDepth && product.columns > BLOCK_COLUMNS) {
+            throw illegal("multiplies " + product.columns + " columns by rows; it must be at most " + BLOCK_COLUMNS);
         }
         if (product.c.length < product.columns / 2) {
             throw illegal("multiplies " + product.columns + " columns into " + product.c.length
@@ -174,6 +179,9 @@ final class GroupProducts {
 
     private float[][] tileOfA(Product product) {
         int row = item.id() / Warp.SIZE % (WarpGroupIntrinsics.LANES / Warp.SIZE) * TensorCore.ROWS;
+        if (product.rowsAlongDepth) {
+            return alongDepth(product, product.atA + Short.BYTES * row, 0, TensorCore.ROWS);
+        }
         return rows(product, product.atA, row, TensorCore.ROWS);
     }
 
@@ -194,14 +202,19 @@ final class GroupProducts {
     }
 
     private float[][] rowsOfB(Product product) {
-        float[][] b = new float[product.columns][product.depth()];
-        for (int n = 0; n < product.columns; n++) {
-            int column = product.atB + n / BLOCK_COLUMNS * product.strideB + Short.BYTES * (n % BLOCK_COLUMNS);
+        return alongDepth(product, product.atB, product.strideB, product.columns);
+    }
+
+    /** Columns of an operand of which a row in local memory is a step of the depth. */
+    private float[][] alongDepth(Product product, int start, int stride, int count) {
+        float[][] columns = new float[count][product.depth()];
+        for (int n = 0; n < count; n++) {
+            int column = start + n / BLOCK_COLUMNS * stride + Short.BYTES * (n % BLOCK_COLUMNS);
             for (int k = 0; k < product.depth(); k++) {
-                b[n][k] = element(product, column + k * WarpGroupIntrinsics.ROW_BYTES);
+                columns[n][k] = element(product, column + k * WarpGroupIntrinsics.ROW_BYTES);
             }
         }
-        return b;
+        return columns;
     }
 
     @SuppressWarnings("unchecked")

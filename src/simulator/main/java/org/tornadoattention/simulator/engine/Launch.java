@@ -35,6 +35,7 @@ abstract class Launch {
     private final LaunchOptions options;
     private final AtomicReference<Failure> failure = new AtomicReference<>();
     private final Counters total;
+    private final Turns turns = new Turns();
     /** Null unless somebody wants a picture. */
     private final TraceRecorder picture;
 
@@ -166,6 +167,11 @@ abstract class Launch {
                 default -> throw new IllegalStateException(failed.thrown);
             }
         }
+    }
+
+    /** The turns that groups have passed to each other. */
+    final Turns turns() {
+        return turns;
     }
 
     final boolean hasFailed() {

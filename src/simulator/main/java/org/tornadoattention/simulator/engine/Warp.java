@@ -1,7 +1,9 @@
 package org.tornadoattention.simulator.engine;
 
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.UnaryOperator;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.engine.WorkItem.State;
@@ -22,6 +24,7 @@ final class Warp {
     private int arrived;
     private int[] known;
     private int epoch;
+    private final Map<Integer, int[]> knownOfOthers = new HashMap<>();
 
     Warp(WorkGroup group, int index, List<WorkItem> lanes) {
         this.group = group;
@@ -87,6 +90,29 @@ final class Warp {
     boolean knows(int stamp) {
         int warp = LocalArray.warpOf(stamp);
         return known != null && warp < known.length && stamp / LocalArray.EPOCH * LocalArray.EPOCH <= known[warp];
+    }
+
+    /** By the number of another group, the last epoch of each of its warps that came before. */
+    Map<Integer, int[]> knownOfOthers() {
+        return knownOfOthers;
+    }
+
+    /** What warps of other groups did up to these epochs came before what this one does from now on. */
+    void learnOfOthers(Map<Integer, int[]> epochs) {
+        epochs.forEach((part, news) -> knownOfOthers.merge(part, news, (one, other) -> {
+            int[] later = one.clone();
+            for (int w = 0; w < later.length; w++) {
+                later[w] = Math.max(later[w], other[w]);
+            }
+            return later;
+        }));
+    }
+
+    /** Whether what another group has left with this stamp came before what this warp does now. */
+    boolean knows(int part, int stamp) {
+        int[] epochs = knownOfOthers.get(part);
+        int warp = LocalArray.warpOf(stamp);
+        return epochs != null && warp < epochs.length && stamp / LocalArray.EPOCH * LocalArray.EPOCH <= epochs[warp];
     }
 
     private void tellLanes() {

@@ -10,6 +10,11 @@ public final class WarpGroupIntrinsics {
 
     private WarpGroupIntrinsics() {}
 
+    /** Is a matter of registers; checks that a lane runs. */
+    public static void requireMultiprocessor() {
+        lane();
+    }
+
     /** Makes local memory known to the tensor cores. */
     public static void fenceLocalMemory() {
         lane().fenceLocalMemory();
@@ -35,6 +40,11 @@ public final class WarpGroupIntrinsics {
     public static void multiplyTransposed(
             int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int accumulate) {
         lane().multiplyTransposed(type, c, columns, a, atA, tile, atB, accumulate);
+    }
+
+    /** Starts a product of tiles, both with a row for each step of the depth. */
+    public static void multiplyByRows(int type, float[] c, int columns, int[] tile, int atA, int atB, int accumulate) {
+        lane().multiplyByRows(type, c, columns, tile, atA, atB, accumulate);
     }
 
     /** Closes a group of products. */

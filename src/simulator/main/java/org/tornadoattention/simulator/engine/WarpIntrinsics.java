@@ -43,6 +43,11 @@ public final class WarpIntrinsics {
         lane().loadMatrices(registers, at, tile, byteOffset, true);
     }
 
+    /** Stores four matrices. */
+    public static void storeMatrices(int[] tile, int byteOffset, int[] registers, int at) {
+        lane().storeMatrices(tile, byteOffset, registers, at);
+    }
+
     /** Multiplies matrices. */
     public static void multiply(int type, float[] c, int atC, int[] a, int atA, int[] b, int atB) {
         lane().multiply(type, c, atC, a, atA, b, atB);
@@ -107,6 +112,26 @@ public final class WarpIntrinsics {
     /** Writes an int of a tile. */
     public static void storeInt(int[] tile, int byteOffset, int value) {
         lane().storeInt(tile, byteOffset, value);
+    }
+
+    /** Reads four elements of a tile. */
+    public static void elements(float[] registers, int at, int[] tile, int byteOffset) {
+        lane().elements(registers, at, tile, byteOffset);
+    }
+
+    /** Reads four elements. */
+    public static void loadFour(float[] registers, int at, FloatArray source, int index) {
+        lane().loadFour(registers, at, source, index);
+    }
+
+    /** Writes four elements. */
+    public static void storeFour(FloatArray target, int index, float[] registers, int at) {
+        lane().storeFour(target, index, registers, at);
+    }
+
+    /** Adds to four elements. */
+    public static void addFour(FloatArray target, int index, float[] registers, int at) {
+        lane().addFour(target, index, registers, at);
     }
 
     /** Writes an element. */

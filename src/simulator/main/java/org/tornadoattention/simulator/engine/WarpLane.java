@@ -1,5 +1,7 @@
 package org.tornadoattention.simulator.engine;
 
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.SimulatorFaultException;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
@@ -15,6 +17,9 @@ final class WarpLane {
     private static final int CHUNK_BYTES = 16;
     private static final int CHUNK_INTS = CHUNK_BYTES / Integer.BYTES;
     private static final int MATRICES = 4;
+    private static final int FOUR = 4;
+    private static final long TURN_NANOS = 60_000_000_000L;
+    private static final VarHandle TURNS = MethodHandles.arrayElementVarHandle(int[].class);
     private static final int MATRIX_ROWS = 8;
     private static final int MIN_REGISTERS = 24;
     private static final int MAX_REGISTERS = 256;
@@ -73,6 +78,33 @@ final class WarpLane {
             PrivateHooks.beforeWrite(value, item);
         }
         System.arraycopy(loaded, 0, registers, at, MATRICES);
+    }
+
+    void storeMatrices(int[] tile, int byteOffset, int[] registers, int at) {
+        LocalArray array = localArray(tile, "stores matrices to");
+        int first = chunkIndex(array, byteOffset, "stores a row of a matrix to");
+        int[] held = new int[MATRICES];
+        for (int m = 0; m < MATRICES; m++) {
+            held[m] = PrivateHooks.read(registers, at + m, "matrix", item);
+        }
+        int[] row = (int[]) warp.exchange(item, "storeMatrices", held, WarpLane::collect);
+        for (int i = 0; i < CHUNK_INTS; i++) {
+            LocalHooks.beforeLocalWrite(tile, first + i, item);
+            tile[first + i] = row[i];
+        }
+    }
+
+    /** The rows that the lanes give the places of, from what all of them hold. */
+    private static Object[] collect(Object[] held) {
+        Object[] rows = new Object[Warp.SIZE];
+        for (int lane = 0; lane < Warp.SIZE; lane++) {
+            int[] row = new int[CHUNK_INTS];
+            for (int t = 0; t < CHUNK_INTS; t++) {
+                row[t] = ((int[]) held[lane % MATRIX_ROWS * CHUNK_INTS + t])[lane / MATRIX_ROWS];
+            }
+            rows[lane] = row;
+        }
+        return rows;
     }
 
     private static Object[] distribute(Object[] rows, boolean transposed) {
@@ -216,6 +248,100 @@ final class WarpLane {
         return byteOffset / Integer.BYTES;
     }
 
+    void elements(float[] registers, int at, int[] tile, int byteOffset) {
+        LocalArray array = localArray(tile, "reads elements of");
+        int first = chunkIndex(array, byteOffset, "reads 16 bytes of");
+        for (int i = 0; i < CHUNK_INTS; i++) {
+            LocalHooks.beforeLocalRead(tile, first + i, item);
+            registers[at + i] = Float.intBitsToFloat(tile[first + i]);
+        }
+    }
+
+    void loadFour(float[] registers, int at, FloatArray source, int index) {
+        requireFour(index, "reads");
+        Hooks.beforeGet(source, index, FOUR, item);
+        for (int i = 0; i < FOUR; i++) {
+            registers[at + i] = source.get(index + i);
+        }
+    }
+
+    void storeFour(FloatArray target, int index, float[] registers, int at) {
+        requireFour(index, "writes");
+        for (int i = 0; i < FOUR; i++) {
+            store(target, index + i, PrivateHooks.read(registers, at + i, "float to write", item));
+        }
+    }
+
+    void addFour(FloatArray target, int index, float[] registers, int at) {
+        requireFour(index, "adds");
+        for (int i = 0; i < FOUR; i++) {
+            Atomics.add(item, target, index + i, PrivateHooks.read(registers, at + i, "float to add", item));
+        }
+    }
+
+    private void requireFour(int index, String action) {
+        if (index % FOUR != 0) {
+            throw illegal(action + " four floats from element " + index + "; it must be a multiple of " + FOUR);
+        }
+    }
+
+    void awaitTurn(IntArray turns, int index, int turn) {
+        meetAtTurn("Turn.await", turns, index, turn);
+        DeviceArray array = NativeArrays.deviceArray(turns);
+        if (item.id() % Warp.SIZE == 0) {
+            Hooks.beforeAtomic(turns, index, item);
+        }
+        long began = System.nanoTime();
+        while ((int) TURNS.getVolatile((int[]) array.storage(), index) != turn) {
+            long last = Math.max(began, item.launch().turns().lastPassed());
+            if (System.nanoTime() - last > TURN_NANOS) {
+                throw item.fault(
+                        FaultKind.ENDLESS_LOOP,
+                        "waits for turn " + turn + " of " + item.launch().arrayName(array) + "[" + index
+                                + "], which is "
+                                + TURNS.getVolatile((int[]) array.storage(), index)
+                                + "; no group has passed a turn for a minute");
+            }
+            item.group().awaitTurn(item);
+        }
+        warp.learnOfOthers(item.launch().turns().before(array, index));
+    }
+
+    void passTurn(IntArray turns, int index, int turn) {
+        DeviceArray array = NativeArrays.deviceArray(turns);
+        if (item.id() % Warp.SIZE == 0) {
+            Hooks.beforeAtomic(turns, index, item);
+        }
+        item.group().warpBarriers();
+        warp.exchange(item, "Turn.pass", new TurnArguments(array, index, turn), all -> {
+            requireSameTurn(all);
+            item.launch()
+                    .turns()
+                    .pass(array, index, warp, item.part, item.group().warps().length);
+            item.group().nextEpoch(warp);
+            TURNS.setVolatile((int[]) array.storage(), index, turn);
+            return all;
+        });
+    }
+
+    private record TurnArguments(DeviceArray array, int index, int turn) {}
+
+    private void meetAtTurn(String operation, IntArray turns, int index, int turn) {
+        warp.exchange(item, operation, new TurnArguments(NativeArrays.deviceArray(turns), index, turn), all -> {
+            requireSameTurn(all);
+            return all;
+        });
+    }
+
+    private void requireSameTurn(Object[] all) {
+        for (Object other : all) {
+            if (!other.equals(all[0])) {
+                throw illegal(
+                        "and the first lane of its warp use different turns; all lanes of a warp must use the same");
+            }
+        }
+    }
+
     private static int elementBytes(TornadoNativeArray array) {
         return array instanceof FloatArray || array instanceof IntArray ? Integer.BYTES : Short.BYTES;
     }
@@ -271,8 +397,8 @@ final class WarpLane {
     void multiplyTiles(int type, float[] c, int columns, int[] tile, int atA, int atB, int accumulate) {
         LocalArray array = localArray(tile, "multiplies tiles from");
         requireFenced(array);
-        products.start(
-                new GroupProducts.Product(type, c, columns, null, atA, array, tile, atB, 0, true, accumulate != 0));
+        products.start(new GroupProducts.Product(
+                type, c, columns, null, atA, array, tile, atB, 0, true, false, accumulate != 0));
     }
 
     void multiplyRegisters(
@@ -284,14 +410,26 @@ final class WarpLane {
         }
         LocalArray array = localArray(tile, "multiplies a tile from");
         requireFenced(array);
-        products.start(
-                new GroupProducts.Product(type, c, columns, a, atA, array, tile, atB, strideB, false, accumulate != 0));
+        products.start(new GroupProducts.Product(
+                type, c, columns, a, atA, array, tile, atB, strideB, false, false, accumulate != 0));
     }
 
     void multiplyTransposed(int type, float[] c, int columns, int[] a, int atA, int[] tile, int atB, int accumulate) {
         LocalArray array = localArray(tile, "multiplies a tile from");
         requireFenced(array);
-        products.start(new GroupProducts.Product(type, c, columns, a, atA, array, tile, atB, 0, true, accumulate != 0));
+        products.start(
+                new GroupProducts.Product(type, c, columns, a, atA, array, tile, atB, 0, true, false, accumulate != 0));
+    }
+
+    void multiplyByRows(int type, float[] c, int columns, int[] tile, int atA, int atB, int accumulate) {
+        if (type == WarpIntrinsics.E4M3) {
+            throw illegal("multiplies E4M3 by rows; the tensor cores read 8-bit operands along their columns only:"
+                    + " WarpGroup.multiply");
+        }
+        LocalArray array = localArray(tile, "multiplies tiles from");
+        requireFenced(array);
+        products.start(new GroupProducts.Product(
+                type, c, columns, null, atA, array, tile, atB, 0, false, true, accumulate != 0));
     }
 
     void commit() {

@@ -3,6 +3,7 @@ package org.tornadoattention.simulator.engine;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.locks.LockSupport;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.engine.WorkItem.State;
 
@@ -14,6 +15,7 @@ import org.tornadoattention.simulator.engine.WorkItem.State;
 final class WorkGroup {
 
     private static final int ALIGNMENT = 16;
+    private static final long TURN_POLL_NANOS = 20_000;
 
     private final Launch launch;
     private final GridLaunch.Lane lane;
@@ -38,6 +40,7 @@ final class WorkGroup {
     private long localBytes;
     private long nextOffset;
     private WarpBarriers warpBarriers;
+    private boolean startedAnotherLane;
     private volatile boolean cancelled;
 
     WorkGroup(Launch launch, GridLaunch.Lane lane, Grid grid, int flatId, int turn, Counters counters) {
@@ -270,6 +273,20 @@ final class WorkGroup {
         for (Warp warp : warps) {
             warp.enterEpoch(epoch);
         }
+    }
+
+    /** Lets others run, of this group and of others, for a turn that {@code item} waits for has not come. */
+    void awaitTurn(WorkItem item) {
+        if (!startedAnotherLane) {
+            startedAnotherLane = true;
+            lane.startAnother();
+        }
+        if (launch.hasFailed()) {
+            throw Launch.STOPPED;
+        }
+        LockSupport.parkNanos(TURN_POLL_NANOS);
+        item.state(State.READY);
+        giveWay(item);
     }
 
     /** Lets others run until it is the turn of {@code item} again. */

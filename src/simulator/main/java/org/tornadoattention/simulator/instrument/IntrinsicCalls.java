@@ -12,6 +12,7 @@ import java.lang.reflect.Modifier;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.tornadoattention.simulator.engine.TurnIntrinsics;
 import org.tornadoattention.simulator.engine.WarpBarrierIntrinsics;
 import org.tornadoattention.simulator.engine.WarpGroupIntrinsics;
 import org.tornadoattention.simulator.engine.WarpIntrinsics;
@@ -28,8 +29,8 @@ final class IntrinsicCalls implements CodeTransform {
     private static final Map<String, ClassDesc> SIMULATED = new HashMap<>();
 
     static {
-        for (Class<?> simulated :
-                List.of(WarpIntrinsics.class, WarpGroupIntrinsics.class, WarpBarrierIntrinsics.class)) {
+        for (Class<?> simulated : List.of(
+                WarpIntrinsics.class, WarpGroupIntrinsics.class, WarpBarrierIntrinsics.class, TurnIntrinsics.class)) {
             String owner = PACKAGE + simulated.getSimpleName().replace("Intrinsics", "");
             for (Method method : simulated.getDeclaredMethods()) {
                 if (Modifier.isPublic(method.getModifiers())) {

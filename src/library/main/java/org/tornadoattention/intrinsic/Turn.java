@@ -1,0 +1,49 @@
+package org.tornadoattention.intrinsic;
+
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * The order in which work-groups do something one after the other, such as adding to a sum of floats, which depends on the
+ * order. A turn is a number in global memory that a task before this one has set to 0.
+ *
+ * <pre>{@code
+ * await(turns, index, n)        // of the group that is the n-th, from 0
+ * add to the sum
+ * pass(turns, index, n + 1)
+ * }</pre>
+ *
+ * <p>What a warp did before it passed a turn is visible to the warp that has waited for it. All lanes of a warp must reach a
+ * call together, with the same arguments.
+ *
+ * <p>A group must wait for groups with smaller numbers only, or for such with larger ones as the device has room for at the same
+ * time: it begins groups in the order of their numbers, and may begin none before others have ended.
+ *
+ * <p><b>Source.</b> PTX ISA, «memory consistency model»: release and acquire at the scope of the device. Compute
+ * capability 8.0 and higher; the simulator.
+ */
+public final class Turn {
+
+    private Turn() {}
+
+    /**
+     * Waits until a turn has come.
+     *
+     * @param turns array in global memory
+     * @param index which of them
+     * @param turn the number that it is to have
+     */
+    public static void await(IntArray turns, int index, int turn) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
+     * Has the next one's turn come.
+     *
+     * @param turns array in global memory
+     * @param index which of them
+     * @param turn the number that it gets
+     */
+    public static void pass(IntArray turns, int index, int turn) {
+        throw OutsideOfKernels.call();
+    }
+}

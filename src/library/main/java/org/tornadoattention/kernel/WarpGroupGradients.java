@@ -1,0 +1,530 @@
+package org.tornadoattention.kernel;
+
+import org.tornadoattention.intrinsic.Turn;
+import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.intrinsic.WarpBarrier;
+import org.tornadoattention.intrinsic.WarpGroup;
+import org.tornadoattention.kernel.parts.DropoutMask;
+import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Placement;
+import org.tornadoattention.kernel.parts.WarpScores;
+import org.tornadoattention.kernel.parts.WarpTiles;
+import org.tornadoattention.kernel.parts.Window;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/**
+ * All three gradients of attention in one kernel on Hopper's asynchronous tensor cores, with five products where {@link
+ * WarpGroupQueryGradient} and {@link WarpGroupKeyValueGradients} together need seven.
+ *
+ * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 2, with keys in the outer loop; Shah et al.,
+ * <i>FlashAttention-3</i> (2024), for the warp groups' roles. Warp groups of 64 keys each compute S and dP transposed, so that P
+ * and dS leave their accumulators as the operands of dV and dK. dS goes through local memory to one more warp group, which
+ * multiplies it by K and adds to dQ in global memory, and which copies the tiles of Q and dO. Nobody waits at a barrier of the
+ * whole group.
+ *
+ * <p><b>Order.</b> What tiles of keys add to a tile of dQ is added in the order of the keys, backwards under a causal mask ({@link Turn}): the same bits in every
+ * run. The first writes, those between add, and the last takes the sum, adds its own, writes dQ and leaves the turn at 0.
+ *
+ * <p><b>Arrays.</b> As {@link TiledKeyValueGradients} and {@link TiledQueryGradient}, in F16; {@code sums} has
+ * {@link #sumsOfTile} floats for each tile of queries, {@code turns} {@link #turnsOfTile} ints, all 0.
+ *
+ * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * ceil(seqK / blockK)} groups of {@link #groupSize} work-items;
+ * {@code blockK} is a multiple of 64, {@code blockQ} 64 or 128. Heads come in bundles of {@code together}, so that what the
+ * groups of a bundle read stays in the device's cache; within a bundle the first tiles of keys come first. Under a causal mask
+ * these wait for later ones, which begin at once if the device has room for all of a head; if not, the last come first.
+ *
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of K, one of V, three of Q and dO, two of dS, barriers.
+ * <b>Device.</b> As {@link WarpGroupFlashAttention}. Head dimensions up to 128.
+ */
+public final class WarpGroupGradients {
+
+    /** Tiles of Q and dO that local memory holds at a time. */
+    private static final int STAGES = 3;
+
+    /** Tiles of dS. */
+    private static final int PLACES = 2;
+
+    private static final int WARPS = WarpGroup.LANES / 32;
+    private static final int BARRIERS = 8;
+    private static final int BARRIER_BYTES = 1024;
+
+    /** Rows and columns of dQ that one product computes. */
+    private static final int BLOCK = 64;
+
+    private static final int REGISTERS = 65_536;
+
+    private WarpGroupGradients() {}
+
+    /** Work-items of a group: those that compute, and a warp group for dQ and copies. */
+    public static int groupSize(int blockK) {
+        return 2 * blockK + WarpGroup.LANES;
+    }
+
+    /** Bytes of local memory that a group uses. */
+    public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
+        return 2 * WarpTiles.tileBytes(blockK, headDim)
+                + STAGES * (2 * WarpTiles.tileBytes(blockQ, headDim) + 8 * blockQ)
+                + PLACES * WarpTiles.tileBytes(blockK, blockQ)
+                + BARRIER_BYTES;
+    }
+
+    /** Elements of {@code sums} for each tile of queries. */
+    public static int sumsOfTile(int headDim, int blockQ) {
+        return blockQ * ((headDim + BLOCK - 1) / BLOCK * BLOCK);
+    }
+
+    /** Elements of {@code turns} for each tile of queries: one for each warp that adds. */
+    public static int turnsOfTile() {
+        return WARPS;
+    }
+
+    /** Registers that a lane of each warp group has at first, added. */
+    private static int registers(int groups) {
+        return REGISTERS / WarpGroup.LANES / (groups + 1) / 8 * 8 * (groups + 1);
+    }
+
+    /** Registers of a lane that computes S, dP, dK and dV. */
+    private static int computingRegisters(int groups) {
+        return groups == 2 ? 216 : 144;
+    }
+
+    /** Registers of a lane of the other warp group: what is left. */
+    private static int otherRegisters(int groups) {
+        return registers(groups) - groups * computingRegisters(groups);
+    }
+
+    /**
+     * Computes one tile of dK and dV, and its part of dQ; see the class for arrays, grid and memory.
+     *
+     * @param blocks {@link WarpGroupKeyValueGradients#blocks}
+     * @param together heads of keys in a bundle; 1 where {@code windowRight} is not −1
+     * @param groupsAtOnce groups that the device surely runs at a time
+     * @param windowLeft keys that a query sees to the left of its own position, −1 for all
+     * @param windowRight likewise to the right; 0 is causal
+     * @param scale factor of q·k
+     * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link Features}, added
+     */
+    public static void gradients(
+            KernelContext context,
+            @Element HalfFloatArray query,
+            @Element HalfFloatArray key,
+            @Element HalfFloatArray value,
+            @Element HalfFloatArray outputGradient,
+            FloatArray rowTerms,
+            @Element HalfFloatArray queryGradient,
+            @Element HalfFloatArray keyGradient,
+            @Element HalfFloatArray valueGradient,
+            FloatArray headTerms,
+            IntArray keyLengths,
+            FloatArray sums,
+            IntArray turns,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            @Constant int headDim,
+            @Constant int blocks,
+            @Constant int together,
+            @Constant int groupsAtOnce,
+            @Constant int windowLeft,
+            @Constant int windowRight,
+            float scale,
+            @Constant float softcap,
+            @Constant int features) {
+        int blockQ = blocks & 0xfff;
+        int blockK = blocks >> 12 & 0xfff;
+        int groups = blockK / 64;
+        int items = WarpGroup.LANES * groups;
+        Warp.requireGroupSize(items + WarpGroup.LANES);
+        WarpGroup.requireMultiprocessor();
+        int paddedDim = (headDim + 15) / 16 * 16;
+        int type = WarpTiles.type(query, features);
+        float factor = WarpScores.factor(scale, softcap, features);
+
+        // One array: K, V, the stages of Q and dO, the places of dS, then the stages of the rows' L and D.
+        int atV = WarpTiles.tileBytes(blockK, headDim);
+        int tileBytes = WarpTiles.tileBytes(blockQ, headDim);
+        int placeBytes = (blockQ + BLOCK - 1) / BLOCK * blockK * WarpGroup.ROW_BYTES;
+        int atStages = 2 * atV;
+        int atPlaces = atStages + STAGES * 2 * tileBytes;
+        int atTerms = atPlaces + PLACES * placeBytes;
+        int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 64 * (blockK + STAGES * blockQ)
+                + PLACES * ((blockQ + BLOCK - 1) / BLOCK * blockK * 32)
+                + STAGES * 2 * blockQ);
+
+        // Barriers: a stage is full; a place of dS is full, is free. A stage is free when the dS of the next one is
+        // there.
+        int fullStage = 0;
+        int fullPlace = fullStage + WarpBarrier.INTS * STAGES;
+        int freePlace = fullPlace + WarpBarrier.INTS * PLACES;
+        int[] barriers = context.allocateIntLocalArray(BARRIERS * WarpBarrier.INTS);
+        int item = context.localIdx;
+        if (item == 0) {
+            for (int stage = 0; stage < STAGES; stage++) {
+                WarpBarrier.initForCopies(barriers, fullStage + 2 * stage, WARPS);
+            }
+            for (int place = 0; place < PLACES; place++) {
+                WarpBarrier.init(barriers, fullPlace + 2 * place, WARPS * groups);
+                WarpBarrier.init(barriers, freePlace + 2 * place, WARPS);
+            }
+        }
+        context.localBarrier();
+
+        // Which tile of keys.
+        int tilesK = Placement.tiles(seqK, blockK);
+        int allHeads = query.getSize() / (seqQ * headDim); // batch * heads
+        int keyHeads = allHeads / heads * kvHeads;
+        int bundle = context.groupIdx / (together * tilesK);
+        int ofBundle = TornadoMath.min(together, keyHeads - bundle * together);
+        int within = context.groupIdx - bundle * together * tilesK;
+        int keyTile = within / ofBundle;
+        if (tilesK > groupsAtOnce) {
+            if (windowRight >= 0) {
+                keyTile = tilesK - 1 - keyTile;
+            }
+        }
+        int keyValueHead = bundle * together + within % ofBundle;
+        int j0 = keyTile * blockK;
+        int group = heads / kvHeads; // query heads that read this key/value head
+        int firstHead = keyValueHead * group; // batch * heads + the first of them
+        int batch = firstHead / heads;
+        int keyValueBase = (keyValueHead * seqK + j0) * headDim;
+        int length = Window.length(keyLengths, batch, seqK, features);
+
+        // Query i stands at key position i + offset (bottom-right alignment). Queries firstQuery ... lastQuery see keys
+        // of the tile; queries everyFirst ... everyLast see all of them.
+        int offset = length - seqQ;
+        int firstQuery = Window.firstQuery(j0, offset, windowRight);
+        int lastQuery = Window.lastQuery(j0 + blockK - 1, j0, offset, seqQ, length, windowLeft);
+        int i0 = firstQuery / blockQ * blockQ;
+        int tilesQ = lastQuery < firstQuery ? 0 : (lastQuery - i0) / blockQ + 1;
+        int steps = group * tilesQ;
+
+        if (item >= items) {
+            // The warp group that copies, and computes dQ.
+            if (groups > 1) {
+                WarpGroup.giveRegisters(otherRegisters(groups));
+            }
+            int own = item - items;
+            int lane = own % 32;
+            int warp = own / 32;
+            int tilesOfHead = Placement.tiles(seqQ, blockQ);
+            float[] dq = new float[BLOCK / 2];
+            float[] sum = new float[4];
+            for (int at = 0; at < BLOCK / 2; at++) {
+                dq[at] = 0f;
+            }
+            if (steps > 0) {
+                WarpTiles.load(tile, 0, blockK, key, keyValueBase, length - j0, headDim, own, WarpGroup.LANES);
+                WarpTiles.load(tile, atV, blockK, value, keyValueBase, length - j0, headDim, own, WarpGroup.LANES);
+            }
+            for (int t = 0 - (STAGES - 1); t < steps; t++) {
+                int place = (t + PLACES) % PLACES;
+                if (t >= 0) {
+                    // When dS is there, the stage of the step before is free.
+                    WarpBarrier.await(barriers, fullPlace + 2 * place, t / PLACES);
+                }
+                int ahead = t + STAGES - 1;
+                if (ahead < steps) {
+                    int stage = ahead % STAGES;
+                    int i = i0 + ahead % tilesQ * blockQ;
+                    int first = (firstHead + ahead / tilesQ) * seqQ + i;
+                    int at = atStages + stage * 2 * tileBytes;
+                    WarpTiles.load(tile, at, blockQ, query, first * headDim, seqQ - i, headDim, own, WarpGroup.LANES);
+                    WarpTiles.load(
+                            tile,
+                            at + tileBytes,
+                            blockQ,
+                            outputGradient,
+                            first * headDim,
+                            seqQ - i,
+                            headDim,
+                            own,
+                            WarpGroup.LANES);
+                    loadTerms(tile, atTerms + stage * 8 * blockQ, blockQ, rowTerms, first, seqQ - i, seqQ, own);
+                    WarpBarrier.arriveWithCopies(barriers, fullStage + 2 * stage);
+                }
+                if (t == 0) {
+                    // K is there.
+                    WarpBarrier.await(barriers, fullStage, 0);
+                    WarpGroup.fenceLocalMemory();
+                }
+                if (t >= 0) {
+                    // dQ = dQ + dS K_j, where it is this tile's turn.
+                    int i = i0 + t % tilesQ * blockQ;
+                    int head = firstHead + t / tilesQ;
+                    int last = TornadoMath.min(i + blockQ, seqQ) - 1;
+                    int toFirst = keyTile - Window.firstKey(i + offset, windowLeft) / blockK;
+                    int toLast = Window.lastKey(last + offset, length, windowRight) / blockK - keyTile;
+                    int before = windowRight >= 0 ? toLast : toFirst;
+                    int after = windowRight >= 0 ? toFirst : toLast;
+                    int tileOfAll = head * tilesOfHead + i / blockQ;
+                    int turn = tileOfAll * WARPS + warp;
+                    for (int y = 0; y < blockQ / BLOCK; y++) {
+                        for (int x = 0; x < (paddedDim + BLOCK - 1) / BLOCK; x++) {
+                            int a = atPlaces + place * placeBytes + y * blockK * WarpGroup.ROW_BYTES;
+                            int b = x * blockK * WarpGroup.ROW_BYTES;
+                            int columns = TornadoMath.min(BLOCK, paddedDim - BLOCK * x);
+                            WarpGroup.fence();
+                            for (int k = 0; k < blockK / 16; k++) {
+                                int depth = k * 16 * WarpGroup.ROW_BYTES;
+                                WarpGroup.multiplyByRows(type, dq, columns, tile, a + depth, b + depth, k);
+                            }
+                            WarpGroup.commit();
+                            if (x + y == 0) {
+                                if (before > 0) {
+                                    Turn.await(turns, turn, before);
+                                }
+                            }
+                            WarpGroup.await(0, dq, BLOCK / 2);
+                            if (y == blockQ / BLOCK - 1 && x == (paddedDim + BLOCK - 1) / BLOCK - 1) {
+                                WarpBarrier.arrive(barriers, freePlace + 2 * place);
+                            }
+                            int unit = (tileOfAll * (blockQ / BLOCK) + y) * ((paddedDim + BLOCK - 1) / BLOCK) + x;
+                            int at = unit * BLOCK * BLOCK + warp * 16 * BLOCK + 4 * lane;
+                            if (after > 0) {
+                                if (before > 0) {
+                                    for (int n = 0; n < columns / 8; n++) {
+                                        Warp.addFour(sums, at + 128 * n, dq, 4 * n);
+                                    }
+                                } else {
+                                    for (int n = 0; n < columns / 8; n++) {
+                                        Warp.storeFour(sums, at + 128 * n, dq, 4 * n);
+                                    }
+                                }
+                            } else {
+                                if (before > 0) {
+                                    for (int n = 0; n < columns / 8; n++) {
+                                        Warp.loadFour(sum, 0, sums, at + 128 * n);
+                                        for (int e = 0; e < 4; e++) {
+                                            dq[4 * n + e] = sum[e] + dq[4 * n + e];
+                                        }
+                                    }
+                                }
+                                int row = y * BLOCK + warp * 16 + lane / 4;
+                                int column = lane % 4 * 2;
+                                for (int r = 0; r < 2; r++) {
+                                    if (i + row + 8 * r < seqQ) {
+                                        int first = (head * seqQ + i + row + 8 * r) * headDim + BLOCK * x;
+                                        int width = TornadoMath.min(BLOCK, headDim - BLOCK * x);
+                                        WarpTiles.store(queryGradient, first, width, type, dq, r, column, scale);
+                                    }
+                                }
+                            }
+                        }
+                    }
+                    if (before + after > 0) {
+                        Turn.pass(turns, turn, after > 0 ? before + 1 : 0);
+                    }
+                }
+            }
+
+            // Queries that see no key have gradients of 0.
+            if (keyTile == 0) {
+                for (int t = 0; t < group * tilesOfHead; t++) {
+                    int i = t % tilesOfHead * blockQ;
+                    int rows = TornadoMath.min(blockQ, seqQ - i);
+                    if (Window.lastKey(i + rows - 1 + offset, length, windowRight) < 0) {
+                        int first = ((firstHead + t / tilesOfHead) * seqQ + i) * headDim;
+                        for (int at = own; at < rows * headDim; at += WarpGroup.LANES) {
+                            Warp.store(queryGradient, first + at, 0, 1);
+                        }
+                    }
+                }
+            }
+        } else {
+            // A warp group that computes: this lane's rows and columns of an accumulator, and its group's rows of K and
+            // V.
+            if (groups > 1) {
+                WarpGroup.takeRegisters(computingRegisters(groups));
+            }
+            int lane = item % 32;
+            int row = item / 32 * 16 + lane / 4;
+            int column = lane % 4 * 2;
+            int rows = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
+            int everyFirst = Window.everyFirst(j0 + blockK - 1, offset, windowRight);
+            int everyLast = Window.everyLast(j0, offset, seqQ, windowLeft);
+            float keptFactor = DropoutMask.keptFactor(keyLengths, features);
+
+            // The row and the chunk of dS whose place this lane gives when matrices are stored.
+            int storedRow = item / 32 * 16 + lane / 8 % 2 * 8 + lane % 8;
+            int storedChunk = lane / 16;
+
+            // Which bits of dS stay: none of keys past the last of their sequence, where P may be infinite.
+            int[] own = new int[2];
+            own[0] = j0 + row < length ? -1 : 0;
+            own[1] = j0 + row + 8 < length ? -1 : 0;
+
+            // dK = dV = 0.
+            float[] s = new float[blockQ / 2];
+            float[] dp = new float[blockQ / 4];
+            float[] capSlope = new float[blockQ / 2];
+            float[] dropped = new float[2];
+            float[] terms = new float[4];
+            int[] kept = new int[(blockQ + 63) / 64];
+            int[] p = new int[blockQ / 4];
+            int[] ds = new int[blockQ / 4];
+            float[] dk = new float[(headDim + 15) / 16 * 16 / 2];
+            float[] dv = new float[(headDim + 15) / 16 * 16 / 2];
+            for (int at = 0; at < blockQ / 2; at++) {
+                s[at] = 0f;
+            }
+            for (int at = 0; at < blockQ / 4; at++) {
+                dp[at] = 0f;
+            }
+            for (int at = 0; at < paddedDim / 2; at++) {
+                dk[at] = 0f;
+                dv[at] = 0f;
+            }
+
+            for (int t = 0; t < steps; t++) {
+                int i = i0 + t % tilesQ * blockQ;
+                int head = firstHead + t / tilesQ;
+                int stage = t % STAGES;
+                int place = t % PLACES;
+                int atQ = atStages + stage * 2 * tileBytes;
+                int atLane = atTerms + stage * 8 * blockQ + 8 * column;
+
+                // Start S = K_j Q_i^T and half of dP = V_j dO_i^T.
+                WarpBarrier.await(barriers, fullStage + 2 * stage, t / STAGES);
+                WarpGroup.fenceLocalMemory();
+                WarpGroup.fence();
+                WarpTiles.startProduct(type, s, tile, rows, blockK, atQ, blockQ, paddedDim);
+                WarpGroup.commit();
+                startHalf(type, dp, tile, atV + rows, blockK, atQ + tileBytes, blockQ, paddedDim);
+                WarpGroup.commit();
+                WarpGroup.await(1, s, blockQ / 2);
+
+                // When S is there: the scores.
+                float slope = HeadTerms.slope(headTerms, head % heads, features);
+                WarpScores.derivatives(s, capSlope, blockQ, scale, softcap);
+                WarpScores.scores(
+                        s,
+                        1,
+                        blockQ,
+                        j0 + row - offset,
+                        i,
+                        column,
+                        seqQ,
+                        everyFirst,
+                        everyLast,
+                        windowRight,
+                        windowLeft,
+                        scale,
+                        softcap,
+                        slope,
+                        features);
+                if ((features & Features.DROPOUT) != 0) {
+                    WarpScores.keptTransposed(kept, blockQ, keyLengths, head, i + column, j0 + row, features);
+                }
+
+                // Half of the queries, then the others: P = 2^(S - L), and dS = P (dP - D). All of dP beside S, dK and
+                // dV would
+                // leave the compiler too few registers to have products under way.
+                for (int half = 0; half < 2; half++) {
+                    for (int m = 0; m < blockQ / 16; m++) {
+                        int n = half * (blockQ / 16) + m;
+                        Warp.elements(terms, 0, tile, atLane + 64 * n);
+                        for (int e = 0; e < 2; e++) {
+                            float lse = terms[2 * e] * WarpScores.LOG2_E;
+                            for (int r = 0; r < 2; r++) {
+                                s[4 * n + 2 * r + e] = Warp.exp2(s[4 * n + 2 * r + e] * factor - lse);
+                            }
+                        }
+                    }
+                    WarpGroup.await(0, dp, blockQ / 4);
+                    for (int m = 0; m < blockQ / 16; m++) {
+                        int n = half * (blockQ / 16) + m;
+                        Warp.elements(terms, 0, tile, atLane + 64 * n);
+                        for (int r = 0; r < 2; r++) {
+                            int at = 4 * n + 2 * r;
+                            if ((features & Features.DROPOUT) != 0) {
+                                WarpScores.keepPair(dropped, s, at, kept, at, keptFactor);
+                                p[2 * n + r] = Warp.pack(type, dropped[0], dropped[1]);
+                                WarpScores.keepPair(dropped, dp, 4 * m + 2 * r, kept, at, keptFactor);
+                            } else {
+                                p[2 * n + r] = Warp.pack(type, s[at], s[at + 1]);
+                                dropped[0] = dp[4 * m + 2 * r];
+                                dropped[1] = dp[4 * m + 2 * r + 1];
+                            }
+                            for (int e = 0; e < 2; e++) {
+                                s[at + e] *= dropped[e] - terms[2 * e + 1];
+                                if (softcap > 0f) {
+                                    s[at + e] *= capSlope[at + e];
+                                }
+                            }
+                            ds[2 * n + r] = Warp.pack(type, s[at], s[at + 1]) & own[r];
+                        }
+                    }
+                    if (half == 0) {
+                        int atOthers = atQ + tileBytes + blockQ / 2 * WarpGroup.ROW_BYTES;
+                        WarpGroup.fence();
+                        startHalf(type, dp, tile, atV + rows, blockK, atOthers, blockQ, paddedDim);
+                        WarpGroup.commit();
+                    }
+                }
+
+                // dS to local memory, for dQ; dV = dV + P dO_i and dK = dK + dS Q_i.
+                if (t >= PLACES) {
+                    WarpBarrier.await(barriers, freePlace + 2 * place, t / PLACES - 1);
+                }
+                int atDs = atPlaces + place * placeBytes;
+                for (int n = 0; n < blockQ / 16; n++) {
+                    int chunk = WarpTiles.chunk(blockK, storedRow, 2 * n + storedChunk);
+                    Warp.storeMatrices(tile, atDs + chunk, ds, 4 * n);
+                }
+                WarpGroup.fenceLocalMemory();
+                WarpBarrier.arrive(barriers, fullPlace + 2 * place);
+                WarpGroup.fence();
+                WarpTiles.startSum(type, dv, p, tile, atQ + tileBytes, blockQ, paddedDim);
+                WarpTiles.startSum(type, dk, ds, tile, atQ, blockQ, paddedDim);
+                WarpGroup.commit();
+
+                WarpGroup.await(0, dv, (headDim + 15) / 16 * 16 / 2);
+                WarpGroup.await(0, dk, (headDim + 15) / 16 * 16 / 2);
+            }
+
+            // Keys past the last of their sequence have gradients of 0.
+            for (int r = 0; r < 2; r++) {
+                int j = j0 + row + 8 * r;
+                int first = keyValueBase + (row + 8 * r) * headDim;
+                if (j < seqK) {
+                    WarpScores.clearRow(dv, r, paddedDim, j < length);
+                    WarpTiles.store(valueGradient, first, headDim, type, dv, r, column, 1f);
+                    WarpScores.clearRow(dk, r, paddedDim, j < length);
+                    WarpTiles.store(keyGradient, first, headDim, type, dk, r, column, scale);
+                }
+            }
+        }
+    }
+
+    /** Starts C = A Bᵀ for 64 rows of a warp group and half of the {@code rowsB} rows of B, as {@link WarpTiles#startProduct}. */
+    private static void startHalf(
+            int type, float[] c, int[] tile, int atA, int rowsA, int atB, int rowsB, int paddedDim) {
+        for (int x = 0; x < paddedDim / 16; x++) {
+            int a = atA + x / 4 * rowsA * WarpGroup.ROW_BYTES + x % 4 * 32;
+            int b = atB + x / 4 * rowsB * WarpGroup.ROW_BYTES + x % 4 * 32;
+            WarpGroup.multiply(type, c, rowsB / 2, tile, a, b, x);
+        }
+    }
+
+    /** Starts the copy of the L and D of {@code count} of {@code rows} queries to byte {@code at}; the rest is 0. */
+    private static void loadTerms(
+            int[] tile, int at, int rows, FloatArray rowTerms, int first, int count, int seqQ, int item) {
+        if (item < rows / 2) {
+            int elements = TornadoMath.max(0, TornadoMath.min(4, 2 * (count - 2 * item)));
+            int from = 2 * (elements == 0 ? first : first + 2 * item);
+            if (seqQ % 2 == 0) {
+                Warp.copyAsync(tile, at + 16 * item, rowTerms, from, 4 * elements);
+            } else {
+                Warp.copy(tile, at + 16 * item, rowTerms, from, elements);
+            }
+        }
+    }
+}

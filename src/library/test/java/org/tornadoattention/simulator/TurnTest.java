@@ -1,0 +1,97 @@
+package org.tornadoattention.simulator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static uk.ac.manchester.tornado.api.enums.DataTransferMode.EVERY_EXECUTION;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.tornadoattention.intrinsic.Turn;
+import org.tornadoattention.intrinsic.Warp;
+import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+
+/** Turns of groups: sums whose order is kept, whatever order groups run in, and forgotten turns, which must be found. */
+class TurnTest {
+
+    private static final int GROUPS = 9;
+    private static final int LANES = 32;
+
+    /** Each group adds what others cannot have added in another order; the last takes the sum. */
+    static void sums(
+            KernelContext context,
+            FloatArray sums,
+            IntArray turns,
+            FloatArray out,
+            int groups,
+            int awaits,
+            int passes) {
+        int group = context.groupIdx;
+        int at = 4 * context.localIdx;
+        float[] own = new float[4];
+        float[] sum = new float[4];
+        for (int e = 0; e < 4; e++) {
+            own[e] = part(group, e);
+        }
+        if (awaits == 1 && group > 0) {
+            Turn.await(turns, 0, group);
+        }
+        if (group == 0) {
+            Warp.storeFour(sums, at, own, 0);
+        } else if (group < groups - 1) {
+            Warp.addFour(sums, at, own, 0);
+        } else {
+            Warp.loadFour(sum, 0, sums, at);
+            for (int e = 0; e < 4; e++) {
+                own[e] = sum[e] + own[e];
+            }
+            Warp.storeFour(out, at, own, 0);
+        }
+        if (passes == 1) {
+            Turn.pass(turns, 0, group < groups - 1 ? group + 1 : 0);
+        }
+    }
+
+    /** Large and small numbers of both signs: another order gives another sum. */
+    private static float part(int group, int e) {
+        return (group % 2 == 0 ? 1f : -1f) * (1 << 3 * group % 25) + 0.1f * (group + e);
+    }
+
+    private static TaskGraph graph(FloatArray sums, IntArray turns, FloatArray out, int awaits, int passes) {
+        return new TaskGraph("turns")
+                .transferToDevice(EVERY_EXECUTION, turns)
+                .task("kernel", TurnTest::sums, new KernelContext(), sums, turns, out, GROUPS, awaits, passes)
+                .transferToHost(EVERY_EXECUTION, out, turns);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"0, 1", "0, 4", "1, 1", "2, 1", "3, 3", "4, 16"})
+    void theOrderIsThatOfTheTurns(long seed, int threads) {
+        FloatArray sums = new FloatArray(4 * LANES);
+        FloatArray out = new FloatArray(4 * LANES);
+        IntArray turns = new IntArray(1);
+        SimulatorSettings settings = Simulator.settings().withThreads(threads);
+        try (Simulator.Restore _ = Simulator.configure(seed == 0 ? settings : settings.withSeed(seed))) {
+            Plans.run(graph(sums, turns, out, 1, 1), Plans.grid(GROUPS * LANES, LANES));
+        }
+        for (int i = 0; i < out.getSize(); i++) {
+            float expected = part(0, i % 4);
+            for (int group = 1; group < GROUPS; group++) {
+                expected += part(group, i % 4);
+            }
+            assertThat(out.get(i)).isEqualTo(expected);
+        }
+        assertThat(turns.get(0)).isZero();
+    }
+
+    @Test
+    void whoDoesNotWaitForATurnRaces() {
+        SimulatorFaultException fault = Plans.fault(
+                graph(new FloatArray(4 * LANES), new IntArray(1), new FloatArray(4 * LANES), 0, 1),
+                Plans.grid(GROUPS * LANES, LANES));
+        assertThat(fault).isNotNull();
+        assertThat(fault.kind()).isEqualTo(FaultKind.GLOBAL_RACE);
+    }
+}
