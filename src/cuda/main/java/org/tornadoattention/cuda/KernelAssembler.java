@@ -11,6 +11,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import uk.ac.manchester.tornado.api.exceptions.TornadoBailoutRuntimeException;
@@ -32,6 +34,8 @@ final class KernelAssembler {
     private static final Pattern LOCAL_ARRAY = Pattern.compile("__shared__ (\\w+) (\\w+)\\[(\\d+)];");
 
     private static final Pattern GROUP_SIZE = Pattern.compile(Pattern.quote(CudaText.GROUP_SIZE) + "(\\d+)");
+
+    private static final long STACK_BYTES = 64L << 20;
 
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
@@ -96,7 +100,24 @@ final class KernelAssembler {
         };
     }
 
+    /** On a thread of its own: over a long kernel NVRTC takes more stack than Java's threads have. */
     private byte[] compile(String source) {
+        FutureTask<byte[]> compiled = new FutureTask<>(() -> compileHere(source));
+        new Thread(null, compiled, "nvrtc", STACK_BYTES).start();
+        try {
+            return compiled.get();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new TornadoBailoutRuntimeException("Interrupted while NVRTC compiled");
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof RuntimeException failure) {
+                throw failure;
+            }
+            throw new TornadoBailoutRuntimeException("NVRTC could not be called: " + e.getCause());
+        }
+    }
+
+    private byte[] compileHere(String source) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment pointer = arena.allocate(POINTER);
             call(
