@@ -69,7 +69,7 @@ class TraceCommandTest {
             assertThat(text(page, "turn-says")).isEqualTo("8 of 8");
             assertThat(text(page, "now")).contains("lanes read queryTile in local memory");
             DomElement here = page.querySelector("#source tr.here");
-            assertThat(here.getTextContent()).contains("float q0 = queryTile[q + 0 * queryStep + x];");
+            assertThat(here.getTextContent()).contains("TileProducts.scores(");
             assertThat(page.querySelectorAll("#memory .array svg")).hasSize(1);
             assertThat(page.<DomElement>querySelector("#memory svg rect[data-tip]")
                             .getAttribute("data-tip"))
