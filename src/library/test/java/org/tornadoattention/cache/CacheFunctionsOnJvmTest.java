@@ -5,7 +5,7 @@ import org.tornadoattention.TestDevice;
 import org.tornadoattention.device.ComputeDevice;
 
 /** Functions over a cache on the JVM's own engine. */
-@Tag("jvm-engine")
+@Tag("second-tier")
 class CacheFunctionsOnJvmTest extends CacheFunctionsTest {
 
     @Override

@@ -5,7 +5,7 @@ import org.tornadoattention.TestDevice;
 import org.tornadoattention.device.ComputeDevice;
 
 /** The grid of caches on the JVM's own engine. */
-@Tag("jvm-engine")
+@Tag("second-tier")
 class CacheGridOnJvmTest extends CacheGridTest {
 
     @Override

@@ -5,7 +5,7 @@ import org.tornadoattention.TestDevice;
 import org.tornadoattention.device.ComputeDevice;
 
 /** A cache in E4M3 on the JVM's own engine. */
-@Tag("jvm-engine")
+@Tag("second-tier")
 class Fp8CacheOnJvmTest extends Fp8CacheTest {
 
     @Override

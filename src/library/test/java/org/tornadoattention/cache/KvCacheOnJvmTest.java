@@ -5,7 +5,7 @@ import org.tornadoattention.TestDevice;
 import org.tornadoattention.device.ComputeDevice;
 
 /** A cache on the JVM's own engine. */
-@Tag("jvm-engine")
+@Tag("second-tier")
 class KvCacheOnJvmTest extends KvCacheTest {
 
     @Override

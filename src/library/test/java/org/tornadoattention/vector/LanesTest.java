@@ -15,7 +15,7 @@ import org.tornadoattention.kernel.parts.Storage;
 import org.tornadoattention.tensor.DType;
 
 /** Vectors and plain loops against float64, at sizes that do not divide. */
-@Tag("jvm-engine")
+@Tag("second-tier")
 class LanesTest {
 
     static Stream<Lanes> lanes() {

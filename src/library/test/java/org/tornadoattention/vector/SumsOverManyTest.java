@@ -21,7 +21,7 @@ import org.tornadoattention.tensor.Tensor;
  * Sums over very many keys and queries are as good as those of a blocked product. Queries or keys of 0 make all probabilities
  * alike, so that the right values are means and multiples, which need no oracle.
  */
-@Tag("jvm-engine")
+@Tag("second-tier")
 class SumsOverManyTest {
 
     private static final int HEAD_DIM = 8;

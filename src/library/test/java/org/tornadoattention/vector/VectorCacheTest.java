@@ -22,7 +22,7 @@ import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** A cache beside the common tests of caches: threads and bits. */
-@Tag("jvm-engine")
+@Tag("second-tier")
 class VectorCacheTest {
 
     private static final int HEADS = 16;

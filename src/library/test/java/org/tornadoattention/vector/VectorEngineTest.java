@@ -32,7 +32,7 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /** The engine beside the common tests of kernels: threads, bits, plain loops, memory. */
-@Tag("jvm-engine")
+@Tag("second-tier")
 class VectorEngineTest {
 
     record Results(Tensor output, Tensor logSumExp, Tensor dQ, Tensor dK, Tensor dV) {

@@ -17,7 +17,7 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.vector.VectorEngineTest.Problem;
 
 /** The engine at other widths than this machine's, and without the module, each in a JVM of its own. */
-@Tag("jvm-engine")
+@Tag("second-tier")
 class WidthsTest {
 
     private static final String MODULE = "jdk.incubator.vector";
