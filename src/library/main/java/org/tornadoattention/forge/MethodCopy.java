@@ -294,15 +294,30 @@ final class MethodCopy {
         return caller == null || owner.equals(caller.owner) && caller.isOfFile();
     }
 
-    /** TornadoVM asks for the names of parameters where the method begins. What nothing reaches has no variables. */
+    /**
+     * TornadoVM asks for the names of parameters where the method begins. What nothing reaches has no variables; elements of a
+     * register tile have the tile's name and their number.
+     */
     private void declare(CodeBuilder code, LocalVariable variable) {
         int slot = variable.slot();
-        if (numbers.containsKey(slot) || isTile(variable)) {
+        if (numbers.containsKey(slot)) {
             return;
         }
         if (!parameters.isKept(slot)
                 && passed.containsKey(variable.startScope())
                 && passed.get(variable.startScope()) == null) {
+            return;
+        }
+        Flow.RegisterElements tile = tiles.get(slot);
+        if (tile != null && variable.typeSymbol().isArray()) {
+            for (int i = 0; i < tile.size(); i++) {
+                code.localVariable(
+                        tile.firstSlot() + i,
+                        variable.name().stringValue() + i,
+                        ConstantDescs.CD_float,
+                        label(code, variable.startScope()),
+                        label(code, variable.endScope()));
+            }
             return;
         }
         ClassDesc type = parameters.isParameter(slot)
@@ -314,11 +329,6 @@ final class MethodCopy {
                 type,
                 parameters.isKept(slot) && caller == null ? code.startLabel() : label(code, variable.startScope()),
                 label(code, variable.endScope()));
-    }
-
-    /** The elements of a register tile have no names. */
-    private boolean isTile(LocalVariable variable) {
-        return tiles.containsKey(variable.slot()) && variable.typeSymbol().isArray();
     }
 
     /** What is known at an instruction that something reaches. */

@@ -269,8 +269,8 @@ public final class TiledFlashAttention {
         // This work-item's part of O: 8 rows by 8 dimensions, four in each half of the head.
         int firstRow = item / dimGroups * 8;
         int firstDim = item % dimGroups * 4;
-        float[] left = RegisterTile.zeros();
-        float[] right = RegisterTile.zeros();
+        float[] oLeft = RegisterTile.zeros();
+        float[] oRight = RegisterTile.zeros();
 
         // What they join every so many keys: 64 totals of O, eight of l, and the maxima that these are relative to.
         float[] total = new float[PartialSums.areJoined() ? 80 : 0];
@@ -358,8 +358,8 @@ public final class TiledFlashAttention {
             float a2 = correction[firstRow + 2], a3 = correction[firstRow + 3];
             float a4 = correction[firstRow + 4], a5 = correction[firstRow + 5];
             float a6 = correction[firstRow + 6], a7 = correction[firstRow + 7];
-            RegisterTile.scale(left, a0, a1, a2, a3, a4, a5, a6, a7);
-            RegisterTile.scale(right, a0, a1, a2, a3, a4, a5, a6, a7);
+            RegisterTile.scale(oLeft, a0, a1, a2, a3, a4, a5, a6, a7);
+            RegisterTile.scale(oRight, a0, a1, a2, a3, a4, a5, a6, a7);
             // One loop or the other: as the branches of a condition PoCL compiles them wrongly.
             int marked = unseen > 0 ? blockK : 0;
             for (int j = 0; j < marked; j++) {
@@ -371,14 +371,14 @@ public final class TiledFlashAttention {
                 float v2 = keyValueTile[v + 2], v3 = keyValueTile[v + 3];
                 float v4 = keyValueTile[v + half], v5 = keyValueTile[v + half + 1];
                 float v6 = keyValueTile[v + half + 2], v7 = keyValueTile[v + half + 3];
-                RegisterTile.addSeen(left, right, 0, p0, p0, p0, v0, v1, v2, v3, v4, v5, v6, v7);
-                RegisterTile.addSeen(left, right, 1, p1, p1, p1, v0, v1, v2, v3, v4, v5, v6, v7);
-                RegisterTile.addSeen(left, right, 2, p2, p2, p2, v0, v1, v2, v3, v4, v5, v6, v7);
-                RegisterTile.addSeen(left, right, 3, p3, p3, p3, v0, v1, v2, v3, v4, v5, v6, v7);
-                RegisterTile.addSeen(left, right, 4, p4, p4, p4, v0, v1, v2, v3, v4, v5, v6, v7);
-                RegisterTile.addSeen(left, right, 5, p5, p5, p5, v0, v1, v2, v3, v4, v5, v6, v7);
-                RegisterTile.addSeen(left, right, 6, p6, p6, p6, v0, v1, v2, v3, v4, v5, v6, v7);
-                RegisterTile.addSeen(left, right, 7, p7, p7, p7, v0, v1, v2, v3, v4, v5, v6, v7);
+                RegisterTile.addSeen(oLeft, oRight, 0, p0, p0, p0, v0, v1, v2, v3, v4, v5, v6, v7);
+                RegisterTile.addSeen(oLeft, oRight, 1, p1, p1, p1, v0, v1, v2, v3, v4, v5, v6, v7);
+                RegisterTile.addSeen(oLeft, oRight, 2, p2, p2, p2, v0, v1, v2, v3, v4, v5, v6, v7);
+                RegisterTile.addSeen(oLeft, oRight, 3, p3, p3, p3, v0, v1, v2, v3, v4, v5, v6, v7);
+                RegisterTile.addSeen(oLeft, oRight, 4, p4, p4, p4, v0, v1, v2, v3, v4, v5, v6, v7);
+                RegisterTile.addSeen(oLeft, oRight, 5, p5, p5, p5, v0, v1, v2, v3, v4, v5, v6, v7);
+                RegisterTile.addSeen(oLeft, oRight, 6, p6, p6, p6, v0, v1, v2, v3, v4, v5, v6, v7);
+                RegisterTile.addSeen(oLeft, oRight, 7, p7, p7, p7, v0, v1, v2, v3, v4, v5, v6, v7);
             }
             for (int j = marked; j < blockK; j++) {
                 int p = j * scoreStride + firstRow;
@@ -389,17 +389,17 @@ public final class TiledFlashAttention {
                 float v2 = keyValueTile[v + 2], v3 = keyValueTile[v + 3];
                 float v4 = keyValueTile[v + half], v5 = keyValueTile[v + half + 1];
                 float v6 = keyValueTile[v + half + 2], v7 = keyValueTile[v + half + 3];
-                RegisterTile.add(left, p0, p1, p2, p3, p4, p5, p6, p7, v0, v1, v2, v3);
-                RegisterTile.add(right, p0, p1, p2, p3, p4, p5, p6, p7, v4, v5, v6, v7);
+                RegisterTile.add(oLeft, p0, p1, p2, p3, p4, p5, p6, p7, v0, v1, v2, v3);
+                RegisterTile.add(oRight, p0, p1, p2, p3, p4, p5, p6, p7, v4, v5, v6, v7);
             }
             if (PartialSums.areJoined()) {
                 joined = 0;
                 if (PartialSums.endRun(j0, blockK)) {
                     joined = 1;
                     int z = PartialSums.hiddenZero(rowSum[firstRow], 0f, j0);
-                    joinRows(total, z, rowMax, rowSum, firstRow, left, right);
-                    RegisterTile.clear(left);
-                    RegisterTile.clear(right);
+                    joinRows(total, z, rowMax, rowSum, firstRow, oLeft, oRight);
+                    RegisterTile.clear(oLeft);
+                    RegisterTile.clear(oRight);
                 }
             }
             context.localBarrier();
@@ -427,7 +427,7 @@ public final class TiledFlashAttention {
             }
         }
         context.localBarrier();
-        putRows(left, right, queryTile, firstRow, firstDim, stride, half);
+        putRows(oLeft, oRight, queryTile, firstRow, firstDim, stride, half);
         if (PartialSums.areJoined()) {
             for (int at = 0; at < 64; at++) {
                 int row = firstRow + at / 8;

@@ -5,7 +5,7 @@
     ['reads', false], ['writes', false], ['changes atomically', false]];
   const WIDTH = 440, LEFT = 44, UNIT = (WIDTH - LEFT) / ROW, HIGH = 13;
   const ROLES = [['m, the largest score so far', /^(m|max|rowMax)$/], ['l, the sum so far', /^(l|sum|rowSum)$/],
-    ['O, the weighted sum of values so far', /^(o|sums|o…)$/]];
+    ['O, the weighted sum of values so far', /^(o|sums|o…|oLeft…|oRight…)$/]];
   const groupSize = trace.group[0] * trace.group[1] * trace.group[2];
   const $ = id => document.getElementById(id);
   const state = {group: 0, phase: 0, warp: 0, step: 0, turn: 1, item: 0, timer: null};
@@ -314,7 +314,7 @@
     if (its) {
       const families = {};
       its.names.forEach((name, i) => {
-        const stem = /^([a-z]+)\d+$/.exec(name);
+        const stem = /^([A-Za-z]+)\d+$/.exec(name);
         const family = stem && its.names.filter(n => n.replace(/\d+$/, '') === stem[1] && n !== stem[1]).length > 7 ? stem[1] + '…' : name;
         (families[family] = families[family] || []).push(i);
       });

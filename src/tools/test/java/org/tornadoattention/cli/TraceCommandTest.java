@@ -77,7 +77,7 @@ class TraceCommandTest {
             page.getElementById("on").click();
             assertThat(text(page, "step-says")).startsWith("2 of ");
             assertThat(text(page, "values"))
-                    .contains("The online softmax grows, tile by tile", "rowMax", "rowSum", "o…");
+                    .contains("The online softmax grows, tile by tile", "rowMax", "rowSum", "oLeft…", "oRight…");
         });
     }
 
