@@ -117,17 +117,7 @@ public final class KeyValuePool {
                     "A sequence of %,d pages of %,d tokens: pages must be 1 or more, and tokens at most %,d."
                             .formatted(pagesPerSequence, pageSize, AttentionShape.MAX_POSITIONS / 2));
         }
-        return new KeyValuePool(new PoolInputs(
-                inputs.keys(),
-                inputs.values(),
-                inputs.positions(),
-                inputs.validRows(),
-                inputs.lengths(),
-                Optional.of(table),
-                pagesPerSequence,
-                inputs.prefix(),
-                inputs.fixedSplit(),
-                inputs.wanted()));
+        return new KeyValuePool(inputs.withPages(Optional.of(table), pagesPerSequence, inputs.prefix()));
     }
 
     /**
@@ -152,17 +142,8 @@ public final class KeyValuePool {
                     "A prefix of %,d pages with a table of %,d and %,d lengths: there must be 1 page or more, each with a place in the table, and a length."
                             .formatted(pages, table.getSize(), length.getSize()));
         }
-        return new KeyValuePool(new PoolInputs(
-                inputs.keys(),
-                inputs.values(),
-                inputs.positions(),
-                inputs.validRows(),
-                inputs.lengths(),
-                inputs.blockTable(),
-                inputs.pagesPerSequence(),
-                Optional.of(new PoolInputs.Prefix(table, pages, length)),
-                inputs.fixedSplit(),
-                inputs.wanted()));
+        PoolInputs.Prefix prefix = new PoolInputs.Prefix(table, pages, length);
+        return new KeyValuePool(inputs.withPages(inputs.blockTable(), inputs.pagesPerSequence(), Optional.of(prefix)));
     }
 
     /**
@@ -175,7 +156,7 @@ public final class KeyValuePool {
      */
     public KeyValuePool withValidRows(IntArray rows) {
         required(rows, "rows", "leave them out where all queries count");
-        return with(Optional.of(rows), inputs.lengths(), inputs.fixedSplit());
+        return new KeyValuePool(inputs.withRows(Optional.of(rows), inputs.lengths()));
     }
 
     /**
@@ -187,7 +168,7 @@ public final class KeyValuePool {
      */
     public KeyValuePool withLengths(IntArray lengths) {
         required(lengths, "lengths", "leave them out where the last query stands on the last key");
-        return with(inputs.validRows(), Optional.of(lengths), inputs.fixedSplit());
+        return new KeyValuePool(inputs.withRows(inputs.validRows(), Optional.of(lengths)));
     }
 
     /**
@@ -203,21 +184,7 @@ public final class KeyValuePool {
         if (keys < 1) {
             throw new IllegalArgumentException("A fixed split has %d keys: there must be 1 or more.".formatted(keys));
         }
-        return with(inputs.validRows(), inputs.lengths(), keys);
-    }
-
-    private KeyValuePool with(Optional<IntArray> rows, Optional<IntArray> lengths, int fixedSplit) {
-        return new KeyValuePool(new PoolInputs(
-                inputs.keys(),
-                inputs.values(),
-                inputs.positions(),
-                rows,
-                lengths,
-                inputs.blockTable(),
-                inputs.pagesPerSequence(),
-                inputs.prefix(),
-                fixedSplit,
-                inputs.wanted()));
+        return new KeyValuePool(inputs.withDivision(keys, inputs.wanted()));
     }
 
     /**
@@ -235,7 +202,9 @@ public final class KeyValuePool {
             throw new IllegalArgumentException("The kernel %s takes no pools: choose %s or %s."
                     .formatted(kernel.id(), DecodeKernel.SPLIT_KEY.id(), DecodeKernel.WARP_GROUP.id()));
         }
-        return with(new PoolInputs.Wanted(Optional.of(kernel), inputs.wanted().splits()));
+        return new KeyValuePool(inputs.withDivision(
+                inputs.fixedSplit(),
+                new PoolInputs.Wanted(Optional.of(kernel), inputs.wanted().splits())));
     }
 
     /**
@@ -251,21 +220,8 @@ public final class KeyValuePool {
             throw new IllegalArgumentException(
                     "%d splits: it must be 1 or more, or 0 to choose for the device.".formatted(splits));
         }
-        return with(new PoolInputs.Wanted(inputs.wanted().kernel(), splits));
-    }
-
-    private KeyValuePool with(PoolInputs.Wanted wanted) {
-        return new KeyValuePool(new PoolInputs(
-                inputs.keys(),
-                inputs.values(),
-                inputs.positions(),
-                inputs.validRows(),
-                inputs.lengths(),
-                inputs.blockTable(),
-                inputs.pagesPerSequence(),
-                inputs.prefix(),
-                inputs.fixedSplit(),
-                wanted));
+        return new KeyValuePool(inputs.withDivision(
+                inputs.fixedSplit(), new PoolInputs.Wanted(inputs.wanted().kernel(), splits)));
     }
 
     /** {@return tokens that a sequence may have, those of a shared prefix not counted} */

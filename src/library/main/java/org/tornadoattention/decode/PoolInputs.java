@@ -52,6 +52,42 @@ public record PoolInputs(
         public static final Wanted NOTHING = new Wanted(Optional.empty(), 0);
     }
 
+    /**
+     * These inputs with other pages.
+     *
+     * @param table pages of each sequence, or empty
+     * @param pages of a sequence at most
+     * @param shared keys that all sequences begin with, or empty
+     * @return inputs like these
+     */
+    public PoolInputs withPages(Optional<IntArray> table, int pages, Optional<Prefix> shared) {
+        return new PoolInputs(keys, values, positions, validRows, lengths, table, pages, shared, fixedSplit, wanted);
+    }
+
+    /**
+     * These inputs with other counts of each sequence.
+     *
+     * @param rows queries that count, or empty for all
+     * @param keysOfEach keys, or empty where the last query stands on the last one
+     * @return inputs like these
+     */
+    public PoolInputs withRows(Optional<IntArray> rows, Optional<IntArray> keysOfEach) {
+        return new PoolInputs(
+                keys, values, positions, rows, keysOfEach, blockTable, pagesPerSequence, prefix, fixedSplit, wanted);
+    }
+
+    /**
+     * These inputs, divided otherwise.
+     *
+     * @param split keys of a part, or 0 to choose for the device
+     * @param insisted what the caller insists on
+     * @return inputs like these
+     */
+    public PoolInputs withDivision(int split, Wanted insisted) {
+        return new PoolInputs(
+                keys, values, positions, validRows, lengths, blockTable, pagesPerSequence, prefix, split, insisted);
+    }
+
     int pageSize() {
         return keys.seqLength();
     }

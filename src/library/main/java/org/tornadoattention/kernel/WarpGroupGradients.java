@@ -8,6 +8,7 @@ import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Placement;
+import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
@@ -247,7 +248,8 @@ public final class WarpGroupGradients {
                             headDim,
                             own,
                             WarpGroup.LANES);
-                    loadTerms(tile, atTerms + stage * 8 * blockQ, blockQ, rowTerms, first, seqQ - i, seqQ, own);
+                    RowTerms.startCopy(
+                            tile, atTerms + stage * 8 * blockQ, blockQ, rowTerms, first, seqQ - i, seqQ, own);
                     WarpBarrier.arriveWithCopies(barriers, fullStage + 2 * stage);
                 }
                 if (t == 0) {
@@ -511,20 +513,6 @@ public final class WarpGroupGradients {
             int a = atA + x / 4 * rowsA * WarpGroup.ROW_BYTES + x % 4 * 32;
             int b = atB + x / 4 * rowsB * WarpGroup.ROW_BYTES + x % 4 * 32;
             WarpGroup.multiply(type, c, rowsB / 2, tile, a, b, x);
-        }
-    }
-
-    /** Starts the copy of the L and D of {@code count} of {@code rows} queries to byte {@code at}; the rest is 0. */
-    private static void loadTerms(
-            int[] tile, int at, int rows, FloatArray rowTerms, int first, int count, int seqQ, int item) {
-        if (item < rows / 2) {
-            int elements = TornadoMath.max(0, TornadoMath.min(4, 2 * (count - 2 * item)));
-            int from = 2 * (elements == 0 ? first : first + 2 * item);
-            if (seqQ % 2 == 0) {
-                Warp.copyAsync(tile, at + 16 * item, rowTerms, from, 4 * elements);
-            } else {
-                Warp.copy(tile, at + 16 * item, rowTerms, from, elements);
-            }
         }
     }
 }

@@ -6,12 +6,12 @@ import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.TileList;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
-import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -168,7 +168,7 @@ public final class WarpGroupKeyValueGradients {
             int at = atStages + tileBytes;
             WarpTiles.load(tile, atStages, blockQ, query, first * headDim, seqQ - i, headDim, item, items);
             WarpTiles.load(tile, at, blockQ, outputGradient, first * headDim, seqQ - i, headDim, item, items);
-            loadTerms(tile, atTerms, blockQ, rowTerms, first, seqQ - i, seqQ, item);
+            RowTerms.startCopy(tile, atTerms, blockQ, rowTerms, first, seqQ - i, seqQ, item);
         }
         context.asyncCopyCommit();
         float[] s = new float[blockQ / 2];
@@ -210,7 +210,8 @@ public final class WarpGroupKeyValueGradients {
                 WarpTiles.load(tile, at, blockQ, query, first * headDim, seqQ - next, headDim, item, items);
                 WarpTiles.load(
                         tile, atGradient, blockQ, outputGradient, first * headDim, seqQ - next, headDim, item, items);
-                loadTerms(tile, atTerms + place * 8 * blockQ, blockQ, rowTerms, first, seqQ - next, seqQ, item);
+                RowTerms.startCopy(
+                        tile, atTerms + place * 8 * blockQ, blockQ, rowTerms, first, seqQ - next, seqQ, item);
             }
             context.asyncCopyCommit();
 
@@ -310,20 +311,6 @@ public final class WarpGroupKeyValueGradients {
                     WarpScores.clearRow(dk, r, paddedDim, j < length);
                     WarpTiles.store(keyGradient, first, headDim, type, dk, r, column, scale);
                 }
-            }
-        }
-    }
-
-    /** Starts the copy of the L and D of {@code count} of {@code rows} queries to byte {@code at}; the rest is 0. */
-    private static void loadTerms(
-            int[] tile, int at, int rows, FloatArray rowTerms, int first, int count, int seqQ, int item) {
-        if (item < rows / 2) {
-            int elements = TornadoMath.max(0, TornadoMath.min(4, 2 * (count - 2 * item)));
-            int from = 2 * (elements == 0 ? first : first + 2 * item);
-            if (seqQ % 2 == 0) {
-                Warp.copyAsync(tile, at + 16 * item, rowTerms, from, 4 * elements);
-            } else {
-                Warp.copy(tile, at + 16 * item, rowTerms, from, elements);
             }
         }
     }

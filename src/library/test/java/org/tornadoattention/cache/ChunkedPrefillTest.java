@@ -51,15 +51,7 @@ class ChunkedPrefillTest {
             pool.write(1, 1, 0, 3);
             for (int step = 0; step < chunks.length; step++) {
                 int[] valid = {chunks[step], step % 2 == 1 ? 0 : 37 - step};
-                for (int b = 0; b < 2; b++) {
-                    pool.positions.set(b, lengths[b]);
-                    pool.rows.set(b, valid[b]);
-                    pool.write(b, 1, lengths[b], lengths[b] + valid[b]);
-                    lengths[b] += valid[b];
-                }
-                pool.q.copyFrom(Tensor.random(query, step, pool.q.shape()));
-                pool.execute();
-                pool.assertAccurate();
+                pool.chunk(step, lengths, valid);
             }
         }
     }

@@ -52,16 +52,7 @@ class KeyValuePoolTest {
             for (int step = 0; step < chunks.length; step++) {
                 // The first sequence takes all chunks, the second waits in every third execution.
                 int[] valid = {chunks[step], step % 3 == 2 ? 0 : chunks[(step + 2) % chunks.length]};
-                for (int b = 0; b < 2; b++) {
-                    pool.positions.set(b, lengths[b]);
-                    pool.rows.set(b, valid[b]);
-                    // The first page is shared: both write the same tokens there.
-                    pool.write(b, 1, lengths[b], lengths[b] + valid[b]);
-                    lengths[b] += valid[b];
-                }
-                pool.q.copyFrom(Tensor.random(query, step, pool.q.shape()));
-                pool.execute();
-                pool.assertAccurate();
+                pool.chunk(step, lengths, valid);
             }
         }
     }

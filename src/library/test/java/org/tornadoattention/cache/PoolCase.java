@@ -308,6 +308,19 @@ final class PoolCase implements AutoCloseable {
         return this;
     }
 
+    /** Puts so many tokens behind each sequence's keys, the same ones in the first page, which is shared, and asks with as many queries. */
+    void chunk(int seed, int[] lengths, int[] valid) {
+        for (int b = 0; b < batch; b++) {
+            positions.set(b, lengths[b]);
+            rows.set(b, valid[b]);
+            write(b, 1, lengths[b], lengths[b] + valid[b]);
+            lengths[b] += valid[b];
+        }
+        q.copyFrom(Tensor.random(q.dtype(), seed, q.shape()));
+        execute();
+        assertAccurate();
+    }
+
     TornadoExecutionResult execute() {
         return plan.execute();
     }

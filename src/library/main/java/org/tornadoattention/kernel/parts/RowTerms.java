@@ -1,5 +1,7 @@
 package org.tornadoattention.kernel.parts;
 
+import org.tornadoattention.intrinsic.Warp;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /** What the backward kernels know of each query, {@code [batch, heads, seqQ, 2]}: its log-sum-exp L, then D. */
@@ -36,6 +38,20 @@ public final class RowTerms {
             }
             rowLse[row] = lse;
             rowD[row] = d;
+        }
+    }
+
+    /** Starts a warp group's copy of the terms of {@code count} of {@code rows} queries to byte {@code at}; the rest is 0. */
+    public static void startCopy(
+            int[] tile, int at, int rows, FloatArray rowTerms, int first, int count, int seqQ, int item) {
+        if (item < rows / 2) {
+            int elements = TornadoMath.max(0, TornadoMath.min(4, 2 * (count - 2 * item)));
+            int from = 2 * (elements == 0 ? first : first + 2 * item);
+            if (seqQ % 2 == 0) {
+                Warp.copyAsync(tile, at + 16 * item, rowTerms, from, 4 * elements);
+            } else {
+                Warp.copy(tile, at + 16 * item, rowTerms, from, elements);
+            }
         }
     }
 
