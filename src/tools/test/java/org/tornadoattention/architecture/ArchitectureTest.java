@@ -18,6 +18,7 @@ import com.tngtech.archunit.core.importer.ClassFileImporter;
 import java.util.Arrays;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.DistributedAttention;
@@ -143,6 +144,18 @@ class ArchitectureTest {
                 .dependOnClassesThat(library)
                 .allowEmptyShould(true)
                 .check(CLASSES);
+    }
+
+    @Test
+    @EnabledIfSystemProperty(named = "attention.mode", matches = "simulator")
+    void onlyItsOwnTestsKnowTheSimulator() {
+        DescribedPredicate<JavaClass> simulator = resideInAPackage(ROOT + ".simulator..");
+        noClasses()
+                .that(not(simulator))
+                .should()
+                .dependOnClassesThat(simulator)
+                .because("the library's tests compile with an SDK too, where there is no simulator")
+                .check(new ClassFileImporter().importPath("target/tornado-attention/test-classes"));
     }
 
     @Test
