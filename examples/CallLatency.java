@@ -2,6 +2,7 @@
 import java.util.Arrays;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.ReplayedPlan;
 import org.tornadoattention.cli.Example;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
@@ -20,7 +21,8 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 /**
  * How long one call of a small problem takes, from the host's point of view: 8 heads of 128 × 64, F16 (BF16 where a task
  * graph takes no halves), with the data on the device. Most of it is not the kernel: TornadoVM walks through its bytecodes
- * and the driver launches. On the CUDA backend a CUDA graph, recorded once, leaves only the launch.
+ * and the driver launches. On the CUDA backend a {@link ReplayedPlan}, recorded once, leaves only the launch; a CUDA graph of
+ * TornadoVM's leaves the bytecodes too.
  */
 class CallLatency {
 
@@ -37,13 +39,15 @@ class CallLatency {
         ComputeDevice device = Devices.bestForTaskGraphs();
         int calls = Example.number(arguments, 0, device.isSimulator() ? 100 : 1000, 1);
         System.out.println("Device: " + device);
-        measure("plan.execute()", device, calls, false);
+        measure("plan.execute()", device, calls, false, false);
         if (device.backend() == Backend.CUDA) {
-            measure("with a CUDA graph", device, calls, true);
+            measure("with a CUDA graph", device, calls, true, false);
+            measure("replayed", device, calls, false, true);
+            measure("replayed graph", device, calls, true, true);
         }
     }
 
-    static void measure(String name, ComputeDevice device, int calls, boolean cudaGraph)
+    static void measure(String name, ComputeDevice device, int calls, boolean cudaGraph, boolean replay)
             throws TornadoExecutionPlanException {
         DType dtype = device.halfFloats() ? DType.F16 : DType.BF16;
         Tensor q = Tensor.random(dtype, 1, 1, HEADS, LENGTH, HEAD_DIM);
@@ -52,7 +56,7 @@ class CallLatency {
         Tensor o = Tensor.allocate(dtype, 1, HEADS, LENGTH, HEAD_DIM);
         Tensor logSumExp = Tensor.allocate(DType.F32, 1, HEADS, LENGTH);
         AttentionOptions options = AttentionOptions.defaults();
-        TaskGraph graph = new TaskGraph("latency" + cudaGraph)
+        TaskGraph graph = new TaskGraph("latency" + cudaGraph + replay)
                 .transferToDevice(
                         DataTransferMode.FIRST_EXECUTION,
                         q.array(),
@@ -69,18 +73,24 @@ class CallLatency {
                 if (cudaGraph) {
                     plan.withCUDAGraph();
                 }
+                ReplayedPlan replayed = ReplayedPlan.of(plan, device);
+                if (replay && !replayed.isRecorded()) {
+                    System.out.printf("%-18s not recorded: %s%n", name, replayed.reason());
+                    return;
+                }
+                Runnable call = replay ? replayed::execute : plan::execute;
                 long[] nanoseconds = new long[calls];
-                // Until the JVM has compiled TornadoVM's own code for good.
+                // Until the JVM has compiled what runs for good.
                 long warm = System.nanoTime() + (device.isSimulator() ? 0 : WARM_UP_NANOSECONDS);
                 for (int i = 0; i < calls / 2 || System.nanoTime() < warm; i++) {
-                    plan.execute();
+                    call.run();
                 }
                 for (int i = 0; i < calls; i++) {
                     long start = System.nanoTime();
-                    plan.execute();
+                    call.run();
                     nanoseconds[i] = System.nanoTime() - start;
                 }
-                plan.execute().transferToHost(o.array(), logSumExp.array());
+                replayed.result().transferToHost(o.array(), logSumExp.array());
                 Arrays.sort(nanoseconds);
                 boolean right =
                         AccuracyCheck.of(q, k, v, options).forward(o, logSumExp, Tolerance.forward(dtype)).stream()

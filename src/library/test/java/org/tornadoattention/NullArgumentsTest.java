@@ -49,6 +49,7 @@ import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.device.Platform;
+import org.tornadoattention.device.Recording;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.ReferenceAttention;
 import org.tornadoattention.reference.Tolerance;
@@ -59,6 +60,7 @@ import org.tornadoattention.tensor.SafetensorsWriter;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -182,6 +184,15 @@ class NullArgumentsTest {
         SAMPLES.put(Mask.Condition.class, new Mask.Window(1, 1));
         SAMPLES.put(Optional.class, Optional.empty());
         SAMPLES.put(Executor.class, (Executor) Runnable::run);
+        SAMPLES.put(Runnable.class, (Runnable) () -> {});
+        SAMPLES.put(TornadoExecutionPlan.class, new TornadoExecutionPlan(new TaskGraph("plan").snapshot()));
+        SAMPLES.put(Recording.class, new Recording() {
+            @Override
+            public void launch() {}
+
+            @Override
+            public void await() {}
+        });
         try (FlashAttention tiled = FlashAttention.on(device, AttentionKernel.TILED)) {
             AttentionShape shape = AttentionShape.of(tensor, tensor, tensor, options);
             SAMPLES.put(

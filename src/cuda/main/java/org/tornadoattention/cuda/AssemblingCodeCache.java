@@ -10,12 +10,16 @@ import uk.ac.manchester.tornado.drivers.cuda.graal.CUDAInstalledCode;
 import uk.ac.manchester.tornado.runtime.common.RuntimeUtilities;
 import uk.ac.manchester.tornado.runtime.tasks.meta.TaskDataContext;
 
-/** The code of one execution plan: kernels with warp intrinsics go through the {@link KernelAssembler}, others as ever. */
+/**
+ * The code of one execution plan: kernels with warp intrinsics go through the {@link KernelAssembler}, others as ever. Launches of
+ * all of them can be recorded.
+ */
 final class AssemblingCodeCache extends CUDACodeCache {
 
     private final CUDADeviceContext context;
     private final KernelAssembler assembler;
     private final Map<String, CUDAInstalledCode> assembled = new ConcurrentHashMap<>();
+    private final Map<CUDAInstalledCode, RecordingCode> recording = new ConcurrentHashMap<>();
 
     AssemblingCodeCache(CUDADeviceContext context, KernelAssembler assembler) {
         super(context);
@@ -27,7 +31,7 @@ final class AssemblingCodeCache extends CUDACodeCache {
     public CUDAInstalledCode installSource(TaskDataContext meta, String id, String entryPoint, byte[] source) {
         String text = new String(source, java.nio.charset.StandardCharsets.UTF_8);
         if (!text.contains(CudaText.MARK)) {
-            return super.installSource(meta, id, entryPoint, source);
+            return recording(super.installSource(meta, id, entryPoint, source));
         }
         if (meta.isPrintKernelEnabled()) {
             RuntimeUtilities.dumpKernel(source);
@@ -38,7 +42,11 @@ final class AssemblingCodeCache extends CUDACodeCache {
         CUDAKernel kernel = program.clCreateKernel(entryPoint);
         CUDAInstalledCode code = new CUDAInstalledCode(entryPoint, source, context, program, kernel, false);
         assembled.put(key(id, entryPoint), code);
-        return code;
+        return recording(code);
+    }
+
+    private CUDAInstalledCode recording(CUDAInstalledCode code) {
+        return code.isValid() ? recording.computeIfAbsent(code, each -> new RecordingCode(each, context)) : code;
     }
 
     @Override
@@ -49,13 +57,14 @@ final class AssemblingCodeCache extends CUDACodeCache {
     @Override
     public CUDAInstalledCode getInstalledCode(String id, String entryPoint) {
         CUDAInstalledCode code = assembled.get(key(id, entryPoint));
-        return code != null ? code : super.getInstalledCode(id, entryPoint);
+        return recording(code != null ? code : super.getInstalledCode(id, entryPoint));
     }
 
     @Override
     public void reset() {
         assembled.values().forEach(CUDAInstalledCode::invalidate);
         assembled.clear();
+        recording.clear();
         super.reset();
     }
 

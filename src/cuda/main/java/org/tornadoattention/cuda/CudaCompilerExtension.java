@@ -21,7 +21,7 @@ import uk.ac.manchester.tornado.runtime.TornadoCoreRuntime;
  * Installs the warp intrinsics in TornadoVM's CUDA backend: invocation plugins that replace the calls, and a code cache that
  * compiles kernels with such calls for the device's full instruction set. Kernels without them are compiled as ever. Arrays
  * on the device begin at aligned addresses ({@link AlignedBuffers}). GPUs after the first get a context of their own
- * ({@link OwnContext}).
+ * ({@link OwnContext}). What an execution of a plan gives the driver can be recorded ({@link RecordedCommands}).
  */
 public final class CudaCompilerExtension implements CompilerExtension {
 
@@ -57,6 +57,16 @@ public final class CudaCompilerExtension implements CompilerExtension {
     @Override
     public boolean separates(TornadoDevice device) {
         return SEPARATED.computeIfAbsent(device, CudaCompilerExtension::tryToSeparate);
+    }
+
+    @Override
+    public Recorded record(TornadoDevice device, Runnable execution) {
+        Support support = INSTALLED.get(device);
+        if (support == null || support.level() == Intrinsics.NONE) {
+            execution.run();
+            return Recorded.refused(support == null ? "the extension is not installed" : support.reason());
+        }
+        return CommandRecorder.record(execution);
     }
 
     private static boolean tryToSeparate(TornadoDevice device) {
@@ -108,6 +118,7 @@ public final class CudaCompilerExtension implements CompilerExtension {
         }
         CUDADeviceContext context = (CUDADeviceContext) ((CUDATornadoDevice) device).getDeviceContext();
         set(context, "codeCache", new CodeCaches(context, assembler));
+        set(context, "commandQueueTable", new RecordingQueues());
         set(context, "bufferProvider", new AlignedBuffers(context, context.getBufferProvider()));
         Intrinsics level = capability == HOPPER ? Intrinsics.WARP_GROUP : Intrinsics.WARP;
         return new Support(level, capability, localMemoryBytes(capability), "");

@@ -183,13 +183,9 @@ public final class CachePlan implements CacheEngine {
         if (profiled) {
             plan.withProfiler(ProfilerMode.SILENT);
         }
-        return new Built(
-                variants,
-                steps,
-                List.copyOf(chunks),
-                plan,
-                LaunchGuard.of(plan, "A step of the cache", device),
-                new boolean[graphs.size()]);
+        LaunchGuard guard = LaunchGuard.of(plan, "A step of the cache", device);
+        guard.profile(profiled);
+        return new Built(variants, steps, List.copyOf(chunks), plan, guard, new boolean[graphs.size()]);
     }
 
     private StepShape stepShape(int seqQ, Extras extras) {
@@ -262,6 +258,7 @@ public final class CachePlan implements CacheEngine {
     @Override
     public void profile(boolean on) {
         profiled = on;
+        built.guard().profile(on);
         if (on) {
             built.plan().withProfiler(ProfilerMode.SILENT);
         } else {
@@ -436,8 +433,7 @@ public final class CachePlan implements CacheEngine {
     }
 
     private TornadoExecutionResult execute(int graph) {
-        built.plan().withGraph(graph);
-        TornadoExecutionResult result = built.guard().execute();
+        TornadoExecutionResult result = built.guard().execute(graph);
         TornadoProfilerResult profile = result.getProfilerResult();
         total = total.plus(new StepReport(
                 1,

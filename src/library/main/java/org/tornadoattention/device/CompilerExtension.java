@@ -39,6 +39,77 @@ public interface CompilerExtension {
     boolean separates(TornadoDevice device);
 
     /**
+     * Runs an execution of a plan on this thread, and records what it gives the device's driver.
+     *
+     * @param device the device, which the plan has alone
+     * @param execution the execution; what it throws is thrown
+     * @return the recording, or why there is none
+     */
+    Recorded record(TornadoDevice device, Runnable execution);
+
+    /**
+     * Runs an execution of a plan, and records it where there is an extension that can.
+     *
+     * @param backend the backend of the device
+     * @param device the device, which the plan has alone
+     * @param execution the execution; what it throws is thrown
+     * @return the recording, or why there is none
+     */
+    static Recorded record(Backend backend, TornadoDevice device, Runnable execution) {
+        required(backend, "backend");
+        required(device, "device");
+        required(execution, "execution");
+        Optional<CompilerExtension> extension = of(backend);
+        if (extension.isEmpty()) {
+            execution.run();
+            return Recorded.refused("executions on %s are not recorded".formatted(backend.id()));
+        }
+        return extension.get().record(device, execution);
+    }
+
+    /**
+     * What an attempt to record an execution came to.
+     *
+     * @param recording the recording, if there is one
+     * @param reason why there is none, or empty
+     */
+    record Recorded(Optional<Recording> recording, String reason) {
+
+        /**
+         * Checks that there is one of the two.
+         *
+         * @throws IllegalArgumentException if there is neither, or something is null
+         */
+        public Recorded {
+            required(recording, "recording", "use Optional.empty() for none");
+            required(reason, "reason", "use an empty text for none");
+            if (recording.isPresent() != reason.isEmpty()) {
+                throw new IllegalArgumentException("There must be a recording or a reason why there is none.");
+            }
+        }
+
+        /**
+         * A recording.
+         *
+         * @param recording the recording
+         * @return it, with no reason
+         */
+        public static Recorded of(Recording recording) {
+            return new Recorded(Optional.of(required(recording, "recording")), "");
+        }
+
+        /**
+         * No recording.
+         *
+         * @param reason why, without a full stop
+         * @return the reason
+         */
+        public static Recorded refused(String reason) {
+            return new Recorded(Optional.empty(), reason);
+        }
+    }
+
+    /**
      * Whether a device does itself what is meant for it. TornadoVM 5.2's CUDA backend has the first GPU do everything, and says
      * nothing; with an extension each does its own.
      *

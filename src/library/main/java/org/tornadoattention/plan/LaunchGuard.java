@@ -2,10 +2,15 @@ package org.tornadoattention.plan;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.HashMap;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionException;
+import org.tornadoattention.device.CompilerExtension;
+import org.tornadoattention.device.CompilerExtension.Recorded;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Recording;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -26,6 +31,9 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
  *       note the number of the launch in memory that they hold open anyway, and the last of them hands the number back.
  *   <li>Where a profiler is on, a launch that took no time was none.
  * </ul>
+ *
+ * <p>Where executions can be recorded and no profiler is on, the second of each graph is, and those that follow are given to the
+ * driver as it was, which then answers for every launch. {@code -Dtornadoattention.replay=off} leaves them all to TornadoVM.
  */
 public final class LaunchGuard implements DevicePlan {
 
@@ -38,11 +46,21 @@ public final class LaunchGuard implements DevicePlan {
     /** Numbers of launches travel as floats, which hold whole numbers up to here. */
     private static final int NUMBERS = 1 << 24;
 
+    private static final boolean REPLAYS = !"off".equals(System.getProperty("tornadoattention.replay"));
+
+    /** The graph of a plan that has one. */
+    private static final int ONLY = -1;
+
+    /** What the last execution of a graph by TornadoVM gave, and its recording. */
+    private record Executed(TornadoExecutionResult result, Optional<Recording> recording) {}
+
     private final TornadoExecutionPlan plan;
     private final String subject;
     private final ComputeDevice device;
-    private final boolean profiled;
     private final Map<String, Tensor> written;
+    private final Map<Integer, Executed> executed = new HashMap<>();
+    private boolean recordable = true;
+    private boolean profiled;
     private int number;
 
     private LaunchGuard(
@@ -88,19 +106,65 @@ public final class LaunchGuard implements DevicePlan {
         return new LaunchGuard(plan, subject, device, profiled, outputs);
     }
 
+    /** Whether the caller has a profiler on in the plan, whose times executions by TornadoVM alone have. */
+    public void profile(boolean on) {
+        profiled = on;
+    }
+
     /**
-     * Runs the graphs that the plan is set to.
+     * Runs one graph of several.
+     *
+     * @throws AttentionException if the device, its driver or the compiler fails, or an element was not written
+     */
+    public TornadoExecutionResult execute(int graph) {
+        plan.withGraph(graph);
+        return executeSelected(graph);
+    }
+
+    /**
+     * Runs the graph of a plan that has one.
      *
      * @throws AttentionException if the device, its driver or the compiler fails, or an element was not written
      */
     public TornadoExecutionResult execute() {
+        return executeSelected(ONLY);
+    }
+
+    private TornadoExecutionResult executeSelected(int graph) {
         written.values().forEach(LaunchGuard::poison);
-        TornadoExecutionResult result = run();
+        TornadoExecutionResult result = profiled || !REPLAYS ? run() : runOrReplay(graph);
         written.forEach(this::requireWritten);
         if (profiled && result.getProfilerResult().getDeviceKernelTime() == 0) {
             throw failure("the device reports no kernel time, so nothing was launched", null);
         }
         return result;
+    }
+
+    private TornadoExecutionResult runOrReplay(int graph) {
+        Executed before = executed.get(graph);
+        if (before != null && before.recording.isPresent()) {
+            replay(before.recording.get());
+            return before.result;
+        }
+        if (before == null || !recordable) {
+            TornadoExecutionResult result = run();
+            executed.put(graph, new Executed(result, Optional.empty()));
+            return result;
+        }
+        TornadoExecutionResult[] result = new TornadoExecutionResult[1];
+        Recorded recorded = CompilerExtension.record(device.backend(), device.handle(), () -> result[0] = run());
+        recordable = recorded.recording().isPresent();
+        executed.put(graph, new Executed(result[0], recorded.recording()));
+        return result[0];
+    }
+
+    private void replay(Recording recording) {
+        try {
+            recording.launch();
+            recording.await();
+        } catch (IllegalStateException e) {
+            throw failure(String.valueOf(e.getMessage()), e);
+        }
     }
 
     private TornadoExecutionResult run() {

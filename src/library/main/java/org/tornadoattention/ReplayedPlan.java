@@ -1,0 +1,143 @@
+package org.tornadoattention;
+
+import static org.tornadoattention.internal.Arguments.required;
+
+import java.util.function.Supplier;
+import org.tornadoattention.device.CompilerExtension;
+import org.tornadoattention.device.CompilerExtension.Recorded;
+import org.tornadoattention.device.ComputeDevice;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.TornadoExecutionResult;
+
+/**
+ * A plan of the caller's that is executed again and again, as it is: what TornadoVM's interpreter gave the device's driver in one
+ * execution is recorded, and then given to it directly. The kernels, their order, grids and memory are the same, and so are the
+ * transfers of every execution, from and to the same arrays; what they hold may change.
+ *
+ * <pre>{@code
+ * plan.withDevice(device.handle()).withGridScheduler(grids);
+ * ReplayedPlan replayed = ReplayedPlan.of(plan, device);
+ * for (...) {
+ *     replayed.execute();
+ * }
+ * replayed.result().transferToHost(output.array());
+ * }</pre>
+ *
+ * <p>The CUDA backend with its extension records. Elsewhere, and for a plan that cannot be recorded, each execution is the plan's
+ * own: {@link #isRecorded} and {@link #reason} tell. Plans with a profiler, with several queues, with tasks of libraries or with Java
+ * arrays as arguments cannot.
+ *
+ * <p>A launch that the driver refuses raises an exception, and so does the use of a plan that was closed or whose memory was freed.
+ * Grids, graphs and devices are those of the recording: make a new one where they change. One thread at a time may use it, any
+ * thread.
+ */
+public final class ReplayedPlan {
+
+    private final ComputeDevice device;
+    private final Supplier<TornadoExecutionResult> plan;
+    private final Recorded recorded;
+    private TornadoExecutionResult result;
+
+    /** For tests: the plan's executions, and what recording them came to. */
+    ReplayedPlan(
+            ComputeDevice device,
+            Supplier<TornadoExecutionResult> plan,
+            TornadoExecutionResult result,
+            Recorded recorded) {
+        this.device = device;
+        this.plan = plan;
+        this.result = result;
+        this.recorded = recorded;
+    }
+
+    /**
+     * Executes a plan twice: the first execution compiles, and brings what is transferred once; the second is recorded.
+     *
+     * @param plan a plan with its device and its GridScheduler
+     * @param device the device of all its tasks
+     * @return the plan, to be executed by this object from now on
+     * @throws IllegalArgumentException if something is null
+     */
+    public static ReplayedPlan of(TornadoExecutionPlan plan, ComputeDevice device) {
+        required(plan, "plan", "make it with new TornadoExecutionPlan(graph.snapshot())");
+        required(device, "device", "give the one that the plan was given");
+        plan.execute();
+        TornadoExecutionResult[] result = new TornadoExecutionResult[1];
+        Recorded recorded =
+                CompilerExtension.record(device.backend(), device.handle(), () -> result[0] = plan.execute());
+        return new ReplayedPlan(device, plan::execute, result[0], recorded);
+    }
+
+    /**
+     * Executes the plan and waits for it.
+     *
+     * @throws AttentionException if the driver refuses, or the plan was closed
+     */
+    public void execute() {
+        launch();
+        await();
+    }
+
+    /**
+     * Begins an execution, and returns while the device is at it, so that other devices can be given work too. Without a recording,
+     * it returns when the execution is done.
+     *
+     * @throws AttentionException if the driver refuses, or the plan was closed
+     */
+    public void launch() {
+        if (recorded.recording().isEmpty()) {
+            result = plan.get();
+            return;
+        }
+        try {
+            recorded.recording().get().launch();
+        } catch (IllegalStateException e) {
+            throw failure(e);
+        }
+    }
+
+    /**
+     * Waits for what {@link #launch} began.
+     *
+     * @throws AttentionException if the device failed at it
+     */
+    public void await() {
+        try {
+            recorded.recording().ifPresent(each -> each.await());
+        } catch (IllegalStateException e) {
+            throw failure(e);
+        }
+    }
+
+    private AttentionException failure(IllegalStateException cause) {
+        return new AttentionException(
+                "A plan on %s could not be executed again: %s.".formatted(device, cause.getMessage()), cause);
+    }
+
+    /**
+     * Whether executions are given to the driver directly.
+     *
+     * @return false if each is an execution of the plan
+     */
+    public boolean isRecorded() {
+        return recorded.recording().isPresent();
+    }
+
+    /**
+     * Why nothing was recorded.
+     *
+     * @return a clause, empty where there is a recording
+     */
+    public String reason() {
+        return recorded.reason();
+    }
+
+    /**
+     * Brings arrays that are transferred under demand to the host, as they are now on the device.
+     *
+     * @return the result of TornadoVM's last execution
+     */
+    public TornadoExecutionResult result() {
+        return result;
+    }
+}
