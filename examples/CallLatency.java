@@ -2,11 +2,11 @@
 import java.util.Arrays;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.FlashAttention;
-import org.tornadoattention.ReplayedPlan;
 import org.tornadoattention.cli.Example;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
+import org.tornadoattention.device.ReplayedPlan;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.reference.Tolerance;

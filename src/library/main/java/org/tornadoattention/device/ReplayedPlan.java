@@ -1,11 +1,9 @@
-package org.tornadoattention;
+package org.tornadoattention.device;
 
 import static org.tornadoattention.internal.Arguments.required;
 
 import java.util.function.Supplier;
-import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.CompilerExtension.Recorded;
-import org.tornadoattention.device.ComputeDevice;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 
@@ -71,7 +69,7 @@ public final class ReplayedPlan {
     /**
      * Executes the plan and waits for it.
      *
-     * @throws AttentionException if the driver refuses, or the plan was closed
+     * @throws IllegalStateException if the driver refuses, or the plan was closed
      */
     public void execute() {
         launch();
@@ -82,7 +80,7 @@ public final class ReplayedPlan {
      * Begins an execution, and returns while the device is at it, so that other devices can be given work too. Without a recording,
      * it returns when the execution is done.
      *
-     * @throws AttentionException if the driver refuses, or the plan was closed
+     * @throws IllegalStateException if the driver refuses, or the plan was closed
      */
     public void launch() {
         if (recorded.recording().isEmpty()) {
@@ -99,7 +97,7 @@ public final class ReplayedPlan {
     /**
      * Waits for what {@link #launch} began.
      *
-     * @throws AttentionException if the device failed at it
+     * @throws IllegalStateException if the device failed at it
      */
     public void await() {
         try {
@@ -109,8 +107,8 @@ public final class ReplayedPlan {
         }
     }
 
-    private AttentionException failure(IllegalStateException cause) {
-        return new AttentionException(
+    private IllegalStateException failure(IllegalStateException cause) {
+        return new IllegalStateException(
                 "A plan on %s could not be executed again: %s.".formatted(device, cause.getMessage()), cause);
     }
 
