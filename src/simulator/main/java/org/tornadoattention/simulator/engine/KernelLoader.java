@@ -3,6 +3,8 @@ package org.tornadoattention.simulator.engine;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.util.BitSet;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.SimulatorFaultException;
@@ -16,6 +18,9 @@ final class KernelLoader {
 
     private static final System.Logger LOG = System.getLogger("org.tornadoattention.simulator");
 
+    /** The launch of a task from which on it has a copy of its kernel for itself; making one takes as long as some launches. */
+    private static final int FIRST_OWN_LAUNCH = 4;
+
     private static final ClassValue<CodeMethod> METHODS = new ClassValue<>() {
         @Override
         protected CodeMethod computeValue(Class<?> type) {
@@ -27,6 +32,8 @@ final class KernelLoader {
     private final TaskFunction function;
     private final Object[] arguments;
     private final BitSet tracked = new BitSet();
+    private final Map<Instrumentation, Integer> launches = new HashMap<>();
+    private final Map<Instrumentation, CompiledKernel> own = new HashMap<>();
 
     /** Creates the loader of a task; the first {@code captured} of the {@code arguments} are captured ones. */
     KernelLoader(GraphDefinition.TaskDefinition task, int captured, Object... arguments) {
@@ -93,7 +100,7 @@ final class KernelLoader {
                 options.costs(),
                 options.trace(),
                 options.watchesDeviceMemory() ? tracked : new BitSet());
-        CompiledKernel compiled = KernelCompiler.compile(method, wanted);
+        CompiledKernel compiled = compile(method, wanted);
         if (compiled == null || first > 0 && !receive(compiled, binding)) {
             CodeMethod known = METHODS.get(task.code().getClass());
             synchronized (known) {
@@ -102,6 +109,17 @@ final class KernelLoader {
             return function;
         }
         return new InstrumentedKernel(method, compiled);
+    }
+
+    /**
+     * Returns the copy that all tasks share, and from some launch on one for this task alone. The JVM compiles a copy by what
+     * it has seen it do: where a kernel is called with another mask or length, what it had compiled is given up, and what
+     * it compiles then may be several times slower for good.
+     */
+    private CompiledKernel compile(Method method, Instrumentation wanted) {
+        return launches.merge(wanted, 1, Integer::sum) < FIRST_OWN_LAUNCH
+                ? KernelCompiler.compile(method, wanted)
+                : own.computeIfAbsent(wanted, _ -> KernelCompiler.compileAnew(method, wanted));
     }
 
     /** Puts the copy of the kernel's object in its place; returns whether there is one. */

@@ -92,6 +92,11 @@ public final class KernelCompiler {
                 .computeIfAbsent(new Variant(kernel, wanted), _ -> instrument(kernel, wanted));
     }
 
+    /** Returns an instrumented copy of a method that nobody else has, or null likewise. */
+    public static CompiledKernel compileAnew(Method kernel, Instrumentation wanted) {
+        return instrument(kernel, wanted);
+    }
+
     private static CompiledKernel instrument(Method kernel, Instrumentation wanted) {
         Class<?> owner = kernel.getDeclaringClass();
         String descriptor = descriptor(kernel);
