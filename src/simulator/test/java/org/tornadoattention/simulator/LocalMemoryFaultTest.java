@@ -68,6 +68,39 @@ class LocalMemoryFaultTest {
         out.set(context.globalIdx, either[31 - context.localIdx]);
     }
 
+    /** The compiler keeps both variables of the blocks in one place. */
+    static void throughVariablesOfBlocks(KernelContext context, FloatArray in, FloatArray out) {
+        float[] first = context.allocateFloatLocalArray(32);
+        float[] second = context.allocateFloatLocalArray(32);
+        {
+            float[] tile = first;
+            tile[context.localIdx] = in.get(context.globalIdx);
+        }
+        context.localBarrier();
+        {
+            float[] tile = second;
+            tile[context.localIdx] = first[31 - context.localIdx];
+            out.set(context.globalIdx, tile[31 - context.localIdx]);
+        }
+    }
+
+    /** The second time round, the loop reads what it wrote the first time. */
+    static void throughAVariableThatChanges(KernelContext context, FloatArray in, FloatArray out) {
+        float[] first = context.allocateFloatLocalArray(32);
+        float[] second = context.allocateFloatLocalArray(32);
+        float[] from = first;
+        float[] to = second;
+        from[context.localIdx] = in.get(context.globalIdx);
+        context.localBarrier();
+        for (int turn = 0; turn < 2; turn++) {
+            to[context.localIdx] = from[31 - context.localIdx];
+            float[] other = from;
+            from = to;
+            to = other;
+        }
+        out.set(context.globalIdx, from[context.localIdx]);
+    }
+
     static void tooMuch(KernelContext context, FloatArray in, FloatArray out) {
         float[] half = context.allocateFloatLocalArray(6 * 1024);
         float[] more = context.allocateFloatLocalArray(6 * 1024 + 1);
@@ -164,6 +197,16 @@ class LocalMemoryFaultTest {
         SimulatorFaultException fault = fault(LocalMemoryFaultTest::throughAnotherVariable);
         assertThat(fault.kind()).isIn(FaultKind.LOCAL_RACE, FaultKind.UNINITIALIZED_LOCAL);
         assertThat(fault).hasMessageContaining("reads first[31]");
+    }
+
+    @Test
+    void ofWhicheverArrayAVariableHoldsAtTheTime() {
+        SimulatorFaultException inOneBlock = fault(LocalMemoryFaultTest::throughVariablesOfBlocks);
+        assertThat(inOneBlock.kind()).isIn(FaultKind.LOCAL_RACE, FaultKind.UNINITIALIZED_LOCAL);
+        assertThat(inOneBlock).hasMessageContaining("reads second[31]");
+        SimulatorFaultException inALoop = fault(LocalMemoryFaultTest::throughAVariableThatChanges);
+        assertThat(inALoop.kind()).isIn(FaultKind.LOCAL_RACE, FaultKind.UNINITIALIZED_LOCAL);
+        assertThat(inALoop).hasMessageContaining("reads second[31]");
     }
 
     @Test

@@ -166,10 +166,20 @@ public final class LocalHooks {
         }
     }
 
+    /** Returns the array in local memory that these elements are of; null if they are of another. */
+    public static LocalArray localArray(Object elements, WorkItem item) {
+        return item == null || item.group() == null ? null : item.group().localArray(elements);
+    }
+
     /** Checks and counts a read of an array that may be in local memory. */
     public static void beforeLocalRead(Object elements, int index, WorkItem item) {
-        LocalArray array = localArray(elements, index, item);
+        beforeLocalRead(index, localArray(elements, item), item);
+    }
+
+    /** Checks and counts a read of a local array, if there is one. */
+    public static void beforeLocalRead(int index, LocalArray array, WorkItem item) {
         if (array != null) {
+            checkBounds(array, index, item);
             if (item.launch().options().watchesLocalMemory()) {
                 array.read(index, item);
             }
@@ -180,8 +190,13 @@ public final class LocalHooks {
 
     /** Checks and counts a write of an array that may be in local memory. */
     public static void beforeLocalWrite(Object elements, int index, WorkItem item) {
-        LocalArray array = localArray(elements, index, item);
+        beforeLocalWrite(index, localArray(elements, item), item);
+    }
+
+    /** Checks and counts a write of a local array, if there is one. */
+    public static void beforeLocalWrite(int index, LocalArray array, WorkItem item) {
         if (array != null) {
+            checkBounds(array, index, item);
             if (item.launch().options().watchesLocalMemory()) {
                 array.write(index, item, false);
             }
@@ -192,8 +207,9 @@ public final class LocalHooks {
 
     /** Checks and counts an atomic change of an array that may be in local memory. */
     public static void beforeLocalAtomic(int[] elements, int index, WorkItem item) {
-        LocalArray array = localArray(elements, index, item);
+        LocalArray array = localArray(elements, item);
         if (array != null) {
+            checkBounds(array, index, item);
             if (item.launch().options().watchesLocalMemory()) {
                 array.update(index, item);
             }
@@ -202,16 +218,11 @@ public final class LocalHooks {
         }
     }
 
-    private static LocalArray localArray(Object elements, int index, WorkItem item) {
-        if (item == null || item.group() == null) {
-            return null;
-        }
-        LocalArray array = item.group().localArray(elements);
-        if (array != null && (index < 0 || index >= array.length())) {
+    private static void checkBounds(LocalArray array, int index, WorkItem item) {
+        if (index < 0 || index >= array.length()) {
             throw item.fault(
                     FaultKind.OUT_OF_BOUNDS,
                     "misses " + array.name() + ": Index " + index + " out of bounds for length " + array.length());
         }
-        return array;
     }
 }

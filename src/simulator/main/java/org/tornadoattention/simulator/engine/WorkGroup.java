@@ -148,9 +148,10 @@ final class WorkGroup {
 
     /** Returns the local array with these elements, or null for any other array. */
     LocalArray localArray(Object elements) {
-        for (LocalArray array : localArrays) {
-            if (array.elements() == elements) {
-                return array;
+        // Asked so often that an iterator would tell.
+        for (int i = 0; i < localArrays.size(); i++) {
+            if (localArrays.get(i).elements() == elements) {
+                return localArrays.get(i);
             }
         }
         return null;

@@ -20,6 +20,6 @@ sealed interface Access {
     /** An array of the work-item's own, in the variable in {@code slot}. */
     record OfPrivateArray(int slot, TypeKind kind, boolean write) implements Access {}
 
-    /** A Java array that is only known when the kernel runs. */
-    record OfSomeArray(TypeKind kind, boolean write) implements Access {}
+    /** A Java array that is only known when the kernel runs: that in the parameter in {@code slot}, or any if it is negative. */
+    record OfSomeArray(int slot, TypeKind kind, boolean write) implements Access {}
 }

@@ -64,6 +64,9 @@ final class MethodAnalysis {
     private final Map<Integer, Access> accesses = new TreeMap<>();
     private final Map<Integer, Integer> redirected = new HashMap<>();
     private final Map<Label, int[]> stackAt = new HashMap<>();
+    /** By load of an object, the store whose value it pushes; negative if that is none or one of several. */
+    private final Map<Integer, Integer> reachingStores;
+
     private final OperandStack stack = new OperandStack(this::use);
 
     MethodAnalysis(MethodModel method, CodeModel code) {
@@ -79,6 +82,7 @@ final class MethodAnalysis {
             slot += TypeKind.from(type).slotSize();
         }
         walk(code);
+        this.reachingStores = new ReachingStores(this, code).ofLoads();
         classify();
     }
 
@@ -475,31 +479,49 @@ final class MethodAnalysis {
                 return new Access.OfPrivateArray(-1, kind, write);
             }
             if (elements.get(receiver) instanceof LoadInstruction load) {
-                if (isLocalArray(load.slot())) {
+                int variable = variableBehind(receiver);
+                if (isLocalArray(variable)) {
                     boolean viewed = !used.contains(receiver);
                     if (viewed) {
-                        redirected.put(receiver, load.slot());
+                        redirected.put(receiver, variable);
                     }
-                    return new Access.OfLocalArray(load.slot(), kind, write, viewed);
+                    return new Access.OfLocalArray(variable, kind, write, viewed);
                 }
-                if (holdsPrivateArrays(load.slot())) {
+                if (holdsPrivateArrays(variable) || isPrivateArray(originOf(receiver))) {
                     return new Access.OfPrivateArray(load.slot(), kind, write);
                 }
             }
         }
-        return new Access.OfSomeArray(kind, write);
+        Integer parameter = parameterBehind(receiver);
+        return new Access.OfSomeArray(parameter == null ? -1 : parameter, kind, write);
     }
 
-    /** Returns the parameter that a load pushes, itself or through a variable that is set once, or null. */
+    /** Returns the parameter that a load pushes, itself or through other variables, or null. */
     Integer parameterBehind(int loadIndex) {
-        if (loadIndex == OperandStack.UNKNOWN || !(elements.get(loadIndex) instanceof LoadInstruction load)) {
+        if (loadIndex == OperandStack.UNKNOWN || !reachingStores.containsKey(loadIndex)) {
             return null;
         }
-        List<Integer> stores = storesOfSlot.getOrDefault(load.slot(), List.of());
-        if (parameters.containsKey(load.slot())) {
-            return stores.isEmpty() ? load.slot() : null;
+        int variable = variableBehind(loadIndex);
+        return parameters.containsKey(variable) && !storesOfSlot.containsKey(variable) ? variable : null;
+    }
+
+    /** Returns the instruction that gave what a load pushes, if only one can have. */
+    private int originOf(int loadIndex) {
+        int store = reachingStores.get(loadIndex);
+        return storedBy.getOrDefault(store, OperandStack.UNKNOWN);
+    }
+
+    /** Returns the variable that had what a load pushes before it was stored in others, one after the other. */
+    private int variableBehind(int loadIndex) {
+        int load = loadIndex;
+        for (int store = reachingStores.get(load); store >= 0; store = reachingStores.get(load)) {
+            int origin = storedBy.getOrDefault(store, OperandStack.UNKNOWN);
+            if (origin == OperandStack.UNKNOWN || !(elements.get(origin) instanceof LoadInstruction)) {
+                break;
+            }
+            load = origin;
         }
-        return stores.size() == 1 ? parameterBehind(storedBy.get(stores.getFirst())) : null;
+        return ((LoadInstruction) elements.get(load)).slot();
     }
 
     private boolean isLocalArray(int slot) {

@@ -87,6 +87,11 @@ final class MethodRewriter implements CodeTransform {
                     slots.counter(array.slot());
                 }
             }
+            case Access.OfSomeArray array -> {
+                if (array.slot() >= 0) {
+                    slots.localParameter(array.slot());
+                }
+            }
             default -> {
                 // needs no variables for the whole method
             }
@@ -143,6 +148,11 @@ final class MethodRewriter implements CodeTransform {
                     .invokestatic(Names.HOOKS, hook, Names.RECORD_OF)
                     .astore(slot);
         });
+        slots.allLocalParameters()
+                .forEach((parameter, slot) -> code.aload(parameter)
+                        .aload(item)
+                        .invokestatic(Names.LOCAL_HOOKS, "localArray", Names.LOCAL_ARRAY_OF)
+                        .astore(slot));
         slots.allLocalViews().values().forEach(slot -> code.aconst_null().astore(slot));
         slots.allCounters()
                 .values()
@@ -246,9 +256,13 @@ final class MethodRewriter implements CodeTransform {
                     costs.at(code);
                 }
                 putAside(code, array.write() ? array.kind() : null);
-                code.dup2().aload(item);
                 String hook = array.write() ? "beforeLocalWrite" : "beforeLocalRead";
-                code.invokestatic(Names.LOCAL_HOOKS, hook, Names.BEFORE_LOCAL);
+                if (array.slot() < 0) {
+                    code.dup2().aload(item).invokestatic(Names.LOCAL_HOOKS, hook, Names.BEFORE_LOCAL);
+                } else {
+                    code.dup().aload(slots.localParameter(array.slot())).aload(item);
+                    code.invokestatic(Names.LOCAL_HOOKS, hook, Names.BEFORE_KNOWN_LOCAL);
+                }
                 putBack(code, array.write() ? array.kind() : null);
                 privateAccess(code, element, "a private array", array.kind(), array.write());
             }

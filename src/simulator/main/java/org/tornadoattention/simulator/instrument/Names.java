@@ -17,6 +17,7 @@ final class Names {
     static final ClassDesc COST_HOOKS = ClassDesc.of(ENGINE + "CostHooks");
     static final ClassDesc TRACE_HOOKS = ClassDesc.of(ENGINE + "TraceHooks");
     static final ClassDesc WORK_ITEM = ClassDesc.of(ENGINE + "WorkItem");
+    static final ClassDesc LOCAL_ARRAY = ClassDesc.of(ENGINE + "LocalArray");
     static final ClassDesc LOCAL_VIEW = ClassDesc.of(ENGINE + "LocalView");
     static final ClassDesc FAULT = ClassDesc.of("org.tornadoattention.simulator.SimulatorFaultException");
     static final ClassDesc KERNEL_CONTEXT = ClassDesc.of(API + "KernelContext");
@@ -39,6 +40,9 @@ final class Names {
             MethodTypeDesc.of(ConstantDescs.CD_void, ConstantDescs.CD_Object, ConstantDescs.CD_int, WORK_ITEM);
     static final MethodTypeDesc COUNT_GLOBAL = MethodTypeDesc.of(
             ConstantDescs.CD_void, NATIVE_ARRAY, ConstantDescs.CD_long, ConstantDescs.CD_long, WORK_ITEM);
+    static final MethodTypeDesc LOCAL_ARRAY_OF = MethodTypeDesc.of(LOCAL_ARRAY, ConstantDescs.CD_Object, WORK_ITEM);
+    static final MethodTypeDesc BEFORE_KNOWN_LOCAL =
+            MethodTypeDesc.of(ConstantDescs.CD_void, ConstantDescs.CD_int, LOCAL_ARRAY, WORK_ITEM);
     static final MethodTypeDesc COUNT_LOCAL =
             MethodTypeDesc.of(ConstantDescs.CD_void, LOCAL_VIEW, ConstantDescs.CD_long, ConstantDescs.CD_long);
     static final MethodTypeDesc OUT_OF_BOUNDS =

@@ -10,6 +10,7 @@ final class Slots {
     private final Map<Integer, Integer> storage = new TreeMap<>();
     private final Map<Integer, Integer> globalRecords = new TreeMap<>();
     private final Map<Integer, Integer> localViews = new TreeMap<>();
+    private final Map<Integer, Integer> localParameters = new TreeMap<>();
     private final Map<Integer, Counter> counters = new TreeMap<>();
     private final Map<Integer, Integer> temporaries = new HashMap<>();
     private int next;
@@ -49,6 +50,15 @@ final class Slots {
 
     Map<Integer, Integer> allLocalViews() {
         return localViews;
+    }
+
+    /** Returns the variable with the local array that a parameter is, if it is one. */
+    int localParameter(int parameter) {
+        return localParameters.computeIfAbsent(parameter, _ -> allocate(1));
+    }
+
+    Map<Integer, Integer> allLocalParameters() {
+        return localParameters;
     }
 
     /** Returns the counter of the array in a variable. */
