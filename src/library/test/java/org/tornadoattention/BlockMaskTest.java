@@ -105,49 +105,61 @@ class BlockMaskTest {
         return masks;
     }
 
+    private static final Map<String, AttentionOptions> MASKS = masks();
+
+    /** What kernels one after the other are held against. */
+    private static Problem last;
+
+    /** Inputs for a mask, and the oracle's answer. */
+    private record Problem(String mask, DType dtype, Tensor q, Tensor k, Tensor v, Tensor dOut, AccuracyCheck check) {
+
+        static Problem of(String mask, DType dtype) {
+            if (last == null || !last.mask.equals(mask) || last.dtype != dtype) {
+                Tensor q = Tensor.random(dtype, 1, 2, 2, 200, 16);
+                Tensor k = Tensor.random(dtype, 2, 2, 1, 200, 16);
+                Tensor v = Tensor.random(dtype, 3, 2, 1, 200, 16);
+                Tensor dOut = Tensor.random(dtype, 4, 2, 2, 200, 16);
+                last = new Problem(mask, dtype, q, k, v, dOut, AccuracyCheck.of(q, k, v, dOut, MASKS.get(mask)));
+            }
+            return last;
+        }
+
+        void check(AttentionKernel kernel, boolean gradients) {
+            AttentionOptions options = MASKS.get(mask);
+            try (FlashAttention attention = FlashAttention.on(TestDevice.assumed(kernel), kernel)) {
+                AttentionResult result = attention.forward(q, k, v, options);
+                assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
+                if (gradients) {
+                    assertThat(check.gradients(attention.backward(result, dOut)))
+                            .allMatch(Comparison::passed);
+                }
+            }
+        }
+    }
+
+    private static Stream<Arguments> withMasks(AttentionKernel... kernels) {
+        return MASKS.keySet().stream().flatMap(name -> Stream.of(kernels).map(kernel -> Arguments.of(kernel, name)));
+    }
+
     static Stream<Arguments> kernelsAndMasks() {
-        return Stream.of(AttentionKernel.TILED, AttentionKernel.ONLINE, AttentionKernel.VECTOR)
-                .flatMap(kernel -> masks().keySet().stream().map(name -> Arguments.of(kernel, name)));
+        return withMasks(AttentionKernel.TILED, AttentionKernel.ONLINE, AttentionKernel.VECTOR);
     }
 
     @ParameterizedTest
     @MethodSource("kernelsAndMasks")
     void attentionIsWhatTheOracleComputes(AttentionKernel kernel, String name) {
-        AttentionOptions options = masks().get(name);
-        Tensor q = Tensor.random(DType.F32, 1, 2, 2, 200, 16);
-        Tensor k = Tensor.random(DType.F32, 2, 2, 1, 200, 16);
-        Tensor v = Tensor.random(DType.F32, 3, 2, 1, 200, 16);
-        Tensor dOut = Tensor.random(DType.F32, 4, 2, 2, 200, 16);
-        AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.assumed(kernel), kernel)) {
-            AttentionResult result = attention.forward(q, k, v, options);
-            assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
-            assertThat(check.gradients(attention.backward(result, dOut))).allMatch(Comparison::passed);
-        }
+        Problem.of(name, DType.F32).check(kernel, true);
     }
 
     static Stream<Arguments> tensorCoresAndMasks() {
-        return Stream.of(AttentionKernel.WARP, AttentionKernel.WARP_GROUP)
-                .flatMap(kernel -> masks().keySet().stream().map(name -> Arguments.of(kernel, name)));
+        return withMasks(AttentionKernel.WARP, AttentionKernel.WARP_GROUP);
     }
 
     /** With tiles that are whole, cut by an edge, and left out; the gradients of {@code warp} are another kernel's case. */
     @ParameterizedTest
     @MethodSource("tensorCoresAndMasks")
     void attentionOnTensorCoresIsWhatTheOracleComputes(AttentionKernel kernel, String name) {
-        AttentionOptions options = masks().get(name);
-        Tensor q = Tensor.random(DType.F16, 1, 2, 2, 200, 16);
-        Tensor k = Tensor.random(DType.F16, 2, 2, 1, 200, 16);
-        Tensor v = Tensor.random(DType.F16, 3, 2, 1, 200, 16);
-        Tensor dOut = Tensor.random(DType.F16, 4, 2, 2, 200, 16);
-        AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.assumed(kernel), kernel)) {
-            AttentionResult result = attention.forward(q, k, v, options);
-            assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
-            if (kernel.spec().backward() instanceof Backward.Own) {
-                assertThat(check.gradients(attention.backward(result, dOut))).allMatch(Comparison::passed);
-            }
-        }
+        Problem.of(name, DType.F16).check(kernel, kernel.spec().backward() instanceof Backward.Own);
     }
 
     /** Nothing of an empty tile enters, not even what is no number. */
