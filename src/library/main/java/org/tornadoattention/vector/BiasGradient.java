@@ -13,10 +13,9 @@ final class BiasGradient {
     private final BackwardRows tensors;
     private final HeadRows dBias;
     private final ScoreGradients scores;
-    private final float[] k;
-    private final float[] v;
+    private final PanelTile k;
+    private final PanelTile v;
     private final float[] part = new float[ForwardTile.KEYS];
-    private final short[] bits;
 
     /** @param dBias F32, of the bias's shape, filled with 0 */
     BiasGradient(
@@ -30,13 +29,12 @@ final class BiasGradient {
         this.tensors = tensors;
         this.dBias = dBias;
         scores = new ScoreGradients(lanes, sequences, options, tensors, slope, lanes.widest() * lanes.length());
-        k = new float[ForwardTile.KEYS * scores.padded()];
-        v = new float[ForwardTile.KEYS * scores.padded()];
-        bits = new short[ForwardTile.KEYS * sequences.widestDim()];
+        k = new PanelTile(lanes, sequences.widestDim(), 1);
+        v = new PanelTile(lanes, sequences.widestDim(), 1);
     }
 
     long bytes() {
-        return scores.bytes() + Float.BYTES * (2L * k.length + part.length);
+        return scores.bytes() + k.bytes() + v.bytes() + Float.BYTES * (long) part.length;
     }
 
     /** Adds what queries of one head contribute to rows of head {@code biasHead} of entry {@code biasEntry}. */
@@ -51,9 +49,8 @@ final class BiasGradient {
             if (sight == TileRows.Sight.NOTHING) {
                 continue;
             }
-            int padded = scores.padded();
-            tensors.k().read(tile.sequence(), tile.kvHead(), key, count, k, 0, padded, bits, lanes);
-            tensors.v().read(tile.sequence(), tile.kvHead(), key, count, v, 0, padded, bits, lanes);
+            k.read(0, tensors.k(), tile.sequence(), tile.kvHead(), key, count);
+            v.read(0, tensors.v(), tile.sequence(), tile.kvHead(), key, count);
             scores.compute(0, key, count, k, v, 0, sight);
             int width = scores.rows().width();
             for (int row = 0; row < tile.rows(); row++) {

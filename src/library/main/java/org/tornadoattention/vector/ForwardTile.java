@@ -35,8 +35,9 @@ final class ForwardTile {
     private final int paddedValue;
     private final TurnedTile turnedQueries;
     private final float[] q;
-    private final float[] k;
-    private final float[] v;
+    private final PanelTile k;
+    private final PanelTile v;
+    private final float[] near;
     private final float[] s;
     private final float[] o;
     private final float[] max;
@@ -73,8 +74,9 @@ final class ForwardTile {
         paddedValue = Products.padded(valueDim, lanes.length());
         turnedQueries = new TurnedTile(lanes, headDim);
         q = new float[Math.max(allLanes * headDim, FEW_ROWS * paddedHead)];
-        k = new float[KEYS * paddedHead];
-        v = new float[KEYS * paddedValue];
+        k = new PanelTile(lanes, headDim, 1);
+        v = new PanelTile(lanes, valueDim, 1);
+        near = new float[NEAR_KEYS * Math.max(paddedHead, paddedValue)];
         s = new float[KEYS * widest];
         o = new float[allLanes * paddedValue];
         max = new float[allLanes];
@@ -90,8 +92,10 @@ final class ForwardTile {
 
     /** Bytes of all arrays. */
     long bytes() {
-        long floats = q.length + k.length + v.length + s.length + o.length + 9L * max.length;
+        long floats = q.length + near.length + s.length + o.length + 9L * max.length;
         return Float.BYTES * floats
+                + k.bytes()
+                + v.bytes()
                 + turnedQueries.bytes()
                 + outputs.bytes()
                 + sums.bytes()
@@ -180,11 +184,10 @@ final class ForwardTile {
                 dots(key, count);
             } else {
                 if (!keysLoaded) {
-                    keys.read(tile.sequence(), tile.kvHead(), key, count, k, 0, headDim, bits, lanes);
+                    k.read(0, keys, tile.sequence(), tile.kvHead(), key, count);
                     keysLoaded = true;
                 }
-                int padded = Products.padded(count, Lanes.ROWS);
-                lanes.product(k, 0, headDim, 1, q, at * headDim, width, s, 0, width, padded, width, headDim, null, 0);
+                k.times(0, Products.padded(count, Lanes.ROWS), headDim, q, at * headDim, width, s);
             }
             terms.apply(s, key, count, rows, panel, sight);
             // P = 2^(S - m), with the sums of its rows
@@ -200,11 +203,11 @@ final class ForwardTile {
                 continue;
             }
             if (!valuesLoaded) {
-                values.read(tile.sequence(), tile.kvHead(), key, count, v, 0, paddedValue, bits, lanes);
+                v.read(0, values, tile.sequence(), tile.kvHead(), key, count);
                 valuesLoaded = true;
             }
-            boolean free = allSeen || lanes.areFinite(v, count * paddedValue);
-            Products.add(lanes, free, s, 0, 1, width, v, 0, o, at * paddedValue, used, paddedValue, count, factors, at);
+            boolean free = allSeen || v.isFinite(0, count);
+            v.addTo(o, at * paddedValue, paddedValue, factors, at, s, 1, width, used, 0, count, free);
         }
     }
 
@@ -212,9 +215,9 @@ final class ForwardTile {
     private void dots(int key, int count) {
         RowTile tile = rows.tile();
         for (int done = 0; done < count; done += NEAR_KEYS) {
-            int near = Math.min(NEAR_KEYS, count - done);
-            keys.read(tile.sequence(), tile.kvHead(), key + done, near, k, 0, paddedHead, bits, lanes);
-            lanes.dots(k, q, paddedHead, s, done * rows.width(), rows.width(), near, tile.rows());
+            int together = Math.min(NEAR_KEYS, count - done);
+            keys.read(tile.sequence(), tile.kvHead(), key + done, together, near, 0, paddedHead, bits, lanes);
+            lanes.dots(near, q, paddedHead, s, done * rows.width(), rows.width(), together, tile.rows());
         }
     }
 
@@ -223,11 +226,11 @@ final class ForwardTile {
         RowTile tile = rows.tile();
         int width = rows.width();
         for (int done = 0; done < count; done += NEAR_KEYS) {
-            int near = Math.min(NEAR_KEYS, count - done);
-            values.read(tile.sequence(), tile.kvHead(), key + done, near, v, 0, paddedValue, bits, lanes);
-            boolean free = allSeen || lanes.areFinite(v, near * paddedValue);
+            int together = Math.min(NEAR_KEYS, count - done);
+            values.read(tile.sequence(), tile.kvHead(), key + done, together, near, 0, paddedValue, bits, lanes);
+            boolean free = allSeen || lanes.areFinite(near, 0, together * paddedValue);
             float[] before = done == 0 ? factors : ones;
-            Products.add(lanes, free, s, done * width, 1, width, v, 0, o, 0, used, paddedValue, near, before, 0);
+            Products.add(lanes, free, s, done * width, 1, width, near, 0, paddedValue, o, 0, paddedValue, used, paddedValue, together, before, 0);
         }
     }
 

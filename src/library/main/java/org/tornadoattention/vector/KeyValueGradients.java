@@ -21,10 +21,10 @@ final class KeyValueGradients {
     private final int padded;
     private final int widestDim;
     private final int widest;
-    private final float[] k;
-    private final float[] v;
-    private final float[] q;
-    private final float[] dO;
+    private final PanelTile k;
+    private final PanelTile v;
+    private final PanelTile q;
+    private final PanelTile dO;
     private final float[] dK;
     private final float[] dV;
     private final Totals keyTotals;
@@ -55,10 +55,10 @@ final class KeyValueGradients {
         scores = new ScoreGradients(lanes, sequences, options, tensors, slope, widest);
         padded = scores.padded();
         widestDim = sequences.widestDim();
-        k = new float[most * padded];
-        v = new float[most * padded];
-        q = new float[widest * padded];
-        dO = new float[widest * padded];
+        k = new PanelTile(lanes, widestDim, Math.ceilDiv(most, ForwardTile.KEYS));
+        v = new PanelTile(lanes, widestDim, Math.ceilDiv(most, ForwardTile.KEYS));
+        q = new PanelTile(lanes, widestDim, 1);
+        dO = new PanelTile(lanes, widestDim, 1);
         dK = new float[most * padded];
         dV = new float[most * padded];
         keyTotals = new Totals(dK.length);
@@ -75,7 +75,11 @@ final class KeyValueGradients {
     long bytes() {
         return scores.bytes()
                 + queries.map(QuerySums::bytes).orElse(0L)
-                + Float.BYTES * (6L * k.length + 2L * q.length + ones.length);
+                + k.bytes()
+                + v.bytes()
+                + q.bytes()
+                + dO.bytes()
+                + Float.BYTES * (4L * dK.length + ones.length);
     }
 
     private int rowsOfAHead(int count) {
@@ -113,12 +117,14 @@ final class KeyValueGradients {
         Arrays.fill(dV, 0);
         int seen = Math.min(count, sequences.keys()[sequence] - key);
         if (seen > 0) {
+            finiteKeys = queries.isPresent();
             for (int at = 0; at < seen; at += ForwardTile.KEYS) {
                 int keys = Math.min(ForwardTile.KEYS, seen - at);
-                tensors.k().read(sequence, kvHead, key + at, keys, k, at * padded, padded, bits, lanes);
-                tensors.v().read(sequence, kvHead, key + at, keys, v, at * padded, padded, bits, lanes);
+                int tile = at / ForwardTile.KEYS;
+                k.read(tile, tensors.k(), sequence, kvHead, key + at, keys);
+                v.read(tile, tensors.v(), sequence, kvHead, key + at, keys);
+                finiteKeys = finiteKeys && k.isFinite(tile, keys);
             }
-            finiteKeys = queries.isPresent() && lanes.areFinite(k, seen * padded);
             int rows = sequences.queries()[sequence];
             int panels = 0;
             keyTotals.clear();
@@ -159,30 +165,29 @@ final class KeyValueGradients {
         }
         scores.load(tile, width);
         int head = tile.firstHead();
-        tensors.q().read(tile.sequence(), head, tile.firstQuery(), tile.rows(), q, 0, padded, bits, lanes);
-        tensors.dOut().read(tile.sequence(), head, tile.firstQuery(), tile.rows(), dO, 0, padded, bits, lanes);
-        int elements = tile.rows() * padded;
-        boolean finite = lanes.areFinite(q, elements) && lanes.areFinite(dO, elements);
+        q.read(0, tensors.q(), tile.sequence(), head, tile.firstQuery(), tile.rows());
+        dO.read(0, tensors.dOut(), tile.sequence(), head, tile.firstQuery(), tile.rows());
+        boolean finite = q.isFinite(0, tile.rows()) && dO.isFinite(0, tile.rows());
         for (int at = 0; at < count; at += ForwardTile.KEYS) {
             int keys = Math.min(ForwardTile.KEYS, count - at);
             TileRows.Sight sight = rows.look(0, key + at, keys);
             if (sight == TileRows.Sight.NOTHING) {
                 continue;
             }
-            scores.compute(0, key + at, keys, k, v, at * padded, sight);
+            scores.compute(0, key + at, keys, k, v, at / ForwardTile.KEYS, sight);
             addProduct(scores.probabilities(), dO, dV, at, keys, width, tile.rows(), finite);
             addProduct(scores.gradients(), q, dK, at, keys, width, tile.rows(), finite);
             if (queries.isPresent()) {
                 int ofAHead = rowsOfAHead(sequences.queries()[tile.sequence()]);
                 int row = (head - tile.kvHead() * sequences.group()) * ofAHead + tile.firstQuery();
-                queries.get().add(row, k, at * padded, keys, finiteKeys);
+                queries.get().add(row, k, at / ForwardTile.KEYS, keys, finiteKeys);
             }
         }
     }
 
-    private void addProduct(float[] a, float[] b, float[] c, int at, int keys, int width, int depth, boolean finite) {
+    private void addProduct(float[] a, PanelTile b, float[] c, int at, int keys, int width, int depth, boolean finite) {
         int rows = Products.padded(keys, Lanes.ROWS);
         Arrays.fill(a, keys * width, rows * width, 0);
-        Products.add(lanes, finite, a, 0, width, 1, b, 0, c, at * padded, rows, padded, depth, ones, 0);
+        b.addTo(c, at * padded, padded, ones, 0, a, width, 1, rows, 0, depth, finite);
     }
 }

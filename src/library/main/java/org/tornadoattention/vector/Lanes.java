@@ -13,6 +13,9 @@ interface Lanes {
     /** Rows that {@link #product} takes at a time: a count of rows is a multiple of it. */
     int ROWS = 4;
 
+    /** Elements from one row to the next that {@link #product} is fastest with, in a and b. */
+    int PANEL = 64;
+
     /** The same for another thread: each has its own. */
     Lanes another();
 
@@ -99,8 +102,8 @@ interface Lanes {
     /** Multiplies gradients by the softcap's slope, {@code 1 - (s / bound)²}, s being what {@link #softcap} made. */
     void softcapGradients(float[] dS, float[] s, int count, float bound);
 
-    /** Whether none of the first {@code count} numbers is infinite or NaN. */
-    boolean areFinite(float[] values, int count);
+    /** Whether none of {@code count} numbers is infinite or NaN. */
+    boolean areFinite(float[] values, int from, int count);
 
     /** The values of F16 or BF16 bits. */
     void widen(DType dtype, short[] bits, int from, int count, float[] values, int at);

@@ -13,8 +13,8 @@ final class Products {
     }
 
     /**
-     * {@code c[i][·] = factors[i] · c[i][·] + Σ_k a(i, k) · b[k][·]}, rows of b and c being {@code columns} apart: a
-     * {@link Lanes#product}, or {@link #ofSeen} where b has numbers that not all rows may meet.
+     * {@code c[i][·] = factors[i] · c[i][·] + Σ_k a(i, k) · b[k][·]}: a {@link Lanes#product}, or
+     * {@link #ofSeen} where b has numbers that not all rows may meet.
      *
      * @param free whether every row may meet all of b: it is finite, or all of it is seen
      */
@@ -27,8 +27,10 @@ final class Products {
             int aStep,
             float[] b,
             int bAt,
+            int bRow,
             float[] c,
             int cAt,
+            int cRow,
             int rows,
             int columns,
             int depth,
@@ -36,9 +38,9 @@ final class Products {
             int factorsAt) {
         if (free) {
             lanes.product(
-                    a, aAt, aRow, aStep, b, bAt, columns, c, cAt, columns, rows, columns, depth, factors, factorsAt);
+                    a, aAt, aRow, aStep, b, bAt, bRow, c, cAt, cRow, rows, columns, depth, factors, factorsAt);
         } else {
-            ofSeen(a, aAt, aRow, aStep, b, bAt, c, cAt, rows, columns, depth, factors, factorsAt);
+            ofSeen(a, aAt, aRow, aStep, b, bAt, bRow, c, cAt, cRow, rows, columns, depth, factors, factorsAt);
         }
     }
 
@@ -53,8 +55,10 @@ final class Products {
             int aStep,
             float[] b,
             int bAt,
+            int bRow,
             float[] c,
             int cAt,
+            int cRow,
             int rows,
             int columns,
             int depth,
@@ -66,11 +70,11 @@ final class Products {
             for (int k = 0; k < depth; k++) {
                 float factor = a[aAt + row * aRow + k * aStep];
                 for (int column = 0; factor != 0 && column < columns; column++) {
-                    sum[column] = Fused.fma(factor, b[bAt + k * columns + column], sum[column]);
+                    sum[column] = Fused.fma(factor, b[bAt + k * bRow + column], sum[column]);
                 }
             }
             for (int column = 0; column < columns; column++) {
-                int to = cAt + row * columns + column;
+                int to = cAt + row * cRow + column;
                 c[to] = c[to] * factors[factorsAt + row] + sum[column];
             }
         }

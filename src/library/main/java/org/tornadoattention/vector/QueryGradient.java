@@ -10,9 +10,8 @@ final class QueryGradient {
     private final BackwardRows tensors;
     private final ScoreGradients scores;
     private final QuerySums sums;
-    private final float[] k;
-    private final float[] v;
-    private final short[] bits;
+    private final PanelTile k;
+    private final PanelTile v;
 
     QueryGradient(
             Lanes lanes,
@@ -27,13 +26,12 @@ final class QueryGradient {
         int allLanes = Products.padded(most, widest);
         scores = new ScoreGradients(lanes, sequences, options, tensors, slope, allLanes);
         sums = new QuerySums(lanes, sequences, tensors.dQ(), scores, allLanes, sequences.mostKeys());
-        k = new float[ForwardTile.KEYS * scores.padded()];
-        v = new float[k.length];
-        bits = new short[ForwardTile.KEYS * sequences.widestDim()];
+        k = new PanelTile(lanes, sequences.widestDim(), 1);
+        v = new PanelTile(lanes, sequences.widestDim(), 1);
     }
 
     long bytes() {
-        return scores.bytes() + sums.bytes() + Float.BYTES * ((long) k.length + v.length);
+        return scores.bytes() + sums.bytes() + k.bytes() + v.bytes();
     }
 
     void compute(RowTile tile) {
@@ -55,7 +53,6 @@ final class QueryGradient {
     private void step(int key, int count) {
         TileRows rows = scores.rows();
         RowTile tile = rows.tile();
-        int padded = scores.padded();
         boolean loaded = false;
         boolean finite = true;
         for (int panel = 0; panel < rows.panels(); panel++) {
@@ -64,9 +61,9 @@ final class QueryGradient {
                 continue;
             }
             if (!loaded) {
-                tensors.k().read(tile.sequence(), tile.kvHead(), key, count, k, 0, padded, bits, lanes);
-                tensors.v().read(tile.sequence(), tile.kvHead(), key, count, v, 0, padded, bits, lanes);
-                finite = lanes.areFinite(k, count * padded);
+                k.read(0, tensors.k(), tile.sequence(), tile.kvHead(), key, count);
+                v.read(0, tensors.v(), tile.sequence(), tile.kvHead(), key, count);
+                finite = k.isFinite(0, count);
                 loaded = true;
             }
             scores.compute(panel, key, count, k, v, 0, sight);

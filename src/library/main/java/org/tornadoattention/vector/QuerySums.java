@@ -56,14 +56,14 @@ final class QuerySums {
      * Adds what the scores hold, a panel of rows and a tile of keys.
      *
      * @param row the first
-     * @param k the keys, from {@code at} on
+     * @param k the keys, of which tile {@code tile} is meant
      * @param finite whether all keys are
      */
-    void add(int row, float[] k, int at, int keys, boolean finite) {
+    void add(int row, PanelTile k, int tile, int keys, boolean finite) {
         int width = scores.rows().width();
         int padded = scores.padded();
         float[] dS = scores.gradients();
-        Products.add(lanes, finite, dS, 0, 1, width, k, at, dQ, row * padded, width, padded, keys, ones, 0);
+        k.addTo(dQ, row * padded, padded, ones, 0, dS, 1, width, width, tile, keys, finite);
     }
 
     /** Brings the rows to an end. */

@@ -189,9 +189,9 @@ final class ScalarLanes implements Lanes {
     }
 
     @Override
-    public boolean areFinite(float[] values, int count) {
+    public boolean areFinite(float[] values, int from, int count) {
         int largest = 0;
-        for (int i = 0; i < count; i++) {
+        for (int i = from; i < from + count; i++) {
             largest = Math.max(largest, Float.floatToRawIntBits(values[i]) & Integer.MAX_VALUE);
         }
         return largest < Float.floatToRawIntBits(Float.POSITIVE_INFINITY);

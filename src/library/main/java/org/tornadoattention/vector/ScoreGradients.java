@@ -100,20 +100,20 @@ final class ScoreGradients {
     /**
      * P and dS of a panel and a tile of keys, which {@link #probabilities} and {@link #gradients} hold afterwards.
      *
-     * @param k keys, a row every {@link #padded} elements, from {@code at} on
+     * @param k keys, of which tile {@code tile} is meant
      * @param v values likewise
      * @param sight what {@link TileRows#look} said of it
      */
-    void compute(int panel, int firstKey, int keys, float[] k, float[] v, int at, TileRows.Sight sight) {
+    void compute(int panel, int firstKey, int keys, PanelTile k, PanelTile v, int tile, TileRows.Sight sight) {
         int width = rows.width();
         int lane = panel * width;
         int count = Products.padded(keys, Lanes.ROWS);
         // Sᵀ = K Qᵀ, P = 2^(S - L)
-        lanes.product(k, at, padded, 1, qT, lane * widestDim, width, p, 0, width, count, width, widestDim, null, 0);
+        k.times(tile, count, widestDim, qT, lane * widestDim, width, p);
         terms.apply(p, firstKey, keys, rows, panel, sight, capped, asked);
         lanes.probabilities(p, keys, width, logSumExp, lane);
         // dPᵀ = V dOᵀ
-        lanes.product(v, at, padded, 1, dOT, lane * widestDim, width, dS, 0, width, count, width, widestDim, null, 0);
+        v.times(tile, count, widestDim, dOT, lane * widestDim, width, dS);
         if (terms.hasDropout()) {
             System.arraycopy(p, 0, dropped, 0, keys * width);
             terms.drop(dropped, terms.keptFactor(), firstKey, keys, rows, panel);
