@@ -1,5 +1,7 @@
 package org.tornadoattention.vector;
 
+import java.util.Optional;
+
 /** How a cache keeps rows of keys or values. */
 sealed interface CachedRows permits PlainRows, Fp8Rows {
 
@@ -12,6 +14,11 @@ sealed interface CachedRows permits PlainRows, Fp8Rows {
      * @param bits room for {@code count} rows
      */
     void read(long row, int pageHead, int count, float[] target, int at, int stride, short[] bits, Lanes lanes);
+
+    /** The memory and type of rows that lie in memory as they are, or nothing. */
+    default Optional<StoredRows> stored() {
+        return Optional.empty();
+    }
 
     /**
      * Stores new rows of one head of one page.

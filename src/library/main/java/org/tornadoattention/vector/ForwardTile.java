@@ -16,12 +16,6 @@ final class ForwardTile {
     /** Keys of a run, whose sums are added to the totals at once. */
     static final int RUN = Totals.TILES * KEYS;
 
-    /** Rows of all queries of a sequence that share keys, up to which sums over a head run along the lanes. */
-    private static final int FEW_ROWS = 8;
-
-    /** Keys that are brought at a time where rows are few, an even number. */
-    private static final int NEAR_KEYS = 16;
-
     private final Lanes lanes;
     private final Sequences sequences;
     private final ScoreTerms terms;
@@ -30,20 +24,18 @@ final class ForwardTile {
     private final RowSource keys;
     private final RowSource values;
     private final int headDim;
-    private final int paddedHead;
     private final int valueDim;
     private final int paddedValue;
     private final TurnedTile turnedQueries;
     private final float[] q;
     private final PanelTile k;
     private final PanelTile v;
-    private final float[] near;
+    private final FewRows fewRows;
     private final float[] s;
     private final float[] o;
     private final float[] max;
     private final float[] sum;
     private final float[] factors;
-    private final float[] ones = new float[FEW_ROWS];
     private final Totals outputs;
     private final Totals sums;
     private final float[] maxOfTotals;
@@ -69,21 +61,19 @@ final class ForwardTile {
         terms = new ScoreTerms(lanes, sequences, options);
         rows = new TileRows(sequences, options.mask(), terms, allLanes);
         headDim = sequences.headDim();
-        paddedHead = Products.padded(headDim, lanes.length());
         valueDim = sequences.valueDim();
         paddedValue = Products.padded(valueDim, lanes.length());
         turnedQueries = new TurnedTile(lanes, headDim);
-        q = new float[Math.max(allLanes * headDim, FEW_ROWS * paddedHead)];
+        q = new float[allLanes * headDim];
         k = new PanelTile(lanes, headDim, 1);
         v = new PanelTile(lanes, valueDim, 1);
-        near = new float[NEAR_KEYS * Math.max(paddedHead, paddedValue)];
+        fewRows = new FewRows(lanes, sequences, queries, keys, values);
         s = new float[KEYS * widest];
         o = new float[allLanes * paddedValue];
         max = new float[allLanes];
         sum = new float[allLanes];
         factors = new float[allLanes];
         boolean runs = sequences.mostKeys() > RUN;
-        Arrays.fill(ones, 1);
         outputs = new Totals(runs ? o.length : 0);
         sums = new Totals(runs ? allLanes : 0);
         maxOfTotals = new float[allLanes];
@@ -92,8 +82,9 @@ final class ForwardTile {
 
     /** Bytes of all arrays. */
     long bytes() {
-        long floats = q.length + near.length + s.length + o.length + 9L * max.length;
+        long floats = q.length + s.length + o.length + 9L * max.length;
         return Float.BYTES * floats
+                + fewRows.bytes()
                 + k.bytes()
                 + v.bytes()
                 + turnedQueries.bytes()
@@ -115,7 +106,7 @@ final class ForwardTile {
     void attend(RowTile tile, int from, int to) {
         rows.set(tile, panelWidth(lanes, tile.rows()));
         // By the sequence and not by the tile, since tiles depend on the number of threads.
-        few = sequences.queries()[tile.sequence()] * (long) sequences.group() <= FEW_ROWS;
+        few = sequences.queries()[tile.sequence()] * (long) sequences.group() <= FewRows.MOST;
         int used = rows.panels() * rows.width();
         Arrays.fill(o, 0, used * paddedValue, 0);
         Arrays.fill(max, 0, used, Float.NEGATIVE_INFINITY);
@@ -124,7 +115,7 @@ final class ForwardTile {
         int end = Math.min(to, rows.endKey());
         if (first < end) {
             if (few) {
-                loadFewQueries();
+                fewRows.load(tile, terms.queryFactor());
             } else {
                 turnedQueries.load(queries, tile, rows.width(), terms.queryFactor(), q);
             }
@@ -142,6 +133,9 @@ final class ForwardTile {
         lookAtMaxima(used);
         outputs.finish(o, used, paddedValue, factors);
         sums.finish(sum, used, 1, factors);
+        if (few) {
+            fewRows.finish(o);
+        }
     }
 
     /** Makes {@code factors} what brings totals from the maxima they were added under to those of today. */
@@ -152,20 +146,6 @@ final class ForwardTile {
             factors[row] = outputs.hasSome() ? Exp2.of(maxOfTotals[row] - base) : 1;
         }
         System.arraycopy(max, 0, maxOfTotals, 0, used);
-    }
-
-    /** Q, scaled, a row for each query. */
-    private void loadFewQueries() {
-        RowTile tile = rows.tile();
-        float factor = terms.queryFactor();
-        Arrays.fill(q, 0, FEW_ROWS * paddedHead, 0);
-        for (int row = 0; row < tile.rows(); row++) {
-            int to = row * paddedHead;
-            queries.read(tile.sequence(), tile.head(row), tile.query(row), 1, q, to, paddedHead, bits, lanes);
-            for (int dim = to; dim < to + headDim; dim++) {
-                q[dim] *= factor;
-            }
-        }
     }
 
     private void step(int key, int count) {
@@ -181,7 +161,7 @@ final class ForwardTile {
             int at = panel * width;
             // Sᵀ = K Qᵀ
             if (few) {
-                dots(key, count);
+                fewRows.scores(tile, key, count, s, width);
             } else {
                 if (!keysLoaded) {
                     k.read(0, keys, tile.sequence(), tile.kvHead(), key, count);
@@ -197,40 +177,17 @@ final class ForwardTile {
             }
             // O = diag(2^(m - m')) O + P V
             boolean allSeen = sight == TileRows.Sight.ALL && !terms.hides();
-            int used = Math.min(width, Products.padded(tile.rows() - at, Lanes.ROWS));
             if (few) {
-                addValues(key, count, allSeen, used);
+                fewRows.add(tile, key, count, s, width, allSeen, o, factors);
                 continue;
             }
+            int used = Math.min(width, Products.padded(tile.rows() - at, Lanes.ROWS));
             if (!valuesLoaded) {
                 v.read(0, values, tile.sequence(), tile.kvHead(), key, count);
                 valuesLoaded = true;
             }
             boolean free = allSeen || v.isFinite(0, count);
             v.addTo(o, at * paddedValue, paddedValue, factors, at, s, 1, width, used, 0, count, free);
-        }
-    }
-
-    /** Scores of few rows, which take what memory gives: keys are used while they are in the nearest cache. */
-    private void dots(int key, int count) {
-        RowTile tile = rows.tile();
-        for (int done = 0; done < count; done += NEAR_KEYS) {
-            int together = Math.min(NEAR_KEYS, count - done);
-            keys.read(tile.sequence(), tile.kvHead(), key + done, together, near, 0, paddedHead, bits, lanes);
-            lanes.dots(near, q, paddedHead, s, done * rows.width(), rows.width(), together, tile.rows());
-        }
-    }
-
-    /** The same with values. */
-    private void addValues(int key, int count, boolean allSeen, int used) {
-        RowTile tile = rows.tile();
-        int width = rows.width();
-        for (int done = 0; done < count; done += NEAR_KEYS) {
-            int together = Math.min(NEAR_KEYS, count - done);
-            values.read(tile.sequence(), tile.kvHead(), key + done, together, near, 0, paddedValue, bits, lanes);
-            boolean free = allSeen || lanes.areFinite(near, 0, together * paddedValue);
-            float[] before = done == 0 ? factors : ones;
-            Products.add(lanes, free, s, done * width, 1, width, near, 0, paddedValue, o, 0, paddedValue, used, paddedValue, together, before, 0);
         }
     }
 

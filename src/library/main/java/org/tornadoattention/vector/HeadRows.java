@@ -3,6 +3,7 @@ package org.tornadoattention.vector;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.Optional;
 import org.tornadoattention.tensor.Tensor;
 
 /** The rows of heads of sequences, as they lie in a tensor's memory. */
@@ -62,6 +63,18 @@ final class HeadRows implements RowSource {
     public void read(
             int sequence, int head, int row, int count, float[] target, int at, int stride, short[] bits, Lanes lanes) {
         rows.read(position(sequence, head, row), count, target, at, stride, bits, lanes);
+    }
+
+    @Override
+    public Optional<StoredRows> stored() {
+        return Optional.of(rows);
+    }
+
+    @Override
+    public void places(int sequence, int head, int row, int count, long[] places) {
+        for (int i = 0; i < count; i++) {
+            places[i] = position(sequence, head, row + i) * rows.dtype().byteSize();
+        }
     }
 
     /** Widens a part of a row, from its element {@code from} on. */

@@ -1,6 +1,7 @@
 package org.tornadoattention.vector;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
 import org.tornadoattention.tensor.DType;
 
 /**
@@ -66,6 +67,11 @@ interface Lanes {
      * @param width elements from one key to the next in s, whose first element is at {@code at}
      */
     void dots(float[] k, float[] q, int stride, float[] s, int at, int width, int keys, int rows);
+
+    /** Products of few rows with what lies in memory, if there are any here. */
+    default Optional<Streams> streams() {
+        return Optional.empty();
+    }
 
     /**
      * {@code target[dim][row] = rows[row][dim] · factor}.

@@ -1,5 +1,7 @@
 package org.tornadoattention.vector;
 
+import java.util.Optional;
+
 /**
  * Keys or values of a cache, in pages {@code [pages, kvHeads, pageSize, stride]}. Row 0 of a sequence is the first token
  * behind its padding.
@@ -22,6 +24,21 @@ record PageRows(PageTables pages, CachedRows rows) implements RowSource {
                     bits,
                     lanes);
             done += together;
+        }
+    }
+
+    @Override
+    public Optional<StoredRows> stored() {
+        return rows.stored();
+    }
+
+    @Override
+    public void places(int sequence, int head, int row, int count, long[] places) {
+        StoredRows stored = stored().orElseThrow();
+        long bytes = stored.stride() * stored.dtype().byteSize();
+        int token = pages.padding()[sequence] + row;
+        for (int i = 0; i < count; i++) {
+            places[i] = pages.row(sequence, head, token + i) * bytes;
         }
     }
 }

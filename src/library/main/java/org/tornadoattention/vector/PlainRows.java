@@ -1,5 +1,7 @@
 package org.tornadoattention.vector;
 
+import java.util.Optional;
+
 /** Rows in the type of the tokens. */
 record PlainRows(StoredRows rows) implements CachedRows {
 
@@ -11,5 +13,10 @@ record PlainRows(StoredRows rows) implements CachedRows {
     @Override
     public void write(long row, int pageHead, int slot, int count, float[] source, short[] bits, Lanes lanes) {
         rows.write(row * rows.stride(), count, source, 0, rows.width(), bits, lanes);
+    }
+
+    @Override
+    public Optional<StoredRows> stored() {
+        return Optional.of(rows);
     }
 }

@@ -37,8 +37,7 @@ final class Products {
             float[] factors,
             int factorsAt) {
         if (free) {
-            lanes.product(
-                    a, aAt, aRow, aStep, b, bAt, bRow, c, cAt, cRow, rows, columns, depth, factors, factorsAt);
+            lanes.product(a, aAt, aRow, aStep, b, bAt, bRow, c, cAt, cRow, rows, columns, depth, factors, factorsAt);
         } else {
             ofSeen(a, aAt, aRow, aStep, b, bAt, bRow, c, cAt, cRow, rows, columns, depth, factors, factorsAt);
         }

@@ -1,5 +1,7 @@
 package org.tornadoattention.vector;
 
+import java.util.Optional;
+
 /** Where keys or values come from: the memory of a tensor, or pages of a cache. */
 interface RowSource {
 
@@ -11,4 +13,19 @@ interface RowSource {
      */
     void read(
             int sequence, int head, int row, int count, float[] target, int at, int stride, short[] bits, Lanes lanes);
+
+    /** The memory and type of rows that lie in memory as they are, or nothing if {@link #read} must make them. */
+    default Optional<StoredRows> stored() {
+        return Optional.empty();
+    }
+
+    /**
+     * Finds rows of a head in the memory of {@link #stored}.
+     *
+     * @param places gets the byte that each of {@code count} rows begins with
+     * @throws UnsupportedOperationException if they do not lie in memory
+     */
+    default void places(int sequence, int head, int row, int count, long[] places) {
+        throw new UnsupportedOperationException("These rows do not lie in memory.");
+    }
 }

@@ -2,6 +2,7 @@ package org.tornadoattention.vector;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
+import java.util.Optional;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
@@ -135,6 +136,11 @@ final class VectorLanes implements Lanes {
             int factorsAt) {
         VectorProducts.product(
                 a, aAt, aRow, aStep, b, bAt, bRow, c, cAt, cRow, rows, columns, depth, factors, factorsAt);
+    }
+
+    @Override
+    public Optional<Streams> streams() {
+        return LENGTH == BITS_OF_512 ? Optional.of(new VectorStreams()) : Optional.empty();
     }
 
     @Override

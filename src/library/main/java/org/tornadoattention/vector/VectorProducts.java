@@ -22,7 +22,22 @@ final class VectorProducts {
 
     private VectorProducts() {}
 
-    static void product(float[] a, int aAt, int aRow, int aStep, float[] b, int bAt, int bRow, float[] c, int cAt, int cRow, int rows, int columns, int depth, float[] factors, int factorsAt) {
+    static void product(
+            float[] a,
+            int aAt,
+            int aRow,
+            int aStep,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int cAt,
+            int cRow,
+            int rows,
+            int columns,
+            int depth,
+            float[] factors,
+            int factorsAt) {
         boolean packed = bRow == PANEL && (aStep == 1 ? aRow == PANEL : aStep == PANEL);
         int most = packed ? WIDEST : 2;
         // What is left behind a multiple of twelve is one or two times four rows.
@@ -53,7 +68,19 @@ final class VectorProducts {
     }
 
     /** Six or four rows by four vectors, in panels. */
-    private static void byFour(boolean six, boolean along, float[] a, int aAt, float[] b, int bAt, float[] c, int cAt, int cRow, int depth, float[] factors, int factorsAt) {
+    private static void byFour(
+            boolean six,
+            boolean along,
+            float[] a,
+            int aAt,
+            float[] b,
+            int bAt,
+            float[] c,
+            int cAt,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
         if (six && along) {
             alongSixByFour(a, aAt, b, bAt, c, cAt, cRow, depth, factors, factorsAt);
         } else if (six) {
@@ -66,7 +93,21 @@ final class VectorProducts {
     }
 
     /** Four rows by one or two vectors. */
-    private static void four(int vectors, float[] a, int aAt, int aRow, int aStep, float[] b, int bAt, int bRow, float[] c, int cAt, int cRow, int depth, float[] factors, int factorsAt) {
+    private static void four(
+            int vectors,
+            float[] a,
+            int aAt,
+            int aRow,
+            int aStep,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int cAt,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
         if (aStep == 1 && vectors == 2) {
             alongFourByTwo(a, aAt, aRow, b, bAt, bRow, c, cAt, cRow, depth, factors, factorsAt);
         } else if (aStep == 1) {
@@ -79,7 +120,17 @@ final class VectorProducts {
     }
 
     /** Six rows that run along the sum by four vectors, all {@link #PANEL} apart. */
-    private static void alongSixByFour(float[] a, int aAt, float[] b, int bAt, float[] c, int c0, int cRow, int depth, float[] factors, int factorsAt) {
+    private static void alongSixByFour(
+            float[] a,
+            int aAt,
+            float[] b,
+            int bAt,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
@@ -189,7 +240,17 @@ final class VectorProducts {
     }
 
     /** Four rows that run along the sum by four vectors, all {@link #PANEL} apart. */
-    private static void alongFourByFour(float[] a, int aAt, float[] b, int bAt, float[] c, int c0, int cRow, int depth, float[] factors, int factorsAt) {
+    private static void alongFourByFour(
+            float[] a,
+            int aAt,
+            float[] b,
+            int bAt,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
@@ -267,7 +328,19 @@ final class VectorProducts {
     }
 
     /** Six rows that run along the sum by two vectors. */
-    private static void alongSixByTwo(float[] a, int aAt, int aRow, float[] b, int bAt, int bRow, float[] c, int c0, int cRow, int depth, float[] factors, int factorsAt) {
+    private static void alongSixByTwo(
+            float[] a,
+            int aAt,
+            int aRow,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero;
         FloatVector s10 = zero, s11 = zero;
@@ -343,7 +416,19 @@ final class VectorProducts {
     }
 
     /** Four rows that run along the sum by two vectors. */
-    private static void alongFourByTwo(float[] a, int aAt, int aRow, float[] b, int bAt, int bRow, float[] c, int c0, int cRow, int depth, float[] factors, int factorsAt) {
+    private static void alongFourByTwo(
+            float[] a,
+            int aAt,
+            int aRow,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero;
         FloatVector s10 = zero, s11 = zero;
@@ -397,7 +482,19 @@ final class VectorProducts {
     }
 
     /** Four rows that run along the sum by one vector. */
-    private static void alongFourByOne(float[] a, int aAt, int aRow, float[] b, int bAt, int bRow, float[] c, int c0, int cRow, int depth, float[] factors, int factorsAt) {
+    private static void alongFourByOne(
+            float[] a,
+            int aAt,
+            int aRow,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero;
         FloatVector s10 = zero;
@@ -438,7 +535,17 @@ final class VectorProducts {
     }
 
     /** Six rows side by side by four vectors, all {@link #PANEL} apart. */
-    private static void acrossSixByFour(float[] a, int aAt, float[] b, int bAt, float[] c, int c0, int cRow, int depth, float[] factors, int factorsAt) {
+    private static void acrossSixByFour(
+            float[] a,
+            int aAt,
+            float[] b,
+            int bAt,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
@@ -548,7 +655,17 @@ final class VectorProducts {
     }
 
     /** Four rows side by side by four vectors, all {@link #PANEL} apart. */
-    private static void acrossFourByFour(float[] a, int aAt, float[] b, int bAt, float[] c, int c0, int cRow, int depth, float[] factors, int factorsAt) {
+    private static void acrossFourByFour(
+            float[] a,
+            int aAt,
+            float[] b,
+            int bAt,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
@@ -626,7 +743,19 @@ final class VectorProducts {
     }
 
     /** Six rows side by side by two vectors. */
-    private static void acrossSixByTwo(float[] a, int aAt, int aStep, float[] b, int bAt, int bRow, float[] c, int c0, int cRow, int depth, float[] factors, int factorsAt) {
+    private static void acrossSixByTwo(
+            float[] a,
+            int aAt,
+            int aStep,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero;
         FloatVector s10 = zero, s11 = zero;
@@ -698,7 +827,19 @@ final class VectorProducts {
     }
 
     /** Four rows side by side by two vectors. */
-    private static void acrossFourByTwo(float[] a, int aAt, int aStep, float[] b, int bAt, int bRow, float[] c, int c0, int cRow, int depth, float[] factors, int factorsAt) {
+    private static void acrossFourByTwo(
+            float[] a,
+            int aAt,
+            int aStep,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero;
         FloatVector s10 = zero, s11 = zero;
@@ -750,7 +891,19 @@ final class VectorProducts {
     }
 
     /** Four rows side by side by one vector. */
-    private static void acrossFourByOne(float[] a, int aAt, int aStep, float[] b, int bAt, int bRow, float[] c, int c0, int cRow, int depth, float[] factors, int factorsAt) {
+    private static void acrossFourByOne(
+            float[] a,
+            int aAt,
+            int aStep,
+            float[] b,
+            int bAt,
+            int bRow,
+            float[] c,
+            int c0,
+            int cRow,
+            int depth,
+            float[] factors,
+            int factorsAt) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero;
         FloatVector s10 = zero;

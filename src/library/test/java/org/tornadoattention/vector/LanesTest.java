@@ -1,8 +1,10 @@
 package org.tornadoattention.vector;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.Stream;
@@ -10,6 +12,7 @@ import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.kernel.parts.Storage;
 import org.tornadoattention.tensor.DType;
@@ -90,7 +93,11 @@ class LanesTest {
                 for (int depth : new int[] {0, 1, 7, 64}) {
                     for (boolean adding : new boolean[] {false, true}) {
                         for (boolean across : new boolean[] {false, true}) {
-                            check(lanes, random, rows, vectors * lanes.length(), depth, adding, across);
+                            int columns = vectors * lanes.length();
+                            check(lanes, random, rows, columns, depth, adding, across, false);
+                            if (columns <= Lanes.PANEL) {
+                                check(lanes, random, rows, columns, depth, adding, across, true);
+                            }
                         }
                     }
                 }
@@ -99,11 +106,19 @@ class LanesTest {
     }
 
     private static void check(
-            Lanes lanes, Random random, int rows, int columns, int depth, boolean adding, boolean across) {
-        int aRow = across ? 1 : depth + 3;
-        int aStep = across ? rows + 2 : 1;
-        int bRow = columns + 5;
-        float[] a = random(random, 2 + (rows + 2) * (depth + 3));
+            Lanes lanes,
+            Random random,
+            int rows,
+            int columns,
+            int depth,
+            boolean adding,
+            boolean across,
+            boolean panels) {
+        int aStride = panels ? Lanes.PANEL : across ? rows + 2 : depth + 3;
+        int aRow = across ? 1 : aStride;
+        int aStep = across ? aStride : 1;
+        int bRow = panels ? Lanes.PANEL : columns + 5;
+        float[] a = random(random, 2 + ((across ? depth : rows) + 1) * aStride);
         float[] b = random(random, 1 + (depth + 1) * bRow);
         float[] c = random(random, 3 + rows * (columns + 1));
         float[] factors = adding ? random(random, rows + 1) : null;
@@ -223,6 +238,89 @@ class LanesTest {
                         .isZero();
             }
             assertThat(values[1]).isZero();
+        }
+    }
+
+    /** Behind a header that aligns nothing; the last keys of a tile that is not full are read more than once. */
+    @ParameterizedTest
+    @EnumSource(DType.class)
+    void streamsAreThoseOfFloat64(DType dtype) {
+        assumeTrue(new VectorLanes().streams().isPresent(), "narrower vectors than 512 bits have no streams");
+        Streams streams = new VectorLanes().streams().orElseThrow();
+        int dims = 128;
+        int width = 16;
+        int header = 24;
+        float[] values = random(new Random(6), 64 * dims);
+        MemorySegment memory = MemorySegment.ofArray(new byte[header + dtype.byteSize() * values.length]);
+        StoredRows stored = new StoredRows(memory, dtype, dims, dims);
+        assertThat(streams.takes(stored)).isTrue();
+        for (int i = 0; i < values.length; i++) {
+            store(memory, dtype, header, i, dtype.encode(values[i]));
+            values[i] = dtype.round(values[i]);
+        }
+        long[] places = new long[64];
+        Arrays.setAll(places, row -> header + (63L - row) * dims * dtype.byteSize());
+        for (int rows : new int[] {4, 8}) {
+            for (int count : new int[] {1, 3, 4, 61, 64}) {
+                float[] q = random(new Random(7), rows * dims);
+                float[] apart = q.clone();
+                streams.apart(dtype, apart, 0, apart.length);
+                float[] s = new float[64 * width];
+                assertThat(streams.dots(stored, places, count, apart, s, width, rows))
+                        .isTrue();
+                float[] factors = random(new Random(8), rows);
+                float[] before = random(new Random(9), rows * dims);
+                float[] o = before.clone();
+                float[] p = s.clone();
+                streams.apart(dtype, o, 0, o.length);
+                assertThat(streams.add(stored, places, count, p, width, o, factors, rows))
+                        .isTrue();
+                streams.together(dtype, o, 0, o.length);
+                double[] sums = new double[o.length];
+                for (int row = 0; row < rows; row++) {
+                    for (int key = 0; key < count; key++) {
+                        double sum = 0;
+                        for (int dim = 0; dim < dims; dim++) {
+                            sum += (double) values[(63 - key) * dims + dim] * q[row * dims + dim];
+                            sums[row * dims + dim] += (double) values[(63 - key) * dims + dim] * s[key * width + row];
+                        }
+                        assertThat((double) s[key * width + row]).isCloseTo(sum, Offset.offset(1e-5));
+                    }
+                    for (int at = row * dims; at < (row + 1) * dims; at++) {
+                        assertThat((double) o[at])
+                                .isCloseTo(sums[at] + (double) before[at] * factors[row], Offset.offset(1e-5));
+                    }
+                }
+            }
+        }
+    }
+
+    private static void store(MemorySegment memory, DType dtype, int header, int index, int bits) {
+        if (dtype == DType.F32) {
+            memory.set(ValueLayout.JAVA_INT_UNALIGNED, header + 4L * index, bits);
+        } else {
+            memory.set(ValueLayout.JAVA_SHORT_UNALIGNED, header + 2L * index, (short) bits);
+        }
+    }
+
+    /** Every F16: those that are not finite are told of, all others are exact. */
+    @Test
+    void streamsTellOfWhatIsNotFinite() {
+        assumeTrue(new VectorLanes().streams().isPresent(), "narrower vectors than 512 bits have no streams");
+        Streams streams = new VectorLanes().streams().orElseThrow();
+        MemorySegment memory = MemorySegment.ofArray(new byte[2 * 64]);
+        StoredRows stored = new StoredRows(memory, DType.F16, 64, 64);
+        float[] q = new float[4 * 64];
+        q[37] = 1;
+        streams.apart(DType.F16, q, 0, q.length);
+        float[] s = new float[4 * 16];
+        for (int bits = 0; bits < 1 << 16; bits++) {
+            memory.set(ValueLayout.JAVA_SHORT_UNALIGNED, 2 * 37, (short) bits);
+            boolean finite = streams.dots(stored, new long[1], 1, q, s, 16, 4);
+            assertThat(finite).isEqualTo(Float.isFinite(DType.F16.decode(bits)));
+            if (finite) {
+                assertThat(s[0]).isEqualTo(DType.F16.decode(bits) + 0f);
+            }
         }
     }
 

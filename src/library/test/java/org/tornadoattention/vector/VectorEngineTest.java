@@ -13,9 +13,11 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
@@ -143,6 +145,41 @@ class VectorEngineTest {
     void plainLoopsAreAccurateToo(Problem problem) {
         Results results = problem.run(new ScalarLanes(), Workers.of(Runnable::run, 2));
         assertThat(problem.compare(results)).allMatch(Comparison::passed);
+    }
+
+    /** A few rows read keys and values where they lie, in ways of their own for each type. */
+    @ParameterizedTest
+    @EnumSource(DType.class)
+    void aFewRowsMeetWhatIsNotFinite(DType dtype) {
+        AttentionShape shape = new AttentionShape(1, 4, 1, 1, 150, 64);
+        for (float value : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
+            for (boolean inKeys : new boolean[] {true, false}) {
+                Tensor q = Tensor.random(dtype, 1, shape.queryShape());
+                Tensor k = Tensor.random(dtype, 2, shape.keyShape());
+                Tensor v = Tensor.random(dtype, 3, shape.keyShape());
+                (inKeys ? k : v).setFlat(71 * 64 + 5, value);
+                float[] vectors = forward(LaneChoice.best(), shape, q, k, v);
+                float[] loops = forward(new ScalarLanes(), shape, q, k, v);
+                assertThat(loops)
+                        .matches(numbers ->
+                                IntStream.range(0, numbers.length).anyMatch(i -> !Float.isFinite(numbers[i])));
+                for (int i = 0; i < loops.length; i++) {
+                    if (Float.isFinite(loops[i])) {
+                        assertThat(vectors[i]).isCloseTo(loops[i], Offset.offset(0.01f));
+                    } else {
+                        assertThat(vectors[i]).as("%s at %d", value, i).isEqualTo(loops[i]);
+                    }
+                }
+            }
+        }
+    }
+
+    private static float[] forward(Lanes lanes, AttentionShape shape, Tensor q, Tensor k, Tensor v) {
+        Tensor output = Tensor.allocate(q.dtype(), shape.queryShape());
+        Tensor logSumExp = Tensor.allocate(DType.F32, shape.logSumExpShape());
+        Workers workers = Workers.of(Runnable::run, 1);
+        VectorForward.run(lanes, workers, shape, AttentionOptions.defaults(), q, k, v, output, logSumExp);
+        return output.toFloatArray();
     }
 
     @Test
