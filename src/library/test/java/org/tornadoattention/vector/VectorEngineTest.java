@@ -167,7 +167,7 @@ class VectorEngineTest {
                     if (Float.isFinite(loops[i])) {
                         assertThat(vectors[i]).isCloseTo(loops[i], Offset.offset(0.01f));
                     } else {
-                        assertThat(vectors[i]).as("%s at %d", value, i).isEqualTo(loops[i]);
+                        assertThat(vectors[i]).as("%s at %d", value, i).isEqualTo((Float) loops[i]);
                     }
                 }
             }
