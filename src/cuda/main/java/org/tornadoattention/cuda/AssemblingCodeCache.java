@@ -1,7 +1,10 @@
 package org.tornadoattention.cuda;
 
+import java.nio.charset.StandardCharsets;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import uk.ac.manchester.tornado.api.exceptions.TornadoBailoutRuntimeException;
 import uk.ac.manchester.tornado.drivers.cuda.CUDACodeCache;
 import uk.ac.manchester.tornado.drivers.cuda.CUDADeviceContext;
 import uk.ac.manchester.tornado.drivers.cuda.CUDAKernel;
@@ -11,8 +14,8 @@ import uk.ac.manchester.tornado.runtime.common.RuntimeUtilities;
 import uk.ac.manchester.tornado.runtime.tasks.meta.TaskDataContext;
 
 /**
- * The code of one execution plan: kernels with warp intrinsics go through the {@link KernelAssembler}, others as ever. Launches of
- * all of them can be recorded.
+ * The code of one execution plan: compiled by the {@link KernelAssembler}, and where that does not compile a kernel without warp
+ * intrinsics, by TornadoVM. Launches of all of them can be recorded.
  */
 final class AssemblingCodeCache extends CUDACodeCache {
 
@@ -29,20 +32,30 @@ final class AssemblingCodeCache extends CUDACodeCache {
 
     @Override
     public CUDAInstalledCode installSource(TaskDataContext meta, String id, String entryPoint, byte[] source) {
-        String text = new String(source, java.nio.charset.StandardCharsets.UTF_8);
-        if (!text.contains(CudaText.MARK)) {
+        String text = new String(source, StandardCharsets.UTF_8);
+        Optional<byte[]> cubin =
+                text.contains(CudaText.MARK) ? Optional.of(assembler.assemble(text, entryPoint)) : plain(text);
+        if (cubin.isEmpty()) {
             return recording(super.installSource(meta, id, entryPoint, source));
         }
         if (meta.isPrintKernelEnabled()) {
             RuntimeUtilities.dumpKernel(source);
         }
-        byte[] cubin = assembler.assemble(text, entryPoint);
-        CUDAProgram program = context.createProgramWithBinary(cubin, new long[] {cubin.length});
+        CUDAProgram program = context.createProgramWithBinary(cubin.get(), new long[] {cubin.get().length});
         program.build("");
         CUDAKernel kernel = program.clCreateKernel(entryPoint);
         CUDAInstalledCode code = new CUDAInstalledCode(entryPoint, source, context, program, kernel, false);
         assembled.put(key(id, entryPoint), code);
         return recording(code);
+    }
+
+    /** Empty where NVRTC needs what TornadoVM alone knows, such as where headers are, or where it finds a mistake to tell. */
+    private Optional<byte[]> plain(String text) {
+        try {
+            return Optional.of(assembler.compilePlainly(text));
+        } catch (TornadoBailoutRuntimeException e) {
+            return Optional.empty();
+        }
     }
 
     private CUDAInstalledCode recording(CUDAInstalledCode code) {

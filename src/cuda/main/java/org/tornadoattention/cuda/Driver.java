@@ -30,6 +30,7 @@ final class Driver {
     private static final MethodHandle GRAPH_LAUNCH = function("cuGraphLaunch", POINTER, POINTER);
     private static final MethodHandle MEMCPY_TO_DEVICE = function("cuMemcpyHtoDAsync_v2", LONG, POINTER, LONG, POINTER);
     private static final MethodHandle MEMCPY_TO_HOST = function("cuMemcpyDtoHAsync_v2", POINTER, LONG, LONG, POINTER);
+    private static final MethodHandle DRIVER_GET_VERSION = function("cuDriverGetVersion", POINTER);
     private static final MethodHandle GET_ERROR_NAME = function("cuGetErrorName", INT, POINTER);
 
     private Driver() {}
@@ -43,6 +44,17 @@ final class Driver {
     @SuppressWarnings("restricted")
     private static MethodHandle function(String name, MemoryLayout... parameters) {
         return Linker.nativeLinker().downcallHandle(LIBRARY.findOrThrow(name), FunctionDescriptor.of(INT, parameters));
+    }
+
+    /** The newest version of CUDA that the driver knows, 13010 for 13.1. */
+    static int version() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment version = arena.allocate(INT);
+            require("cuDriverGetVersion", (int) DRIVER_GET_VERSION.invokeExact(version));
+            return version.get(INT, 0);
+        } catch (Throwable e) {
+            throw unchecked(e);
+        }
     }
 
     /** Makes a context that of this thread. */

@@ -15,6 +15,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.tornadoattention.file.CodeStore;
 import uk.ac.manchester.tornado.api.exceptions.TornadoBailoutRuntimeException;
 import uk.ac.manchester.tornado.drivers.cuda.CUDAProgram;
 
@@ -25,6 +26,8 @@ import uk.ac.manchester.tornado.drivers.cuda.CUDAProgram;
  * <p>A kernel's arrays in local memory are static to CUDA, and the assembler allows 48 KiB of those; more is for arrays
  * whose size is an argument of the launch, which TornadoVM leaves at 0. So the arrays are declared without a size, and the
  * size is then written where the assembler would have written it, into the header of the section of local memory.
+ *
+ * <p>What was compiled is kept on disk for the next run ({@link CodeStore}).
  */
 final class KernelAssembler {
 
@@ -42,7 +45,9 @@ final class KernelAssembler {
     private static final java.lang.foreign.AddressLayout POINTER = ValueLayout.ADDRESS;
 
     private final String architecture;
+    private final String plainArchitecture;
     private final SymbolLookup nvrtc;
+    private final CodeStore store = CodeStore.ofThisUser();
 
     /**
      * Finds the NVRTC that TornadoVM uses.
@@ -51,7 +56,8 @@ final class KernelAssembler {
      */
     @SuppressWarnings("restricted") // calling NVRTC is the point
     KernelAssembler(int computeCapability) {
-        this.architecture = "sm_" + computeCapability + (computeCapability == 90 ? "a" : "");
+        this.plainArchitecture = "sm_" + computeCapability;
+        this.architecture = plainArchitecture + (computeCapability == 90 ? "a" : "");
         this.nvrtc = SymbolLookup.libraryLookup(libraryName(CUDAProgram.getNvrtcVersion() / 1000), Arena.global());
     }
 
@@ -75,9 +81,25 @@ final class KernelAssembler {
             int size = Integer.parseInt(array.group(3)) * elementBytes(type);
             bytes += (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         }
-        byte[] cubin = compile(withLaunchBounds(array.appendTail(text).toString(), kernel));
+        byte[] cubin = compiled(withLaunchBounds(array.appendTail(text).toString(), kernel), architecture);
         reserve(cubin, ".nv.shared." + kernel, bytes);
         return cubin;
+    }
+
+    /**
+     * The machine code of a kernel without intrinsics, compiled as TornadoVM does.
+     *
+     * @throws TornadoBailoutRuntimeException if NVRTC does not compile it so; TornadoVM has further ways
+     */
+    byte[] compilePlainly(String source) {
+        return compiled(source, plainArchitecture);
+    }
+
+    /** Kept from an earlier run, or compiled now. */
+    private byte[] compiled(String source, String target) {
+        List<String> key =
+                List.of(source, target, "NVRTC " + CUDAProgram.getNvrtcVersion(), "driver " + Driver.version());
+        return store.get(key, () -> compile(source, target));
     }
 
     /** Limits registers to what a group of the size that the kernel names can have. */
@@ -101,8 +123,8 @@ final class KernelAssembler {
     }
 
     /** On a thread of its own: over a long kernel NVRTC takes more stack than Java's threads have. */
-    private byte[] compile(String source) {
-        FutureTask<byte[]> compiled = new FutureTask<>(() -> compileHere(source));
+    private byte[] compile(String source, String target) {
+        FutureTask<byte[]> compiled = new FutureTask<>(() -> compileHere(source, target));
         new Thread(null, compiled, "nvrtc", STACK_BYTES).start();
         try {
             return compiled.get();
@@ -117,7 +139,7 @@ final class KernelAssembler {
         }
     }
 
-    private byte[] compileHere(String source) {
+    private byte[] compileHere(String source, String target) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment pointer = arena.allocate(POINTER);
             call(
@@ -131,7 +153,7 @@ final class KernelAssembler {
                     MemorySegment.NULL);
             MemorySegment program = pointer.get(POINTER, 0);
             try {
-                List<String> options = List.of("--gpu-architecture=" + architecture);
+                List<String> options = List.of("--gpu-architecture=" + target);
                 MemorySegment arguments = arena.allocate(POINTER, options.size());
                 for (int i = 0; i < options.size(); i++) {
                     arguments.setAtIndex(POINTER, i, arena.allocateFrom(options.get(i)));
