@@ -7,6 +7,7 @@ import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.KeySplit;
 import org.tornadoattention.kernel.parts.Layout;
+import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.Softcap;
 import org.tornadoattention.kernel.parts.StepLayout;
@@ -379,7 +380,46 @@ public final class SplitKeyAttention {
             int r = at / headDim;
             int x = at % headDim;
             int row = (queryStart + (firstRow + r) / group) * heads + kvHead * group + (firstRow + r) % group;
-            partials.set((row * parts + part) * headDim + x, rowSum[r] * outputs[r * lanes * dims + x]);
+            float normalized = rowSum[r] * outputs[r * lanes * dims + x];
+            // What is not finite, once more from the keys that the row sees. A row whose sum is NaN sees what makes it
+            // so.
+            float lse = partials.get(logSumExps + row * parts + part);
+            if (Mending.isMended(normalized, lse) > 0) {
+                int position = (firstRow + r) / group + offset;
+                int first = windowLeft < 0 ? from : TornadoMath.max(from, position - windowLeft);
+                int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
+                normalized = 0f;
+                for (int j = first; j <= last; j++) {
+                    int keyRow = KeySplit.keyRow(
+                            sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
+                    int keyAt = keyRow * rowStride;
+                    int valueAt = keyAt;
+                    if (Layout.isStrided()) {
+                        int page = KeySplit.page(sequences, table, firstPage, j, pageSize, pagesPerSequence);
+                        keyAt = Layout.key(page, kvHead, j % pageSize);
+                        valueAt = Layout.value(page, kvHead, j % pageSize);
+                    }
+                    float s = 0f;
+                    for (int c = 0; c < headDim; c++) {
+                        s += query.get(row * headDim + c) * element(key, keyAt, c, features);
+                    }
+                    float weight = 1f;
+                    if ((features & Features.SCALED) != 0) {
+                        s *= scales.get(keyRow / pageSize * 2);
+                        weight = scales.get(keyRow / pageSize * 2 + 1);
+                    }
+                    int head = kvHead * group + (firstRow + r) % group;
+                    s = Mending.scoreOfCache(s, numbers, step, head, position - j);
+                    int standing = position - padding;
+                    int i = pagesPerSequence > 0 ? TornadoMath.max(0, standing) : (firstRow + r) / group;
+                    s = Functions.score(s, sequence, head, i, j - padding, standing);
+                    weight *= TornadoMath.exp(s - lse);
+                    if (Functions.weight(1f, s) != 0f) {
+                        normalized += weight * element(value, valueAt, x, features);
+                    }
+                }
+            }
+            partials.set((row * parts + part) * headDim + x, normalized);
         }
 
         // The step is over for the lengths too: what they are now is what they were before the next one.
@@ -389,5 +429,14 @@ public final class SplitKeyAttention {
         if (item == 0 && context.groupIdx == 0) {
             StepLayout.setAttended(sequences, step);
         }
+    }
+
+    /** An element of a row that begins at an even one. */
+    private static float element(FloatArray array, int row, int x, int features) {
+        float element = first(array, row + x / 2 * 2, features);
+        if (x % 2 == 1) {
+            element = second(array, row + x / 2 * 2, features);
+        }
+        return element;
     }
 }

@@ -2,6 +2,7 @@ package org.tornadoattention.kernel;
 
 import org.tornadoattention.kernel.parts.Bits;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.Phase;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.Score;
@@ -531,6 +532,7 @@ public final class TensorCoreAttention {
                 overflowsBefore = overflows[0];
                 rowSum[column * blockQ + row] = l[0];
                 context.localBarrier();
+                float zero = 0f;
                 for (int at = item; at < blockQ * dims; at += step) {
                     int r = at / dims;
                     int x = at % dims;
@@ -547,6 +549,7 @@ public final class TensorCoreAttention {
                         }
                         if (r < rows && x < headDim) {
                             float normalized = sum == 0f ? 0f : o / sum;
+                            zero += normalized * 0f;
                             Bits.store(output, queryBase + r * headDim + x, normalized);
                         }
                     }
@@ -561,6 +564,29 @@ public final class TensorCoreAttention {
                         lse = m[0] + TornadoMath.log(sum);
                     }
                     logSumExp.set(batchHead * seqQ + i0 + row, lse);
+                }
+                // What is not finite, once more from the keys that the row sees. Rows whose sum is NaN see what makes it so.
+                if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+                    context.localBarrier();
+                    if (zero != 0f) {
+                        for (int at = item; at < rows * dims; at += step) {
+                            int i = i0 + at / dims;
+                            int x = at % dims;
+                            float lse = logSumExp.get(batchHead * seqQ + i);
+                            if (x < headDim && lse == lse) {
+                                int from = (batchHead * seqQ + i) * headDim;
+                                float stored = Bits.value(output, from + x) * 0f;
+                                if (stored != 0f) {
+                                    float mended = Mending.element(
+                                            x, lse, query, from, key, value, keyBase, headDim, i + offset,
+                                            Window.firstKey(i + offset, windowLeft),
+                                            Window.lastKey(i + offset, length, windowRight),
+                                            scale, softcap, slope, features);
+                                    Bits.store(output, from + x, mended);
+                                }
+                            }
+                        }
+                    }
                 }
                 run = j0;
             }

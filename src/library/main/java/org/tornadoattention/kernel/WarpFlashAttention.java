@@ -4,6 +4,7 @@ import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
@@ -253,6 +254,28 @@ public final class WarpFlashAttention {
                     Warp.store(logSumExp, batchHead * seqQ + i, lse);
                 }
             }
+        }
+
+        // Rows that are not finite, once more from the keys that they see.
+        if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+            float[] logSumExps = new float[2 * rowTiles];
+            float[] mended = new float[(headDim + 15) / 16 * 16 / 2];
+            // spotless:off: calls in rows
+            int unfinished = Mending.rows(
+                    o, m, l, logSumExps, 2 * rowTiles, paddedDim, i0 + row, seqQ, offset, length, windowLeft,
+                    windowRight, 0, headTerms, head, features);
+            for (int r = 0; r < 2 * rowTiles; r++) {
+                if ((unfinished >> r & 1) != 0) {
+                    int i = i0 + row + 8 * r;
+                    int from = queryBase + (row + 8 * r) * headDim;
+                    Mending.output(
+                            mended, logSumExps[r], query, from, key, value, keyValueBase, keyLengths, 0, 0, type, headDim,
+                            column, batchHead, batch, head, 0, i, i + offset, Window.firstKey(i + offset, windowLeft),
+                            Window.lastKey(i + offset, length, windowRight), scale, softcap, slope, features);
+                    WarpTiles.store(output, from, headDim, type, mended, 0, column, 1f);
+                }
+            }
+            // spotless:on
         }
     }
 }

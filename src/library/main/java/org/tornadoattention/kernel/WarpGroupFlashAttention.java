@@ -8,6 +8,7 @@ import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Layout;
+import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
@@ -518,6 +519,50 @@ public final class WarpGroupFlashAttention {
                         }
                     }
                 }
+            }
+
+            // Rows that are not finite, once more from the keys that they see.
+            if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+                float[] logSumExps = new float[2];
+                float[] mended = new float[(headDim + 15) / 16 * 16 / 2];
+                float ofScores = scale;
+                if (CachedKeys.areStepsRead()) {
+                    ofScores = StepLayout.scale(headTerms);
+                }
+                // spotless:off: calls in rows
+                int unfinished = Mending.rows(
+                        o, m, l, logSumExps, 2, paddedDim, i0 + row, end, offset, length, windowLeft, windowRight, part,
+                        headTerms, head, features);
+                for (int r = 0; r < 2; r++) {
+                    if ((unfinished >> r & 1) != 0) {
+                        int i = i0 + row + 8 * r;
+                        int queryAt = queryBase + (row + 8 * r) * headDim;
+                        int outputAt = queryAt;
+                        int firstSeen = Window.firstKey(i + offset, windowLeft);
+                        int lastSeen = Window.lastKey(i + offset, length, windowRight);
+                        if (Layout.isStrided()) {
+                            queryAt = Layout.query(batch, head, i);
+                            outputAt = Layout.output(batch, head, i);
+                        }
+                        if (CachedKeys.arePresent()) {
+                            queryAt = Layout.query(batch, head, i);
+                            firstSeen = TornadoMath.max(firstSeen, j0);
+                            lastSeen = TornadoMath.min(lastSeen, j0 + tiles * blockK - 1);
+                        }
+                        int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
+                        Mending.output(
+                                mended, logSumExps[r], query, queryAt, key, value, keyValueBase, keyLengths, table,
+                                padding, type, headDim, column, batchHead, batch, head, head / (heads / kvHeads), i,
+                                i + offset, firstSeen, lastSeen, ofScores, softcap, slope, features);
+                        if (CachedKeys.areDivided()) {
+                            outputAt = (((batch * seqQ + i) * heads + head) * CachedKeys.parts() + part) * headDim;
+                            WarpTiles.store(logSumExp, outputAt, headDim, mended, 0, column, 1f);
+                        } else {
+                            WarpTiles.store(output, outputAt, headDim, outputType, mended, 0, column, 1f);
+                        }
+                    }
+                }
+                // spotless:on
             }
             if (CachedKeys.areStepsRead()) {
                 // The step is over for the lengths too: what they are now is what they were before the next one.

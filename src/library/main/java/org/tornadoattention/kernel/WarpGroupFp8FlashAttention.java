@@ -4,9 +4,11 @@ import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.Storage;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
@@ -289,6 +291,72 @@ public final class WarpGroupFp8FlashAttention {
                 }
             }
         }
+
+        // Rows that are not finite, once more from the keys that they see.
+        if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+            float[] logSumExps = new float[2];
+            float[] mended = new float[(headDim + 31) / 32 * 32 / 2];
+            // spotless:off: calls in rows
+            int unfinished = Mending.rows(
+                    o, m, l, logSumExps, 2, paddedDim, i0 + row, seqQ, offset, length, windowLeft, windowRight, 0,
+                    headTerms, head, features);
+            for (int r = 0; r < 2; r++) {
+                if ((unfinished >> r & 1) != 0) {
+                    int position = i0 + row + 8 * r + offset;
+                    mend(
+                            mended, logSumExps[r], query, ofQ + (row + 8 * r) * (paddedDim / 4), key,
+                            kvHead * tilesK * blockK * (paddedDim / 4), value, kvHead * paddedDim * tilesK * (blockK / 4),
+                            queryScale, keyValueScales, 2 * kvHead * tilesK, tilesK, blockK, paddedDim, column, position,
+                            Window.firstKey(position, windowLeft), Window.lastKey(position, length, windowRight),
+                            softcap, slope, features);
+                    int first = (batchHead * seqQ + i0 + row + 8 * r) * headDim;
+                    WarpTiles.store(output, first, headDim, type, mended, 0, column, 1f);
+                }
+            }
+            // spotless:on
+        }
+    }
+
+    // spotless:off: parameters in rows
+    /** What a lane has of a row of the output, as {@link Mending#output}, from the numbers of 8 bits. */
+    private static void mend(
+            float[] sum, float logSumExp, IntArray query, int queryAt, IntArray key, int keyBase, IntArray value,
+            int valueBase, float queryScale, FloatArray keyValueScales, int ofScales, int tilesK, int blockK,
+            int paddedDim, int column, int position, int first, int last,
+            float softcap, float slope, int features) {
+        for (int at = 0; at < paddedDim / 4; at++) {
+            sum[2 * at] = 0f;
+            sum[2 * at + 1] = 0f;
+        }
+        for (int j = first; j <= last; j++) {
+            float dot = 0f;
+            for (int x = 0; x < paddedDim; x++) {
+                dot += element(query, queryAt + x / 4, x % 4)
+                        * element(key, keyBase + j * (paddedDim / 4) + x / 4, x % 4);
+            }
+            float unit = queryScale * keyValueScales.get(ofScales + j / blockK * 2);
+            float score = Score.of(unit * dot, softcap, slope, position - j, features);
+            int hidden = score < Score.LEAST_SEEN ? 1 : 0;
+            if (hidden == 0) {
+                float p = Warp.exp2((score - logSumExp) * WarpScores.LOG2_E);
+                p *= Warp.exp2(keyValueScales.get(ofScales + j / blockK * 2 + 1));
+                // Of each 16 keys, those at 4t to 4t + 3 are 2t, 2t + 1, 2t + 8 and 2t + 9.
+                int at = valueBase + j / blockK * (blockK / 4) + j % blockK / 16 * 4 + j % 8 / 2;
+                int place = j % 16 / 8 * 2 + j % 2;
+                for (int n = 0; n < paddedDim / 8; n++) {
+                    for (int e = 0; e < 2; e++) {
+                        int dim = 8 * n + column + e;
+                        sum[4 * n + e] += p * element(value, at + dim * tilesK * (blockK / 4), place);
+                    }
+                }
+            }
+        }
+    }
+    // spotless:on
+
+    /** One of the four numbers of an int. */
+    private static float element(IntArray array, int at, int place) {
+        return Storage.decodeE4M3(array.get(at) >> 8 * place);
     }
 
     /** Starts the copy of a tile of {@code columns} bytes a row, whose rows are {@code stride} bytes apart at the source. */

@@ -7,6 +7,7 @@ import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.WarpScores;
@@ -318,6 +319,18 @@ public final class WarpGroupGradients {
                                         WarpTiles.store(queryGradient, first, width, type, dq, r, column, scale);
                                     }
                                 }
+                                if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+                                    int unfinished = Mending.bit(dq, 0, columns) | Mending.bit(dq, 1, columns);
+                                    if (unfinished > 0) {
+                                        // spotless:off: a call in rows
+                                        mendQueryGradient(
+                                                unfinished, query, key, value, outputGradient, rowTerms, queryGradient,
+                                                headTerms, keyLengths, type, headDim, BLOCK * x, column, head, batch,
+                                                heads, i + row, keyValueHead * seqK * headDim, seqQ, offset, length,
+                                                windowLeft, windowRight, scale, softcap, features);
+                                        // spotless:on
+                                    }
+                                }
                             }
                         }
                     }
@@ -503,8 +516,62 @@ public final class WarpGroupGradients {
                     WarpTiles.store(keyGradient, first, headDim, type, dk, r, column, scale);
                 }
             }
+
+            // Keys whose gradients are not finite, once more from the queries that see them.
+            if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+                float[] mendedKeys = new float[(headDim + 15) / 16 * 16 / 2];
+                float[] mendedValues = new float[(headDim + 15) / 16 * 16 / 2];
+                int unfinished = Mending.bit(dk, 0, paddedDim)
+                        | Mending.bit(dk, 1, paddedDim)
+                        | Mending.bit(dv, 0, paddedDim)
+                        | Mending.bit(dv, 1, paddedDim);
+                // spotless:off: calls in rows
+                for (int r = 0; r < 2; r++) {
+                    int j = j0 + row + 8 * r;
+                    int mends = j < length ? unfinished >> r & 1 : 0;
+                    if (mends != 0) {
+                        int first = keyValueBase + (row + 8 * r) * headDim;
+                        Mending.keyValueGradients(
+                                mendedKeys, mendedValues, query, key, value, outputGradient, rowTerms, first, headTerms,
+                                keyLengths, type, headDim, column, firstHead, group, heads, j, seqQ, offset,
+                                Window.firstQuery(j, offset, windowRight),
+                                Window.lastQuery(j, j, offset, seqQ, length, windowLeft), scale, softcap, features);
+                        WarpTiles.store(valueGradient, first, headDim, type, mendedValues, 0, column, 1f);
+                        WarpTiles.store(keyGradient, first, headDim, type, mendedKeys, 0, column, scale);
+                    }
+                }
+                // spotless:on
+            }
         }
     }
+
+    // spotless:off: parameters in rows
+    /** Rows of dQ that are not finite, once more from the keys that they see: 64 columns of those. */
+    private static void mendQueryGradient(
+            int unfinished, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
+            HalfFloatArray outputGradient, FloatArray rowTerms, HalfFloatArray queryGradient, FloatArray headTerms,
+            IntArray keyLengths, int type, int headDim, int from, int column, int batchHead, int batch, int heads,
+            int query0, int keyValueBase, int seqQ, int offset, int length,
+            int windowLeft, int windowRight, float scale, float softcap, int features) {
+        float[] mended = new float[BLOCK / 2];
+        int head = batchHead % heads;
+        float slope = HeadTerms.slope(headTerms, head, features);
+        int width = TornadoMath.min(BLOCK, headDim - from);
+        for (int r = 0; r < 2; r++) {
+            int i = query0 + 8 * r;
+            int mends = i < seqQ ? unfinished >> r & 1 : 0;
+            if (mends != 0) {
+                int row = batchHead * seqQ + i;
+                Mending.queryGradient(
+                        mended, query, key, value, outputGradient, rowTerms, row, keyValueBase, keyLengths, type,
+                        headDim, from, width, column, batchHead, batch, head, i, i + offset,
+                        Window.firstKey(i + offset, windowLeft), Window.lastKey(i + offset, length, windowRight),
+                        scale, softcap, slope, features);
+                WarpTiles.store(queryGradient, row * headDim + from, width, type, mended, 0, column, scale);
+            }
+        }
+    }
+    // spotless:on
 
     /** Starts C = A Bᵀ for 64 rows of a warp group and half of the {@code rowsB} rows of B, as {@link WarpTiles#startProduct}. */
     private static void startHalf(

@@ -6,6 +6,7 @@ import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.TileList;
 import org.tornadoattention.kernel.parts.WarpScores;
@@ -312,6 +313,36 @@ public final class WarpGroupKeyValueGradients {
                     WarpTiles.store(keyGradient, first, headDim, type, dk, r, column, scale);
                 }
             }
+        }
+
+        // Keys whose gradients are not finite, once more from the queries that see them.
+        if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+            float[] mendedKeys = new float[(headDim + 15) / 16 * 16 / 2];
+            float[] mendedValues = new float[(headDim + 15) / 16 * 16 / 2];
+            int unfinished = Mending.bit(dk, 0, paddedDim)
+                    | Mending.bit(dk, 1, paddedDim)
+                    | Mending.bit(dv, 0, paddedDim)
+                    | Mending.bit(dv, 1, paddedDim);
+            // spotless:off: calls in rows
+            for (int r = 0; r < 2; r++) {
+                int j = j0 + row + 8 * r;
+                int mends = j < length ? unfinished >> r & 1 : 0;
+                if (mends != 0) {
+                    int first = keyValueBase + (row + 8 * r) * headDim;
+                    Mending.keyValueGradients(
+                            mendedKeys, mendedValues, query, key, value, outputGradient, rowTerms, first, headTerms,
+                            keyLengths, type, headDim, column, firstHead, group, heads, j, seqQ, offset,
+                            Window.firstQuery(j, offset, windowRight),
+                            Window.lastQuery(j, j, offset, seqQ, length, windowLeft), scale, softcap, features);
+                    if ((blocks & OF_VALUES) != 0) {
+                        WarpTiles.store(valueGradient, first, headDim, type, mendedValues, 0, column, 1f);
+                    }
+                    if ((blocks & OF_KEYS) != 0) {
+                        WarpTiles.store(keyGradient, first, headDim, type, mendedKeys, 0, column, scale);
+                    }
+                }
+            }
+            // spotless:on
         }
     }
 

@@ -5,6 +5,7 @@ import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.TileList;
@@ -244,6 +245,27 @@ public final class WarpGroupQueryGradient {
                 int first = queryBase + (row + 8 * r) * headDim;
                 WarpTiles.store(queryGradient, first, headDim, type, dq, r, column, scale);
             }
+        }
+
+        // Rows that are not finite, once more from the keys that they see.
+        if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+            float[] mended = new float[(headDim + 15) / 16 * 16 / 2];
+            int unfinished = Mending.bit(dq, 0, paddedDim) | Mending.bit(dq, 1, paddedDim);
+            // spotless:off: calls in rows
+            for (int r = 0; r < 2; r++) {
+                int i = i0 + row + 8 * r;
+                int mends = i < seqQ ? unfinished >> r & 1 : 0;
+                if (mends != 0) {
+                    Mending.queryGradient(
+                            mended, query, key, value, outputGradient, rowTerms, batchHead * seqQ + i, keyValueBase,
+                            keyLengths, type, headDim, 0, headDim, column, batchHead, batch, head, i, i + offset,
+                            Window.firstKey(i + offset, windowLeft), Window.lastKey(i + offset, length, windowRight),
+                            scale, softcap, slope, features);
+                    int first = queryBase + (row + 8 * r) * headDim;
+                    WarpTiles.store(queryGradient, first, headDim, type, mended, 0, column, scale);
+                }
+            }
+            // spotless:on
         }
     }
 }

@@ -2,6 +2,7 @@ package org.tornadoattention.kernel;
 
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.parts.KeySplit;
+import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.Softcap;
@@ -317,6 +318,30 @@ public final class WarpSplitKeyAttention {
                 }
                 int mine = firstRow + 16 * r + x / headDim;
                 int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
+                // What is not finite, once more from the keys that the row sees. A row whose sum is NaN sees what makes
+                // it so.
+                float lse = partials.get(logSumExps + of * splits + split);
+                if (Mending.isMended(sum, lse) > 0) {
+                    int position = mine / group + offset;
+                    int first = windowLeft < 0 ? from : TornadoMath.max(from, position - windowLeft);
+                    int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
+                    sum = 0f;
+                    for (int j = first; j <= last; j++) {
+                        int keyAt = headDim
+                                * KeySplit.keyRow(
+                                        sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
+                        float score = 0f;
+                        for (int c = 0; c < headDim; c++) {
+                            score += query.get(of * headDim + c) * element(key, keyAt, c);
+                        }
+                        int head = kvHead * group + mine % group;
+                        score = Mending.scoreOfCache(score, numbers, step, head, position - j);
+                        int hidden = score < Score.LEAST_SEEN ? 1 : 0;
+                        if (hidden == 0) {
+                            sum += TornadoMath.exp(score - lse) * element(value, keyAt, x % headDim);
+                        }
+                    }
+                }
                 partials.set((of * splits + split) * headDim + x % headDim, sum);
             }
             context.localBarrier();
@@ -329,6 +354,15 @@ public final class WarpSplitKeyAttention {
         if (item == 0 && context.groupIdx == 0) {
             StepLayout.setAttended(sequences, step);
         }
+    }
+
+    private static float element(HalfFloatArray array, int row, int x) {
+        return array.get(row + x).getFloat32();
+    }
+
+    /** Of pairs of raw 16-bit floats. */
+    private static float element(IntArray array, int row, int x) {
+        return Warp.unpack(Warp.BF16, array.get((row + x) / 2) >> x % 2 * 16, 0);
     }
 
     /** Starts the copies of keys and values {@code j0} on to byte {@code at} of their tiles; past key {@code to} zeros. */

@@ -4,6 +4,7 @@ import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
@@ -237,6 +238,28 @@ public final class WarpTf32FlashAttention {
                     Warp.store(logSumExp, batchHead * seqQ + i, lse);
                 }
             }
+        }
+
+        // Rows that are not finite, once more from the keys that they see.
+        if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+            float[] logSumExps = new float[2];
+            float[] mended = new float[(headDim + 15) / 16 * 16 / 2];
+            // spotless:off: calls in rows
+            int unfinished = Mending.rows(
+                    o, m, l, logSumExps, 2, paddedDim, i0 + row, seqQ, offset, length, windowLeft, windowRight, 0,
+                    headTerms, head, features);
+            for (int r = 0; r < 2; r++) {
+                if ((unfinished >> r & 1) != 0) {
+                    int i = i0 + row + 8 * r;
+                    int from = queryBase + (row + 8 * r) * headDim;
+                    Mending.output(
+                            mended, logSumExps[r], query, from, key, value, keyValueBase, headDim, column, i + offset,
+                            Window.firstKey(i + offset, windowLeft), Window.lastKey(i + offset, length, windowRight),
+                            scale, softcap, slope, features);
+                    WarpTiles.store(output, from, headDim, mended, 0, column, 1f);
+                }
+            }
+            // spotless:on
         }
     }
 

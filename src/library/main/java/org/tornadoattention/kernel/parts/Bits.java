@@ -42,6 +42,14 @@ public final class Bits {
         return array.get(index) & 0xffff;
     }
 
+    public static float value(HalfFloatArray array, int index) {
+        return array.get(index).getFloat32();
+    }
+
+    public static float value(ShortArray array, int index) {
+        return BFloat16.bf16ToFloat(array.get(index));
+    }
+
     /** Two values rounded to what the array stores, the first in the low half. */
     public static int pair(HalfFloatArray array, float low, float high) {
         return new HalfFloat(low).getHalfFloatValue() & 0xffff | new HalfFloat(high).getHalfFloatValue() << 16;

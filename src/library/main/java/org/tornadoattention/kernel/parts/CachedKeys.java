@@ -116,7 +116,7 @@ public final class CachedKeys {
     }
 
     /** Where the row of a token begins; past the last one, of a page that there is. */
-    private static int start(boolean values, IntArray sequences, int table, int kvHead, int token, int last) {
+    static int start(boolean values, IntArray sequences, int table, int kvHead, int token, int last) {
         int page = sequences.get(table + TornadoMath.min(token, last) / pageSize());
         int row = token % pageSize();
         if (pagesPerSequence() == 1) {
