@@ -5,6 +5,7 @@ import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Mending;
+import org.tornadoattention.kernel.parts.Phase;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
@@ -319,6 +320,7 @@ public final class WarpGroupFp8FlashAttention {
 
     // spotless:off: parameters in rows
     /** What a lane has of a row of the output, as {@link Mending#output}, from the numbers of 8 bits. */
+    @Phase
     private static void mend(
             float[] sum, float logSumExp, IntArray query, int queryAt, IntArray key, int keyBase, IntArray value,
             int valueBase, float queryScale, FloatArray keyValueScales, int ofScales, int tilesK, int blockK,

@@ -8,6 +8,7 @@ import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Mending;
+import org.tornadoattention.kernel.parts.Phase;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.WarpScores;
@@ -547,6 +548,7 @@ public final class WarpGroupGradients {
 
     // spotless:off: parameters in rows
     /** Rows of dQ that are not finite, once more from the keys that they see: 64 columns of those. */
+    @Phase
     private static void mendQueryGradient(
             int unfinished, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
             HalfFloatArray outputGradient, FloatArray rowTerms, HalfFloatArray queryGradient, FloatArray headTerms,

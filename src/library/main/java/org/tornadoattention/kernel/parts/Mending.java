@@ -190,6 +190,7 @@ public final class Mending {
      * @param first the first key that the row sees of those that it is computed from
      * @param table of a cache's pages in {@code keyLengths}, which is then {@code sequences}
      */
+    @Phase
     public static void output(
             float[] sum, float logSumExp, HalfFloatArray query, int queryAt, HalfFloatArray key, HalfFloatArray value,
             int keyValueBase, IntArray keyLengths, int table, int padding, int type, int headDim, int column,
@@ -212,6 +213,7 @@ public final class Mending {
     }
 
     /** {@link #output} in F32, without dropout and functions. */
+    @Phase
     public static void output(
             float[] sum, float logSumExp, FloatArray query, int queryAt, FloatArray key, FloatArray value,
             int keyValueBase, int headDim, int column, int position, int first, int last,
@@ -234,6 +236,7 @@ public final class Mending {
      * @param width columns from {@code from} on
      * @param first the first key that the row sees
      */
+    @Phase
     public static void queryGradient(
             float[] sum, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value, HalfFloatArray outputGradient,
             FloatArray rowTerms, int row, int keyValueBase, IntArray keyLengths, int type, int headDim, int from,
@@ -271,6 +274,7 @@ public final class Mending {
      * @param group how many do
      * @param first the first query that sees the key
      */
+    @Phase
     public static void keyValueGradients(
             float[] sumOfKeys, float[] sumOfValues, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
             HalfFloatArray outputGradient, FloatArray rowTerms, int keyAt, FloatArray headTerms, IntArray keyLengths,
@@ -314,6 +318,7 @@ public final class Mending {
      * @param logSumExp natural, of these keys
      * @param x the element's column
      */
+    @Phase
     public static float element(
             int x, float logSumExp, HalfFloatArray query, int queryAt, HalfFloatArray key, HalfFloatArray value,
             int keyValueBase, int headDim, int position, int first, int last,
