@@ -104,15 +104,9 @@ final class WarpPlugins {
         }
         value("asFloat", JavaKind.Float, (r, a) -> CudaText.asFloat(r, a[0]), INT);
         value("element", JavaKind.Float, (r, a) -> CudaText.element(r, a[0], a[1]), INTS, INT);
-        register(
-                "load",
-                JavaKind.Float,
-                (r, a) -> CudaText.load(r, a[0], a[1], a[2]),
-                1,
-                -1,
-                INT,
-                ShortArray.class,
-                INT);
+        for (Class<?> array : new Class<?>[] {HalfFloatArray.class, ShortArray.class}) {
+            register("load", JavaKind.Float, (r, a) -> CudaText.load(r, a[0], a[1], a[2]), 1, -1, INT, array, INT);
+        }
         value("loadInt", JavaKind.Int, (r, a) -> CudaText.loadInt(r, a[0], a[1]), INTS, INT);
         effect("storeInt", (r, a) -> CudaText.storeInt(a[0], a[1], a[2]), INTS, INT, INT);
         reading(

@@ -371,6 +371,17 @@ public final class Warp {
     }
 
     /**
+     * {@return a 16-bit float of an array}
+     *
+     * @param type {@link #F16}, a JIT constant
+     * @param source array in global memory
+     * @param index which element of it
+     */
+    public static float load(int type, HalfFloatArray source, int index) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
      * Reads four floats at once into {@code registers[at … at + 3]}, past the cache that a multiprocessor has for itself: what
      * other groups have written before they passed a {@link Turn} is seen.
      *

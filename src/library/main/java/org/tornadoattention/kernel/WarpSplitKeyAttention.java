@@ -357,7 +357,7 @@ public final class WarpSplitKeyAttention {
     }
 
     private static float element(HalfFloatArray array, int row, int x) {
-        return array.get(row + x).getFloat32();
+        return Warp.load(Warp.F16, array, row + x);
     }
 
     /** Of pairs of raw 16-bit floats. */

@@ -133,7 +133,7 @@ public final class Mending {
     }
 
     private static float load(HalfFloatArray array, int index, int type) {
-        return array.get(index).getFloat32();
+        return Warp.load(type, array, index);
     }
 
     private static float load(ShortArray array, int index, int type) {

@@ -104,6 +104,12 @@ public final class WarpIntrinsics {
         return Operand.decode(type, source.get(index));
     }
 
+    /** Reads a 16-bit float, in any kernel. */
+    public static float load(int type, HalfFloatArray source, int index) {
+        Hooks.beforeGet(source, index, 1, WorkItem.current());
+        return source.get(index).getFloat32();
+    }
+
     /** Reads an int of a tile. */
     public static int loadInt(int[] tile, int byteOffset) {
         return lane().loadInt(tile, byteOffset);
