@@ -1,5 +1,6 @@
 package org.tornadoattention.cuda;
 
+import java.util.OptionalDouble;
 import java.util.function.IntFunction;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -86,8 +87,50 @@ final class CudaText {
         String convert = constant(type, "type") == Warp.F16
                 ? "cvt.f32.f16 %0, %1;"
                 : "{ .reg .b16 zero; mov.b16 zero, 0; mov.b32 %0, {zero, %1}; }";
-        return "asm(\"" + convert + "\" : \"=f\"(" + result + ") : \"h\"(*(const unsigned short *) ("
-                + address(source, index, Short.BYTES) + ")));";
+        return "asm(\"" + convert + "\" : \"=f\"(" + result + ") : \"h\"(__ldg((const unsigned short *) ("
+                + address(source, index, Short.BYTES) + "))));";
+    }
+
+    /** Volatile, so that it stays before a wait for products that stands behind it. */
+    static String loadPair(String result, String source, String row, String column) {
+        return "asm volatile(\"ld.global.nc.b32 %0, [%1];\" : \"=r\"(" + result + ") : \"l\"("
+                + address(source, row, Short.BYTES) + " + (long long) (" + column + ") * " + Short.BYTES + "));";
+    }
+
+    /** An element of {@code float} or {@code int}. */
+    static String loadWord(String type, String result, String source, String index) {
+        return result + " = __ldg((const " + type + " *) (" + address(source, index, Float.BYTES) + "));";
+    }
+
+    /**
+     * Near 0 a polynomial, the best of its degree up to 0.2, where the other formula cancels: {@code 1 - 2 / (e^2x + 1)}, which is
+     * right where the power overflows too. Both are computed, since a branch costs more.
+     */
+    static String tanh(String result, String x) {
+        return ("{ float x_ = %s; float square_ = x_ * x_; float power_, part_;"
+                        + " asm(\"ex2.approx.ftz.f32 %%0, %%1;\" : \"=f\"(power_) : \"f\"(x_ * 2.88539008f));"
+                        + " asm(\"rcp.approx.ftz.f32 %%0, %%1;\" : \"=f\"(part_) : \"f\"(power_ + 1.0f));"
+                        + " float near_ = fmaf(x_ * square_, fmaf(square_, 0.13038334f, -0.33329708f), x_);"
+                        + " %s = fabsf(x_) < 0.2f ? near_ : fmaf(-2.0f, part_, 1.0f); }")
+                .formatted(x, result);
+    }
+
+    static String divide(String result, String x, String y) {
+        OptionalDouble reciprocal = reciprocal(y);
+        return reciprocal.isPresent()
+                ? result + " = " + x + " * " + (float) reciprocal.getAsDouble() + "f;"
+                : "asm(\"div.full.f32 %0, %1, %2;\" : \"=f\"(" + result + ") : \"f\"(" + x + "), \"f\"(" + y + "));";
+    }
+
+    /** Of a literal whose reciprocal is a normal number. */
+    private static OptionalDouble reciprocal(String number) {
+        try {
+            float reciprocal = 1f / Float.parseFloat(number);
+            boolean normal = Math.abs(reciprocal) >= Float.MIN_NORMAL && Float.isFinite(reciprocal);
+            return normal ? OptionalDouble.of(reciprocal) : OptionalDouble.empty();
+        } catch (NumberFormatException e) {
+            return OptionalDouble.empty();
+        }
     }
 
     static String loadInt(String result, String tile, String byteOffset) {

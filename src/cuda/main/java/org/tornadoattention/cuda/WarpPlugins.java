@@ -107,6 +107,19 @@ final class WarpPlugins {
         for (Class<?> array : new Class<?>[] {HalfFloatArray.class, ShortArray.class}) {
             register("load", JavaKind.Float, (r, a) -> CudaText.load(r, a[0], a[1], a[2]), 1, -1, INT, array, INT);
         }
+        value("tanh", JavaKind.Float, (r, a) -> CudaText.tanh(r, a[0]), FLOAT);
+        value("divide", JavaKind.Float, (r, a) -> CudaText.divide(r, a[0], a[1]), FLOAT, FLOAT);
+        register(
+                "loadPair",
+                JavaKind.Int,
+                (r, a) -> CudaText.loadPair(r, a[0], a[1], a[2]),
+                0,
+                -1,
+                ShortArray.class,
+                INT,
+                INT);
+        register("load", JavaKind.Float, (r, a) -> CudaText.loadWord("float", r, a[0], a[1]), 0, -1, FloatArray.class, INT);
+        register("load", JavaKind.Int, (r, a) -> CudaText.loadWord("int", r, a[0], a[1]), 0, -1, IntArray.class, INT);
         value("loadInt", JavaKind.Int, (r, a) -> CudaText.loadInt(r, a[0], a[1]), INTS, INT);
         effect("storeInt", (r, a) -> CudaText.storeInt(a[0], a[1], a[2]), INTS, INT, INT);
         reading(

@@ -52,8 +52,18 @@ final class ClassCopies {
 
     private static final MethodTypeDesc LOOKUP_TYPE = MethodTypeDesc.of(ConstantDescs.CD_MethodHandles_Lookup);
     /** Methods of {@link Functions}, which have the captured arrays as parameters where there are functions. */
-    private static final Set<String> ASKING =
-            Set.of("score", "ofSeen", "slope", "weight", "stateOfTile", "nextKey", "nextQuery");
+    private static final Set<String> ASKING = Set.of(
+            "score",
+            "ofSeen",
+            "ofSeenWith",
+            "ofBiased",
+            "arePairs",
+            "pair",
+            "slope",
+            "weight",
+            "stateOfTile",
+            "nextKey",
+            "nextQuery");
 
     private static final int STATIC = ClassFile.ACC_PUBLIC | ClassFile.ACC_STATIC;
 

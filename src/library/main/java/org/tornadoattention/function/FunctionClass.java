@@ -33,6 +33,7 @@ import org.tornadoattention.kernel.parts.BlockTiles;
 import org.tornadoattention.kernel.parts.DenseBias;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -48,6 +49,7 @@ final class FunctionClass {
     static final String SLOPE = "slope";
     private static final String WEIGHT = "weight";
     private static final String SEES = "sees";
+    private static final String BIASED = "ofBiased";
     private static final int STATIC = ClassFile.ACC_PUBLIC | ClassFile.ACC_STATIC;
 
     /** Where the parameters of {@link Functions#score} are. */
@@ -92,7 +94,13 @@ final class FunctionClass {
         Map<String, Set<Integer>> functions = new HashMap<>();
         names.forEach((method, name) -> functions.put(name, notZero(method)));
         tangents.values().forEach(name -> functions.put(name, Set.of()));
-        return IfConversion.of(text, functions);
+        byte[] converted = IfConversion.of(text, functions);
+        return form.intrinsics() ? WarpCalls.of(converted, areSmooth()) : converted;
+    }
+
+    /** Whether no function makes a whole number of a float, nor compares floats: a last bit more or less is one of the result too. */
+    private boolean areSmooth() {
+        return names.keySet().stream().flatMap(method -> method.code().stream()).noneMatch(WarpCalls::jumps);
     }
 
     /** The slots of the parameters that are given a number other than 0 whenever a method is asked. */
@@ -133,6 +141,7 @@ final class FunctionClass {
             form.mask().ifPresent(mask -> sees(builder, mask));
             ofSeen(builder);
             stateOfTile(builder);
+            pairs(builder);
             constant(builder, "arePresent", true);
             constant(
                     builder,
@@ -175,9 +184,88 @@ final class FunctionClass {
         });
     }
 
+    /** What reads two biases at once. */
+    private void pairs(ClassBuilder builder) {
+        boolean given = form.intrinsics()
+                && form.bias().filter(dtype -> dtype != DType.F32).isPresent();
+        constant(builder, "addPairs", given);
+        MethodTypeDesc ofKeys = ints(5);
+        builder.withMethodBody("arePairs", withArrays(ints(0)), STATIC, code -> {
+            if (given) {
+                code.aload(arrays.size() - 1)
+                        .invokestatic(
+                                describe(DenseBias.class),
+                                "arePairs",
+                                MethodTypeDesc.of(ConstantDescs.CD_int, arrays.getLast()));
+            } else {
+                code.iconst_0();
+            }
+            code.ireturn();
+        });
+        builder.withMethodBody("pair", withArrays(ofKeys), STATIC, code -> {
+            if (given) {
+                for (int slot = 0; slot < ofKeys.parameterCount(); slot++) {
+                    code.iload(slot);
+                }
+                code.aload(ofKeys.parameterCount() + arrays.size() - 2)
+                        .aload(ofKeys.parameterCount() + arrays.size() - 1)
+                        .invokestatic(
+                                describe(DenseBias.class),
+                                "pair",
+                                ofKeys.insertParameterTypes(
+                                        ofKeys.parameterCount(), arrays.get(arrays.size() - 2), arrays.getLast()));
+            } else {
+                code.iconst_0();
+            }
+            code.ireturn();
+        });
+        MethodTypeDesc type =
+                ofPair(ConstantDescs.CD_float).insertParameterTypes(1, ConstantDescs.CD_int, ConstantDescs.CD_int);
+        builder.withMethodBody("ofSeenWith", withArrays(type), STATIC, code -> {
+            code.fload(0);
+            if (given) {
+                code.iload(1)
+                        .iload(2)
+                        .loadConstant(Bias.features(form.bias().orElseThrow(), true))
+                        .invokestatic(
+                                describe(DenseBias.class),
+                                "addOfPair",
+                                MethodTypeDesc.of(
+                                        ConstantDescs.CD_float,
+                                        ConstantDescs.CD_float,
+                                        ConstantDescs.CD_int,
+                                        ConstantDescs.CD_int,
+                                        ConstantDescs.CD_int));
+            }
+            for (int slot = BATCH; slot <= POSITION; slot++) {
+                code.iload(slot + 2);
+            }
+            for (int i = 0; i < arrays.size(); i++) {
+                code.aload(FIRST_ARRAY + 2 + i);
+            }
+            code.invokestatic(NAME, BIASED, withArrays(ofPair(ConstantDescs.CD_float)))
+                    .freturn();
+        });
+        builder.withMethodBody(BIASED, withArrays(ofPair(ConstantDescs.CD_float)), STATIC, code -> {
+            ofBiased(code);
+            code.freturn();
+        });
+    }
+
+    private static MethodTypeDesc ints(int count) {
+        ClassDesc[] numbers = new ClassDesc[count];
+        Arrays.fill(numbers, ConstantDescs.CD_int);
+        return MethodTypeDesc.of(ConstantDescs.CD_int, numbers);
+    }
+
     /** Leaves the score of a pair that nothing hides. */
     private void changed(CodeBuilder code) {
         addBias(code);
+        ofBiased(code);
+    }
+
+    /** Leaves what the score function makes of a score with its bias. */
+    private void ofBiased(CodeBuilder code) {
         if (form.score().isPresent()) {
             ofScore(code, form.score().get(), 0);
         } else {
@@ -195,16 +283,14 @@ final class FunctionClass {
 
     /** The least of what the block masks say; where not they alone hide keys, a tile is never known to be full. */
     private void stateOfTile(ClassBuilder builder) {
-        ClassDesc[] numbers = new ClassDesc[6];
-        Arrays.fill(numbers, ConstantDescs.CD_int);
-        MethodTypeDesc type = MethodTypeDesc.of(ConstantDescs.CD_int, numbers);
+        MethodTypeDesc type = ints(6);
         MethodTypeDesc ofTiles = type.insertParameterTypes(0, describe(IntArray.class));
         builder.withMethodBody("stateOfTile", withArrays(type), STATIC, code -> {
             boolean known = form.mask().map(Term::isOfBlocks).orElse(true);
             code.loadConstant(known ? BlockTiles.FULL : BlockTiles.PARTIAL);
             for (Term.Blocks blocks : form.mask().map(Term::decisive).orElse(List.of())) {
-                code.aload(numbers.length + blocks.firstArray());
-                for (int slot = 0; slot < numbers.length; slot++) {
+                code.aload(type.parameterCount() + blocks.firstArray());
+                for (int slot = 0; slot < type.parameterCount(); slot++) {
                     code.iload(slot);
                 }
                 code.invokestatic(describe(BlockTiles.class), "state", ofTiles)
@@ -261,17 +347,15 @@ final class FunctionClass {
 
     /** Goes on by one block mask after the other, each from where the one before led; all steps are of tiles. */
     private void next(ClassBuilder builder, String name) {
-        ClassDesc[] numbers = new ClassDesc[7];
-        Arrays.fill(numbers, ConstantDescs.CD_int);
-        MethodTypeDesc type = MethodTypeDesc.of(ConstantDescs.CD_int, numbers);
+        MethodTypeDesc type = ints(7);
         MethodTypeDesc ofTiles = type.insertParameterTypes(0, describe(IntArray.class));
         builder.withMethodBody(name, withArrays(type), STATIC, code -> {
             for (Term.Blocks blocks : form.mask()
                     .filter(_ -> form.leavesTilesOut())
                     .map(Term::decisive)
                     .orElse(List.of())) {
-                code.aload(numbers.length + blocks.firstArray());
-                for (int slot = 0; slot < numbers.length; slot++) {
+                code.aload(type.parameterCount() + blocks.firstArray());
+                for (int slot = 0; slot < type.parameterCount(); slot++) {
                     code.iload(slot);
                 }
                 code.invokestatic(describe(BlockTiles.class), name, ofTiles).istore(0);

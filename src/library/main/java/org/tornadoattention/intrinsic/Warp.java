@@ -92,6 +92,25 @@ public final class Warp {
     }
 
     /**
+     * {@return the hyperbolic tangent, to 16 ulp, NaN for NaN}
+     *
+     * @param x any number
+     */
+    public static float tanh(float x) {
+        return (float) Math.tanh(x);
+    }
+
+    /**
+     * {@return {@code x / y}, to 2 ulp; by a constant it is a product}
+     *
+     * @param x any number
+     * @param y any number
+     */
+    public static float divide(float x, float y) {
+        return x / y;
+    }
+
+    /**
      * {@return two floats rounded to {@link #F16} or {@link #BF16}, to nearest even, the first in the low half}
      *
      * @param type {@link #F16} or {@link #BF16}, a JIT constant
@@ -378,6 +397,37 @@ public final class Warp {
      * @param index which element of it
      */
     public static float load(int type, HalfFloatArray source, int index) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
+     * {@return two neighbouring 16-bit floats of an array of raw bits, the first in the low half}
+     *
+     * @param source array in global memory, which nobody writes meanwhile
+     * @param row the index of an element, even
+     * @param column how many elements behind it the first of the two is, even
+     */
+    public static int loadPair(ShortArray source, int row, int column) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
+     * {@return an element, as {@code source.get} does, by way of the cache of what nobody writes}
+     *
+     * @param source array in global memory, which nobody writes meanwhile
+     * @param index which element of it
+     */
+    public static float load(FloatArray source, int index) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
+     * {@return an element, as {@code source.get} does, by way of the cache of what nobody writes}
+     *
+     * @param source array in global memory, which nobody writes meanwhile
+     * @param index which element of it
+     */
+    public static int load(IntArray source, int index) {
         throw OutsideOfKernels.call();
     }
 

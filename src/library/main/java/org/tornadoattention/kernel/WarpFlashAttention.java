@@ -117,7 +117,7 @@ public final class WarpFlashAttention {
         int j0 = firstKey / blockK * blockK;
         int inWindow = Window.tiles(firstKey, lastKey, j0, blockK);
         // spotless:off: calls in rows
-        TileList.count(
+        int found = TileList.count(
                 valueTile, atList, inWindow, item, items, inWindow, batchHead, heads, i0, rows, 0, j0, blockK,
                 blockK);
         if (Functions.leaveTilesOut()) {
@@ -125,7 +125,7 @@ public final class WarpFlashAttention {
         }
         int tiles = TileList.list(
                 valueTile, atList, inWindow, item, items, inWindow, batchHead, heads, i0, rows, 0, j0, blockK,
-                blockK);
+                blockK, found);
         if (Functions.leaveTilesOut()) {
             context.localBarrier();
         }

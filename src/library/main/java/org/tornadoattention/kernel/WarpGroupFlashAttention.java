@@ -130,6 +130,26 @@ public final class WarpGroupFlashAttention {
         WarpBarrier.arrive(barriers, freeV + t % PLACES * 2);
     }
 
+    /** Copies the tile of Q. */
+    private static void loadQueries(
+            int[] tile,
+            int[] barriers,
+            int fullQ,
+            @Element HalfFloatArray query,
+            int queryBase,
+            int blockQ,
+            int rows,
+            int headDim,
+            int lane) {
+        if (CachedKeys.arePresent() || Layout.isStrided()) {
+            int apart = Layout.queryRow();
+            WarpTiles.load(tile, 0, blockQ, query, queryBase, apart, rows, headDim, lane, WarpGroup.LANES);
+        } else {
+            WarpTiles.load(tile, 0, blockQ, query, queryBase, rows, headDim, lane, WarpGroup.LANES);
+        }
+        WarpBarrier.arriveWithCopies(barriers, fullQ);
+    }
+
     /**
      * Computes one tile of queries; see the class for arrays, grid and memory.
      *
@@ -250,8 +270,14 @@ public final class WarpGroupFlashAttention {
         int lastKey = Window.lastKey(i0 + rows - 1 + offset, length, windowRight);
         int j0 = firstKey / blockK * blockK;
         int inWindow = Window.tiles(firstKey, lastKey, j0, blockK);
+        if (Functions.leaveTilesOut()) {
+            // Q is on its way while tiles are looked for.
+            if (item >= items) {
+                loadQueries(tile, barriers, fullQ, query, queryBase, blockQ, rows, headDim, item - items);
+            }
+        }
         // spotless:off: calls in rows
-        TileList.count(
+        int found = TileList.count(
                 tile, atList, inWindow, item, items + WarpGroup.LANES, inWindow, batchHead, heads, i0, rows, 0, j0,
                 blockK, blockK);
         if (Functions.leaveTilesOut()) {
@@ -259,7 +285,7 @@ public final class WarpGroupFlashAttention {
         }
         int tiles = TileList.list(
                 tile, atList, inWindow, item, items + WarpGroup.LANES, inWindow, batchHead, heads, i0, rows, 0, j0,
-                blockK, blockK);
+                blockK, blockK, found);
         if (Functions.leaveTilesOut()) {
             context.localBarrier();
         }
@@ -277,13 +303,9 @@ public final class WarpGroupFlashAttention {
                 WarpGroup.giveRegisters(copyingRegisters(groups));
             }
             int lane = item - items;
-            if (CachedKeys.arePresent() || Layout.isStrided()) {
-                int apart = Layout.queryRow();
-                WarpTiles.load(tile, 0, blockQ, query, queryBase, apart, rows, headDim, lane, WarpGroup.LANES);
-            } else {
-                WarpTiles.load(tile, 0, blockQ, query, queryBase, rows, headDim, lane, WarpGroup.LANES);
+            if (!Functions.leaveTilesOut()) {
+                loadQueries(tile, barriers, fullQ, query, queryBase, blockQ, rows, headDim, lane);
             }
-            WarpBarrier.arriveWithCopies(barriers, fullQ);
             int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
             for (int t = 0; t <= tiles; t++) {
                 int j = j0 + TileList.tile(tile, atList, t, tiles) * blockK;
@@ -370,6 +392,8 @@ public final class WarpGroupFlashAttention {
             float[] m = new float[2];
             float[] l = new float[2];
             float[] correction = new float[2];
+            int[] biases = new int[blockK / 4];
+            int pairs = Functions.arePairs();
             for (int at = 0; at < blockK / 2; at++) {
                 s[at] = 0f;
             }
@@ -436,13 +460,30 @@ public final class WarpGroupFlashAttention {
                     WarpGroup.commit();
                     passTurn(headDim, barriers, turn, group, groups);
 
-                    // When S is there: P = 2^(S - m) and l.
+                    // When S is there: P = 2^(S - m) and l. What functions add to it is read before.
+                    // spotless:off: calls in rows
+                    int inner = 0;
+                    if (Functions.addPairs()) {
+                        inner = TornadoMath.min(pairs, WarpScores.isInner(
+                                1, blockK, false, i0 + row, j, seqQ, length, everyLeft, everyRight,
+                                TileList.isWhole(tile, atList, t)));
+                        WarpScores.loadBiases(biases, 1, blockK, batch, head, i0 + row, j + column, inner);
+                    }
                     WarpGroup.await(1, s, blockK / 2);
                     WarpBarrier.arrive(barriers, freeK + 2 * place);
-                    // spotless:off: calls in rows
                     int whole = TileList.isWhole(tile, atList, t);
-                    if (Functions.changeScores()) {
-                        int inner = WarpScores.isInner(
+                    if (Functions.addPairs()) {
+                        if (inner > 0) {
+                            WarpScores.askWithBiases(
+                                    s, biases, 1, blockK, batch, head, i0 + row, j + column, offset, scale, softcap,
+                                    slope, features);
+                        } else {
+                            WarpScores.ask(
+                                    s, 1, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
+                                    windowRight, scale, softcap, slope, features, true);
+                        }
+                    } else if (Functions.changeScores()) {
+                        inner = WarpScores.isInner(
                                 1, blockK, false, i0 + row, j, seqQ, length, everyLeft, everyRight, whole);
                         if (inner > 0) {
                             WarpScores.ask(

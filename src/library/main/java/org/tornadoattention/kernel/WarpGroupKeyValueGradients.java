@@ -142,13 +142,13 @@ public final class WarpGroupKeyValueGradients {
         int tilesQ = lastQuery < firstQuery ? 0 : (lastQuery - i0) / blockQ + 1;
         int inWindow = group * tilesQ;
         // spotless:off: calls in rows
-        TileList.count(
+        int found = TileList.count(
                 tile, atList, inWindow, item, items, tilesQ, firstHead, heads, i0, blockQ, blockQ, j0, blockK, 0);
         if (Functions.leaveTilesOut()) {
             context.localBarrier();
         }
         int steps = TileList.list(
-                tile, atList, inWindow, item, items, tilesQ, firstHead, heads, i0, blockQ, blockQ, j0, blockK, 0);
+                tile, atList, inWindow, item, items, tilesQ, firstHead, heads, i0, blockQ, blockQ, j0, blockK, 0, found);
         if (Functions.leaveTilesOut()) {
             context.localBarrier();
         }
@@ -240,12 +240,12 @@ public final class WarpGroupKeyValueGradients {
                         1, blockQ, true, j0 + row, i, seqQ, length, everyFirst, everyLast, whole);
                 if (inner > 0) {
                     WarpScores.weigh(
-                            type, s, p, dp, tile, terms + 8 * column, kept, keptFactor, blockQ, true, batch,
+                            type, s, p, dp, tile, terms + 8 * column, kept, keptFactor, p, false, blockQ, true, batch,
                             head % heads, j0 + row, i + column, seqQ, offset, length, windowLeft, windowRight, scale,
                             softcap, slope, features, false);
                 } else {
                     WarpScores.weigh(
-                            type, s, p, dp, tile, terms + 8 * column, kept, keptFactor, blockQ, true, batch,
+                            type, s, p, dp, tile, terms + 8 * column, kept, keptFactor, p, false, blockQ, true, batch,
                             head % heads, j0 + row, i + column, seqQ, offset, length, windowLeft, windowRight, scale,
                             softcap, slope, features, true);
                 }

@@ -122,13 +122,13 @@ public final class WarpGroupQueryGradient {
         int j0 = firstKey / blockK * blockK;
         int inWindow = Window.tiles(firstKey, lastKey, j0, blockK);
         // spotless:off: calls in rows
-        TileList.count(
+        int found = TileList.count(
                 tile, atList, inWindow, item, items, inWindow, batchHead, heads, i0, queries, 0, j0, blockK, blockK);
         if (Functions.leaveTilesOut()) {
             context.localBarrier();
         }
         int steps = TileList.list(
-                tile, atList, inWindow, item, items, inWindow, batchHead, heads, i0, queries, 0, j0, blockK, blockK);
+                tile, atList, inWindow, item, items, inWindow, batchHead, heads, i0, queries, 0, j0, blockK, blockK, found);
         if (Functions.leaveTilesOut()) {
             context.localBarrier();
         }
@@ -153,6 +153,8 @@ public final class WarpGroupQueryGradient {
         float[] dp = new float[blockK / 2];
         float[] capSlope = new float[blockK / 2];
         int[] ds = new int[blockK / 4];
+        int[] biases = new int[blockK / 4];
+        int pairs = Functions.arePairs();
         float[] dq = new float[(headDim + 15) / 16 * 16 / 2];
         float[] lse = new float[2];
         float[] d = new float[2];
@@ -193,21 +195,42 @@ public final class WarpGroupQueryGradient {
             WarpTiles.startProduct(type, dp, tile, atGradient + rows, blockQ, atK + tileBytes, blockK, paddedDim);
             WarpGroup.commit();
 
-            // When S is there: P = 2^(S - L); of functions that change scores, P times their derivative.
-            WarpGroup.await(1, s, blockK / 2);
+            // When S is there: P = 2^(S - L); of functions that change scores, P times their derivative. Biases are
+            // read before.
             // spotless:off: calls in rows
             int whole = TileList.isWhole(tile, atList, t);
-            if (Functions.changeScores()) {
-                int inner = WarpScores.isInner(
+            int inner = 0;
+            if (Functions.addPairs()) {
+                inner = TornadoMath.min(pairs, WarpScores.isInner(
+                        1, blockK, false, i0 + row, j, seqQ, length, everyLeft, everyRight, whole));
+                WarpScores.loadBiases(biases, 1, blockK, batch, head, i0 + row, j + column, inner);
+            }
+            WarpGroup.await(1, s, blockK / 2);
+            if (Functions.addPairs()) {
+                if (inner > 0) {
+                    WarpScores.weigh(
+                            type, s, ds, lse, tile, 0, ds, 1f, biases, true, blockK, false, batch, head, i0 + row,
+                            j + column, seqQ, offset, length, windowLeft, windowRight, scale, softcap, slope, features,
+                            false);
+                } else {
+                    WarpScores.weigh(
+                            type, s, ds, lse, tile, 0, ds, 1f, biases, false, blockK, false, batch, head, i0 + row,
+                            j + column, seqQ, offset, length, windowLeft, windowRight, scale, softcap, slope, features,
+                            true);
+                }
+            } else if (Functions.changeScores()) {
+                inner = WarpScores.isInner(
                         1, blockK, false, i0 + row, j, seqQ, length, everyLeft, everyRight, whole);
                 if (inner > 0) {
                     WarpScores.weigh(
-                            type, s, ds, lse, tile, 0, ds, 1f, blockK, false, batch, head, i0 + row, j + column, seqQ,
-                            offset, length, windowLeft, windowRight, scale, softcap, slope, features, false);
+                            type, s, ds, lse, tile, 0, ds, 1f, biases, false, blockK, false, batch, head, i0 + row,
+                            j + column, seqQ, offset, length, windowLeft, windowRight, scale, softcap, slope, features,
+                            false);
                 } else {
                     WarpScores.weigh(
-                            type, s, ds, lse, tile, 0, ds, 1f, blockK, false, batch, head, i0 + row, j + column, seqQ,
-                            offset, length, windowLeft, windowRight, scale, softcap, slope, features, true);
+                            type, s, ds, lse, tile, 0, ds, 1f, biases, false, blockK, false, batch, head, i0 + row,
+                            j + column, seqQ, offset, length, windowLeft, windowRight, scale, softcap, slope, features,
+                            true);
                 }
             } else {
                 WarpScores.derivatives(s, capSlope, blockK, scale, softcap);

@@ -33,6 +33,21 @@ public final class DenseBias {
         return score + added;
     }
 
+    /** 1 where keys 2n and 2n + 1 lie in one word of raw bits, for all n. */
+    public static int arePairs(IntArray steps) {
+        return 1 - ((steps.get(0) | steps.get(1) | steps.get(2)) & 1);
+    }
+
+    /** The biases of two keys, {@code key + plus} and the next, where {@link #arePairs}. */
+    public static int pair(int batch, int head, int query, int key, int plus, ShortArray bias, IntArray steps) {
+        return Warp.loadPair(bias, element(batch, head, query, key, steps), plus);
+    }
+
+    /** A score with one of a pair of biases, 0 or 1. */
+    public static float addOfPair(float score, int pair, int which, int features) {
+        return score + Warp.unpack((features & Features.F16_BITS) != 0 ? Warp.F16 : Warp.BF16, pair, which);
+    }
+
     private static int element(int batch, int head, int query, int key, IntArray steps) {
         return batch * steps.get(0) + head * steps.get(1) + query * steps.get(2) + key;
     }

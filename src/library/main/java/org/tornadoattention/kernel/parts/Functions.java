@@ -23,6 +23,27 @@ public final class Functions {
         return score;
     }
 
+    /** Whether scores get a dense bias of 16 bits, of which warps can read two at once. */
+    public static boolean addPairs() {
+        return false;
+    }
+
+    /** 1 where the biases of keys 2n and 2n + 1 lie so that they can, for all n. */
+    public static int arePairs() {
+        return 0;
+    }
+
+    /** The biases of two keys, {@code key + plus} and the next, the former even, where {@link #arePairs}. */
+    public static int pair(int batch, int head, int query, int key, int plus) {
+        return 0;
+    }
+
+    /** {@link #ofSeen} with one of a pair of biases, 0 or 1. */
+    public static float ofSeenWith(
+            float score, int pair, int which, int batch, int head, int query, int key, int position) {
+        return score;
+    }
+
     /** Whether {@link #score} hides keys. */
     public static boolean hideKeys() {
         return false;

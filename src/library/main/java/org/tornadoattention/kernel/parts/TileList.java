@@ -8,12 +8,17 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
  * first find those that are left, and whether anything is hidden in them, and keep a list in local memory: nobody who
  * walks it asks a block mask again. Where there are no block masks there is no list, and nothing of this is left in the kernel.
  *
- * <p>In local memory lie how many tiles each finder found, and then for each tile that is left its number and state.
+ * <p>In local memory lie how many tiles each warp of finders found, and then for each tile that is left its number and state.
  */
 public final class TileList {
 
     /** Work-items that look for tiles, each at some that follow one another. */
     private static final int FINDERS = 128;
+
+    private static final int WARP = 32;
+
+    /** Before the list lies how many tiles each warp of finders found. */
+    private static final int TOTALS = FINDERS / WARP;
 
     /** Ints of a list are a multiple, so that what lies behind it is aligned. */
     private static final int ALIGNMENT = 32;
@@ -24,14 +29,14 @@ public final class TileList {
     public static int ints(int tiles) {
         int ints = 0;
         if (Functions.leaveTilesOut()) {
-            ints = (FINDERS + tiles + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+            ints = (TOTALS + tiles + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         }
         return ints;
     }
 
     /** Bytes of a list of up to so many tiles. */
     public static int bytes(int tiles) {
-        return Integer.BYTES * ((FINDERS + tiles + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+        return Integer.BYTES * ((TOTALS + tiles + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
     }
 
     // spotless:off: numbers of a place in rows
@@ -49,49 +54,65 @@ public final class TileList {
      * @param firstHead batch * heads + head of the first
      * @param queries of a tile
      * @param keys of a tile
+     * @return for {@link #list}: four times as many as the finders before in the warp found, and the state of this one's first tile
      */
-    public static void count(
+    public static int count(
             int[] memory, int at, int tiles, int item, int items, int perHead, int firstHead, int heads, int query,
             int queries, int queryStep, int key, int keys, int keyStep) {
+        int found = 0;
         if (Functions.leaveTilesOut()) {
             int finders = TornadoMath.min(FINDERS, items);
             int run = (tiles + finders - 1) / finders;
             int to = TornadoMath.min(tiles, item * run + run);
-            int found = 0;
+            int first = 0;
+            float its = 0f;
             for (int t = item * run; t < to; t++) {
                 int state = state(t, perHead, firstHead, heads, query, queries, queryStep, key, keys, keyStep);
-                found += TornadoMath.min(state, 1);
+                first = t == item * run ? state : first;
+                its += TornadoMath.min(state, 1);
             }
-            if (item < finders) {
-                Warp.storeInt(memory, at + Integer.BYTES * item, found);
+            float before = 0f;
+            for (int mask = 1; mask < WARP; mask *= 2) {
+                float others = Warp.shuffleXor(its, mask);
+                before += (item & mask) == 0 ? 0f : others;
+                its += others;
             }
+            if (item < finders && item % WARP == 0) {
+                Warp.storeInt(memory, at + Integer.BYTES * (item / WARP), (int) its);
+            }
+            found = 4 * (int) before + first;
         }
+        return found;
     }
 
     /**
      * Writes the list, behind the barrier after {@link #count}; another follows.
      *
+     * @param found what {@link #count} gave
      * @return how many tiles are left
      */
     public static int list(
             int[] memory, int at, int tiles, int item, int items, int perHead, int firstHead, int heads, int query,
-            int queries, int queryStep, int key, int keys, int keyStep) {
+            int queries, int queryStep, int key, int keys, int keyStep, int found) {
         int left = tiles;
         if (Functions.leaveTilesOut()) {
             int finders = TornadoMath.min(FINDERS, items);
             int run = (tiles + finders - 1) / finders;
             int to = TornadoMath.min(tiles, item * run + run);
-            int place = 0;
+            int place = found >> 2;
             left = 0;
-            for (int finder = 0; finder < finders; finder++) {
-                int its = Warp.loadInt(memory, at + Integer.BYTES * finder);
+            for (int warp = 0; warp < finders / WARP; warp++) {
+                int its = Warp.loadInt(memory, at + Integer.BYTES * warp);
                 left += its;
-                place += finder < item ? its : 0;
+                place += warp < item / WARP ? its : 0;
             }
             for (int t = item * run; t < to; t++) {
-                int state = state(t, perHead, firstHead, heads, query, queries, queryStep, key, keys, keyStep);
+                int state = found & 3;
+                if (t > item * run) {
+                    state = state(t, perHead, firstHead, heads, query, queries, queryStep, key, keys, keyStep);
+                }
                 if (state > 0) {
-                    Warp.storeInt(memory, at + Integer.BYTES * (FINDERS + place), 4 * t + state);
+                    Warp.storeInt(memory, at + Integer.BYTES * (TOTALS + place), 4 * t + state);
                 }
                 place += TornadoMath.min(state, 1);
             }
@@ -140,6 +161,6 @@ public final class TileList {
     }
 
     private static int entry(int[] memory, int at, int t) {
-        return Warp.loadInt(memory, at + Integer.BYTES * (FINDERS + t));
+        return Warp.loadInt(memory, at + Integer.BYTES * (TOTALS + t));
     }
 }

@@ -22,9 +22,13 @@ public final class WarpScores {
         return scale > 0f && softcap == 0f && (features & Features.ALIBI) == 0 && !Functions.changeScores();
     }
 
-    /** What turns q·k into an exponent of 2, if that is all there is to do; else 1, and {@link #scores} does the rest. */
+    /**
+     * What turns into exponents of 2 what {@link #scores} leaves, or {@link #ask}: q·k if that is all there is to do, scores that
+     * functions changed, else 1.
+     */
     public static float factor(float scale, float softcap, int features) {
-        return isScaleOnly(scale, softcap, features) ? scale * LOG2_E : 1f;
+        float ofScores = Functions.changeScores() ? LOG2_E : 1f;
+        return isScaleOnly(scale, softcap, features) ? scale * LOG2_E : ofScores;
     }
 
     /**
@@ -158,9 +162,9 @@ public final class WarpScores {
     }
 
     /**
-     * {@link #scores} where functions change them, as exponents of 2; −∞ for what they or the window hide. Functions are asked about
-     * pairs that the window leaves: where a lane's query or key is none of the matrix, about its last, and for queries that see no
-     * key not at all.
+     * {@link #scores} where functions change them; −∞ for what they or the window hide. Functions are asked about pairs that the
+     * window leaves: where a lane's query or key is none of the matrix, about its last, and for queries that see no key not at
+     * all. What they hide is so low that its exponent of 2 is 0.
      *
      * @param query the lane's row 0
      * @param firstKey the lane's column 0
@@ -183,13 +187,75 @@ public final class WarpScores {
                         outside = TornadoMath.max(first - key, key - last);
                         key = within(key, first, last, windowLeft);
                     }
-                    float exponent = RowEnd.negativeInfinity();
+                    float score = RowEnd.negativeInfinity();
                     if (outside <= 0) {
-                        float x = Score.of(scale * s[at], softcap, slope, i + offset - key, features);
-                        x = asked(x, batch, head, i, key, i + offset, edges);
-                        exponent = x < Score.LEAST_SEEN ? exponent : x * LOG2_E;
+                        float x = given(scale * s[at], softcap, slope, i + offset - key, features);
+                        score = asked(x, batch, head, i, key, i + offset, edges);
                     }
-                    s[at] = exponent;
+                    s[at] = score;
+                }
+            }
+        }
+    }
+
+    /** What functions are given of a scaled product. */
+    private static float given(float scaled, float softcap, float slope, int distance, int features) {
+        return Score.biased(capped(scaled, softcap), slope, distance, features);
+    }
+
+    /** {@link Score#capped} by the hyperbolic tangent of a warp. */
+    private static float capped(float scaled, float softcap) {
+        float score = scaled;
+        if (softcap > 0f) {
+            score = softcap * Warp.tanh(scaled * (1f / softcap));
+        }
+        return score;
+    }
+
+    /** {@link Score#derivative} without a division. */
+    private static float derivative(float capped, float softcap) {
+        float derivative = 1f;
+        if (softcap > 0f) {
+            float ratio = capped * (1f / softcap);
+            derivative = 1f - ratio * ratio;
+        }
+        return derivative;
+    }
+
+    /**
+     * Begins to read the biases of a tile, two to an int, where {@link Functions#addPairs}: of the lane's row r, columns 8n and 8n +
+     * 1, in {@code biases[r * columns / 8 + n]}.
+     *
+     * @param inner above 0 where the tile {@link #isInner}; else all become 0, so that nothing is kept from the tile before
+     */
+    public static void loadBiases(
+            int[] biases, int rowTiles, int columns, int batch, int head, int query, int firstKey, int inner) {
+        for (int at = 0; at < rowTiles * columns / 4; at++) {
+            biases[at] = 0;
+        }
+        if (inner > 0) {
+            for (int r = 0; r < 2 * rowTiles; r++) {
+                for (int n = 0; n < columns / 8; n++) {
+                    biases[r * columns / 8 + n] = Functions.pair(batch, head, query + 8 * r, firstKey, 8 * n);
+                }
+            }
+        }
+    }
+
+    /** {@link #ask} in a tile that {@link #isInner}, whose biases are in registers. */
+    public static void askWithBiases(
+            float[] s, int[] biases, int rowTiles, int columns,
+            int batch, int head, int query, int firstKey, int offset,
+            float scale, float softcap, float slope, int features) {
+        for (int r = 0; r < 2 * rowTiles; r++) {
+            int i = query + 8 * r;
+            for (int n = 0; n < columns / 8; n++) {
+                for (int e = 0; e < 2; e++) {
+                    int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2 + e;
+                    int key = firstKey + 8 * n + e;
+                    float x = given(scale * s[at], softcap, slope, i + offset - key, features);
+                    s[at] = Functions.ofSeenWith(
+                            x, biases[r * columns / 8 + n], e, batch, head, i, key, i + offset);
                 }
             }
         }
@@ -214,12 +280,13 @@ public final class WarpScores {
      * @param tile has those of columns that are queries, from byte {@code terms} on, a query to 8 bytes
      * @param kept bits of the elements that dropout keeps, where rows are keys
      * @param keptFactor what it multiplies them by
+     * @param biases what {@link #loadBiases} began to read, where rows are queries and {@code paired}
      * @param row the lane's row 0, a query, or transposed a key
      * @param column the lane's column 0, a key, or transposed a query
      */
     public static void weigh(
             int type, float[] s, int[] p, float[] logSumExps, int[] tile, int terms, int[] kept, float keptFactor,
-            int columns, boolean transposed,
+            int[] biases, boolean paired, int columns, boolean transposed,
             int batch, int head, int row, int column, int seqQ, int offset, int length,
             int windowLeft, int windowRight, float scale, float softcap, float slope, int features, boolean edges) {
         for (int n = 0; n < columns / 8; n++) {
@@ -242,17 +309,21 @@ public final class WarpScores {
                     float probability = 0f;
                     if (outside <= 0) {
                         float lse = transposed ? Warp.element(tile, terms + 64 * n + 8 * e) * LOG2_E : logSumExps[r];
-                        float capped = Score.capped(scale * s[at], softcap);
+                        float capped = capped(scale * s[at], softcap);
                         float given = Score.biased(capped, slope, i + offset - key, features);
-                        float x = asked(given, batch, head, i, key, i + offset, edges);
+                        float x = 0f;
+                        if (paired) {
+                            x = Functions.ofSeenWith(
+                                    given, biases[r * columns / 8 + n], e, batch, head, i, key, i + offset);
+                        } else {
+                            x = asked(given, batch, head, i, key, i + offset, edges);
+                        }
+                        float derivative =
+                                derivative(capped, softcap) * Functions.slope(given, batch, head, i, key, i + offset);
                         // A score that is no number hides nothing.
                         int hidden = x < Score.LEAST_SEEN ? 1 : 0;
-                        if (hidden == 0) {
-                            probability = Warp.exp2(x * LOG2_E - lse);
-                            weight = probability
-                                    * Score.derivative(capped, softcap)
-                                    * Functions.slope(given, batch, head, i, key, i + offset);
-                        }
+                        probability = hidden > 0 ? 0f : Warp.exp2(x * LOG2_E - lse);
+                        weight = hidden > 0 ? 0f : probability * derivative;
                     }
                     s[at] = weight;
                     if (transposed) {
@@ -280,7 +351,7 @@ public final class WarpScores {
                 for (int n = 0; n < columns / 8; n++) {
                     for (int e = 0; e < 2; e++) {
                         int at = (r / 2 * columns / 8 + n) * 4 + r % 2 * 2 + e;
-                        float x = Score.capped(scale * s[at], softcap);
+                        float x = capped(scale * s[at], softcap);
                         x = Score.biased(x, slope, (float) (distance + 8 * r - 8 * n - e), features);
                         s[at] = x * LOG2_E;
                     }
@@ -293,7 +364,7 @@ public final class WarpScores {
     public static void derivatives(float[] s, float[] derivatives, int columns, float scale, float softcap) {
         if (softcap > 0f) {
             for (int at = 0; at < columns / 2; at++) {
-                derivatives[at] = Score.derivative(Score.capped(scale * s[at], softcap), softcap);
+                derivatives[at] = derivative(capped(scale * s[at], softcap), softcap);
             }
         }
     }

@@ -110,6 +110,29 @@ public final class WarpIntrinsics {
         return source.get(index).getFloat32();
     }
 
+    /** Reads two 16-bit floats, in any kernel. */
+    public static int loadPair(ShortArray source, int row, int column) {
+        int index = row + column;
+        if (row % 2 != 0 || column % 2 != 0) {
+            throw new IllegalArgumentException(
+                    "Two elements of 16 bits are read from an even index, not from %d + %d.".formatted(row, column));
+        }
+        Hooks.beforeGet(source, index, 2, WorkItem.current());
+        return source.get(index) & 0xffff | source.get(index + 1) << Short.SIZE;
+    }
+
+    /** Reads an element, in any kernel. */
+    public static float load(FloatArray source, int index) {
+        Hooks.beforeGet(source, index, 1, WorkItem.current());
+        return source.get(index);
+    }
+
+    /** Reads an element, in any kernel. */
+    public static int load(IntArray source, int index) {
+        Hooks.beforeGet(source, index, 1, WorkItem.current());
+        return source.get(index);
+    }
+
     /** Reads an int of a tile. */
     public static int loadInt(int[] tile, int byteOffset) {
         return lane().loadInt(tile, byteOffset);
