@@ -36,8 +36,12 @@ class HeadDimensionsTest {
         return Stream.of(AttentionKernel.values())
                 .filter(kernel -> kernel.spec().ownValueDim() && kernel.supports(TestDevice.of(kernel)))
                 .flatMap(kernel -> DIMENSIONS.stream()
-                        .map(dims -> Arguments.of(
-                                kernel, kernel == AttentionKernel.TILED ? DType.F16 : DType.F32, dims[0], dims[1])));
+                        .filter(dims -> Math.max(dims[0], dims[1]) <= kernel.spec().widestHead())
+                        .map(dims -> Arguments.of(kernel, dtype(kernel), dims[0], dims[1])));
+    }
+
+    private static DType dtype(AttentionKernel kernel) {
+        return kernel == AttentionKernel.TILED || !kernel.supports(DType.F32) ? DType.F16 : DType.F32;
     }
 
     @ParameterizedTest
@@ -70,7 +74,7 @@ class HeadDimensionsTest {
     /** Four tiles of 8 rows, of S and of dP: 90 KB for 512 elements. */
     private static boolean hasRoom(AttentionKernel kernel, Tensor q, Tensor k, Tensor v, AttentionOptions options) {
         int widest = AttentionShape.of(q, k, v, options).widestDim();
-        return kernel != AttentionKernel.TILED
+        return !List.of(AttentionKernel.TILED, AttentionKernel.WARP).contains(kernel)
                 || TiledQueryGradient.localMemoryBytes(widest, 8)
                         <= TestDevice.get().localMemoryBytes();
     }

@@ -23,6 +23,11 @@ record WarpSpec() implements KernelSpec {
     }
 
     @Override
+    public boolean ownValueDim() {
+        return true;
+    }
+
+    @Override
     public boolean functions() {
         return true;
     }

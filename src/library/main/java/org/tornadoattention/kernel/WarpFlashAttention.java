@@ -26,8 +26,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * part of two rows at a time (see {@link WarpTiles}), so row sums need only three other lanes. While K_j is multiplied,
  * V_j is on its way to local memory; while V_j is, K_j+1.
  *
- * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
- * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), headTerms of {@link HeadTerms},
+ * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key {@code [batch, kvHeads, seqK, headDim]}, value
+ * {@code [batch, kvHeads, seqK, valueDim]}, output {@code [batch, heads, seqQ, valueDim]}, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), headTerms of {@link HeadTerms},
  * keyLengths {@code [batch]} (keys). Products of 16-bit floats, sums in F32.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of 32 work-items for each warp;
@@ -50,6 +50,7 @@ public final class WarpFlashAttention {
     /**
      * Computes one tile of queries; see the class for arrays, grid and memory.
      *
+     * @param addedValueDim the values' head dimension, less {@code headDim}
      * @param windowLeft keys that a query sees to the left of its own position, −1 for all
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
@@ -71,6 +72,7 @@ public final class WarpFlashAttention {
             int seqQ,
             int seqK,
             int headDim,
+            int addedValueDim,
             int blockQ,
             int blockK,
             int windowLeft,
@@ -83,15 +85,17 @@ public final class WarpFlashAttention {
         int items = 32 * warps;
         Warp.requireGroupSize(items);
         int rowTiles = blockQ / (16 * warps);
+        int valueDim = headDim + addedValueDim;
         int paddedDim = (headDim + 15) / 16 * 16;
+        int paddedValueDim = (valueDim + 15) / 16 * 16;
         int type = WarpTiles.type(query, features);
         float factor = WarpScores.factor(scale, softcap, features);
 
         int[] queryTile = context.allocateIntLocalArray((headDim + 63) / 64 * blockQ * 32);
         int[] keyTile = context.allocateIntLocalArray((headDim + 63) / 64 * blockK * 32);
         int[] valueTile = context.allocateIntLocalArray(
-                (headDim + 63) / 64 * blockK * 32 + TileList.ints((seqK + blockK - 1) / blockK));
-        int atList = WarpTiles.tileBytes(blockK, headDim); // behind V
+                (headDim + addedValueDim + 63) / 64 * blockK * 32 + TileList.ints((seqK + blockK - 1) / blockK));
+        int atList = WarpTiles.tileBytes(blockK, valueDim); // behind V
 
         // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
         int item = context.localIdx;
@@ -101,7 +105,10 @@ public final class WarpFlashAttention {
         int head = batchHead % heads;
         int batch = batchHead / heads;
         int queryBase = (batchHead * seqQ + i0) * headDim;
-        int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
+        int outputBase = (batchHead * seqQ + i0) * valueDim;
+        int firstOfHead = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK;
+        int keyBase = firstOfHead * headDim;
+        int valueBase = firstOfHead * valueDim;
         int rows = TornadoMath.min(blockQ, seqQ - i0);
 
         int length = Window.length(keyLengths, batch, seqK, features);
@@ -142,18 +149,18 @@ public final class WarpFlashAttention {
         WarpTiles.load(queryTile, 0, blockQ, query, queryBase, rows, headDim, item, items);
         if (tiles > 0) {
             int j = j0 + TileList.tile(valueTile, atList, 0, tiles) * blockK;
-            WarpTiles.load(keyTile, 0, blockK, key, keyValueBase + j * headDim, length - j, headDim, item, items);
+            WarpTiles.load(keyTile, 0, blockK, key, keyBase + j * headDim, length - j, headDim, item, items);
         }
         context.asyncCopyCommit();
         float[] s = new float[rowTiles * blockK / 2];
         int[] p = new int[rowTiles * blockK / 4];
-        float[] o = new float[rowTiles * ((headDim + 15) / 16 * 16) / 2];
+        float[] o = new float[rowTiles * ((headDim + addedValueDim + 15) / 16 * 16) / 2];
         float[] m = new float[2 * rowTiles];
         float[] l = new float[2 * rowTiles];
         float[] correction = new float[2 * rowTiles];
         int[] a = new int[4 * rowTiles];
         int[] b = new int[4];
-        for (int at = 0; at < rowTiles * paddedDim / 2; at++) {
+        for (int at = 0; at < rowTiles * paddedValueDim / 2; at++) {
             o[at] = 0f;
         }
         for (int r = 0; r < 2 * rowTiles; r++) {
@@ -165,7 +172,7 @@ public final class WarpFlashAttention {
             int j = j0 + TileList.tile(valueTile, atList, t, tiles) * blockK;
             context.asyncCopyWaitGroup(0);
             context.localBarrier();
-            WarpTiles.load(valueTile, 0, blockK, value, keyValueBase + j * headDim, length - j, headDim, item, items);
+            WarpTiles.load(valueTile, 0, blockK, value, valueBase + j * valueDim, length - j, valueDim, item, items);
             context.asyncCopyCommit();
 
             // S = Q_i K_j^T
@@ -190,7 +197,7 @@ public final class WarpFlashAttention {
             if (t + 1 < tiles) {
                 int next = j + TileList.distance(valueTile, atList, t + 1, tiles) * blockK;
                 WarpTiles.load(
-                        keyTile, 0, blockK, key, keyValueBase + next * headDim, length - next, headDim, item, items);
+                        keyTile, 0, blockK, key, keyBase + next * headDim, length - next, headDim, item, items);
             }
             context.asyncCopyCommit();
 
@@ -216,18 +223,18 @@ public final class WarpFlashAttention {
             }
             // spotless:on
             WarpScores.softmax(s, m, l, correction, rowTiles, blockK, factor, threshold);
-            WarpScores.rescale(o, correction, rowTiles, paddedDim);
+            WarpScores.rescale(o, correction, rowTiles, paddedValueDim);
             WarpScores.drop(s, rowTiles, blockK, keyLengths, batchHead, i0 + row, j + column, features);
             WarpScores.pack(type, s, p, rowTiles, blockK);
 
             // O = O + P V_j
             for (int n = 0; n < blockK / 16; n++) {
-                for (int x = 0; x < paddedDim / 16; x++) {
+                for (int x = 0; x < paddedValueDim / 16; x++) {
                     int chunk = WarpTiles.chunk(blockK, rowOfV + 16 * n, 2 * x + lane / 16);
                     Warp.loadMatricesTransposed(b, 0, valueTile, chunk);
                     for (int r = 0; r < rowTiles; r++) {
-                        Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x) * 4, p, r * blockK / 4 + 4 * n, b, 0);
-                        Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x + 1) * 4, p, r * blockK / 4 + 4 * n, b, 2);
+                        Warp.multiply(type, o, (r * paddedValueDim / 8 + 2 * x) * 4, p, r * blockK / 4 + 4 * n, b, 0);
+                        Warp.multiply(type, o, (r * paddedValueDim / 8 + 2 * x + 1) * 4, p, r * blockK / 4 + 4 * n, b, 2);
                     }
                 }
             }
@@ -239,11 +246,11 @@ public final class WarpFlashAttention {
             int i = i0 + row + 8 * r;
             boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
             if (i < seqQ) {
-                int from = queryBase + (row + 8 * r) * headDim;
+                int from = outputBase + (row + 8 * r) * valueDim;
                 WarpTiles.store(
                         output,
                         from,
-                        headDim,
+                        valueDim,
                         type,
                         o,
                         r,

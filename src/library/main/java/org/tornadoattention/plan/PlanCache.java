@@ -9,6 +9,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.WeakHashMap;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionOptions;
@@ -114,20 +115,53 @@ public final class PlanCache implements Engine {
         try {
             return pass.get();
         } catch (RuntimeException | Error e) { // TornadoVM's internal errors are Errors
-            FunctionForm form = problem.functions().form();
-            if (form.isEmpty() || !isOfInlining(e)) {
+            if (!turnsToRoomiest(problem, e)) {
                 throw e;
-            }
-            if (wanted.isPresent() || !tooLarge.add(form)) {
-                UnsupportedOnDeviceException refusal = new UnsupportedOnDeviceException(
-                        device,
-                        "a compiler that inlines functions as large as these into the kernel",
-                        "use the kernel tiled, or shorter functions");
-                refusal.initCause(e);
-                throw refusal;
             }
             return pass.get();
         }
+    }
+
+    /**
+     * The kernel for tasks of a caller's graph: the one that is chosen, or with functions that are too large for it the one that leaves
+     * them the most room. TornadoVM says so while a task is added, so they are added to a graph that nobody runs first.
+     */
+    private KernelChoice chooseTasks(
+            AttentionProblem problem, Supplier<KernelChoice> choose, Consumer<KernelChoice> trial) {
+        KernelChoice choice = choose.get();
+        if (problem.functions().isEmpty()) {
+            return choice;
+        }
+        try {
+            trial.accept(choice);
+            return choice;
+        } catch (RuntimeException | Error e) { // as above
+            if (!turnsToRoomiest(problem, e)) {
+                throw e;
+            }
+            return chooseTasks(problem, choose, trial);
+        }
+    }
+
+    /**
+     * Whether a pass failed because its functions are too large; from then on their kernel is the one with the most room.
+     *
+     * @throws UnsupportedOnDeviceException if it was that kernel that failed, or one that was asked for by name
+     */
+    private boolean turnsToRoomiest(AttentionProblem problem, Throwable failure) {
+        FunctionForm form = problem.functions().form();
+        if (form.isEmpty() || !isOfInlining(failure)) {
+            return false;
+        }
+        if (wanted.isPresent() || !tooLarge.add(form)) {
+            UnsupportedOnDeviceException refusal = new UnsupportedOnDeviceException(
+                    device,
+                    "a compiler that inlines functions as large as these into the kernel",
+                    "use the kernel tiled, or shorter functions");
+            refusal.initCause(failure);
+            throw refusal;
+        }
+        return true;
     }
 
     private static boolean isOfInlining(Throwable error) {
@@ -195,12 +229,15 @@ public final class PlanCache implements Engine {
         AttentionProblem problem = AttentionProblem.of(AttentionShape.ofTask(q, k, v, options), q.dtype(), options)
                 .with(Views.of(q, k, v, output));
         requireTask(problem, q, k);
-        KernelChoice choice = choose(problem);
-        DeviceMemory.of(problem, choice).requireFitting(device);
         proof.findTiles(options);
-        proof.require(problem, options, false);
         AttentionArrays arrays = AttentionArrays.of(
                 problem, q, k, v, output, logSumExp, UserFunctions.arrays(options), device.halfFloats());
+        KernelChoice choice = chooseTasks(problem, () -> choose(problem), tried -> {
+            proof.require(problem, options, false);
+            AttentionTasks.append(
+                    new TaskGraph("trial"), new GridScheduler(), "trial", problem, tried, device, arrays);
+        });
+        DeviceMemory.of(problem, choice).requireFitting(device);
         transferOptions(graph, problem, arrays, options);
         AttentionTasks.append(graph, grids, name, problem, choice, device, arrays);
         return choice;
@@ -215,13 +252,16 @@ public final class PlanCache implements Engine {
             TaskGraph graph, GridScheduler grids, String name, BackwardTensors tensors, AttentionOptions options) {
         AttentionProblem problem = AttentionProblem.of(tensors, options);
         requireTask(problem, tensors.q(), tensors.k());
-        KernelChoice choice = chooseBackward(problem);
-        DeviceMemory.ofBackward(problem, choice.kernel()).requireFitting(device);
         proof.findTiles(options);
-        proof.require(problem, options, true);
         FloatArray rowTerms = new FloatArray(Math.toIntExact(2 * problem.shape().queryRows()));
         BackwardArrays arrays =
                 BackwardArrays.of(problem, tensors, rowTerms, UserFunctions.arrays(options), device.halfFloats());
+        KernelChoice choice = chooseTasks(problem, () -> chooseBackward(problem), tried -> {
+            proof.require(problem, options, true);
+            BackwardTasks.append(
+                    new TaskGraph("trial"), new GridScheduler(), "trial", problem, tried, device, arrays);
+        });
+        DeviceMemory.ofBackward(problem, choice.kernel()).requireFitting(device);
         transferOptions(graph, problem, arrays.forward(), options);
         // TornadoVM frees only what a graph transfers, so the row terms are transferred, once.
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, rowTerms);

@@ -31,7 +31,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 /**
  * The grid of FlexAttention's own tests in shape: its score and mask functions, its block sizes, and lengths below a block, a block, and
  * not a multiple of one. Forward and backward, each case against the oracle. A third of the cases by default, another third each
- * day; {@code -Dattention.flex=all} for all.
+ * day, each on one of the kernels that claim functions, on another the day after; {@code -Dattention.flex=all} for all cases on all.
  */
 class FlexGridTest {
 
@@ -109,20 +109,33 @@ class FlexGridTest {
         }
         long today = System.currentTimeMillis() / 86_400_000;
         boolean all = "all".equals(System.getProperty("attention.flex"));
+        List<AttentionKernel> kernels = Stream.of(AttentionKernel.values())
+                .filter(kernel -> kernel.spec().functions() && kernel.supports(TestDevice.of(kernel)))
+                .toList();
         return IntStream.range(0, cases.size())
                 .filter(number -> all || (number + today) % 3 == 0)
-                .mapToObj(cases::get);
+                .boxed()
+                .flatMap(number -> kernels.stream()
+                        .filter(kernel -> all
+                                || kernel == kernels.get((int) Math.floorMod(number / 3 + today, kernels.size())))
+                        .map(kernel -> Arguments.of(prepend(
+                                kernel, cases.get(number).get()))));
     }
 
-    @ParameterizedTest(name = "{0}")
+    private static Object[] prepend(Object first, Object[] others) {
+        return Stream.concat(Stream.of(first), Stream.of(others)).toArray();
+    }
+
+    @ParameterizedTest(name = "{0}: {1}")
     @MethodSource("grid")
-    void isWhatTheOracleComputes(String name, int queries, int keys, AttentionOptions options) {
-        Tensor q = Tensor.random(DType.F32, 1, 1, HEADS, queries, DIM);
-        Tensor k = Tensor.random(DType.F32, 2, 1, 1, keys, DIM);
-        Tensor v = Tensor.random(DType.F32, 3, 1, 1, keys, DIM);
-        Tensor dOut = Tensor.random(DType.F32, 4, 1, HEADS, queries, DIM);
+    void isWhatTheOracleComputes(AttentionKernel kernel, String name, int queries, int keys, AttentionOptions options) {
+        DType dtype = kernel.supports(DType.F32) ? DType.F32 : DType.F16;
+        Tensor q = Tensor.random(dtype, 1, 1, HEADS, queries, DIM);
+        Tensor k = Tensor.random(dtype, 2, 1, 1, keys, DIM);
+        Tensor v = Tensor.random(dtype, 3, 1, 1, keys, DIM);
+        Tensor dOut = Tensor.random(dtype, 4, 1, HEADS, queries, DIM);
         AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), AttentionKernel.TILED)) {
+        try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = attention.forward(q, k, v, options);
             assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
             assertThat(check.gradients(attention.backward(result, dOut))).allMatch(Comparison::passed);

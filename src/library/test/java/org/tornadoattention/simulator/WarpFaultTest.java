@@ -54,6 +54,15 @@ class WarpFaultTest {
         array.set(context.globalIdx, (short) registers[0]);
     }
 
+    static void readsPairsAnywhere(KernelContext context, ShortArray array) {
+        array.set(context.globalIdx, (short) Warp.loadPair(array, context.globalIdx, 2));
+    }
+
+    @Test
+    void pairsOfSixteenBitsAreReadFromEvenPlaces() {
+        assertFault(fault(8, WarpFaultTest::readsPairsAnywhere), FaultKind.ILLEGAL_OPERATION, "must be even");
+    }
+
     @Test
     void aRowOfAMatrixStartsAtAMultipleOf16Bytes() {
         assertFault(

@@ -301,6 +301,15 @@ class WarpIntrinsicsTest {
         assertThat(Warp.exp2(0.5f)).isCloseTo((float) Math.sqrt(2), Offset.offset(Math.ulp(1f)));
     }
 
+    @Test
+    void tanhAndQuotientsAreThoseOfTheJvm() {
+        assertThat(Warp.tanh(0.3f)).isCloseTo((float) Math.tanh(0.3f), Offset.offset(Math.ulp(0.3f)));
+        assertThat(Warp.tanh(Float.NEGATIVE_INFINITY)).isEqualTo(-1f);
+        assertThat(Warp.tanh(Float.NaN)).isNaN();
+        assertThat(Warp.divide(1f, 3f)).isEqualTo(1f / 3f);
+        assertThat(Warp.divide(Float.NEGATIVE_INFINITY, 20f)).isEqualTo(Float.NEGATIVE_INFINITY);
+    }
+
     /** Lane i copies i % 9 elements of eight, for each type of array; {@code first} to see what is there before the wait. */
     static void copies(
             KernelContext context,
@@ -432,6 +441,62 @@ class WarpIntrinsicsTest {
                 assertThat(half(out, 8 * (LANES + lane) + e)).isEqualTo(copied ? from + e + 60_000 : 0);
             }
         }
+    }
+
+    /** A method that gets a local array, which only intrinsics may index there. */
+    private static void reverse(int[] tile, int lane) {
+        Warp.storeInt(tile, 4 * (31 - lane), 1000 + lane);
+    }
+
+    /** Ints through local memory, and elements of each kind of array from a lane's own place on. */
+    static void reads(
+            KernelContext context, ShortArray bits, FloatArray floats, IntArray ints, IntArray out, FloatArray read) {
+        int[] tile = context.allocateIntLocalArray(32);
+        int lane = context.localIdx;
+        reverse(tile, lane);
+        context.localBarrier();
+        out.set(lane, Warp.loadInt(tile, 4 * lane));
+        out.set(32 + lane, Warp.load(ints, 2 * lane));
+        out.set(64 + lane, Warp.loadPair(bits, 2 * lane, 4));
+        read.set(lane, Warp.load(floats, 31 - lane));
+        read.set(32 + lane, Warp.load(Warp.F16, bits, lane + 1));
+        read.set(64 + lane, Warp.load(Warp.BF16, bits, lane + 1));
+    }
+
+    @Test
+    void elementsAndPairsAreReadFromWhereTheyLie() {
+        ShortArray bits = new ShortArray(68);
+        IntArray ints = new IntArray(64);
+        FloatArray floats = new FloatArray(LANES);
+        for (int i = 0; i < 68; i++) {
+            bits.set(i, (short) (i % 2 == 0 ? 15_000 + i : -15_000 - i));
+        }
+        for (int i = 0; i < 64; i++) {
+            ints.set(i, 7 * i - 100);
+        }
+        for (int i = 0; i < LANES; i++) {
+            floats.set(i, 0.5f * i);
+        }
+        IntArray out = new IntArray(3 * LANES);
+        FloatArray read = new FloatArray(3 * LANES);
+        KernelStatistics statistics = Plans.run(
+                new TaskGraph("reads")
+                        .transferToDevice(EVERY_EXECUTION, bits, floats, ints)
+                        .task("kernel", WarpIntrinsicsTest::reads, new KernelContext(), bits, floats, ints, out, read)
+                        .transferToHost(EVERY_EXECUTION, out, read),
+                Plans.grid(LANES, LANES));
+        for (int lane = 0; lane < LANES; lane++) {
+            int pair = bits.get(2 * lane + 4) & 0xffff | bits.get(2 * lane + 5) << 16;
+            assertThat(out.get(lane)).isEqualTo(1000 + 31 - lane);
+            assertThat(out.get(LANES + lane)).isEqualTo(14 * lane - 100);
+            assertThat(out.get(2 * LANES + lane)).isEqualTo(pair);
+            assertThat(read.get(lane)).isEqualTo(0.5f * (31 - lane));
+            assertThat(read.get(LANES + lane)).isEqualTo(Float.float16ToFloat(bits.get(lane + 1)));
+            assertThat(read.get(2 * LANES + lane)).isEqualTo(Float.intBitsToFloat(bits.get(lane + 1) << 16));
+        }
+        assertThat(statistics.array("bits").elementsRead()).isEqualTo(4 * LANES);
+        assertThat(statistics.array("ints").elementsRead()).isEqualTo(LANES);
+        assertThat(statistics.array("floats").elementsRead()).isEqualTo(LANES);
     }
 
     /** A pair from each lane, then single elements, three apart. */

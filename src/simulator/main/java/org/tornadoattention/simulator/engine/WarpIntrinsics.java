@@ -1,5 +1,6 @@
 package org.tornadoattention.simulator.engine;
 
+import org.tornadoattention.simulator.FaultKind;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -114,8 +115,10 @@ public final class WarpIntrinsics {
     public static int loadPair(ShortArray source, int row, int column) {
         int index = row + column;
         if (row % 2 != 0 || column % 2 != 0) {
-            throw new IllegalArgumentException(
-                    "Two elements of 16 bits are read from an even index, not from %d + %d.".formatted(row, column));
+            throw WorkItem.current()
+                    .fault(
+                            FaultKind.ILLEGAL_OPERATION,
+                            "reads two elements of 16 bits from " + row + " + " + column + "; both must be even");
         }
         Hooks.beforeGet(source, index, 2, WorkItem.current());
         return source.get(index) & 0xffff | source.get(index + 1) << Short.SIZE;
