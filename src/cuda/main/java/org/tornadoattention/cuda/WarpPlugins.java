@@ -43,6 +43,7 @@ final class WarpPlugins {
     private void warp() {
         effect("requireGroupSize", (r, a) -> CudaText.requireGroupSize(a[0]), INT);
         value("shuffleXor", JavaKind.Float, (r, a) -> CudaText.shuffleXor(r, a[0], a[1]), FLOAT, INT);
+        value("shuffleXor", JavaKind.Int, (r, a) -> CudaText.shuffleXor(r, a[0], a[1]), INT, INT);
         effect("settle", (r, a) -> CudaText.settle(a[0]), FLOAT);
         value("exp2", JavaKind.Float, (r, a) -> CudaText.exp2(r, a[0]), FLOAT);
         value("pack", JavaKind.Int, (r, a) -> CudaText.pack(r, a[0], a[1], a[2]), INT, FLOAT, FLOAT);
@@ -109,13 +110,14 @@ final class WarpPlugins {
         }
         value("tanh", JavaKind.Float, (r, a) -> CudaText.tanh(r, a[0]), FLOAT);
         value("divide", JavaKind.Float, (r, a) -> CudaText.divide(r, a[0], a[1]), FLOAT, FLOAT);
-        register(
-                "loadPair",
-                JavaKind.Int,
-                (r, a) -> CudaText.loadPair(r, a[0], a[1], a[2]),
-                0,
-                -1,
+        reading(
+                2,
+                "loadEight",
+                (r, a) -> CudaText.loadEight(a[0], a[1], a[2], a[3], a[4], a[5]),
+                INTS,
+                INT,
                 ShortArray.class,
+                INT,
                 INT,
                 INT);
         register("load", JavaKind.Float, (r, a) -> CudaText.loadWord("float", r, a[0], a[1]), 0, -1, FloatArray.class, INT);

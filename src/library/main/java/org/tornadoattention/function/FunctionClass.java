@@ -29,6 +29,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.parts.BlockTiles;
 import org.tornadoattention.kernel.parts.DenseBias;
 import org.tornadoattention.kernel.parts.Functions;
@@ -141,12 +142,16 @@ final class FunctionClass {
             form.mask().ifPresent(mask -> sees(builder, mask));
             ofSeen(builder);
             stateOfTile(builder);
-            pairs(builder);
+            eights(builder);
             constant(builder, "arePresent", true);
             constant(
                     builder,
                     "changeScores",
                     form.score().isPresent() || form.bias().isPresent());
+            constant(
+                    builder,
+                    "readArrays",
+                    form.score().filter(score -> !score.arrays().isEmpty()).isPresent());
             constant(builder, "hideKeys", form.mask().isPresent());
             constant(builder, "leaveTilesOut", form.leavesTilesOut());
             weight(builder);
@@ -184,40 +189,56 @@ final class FunctionClass {
         });
     }
 
-    /** What reads two biases at once. */
-    private void pairs(ClassBuilder builder) {
+    /** What reads biases by eights. */
+    private void eights(ClassBuilder builder) {
         boolean given = form.intrinsics()
                 && form.bias().filter(dtype -> dtype != DType.F32).isPresent();
-        constant(builder, "addPairs", given);
-        MethodTypeDesc ofKeys = ints(5);
-        builder.withMethodBody("arePairs", withArrays(ints(0)), STATIC, code -> {
+        constant(builder, "addBiases", given);
+        builder.withMethodBody("areEights", withArrays(ints(0)), STATIC, code -> {
             if (given) {
                 code.aload(arrays.size() - 1)
                         .invokestatic(
                                 describe(DenseBias.class),
-                                "arePairs",
+                                "areEights",
                                 MethodTypeDesc.of(ConstantDescs.CD_int, arrays.getLast()));
             } else {
                 code.iconst_0();
             }
             code.ireturn();
         });
-        builder.withMethodBody("pair", withArrays(ofKeys), STATIC, code -> {
+        MethodTypeDesc ofPair = ints(4);
+        builder.withMethodBody("elementOfBias", withArrays(ofPair), STATIC, code -> {
             if (given) {
-                for (int slot = 0; slot < ofKeys.parameterCount(); slot++) {
+                for (int slot = 0; slot < ofPair.parameterCount(); slot++) {
                     code.iload(slot);
                 }
-                code.aload(ofKeys.parameterCount() + arrays.size() - 2)
-                        .aload(ofKeys.parameterCount() + arrays.size() - 1)
+                code.aload(ofPair.parameterCount() + arrays.size() - 1)
                         .invokestatic(
                                 describe(DenseBias.class),
-                                "pair",
-                                ofKeys.insertParameterTypes(
-                                        ofKeys.parameterCount(), arrays.get(arrays.size() - 2), arrays.getLast()));
+                                "element",
+                                ofPair.insertParameterTypes(ofPair.parameterCount(), arrays.getLast()));
             } else {
                 code.iconst_0();
             }
             code.ireturn();
+        });
+        ClassDesc registers = ConstantDescs.CD_int.arrayType();
+        MethodTypeDesc ofElement =
+                ints(4).changeReturnType(ConstantDescs.CD_void).insertParameterTypes(0, registers);
+        builder.withMethodBody("loadEight", withArrays(ofElement), STATIC, code -> {
+            if (given) {
+                code.aload(0)
+                        .iload(1)
+                        .aload(ofElement.parameterCount() + arrays.size() - 2)
+                        .iload(2)
+                        .iload(3)
+                        .iload(4)
+                        .invokestatic(
+                                describe(Warp.class),
+                                "loadEight",
+                                ofElement.insertParameterTypes(2, arrays.get(arrays.size() - 2)));
+            }
+            code.return_();
         });
         MethodTypeDesc type =
                 ofPair(ConstantDescs.CD_float).insertParameterTypes(1, ConstantDescs.CD_int, ConstantDescs.CD_int);

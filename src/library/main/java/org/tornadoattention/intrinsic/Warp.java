@@ -70,6 +70,16 @@ public final class Warp {
     }
 
     /**
+     * {@return the int of the lane whose number differs from this one's in the bits of {@code mask}, 1 to 31}
+     *
+     * @param value this lane's number
+     * @param mask which bits of the lane's number differ, 1 to 31
+     */
+    public static int shuffleXor(int value, int mask) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
      * Sees to it that {@code value} is computed before what follows. The assembler likes to move arithmetic behind a
      * wait
      * for matrix products, under which it was meant to run; it moves nothing that this value needs past this call. It
@@ -401,13 +411,17 @@ public final class Warp {
     }
 
     /**
-     * {@return two neighbouring 16-bit floats of an array of raw bits, the first in the low half}
+     * Begins to read eight neighbouring 16-bit floats of an array of raw bits into {@code registers[at … at + 3]}, two to an int, the
+     * first in the low half; and asks for those that lie {@code ahead} elements on to be brought nearer.
      *
+     * @param registers private array that gets four ints
+     * @param at the first of them
      * @param source array in global memory, which nobody writes meanwhile
-     * @param row the index of an element, even
-     * @param column how many elements behind it the first of the two is, even
+     * @param row the index of an element, a multiple of 8
+     * @param column how many elements behind it the first of the eight is, a multiple of 8
+     * @param ahead 0, or how far on there are others that will be read; a multiple of 8
      */
-    public static int loadPair(ShortArray source, int row, int column) {
+    public static void loadEight(int[] registers, int at, ShortArray source, int row, int column, int ahead) {
         throw OutsideOfKernels.call();
     }
 

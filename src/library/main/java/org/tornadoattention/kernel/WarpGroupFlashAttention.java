@@ -393,7 +393,7 @@ public final class WarpGroupFlashAttention {
             float[] l = new float[2];
             float[] correction = new float[2];
             int[] biases = new int[blockK / 4];
-            int pairs = Functions.arePairs();
+            int eights = blockK % 32 == 0 ? Functions.areEights() : 0;
             for (int at = 0; at < blockK / 2; at++) {
                 s[at] = 0f;
             }
@@ -462,17 +462,25 @@ public final class WarpGroupFlashAttention {
 
                     // When S is there: P = 2^(S - m) and l. What functions add to it is read before.
                     // spotless:off: calls in rows
+                    int whole = TileList.isWhole(tile, atList, t);
                     int inner = 0;
-                    if (Functions.addPairs()) {
-                        inner = TornadoMath.min(pairs, WarpScores.isInner(
-                                1, blockK, false, i0 + row, j, seqQ, length, everyLeft, everyRight,
-                                TileList.isWhole(tile, atList, t)));
-                        WarpScores.loadBiases(biases, 1, blockK, batch, head, i0 + row, j + column, inner);
+                    if (Functions.changeScores()) {
+                        inner = WarpScores.isInner(
+                                1, blockK, false, i0 + item / 32 * 16 + 7, j, seqQ, length, everyLeft, everyRight, whole);
+                    }
+                    if (Functions.addBiases()) {
+                        inner = TornadoMath.min(eights, inner);
+                        int ahead = j + 2 * blockK <= length ? blockK : 0;
+                        WarpScores.loadBiases(biases, blockK, batch, head, i0 + row, j, lane, ahead, inner);
+                    } else if (Functions.readArrays()) {
+                        if (inner > 0) {
+                            WarpScores.touch(blockK, batch, head, i0 + row, j + column, lane, offset);
+                        }
                     }
                     WarpGroup.await(1, s, blockK / 2);
                     WarpBarrier.arrive(barriers, freeK + 2 * place);
-                    int whole = TileList.isWhole(tile, atList, t);
-                    if (Functions.addPairs()) {
+                    if (Functions.addBiases()) {
+                        WarpScores.arrive(biases, blockK, lane);
                         if (inner > 0) {
                             WarpScores.askWithBiases(
                                     s, biases, 1, blockK, batch, head, i0 + row, j + column, offset, scale, softcap,
@@ -483,8 +491,6 @@ public final class WarpGroupFlashAttention {
                                     windowRight, scale, softcap, slope, features, true);
                         }
                     } else if (Functions.changeScores()) {
-                        inner = WarpScores.isInner(
-                                1, blockK, false, i0 + row, j, seqQ, length, everyLeft, everyRight, whole);
                         if (inner > 0) {
                             WarpScores.ask(
                                     s, 1, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,

@@ -154,7 +154,7 @@ public final class WarpGroupQueryGradient {
         float[] capSlope = new float[blockK / 2];
         int[] ds = new int[blockK / 4];
         int[] biases = new int[blockK / 4];
-        int pairs = Functions.arePairs();
+        int eights = blockK % 32 == 0 ? Functions.areEights() : 0;
         float[] dq = new float[(headDim + 15) / 16 * 16 / 2];
         float[] lse = new float[2];
         float[] d = new float[2];
@@ -200,13 +200,22 @@ public final class WarpGroupQueryGradient {
             // spotless:off: calls in rows
             int whole = TileList.isWhole(tile, atList, t);
             int inner = 0;
-            if (Functions.addPairs()) {
-                inner = TornadoMath.min(pairs, WarpScores.isInner(
-                        1, blockK, false, i0 + row, j, seqQ, length, everyLeft, everyRight, whole));
-                WarpScores.loadBiases(biases, 1, blockK, batch, head, i0 + row, j + column, inner);
+            if (Functions.changeScores()) {
+                inner = WarpScores.isInner(
+                        1, blockK, false, i0 + item / 32 * 16 + 7, j, seqQ, length, everyLeft, everyRight, whole);
+            }
+            if (Functions.addBiases()) {
+                inner = TornadoMath.min(eights, inner);
+                int ahead = j + 2 * blockK <= length ? blockK : 0;
+                WarpScores.loadBiases(biases, blockK, batch, head, i0 + row, j, lane, ahead, inner);
+            } else if (Functions.readArrays()) {
+                if (inner > 0) {
+                    WarpScores.touch(blockK, batch, head, i0 + row, j + column, lane, offset);
+                }
             }
             WarpGroup.await(1, s, blockK / 2);
-            if (Functions.addPairs()) {
+            if (Functions.addBiases()) {
+                WarpScores.arrive(biases, blockK, lane);
                 if (inner > 0) {
                     WarpScores.weigh(
                             type, s, ds, lse, tile, 0, ds, 1f, biases, true, blockK, false, batch, head, i0 + row,
@@ -219,8 +228,6 @@ public final class WarpGroupQueryGradient {
                             true);
                 }
             } else if (Functions.changeScores()) {
-                inner = WarpScores.isInner(
-                        1, blockK, false, i0 + row, j, seqQ, length, everyLeft, everyRight, whole);
                 if (inner > 0) {
                     WarpScores.weigh(
                             type, s, ds, lse, tile, 0, ds, 1f, biases, false, blockK, false, batch, head, i0 + row,

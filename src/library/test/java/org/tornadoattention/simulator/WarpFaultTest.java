@@ -54,13 +54,15 @@ class WarpFaultTest {
         array.set(context.globalIdx, (short) registers[0]);
     }
 
-    static void readsPairsAnywhere(KernelContext context, ShortArray array) {
-        array.set(context.globalIdx, (short) Warp.loadPair(array, context.globalIdx, 2));
+    static void readsEightAnywhere(KernelContext context, ShortArray array) {
+        int[] registers = new int[4];
+        Warp.loadEight(registers, 0, array, context.globalIdx, 8, 0);
+        array.set(context.globalIdx, (short) registers[0]);
     }
 
     @Test
-    void pairsOfSixteenBitsAreReadFromEvenPlaces() {
-        assertFault(fault(8, WarpFaultTest::readsPairsAnywhere), FaultKind.ILLEGAL_OPERATION, "must be even");
+    void eightElementsAreReadFromAMultipleOfEight() {
+        assertFault(fault(32, WarpFaultTest::readsEightAnywhere), FaultKind.ILLEGAL_OPERATION, "must be multiples of 8");
     }
 
     @Test

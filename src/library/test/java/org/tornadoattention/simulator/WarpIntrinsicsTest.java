@@ -457,7 +457,9 @@ class WarpIntrinsicsTest {
         context.localBarrier();
         out.set(lane, Warp.loadInt(tile, 4 * lane));
         out.set(32 + lane, Warp.load(ints, 2 * lane));
-        out.set(64 + lane, Warp.loadPair(bits, 2 * lane, 4));
+        int[] eight = new int[4];
+        Warp.loadEight(eight, 0, bits, 8 * (lane % 4), 8, 16);
+        out.set(64 + lane, Warp.shuffleXor(eight[lane / 8], 3));
         read.set(lane, Warp.load(floats, 31 - lane));
         read.set(32 + lane, Warp.load(Warp.F16, bits, lane + 1));
         read.set(64 + lane, Warp.load(Warp.BF16, bits, lane + 1));
@@ -486,7 +488,8 @@ class WarpIntrinsicsTest {
                         .transferToHost(EVERY_EXECUTION, out, read),
                 Plans.grid(LANES, LANES));
         for (int lane = 0; lane < LANES; lane++) {
-            int pair = bits.get(2 * lane + 4) & 0xffff | bits.get(2 * lane + 5) << 16;
+            int first = 8 * (3 - lane % 4) + 8 + lane / 8 * 2;
+            int pair = bits.get(first) & 0xffff | bits.get(first + 1) << 16;
             assertThat(out.get(lane)).isEqualTo(1000 + 31 - lane);
             assertThat(out.get(LANES + lane)).isEqualTo(14 * lane - 100);
             assertThat(out.get(2 * LANES + lane)).isEqualTo(pair);
@@ -494,7 +497,7 @@ class WarpIntrinsicsTest {
             assertThat(read.get(LANES + lane)).isEqualTo(Float.float16ToFloat(bits.get(lane + 1)));
             assertThat(read.get(2 * LANES + lane)).isEqualTo(Float.intBitsToFloat(bits.get(lane + 1) << 16));
         }
-        assertThat(statistics.array("bits").elementsRead()).isEqualTo(4 * LANES);
+        assertThat(statistics.array("bits").elementsRead()).isEqualTo(10 * LANES);
         assertThat(statistics.array("ints").elementsRead()).isEqualTo(LANES);
         assertThat(statistics.array("floats").elementsRead()).isEqualTo(LANES);
     }

@@ -33,14 +33,9 @@ public final class DenseBias {
         return score + added;
     }
 
-    /** 1 where keys 2n and 2n + 1 lie in one word of raw bits, for all n. */
-    public static int arePairs(IntArray steps) {
-        return 1 - ((steps.get(0) | steps.get(1) | steps.get(2)) & 1);
-    }
-
-    /** The biases of two keys, {@code key + plus} and the next, where {@link #arePairs}. */
-    public static int pair(int batch, int head, int query, int key, int plus, ShortArray bias, IntArray steps) {
-        return Warp.loadPair(bias, element(batch, head, query, key, steps), plus);
+    /** 1 where eight keys from a multiple of 8 on lie so that a warp can read them at once. */
+    public static int areEights(IntArray steps) {
+        return ((steps.get(0) | steps.get(1) | steps.get(2)) & 7) == 0 ? 1 : 0;
     }
 
     /** A score with one of a pair of biases, 0 or 1. */
@@ -48,7 +43,8 @@ public final class DenseBias {
         return score + Warp.unpack((features & Features.F16_BITS) != 0 ? Warp.F16 : Warp.BF16, pair, which);
     }
 
-    private static int element(int batch, int head, int query, int key, IntArray steps) {
+    /** The element of a pair. */
+    public static int element(int batch, int head, int query, int key, IntArray steps) {
         return batch * steps.get(0) + head * steps.get(1) + query * steps.get(2) + key;
     }
 }

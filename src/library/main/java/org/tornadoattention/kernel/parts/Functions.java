@@ -23,19 +23,29 @@ public final class Functions {
         return score;
     }
 
-    /** Whether scores get a dense bias of 16 bits, of which warps can read two at once. */
-    public static boolean addPairs() {
+    /** Whether a score function reads arrays. */
+    public static boolean readArrays() {
         return false;
     }
 
-    /** 1 where the biases of keys 2n and 2n + 1 lie so that they can, for all n. */
-    public static int arePairs() {
+    /** Whether scores get a dense bias of 16 bits, of which a warp can read eight at once. */
+    public static boolean addBiases() {
+        return false;
+    }
+
+    /** 1 where those of eight keys from a multiple of 8 on lie so that it can. */
+    public static int areEights() {
         return 0;
     }
 
-    /** The biases of two keys, {@code key + plus} and the next, the former even, where {@link #arePairs}. */
-    public static int pair(int batch, int head, int query, int key, int plus) {
+    /** The element that the bias of a pair is. */
+    public static int elementOfBias(int batch, int head, int query, int key) {
         return 0;
+    }
+
+    /** Begins to read the biases of eight keys, as {@link org.tornadoattention.intrinsic.Warp#loadEight} where {@link #areEights}. */
+    public static void loadEight(int[] registers, int at, int row, int plus, int ahead) {
+        // there are none
     }
 
     /** {@link #ofSeen} with one of a pair of biases, 0 or 1. */

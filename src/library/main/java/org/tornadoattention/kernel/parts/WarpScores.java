@@ -223,23 +223,63 @@ public final class WarpScores {
     }
 
     /**
-     * Begins to read the biases of a tile, two to an int, where {@link Functions#addPairs}: of the lane's row r, columns 8n and 8n +
-     * 1, in {@code biases[r * columns / 8 + n]}.
+     * Begins to read the biases of a tile where {@link Functions#addBiases}, two to an int: of the lane's row r, columns 8n and 8n +
+     * 1, in {@code biases[r * columns / 8 + n]}, when they {@link #arrive}. Until then each lane has eight columns that follow one
+     * another: 8 (4m + lane % 4) and so on, of its rows, in four ints.
      *
-     * @param inner above 0 where the tile {@link #isInner}; else all become 0, so that nothing is kept from the tile before
+     * @param key the tile's first column
+     * @param lane of the warp
+     * @param ahead columns of a tile, or 0 in the last
+     * @param inner above 0, for the whole warp, where the tile {@link #isInner}; else all become 0, so that nothing is kept from the
+     *     tile before
      */
     public static void loadBiases(
-            int[] biases, int rowTiles, int columns, int batch, int head, int query, int firstKey, int inner) {
-        for (int at = 0; at < rowTiles * columns / 4; at++) {
+            int[] biases, int columns, int batch, int head, int query, int key, int lane, int ahead, int inner) {
+        for (int at = 0; at < columns / 4; at++) {
             biases[at] = 0;
         }
         if (inner > 0) {
-            for (int r = 0; r < 2 * rowTiles; r++) {
-                for (int n = 0; n < columns / 8; n++) {
-                    biases[r * columns / 8 + n] = Functions.pair(batch, head, query + 8 * r, firstKey, 8 * n);
-                }
+            int first = Functions.elementOfBias(batch, head, query, key + 8 * (lane % 4));
+            int second = Functions.elementOfBias(batch, head, query + 8, key + 8 * (lane % 4));
+            for (int m = 0; m < columns / 32; m++) {
+                Functions.loadEight(biases, 4 * m, first, 32 * m, ahead);
+                Functions.loadEight(biases, columns / 8 + 4 * m, second, 32 * m, ahead);
             }
         }
+    }
+
+    /** Four lanes give one another what {@link #loadBiases} read: a matrix of 4 by 4 ints is transposed. */
+    public static void arrive(int[] biases, int columns, int lane) {
+        for (int m = 0; m < columns / 16; m++) {
+            exchange(biases, 4 * m, 4 * m + 1, lane, 1);
+            exchange(biases, 4 * m + 2, 4 * m + 3, lane, 1);
+            exchange(biases, 4 * m, 4 * m + 2, lane, 2);
+            exchange(biases, 4 * m + 1, 4 * m + 3, lane, 2);
+        }
+    }
+
+    /** A lane gives the other one of two ints, and gets the other's in its place. */
+    private static void exchange(int[] ints, int low, int high, int lane, int mask) {
+        int given = (lane & mask) == 0 ? ints[high] : ints[low];
+        int got = Warp.shuffleXor(given, mask);
+        ints[low] = (lane & mask) == 0 ? ints[low] : got;
+        ints[high] = (lane & mask) == 0 ? got : ints[high];
+    }
+
+    /**
+     * Asks functions about one of eight keys, so that what arrays hold for all is near when {@link #ask} reads it, and waits for it:
+     * under products that are on their way anyway. All lanes of a warp call it, in tiles that {@link #isInner} for all.
+     */
+    public static void touch(int columns, int batch, int head, int query, int firstKey, int lane, int offset) {
+        float touched = 0f;
+        for (int r = 0; r < 2; r++) {
+            int i = query + 8 * r;
+            for (int m = 0; m < columns / 32; m++) {
+                int key = firstKey + 8 * (4 * m + lane % 4);
+                touched += Functions.ofSeen(0f, batch, head, i, key, i + offset);
+            }
+        }
+        Warp.settle(touched);
     }
 
     /** {@link #ask} in a tile that {@link #isInner}, whose biases are in registers. */

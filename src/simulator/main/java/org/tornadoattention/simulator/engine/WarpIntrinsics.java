@@ -1,6 +1,5 @@
 package org.tornadoattention.simulator.engine;
 
-import org.tornadoattention.simulator.FaultKind;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -27,6 +26,11 @@ public final class WarpIntrinsics {
     /** Returns the value of another lane. */
     public static float shuffleXor(float value, int mask) {
         return lane().shuffleXor(value, mask);
+    }
+
+    /** Returns the int of another lane. */
+    public static int shuffleXor(int value, int mask) {
+        return Float.floatToRawIntBits(lane().shuffleXor(Float.intBitsToFloat(value), mask));
     }
 
     /** Is a matter of scheduling; checks that a lane runs. */
@@ -111,17 +115,9 @@ public final class WarpIntrinsics {
         return source.get(index).getFloat32();
     }
 
-    /** Reads two 16-bit floats, in any kernel. */
-    public static int loadPair(ShortArray source, int row, int column) {
-        int index = row + column;
-        if (row % 2 != 0 || column % 2 != 0) {
-            throw WorkItem.current()
-                    .fault(
-                            FaultKind.ILLEGAL_OPERATION,
-                            "reads two elements of 16 bits from " + row + " + " + column + "; both must be even");
-        }
-        Hooks.beforeGet(source, index, 2, WorkItem.current());
-        return source.get(index) & 0xffff | source.get(index + 1) << Short.SIZE;
+    /** Reads eight 16-bit floats. */
+    public static void loadEight(int[] registers, int at, ShortArray source, int row, int column, int ahead) {
+        lane().loadEight(registers, at, source, row, column, ahead);
     }
 
     /** Reads an element, in any kernel. */

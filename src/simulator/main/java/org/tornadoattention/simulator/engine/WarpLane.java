@@ -18,6 +18,7 @@ final class WarpLane {
     private static final int CHUNK_INTS = CHUNK_BYTES / Integer.BYTES;
     private static final int MATRICES = 4;
     private static final int FOUR = 4;
+    private static final int EIGHT = 8;
     private static final long TURN_NANOS = 60_000_000_000L;
     private static final VarHandle TURNS = MethodHandles.arrayElementVarHandle(int[].class);
     private static final int MATRIX_ROWS = 8;
@@ -262,6 +263,18 @@ final class WarpLane {
         Hooks.beforeGet(source, index, FOUR, item);
         for (int i = 0; i < FOUR; i++) {
             registers[at + i] = source.get(index + i);
+        }
+    }
+
+    void loadEight(int[] registers, int at, ShortArray source, int row, int column, int ahead) {
+        if (row % EIGHT != 0 || column % EIGHT != 0 || ahead % EIGHT != 0) {
+            throw illegal("reads eight elements from " + row + " + " + column + " and " + ahead
+                    + " on; all must be multiples of " + EIGHT);
+        }
+        Hooks.beforeGet(source, row + column, EIGHT, item);
+        for (int i = 0; i < EIGHT / 2; i++) {
+            int index = row + column + 2 * i;
+            registers[at + i] = source.get(index) & 0xffff | source.get(index + 1) << Short.SIZE;
         }
     }
 
