@@ -115,10 +115,11 @@ class BlockMaskTest {
 
         static Problem of(String mask, DType dtype) {
             if (last == null || !last.mask.equals(mask) || last.dtype != dtype) {
-                Tensor q = Tensor.random(dtype, 1, 2, 2, 200, 16);
-                Tensor k = Tensor.random(dtype, 2, 2, 1, 200, 16);
-                Tensor v = Tensor.random(dtype, 3, 2, 1, 200, 16);
-                Tensor dOut = Tensor.random(dtype, 4, 2, 2, 200, 16);
+                int headDim = dtype == DType.F16 ? 32 : 16; // of whole rows of sixteen bytes
+                Tensor q = Tensor.random(dtype, 1, 2, 2, 200, headDim);
+                Tensor k = Tensor.random(dtype, 2, 2, 1, 200, headDim);
+                Tensor v = Tensor.random(dtype, 3, 2, 1, 200, headDim);
+                Tensor dOut = Tensor.random(dtype, 4, 2, 2, 200, headDim);
                 last = new Problem(mask, dtype, q, k, v, dOut, AccuracyCheck.of(q, k, v, dOut, MASKS.get(mask)));
             }
             return last;

@@ -164,6 +164,12 @@ final class CudaText {
         return onFour("red.relaxed.gpu.global.add.v4.f32", target, index, registers, at);
     }
 
+    static String storeEight(String target, String index, String registers, String at) {
+        return asmOnMemory(
+                "st.global.v4.b32 [%0], {%1,%2,%3,%4}",
+                "", "\"l\"(" + address(target, index, Short.BYTES) + "), " + elements("r", registers, at, 4));
+    }
+
     private static String onFour(String instruction, String target, String index, String registers, String at) {
         return asmOnMemory(
                 instruction + " [%0], {%1,%2,%3,%4}",

@@ -137,6 +137,7 @@ final class WarpPlugins {
         for (Class<?> array : new Class<?>[] {HalfFloatArray.class, ShortArray.class}) {
             reading(2, "copy", (r, a) -> CudaText.copy(a[0], a[1], a[2], a[3], a[4]), INTS, INT, array, INT, INT);
             writing(0, "store", (r, a) -> CudaText.store(a[0], a[1], a[2], a[3]), array, INT, INT, INT);
+            writing(0, "storeEight", (r, a) -> CudaText.storeEight(a[0], a[1], a[2], a[3]), array, INT, INTS, INT);
         }
     }
 

@@ -517,4 +517,28 @@ public final class Warp {
     public static void store(ShortArray target, int index, int packed, int elements) {
         throw OutsideOfKernels.call();
     }
+
+    /**
+     * Writes eight 16-bit floats at once, two to an int in {@code registers[at … at + 3]}, the first in the low half.
+     *
+     * @param target array in global memory
+     * @param index the first element that is written, a multiple of 8
+     * @param registers private array that holds four ints
+     * @param at the first of them
+     */
+    public static void storeEight(HalfFloatArray target, int index, int[] registers, int at) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
+     * Writes eight 16-bit floats at once, two to an int in {@code registers[at … at + 3]}, the first in the low half.
+     *
+     * @param target array in global memory
+     * @param index the first element that is written, a multiple of 8
+     * @param registers private array that holds four ints
+     * @param at the first of them
+     */
+    public static void storeEight(ShortArray target, int index, int[] registers, int at) {
+        throw OutsideOfKernels.call();
+    }
 }

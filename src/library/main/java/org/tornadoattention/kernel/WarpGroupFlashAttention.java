@@ -532,10 +532,24 @@ public final class WarpGroupFlashAttention {
             }
 
             // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
+            int turned = headDim % 32 == 0 ? 1 : 0;
+            if (!Functions.leaveTilesOut()) {
+                turned = 0;
+            }
+            if (CachedKeys.arePresent() || Layout.isStrided()) {
+                turned = 0;
+            }
             for (int r = 0; r < 2; r++) {
                 float sum = RowEnd.sumOfLanes(l[r]);
                 int i = i0 + row + 8 * r;
                 boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
+                if (turned > 0) {
+                    // Rows of few tiles feel what their end takes.
+                    int first = queryBase + (row + 8 * r) * headDim;
+                    float inverse = RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features);
+                    int seen = i < end ? 1 : 0;
+                    WarpTiles.storeTurned(output, first, headDim, outputType, o, r, lane, inverse, seen);
+                }
                 if (i < end) {
                     if (CachedKeys.areDivided()) {
                         int of = ((batch * seqQ + i) * heads + head) * CachedKeys.parts() + part;
@@ -547,19 +561,21 @@ public final class WarpGroupFlashAttention {
                             Warp.store(logSumExp, logSumExps + of, lse);
                         }
                     } else {
-                        int first = queryBase + (row + 8 * r) * headDim;
-                        if (Layout.isStrided()) {
-                            first = Layout.output(batch, head, i);
+                        if (turned == 0) {
+                            int first = queryBase + (row + 8 * r) * headDim;
+                            if (Layout.isStrided()) {
+                                first = Layout.output(batch, head, i);
+                            }
+                            WarpTiles.store(
+                                    output,
+                                    first,
+                                    headDim,
+                                    outputType,
+                                    o,
+                                    r,
+                                    column,
+                                    RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features));
                         }
-                        WarpTiles.store(
-                                output,
-                                first,
-                                headDim,
-                                outputType,
-                                o,
-                                r,
-                                column,
-                                RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features));
                         if (lane % 4 == 0) {
                             float lse = RowEnd.logSumExpOfWarp(masked, m[r], sum, headTerms, head, features);
                             Warp.store(logSumExp, batchHead * seqQ + i, lse);

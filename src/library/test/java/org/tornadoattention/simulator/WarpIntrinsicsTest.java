@@ -511,12 +511,18 @@ class WarpIntrinsicsTest {
         Warp.store(halves, 64 + 3 * lane, packed, 1);
         Warp.store(shorts, 64 + 3 * lane, packed, 1);
         Warp.store(floats, 31 - lane, lane);
+        int[] eight = new int[4];
+        for (int i = 0; i < 4; i++) {
+            eight[i] = Warp.pack(Warp.F16, 8 * lane + 2 * i, 8 * lane + 2 * i + 1);
+        }
+        Warp.storeEight(halves, 160 + 8 * lane, eight, 0);
+        Warp.storeEight(shorts, 160 + 8 * lane, eight, 0);
     }
 
     @Test
     void storesWritePairsAndSingleElements() {
-        HalfFloatArray halves = new HalfFloatArray(64 + 3 * LANES);
-        ShortArray shorts = new ShortArray(64 + 3 * LANES);
+        HalfFloatArray halves = new HalfFloatArray(160 + 8 * LANES);
+        ShortArray shorts = new ShortArray(160 + 8 * LANES);
         FloatArray floats = new FloatArray(LANES);
         halves.init(new HalfFloat(99f));
         shorts.init((short) 99);
@@ -535,8 +541,12 @@ class WarpIntrinsicsTest {
             assertThat(Float.float16ToFloat(shorts.get(64 + 3 * lane))).isEqualTo(lane);
             assertThat(shorts.get(66 + 3 * lane)).as("between").isEqualTo((short) 99);
             assertThat(floats.get(31 - lane)).isEqualTo(lane);
+            for (int i = 8 * lane; i < 8 * lane + 8; i++) {
+                assertThat(halves.get(160 + i).getFloat32()).isEqualTo(i);
+                assertThat(Float.float16ToFloat(shorts.get(160 + i))).isEqualTo(i);
+            }
         }
-        assertThat(statistics.array("halves").elementsWritten()).isEqualTo(3 * LANES);
+        assertThat(statistics.array("halves").elementsWritten()).isEqualTo(11 * LANES);
     }
 
     @Test

@@ -248,22 +248,9 @@ public final class WarpScores {
         }
     }
 
-    /** Four lanes give one another what {@link #loadBiases} read: a matrix of 4 by 4 ints is transposed. */
+    /** Four lanes give one another what {@link #loadBiases} read. */
     public static void arrive(int[] biases, int columns, int lane) {
-        for (int m = 0; m < columns / 16; m++) {
-            exchange(biases, 4 * m, 4 * m + 1, lane, 1);
-            exchange(biases, 4 * m + 2, 4 * m + 3, lane, 1);
-            exchange(biases, 4 * m, 4 * m + 2, lane, 2);
-            exchange(biases, 4 * m + 1, 4 * m + 3, lane, 2);
-        }
-    }
-
-    /** A lane gives the other one of two ints, and gets the other's in its place. */
-    private static void exchange(int[] ints, int low, int high, int lane, int mask) {
-        int given = (lane & mask) == 0 ? ints[high] : ints[low];
-        int got = Warp.shuffleXor(given, mask);
-        ints[low] = (lane & mask) == 0 ? ints[low] : got;
-        ints[high] = (lane & mask) == 0 ? got : ints[high];
+        WarpTiles.turn(biases, columns / 4, lane);
     }
 
     /**

@@ -267,6 +267,72 @@ public final class WarpTiles {
     }
 
     /**
+     * As {@link #store(HalfFloatArray, int, int, int, float[], int, int, float)} where {@code headDim} and {@code first} are multiples of
+     * 32, in fewer transactions: four lanes give one another eight neighbours each. All lanes of a warp call it.
+     *
+     * @param seen above 0 where there is such a row
+     */
+    public static void storeTurned(
+            HalfFloatArray output, int first, int headDim, int type, float[] o, int r, int lane, float factor, int seen) {
+        int[] packed = new int[headDim / 8];
+        for (int n = 0; n < headDim / 8; n++) {
+            packed[n] = Warp.pack(type, o[4 * n + 2 * r] * factor, o[4 * n + 2 * r + 1] * factor);
+        }
+        turn(packed, headDim / 8, lane);
+        if (seen > 0) {
+            for (int m = 0; m < headDim / 32; m++) {
+                Warp.storeEight(output, first + 8 * (lane % 4) + 32 * m, packed, 4 * m);
+            }
+        }
+    }
+
+    /** As {@link #storeTurned(HalfFloatArray, int, int, int, float[], int, int, float, int)}. */
+    public static void storeTurned(
+            ShortArray output, int first, int headDim, int type, float[] o, int r, int lane, float factor, int seen) {
+        int[] packed = new int[headDim / 8];
+        for (int n = 0; n < headDim / 8; n++) {
+            packed[n] = Warp.pack(type, o[4 * n + 2 * r] * factor, o[4 * n + 2 * r + 1] * factor);
+        }
+        turn(packed, headDim / 8, lane);
+        if (seen > 0) {
+            for (int m = 0; m < headDim / 32; m++) {
+                Warp.storeEight(output, first + 8 * (lane % 4) + 32 * m, packed, 4 * m);
+            }
+        }
+    }
+
+    /** As {@link #storeTurned(HalfFloatArray, int, int, int, float[], int, int, float, int)}, in F32, where there is nothing to turn. */
+    public static void storeTurned(
+            FloatArray output, int first, int headDim, int type, float[] o, int r, int lane, float factor, int seen) {
+        if (seen > 0) {
+            store(output, first, headDim, o, r, lane % 4 * 2, factor);
+        }
+    }
+
+    /**
+     * Transposes matrices of 4 by 4 ints, of which each of four lanes has a row: what lane t has in place u of a matrix goes to place t of
+     * lane u.
+     *
+     * @param ints of a lane, a multiple of 4
+     */
+    public static void turn(int[] matrices, int ints, int lane) {
+        for (int at = 0; at < ints; at += 4) {
+            exchange(matrices, at, at + 1, lane, 1);
+            exchange(matrices, at + 2, at + 3, lane, 1);
+            exchange(matrices, at, at + 2, lane, 2);
+            exchange(matrices, at + 1, at + 3, lane, 2);
+        }
+    }
+
+    /** A lane gives the other one of two ints, and gets the other's in its place. */
+    private static void exchange(int[] ints, int low, int high, int lane, int mask) {
+        int given = (lane & mask) == 0 ? ints[high] : ints[low];
+        int got = Warp.shuffleXor(given, mask);
+        ints[low] = (lane & mask) == 0 ? ints[low] : got;
+        ints[high] = (lane & mask) == 0 ? got : ints[high];
+    }
+
+    /**
      * Starts C = A Bᵀ for 64 rows of a warp group: A and B are tiles of {@code rowsA} and {@code rowsB} rows in local memory,
      * {@code atA} the first of the 64 rows, and B's rows are C's columns.
      */

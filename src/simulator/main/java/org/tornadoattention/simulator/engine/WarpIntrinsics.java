@@ -177,6 +177,16 @@ public final class WarpIntrinsics {
         lane().store(target, index, packed, elements);
     }
 
+    /** Writes eight packed elements. */
+    public static void storeEight(HalfFloatArray target, int index, int[] registers, int at) {
+        lane().storeEight(target, index, registers, at);
+    }
+
+    /** Writes eight packed elements. */
+    public static void storeEight(ShortArray target, int index, int[] registers, int at) {
+        lane().storeEight(target, index, registers, at);
+    }
+
     /** Returns the lane that runs on this thread. */
     static WarpLane lane() {
         return WorkItem.current().warpLane();

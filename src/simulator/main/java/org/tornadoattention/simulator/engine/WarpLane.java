@@ -385,6 +385,15 @@ final class WarpLane {
                 at -> storeBits(target, at, part(packed, at - index)));
     }
 
+    void storeEight(TornadoNativeArray target, int index, int[] registers, int at) {
+        if (index % EIGHT != 0) {
+            throw illegal("stores eight elements from " + index + " on; it must be a multiple of " + EIGHT);
+        }
+        for (int i = 0; i < EIGHT / 2; i++) {
+            store(target, index + 2 * i, PrivateHooks.read(registers, at + i, "elements to write", item), 2);
+        }
+    }
+
     private static short part(int packed, int element) {
         return (short) (packed >>> Short.SIZE * element);
     }
