@@ -36,7 +36,8 @@ class HeadDimensionsTest {
         return Stream.of(AttentionKernel.values())
                 .filter(kernel -> kernel.spec().ownValueDim() && kernel.supports(TestDevice.of(kernel)))
                 .flatMap(kernel -> DIMENSIONS.stream()
-                        .filter(dims -> Math.max(dims[0], dims[1]) <= kernel.spec().widestHead())
+                        .filter(dims ->
+                                Math.max(dims[0], dims[1]) <= kernel.spec().widestHead())
                         .map(dims -> Arguments.of(kernel, dtype(kernel), dims[0], dims[1])));
     }
 

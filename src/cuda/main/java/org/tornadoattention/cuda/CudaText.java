@@ -92,12 +92,12 @@ final class CudaText {
     }
 
     /** Volatile, so that it stays before a wait for products that stands behind it. */
-    static String loadEight(
-            String registers, String at, String source, String row, String column, String ahead) {
+    static String loadEight(String registers, String at, String source, String row, String column, String ahead) {
         return "{ const char *from_ = " + address(source, row, Short.BYTES) + " + (long long) (" + column + ") * "
                 + Short.BYTES + "; asm volatile(\"ld.global.nc.v4.b32 {%0,%1,%2,%3}, [%4];\" : "
                 + elements("=r", registers, at, 4) + " : \"l\"(from_));"
-                + " asm volatile(\"prefetch.global.L2 [%0];\" : : \"l\"(from_ + (" + ahead + ") * " + Short.BYTES + ")); }";
+                + " asm volatile(\"prefetch.global.L2 [%0];\" : : \"l\"(from_ + (" + ahead + ") * " + Short.BYTES
+                + ")); }";
     }
 
     /** An element of {@code float} or {@code int}. */

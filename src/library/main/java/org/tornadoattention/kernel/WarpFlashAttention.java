@@ -196,8 +196,7 @@ public final class WarpFlashAttention {
             context.localBarrier();
             if (t + 1 < tiles) {
                 int next = j + TileList.distance(valueTile, atList, t + 1, tiles) * blockK;
-                WarpTiles.load(
-                        keyTile, 0, blockK, key, keyBase + next * headDim, length - next, headDim, item, items);
+                WarpTiles.load(keyTile, 0, blockK, key, keyBase + next * headDim, length - next, headDim, item, items);
             }
             context.asyncCopyCommit();
 
@@ -234,7 +233,8 @@ public final class WarpFlashAttention {
                     Warp.loadMatricesTransposed(b, 0, valueTile, chunk);
                     for (int r = 0; r < rowTiles; r++) {
                         Warp.multiply(type, o, (r * paddedValueDim / 8 + 2 * x) * 4, p, r * blockK / 4 + 4 * n, b, 0);
-                        Warp.multiply(type, o, (r * paddedValueDim / 8 + 2 * x + 1) * 4, p, r * blockK / 4 + 4 * n, b, 2);
+                        Warp.multiply(
+                                type, o, (r * paddedValueDim / 8 + 2 * x + 1) * 4, p, r * blockK / 4 + 4 * n, b, 2);
                     }
                 }
             }

@@ -234,8 +234,7 @@ public final class PlanCache implements Engine {
                 problem, q, k, v, output, logSumExp, UserFunctions.arrays(options), device.halfFloats());
         KernelChoice choice = chooseTasks(problem, () -> choose(problem), tried -> {
             proof.require(problem, options, false);
-            AttentionTasks.append(
-                    new TaskGraph("trial"), new GridScheduler(), "trial", problem, tried, device, arrays);
+            AttentionTasks.append(new TaskGraph("trial"), new GridScheduler(), "trial", problem, tried, device, arrays);
         });
         DeviceMemory.of(problem, choice).requireFitting(device);
         transferOptions(graph, problem, arrays, options);
@@ -258,8 +257,7 @@ public final class PlanCache implements Engine {
                 BackwardArrays.of(problem, tensors, rowTerms, UserFunctions.arrays(options), device.halfFloats());
         KernelChoice choice = chooseTasks(problem, () -> chooseBackward(problem), tried -> {
             proof.require(problem, options, true);
-            BackwardTasks.append(
-                    new TaskGraph("trial"), new GridScheduler(), "trial", problem, tried, device, arrays);
+            BackwardTasks.append(new TaskGraph("trial"), new GridScheduler(), "trial", problem, tried, device, arrays);
         });
         DeviceMemory.ofBackward(problem, choice.kernel()).requireFitting(device);
         transferOptions(graph, problem, arrays.forward(), options);

@@ -116,10 +116,10 @@ class FlexGridTest {
                 .filter(number -> all || (number + today) % 3 == 0)
                 .boxed()
                 .flatMap(number -> kernels.stream()
-                        .filter(kernel -> all
-                                || kernel == kernels.get((int) Math.floorMod(number / 3 + today, kernels.size())))
-                        .map(kernel -> Arguments.of(prepend(
-                                kernel, cases.get(number).get()))));
+                        .filter(kernel ->
+                                all || kernel == kernels.get((int) Math.floorMod(number / 3 + today, kernels.size())))
+                        .map(kernel ->
+                                Arguments.of(prepend(kernel, cases.get(number).get()))));
     }
 
     private static Object[] prepend(Object first, Object[] others) {

@@ -62,7 +62,8 @@ class WarpFaultTest {
 
     @Test
     void eightElementsAreReadFromAMultipleOfEight() {
-        assertFault(fault(32, WarpFaultTest::readsEightAnywhere), FaultKind.ILLEGAL_OPERATION, "must be multiples of 8");
+        assertFault(
+                fault(32, WarpFaultTest::readsEightAnywhere), FaultKind.ILLEGAL_OPERATION, "must be multiples of 8");
     }
 
     @Test

@@ -273,7 +273,15 @@ public final class WarpTiles {
      * @param seen above 0 where there is such a row
      */
     public static void storeTurned(
-            HalfFloatArray output, int first, int headDim, int type, float[] o, int r, int lane, float factor, int seen) {
+            HalfFloatArray output,
+            int first,
+            int headDim,
+            int type,
+            float[] o,
+            int r,
+            int lane,
+            float factor,
+            int seen) {
         int[] packed = new int[headDim / 8];
         for (int n = 0; n < headDim / 8; n++) {
             packed[n] = Warp.pack(type, o[4 * n + 2 * r] * factor, o[4 * n + 2 * r + 1] * factor);
