@@ -15,7 +15,7 @@ import org.tornadoattention.tensor.Tensor;
 
 /**
  * Time against the share of tiles that a block mask leaves, as the right part of figure 2 of the FlashAttention paper has it: every
- * n-th diagonal of tiles is seen.
+ * n-th diagonal of tiles is seen. {@code ./attention example BlockSparseTimes 65536 4 64 f16} is that of tensor cores.
  */
 class BlockSparseTimes {
 
@@ -24,7 +24,7 @@ class BlockSparseTimes {
     private static final int REPETITIONS = 5;
 
     static void main(String... arguments) {
-        Example.run(BlockSparseTimes.class, "[LENGTH HEADS HEAD_DIM]", arguments, BlockSparseTimes::measure);
+        Example.run(BlockSparseTimes.class, "[LENGTH HEADS HEAD_DIM TYPE]", arguments, BlockSparseTimes::measure);
     }
 
     private static void measure(String[] arguments) {
@@ -36,11 +36,12 @@ class BlockSparseTimes {
         }
         int heads = Example.number(arguments, 1, 2, 1);
         int headDim = Example.number(arguments, 2, 64, 1);
-        Tensor q = Tensor.random(DType.F32, 1, 1, heads, length, headDim);
-        Tensor k = Tensor.random(DType.F32, 2, 1, heads, length, headDim);
-        Tensor v = Tensor.random(DType.F32, 3, 1, heads, length, headDim);
+        DType type = arguments.length > 3 ? DType.parse(arguments[3]) : DType.F32;
+        Tensor q = Tensor.random(type, 1, 1, heads, length, headDim);
+        Tensor k = Tensor.random(type, 2, 1, heads, length, headDim);
+        Tensor v = Tensor.random(type, 3, 1, heads, length, headDim);
         System.out.printf(
-                "on %s: forward, F32, 1 x %d x %,d x %d, tiles of %d%n", device, heads, length, headDim, BLOCK);
+                "on %s: forward, %s, 1 x %d x %,d x %d, tiles of %d%n", device, type, heads, length, headDim, BLOCK);
         System.out.printf("%12s %10s %12s%n", "tiles seen", "ms", "of the time");
         try (FlashAttention attention = FlashAttention.on(device)) {
             double whole = 0;

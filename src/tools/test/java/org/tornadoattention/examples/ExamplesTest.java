@@ -143,6 +143,7 @@ class ExamplesTest {
                 "TrainGpt --tokens 0|--tokens is 0: it must be 1 or more.",
                 "TrainGpt --heads 3|the heads divide the width",
                 "TrainGpt --backend vulkan|There is no backend 'vulkan'",
+                "BlockSparseTimes 2048 1 8 f7|There is no type 'f7'",
                 "GptStepTimes --sequences 64,0|--sequences is 0: it must be 1 or more.",
             })
     void argumentsThatDoNotFitAreBadUsageInAFewLines(String commandLine, String message) {
@@ -183,7 +184,8 @@ class ExamplesTest {
 
     @Test
     void blockSparseAttentionTakesTheTimeOfItsTiles() {
-        assertThat(outputOf("BlockSparseTimes", "2048", "1", "8"))
+        assertThat(outputOf("BlockSparseTimes", "2048", "1", "8", "f16"))
+                .contains("forward, F16")
                 .containsPattern("100\\.0 % +\\d+\\.\\d\\d +100\\.0 %")
                 .containsPattern(" 6\\.3 % +\\d+\\.\\d\\d +\\d+\\.\\d %");
     }
@@ -193,6 +195,10 @@ class ExamplesTest {
         assertThat(outputOf("TriangleAttention"))
                 .contains("q, k and v are F32[24, 2, 24, 8], the bias is F32[1, 2, 24, 24]")
                 .contains("  dbias: max error", "gated: 0.49");
+        assertThat(outputOf("TriangleTimes", "4", "1", "8"))
+                .contains("4 rows of 1 heads x 4 x 8, F16")
+                .containsPattern("forward +\\d+\\.\\d+ ms  tiled")
+                .containsPattern("backward +\\d+\\.\\d+ ms  tiled");
     }
 
     @Test
