@@ -6,7 +6,13 @@ import java.util.List;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.KernelChoice;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Intrinsics;
+import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.kernel.MatrixProduct;
+import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -51,7 +57,7 @@ public final class Gpt implements AutoCloseable {
     private final int batch;
     private final int asked;
     private final int rows;
-    private final boolean tiles;
+    private final Products products;
 
     private final IntArray tokens;
     private final IntArray targets;
@@ -64,6 +70,28 @@ public final class Gpt implements AutoCloseable {
     private final TornadoExecutionPlan plan;
     private TornadoExecutionResult lastStep;
     private KernelChoice attentionKernel;
+
+    /** How matrices are multiplied. */
+    public enum Products {
+        /** In F32, a row for each work-item: for CPUs and the simulator. */
+        ROWS,
+        /** In F32, in tiles in local memory: for GPUs. */
+        TILES,
+        /** On tensor cores, factors rounded to BF16, and attention in BF16; weights, moments and all sums stay F32. */
+        BF16;
+
+        /** The best for a device in F32. */
+        public static Products inF32(ComputeDevice device) {
+            return device.type() == TornadoDeviceType.GPU ? TILES : ROWS;
+        }
+
+        /** @throws UnsupportedOnDeviceException if a device has no tensor cores for it */
+        void requireOn(ComputeDevice device) {
+            if (this == BF16 && !device.extension().level().include(Intrinsics.WARP)) {
+                throw new UnsupportedOnDeviceException(device, "products on tensor cores", "leave --products at f32");
+            }
+        }
+    }
 
     /** The mean loss of a batch, in nats, and the fraction of its questions that were answered right. */
     public record Result(double loss, double accuracy) {}
@@ -78,11 +106,21 @@ public final class Gpt implements AutoCloseable {
      * @param asked tokens of a batch that have a target
      */
     public Gpt(FlashAttention attention, Parameters parameters, int batch, int sequence, int asked) {
-        this(attention, parameters, batch, sequence, asked, attention.device().type() == TornadoDeviceType.GPU);
+        this(attention, parameters, batch, sequence, asked, Products.inF32(attention.device()));
     }
 
-    /** @param tiles whether matrix products run in work-groups, as GPUs like it */
-    Gpt(FlashAttention attention, Parameters parameters, int batch, int sequence, int asked, boolean tiles) {
+    /**
+     * Builds the graph for batches of one size, with products of a kind.
+     *
+     * @param attention where to run and with which kernel of attention
+     * @param parameters what to train
+     * @param batch sequences of a batch
+     * @param sequence tokens of each
+     * @param asked tokens of a batch that have a target
+     * @param products how matrices are multiplied, and which type attention has
+     */
+    public Gpt(FlashAttention attention, Parameters parameters, int batch, int sequence, int asked, Products products) {
+        products.requireOn(attention.device());
         this.attention = attention;
         this.parameters = parameters;
         this.shape = parameters.shape();
@@ -90,7 +128,7 @@ public final class Gpt implements AutoCloseable {
         this.sequence = sequence;
         this.asked = asked;
         this.rows = Math.multiplyExact(batch, sequence);
-        this.tiles = tiles;
+        this.products = products;
         this.tokens = new IntArray(rows);
         this.targets = new IntArray(rows);
         this.hit = activation(rows);
@@ -307,7 +345,7 @@ public final class Gpt implements AutoCloseable {
 
     /** {@code w[left, right] = x[rows, left]ᵀ y[rows, right]}: the gradient of a weight. */
     private void transposedTimes(String task, FloatArray x, FloatArray y, FloatArray w, int left, int right) {
-        int parts = tiles ? Math.ceilDiv(rows, ROWS_OF_A_PART) : 1;
+        int parts = products == Products.ROWS ? 1 : Math.ceilDiv(rows, ROWS_OF_A_PART);
         if (parts == 1) {
             product(task, x, y, w, left, right, rows, 1, left, right, 1, 0);
             return;
@@ -331,11 +369,11 @@ public final class Gpt implements AutoCloseable {
             int bRow,
             int bColumn,
             int accumulate) {
-        if (tiles) {
-            tiledProduct(task, a, b, c, m, n, depth, aRow, aColumn, bRow, bColumn, 1, accumulate);
-        } else {
-            graph.task(task, MatrixProduct::byRows, a, b, c, n, depth, aRow, aColumn, bRow, bColumn, accumulate);
+        if (products == Products.ROWS) {
+            graph.task(task, RowProduct::byRows, a, b, c, n, depth, aRow, aColumn, bRow, bColumn, accumulate);
             grid(task, m);
+        } else {
+            tiledProduct(task, a, b, c, m, n, depth, aRow, aColumn, bRow, bColumn, 1, accumulate);
         }
     }
 
@@ -353,23 +391,46 @@ public final class Gpt implements AutoCloseable {
             int bColumn,
             int parts,
             int accumulate) {
-        graph.task(
-                task,
-                MatrixProduct::tiled,
-                new KernelContext(),
-                a,
-                b,
-                c,
-                m,
-                n,
-                depth,
-                aRow,
-                aColumn,
-                bRow,
-                bColumn,
-                parts,
-                accumulate);
-        grid(task, MatrixProduct.GROUP * MatrixProduct.groups(m, n, parts), MatrixProduct.GROUP);
+        if (products == Products.BF16 && MatrixProduct.fitsTensorCores(m, n, depth, aRow, bRow)) {
+            graph.task(
+                    task,
+                    MatrixProduct::onTensorCores,
+                    new KernelContext(),
+                    a,
+                    b,
+                    b,
+                    c,
+                    m,
+                    n,
+                    depth,
+                    aRow,
+                    aColumn,
+                    bRow,
+                    bColumn,
+                    parts,
+                    accumulate,
+                    Warp.BF16);
+            grid(task, MatrixProduct.GROUP * MatrixProduct.groupsOnTensorCores(m, n, parts), MatrixProduct.GROUP);
+        } else {
+            graph.task(
+                    task,
+                    MatrixProduct::tiled,
+                    new KernelContext(),
+                    a,
+                    b,
+                    b,
+                    c,
+                    m,
+                    n,
+                    depth,
+                    aRow,
+                    aColumn,
+                    bRow,
+                    bColumn,
+                    parts,
+                    accumulate);
+            grid(task, MatrixProduct.GROUP * MatrixProduct.groups(m, n, parts), MatrixProduct.GROUP);
+        }
     }
 
     private void normalise(String task, FloatArray x, FloatArray y, FloatArray deviation) {
@@ -384,6 +445,21 @@ public final class Gpt implements AutoCloseable {
     }
 
     private void toHeads(String task, FloatArray matrix, Tensor heads, int width, int first) {
+        if (products == Products.BF16) {
+            graph.task(
+                    task,
+                    Kernels::toHeadsInBFloat16,
+                    new KernelContext(),
+                    matrix,
+                    heads.bfloat16Bits(),
+                    width,
+                    first,
+                    shape.heads(),
+                    sequence,
+                    shape.headDim());
+            grid(task, heads.numberOfElements() / 2);
+            return;
+        }
         graph.task(
                 task,
                 Kernels::toHeads,
@@ -398,6 +474,21 @@ public final class Gpt implements AutoCloseable {
     }
 
     private void fromHeads(String task, Tensor heads, FloatArray matrix, int width, int first) {
+        if (products == Products.BF16) {
+            graph.task(
+                    task,
+                    Kernels::fromHeadsInBFloat16,
+                    new KernelContext(),
+                    heads.bfloat16Bits(),
+                    matrix,
+                    width,
+                    first,
+                    shape.heads(),
+                    sequence,
+                    shape.headDim());
+            grid(task, heads.numberOfElements());
+            return;
+        }
         graph.task(
                 task,
                 Kernels::fromHeads,
@@ -427,6 +518,11 @@ public final class Gpt implements AutoCloseable {
     }
 
     private Tensor heads() {
+        if (products == Products.BF16) {
+            Tensor heads = Tensor.allocate(DType.BF16, batch, shape.heads(), sequence, shape.headDim());
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, heads.array());
+            return heads;
+        }
         return Tensor.wrap(activation(rows * shape.width()), batch, shape.heads(), sequence, shape.headDim());
     }
 

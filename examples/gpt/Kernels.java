@@ -1,9 +1,12 @@
 package gpt;
 
+import org.tornadoattention.intrinsic.Warp;
+import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
  * What a GPT computes besides attention and matrix products, forward and backward.
@@ -147,6 +150,45 @@ public final class Kernels {
             int batchHead = i / headDim / sequence;
             int row = batchHead / headCount * sequence + i / headDim % sequence;
             matrix.set(row * width + first + batchHead % headCount * headDim + i % headDim, heads.get(i));
+        }
+    }
+
+    /** As {@link #toHeads}, two elements for each work-item, rounded to BF16; where there are tensor cores. */
+    public static void toHeadsInBFloat16(
+            KernelContext context,
+            FloatArray matrix,
+            ShortArray heads,
+            int width,
+            int first,
+            int headCount,
+            int sequence,
+            int headDim) {
+        int i = 2 * context.globalIdx;
+        if (i < heads.getSize()) {
+            int batchHead = i / headDim / sequence;
+            int row = batchHead / headCount * sequence + i / headDim % sequence;
+            int from = row * width + first + batchHead % headCount * headDim + i % headDim;
+            Warp.store(heads, i, Warp.pack(Warp.BF16, matrix.get(from), matrix.get(from + 1)), 2);
+        }
+    }
+
+    /** As {@link #fromHeads}, of BF16. */
+    public static void fromHeadsInBFloat16(
+            KernelContext context,
+            ShortArray heads,
+            FloatArray matrix,
+            int width,
+            int first,
+            int headCount,
+            int sequence,
+            int headDim) {
+        int i = context.globalIdx;
+        if (i < heads.getSize()) {
+            int batchHead = i / headDim / sequence;
+            int row = batchHead / headCount * sequence + i / headDim % sequence;
+            matrix.set(
+                    row * width + first + batchHead % headCount * headDim + i % headDim,
+                    Warp.load(Warp.BF16, heads, i));
         }
     }
 

@@ -26,12 +26,12 @@ class GptTest {
             new Parameters.Shape(AssociativeRecall.VOCABULARY, TASK.sequence() + 2, 2, 2, 8);
 
     @ParameterizedTest
-    @CsvSource({"ONLINE, false", "STANDARD, false", "TILED, true"})
-    void everyGradientIsThatOfFiniteDifferencesInFloat64(AttentionKernel kernel, boolean tiles) {
+    @CsvSource({"ONLINE, ROWS", "STANDARD, ROWS", "TILED, TILES"})
+    void everyGradientIsThatOfFiniteDifferencesInFloat64(AttentionKernel kernel, Gpt.Products products) {
         Parameters parameters = new Parameters(SHAPE, 7);
         Float64Gpt exact = new Float64Gpt(parameters);
         try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel);
-                Gpt gpt = new Gpt(attention, parameters, BATCH, TASK.sequence(), BATCH * TASK.pairs(), tiles)) {
+                Gpt gpt = new Gpt(attention, parameters, BATCH, TASK.sequence(), BATCH * TASK.pairs(), products)) {
             TASK.fill(3, 1, gpt.tokens(), gpt.targets());
             Gpt.Result result = gpt.train(1, 0f, 0f);
             gpt.fetchGradients();

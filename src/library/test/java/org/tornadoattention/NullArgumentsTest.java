@@ -89,6 +89,8 @@ class NullArgumentsTest {
         Tensor tensor = Tensor.random(DType.F32, 1, 1, 2, 4, 8);
         AttentionOptions options = AttentionOptions.defaults();
         CacheOptions cacheOptions = CacheOptions.of(DType.F32).on(device);
+        Tensor packed = Tensor.allocate(DType.F32, 4, 2, 8);
+        RaggedAttention ragged = new RaggedAttention(device);
         Path file = directory.resolve("file.safetensors");
         new SafetensorsWriter().tensor("q", tensor).writeTo(file);
         Tensor logSumExp = Tensor.allocate(DType.F32, 1, 2, 4);
@@ -125,6 +127,7 @@ class NullArgumentsTest {
             new RotaryEmbedding(8, 10_000, RotaryEmbedding.Style.HALF_SPLIT),
             RotaryEmbedding.Style.HALF_SPLIT,
             DecodeKernel.SPLIT_KEY,
+            ragged.tasks(new TaskGraph("packed"), new GridScheduler(), packed, packed, 1, options),
             AttentionKernel.ONLINE,
             Backend.SIMULATOR,
             Intrinsics.NONE,

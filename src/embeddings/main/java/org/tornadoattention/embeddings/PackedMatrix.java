@@ -12,7 +12,8 @@ final class PackedMatrix {
 
     private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
     private static final int LANES = SPECIES.length();
-    private static final int PANEL = 2 * LANES;
+    /** Columns of a panel. */
+    static final int PANEL = 2 * LANES;
 
     /** Rows at a time: with 32 registers 8 rows of two vectors stay in them, with 16 registers 4. */
     private static final boolean EIGHT_ROWS = LANES == 16;
@@ -57,6 +58,26 @@ final class PackedMatrix {
         return columns;
     }
 
+    int depth() {
+        return depth;
+    }
+
+    /** The matrix {@code [depth, columns]}, row by row. */
+    float[] rowMajor() {
+        float[] matrix = new float[depth * columns];
+        for (int k = 0; k < depth; k++) {
+            for (int column = 0; column < columns; column++) {
+                matrix[k * columns + column] = panels[column / PANEL * PANEL * depth + k * PANEL + column % PANEL];
+            }
+        }
+        return matrix;
+    }
+
+    /** What is added, a number for each column. */
+    float[] bias() {
+        return Arrays.copyOf(bias, columns);
+    }
+
     /** Columns of a row of {@link #product}: this matrix's, and 0s up to a whole panel. */
     int rowLength() {
         return bias.length;
@@ -70,7 +91,17 @@ final class PackedMatrix {
      * @param c gets rows of {@link #rowLength} elements
      */
     void product(float[] a, int rows, float[] c) {
-        for (int panel = 0; panel < bias.length; panel += PANEL) {
+        product(a, rows, c, 0, bias.length);
+    }
+
+    /**
+     * Some columns of {@link #product(float[], int, float[])}.
+     *
+     * @param from the first, a multiple of {@link #PANEL}
+     * @param to the one after the last, a multiple of it too
+     */
+    void product(float[] a, int rows, float[] c, int from, int to) {
+        for (int panel = from; panel < to; panel += PANEL) {
             int row = 0;
             for (; EIGHT_ROWS && row + 8 <= rows; row += 8) {
                 eightRows(a, row * depth, panel, c, row * bias.length + panel);

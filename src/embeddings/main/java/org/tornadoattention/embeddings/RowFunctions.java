@@ -17,14 +17,14 @@ final class RowFunctions {
 
     private RowFunctions() {}
 
-    /** {@code x = x/2 · (1 + erf(x/√2))}, for the first {@code count} numbers. */
-    static void gelu(float[] x, int count) {
-        int i = 0;
-        for (; i + SPECIES.length() <= count; i += SPECIES.length()) {
+    /** {@code x = x/2 · (1 + erf(x/√2))}, for the numbers {@code from} to {@code to}. */
+    static void gelu(float[] x, int from, int to) {
+        int i = from;
+        for (; i + SPECIES.length() <= to; i += SPECIES.length()) {
             gelu(FloatVector.fromArray(SPECIES, x, i)).intoArray(x, i);
         }
-        if (i < count) {
-            VectorMask<Float> rest = SPECIES.indexInRange(i, count);
+        if (i < to) {
+            VectorMask<Float> rest = SPECIES.indexInRange(i, to);
             gelu(FloatVector.fromArray(SPECIES, x, i, rest)).intoArray(x, i, rest);
         }
     }

@@ -13,9 +13,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
+import org.tornadoattention.tensor.DType;
 
 /**
  * Vectors of texts, by a BERT encoder such as all-MiniLM-L6-v2: texts with the same meaning lie close to each other.
@@ -26,8 +28,8 @@ import org.tornadoattention.device.Devices;
  * }
  * }</pre>
  *
- * <p>Texts of a call are packed one behind the other, whatever their lengths: no number is computed for padding. Products run on the
- * JVM's vector units, in F32, and attention on the device. A text that has more tokens than the model has positions is encoded in
+ * <p>Texts of a call are packed one behind the other, whatever their lengths: no number is computed for padding. All runs on the
+ * JVM's vector units, in F32, or as one task graph on a device of TornadoVM's. A text that has more tokens than the model has positions is encoded in
  * pieces, and its vector is their mean, weighted by their tokens.
  *
  * <p>Threads may share an instance. Java needs {@code --add-modules jdk.incubator.vector}.
@@ -38,24 +40,24 @@ public final class TextEncoder implements AutoCloseable {
     private static final int TOKENS_PER_BATCH = 8192;
 
     private final HuggingFaceTokenizer tokenizer;
-    private final BertEncoder encoder;
-    private final Pooling pooling;
+    private final Encoder encoder;
+    private final int dimension;
     private final int tokensPerBatch;
     private final int tokensOfText;
     private final int[] begin;
     private final int[] end;
     private final int longest;
 
-    private TextEncoder(HuggingFaceTokenizer tokenizer, BertEncoder encoder, Builder builder) {
+    private TextEncoder(HuggingFaceTokenizer tokenizer, Encoder encoder, BertWeights weights, Builder builder) {
         this.tokenizer = tokenizer;
         this.encoder = encoder;
-        this.pooling = builder.pooling;
+        this.dimension = weights.width();
         this.tokensPerBatch = builder.tokensPerBatch;
         this.tokensOfText = builder.tokensOfText;
         int[] frame = ids(tokenizer.encode("", true, false));
         begin = Arrays.copyOf(frame, frame.length / 2);
         end = Arrays.copyOfRange(frame, frame.length / 2, frame.length);
-        longest = encoder.weights().longest() - frame.length;
+        longest = weights.longest() - frame.length;
     }
 
     /**
@@ -93,6 +95,7 @@ public final class TextEncoder implements AutoCloseable {
         private Optional<Source> model = Optional.empty();
         private Optional<Source> tokens = Optional.empty();
         private Optional<ComputeDevice> device = Optional.empty();
+        private DType type = DType.F32;
         private Pooling pooling = Pooling.MEAN;
         private int heads = 12;
         private int threads = Runtime.getRuntime().availableProcessors();
@@ -181,13 +184,29 @@ public final class TextEncoder implements AutoCloseable {
         }
 
         /**
-         * Where attention is computed: on the JVM, if it is not said.
+         * Where vectors are computed: on the JVM's vector units, if it is not said. On a device of TornadoVM's the whole encoder is one
+         * task graph.
          *
          * @param where one of {@link Devices#all()}
          * @return this builder
          */
         public Builder device(ComputeDevice where) {
             device = Optional.of(where);
+            return this;
+        }
+
+        /**
+         * The type of products and attention on a device of TornadoVM's: F32, if it is not said, or F16 on tensor cores, with sums in
+         * F32.
+         *
+         * @param kind F32 or F16
+         * @return this builder
+         */
+        public Builder type(DType kind) {
+            if (kind == DType.BF16) {
+                throw new IllegalArgumentException("The type is BF16: it must be F32 or F16.");
+            }
+            type = Objects.requireNonNull(kind, "kind");
             return this;
         }
 
@@ -237,10 +256,17 @@ public final class TextEncoder implements AutoCloseable {
          *
          * @return an encoder; close it to end its threads and to free the device's memory
          * @throws IllegalStateException if a file is not named or not there, or Java has no module jdk.incubator.vector
-         * @throws IllegalArgumentException if the model is no BERT encoder in F32
+         * @throws IllegalArgumentException if the model is no BERT encoder in F32, or the type is F16 without a device for it
+         * @throws UnsupportedOnDeviceException if the device has no tensor cores for F16
          * @throws UncheckedIOException if a file cannot be read
          */
         public TextEncoder build() {
+            ComputeDevice where = device.orElseGet(() -> Devices.find(Optional.of(Backend.JVM), Optional.empty()));
+            if (where.isJvm() && type != DType.F32) {
+                throw new IllegalArgumentException(
+                        "The type is %s, and the JVM computes in F32: give a device with tensor cores."
+                                .formatted(type));
+            }
             if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
                 throw new IllegalStateException(
                         "Products need the JVM's vector units: start Java with --add-modules jdk.incubator.vector.");
@@ -259,8 +285,10 @@ public final class TextEncoder implements AutoCloseable {
             } catch (IOException e) {
                 throw new UncheckedIOException("The model could not be read: " + e.getMessage(), e);
             }
-            ComputeDevice where = device.orElseGet(() -> Devices.find(Optional.of(Backend.JVM), Optional.empty()));
-            return new TextEncoder(tokenizer, new BertEncoder(weights, where, threads), this);
+            Encoder encoder = where.isJvm()
+                    ? new VectorEncoder(weights, pooling, where, threads)
+                    : new GraphEncoder(weights, pooling, where, type, tokensPerBatch);
+            return new TextEncoder(tokenizer, encoder, weights, this);
         }
     }
 
@@ -302,7 +330,9 @@ public final class TextEncoder implements AutoCloseable {
         for (int text = 0; text < encodings.length; text++) {
             int[] all = ids(encodings[text]);
             for (Piece piece : pieces(text, Arrays.copyOf(all, Math.min(all.length, tokensOfText)))) {
-                if (!batch.isEmpty() && tokens + piece.tokens.length > tokensPerBatch) {
+                boolean full =
+                        tokens + piece.tokens.length > tokensPerBatch || batch.size() == encoder.sequencesAtOnce();
+                if (!batch.isEmpty() && full) {
                     encode(batch, sums);
                     batch.clear();
                     tokens = 0;
@@ -346,13 +376,13 @@ public final class TextEncoder implements AutoCloseable {
         int[] tokens = batch.stream()
                 .flatMapToInt(piece -> Arrays.stream(piece.tokens))
                 .toArray();
-        float[] rows = encoder.encode(tokens, offsets);
+        Encoder.Vectors vectors = encoder.encode(tokens, offsets);
         for (int i = 0; i < batch.size(); i++) {
-            float[] vector = pooling.of(rows, dimension(), offsets[i], offsets[i + 1]);
             double[] sum = sums[batch.get(i).text];
             int weight = batch.get(i).tokens.length - begin.length - end.length;
-            for (int d = 0; d < vector.length; d++) {
-                sum[d] += Math.max(1, weight) * (double) vector[d];
+            double factor = Math.max(1, weight) * (double) vectors.lengths()[i];
+            for (int d = 0; d < sum.length; d++) {
+                sum[d] += factor * vectors.unit()[i][d];
             }
         }
     }
@@ -372,7 +402,7 @@ public final class TextEncoder implements AutoCloseable {
      * @return 384 for all-MiniLM-L6-v2
      */
     public int dimension() {
-        return encoder.weights().width();
+        return dimension;
     }
 
     /**

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.langchain4j.data.segment.TextSegment;
 import java.io.IOException;
@@ -19,7 +20,12 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Devices;
+import org.tornadoattention.device.Intrinsics;
+import org.tornadoattention.tensor.DType;
 
 /** A whole encoder beside its formulas in float64, whatever its texts are packed with. */
 class TextEncoderTest {
@@ -75,6 +81,41 @@ class TextEncoderTest {
                         texts.stream().map(words -> String.join(" ", words)).toList());
                 for (int i = 0; i < texts.size(); i++) {
                     assertVector(vectors[i], model.encode(texts.get(i)));
+                }
+            }
+        }
+    }
+
+    /** As one task graph, on TornadoVM or in the simulator: in F32, and on tensor cores where there are any. */
+    @ParameterizedTest
+    @EnumSource(names = {"F32", "F16"})
+    void aGraphOnADeviceComputesTheSame(DType type) {
+        ComputeDevice device = Devices.bestForTaskGraphs();
+        assumeTrue(type == DType.F32 || device.extension().level().include(Intrinsics.WARP), "no tensor cores");
+        List<List<String>> texts = texts().subList(8, 24);
+        List<String> words = new ArrayList<>(
+                texts.stream().map(text -> String.join(" ", text)).toList());
+        words.add("the cat sat on a mat . the mat sat");
+        for (Pooling pooling : Pooling.values()) {
+            // A batch for all, and several with fewer sequences than there is room for.
+            for (int tokensPerBatch : new int[] {300, 60}) {
+                try (TextEncoder encoder = builder()
+                                .device(device)
+                                .type(type)
+                                .pooling(pooling)
+                                .tokensPerBatch(tokensPerBatch)
+                                .build();
+                        TextEncoder onJvm = builder().pooling(pooling).build()) {
+                    float[][] vectors = encoder.encode(words);
+                    float[][] expected = onJvm.encode(words);
+                    for (int i = 0; i < vectors.length; i++) {
+                        assertThat(vectors[i])
+                                .usingComparatorWithPrecision(type == DType.F32 ? 2e-6f : 5e-3f)
+                                .containsExactly(expected[i]);
+                    }
+                }
+                if (type == DType.F16) {
+                    return; // simulated warps take their time
                 }
             }
         }
@@ -147,6 +188,10 @@ class TextEncoderTest {
                 .isThrownBy(() -> builder().heads(5).build())
                 .withMessageContaining("among 5 heads");
         assertThatIllegalArgumentException().isThrownBy(() -> builder().threads(0));
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> builder().type(DType.F16).build())
+                .withMessageContaining("the JVM computes in F32");
+        assertThatIllegalArgumentException().isThrownBy(() -> builder().type(DType.BF16));
         Path noise = Files.writeString(directory.resolve("noise.onnx"), "no model at all");
         assertThatExceptionOfType(UncheckedIOException.class)
                 .isThrownBy(() -> builder().model(noise).build())

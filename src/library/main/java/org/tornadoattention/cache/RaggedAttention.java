@@ -15,14 +15,18 @@ import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.decode.CacheShape;
 import org.tornadoattention.decode.InferencePlans;
+import org.tornadoattention.decode.RaggedGraphTasks;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
+import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import org.tornadoattention.vector.VectorBackward;
 import org.tornadoattention.vector.VectorForward;
 import org.tornadoattention.vector.VectorMerge;
 import org.tornadoattention.vector.Workers;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
@@ -34,6 +38,7 @@ public final class RaggedAttention implements AutoCloseable {
 
     private final ComputeDevice device;
     private final InferencePlans plans;
+    private final Optional<DecodeKernel> kernel;
     private final Optional<Workers> threads;
     private boolean closed;
 
@@ -45,7 +50,8 @@ public final class RaggedAttention implements AutoCloseable {
      */
     public RaggedAttention(ComputeDevice device) {
         this.device = required(device, "device", "take one of Devices.all()");
-        plans = new InferencePlans(device, Optional.empty());
+        kernel = Optional.empty();
+        plans = new InferencePlans(device, kernel);
         threads = device.isJvm() ? Optional.of(Workers.of(device)) : Optional.empty();
     }
 
@@ -63,7 +69,8 @@ public final class RaggedAttention implements AutoCloseable {
             throw new UnsupportedOnDeviceException(
                     device, "the kernel " + kernel.id() + ", which is for task graphs", "leave the kernel out");
         }
-        plans = new InferencePlans(device, Optional.of(kernel));
+        this.kernel = Optional.of(kernel);
+        plans = new InferencePlans(device, this.kernel);
         threads = device.isJvm() ? Optional.of(Workers.of(device)) : Optional.empty();
     }
 
@@ -103,6 +110,65 @@ public final class RaggedAttention implements AutoCloseable {
                     () -> plans.ragged(q, k, v, queryOffsets, keyOffsets, options, output, logSumExp));
         }
         return AttentionResult.of(output, logSumExp);
+    }
+
+    /**
+     * Begins to add attention over packed sequences to a task graph of the caller's: for each layer of a model, {@link
+     * RaggedTasks#append}, and before each execution {@link RaggedTasks#divide}, which says where sequences begin. The graph serves any
+     * division of its tokens, and compiles nothing anew.
+     *
+     * @param taskGraph graph to append to
+     * @param gridScheduler gets the grids of the tasks
+     * @param q queries of the shape and type that all layers have, {@code [tokens, heads, headDim]}, with tokens that there is room for
+     * @param k keys likewise, {@code [keyTokens, kvHeads, headDim]}
+     * @param sequences that there is room for, 1 or more
+     * @param options mask, scale, softcap, ALiBi and sinks; neither key lengths nor dropout nor functions nor a bias
+     * @return what appends the tasks
+     * @throws IllegalArgumentException if shapes, types or options do not fit, or the head dimension is odd
+     * @throws IllegalStateException if this instance is closed
+     * @throws UnsupportedOnDeviceException if the device runs no task graphs, or lacks what the kernel needs
+     */
+    public synchronized RaggedTasks tasks(
+            TaskGraph taskGraph,
+            GridScheduler gridScheduler,
+            Tensor q,
+            Tensor k,
+            int sequences,
+            AttentionOptions options) {
+        requireOpen();
+        required(taskGraph, "taskGraph", "give the graph that the tasks are to be part of");
+        required(gridScheduler, "gridScheduler", "give the one that the graph is executed with");
+        required(q, "q", "give a tensor [tokens, heads, headDim]");
+        required(k, "k", "give a tensor [tokens, kvHeads, headDim]");
+        if (sequences < 1) {
+            throw new IllegalArgumentException("There is room for %d sequences: give 1 or more.".formatted(sequences));
+        }
+        IntArray queryOffsets = IntArray.fromElements(0, q.dimension(0));
+        IntArray keyOffsets = IntArray.fromElements(0, k.dimension(0));
+        requireFitting(q, k, k, queryOffsets, keyOffsets, options);
+        if (device.isJvm()) {
+            throw new UnsupportedOnDeviceException(
+                    device, "task graphs", "take a device of TornadoVM's, or Devices.bestForTaskGraphs()");
+        }
+        if (!UserFunctions.of(options).isEmpty()) {
+            throw new IllegalArgumentException(
+                    "The options are %s: functions and a bias are not for task graphs of packed sequences; use forward."
+                            .formatted(options));
+        }
+        if (q.dtype() == DType.BF16 || q.dtype() == DType.F16 && !device.halfFloats()) {
+            throw new IllegalArgumentException("q is %s, which %s does not read in place: use F32%s."
+                    .formatted(q, device, device.halfFloats() ? " or F16" : ""));
+        }
+        if (q.dimension(2) % 2 != 0) {
+            throw new IllegalArgumentException(
+                    "The head dimension is %d: keys are read in place in pairs, so it must be even."
+                            .formatted(q.dimension(2)));
+        }
+        return new RaggedTasks(
+                new RaggedGraphTasks(taskGraph, gridScheduler, q, k, sequences, options, kernel, device),
+                q,
+                k,
+                sequences);
     }
 
     /**
@@ -250,7 +316,7 @@ public final class RaggedAttention implements AutoCloseable {
     }
 
     /** The number of sequences. */
-    private static int requireOffsets(String name, IntArray offsets, int tokens) {
+    static int requireOffsets(String name, IntArray offsets, int tokens) {
         int size = offsets.getSize();
         boolean fits = size >= 2 && offsets.get(0) == 0 && offsets.get(size - 1) == tokens;
         for (int i = 1; fits && i < size; i++) {

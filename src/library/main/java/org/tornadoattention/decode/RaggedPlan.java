@@ -95,7 +95,6 @@ final class RaggedPlan implements DevicePlan {
             AttentionOptions options,
             Tensor o,
             Tensor lse) {
-        IntArray sequences = arrays.sequences();
         StepNumbers.fill(
                 arrays.step(),
                 arrays.numbers(),
@@ -105,20 +104,7 @@ final class RaggedPlan implements DevicePlan {
                 InferencePlans.longest(queryOffsets),
                 plan.nextNumber());
         CapturedArrays.fill(arrays.captured(), options);
-        int given = queryOffsets.getSize() - 1;
-        for (int sequence = 0; sequence < shape.sequences(); sequence++) {
-            boolean there = sequence < given;
-            int queryStart = there ? queryOffsets.get(sequence) : 0;
-            int keyStart = there ? keyOffsets.get(sequence) : 0;
-            int keys = there ? keyOffsets.get(sequence + 1) - keyStart : 0;
-            int queries = there ? queryOffsets.get(sequence + 1) - queryStart : 0;
-            int at = sequence * (StepLayout.SEQUENCE_FIELDS + 1);
-            sequences.set(at, keys);
-            sequences.set(at + 1, keys);
-            sequences.set(at + 2, 0);
-            sequences.set(at + 3, keyStart);
-            StepNumbers.fillSequence(arrays.step(), sequence, queryStart, queries, 0, 0);
-        }
+        StepNumbers.fillPacked(arrays.step(), arrays.sequences(), queryOffsets, keyOffsets);
         MemorySegment.copy(q.memory(), 0, query.memory(), 0, q.byteSize());
         CacheArrays.scatter(k, arrays.key());
         CacheArrays.scatter(v, arrays.value());

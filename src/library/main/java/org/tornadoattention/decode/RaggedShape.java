@@ -35,10 +35,19 @@ record RaggedShape(
 
     /** With room for at least so many. */
     static RaggedShape roomFor(int sequences, Tensor q, Tensor k, AttentionOptions options) {
+        return of(roundUp(sequences), roundUp(q.dimension(0)), roundUp(k.dimension(0)), q, k, options);
+    }
+
+    /** With room for just so many. */
+    static RaggedShape exactly(int sequences, Tensor q, Tensor k, AttentionOptions options) {
+        return of(sequences, q.dimension(0), k.dimension(0), q, k, options);
+    }
+
+    private static RaggedShape of(int sequences, int queries, int keys, Tensor q, Tensor k, AttentionOptions options) {
         return new RaggedShape(
-                roundUp(sequences),
-                roundUp(q.dimension(0)),
-                roundUp(k.dimension(0)),
+                sequences,
+                queries,
+                keys,
                 q.dimension(1),
                 k.dimension(1),
                 q.dimension(2),

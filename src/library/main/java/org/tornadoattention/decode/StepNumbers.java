@@ -42,6 +42,27 @@ final class StepNumbers {
         }
     }
 
+    /**
+     * Which queries and keys of packed tokens belong together; sequences that there is room for and that are not there have none.
+     *
+     * @param queryOffsets where each sequence's queries begin, and the end of the last
+     * @param keyOffsets likewise of its keys
+     */
+    static void fillPacked(IntArray step, IntArray sequences, IntArray queryOffsets, IntArray keyOffsets) {
+        int given = queryOffsets.getSize() - 1;
+        for (int sequence = 0; sequence < StepLayout.batch(step); sequence++) {
+            boolean there = sequence < given;
+            int queryStart = there ? queryOffsets.get(sequence) : 0;
+            int keyStart = there ? keyOffsets.get(sequence) : 0;
+            int keys = there ? keyOffsets.get(sequence + 1) - keyStart : 0;
+            int queries = there ? queryOffsets.get(sequence + 1) - queryStart : 0;
+            int state = StepLayout.state(sequence, 0);
+            StepLayout.setLength(sequences, state, keys);
+            sequences.set(StepLayout.table(state), keyStart);
+            fillSequence(step, sequence, queryStart, queries, 0, 0);
+        }
+    }
+
     /** What a sequence does: where its queries begin, how many there are, new keys, and tokens after the queries. */
     static void fillSequence(IntArray step, int sequence, int queryStart, int queries, int newTokens, int following) {
         int at = StepLayout.HEADER + StepLayout.FIELDS * sequence;

@@ -3,6 +3,7 @@ package org.tornadoattention.cache;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.within;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -20,6 +21,11 @@ import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Packed sequences of any lengths give what each gives alone, by one compiled plan. */
@@ -68,6 +74,74 @@ class RaggedAttentionTest {
             assertThat(ragged.statistics().hits() + ragged.statistics().misses())
                     .isEqualTo(6);
         }
+    }
+
+    /** Two layers in a graph of the caller's, the second over the first one's output, divided anew for each execution. */
+    @ParameterizedTest
+    @EnumSource(names = {"F32", "F16"})
+    void aGraphOfTheCallersHasItAsTasks(DType dtype) throws TornadoExecutionPlanException {
+        assumeTrue(dtype == DType.F32 || TestDevice.get().halfFloats(), "no 16-bit floats");
+        Tensor q = Tensor.random(dtype, 1, 40, 4, 6);
+        Tensor k = Tensor.random(dtype, 2, 40, 2, 6);
+        Tensor v = Tensor.random(dtype, 3, 40, 2, 6);
+        Tensor first = Tensor.allocate(dtype, 40, 4, 6);
+        Tensor second = Tensor.allocate(dtype, 40, 4, 6);
+        Tensor logSumExp = Tensor.allocate(DType.F32, 40, 4);
+        AttentionOptions options = AttentionOptions.causal();
+        TaskGraph graph = new TaskGraph("packed");
+        GridScheduler grids = new GridScheduler();
+        graph.transferToDevice(
+                DataTransferMode.FIRST_EXECUTION, q.array(), k.array(), v.array(), first.array(), second.array());
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, logSumExp.array());
+        try (RaggedAttention ragged = new RaggedAttention(TestDevice.get())) {
+            RaggedTasks tasks = ragged.tasks(graph, grids, q, k, 5, options);
+            tasks.append("first", q, k, v, first, logSumExp);
+            tasks.append("second", first, k, v, second, logSumExp);
+            graph.transferToHost(DataTransferMode.EVERY_EXECUTION, first.array(), second.array(), logSumExp.array());
+            try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+                plan.withDevice(TestDevice.get().handle()).withGridScheduler(grids);
+                for (int[] offsets : new int[][] {{0, 40}, {0, 3, 3, 20, 33}, {0, 1, 2, 3, 4, 40}}) {
+                    IntArray division = IntArray.fromArray(offsets);
+                    tasks.divide(division, division);
+                    plan.execute();
+                    int rows = offsets[offsets.length - 1];
+                    AttentionResult expected =
+                            ragged.forward(part(q, rows), part(k, rows), part(v, rows), division, division, options);
+                    assertClose(part(first, rows), expected.output());
+                    expected = ragged.forward(
+                            expected.output(), part(k, rows), part(v, rows), division, division, options);
+                    assertClose(part(second, rows), expected.output());
+                }
+            }
+            IntArray tooLong = IntArray.fromElements(0, 41);
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> tasks.divide(tooLong, tooLong))
+                    .withMessageContaining("room for 40 tokens");
+            IntArray tooMany = IntArray.fromElements(0, 1, 2, 3, 4, 5, 6);
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> tasks.divide(tooMany, tooMany))
+                    .withMessageContaining("for 5 sequences at most");
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> tasks.append("third", q, q, v, second, logSumExp))
+                    .withMessageContaining("k is ");
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() ->
+                            ragged.tasks(graph, grids, q, k, 5, options.withBias(Tensor.random(dtype, 4, 1, 1, 1, 1))));
+        }
+    }
+
+    /** Keys may be divided into other parts. */
+    private static void assertClose(Tensor computed, Tensor expected) {
+        float tolerance = expected.dtype() == DType.F32 ? 2e-6f : 4e-3f;
+        assertThat(computed.toFloatArray())
+                .usingComparatorWithPrecision(tolerance)
+                .containsExactly(expected.toFloatArray());
+    }
+
+    private static Tensor part(Tensor tensor, int rows) {
+        int[] shape = tensor.shape();
+        shape[0] = rows;
+        return tensor.block(new int[shape.length], shape);
     }
 
     /** Packed sequences, some of them empty, and their merge with attention over the same keys in two parts. */
