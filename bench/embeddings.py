@@ -37,8 +37,8 @@ def read(path):
 
 
 class Encoder:
-    def __init__(self, file, dtype):
-        self.w = {name: t.to("cuda", dtype) for name, t in file.items() if name not in ("tokens", "offsets")}
+    def __init__(self, file, dtype, device="cuda"):
+        self.w = {name: t.to(device, dtype) for name, t in file.items() if name not in ("tokens", "offsets")}
         for name in [n for n in self.w if n + ".bias" in self.w]:
             self.w[name] = self.w[name].t().contiguous()  # as linear wants it
         self.layers = sum(1 for name in self.w if name.endswith(".qkv"))

@@ -14,6 +14,7 @@ import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Platform;
+import org.tornadoattention.tensor.DType;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -54,6 +55,23 @@ class GptStepTimes implements Callable<Integer> {
     @Option(names = "--heads", paramLabel = "H", description = "Attention heads. Default: ${DEFAULT-VALUE}.")
     int heads = 2;
 
+    @Option(
+            names = "--mlp",
+            paramLabel = "M",
+            description = "Channels inside the MLP, in widths; GPT-2 has 4. Default: ${DEFAULT-VALUE}.")
+    int mlp = 2;
+
+    @Option(
+            names = "--products",
+            paramLabel = "TYPE",
+            description = "f32, or bf16: products and attention on tensor cores. Default: ${DEFAULT-VALUE}.")
+    DType products = DType.F32;
+
+    @Option(
+            names = "--without-standard",
+            description = "Flash attention alone, which compiles half of the kernels.")
+    boolean withoutStandard;
+
     @Option(names = "--backend", paramLabel = "NAME", description = "cuda, opencl, ptx, … Default: the best.")
     Optional<Backend> backend = Optional.empty();
 
@@ -78,11 +96,15 @@ class GptStepTimes implements Callable<Integer> {
         sequences.forEach(sequence -> Example.requireAtLeast(1, "--sequences", sequence));
         Example.requireAtLeast(1, "--tokens", tokens);
         Example.requireAtLeast(2, "--steps", steps);
+        Example.requireAtLeast(1, "--mlp", mlp);
+        if (products == DType.F16) {
+            throw new IllegalArgumentException("--products is F16, in which gradients underflow: choose f32 or bf16.");
+        }
         ComputeDevice device = Devices.find(backend, Optional.empty());
         System.out.printf("Running on %s, device %s%n", Platform.current().describe(), device);
         System.out.printf(
-                "%d layers, width %d, %d heads; median of the steps after the first; memory: all that a step holds%n%n",
-                layers, width, heads);
+                "%d layers, width %d, %d heads, products in %s; median of the steps after the first; memory: all that a step holds%n%n",
+                layers, width, heads, products);
         System.out.println("      N  batch   flash ms  standard ms  ratio   flash MiB  standard MiB  losses differ by");
         for (int sequence : sequences) {
             int batch = Math.max(1, tokens / sequence);
@@ -91,7 +113,11 @@ class GptStepTimes implements Callable<Integer> {
                     FlashAttention standard = FlashAttention.on(device, AttentionKernel.STANDARD)) {
                 Run ours = run(flash, sequence, batch);
                 System.out.printf(" %10.2f", ours.milliseconds());
-                System.out.println(beside(ours, standard, sequence, batch));
+                System.out.println(
+                        withoutStandard
+                                ? "   loss %.4f after %d steps"
+                                        .formatted(ours.losses()[steps - 1], steps - 1)
+                                : beside(ours, standard, sequence, batch));
             }
         }
         return 0;
@@ -122,10 +148,12 @@ class GptStepTimes implements Callable<Integer> {
     private Run run(FlashAttention attention, int sequence, int batch) {
         AssociativeRecall task = AssociativeRecall.of(sequence);
         Parameters parameters = new Parameters(
-                new Parameters.Shape(AssociativeRecall.VOCABULARY, sequence, layers, heads, width), SEED);
+                new Parameters.Shape(AssociativeRecall.VOCABULARY, sequence, layers, heads, width, mlp * width),
+                SEED);
         double[] losses = new double[steps];
         double[] times = new double[steps];
-        try (Gpt gpt = new Gpt(attention, parameters, batch, sequence, batch * task.pairs())) {
+        Gpt.Products kind = products == DType.BF16 ? Gpt.Products.BF16 : Gpt.Products.inF32(attention.device());
+        try (Gpt gpt = new Gpt(attention, parameters, batch, sequence, batch * task.pairs(), kind)) {
             for (int step = 1; step <= steps; step++) {
                 task.fill(SEED, step, gpt.tokens(), gpt.targets());
                 long start = System.nanoTime();

@@ -75,7 +75,7 @@ public final class Gpt implements AutoCloseable {
     public enum Products {
         /** In F32, a row for each work-item: for CPUs and the simulator. */
         ROWS,
-        /** In F32, in tiles in local memory: for GPUs. */
+        /** In F32, in tiles in local memory, and rows by groups of work-items: for GPUs. */
         TILES,
         /** On tensor cores, factors rounded to BF16, and attention in BF16; weights, moments and all sums stay F32. */
         BF16;
@@ -434,14 +434,33 @@ public final class Gpt implements AutoCloseable {
     }
 
     private void normalise(String task, FloatArray x, FloatArray y, FloatArray deviation) {
-        graph.task(task, Kernels::normalise, x, y, deviation, shape.width());
-        grid(task, rows);
+        if (products == Products.ROWS) {
+            graph.task(task, Kernels::normalise, x, y, deviation, shape.width());
+            grid(task, rows);
+        } else {
+            graph.task(task, Kernels::normaliseInGroups, new KernelContext(), x, y, deviation, shape.width());
+            grid(task, rows * Kernels.ROW_GROUP, Kernels.ROW_GROUP);
+        }
     }
 
     private void normaliseGradient(
             String task, FloatArray dY, FloatArray y, FloatArray deviation, FloatArray dX, int accumulate) {
-        graph.task(task, Kernels::normaliseGradient, dY, y, deviation, dX, shape.width(), accumulate);
-        grid(task, rows);
+        if (products == Products.ROWS) {
+            graph.task(task, Kernels::normaliseGradient, dY, y, deviation, dX, shape.width(), accumulate);
+            grid(task, rows);
+        } else {
+            graph.task(
+                    task,
+                    Kernels::normaliseGradientInGroups,
+                    new KernelContext(),
+                    dY,
+                    y,
+                    deviation,
+                    dX,
+                    shape.width(),
+                    accumulate);
+            grid(task, rows * Kernels.ROW_GROUP, Kernels.ROW_GROUP);
+        }
     }
 
     private void toHeads(String task, FloatArray matrix, Tensor heads, int width, int first) {

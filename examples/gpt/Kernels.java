@@ -131,6 +131,85 @@ public final class Kernels {
         }
     }
 
+    /** Work-items of a group that has one row. */
+    static final int ROW_GROUP = 32;
+
+    /** As {@link #normalise}, a group of {@link #ROW_GROUP} work-items for each row: for GPUs. */
+    public static void normaliseInGroups(
+            KernelContext context, FloatArray x, FloatArray y, FloatArray inverseDeviation, int width) {
+        float[] sums = context.allocateFloatLocalArray(2 * ROW_GROUP);
+        int item = context.localIdx;
+        int at = context.groupIdx * width;
+        float sum = 0f;
+        for (int c = item; c < width; c += ROW_GROUP) {
+            sum += x.get(at + c);
+        }
+        sums[item] = sum;
+        context.localBarrier();
+        float mean = 0f;
+        for (int i = 0; i < ROW_GROUP; i++) {
+            mean += sums[i];
+        }
+        mean = mean / width;
+        float squares = 0f;
+        for (int c = item; c < width; c += ROW_GROUP) {
+            float d = x.get(at + c) - mean;
+            squares += d * d;
+        }
+        sums[ROW_GROUP + item] = squares;
+        context.localBarrier();
+        float variance = 0f;
+        for (int i = 0; i < ROW_GROUP; i++) {
+            variance += sums[ROW_GROUP + i];
+        }
+        float inverse = 1f / TornadoMath.sqrt(variance / width + VARIANCE_FLOOR);
+        for (int c = item; c < width; c += ROW_GROUP) {
+            y.set(at + c, (x.get(at + c) - mean) * inverse);
+        }
+        if (item == 0) {
+            inverseDeviation.set(context.groupIdx, inverse);
+        }
+    }
+
+    /** As {@link #normaliseGradient}, likewise. */
+    public static void normaliseGradientInGroups(
+            KernelContext context,
+            FloatArray dy,
+            FloatArray y,
+            FloatArray inverseDeviation,
+            FloatArray dx,
+            int width,
+            int accumulate) {
+        float[] sums = context.allocateFloatLocalArray(2 * ROW_GROUP);
+        int item = context.localIdx;
+        int at = context.groupIdx * width;
+        float sum = 0f;
+        float sumWithY = 0f;
+        for (int c = item; c < width; c += ROW_GROUP) {
+            sum += dy.get(at + c);
+            sumWithY += dy.get(at + c) * y.get(at + c);
+        }
+        sums[item] = sum;
+        sums[ROW_GROUP + item] = sumWithY;
+        context.localBarrier();
+        float mean = 0f;
+        float meanWithY = 0f;
+        for (int i = 0; i < ROW_GROUP; i++) {
+            mean += sums[i];
+            meanWithY += sums[ROW_GROUP + i];
+        }
+        mean = mean / width;
+        meanWithY = meanWithY / width;
+        float inverse = inverseDeviation.get(context.groupIdx);
+        for (int c = item; c < width; c += ROW_GROUP) {
+            float d = (dy.get(at + c) - mean - y.get(at + c) * meanWithY) * inverse;
+            if (accumulate == 1) {
+                d += dx.get(at + c);
+            }
+            dx.set(at + c, d);
+        }
+    }
+
     // -- between [rows, width] and attention's [batch, heads, sequence, headDim] --
 
     /** Takes the channels from {@code first} on of each row apart into heads. */

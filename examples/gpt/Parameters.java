@@ -30,12 +30,18 @@ public final class Parameters {
      * @param layers blocks of attention and MLP
      * @param heads attention heads; they divide the width
      * @param width channels of a token
+     * @param hidden channels inside the MLP
      */
-    public record Shape(int vocabulary, int positions, int layers, int heads, int width) {
+    public record Shape(int vocabulary, int positions, int layers, int heads, int width, int hidden) {
+
+        /** With twice the width inside the MLP. */
+        public Shape(int vocabulary, int positions, int layers, int heads, int width) {
+            this(vocabulary, positions, layers, heads, width, 2 * width);
+        }
 
         /** Checks that the heads share the width evenly. */
         public Shape {
-            if (vocabulary < 1 || positions < 1 || layers < 1 || heads < 1 || width < 1 || width % heads != 0) {
+            if (vocabulary < 1 || positions < 1 || layers < 1 || heads < 1 || width < 1 || hidden < 1 || width % heads != 0) {
                 throw new IllegalArgumentException(
                         "A GPT of %d tokens, %d positions, %d layers, %d heads and width %d: all must be 1 or more, and the heads divide the width."
                                 .formatted(vocabulary, positions, layers, heads, width));
@@ -45,11 +51,6 @@ public final class Parameters {
         /** Channels of a head. */
         public int headDim() {
             return width / heads;
-        }
-
-        /** Channels inside the MLP. */
-        public int hidden() {
-            return 2 * width;
         }
     }
 

@@ -3,6 +3,7 @@ package gpt;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.within;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import gpt.Parameters.Parameter;
 import java.io.IOException;
@@ -16,6 +17,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.device.Intrinsics;
 
 /** The example that trains: its gradients, that it learns, and that a seed and a checkpoint say all. */
 class GptTest {
@@ -26,8 +28,12 @@ class GptTest {
             new Parameters.Shape(AssociativeRecall.VOCABULARY, TASK.sequence() + 2, 2, 2, 8);
 
     @ParameterizedTest
-    @CsvSource({"ONLINE, ROWS", "STANDARD, ROWS", "TILED, TILES"})
-    void everyGradientIsThatOfFiniteDifferencesInFloat64(AttentionKernel kernel, Gpt.Products products) {
+    @CsvSource({"ONLINE, ROWS, 3e-4", "STANDARD, ROWS, 3e-4", "TILED, TILES, 3e-4", "TILED, BF16, 0.05"})
+    void everyGradientIsThatOfFiniteDifferencesInFloat64(AttentionKernel kernel, Gpt.Products products, double tolerance) {
+        assumeTrue(
+                products != Gpt.Products.BF16
+                        || TestDevice.get().extension().level().include(Intrinsics.WARP),
+                "no tensor cores");
         Parameters parameters = new Parameters(SHAPE, 7);
         Float64Gpt exact = new Float64Gpt(parameters);
         try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel);
@@ -36,7 +42,7 @@ class GptTest {
             Gpt.Result result = gpt.train(1, 0f, 0f);
             gpt.fetchGradients();
 
-            assertThat(result.loss()).isCloseTo(exact.loss(gpt.tokens(), gpt.targets(), TASK.sequence()), within(1e-5));
+            assertThat(result.loss()).isCloseTo(exact.loss(gpt.tokens(), gpt.targets(), TASK.sequence()), within(tolerance / 30));
             for (Parameter parameter : parameters.all()) {
                 // Q, K and V, which are columns of one matrix, are each measured by their own largest gradient.
                 int blocks = parameter.columns() / SHAPE.width();
@@ -54,7 +60,7 @@ class GptTest {
                     assertThat(largest[block]).isGreaterThan(1e-4);
                     assertThat(error[block])
                             .as("gradient of %s, block %d, up to %s", parameter.name(), block, largest[block])
-                            .isLessThan(3e-4 * largest[block]);
+                            .isLessThan(tolerance * largest[block]);
                 }
             }
         }

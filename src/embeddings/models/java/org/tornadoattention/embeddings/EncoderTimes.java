@@ -14,7 +14,7 @@ import org.tornadoattention.tensor.SafetensorsWriter;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * Texts per second of the encoder as one task graph, from tokens to vectors, on the texts of an {@link EncoderFile}, after its vectors were
+ * Texts per second of the encoder, as one task graph or on the JVM, from tokens to vectors, on the texts of an {@link EncoderFile}, after its vectors were
  * compared with those of the JVM's encoder. The JVM's go to a file, for {@code bench/embeddings.py} to compare with.
  */
 final class EncoderTimes {
@@ -24,7 +24,7 @@ final class EncoderTimes {
 
     private EncoderTimes() {}
 
-    /** @param arguments the file, the file for the JVM's vectors, the backend, types (f32,f16), tokens of a batch (8192), texts (all) */
+    /** @param arguments the file, the file for the JVM's vectors, the backend, types (f32,f16), tokens of a batch (8192; 1 for a text at a time), texts (all) */
     public static void main(String[] arguments) throws IOException {
         EncoderFile file = EncoderFile.read(Path.of(arguments[0]));
         ComputeDevice device = Devices.find(Optional.of(Backend.parse(arguments[2])), Optional.empty());
@@ -53,8 +53,10 @@ final class EncoderTimes {
 
     private static void measure(
             EncoderFile file, ComputeDevice device, DType type, int tokensPerBatch, int texts, float[][] expected) {
-        try (GraphEncoder encoder =
-                new GraphEncoder(file.weights(), Pooling.MEAN, device, type, tokensPerBatch)) {
+        int threads = Runtime.getRuntime().availableProcessors();
+        try (Encoder encoder = device.isJvm()
+                ? new VectorEncoder(file.weights(), Pooling.MEAN, device, threads)
+                : new GraphEncoder(file.weights(), Pooling.MEAN, device, type, tokensPerBatch)) {
             List<int[]> batches = batches(file, texts, tokensPerBatch, encoder.sequencesAtOnce());
             long start = System.nanoTime();
             float[][] vectors = encode(encoder, file, batches);

@@ -96,26 +96,22 @@ class TextEncoderTest {
         List<String> words = new ArrayList<>(
                 texts.stream().map(text -> String.join(" ", text)).toList());
         words.add("the cat sat on a mat . the mat sat");
-        for (Pooling pooling : Pooling.values()) {
-            // A batch for all, and several with fewer sequences than there is room for.
-            for (int tokensPerBatch : new int[] {300, 60}) {
-                try (TextEncoder encoder = builder()
-                                .device(device)
-                                .type(type)
-                                .pooling(pooling)
-                                .tokensPerBatch(tokensPerBatch)
-                                .build();
-                        TextEncoder onJvm = builder().pooling(pooling).build()) {
-                    float[][] vectors = encoder.encode(words);
-                    float[][] expected = onJvm.encode(words);
-                    for (int i = 0; i < vectors.length; i++) {
-                        assertThat(vectors[i])
-                                .usingComparatorWithPrecision(type == DType.F32 ? 2e-6f : 5e-3f)
-                                .containsExactly(expected[i]);
-                    }
-                }
-                if (type == DType.F16) {
-                    return; // simulated warps take their time
+        // A batch for all, and several.
+        for (int tokensPerBatch : type == DType.F32 ? new int[] {300, 60} : new int[] {300}) {
+            Pooling pooling = tokensPerBatch == 60 ? Pooling.FIRST : Pooling.MEAN;
+            try (TextEncoder encoder = builder()
+                            .device(device)
+                            .type(type)
+                            .pooling(pooling)
+                            .tokensPerBatch(tokensPerBatch)
+                            .build();
+                    TextEncoder onJvm = builder().pooling(pooling).build()) {
+                float[][] vectors = encoder.encode(words);
+                float[][] expected = onJvm.encode(words);
+                for (int i = 0; i < vectors.length; i++) {
+                    assertThat(vectors[i])
+                            .usingComparatorWithPrecision(type == DType.F32 ? 2e-6f : 5e-3f)
+                            .containsExactly(expected[i]);
                 }
             }
         }
