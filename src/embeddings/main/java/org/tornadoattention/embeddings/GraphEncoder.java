@@ -6,13 +6,16 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.cache.RaggedAttention;
 import org.tornadoattention.cache.RaggedTasks;
+import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Intrinsics;
+import org.tornadoattention.device.ReplayedPlan;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.MatrixProduct;
 import org.tornadoattention.tensor.DType;
@@ -156,6 +159,7 @@ final class GraphEncoder implements Encoder {
         private final Tensor attended;
         private final Tensor logSumExp;
         private final TornadoExecutionPlan plan;
+        private Optional<ReplayedPlan> replayed = Optional.empty();
 
         Plan(int room) {
             rows = room;
@@ -339,7 +343,7 @@ final class GraphEncoder implements Encoder {
             IntArray exactly = IntArray.fromArray(division);
             sharedAttention.divide(exactly, exactly);
             lengths.init(Float.NaN); // so that a launch that failed without a word shows
-            plan.execute();
+            execute();
             float[][] unit = new float[count][weights.width()];
             float[] found = new float[count];
             MemorySegment.copy(lengths.getSegment(), ValueLayout.JAVA_FLOAT, 0, found, 0, count);
@@ -359,6 +363,17 @@ final class GraphEncoder implements Encoder {
                         weights.width());
             }
             return new Vectors(unit, found);
+        }
+
+        /** On CUDA the driver is given again what the interpreter gave it once. */
+        private void execute() {
+            if (device.backend() != Backend.CUDA) {
+                plan.execute();
+            } else if (replayed.isEmpty()) {
+                replayed = Optional.of(ReplayedPlan.of(plan, device));
+            } else {
+                replayed.get().execute();
+            }
         }
 
         void close() {
