@@ -67,9 +67,7 @@ class GptStepTimes implements Callable<Integer> {
             description = "f32, or bf16: products and attention on tensor cores. Default: ${DEFAULT-VALUE}.")
     DType products = DType.F32;
 
-    @Option(
-            names = "--without-standard",
-            description = "Flash attention alone, which compiles half of the kernels.")
+    @Option(names = "--without-standard", description = "Flash attention alone, which compiles half of the kernels.")
     boolean withoutStandard;
 
     @Option(names = "--backend", paramLabel = "NAME", description = "cuda, opencl, ptx, … Default: the best.")
@@ -115,8 +113,7 @@ class GptStepTimes implements Callable<Integer> {
                 System.out.printf(" %10.2f", ours.milliseconds());
                 System.out.println(
                         withoutStandard
-                                ? "   loss %.4f after %d steps"
-                                        .formatted(ours.losses()[steps - 1], steps - 1)
+                                ? "   loss %.4f after %d steps".formatted(ours.losses()[steps - 1], steps - 1)
                                 : beside(ours, standard, sequence, batch));
             }
         }
@@ -148,8 +145,7 @@ class GptStepTimes implements Callable<Integer> {
     private Run run(FlashAttention attention, int sequence, int batch) {
         AssociativeRecall task = AssociativeRecall.of(sequence);
         Parameters parameters = new Parameters(
-                new Parameters.Shape(AssociativeRecall.VOCABULARY, sequence, layers, heads, width, mlp * width),
-                SEED);
+                new Parameters.Shape(AssociativeRecall.VOCABULARY, sequence, layers, heads, width, mlp * width), SEED);
         double[] losses = new double[steps];
         double[] times = new double[steps];
         Gpt.Products kind = products == DType.BF16 ? Gpt.Products.BF16 : Gpt.Products.inF32(attention.device());

@@ -41,7 +41,13 @@ public final class Parameters {
 
         /** Checks that the heads share the width evenly. */
         public Shape {
-            if (vocabulary < 1 || positions < 1 || layers < 1 || heads < 1 || width < 1 || hidden < 1 || width % heads != 0) {
+            if (vocabulary < 1
+                    || positions < 1
+                    || layers < 1
+                    || heads < 1
+                    || width < 1
+                    || hidden < 1
+                    || width % heads != 0) {
                 throw new IllegalArgumentException(
                         "A GPT of %d tokens, %d positions, %d layers, %d heads and width %d: all must be 1 or more, and the heads divide the width."
                                 .formatted(vocabulary, positions, layers, heads, width));

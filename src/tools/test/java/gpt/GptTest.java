@@ -29,7 +29,8 @@ class GptTest {
 
     @ParameterizedTest
     @CsvSource({"ONLINE, ROWS, 3e-4", "STANDARD, ROWS, 3e-4", "TILED, TILES, 3e-4", "TILED, BF16, 0.05"})
-    void everyGradientIsThatOfFiniteDifferencesInFloat64(AttentionKernel kernel, Gpt.Products products, double tolerance) {
+    void everyGradientIsThatOfFiniteDifferencesInFloat64(
+            AttentionKernel kernel, Gpt.Products products, double tolerance) {
         assumeTrue(
                 products != Gpt.Products.BF16
                         || TestDevice.get().extension().level().include(Intrinsics.WARP),
@@ -42,7 +43,8 @@ class GptTest {
             Gpt.Result result = gpt.train(1, 0f, 0f);
             gpt.fetchGradients();
 
-            assertThat(result.loss()).isCloseTo(exact.loss(gpt.tokens(), gpt.targets(), TASK.sequence()), within(tolerance / 30));
+            assertThat(result.loss())
+                    .isCloseTo(exact.loss(gpt.tokens(), gpt.targets(), TASK.sequence()), within(tolerance / 30));
             for (Parameter parameter : parameters.all()) {
                 // Q, K and V, which are columns of one matrix, are each measured by their own largest gradient.
                 int blocks = parameter.columns() / SHAPE.width();

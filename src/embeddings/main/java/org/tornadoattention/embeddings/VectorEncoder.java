@@ -149,7 +149,8 @@ final class VectorEncoder implements Encoder {
             eachColumns(
                     layer.attentionOutput(),
                     (from, to) -> layer.attentionOutput().product(heads, count, output, from, to));
-            layer.attentionNorm().addAndNormalise(x, output, layer.attentionOutput().rowLength(), count);
+            layer.attentionNorm()
+                    .addAndNormalise(x, output, layer.attentionOutput().rowLength(), count);
             int innerRow = layer.intermediate().rowLength();
             eachColumns(layer.intermediate(), (from, to) -> {
                 layer.intermediate().product(x, count, inner, from, to);
@@ -168,8 +169,10 @@ final class VectorEncoder implements Encoder {
     private void eachColumns(PackedMatrix matrix, Columns body) {
         int panels = matrix.rowLength() / PackedMatrix.PANEL;
         int parts = Math.min(panels, pool.getParallelism());
-        IntStream.range(0, parts).parallel().forEach(part ->
-                body.accept(panels * part / parts * PackedMatrix.PANEL, panels * (part + 1) / parts * PackedMatrix.PANEL));
+        IntStream.range(0, parts)
+                .parallel()
+                .forEach(part -> body.accept(
+                        panels * part / parts * PackedMatrix.PANEL, panels * (part + 1) / parts * PackedMatrix.PANEL));
     }
 
     /** Something that is done with columns {@code from} to {@code to}. */

@@ -36,7 +36,11 @@ record EncoderFile(BertWeights weights, int[] tokens, int[] offsets) {
                             .toArray())
                     .filter(text -> text.length <= weights.longest())
                     .toList();
-            int[] used = tokens.stream().flatMapToInt(Arrays::stream).distinct().sorted().toArray();
+            int[] used = tokens.stream()
+                    .flatMapToInt(Arrays::stream)
+                    .distinct()
+                    .sorted()
+                    .toArray();
             int width = weights.width();
             float[] words = new float[used.length * width];
             for (int i = 0; i < used.length; i++) {
@@ -50,8 +54,7 @@ record EncoderFile(BertWeights weights, int[] tokens, int[] offsets) {
                     .flatMapToInt(text -> Arrays.stream(text).map(token -> Arrays.binarySearch(used, token)))
                     .toArray();
             write(Path.of(arguments[0]), weights, words, renumbered, offsets);
-            System.out.printf(
-                    "%d texts, %d tokens, %d words%n", tokens.size(), renumbered.length, used.length);
+            System.out.printf("%d texts, %d tokens, %d words%n", tokens.size(), renumbered.length, used.length);
         } catch (ai.onnxruntime.OrtException e) {
             throw new IOException(e);
         }
@@ -145,6 +148,8 @@ record EncoderFile(BertWeights weights, int[] tokens, int[] offsets) {
 
     /** Where these texts begin among them. */
     int[] division(int from, int to) {
-        return IntStream.rangeClosed(from, to).map(text -> offsets[text] - offsets[from]).toArray();
+        return IntStream.rangeClosed(from, to)
+                .map(text -> offsets[text] - offsets[from])
+                .toArray();
     }
 }

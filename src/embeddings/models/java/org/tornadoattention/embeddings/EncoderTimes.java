@@ -42,8 +42,7 @@ final class EncoderTimes {
         }
         new SafetensorsWriter().tensor("vectors", vectors).writeTo(Path.of(arguments[1]));
         System.out.printf(
-                "%s: %d texts of %.0f tokens on average%n",
-                device, texts, (double) file.offsets()[texts] / texts);
+                "%s: %d texts of %.0f tokens on average%n", device, texts, (double) file.offsets()[texts] / texts);
         for (String type : arguments[3].split(",")) {
             for (String tokensPerBatch : arguments[4].split(",")) {
                 measure(file, device, DType.parse(type), Integer.parseInt(tokensPerBatch), texts, expected);
@@ -88,9 +87,8 @@ final class EncoderTimes {
         List<int[]> batches = new ArrayList<>();
         int from = 0;
         for (int to = 1; to <= texts; to++) {
-            boolean full = to == texts
-                    || file.offsets()[to + 1] - file.offsets()[from] > tokens
-                    || to + 1 - from > sequences;
+            boolean full =
+                    to == texts || file.offsets()[to + 1] - file.offsets()[from] > tokens || to + 1 - from > sequences;
             if (full) {
                 batches.add(new int[] {from, to});
                 from = to;
@@ -102,9 +100,9 @@ final class EncoderTimes {
     private static float[][] encode(Encoder encoder, EncoderFile file, List<int[]> batches) {
         List<float[]> vectors = new ArrayList<>();
         for (int[] batch : batches) {
-            vectors.addAll(Arrays.asList(encoder.encode(
-                            file.tokens(batch[0], batch[1]), file.division(batch[0], batch[1]))
-                    .unit()));
+            vectors.addAll(
+                    Arrays.asList(encoder.encode(file.tokens(batch[0], batch[1]), file.division(batch[0], batch[1]))
+                            .unit()));
         }
         return vectors.toArray(float[][]::new);
     }
