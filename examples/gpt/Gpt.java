@@ -391,7 +391,10 @@ public final class Gpt implements AutoCloseable {
             int bColumn,
             int parts,
             int accumulate) {
-        if (products == Products.BF16 && MatrixProduct.fitsTensorCores(m, n, depth, aRow, bRow)) {
+        int groups = products == Products.BF16
+                ? MatrixProduct.groupsOnTensorCores(m, n, depth, aRow, bRow, parts)
+                : 0;
+        if (groups > 0) {
             graph.task(
                     task,
                     MatrixProduct::onTensorCores,
@@ -410,7 +413,7 @@ public final class Gpt implements AutoCloseable {
                     parts,
                     accumulate,
                     Warp.BF16);
-            grid(task, MatrixProduct.GROUP * MatrixProduct.groupsOnTensorCores(m, n, parts), MatrixProduct.GROUP);
+            grid(task, MatrixProduct.GROUP * groups, MatrixProduct.GROUP);
         } else {
             graph.task(
                     task,

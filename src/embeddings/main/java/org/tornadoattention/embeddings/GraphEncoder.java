@@ -275,7 +275,8 @@ final class GraphEncoder implements Encoder {
             stays(dense.matrix(), dense.bias());
             int depth = dense.depth();
             int columns = dense.columns();
-            if (half && MatrixProduct.fitsTensorCores(rows, columns, depth, depth, columns)) {
+            int groups = half ? MatrixProduct.groupsOnTensorCores(rows, columns, depth, depth, columns, 1) : 0;
+            if (groups > 0) {
                 graph.task(
                         task,
                         MatrixProduct::onTensorCores,
@@ -294,10 +295,7 @@ final class GraphEncoder implements Encoder {
                         1,
                         ending,
                         Warp.F16);
-                grid(
-                        task,
-                        MatrixProduct.GROUP * MatrixProduct.groupsOnTensorCores(rows, columns, 1),
-                        MatrixProduct.GROUP);
+                grid(task, MatrixProduct.GROUP * groups, MatrixProduct.GROUP);
             } else {
                 graph.task(
                         task,

@@ -63,29 +63,20 @@ public final class MatrixProduct {
     }
 
     /**
-     * The groups that {@link #onTensorCores} wants.
-     *
-     * @param rows of C
-     * @param columns of C
-     * @param parts of the depth
-     * @return groups of {@link #GROUP} work-items
-     */
-    public static int groupsOnTensorCores(int rows, int columns, int parts) {
-        return parts * Math.ceilDiv(rows, WIDE_TILE) * Math.ceilDiv(columns, WIDE_TILE);
-    }
-
-    /**
-     * Whether {@link #onTensorCores} takes a product: it reads four elements at once, wherever rows or columns lie side by side.
+     * The groups that {@link #onTensorCores} wants, 0 if it does not take the product: it reads four elements at once, wherever rows or
+     * columns lie side by side, so they must come in fours there.
      *
      * @param rows of C
      * @param columns of C
      * @param depth of both factors
      * @param aRow from a row of A to the next
      * @param bRow from a row of B to the next
-     * @return whether what lies side by side comes in fours
+     * @param parts of the depth
+     * @return groups of {@link #GROUP} work-items
      */
-    public static boolean fitsTensorCores(int rows, int columns, int depth, int aRow, int bRow) {
-        return (aRow == 1 ? rows : depth) % 4 == 0 && (bRow == 1 ? depth : columns) % 4 == 0;
+    public static int groupsOnTensorCores(int rows, int columns, int depth, int aRow, int bRow, int parts) {
+        boolean inFours = (aRow == 1 ? rows : depth) % 4 == 0 && (bRow == 1 ? depth : columns) % 4 == 0;
+        return inFours ? parts * Math.ceilDiv(rows, WIDE_TILE) * Math.ceilDiv(columns, WIDE_TILE) : 0;
     }
 
     /**
@@ -262,7 +253,7 @@ public final class MatrixProduct {
     /**
      * The product on tensor cores, its factors rounded to 16 bits on their way to local memory, sums in F32: a tile of 128 x 128 for
      * each group of work-items. Parameters are those of {@link #tiled}, and {@code type}. It needs {@link Warp}, and what {@link
-     * #fitsTensorCores} says.
+     * #groupsOnTensorCores} says.
      *
      * @param context the work-item
      * @param a factor

@@ -93,8 +93,6 @@ class MatrixProductTest {
             throws TornadoExecutionPlanException {
         assumeTrue(TestDevice.get().extension().level().include(Intrinsics.WARP), "no tensor cores");
         Problem problem = new Problem(rows, columns, depth, transposedA, transposedB, parts);
-        assertThat(MatrixProduct.fitsTensorCores(rows, columns, depth, problem.aRow(), problem.bRow()))
-                .isTrue();
         require(problem, ending, 1e-4, (graph, a, b, bias, c) -> {
             graph.task(
                     "product",
@@ -114,17 +112,19 @@ class MatrixProductTest {
                     parts,
                     ending,
                     type);
-            return MatrixProduct.groupsOnTensorCores(rows, columns, parts);
+            return MatrixProduct.groupsOnTensorCores(
+                    rows, columns, depth, problem.aRow(), problem.bRow(), parts);
         });
     }
 
     @Test
     void tensorCoresTakeWhatComesInFours() {
-        assertThat(MatrixProduct.fitsTensorCores(3, 8, 12, 12, 8)).isTrue();
-        assertThat(MatrixProduct.fitsTensorCores(8, 6, 12, 12, 6)).isFalse();
-        assertThat(MatrixProduct.fitsTensorCores(8, 8, 6, 6, 8)).isFalse();
-        assertThat(MatrixProduct.fitsTensorCores(6, 8, 8, 1, 8)).isFalse();
-        assertThat(MatrixProduct.fitsTensorCores(8, 3, 8, 8, 1)).isTrue();
+        assertThat(MatrixProduct.groupsOnTensorCores(3, 8, 12, 12, 8, 1)).isEqualTo(1);
+        assertThat(MatrixProduct.groupsOnTensorCores(130, 8, 12, 12, 8, 3)).isEqualTo(6);
+        assertThat(MatrixProduct.groupsOnTensorCores(8, 3, 8, 8, 1, 1)).isEqualTo(1);
+        assertThat(MatrixProduct.groupsOnTensorCores(8, 6, 12, 12, 6, 1)).isZero();
+        assertThat(MatrixProduct.groupsOnTensorCores(8, 8, 6, 6, 8, 1)).isZero();
+        assertThat(MatrixProduct.groupsOnTensorCores(6, 8, 8, 1, 8, 1)).isZero();
     }
 
     /** Adds the task {@code product} to a graph and tells its groups. */
