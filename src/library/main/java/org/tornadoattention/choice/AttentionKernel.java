@@ -27,6 +27,8 @@ public enum AttentionKernel {
     WARP_GROUP(WarpGroupSpec::new),
     /** The warp kernel for F32, each product in three of TF32. F32; only where it is asked for. */
     WARP_TF32(WarpTf32Spec::new),
+    /** The warp-group kernel for F32, each product in three of F16. F32; only where it is asked for. */
+    WARP_GROUP_F32(WarpGroupF32Spec::new),
     /**
      * The warp-group kernel with products of 8 bits, after a rounding of Q, K and V. F16 and BF16; only where asked
      * for.
@@ -141,7 +143,8 @@ public enum AttentionKernel {
     /**
      * The name as used on the command line: {@code standard}, {@code online}, {@code tiled}, {@code tensor-core},
      * {@code
-     * warp}, {@code warp-group}, {@code warp-tf32}, {@code warp-group-fp8}, {@code vector}.
+     * warp}, {@code warp-group}, {@code warp-tf32}, {@code warp-group-f32}, {@code
+     * warp-group-fp8}, {@code vector}.
      *
      * @return the name
      */

@@ -19,6 +19,7 @@ public sealed interface KernelSpec
                 WarpSpec,
                 WarpGroupSpec,
                 WarpTf32Spec,
+                WarpGroupF32Spec,
                 WarpGroupFp8Spec,
                 VectorSpec {
 

@@ -167,7 +167,7 @@ public final class WarpTiles {
     }
 
     /** Where that chunk goes: at constant distances from a work-item's first one or two. */
-    private static int to(int i, int at, int rows, int row, int c, int headDim, int item, int items) {
+    static int to(int i, int at, int rows, int row, int c, int headDim, int item, int items) {
         int chunks = paddedDim(headDim) / 8;
         int to = at + chunk(rows, row, c);
         if (items % (4 * chunks) == 0) {
