@@ -30,8 +30,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * multiplies it by K and adds to dQ in global memory, and which copies the tiles of Q and dO. Nobody waits at a barrier of the
  * whole group.
  *
- * <p><b>Order.</b> What tiles of keys add to a tile of dQ is added in the order of the keys, backwards under a causal mask ({@link Turn}): the same bits in every
- * run. The first writes, those between add, and the last takes the sum, adds its own, writes dQ and leaves the turn at 0.
+ * <p><b>Order.</b> What tiles of keys add to a tile of dQ is added in one order ({@link Turn}), so that the bits are the same in every run: that of
+ * the keys, backwards under a causal mask; without a mask from the tile on that comes to these queries first, and round. The first writes, those between add, and the last takes the sum, adds its own, writes dQ and leaves the turn at 0.
  *
  * <p><b>Arrays.</b> As {@link TiledKeyValueGradients} and {@link TiledQueryGradient}, in F16; {@code sums} has
  * {@link #sumsOfTile} floats for each tile of queries, {@code turns} {@link #turnsOfTile} ints, all 0.
@@ -209,6 +209,18 @@ public final class WarpGroupGradients {
         int tilesQ = lastQuery < firstQuery ? 0 : (lastQuery - i0) / blockQ + 1;
         int steps = group * tilesQ;
 
+        // Where every query sees every key, tile n of keys begins `apart` tiles of queries before tile n - 1, and goes
+        // round: all begin at once, and none waits for another's turn.
+        int apart = 0;
+        int shift = 0;
+        if (windowLeft < 0 && windowRight < 0) {
+            int tilesOfKeys = Placement.tiles(length, blockK);
+            if (tilesOfKeys > 0 && tilesK <= groupsAtOnce) {
+                apart = tilesQ / tilesOfKeys;
+                shift = tilesQ - apart * keyTile;
+            }
+        }
+
         if (item >= items) {
             // The warp group that copies, and computes dQ.
             if (groups > 1) {
@@ -236,7 +248,7 @@ public final class WarpGroupGradients {
                 int ahead = t + STAGES - 1;
                 if (ahead < steps) {
                     int stage = ahead % STAGES;
-                    int i = i0 + ahead % tilesQ * blockQ;
+                    int i = i0 + (ahead + shift) % tilesQ * blockQ;
                     int first = (firstHead + ahead / tilesQ) * seqQ + i;
                     int at = atStages + stage * 2 * tileBytes;
                     WarpTiles.load(tile, at, blockQ, query, first * headDim, seqQ - i, headDim, own, WarpGroup.LANES);
@@ -261,13 +273,23 @@ public final class WarpGroupGradients {
                 }
                 if (t >= 0) {
                     // dQ = dQ + dS K_j, where it is this tile's turn.
-                    int i = i0 + t % tilesQ * blockQ;
+                    int i = i0 + (t + shift) % tilesQ * blockQ;
                     int head = firstHead + t / tilesQ;
                     int last = TornadoMath.min(i + blockQ, seqQ) - 1;
                     int toFirst = keyTile - Window.firstKey(i + offset, windowLeft) / blockK;
                     int toLast = Window.lastKey(last + offset, length, windowRight) / blockK - keyTile;
                     int before = windowRight >= 0 ? toLast : toFirst;
                     int after = windowRight >= 0 ? toFirst : toLast;
+                    if (windowLeft < 0 && windowRight < 0) {
+                        // Those from firstOfAll on come first, then the others.
+                        int ofAll = keyTile + toLast + 1;
+                        int firstOfAll = ofAll;
+                        if (apart > 0) {
+                            firstOfAll = TornadoMath.min(ofAll, (tilesQ - i / blockQ + apart - 1) / apart);
+                        }
+                        before = keyTile >= firstOfAll ? keyTile - firstOfAll : keyTile + ofAll - firstOfAll;
+                        after = ofAll - 1 - before;
+                    }
                     int tileOfAll = head * tilesOfHead + i / blockQ;
                     int turn = tileOfAll * WARPS + warp;
                     for (int y = 0; y < blockQ / BLOCK; y++) {
@@ -400,7 +422,7 @@ public final class WarpGroupGradients {
             }
 
             for (int t = 0; t < steps; t++) {
-                int i = i0 + t % tilesQ * blockQ;
+                int i = i0 + (t + shift) % tilesQ * blockQ;
                 int head = firstHead + t / tilesQ;
                 int stage = t % STAGES;
                 int place = t % PLACES;
