@@ -19,7 +19,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * WarpGroupQueryGradient}'s order, with three products of 16-bit numbers for one of F32, as in {@link WarpGroupF32FlashAttention}. {@link
  * WarpGroupF32KeyValueGradients} is the other half of the backward pass.
  *
- * <p>dS has a scale for each warp's rows of a tile, and dS K_j is computed apart and added to dQ under the next products.
+ * <p>dS has a scale for each warp's rows of a tile, and dS K_j is computed apart and added to dQ.
  *
  * <p><b>Arrays.</b> query, key, value and outputGradient as {@link SplitRows} writes them, scales those of Q, K, V and dO one
  * behind the other; the rest as {@link TiledQueryGradient}.
@@ -161,7 +161,6 @@ public final class WarpGroupF32QueryGradient {
             lse[r] = RowTerms.logSumExp(rowTerms, batchHead * seqQ + i) * WarpScores.LOG2_E;
             d[r] = RowTerms.d(rowTerms, batchHead * seqQ + i);
         }
-        float ofPart = 0f;
 
         for (int t = 0; t < steps; t++) {
             // K_j and V_j are here; the places of the step before the last are free.
@@ -189,10 +188,6 @@ public final class WarpGroupF32QueryGradient {
             float unit = queryScale * keyScale;
             float ofProducts = gradientScale * scales.get(ofValues + j / SplitTiles.BLOCK);
 
-            // dQ = dQ + dS K_j-1.
-            WarpGroup.await(2, part, (headDim + 15) / 16 * 16 / 2);
-            SplitTiles.add(dq, part, 0, paddedDim, ofPart);
-
             // When S is there: P = 2^(S - L).
             WarpGroup.await(1, s, blockK / 2);
             float ofScore = factor * unit;
@@ -212,7 +207,7 @@ public final class WarpGroupF32QueryGradient {
                 s[at] = Warp.exp2(s[at] * ofScore - lse[at / 2 % 2]);
             }
 
-            // When dP is: dS = P (dP - D), and start dS K_j.
+            // When dP is: dS = P (dP - D), and dQ = dQ + dS K_j.
             WarpGroup.await(0, dp, blockK / 2);
             float largest = 0f;
             for (int at = 0; at < blockK / 2; at++) {
@@ -223,15 +218,15 @@ public final class WarpGroupF32QueryGradient {
                 largest = TornadoMath.max(largest, SplitTiles.finiteMagnitude(s[at]));
             }
             int exponent = SplitTiles.exponent(SplitTiles.largestOfWarp(largest));
-            ofPart = SplitTiles.power(exponent) * keyScale;
+            float ofPart = SplitTiles.power(exponent) * keyScale;
             SplitTiles.split(s, ds, rest, blockK, SplitTiles.power(0 - exponent));
             WarpGroup.fence();
             SplitTiles.startSum(part, paddedDim, ds, rest, tile, atK, blockK, headDim);
             WarpGroup.commit();
+            WarpGroup.await(0, part, (headDim + 15) / 16 * 16 / 2);
+            SplitTiles.add(dq, part, 0, paddedDim, ofPart);
         }
 
-        WarpGroup.await(0, part, (headDim + 15) / 16 * 16 / 2);
-        SplitTiles.add(dq, part, 0, paddedDim, ofPart);
         for (int r = 0; r < 2; r++) {
             int i = i0 + row + 8 * r;
             if (i < seqQ) {
