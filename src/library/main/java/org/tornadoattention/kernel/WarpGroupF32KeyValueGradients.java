@@ -27,12 +27,12 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * ceil(seqK / blockK)} groups of {@code 2 * blockK} work-items;
  * {@code blockK} is a multiple of 64, {@code blockQ} 16, 32 or 64.
  *
- * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of K, one of V, three of Q and dO. <b>Device.</b> As {@link
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of K, one of V, two of Q and dO. <b>Device.</b> As {@link
  * WarpGroupFlashAttention}. Head dimensions up to 128.
  */
 public final class WarpGroupF32KeyValueGradients {
 
-    private static final int STAGES = 3;
+    private static final int STAGES = 2;
 
     /** Columns that are summed apart at a time. */
     private static final int COLUMNS = 64;
@@ -89,7 +89,7 @@ public final class WarpGroupF32KeyValueGradients {
         int paddedDim = (headDim + 15) / 16 * 16;
         float factor = WarpScores.factor(scale, softcap, features);
 
-        // One array: K, V, then three places of Q and dO, then three of the rows' L and D.
+        // One array: K, V, then two places of Q and dO, then two of the rows' L and D.
         int atV = SplitTiles.tileBytes(blockK, headDim);
         int tileBytes = SplitTiles.tileBytes(blockQ, headDim);
         int atStages = 2 * atV;
@@ -170,7 +170,7 @@ public final class WarpGroupF32KeyValueGradients {
         }
 
         for (int t = 0; t < steps; t++) {
-            // Q_i and dO_i are here; the places of the step before the last are free.
+            // Q_i and dO_i are here; the places of the step before are free.
             int i = i0 + t % tilesQ * blockQ;
             int head = firstHead + t / tilesQ;
             int stage = t % STAGES;

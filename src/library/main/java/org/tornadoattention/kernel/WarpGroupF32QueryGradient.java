@@ -27,12 +27,12 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@code 2 * blockQ} work-items;
  * {@code blockQ} is a multiple of 64, {@code blockK} 16, 32 or 64.
  *
- * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, one of dO, three of K and V. <b>Device.</b> As {@link
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, one of dO, two of K and V. <b>Device.</b> As {@link
  * WarpGroupFlashAttention}. Head dimensions up to 128.
  */
 public final class WarpGroupF32QueryGradient {
 
-    private static final int STAGES = 3;
+    private static final int STAGES = 2;
 
     private WarpGroupF32QueryGradient() {}
 
@@ -85,7 +85,7 @@ public final class WarpGroupF32QueryGradient {
         int paddedDim = (headDim + 15) / 16 * 16;
         float factor = WarpScores.factor(scale, softcap, features);
 
-        // One array: Q, dO, then three places of K and V.
+        // One array: Q, dO, then two places of K and V.
         int atGradient = SplitTiles.tileBytes(blockQ, headDim);
         int tileBytes = SplitTiles.tileBytes(blockK, headDim);
         int atStages = 2 * atGradient;
@@ -163,7 +163,7 @@ public final class WarpGroupF32QueryGradient {
         }
 
         for (int t = 0; t < steps; t++) {
-            // K_j and V_j are here; the places of the step before the last are free.
+            // K_j and V_j are here; the places of the step before are free.
             int j = j0 + t * blockK;
             int atK = atStages + t % STAGES * 2 * tileBytes;
             context.asyncCopyWaitGroup(0);

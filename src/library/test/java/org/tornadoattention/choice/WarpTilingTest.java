@@ -17,6 +17,7 @@ class WarpTilingTest {
         "WARP, 16, 1",
         "WARP, 32, 1",
         "WARP_TF32, 128, 8",
+        "WARP_GROUP_F32, 128, 8",
         "WARP_GROUP, 64, 4",
         "WARP_GROUP_FP8, 64, 4",
         "WARP_GROUP_FP8, 192, 12",
@@ -25,7 +26,8 @@ class WarpTilingTest {
     })
     void warpsShareTheQueries(AttentionKernel kernel, int blockQ, int warps) {
         Tile tile = kernel.tile(blockQ, 64, warps, 8);
-        int copying = kernel == AttentionKernel.WARP_GROUP ? 4 : 0;
+        boolean copies = kernel == AttentionKernel.WARP_GROUP || kernel == AttentionKernel.WARP_GROUP_F32;
+        int copying = copies ? 4 : 0;
         assertThat(tile.groupSize(64)).isEqualTo(32 * (warps + copying));
         assertThat(tile).hasToString(blockQ + "x64/" + warps);
     }

@@ -152,7 +152,7 @@ public final class DeviceTexts {
                 .withSoftcap(20)
                 .withKeyLengths(100);
         boolean hasDropout = switch (kernel) {
-            case TENSOR_CORE, WARP_TF32, WARP_GROUP_FP8 -> false;
+            case TENSOR_CORE, WARP_TF32, WARP_GROUP_F32, WARP_GROUP_FP8 -> false;
             default -> true;
         };
         return hasDropout ? options.withDropout(0.1, 5) : options;
