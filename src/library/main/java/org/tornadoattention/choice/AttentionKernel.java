@@ -27,7 +27,7 @@ public enum AttentionKernel {
     WARP_GROUP(WarpGroupSpec::new),
     /** The warp kernel for F32, each product in three of TF32. F32; only where it is asked for. */
     WARP_TF32(WarpTf32Spec::new),
-    /** The warp-group kernel for F32, each product in three of F16. F32; only where it is asked for. */
+    /** The warp-group kernel for F32, each product in three of F16. F32. */
     WARP_GROUP_F32(WarpGroupF32Spec::new),
     /**
      * The warp-group kernel with products of 8 bits, after a rounding of Q, K and V. F16 and BF16; only where asked

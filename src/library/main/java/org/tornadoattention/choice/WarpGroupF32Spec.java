@@ -15,6 +15,7 @@ import org.tornadoattention.kernel.WarpGroupKeyValueGradients;
 import org.tornadoattention.kernel.WarpRowTerms;
 import org.tornadoattention.kernel.parts.SplitTiles;
 import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
 
 /** {@link WarpGroupF32FlashAttention} and its gradients, with the kernel that splits their inputs. */
 record WarpGroupF32Spec() implements KernelSpec {
@@ -45,11 +46,6 @@ record WarpGroupF32Spec() implements KernelSpec {
     }
 
     @Override
-    public boolean onlyWhereAskedFor() {
-        return true;
-    }
-
-    @Override
     public Capability capability() {
         return Capability.WARP_GROUP;
     }
@@ -64,10 +60,11 @@ record WarpGroupF32Spec() implements KernelSpec {
         return new Backward.Own(
                 (problem, device) -> Stream.of(
                                 List.of("128x64", "64x128"), List.of("128x32", "32x128"), List.of("64x16", "16x64"))
-                        .map(pair -> List.of(
-                                QUERY_GRADIENT.tile(pair.getFirst()), KEY_VALUE_GRADIENTS.tile(pair.getLast())))
+                        .map(pair ->
+                                List.of(QUERY_GRADIENT.tile(pair.getFirst()), KEY_VALUE_GRADIENTS.tile(pair.getLast())))
                         .filter(pair ->
                                 pair.stream().allMatch(tile -> tile.tiling().fits(tile, problem, device)))
+                        .filter(_ -> hasRoom(problem.shape()))
                         .findFirst(),
                 Optional.of(AttentionKernel.TILED),
                 problem -> {
@@ -109,6 +106,12 @@ record WarpGroupF32Spec() implements KernelSpec {
     @Override
     public Traffic traffic() {
         return Traffic.EACH_TILE;
+    }
+
+    /** Whether arrays hold what rows become, which short ones make longer. */
+    private static boolean hasRoom(AttentionShape shape) {
+        long rows = Math.max(shape.queryRows(), (long) shape.batch() * shape.kvHeads() * shape.seqK());
+        return rows * SplitTiles.rowInts(shape.headDim()) <= Tensor.MAX_ELEMENTS;
     }
 
     private static long queryBlocks(AttentionShape shape) {
@@ -279,6 +282,11 @@ record WarpGroupF32Spec() implements KernelSpec {
                 throw new IllegalArgumentException(
                         "A tile of %d keys has no scale of its own: take 16, 32 or 64.".formatted(blockK));
             }
+        }
+
+        @Override
+        Stream<Tile> bestFirst(AttentionProblem problem, ComputeDevice device) {
+            return hasRoom(problem.shape()) ? super.bestFirst(problem, device) : Stream.empty();
         }
 
         @Override

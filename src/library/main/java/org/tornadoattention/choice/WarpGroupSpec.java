@@ -30,6 +30,9 @@ record WarpGroupSpec() implements KernelSpec {
     /** The widest head for which one kernel is faster under a causal mask too. */
     private static final int NARROW = 64;
 
+    /** Keys of whose tiles an H100 runs all at once. */
+    private static final int LONGEST_SHARED = 16_384;
+
     private static final Tiling FORWARD = new ForwardTiling();
     private static final Tiling QUERY_GRADIENT = new QueryGradientTiling();
     private static final Tiling KEY_VALUE_GRADIENTS = new KeyValueGradientsTiling();
@@ -106,10 +109,17 @@ record WarpGroupSpec() implements KernelSpec {
     private static Optional<String> oneKernel(AttentionProblem problem) {
         boolean can = problem.shape().headDim() <= WIDEST_FOR_BOTH
                 && problem.functions().isEmpty()
-                && problem.shape().groupSize() == 1
+                && (problem.shape().groupSize() == 1 || gainsWhereShared(problem))
                 && (problem.windowRight() < 0 || problem.shape().headDim() <= NARROW)
                 && sums(problem.shape(), 128) <= Tensor.MAX_ELEMENTS;
         return !can ? Optional.empty() : Optional.of(problem.shape().headDim() > NARROW ? "64x128" : "128x128");
+    }
+
+    /** Whether one kernel is faster where heads share keys: no mask, and all groups of a head of keys run together. */
+    private static boolean gainsWhereShared(AttentionProblem problem) {
+        return problem.windowLeft() < 0
+                && problem.windowRight() < 0
+                && problem.shape().seqK() <= LONGEST_SHARED;
     }
 
     private static long queryTiles(AttentionShape shape, int blockQ) {

@@ -319,8 +319,7 @@ public final class WarpGroupF32FlashAttention {
                 WarpGroup.commit();
                 WarpGroup.await(0, part, (headDim + 15) / 16 * 16 / 2);
                 WarpBarrier.arrive(barriers, freeV + 2 * last);
-                float ofPart =
-                        scales.get(ofValues + (j0 + (to - 1) * blockK) / SplitTiles.BLOCK) / SplitTiles.OF_ONE;
+                float ofPart = scales.get(ofValues + (j0 + (to - 1) * blockK) / SplitTiles.BLOCK) / SplitTiles.OF_ONE;
                 WarpScores.rescale(o, before, 1, paddedDim);
                 SplitTiles.add(o, part, 0, paddedDim, ofPart);
             }

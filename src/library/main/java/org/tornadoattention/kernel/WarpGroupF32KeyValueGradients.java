@@ -141,8 +141,7 @@ public final class WarpGroupF32KeyValueGradients {
         if (steps > 0) {
             int first = firstHead * seqQ + i0;
             SplitTiles.load(tile, atStages, blockQ, query, first, seqQ - i0, headDim, item, items);
-            SplitTiles.load(
-                    tile, atStages + tileBytes, blockQ, outputGradient, first, seqQ - i0, headDim, item, items);
+            SplitTiles.load(tile, atStages + tileBytes, blockQ, outputGradient, first, seqQ - i0, headDim, item, items);
             RowTerms.startCopy(tile, atTerms, blockQ, rowTerms, first, seqQ - i0, seqQ, item);
         }
         context.asyncCopyCommit();
@@ -185,8 +184,7 @@ public final class WarpGroupF32KeyValueGradients {
                 int place = (t + 1) % STAGES;
                 int at = atStages + place * 2 * tileBytes;
                 SplitTiles.load(tile, at, blockQ, query, first, seqQ - next, headDim, item, items);
-                SplitTiles.load(
-                        tile, at + tileBytes, blockQ, outputGradient, first, seqQ - next, headDim, item, items);
+                SplitTiles.load(tile, at + tileBytes, blockQ, outputGradient, first, seqQ - next, headDim, item, items);
                 RowTerms.startCopy(
                         tile, atTerms + place * 8 * blockQ, blockQ, rowTerms, first, seqQ - next, seqQ, item);
             }

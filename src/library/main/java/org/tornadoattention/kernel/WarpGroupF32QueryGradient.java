@@ -131,8 +131,7 @@ public final class WarpGroupF32QueryGradient {
 
         // Load Q_i and dO_i, the first K_j and V_j, L_i and D_i; dQ = 0.
         SplitTiles.load(tile, 0, blockQ, query, batchHead * seqQ + i0, queries, headDim, item, items);
-        SplitTiles.load(
-                tile, atGradient, blockQ, outputGradient, batchHead * seqQ + i0, queries, headDim, item, items);
+        SplitTiles.load(tile, atGradient, blockQ, outputGradient, batchHead * seqQ + i0, queries, headDim, item, items);
         if (steps > 0) {
             int first = kvHead * seqK + j0;
             SplitTiles.load(tile, atStages, blockK, key, first, length - j0, headDim, item, items);

@@ -13,11 +13,9 @@ import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Gradients;
-import org.tornadoattention.TestDevice;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.KernelChoice;
-import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
@@ -41,7 +39,7 @@ class WarpGroupF32Test {
         AttentionOptions options = AttentionOptions.defaults();
         return Stream.of(
                 Arguments.of(shape(2, 1, 70, 100, 40), options, 1f),
-                Arguments.of(shape(1, 1, 130, 140, 128), options.withCausal(), 1f),
+                Arguments.of(shape(1, 1, 70, 100, 128), options.withCausal(), 1f),
                 Arguments.of(shape(1, 1, 65, 129, 7), options.withKeyLengths(70), 1f),
                 Arguments.of(shape(1, 1, 70, 30, 64), options.withKeyLengths(0), 1f),
                 Arguments.of(

@@ -51,6 +51,7 @@ public class WarpGroupGradientsTest {
                                 .withAlibi(AttentionOptions.alibiSlopes(2))
                                 .withKeyLengths(131)),
                 Arguments.of(shape(1, 1, 65, 129, 128), DType.F16, options.withKeyLengths(0)),
+                Arguments.of(shape(2, 1, 300, 256, 16), DType.F16, options),
                 Arguments.of(shape(1, 1, 65, 64, 7), DType.BF16, options));
     }
 

@@ -72,8 +72,7 @@ public final class SplitTiles {
 
     /** s of two numbers, packed, whose h are {@code high}. */
     public static int rest(float first, float second, int high) {
-        return Warp.pack(
-                Warp.F16, first - Warp.unpack(Warp.F16, high, 0), second - Warp.unpack(Warp.F16, high, 1));
+        return Warp.pack(Warp.F16, first - Warp.unpack(Warp.F16, high, 0), second - Warp.unpack(Warp.F16, high, 1));
     }
 
     /** An accumulator tile of 64 rows, times a factor, as operands h and s. */
@@ -105,8 +104,7 @@ public final class SplitTiles {
     }
 
     /** Starts C = A Bᵀ as {@link WarpTiles#startProduct}, in three products, the small ones first. */
-    public static void startProduct(
-            float[] c, int[] tile, int atA, int rowsA, int atB, int rowsB, int headDim) {
+    public static void startProduct(float[] c, int[] tile, int atA, int rowsA, int atB, int rowsB, int headDim) {
         int paddedDim = WarpTiles.paddedDim(headDim);
         int restA = atA + WarpTiles.tileBytes(rowsA, headDim);
         int restB = atB + WarpTiles.tileBytes(rowsB, headDim);
@@ -137,8 +135,7 @@ public final class SplitTiles {
     private static void addSum(float[] c, int columns, int[] a, int[] tile, int atB, int rowsB, int accumulate) {
         for (int n = 0; n < rowsB / 16; n++) {
             int b = atB + n * 16 * WarpGroup.ROW_BYTES;
-            WarpGroup.multiply(
-                    Warp.F16, c, columns, a, 4 * n, tile, b, rowsB * WarpGroup.ROW_BYTES, accumulate + n);
+            WarpGroup.multiply(Warp.F16, c, columns, a, 4 * n, tile, b, rowsB * WarpGroup.ROW_BYTES, accumulate + n);
         }
     }
 
