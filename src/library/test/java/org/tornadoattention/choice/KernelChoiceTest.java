@@ -229,7 +229,11 @@ class KernelChoiceTest {
         assertThatExceptionOfType(UnsupportedOnDeviceException.class)
                 .isThrownBy(() -> KernelChoice.choose(problem(DType.F32), gpu, Optional.of(AttentionKernel.TILED)))
                 .withMessageContainingAll("cuda:0 imaginary", "head dimension 64", "1,000 bytes", "online");
-        KernelChoice online = KernelChoice.choose(problem(DType.F32), gpu, Optional.empty());
+        AttentionProblem dropout = AttentionProblem.of(
+                new AttentionShape(1, 1, 1, 100, 100, 64),
+                DType.F32,
+                AttentionOptions.defaults().withDropout(0.1, 1));
+        KernelChoice online = KernelChoice.choose(dropout, gpu, Optional.empty());
         assertThat(online.kernel()).isEqualTo(AttentionKernel.ONLINE);
         assertThat(online.reason()).contains("no room for the tiles of tiled");
     }
