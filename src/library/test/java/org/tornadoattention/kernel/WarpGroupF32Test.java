@@ -19,15 +19,14 @@ import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
-import org.tornadoattention.simulator.Simulator;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
-/** F32 in three products of F16, both ways, which the simulator's default local memory is too small for: with each kind of option. */
-class WarpGroupF32Test {
-
-    /** Of a work-group on the devices that the kernels are for. */
-    private static final int LOCAL_MEMORY = 227 << 10;
+/**
+ * F32 in three products of F16, both ways, with each kind of option. The simulator's default local memory is too small for it:
+ * there a test of its own gives it more.
+ */
+public class WarpGroupF32Test {
 
     private static final double MAX_RELATIVE_ERROR = 2e-6;
 
@@ -35,7 +34,7 @@ class WarpGroupF32Test {
         return new AttentionShape(1, heads, kvHeads, seqQ, seqK, headDim);
     }
 
-    private static Stream<Arguments> problems() {
+    static Stream<Arguments> problems() {
         AttentionOptions options = AttentionOptions.defaults();
         return Stream.of(
                 Arguments.of(shape(2, 1, 70, 100, 40), options, 1f),
@@ -58,11 +57,19 @@ class WarpGroupF32Test {
         return tensor;
     }
 
+    /** What the problems are computed on. */
+    protected ComputeDevice device() {
+        return TestDevice.get();
+    }
+
     @ParameterizedTest
     @MethodSource("problems")
     void isAsExactAsStandardAttention(AttentionShape shape, AttentionOptions options, float factor) {
-        ComputeDevice device = WarpGroupGradientsTest.device();
+        ComputeDevice device = device();
         assumeTrue(AttentionKernel.WARP_GROUP_F32.supports(device));
+        assumeTrue(
+                device.extension().localMemoryBytes() > 200 << 10,
+                "SKIPPED: the simulator's default local memory; SimulatedWarpGroupF32Test gives it more");
         AttentionProblem problem = AttentionProblem.of(shape, DType.F32, options);
         assertThat(KernelChoice.chooseBackward(problem, device, Optional.of(AttentionKernel.WARP_GROUP_F32))
                         .kernel())
@@ -72,9 +79,7 @@ class WarpGroupF32Test {
         Tensor k = Tensor.random(DType.F32, 2, shape.keyShape());
         Tensor v = scaled(Tensor.random(DType.F32, 3, shape.keyShape()), factor);
         Tensor dOut = scaled(Tensor.random(DType.F32, 4, shape.queryShape()), factor);
-        try (Simulator.Restore _ = Simulator.configure(
-                        Simulator.settings().withLocalMemory(LOCAL_MEMORY).withSeed(7));
-                FlashAttention attention = FlashAttention.on(device, AttentionKernel.WARP_GROUP_F32)) {
+        try (FlashAttention attention = FlashAttention.on(device, AttentionKernel.WARP_GROUP_F32)) {
             AttentionResult result = attention.forward(q, k, v, options);
             Gradients gradients = attention.backward(result, dOut);
             AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
