@@ -4,6 +4,7 @@ import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.NaturalScores;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
@@ -266,11 +267,12 @@ public final class WarpGroupF32FlashAttention {
                 WarpGroup.await(0, s, blockK / 2);
                 WarpBarrier.arrive(barriers, freeK + 2 * place);
                 int j = j0 + from * blockK;
-                float unit = queryScale * scales.get(ofKeys + j / SplitTiles.BLOCK);
+                float unit = scale * (queryScale * scales.get(ofKeys + j / SplitTiles.BLOCK));
                 // spotless:off: calls in rows
-                softmax(
-                        s, m, l, before, blockK, i0 + row + offset, j, column, length, everyLeft, everyRight,
-                        windowLeft, windowRight, scale, softcap, slope, features, unit);
+                NaturalScores.scores(
+                        s, blockK, i0 + row + offset, j, column, length, everyLeft, everyRight, windowLeft,
+                        windowRight, unit, softcap, slope, features);
+                NaturalScores.softmax(s, m, l, before, blockK);
                 // spotless:on
                 SplitTiles.split(s, p, rest, blockK, SplitTiles.OF_ONE);
 
@@ -290,16 +292,17 @@ public final class WarpGroupF32FlashAttention {
                     WarpGroup.fence();
                     SplitTiles.startSum(part, paddedDim, p, rest, tile, atV + last * tileBytes, blockK, headDim);
                     WarpGroup.commit();
-                    unit = queryScale * scales.get(ofKeys + j / SplitTiles.BLOCK);
+                    unit = scale * (queryScale * scales.get(ofKeys + j / SplitTiles.BLOCK));
                     float ofPart = scales.get(ofValues + (j - blockK) / SplitTiles.BLOCK) / SplitTiles.OF_ONE;
 
-                    // When S is there: P = 2^(S - m) and l; when P V_j-1 is: O = correction * O + P V_j-1.
+                    // When S is there: P = e^(S - m) and l; when P V_j-1 is: O = correction * O + P V_j-1.
                     WarpGroup.await(1, s, blockK / 2);
                     WarpBarrier.arrive(barriers, freeK + 2 * place);
                     // spotless:off: calls in rows
-                    softmax(
-                            s, m, l, correction, blockK, i0 + row + offset, j, column, length, everyLeft, everyRight,
-                            windowLeft, windowRight, scale, softcap, slope, features, unit);
+                    NaturalScores.scores(
+                            s, blockK, i0 + row + offset, j, column, length, everyLeft, everyRight, windowLeft,
+                            windowRight, unit, softcap, slope, features);
+                    NaturalScores.softmax(s, m, l, correction, blockK);
                     // spotless:on
                     WarpGroup.await(0, part, (headDim + 15) / 16 * 16 / 2);
                     WarpBarrier.arrive(barriers, freeV + 2 * last);
@@ -327,7 +330,7 @@ public final class WarpGroupF32FlashAttention {
                 leaveOut(barriers, fullK, freeK, fullV, freeV, t);
             }
 
-            // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
+            // O = O / l, L = m + ln l; a query that sees no key gets 0 and -infinity.
             for (int r = 0; r < 2; r++) {
                 float sum = RowEnd.sumOfLanes(l[r]);
                 int i = i0 + row + 8 * r;
@@ -336,34 +339,13 @@ public final class WarpGroupF32FlashAttention {
                     float inverse = RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features);
                     WarpTiles.store(output, (batchHead * seqQ + i) * headDim, headDim, o, r, column, inverse);
                     if (lane % 4 == 0) {
-                        float lse = RowEnd.logSumExpOfWarp(masked, m[r], sum, headTerms, head, features);
+                        float lse = masked ? RowEnd.negativeInfinity() : m[r] + TornadoMath.log(sum);
                         Warp.store(logSumExp, batchHead * seqQ + i, lse);
                     }
                 }
             }
         }
     }
-
-    // spotless:off: parameters in rows
-    /** The scores, masked, and a step of the online softmax over S, which {@code unit} gives back what scales took. */
-    private static void softmax(
-            float[] s, float[] m, float[] l, float[] correction, int blockK, int position, int j, int column,
-            int length, int everyLeft, int everyRight, int windowLeft, int windowRight, float scale, float softcap,
-            float slope, int features, float unit) {
-        float factor = WarpScores.factor(scale, softcap, features) * unit;
-        if (!WarpScores.isScaleOnly(scale, softcap, features)) {
-            for (int at = 0; at < blockK / 2; at++) {
-                s[at] *= unit;
-            }
-            factor = 1f;
-        }
-        WarpScores.scores(
-                s, 1, blockK, position, j, column, length, everyLeft, everyRight, windowLeft, windowRight, scale,
-                softcap, slope, features);
-        WarpScores.softmax(s, m, l, correction, 1, blockK, factor, 0);
-    }
-
-    // spotless:on
 
     /** Leaves the tiles K_t and V_t to others. */
     private static void leaveOut(int[] barriers, int fullK, int freeK, int fullV, int freeV, int t) {

@@ -1,8 +1,10 @@
 package org.tornadoattention.kernel;
 
 import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.NaturalScores;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.SplitTiles;
@@ -24,26 +26,43 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p><b>Arrays.</b> query, key, value and outputGradient as {@link SplitRows} writes them, scales those of Q, K, V and dO one
  * behind the other; the rest as {@link TiledQueryGradient}.
  *
- * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@code 2 * blockQ} work-items;
+ * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items;
  * {@code blockQ} is a multiple of 64, {@code blockK} 16, 32 or 64.
  *
- * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, one of dO, two of K and V. <b>Device.</b> As {@link
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, one of dO, three of K and V, barriers. <b>Device.</b> As {@link
  * WarpGroupFlashAttention}. Head dimensions up to 128.
  */
 public final class WarpGroupF32QueryGradient {
 
-    private static final int STAGES = 2;
+    private static final int STAGES = 3;
+    private static final int WARPS = WarpGroup.LANES / 32;
+    private static final int BARRIERS = 8;
+
+    /** What the barriers take: local arrays begin at multiples of it. */
+    private static final int BARRIER_BYTES = 1024;
+
+    private static final int REGISTERS = 65_536;
+    private static final int FEWEST_FOR_COPYING = 32;
 
     private WarpGroupF32QueryGradient() {}
 
-    /** Work-items of a group. */
+    /** Work-items of a group: those that compute, and a warp group that copies. */
     public static int groupSize(int blockQ) {
-        return 2 * blockQ;
+        return 2 * blockQ + WarpGroup.LANES;
     }
 
     /** Bytes of local memory that a group uses. */
     public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
-        return 2 * SplitTiles.tileBytes(blockQ, headDim) + STAGES * 2 * SplitTiles.tileBytes(blockK, headDim);
+        return 2 * SplitTiles.tileBytes(blockQ, headDim) + STAGES * 2 * SplitTiles.tileBytes(blockK, headDim) + BARRIER_BYTES;
+    }
+
+    private static int registers(int groups) {
+        return REGISTERS / WarpGroup.LANES / (groups + 1) / 8 * 8 * (groups + 1);
+    }
+
+    /** Registers of a lane that computes: of the rest, addresses of copies want many. */
+    private static int computingRegisters(int groups) {
+        return groups == 2 ? 208 : 168;
     }
 
     /**
@@ -80,20 +99,32 @@ public final class WarpGroupF32QueryGradient {
             @Constant int features) {
         int blockQ = blocks & 0xfff;
         int blockK = blocks >> 12 & 0xfff;
-        int items = 2 * blockQ;
-        Warp.requireGroupSize(items);
+        int groups = blockQ / 64;
+        int items = WarpGroup.LANES * groups;
+        Warp.requireGroupSize(items + WarpGroup.LANES);
+        WarpGroup.requireMultiprocessor();
         int paddedDim = (headDim + 15) / 16 * 16;
-        float factor = WarpScores.factor(scale, softcap, features);
 
-        // One array: Q, dO, then two places of K and V.
+        // One array: Q, dO, then the stages of K and V.
         int atGradient = SplitTiles.tileBytes(blockQ, headDim);
         int tileBytes = SplitTiles.tileBytes(blockK, headDim);
         int atStages = 2 * atGradient;
         int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 128 * (blockQ + STAGES * blockK));
 
-        // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
+        // Barriers: a stage is full, is free.
+        int full = 0;
+        int free = full + WarpBarrier.INTS * STAGES;
+        int[] barriers = context.allocateIntLocalArray(BARRIERS * WarpBarrier.INTS);
         int item = context.localIdx;
-        int lane = item % 32;
+        if (item == 0) {
+            for (int stage = 0; stage < STAGES; stage++) {
+                WarpBarrier.initForCopies(barriers, full + 2 * stage, WARPS);
+                WarpBarrier.init(barriers, free + 2 * stage, WARPS * groups);
+            }
+        }
+        context.localBarrier();
+
+        // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
         int batchHead = Placement.batchHead(context.groupIdx, seqQ, blockQ);
         int i0 = Placement.firstQuery(context.groupIdx, seqQ, blockQ);
         int head = batchHead % heads;
@@ -113,123 +144,129 @@ public final class WarpGroupF32QueryGradient {
         int j0 = firstKey / blockK * blockK;
         int steps = Window.tiles(firstKey, lastKey, j0, blockK);
 
-        // This lane's rows and columns of an accumulator, and its warp group's rows of Q and dO.
-        int row = item / 32 * 16 + lane / 4;
-        int column = lane % 4 * 2;
-        int rows = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
-
-        // The scales: of this warp group's queries, of the first keys and values.
-        int blocksOfHead = SplitTiles.blocks(seqQ);
-        int blocksOfKeys = SplitTiles.blocks(seqK);
-        int ofQueries = query.getSize() / paddedDim / seqQ * blocksOfHead;
-        int ofAllKeys = key.getSize() / paddedDim / seqK * blocksOfKeys;
-        int ofKeys = ofQueries + kvHead * blocksOfKeys;
-        int ofValues = ofKeys + ofAllKeys;
-        int own = TornadoMath.min(i0 + item / WarpGroup.LANES * 64, seqQ - 1) / SplitTiles.BLOCK;
-        float queryScale = scales.get(batchHead * blocksOfHead + own);
-        float gradientScale = scales.get(ofQueries + 2 * ofAllKeys + batchHead * blocksOfHead + own);
-
-        // Load Q_i and dO_i, the first K_j and V_j, L_i and D_i; dQ = 0.
-        SplitTiles.load(tile, 0, blockQ, query, batchHead * seqQ + i0, queries, headDim, item, items);
-        SplitTiles.load(tile, atGradient, blockQ, outputGradient, batchHead * seqQ + i0, queries, headDim, item, items);
-        if (steps > 0) {
-            int first = kvHead * seqK + j0;
-            SplitTiles.load(tile, atStages, blockK, key, first, length - j0, headDim, item, items);
-            SplitTiles.load(tile, atStages + tileBytes, blockK, value, first, length - j0, headDim, item, items);
-        }
-        context.asyncCopyCommit();
-        float[] s = new float[blockK / 2];
-        float[] dp = new float[blockK / 2];
-        float[] capSlope = new float[blockK / 2];
-        int[] ds = new int[blockK / 4];
-        int[] rest = new int[blockK / 4];
-        float[] dq = new float[(headDim + 15) / 16 * 16 / 2];
-        float[] part = new float[(headDim + 15) / 16 * 16 / 2];
-        float[] lse = new float[2];
-        float[] d = new float[2];
-        for (int at = 0; at < blockK / 2; at++) {
-            s[at] = 0f;
-            dp[at] = 0f;
-        }
-        for (int at = 0; at < paddedDim / 2; at++) {
-            dq[at] = 0f;
-            part[at] = 0f;
-        }
-        for (int r = 0; r < 2; r++) {
-            int i = TornadoMath.min(i0 + row + 8 * r, seqQ - 1);
-            lse[r] = RowTerms.logSumExp(rowTerms, batchHead * seqQ + i) * WarpScores.LOG2_E;
-            d[r] = RowTerms.d(rowTerms, batchHead * seqQ + i);
-        }
-
-        for (int t = 0; t < steps; t++) {
-            // K_j and V_j are here; the places of the step before are free.
-            int j = j0 + t * blockK;
-            int atK = atStages + t % STAGES * 2 * tileBytes;
-            context.asyncCopyWaitGroup(0);
-            WarpGroup.fenceLocalMemory();
-            context.localBarrier();
-            if (t + 1 < steps) {
-                int next = kvHead * seqK + j + blockK;
-                int count = length - j - blockK;
-                int at = atStages + (t + 1) % STAGES * 2 * tileBytes;
-                SplitTiles.load(tile, at, blockK, key, next, count, headDim, item, items);
-                SplitTiles.load(tile, at + tileBytes, blockK, value, next, count, headDim, item, items);
+        if (item >= items) {
+            // The group that copies: Q_i and dO_i, then K_j and V_j as stages become free.
+            if (groups > 1) {
+                WarpGroup.giveRegisters(registers(groups) - groups * computingRegisters(groups));
             }
-            context.asyncCopyCommit();
+            int own = item - items;
+            int firstRow = batchHead * seqQ + i0;
+            SplitTiles.load(tile, 0, blockQ, query, firstRow, queries, headDim, own, WarpGroup.LANES);
+            SplitTiles.load(
+                    tile, atGradient, blockQ, outputGradient, firstRow, queries, headDim, own, WarpGroup.LANES);
+            for (int t = 0; t < steps; t++) {
+                int stage = t % STAGES;
+                int j = j0 + t * blockK;
+                int first = kvHead * seqK + j;
+                int at = atStages + stage * 2 * tileBytes;
+                if (t >= STAGES) {
+                    WarpBarrier.await(barriers, free + 2 * stage, t / STAGES - 1);
+                }
+                SplitTiles.load(tile, at, blockK, key, first, length - j, headDim, own, WarpGroup.LANES);
+                SplitTiles.load(
+                        tile, at + tileBytes, blockK, value, first, length - j, headDim, own, WarpGroup.LANES);
+                WarpBarrier.arriveWithCopies(barriers, full + 2 * stage);
+            }
+        } else {
+            if (groups > 1) {
+                WarpGroup.takeRegisters(computingRegisters(groups));
+            }
 
-            // Start S = Q_i K_j^T and dP = dO_i V_j^T.
-            WarpGroup.fence();
-            SplitTiles.startProduct(s, tile, rows, blockQ, atK, blockK, headDim);
-            WarpGroup.commit();
-            SplitTiles.startProduct(dp, tile, atGradient + rows, blockQ, atK + tileBytes, blockK, headDim);
-            WarpGroup.commit();
-            float keyScale = scales.get(ofKeys + j / SplitTiles.BLOCK);
-            float unit = queryScale * keyScale;
-            float ofProducts = gradientScale * scales.get(ofValues + j / SplitTiles.BLOCK);
+            // This lane's rows and columns of an accumulator, and its warp group's rows of Q and dO.
+            int lane = item % 32;
+            int row = item / 32 * 16 + lane / 4;
+            int column = lane % 4 * 2;
+            int rows = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
 
-            // When S is there: P = 2^(S - L).
-            WarpGroup.await(1, s, blockK / 2);
-            float ofScore = factor * unit;
-            if (!WarpScores.isScaleOnly(scale, softcap, features)) {
+            // The scales: of this warp group's queries, of the first keys and values.
+            int blocksOfHead = SplitTiles.blocks(seqQ);
+            int blocksOfKeys = SplitTiles.blocks(seqK);
+            int ofQueries = query.getSize() / paddedDim / seqQ * blocksOfHead;
+            int ofAllKeys = key.getSize() / paddedDim / seqK * blocksOfKeys;
+            int ofKeys = ofQueries + kvHead * blocksOfKeys;
+            int ofValues = ofKeys + ofAllKeys;
+            int own = TornadoMath.min(i0 + item / WarpGroup.LANES * 64, seqQ - 1) / SplitTiles.BLOCK;
+            float queryScale = scales.get(batchHead * blocksOfHead + own);
+            float gradientScale = scales.get(ofQueries + 2 * ofAllKeys + batchHead * blocksOfHead + own);
+
+            float[] s = new float[blockK / 2];
+            float[] dp = new float[blockK / 2];
+            float[] capSlope = new float[blockK / 2];
+            int[] ds = new int[blockK / 4];
+            int[] rest = new int[blockK / 4];
+            float[] dq = new float[(headDim + 15) / 16 * 16 / 2];
+            float[] part = new float[(headDim + 15) / 16 * 16 / 2];
+            float[] lse = new float[2];
+            float[] d = new float[2];
+            for (int at = 0; at < blockK / 2; at++) {
+                s[at] = 0f;
+                dp[at] = 0f;
+            }
+            for (int at = 0; at < paddedDim / 2; at++) {
+                dq[at] = 0f;
+                part[at] = 0f;
+            }
+            for (int r = 0; r < 2; r++) {
+                int i = TornadoMath.min(i0 + row + 8 * r, seqQ - 1);
+                lse[r] = RowTerms.logSumExp(rowTerms, batchHead * seqQ + i);
+                d[r] = RowTerms.d(rowTerms, batchHead * seqQ + i);
+            }
+
+            for (int t = 0; t < steps; t++) {
+                int j = j0 + t * blockK;
+                int stage = t % STAGES;
+                int atK = atStages + stage * 2 * tileBytes;
+
+                // Start S = Q_i K_j^T and dP = dO_i V_j^T.
+                WarpBarrier.await(barriers, full + 2 * stage, t / STAGES);
+                WarpGroup.fenceLocalMemory();
+                WarpGroup.fence();
+                SplitTiles.startProduct(s, tile, rows, blockQ, atK, blockK, headDim);
+                WarpGroup.commit();
+                SplitTiles.startProduct(dp, tile, atGradient + rows, blockQ, atK + tileBytes, blockK, headDim);
+                WarpGroup.commit();
+                float keyScale = scales.get(ofKeys + j / SplitTiles.BLOCK);
+                float unit = scale * (queryScale * keyScale);
+                float ofProducts = gradientScale * scales.get(ofValues + j / SplitTiles.BLOCK);
+
+                // When S is there: P = e^(S - L).
+                WarpGroup.await(1, s, blockK / 2);
+                WarpScores.derivatives(s, capSlope, blockK, unit, softcap);
+                // spotless:off: calls in rows
+                NaturalScores.scores(
+                        s, blockK, i0 + row + offset, j, column, length, everyLeft, everyRight, windowLeft, windowRight,
+                        unit, softcap, slope, features);
+                // spotless:on
                 for (int at = 0; at < blockK / 2; at++) {
-                    s[at] *= unit;
+                    s[at] = NaturalScores.exp(s[at] - lse[at / 2 % 2]);
                 }
-                ofScore = 1f;
-            }
-            WarpScores.derivatives(s, capSlope, blockK, scale, softcap);
-            // spotless:off: calls in rows
-            WarpScores.scores(
-                    s, 1, blockK, i0 + row + offset, j, column, length, everyLeft, everyRight, windowLeft, windowRight,
-                    scale, softcap, slope, features);
-            // spotless:on
-            for (int at = 0; at < blockK / 2; at++) {
-                s[at] = Warp.exp2(s[at] * ofScore - lse[at / 2 % 2]);
+
+                // When dP is: dS = P (dP - D), and dQ = dQ + dS K_j.
+                WarpGroup.await(0, dp, blockK / 2);
+                float largest = 0f;
+                for (int at = 0; at < blockK / 2; at++) {
+                    s[at] *= dp[at] * ofProducts - d[at / 2 % 2];
+                    if (softcap > 0f) {
+                        s[at] *= capSlope[at];
+                    }
+                    largest = TornadoMath.max(largest, SplitTiles.finiteMagnitude(s[at]));
+                }
+                int exponent = SplitTiles.exponent(SplitTiles.largestOfWarp(largest));
+                float ofPart = SplitTiles.power(exponent) * keyScale;
+                SplitTiles.split(s, ds, rest, blockK, SplitTiles.power(0 - exponent));
+                WarpGroup.fence();
+                SplitTiles.startSum(part, paddedDim, ds, rest, tile, atK, blockK, headDim);
+                WarpGroup.commit();
+                WarpGroup.await(0, part, (headDim + 15) / 16 * 16 / 2);
+                SplitTiles.add(dq, part, 0, paddedDim, ofPart);
+                WarpBarrier.arrive(barriers, free + 2 * stage);
             }
 
-            // When dP is: dS = P (dP - D), and dQ = dQ + dS K_j.
-            WarpGroup.await(0, dp, blockK / 2);
-            float largest = 0f;
-            for (int at = 0; at < blockK / 2; at++) {
-                s[at] *= dp[at] * ofProducts - d[at / 2 % 2];
-                if (softcap > 0f) {
-                    s[at] *= capSlope[at];
+            for (int r = 0; r < 2; r++) {
+                int i = i0 + row + 8 * r;
+                if (i < seqQ) {
+                    WarpTiles.store(queryGradient, (batchHead * seqQ + i) * headDim, headDim, dq, r, column, scale);
                 }
-                largest = TornadoMath.max(largest, SplitTiles.finiteMagnitude(s[at]));
-            }
-            int exponent = SplitTiles.exponent(SplitTiles.largestOfWarp(largest));
-            float ofPart = SplitTiles.power(exponent) * keyScale;
-            SplitTiles.split(s, ds, rest, blockK, SplitTiles.power(0 - exponent));
-            WarpGroup.fence();
-            SplitTiles.startSum(part, paddedDim, ds, rest, tile, atK, blockK, headDim);
-            WarpGroup.commit();
-            WarpGroup.await(0, part, (headDim + 15) / 16 * 16 / 2);
-            SplitTiles.add(dq, part, 0, paddedDim, ofPart);
-        }
-
-        for (int r = 0; r < 2; r++) {
-            int i = i0 + row + 8 * r;
-            if (i < seqQ) {
-                WarpTiles.store(queryGradient, (batchHead * seqQ + i) * headDim, headDim, dq, r, column, scale);
             }
         }
     }

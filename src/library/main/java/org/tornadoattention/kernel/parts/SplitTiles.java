@@ -103,13 +103,21 @@ public final class SplitTiles {
         }
     }
 
-    /** Starts C = A Bᵀ as {@link WarpTiles#startProduct}, in three products, the small ones first. */
+    /** Starts C = A Bᵀ as {@link WarpTiles#startProduct}, in three products, the small ones first, of which s of A times h of B. */
     public static void startProduct(float[] c, int[] tile, int atA, int rowsA, int atB, int rowsB, int headDim) {
         int paddedDim = WarpTiles.paddedDim(headDim);
         int restA = atA + WarpTiles.tileBytes(rowsA, headDim);
-        int restB = atB + WarpTiles.tileBytes(rowsB, headDim);
         WarpTiles.startProduct(Warp.F16, c, tile, restA, rowsA, atB, rowsB, paddedDim);
-        addProduct(c, tile, atA, rowsA, restB, rowsB, paddedDim);
+        addProduct(c, tile, atA, rowsA, atB + WarpTiles.tileBytes(rowsB, headDim), rowsB, paddedDim);
+        addProduct(c, tile, atA, rowsA, atB, rowsB, paddedDim);
+    }
+
+    /** Likewise, of the small ones h of A times s of B first: the same sums as {@link #startProduct} of B and A, transposed. */
+    public static void startTransposed(float[] c, int[] tile, int atA, int rowsA, int atB, int rowsB, int headDim) {
+        int paddedDim = WarpTiles.paddedDim(headDim);
+        int restB = atB + WarpTiles.tileBytes(rowsB, headDim);
+        WarpTiles.startProduct(Warp.F16, c, tile, atA, rowsA, restB, rowsB, paddedDim);
+        addProduct(c, tile, atA + WarpTiles.tileBytes(rowsA, headDim), rowsA, atB, rowsB, paddedDim);
         addProduct(c, tile, atA, rowsA, atB, rowsB, paddedDim);
     }
 
