@@ -391,9 +391,7 @@ public final class Gpt implements AutoCloseable {
             int bColumn,
             int parts,
             int accumulate) {
-        int groups = products == Products.BF16
-                ? MatrixProduct.groupsOnTensorCores(m, n, depth, aRow, bRow, parts)
-                : 0;
+        int groups = products == Products.BF16 ? MatrixProduct.groupsOnTensorCores(m, n, depth, aRow, bRow, parts) : 0;
         if (groups > 0) {
             graph.task(
                     task,

@@ -148,15 +148,13 @@ class UnseenOnTensorCoresTest {
     /** On the simulator, which takes its time, each kernel has the masks that its text tells apart, and other types one. */
     private static boolean takes(AttentionKernel kernel, DType dtype, Hiding hiding) {
         boolean functions = kernel == AttentionKernel.WARP || kernel == AttentionKernel.WARP_GROUP;
-        boolean can = (functions || !hiding.isOfFunctions())
-                && (kernel.supportsDropout() || hiding != Hiding.DROPOUT);
+        boolean can = (functions || !hiding.isOfFunctions()) && (kernel.supportsDropout() || hiding != Hiding.DROPOUT);
         boolean few = TestDevice.of(kernel).backend() == Backend.SIMULATOR;
-        boolean typical =
-                switch (kernel) {
-                    case WARP -> hiding == Hiding.CAUSAL || hiding == Hiding.FUNCTION;
-                    case WARP_GROUP -> hiding != Hiding.SCORE;
-                    default -> hiding == Hiding.CAUSAL || hiding == Hiding.WINDOW;
-                };
+        boolean typical = switch (kernel) {
+            case WARP -> hiding == Hiding.CAUSAL || hiding == Hiding.FUNCTION;
+            case WARP_GROUP -> hiding != Hiding.SCORE;
+            default -> hiding == Hiding.CAUSAL || hiding == Hiding.WINDOW;
+        };
         return can && (!few || typical && (dtype != DType.BF16 || hiding == Hiding.CAUSAL));
     }
 

@@ -266,20 +266,20 @@ public final class WarpFlashAttention {
         // Rows that are not finite, once more from the keys that they see.
         if (Mending.isNeeded(windowLeft, windowRight) > 0) {
             float[] logSumExps = new float[2 * rowTiles];
-            float[] mended = new float[(headDim + 15) / 16 * 16 / 2];
+            float[] mended = new float[(headDim + addedValueDim + 15) / 16 * 16 / 2];
             // spotless:off: calls in rows
             int unfinished = Mending.rows(
-                    o, m, l, logSumExps, 2 * rowTiles, paddedDim, i0 + row, seqQ, offset, length, windowLeft,
+                    o, m, l, logSumExps, 2 * rowTiles, paddedValueDim, i0 + row, seqQ, offset, length, windowLeft,
                     windowRight, 0, headTerms, head, features);
             for (int r = 0; r < 2 * rowTiles; r++) {
                 if ((unfinished >> r & 1) != 0) {
                     int i = i0 + row + 8 * r;
                     int from = queryBase + (row + 8 * r) * headDim;
                     Mending.output(
-                            mended, logSumExps[r], query, from, key, value, keyValueBase, keyLengths, 0, 0, type, headDim,
-                            column, batchHead, batch, head, 0, i, i + offset, Window.firstKey(i + offset, windowLeft),
+                            mended, logSumExps[r], query, from, key, value, keyBase, keyLengths, 0, 0, type, headDim,
+                            addedValueDim, column, batchHead, batch, head, 0, i, i + offset, Window.firstKey(i + offset, windowLeft),
                             Window.lastKey(i + offset, length, windowRight), scale, softcap, slope, features);
-                    WarpTiles.store(output, from, headDim, type, mended, 0, column, 1f);
+                    WarpTiles.store(output, outputBase + (row + 8 * r) * valueDim, valueDim, type, mended, 0, column, 1f);
                 }
             }
             // spotless:on

@@ -53,7 +53,9 @@ public final class WarpGroupF32QueryGradient {
 
     /** Bytes of local memory that a group uses. */
     public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
-        return 2 * SplitTiles.tileBytes(blockQ, headDim) + STAGES * 2 * SplitTiles.tileBytes(blockK, headDim) + BARRIER_BYTES;
+        return 2 * SplitTiles.tileBytes(blockQ, headDim)
+                + STAGES * 2 * SplitTiles.tileBytes(blockK, headDim)
+                + BARRIER_BYTES;
     }
 
     private static int registers(int groups) {
@@ -152,8 +154,7 @@ public final class WarpGroupF32QueryGradient {
             int own = item - items;
             int firstRow = batchHead * seqQ + i0;
             SplitTiles.load(tile, 0, blockQ, query, firstRow, queries, headDim, own, WarpGroup.LANES);
-            SplitTiles.load(
-                    tile, atGradient, blockQ, outputGradient, firstRow, queries, headDim, own, WarpGroup.LANES);
+            SplitTiles.load(tile, atGradient, blockQ, outputGradient, firstRow, queries, headDim, own, WarpGroup.LANES);
             for (int t = 0; t < steps; t++) {
                 int stage = t % STAGES;
                 int j = j0 + t * blockK;
@@ -163,8 +164,7 @@ public final class WarpGroupF32QueryGradient {
                     WarpBarrier.await(barriers, free + 2 * stage, t / STAGES - 1);
                 }
                 SplitTiles.load(tile, at, blockK, key, first, length - j, headDim, own, WarpGroup.LANES);
-                SplitTiles.load(
-                        tile, at + tileBytes, blockK, value, first, length - j, headDim, own, WarpGroup.LANES);
+                SplitTiles.load(tile, at + tileBytes, blockK, value, first, length - j, headDim, own, WarpGroup.LANES);
                 WarpBarrier.arriveWithCopies(barriers, full + 2 * stage);
             }
         } else {

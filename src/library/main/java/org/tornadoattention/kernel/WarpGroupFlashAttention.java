@@ -615,7 +615,7 @@ public final class WarpGroupFlashAttention {
                         int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
                         Mending.output(
                                 mended, logSumExps[r], query, queryAt, key, value, keyValueBase, keyLengths, table,
-                                padding, type, headDim, column, batchHead, batch, head, head / (heads / kvHeads), i,
+                                padding, type, headDim, 0, column, batchHead, batch, head, head / (heads / kvHeads), i,
                                 i + offset, firstSeen, lastSeen, ofScores, softcap, slope, features);
                         if (CachedKeys.areDivided()) {
                             outputAt = (((batch * seqQ + i) * heads + head) * CachedKeys.parts() + part) * headDim;

@@ -46,7 +46,13 @@ class UnseenInCachesTest {
         Intrinsics level = TestDevice.get().extension().level();
         AttentionOptions window = AttentionOptions.causal().withWindow(8, 0);
         return Stream.of(
-                        Arguments.of(DecodeKernel.SPLIT_KEY, DType.F32, CacheType.UNQUANTIZED, 0, 1, AttentionOptions.causal()),
+                        Arguments.of(
+                                DecodeKernel.SPLIT_KEY,
+                                DType.F32,
+                                CacheType.UNQUANTIZED,
+                                0,
+                                1,
+                                AttentionOptions.causal()),
                         Arguments.of(DecodeKernel.SPLIT_KEY, DType.F16, CacheType.UNQUANTIZED, 8, 3, window),
                         Arguments.of(DecodeKernel.SPLIT_KEY, DType.F16, CacheType.E4M3, 8, 2, window),
                         Arguments.of(DecodeKernel.WARP_SPLIT_KEY, DType.F16, CacheType.UNQUANTIZED, 0, 1, window),

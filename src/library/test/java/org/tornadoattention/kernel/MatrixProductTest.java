@@ -112,8 +112,7 @@ class MatrixProductTest {
                     parts,
                     ending,
                     type);
-            return MatrixProduct.groupsOnTensorCores(
-                    rows, columns, depth, problem.aRow(), problem.bRow(), parts);
+            return MatrixProduct.groupsOnTensorCores(rows, columns, depth, problem.aRow(), problem.bRow(), parts);
         });
     }
 

@@ -13,6 +13,7 @@ import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Gradients;
+import org.tornadoattention.TestDevice;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.KernelChoice;

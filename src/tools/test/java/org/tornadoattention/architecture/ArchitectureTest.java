@@ -76,7 +76,7 @@ class ArchitectureTest {
                 "tensor    : file internal",
                 "device    : intrinsic internal",
                 "values    : device tensor internal",
-                "function  : kernel tensor values internal",
+                "function  : kernel intrinsic tensor values internal",
                 "reference : tensor values internal function",
                 "vector    : function kernel.parts device tensor values internal",
                 "choice    : kernel device tensor values internal function",

@@ -189,14 +189,15 @@ public final class Mending {
      * @param keyValueBase where the keys and values of its head begin, if one follows the other
      * @param first the first key that the row sees of those that it is computed from
      * @param table of a cache's pages in {@code keyLengths}, which is then {@code sequences}
+     * @param addedValueDim the values' head dimension, less {@code headDim}; 0 for views and caches
      */
     @Phase
     public static void output(
             float[] sum, float logSumExp, HalfFloatArray query, int queryAt, HalfFloatArray key, HalfFloatArray value,
-            int keyValueBase, IntArray keyLengths, int table, int padding, int type, int headDim, int column,
-            int batchHead, int batch, int head, int kvHead, int i, int position, int first, int last,
+            int keyValueBase, IntArray keyLengths, int table, int padding, int type, int headDim, int addedValueDim,
+            int column, int batchHead, int batch, int head, int kvHead, int i, int position, int first, int last,
             float scale, float softcap, float slope, int features) {
-        clear(sum, headDim);
+        clear(sum, headDim + addedValueDim);
         for (int j = first; j <= last; j++) {
             int keyAt = row(false, keyValueBase, headDim, batch, kvHead, j, keyLengths, table, padding, last);
             float x = dot(query, queryAt, key, keyAt, type, headDim);
@@ -207,7 +208,10 @@ public final class Mending {
                 float p = Warp.exp2((x - logSumExp) * WarpScores.LOG2_E);
                 p = dropped(p, keyLengths, batchHead, i, j, features);
                 int valueAt = row(true, keyValueBase, headDim, batch, kvHead, j, keyLengths, table, padding, last);
-                add(sum, p, value, valueAt, type, headDim, column);
+                if (addedValueDim != 0) {
+                    valueAt = valueAt / headDim * (headDim + addedValueDim);
+                }
+                add(sum, p, value, valueAt, type, headDim + addedValueDim, column);
             }
         }
     }
