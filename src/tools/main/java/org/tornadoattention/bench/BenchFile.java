@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.Capability;
@@ -39,10 +40,10 @@ public record BenchFile(
         String preset,
         boolean complete,
         Environment environment,
-        Ceilings ceilings,
+        @Nullable Ceilings ceilings,
         long flushedBytes,
         List<BenchResult> results,
-        List<ComparedResult> compared) {
+        @Nullable List<ComparedResult> compared) {
 
     /** Checks that what every file has is there. */
     public BenchFile {
@@ -87,7 +88,7 @@ public record BenchFile(
             String preset,
             boolean complete,
             Environment environment,
-            Ceilings ceilings,
+            @Nullable Ceilings ceilings,
             long flushedBytes,
             List<BenchResult> results) {
         Ceilings raised = raised(ceilings, results);
@@ -106,12 +107,12 @@ public record BenchFile(
                 null);
     }
 
-    private static Ceilings raised(Ceilings ceilings, List<BenchResult> results) {
-        Ceilings raised = ceilings;
+    private static @Nullable Ceilings raised(@Nullable Ceilings ceilings, List<BenchResult> results) {
+        @Nullable Ceilings raised = ceilings;
         for (BenchResult result : results) {
             if (raised != null && result.timing() != null && result.good()) {
                 raised = raised.orReached(
-                        result.timing().kernelMilliseconds() / 1e3,
+                        result.requireTiming().kernelMilliseconds() / 1e3,
                         result.measured().flops(),
                         leastBytes(result.measured()),
                         onTensorCores(result),
@@ -173,8 +174,8 @@ public record BenchFile(
         }
         return standard(result.measured(), results)
                 .or(() -> standard(result.measured().as(DType.F32), results))
-                .map(standard ->
-                        standard.timing().kernelMilliseconds() / result.timing().kernelMilliseconds());
+                .map(standard -> standard.requireTiming().kernelMilliseconds()
+                        / result.requireTiming().kernelMilliseconds());
     }
 
     private static Optional<BenchResult> standard(BenchCase measured, List<BenchResult> results) {
@@ -185,13 +186,13 @@ public record BenchFile(
                 .findFirst();
     }
 
-    private static Optional<Double> share(BenchResult result, Ceilings ceilings) {
+    private static Optional<Double> share(BenchResult result, @Nullable Ceilings ceilings) {
         if (result.timing() == null || !result.good() || ceilings == null) {
             return Optional.empty();
         }
         BenchCase measured = result.measured();
         double bound = ceilings.bound(measured.flops(), leastBytes(measured), onTensorCores(result), isFp8(result));
-        return Optional.of(bound * 1e3 / result.timing().kernelMilliseconds());
+        return Optional.of(bound * 1e3 / result.requireTiming().kernelMilliseconds());
     }
 
     /** Bytes that any kernel moves: inputs read once, outputs written once. */

@@ -3,6 +3,7 @@ package org.tornadoattention.bench;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalDouble;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.choice.AttentionKernel;
 
 /** The results of a run so far; what a Ctrl-C finds. */
@@ -11,7 +12,7 @@ public final class BenchJournal {
     private final String preset;
     private final Environment environment;
     private final List<BenchResult> results = new ArrayList<>();
-    private Ceilings ceilings;
+    private @Nullable Ceilings ceilings;
     private long flushedBytes;
     private boolean complete;
 
@@ -44,7 +45,7 @@ public final class BenchJournal {
                         && result.kernel().equals(kernel.id())
                         && result.measured().pass() == problem.pass()
                         && result.measured().dtype() == problem.dtype())
-                .mapToDouble(result -> result.timing().teraflops())
+                .mapToDouble(result -> result.requireTiming().teraflops())
                 .max();
         return teraflops.isEmpty() ? teraflops : OptionalDouble.of(problem.flops() / teraflops.getAsDouble() / 1e12);
     }

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import java.util.Objects;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.choice.AttentionKernel;
 
 /**
@@ -25,14 +26,14 @@ public record BenchResult(
         @JsonProperty("case") BenchCase measured,
         String provider,
         String kernel,
-        String tile,
+        @Nullable String tile,
         Status status,
-        String message,
-        Timing timing,
-        Memory memory,
-        Accuracy accuracy,
-        Double speedUp,
-        Double shareOfCeiling) {
+        @Nullable String message,
+        @Nullable Timing timing,
+        @Nullable Memory memory,
+        @Nullable Accuracy accuracy,
+        @Nullable Double speedUp,
+        @Nullable Double shareOfCeiling) {
 
     /** Checks that what every result has is there. */
     public BenchResult {
@@ -56,12 +57,13 @@ public record BenchResult(
     }
 
     static BenchResult measured(
-            BenchCase measured, String kernel, String tile, Timing timing, Memory memory, Accuracy accuracy) {
+            BenchCase measured, String kernel, @Nullable String tile, Timing timing, Memory memory, Accuracy accuracy) {
         return new BenchResult(
                 measured, OURS, kernel, tile, Status.MEASURED, null, timing, memory, accuracy, null, null);
     }
 
-    static BenchResult without(BenchCase measured, String kernel, String tile, Status status, String message) {
+    static BenchResult without(
+            BenchCase measured, String kernel, @Nullable String tile, Status status, @Nullable String message) {
         return new BenchResult(measured, OURS, kernel, tile, status, message, null, null, null, null, null);
     }
 
@@ -90,7 +92,7 @@ public record BenchResult(
                 shareOfCeiling);
     }
 
-    BenchResult beside(Double newSpeedUp, Double newShareOfCeiling) {
+    BenchResult beside(@Nullable Double newSpeedUp, @Nullable Double newShareOfCeiling) {
         return new BenchResult(
                 measured,
                 provider,
@@ -117,6 +119,40 @@ public record BenchResult(
     /** The times, empty where it was not measured. */
     public Optional<Timing> times() {
         return Optional.ofNullable(timing);
+    }
+
+    /**
+     * The times of what was measured.
+     *
+     * @throws IllegalStateException if it was not
+     */
+    public Timing requireTiming() {
+        return required(timing, "timing");
+    }
+
+    /**
+     * The memory of what was measured.
+     *
+     * @throws IllegalStateException if it was not
+     */
+    public Memory requireMemory() {
+        return required(memory, "memory");
+    }
+
+    /**
+     * The errors of what was measured.
+     *
+     * @throws IllegalStateException if it was not
+     */
+    public Accuracy requireAccuracy() {
+        return required(accuracy, "accuracy");
+    }
+
+    private <T> T required(@Nullable T part, String name) {
+        if (part == null) {
+            throw new IllegalStateException("%s of %s has no '%s'.".formatted(label(), measured, name));
+        }
+        return part;
     }
 
     /** Whether this is standard attention, which the others are compared with. */

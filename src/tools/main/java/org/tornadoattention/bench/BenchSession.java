@@ -9,6 +9,7 @@ import java.util.Optional;
 import java.util.function.LongSupplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
@@ -70,7 +71,7 @@ public final class BenchSession implements AutoCloseable {
     private final ComputeDevice device;
     private final Settings settings;
     private final CacheFlush flush;
-    private Inputs inputs;
+    private @Nullable Inputs last;
 
     /** A session on a device. */
     public BenchSession(ComputeDevice device, Settings settings) {
@@ -117,10 +118,16 @@ public final class BenchSession implements AutoCloseable {
         }
     }
 
+    private Inputs prepare(BenchCase measured) {
+        Inputs inputs = Inputs.of(measured, last);
+        last = inputs;
+        return inputs;
+    }
+
     private BenchResult forward(BenchCase measured, FlashAttention attention, Runnable progress) {
         // The kernel's objections come before a gigabyte of inputs.
         KernelChoice choice = attention.choose(measured.shape(), measured.dtype(), measured.options());
-        inputs = Inputs.of(measured, inputs);
+        Inputs inputs = prepare(measured);
         Tensor output = inputs.poisonedOutput();
         Tensor logSumExp = inputs.poisonedLogSumExp();
         TaskGraph graph = new TaskGraph("bench");
@@ -132,7 +139,7 @@ public final class BenchSession implements AutoCloseable {
                 inputs.v().array(),
                 output.array(),
                 logSumExp.array());
-        appendForward(measured, attention, graph, grids, output, logSumExp);
+        appendForward(measured, inputs, attention, graph, grids, output, logSumExp);
         graph.transferToHost(DataTransferMode.UNDER_DEMAND, output.array(), logSumExp.array());
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
             plan.withDevice(device.handle()).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
@@ -172,13 +179,13 @@ public final class BenchSession implements AutoCloseable {
                     .formatted(choice.kernel().id());
             return BenchResult.without(measured, kernel.id(), null, Status.UNSUPPORTED, message);
         }
-        inputs = Inputs.of(measured, inputs);
+        Inputs inputs = prepare(measured);
         Tensor output = inputs.poisonedOutput();
         Tensor logSumExp = inputs.poisonedLogSumExp();
         Gradients gradients = inputs.poisonedGradients();
         boolean withForward = measured.pass() == Direction.FORWARD_BACKWARD;
         if (!withForward) {
-            computeForward(measured, attention, output, logSumExp);
+            computeForward(measured, inputs, attention, output, logSumExp);
         }
         TaskGraph graph = new TaskGraph("bench");
         GridScheduler grids = new GridScheduler();
@@ -194,7 +201,7 @@ public final class BenchSession implements AutoCloseable {
                 gradients.dK().array(),
                 gradients.dV().array());
         if (withForward) {
-            appendForward(measured, attention, graph, grids, output, logSumExp);
+            appendForward(measured, inputs, attention, graph, grids, output, logSumExp);
         }
         attention.appendBackwardTo(
                 graph,
@@ -244,18 +251,18 @@ public final class BenchSession implements AutoCloseable {
     /** Calls of the library: the JVM engine computes on the tensors where they lie, in no task graph. */
     private BenchResult forwardOnJvm(BenchCase measured, FlashAttention attention, Runnable progress) {
         KernelChoice choice = attention.choose(measured.shape(), measured.dtype(), measured.options());
-        inputs = Inputs.of(measured, inputs);
-        AttentionResult first = callForward(measured, attention);
+        Inputs inputs = prepare(measured);
+        AttentionResult first = callForward(measured, inputs, attention);
         progress.run();
         Timing timing = time(
                 measured,
-                () -> callForward(measured, attention)
+                () -> callForward(measured, inputs, attention)
                         .execution()
                         .orElseThrow()
                         .kernelTime()
                         .toNanos(),
                 progress);
-        AttentionResult last = callForward(measured, attention);
+        AttentionResult last = callForward(measured, inputs, attention);
         List<Comparison> comparisons = new ArrayList<>();
         for (AttentionResult result : List.of(first, last)) {
             comparisons.addAll(inputs.check().compare(result.output(), result.logSumExp(), false));
@@ -271,14 +278,14 @@ public final class BenchSession implements AutoCloseable {
                 Accuracy.of(comparisons));
     }
 
-    private AttentionResult callForward(BenchCase measured, FlashAttention attention) {
+    private AttentionResult callForward(BenchCase measured, Inputs inputs, FlashAttention attention) {
         return attention.forward(inputs.q(), inputs.k(), inputs.v(), measured.options());
     }
 
     private BenchResult backwardOnJvm(BenchCase measured, FlashAttention attention, Runnable progress) {
         KernelChoice choice = attention.chooseBackward(measured.shape(), measured.dtype(), measured.options());
-        inputs = Inputs.of(measured, inputs);
-        AttentionResult forward = callForward(measured, attention);
+        Inputs inputs = prepare(measured);
+        AttentionResult forward = callForward(measured, inputs, attention);
         Gradients gradients = attention.backward(forward, inputs.dO());
         progress.run();
         Accuracy accuracy = Accuracy.of(new SampledGradients(
@@ -289,7 +296,7 @@ public final class BenchSession implements AutoCloseable {
                 measured,
                 () -> {
                     long start = System.nanoTime();
-                    attention.backward(withForward ? callForward(measured, attention) : forward, inputs.dO());
+                    attention.backward(withForward ? callForward(measured, inputs, attention) : forward, inputs.dO());
                     return System.nanoTime() - start;
                 },
                 progress);
@@ -299,7 +306,8 @@ public final class BenchSession implements AutoCloseable {
     }
 
     /** What a backward pass starts from. */
-    private void computeForward(BenchCase measured, FlashAttention attention, Tensor output, Tensor logSumExp) {
+    private void computeForward(
+            BenchCase measured, Inputs inputs, FlashAttention attention, Tensor output, Tensor logSumExp) {
         TaskGraph graph = new TaskGraph("before");
         GridScheduler grids = new GridScheduler();
         graph.transferToDevice(
@@ -309,7 +317,7 @@ public final class BenchSession implements AutoCloseable {
                 inputs.v().array(),
                 output.array(),
                 logSumExp.array());
-        appendForward(measured, attention, graph, grids, output, logSumExp);
+        appendForward(measured, inputs, attention, graph, grids, output, logSumExp);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array());
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
             plan.withDevice(device.handle()).withGridScheduler(grids).execute();
@@ -321,6 +329,7 @@ public final class BenchSession implements AutoCloseable {
 
     private void appendForward(
             BenchCase measured,
+            Inputs inputs,
             FlashAttention attention,
             TaskGraph graph,
             GridScheduler grids,
@@ -475,7 +484,7 @@ public final class BenchSession implements AutoCloseable {
     }
 
     /** What the simulator's profile says that the kernels moved; null from devices, whose profiles do not say. */
-    static Long countedBytes(TornadoExecutionResult result) {
+    static @Nullable Long countedBytes(TornadoExecutionResult result) {
         Matcher bytes =
                 GLOBAL_BYTES.matcher(String.valueOf(result.getProfilerResult().getProfileLog()));
         return bytes.find() ? Long.valueOf(bytes.group(1)) : null;

@@ -1,5 +1,6 @@
 package org.tornadoattention.bench;
 
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.DeviceCeiling;
@@ -22,7 +23,7 @@ final class CacheFlush implements AutoCloseable {
 
     private static final int GROUP_SIZE = 256;
 
-    private final TornadoExecutionPlan plan;
+    private final @Nullable TornadoExecutionPlan plan;
 
     CacheFlush(ComputeDevice device) {
         if (device.isSimulator() || device.isJvm()) {

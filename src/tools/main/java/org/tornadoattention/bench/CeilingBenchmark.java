@@ -7,6 +7,7 @@ import java.util.function.DoubleSupplier;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import java.util.stream.DoubleStream;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.choice.Capability;
 import org.tornadoattention.device.ComputeDevice;
@@ -87,7 +88,7 @@ public final class CeilingBenchmark {
      * By the fastest instruction that the device has. Null where the device has no tensor cores, or a driver that will not
      * use them: the report says so.
      */
-    private Double tensorCores() {
+    private @Nullable Double tensorCores() {
         if (sizes.warps == 0) {
             return null;
         }

@@ -1,5 +1,7 @@
 package org.tornadoattention.bench;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * What the device does at most, measured in the same run as what is compared with it: by kernels that do nothing else, or by
  * whatever was faster.
@@ -8,7 +10,10 @@ package org.tornadoattention.bench;
  * @param f32FlopsPerSecond multiply-adds in F32, two operations each
  * @param tensorFlopsPerSecond products of F16 on tensor cores with sums in F32; null where there are none
  */
-public record Ceilings(double copyBytesPerSecond, double f32FlopsPerSecond, Double tensorFlopsPerSecond) {
+public record Ceilings(
+        double copyBytesPerSecond,
+        double f32FlopsPerSecond,
+        @Nullable Double tensorFlopsPerSecond) {
 
     /** Products of 8-bit numbers take half as long as those of 16 bits. */
     private static final int FP8_FACTOR = 2;
@@ -27,10 +32,9 @@ public record Ceilings(double copyBytesPerSecond, double f32FlopsPerSecond, Doub
     /** These ceilings, or what some work has reached where that is more. */
     Ceilings orReached(double seconds, double flops, double bytes, boolean tensorCores, boolean fp8) {
         double reached = flops / seconds / (fp8 ? FP8_FACTOR : 1);
-        boolean byTensorCores = tensorCores && tensorFlopsPerSecond != null;
-        return new Ceilings(
-                Math.max(copyBytesPerSecond, bytes / seconds),
-                byTensorCores ? f32FlopsPerSecond : Math.max(f32FlopsPerSecond, reached),
-                byTensorCores ? Double.valueOf(Math.max(tensorFlopsPerSecond, reached)) : tensorFlopsPerSecond);
+        double copy = Math.max(copyBytesPerSecond, bytes / seconds);
+        return tensorCores && tensorFlopsPerSecond != null
+                ? new Ceilings(copy, f32FlopsPerSecond, Math.max(tensorFlopsPerSecond, reached))
+                : new Ceilings(copy, Math.max(f32FlopsPerSecond, reached), tensorFlopsPerSecond);
     }
 }

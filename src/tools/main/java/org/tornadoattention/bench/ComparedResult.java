@@ -23,7 +23,8 @@ public record ComparedResult(
                 compared.add(new ComparedResult(
                         comparison.ours().label(),
                         comparison.timeRatio(peer),
-                        comparison.ours().timing().noisy() || peer.timing().noisy(),
+                        comparison.ours().requireTiming().noisy()
+                                || peer.requireTiming().noisy(),
                         peer,
                         other.environment()));
             }

@@ -18,7 +18,7 @@ import org.tornadoattention.device.Platform;
  * Where results come from.
  *
  * @param device name of the device
- * @param backend what compiled for it: {@code cuda}, {@code opencl}, …
+ * @param backend what compiled for it: {@code cuda}, {@code opencl}, …; null where nothing did
  * @param driver version of its driver; null where it has none
  * @param runtime what ran the kernels, with its version: {@code TornadoVM 5.2.0-jdk25}, {@code PyTorch 2.11.0}
  * @param clocks of an NVIDIA GPU when the run began: its multiprocessors' and memory's, and the multiprocessors' highest; null
@@ -31,14 +31,14 @@ import org.tornadoattention.device.Platform;
  */
 public record Environment(
         String device,
-        String backend,
-        String driver,
+        @Nullable String backend,
+        @Nullable String driver,
         String runtime,
         @Nullable String clocks,
-        String java,
+        @Nullable String java,
         String system,
         int processors,
-        String commit,
+        @Nullable String commit,
         String time) {
 
     /** The environment of this process with a device. */
@@ -110,7 +110,7 @@ public record Environment(
             String[] command = new String[arguments.length + 3];
             command[0] = "git";
             command[1] = "-C";
-            command[2] = (Files.isDirectory(home) ? home : home.getParent()).toString();
+            command[2] = (Files.isDirectory(home) ? home : home.resolveSibling(".")).toString();
             System.arraycopy(arguments, 0, command, 3, arguments.length);
             return output(command);
         } catch (URISyntaxException e) {

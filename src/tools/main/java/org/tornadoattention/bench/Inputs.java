@@ -1,5 +1,6 @@
 package org.tornadoattention.bench;
 
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.Gradients;
 import org.tornadoattention.tensor.DType;
@@ -22,8 +23,8 @@ final class Inputs {
     private final Tensor v;
     private final Tensor output;
     private final Tensor logSumExp;
-    private Tensor dO;
-    private SampledCheck check;
+    private @Nullable Tensor dO;
+    private @Nullable SampledCheck check;
 
     private Inputs(BenchCase measured, Tensor q, Tensor k, Tensor v, Tensor output, Tensor logSumExp) {
         this.measured = measured;
@@ -35,30 +36,30 @@ final class Inputs {
     }
 
     /** The inputs of a problem, from those of the problem before where there is one. */
-    static Inputs of(BenchCase measured, Inputs before) {
+    static Inputs of(BenchCase measured, @Nullable Inputs before) {
         if (before != null && before.measured.equals(measured)) {
             return before;
         }
         AttentionShape shape = measured.shape();
         DType dtype = measured.dtype();
-        boolean same = before != null && before.measured.dtype() == dtype;
+        Inputs alike = before != null && before.measured.dtype() == dtype ? before : null;
         Inputs inputs = new Inputs(
                 measured,
-                same && fits(before.q, shape.queryShape())
-                        ? seenAs(before.q, shape.queryShape())
+                alike != null && fits(alike.q, shape.queryShape())
+                        ? seenAs(alike.q, shape.queryShape())
                         : Tensor.random(dtype, SEED, shape.queryShape()),
-                same && fits(before.k, shape.keyShape())
-                        ? seenAs(before.k, shape.keyShape())
+                alike != null && fits(alike.k, shape.keyShape())
+                        ? seenAs(alike.k, shape.keyShape())
                         : Tensor.random(dtype, SEED + 1, shape.keyShape()),
-                same && fits(before.v, shape.keyShape())
-                        ? seenAs(before.v, shape.keyShape())
+                alike != null && fits(alike.v, shape.keyShape())
+                        ? seenAs(alike.v, shape.keyShape())
                         : Tensor.random(dtype, SEED + 2, shape.keyShape()),
-                same && fits(before.output, shape.queryShape())
-                        ? seenAs(before.output, shape.queryShape())
+                alike != null && fits(alike.output, shape.queryShape())
+                        ? seenAs(alike.output, shape.queryShape())
                         : Tensor.allocate(dtype, shape.queryShape()),
                 Tensor.allocate(DType.F32, shape.logSumExpShape()));
-        if (same && before.dO != null && fits(before.dO, shape.queryShape())) {
-            inputs.dO = seenAs(before.dO, shape.queryShape());
+        if (alike != null && alike.dO != null && fits(alike.dO, shape.queryShape())) {
+            inputs.dO = seenAs(alike.dO, shape.queryShape());
         }
         return inputs;
     }

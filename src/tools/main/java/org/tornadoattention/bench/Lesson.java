@@ -4,6 +4,8 @@ import java.io.PrintStream;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
@@ -52,7 +54,7 @@ public final class Lesson {
     private final Tensor v;
     private final Tensor output;
     private final Tensor logSumExp;
-    private Ceilings ceilings;
+    private @Nullable Ceilings ceilings;
     private double predictedBytes;
 
     private Lesson(DType dtype, int heads, int queries, int keys, AttentionOptions options) {
@@ -226,9 +228,8 @@ public final class Lesson {
         if (ceilings == null) {
             ceilings = CeilingBenchmark.measure(device);
         }
-        boolean tensorCores = dtype == DType.F16 && ceilings.tensorFlopsPerSecond() != null;
-        double arithmetic =
-                1e3 * flops / (tensorCores ? ceilings.tensorFlopsPerSecond() : ceilings.f32FlopsPerSecond());
+        Double tensorCores = dtype == DType.F16 ? ceilings.tensorFlopsPerSecond() : null;
+        double arithmetic = 1e3 * flops / Objects.requireNonNullElse(tensorCores, ceilings.f32FlopsPerSecond());
         double memory = 1e3 * bytes / ceilings.copyBytesPerSecond();
         out.printf(
                 Locale.ROOT,
@@ -271,9 +272,8 @@ public final class Lesson {
         graph.transferToHost(DataTransferMode.UNDER_DEMAND, results);
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
             plan.withDevice(device.handle()).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
-            plan.execute();
+            TornadoExecutionResult last = plan.execute();
             long[] times = new long[device.isSimulator() ? 1 : REPETITIONS];
-            TornadoExecutionResult last = null;
             for (int i = 0; i < times.length; i++) {
                 last = plan.execute();
                 times[i] = last.getProfilerResult().getDeviceKernelTime();

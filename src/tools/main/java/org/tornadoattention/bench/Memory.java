@@ -1,5 +1,6 @@
 package org.tornadoattention.bench;
 
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.choice.DeviceMemory;
 
 /**
@@ -11,10 +12,14 @@ import org.tornadoattention.choice.DeviceMemory;
  *     several tasks, of which it counts the last
  * @param globalBytes what the kernels read from and wrote to device memory, as the simulator counted; null elsewhere
  */
-public record Memory(long tensorBytes, long extraBytes, Long deviceBytes, Long globalBytes) {
+public record Memory(
+        long tensorBytes,
+        long extraBytes,
+        @Nullable Long deviceBytes,
+        @Nullable Long globalBytes) {
 
     /** What a plan needs, and what the runtime counted of it: less than that is no count. */
-    public static Memory of(DeviceMemory memory, long deviceBytes, Long globalBytes) {
+    public static Memory of(DeviceMemory memory, long deviceBytes, @Nullable Long globalBytes) {
         return new Memory(
                 memory.tensorBytes(),
                 memory.extraBytes(),

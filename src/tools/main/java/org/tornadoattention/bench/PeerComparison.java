@@ -33,7 +33,8 @@ public record PeerComparison(BenchCase measured, BenchResult ours, List<BenchRes
             Optional<BenchResult> ours = all.stream()
                     .filter(result -> result.measured().equals(measured)
                             && result.provider().equals(BenchResult.OURS))
-                    .min(Comparator.comparingDouble(result -> result.timing().kernelMilliseconds()));
+                    .min(Comparator.comparingDouble(
+                            result -> result.requireTiming().kernelMilliseconds()));
             if (ours.isPresent() && !peers.isEmpty()) {
                 comparisons.add(new PeerComparison(measured, ours.get(), peers));
             }
@@ -43,6 +44,6 @@ public record PeerComparison(BenchCase measured, BenchResult ours, List<BenchRes
 
     /** How many times as long as a peer our kernel takes. */
     public double timeRatio(BenchResult peer) {
-        return ours.timing().kernelMilliseconds() / peer.timing().kernelMilliseconds();
+        return ours.requireTiming().kernelMilliseconds() / peer.requireTiming().kernelMilliseconds();
     }
 }

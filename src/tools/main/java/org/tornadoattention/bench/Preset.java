@@ -34,17 +34,17 @@ public record Preset(String name, String about, List<BenchCase> cases, Map<Bench
     private record Grid(
             List<String> pass,
             List<String> dtype,
-            Integer batch,
-            Integer tokens,
-            Integer heads,
-            Integer hidden,
-            Integer kvHeads,
-            Integer queries,
+            @Nullable Integer batch,
+            @Nullable Integer tokens,
+            @Nullable Integer heads,
+            @Nullable Integer hidden,
+            @Nullable Integer kvHeads,
+            @Nullable Integer queries,
             List<Integer> seq,
             List<Integer> headDim,
             List<Boolean> causal,
             @Nullable Integer window,
-            List<String> tiles) {
+            @Nullable List<String> tiles) {
 
         List<BenchCase> cases() {
             List<BenchCase> cases = new ArrayList<>();
@@ -64,9 +64,9 @@ public record Preset(String name, String about, List<BenchCase> cases, Map<Bench
         }
 
         private AttentionShape shape(int length, int dim) {
-            int number = heads != null ? heads : hidden / dim;
+            int number = heads != null ? heads : Objects.requireNonNull(hidden, "heads or hidden") / dim;
             return new AttentionShape(
-                    batch != null ? batch : tokens / length,
+                    batch != null ? batch : Objects.requireNonNull(tokens, "batch or tokens") / length,
                     number,
                     Objects.requireNonNullElse(kvHeads, number),
                     Objects.requireNonNullElse(queries, length),

@@ -22,12 +22,13 @@ public final class Rounds {
             }
         }
         List<BenchResult> sorted = rounds.stream()
-                .sorted(Comparator.comparingDouble(result -> result.timing().kernelMilliseconds()))
+                .sorted(Comparator.comparingDouble(
+                        result -> result.requireTiming().kernelMilliseconds()))
                 .toList();
         BenchResult middle = sorted.get((sorted.size() - 1) / 2);
-        double least = sorted.getFirst().timing().kernelMilliseconds();
-        double most = sorted.getLast().timing().kernelMilliseconds();
-        return middle.with(
-                middle.timing().atLeastAsNoisy((most - least) / middle.timing().kernelMilliseconds()));
+        double least = sorted.getFirst().requireTiming().kernelMilliseconds();
+        double most = sorted.getLast().requireTiming().kernelMilliseconds();
+        return middle.with(middle.requireTiming()
+                .atLeastAsNoisy((most - least) / middle.requireTiming().kernelMilliseconds()));
     }
 }

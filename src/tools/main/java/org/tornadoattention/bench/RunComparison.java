@@ -36,12 +36,12 @@ public record RunComparison(BenchResult before, BenchResult now) {
 
     /** How far the medians of the kernel times are apart, as a share of the earlier one; negative if it is faster now. */
     public double change() {
-        return now.timing().kernelMilliseconds() / before.timing().kernelMilliseconds() - 1;
+        return now.requireTiming().kernelMilliseconds() / before.requireTiming().kernelMilliseconds() - 1;
     }
 
     /** Whether one of the two said of itself that it is too noisy to be quoted. */
     public boolean noisy() {
-        return before.timing().noisy() || now.timing().noisy();
+        return before.requireTiming().noisy() || now.requireTiming().noisy();
     }
 
     /** Whether the medians are no further apart than quotable ones may be. */

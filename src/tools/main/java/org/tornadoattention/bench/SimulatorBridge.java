@@ -43,6 +43,7 @@ public final class SimulatorBridge {
             return Class.forName(SIMULATOR).getMethod(method, types).invoke(null, arguments);
         } catch (InvocationTargetException e) {
             switch (e.getCause()) {
+                case null -> throw new IllegalStateException(e);
                 case RuntimeException failure -> throw failure;
                 case Error failure -> throw failure;
                 default -> throw new IllegalStateException(e.getCause());

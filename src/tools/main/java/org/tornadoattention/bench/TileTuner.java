@@ -31,7 +31,7 @@ public final class TileTuner implements AutoCloseable {
         }
 
         double teraflops() {
-            return result.timing().teraflops();
+            return result.requireTiming().teraflops();
         }
     }
 

@@ -12,6 +12,7 @@ import java.util.concurrent.Callable;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchJournal;
@@ -119,7 +120,7 @@ final class BenchCommand implements Callable<Integer> {
             names = "--beside-output",
             paramLabel = "FILE.json",
             description = "What --beside measured, as a file for --compare and for './attention report'.")
-    private Path besideOutput;
+    private @Nullable Path besideOutput;
 
     @Option(
             names = "--at-most",

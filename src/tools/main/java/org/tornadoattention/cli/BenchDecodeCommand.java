@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.bench.DecodeBenchmark;
 import org.tornadoattention.bench.DecodeCase;
 import org.tornadoattention.bench.DecodeMeasurement;
@@ -195,10 +196,16 @@ final class BenchDecodeCommand implements Callable<Integer> {
             double kernelRelativeSpread,
             double wallMilliseconds,
             double wallRelativeSpread,
-            @JsonInclude(JsonInclude.Include.NON_NULL) Double graphMilliseconds,
+
+            @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            Double graphMilliseconds,
+
             int repetitions,
             double terabytesPerSecond,
-            @JsonInclude(JsonInclude.Include.NON_NULL) Double shareOfACopy,
+
+            @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            Double shareOfACopy,
+
             double maxError,
             double allowedError,
             boolean passed) {

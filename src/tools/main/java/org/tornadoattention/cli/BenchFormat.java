@@ -8,6 +8,7 @@ import java.util.Locale;
 import java.util.Objects;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchResult;
 import org.tornadoattention.bench.BenchResult.Status;
@@ -92,19 +93,20 @@ enum BenchFormat {
         return text.toString();
     }
 
-    private static String line(List<Object> cells) {
+    private static String line(List<@Nullable Object> cells) {
         return cells.stream().map(BenchFormat::quoted).collect(Collectors.joining(",", "", "\n"));
     }
 
-    private static String quoted(Object cell) {
+    private static String quoted(@Nullable Object cell) {
         String text = Objects.toString(cell, "");
         return text.matches("[^,\"\\n\\r]*") ? text : '"' + text.replace("\"", "\"\"") + '"';
     }
 
-    private static List<Object> cells(BenchResult result, Environment environment, Double timeRatio) {
+    private static List<@Nullable Object> cells(
+            BenchResult result, Environment environment, @Nullable Double timeRatio) {
         var measured = result.measured();
         var shape = measured.shape();
-        List<Object> cells = new ArrayList<>(List.of(
+        List<@Nullable Object> cells = new ArrayList<>(List.of(
                 result.provider(),
                 measured.pass().id(),
                 measured.dtype(),
@@ -134,7 +136,7 @@ enum BenchFormat {
         cells.add(result.speedUp());
         cells.add(result.shareOfCeiling());
         cells.addAll(of(result.memory(), 4, memory -> {
-            List<Object> bytes = new ArrayList<>(List.of(memory.tensorBytes(), memory.extraBytes()));
+            List<@Nullable Object> bytes = new ArrayList<>(List.of(memory.tensorBytes(), memory.extraBytes()));
             bytes.add(memory.deviceBytes());
             bytes.add(memory.globalBytes());
             return bytes;
@@ -155,8 +157,9 @@ enum BenchFormat {
         return cells;
     }
 
-    private static <T> List<Object> of(T part, int cells, Function<T, List<Object>> values) {
-        return part == null ? new ArrayList<>(Collections.nCopies(cells, null)) : values.apply(part);
+    private static <T> List<@Nullable Object> of(
+            @Nullable T part, int cells, Function<T, List<@Nullable Object>> values) {
+        return part == null ? new ArrayList<@Nullable Object>(Collections.nCopies(cells, null)) : values.apply(part);
     }
 
     private static String markdown(BenchFile file, List<BenchFile> others) {
@@ -184,7 +187,7 @@ enum BenchFormat {
                     result.label(),
                     (result.status() == Status.FAILED ? "FAILED: " : "not here: ") + result.message());
         }
-        var timing = result.timing();
+        var timing = result.requireTiming();
         return List.of(
                 result.measured().toString(),
                 result.label(),
@@ -199,15 +202,15 @@ enum BenchFormat {
                 result.shareOfCeiling() == null ? "" : "%.1f%%".formatted(100 * result.shareOfCeiling()),
                 result.memory() == null
                         ? ""
-                        : Units.bytes(
-                                result.memory().tensorBytes() + result.memory().extraBytes()),
+                        : Units.bytes(result.requireMemory().tensorBytes()
+                                + result.requireMemory().extraBytes()),
                 result.accuracy() == null
                         ? ""
                         : "%.1e (%.1e)%s"
                                 .formatted(
-                                        result.accuracy().maxError(),
-                                        result.accuracy().allowedError(),
-                                        result.accuracy().passed() ? "" : " WRONG"));
+                                        result.requireAccuracy().maxError(),
+                                        result.requireAccuracy().allowedError(),
+                                        result.requireAccuracy().passed() ? "" : " WRONG"));
     }
 
     /**
@@ -265,11 +268,11 @@ enum BenchFormat {
     }
 
     static boolean noisy(BenchResult result) {
-        return result.timing() != null && result.timing().noisy();
+        return result.timing() != null && result.requireTiming().noisy();
     }
 
     /** The ceilings as a sentence. */
-    static String ceilings(Ceilings ceilings) {
+    static String ceilings(@Nullable Ceilings ceilings) {
         if (ceilings == null) {
             return "";
         }
@@ -296,14 +299,14 @@ enum BenchFormat {
             List<String> row = new ArrayList<>(List.of(
                     comparison.measured().toString(),
                     comparison.ours().label() + (noisy(comparison.ours()) ? " ~" : ""),
-                    Units.rate(comparison.ours().timing().teraflops())));
+                    Units.rate(comparison.ours().requireTiming().teraflops())));
             for (String name : peers) {
                 row.add(comparison.peers().stream()
                         .filter(peer -> name.equals(peer.provider() + " " + peer.kernel()))
                         .findFirst()
                         .map(peer -> "%s, %s× the time%s"
                                 .formatted(
-                                        Units.rate(peer.timing().teraflops()),
+                                        Units.rate(peer.requireTiming().teraflops()),
                                         Units.digits(comparison.timeRatio(peer)),
                                         noisy(peer) ? " ~" : ""))
                         .orElse(""));
@@ -321,8 +324,8 @@ enum BenchFormat {
             rows.add(List.of(
                     comparison.now().measured().toString(),
                     comparison.now().label(),
-                    Units.milliseconds(comparison.before().timing().kernelMilliseconds()),
-                    Units.milliseconds(comparison.now().timing().kernelMilliseconds()),
+                    Units.milliseconds(comparison.before().requireTiming().kernelMilliseconds()),
+                    Units.milliseconds(comparison.now().requireTiming().kernelMilliseconds()),
                     "%+.1f%%".formatted(100 * comparison.change()),
                     (comparison.agrees() ? "yes" : "no") + (comparison.noisy() ? " ~" : "")));
         }

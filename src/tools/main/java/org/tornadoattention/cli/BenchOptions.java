@@ -23,50 +23,50 @@ final class BenchOptions {
             description =
                     "quick, paper, paper-f32, models, ladder, decode, memory, cpu, latency or traffic; the options below then"
                             + " choose a part.")
-    private String preset;
+    private @Nullable String preset;
 
     @Option(names = "--batch", split = ",", paramLabel = "B", description = "Sequences (default 1).")
-    private List<Integer> batches;
+    private @Nullable List<Integer> batches;
 
     @Option(names = "--heads", split = ",", paramLabel = "H", description = "Query heads (default 8).")
-    private List<Integer> heads;
+    private @Nullable List<Integer> heads;
 
     @Option(names = "--kv-heads", paramLabel = "H", description = "Key and value heads (default: as query heads).")
-    private Integer kvHeads;
+    private @Nullable Integer kvHeads;
 
     @Option(names = "--seq", split = ",", paramLabel = "N", description = "Sequence lengths (default 512).")
-    private List<Integer> lengths;
+    private @Nullable List<Integer> lengths;
 
     @Option(names = "--queries", paramLabel = "N", description = "Queries (default: as many as keys).")
-    private Integer queries;
+    private @Nullable Integer queries;
 
     @Option(names = "--head-dim", split = ",", paramLabel = "D", description = "Elements per head (default 64).")
-    private List<Integer> headDims;
+    private @Nullable List<Integer> headDims;
 
     @Option(names = "--type", split = ",", description = "f32, f16, bf16 (default f32).")
-    private List<DType> types;
+    private @Nullable List<DType> types;
 
     @Option(
             names = {"--direction", "--pass"},
             split = ",",
             description = "forward, backward, forward-backward (default forward).")
-    private List<Direction> passes;
+    private @Nullable List<Direction> passes;
 
     @Option(names = "--causal", negatable = true, description = "With a causal mask, or without (default).")
-    private Boolean causal;
+    private @Nullable Boolean causal;
 
     @Option(
             names = "--window",
             paramLabel = "KEYS",
             description = "With --causal: keys that a query sees at most, its own among them (default: all).")
-    private Integer window;
+    private @Nullable Integer window;
 
     @Option(
             names = "--tile",
             split = ",",
             paramLabel = "BrxBc",
             description = "Tiles of the kernels tiled and tensor-core, queries by keys (default: the best).")
-    private List<Tile> tiles;
+    private @Nullable List<Tile> tiles;
 
     /** The preset's name, or {@code by hand}. */
     String name() {
@@ -132,7 +132,7 @@ final class BenchOptions {
                 && (window == null || window.equals(candidate.window()));
     }
 
-    private static <T> boolean among(List<T> wanted, T value) {
+    private static <T> boolean among(@Nullable List<T> wanted, T value) {
         return wanted == null || wanted.contains(value);
     }
 

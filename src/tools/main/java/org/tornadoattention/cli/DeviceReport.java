@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.UnsupportedOnDeviceException;
@@ -31,8 +32,8 @@ record DeviceReport(
         String name,
         String type,
         int computeUnits,
-        Long globalMemoryBytes,
-        Long maxAllocationBytes,
+        @Nullable Long globalMemoryBytes,
+        @Nullable Long maxAllocationBytes,
         long localMemoryBytes,
         long maxGroupSize,
         boolean halfFloats,
@@ -48,7 +49,12 @@ record DeviceReport(
      * @param kernel the kernel's name, {@code none} where the device can run none
      * @param tile null for kernels without tiles
      */
-    record Choice(String dtype, int headDim, String kernel, String tile, String reason) {}
+    record Choice(
+            String dtype,
+            int headDim,
+            String kernel,
+            @Nullable String tile,
+            String reason) {}
 
     static DeviceReport of(ComputeDevice device) {
         return new DeviceReport(
@@ -71,7 +77,7 @@ record DeviceReport(
                         .toList());
     }
 
-    private static Long known(long bytes) {
+    private static @Nullable Long known(long bytes) {
         return bytes == ComputeDevice.UNKNOWN_BYTES ? null : bytes;
     }
 
@@ -87,7 +93,7 @@ record DeviceReport(
                     choice.tile().map(Tile::toString).orElse(null),
                     choice.reason());
         } catch (UnsupportedOnDeviceException e) {
-            return new Choice(dtype.name(), headDim, "none", null, e.getMessage());
+            return new Choice(dtype.name(), headDim, "none", null, Failures.message(e));
         }
     }
 }

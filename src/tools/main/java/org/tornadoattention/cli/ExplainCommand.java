@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.FlashAttention;
@@ -66,13 +67,13 @@ final class ExplainCommand implements Callable<Integer> {
     private int heads;
 
     @Option(names = "--kv-heads", description = "Key and value heads (default: as many as query heads).")
-    private Integer kvHeads;
+    private @Nullable Integer kvHeads;
 
     @Option(names = "--seq", paramLabel = "N", defaultValue = "512", description = "Keys (default ${DEFAULT-VALUE}).")
     private int keys;
 
     @Option(names = "--queries", paramLabel = "M", description = "Queries (default: as many as keys).")
-    private Integer queries;
+    private @Nullable Integer queries;
 
     @Option(names = "--head-dim", defaultValue = "64", description = "Elements per head (default ${DEFAULT-VALUE}).")
     private int headDim;
@@ -101,7 +102,7 @@ final class ExplainCommand implements Callable<Integer> {
     private int[] ids = {};
 
     @Option(names = "--row", paramLabel = "I", description = "The query whose softmax is shown (default: the last).")
-    private Integer row;
+    private @Nullable Integer row;
 
     @Option(names = "--tile", paramLabel = "BrxBc", description = "A tile of your own, with the kernel tiled.")
     private Optional<Tile> tile = Optional.empty();

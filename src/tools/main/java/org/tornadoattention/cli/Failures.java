@@ -73,8 +73,9 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
         if (failure instanceof FileSystemException fault) {
             return fault.getFile() + ": " + reason(fault);
         }
-        boolean speaks = failure.getMessage() != null && !isUnexpected(failure);
-        return speaks ? failure.getMessage() : failure.toString();
+        return isUnexpected(failure)
+                ? failure.toString()
+                : Objects.requireNonNullElseGet(failure.getMessage(), failure::toString);
     }
 
     private static String reason(FileSystemException fault) {

@@ -67,9 +67,9 @@ final class GoldenVerifier implements AutoCloseable {
                             comparisons.addAll(solution.gradients(attention.backward(result, expected.dO()))));
             return Verdict.of(file, kernel, comparisons);
         } catch (UnsupportedOnDeviceException e) {
-            return Verdict.skipped(file, kernel, e.getMessage());
+            return Verdict.skipped(file, kernel, Failures.message(e));
         } catch (AttentionException e) {
-            return Verdict.error(file, Optional.of(kernel), e.getMessage());
+            return Verdict.error(file, Optional.of(kernel), Failures.message(e));
         }
     }
 

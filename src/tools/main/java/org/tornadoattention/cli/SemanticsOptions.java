@@ -3,6 +3,7 @@ package org.tornadoattention.cli;
 import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.Mask;
 import org.tornadoattention.tensor.Safetensors;
@@ -24,7 +25,7 @@ final class SemanticsOptions {
     private List<Integer> window = List.of(Mask.UNBOUNDED, Mask.UNBOUNDED);
 
     @Option(names = "--scale", paramLabel = "S", description = "The factor on q·k. Default: 1/sqrt(headDim).")
-    private Double scale;
+    private @Nullable Double scale;
 
     @Option(names = "--softcap", paramLabel = "C", description = "Scores s become C·tanh(s/C). Default: they do not.")
     private double softcap;

@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
@@ -172,14 +173,16 @@ final class TuneCommand implements Callable<Integer> {
 
     private static String verdict(BenchResult result) {
         if (result.times().isEmpty()) {
-            String message = result.message().replaceAll("\u001B\\[[;\\d]*m", ""); // TornadoVM's come in colours
+            String message = Objects.requireNonNullElse(result.message(), "")
+                    .replaceAll("\u001B\\[[;\\d]*m", ""); // TornadoVM's come in colours
             return "out: " + message.lines().findFirst().orElse("failed");
         }
         return result.good()
                 ? "ok"
                 : "out: error %.1e of %.1e allowed"
                         .formatted(
-                                result.accuracy().maxError(), result.accuracy().allowedError());
+                                result.requireAccuracy().maxError(),
+                                result.requireAccuracy().allowedError());
     }
 
     private void requireIntrinsics(ComputeDevice device) {

@@ -1,6 +1,7 @@
 package org.tornadoattention.cli;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.cli.Verdict.Status;
 import org.tornadoattention.device.ComputeDevice;
@@ -23,7 +24,12 @@ record VerdictReport(String platform, String device, boolean passed, List<Check>
      * @param kernel null where the file could not be read
      * @param message null where tensors were compared
      */
-    record Check(String file, String kernel, Status status, String message, List<TensorError> tensors) {}
+    record Check(
+            String file,
+            @Nullable String kernel,
+            Status status,
+            @Nullable String message,
+            List<TensorError> tensors) {}
 
     /** The error of one tensor; {@code "Infinity"} for a NaN or a wrong infinity. */
     record TensorError(

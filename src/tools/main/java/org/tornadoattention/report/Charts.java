@@ -8,6 +8,8 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.OptionalDouble;
 import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
@@ -72,12 +74,14 @@ final class Charts {
         List<Chart> charts = new ArrayList<>();
         grouped(entries, Panel::of).forEach((panel, here) -> {
             boolean tera = here.stream()
-                            .mapToDouble(entry -> entry.result().timing().teraflops())
+                            .mapToDouble(entry -> entry.result().requireTiming().teraflops())
                             .max()
                             .orElseThrow()
                     >= 0.5;
-            List<Series> series =
-                    lines(here, Style.MEASURED, entry -> entry.result().timing().teraflops() * (tera ? 1 : 1e3));
+            List<Series> series = lines(
+                    here,
+                    Style.MEASURED,
+                    entry -> entry.result().requireTiming().teraflops() * (tera ? 1 : 1e3));
             if (distinctLengths(here) > 1) {
                 charts.add(new Chart(
                         panel.title(),
@@ -109,7 +113,7 @@ final class Charts {
                     .values()
                     .forEach(ofLength -> ofLength.stream()
                             .max(Comparator.comparingDouble(
-                                    entry -> entry.result().timing().teraflops()))
+                                    entry -> entry.result().requireTiming().teraflops()))
                             .ifPresent(best -> points.add(
                                     new Point(best.problem().shape().seqK(), y.applyAsDouble(best), best.tip()))));
             points.sort(Comparator.comparingDouble(Point::x));
@@ -125,15 +129,15 @@ final class Charts {
             List<Entry> here = entries.stream()
                     .filter(entry -> entry.file() == file && entry.ours())
                     .toList();
-            if (file.ceilings() != null && !here.isEmpty()) {
-                charts.add(roofline(file, here));
+            Ceilings ceilings = file.ceilings();
+            if (ceilings != null && !here.isEmpty()) {
+                charts.add(roofline(file, ceilings, here));
             }
         }
         return charts;
     }
 
-    private static Chart roofline(BenchFile file, List<Entry> entries) {
-        Ceilings ceilings = file.ceilings();
+    private static Chart roofline(BenchFile file, Ceilings ceilings, List<Entry> entries) {
         boolean tera = ceilings.f32FlopsPerSecond() >= 1e12;
         double unit = tera ? 1e12 : 1e9;
         List<Series> series = new ArrayList<>();
@@ -154,7 +158,9 @@ final class Charts {
                         ofName.stream()
                                 .map(entry -> new Point(
                                         intensity(entry),
-                                        1e12 / unit * entry.result().timing().teraflops(),
+                                        1e12
+                                                / unit
+                                                * entry.result().requireTiming().teraflops(),
                                         entry.tip() + "\n%s FLOP a byte".formatted(Amounts.digits(intensity(entry)))))
                                 .toList())));
         return new Chart(
@@ -193,7 +199,7 @@ final class Charts {
     static List<Chart> memory(List<Entry> entries) {
         List<Entry> square = entries.stream()
                 .filter(entry -> entry.result().memory() != null
-                        && (entry.ours() || entry.result().memory().deviceBytes() != null)
+                        && (entry.ours() || entry.result().requireMemory().deviceBytes() != null)
                         && growsWithTheSequence(entry)
                         && entry.problem().pass() == Direction.FORWARD
                         && !entry.problem().causal()
@@ -234,7 +240,7 @@ final class Charts {
 
     /** A byte per query at least; less is nothing, or a constant of the runtime's, which no axis of bytes per head can show. */
     private static boolean growsWithTheSequence(Entry entry) {
-        return entry.result().memory().beyondTensors()
+        return entry.result().requireMemory().beyondTensors()
                 >= heads(entry) * entry.problem().shape().seqQ();
     }
 
@@ -245,7 +251,7 @@ final class Charts {
 
     /** What the runtime allocated beyond the tensors, or what the kernel asked for where it does not say. */
     static double extraBytes(Entry entry) {
-        return Math.max(1, entry.result().memory().beyondTensors()); // a logarithm is taken of it
+        return Math.max(1, entry.result().requireMemory().beyondTensors()); // a logarithm is taken of it
     }
 
     private static Series formula(String name, double least, double most, Function<Double, Double> y) {
@@ -284,7 +290,7 @@ final class Charts {
     }
 
     private static int blockQ(Entry entry) {
-        return blockQ(entry.result().tile());
+        return blockQ(Objects.requireNonNull(entry.result().tile(), "tile"));
     }
 
     /** Queries of a tile that is written queries by keys. */
@@ -295,7 +301,7 @@ final class Charts {
     /** Traffic of device memory against the tile's queries, as the simulator counted and as the paper's formula says. */
     static List<Chart> traffic(List<Entry> entries) {
         List<Chart> charts = new ArrayList<>();
-        sweeps(entries.stream().filter(entry -> counted(entry) != null).toList())
+        sweeps(entries.stream().filter(entry -> counted(entry).isPresent()).toList())
                 .forEach((sweep, here) -> {
                     BenchCase problem = sweep.problem;
                     AttentionShape shape = problem.shape();
@@ -306,11 +312,12 @@ final class Charts {
                             here.stream()
                                     .map(entry -> new Point(
                                             blockQ(entry),
-                                            counted(entry),
+                                            counted(entry).orElseThrow(),
                                             "tile %s\ncounted %s\nformula %s"
                                                     .formatted(
                                                             entry.result().tile(),
-                                                            Amounts.bytes(counted(entry)),
+                                                            Amounts.bytes(counted(entry)
+                                                                    .orElseThrow()),
                                                             Amounts.bytes(flashBytes(problem, blockQ(entry))))))
                                     .toList()));
                     List<Point> formula = new ArrayList<>();
@@ -343,18 +350,22 @@ final class Charts {
 
     private static String standardCounted(BenchCase problem, List<Entry> entries) {
         return entries.stream()
-                .filter(entry ->
-                        entry.problem().equals(problem) && entry.result().isStandard() && counted(entry) != null)
+                .filter(entry -> entry.problem().equals(problem)
+                        && entry.result().isStandard()
+                        && counted(entry).isPresent())
                 .findFirst()
                 .map(entry ->
                         "Standard attention's three kernels issued %s of loads and stores; caches hide what is more than the formula's least."
-                                .formatted(Amounts.bytes(counted(entry))))
+                                .formatted(Amounts.bytes(counted(entry).orElseThrow())))
                 .orElse("");
     }
 
-    private static Double counted(Entry entry) {
+    /** Bytes of device memory that the simulator has counted. */
+    static OptionalDouble counted(Entry entry) {
         var memory = entry.result().memory();
-        return memory == null || memory.globalBytes() == null ? null : (double) memory.globalBytes();
+        return memory == null || memory.globalBytes() == null
+                ? OptionalDouble.empty()
+                : OptionalDouble.of(memory.globalBytes());
     }
 
     /** Bytes that FlashAttention-2's order moves: q in, o out, K and V once for each tile of queries, L out. */

@@ -136,7 +136,7 @@ final class Claims {
     }
 
     private static double deviceBytes(Entry entry) {
-        return Charts.extraBytes(entry) + entry.result().memory().tensorBytes();
+        return Charts.extraBytes(entry) + entry.result().requireMemory().tensorBytes();
     }
 
     private String traffic() {
@@ -145,15 +145,15 @@ final class Claims {
                         && entry.result().tile() != null
                         && entry.problem().pass() == Direction.FORWARD
                         && !entry.problem().causal()
-                        && entry.result().memory().globalBytes() != null)
+                        && Charts.counted(entry).isPresent())
                 .max(Comparator.comparingInt(
                                 (Entry entry) -> entry.problem().shape().seqK())
-                        .thenComparingDouble(entry -> -entry.result().memory().globalBytes()))
+                        .thenComparingDouble(entry -> -Charts.counted(entry).orElseThrow()))
                 .map(entry -> "%s less (%s against %s) at N = %d, d = %d, tile %s"
                         .formatted(
                                 Amounts.factor(Charts.standardBytes(entry.problem())
-                                        / entry.result().memory().globalBytes()),
-                                Amounts.bytes(entry.result().memory().globalBytes()),
+                                        / Charts.counted(entry).orElseThrow()),
+                                Amounts.bytes(Charts.counted(entry).orElseThrow()),
                                 Amounts.bytes(Charts.standardBytes(entry.problem())),
                                 entry.problem().shape().seqK(),
                                 entry.problem().shape().headDim(),
@@ -203,16 +203,16 @@ final class Claims {
         List<String> shares = new ArrayList<>();
         grouped(
                         timed.stream()
-                                .filter(entry -> entry.ours() && entry.result().shareOfCeiling() != null)
+                                .filter(entry -> entry.ours() && entry.share().isPresent())
                                 .toList(),
                         Entry::name)
                 .forEach((name, here) -> {
                     Entry best = here.stream()
                             .max(Comparator.comparingDouble(
-                                    entry -> entry.result().shareOfCeiling()))
+                                    entry -> entry.share().orElseThrow()))
                             .orElseThrow();
                     shares.add("%s %s (%s)"
-                            .formatted(name, Amounts.percent(best.result().shareOfCeiling()), best.problem()));
+                            .formatted(name, Amounts.percent(best.share().orElseThrow()), best.problem()));
                 });
         return shares.isEmpty() ? NOT_MEASURED : String.join("; ", shares);
     }

@@ -1,6 +1,7 @@
 package org.tornadoattention.report;
 
 import java.util.List;
+import java.util.OptionalDouble;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchResult;
@@ -69,24 +70,28 @@ record Entry(BenchFile file, BenchResult result, String name) {
     }
 
     double milliseconds() {
-        return result.timing().kernelMilliseconds();
+        return result.requireTiming().kernelMilliseconds();
+    }
+
+    /** The share of the ceiling that it has reached, where there was one. */
+    OptionalDouble share() {
+        Double share = result.shareOfCeiling();
+        return share == null ? OptionalDouble.empty() : OptionalDouble.of(share);
     }
 
     /** All that is known of it, for a tooltip. */
     String tip() {
         String tile = result.tile() == null ? "" : ", tile " + result.tile();
-        String noisy = result.timing().noisy() ? "\ntoo noisy to quote" : "";
-        String share = result.shareOfCeiling() == null
-                ? ""
-                : "\n%s of the ceiling".formatted(Amounts.percent(result.shareOfCeiling()));
+        String noisy = result.requireTiming().noisy() ? "\ntoo noisy to quote" : "";
+        String share = share().isEmpty() ? "" : "\n%s of the ceiling".formatted(Amounts.percent(share().getAsDouble()));
         return "%s%s\n%s\n%s ± %s, %s%s%s"
                 .formatted(
                         name,
                         tile,
                         problem(),
                         Amounts.time(milliseconds()),
-                        Amounts.percent(result.timing().kernelSpread()),
-                        Amounts.rate(1e12 * result.timing().teraflops()),
+                        Amounts.percent(result.requireTiming().kernelSpread()),
+                        Amounts.rate(1e12 * result.requireTiming().teraflops()),
                         share,
                         noisy);
     }

@@ -179,7 +179,7 @@ public final class MarkdownTables {
             Entry best = fastest(rung.getValue());
             rows.add(List.of(
                     "`%s` %s".formatted(rung.getKey().name, rung.getKey().dtype),
-                    Amounts.rate(1e12 * best.result().timing().teraflops()) + mark(best),
+                    Amounts.rate(1e12 * best.result().requireTiming().teraflops()) + mark(best),
                     Amounts.time(best.milliseconds()),
                     Amounts.factor(standard / best.milliseconds()),
                     best.result().memory() == null ? "–" : Amounts.bytes(Charts.extraBytes(best)),
@@ -195,7 +195,7 @@ public final class MarkdownTables {
     }
 
     private static String mark(Entry entry) {
-        return entry.result().timing().noisy() ? " ~" : "";
+        return entry.result().requireTiming().noisy() ? " ~" : "";
     }
 
     private static Entry fastest(List<Entry> entries) {
@@ -245,7 +245,7 @@ public final class MarkdownTables {
                                         ? "–"
                                         : Amounts.digits(fastest(found)
                                                         .result()
-                                                        .timing()
+                                                        .requireTiming()
                                                         .teraflops())
                                                 + mark(fastest(found)));
                     });
@@ -276,7 +276,9 @@ public final class MarkdownTables {
                                     .formatted(
                                             best.name(),
                                             Amounts.rate(1e12
-                                                    * best.result().timing().teraflops()))
+                                                    * best.result()
+                                                            .requireTiming()
+                                                            .teraflops()))
                             + mark(best)));
             for (String name : names) {
                 List<Entry> peer =
@@ -289,7 +291,7 @@ public final class MarkdownTables {
                                                 Amounts.rate(1e12
                                                         * fastest(peer)
                                                                 .result()
-                                                                .timing()
+                                                                .requireTiming()
                                                                 .teraflops()),
                                                 Amounts.factor(best.milliseconds()
                                                         / fastest(peer).milliseconds()),
@@ -321,7 +323,7 @@ public final class MarkdownTables {
                     String.valueOf(problem.shape().seqK()),
                     keyValueRate(best) + mark(best),
                     Amounts.time(best.milliseconds()),
-                    Amounts.time(best.result().timing().wallMilliseconds())));
+                    Amounts.time(best.result().requireTiming().wallMilliseconds())));
             for (String name : names) {
                 List<Entry> peer =
                         here.stream().filter(entry -> entry.name().equals(name)).toList();
@@ -355,11 +357,11 @@ public final class MarkdownTables {
         rows.add(List.of("problem", "tile", "counted", "formula", "standard, at the least"));
         for (Entry entry : entries) {
             BenchResult result = entry.result();
-            if (result.tile() != null && result.memory().globalBytes() != null) {
+            if (result.tile() != null && result.requireMemory().globalBytes() != null) {
                 rows.add(List.of(
                         entry.problem().toString(),
                         result.tile(),
-                        "%,d".formatted(result.memory().globalBytes()),
+                        "%,d".formatted(result.requireMemory().globalBytes()),
                         "%,.0f".formatted(Charts.flashBytes(entry.problem(), Charts.blockQ(result.tile()))),
                         "%,.0f".formatted(Charts.standardBytes(entry.problem()))));
             }

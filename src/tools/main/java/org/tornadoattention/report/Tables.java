@@ -85,7 +85,7 @@ final class Tables {
                         return;
                     }
                     double fastest = rungs.stream()
-                            .mapToDouble(entry -> entry.result().timing().teraflops())
+                            .mapToDouble(entry -> entry.result().requireTiming().teraflops())
                             .max()
                             .orElseThrow();
                     double standard = rungs.stream()
@@ -102,11 +102,11 @@ final class Tables {
                                                 : " " + rung.result().tile()),
                                 rung.problem().dtype(),
                                 Amounts.time(rung.milliseconds())
-                                        + (rung.result().timing().noisy() ? " ~" : ""),
+                                        + (rung.result().requireTiming().noisy() ? " ~" : ""),
                                 HtmlTable.bar(
-                                        rung.result().timing().teraflops() / fastest,
-                                        Amounts.rate(
-                                                1e12 * rung.result().timing().teraflops())),
+                                        rung.result().requireTiming().teraflops() / fastest,
+                                        Amounts.rate(1e12
+                                                * rung.result().requireTiming().teraflops())),
                                 Amounts.factor(standard / rung.milliseconds()),
                                 below == null ? "–" : Amounts.factor(below.milliseconds() / rung.milliseconds()),
                                 rung.result().shareOfCeiling() == null
@@ -152,7 +152,8 @@ final class Tables {
                             .max(Comparator.comparingDouble(accuracy -> accuracy.maxError() / accuracy.allowedError()))
                             .orElseThrow();
                     double relative = here.stream()
-                            .mapToDouble(entry -> entry.result().accuracy().relativeError())
+                            .mapToDouble(
+                                    entry -> entry.result().requireAccuracy().relativeError())
                             .max()
                             .orElseThrow();
                     table.row(
@@ -177,14 +178,17 @@ final class Tables {
                             ? result.message()
                             : "error %.1e, allowed %.1e"
                                     .formatted(
-                                            result.accuracy().maxError(),
-                                            result.accuracy().allowedError());
+                                            result.requireAccuracy().maxError(),
+                                            result.requireAccuracy().allowedError());
                     table.row(
                             result.measured(),
                             result.label(),
                             new HtmlTable.Markup("<span class=\"bad\">failed:</span> " + Html.escape(why)));
                 } else if (result.timing() == null) {
-                    table.row(result.measured(), result.provider() + " " + result.label(), result.message());
+                    table.row(
+                            result.measured(),
+                            result.provider() + " " + result.label(),
+                            Objects.requireNonNullElse(result.message(), ""));
                 }
             }
         }
