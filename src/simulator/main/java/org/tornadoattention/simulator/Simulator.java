@@ -9,6 +9,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.simulator.engine.FaultLog;
 import org.tornadoattention.simulator.engine.SimulatedDevice;
 import org.tornadoattention.simulator.engine.StatisticsLog;
@@ -21,7 +22,7 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 public final class Simulator {
 
     /** Null until they are asked for: a property with a wrong value is then told by whoever asks, each time. */
-    private static volatile SimulatorSettings settings;
+    private static volatile @Nullable SimulatorSettings settings;
 
     private Simulator() {}
 

@@ -42,4 +42,7 @@
  * TornadoVM does not compile. Of races on device memory it finds those that the values of one launch show, not those that
  * other inputs would.
  */
+@NullMarked
 package org.tornadoattention.simulator;
+
+import org.jspecify.annotations.NullMarked;
