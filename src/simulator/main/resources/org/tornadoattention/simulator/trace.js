@@ -308,6 +308,17 @@
         }).join('') + '</tbody></table></div>' + (list.length > 400 ? '<p class="soft">' + (list.length - 400) + ' more are on the slider.</p>' : ''));
   }
 
+  /** Marks the step that is looked at, and has its row in sight. */
+  function showStep() {
+    const rows = Array.from($('phase-table').querySelectorAll('tr[data-step]'));
+    rows.forEach((row, i) => { row.className = i + 1 === state.step ? 'here' : ''; });
+    const here = rows[state.step - 1];
+    if (rows.length > 0) {
+      const list = $('phase-table').querySelector('.scroll');
+      list.scrollTop = here ? here.offsetTop - list.clientHeight / 3 : 0;
+    }
+  }
+
   /** The variables of a work-item over time, and small local arrays at the ends of phases. */
   function series() {
     const traced = group().values, its = traced.find(v => v.item === state.item) || traced[0], list = [];
@@ -414,6 +425,7 @@
       showLine(current ? place(current).line : -1, new Set(list.map(e => place(e.step).line)));
     }
     if (what !== 'step') { table(); values(); }
+    showStep();
   }
 
   function move(by) {

@@ -76,6 +76,9 @@ class TraceCommandTest {
                     .contains("queryTile[", "work-item ", "bank ");
             page.getElementById("on").click();
             assertThat(text(page, "step-says")).startsWith("2 of ");
+            assertThat(page.querySelectorAll("#phase-table tr.here")).hasSize(1);
+            assertThat(page.<DomElement>querySelector("#phase-table tr.here").getAttribute("data-step"))
+                    .isEqualTo("2");
             assertThat(text(page, "values"))
                     .contains("The online softmax grows, tile by tile", "rowMax", "rowSum", "oLeft…", "oRight…");
         });
