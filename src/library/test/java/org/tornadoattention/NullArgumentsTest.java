@@ -50,6 +50,7 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.device.Platform;
 import org.tornadoattention.device.Recording;
+import org.tornadoattention.device.ReplayedPlan;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.ReferenceAttention;
 import org.tornadoattention.reference.Tolerance;
@@ -61,12 +62,15 @@ import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** Null for any argument of a public method or constructor is an IllegalArgumentException that names the parameter. */
 class NullArgumentsTest {
@@ -189,9 +193,13 @@ class NullArgumentsTest {
         SAMPLES.put(Executor.class, (Executor) Runnable::run);
         SAMPLES.put(Runnable.class, (Runnable) () -> {});
         SAMPLES.put(TornadoExecutionPlan.class, new TornadoExecutionPlan(new TaskGraph("plan").snapshot()));
+        SAMPLES.put(ReplayedPlan.class, ReplayedPlan.of(plan(), device));
         SAMPLES.put(Recording.class, new Recording() {
             @Override
             public void launch() {}
+
+            @Override
+            public void send(TornadoNativeArray array, Recording receiver, TornadoNativeArray target) {}
 
             @Override
             public void await() {}
@@ -207,6 +215,21 @@ class NullArgumentsTest {
         named.q(tensor).k(tensor).v(tensor).output(tensor).logSumExp(logSumExp).dOut(tensor);
         BackwardTensors tensors = named.dQ(tensor).dK(tensor).dV(tensor).build();
         SAMPLES.put(BackwardTensors.class, tensors);
+    }
+
+    static void nothing(FloatArray x) {
+        for (@Parallel int i = 0; i < x.getSize(); i++) {
+            x.set(i, 0f);
+        }
+    }
+
+    private static TornadoExecutionPlan plan() {
+        FloatArray x = new FloatArray(1);
+        TaskGraph graph = new TaskGraph("replayed")
+                .transferToDevice(DataTransferMode.EVERY_EXECUTION, x)
+                .task("nothing", NullArgumentsTest::nothing, x)
+                .transferToHost(DataTransferMode.EVERY_EXECUTION, x);
+        return new TornadoExecutionPlan(graph.snapshot());
     }
 
     @AfterAll

@@ -21,6 +21,9 @@ final class Driver {
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
     private static final AddressLayout POINTER = ValueLayout.ADDRESS;
 
+    private static final int PEER_ACCESS_UNSUPPORTED = 217;
+    private static final int PEER_ACCESS_ALREADY_ENABLED = 704;
+
     private static final SymbolLookup LIBRARY = library();
 
     private static final MethodHandle CTX_SET_CURRENT = function("cuCtxSetCurrent", POINTER);
@@ -30,6 +33,9 @@ final class Driver {
     private static final MethodHandle GRAPH_LAUNCH = function("cuGraphLaunch", POINTER, POINTER);
     private static final MethodHandle MEMCPY_TO_DEVICE = function("cuMemcpyHtoDAsync_v2", LONG, POINTER, LONG, POINTER);
     private static final MethodHandle MEMCPY_TO_HOST = function("cuMemcpyDtoHAsync_v2", POINTER, LONG, LONG, POINTER);
+    private static final MethodHandle MEMCPY_PEER =
+            function("cuMemcpyPeerAsync", LONG, POINTER, LONG, POINTER, LONG, POINTER);
+    private static final MethodHandle ENABLE_PEER_ACCESS = function("cuCtxEnablePeerAccess", POINTER, INT);
     private static final MethodHandle DRIVER_GET_VERSION = function("cuDriverGetVersion", POINTER);
     private static final MethodHandle GET_ERROR_NAME = function("cuGetErrorName", INT, POINTER);
 
@@ -122,6 +128,31 @@ final class Driver {
     static void copyToHost(MemorySegment host, long device, long bytes, MemorySegment stream) {
         try {
             require("cuMemcpyDtoHAsync", (int) MEMCPY_TO_HOST.invokeExact(host, device, bytes, stream));
+        } catch (Throwable e) {
+            throw unchecked(e);
+        }
+    }
+
+    /** An address of the memory of a context's device. */
+    record Place(MemorySegment context, long address) {}
+
+    /** Copies from a device to another, or to itself. */
+    static void copyToPeer(Place to, Place from, long bytes, MemorySegment stream) {
+        try {
+            require("cuMemcpyPeerAsync", (int)
+                    MEMCPY_PEER.invokeExact(to.address, to.context, from.address, from.context, bytes, stream));
+        } catch (Throwable e) {
+            throw unchecked(e);
+        }
+    }
+
+    /** Lets the current context reach another's memory, where the hardware can; copies take longer ways where not. */
+    static void reach(MemorySegment other) {
+        try {
+            int status = (int) ENABLE_PEER_ACCESS.invokeExact(other, 0);
+            if (status != PEER_ACCESS_ALREADY_ENABLED && status != PEER_ACCESS_UNSUPPORTED) {
+                require("cuCtxEnablePeerAccess", status);
+            }
         } catch (Throwable e) {
             throw unchecked(e);
         }

@@ -3,6 +3,7 @@ package org.tornadoattention.cuda;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import org.tornadoattention.device.Recording;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** What one execution of a plan gave its queue, to be given to the same stream again. */
 final class RecordedCommands implements Recording {
@@ -21,12 +22,47 @@ final class RecordedCommands implements Recording {
 
     @Override
     public void launch() {
-        if (queue.isClosed()) {
-            throw new IllegalStateException("the plan is closed, or its memory on the device was freed");
-        }
+        requireOpen();
         Driver.setContext(context);
         for (Command command : commands) {
             command.issue(stream);
+        }
+    }
+
+    @Override
+    public void send(TornadoNativeArray array, Recording receiver, TornadoNativeArray target) {
+        if (!(receiver instanceof RecordedCommands other)) {
+            throw new IllegalArgumentException("The receiver is not a recording of this backend.");
+        }
+        requireOpen();
+        other.requireOpen();
+        long bytes = array.getSegmentWithHeader().byteSize();
+        if (target.getSegmentWithHeader().byteSize() != bytes) {
+            throw new IllegalArgumentException("The target has %,d bytes, and the array %,d: they must be as large."
+                    .formatted(target.getSegmentWithHeader().byteSize(), bytes));
+        }
+        Driver.Place from = place(array);
+        Driver.Place to = other.place(target);
+        if (!context.equals(other.context)) {
+            Driver.setContext(other.context);
+            Driver.reach(context);
+            Driver.setContext(context);
+            Driver.reach(other.context);
+        } else {
+            Driver.setContext(context);
+        }
+        Driver.copyToPeer(to, from, bytes, stream);
+    }
+
+    private Driver.Place place(TornadoNativeArray array) {
+        return queue.place(array)
+                .orElseThrow(() -> new IllegalArgumentException(
+                        "The plan brings no such array to its device: transfer it there once, or each time."));
+    }
+
+    private void requireOpen() {
+        if (queue.isClosed()) {
+            throw new IllegalStateException("the plan is closed, or its memory on the device was freed");
         }
     }
 

@@ -3,6 +3,7 @@ package org.tornadoattention.cuda;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 import uk.ac.manchester.tornado.drivers.cuda.CUDACommandQueue;
 import uk.ac.manchester.tornado.drivers.cuda.CUDAKernel;
 
@@ -20,6 +21,12 @@ final class RecordingQueue extends CUDACommandQueue {
     /** Whether the plan that the queue belongs to is freed. */
     boolean isClosed() {
         return table.isClosed();
+    }
+
+    /** Where on the device an array of the plan lies, if it was brought there. */
+    Optional<Driver.Place> place(TornadoNativeArray array) {
+        return table.addressOf(array.getSegmentWithHeader().address())
+                .map(address -> new Driver.Place(context(), address));
     }
 
     /** The driver's stream. */
@@ -66,6 +73,7 @@ final class RecordingQueue extends CUDACommandQueue {
             long host,
             long hostOffset,
             long @Nullable [] events) {
+        table.remember(host + hostOffset, device + offset);
         recorder().ifPresent(each -> each.write(device + offset, host + hostOffset, bytes));
         return super.enqueueWrite(device, blocking, offset, bytes, host, hostOffset, events);
     }

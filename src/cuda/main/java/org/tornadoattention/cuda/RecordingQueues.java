@@ -1,6 +1,7 @@
 package org.tornadoattention.cuda;
 
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import uk.ac.manchester.tornado.drivers.cuda.CUDACommandQueue;
 import uk.ac.manchester.tornado.drivers.cuda.CUDACommandQueueTable;
@@ -22,6 +23,7 @@ final class RecordingQueues extends ConcurrentHashMap<Long, CUDACommandQueueTabl
 
         private final CUDACommandQueueTable plain;
         private final Map<Long, RecordingQueue> queues = new ConcurrentHashMap<>();
+        private final Map<Long, Long> addresses = new ConcurrentHashMap<>();
         private volatile boolean closed;
 
         Table(CUDACommandQueueTable plain) {
@@ -45,6 +47,16 @@ final class RecordingQueues extends ConcurrentHashMap<Long, CUDACommandQueueTabl
         @Override
         public int size() {
             return plain.size();
+        }
+
+        /** Keeps where on the device the bytes of an address of the host lie. */
+        void remember(long host, long device) {
+            addresses.put(host, device);
+        }
+
+        /** Where on the device the bytes of an address of the host were brought last, if they were. */
+        Optional<Long> addressOf(long host) {
+            return Optional.ofNullable(addresses.get(host));
         }
 
         /** Whether the plan's memory, code and queues are freed. */

@@ -6,6 +6,7 @@ import java.util.function.Supplier;
 import org.tornadoattention.device.CompilerExtension.Recorded;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
  * A plan of the caller's that is executed again and again, as it is: what TornadoVM's interpreter gave the device's driver in one
@@ -92,6 +93,31 @@ public final class ReplayedPlan {
         } catch (IllegalStateException e) {
             throw failure(e);
         }
+    }
+
+    /**
+     * Copies an array on this plan's device to one on another's, over the shortest way that the hardware has, when what was launched
+     * before is done. {@link #await} waits for it; the receiver must be at rest meanwhile.
+     *
+     * @param array an array that this plan brings to its device
+     * @param receiver a plan that is recorded too, on this device or another of its backend
+     * @param target an array of as many bytes that the receiver brings to its device
+     * @throws IllegalArgumentException if something is null, an array is not on its device, or sizes differ
+     * @throws IllegalStateException if one of the two is not recorded or was closed, or the driver refuses
+     */
+    public void send(TornadoNativeArray array, ReplayedPlan receiver, TornadoNativeArray target) {
+        required(array, "array");
+        required(receiver, "receiver");
+        required(target, "target");
+        try {
+            recording().send(array, receiver.recording(), target);
+        } catch (IllegalStateException e) {
+            throw failure(e);
+        }
+    }
+
+    private Recording recording() {
+        return recorded.recording().orElseThrow(() -> new IllegalStateException(recorded.reason()));
     }
 
     /**

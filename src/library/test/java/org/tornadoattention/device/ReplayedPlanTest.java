@@ -28,6 +28,7 @@ import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** An execution that is given to the driver as it was recorded is an execution like any. */
 class ReplayedPlanTest {
@@ -175,6 +176,11 @@ class ReplayedPlanTest {
         }
 
         @Override
+        public void send(TornadoNativeArray array, Recording receiver, TornadoNativeArray target) {
+            note("send");
+        }
+
+        @Override
         public void await() {
             note("await");
         }
@@ -205,6 +211,36 @@ class ReplayedPlanTest {
         assertThat(recording.calls).containsExactly("launch");
         plan.await();
         assertThat(recording.calls).containsExactly("launch", "await");
+    }
+
+    @Test
+    void anArrayIsSentToAPlanOnTheSameOrAnotherDevice() throws Exception {
+        try (Graph sender = new Graph("sender");
+                Graph receiver = new Graph("receiver")) {
+            ReplayedPlan from = ReplayedPlan.of(sender.plan, sender.attention.device());
+            ReplayedPlan to = ReplayedPlan.of(receiver.plan, receiver.attention.device());
+            if (!from.isRecorded()) {
+                assertThatExceptionOfType(IllegalStateException.class)
+                        .isThrownBy(() -> from.send(sender.k.array(), to, receiver.k.array()))
+                        .withMessageContaining(from.reason());
+                return;
+            }
+            sender.k.fill(0f); // on the device it is what it was
+            from.send(sender.k.array(), to, receiver.v.array());
+            from.await();
+            receiver.newQueries(41);
+            to.execute();
+            receiver.v.copyFrom(receiver.k);
+            receiver.requireRight();
+            Tensor small = Tensor.allocate(DType.F32, 1);
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> from.send(sender.k.array(), to, small.array()))
+                    .withMessageContaining("as large");
+            Tensor elsewhere = Tensor.allocate(DType.F32, SHAPE.keyShape());
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> from.send(sender.k.array(), to, elsewhere.array()))
+                    .withMessageContaining("no such array");
+        }
     }
 
     @ParameterizedTest
