@@ -383,8 +383,8 @@ public final class SplitKeyAttention {
             float normalized = rowSum[r] * outputs[r * lanes * dims + x];
             // What is not finite, once more from the keys that the row sees. A row whose sum is NaN sees what makes it
             // so.
-            float lse = partials.get(logSumExps + row * parts + part);
-            if (Mending.isMended(normalized, lse) > 0) {
+            if (Mending.isMended(normalized, partials, logSumExps + row * parts + part) > 0) {
+                float lse = partials.get(logSumExps + row * parts + part);
                 int position = (firstRow + r) / group + offset;
                 int first = windowLeft < 0 ? from : TornadoMath.max(from, position - windowLeft);
                 int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);

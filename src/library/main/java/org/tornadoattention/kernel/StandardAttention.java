@@ -73,7 +73,7 @@ public final class StandardAttention {
         }
     }
 
-    /** {@code P = softmax(S)} over the keys that mask and dropout leave, 0 elsewhere, and each row's log-sum-exp. */
+    /** {@code P = softmax(S)} over the keys that mask and dropout leave, 0 elsewhere, {@link Score#NO_SCORE} where a function hides them, and each row's log-sum-exp. */
     public static void softmax(
             FloatArray scores,
             FloatArray probabilities,
@@ -127,6 +127,11 @@ public final class StandardAttention {
                             row % seqQ,
                             j,
                             features);
+                    if (Functions.arePresent()) {
+                        if (Functions.weight(1f, s) == 0f) {
+                            p = Score.NO_SCORE; // what a function hides is not even multiplied by 0
+                        }
+                    }
                 }
                 probabilities.set(row * seqK + j, p);
             }
@@ -162,7 +167,7 @@ public final class StandardAttention {
             float o = 0f;
             float total = 0f;
             for (int j = firstKey; j <= lastKey; j++) {
-                o += probabilities.get(row * seqK + j) * value.get(at + j * valueDim);
+                o += StandardAttentionBackward.product(probabilities.get(row * seqK + j), value.get(at + j * valueDim));
                 if (PartialSums.areJoined()) {
                     if (PartialSums.endRun(j)) {
                         total += o;

@@ -106,6 +106,12 @@ public final class StandardAttentionBackward {
                 ds = scale * p * (factor * dp - RowTerms.d(rowTerms, row)) * capSlope;
                 ds = Functions.weight(ds, s);
                 p *= factor;
+                if (Functions.arePresent()) {
+                    if (Functions.weight(1f, s) == 0f) {
+                        p = Score.NO_SCORE; // what a function hides is not even multiplied by 0
+                        ds = Score.NO_SCORE;
+                    }
+                }
             }
             probabilities.set(element, p);
             scoreGradients.set(element, ds);
@@ -140,7 +146,7 @@ public final class StandardAttentionBackward {
             float dQ = 0f;
             float total = 0f;
             for (int j = firstKey; j <= lastKey; j++) {
-                dQ += scoreGradients.get(row * seqK + j) * key.get(at + j * headDim);
+                dQ += product(scoreGradients.get(row * seqK + j), key.get(at + j * headDim));
                 if (PartialSums.areJoined()) {
                     if (PartialSums.endRun(j)) {
                         total += dQ;
@@ -187,8 +193,8 @@ public final class StandardAttentionBackward {
             for (int batchHead = firstHead; batchHead < firstHead + group; batchHead++) {
                 for (int row = batchHead * seqQ + firstQuery; row <= batchHead * seqQ + lastQuery; row++) {
                     int at = row * headDim + element % headDim;
-                    dK += scoreGradients.get(row * seqK + j) * query.get(at);
-                    dV += probabilities.get(row * seqK + j) * outputGradient.get(at);
+                    dK += product(scoreGradients.get(row * seqK + j), query.get(at));
+                    dV += product(probabilities.get(row * seqK + j), outputGradient.get(at));
                     if (PartialSums.areJoined()) {
                         if (PartialSums.endRun(row)) {
                             totalOfK += dK;
@@ -233,7 +239,7 @@ public final class StandardAttentionBackward {
             float total = 0f;
             for (int batchHead = firstHead; batchHead < firstHead + group; batchHead++) {
                 for (int row = batchHead * seqQ + firstQuery; row <= batchHead * seqQ + lastQuery; row++) {
-                    dK += scoreGradients.get(row * seqK + j) * query.get(row * headDim + element % headDim);
+                    dK += product(scoreGradients.get(row * seqK + j), query.get(row * headDim + element % headDim));
                     if (PartialSums.areJoined()) {
                         if (PartialSums.endRun(row)) {
                             total += dK;
@@ -247,5 +253,10 @@ public final class StandardAttentionBackward {
             }
             keyGradient.set(element, dK);
         }
+    }
+
+    /** A product, 0 where a function hides the pair of a weight. */
+    static float product(float weight, float factor) {
+        return Functions.weight(weight * factor, weight);
     }
 }

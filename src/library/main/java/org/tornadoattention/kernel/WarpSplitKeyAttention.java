@@ -320,8 +320,8 @@ public final class WarpSplitKeyAttention {
                 int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
                 // What is not finite, once more from the keys that the row sees. A row whose sum is NaN sees what makes
                 // it so.
-                float lse = partials.get(logSumExps + of * splits + split);
-                if (Mending.isMended(sum, lse) > 0) {
+                if (Mending.isMended(sum, partials, logSumExps + of * splits + split) > 0) {
+                    float lse = partials.get(logSumExps + of * splits + split);
                     int position = mine / group + offset;
                     int first = windowLeft < 0 ? from : TornadoMath.max(from, position - windowLeft);
                     int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);

@@ -41,11 +41,15 @@ public final class Mending {
         return zero == 0f ? 0 : 1 << r;
     }
 
-    /** Above 0 where an element of a row is not finite, and the log-sum-exp of that row does not say why. */
-    public static int isMended(float element, float logSumExp) {
+    /** Above 0 where an element of a row is not finite, and the row's log-sum-exp, at {@code at}, does not say why. */
+    public static int isMended(float element, FloatArray logSumExps, int at) {
         float zero = element * 0f;
-        int isMended = zero == 0f ? 0 : 1;
-        return logSumExp == logSumExp ? isMended : 0;
+        int isMended = 0;
+        if (zero != 0f) {
+            float logSumExp = logSumExps.get(at);
+            isMended = logSumExp == logSumExp ? 1 : 0;
+        }
+        return isMended;
     }
 
     /** The score of a pair in a cache, of a query that is scaled already. */
