@@ -92,7 +92,7 @@ public record AttentionCase(
         return Arrays.stream(AttentionKernel.values())
                 .filter(kernel -> wanted.isEmpty() || List.of(wanted.split(",")).contains(kernel.id()))
                 .filter(kernel -> kernel.supports(dtype) && kernel.supports(TestDevice.of(kernel)))
-                .filter(kernel -> shape.widestDim() <= kernel.spec().widestHead())
+                .filter(kernel -> kernel.supports(shape.widestDim()))
                 .filter(kernel -> kernel.supportsDropout() || !options.hasDropout())
                 .toList();
     }

@@ -72,6 +72,15 @@ public enum AttentionKernel {
         return spec().dtypes().contains(dtype);
     }
 
+    /**
+     * {@return whether it takes heads of so many elements}
+     *
+     * @param headDim elements of a head
+     */
+    public boolean supports(int headDim) {
+        return headDim <= spec().widestHead();
+    }
+
     /** {@return whether its results can be differentiated} */
     public boolean supportsBackward() {
         return !(spec().backward() instanceof Backward.None);

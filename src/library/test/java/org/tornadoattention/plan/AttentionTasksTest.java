@@ -41,6 +41,7 @@ class AttentionTasksTest {
                 .flatMap(shape -> Arrays.stream(DType.values())
                         .flatMap(dtype -> Arrays.stream(AttentionKernel.values())
                                 .filter(kernel -> kernel.supports(dtype) && kernel.supports(DEVICE))
+                                .filter(kernel -> kernel.supports(shape.headDim()))
                                 .map(kernel -> Arguments.of(
                                         AttentionProblem.of(shape, dtype, AttentionOptions.causal()), kernel))));
     }

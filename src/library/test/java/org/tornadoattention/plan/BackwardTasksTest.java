@@ -120,14 +120,15 @@ class BackwardTasksTest {
         assertThat(memory.extraBytes()).isEqualTo(3L * 4 * 2 * 4 * 10);
         assertThat(List.of(AttentionKernel.values()))
                 .filteredOn(kernel -> DeviceMemory.ofBackward(problem, kernel).extraBytes() != memory.extraBytes())
-                .containsExactly(AttentionKernel.STANDARD);
+                .containsExactly(AttentionKernel.STANDARD, AttentionKernel.WARP_GROUP, AttentionKernel.WARP_GROUP_F32);
     }
 
-    /** One kernel for all gradients sums dQ in memory; heads that share keys have two, which do not. */
+    /** One kernel for all gradients sums dQ in memory; heads that share keys under a mask have two, which do not. */
     @Test
-    void warpGroupsNeedRoomForTheSumsOfQueriesWhereHeadsShareNoKeys() {
+    void warpGroupsNeedRoomForTheSumsOfQueriesInOneKernel() {
         AttentionOptions plain = AttentionOptions.defaults();
-        AttentionProblem shared = AttentionProblem.of(new AttentionShape(2, 4, 2, 300, 30, 64), DType.F16, plain);
+        AttentionProblem shared =
+                AttentionProblem.of(new AttentionShape(2, 4, 2, 300, 30, 64), DType.F16, AttentionOptions.causal());
         AttentionProblem own = AttentionProblem.of(new AttentionShape(2, 4, 4, 300, 30, 64), DType.F16, plain);
         long three = 3L * 4 * 2 * 4 * 300;
         assertThat(DeviceMemory.ofBackward(shared, AttentionKernel.WARP_GROUP).extraBytes())

@@ -200,7 +200,10 @@ final class AccuracyCommand implements Callable<Integer> {
         return Arrays.stream(AttentionKernel.values())
                 .filter(kernel -> !compute.kernels().isEmpty()
                         ? compute.kernels().contains(kernel)
-                        : device.isSimulator() ? BenchFile.PORTABLE.contains(kernel) : kernel.supports(device))
+                        : device.isSimulator()
+                                ? BenchFile.PORTABLE.contains(kernel)
+                                : kernel.supports(device)
+                                        && kernel.supports(problem.shape().headDim()))
                 .filter(kernel -> kernel.supports(problem.dtype()));
     }
 

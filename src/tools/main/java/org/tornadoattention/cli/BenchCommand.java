@@ -352,6 +352,7 @@ final class BenchCommand implements Callable<Integer> {
         List<Candidate> candidates = Arrays.stream(AttentionKernel.values())
                 .filter(kernel -> compute.kernels().isEmpty()
                         ? isMeasured(kernel, device)
+                                && kernel.supports(problem.shape().headDim())
                         : compute.kernels().contains(kernel))
                 .filter(kernel -> kernel.supports(problem.dtype()))
                 .flatMap(kernel -> candidates(kernel, problems.tiles(problem, kernel)))

@@ -45,7 +45,13 @@ final class GoldenVerifier implements AutoCloseable {
         List<Verdict> verdicts = new ArrayList<>();
         for (AttentionKernel kernel : wanted.map(List::of).orElse(List.of(AttentionKernel.values()))) {
             boolean takesType = kernel.supports(golden.q().dtype());
-            if (takesType && (kernel.supports(device) || wanted.isPresent())) {
+            boolean takesHeads = kernel.supports(golden.q().dimension(3));
+            if (takesType && !takesHeads && wanted.isPresent()) {
+                verdicts.add(Verdict.skipped(
+                        file,
+                        kernel,
+                        "the kernel does not take heads of " + golden.q().dimension(3)));
+            } else if (takesType && takesHeads && (kernel.supports(device) || wanted.isPresent())) {
                 verdicts.add(verify(file, golden, solution, kernel));
             } else if (wanted.isPresent()) {
                 verdicts.add(Verdict.skipped(
