@@ -60,7 +60,7 @@ class AttentionTasksTest {
                         switch (kernel) {
                             case STANDARD ->
                                 Set.of("graph.attention-scores", "graph.attention-softmax", "graph.attention-output");
-                            case WARP_GROUP_FP8 ->
+                            case WARP_GROUP_F32, WARP_GROUP_FP8 ->
                                 Set.of(
                                         "graph.attention-query",
                                         "graph.attention-key",
