@@ -54,15 +54,16 @@ def decode_command(batch, *more):
 
 
 def ours(batch):
-    """Steps of all cases with so many sequences: a step's merge has a group for each sequence and head."""
+    """Steps of all cases with so many sequences, which differ in their number of groups."""
     command, keys = decode_command(batch, "--warm-up", "1", "--repeat", str(CALLS))
-    steps, parts = [], {}
-    for name, groups, took in launches("append|attention|merge", command):
-        parts[name] = (groups, took)
-        if name == "merge" and groups == batch * HEADS:
-            if not steps or steps[-1][0] != parts["attention"][0]:
-                steps.append((parts["attention"][0], []))
-            steps[-1][1].append({part: took for part, (_, took) in parts.items()})
+    steps, parts, groups_of_step = [], {}, 0
+    for name, groups, took in launches("append|attention", command):
+        parts[name] = took
+        if name == "attention":
+            if not steps or groups_of_step != groups:
+                steps.append((groups, []))
+            groups_of_step = groups
+            steps[-1][1].append(dict(parts))
     if len(steps) != len(keys):
         sys.exit(f"{len(steps)} kinds of steps for {len(keys)} cases of {batch} sequences")
     command = decode_command(batch, "--repeat", "9", "--json")[0]
@@ -89,10 +90,10 @@ def call_pytorch():
 
 
 def pytorch():
-    """Its kernels come in the order of the calls; flash's may have a second one that combines splits."""
+    """Its kernels come in the order of the calls; a call may have a second one, which puts parts of the keys together."""
     calls = []
     for name, _, took in launches("flash|cudnn", [sys.executable, __file__, "--pytorch-alone"]):
-        part = "merge" if "combine" in name else "attention"
+        part = "merge" if "combine" in name or "reduction" in name else "attention"
         if part == "attention":
             calls.append({})
         calls[-1][part] = took

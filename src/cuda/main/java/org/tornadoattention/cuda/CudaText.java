@@ -401,6 +401,15 @@ final class CudaText {
                 "", turn(turns, index, turn));
     }
 
+    /** One lane for its warp, which goes on after it. */
+    static String arrive(String result, String turns, String index, String last) {
+        return MARK
+                + " { unsigned before_ = 0; asm volatile(\"{ .reg .pred p; setp.eq.u32 p, %2, 0; bar.warp.sync 0xffffffff;"
+                + " @p atom.acq_rel.gpu.global.inc.u32 %0, [%1], %3; bar.warp.sync 0xffffffff; }\" : \"+r\"(before_) : "
+                + turn(turns, index, last) + " : \"memory\"); " + result
+                + " = (int) __shfl_sync(0xffffffffu, before_, 0); }";
+    }
+
     private static String turn(String turns, String index, String turn) {
         return "\"l\"(" + address(turns, index, Integer.BYTES) + "), " + register("threadIdx.x % 32") + ", "
                 + register(turn);

@@ -212,6 +212,15 @@ final class WarpPlugins {
     private void turn() {
         writing(0, "await", (r, a) -> CudaText.awaitTurn(a[0], a[1], a[2]), IntArray.class, INT, INT);
         writing(0, "pass", (r, a) -> CudaText.passTurn(a[0], a[1], a[2]), IntArray.class, INT, INT);
+        register(
+                "arrive",
+                JavaKind.Int,
+                (r, a) -> CudaText.arrive(r, a[0], a[1], a[2]),
+                -1,
+                0,
+                IntArray.class,
+                INT,
+                INT);
     }
 
     private void value(String name, JavaKind result, IntrinsicText text, Class<?>... parameters) {

@@ -5,8 +5,10 @@ import static org.tornadoattention.internal.Arguments.required;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionException;
@@ -53,6 +55,7 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
     private final int[] padding;
     private boolean stale = true;
     private boolean inGraph;
+    private int tokensInGraph;
     private boolean closed;
 
     /**
@@ -354,13 +357,7 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
             AttentionOptions options,
             @Nullable AttentionResult result) {
         requireFitting(options);
-        for (int sequence = 0; sequence < newTokens.length; sequence++) {
-            if (newTokens[sequence] > shape.capacity() - lengths[sequence]) {
-                throw new CacheFullException(
-                        "Sequence %d has %,d tokens, and %,d more do not fit its capacity of %,d: make a larger cache, or drop its last tokens with truncate or all with reset."
-                                .formatted(sequence, lengths[sequence], newTokens[sequence], shape.capacity()));
-            }
-        }
+        requireCapacity(newTokens);
         reserve(newTokens);
         if (Arrays.stream(newTokens).anyMatch(count -> count > 0)
                 || Arrays.stream(queries).anyMatch(count -> count > 0)) {
@@ -378,6 +375,40 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
             }
         }
     }
+
+    private void requireCapacity(int... newTokens) {
+        for (int sequence = 0; sequence < newTokens.length; sequence++) {
+            if (newTokens[sequence] > shape.capacity() - lengths[sequence]) {
+                throw new CacheFullException(
+                        "Sequence %d has %,d tokens, and %,d more do not fit its capacity of %,d: make a larger cache, or drop its last tokens with truncate or all with reset."
+                                .formatted(sequence, lengths[sequence], newTokens[sequence], shape.capacity()));
+            }
+        }
+    }
+
+    /**
+     * {@link PagedKvCache#next}.
+     *
+     * @param copies of pages, each from one to another, once there is room
+     */
+    final void nextInGraph(Supplier<List<int[]>> copies, int... newTokens) {
+        required(newTokens, "newTokens", "give one number for each sequence");
+        requireCounted();
+        if (!inGraph) {
+            throw new IllegalStateException(
+                    "This cache is part of no task graph: append it to one with appendTo, or call forward.");
+        }
+        requireCounts("newTokens", newTokens, tokensInGraph);
+        requireCapacity(newTokens);
+        reserve(newTokens);
+        ((CachePlan) plan).nextInGraph(lengths, padding, tables(), copies.get(), newTokens);
+        for (int sequence = 0; sequence < newTokens.length; sequence++) {
+            lengths[sequence] += newTokens[sequence];
+        }
+    }
+
+    /** Whether the host counts the tokens of sequences where the cache is part of a task graph. */
+    abstract boolean countsInGraph();
 
     /**
      * Finds room for new tokens, all or none.
@@ -408,10 +439,10 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
      *
      * @param newPadding none, or for each sequence from 0 to the capacity
      * @throws IllegalArgumentException if there are other numbers
-     * @throws IllegalStateException if the cache is closed or part of a task graph
+     * @throws IllegalStateException if the cache is closed, or a contiguous one in a task graph
      */
     public synchronized void reset(int... newPadding) {
-        requireUsable();
+        requireCounted();
         required(newPadding, "newPadding", "leave it out for no left padding");
         int[] counts = newPadding.length == 0 ? same(0) : newPadding.clone();
         if (counts.length != shape.sequences()
@@ -419,6 +450,11 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
             throw new IllegalArgumentException(
                     "Left padding of %s: there must be none, or a number from 0 to %,d for each of the %d sequences."
                             .formatted(Arrays.toString(newPadding), capacity(), shape.sequences()));
+        }
+        if (inGraph && !Arrays.equals(counts, padding)) {
+            throw new IllegalStateException(
+                    "The left padding is %s since the cache became part of a task graph, not %s."
+                            .formatted(Arrays.toString(padding), Arrays.toString(counts)));
         }
         shrink(same(0));
         set(same(0), counts);
@@ -429,10 +465,10 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
      *
      * @param newLengths for each sequence, from 0 to its length
      * @throws IllegalArgumentException if there are other numbers
-     * @throws IllegalStateException if the cache is closed or part of a task graph
+     * @throws IllegalStateException if the cache is closed, or a contiguous one in a task graph
      */
     public synchronized void truncate(int... newLengths) {
-        requireUsable();
+        requireCounted();
         required(newLengths, "newLengths", "give one number for each sequence");
         boolean fits = newLengths.length == lengths.length
                 && IntStream.range(0, lengths.length)
@@ -449,10 +485,10 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
      * The tokens of each sequence, left padding included.
      *
      * @return a copy, {@code [sequences]}
-     * @throws IllegalStateException if the cache is part of a task graph, which does not tell
+     * @throws IllegalStateException if the cache is closed, or a contiguous one in a task graph, which does not tell
      */
     public synchronized int[] lengths() {
-        requireNotInGraph();
+        requireCounted();
         return lengths.clone();
     }
 
@@ -600,12 +636,13 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
         }
         // The JVM runs no task graphs: its cache, which is empty yet, moves to a device that does.
         CachePlan graphs = plan instanceof CachePlan own ? own : taskGraphs(Devices.forTaskGraphs(device));
-        graphs.appendTo(graph, grids, name, padding, tables(), q, k, v, output, logSumExp, options);
+        graphs.appendTo(graph, grids, name, padding, tables(), q, k, v, output, logSumExp, options, countsInGraph());
         if (graphs != plan) {
             plan.close();
             plan = graphs;
         }
         inGraph = true;
+        tokensInGraph = tokens;
     }
 
     /**
@@ -758,14 +795,24 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
         if (closed) {
             throw new IllegalStateException("This cache is closed: make a new one.");
         }
-        requireNotInGraph();
+        if (inGraph) {
+            throw inGraph();
+        }
     }
 
-    private void requireNotInGraph() {
-        if (inGraph) {
-            throw new IllegalStateException(
-                    "This cache is part of a task graph and grows when that is run: make another one for calls.");
+    /** The cache is open, and knows its lengths. */
+    final void requireCounted() {
+        if (closed) {
+            throw new IllegalStateException("This cache is closed: make a new one.");
         }
+        if (inGraph && !countsInGraph()) {
+            throw inGraph();
+        }
+    }
+
+    private static IllegalStateException inGraph() {
+        return new IllegalStateException(
+                "This cache is part of a task graph and grows when that is run: make another one for calls.");
     }
 
     /** Frees all memory on the device. Closing twice does nothing. */

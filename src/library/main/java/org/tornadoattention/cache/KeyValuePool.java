@@ -189,18 +189,22 @@ public final class KeyValuePool {
 
     /**
      * This pool with attention by this kernel, on devices that have what it needs. Without, chunks of 16 queries and more of F16 or
-     * BF16 keys are computed by {@link DecodeKernel#WARP_GROUP} where the device has warp groups, all else by {@link
-     * DecodeKernel#SPLIT_KEY}.
+     * BF16 keys are computed by {@link DecodeKernel#WARP_GROUP} where the device has warp groups, fewer queries over such keys by
+     * {@link DecodeKernel#WARP_SPLIT_KEY} where it has tensor cores, all else by {@link DecodeKernel#SPLIT_KEY}.
      *
-     * @param kernel one of these two
+     * @param kernel one of these three
      * @return a pool like this one
      * @throws IllegalArgumentException if it is another
      */
     public KeyValuePool withKernel(DecodeKernel kernel) {
         required(kernel, "kernel", "leave it out for the best one");
-        if (kernel != DecodeKernel.SPLIT_KEY && kernel != DecodeKernel.WARP_GROUP) {
-            throw new IllegalArgumentException("The kernel %s takes no pools: choose %s or %s."
-                    .formatted(kernel.id(), DecodeKernel.SPLIT_KEY.id(), DecodeKernel.WARP_GROUP.id()));
+        if (kernel == DecodeKernel.VECTOR) {
+            throw new IllegalArgumentException("The kernel %s takes no pools: choose %s, %s or %s."
+                    .formatted(
+                            kernel.id(),
+                            DecodeKernel.SPLIT_KEY.id(),
+                            DecodeKernel.WARP_SPLIT_KEY.id(),
+                            DecodeKernel.WARP_GROUP.id()));
         }
         return new KeyValuePool(inputs.withDivision(
                 inputs.fixedSplit(),

@@ -107,6 +107,11 @@ public final class KvCache extends KeyValueCache {
     }
 
     @Override
+    boolean countsInGraph() {
+        return false;
+    }
+
+    @Override
     void reserve(int... newTokens) {
         // Each sequence has its room from the beginning.
     }

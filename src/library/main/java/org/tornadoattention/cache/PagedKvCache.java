@@ -5,8 +5,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
+import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.CacheFullException;
+import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.decode.CacheShape;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
 
 /**
  * A key-value cache of pages that sequences take as they grow, give back, and share: the pages of a common prefix are kept
@@ -120,6 +125,62 @@ public final class PagedKvCache extends KeyValueCache {
     }
 
     /**
+     * Appends a decoder's step to a task graph of the caller's, as {@link KvCache#appendTo} does. The cache must be empty and belongs
+     * to the graph from then on. Before each execution {@link #next} says how many tokens each sequence gets; between executions
+     * sequences may be forked, released and truncated as ever, and pages are copied on the device where that is needed.
+     *
+     * @param graph graph to append to; what is appended after its {@code snapshot()} is not part of that snapshot
+     * @param grids gets the grids of the tasks
+     * @param name beginning of the tasks' names, unique in the graph
+     * @param q {@code [sequences, heads, tokens, headDim]}
+     * @param k {@code [sequences, kvHeads, tokens, headDim]}
+     * @param v shaped like k
+     * @param output tensor for the output, shaped like q; it overlaps no other. Rows of tokens that do not count are not written
+     * @param logSumExp F32 tensor {@code [sequences, heads, tokens]}; it overlaps no other
+     * @param options mask, scale, softcap and ALiBi; neither key lengths, which the cache knows, nor dropout
+     * @throws IllegalArgumentException if shapes, types or options do not fit, or a tensor that is written overlaps another
+     * @throws IllegalStateException if the cache is closed, holds tokens, or is part of a task graph already
+     * @throws UnsupportedOnDeviceException if the device cannot read F16 arrays
+     */
+    public synchronized void appendTo(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            Tensor output,
+            Tensor logSumExp,
+            AttentionOptions options) {
+        appendStepTo(graph, grids, name, q, k, v, output, logSumExp, options);
+    }
+
+    /**
+     * Takes pages for the next execution of the graph that this cache is part of, which must follow, and tells it how many tokens
+     * count: of sequence i the first {@code newTokens[i]} of q, k and v. Nothing is compiled or allocated.
+     *
+     * @param newTokens for each sequence 0 or more, at most the tokens of the graph's tensors
+     * @throws IllegalArgumentException if there are other numbers
+     * @throws CacheFullException if a sequence, or the cache, has no room; all sequences are as they were then
+     * @throws IllegalStateException if the cache is closed or part of no task graph
+     */
+    public synchronized void next(int... newTokens) {
+        nextInGraph(
+                () -> {
+                    List<int[]> now = List.copyOf(copies);
+                    copies.clear();
+                    changes.clear();
+                    return now;
+                },
+                newTokens);
+    }
+
+    @Override
+    boolean countsInGraph() {
+        return true;
+    }
+
+    /**
      * Lets an empty sequence begin with all tokens of another one. No page is copied until one of the two writes it.
      *
      * @param from the sequence whose tokens are shared, from 0
@@ -128,7 +189,7 @@ public final class PagedKvCache extends KeyValueCache {
      * @throws IllegalStateException if the cache is closed
      */
     public synchronized void fork(int from, int to) {
-        requireUsable();
+        requireCounted();
         requireSequence(from);
         requireSequence(to);
         int[] lengths = lengths();
@@ -153,7 +214,7 @@ public final class PagedKvCache extends KeyValueCache {
      * @throws IllegalStateException if the cache is closed
      */
     public synchronized void release(int sequence) {
-        requireUsable();
+        requireCounted();
         requireSequence(sequence);
         int[] lengths = lengths();
         lengths[sequence] = 0;

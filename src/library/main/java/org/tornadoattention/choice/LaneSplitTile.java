@@ -17,6 +17,15 @@ public record LaneSplitTile(int rows, int dims, int slots, int splits) implement
         return slots * SplitKeyAttention.KEYS;
     }
 
+    /**
+     * {@return the same tile of other parts}
+     *
+     * @param parts of the keys
+     */
+    public LaneSplitTile withSplits(int parts) {
+        return new LaneSplitTile(rows, dims, slots, parts);
+    }
+
     @Override
     public DecodeKernel kernel() {
         return DecodeKernel.SPLIT_KEY;

@@ -14,7 +14,7 @@ import org.tornadoattention.tensor.DType;
  * @param keys keys of a sequence at most
  * @param dtype of tokens, and of the cache unless that is FP8
  * @param fp8 whether the cache holds E4M3
- * @param functions whether there are functions of a user's, a bias or sinks
+ * @param functions whether there are functions of a user's or a bias
  */
 public record SplitProblem(
         int group,
@@ -45,7 +45,7 @@ public record SplitProblem(
     }
 
     /**
-     * {@return the same with functions of a user's, a bias or sinks, or without}
+     * {@return the same with functions of a user's or a bias, or without}
      *
      * @param some whether there are some
      */

@@ -37,7 +37,7 @@ record WarpSplitKeySpec() implements DecodeSpec {
 
     @Override
     public String needs() {
-        return "warp intrinsics, an F16 or BF16 cache, no functions, bias or sinks, and a head dimension that is a multiple of "
+        return "warp intrinsics, an F16 or BF16 cache, no functions or bias, and a head dimension that is a multiple of "
                 + CHUNK;
     }
 

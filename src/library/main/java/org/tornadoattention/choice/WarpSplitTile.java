@@ -31,6 +31,29 @@ public record WarpSplitTile(int rows, int warps, int stages, int splits) impleme
                 .with("stages", stages);
     }
 
+    /** {@return keys that a group looks at in one turn} */
+    public int tileKeys() {
+        return warps * WarpSplitKeyAttention.WARP_KEYS;
+    }
+
+    /**
+     * {@return whether the last group of a tile's parts can merge them}
+     *
+     * @param headDim elements per head
+     */
+    public boolean mergesParts(int headDim) {
+        return WarpSplitKeyAttention.mergesParts(headDim, rows, warps, stages, splits);
+    }
+
+    /**
+     * {@return the same tile of other parts}
+     *
+     * @param parts of the keys
+     */
+    public WarpSplitTile withSplits(int parts) {
+        return new WarpSplitTile(rows, warps, stages, parts);
+    }
+
     /** Bytes of local memory of a group. */
     int localMemoryBytes(int headDim) {
         return WarpSplitKeyAttention.localMemoryBytes(headDim, rows, warps, stages);

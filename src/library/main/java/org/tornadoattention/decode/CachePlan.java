@@ -1,5 +1,7 @@
 package org.tornadoattention.decode;
 
+import static java.util.Objects.requireNonNull;
+
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -76,6 +78,8 @@ public final class CachePlan implements CacheEngine {
     private int current;
     private boolean profiled;
     private boolean paddedPages;
+    private @Nullable AttentionOptions inGraph;
+    private int tokensInGraph;
     private StepReport total = StepReport.NONE;
 
     /**
@@ -194,7 +198,8 @@ public final class CachePlan implements CacheEngine {
 
     private LaunchedTile tileFor(int seqQ, Extras extras) {
         Optional<DecodeKernel> wanted = kernel.filter(one -> one != DecodeKernel.WARP_GROUP);
-        return DecodeChoice.choose(shape.problem(seqQ).withFunctions(!extras.isEmpty()), wanted, splits, device);
+        return DecodeChoice.choose(
+                shape.problem(seqQ).withFunctions(!extras.functions().isEmpty()), wanted, splits, device);
     }
 
     private Optional<WarpGroupSplitTile> chunkTile(int seqQ) {
@@ -287,7 +292,11 @@ public final class CachePlan implements CacheEngine {
         execute(UPKEEP);
     }
 
-    /** Appends steps of this cache to a graph of the caller's, over its own tensors; all sequences are empty yet. */
+    /**
+     * Appends steps of this cache to a graph of the caller's, over its own tensors; all sequences are empty yet.
+     *
+     * @param counted whether {@link #nextInGraph} comes before each execution, otherwise all sequences get all tokens each time
+     */
     public void appendTo(
             TaskGraph graph,
             GridScheduler grids,
@@ -299,7 +308,8 @@ public final class CachePlan implements CacheEngine {
             Tensor v,
             Tensor output,
             Tensor logSumExp,
-            AttentionOptions options) {
+            AttentionOptions options,
+            boolean counted) {
         if (shape.dtype() == DType.F16 && !device.halfFloats()) {
             throw new UnsupportedOnDeviceException(
                     device, "16-bit floats for HalfFloatArrays", "use F32 or BF16 tensors in task graphs here");
@@ -317,7 +327,24 @@ public final class CachePlan implements CacheEngine {
         state.prepare(new CacheStep(none, all(tokens), none, all(tokens), none), tokens, options, 1);
         InferenceArrays arrays =
                 state.arrays(stepShape, tile, q, k, v, output, logSumExp.floatArray(), UserFunctions.arrays(options));
-        StepGraph.append(graph, grids, name, stepShape, tile, arrays, device);
+        StepGraph.append(
+                graph, grids, name, stepShape, tile, arrays, device, counted ? Optional.of(state) : Optional.empty());
+        inGraph = options;
+        tokensInGraph = tokens;
+    }
+
+    /**
+     * Says what the next execution of the caller's graph does, which brings it to the device.
+     *
+     * @param copies pairs of a page and the one that becomes like it, at most one for each sequence
+     * @param newTokens of each sequence, how many of its tokens are appended and attend
+     */
+    public void nextInGraph(int[] lengths, int[] padding, int[][] tables, List<int[]> copies, int[] newTokens) {
+        state.upload(lengths, padding, tables);
+        state.copy(copies);
+        int[] none = all(0);
+        CacheStep what = new CacheStep(none, newTokens, none, newTokens, none);
+        state.prepare(what, tokensInGraph, requireNonNull(inGraph), 1);
     }
 
     @Override

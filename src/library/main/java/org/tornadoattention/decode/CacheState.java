@@ -65,7 +65,8 @@ final class CacheState {
         TaskGraph graph = new TaskGraph(OWNER)
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, key, value, sequences, scales)
                 .transferToDevice(DataTransferMode.EVERY_EXECUTION, moves, sequencesToUpload);
-        UpkeepTasks.append(graph, grids, shape, moves, sequencesToUpload, sequences, key, value, scales, device);
+        UpkeepTasks.append(
+                graph, grids, "move", shape, moves, sequencesToUpload, sequences, key, value, scales, device);
         return graph.transferToHost(DataTransferMode.UNDER_DEMAND, key, value, sequences, scales)
                 .snapshot();
     }
@@ -76,7 +77,7 @@ final class CacheState {
         TaskGraph graph = consumer("upkeep")
                 .transferToDevice(DataTransferMode.FIRST_EXECUTION, nothing)
                 .transferToDevice(DataTransferMode.EVERY_EXECUTION, moves);
-        UpkeepTasks.append(graph, grids, shape, moves, nothing, sequences, key, value, scales, device);
+        UpkeepTasks.append(graph, grids, "move", shape, moves, nothing, sequences, key, value, scales, device);
         return graph.snapshot();
     }
 
@@ -135,6 +136,21 @@ final class CacheState {
         fillSequences(sequencesToUpload, lengths, padding, tables);
         moves.init(0);
         moves.set(2, 1);
+    }
+
+    /** Sets the copies of pages that go with such an upload. */
+    void copy(List<int[]> copies) {
+        moves.set(0, copies.size());
+        for (int copy = 0; copy < copies.size(); copy++) {
+            moves.set(MovePages.HEADER + 2 * copy, copies.get(copy)[0]);
+            moves.set(MovePages.HEADER + 2 * copy + 1, copies.get(copy)[1]);
+        }
+    }
+
+    /** Appends to a graph of the caller's a task that takes, at each execution, lengths, tables and the step from the host. */
+    void appendUpload(TaskGraph graph, GridScheduler grids, String name) {
+        graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, moves, sequencesToUpload, step);
+        UpkeepTasks.append(graph, grids, name, shape, moves, sequencesToUpload, sequences, key, value, scales, device);
     }
 
     private void fillSequences(IntArray array, int[] lengths, int[] padding, int[][] tables) {

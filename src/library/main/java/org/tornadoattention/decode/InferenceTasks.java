@@ -1,9 +1,12 @@
 package org.tornadoattention.decode;
 
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.tornadoattention.choice.Launch;
 import org.tornadoattention.choice.LaunchedTile;
 import org.tornadoattention.choice.WarpGroupSplitTile;
+import org.tornadoattention.choice.WarpSplitTile;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.forge.Arguments;
@@ -16,11 +19,13 @@ import org.tornadoattention.kernel.QuantizeTokens;
 import org.tornadoattention.kernel.ReadPositions;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HalfPairs;
+import org.tornadoattention.kernel.parts.KeySplit;
 import org.tornadoattention.kernel.parts.ShortPairs;
 import org.tornadoattention.kernel.parts.Storage;
 import org.tornadoattention.plan.DeviceStorage;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -37,6 +42,13 @@ final class InferenceTasks {
     private static final Kernel MERGE = Kernel.of(MergePartials.class);
 
     private static final int GROUP_SIZE = 128;
+
+    /** Arrays of a caller's that tell where queries stand, which another kernel reads. */
+    private static final List<String> PLACES = List.of("positions", "validRows", "keyLengths", "blockTable");
+
+    /** The same, and what the merge writes. */
+    private static final List<String> PLACES_AND_OUTPUT =
+            List.of("positions", "validRows", "keyLengths", "blockTable", "output", "logSumExp");
 
     private final KernelLauncher launcher;
     private final String name;
@@ -91,8 +103,21 @@ final class InferenceTasks {
         if (shape.fp8()) {
             tasks.quantizeTokens(arrays);
         }
-        tasks.attention(tile, tasks.pairs(tile, arrays.key()));
+        if (tile instanceof WarpSplitTile warps && warps.mergesParts(shape.headDim())) {
+            Arguments merged =
+                    withArrivals(arguments, graph, shape, tile).answering(KeySplit.class, Map.of("isMerged", 1));
+            new InferenceTasks(graph, grids, name, shape, merged, device).attention(tile, Optional.empty(), PLACES);
+            return;
+        }
+        tasks.attention(tile, tasks.pairs(tile, arrays.key()), PLACES_AND_OUTPUT);
         tasks.merge(tile.splits());
+    }
+
+    /** With a count of the groups of each tile that are done with their part, so that the last one merges them. */
+    static Arguments withArrivals(Arguments arguments, TaskGraph graph, StepShape shape, LaunchedTile tile) {
+        IntArray arrivals = new IntArray(Math.multiplyExact(shape.tiles(tile.rows()), shape.kvHeads()));
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, arrivals);
+        return arguments.with("arrivals", arrivals);
     }
 
     /**
@@ -163,7 +188,19 @@ final class InferenceTasks {
         tasks.positions(true);
         Object key = arguments.given("key");
         Optional<Class<?>> bits = key instanceof ShortArray ? Optional.of(ShortPairs.class) : Optional.empty();
-        tasks.attention(tile, bits.or(() -> evenRows ? tasks.pairs(tile, key) : Optional.empty()));
+        tasks.attention(tile, bits.or(() -> evenRows ? tasks.pairs(tile, key) : Optional.empty()), PLACES_AND_OUTPUT);
+    }
+
+    /** Appends attention over a pool of a caller's as one task, {@code name-attention}. */
+    static void appendWhole(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            StepShape shape,
+            LaunchedTile tile,
+            Arguments arguments,
+            ComputeDevice device) {
+        new InferenceTasks(graph, grids, name, shape, arguments, device).attention(tile, Optional.empty(), List.of());
     }
 
     /** Appends {@code name-positions} and attention of chunks over a pool, {@code name-attention}, whose parts wait to be merged. */
@@ -266,11 +303,15 @@ final class InferenceTasks {
                 : Optional.empty();
     }
 
-    private void attention(LaunchedTile tile, Optional<Class<?>> pairs) {
+    /** @param left arrays that other kernels of the step have and this one does without */
+    private void attention(LaunchedTile tile, Optional<Class<?>> pairs, List<String> left) {
         Launch launch = tile.launch();
         KernelLauncher.Task task = launcher.task(name + launch.suffix(), Kernel.of(launch.owner(), launch.method()));
         launch.numbers().forEach(task::with);
         pairs.ifPresent(reading -> task.replacing(Storage.class, reading));
+        if (tile instanceof WarpSplitTile) {
+            left.forEach(array -> task.with(array, null));
+        }
         int ofStep = (shape.fp8() ? Features.SCALED : 0) | (shape.sinks() ? Features.SINKS : 0);
         if (ofStep != 0) {
             task.with("features", features | ofStep);

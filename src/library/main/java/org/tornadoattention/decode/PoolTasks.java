@@ -12,10 +12,12 @@ import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.DecodeChoice;
 import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.choice.LaneSplitTile;
+import org.tornadoattention.choice.LaunchedTile;
 import org.tornadoattention.choice.SplitProblem;
 import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.choice.Views;
 import org.tornadoattention.choice.WarpGroupSplitTile;
+import org.tornadoattention.choice.WarpSplitTile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.forge.Arguments;
 import org.tornadoattention.function.UserFunctions;
@@ -43,6 +45,9 @@ public final class PoolTasks {
 
     /** Queries that a tile of fixed parts is made for, however many there are. */
     private static final int FIXED_QUERIES = 8;
+
+    /** Elements of a 16-byte copy. */
+    private static final int COPIED_AT_ONCE = 8;
 
     private PoolTasks() {}
 
@@ -84,9 +89,13 @@ public final class PoolTasks {
             return chunk.get();
         }
         Optional<StepShape> ofPrefix = pool.prefix().map(prefix -> ofPrefix(shape, prefix));
-        LaneSplitTile tile = tile(shape, pool, device);
-        Optional<LaneSplitTile> prefixTile = ofPrefix.map(prefix -> tile(prefix, pool, device));
-        int parts = tile.splits() + prefixTile.map(LaneSplitTile::splits).orElse(0);
+        LaunchedTile tile = tile(shape, pool, views, device);
+        if (tile instanceof WarpSplitTile whole && pool.prefix().isEmpty() && whole.mergesParts(shape.headDim())) {
+            appendWhole(graph, grids, name, q, pool, output, logSumExp, options, shape, views, whole, device);
+            return whole;
+        }
+        Optional<LaunchedTile> prefixTile = ofPrefix.map(prefix -> tile(prefix, pool, views, device));
+        int parts = tile.splits() + prefixTile.map(LaunchedTile::splits).orElse(0);
         int rows = shape.queryRows();
         requireRoom(rows, parts, shape.headDim(), device);
         FloatArray query = new FloatArray(rows * shape.headDim());
@@ -153,6 +162,60 @@ public final class PoolTasks {
         }
         InferenceTasks.appendPoolMerge(graph, grids, name, shape, parts, arguments, device);
         return tile;
+    }
+
+    /** Attention as one task, which reads what the caller's arrays say and merges its parts itself. */
+    private static void appendWhole(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            Tensor q,
+            PoolInputs pool,
+            Tensor output,
+            Tensor logSumExp,
+            AttentionOptions options,
+            StepShape shape,
+            Views views,
+            WarpSplitTile tile,
+            ComputeDevice device) {
+        int rows = shape.queryRows();
+        requireRoom(rows, tile.splits(), shape.headDim(), device);
+        FloatArray partials = new FloatArray(rows * tile.splits() * (shape.headDim() + 1));
+        FloatArray numbers = new FloatArray(StepLayout.numbersSize(shape.heads()));
+        IntArray absent = new IntArray(1);
+        IntArray header = new IntArray(StepLayout.HEADER);
+        StepNumbers.fill(header, numbers, options, shape.headDim(), pool.capacity(), pool.capacity(), 0);
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, partials, numbers, absent);
+        Map<String, Integer> answers = new HashMap<>(answers(tile, pool, 0, tile.splits()));
+        answers.putAll(Map.of(
+                "arePlacesRead",
+                1,
+                "isMerged",
+                1,
+                "windowLeft",
+                StepLayout.windowLeft(header),
+                "windowRight",
+                StepLayout.windowRight(header),
+                "alibi",
+                StepLayout.alibi(header),
+                "given",
+                given(pool)));
+        Arguments arguments = Arguments.none()
+                .with("query", DeviceStorage.seenInPlace(q, true))
+                .with("key", DeviceStorage.seenInPlace(pool.keys(), true))
+                .with("value", DeviceStorage.seenInPlace(pool.values(), true))
+                .with("output", DeviceStorage.seenInPlace(output, true))
+                .with("logSumExp", logSumExp.floatArray())
+                .with("partials", partials)
+                .with("numbers", numbers)
+                .with("positions", pool.positions())
+                .with("validRows", pool.validRows().orElse(absent))
+                .with("keyLengths", pool.lengths().orElse(absent))
+                .with("blockTable", pool.blockTable().orElse(absent))
+                .answering(Layout.class, views.numbers())
+                .answering(KeySplit.class, answers);
+        Arguments withArrivals = InferenceTasks.withArrivals(arguments, graph, shape, tile);
+        InferenceTasks.appendWhole(graph, grids, name, shape, tile, withArrivals, device);
     }
 
     /** Outputs and log-sum-exps of all parts must fit an array, and the weights of a row's parts a group's local memory. */
@@ -223,7 +286,7 @@ public final class PoolTasks {
     }
 
     /** With fixed parts, a tile that depends on nothing that changes with the batch or the chunk. */
-    private static LaneSplitTile tile(StepShape shape, PoolInputs pool, ComputeDevice device) {
+    private static LaunchedTile tile(StepShape shape, PoolInputs pool, Views views, ComputeDevice device) {
         boolean fixed = pool.fixedSplit() > 0;
         SplitProblem problem = new SplitProblem(
                 shape.group(),
@@ -232,14 +295,32 @@ public final class PoolTasks {
                 fixed ? FIXED_QUERIES : shape.seqQ(),
                 fixed ? 1 : shape.sequences(),
                 capacity(shape),
-                shape.dtype(),
-                false);
-        LaneSplitTile tile = (LaneSplitTile) DecodeChoice.choose(
-                problem, Optional.of(DecodeKernel.SPLIT_KEY), pool.wanted().splits(), device);
-        return fixed
-                ? new LaneSplitTile(
-                        tile.rows(), tile.dims(), tile.slots(), Math.ceilDiv(capacity(shape), fixedKeys(tile, pool)))
-                : tile;
+                pool.keys().dtype(),
+                false,
+                !shape.functions().isEmpty());
+        boolean copied = views.isMultiple("key", COPIED_AT_ONCE) && views.isMultiple("value", COPIED_AT_ONCE);
+        Optional<DecodeKernel> wanted = pool.wanted().kernel();
+        LaunchedTile tile = DecodeChoice.choose(
+                problem,
+                wanted.isEmpty() && !copied ? Optional.of(DecodeKernel.SPLIT_KEY) : wanted,
+                pool.wanted().splits(),
+                device);
+        if (tile instanceof WarpSplitTile && !copied) {
+            throw new UnsupportedOnDeviceException(
+                    device,
+                    "16-byte copies of rows that do not begin at multiples of %d elements, for the kernel %s"
+                            .formatted(COPIED_AT_ONCE, DecodeKernel.WARP_SPLIT_KEY.id()),
+                    "use the kernel " + DecodeKernel.SPLIT_KEY.id());
+        }
+        return fixed ? withParts(tile, Math.ceilDiv(capacity(shape), fixedKeys(tile, pool))) : tile;
+    }
+
+    private static LaunchedTile withParts(LaunchedTile tile, int parts) {
+        return switch (tile) {
+            case LaneSplitTile lanes -> lanes.withSplits(parts);
+            case WarpSplitTile warps -> warps.withSplits(parts);
+            case WarpGroupSplitTile chunks -> throw new IllegalStateException("%s are not divided".formatted(chunks));
+        };
     }
 
     private static int capacity(StepShape shape) {
@@ -260,12 +341,13 @@ public final class PoolTasks {
     }
 
     /** Keys of a fixed part: whole tiles of them. */
-    private static int fixedKeys(LaneSplitTile tile, PoolInputs pool) {
-        return Math.ceilDiv(pool.fixedSplit(), tile.tileKeys()) * tile.tileKeys();
+    private static int fixedKeys(LaunchedTile tile, PoolInputs pool) {
+        int tileKeys = tile instanceof WarpSplitTile warps ? warps.tileKeys() : ((LaneSplitTile) tile).tileKeys();
+        return Math.ceilDiv(pool.fixedSplit(), tileKeys) * tileKeys;
     }
 
     /** What kernels know of parts: nothing where they are as in a cache of this library's. */
-    private static Map<String, Integer> answers(LaneSplitTile tile, PoolInputs pool, int partsBefore, int allParts) {
+    private static Map<String, Integer> answers(LaunchedTile tile, PoolInputs pool, int partsBefore, int allParts) {
         Map<String, Integer> answers = new HashMap<>();
         if (pool.fixedSplit() > 0) {
             answers.putAll(Map.of("isFixed", 1, "fixedKeys", fixedKeys(tile, pool)));

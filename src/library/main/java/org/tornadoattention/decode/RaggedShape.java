@@ -73,7 +73,7 @@ record RaggedShape(
                         keys,
                         dtype,
                         false)
-                .withFunctions(sinks || !functions.isEmpty());
+                .withFunctions(!functions.isEmpty());
     }
 
     StepShape step() {

@@ -1,6 +1,7 @@
 package org.tornadoattention.decode;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.tornadoattention.choice.LaunchedTile;
 import org.tornadoattention.device.ComputeDevice;
@@ -123,7 +124,11 @@ record StepGraph(
         return graph.transferToHost(DataTransferMode.EVERY_EXECUTION, receipt).snapshot();
     }
 
-    /** Appends steps to a graph of the caller's, which brings new tokens to the device and takes the output from there. */
+    /**
+     * Appends steps to a graph of the caller's, which brings new tokens to the device and takes the output from there.
+     *
+     * @param uploading where lengths and tables come from at each execution; without, steps count on the device
+     */
     static void append(
             TaskGraph graph,
             GridScheduler grids,
@@ -131,13 +136,16 @@ record StepGraph(
             StepShape shape,
             LaunchedTile tile,
             InferenceArrays arrays,
-            ComputeDevice device) {
+            ComputeDevice device,
+            Optional<CacheState> uploading) {
+        if (uploading.isEmpty()) {
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.step());
+        }
         graph.transferToDevice(
                 DataTransferMode.FIRST_EXECUTION,
                 arrays.key(),
                 arrays.value(),
                 arrays.sequences(),
-                arrays.step(),
                 arrays.numbers(),
                 arrays.rotary(),
                 arrays.scales(),
@@ -146,6 +154,7 @@ record StepGraph(
                 arrays.unusedKey(),
                 arrays.unusedValue());
         transferCaptured(graph, arrays);
+        uploading.ifPresent(state -> state.appendUpload(graph, grids, name + "-pages"));
         InferenceTasks.append(graph, grids, name, shape, tile, arrays, device);
     }
 

@@ -21,10 +21,11 @@ final class UpkeepTasks {
 
     private UpkeepTasks() {}
 
-    /** Appends the task {@code move}. */
+    /** Appends the task. */
     static void append(
             TaskGraph graph,
             GridScheduler grids,
+            String name,
             CacheShape shape,
             IntArray moves,
             IntArray upload,
@@ -38,7 +39,7 @@ final class UpkeepTasks {
         int work = Math.clamp(Math.max(sequences.getSize(), pageWords), 1, MOST_ITEMS);
         int groups = Math.ceilDiv(work, groupSize);
         new KernelLauncher(graph, grids, Arguments.none())
-                .task("move", MOVE)
+                .task(name, MOVE)
                 .with("moves", moves)
                 .with("upload", upload)
                 .with("sequences", sequences)

@@ -67,7 +67,7 @@ public final class KernelLauncher {
 
         private final String name;
         private final Kernel kernel;
-        private final Map<String, Object> own = new HashMap<>();
+        private final Map<String, @Nullable Object> own = new HashMap<>();
         private final Map<Class<?>, Class<?>> replaced = new HashMap<>();
 
         private Task(String name, Kernel kernel) {
@@ -78,9 +78,10 @@ public final class KernelLauncher {
         /**
          * Gives an argument.
          *
+         * @param value an array or a number; null stands for no argument
          * @throws IllegalArgumentException if the kernel has no parameter of that name
          */
-        public Task with(String parameter, Object value) {
+        public Task with(String parameter, @Nullable Object value) {
             if (kernel.parameters().stream().noneMatch(known -> known.getName().equals(parameter))) {
                 throw new IllegalArgumentException("Kernel %s has no parameter %s; it has %s"
                         .formatted(

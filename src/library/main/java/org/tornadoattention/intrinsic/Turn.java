@@ -46,4 +46,17 @@ public final class Turn {
     public static void pass(IntArray turns, int index, int turn) {
         throw OutsideOfKernels.call();
     }
+
+    /**
+     * Counts a group that is done with its part, so that the last one can go on with what all have left. What this warp did, and
+     * what others of its group did before a barrier, is visible to the warps that arrive after it.
+     *
+     * @param turns array in global memory
+     * @param index which of them
+     * @param last what the last of all gets; the count begins anew after it
+     * @return how many came before, 0 to {@code last}
+     */
+    public static int arrive(IntArray turns, int index, int last) {
+        throw OutsideOfKernels.call();
+    }
 }

@@ -126,7 +126,7 @@ public final class ReadPositions {
     }
 
     /** Queries of a sequence that count. */
-    private static int rows(IntArray validRows, int sequence, int seqQ, int given) {
+    static int rows(IntArray validRows, int sequence, int seqQ, int given) {
         int rows = seqQ;
         if ((given & ROWS) != 0) {
             rows = TornadoMath.max(0, TornadoMath.min(validRows.get(sequence), seqQ));

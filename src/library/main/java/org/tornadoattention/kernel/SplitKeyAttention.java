@@ -409,7 +409,7 @@ public final class SplitKeyAttention {
                         weight = scales.get(keyRow / pageSize * 2 + 1);
                     }
                     int head = kvHead * group + (firstRow + r) % group;
-                    s = Mending.scoreOfCache(s, numbers, step, head, position - j);
+                    s = Mending.scoreOfCache(s, numbers, StepLayout.alibi(step), head, position - j);
                     int standing = position - padding;
                     int i = pagesPerSequence > 0 ? TornadoMath.max(0, standing) : (firstRow + r) / group;
                     s = Functions.score(s, sequence, head, i, j - padding, standing);

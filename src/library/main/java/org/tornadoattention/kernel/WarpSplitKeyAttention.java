@@ -1,7 +1,10 @@
 package org.tornadoattention.kernel;
 
+import org.tornadoattention.intrinsic.Turn;
 import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.KeySplit;
+import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
@@ -45,6 +48,9 @@ public final class WarpSplitKeyAttention {
 
     private static final int ALIGNMENT = 1024;
 
+    /** Parts that a work-item loads at once, four columns of each. */
+    private static final int AT_ONCE = 8;
+
     private WarpSplitKeyAttention() {}
 
     /** Bytes of keys and values of a tile. */
@@ -58,6 +64,11 @@ public final class WarpSplitKeyAttention {
         return stages * stageBytes(headDim, warps) + 2 * sums;
     }
 
+    /** Whether the last group of a tile's parts has room for what it merges them by. */
+    public static boolean mergesParts(int headDim, int rows, int warps, int stages, int splits) {
+        return (long) Float.BYTES * rows * splits <= (long) stages * WarpTiles.tileBytes(WARP_KEYS * warps, headDim);
+    }
+
     /**
      * Computes one split of one tile; see the class for arrays, grid and memory.
      *
@@ -66,15 +77,23 @@ public final class WarpSplitKeyAttention {
      * @param pagesPerSequence pages in a sequence's row of the table, 0 for packed keys
      * @param rows of a tile: pairs of a token and a query head, up to 32
      * @param stages tiles in local memory, 2 or more
+     * @param features {@code SINKS} of {@link Features}, or not
      */
     public static void attention(
             KernelContext context,
-            FloatArray query,
+            @Element("queries") FloatArray query,
             @Element HalfFloatArray key,
             @Element HalfFloatArray value,
             FloatArray partials,
-            IntArray sequences,
-            IntArray step,
+            @IfGiven @Element("tokens") FloatArray output,
+            @IfGiven FloatArray logSumExp,
+            @IfGiven IntArray arrivals,
+            @IfGiven IntArray sequences,
+            @IfGiven IntArray step,
+            @IfGiven IntArray positions,
+            @IfGiven IntArray validRows,
+            @IfGiven IntArray keyLengths,
+            @IfGiven IntArray blockTable,
             FloatArray numbers,
             int kvHeads,
             int group,
@@ -85,7 +104,8 @@ public final class WarpSplitKeyAttention {
             int splits,
             int rows,
             int warps,
-            int stages) {
+            int stages,
+            int features) {
         int items = 32 * warps;
         Warp.requireGroupSize(items);
         int type = WarpTiles.type(key);
@@ -107,23 +127,56 @@ public final class WarpSplitKeyAttention {
         int split = context.groupIdx % splits;
         int kvHead = context.groupIdx / splits % kvHeads;
         int tile = context.groupIdx / splits / kvHeads;
-        int sequence = KeySplit.sequence(step, tile, group, rows, seqQ);
-        tile -= KeySplit.tilesBefore(step, sequence, group, rows, seqQ);
-        int queryStart = StepLayout.queryStart(step, sequence);
-        int queries = StepLayout.queries(step, sequence);
-        int following = StepLayout.following(step, sequence);
+        int sequence = 0;
+        int queryStart = 0;
+        int queries = 0;
+        int following = 0;
+        int state = 0;
+        int length = 0;
+        int padding = 0;
+        int table = 0;
+        int firstPage = 0;
+        int windowLeft = KeySplit.windowLeft();
+        int windowRight = KeySplit.windowRight();
+        int alibi = KeySplit.alibi();
+        if (KeySplit.arePlacesRead()) {
+            int tiles = KeySplit.tiles(seqQ, group, rows);
+            sequence = tile / tiles;
+            tile = tile % tiles;
+            queryStart = sequence * seqQ;
+            queries = ReadPositions.rows(validRows, sequence, seqQ, KeySplit.given());
+            int position = positions.get(sequence);
+            length = position + queries;
+            if ((KeySplit.given() & ReadPositions.LENGTHS) != 0) {
+                length = keyLengths.get(sequence);
+            }
+            length = TornadoMath.max(0, TornadoMath.min(length, pageSize * pagesPerSequence));
+            following = length - position - queries;
+            table = sequence * pagesPerSequence;
+            firstPage = sequence;
+            if ((KeySplit.given() & ReadPositions.TABLE) != 0) {
+                firstPage = blockTable.get(table);
+            }
+        } else {
+            sequence = KeySplit.sequence(step, tile, group, rows, seqQ);
+            tile -= KeySplit.tilesBefore(step, sequence, group, rows, seqQ);
+            queryStart = StepLayout.queryStart(step, sequence);
+            queries = StepLayout.queries(step, sequence);
+            following = StepLayout.following(step, sequence);
+            state = StepLayout.state(sequence, pagesPerSequence);
+            length = StepLayout.length(sequences, state);
+            padding = StepLayout.padding(sequences, state);
+            table = StepLayout.table(state);
+            firstPage = sequences.get(table);
+            windowLeft = StepLayout.windowLeft(step);
+            windowRight = StepLayout.windowRight(step);
+            alibi = StepLayout.alibi(step);
+        }
         int firstRow = tile * rows;
         int rowsHere = TornadoMath.max(0, TornadoMath.min(rows, queries * group - firstRow));
-        int state = StepLayout.state(sequence, pagesPerSequence);
-        int length = StepLayout.length(sequences, state);
-        int padding = StepLayout.padding(sequences, state);
-        int table = StepLayout.table(state);
-        int firstPage = sequences.get(table);
 
         // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys firstKey ... lastKey,
         // and this split of them from ... to.
-        int windowLeft = StepLayout.windowLeft(step);
-        int windowRight = StepLayout.windowRight(step);
         int offset = length - following - queries;
         int firstKey = padding;
         int lastKey = length - 1;
@@ -133,10 +186,25 @@ public final class WarpSplitKeyAttention {
         if (windowRight >= 0) {
             lastKey = TornadoMath.min(lastKey, (firstRow + rowsHere - 1) / group + offset + windowRight);
         }
+        int least = 0;
+        if (Layout.isStrided()) {
+            // A warp's keys are in one page, where pages are no smaller. What no row sees is not read: it may be
+            // anything.
+            if (windowLeft >= 0) {
+                least = firstKey;
+                firstKey = firstKey / WARP_KEYS * WARP_KEYS;
+            }
+        }
         int parts = splits * WARP_KEYS;
         int chunk = (TornadoMath.max(0, lastKey - firstKey + 1) + parts - 1) / parts * WARP_KEYS;
         int from = firstKey + split * chunk;
         int to = rowsHere > 0 ? TornadoMath.min(lastKey, from + chunk - 1) : from - 1;
+        if (KeySplit.isFixed()) {
+            // Parts and tiles of keys begin at places that no query moves: masked keys change no bit of a row.
+            from = split * KeySplit.fixedKeys();
+            to = rowsHere > 0 ? TornadoMath.min(lastKey, from + KeySplit.fixedKeys() - 1) : from - 1;
+            from = TornadoMath.max(from, firstKey / tileKeys * tileKeys);
+        }
         int tiles = to < from ? 0 : (to - from) / tileKeys + 1;
 
         // All rows of the tile see keys everyLeft ... everyRight of these.
@@ -156,7 +224,6 @@ public final class WarpSplitKeyAttention {
         int rowOfV = warp * WARP_KEYS + lane % 16;
         float scale = StepLayout.scale(numbers);
         float softcap = StepLayout.softcap(numbers);
-        int alibi = StepLayout.alibi(step);
         float unscale = scale == 0f ? 0f : 1f / scale;
         int[] q = new int[(rows + 15) / 16 * ((headDim + 15) / 16) * 4];
         float[] s = new float[(rows + 15) / 16 * 8];
@@ -191,11 +258,23 @@ public final class WarpSplitKeyAttention {
                     int at = ((queryStart + mine / group) * kvHeads * group + kvHead * group + mine % group) * headDim
                             + column;
                     at = rowsHere > 0 ? at : column;
+                    if (KeySplit.arePlacesRead()) {
+                        at = Layout.query(sequence, kvHead * group + mine % group, mine / group) + column;
+                    }
                     for (int n = 0; n < paddedDim / 8; n++) {
                         int register = (r / 2 * paddedDim / 16 + n / 2) * 4 + n % 2 * 2 + r % 2;
                         if (8 * n < headDim) {
-                            q[register] = Warp.pack(
-                                    type, unscale * query.get(at + 8 * n), unscale * query.get(at + 8 * n + 1));
+                            if (KeySplit.arePlacesRead()) {
+                                q[register] = Warp.pack(
+                                        type,
+                                        WarpTiles.element(query, at + 8 * n),
+                                        WarpTiles.element(query, at + 8 * n + 1));
+                            } else {
+                                q[register] = Warp.pack(
+                                        type,
+                                        unscale * WarpTiles.element(query, at + 8 * n),
+                                        unscale * WarpTiles.element(query, at + 8 * n + 1));
+                            }
                         }
                     }
                 }
@@ -205,24 +284,18 @@ public final class WarpSplitKeyAttention {
                 context.localBarrier();
             }
             if (t + stages - 1 < tiles) {
-                load(
-                        keyTiles,
-                        valueTiles,
-                        place,
-                        key,
-                        value,
-                        sequences,
-                        table,
-                        firstPage,
-                        from + (t + stages - 1) * tileKeys,
-                        to,
-                        kvHead,
-                        kvHeads,
-                        headDim,
-                        pageSize,
-                        pagesPerSequence,
-                        item,
-                        warps);
+                int j0 = from + (t + stages - 1) * tileKeys;
+                // spotless:off: calls in rows
+                if (KeySplit.arePlacesRead()) {
+                    copyTiles(
+                            keyTiles, valueTiles, place, key, value, blockTable, table, firstPage, j0, to, kvHead,
+                            kvHeads, headDim, pageSize, pagesPerSequence, least, item, warps);
+                } else {
+                    copyTiles(
+                            keyTiles, valueTiles, place, key, value, sequences, table, firstPage, j0, to, kvHead,
+                            kvHeads, headDim, pageSize, pagesPerSequence, least, item, warps);
+                }
+                // spotless:on
             }
             context.asyncCopyCommit();
             place = place == (stages - 1) * tileBytes ? 0 : place + tileBytes;
@@ -276,6 +349,12 @@ public final class WarpSplitKeyAttention {
         context.localBarrier();
         int heads = kvHeads * group;
         int logSumExps = partials.getSize() / (headDim + 1) * headDim;
+        int allParts = splits;
+        int part = split;
+        if (KeySplit.isOneOfSeveral()) {
+            allParts = KeySplit.allParts();
+            part = split + KeySplit.partsBefore();
+        }
         for (int r = 0; r < rowBlocks; r++) {
             int local = TornadoMath.min(row + 8 * r, rows - 1);
             float top = Score.NO_SCORE;
@@ -287,12 +366,23 @@ public final class WarpSplitKeyAttention {
                 sum += Warp.exp2(warpMax[local * warps + other] - top) * warpSum[local * warps + other];
             }
             correction[r] = sum == 0f ? 0f : Warp.exp2(m[r] - top) / sum;
+            float lse = sum == 0f ? Score.NO_SCORE : RowEnd.LN_2 * top + TornadoMath.log(sum);
+            // The first part has the sink.
+            if ((features & Features.SINKS) != 0) {
+                if (split == 0) {
+                    int mine = TornadoMath.min(firstRow + row + 8 * r, queries * group - 1);
+                    float sink = StepLayout.sink(numbers, kvHead * group + TornadoMath.max(0, mine) % group);
+                    float highest = TornadoMath.max(lse, sink);
+                    float total = TornadoMath.exp(lse - highest) + TornadoMath.exp(sink - highest);
+                    correction[r] = correction[r] * (TornadoMath.exp(lse - highest) / total);
+                    lse = highest + TornadoMath.log(total);
+                }
+            }
             if (item % 4 == 0 && item < 32) {
                 if (row + 8 * r < rowsHere) {
                     int mine = firstRow + row + 8 * r;
                     int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
-                    float lse = sum == 0f ? Score.NO_SCORE : RowEnd.LN_2 * top + TornadoMath.log(sum);
-                    partials.set(logSumExps + of * splits + split, lse);
+                    partials.set(logSumExps + of * allParts + part, lse);
                 }
             }
         }
@@ -320,53 +410,172 @@ public final class WarpSplitKeyAttention {
                 int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
                 // What is not finite, once more from the keys that the row sees. A row whose sum is NaN sees what makes
                 // it so.
-                if (Mending.isMended(sum, partials, logSumExps + of * splits + split) > 0) {
-                    float lse = partials.get(logSumExps + of * splits + split);
+                if (Mending.isMended(sum, partials, logSumExps + of * allParts + part) > 0) {
+                    float lse = partials.get(logSumExps + of * allParts + part);
                     int position = mine / group + offset;
+                    int head = kvHead * group + mine % group;
                     int first = windowLeft < 0 ? from : TornadoMath.max(from, position - windowLeft);
                     int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
+                    int queryAt = of * headDim;
+                    float factor = 1f;
+                    if (KeySplit.arePlacesRead()) {
+                        queryAt = Layout.query(sequence, head, mine / group);
+                        factor = scale;
+                    }
                     sum = 0f;
                     for (int j = first; j <= last; j++) {
-                        int keyAt = headDim
-                                * KeySplit.keyRow(
-                                        sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
+                        int page = 0;
+                        int keyAt = 0;
+                        int valueAt = 0;
+                        if (KeySplit.arePlacesRead()) {
+                            page = KeySplit.page(blockTable, table, firstPage, j, pageSize, pagesPerSequence);
+                        } else if (Layout.isStrided()) {
+                            page = KeySplit.page(sequences, table, firstPage, j, pageSize, pagesPerSequence);
+                        } else {
+                            keyAt = headDim
+                                    * KeySplit.keyRow(
+                                            sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
+                            valueAt = keyAt;
+                        }
+                        if (Layout.isStrided()) {
+                            keyAt = Layout.key(page, kvHead, j % pageSize);
+                            valueAt = Layout.value(page, kvHead, j % pageSize);
+                        }
                         float score = 0f;
                         for (int c = 0; c < headDim; c++) {
-                            score += query.get(of * headDim + c) * element(key, keyAt, c);
+                            score += factor * WarpTiles.element(query, queryAt + c) * WarpTiles.element(key, keyAt + c);
                         }
-                        int head = kvHead * group + mine % group;
-                        score = Mending.scoreOfCache(score, numbers, step, head, position - j);
+                        score = Mending.scoreOfCache(score, numbers, alibi, head, position - j);
                         int hidden = score < Score.LEAST_SEEN ? 1 : 0;
                         if (hidden == 0) {
-                            sum += TornadoMath.exp(score - lse) * element(value, keyAt, x % headDim);
+                            sum += TornadoMath.exp(score - lse) * WarpTiles.element(value, valueAt + x % headDim);
                         }
                     }
                 }
-                partials.set((of * splits + split) * headDim + x % headDim, sum);
+                partials.set((of * allParts + part) * headDim + x % headDim, sum);
             }
             context.localBarrier();
         }
 
         // The step is over for the lengths too: what they are now is what they were before the next one.
-        if (item == 0 && split == 0 && kvHead == 0 && tile == 0 && pagesPerSequence > 0) {
-            sequences.set(state, length);
+        if (!KeySplit.arePlacesRead()) {
+            if (item == 0 && split == 0 && kvHead == 0 && tile == 0 && pagesPerSequence > 0) {
+                sequences.set(state, length);
+            }
+            if (item == 0 && context.groupIdx == 0) {
+                StepLayout.setAttended(sequences, step);
+            }
         }
-        if (item == 0 && context.groupIdx == 0) {
-            StepLayout.setAttended(sequences, step);
+
+        // The last group of the tile's parts merges them.
+        if (KeySplit.isMerged()) {
+            if (warp == 0) {
+                int before = Turn.arrive(arrivals, context.groupIdx / splits, splits - 1);
+                if (lane == 0) {
+                    keyTiles[0] = before;
+                }
+            }
+            context.localBarrier();
+            int before = keyTiles[0];
+            context.localBarrier();
+            if (before + 1 >= splits) {
+                // A number that no compiler knows, so that it writes the loops over parts once.
+                int count = before + 1;
+                for (int x = item; x < rowsHere * count; x += items) {
+                    int mine = firstRow + x / count;
+                    int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
+                    keyTiles[x] = Warp.bits(partials.get(logSumExps + of * count + x % count));
+                }
+                context.localBarrier();
+                int columns = headDim / 4;
+                for (int x = item; x < rowsHere * columns; x += items) {
+                    int mine = firstRow + x / columns;
+                    int head = kvHead * group + mine % group;
+                    int of = (queryStart + mine / group) * heads + head;
+                    int first = x % columns * 4;
+                    int outputRow = of;
+                    if (seqQ > 0) {
+                        outputRow = (sequence * heads + head) * seqQ + mine / group;
+                    }
+                    int at = outputRow * headDim;
+                    if (Layout.isStrided()) {
+                        at = Layout.output(sequence, head, mine / group);
+                    }
+                    float lse = merge(
+                            keyTiles,
+                            x / columns * count,
+                            partials,
+                            of * count * headDim + first,
+                            headDim,
+                            count,
+                            output,
+                            at + first);
+                    if (first == 0) {
+                        logSumExp.set(outputRow, lse);
+                    }
+                }
+                if (!KeySplit.arePlacesRead()) {
+                    // The receipt of the step.
+                    int allRows = logSumExps / (headDim * splits);
+                    if (item == 0 && context.groupIdx / splits == 0 && logSumExp.getSize() > allRows) {
+                        logSumExp.set(allRows, StepLayout.receipt(sequences, step));
+                    }
+                }
+            }
         }
     }
 
-    private static float element(HalfFloatArray array, int row, int x) {
-        return Warp.load(Warp.F16, array, row + x);
-    }
-
-    /** Of pairs of raw 16-bit floats. */
-    private static float element(IntArray array, int row, int x) {
-        return Warp.unpack(Warp.BF16, array.get((row + x) / 2) >> x % 2 * 16, 0);
+    /**
+     * Merges four columns of a row's parts, as {@link MergePartials} does.
+     *
+     * @param logSumExps local memory
+     * @param first of the row's log-sum-exps there
+     * @param from first of the columns in the first part
+     * @param at where they go
+     * @return the row's log-sum-exp
+     */
+    private static float merge(
+            int[] logSumExps,
+            int first,
+            FloatArray partials,
+            int from,
+            int headDim,
+            int splits,
+            FloatArray output,
+            int at) {
+        float max = Score.NO_SCORE;
+        for (int s = 0; s < splits; s++) {
+            max = TornadoMath.max(max, Warp.element(logSumExps, 4 * (first + s)));
+        }
+        float[] o = new float[4];
+        float[] parts = new float[4 * AT_ONCE];
+        for (int e = 0; e < 4; e++) {
+            o[e] = 0f;
+        }
+        float sum = 0f;
+        for (int s0 = 0; s0 < splits; s0 += AT_ONCE) {
+            // Many loads under way before the first is used; parts that saw no key may hold anything.
+            for (int u = 0; u < AT_ONCE; u++) {
+                Warp.loadFour(parts, 4 * u, partials, from + TornadoMath.min(s0 + u, splits - 1) * headDim);
+            }
+            for (int u = 0; u < AT_ONCE; u++) {
+                float lse = Warp.element(logSumExps, 4 * (first + TornadoMath.min(s0 + u, splits - 1)));
+                float weight = s0 + u < splits ? TornadoMath.exp(lse - max) : 0f;
+                weight = lse == Score.NO_SCORE ? 0f : weight;
+                sum += weight;
+                for (int e = 0; e < 4; e++) {
+                    o[e] += weight == 0f ? 0f : weight * parts[4 * u + e];
+                }
+            }
+        }
+        float inverse = sum == 0f ? 0f : 1f / sum;
+        WarpTiles.storeTwo(output, at, inverse * o[0], inverse * o[1]);
+        WarpTiles.storeTwo(output, at + 2, inverse * o[2], inverse * o[3]);
+        return sum == 0f ? RowEnd.negativeInfinity() : max + TornadoMath.log(sum);
     }
 
     /** Starts the copies of keys and values {@code j0} on to byte {@code at} of their tiles; past key {@code to} zeros. */
-    private static void load(
+    private static void copyTiles(
             int[] keyTiles,
             int[] valueTiles,
             int at,
@@ -382,6 +591,7 @@ public final class WarpSplitKeyAttention {
             int headDim,
             int pageSize,
             int pagesPerSequence,
+            int least,
             int item,
             int warps) {
         int chunks = WarpTiles.paddedDim(headDim) / 8;
@@ -397,11 +607,40 @@ public final class WarpSplitKeyAttention {
                                     sequences, table, firstPage, j0 + row, kvHead, kvHeads, pageSize, pagesPerSequence)
                     + 8 * c;
             int all = headDim % 16 == 0 ? 16 : 8 * c < headDim ? 16 : 0;
+            int valueElement = element;
+            int valueStride = stride;
+            if (Layout.isStrided()) {
+                element = Layout.key(firstPage, kvHead, j0 + row) + 8 * c;
+                stride = Layout.keyRow();
+                valueElement = Layout.value(firstPage, kvHead, j0 + row) + 8 * c;
+                valueStride = Layout.valueRow();
+            }
             for (int i = 0; i < chunks / 2; i++) {
                 int bytes = j0 + row + i * apart <= to ? all : 0;
+                if (Layout.isStrided()) {
+                    bytes = j0 + row + i * apart < least ? 0 : bytes;
+                }
                 int place = at + WarpTiles.chunk(WARP_KEYS * warps, row + i * apart, c);
                 WarpTiles.copyChunk(keyTiles, place, key, element + i * apart * stride, bytes);
-                WarpTiles.copyChunk(valueTiles, place, value, element + i * apart * stride, bytes);
+                WarpTiles.copyChunk(valueTiles, place, value, valueElement + i * apart * valueStride, bytes);
+            }
+        } else if (Layout.isStrided() && pageSize % WARP_KEYS + 32 % chunks == 0) {
+            // Each warp copies 16 keys that follow one another in a page.
+            int inWarp = item % 32 / chunks;
+            int c = item % chunks;
+            int first = item / 32 * WARP_KEYS;
+            int j = TornadoMath.min(j0 + first, to);
+            int page = sequences.get(table + j / pageSize);
+            int element = Layout.key(page, kvHead, j % pageSize / WARP_KEYS * WARP_KEYS + inWarp) + 8 * c;
+            int valueElement = Layout.value(page, kvHead, j % pageSize / WARP_KEYS * WARP_KEYS + inWarp) + 8 * c;
+            int all = headDim % 16 == 0 ? 16 : 8 * c < headDim ? 16 : 0;
+            for (int i = 0; i < chunks / 2; i++) {
+                int on = i * (32 / chunks);
+                int bytes = j0 + first + inWarp + on <= to ? all : 0;
+                bytes = j0 + first + inWarp + on < least ? 0 : bytes;
+                int place = at + WarpTiles.chunk(WARP_KEYS * warps, first + inWarp + on, c);
+                WarpTiles.copyChunk(keyTiles, place, key, element + on * Layout.keyRow(), bytes);
+                WarpTiles.copyChunk(valueTiles, place, value, valueElement + on * Layout.valueRow(), bytes);
             }
         } else {
             // All reads of the page table are under way before the first is used.
@@ -410,15 +649,31 @@ public final class WarpSplitKeyAttention {
                 int j = TornadoMath.min(j0 + (i * items + item) / chunks, to);
                 rowsOfKeys[i] =
                         KeySplit.keyRow(sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
+                if (Layout.isStrided()) {
+                    rowsOfKeys[i] = KeySplit.page(sequences, table, firstPage, j, pageSize, pagesPerSequence);
+                }
             }
             for (int i = 0; i < chunks / 2; i++) {
                 int row = (i * items + item) / chunks;
                 int c = (i * items + item) % chunks;
                 int bytes = 8 * c < headDim ? 16 : 0;
                 bytes = j0 + row <= to ? bytes : 0;
+                if (Layout.isStrided()) {
+                    bytes = j0 + row < least ? 0 : bytes;
+                }
                 int place = at + WarpTiles.chunk(WARP_KEYS * warps, row, c);
-                WarpTiles.copyChunk(keyTiles, place, key, rowsOfKeys[i] * headDim + 8 * c, bytes);
-                WarpTiles.copyChunk(valueTiles, place, value, rowsOfKeys[i] * headDim + 8 * c, bytes);
+                int element = rowsOfKeys[i] * headDim;
+                int valueElement = element;
+                if (Layout.isStrided()) {
+                    int inPage = TornadoMath.min(j0 + row, to);
+                    if (pagesPerSequence > 1) {
+                        inPage = inPage % pageSize;
+                    }
+                    element = Layout.key(rowsOfKeys[i], kvHead, inPage);
+                    valueElement = Layout.value(rowsOfKeys[i], kvHead, inPage);
+                }
+                WarpTiles.copyChunk(keyTiles, place, key, element + 8 * c, bytes);
+                WarpTiles.copyChunk(valueTiles, place, value, valueElement + 8 * c, bytes);
             }
         }
     }

@@ -175,7 +175,7 @@ class ChunkedPrefillTest {
                         CAUSAL))
                 .withMessageContaining("leave one of them out");
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> pool.withKernel(DecodeKernel.WARP_SPLIT_KEY))
+                .isThrownBy(() -> pool.withKernel(DecodeKernel.VECTOR))
                 .withMessageContaining("takes no pools");
     }
 }

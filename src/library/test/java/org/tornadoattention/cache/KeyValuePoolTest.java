@@ -17,6 +17,7 @@ import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Mask;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.device.Backend;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -53,6 +54,27 @@ class KeyValuePoolTest {
                 // The first sequence takes all chunks, the second waits in every third execution.
                 int[] valid = {chunks[step], step % 3 == 2 ? 0 : chunks[(step + 2) % chunks.length]};
                 pool.chunk(step, lengths, valid);
+            }
+        }
+    }
+
+    /** What was captured at the first execution finds other positions, lengths and pages at each of those that follow. */
+    @ParameterizedTest
+    @CsvSource({"F32, 1", "F16, 1", "F16, 16"})
+    void aCapturedGraphServesEveryChunkAndEveryStep(DType cache, int chunk) {
+        requireHalfFloats(cache);
+        assumeTrue(TestDevice.get().isSimulator() || TestDevice.get().backend() == Backend.CUDA);
+        try (PoolCase pool =
+                PoolCase.paged(cache, cache, cache, 2, chunk, 16, 6, 0, CAUSAL).captured()) {
+            pool.deal(2, 0, 1);
+            int[] lengths = {0, 5};
+            pool.write(1, 1, 0, 5);
+            for (int step = 0; step < 5; step++) {
+                pool.chunk(step, lengths, new int[] {chunk, step == 3 ? 0 : Math.max(1, chunk - step)});
+                if (step == 2) {
+                    // The first sequence goes on in other pages, as after a fork.
+                    pool.exchange(0, 1 + lengths[0] / 16);
+                }
             }
         }
     }

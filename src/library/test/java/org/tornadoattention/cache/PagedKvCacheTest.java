@@ -3,11 +3,15 @@ package org.tornadoattention.cache;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import static org.tornadoattention.cache.CacheCase.assertAccurate;
 import static org.tornadoattention.cache.CacheCase.sequence;
 import static org.tornadoattention.cache.CacheCase.tokens;
 
 import java.util.Arrays;
+import java.util.List;
+import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -15,9 +19,15 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.CacheFullException;
 import org.tornadoattention.TestDevice;
+import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 
 /** Pages are taken, shared, copied when written, and given back. */
 class PagedKvCacheTest {
@@ -28,6 +38,94 @@ class PagedKvCacheTest {
     }
 
     private static final AttentionOptions CAUSAL = AttentionOptions.causal();
+
+    /** In a graph of the caller's, captured or not, sequences grow, are forked, released and cut as they are in calls. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void asTasksOfAGraph(boolean captured) throws TornadoExecutionPlanException {
+        assumeTrue(!captured || device().isSimulator() || device().backend() == Backend.CUDA);
+        CacheOptions options = CacheCase.options(device(), DType.F32);
+        Tensor q = Tensor.allocate(DType.F32, 3, 4, 2, 16);
+        Tensor k = Tensor.allocate(DType.F32, 3, 2, 2, 16);
+        Tensor v = Tensor.allocate(DType.F32, 3, 2, 2, 16);
+        Tensor o = Tensor.allocate(DType.F32, q.shape());
+        Tensor lse = Tensor.allocate(DType.F32, 3, 4, 2);
+        int[][] steps = {{2, 0, 0}, {2, 0, 0}, {1, 0, 0}, {1, 2, 1}, {0, 2, 2}, {2, 1, 0}, {2, 2, 1}};
+        TaskGraph graph = new TaskGraph("decoder");
+        GridScheduler grids = new GridScheduler();
+        try (PagedKvCache called = small(options);
+                PagedKvCache inGraph = small(options)) {
+            assertThatIllegalStateException()
+                    .isThrownBy(() -> inGraph.next(1, 1, 1))
+                    .withMessageContaining("part of no task graph");
+            graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, q.array(), k.array(), v.array());
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, o.array(), lse.array());
+            inGraph.appendTo(graph, grids, "layer", q, k, v, o, lse, CAUSAL);
+            graph.transferToHost(DataTransferMode.EVERY_EXECUTION, o.array(), lse.array());
+            try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+                plan.withDevice(inGraph.device().handle()).withGridScheduler(grids);
+                if (captured) {
+                    plan.withCUDAGraph();
+                }
+                for (int step = 0; step < steps.length; step++) {
+                    q.copyFrom(Tensor.random(DType.F32, 3 * step, q.shape()));
+                    k.copyFrom(Tensor.random(DType.F32, 3 * step + 1, k.shape()));
+                    v.copyFrom(Tensor.random(DType.F32, 3 * step + 2, v.shape()));
+                    for (PagedKvCache cache : List.of(called, inGraph)) {
+                        if (step == 3) {
+                            cache.fork(0, 1);
+                            cache.fork(0, 2);
+                        } else if (step == 5) {
+                            cache.release(2);
+                            cache.truncate(3, 6, 0);
+                        }
+                    }
+                    inGraph.next(steps[step]);
+                    plan.execute();
+                    AttentionResult expected = called.forward(q, k, v, CAUSAL, steps[step]);
+                    assertThat(inGraph.lengths()).isEqualTo(called.lengths());
+                    assertThat(inGraph.freePages()).isEqualTo(called.freePages());
+                    // Steps of calls are divided otherwise, or computed by the JVM's own engine.
+                    Offset<Float> off = Offset.offset(1e-5f);
+                    for (int sequence = 0; sequence < 3; sequence++) {
+                        int tokens = steps[step][sequence];
+                        if (tokens > 0) {
+                            assertThat(tokens(sequence(o, sequence), 0, tokens).toFloatArray())
+                                    .containsExactly(
+                                            tokens(sequence(expected.output(), sequence), 0, tokens)
+                                                    .toFloatArray(),
+                                            off);
+                        }
+                    }
+                }
+                assertThatIllegalArgumentException()
+                        .isThrownBy(() -> inGraph.next(3, 0, 0))
+                        .withMessageContaining("from 0 to the 2 tokens");
+                int free = inGraph.freePages();
+                assertThatExceptionOfType(CacheFullException.class).isThrownBy(() -> {
+                    for (int more = 0; more < 20; more++) {
+                        inGraph.next(2, 2, 2);
+                    }
+                });
+                assertThat(inGraph.freePages()).isLessThanOrEqualTo(free);
+            }
+            assertThatIllegalStateException()
+                    .isThrownBy(() -> inGraph.forward(q, k, v, CAUSAL))
+                    .withMessageContaining("part of a task graph");
+        }
+    }
+
+    private static PagedKvCache small(CacheOptions options) {
+        return PagedKvCache.builder()
+                .sequences(3)
+                .heads(4, 2)
+                .headDim(16)
+                .pageSize(4)
+                .pages(9)
+                .capacity(20)
+                .options(options)
+                .build();
+    }
 
     @ParameterizedTest
     @ValueSource(booleans = {false, true})

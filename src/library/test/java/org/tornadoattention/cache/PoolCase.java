@@ -176,6 +176,35 @@ final class PoolCase implements AutoCloseable {
                 Optional.of(pool -> pool.withKernel(DecodeKernel.WARP_GROUP).withSplits(splits)));
     }
 
+    /** The same, of few queries on tensor cores. */
+    static PoolCase decoded(
+            DType query,
+            DType cache,
+            DType out,
+            int batch,
+            int seqQ,
+            int headDim,
+            int pageSize,
+            int pagesPerSequence,
+            int fixedSplit,
+            AttentionOptions options,
+            UnaryOperator<KeyValuePool> change,
+            IntArray... prefixLength) {
+        return paged(
+                query,
+                cache,
+                out,
+                batch,
+                seqQ,
+                headDim,
+                pageSize,
+                pagesPerSequence,
+                fixedSplit,
+                options,
+                Stream.of(prefixLength).findFirst(),
+                Optional.of(pool -> change.apply(pool.withKernel(DecodeKernel.WARP_SPLIT_KEY))));
+    }
+
     private static PoolCase paged(
             DType query,
             DType cache,
@@ -247,6 +276,16 @@ final class PoolCase implements AutoCloseable {
         }
     }
 
+    /** Gives a sequence another page, of those that nobody has, for one that it has not begun. */
+    void exchange(int sequence, int place) {
+        Set<Integer> dealt = Arrays.stream(table.toHeapArray()).boxed().collect(Collectors.toSet());
+        int free = IntStream.range(0, keys.batch())
+                .filter(page -> !dealt.contains(page))
+                .findFirst()
+                .orElseThrow();
+        table.set(sequence * pagesPerSequence + place, free);
+    }
+
     /** Writes the tokens of a prefix to the pages that no sequence was dealt. */
     void writePrefix(int content, int length) {
         Set<Integer> dealt = Arrays.stream(table.toHeapArray()).boxed().collect(Collectors.toSet());
@@ -302,6 +341,12 @@ final class PoolCase implements AutoCloseable {
         return plan.getCurrentDeviceMemoryUsage();
     }
 
+    /** Has each execution be one CUDA graph, captured at the first. */
+    PoolCase captured() {
+        plan.withCUDAGraph();
+        return this;
+    }
+
     /** Has the plan tell what an execution compiles. */
     PoolCase profiled() {
         plan.withProfiler(ProfilerMode.SILENT);
@@ -351,7 +396,7 @@ final class PoolCase implements AutoCloseable {
 
     /** Tokens as the kernel multiplies them, so that the naive error is that of products of their type. */
     private Tensor asMultiplied(Tensor tokens) {
-        return tokens.as(tile.kernel() == DecodeKernel.WARP_GROUP ? keys.dtype() : DType.F32);
+        return tokens.as(tile.kernel() == DecodeKernel.SPLIT_KEY ? DType.F32 : keys.dtype());
     }
 
     private Tensor gathered(Tensor pool, int sequence, int length) {
@@ -379,7 +424,7 @@ final class PoolCase implements AutoCloseable {
 
     /** What is computed in F32 from inputs that are exact, and rounded once. */
     private Tolerance rounded() {
-        if (tile.kernel() == DecodeKernel.WARP_GROUP) {
+        if (tile.kernel() != DecodeKernel.SPLIT_KEY) {
             boolean coarser = output.dtype() == DType.BF16 && keys.dtype() != DType.BF16;
             return coarser ? new Tolerance(2, 2e-4 + 0x1p-8) : Tolerance.forward(keys.dtype());
         }

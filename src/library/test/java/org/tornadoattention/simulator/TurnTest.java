@@ -86,6 +86,85 @@ class TurnTest {
         assertThat(turns.get(0)).isZero();
     }
 
+    /** Groups of two warps leave four numbers a lane; the last one, or the first if {@code early}, adds them up. */
+    static void lastSums(
+            KernelContext context,
+            FloatArray parts,
+            IntArray turns,
+            FloatArray out,
+            IntArray last,
+            int groups,
+            int early) {
+        int[] before = context.allocateIntLocalArray(1);
+        int lanes = 2 * LANES;
+        float[] own = new float[4];
+        float[] sum = new float[4];
+        for (int e = 0; e < 4; e++) {
+            own[e] = part(context.groupIdx, e);
+            sum[e] = 0f;
+        }
+        Warp.storeFour(parts, 4 * (context.groupIdx * lanes + context.localIdx), own, 0);
+        context.localBarrier();
+        if (context.localIdx < LANES) {
+            int count = Turn.arrive(turns, 0, groups - 1);
+            if (context.localIdx == 0) {
+                before[0] = count;
+            }
+        }
+        context.localBarrier();
+        if (before[0] == (early == 1 ? 0 : groups - 1)) {
+            for (int group = 0; group < groups; group++) {
+                Warp.loadFour(own, 0, parts, 4 * (group * lanes + lanes - 1 - context.localIdx));
+                for (int e = 0; e < 4; e++) {
+                    sum[e] = sum[e] + own[e];
+                }
+            }
+            Warp.storeFour(out, 4 * context.localIdx, sum, 0);
+            if (context.localIdx == 0) {
+                last.set(0, last.get(0) + 1);
+            }
+        }
+    }
+
+    private static TaskGraph lastGraph(FloatArray out, IntArray turns, IntArray last, int early) {
+        FloatArray parts = new FloatArray(4 * GROUPS * 2 * LANES);
+        return new TaskGraph("arrivals")
+                .transferToDevice(EVERY_EXECUTION, parts, turns, last)
+                .task("kernel", TurnTest::lastSums, new KernelContext(), parts, turns, out, last, GROUPS, early)
+                .transferToHost(EVERY_EXECUTION, out, turns, last);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"0, 1", "0, 4", "1, 1", "2, 1", "3, 3", "4, 16"})
+    void theLastToArriveSeesWhatAllHaveLeft(long seed, int threads) {
+        FloatArray out = new FloatArray(4 * 2 * LANES);
+        IntArray turns = new IntArray(1);
+        IntArray last = new IntArray(1);
+        SimulatorSettings settings = Simulator.settings().withThreads(threads);
+        try (Simulator.Restore _ = Simulator.configure(seed == 0 ? settings : settings.withSeed(seed))) {
+            Plans.run(lastGraph(out, turns, last, 0), Plans.grid(GROUPS * 2 * LANES, 2 * LANES));
+        }
+        for (int i = 0; i < out.getSize(); i++) {
+            float expected = 0;
+            for (int group = 0; group < GROUPS; group++) {
+                expected += part(group, i % 4);
+            }
+            assertThat(out.get(i)).isEqualTo(expected);
+        }
+        assertThat(last.get(0)).isEqualTo(1);
+        assertThat(turns.get(0)).isZero();
+    }
+
+    /** Reading what groups will write that have not arrived. */
+    @Test
+    void whoArrivesFirstMayNotReadTheOthers() {
+        SimulatorFaultException fault = Plans.fault(
+                lastGraph(new FloatArray(4 * 2 * LANES), new IntArray(1), new IntArray(1), 1),
+                Plans.grid(GROUPS * 2 * LANES, 2 * LANES));
+        assertThat(fault).isNotNull();
+        assertThat(fault.kind()).isEqualTo(FaultKind.GLOBAL_RACE);
+    }
+
     @Test
     void whoDoesNotWaitForATurnRaces() {
         SimulatorFaultException fault = Plans.fault(

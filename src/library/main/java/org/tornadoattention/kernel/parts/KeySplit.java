@@ -74,6 +74,39 @@ public final class KeySplit {
         return 0;
     }
 
+    /**
+     * Whether the kernel itself reads queries, positions, lengths and pages where a caller has them, so that no other need make them
+     * ready; an answer of the forge's too.
+     */
+    public static boolean arePlacesRead() {
+        return false;
+    }
+
+    /** Of such a pool: keys that a query sees to the left of its own position, −1 for all. */
+    public static int windowLeft() {
+        return -1;
+    }
+
+    /** Likewise to the right. */
+    public static int windowRight() {
+        return -1;
+    }
+
+    /** Whether there are slopes: not 0 if there are. */
+    public static int alibi() {
+        return 0;
+    }
+
+    /** Which arrays there are. */
+    public static int given() {
+        return 0;
+    }
+
+    /** Whether the last group of a tile's parts merges them; an answer of the forge's too. */
+    public static boolean isMerged() {
+        return false;
+    }
+
     /** The page of key j. */
     public static int page(IntArray sequences, int table, int firstPage, int j, int pageSize, int pagesPerSequence) {
         int page = firstPage;

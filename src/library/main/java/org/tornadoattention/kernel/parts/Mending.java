@@ -53,9 +53,9 @@ public final class Mending {
     }
 
     /** The score of a pair in a cache, of a query that is scaled already. */
-    public static float scoreOfCache(float product, FloatArray numbers, IntArray step, int head, int distance) {
+    public static float scoreOfCache(float product, FloatArray numbers, int alibi, int head, int distance) {
         float score = Score.capped(product, StepLayout.softcap(numbers));
-        if (StepLayout.alibi(step) != 0) {
+        if (alibi != 0) {
             score = score - StepLayout.slope(numbers, head) * TornadoMath.abs(distance);
         }
         return score;

@@ -49,9 +49,49 @@ public final class WarpTiles {
         return Warp.F16;
     }
 
+    public static int type(ShortArray array) {
+        return Warp.BF16;
+    }
+
     /** Of pairs of raw 16-bit floats. */
     public static int type(IntArray array) {
         return Warp.BF16;
+    }
+
+    /** An element, read by instructions that need no header of CUDA's. */
+    public static float element(FloatArray array, int index) {
+        return array.get(index);
+    }
+
+    public static float element(HalfFloatArray array, int index) {
+        return Warp.load(Warp.F16, array, index);
+    }
+
+    public static float element(ShortArray array, int index) {
+        return Warp.load(Warp.BF16, array, index);
+    }
+
+    /** Of pairs of raw bits. */
+    public static float element(IntArray array, int index) {
+        return Warp.unpack(Warp.BF16, array.get(index / 2) >> index % 2 * 16, 0);
+    }
+
+    /** Writes two elements that follow one another, likewise. */
+    public static void storeTwo(FloatArray array, int index, float first, float second) {
+        array.set(index, first);
+        array.set(index + 1, second);
+    }
+
+    public static void storeTwo(HalfFloatArray array, int index, float first, float second) {
+        int packed = Warp.pack(Warp.F16, first, second);
+        Warp.store(array, index, packed, 1);
+        Warp.store(array, index + 1, packed >> 16, 1);
+    }
+
+    public static void storeTwo(ShortArray array, int index, float first, float second) {
+        int packed = Warp.pack(Warp.BF16, first, second);
+        Warp.store(array, index, packed, 1);
+        Warp.store(array, index + 1, packed >> 16, 1);
     }
 
     /** Starts the copy of a chunk of 8 elements, the first a multiple of 8. */

@@ -18,4 +18,9 @@ public final class TurnIntrinsics {
     public static void pass(IntArray turns, int index, int turn) {
         lane().passTurn(turns, index, turn);
     }
+
+    /** Counts a group that is done with its part. */
+    public static int arrive(IntArray turns, int index, int last) {
+        return lane().arrive(turns, index, last);
+    }
 }

@@ -16,7 +16,7 @@ final class Turns {
     private volatile long lastPassed = System.nanoTime();
 
     /** Notes that a warp passes a turn. */
-    void pass(DeviceArray array, int index, Warp warp, int part, int warps) {
+    synchronized void pass(DeviceArray array, int index, Warp warp, int part, int warps) {
         Map<Integer, int[]> before = new HashMap<>(warp.knownOfOthers());
         int[] own = new int[warps];
         for (int w = 0; w < warps; w++) {
@@ -25,6 +25,16 @@ final class Turns {
         before.put(part, own);
         known.put(new Place(array, index), Map.copyOf(before));
         lastPassed = System.nanoTime();
+    }
+
+    /** Counts a warp, which learns what came before those that were counted; from 0 again after {@code last}. */
+    synchronized int arrive(DeviceArray array, int index, int last, Warp warp, int part, int warps) {
+        warp.learnOfOthers(before(array, index));
+        pass(array, index, warp, part, warps);
+        int[] counts = (int[]) array.storage();
+        int before = counts[index];
+        counts[index] = before >= last ? 0 : before + 1;
+        return before;
     }
 
     /** What came before the turn that was passed last. */

@@ -2,6 +2,7 @@ package org.tornadoattention.simulator.engine;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.util.Arrays;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.SimulatorFaultException;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
@@ -333,6 +334,23 @@ final class WarpLane {
                     .pass(array, index, warp, item.part, item.group().warps().length);
             item.group().nextEpoch(warp);
             TURNS.setVolatile((int[]) array.storage(), index, turn);
+            return all;
+        });
+    }
+
+    int arrive(IntArray turns, int index, int last) {
+        DeviceArray array = NativeArrays.deviceArray(turns);
+        if (item.id() % Warp.SIZE == 0) {
+            Hooks.beforeAtomic(turns, index, item);
+        }
+        item.group().warpBarriers();
+        return (int) warp.exchange(item, "Turn.arrive", new TurnArguments(array, index, last), all -> {
+            requireSameTurn(all);
+            int before = item.launch()
+                    .turns()
+                    .arrive(array, index, last, warp, item.part, item.group().warps().length);
+            item.group().nextEpoch(warp);
+            Arrays.fill(all, before);
             return all;
         });
     }

@@ -2,8 +2,10 @@ package org.tornadoattention.simulator.engine;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Stream;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.engine.WorkItem.State;
 
@@ -273,6 +275,12 @@ final class WorkGroup {
         }
         for (Warp warp : warps) {
             warp.enterEpoch(epoch);
+        }
+        for (Warp warp : warps) {
+            if (!warp.knownOfOthers().isEmpty()) {
+                Map<Integer, int[]> news = Map.copyOf(warp.knownOfOthers());
+                Stream.of(warps).forEach(other -> other.learnOfOthers(news));
+            }
         }
     }
 
