@@ -190,7 +190,8 @@ public final class KeyValuePool {
     /**
      * This pool with attention by this kernel, on devices that have what it needs. Without, chunks of 16 queries and more of F16 or
      * BF16 keys are computed by {@link DecodeKernel#WARP_GROUP} where the device has warp groups, fewer queries over such keys by
-     * {@link DecodeKernel#WARP_SPLIT_KEY} where it has tensor cores, all else by {@link DecodeKernel#SPLIT_KEY}.
+     * {@link DecodeKernel#WARP_SPLIT_KEY} where it has tensor cores, all else by {@link DecodeKernel#SPLIT_KEY}. Of a pool with a
+     * shared prefix warp groups compute the prefix alone.
      *
      * @param kernel one of these three
      * @return a pool like this one

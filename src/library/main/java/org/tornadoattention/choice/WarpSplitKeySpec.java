@@ -27,6 +27,9 @@ record WarpSplitKeySpec() implements DecodeSpec {
 
     private static final int TILES_WORTH_A_WAVE = 32;
 
+    /** Parts that take longer to merge than a second group on each multiprocessor saves. */
+    private static final int MANY_PARTS = 16;
+
     /** Fewer splits are taken for this part of the best division into waves. */
     private static final double GOOD_ENOUGH = 0.95;
 
@@ -71,18 +74,26 @@ record WarpSplitKeySpec() implements DecodeSpec {
             return Optional.of(tile);
         }
         int keyTiles = Math.ceilDiv(Math.max(1, problem.keys()), warps * WarpSplitKeyAttention.WARP_KEYS);
-        int chosen = inWaves(problem.groups(rows), device.computeUnits() * sideBySide, keyTiles);
+        int chosen = inWaves(problem.groups(rows), device.computeUnits() * sideBySide, sideBySide, keyTiles);
         return Optional.of(new WarpSplitTile(rows, warps, stages, chosen));
     }
 
-    /** Splits that make several whole waves of long groups, or else the fewest that leave hardly a place empty. */
-    private static int inWaves(int groups, long places, int keyTiles) {
+    /**
+     * Splits that make several whole waves of long groups, or else the fewest that leave hardly a place empty; where those are many, the
+     * fewest that leave hardly a multiprocessor without a group.
+     */
+    private static int inWaves(int groups, long places, long sideBySide, int keyTiles) {
         for (int waves = MOST_WAVES; waves > 1; waves--) {
             int splits = (int) (waves * places / groups);
             if (splits > 0 && keyTiles / splits >= TILES_WORTH_A_WAVE) {
                 return splits;
             }
         }
+        int splits = fewest(groups, places, keyTiles);
+        return splits > MANY_PARTS ? fewest(groups, places / sideBySide, keyTiles) : splits;
+    }
+
+    private static int fewest(int groups, long places, int keyTiles) {
         double best = 0;
         for (int splits = 1; splits <= keyTiles; splits++) {
             best = Math.max(best, filled(groups, splits, places));

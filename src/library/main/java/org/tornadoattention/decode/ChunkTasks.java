@@ -43,6 +43,49 @@ record ChunkTasks(
     /** Elements of a 16-byte copy. */
     private static final int CHUNK = 8;
 
+    /** Whether the kernel takes a prefix that all sequences share, with queries in place. */
+    static boolean takePrefix(Tensor q, PoolInputs pool, Views views) {
+        boolean inRows = q.seqLength() == 1
+                || q.batch() == 1
+                || views.numbers().get("queryBatch")
+                        == q.seqLength() * views.numbers().get("queryRow");
+        return pool.fixedSplit() == 0
+                && q.dtype() == pool.keys().dtype()
+                && inRows
+                && views.isMultiple("query", CHUNK)
+                && views.isMultiple("key", CHUNK)
+                && views.isMultiple("value", CHUNK);
+    }
+
+    /**
+     * What the kernel takes over such a prefix, whose parts are the first of all.
+     *
+     * @param step what another kernel of the launch takes, with its lengths and pages
+     * @param partials of all launches
+     */
+    static Arguments overPrefix(
+            Arguments step,
+            Tensor q,
+            StepShape ofPrefix,
+            Views views,
+            WarpGroupSplitTile tile,
+            int allParts,
+            FloatArray partials,
+            FloatArray numbers) {
+        int row = views.numbers().get(q.seqLength() == 1 ? "queryBatch" : "queryRow");
+        return step.with("query", DeviceStorage.seenInPlace(q, true))
+                .with("output", null)
+                .with("logSumExp", partials)
+                .with("headTerms", numbers)
+                .with("keyLengths", step.given("sequences"))
+                .with("seqK", ofPrefix.pageSize() * ofPrefix.pagesPerSequence())
+                .with("scale", StepLayout.scale(numbers))
+                .with("softcap", StepLayout.softcap(numbers))
+                .answering(Layout.class, Map.of("queryBatch", 0, "queryRow", row))
+                .answering(
+                        CachedKeys.class, answers(tile, allParts, ofPrefix.pageSize(), ofPrefix.pagesPerSequence()));
+    }
+
     /** Whether the kernel takes a pool and arrays in these places. */
     static boolean take(PoolInputs pool, Views views) {
         return pool.fixedSplit() == 0
@@ -62,7 +105,8 @@ record ChunkTasks(
             places.put(tensor + "Head", shape.pageSize() * shape.headDim());
             places.put(tensor + "Row", shape.headDim());
         }
-        Map<String, Integer> answers = new HashMap<>(answers(tile, shape.pageSize(), shape.pagesPerSequence()));
+        Map<String, Integer> answers =
+                new HashMap<>(answers(tile, tile.splits(), shape.pageSize(), shape.pagesPerSequence()));
         answers.putAll(Map.of("areDivided", 1, "areStepsRead", 1));
         return step.with("output", null)
                 .with("logSumExp", step.given("partials"))
@@ -123,7 +167,7 @@ record ChunkTasks(
                 .with("seqK", pool.capacity())
                 .with("scale", scale)
                 .with("softcap", StepLayout.softcap(numbers))
-                .answering(CachedKeys.class, answers(tile, pool.pageSize(), pool.pagesPerSequence()));
+                .answering(CachedKeys.class, answers(tile, tile.splits(), pool.pageSize(), pool.pagesPerSequence()));
         if (!inPlace) {
             toAttention = toAttention.answering(Layout.class, queriesInOrder(shape));
         }
@@ -154,14 +198,17 @@ record ChunkTasks(
         return headTerms;
     }
 
-    private static Map<String, Integer> answers(WarpGroupSplitTile tile, int pageSize, int pagesPerSequence) {
+    private static Map<String, Integer> answers(
+            WarpGroupSplitTile tile, int allParts, int pageSize, int pagesPerSequence) {
         return Map.of(
                 "arePresent",
                 1,
                 "areDivided",
-                tile.splits() > 1 ? 1 : 0,
+                allParts > 1 ? 1 : 0,
                 "parts",
                 tile.splits(),
+                "allParts",
+                allParts,
                 "pageSize",
                 pageSize,
                 "pagesPerSequence",

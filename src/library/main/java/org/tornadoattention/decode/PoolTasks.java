@@ -77,12 +77,14 @@ public final class PoolTasks {
         }
         prove(q, pool, options, device);
         StepShape shape = shape(q, pool, views, options);
-        Optional<WarpGroupSplitTile> chunk = DecodeChoice.chunk(
-                problem(shape, pool).withFunctions(!shape.functions().isEmpty()),
-                pool.wanted().kernel(),
-                pool.wanted().splits(),
-                ChunkTasks.take(pool, views),
-                device);
+        Optional<WarpGroupSplitTile> chunk = pool.prefix().isPresent()
+                ? Optional.empty()
+                : DecodeChoice.chunk(
+                        problem(shape, pool).withFunctions(!shape.functions().isEmpty()),
+                        pool.wanted().kernel(),
+                        pool.wanted().splits(),
+                        ChunkTasks.take(pool, views),
+                        device);
         if (chunk.isPresent()) {
             new ChunkTasks(q, pool, output, logSumExp, options, shape, views, chunk.get(), device)
                     .append(graph, grids, name);
@@ -94,7 +96,14 @@ public final class PoolTasks {
             appendWhole(graph, grids, name, q, pool, output, logSumExp, options, shape, views, whole, device);
             return whole;
         }
-        Optional<LaunchedTile> prefixTile = ofPrefix.map(prefix -> tile(prefix, pool, views, device));
+        Optional<LaunchedTile> prefixTile = ofPrefix.map(prefix -> DecodeChoice.chunk(
+                        problem(prefix, pool),
+                        pool.wanted().kernel(),
+                        0,
+                        ChunkTasks.takePrefix(q, pool, views),
+                        device)
+                .map(LaunchedTile.class::cast)
+                .orElseGet(() -> tile(prefix, pool, views, device)));
         int parts = tile.splits() + prefixTile.map(LaunchedTile::splits).orElse(0);
         int rows = shape.queryRows();
         requireRoom(rows, parts, shape.headDim(), device);
@@ -148,17 +157,24 @@ public final class PoolTasks {
                     .with("windowLeft", Mask.UNBOUNDED)
                     .with("windowRight", Mask.UNBOUNDED)
                     .with("alibi", 0)
-                    .with("given", ReadPositions.LENGTHS | ReadPositions.TABLE | ReadPositions.KEYS_ONLY)
-                    .answering(KeySplit.class, answers(prefixTile.get(), pool, 0, parts));
-            InferenceTasks.appendPool(
-                    graph,
-                    grids,
-                    name + "-prefix",
-                    ofPrefix.get(),
-                    prefixTile.get(),
-                    overPrefix,
-                    views.isEven(),
-                    device);
+                    .with("given", ReadPositions.LENGTHS | ReadPositions.TABLE | ReadPositions.KEYS_ONLY);
+            String prefixName = name + "-prefix";
+            if (prefixTile.get() instanceof WarpGroupSplitTile whole) {
+                Arguments toAttention = ChunkTasks.overPrefix(
+                        overPrefix, q, ofPrefix.get(), views, whole, parts, partials, numbers);
+                InferenceTasks.appendChunk(
+                        graph, grids, prefixName, ofPrefix.get(), whole, overPrefix, toAttention, 0, device);
+            } else {
+                InferenceTasks.appendPool(
+                        graph,
+                        grids,
+                        prefixName,
+                        ofPrefix.get(),
+                        prefixTile.get(),
+                        overPrefix.answering(KeySplit.class, answers(prefixTile.get(), pool, 0, parts)),
+                        views.isEven(),
+                        device);
+            }
         }
         InferenceTasks.appendPoolMerge(graph, grids, name, shape, parts, arguments, device);
         return tile;
@@ -299,7 +315,10 @@ public final class PoolTasks {
                 false,
                 !shape.functions().isEmpty());
         boolean copied = views.isMultiple("key", COPIED_AT_ONCE) && views.isMultiple("value", COPIED_AT_ONCE);
-        Optional<DecodeKernel> wanted = pool.wanted().kernel();
+        // Warp groups take no more than the prefix.
+        Optional<DecodeKernel> wanted = pool.wanted()
+                .kernel()
+                .filter(kernel -> kernel != DecodeKernel.WARP_GROUP || pool.prefix().isEmpty());
         LaunchedTile tile = DecodeChoice.choose(
                 problem,
                 wanted.isEmpty() && !copied ? Optional.of(DecodeKernel.SPLIT_KEY) : wanted,

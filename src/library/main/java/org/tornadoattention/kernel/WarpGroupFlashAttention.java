@@ -552,7 +552,7 @@ public final class WarpGroupFlashAttention {
                 }
                 if (i < end) {
                     if (CachedKeys.areDivided()) {
-                        int of = ((batch * seqQ + i) * heads + head) * CachedKeys.parts() + part;
+                        int of = ((batch * seqQ + i) * heads + head) * CachedKeys.allParts() + part;
                         float inverse = RowEnd.inverseOfPart(part, m[r], sum, headTerms, head, features);
                         WarpTiles.store(logSumExp, of * headDim, headDim, o, r, column, inverse);
                         if (lane % 4 == 0) {

@@ -136,24 +136,24 @@ class PoolDecodeTest {
     }
 
     /** What is attended to once for all sequences, in pages of its own, is what each would see in its own table. */
-    @Test
-    void aSharedPrefixIsAsIfEachHadIt() {
+    @ParameterizedTest
+    @CsvSource({"WARP_SPLIT_KEY, 37, 2", "WARP_GROUP, 37, 2", "WARP_GROUP, 0, 1"})
+    void aSharedPrefixIsAsIfEachHadIt(DecodeKernel ofPrefix, int prefix, int seqQ) {
         AttentionOptions options = CAUSAL.withSinks(Tensor.of(new float[] {0.5f, -1, 2, 0}, 4));
-        int prefix = 37;
         try (PoolCase own = PoolCase.decoded(
-                        DType.F16, DType.F16, DType.F32, 3, 2, 32, 16, 6, 0, options, pool -> pool.withSplits(2));
+                        DType.F16, DType.F16, DType.F32, 3, seqQ, 32, 16, 6, 0, options, pool -> pool.withSplits(2));
                 PoolCase shared = PoolCase.decoded(
                         DType.F16,
                         DType.F16,
                         DType.F32,
                         3,
-                        2,
+                        seqQ,
                         32,
                         16,
                         6,
                         0,
                         options,
-                        pool -> pool.withSplits(2),
+                        pool -> pool.withKernel(ofPrefix).withSplits(ofPrefix == DecodeKernel.WARP_GROUP ? 0 : 2),
                         IntArray.fromElements(prefix))) {
             own.deal(5);
             shared.deal(6);
@@ -161,12 +161,12 @@ class PoolDecodeTest {
             for (int b = 0; b < 3; b++) {
                 int behind = prefix + 9 * b;
                 own.positions.set(b, behind);
-                own.rows.set(b, b == 1 ? 1 : 2);
+                own.rows.set(b, b == 1 ? 1 : seqQ);
                 own.write(b, 1, 0, prefix);
-                own.write(b, 10 + b, prefix, behind + 2);
+                own.write(b, 10 + b, prefix, behind + seqQ);
                 shared.positions.set(b, behind);
                 shared.rows.set(b, own.rows.get(b));
-                shared.writeBehind(b, 10 + b, prefix, behind + 2);
+                shared.writeBehind(b, 10 + b, prefix, behind + seqQ);
             }
             own.execute();
             own.assertAccurate();

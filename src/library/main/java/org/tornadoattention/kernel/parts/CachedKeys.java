@@ -43,6 +43,11 @@ public final class CachedKeys {
         return 1;
     }
 
+    /** Parts of all launches, of which those of this one are the first. */
+    public static int allParts() {
+        return 1;
+    }
+
     /** Tokens of a page. */
     public static int pageSize() {
         return 1;
