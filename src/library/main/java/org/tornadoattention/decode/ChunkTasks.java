@@ -82,8 +82,7 @@ record ChunkTasks(
                 .with("scale", StepLayout.scale(numbers))
                 .with("softcap", StepLayout.softcap(numbers))
                 .answering(Layout.class, Map.of("queryBatch", 0, "queryRow", row))
-                .answering(
-                        CachedKeys.class, answers(tile, allParts, ofPrefix.pageSize(), ofPrefix.pagesPerSequence()));
+                .answering(CachedKeys.class, answers(tile, allParts, ofPrefix.pageSize(), ofPrefix.pagesPerSequence()));
     }
 
     /** Whether the kernel takes a pool and arrays in these places. */

@@ -97,11 +97,7 @@ public final class PoolTasks {
             return whole;
         }
         Optional<LaunchedTile> prefixTile = ofPrefix.map(prefix -> DecodeChoice.chunk(
-                        problem(prefix, pool),
-                        pool.wanted().kernel(),
-                        0,
-                        ChunkTasks.takePrefix(q, pool, views),
-                        device)
+                        problem(prefix, pool), pool.wanted().kernel(), 0, ChunkTasks.takePrefix(q, pool, views), device)
                 .map(LaunchedTile.class::cast)
                 .orElseGet(() -> tile(prefix, pool, views, device)));
         int parts = tile.splits() + prefixTile.map(LaunchedTile::splits).orElse(0);
@@ -160,8 +156,8 @@ public final class PoolTasks {
                     .with("given", ReadPositions.LENGTHS | ReadPositions.TABLE | ReadPositions.KEYS_ONLY);
             String prefixName = name + "-prefix";
             if (prefixTile.get() instanceof WarpGroupSplitTile whole) {
-                Arguments toAttention = ChunkTasks.overPrefix(
-                        overPrefix, q, ofPrefix.get(), views, whole, parts, partials, numbers);
+                Arguments toAttention =
+                        ChunkTasks.overPrefix(overPrefix, q, ofPrefix.get(), views, whole, parts, partials, numbers);
                 InferenceTasks.appendChunk(
                         graph, grids, prefixName, ofPrefix.get(), whole, overPrefix, toAttention, 0, device);
             } else {
@@ -318,7 +314,8 @@ public final class PoolTasks {
         // Warp groups take no more than the prefix.
         Optional<DecodeKernel> wanted = pool.wanted()
                 .kernel()
-                .filter(kernel -> kernel != DecodeKernel.WARP_GROUP || pool.prefix().isEmpty());
+                .filter(kernel ->
+                        kernel != DecodeKernel.WARP_GROUP || pool.prefix().isEmpty());
         LaunchedTile tile = DecodeChoice.choose(
                 problem,
                 wanted.isEmpty() && !copied ? Optional.of(DecodeKernel.SPLIT_KEY) : wanted,

@@ -434,7 +434,14 @@ public final class WarpSplitKeyAttention {
                         } else {
                             keyAt = headDim
                                     * KeySplit.keyRow(
-                                            sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
+                                            sequences,
+                                            table,
+                                            firstPage,
+                                            j,
+                                            kvHead,
+                                            kvHeads,
+                                            pageSize,
+                                            pagesPerSequence);
                             valueAt = keyAt;
                         }
                         if (Layout.isStrided()) {

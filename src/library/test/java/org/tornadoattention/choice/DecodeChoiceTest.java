@@ -122,7 +122,16 @@ class DecodeChoiceTest {
 
     /** Places for two groups on each of 132 multiprocessors, 8 KV heads: whole waves, more of them where groups stay long, and one group where parts are many. */
     @ParameterizedTest
-    @CsvSource({"1, 65536, 16", "1, 4096, 16", "8, 4096, 4", "8, 16384, 8", "8, 65536, 16", "32, 4096, 2", "32, 16384, 4", "1, 64, 1"})
+    @CsvSource({
+        "1, 65536, 16",
+        "1, 4096, 16",
+        "8, 4096, 4",
+        "8, 16384, 8",
+        "8, 65536, 16",
+        "32, 4096, 2",
+        "32, 16384, 4",
+        "1, 64, 1"
+    })
     void splitsFillTheDevice(int sequences, int keys, int splits) {
         assertThat(choose(decode(sequences, keys, 128, DType.F16, false), hopper()))
                 .isEqualTo(new WarpSplitTile(4, 4, 3, splits));
