@@ -72,8 +72,10 @@ final class HeadRows implements RowSource {
 
     @Override
     public void places(int sequence, int head, int row, int count, long[] places) {
+        long first = position(sequence, head, row) * rows.dtype().byteSize();
+        long stride = rows.stride() * rows.dtype().byteSize();
         for (int i = 0; i < count; i++) {
-            places[i] = position(sequence, head, row + i) * rows.dtype().byteSize();
+            places[i] = first + i * stride;
         }
     }
 

@@ -37,8 +37,13 @@ record PageRows(PageTables pages, CachedRows rows) implements RowSource {
         StoredRows stored = stored().orElseThrow();
         long bytes = stored.stride() * stored.dtype().byteSize();
         int token = pages.padding()[sequence] + row;
-        for (int i = 0; i < count; i++) {
-            places[i] = pages.row(sequence, head, token + i) * bytes;
+        for (int done = 0; done < count; ) {
+            int together = pages.together(token + done, count - done);
+            long first = pages.row(sequence, head, token + done);
+            for (int i = 0; i < together; i++) {
+                places[done + i] = (first + i) * bytes;
+            }
+            done += together;
         }
     }
 }

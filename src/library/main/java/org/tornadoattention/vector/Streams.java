@@ -34,7 +34,7 @@ interface Streams {
      * {@code o[row][·] = factors[row] · o[row][·] + Σ_key p[key][row] · v[key][·]}.
      *
      * @param places the byte that each value begins with
-     * @param p has room for the next multiple of four keys
+     * @param width elements from one key to the next in p
      * @param o rows of as many elements as a value has, {@link #apart}
      * @return false as {@link #dots}
      */

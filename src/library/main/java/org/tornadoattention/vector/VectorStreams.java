@@ -54,6 +54,11 @@ final class VectorStreams implements Streams {
     /** Sums of four keys by four rows, lane by lane. */
     private final float[] sums = new float[4 * Lanes.ROWS * LENGTH];
 
+    /** Where the values of a tile begin, in the order in which they are read, and what they are multiplied by. */
+    private final long[] ordered = new long[ForwardTile.KEYS];
+
+    private final float[] weights = new float[ForwardTile.KEYS * Lanes.ROWS];
+
     /** What carries of exponents there were, lane by lane. */
     private final int[] specials = new int[LENGTH];
 
@@ -62,12 +67,7 @@ final class VectorStreams implements Streams {
     }
 
     private static VectorMask<Float> mask(int bit) {
-        return VectorMask.fromLong(
-                SPECIES,
-                LongStream.range(0, LENGTH)
-                        .filter(lane -> (lane & bit) != 0)
-                        .map(lane -> 1L << lane)
-                        .sum());
+        return VectorMask.fromLong(SPECIES, LongStream.range(0, LENGTH).filter(lane -> (lane & bit) != 0).map(lane -> 1L << lane).sum());
     }
 
     @Override
@@ -146,25 +146,38 @@ final class VectorStreams implements Streams {
     }
 
     @Override
-    public boolean add(
-            StoredRows values, long[] places, int count, float[] p, int width, float[] o, float[] factors, int rows) {
+    public boolean add(StoredRows values, long[] places, int count, float[] p, int width, float[] o, float[] factors, int rows) {
         MemorySegment memory = values.memory();
         int stride = values.width();
         int quarter = Math.ceilDiv(count, 4);
-        Arrays.fill(p, count * width, 4 * quarter * width, 0);
+        int all = 4 * quarter;
+        for (int i = 0; i < all; i++) {
+            ordered[i] = places[Math.min((i & 3) * quarter + (i >> 2), count - 1)];
+        }
         Arrays.fill(specials, 0);
         for (int row = 0; row < rows; row += Lanes.ROWS) {
+            weigh(p, row, width, count, quarter);
             for (int column = 0; column < stride; column += 4 * LENGTH) {
                 long offset = (long) values.dtype().byteSize() * column;
                 int at = row * stride + column;
                 switch (values.dtype()) {
-                    case F32 -> addF32(memory, places, offset, count, quarter, p, row, width, o, at, stride, factors);
-                    case BF16 -> addBf16(memory, places, offset, count, quarter, p, row, width, o, at, stride, factors);
-                    case F16 -> addF16(memory, places, offset, count, quarter, p, row, width, o, at, stride, factors);
+                    case F32 -> addF32(memory, ordered, offset, weights, all, o, at, stride, factors, row);
+                    case BF16 -> addBf16(memory, ordered, offset, weights, all, o, at, stride, factors, row);
+                    case F16 -> addF16(memory, ordered, offset, weights, all, o, at, stride, factors, row);
                 }
             }
         }
         return isFinite();
+    }
+
+    /** Puts the weights of four rows into the order in which values are read; those behind the last count nothing. */
+    private void weigh(float[] p, int row, int width, int count, int quarter) {
+        for (int i = 0; i < 4 * quarter; i++) {
+            int key = (i & 3) * quarter + (i >> 2);
+            for (int lane = 0; lane < Lanes.ROWS; lane++) {
+                weights[i * Lanes.ROWS + lane] = key < count ? p[key * width + row + lane] : 0;
+            }
+        }
     }
 
     /** Four keys of F32, by four rows. */
@@ -326,26 +339,10 @@ final class VectorStreams implements Streams {
             special = special.or(w1.and(MAGNITUDES).add(ONE_MORE));
             special = special.or(w2.and(MAGNITUDES).add(ONE_MORE));
             special = special.or(w3.and(MAGNITUDES).add(ONE_MORE));
-            FloatVector x0 = w0.lanewise(LSHL, Short.SIZE)
-                    .lanewise(ASHR, 3)
-                    .and(HALF)
-                    .reinterpretAsFloats()
-                    .mul(TO_HALF);
-            FloatVector x1 = w1.lanewise(LSHL, Short.SIZE)
-                    .lanewise(ASHR, 3)
-                    .and(HALF)
-                    .reinterpretAsFloats()
-                    .mul(TO_HALF);
-            FloatVector x2 = w2.lanewise(LSHL, Short.SIZE)
-                    .lanewise(ASHR, 3)
-                    .and(HALF)
-                    .reinterpretAsFloats()
-                    .mul(TO_HALF);
-            FloatVector x3 = w3.lanewise(LSHL, Short.SIZE)
-                    .lanewise(ASHR, 3)
-                    .and(HALF)
-                    .reinterpretAsFloats()
-                    .mul(TO_HALF);
+            FloatVector x0 = w0.lanewise(LSHL, Short.SIZE).lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
+            FloatVector x1 = w1.lanewise(LSHL, Short.SIZE).lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
+            FloatVector x2 = w2.lanewise(LSHL, Short.SIZE).lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
+            FloatVector x3 = w3.lanewise(LSHL, Short.SIZE).lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
             FloatVector y = FloatVector.fromArray(SPECIES, q, q0 + i);
             s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
             s10 = FMA ? x1.fma(y, s10) : x1.mul(y).add(s10);
@@ -447,48 +444,35 @@ final class VectorStreams implements Streams {
     }
 
     /** Four columns' vectors of values of F32, by four rows. */
-    private static void addF32(
-            MemorySegment memory,
-            long[] places,
-            long offset,
-            int count,
-            int quarter,
-            float[] p,
-            int row,
-            int width,
-            float[] o,
-            int o0,
-            int stride,
-            float[] factors) {
+    private static void addF32(MemorySegment memory, long[] places, long offset, float[] weights, int count, float[] o, int o0, int stride, float[] factors, int row) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
-        for (int i = 0; i < 4 * quarter; i++) {
-            int key = (i & 3) * quarter + (i >> 2);
-            long from = places[Math.min(key, count - 1)] + offset;
-            int at = key * width + row;
+        for (int i = 0; i < count; i++) {
+            long from = places[i] + offset;
+            int at = i * Lanes.ROWS;
             FloatVector x0 = FloatVector.fromMemorySegment(SPECIES, memory, from, ORDER);
             FloatVector x1 = FloatVector.fromMemorySegment(SPECIES, memory, from + 1 * BYTES, ORDER);
             FloatVector x2 = FloatVector.fromMemorySegment(SPECIES, memory, from + 2 * BYTES, ORDER);
             FloatVector x3 = FloatVector.fromMemorySegment(SPECIES, memory, from + 3 * BYTES, ORDER);
-            FloatVector y = FloatVector.broadcast(SPECIES, p[at]);
+            FloatVector y = FloatVector.broadcast(SPECIES, weights[at]);
             s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
             s01 = FMA ? x1.fma(y, s01) : x1.mul(y).add(s01);
             s02 = FMA ? x2.fma(y, s02) : x2.mul(y).add(s02);
             s03 = FMA ? x3.fma(y, s03) : x3.mul(y).add(s03);
-            y = FloatVector.broadcast(SPECIES, p[at + 1]);
+            y = FloatVector.broadcast(SPECIES, weights[at + 1]);
             s10 = FMA ? x0.fma(y, s10) : x0.mul(y).add(s10);
             s11 = FMA ? x1.fma(y, s11) : x1.mul(y).add(s11);
             s12 = FMA ? x2.fma(y, s12) : x2.mul(y).add(s12);
             s13 = FMA ? x3.fma(y, s13) : x3.mul(y).add(s13);
-            y = FloatVector.broadcast(SPECIES, p[at + 2]);
+            y = FloatVector.broadcast(SPECIES, weights[at + 2]);
             s20 = FMA ? x0.fma(y, s20) : x0.mul(y).add(s20);
             s21 = FMA ? x1.fma(y, s21) : x1.mul(y).add(s21);
             s22 = FMA ? x2.fma(y, s22) : x2.mul(y).add(s22);
             s23 = FMA ? x3.fma(y, s23) : x3.mul(y).add(s23);
-            y = FloatVector.broadcast(SPECIES, p[at + 3]);
+            y = FloatVector.broadcast(SPECIES, weights[at + 3]);
             s30 = FMA ? x0.fma(y, s30) : x0.mul(y).add(s30);
             s31 = FMA ? x1.fma(y, s31) : x1.mul(y).add(s31);
             s32 = FMA ? x2.fma(y, s32) : x2.mul(y).add(s32);
@@ -520,50 +504,37 @@ final class VectorStreams implements Streams {
     }
 
     /** Four columns' vectors of values of BF16: the lower half of an int is an even element, the upper one an odd one, by four rows. */
-    private static void addBf16(
-            MemorySegment memory,
-            long[] places,
-            long offset,
-            int count,
-            int quarter,
-            float[] p,
-            int row,
-            int width,
-            float[] o,
-            int o0,
-            int stride,
-            float[] factors) {
+    private static void addBf16(MemorySegment memory, long[] places, long offset, float[] weights, int count, float[] o, int o0, int stride, float[] factors, int row) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
-        for (int i = 0; i < 4 * quarter; i++) {
-            int key = (i & 3) * quarter + (i >> 2);
-            long from = places[Math.min(key, count - 1)] + offset;
-            int at = key * width + row;
+        for (int i = 0; i < count; i++) {
+            long from = places[i] + offset;
+            int at = i * Lanes.ROWS;
             IntVector w0 = IntVector.fromMemorySegment(INTS, memory, from, ORDER);
             IntVector w1 = IntVector.fromMemorySegment(INTS, memory, from + BYTES, ORDER);
             FloatVector x0 = w0.lanewise(LSHL, Short.SIZE).reinterpretAsFloats();
             FloatVector x1 = w0.and(UPPER).reinterpretAsFloats();
             FloatVector x2 = w1.lanewise(LSHL, Short.SIZE).reinterpretAsFloats();
             FloatVector x3 = w1.and(UPPER).reinterpretAsFloats();
-            FloatVector y = FloatVector.broadcast(SPECIES, p[at]);
+            FloatVector y = FloatVector.broadcast(SPECIES, weights[at]);
             s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
             s01 = FMA ? x1.fma(y, s01) : x1.mul(y).add(s01);
             s02 = FMA ? x2.fma(y, s02) : x2.mul(y).add(s02);
             s03 = FMA ? x3.fma(y, s03) : x3.mul(y).add(s03);
-            y = FloatVector.broadcast(SPECIES, p[at + 1]);
+            y = FloatVector.broadcast(SPECIES, weights[at + 1]);
             s10 = FMA ? x0.fma(y, s10) : x0.mul(y).add(s10);
             s11 = FMA ? x1.fma(y, s11) : x1.mul(y).add(s11);
             s12 = FMA ? x2.fma(y, s12) : x2.mul(y).add(s12);
             s13 = FMA ? x3.fma(y, s13) : x3.mul(y).add(s13);
-            y = FloatVector.broadcast(SPECIES, p[at + 2]);
+            y = FloatVector.broadcast(SPECIES, weights[at + 2]);
             s20 = FMA ? x0.fma(y, s20) : x0.mul(y).add(s20);
             s21 = FMA ? x1.fma(y, s21) : x1.mul(y).add(s21);
             s22 = FMA ? x2.fma(y, s22) : x2.mul(y).add(s22);
             s23 = FMA ? x3.fma(y, s23) : x3.mul(y).add(s23);
-            y = FloatVector.broadcast(SPECIES, p[at + 3]);
+            y = FloatVector.broadcast(SPECIES, weights[at + 3]);
             s30 = FMA ? x0.fma(y, s30) : x0.mul(y).add(s30);
             s31 = FMA ? x1.fma(y, s31) : x1.mul(y).add(s31);
             s32 = FMA ? x2.fma(y, s32) : x2.mul(y).add(s32);
@@ -595,63 +566,40 @@ final class VectorStreams implements Streams {
     }
 
     /** Four columns' vectors of values of F16, likewise: exponent and significand as those of F32, times the ratio of the biases, by four rows. */
-    private void addF16(
-            MemorySegment memory,
-            long[] places,
-            long offset,
-            int count,
-            int quarter,
-            float[] p,
-            int row,
-            int width,
-            float[] o,
-            int o0,
-            int stride,
-            float[] factors) {
+    private void addF16(MemorySegment memory, long[] places, long offset, float[] weights, int count, float[] o, int o0, int stride, float[] factors, int row) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
         IntVector special = IntVector.fromArray(INTS, specials, 0);
-        for (int i = 0; i < 4 * quarter; i++) {
-            int key = (i & 3) * quarter + (i >> 2);
-            long from = places[Math.min(key, count - 1)] + offset;
-            int at = key * width + row;
+        for (int i = 0; i < count; i++) {
+            long from = places[i] + offset;
+            int at = i * Lanes.ROWS;
             IntVector w0 = IntVector.fromMemorySegment(INTS, memory, from, ORDER);
             IntVector w1 = IntVector.fromMemorySegment(INTS, memory, from + BYTES, ORDER);
             special = special.or(w0.and(MAGNITUDES).add(ONE_MORE));
             special = special.or(w1.and(MAGNITUDES).add(ONE_MORE));
-            FloatVector x0 = w0.lanewise(LSHL, Short.SIZE)
-                    .lanewise(ASHR, 3)
-                    .and(HALF)
-                    .reinterpretAsFloats()
-                    .mul(TO_HALF);
-            FloatVector x1 =
-                    w0.lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
-            FloatVector x2 = w1.lanewise(LSHL, Short.SIZE)
-                    .lanewise(ASHR, 3)
-                    .and(HALF)
-                    .reinterpretAsFloats()
-                    .mul(TO_HALF);
-            FloatVector x3 =
-                    w1.lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
-            FloatVector y = FloatVector.broadcast(SPECIES, p[at]);
+            FloatVector x0 = w0.lanewise(LSHL, Short.SIZE).lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
+            FloatVector x1 = w0.lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
+            FloatVector x2 = w1.lanewise(LSHL, Short.SIZE).lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
+            FloatVector x3 = w1.lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
+            FloatVector y = FloatVector.broadcast(SPECIES, weights[at]);
             s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
             s01 = FMA ? x1.fma(y, s01) : x1.mul(y).add(s01);
             s02 = FMA ? x2.fma(y, s02) : x2.mul(y).add(s02);
             s03 = FMA ? x3.fma(y, s03) : x3.mul(y).add(s03);
-            y = FloatVector.broadcast(SPECIES, p[at + 1]);
+            y = FloatVector.broadcast(SPECIES, weights[at + 1]);
             s10 = FMA ? x0.fma(y, s10) : x0.mul(y).add(s10);
             s11 = FMA ? x1.fma(y, s11) : x1.mul(y).add(s11);
             s12 = FMA ? x2.fma(y, s12) : x2.mul(y).add(s12);
             s13 = FMA ? x3.fma(y, s13) : x3.mul(y).add(s13);
-            y = FloatVector.broadcast(SPECIES, p[at + 2]);
+            y = FloatVector.broadcast(SPECIES, weights[at + 2]);
             s20 = FMA ? x0.fma(y, s20) : x0.mul(y).add(s20);
             s21 = FMA ? x1.fma(y, s21) : x1.mul(y).add(s21);
             s22 = FMA ? x2.fma(y, s22) : x2.mul(y).add(s22);
             s23 = FMA ? x3.fma(y, s23) : x3.mul(y).add(s23);
-            y = FloatVector.broadcast(SPECIES, p[at + 3]);
+            y = FloatVector.broadcast(SPECIES, weights[at + 3]);
             s30 = FMA ? x0.fma(y, s30) : x0.mul(y).add(s30);
             s31 = FMA ? x1.fma(y, s31) : x1.mul(y).add(s31);
             s32 = FMA ? x2.fma(y, s32) : x2.mul(y).add(s32);
