@@ -67,7 +67,12 @@ final class VectorStreams implements Streams {
     }
 
     private static VectorMask<Float> mask(int bit) {
-        return VectorMask.fromLong(SPECIES, LongStream.range(0, LENGTH).filter(lane -> (lane & bit) != 0).map(lane -> 1L << lane).sum());
+        return VectorMask.fromLong(
+                SPECIES,
+                LongStream.range(0, LENGTH)
+                        .filter(lane -> (lane & bit) != 0)
+                        .map(lane -> 1L << lane)
+                        .sum());
     }
 
     @Override
@@ -146,7 +151,8 @@ final class VectorStreams implements Streams {
     }
 
     @Override
-    public boolean add(StoredRows values, long[] places, int count, float[] p, int width, float[] o, float[] factors, int rows) {
+    public boolean add(
+            StoredRows values, long[] places, int count, float[] p, int width, float[] o, float[] factors, int rows) {
         MemorySegment memory = values.memory();
         int stride = values.width();
         int quarter = Math.ceilDiv(count, 4);
@@ -339,10 +345,26 @@ final class VectorStreams implements Streams {
             special = special.or(w1.and(MAGNITUDES).add(ONE_MORE));
             special = special.or(w2.and(MAGNITUDES).add(ONE_MORE));
             special = special.or(w3.and(MAGNITUDES).add(ONE_MORE));
-            FloatVector x0 = w0.lanewise(LSHL, Short.SIZE).lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
-            FloatVector x1 = w1.lanewise(LSHL, Short.SIZE).lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
-            FloatVector x2 = w2.lanewise(LSHL, Short.SIZE).lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
-            FloatVector x3 = w3.lanewise(LSHL, Short.SIZE).lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
+            FloatVector x0 = w0.lanewise(LSHL, Short.SIZE)
+                    .lanewise(ASHR, 3)
+                    .and(HALF)
+                    .reinterpretAsFloats()
+                    .mul(TO_HALF);
+            FloatVector x1 = w1.lanewise(LSHL, Short.SIZE)
+                    .lanewise(ASHR, 3)
+                    .and(HALF)
+                    .reinterpretAsFloats()
+                    .mul(TO_HALF);
+            FloatVector x2 = w2.lanewise(LSHL, Short.SIZE)
+                    .lanewise(ASHR, 3)
+                    .and(HALF)
+                    .reinterpretAsFloats()
+                    .mul(TO_HALF);
+            FloatVector x3 = w3.lanewise(LSHL, Short.SIZE)
+                    .lanewise(ASHR, 3)
+                    .and(HALF)
+                    .reinterpretAsFloats()
+                    .mul(TO_HALF);
             FloatVector y = FloatVector.fromArray(SPECIES, q, q0 + i);
             s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
             s10 = FMA ? x1.fma(y, s10) : x1.mul(y).add(s10);
@@ -444,7 +466,17 @@ final class VectorStreams implements Streams {
     }
 
     /** Four columns' vectors of values of F32, by four rows. */
-    private static void addF32(MemorySegment memory, long[] places, long offset, float[] weights, int count, float[] o, int o0, int stride, float[] factors, int row) {
+    private static void addF32(
+            MemorySegment memory,
+            long[] places,
+            long offset,
+            float[] weights,
+            int count,
+            float[] o,
+            int o0,
+            int stride,
+            float[] factors,
+            int row) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
@@ -504,7 +536,17 @@ final class VectorStreams implements Streams {
     }
 
     /** Four columns' vectors of values of BF16: the lower half of an int is an even element, the upper one an odd one, by four rows. */
-    private static void addBf16(MemorySegment memory, long[] places, long offset, float[] weights, int count, float[] o, int o0, int stride, float[] factors, int row) {
+    private static void addBf16(
+            MemorySegment memory,
+            long[] places,
+            long offset,
+            float[] weights,
+            int count,
+            float[] o,
+            int o0,
+            int stride,
+            float[] factors,
+            int row) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
@@ -566,7 +608,17 @@ final class VectorStreams implements Streams {
     }
 
     /** Four columns' vectors of values of F16, likewise: exponent and significand as those of F32, times the ratio of the biases, by four rows. */
-    private void addF16(MemorySegment memory, long[] places, long offset, float[] weights, int count, float[] o, int o0, int stride, float[] factors, int row) {
+    private void addF16(
+            MemorySegment memory,
+            long[] places,
+            long offset,
+            float[] weights,
+            int count,
+            float[] o,
+            int o0,
+            int stride,
+            float[] factors,
+            int row) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
@@ -580,10 +632,20 @@ final class VectorStreams implements Streams {
             IntVector w1 = IntVector.fromMemorySegment(INTS, memory, from + BYTES, ORDER);
             special = special.or(w0.and(MAGNITUDES).add(ONE_MORE));
             special = special.or(w1.and(MAGNITUDES).add(ONE_MORE));
-            FloatVector x0 = w0.lanewise(LSHL, Short.SIZE).lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
-            FloatVector x1 = w0.lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
-            FloatVector x2 = w1.lanewise(LSHL, Short.SIZE).lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
-            FloatVector x3 = w1.lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
+            FloatVector x0 = w0.lanewise(LSHL, Short.SIZE)
+                    .lanewise(ASHR, 3)
+                    .and(HALF)
+                    .reinterpretAsFloats()
+                    .mul(TO_HALF);
+            FloatVector x1 =
+                    w0.lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
+            FloatVector x2 = w1.lanewise(LSHL, Short.SIZE)
+                    .lanewise(ASHR, 3)
+                    .and(HALF)
+                    .reinterpretAsFloats()
+                    .mul(TO_HALF);
+            FloatVector x3 =
+                    w1.lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
             FloatVector y = FloatVector.broadcast(SPECIES, weights[at]);
             s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
             s01 = FMA ? x1.fma(y, s01) : x1.mul(y).add(s01);
