@@ -45,10 +45,7 @@ record ChunkTasks(
 
     /** Whether the kernel takes a prefix that all sequences share, with queries in place. */
     static boolean takePrefix(Tensor q, PoolInputs pool, Views views) {
-        boolean inRows = q.seqLength() == 1
-                || q.batch() == 1
-                || views.numbers().get("queryBatch")
-                        == q.seqLength() * views.numbers().get("queryRow");
+        boolean inRows = q.seqLength() == 1 || q.batch() == 1 || q.stride(0) == q.seqLength() * q.stride(2);
         return pool.fixedSplit() == 0
                 && q.dtype() == pool.keys().dtype()
                 && inRows
@@ -67,12 +64,11 @@ record ChunkTasks(
             Arguments step,
             Tensor q,
             StepShape ofPrefix,
-            Views views,
             WarpGroupSplitTile tile,
             int allParts,
             FloatArray partials,
             FloatArray numbers) {
-        int row = views.numbers().get(q.seqLength() == 1 ? "queryBatch" : "queryRow");
+        int row = q.stride(q.seqLength() == 1 ? 0 : 2);
         return step.with("query", DeviceStorage.seenInPlace(q, true))
                 .with("output", null)
                 .with("logSumExp", partials)

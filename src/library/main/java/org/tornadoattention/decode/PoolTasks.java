@@ -157,7 +157,7 @@ public final class PoolTasks {
             String prefixName = name + "-prefix";
             if (prefixTile.get() instanceof WarpGroupSplitTile whole) {
                 Arguments toAttention =
-                        ChunkTasks.overPrefix(overPrefix, q, ofPrefix.get(), views, whole, parts, partials, numbers);
+                        ChunkTasks.overPrefix(overPrefix, q, ofPrefix.get(), whole, parts, partials, numbers);
                 InferenceTasks.appendChunk(
                         graph, grids, prefixName, ofPrefix.get(), whole, overPrefix, toAttention, 0, device);
             } else {
