@@ -17,8 +17,8 @@ import org.tornadoattention.tensor.DType;
 /**
  * {@link Streams} on vectors of 512 bits, whose 32 registers hold sixteen sums.
  *
- * <p>Four keys that are a quarter of a tile apart are read at a time: they lie in pages of their own, so that the memory
- * is asked for four of them at once, where one after another each would be waited for. That is worth as much as all the arithmetic.
+ * <p>Four keys that are a quarter of a tile apart are read at a time: as a rule they lie in different pages, which memory
+ * brings side by side.
  */
 final class VectorStreams implements Streams {
 
