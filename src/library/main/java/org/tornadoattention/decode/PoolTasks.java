@@ -311,11 +311,13 @@ public final class PoolTasks {
                 false,
                 !shape.functions().isEmpty());
         boolean copied = views.isMultiple("key", COPIED_AT_ONCE) && views.isMultiple("value", COPIED_AT_ONCE);
-        // Warp groups take no more than the prefix.
+        // Warp groups take no more than a prefix.
         Optional<DecodeKernel> wanted = pool.wanted()
                 .kernel()
-                .filter(kernel ->
-                        kernel != DecodeKernel.WARP_GROUP || pool.prefix().isEmpty());
+                .map(kernel ->
+                        kernel == DecodeKernel.WARP_GROUP && pool.prefix().isPresent()
+                                ? DecodeKernel.WARP_SPLIT_KEY
+                                : kernel);
         LaunchedTile tile = DecodeChoice.choose(
                 problem,
                 wanted.isEmpty() && !copied ? Optional.of(DecodeKernel.SPLIT_KEY) : wanted,

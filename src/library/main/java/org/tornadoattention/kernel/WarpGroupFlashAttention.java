@@ -618,7 +618,7 @@ public final class WarpGroupFlashAttention {
                                 padding, type, headDim, 0, column, batchHead, batch, head, head / (heads / kvHeads), i,
                                 i + offset, firstSeen, lastSeen, ofScores, softcap, slope, features);
                         if (CachedKeys.areDivided()) {
-                            outputAt = (((batch * seqQ + i) * heads + head) * CachedKeys.parts() + part) * headDim;
+                            outputAt = (((batch * seqQ + i) * heads + head) * CachedKeys.allParts() + part) * headDim;
                             WarpTiles.store(logSumExp, outputAt, headDim, mended, 0, column, 1f);
                         } else {
                             WarpTiles.store(output, outputAt, headDim, outputType, mended, 0, column, 1f);
