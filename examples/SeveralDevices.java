@@ -242,7 +242,7 @@ class SeveralDevices {
         }
     }
 
-    static void round(FloatArray sums, HalfFloatArray rounded) {
+    static void toHalves(FloatArray sums, HalfFloatArray rounded) {
         for (@Parallel int i = 0; i < rounded.getSize(); i++) {
             rounded.set(i, new HalfFloat(sums.get(i)));
         }
@@ -309,7 +309,7 @@ class SeveralDevices {
                                 first,
                                 shape.seqQ());
             }
-            graph.task("round", SeveralDevices::round, sums, result.halfFloatArray())
+            graph.task("halves", SeveralDevices::toHalves, sums, result.halfFloatArray())
                     .transferToHost(DataTransferMode.UNDER_DEMAND, result.array());
             plan = new TornadoExecutionPlan(graph.snapshot());
             plan.withDevice(attention.device().handle());

@@ -352,4 +352,31 @@ class TensorTest {
                 .isThrownBy(() -> whole.copyBlock(new int[] {1, 0, 0, 0}, whole))
                 .withMessageContaining("is not in");
     }
+
+    @Test
+    void largeTensorsAreCopiedWhole() {
+        int elements = 3 * (1 << 20) + 7;
+        Tensor source = Tensor.allocate(DType.F16, elements);
+        ShortArray bits = ShortArray.fromSegmentShallow(source.halfFloatArray().getSegmentWithHeader());
+        for (int i = 0; i < elements; i++) {
+            bits.set(i, (short) (i * 31));
+        }
+        Tensor copy = source.copy();
+        assertThat(copy.memory().mismatch(source.memory())).isEqualTo(-1);
+    }
+
+    @Test
+    void largePartsOfOneArrayMayOverlap() {
+        int elements = 1 << 21;
+        FloatArray array = new FloatArray(elements + 1000);
+        for (int i = 0; i < array.getSize(); i++) {
+            array.set(i, i);
+        }
+        int[] strides = {1};
+        Tensor to = Tensor.view(array, 1000, new int[] {elements}, strides);
+        to.copyFrom(Tensor.wrap(array, elements + 1000).block(new int[] {0}, new int[] {elements}));
+        assertThat(array.get(999)).isEqualTo(999f);
+        assertThat(array.get(1000)).isZero();
+        assertThat(array.get(elements + 999)).isEqualTo(elements - 1f);
+    }
 }
