@@ -148,10 +148,6 @@ final class FunctionClass {
                     builder,
                     "changeScores",
                     form.score().isPresent() || form.bias().isPresent());
-            constant(
-                    builder,
-                    "readArrays",
-                    form.score().filter(score -> !score.arrays().isEmpty()).isPresent());
             constant(builder, "hideKeys", form.mask().isPresent());
             constant(builder, "leaveTilesOut", form.leavesTilesOut());
             weight(builder);

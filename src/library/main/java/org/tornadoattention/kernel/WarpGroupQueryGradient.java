@@ -208,10 +208,6 @@ public final class WarpGroupQueryGradient {
                 inner = TornadoMath.min(eights, inner);
                 int ahead = j + 2 * blockK <= length ? blockK : 0;
                 WarpScores.loadBiases(biases, blockK, batch, head, i0 + row, j, lane, ahead, inner);
-            } else if (Functions.readArrays()) {
-                if (inner > 0) {
-                    WarpScores.touch(blockK, batch, head, i0 + row, j + column, lane, offset);
-                }
             }
             WarpGroup.await(1, s, blockK / 2);
             if (Functions.addBiases()) {

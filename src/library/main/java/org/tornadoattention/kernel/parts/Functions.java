@@ -23,11 +23,6 @@ public final class Functions {
         return score;
     }
 
-    /** Whether a score function reads arrays. */
-    public static boolean readArrays() {
-        return false;
-    }
-
     /** Whether scores get a dense bias of 16 bits, of which a warp can read eight at once. */
     public static boolean addBiases() {
         return false;

@@ -253,22 +253,6 @@ public final class WarpScores {
         WarpTiles.turn(biases, columns / 4, lane);
     }
 
-    /**
-     * Asks functions about one of eight keys, so that what arrays hold for all is near when {@link #ask} reads it, and waits for it:
-     * under products that are on their way anyway. All lanes of a warp call it, in tiles that {@link #isInner} for all.
-     */
-    public static void touch(int columns, int batch, int head, int query, int firstKey, int lane, int offset) {
-        float touched = 0f;
-        for (int r = 0; r < 2; r++) {
-            int i = query + 8 * r;
-            for (int m = 0; m < columns / 32; m++) {
-                int key = firstKey + 8 * (4 * m + lane % 4);
-                touched += Functions.ofSeen(0f, batch, head, i, key, i + offset);
-            }
-        }
-        Warp.settle(touched);
-    }
-
     /** {@link #ask} in a tile that {@link #isInner}, whose biases are in registers. */
     public static void askWithBiases(
             float[] s, int[] biases, int rowTiles, int columns,
