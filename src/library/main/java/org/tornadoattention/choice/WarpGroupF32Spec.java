@@ -45,6 +45,12 @@ record WarpGroupF32Spec() implements KernelSpec {
         return false;
     }
 
+    /** What a mask hides is multiplied by 0: NaN and infinity behind it would reach rows that do not see them. */
+    @Override
+    public boolean onlyWhereAskedFor(AttentionProblem problem) {
+        return problem.windowLeft() >= 0 || problem.windowRight() >= 0;
+    }
+
     @Override
     public Capability capability() {
         return Capability.WARP_GROUP;

@@ -162,6 +162,8 @@ class KernelChoiceTest {
         for (AttentionProblem other : List.of(
                 AttentionProblem.of(new AttentionShape(1, 1, 1, 100, 100, 129), DType.F32, options),
                 AttentionProblem.of(shape, DType.F32, options.withDropout(0.1, 1)),
+                AttentionProblem.of(shape, DType.F32, options.withCausal()),
+                AttentionProblem.of(shape, DType.F32, options.withWindow(5, -1)),
                 AttentionProblem.of(shape, DType.F32, options.withMask(Mask.of((b, h, i, j) -> j != 3))))) {
             assertThat(KernelChoice.choose(other, gpu, Optional.empty()).kernel())
                     .isEqualTo(AttentionKernel.TILED);
