@@ -17,7 +17,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
  * What TornadoVM 5.2.0 refuses is told before the kernel runs. Each kernel was given to it, with its OpenCL backend on PoCL:
- * the first half was refused or ended the JVM, {@code converts} gave wrong numbers, the second half ran.
+ * the first half was refused or ended the JVM, {@code converts} gave wrong numbers, the second half ran. The names of CUDA and C++
+ * were refused by NVRTC.
  */
 class NotCompilableTest {
 
@@ -127,6 +128,18 @@ class NotCompilableTest {
         array.set(context.globalIdx, n);
     }
 
+    static void round(KernelContext context, FloatArray array, int n) {
+        array.set(context.globalIdx, n);
+    }
+
+    static void roundf(KernelContext context, FloatArray array, int n) {
+        array.set(context.globalIdx, n);
+    }
+
+    static void delete(KernelContext context, FloatArray array, int n) {
+        array.set(context.globalIdx, n);
+    }
+
     private static Arguments kernel(String name, Task3<KernelContext, FloatArray, Integer> kernel, String words) {
         return Arguments.of(name, kernel, words);
     }
@@ -150,7 +163,10 @@ class NotCompilableTest {
                 kernel("roundsDown", NotCompilableTest::roundsDown, "calls Math.floor"),
                 kernel("rotates", NotCompilableTest::rotates, "calls Integer.rotateLeft"),
                 kernel("converts", NotCompilableTest::converts, "calls Float.float16ToFloat"),
-                kernel("distance", NotCompilableTest::distance, "has a name that is a word of OpenCL C"));
+                kernel("distance", NotCompilableTest::distance, "has a name that is a word of OpenCL C"),
+                kernel("round", NotCompilableTest::round, "has a name that is that of a function of CUDA's"),
+                kernel("roundf", NotCompilableTest::roundf, "has a name that is that of a function of CUDA's"),
+                kernel("delete", NotCompilableTest::delete, "has a name that is a word of C++"));
     }
 
     private TaskGraph graph(Task3<KernelContext, FloatArray, Integer> kernel) {

@@ -101,6 +101,25 @@ final class DeviceCompiler {
             "atomic_xor",
             "atomic_cmpxchg");
 
+    /** Functions that CUDA C declares before a kernel's text begins, as NVRTC 13.0 told; those of floats end with f. */
+    private static final Set<String> OF_CUDA = words("""
+            abs labs llabs fabs min fmin max fmax umin umax llmin llmax sin cos tan sincos sinpi cospi asin acos atan
+            atan2 sinh cosh tanh asinh acosh atanh exp exp2 exp10 expm1 log log2 log10 log1p logb ilogb pow sqrt rsqrt
+            cbrt rcbrt hypot rhypot norm norm3d norm4d ceil floor trunc round lround llround rint lrint llrint nearbyint
+            fmod remainder remquo modf frexp ldexp scalbn scalbln copysign nextafter nan fdim fma erf erfc erfinv erfcx
+            erfcinv normcdf normcdfinv lgamma tgamma j0 j1 jn y0 y1 yn malloc free clock64""");
+
+    /** Words of C++, in which CUDA's kernels are written, that Java has no use for. */
+    private static final Set<String> OF_C_PLUS_PLUS = words("""
+            and and_eq asm bitand bitor bool compl const_cast constexpr decltype delete dynamic_cast explicit export
+            extern friend inline mutable namespace noexcept not not_eq nullptr operator or or_eq register
+            reinterpret_cast signed sizeof static_assert static_cast struct template typedef typeid typename union
+            unsigned using virtual wchar_t xor xor_eq""");
+
+    private static Set<String> words(String text) {
+        return Set.of(text.strip().split("\\s+"));
+    }
+
     private final KernelCode code;
     private final Map<String, Set<String>> calls = new TreeMap<>();
 
@@ -114,12 +133,25 @@ final class DeviceCompiler {
      */
     static String obstacle(KernelCode code, String owner, String kernel) {
         DeviceCompiler compiler = new DeviceCompiler(code);
-        if (WORDS.contains(kernel.substring(0, kernel.indexOf('(')))) {
-            return compiler.place(owner, kernel) + "has a name that is a word of OpenCL C; give the method another";
+        String taken = taken(kernel.substring(0, kernel.indexOf('(')));
+        if (taken != null) {
+            return compiler.place(owner, kernel) + "has a name that is " + taken + "; give the method another";
         }
         Set<String> reached = new LinkedHashSet<>();
         String first = compiler.obstacleFrom(owner, kernel, reached);
         return first == null ? compiler.recursion() : first;
+    }
+
+    /** What a device's language has a name for already, or null. */
+    private static String taken(String name) {
+        if (WORDS.contains(name)) {
+            return "a word of OpenCL C";
+        }
+        boolean ofFloats = name.endsWith("f") && OF_CUDA.contains(name.substring(0, name.length() - 1));
+        if (OF_CUDA.contains(name) || ofFloats) {
+            return "that of a function of CUDA's";
+        }
+        return OF_C_PLUS_PLUS.contains(name) ? "a word of C++, which CUDA's kernels are written in" : null;
     }
 
     /** Where a method begins, as {@code (File.java:12): }. */
