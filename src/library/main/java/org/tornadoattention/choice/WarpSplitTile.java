@@ -42,7 +42,7 @@ public record WarpSplitTile(int rows, int warps, int stages, int splits) impleme
      * @param headDim elements per head
      */
     public boolean mergesParts(int headDim) {
-        return WarpSplitKeyAttention.mergesParts(headDim, rows, warps, stages, splits);
+        return splits <= WarpSplitKeyAttention.mostMergedParts(headDim, rows, warps, stages);
     }
 
     /**

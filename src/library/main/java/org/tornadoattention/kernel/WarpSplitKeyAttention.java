@@ -64,9 +64,9 @@ public final class WarpSplitKeyAttention {
         return stages * stageBytes(headDim, warps) + 2 * sums;
     }
 
-    /** Whether the last group of a tile's parts has room for what it merges them by. */
-    public static boolean mergesParts(int headDim, int rows, int warps, int stages, int splits) {
-        return (long) Float.BYTES * rows * splits <= (long) stages * WarpTiles.tileBytes(WARP_KEYS * warps, headDim);
+    /** Parts that the last group of a tile has room to merge. */
+    public static int mostMergedParts(int headDim, int rows, int warps, int stages) {
+        return stages * WarpTiles.tileBytes(WARP_KEYS * warps, headDim) / (Float.BYTES * rows);
     }
 
     /**
