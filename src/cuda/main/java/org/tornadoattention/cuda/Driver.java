@@ -33,11 +33,16 @@ final class Driver {
     private static final MethodHandle GRAPH_LAUNCH = function("cuGraphLaunch", POINTER, POINTER);
     private static final MethodHandle MEMCPY_TO_DEVICE = function("cuMemcpyHtoDAsync_v2", LONG, POINTER, LONG, POINTER);
     private static final MethodHandle MEMCPY_TO_HOST = function("cuMemcpyDtoHAsync_v2", POINTER, LONG, LONG, POINTER);
-    private static final MethodHandle MEMCPY_PEER =
-            function("cuMemcpyPeerAsync", LONG, POINTER, LONG, POINTER, LONG, POINTER);
-    private static final MethodHandle ENABLE_PEER_ACCESS = function("cuCtxEnablePeerAccess", POINTER, INT);
     private static final MethodHandle DRIVER_GET_VERSION = function("cuDriverGetVersion", POINTER);
     private static final MethodHandle GET_ERROR_NAME = function("cuGetErrorName", INT, POINTER);
+
+    /** Looked up by whoever has several devices. */
+    private static final class Peers {
+
+        private static final MethodHandle MEMCPY_PEER =
+                function("cuMemcpyPeerAsync", LONG, POINTER, LONG, POINTER, LONG, POINTER);
+        private static final MethodHandle ENABLE_PEER_ACCESS = function("cuCtxEnablePeerAccess", POINTER, INT);
+    }
 
     private Driver() {}
 
@@ -140,7 +145,7 @@ final class Driver {
     static void copyToPeer(Place to, Place from, long bytes, MemorySegment stream) {
         try {
             require("cuMemcpyPeerAsync", (int)
-                    MEMCPY_PEER.invokeExact(to.address, to.context, from.address, from.context, bytes, stream));
+                    Peers.MEMCPY_PEER.invokeExact(to.address, to.context, from.address, from.context, bytes, stream));
         } catch (Throwable e) {
             throw unchecked(e);
         }
@@ -149,7 +154,7 @@ final class Driver {
     /** Lets the current context reach another's memory, where the hardware can; copies take longer ways where not. */
     static void reach(MemorySegment other) {
         try {
-            int status = (int) ENABLE_PEER_ACCESS.invokeExact(other, 0);
+            int status = (int) Peers.ENABLE_PEER_ACCESS.invokeExact(other, 0);
             if (status != PEER_ACCESS_ALREADY_ENABLED && status != PEER_ACCESS_UNSUPPORTED) {
                 require("cuCtxEnablePeerAccess", status);
             }
