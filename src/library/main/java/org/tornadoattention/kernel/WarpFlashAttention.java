@@ -243,6 +243,9 @@ public final class WarpFlashAttention {
         // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
         for (int r = 0; r < 2 * rowTiles; r++) {
             float sum = RowEnd.sumOfLanes(l[r]);
+            if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+                l[r] = sum;
+            }
             int i = i0 + row + 8 * r;
             boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
             if (i < seqQ) {
@@ -265,18 +268,23 @@ public final class WarpFlashAttention {
 
         // Rows that are not finite, once more from the keys that they see.
         if (Mending.isNeeded(windowLeft, windowRight) > 0) {
-            float[] logSumExps = new float[2 * rowTiles];
             float[] mended = new float[(headDim + addedValueDim + 15) / 16 * 16 / 2];
             // spotless:off: calls in rows
-            int unfinished = Mending.rows(
-                    o, m, l, logSumExps, 2 * rowTiles, paddedValueDim, i0 + row, seqQ, offset, length, windowLeft,
-                    windowRight, 0, headTerms, head, features);
+            int unfinished = Mending.rows(o, 2 * rowTiles, paddedValueDim, i0 + row, seqQ);
             for (int r = 0; r < 2 * rowTiles; r++) {
-                if ((unfinished >> r & 1) != 0) {
+                int mends = unfinished >> r & 1;
+                float ofRow = 0f;
+                if (mends != 0) {
+                    ofRow = Mending.logSumExp(
+                            Mending.pick(m, r, 2 * rowTiles), Mending.pick(l, r, 2 * rowTiles), i0 + row + 8 * r, offset, length, windowLeft,
+                            windowRight, 0, headTerms, head, features);
+                }
+                mends = ofRow == ofRow ? mends : 0;
+                if (mends != 0) {
                     int i = i0 + row + 8 * r;
                     int from = queryBase + (row + 8 * r) * headDim;
                     Mending.output(
-                            mended, logSumExps[r], query, from, key, value, keyBase, keyLengths, 0, 0, type, headDim,
+                            mended, ofRow, query, from, key, value, keyBase, keyLengths, 0, 0, type, headDim,
                             addedValueDim, column, batchHead, batch, head, 0, i, i + offset, Window.firstKey(i + offset, windowLeft),
                             Window.lastKey(i + offset, length, windowRight), scale, softcap, slope, features);
                     WarpTiles.store(output, outputBase + (row + 8 * r) * valueDim, valueDim, type, mended, 0, column, 1f);

@@ -537,6 +537,9 @@ public final class WarpGroupFlashAttention {
             }
             for (int r = 0; r < 2; r++) {
                 float sum = RowEnd.sumOfLanes(l[r]);
+                if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+                    l[r] = sum;
+                }
                 int i = i0 + row + 8 * r;
                 boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
                 if (turned > 0) {
@@ -582,18 +585,23 @@ public final class WarpGroupFlashAttention {
 
             // Rows that are not finite, once more from the keys that they see.
             if (Mending.isNeeded(windowLeft, windowRight) > 0) {
-                float[] logSumExps = new float[2];
                 float[] mended = new float[(headDim + 15) / 16 * 16 / 2];
                 float ofScores = scale;
                 if (CachedKeys.areStepsRead()) {
                     ofScores = StepLayout.scale(headTerms);
                 }
                 // spotless:off: calls in rows
-                int unfinished = Mending.rows(
-                        o, m, l, logSumExps, 2, paddedDim, i0 + row, end, offset, length, windowLeft, windowRight, part,
-                        headTerms, head, features);
+                int unfinished = Mending.rows(o, 2, paddedDim, i0 + row, end);
                 for (int r = 0; r < 2; r++) {
-                    if ((unfinished >> r & 1) != 0) {
+                    int mends = unfinished >> r & 1;
+                    float ofRow = 0f;
+                    if (mends != 0) {
+                        ofRow = Mending.logSumExp(
+                                Mending.pick(m, r, 2), Mending.pick(l, r, 2), i0 + row + 8 * r, offset, length, windowLeft,
+                                windowRight, part, headTerms, head, features);
+                    }
+                    mends = ofRow == ofRow ? mends : 0;
+                    if (mends != 0) {
                         int i = i0 + row + 8 * r;
                         int queryAt = queryBase + (row + 8 * r) * headDim;
                         int outputAt = queryAt;
@@ -610,7 +618,7 @@ public final class WarpGroupFlashAttention {
                         }
                         int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
                         Mending.output(
-                                mended, logSumExps[r], query, queryAt, key, value, keyValueBase, keyLengths, table,
+                                mended, ofRow, query, queryAt, key, value, keyValueBase, keyLengths, table,
                                 padding, type, headDim, 0, column, batchHead, batch, head, head / (heads / kvHeads), i,
                                 i + offset, firstSeen, lastSeen, ofScores, softcap, slope, features);
                         if (CachedKeys.areDivided()) {

@@ -273,6 +273,9 @@ public final class WarpGroupFp8FlashAttention {
         // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
         for (int r = 0; r < 2; r++) {
             float sum = RowEnd.sumOfLanes(l[r]);
+            if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+                l[r] = sum;
+            }
             int i = i0 + row + 8 * r;
             boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
             if (i < seqQ) {
@@ -295,17 +298,22 @@ public final class WarpGroupFp8FlashAttention {
 
         // Rows that are not finite, once more from the keys that they see.
         if (Mending.isNeeded(windowLeft, windowRight) > 0) {
-            float[] logSumExps = new float[2];
             float[] mended = new float[(headDim + 31) / 32 * 32 / 2];
             // spotless:off: calls in rows
-            int unfinished = Mending.rows(
-                    o, m, l, logSumExps, 2, paddedDim, i0 + row, seqQ, offset, length, windowLeft, windowRight, 0,
-                    headTerms, head, features);
+            int unfinished = Mending.rows(o, 2, paddedDim, i0 + row, seqQ);
             for (int r = 0; r < 2; r++) {
-                if ((unfinished >> r & 1) != 0) {
+                int mends = unfinished >> r & 1;
+                float ofRow = 0f;
+                if (mends != 0) {
+                    ofRow = Mending.logSumExp(
+                            Mending.pick(m, r, 2), Mending.pick(l, r, 2), i0 + row + 8 * r, offset, length, windowLeft,
+                            windowRight, 0, headTerms, head, features);
+                }
+                mends = ofRow == ofRow ? mends : 0;
+                if (mends != 0) {
                     int position = i0 + row + 8 * r + offset;
                     mend(
-                            mended, logSumExps[r], query, ofQ + (row + 8 * r) * (paddedDim / 4), key,
+                            mended, ofRow, query, ofQ + (row + 8 * r) * (paddedDim / 4), key,
                             kvHead * tilesK * blockK * (paddedDim / 4), value, kvHead * paddedDim * tilesK * (blockK / 4),
                             queryScale, keyValueScales, 2 * kvHead * tilesK, tilesK, blockK, paddedDim, column, position,
                             Window.firstKey(position, windowLeft), Window.lastKey(position, length, windowRight),

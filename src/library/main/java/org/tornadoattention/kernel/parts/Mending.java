@@ -63,30 +63,43 @@ public final class Mending {
 
     // spotless:off: parameters in rows: what is computed, from which arrays, of which pair
     /**
-     * A bit for each of a lane's rows of the output that is to be computed once more. Rows whose sum is NaN see what makes it so.
+     * A bit for each of a lane's rows of the output that is not finite.
      *
-     * @param logSumExps gets those of all rows, natural
      * @param query the lane's row 0
      * @param end the query after the last
-     * @param part of a cache's keys
      */
-    public static int rows(
-            float[] o, float[] m, float[] l, float[] logSumExps, int rowBlocks, int columns,
-            int query, int end, int offset, int length, int windowLeft, int windowRight, int part,
-            FloatArray headTerms, int head, int features) {
+    public static int rows(float[] o, int rowBlocks, int columns, int query, int end) {
         int rows = 0;
         for (int r = 0; r < rowBlocks; r++) {
-            float sum = RowEnd.sumOfLanes(l[r]);
-            boolean masked = Window.isFullyMasked(query + 8 * r + offset, length, windowLeft, windowRight);
-            if (CachedKeys.areDivided()) {
-                logSumExps[r] = RowEnd.logSumExpOfPart(part, m[r], sum, headTerms, head, features);
-            } else {
-                logSumExps[r] = RowEnd.logSumExpOfWarp(masked, m[r], sum, headTerms, head, features);
-            }
-            int bit = sum == sum ? bit(o, r, columns) : 0;
+            int bit = bit(o, r, columns);
             rows |= query + 8 * r < end ? bit : 0;
         }
         return rows;
+    }
+
+    /** Element {@code r} of an array that must stay in registers, so that no index may be computed. */
+    public static float pick(float[] x, int r, int count) {
+        float picked = x[0];
+        for (int n = 1; n < count; n++) {
+            picked = n == r ? x[n] : picked;
+        }
+        return picked;
+    }
+
+    /** The log-sum-exp of query {@code i}, natural: NaN if the row sees what makes it so, and is not computed again. */
+    public static float logSumExp(
+            float max, float sum, int i, int offset, int length, int windowLeft, int windowRight, int part,
+            FloatArray headTerms, int head, int features) {
+        boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
+        float logSumExp = sum;
+        if (sum == sum) {
+            if (CachedKeys.areDivided()) {
+                logSumExp = RowEnd.logSumExpOfPart(part, max, sum, headTerms, head, features);
+            } else {
+                logSumExp = RowEnd.logSumExpOfWarp(masked, max, sum, headTerms, head, features);
+            }
+        }
+        return logSumExp;
     }
 
     /** Of a pair, {@code a · b} of two rows. */
