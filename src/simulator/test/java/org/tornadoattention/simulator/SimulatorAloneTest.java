@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
 import java.io.OutputStream;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -11,6 +12,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import javax.tools.ToolProvider;
+import org.jspecify.annotations.NullMarked;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -32,7 +34,7 @@ class SimulatorAloneTest {
         try (Stream<Path> sources = Files.walk(sources())) {
             compile(
                     simulator,
-                    simulator,
+                    annotations(),
                     sources.filter(file -> file.toString().endsWith(".java"))
                             .filter(file -> !file.getParent().endsWith("junit")));
         }
@@ -41,6 +43,15 @@ class SimulatorAloneTest {
     @AfterAll
     static void forget() {
         simulator = null;
+    }
+
+    /** Where the annotations lie that say what may be null: compilers alone read them. */
+    private static Path annotations() {
+        return Path.of(URI.create(NullMarked.class
+                .getProtectionDomain()
+                .getCodeSource()
+                .getLocation()
+                .toString()));
     }
 
     private static Path sources() {
