@@ -23,7 +23,7 @@ final class VerdictTable {
     void print(Verdict verdict) {
         String errors = verdict.tensors().stream().map(VerdictTable::error).collect(Collectors.joining("  "));
         String kernel = verdict.kernel().map(known -> known.id()).orElse("-");
-        out.println("%s  %-8s  %s  %s"
+        out.println("%s  %-14s  %s  %s"
                 .formatted(
                         pad(verdict.name()),
                         kernel,

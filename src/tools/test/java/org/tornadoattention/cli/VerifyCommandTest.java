@@ -30,7 +30,7 @@ class VerifyCommandTest {
         assertThat(verify.err()).isEmpty();
         assertThat(verify.out().lines().toList())
                 .satisfies(lines -> assertThat(lines.getFirst()).startsWith("Running on "))
-                .filteredOn(line -> line.startsWith("padded_f32_3x70_d32") && !line.contains("warp-tf32"))
+                .filteredOn(line -> line.startsWith("padded_f32_3x70_d32") && !line.contains("warp-"))
                 .hasSize(3)
                 .allSatisfy(
                         line -> assertThat(line)
@@ -45,8 +45,13 @@ class VerifyCommandTest {
                     .anySatisfy(line ->
                             assertThat(line).containsPattern("warp-tf32 +o \\S+ of \\S+  lse \\S+ of \\S+  ok$"));
         }
+        if (AttentionKernel.WARP_GROUP_F32.supports(TestDevice.get())) {
+            assertThat(verify.out().lines())
+                    .anySatisfy(line -> assertThat(line)
+                            .containsPattern("warp-group-f32 +o \\S+ of \\S+  lse .* dv \\S+ of \\S+  ok$"));
+        }
         assertThat(verify.out())
-                .containsPattern("([34]) of \\1 checks are within tolerance \\(1 cases, 1 with gradients\\)");
+                .containsPattern("([345]) of \\1 checks are within tolerance \\(1 cases, 1 with gradients\\)");
     }
 
     @Test
