@@ -176,7 +176,7 @@ class CodeStoreTest {
         Map<String, String> none = Map.of();
         assertThat(CodeStore.directory("off", Map.of("HOME", "/home/me"))).isEmpty();
         assertThat(CodeStore.directory("", none)).isEmpty();
-        assertThat(CodeStore.directory("/tmp/code", none)).contains(Path.of("/tmp/code"));
+        assertThat(CodeStore.directory("/elsewhere/code", none)).contains(Path.of("/elsewhere/code"));
         assertThat(CodeStore.directory("", Map.of("HOME", "/home/me")))
                 .contains(Path.of("/home/me/.cache/tornado-attention/code"));
         assertThat(CodeStore.directory("", Map.of("HOME", "/home/me", "XDG_CACHE_HOME", "/caches")))
