@@ -60,8 +60,9 @@ class TurnTest {
     }
 
     private static TaskGraph graph(FloatArray sums, IntArray turns, FloatArray out, int awaits, int passes) {
+        // The sums travel too: who reads them before they are written then races, and does not read what is not there.
         return new TaskGraph("turns")
-                .transferToDevice(EVERY_EXECUTION, turns)
+                .transferToDevice(EVERY_EXECUTION, turns, sums)
                 .task("kernel", TurnTest::sums, new KernelContext(), sums, turns, out, GROUPS, awaits, passes)
                 .transferToHost(EVERY_EXECUTION, out, turns);
     }
