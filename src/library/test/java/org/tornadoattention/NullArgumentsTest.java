@@ -35,7 +35,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.cache.CacheOptions;
-import org.tornadoattention.cache.CacheType;
 import org.tornadoattention.cache.KeyValuePool;
 import org.tornadoattention.cache.KvCache;
 import org.tornadoattention.cache.PagedKvCache;
@@ -54,6 +53,8 @@ import org.tornadoattention.device.ReplayedPlan;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.ReferenceAttention;
 import org.tornadoattention.reference.Tolerance;
+import org.tornadoattention.tensor.ByteTensor;
+import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Safetensors;
 import org.tornadoattention.tensor.SafetensorsEntry;
@@ -66,6 +67,7 @@ import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
+import uk.ac.manchester.tornado.api.types.arrays.ByteArray;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -143,6 +145,8 @@ class NullArgumentsTest {
             new FloatArray(1),
             new HalfFloatArray(1),
             new ShortArray(1),
+            new ByteArray(1),
+            ByteTensor.view(new ByteArray(1), 0, new int[] {1}, new int[] {1}),
             IntArray.fromElements(0, 1),
             result,
             Gradients.of(tensor, tensor, tensor),

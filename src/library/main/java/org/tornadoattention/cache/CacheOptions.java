@@ -8,6 +8,7 @@ import java.util.function.Consumer;
 import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
+import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.DType;
 
 /** How a key-value cache is kept. Immutable; each {@code with…} method gives changed options. */

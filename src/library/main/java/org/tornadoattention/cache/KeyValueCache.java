@@ -27,6 +27,7 @@ import org.tornadoattention.decode.VectorCachePlan;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.internal.Arguments;
+import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import org.tornadoattention.vector.Rotation;
@@ -551,7 +552,7 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
      * @return the cache's type
      */
     public CacheType cacheType() {
-        return shape.fp8() ? CacheType.E4M3 : CacheType.UNQUANTIZED;
+        return shape.type();
     }
 
     /**
@@ -690,7 +691,7 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
      * A copy of a sequence's keys, turned by the rotary embedding if there is one.
      *
      * @param sequence which one, from 0
-     * @return {@code [1, kvHeads, length, headDim]}, of the tokens' type, or F32 for {@link CacheType#E4M3}
+     * @return {@code [1, kvHeads, length, headDim]}, of the tokens' type, or F32 where the cache is quantised
      * @throws IllegalArgumentException if there is no such sequence
      * @throws IllegalStateException if the cache is closed or part of a task graph
      */
@@ -702,7 +703,7 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
      * A copy of a sequence's values.
      *
      * @param sequence which one, from 0
-     * @return {@code [1, kvHeads, length, headDim]}, of the tokens' type, or F32 for {@link CacheType#E4M3}
+     * @return {@code [1, kvHeads, length, headDim]}, of the tokens' type, or F32 where the cache is quantised
      * @throws IllegalArgumentException if there is no such sequence
      * @throws IllegalStateException if the cache is closed or part of a task graph
      */
@@ -837,7 +838,7 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
                         capacity(),
                         headDim(),
                         dtype(),
-                        shape.fp8() ? " in E4M3" : "",
+                        shape.type().isQuantized() ? " in " + shape.type() : "",
                         device,
                         state);
     }

@@ -7,22 +7,26 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.Mask;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.choice.SplitTile;
-import org.tornadoattention.decode.CacheShape;
 import org.tornadoattention.decode.PoolInputs;
 import org.tornadoattention.decode.PoolTasks;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.internal.Arguments;
+import org.tornadoattention.tensor.ByteTensor;
+import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Strided;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
@@ -65,7 +69,8 @@ public final class KeyValuePool {
     /**
      * Keys and values of which each sequence has the page of its own number: contiguous caches, one sequence behind the other.
      *
-     * @param keys pages {@code [pages, kvHeads, pageSize, headDim]}, any view with a last stride of 1; headDim is even, at most 256
+     * @param keys pages {@code [pages, kvHeads, pageSize, headDim]}, any view with a last stride of 1; headDim is even, at most {@link
+     *     AttentionShape#MAX_HEAD_DIM}
      * @param values of the keys' shape and type, in another array or in the same
      * @param positions for each sequence, the key position of its first query; it may be longer than there are sequences
      * @return a pool without a block table
@@ -75,21 +80,68 @@ public final class KeyValuePool {
         required(keys, "keys", "give pages [pages, kvHeads, pageSize, headDim], or a view of an array as such");
         required(values, "values", "give pages like the keys");
         required(positions, "positions", "give an array with the position of each sequence's first query");
-        if (keys.rank() != 4
-                || keys.numberOfElements() == 0
-                || keys.dtype() != values.dtype()
-                || !Arrays.equals(keys.shape(), values.shape())) {
+        requireAlike(keys, values, keys.dtype() == values.dtype());
+        return of(keys, values, Optional.empty(), positions);
+    }
+
+    /**
+     * Quantised keys and values: bytes with a scale for each head of each page, which the caller's tasks write. A key's element is
+     * its byte, read as the type says, times {@code scales[page, kvHead, 0]}, a value's its byte times {@code scales[page, kvHead,
+     * 1]}; pages of one token have scales for each token. Queries and output have types of their own. {@link
+     * DecodeKernel#SPLIT_KEY} computes them all.
+     *
+     * @param type {@link CacheType#E4M3} or {@link CacheType#INT8}, of which −128 is NaN
+     * @param keys pages {@code [pages, kvHeads, pageSize, headDim]}, any view with a last stride of 1; headDim is even, at most {@link
+     *     AttentionShape#MAX_HEAD_DIM}
+     * @param values of the keys' shape, in another array or in the same
+     * @param scales {@code [pages, kvHeads, 2]}, which the caller's graph brings to the device
+     * @param positions for each sequence, the key position of its first query; it may be longer than there are sequences
+     * @return a pool without a block table
+     * @throws IllegalArgumentException if something is null, or types, shapes or sizes do not fit
+     */
+    public static KeyValuePool ofQuantized(
+            CacheType type, ByteTensor keys, ByteTensor values, FloatArray scales, IntArray positions) {
+        required(type, "type", "choose E4M3 or INT8");
+        required(keys, "keys", "give pages [pages, kvHeads, pageSize, headDim]");
+        required(values, "values", "give pages like the keys");
+        required(scales, "scales", "give an array [pages, kvHeads, 2]");
+        required(positions, "positions", "give an array with the position of each sequence's first query");
+        if (!type.isQuantized()) {
+            throw new IllegalArgumentException(
+                    "The type is %s: bytes are E4M3 or INT8; use of(keys, values, positions) otherwise."
+                            .formatted(type));
+        }
+        requireAlike(keys, values, true);
+        int pageScales = 2 * keys.dimension(1);
+        if (scales.getSize() / pageScales < keys.dimension(0)) {
+            throw new IllegalArgumentException(
+                    "There are %,d scales for keys %s: there must be two for each head of each page, %,d."
+                            .formatted(scales.getSize(), keys, (long) keys.dimension(0) * pageScales));
+        }
+        return of(keys, values, Optional.of(new PoolInputs.Bytes(type, scales)), positions);
+    }
+
+    private static void requireAlike(Strided keys, Strided values, boolean oneType) {
+        int[] shape = keys.shape();
+        if (shape.length != 4
+                || IntStream.of(shape).anyMatch(length -> length == 0)
+                || !oneType
+                || !Arrays.equals(shape, values.shape())) {
             throw new IllegalArgumentException(
                     "keys are %s and values %s: they must be alike, [pages, kvHeads, pageSize, headDim], and not empty."
                             .formatted(keys, values));
         }
-        if (keys.headDim() % 2 != 0 || keys.headDim() > CacheShape.WIDEST_HEAD) {
+        if (shape[3] % 2 != 0 || shape[3] > AttentionShape.MAX_HEAD_DIM) {
             throw new IllegalArgumentException("keys are %s: the head dimension must be even, from 2 to %d."
-                    .formatted(keys, CacheShape.WIDEST_HEAD));
+                    .formatted(keys, AttentionShape.MAX_HEAD_DIM));
         }
+    }
+
+    private static KeyValuePool of(Strided keys, Strided values, Optional<PoolInputs.Bytes> bytes, IntArray positions) {
         return new KeyValuePool(new PoolInputs(
                 keys,
                 values,
+                bytes,
                 positions,
                 Optional.empty(),
                 Optional.empty(),
@@ -111,7 +163,7 @@ public final class KeyValuePool {
      */
     public KeyValuePool withBlockTable(IntArray table, int pagesPerSequence) {
         required(table, "table", "leave it out where each sequence has one page");
-        int pageSize = inputs.keys().seqLength();
+        int pageSize = inputs.pageSize();
         if (pagesPerSequence < 1 || (long) pagesPerSequence * pageSize > AttentionShape.MAX_POSITIONS / 2) {
             throw new IllegalArgumentException(
                     "A sequence of %,d pages of %,d tokens: pages must be 1 or more, and tokens at most %,d."
@@ -137,7 +189,7 @@ public final class KeyValuePool {
         if (pages < 1
                 || table.getSize() < pages
                 || length.getSize() < 1
-                || (long) pages * inputs.keys().seqLength() > AttentionShape.MAX_POSITIONS / 2) {
+                || (long) pages * inputs.pageSize() > AttentionShape.MAX_POSITIONS / 2) {
             throw new IllegalArgumentException(
                     "A prefix of %,d pages with a table of %,d and %,d lengths: there must be 1 page or more, each with a place in the table, and a length."
                             .formatted(pages, table.getSize(), length.getSize()));
@@ -231,7 +283,7 @@ public final class KeyValuePool {
 
     /** {@return tokens that a sequence may have, those of a shared prefix not counted} */
     public int capacity() {
-        return inputs.keys().seqLength() * inputs.pagesPerSequence();
+        return inputs.pageSize() * inputs.pagesPerSequence();
     }
 
     /**
@@ -277,11 +329,11 @@ public final class KeyValuePool {
     }
 
     private void requireFitting(Tensor q, AttentionOptions options) {
-        Tensor keys = inputs.keys();
+        Strided keys = inputs.keys();
         if (q.rank() != 4
                 || q.numberOfElements() == 0
-                || q.headDim() != keys.headDim()
-                || q.heads() % keys.heads() != 0) {
+                || q.headDim() != inputs.headDim()
+                || q.heads() % inputs.kvHeads() != 0) {
             throw new IllegalArgumentException(
                     "q is %s and the pool %s: q must be [batch, heads, seqQ, headDim], not empty, with the pool's head dimension and a multiple of its heads."
                             .formatted(q, keys));
@@ -302,7 +354,7 @@ public final class KeyValuePool {
                     "The options are %s: over a shared prefix, all queries are computed at once, wherever they stand; leave out windows to the left, ALiBi, bias and functions, or the prefix."
                             .formatted(options));
         }
-        new AttentionShape(q.batch(), q.heads(), keys.heads(), capacity(), capacity(), q.headDim())
+        new AttentionShape(q.batch(), q.heads(), inputs.kvHeads(), capacity(), capacity(), q.headDim())
                 .requireFitting(options);
         requireSize("positions", inputs.positions(), q.batch());
         inputs.validRows().ifPresent(rows -> requireSize("valid rows", rows, q.batch()));
@@ -310,7 +362,7 @@ public final class KeyValuePool {
         if (inputs.blockTable().isPresent()) {
             int pages = Math.multiplyExact(q.batch(), inputs.pagesPerSequence());
             requireSize("the block table", inputs.blockTable().get(), pages);
-        } else if (keys.batch() < q.batch()) {
+        } else if (inputs.pages() < q.batch()) {
             throw new IllegalArgumentException(
                     "q is %s and the pool %s: without a block table there must be a page for each sequence."
                             .formatted(q, keys));
@@ -336,11 +388,11 @@ public final class KeyValuePool {
         Map<String, MemorySegment> written = new LinkedHashMap<>();
         written.put("output", output.array().getSegment());
         written.put("logSumExp", logSumExp.memory());
-        Arguments.requireApart(
-                written,
-                Map.of(
-                        "q", q.array().getSegment(),
-                        "keys", inputs.keys().array().getSegment(),
-                        "values", inputs.values().array().getSegment()));
+        Map<String, MemorySegment> read = new LinkedHashMap<>();
+        read.put("q", q.array().getSegment());
+        read.put("keys", inputs.keys().array().getSegment());
+        read.put("values", inputs.values().array().getSegment());
+        inputs.bytes().ifPresent(bytes -> read.put("scales", bytes.scales().getSegment()));
+        Arguments.requireApart(written, read);
     }
 }

@@ -67,8 +67,8 @@ public final class KvCache extends KeyValueCache {
         public KvCache build() {
             requirePositive("batch", batch);
             CacheOptions how = requireComplete();
-            boolean fp8 = how.cacheType() == CacheType.E4M3;
-            return new KvCache(CacheShape.contiguous(batch, heads, kvHeads, headDim, capacity, how.dtype(), fp8), how);
+            return new KvCache(
+                    CacheShape.contiguous(batch, heads, kvHeads, headDim, capacity, how.dtype(), how.cacheType()), how);
         }
     }
 

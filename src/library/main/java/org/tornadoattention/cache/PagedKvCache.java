@@ -119,7 +119,7 @@ public final class PagedKvCache extends KeyValueCache {
                     Math.ceilDiv(capacity, pageSize),
                     pages,
                     how.dtype(),
-                    how.cacheType() == CacheType.E4M3);
+                    how.cacheType());
             return new PagedKvCache(shape, how);
         }
     }

@@ -13,7 +13,6 @@ import org.tornadoattention.Gradients;
 import org.tornadoattention.PlanStatistics;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.DecodeKernel;
-import org.tornadoattention.decode.CacheShape;
 import org.tornadoattention.decode.InferencePlans;
 import org.tornadoattention.decode.RaggedGraphTasks;
 import org.tornadoattention.device.ComputeDevice;
@@ -35,6 +34,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * one.
  */
 public final class RaggedAttention implements AutoCloseable {
+
+    private static final int WIDEST_HEAD = 256;
 
     private final ComputeDevice device;
     private final InferencePlans plans;
@@ -254,10 +255,10 @@ public final class RaggedAttention implements AutoCloseable {
                         InferencePlans.longest(keyOffsets),
                         q.dimension(2))
                 .requireFitting(options);
-        if (q.dimension(2) > CacheShape.WIDEST_HEAD) {
+        if (q.dimension(2) > WIDEST_HEAD) {
             throw new IllegalArgumentException(
-                    "The head dimension is %d: caches and ragged batches have heads of 1 to %d elements."
-                            .formatted(q.dimension(2), CacheShape.WIDEST_HEAD));
+                    "The head dimension is %d: ragged batches have heads of 1 to %d elements."
+                            .formatted(q.dimension(2), WIDEST_HEAD));
         }
     }
 

@@ -12,8 +12,8 @@ import org.tornadoattention.tensor.DType;
  * @param seqQ queries of a sequence
  * @param sequences sequences side by side
  * @param keys keys of a sequence at most
- * @param dtype of tokens, and of the cache unless that is FP8
- * @param fp8 whether the cache holds E4M3
+ * @param dtype of tokens, and of the cache unless that is quantised
+ * @param quantized whether the cache holds bytes with scales
  * @param functions whether there are functions of a user's or a bias
  */
 public record SplitProblem(
@@ -24,7 +24,7 @@ public record SplitProblem(
         int sequences,
         int keys,
         DType dtype,
-        boolean fp8,
+        boolean quantized,
         boolean functions) {
 
     /**
@@ -36,12 +36,12 @@ public record SplitProblem(
      * @param seqQ queries of a sequence
      * @param sequences sequences side by side
      * @param keys keys of a sequence at most
-     * @param dtype of tokens, and of the cache unless that is FP8
-     * @param fp8 whether the cache holds E4M3
+     * @param dtype of tokens, and of the cache unless that is quantised
+     * @param quantized whether the cache holds bytes with scales
      */
     public SplitProblem(
-            int group, int kvHeads, int headDim, int seqQ, int sequences, int keys, DType dtype, boolean fp8) {
-        this(group, kvHeads, headDim, seqQ, sequences, keys, dtype, fp8, false);
+            int group, int kvHeads, int headDim, int seqQ, int sequences, int keys, DType dtype, boolean quantized) {
+        this(group, kvHeads, headDim, seqQ, sequences, keys, dtype, quantized, false);
     }
 
     /**
@@ -50,7 +50,7 @@ public record SplitProblem(
      * @param some whether there are some
      */
     public SplitProblem withFunctions(boolean some) {
-        return new SplitProblem(group, kvHeads, headDim, seqQ, sequences, keys, dtype, fp8, some);
+        return new SplitProblem(group, kvHeads, headDim, seqQ, sequences, keys, dtype, quantized, some);
     }
 
     /** {@return pairs of a token and a query head, for each sequence and KV head} */

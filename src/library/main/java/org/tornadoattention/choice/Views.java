@@ -8,6 +8,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Strided;
 import org.tornadoattention.tensor.Tensor;
 
 /**
@@ -43,7 +44,7 @@ public record Views(Set<DType> types, Map<String, Integer> numbers) {
     }
 
     /**
-     * Where four tensors lie, be they views or not.
+     * Where four tensors lie, be they views or not; keys and values may be bytes, which are of no type.
      *
      * @param query {@code [batch, heads, seq, headDim]}
      * @param key likewise, or pages {@code [pages, kvHeads, pageSize, headDim]}
@@ -52,14 +53,16 @@ public record Views(Set<DType> types, Map<String, Integer> numbers) {
      * @return their places
      * @throws IllegalArgumentException if the elements of a row do not follow one another
      */
-    public static Views ofAll(Tensor query, Tensor key, Tensor value, Tensor output) {
+    public static Views ofAll(Tensor query, Strided key, Strided value, Tensor output) {
         Map<String, Integer> numbers = new HashMap<>(Map.of("isStrided", 1));
         add(numbers, "query", query);
         add(numbers, "key", key);
         add(numbers, "value", value);
         add(numbers, "output", output);
-        Set<DType> types =
-                Stream.of(query, key, value, output).map(Tensor::dtype).collect(Collectors.toSet());
+        Set<DType> types = Stream.of(query, key, value, output)
+                .filter(Tensor.class::isInstance)
+                .map(tensor -> ((Tensor) tensor).dtype())
+                .collect(Collectors.toSet());
         return new Views(types, numbers);
     }
 
@@ -81,7 +84,7 @@ public record Views(Set<DType> types, Map<String, Integer> numbers) {
                 .allMatch(place -> numbers.getOrDefault(tensor + place, 1) % elements == 0);
     }
 
-    private static void add(Map<String, Integer> numbers, String name, Tensor tensor) {
+    private static void add(Map<String, Integer> numbers, String name, Strided tensor) {
         if (tensor.stride(3) != 1) {
             throw new IllegalArgumentException(
                     "The elements of a row of %s, %s, are %d apart in its array: the last stride must be 1; copy it with contiguous()."

@@ -12,6 +12,10 @@ record WarpSplitKeySpec() implements DecodeSpec {
     private static final int CHUNK = 8;
 
     private static final int WIDE_HEAD = 128;
+
+    /** Of wider ones, queries and outputs alone fill a work-item's registers. */
+    private static final int WIDEST_HEAD = 256;
+
     private static final int WARP_ROWS = 16;
     private static final int FEWEST_STAGES = 2;
     private static final int MOST_STAGES = 4;
@@ -40,8 +44,8 @@ record WarpSplitKeySpec() implements DecodeSpec {
 
     @Override
     public String needs() {
-        return "warp intrinsics, an F16 or BF16 cache, no functions or bias, and a head dimension that is a multiple of "
-                + CHUNK;
+        return "warp intrinsics, an F16 or BF16 cache, no functions or bias, and a head dimension up to %d that is a multiple of %d"
+                .formatted(WIDEST_HEAD, CHUNK);
     }
 
     @Override
@@ -49,9 +53,10 @@ record WarpSplitKeySpec() implements DecodeSpec {
         int headDim = problem.headDim();
         boolean possible = Capability.WARP.isOn(device)
                 && problem.dtype() != DType.F32
-                && !problem.fp8()
+                && !problem.quantized()
                 && !problem.functions()
-                && headDim % CHUNK == 0;
+                && headDim % CHUNK == 0
+                && headDim <= WIDEST_HEAD;
         if (!possible) {
             return Optional.empty();
         }

@@ -3,9 +3,10 @@ package org.tornadoattention.decode;
 import java.lang.foreign.MemorySegment;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.SplitKeyAttention;
-import org.tornadoattention.kernel.parts.Storage;
+import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
+import org.tornadoattention.vector.ByteCoding;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -18,8 +19,8 @@ final class CacheArrays {
     private CacheArrays() {}
 
     /** Keys or values: floats, halves, or pairs of raw 16-bit floats where the compiler has no type for them. */
-    static TornadoNativeArray allocate(DType dtype, boolean fp8, int elements, ComputeDevice device) {
-        if (fp8) {
+    static TornadoNativeArray allocate(DType dtype, CacheType type, int elements, ComputeDevice device) {
+        if (type.isQuantized()) {
             return new ShortArray(elements / 2);
         }
         return switch (dtype) {
@@ -46,8 +47,28 @@ final class CacheArrays {
         }
     }
 
-    /** One sequence's rows, from its pages. */
-    static Tensor gather(CacheShape shape, TornadoNativeArray array, int[] pages, int length) {
+    /** Scales of all pages, one number where there are none. */
+    static FloatArray scales(CacheShape shape) {
+        return new FloatArray(
+                shape.type().isQuantized()
+                        ? Math.multiplyExact(Math.multiplyExact(shape.pages(), shape.kvHeads()), 2)
+                        : 1);
+    }
+
+    /**
+     * One sequence's rows, from its pages.
+     *
+     * @param which 0 for the scales of keys, 1 for those of values
+     * @return {@code [1, kvHeads, length, headDim]}, F32 for a quantised cache
+     */
+    static Tensor gather(
+            CacheShape shape, TornadoNativeArray array, FloatArray scales, int which, int[] pages, int length) {
+        return shape.type().isQuantized()
+                ? gatherBytes(shape, (ShortArray) array, scales, which, pages, length)
+                : gather(shape, array, pages, length);
+    }
+
+    private static Tensor gather(CacheShape shape, TornadoNativeArray array, int[] pages, int length) {
         Tensor gathered = Tensor.allocate(shape.dtype(), 1, shape.kvHeads(), length, shape.headDim());
         MemorySegment source = array.getSegment();
         MemorySegment target = gathered.memory();
@@ -64,12 +85,9 @@ final class CacheArrays {
         return gathered;
     }
 
-    /**
-     * One sequence's rows of an FP8 cache, with their scales.
-     *
-     * @param which 0 for the scales of keys, 1 for those of values
-     */
-    static Tensor gatherFp8(CacheShape shape, ShortArray array, FloatArray scales, int which, int[] pages, int length) {
+    private static Tensor gatherBytes(
+            CacheShape shape, ShortArray array, FloatArray scales, int which, int[] pages, int length) {
+        ByteCoding coding = ByteCoding.of(shape.type());
         Tensor gathered = Tensor.allocate(DType.F32, 1, shape.kvHeads(), length, shape.headDim());
         int stride = SplitKeyAttention.rowStride(shape.headDim());
         for (int head = 0; head < shape.kvHeads(); head++) {
@@ -80,7 +98,7 @@ final class CacheArrays {
                 for (int x = 0; x < shape.headDim(); x++) {
                     int at = row * stride + x;
                     int bits = array.get(at / 2) >> (at % 2 * 8) & 0xff;
-                    gathered.setFlat((head * length + token) * shape.headDim() + x, scale * Storage.decodeE4M3(bits));
+                    gathered.setFlat((head * length + token) * shape.headDim() + x, scale * coding.decode(bits));
                 }
             }
         }

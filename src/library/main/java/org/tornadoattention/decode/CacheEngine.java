@@ -80,7 +80,7 @@ public sealed interface CacheEngine extends AutoCloseable permits CachePlan, Vec
     /**
      * The keys, or the values, of one sequence. Lengths, padding and tables are those that it was told last.
      *
-     * @return {@code [1, kvHeads, length, headDim]}, F32 for an FP8 cache
+     * @return {@code [1, kvHeads, length, headDim]}, F32 for a quantised cache
      */
     Tensor read(boolean values, int sequence, int[] lengths, int[] padding, int[][] tables);
 

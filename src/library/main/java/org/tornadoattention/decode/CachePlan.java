@@ -203,7 +203,8 @@ public final class CachePlan implements CacheEngine {
     }
 
     private Optional<WarpGroupSplitTile> chunkTile(int seqQ) {
-        return DecodeChoice.chunk(shape.problem(seqQ), kernel, splits, !shape.fp8(), device);
+        return DecodeChoice.chunk(
+                shape.problem(seqQ), kernel, splits, !shape.type().isQuantized(), device);
     }
 
     /**

@@ -4,6 +4,7 @@ import org.tornadoattention.AttentionShape;
 import org.tornadoattention.choice.SplitProblem;
 import org.tornadoattention.kernel.SplitKeyAttention;
 import org.tornadoattention.kernel.parts.StepLayout;
+import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
@@ -19,7 +20,7 @@ import org.tornadoattention.tensor.Tensor;
  * @param pagesPerSequence pages of a sequence at most, 1 or more
  * @param pages pages in all, 1 or more
  * @param dtype type of new tokens, queries and output, and of the cache
- * @param fp8 whether the cache holds E4M3 instead, with a scale for each head of each page
+ * @param type whether the cache holds bytes instead, with a scale for each head of each page
  */
 public record CacheShape(
         int sequences,
@@ -30,19 +31,11 @@ public record CacheShape(
         int pagesPerSequence,
         int pages,
         DType dtype,
-        boolean fp8) {
-
-    /** The widest head of caches and ragged batches. */
-    public static final int WIDEST_HEAD = 256;
+        CacheType type) {
 
     /** Checks the ranges given above, and that an array holds the cache. */
     public CacheShape {
         new AttentionShape(sequences, heads, kvHeads, 1, 1, headDim); // the ranges that all attention has
-        if (headDim > WIDEST_HEAD) {
-            throw new IllegalArgumentException(
-                    "The head dimension is %d: caches and ragged batches have heads of 1 to %d elements."
-                            .formatted(headDim, WIDEST_HEAD));
-        }
         if (sequences < 1 || pageSize < 1 || pagesPerSequence < 1 || pages < 1) {
             throw new IllegalArgumentException(
                     "A cache of %d sequences, %d pages of %d tokens, %d pages a sequence: each must be 1 or more."
@@ -70,8 +63,8 @@ public record CacheShape(
 
     /** A cache with a page of {@code capacity} tokens for each sequence. */
     public static CacheShape contiguous(
-            int sequences, int heads, int kvHeads, int headDim, int capacity, DType dtype, boolean fp8) {
-        return new CacheShape(sequences, heads, kvHeads, headDim, capacity, 1, sequences, dtype, fp8);
+            int sequences, int heads, int kvHeads, int headDim, int capacity, DType dtype, CacheType type) {
+        return new CacheShape(sequences, heads, kvHeads, headDim, capacity, 1, sequences, dtype, type);
     }
 
     /** Tokens that a sequence may have. */
@@ -91,6 +84,6 @@ public record CacheShape(
 
     /** What a step of {@code seqQ} tokens per sequence divides. */
     SplitProblem problem(int seqQ) {
-        return new SplitProblem(group(), kvHeads, headDim, seqQ, sequences, capacity(), dtype, fp8);
+        return new SplitProblem(group(), kvHeads, headDim, seqQ, sequences, capacity(), dtype, type.isQuantized());
     }
 }

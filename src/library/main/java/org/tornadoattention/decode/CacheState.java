@@ -8,6 +8,7 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.MovePages;
 import org.tornadoattention.kernel.parts.StepLayout;
 import org.tornadoattention.plan.DeviceStorage;
+import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.ImmutableTaskGraph;
@@ -16,7 +17,6 @@ import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
-import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
@@ -50,9 +50,9 @@ final class CacheState {
         this.shape = shape;
         this.rotary = rotary;
         this.device = device;
-        key = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
-        value = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
-        scales = new FloatArray(shape.fp8() ? shape.pages() * shape.kvHeads() * 2 : 1);
+        key = CacheArrays.allocate(shape.dtype(), shape.type(), shape.cacheElements(), device);
+        value = CacheArrays.allocate(shape.dtype(), shape.type(), shape.cacheElements(), device);
+        scales = CacheArrays.scales(shape);
         sequences = new IntArray(StepLayout.sequencesSize(shape.sequences(), shape.pagesPerSequence()));
         sequencesToUpload = new IntArray(sequences.getSize());
         moves = new IntArray(MovePages.HEADER + 2 * MOVES_OF_A_SEQUENCE * shape.sequences());
@@ -121,8 +121,8 @@ final class CacheState {
                 numbers,
                 rotary,
                 scales,
-                CacheArrays.allocate(shape.dtype(), false, 2, device),
-                CacheArrays.allocate(shape.dtype(), false, 2, device),
+                CacheArrays.allocate(shape.dtype(), CacheType.UNQUANTIZED, 2, device),
+                CacheArrays.allocate(shape.dtype(), CacheType.UNQUANTIZED, 2, device),
                 captured);
     }
 
@@ -216,14 +216,12 @@ final class CacheState {
      * @param values whether the values are wanted, not the keys
      * @param pages of the sequence, in order
      * @param length tokens of the sequence
-     * @return {@code [1, kvHeads, length, headDim]}, F32 for an FP8 cache
+     * @return {@code [1, kvHeads, length, headDim]}, F32 for a quantised cache
      */
     Tensor read(TornadoExecutionResult owned, boolean values, int[] pages, int length) {
         TornadoNativeArray array = values ? value : key;
         owned.transferToHost(array, scales);
-        return shape.fp8()
-                ? CacheArrays.gatherFp8(shape, (ShortArray) array, scales, values ? 1 : 0, pages, length)
-                : CacheArrays.gather(shape, array, pages, length);
+        return CacheArrays.gather(shape, array, scales, values ? 1 : 0, pages, length);
     }
 
     /** Brings keys, values and their scales home, so that another plan can begin with them. */

@@ -47,7 +47,8 @@ record ChunkTasks(
     static boolean takePrefix(Tensor q, PoolInputs pool, Views views) {
         boolean inRows = q.seqLength() == 1 || q.batch() == 1 || q.stride(0) == q.seqLength() * q.stride(2);
         return pool.fixedSplit() == 0
-                && q.dtype() == pool.keys().dtype()
+                && !pool.type().isQuantized()
+                && q.dtype() == pool.keyType()
                 && inRows
                 && views.isMultiple("query", CHUNK)
                 && views.isMultiple("key", CHUNK)
@@ -84,6 +85,7 @@ record ChunkTasks(
     /** Whether the kernel takes a pool and arrays in these places. */
     static boolean take(PoolInputs pool, Views views) {
         return pool.fixedSplit() == 0
+                && !pool.type().isQuantized()
                 && pool.prefix().isEmpty()
                 && views.isMultiple("key", CHUNK)
                 && views.isMultiple("value", CHUNK)
@@ -124,9 +126,9 @@ record ChunkTasks(
     }
 
     void append(TaskGraph graph, GridScheduler grids, String name) {
-        boolean inPlace = q.dtype() == pool.keys().dtype() && views.isMultiple("query", CHUNK);
+        boolean inPlace = q.dtype() == pool.keyType() && views.isMultiple("query", CHUNK);
         int[] rounded = {shape.sequences(), shape.seqQ(), shape.heads(), shape.headDim()};
-        Tensor queries = Tensor.allocate(pool.keys().dtype(), inPlace ? new int[] {1} : rounded);
+        Tensor queries = Tensor.allocate(pool.keyType(), inPlace ? new int[] {1} : rounded);
         FloatArray numbers = new FloatArray(StepLayout.numbersSize(shape.heads()));
         IntArray absent = new IntArray(1);
         IntArray header = new IntArray(StepLayout.HEADER);
@@ -153,8 +155,8 @@ record ChunkTasks(
                 .with("alibi", 0)
                 .with("given", PoolTasks.given(pool) | (inPlace ? ReadPositions.KEYS_ONLY : 0));
         Arguments toAttention = all.with("query", inPlace ? DeviceStorage.seenInPlace(q, true) : query)
-                .with("key", DeviceStorage.seenInPlace(pool.keys(), true))
-                .with("value", DeviceStorage.seenInPlace(pool.values(), true))
+                .with("key", pool.keys().array())
+                .with("value", pool.values().array())
                 .with("output", DeviceStorage.seenInPlace(output, true))
                 .with("logSumExp", logSumExp.floatArray())
                 .with("headTerms", headTerms)

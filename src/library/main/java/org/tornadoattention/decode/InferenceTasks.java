@@ -19,10 +19,12 @@ import org.tornadoattention.kernel.QuantizeTokens;
 import org.tornadoattention.kernel.ReadPositions;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HalfPairs;
+import org.tornadoattention.kernel.parts.Int8Pairs;
 import org.tornadoattention.kernel.parts.KeySplit;
 import org.tornadoattention.kernel.parts.ShortPairs;
 import org.tornadoattention.kernel.parts.Storage;
 import org.tornadoattention.plan.DeviceStorage;
+import org.tornadoattention.tensor.CacheType;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
@@ -100,7 +102,7 @@ final class InferenceTasks {
             return;
         }
         tasks.appendTokens(arrays, 0);
-        if (shape.fp8()) {
+        if (shape.type().isQuantized()) {
             tasks.quantizeTokens(arrays);
         }
         if (tile instanceof WarpSplitTile warps && warps.mergesParts(shape.headDim())) {
@@ -109,7 +111,7 @@ final class InferenceTasks {
             new InferenceTasks(graph, grids, name, shape, merged, device).attention(tile, Optional.empty(), PLACES);
             return;
         }
-        tasks.attention(tile, tasks.pairs(tile, arrays.key()), PLACES_AND_OUTPUT);
+        tasks.attention(tile, tasks.coding().or(() -> tasks.pairs(tile, arrays.key())), PLACES_AND_OUTPUT);
         tasks.merge(tile.splits());
     }
 
@@ -135,7 +137,7 @@ final class InferenceTasks {
             ComputeDevice device) {
         InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, arguments(arrays), device);
         tasks.appendTokens(arrays, 0);
-        if (shape.fp8()) {
+        if (shape.type().isQuantized()) {
             tasks.quantizeTokens(arrays);
         }
         tasks.commit(receipt);
@@ -187,7 +189,7 @@ final class InferenceTasks {
         InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, arguments, device);
         tasks.positions(true);
         Object key = arguments.given("key");
-        Optional<Class<?>> bits = key instanceof ShortArray ? Optional.of(ShortPairs.class) : Optional.empty();
+        Optional<Class<?>> bits = key instanceof ShortArray ? Optional.of(ShortPairs.class) : tasks.coding();
         tasks.attention(tile, bits.or(() -> evenRows ? tasks.pairs(tile, key) : Optional.empty()), PLACES_AND_OUTPUT);
     }
 
@@ -270,7 +272,7 @@ final class InferenceTasks {
         launcher.task(name + "-append", APPEND)
                 .with("key", appends() ? arrays.key() : arrays.unusedKey())
                 .with("value", appends() ? arrays.value() : arrays.unusedValue())
-                .with("features", appendFeatures() | added | (shape.fp8() ? Features.QUERIES_ONLY : 0))
+                .with("features", appendFeatures() | added | (shape.type().isQuantized() ? Features.QUERIES_ONLY : 0))
                 .overElements((long) shape.tokens() * rows * Math.ceilDiv(shape.headDim(), 2), groupSize(GROUP_SIZE));
     }
 
@@ -279,7 +281,7 @@ final class InferenceTasks {
      * statement that would write, and does not bring the array to the device.
      */
     private boolean appends() {
-        return shape.seqQ() > 0 && !shape.fp8();
+        return shape.seqQ() > 0 && !shape.type().isQuantized();
     }
 
     private int appendFeatures() {
@@ -288,12 +290,18 @@ final class InferenceTasks {
 
     private void quantizeTokens(InferenceArrays arrays) {
         int groupSize = groupSize(GROUP_SIZE / 2);
-        launcher.task(name + "-quantize", QUANTIZE)
-                .with("cachedKey", arrays.key())
+        KernelLauncher.Task task = launcher.task(name + "-quantize", QUANTIZE);
+        coding().ifPresent(bytes -> task.replacing(Storage.class, bytes));
+        task.with("cachedKey", arrays.key())
                 .with("cachedValue", arrays.value())
                 .with("groupSize", groupSize)
                 .with("features", appendFeatures())
                 .groups((long) shape.sequences() * shape.kvHeads() * 2, groupSize);
+    }
+
+    /** What stands in for {@link Storage}, to which bytes are FP8 numbers, where they are others. */
+    private Optional<Class<?>> coding() {
+        return shape.type() == CacheType.INT8 ? Optional.of(Int8Pairs.class) : Optional.empty();
     }
 
     /** What stands in for {@link Storage} where the kernel and the compiler read two 16-bit floats of a cache as a word. */
@@ -312,7 +320,7 @@ final class InferenceTasks {
         if (tile instanceof WarpSplitTile) {
             left.forEach(array -> task.with(array, null));
         }
-        int ofStep = (shape.fp8() ? Features.SCALED : 0) | (shape.sinks() ? Features.SINKS : 0);
+        int ofStep = (shape.type().isQuantized() ? Features.SCALED : 0) | (shape.sinks() ? Features.SINKS : 0);
         if (ofStep != 0) {
             task.with("features", features | ofStep);
         }

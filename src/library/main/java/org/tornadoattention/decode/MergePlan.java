@@ -10,6 +10,7 @@ import org.tornadoattention.kernel.parts.StepLayout;
 import org.tornadoattention.plan.DevicePlan;
 import org.tornadoattention.plan.DeviceStorage;
 import org.tornadoattention.plan.LaunchGuard;
+import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -49,7 +50,19 @@ final class MergePlan implements DevicePlan {
                 graph,
                 grids,
                 "parts",
-                new StepShape(1, problem.rows, 0, 1, 1, problem.headDim, 1, 0, 0, false, problem.dtype, false),
+                new StepShape(
+                        1,
+                        problem.rows,
+                        0,
+                        1,
+                        1,
+                        problem.headDim,
+                        1,
+                        0,
+                        0,
+                        false,
+                        problem.dtype,
+                        CacheType.UNQUANTIZED),
                 problem.parts,
                 partials,
                 outputArray,

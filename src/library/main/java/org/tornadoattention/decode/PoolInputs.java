@@ -2,7 +2,11 @@ package org.tornadoattention.decode;
 
 import java.util.Optional;
 import org.tornadoattention.choice.DecodeKernel;
+import org.tornadoattention.tensor.CacheType;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Strided;
 import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
@@ -10,6 +14,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * @param keys pages {@code [pages, kvHeads, pageSize, headDim]}
  * @param values likewise
+ * @param bytes what they are where they are quantised; otherwise they are tensors
  * @param positions for each sequence, the key position of its first query
  * @param validRows for each sequence, queries that count; without, all do
  * @param lengths for each sequence, its keys; without, the last query that counts stands on the last one
@@ -20,8 +25,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * @param wanted what the caller insists on
  */
 public record PoolInputs(
-        Tensor keys,
-        Tensor values,
+        Strided keys,
+        Strided values,
+        Optional<Bytes> bytes,
         IntArray positions,
         Optional<IntArray> validRows,
         Optional<IntArray> lengths,
@@ -30,6 +36,14 @@ public record PoolInputs(
         Optional<Prefix> prefix,
         int fixedSplit,
         Wanted wanted) {
+
+    /**
+     * What quantised keys and values are.
+     *
+     * @param type of a byte
+     * @param scales {@code [pages, kvHeads, 2]}, for keys and values
+     */
+    public record Bytes(CacheType type, FloatArray scales) {}
 
     /**
      * A prefix that all sequences share, whose pages are not in their tables.
@@ -61,7 +75,8 @@ public record PoolInputs(
      * @return inputs like these
      */
     public PoolInputs withPages(Optional<IntArray> table, int pages, Optional<Prefix> shared) {
-        return new PoolInputs(keys, values, positions, validRows, lengths, table, pages, shared, fixedSplit, wanted);
+        return new PoolInputs(
+                keys, values, bytes, positions, validRows, lengths, table, pages, shared, fixedSplit, wanted);
     }
 
     /**
@@ -73,7 +88,17 @@ public record PoolInputs(
      */
     public PoolInputs withRows(Optional<IntArray> rows, Optional<IntArray> keysOfEach) {
         return new PoolInputs(
-                keys, values, positions, rows, keysOfEach, blockTable, pagesPerSequence, prefix, fixedSplit, wanted);
+                keys,
+                values,
+                bytes,
+                positions,
+                rows,
+                keysOfEach,
+                blockTable,
+                pagesPerSequence,
+                prefix,
+                fixedSplit,
+                wanted);
     }
 
     /**
@@ -85,11 +110,47 @@ public record PoolInputs(
      */
     public PoolInputs withDivision(int split, Wanted insisted) {
         return new PoolInputs(
-                keys, values, positions, validRows, lengths, blockTable, pagesPerSequence, prefix, split, insisted);
+                keys,
+                values,
+                bytes,
+                positions,
+                validRows,
+                lengths,
+                blockTable,
+                pagesPerSequence,
+                prefix,
+                split,
+                insisted);
     }
 
-    int pageSize() {
-        return keys.seqLength();
+    /** {@return pages of keys, and of values} */
+    public int pages() {
+        return keys.dimension(0);
+    }
+
+    /** {@return key and value heads} */
+    public int kvHeads() {
+        return keys.dimension(1);
+    }
+
+    /** {@return tokens of a page} */
+    public int pageSize() {
+        return keys.dimension(2);
+    }
+
+    /** {@return elements of a head} */
+    public int headDim() {
+        return keys.dimension(3);
+    }
+
+    /** How keys and values are stored. */
+    CacheType type() {
+        return bytes.map(Bytes::type).orElse(CacheType.UNQUANTIZED);
+    }
+
+    /** The type that kernels multiply keys in: quantised ones are F32 there. */
+    DType keyType() {
+        return keys instanceof Tensor tensor ? tensor.dtype() : DType.F32;
     }
 
     int capacity() {

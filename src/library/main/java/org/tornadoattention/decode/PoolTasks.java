@@ -106,11 +106,11 @@ public final class PoolTasks {
         FloatArray query = new FloatArray(rows * shape.headDim());
         FloatArray partials = new FloatArray(rows * parts * (shape.headDim() + 1));
         FloatArray numbers = new FloatArray(StepLayout.numbersSize(shape.heads()));
-        FloatArray scales = new FloatArray(1);
+        FloatArray unscaled = new FloatArray(1);
         IntArray absent = new IntArray(1);
         IntArray header = new IntArray(StepLayout.HEADER);
         StepNumbers.fill(header, numbers, options, shape.headDim(), pool.capacity(), pool.capacity(), 0);
-        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, query, partials, numbers, scales, absent);
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, query, partials, numbers, unscaled, absent);
         List<TornadoNativeArray> captured = UserFunctions.arrays(options);
         if (!captured.isEmpty()) {
             graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, captured.toArray());
@@ -118,13 +118,13 @@ public final class PoolTasks {
         Arguments all = Arguments.none()
                 .with("newQuery", DeviceStorage.seenInPlace(q, true))
                 .with("query", query)
-                .with("key", DeviceStorage.seenInPlace(pool.keys(), true))
-                .with("value", DeviceStorage.seenInPlace(pool.values(), true))
+                .with("key", pool.keys().array())
+                .with("value", pool.values().array())
                 .with("output", DeviceStorage.seenInPlace(output, true))
                 .with("logSumExp", logSumExp.floatArray())
                 .with("partials", partials)
                 .with("numbers", numbers)
-                .with("scales", scales)
+                .with("scales", pool.bytes().map(PoolInputs.Bytes::scales).orElse(unscaled))
                 .with(
                         "prefixLength",
                         pool.prefix().map(PoolInputs.Prefix::length).orElse(absent))
@@ -214,8 +214,8 @@ public final class PoolTasks {
                 given(pool)));
         Arguments arguments = Arguments.none()
                 .with("query", DeviceStorage.seenInPlace(q, true))
-                .with("key", DeviceStorage.seenInPlace(pool.keys(), true))
-                .with("value", DeviceStorage.seenInPlace(pool.values(), true))
+                .with("key", pool.keys().array())
+                .with("value", pool.values().array())
                 .with("output", DeviceStorage.seenInPlace(output, true))
                 .with("logSumExp", logSumExp.floatArray())
                 .with("partials", partials)
@@ -269,14 +269,14 @@ public final class PoolTasks {
                 0,
                 false,
                 own.dtype(),
-                false);
+                own.type());
     }
 
     private static void prove(Tensor q, PoolInputs pool, AttentionOptions options, ComputeDevice device) {
         FunctionProof proof = new FunctionProof(device);
         proof.findTiles(options);
-        AttentionShape all = new AttentionShape(
-                q.batch(), q.heads(), pool.keys().heads(), pool.capacity(), pool.capacity(), q.headDim());
+        AttentionShape all =
+                new AttentionShape(q.batch(), q.heads(), pool.kvHeads(), pool.capacity(), pool.capacity(), q.headDim());
         proof.require(AttentionProblem.of(all, q.dtype(), options), options, false);
     }
 
@@ -286,14 +286,14 @@ public final class PoolTasks {
                         Math.multiplyExact(q.batch(), q.seqLength()),
                         q.seqLength(),
                         q.heads(),
-                        pool.keys().heads(),
+                        pool.kvHeads(),
                         q.headDim(),
                         pool.pageSize(),
                         pool.pagesPerSequence(),
                         0,
                         false,
                         views.types().contains(DType.BF16) ? DType.BF16 : DType.F32,
-                        false)
+                        pool.type())
                 .with(UserFunctions.of(options), options.sinks().isPresent());
     }
 
@@ -307,8 +307,8 @@ public final class PoolTasks {
                 fixed ? FIXED_QUERIES : shape.seqQ(),
                 fixed ? 1 : shape.sequences(),
                 capacity(shape),
-                pool.keys().dtype(),
-                false,
+                pool.keyType(),
+                pool.type().isQuantized(),
                 !shape.functions().isEmpty());
         boolean copied = views.isMultiple("key", COPIED_AT_ONCE) && views.isMultiple("value", COPIED_AT_ONCE);
         // Warp groups take no more than a prefix.
@@ -354,8 +354,8 @@ public final class PoolTasks {
                 shape.seqQ(),
                 shape.sequences(),
                 capacity(shape),
-                pool.keys().dtype(),
-                false);
+                pool.keyType(),
+                pool.type().isQuantized());
     }
 
     /** Keys of a fixed part: whole tiles of them. */

@@ -9,6 +9,7 @@ import org.tornadoattention.choice.LaunchedTile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.parts.StepLayout;
 import org.tornadoattention.plan.DeviceStorage;
+import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -64,8 +65,8 @@ public final class RaggedGraphTasks {
         tile = DecodeChoice.choose(shape.problem(), kernel, 0, device);
         int rows = Math.multiplyExact(shape.queries(), shape.heads());
         unused = DeviceStorage.seen(Tensor.allocate(shape.dtype(), 1), device.halfFloats());
-        unusedKey = CacheArrays.allocate(shape.dtype(), false, 2, device);
-        unusedValue = CacheArrays.allocate(shape.dtype(), false, 2, device);
+        unusedKey = CacheArrays.allocate(shape.dtype(), CacheType.UNQUANTIZED, 2, device);
+        unusedValue = CacheArrays.allocate(shape.dtype(), CacheType.UNQUANTIZED, 2, device);
         query = new FloatArray(Math.multiplyExact(rows, shape.headDim()));
         partials = new FloatArray(Math.multiplyExact(Math.multiplyExact(rows, tile.splits()), shape.headDim() + 1));
         sequences = new IntArray(StepLayout.sequencesSize(shape.sequences(), 0));

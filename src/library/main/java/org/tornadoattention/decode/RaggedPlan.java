@@ -13,6 +13,7 @@ import org.tornadoattention.plan.CapturedArrays;
 import org.tornadoattention.plan.DevicePlan;
 import org.tornadoattention.plan.DeviceStorage;
 import org.tornadoattention.plan.LaunchGuard;
+import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -43,8 +44,8 @@ final class RaggedPlan implements DevicePlan {
                 DeviceStorage.seen(unused, device.halfFloats()),
                 DeviceStorage.seen(unused, device.halfFloats()),
                 new FloatArray(Math.multiplyExact(rows, shape.headDim())),
-                CacheArrays.allocate(shape.dtype(), false, elements, device),
-                CacheArrays.allocate(shape.dtype(), false, elements, device),
+                CacheArrays.allocate(shape.dtype(), CacheType.UNQUANTIZED, elements, device),
+                CacheArrays.allocate(shape.dtype(), CacheType.UNQUANTIZED, elements, device),
                 new FloatArray(Math.multiplyExact(Math.multiplyExact(rows, tile.splits()), shape.headDim() + 1)),
                 DeviceStorage.seen(output, device.halfFloats()),
                 new FloatArray(rows + 1),
@@ -53,8 +54,8 @@ final class RaggedPlan implements DevicePlan {
                 new FloatArray(StepLayout.numbersSize(shape.heads())),
                 new FloatArray(1),
                 new FloatArray(1),
-                CacheArrays.allocate(shape.dtype(), false, 2, device),
-                CacheArrays.allocate(shape.dtype(), false, 2, device),
+                CacheArrays.allocate(shape.dtype(), CacheType.UNQUANTIZED, 2, device),
+                CacheArrays.allocate(shape.dtype(), CacheType.UNQUANTIZED, 2, device),
                 CapturedArrays.like(shape.functions()));
 
         TaskGraph graph = new TaskGraph("ragged");

@@ -3,6 +3,7 @@ package org.tornadoattention.decode;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.choice.SplitProblem;
 import org.tornadoattention.function.UserFunctions;
+import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
@@ -77,7 +78,8 @@ record RaggedShape(
     }
 
     StepShape step() {
-        return new StepShape(sequences, queries, 0, heads, kvHeads, headDim, 1, 0, 0, false, dtype, false)
+        return new StepShape(
+                        sequences, queries, 0, heads, kvHeads, headDim, 1, 0, 0, false, dtype, CacheType.UNQUANTIZED)
                 .with(functions, sinks);
     }
 }

@@ -2,6 +2,7 @@ package org.tornadoattention.decode;
 
 import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.kernel.parts.KeySplit;
+import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.DType;
 
 /**
@@ -18,7 +19,7 @@ import org.tornadoattention.tensor.DType;
  * @param rotaryDim dimensions of a head that the rotary embedding turns, 0 for none
  * @param interleaved whether neighbouring dimensions turn together
  * @param dtype of tokens and output
- * @param fp8 whether the cache holds E4M3
+ * @param type what the cache holds
  * @param functions of scores and mask, and the bias
  * @param sinks whether heads have sinks
  */
@@ -34,7 +35,7 @@ record StepShape(
         int rotaryDim,
         boolean interleaved,
         DType dtype,
-        boolean fp8,
+        CacheType type,
         UserFunctions functions,
         boolean sinks) {
 
@@ -51,7 +52,7 @@ record StepShape(
             int rotaryDim,
             boolean interleaved,
             DType dtype,
-            boolean fp8) {
+            CacheType type) {
         this(
                 sequences,
                 tokens,
@@ -64,7 +65,7 @@ record StepShape(
                 rotaryDim,
                 interleaved,
                 dtype,
-                fp8,
+                type,
                 UserFunctions.NONE,
                 false);
     }
@@ -83,7 +84,7 @@ record StepShape(
                 rotaryDim,
                 interleaved,
                 dtype,
-                fp8,
+                type,
                 added,
                 withSinks);
     }
@@ -102,7 +103,7 @@ record StepShape(
                 rotaryDim,
                 interleaved,
                 cache.dtype(),
-                cache.fp8());
+                cache.type());
     }
 
     int group() {

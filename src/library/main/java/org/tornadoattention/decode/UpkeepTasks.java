@@ -47,7 +47,7 @@ final class UpkeepTasks {
                 .with("value", value)
                 .with("scales", scales)
                 .with("pageWords", pageWords)
-                .with("pageScales", shape.fp8() ? 2 * shape.kvHeads() : 0)
+                .with("pageScales", shape.type().isQuantized() ? 2 * shape.kvHeads() : 0)
                 .with("items", groups * groupSize)
                 .groups(groups, groupSize);
     }

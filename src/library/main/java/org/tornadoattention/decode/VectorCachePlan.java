@@ -15,12 +15,12 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.kernel.SplitKeyAttention;
 import org.tornadoattention.tensor.Tensor;
+import org.tornadoattention.vector.ByteCoding;
 import org.tornadoattention.vector.Rotation;
 import org.tornadoattention.vector.VectorCache;
 import org.tornadoattention.vector.VectorDivision;
 import org.tornadoattention.vector.Workers;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
-import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** A key-value cache in this JVM's memory, whose steps its vector units compute: nothing is compiled or copied. */
@@ -48,9 +48,9 @@ public final class VectorCachePlan implements CacheEngine {
     public VectorCachePlan(CacheShape shape, ComputeDevice device, Workers workers, Rotation rotation, int splits) {
         this.shape = shape;
         this.workers = workers;
-        key = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
-        value = CacheArrays.allocate(shape.dtype(), shape.fp8(), shape.cacheElements(), device);
-        scales = new FloatArray(shape.fp8() ? shape.pages() * shape.kvHeads() * 2 : 1);
+        key = CacheArrays.allocate(shape.dtype(), shape.type(), shape.cacheElements(), device);
+        value = CacheArrays.allocate(shape.dtype(), shape.type(), shape.cacheElements(), device);
+        scales = CacheArrays.scales(shape);
         cache = new VectorCache(
                 workers,
                 new VectorCache.Memory(
@@ -62,7 +62,9 @@ public final class VectorCachePlan implements CacheEngine {
                         shape.dtype(),
                         key.getSegment(),
                         value.getSegment(),
-                        shape.fp8() ? Optional.of(scales) : Optional.empty()),
+                        shape.type().isQuantized()
+                                ? Optional.of(new VectorCache.Quantized(ByteCoding.of(shape.type()), scales))
+                                : Optional.empty()),
                 rotation,
                 splits);
         lengths = new int[shape.sequences()];
@@ -163,10 +165,7 @@ public final class VectorCachePlan implements CacheEngine {
     @Override
     public Tensor read(boolean values, int sequence, int[] now, int[] paddingNow, int[][] tablesNow) {
         TornadoNativeArray array = values ? value : key;
-        return shape.fp8()
-                ? CacheArrays.gatherFp8(
-                        shape, (ShortArray) array, scales, values ? 1 : 0, tablesNow[sequence], now[sequence])
-                : CacheArrays.gather(shape, array, tablesNow[sequence], now[sequence]);
+        return CacheArrays.gather(shape, array, scales, values ? 1 : 0, tablesNow[sequence], now[sequence]);
     }
 
     @Override

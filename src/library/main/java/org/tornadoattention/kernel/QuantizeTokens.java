@@ -3,10 +3,13 @@ package org.tornadoattention.kernel;
 import static org.tornadoattention.kernel.parts.Storage.finiteMagnitude;
 import static org.tornadoattention.kernel.parts.Storage.first;
 import static org.tornadoattention.kernel.parts.Storage.load;
+import static org.tornadoattention.kernel.parts.Storage.scaleOfBytes;
 import static org.tornadoattention.kernel.parts.Storage.second;
 import static org.tornadoattention.kernel.parts.Storage.storePair;
 
+import org.tornadoattention.kernel.parts.Int8Pairs;
 import org.tornadoattention.kernel.parts.StepLayout;
+import org.tornadoattention.kernel.parts.Storage;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -14,28 +17,25 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
- * Appends new keys and values to an FP8 cache (E4M3), with the rotary embedding of the keys.
+ * Appends new keys and values to a cache of 8 bits, with the rotary embedding of the keys.
  *
- * <p>Each head of each page has a scale, the smallest power of two that brings its largest element within 448. When a
- * larger element comes, the elements that are there already are scaled anew; a power of two only moves their exponents, so
- * that all but the smallest keep their value. NaN and ∞ count for nothing in a scale; both are stored as NaN, since E4M3 has
- * no ∞. Scales go down to 2⁻¹⁰⁰, so that what is below 2⁻¹¹⁰ becomes 0 even where nothing larger is near.
+ * <p>Each head of each page has a scale. When a larger element comes than it is made for, the elements that are there already
+ * are scaled anew. NaN and ∞ count for nothing in a scale, and both are stored as NaN. Scales go down to 2⁻¹⁰⁰.
  *
- * <p><b>Arrays.</b> As {@link AppendTokens} has them; key and value hold two FP8 numbers a short, scales is {@code [pages,
+ * <p>FP8 (E4M3): the scale is the smallest power of two that brings the largest element within 448. Scaling anew only moves
+ * exponents, so that all but the smallest elements keep their value; what is below 2⁻¹¹⁰ becomes 0 even where nothing larger is
+ * near. INT8 ({@link Int8Pairs} in the place of {@link Storage}): the scale is a 127th of the largest element, or twice what it
+ * was.
+ *
+ * <p><b>Arrays.</b> As {@link AppendTokens} has them; key and value hold two numbers a short, scales is {@code [pages,
  * kvHeads, 2]}, for keys and values.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * 2} groups of {@code groupSize} work-items: one each for the keys
  * and the values of a head. <b>Local memory.</b> {@code groupSize} floats.
  *
- * <p><b>Device.</b> Any that has work-groups and local memory; 8-bit floats are coded by arithmetic.
+ * <p><b>Device.</b> Any that has work-groups and local memory; numbers are coded by arithmetic.
  */
 public final class QuantizeTokens {
-
-    /** Of E4M3. */
-    private static final float LARGEST = 448f;
-
-    /** Low enough for the smallest numbers that a cache of BF16 holds, high enough for all arithmetic with it to be normal. */
-    private static final float SMALLEST_SCALE = 0x1p-100f;
 
     private QuantizeTokens() {}
 
@@ -121,10 +121,7 @@ public final class QuantizeTokens {
                     for (int other = 0; other < groupSize; other++) {
                         max = TornadoMath.max(max, largest[other]);
                     }
-                    scale = TornadoMath.max(oldScale, SMALLEST_SCALE);
-                    scale = raised(scale, 0x1p32f, max);
-                    scale = raised(scale, 0x1p8f, max);
-                    scale = raised(scale, 2f, max);
+                    scale = scaleOfBytes(oldScale, max);
                     // The elements that are there already get the new scale.
                     if (old > 0 && scale > oldScale) {
                         for (int at = item; at < old * pairs; at += groupSize) {
@@ -148,14 +145,5 @@ public final class QuantizeTokens {
                 context.localBarrier();
             }
         }
-    }
-
-    /** A scale as often times {@code factor} as it takes to bring {@code max} within E4M3, or to fall short by less. */
-    private static float raised(float scale, float factor, float max) {
-        float result = scale;
-        while (result * (factor * 0.5f) * LARGEST < max) {
-            result = result * factor;
-        }
-        return result;
     }
 }

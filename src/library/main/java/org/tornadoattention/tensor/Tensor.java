@@ -4,8 +4,6 @@ import static org.tornadoattention.internal.Arguments.required;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
-import java.util.Comparator;
-import java.util.List;
 import java.util.Objects;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
@@ -30,7 +28,7 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  *
  * <p>A tensor is not synchronised: threads that share one must not write it at the same time.
  */
-public final class Tensor {
+public final class Tensor implements Strided {
     /** The most elements that a tensor holds: TornadoVM indexes with ints and puts a header before the elements. */
     public static final int MAX_ELEMENTS = Integer.MAX_VALUE - 16;
 
@@ -46,7 +44,7 @@ public final class Tensor {
     private final boolean view;
 
     private Tensor(DType dtype, int[] shape, int numberOfElements, TornadoNativeArray array) {
-        this(dtype, shape, numberOfElements, array, 0, rowMajor(shape));
+        this(dtype, shape, numberOfElements, array, 0, Places.rowMajor(shape));
     }
 
     private Tensor(
@@ -58,7 +56,7 @@ public final class Tensor {
         this.offset = offset;
         this.strides = strides;
         this.view = numberOfElements > 0
-                && (numberOfElements != array.getSize() || !Arrays.equals(strides, rowMajor(shape)));
+                && (numberOfElements != array.getSize() || !Arrays.equals(strides, Places.rowMajor(shape)));
     }
 
     /**
@@ -99,7 +97,7 @@ public final class Tensor {
      */
     public static Tensor allocate(DType dtype, int... shape) {
         required(dtype, "dtype", "choose F32, F16 or BF16");
-        int size = elementsOf(shape);
+        int size = Places.elementsOf(shape);
         int stored = Math.max(size, 1);
         TornadoNativeArray array = switch (dtype) {
             case F32 -> new FloatArray(stored);
@@ -174,7 +172,7 @@ public final class Tensor {
     private static Tensor wrap(DType dtype, String name, TornadoNativeArray array, int[] shape) {
         required(array, name);
         // An empty tensor's array is never looked at, and TornadoVM wants it to have at least one element.
-        int size = elementsOf(shape);
+        int size = Places.elementsOf(shape);
         if (size != 0) {
             requireSize(array.getSize(), "the given " + array.getClass().getSimpleName(), shape);
         }
@@ -232,79 +230,10 @@ public final class Tensor {
     private static Tensor view(
             DType dtype, String name, TornadoNativeArray array, int offset, int[] shape, int[] strides) {
         required(array, name);
-        int size = elementsOf(shape);
-        required(strides, "strides", "give one for each dimension");
-        if (strides.length != shape.length) {
-            throw new IllegalArgumentException("Strides %s are %d for the %d dimensions of shape %s: give one for each."
-                    .formatted(Arrays.toString(strides), strides.length, shape.length, Arrays.toString(shape)));
-        }
-        Tensor view = new Tensor(dtype, shape.clone(), size, array, offset, effective(strides, shape));
-        view.requireInside();
-        view.requireNoOverlap();
+        int size = Places.elementsOf(shape);
+        Tensor view = new Tensor(dtype, shape.clone(), size, array, offset, Places.effective(strides, shape));
+        Places.require(view, view.strides);
         return view;
-    }
-
-    /** Strides with those of axes of length 1, which do not matter, as in row-major order. */
-    private static int[] effective(int[] strides, int[] shape) {
-        int[] effective = strides.clone();
-        int[] rowMajor = rowMajor(shape);
-        for (int axis = 0; axis < shape.length; axis++) {
-            if (shape[axis] == 1) {
-                effective[axis] = rowMajor[axis];
-            }
-        }
-        return effective;
-    }
-
-    private void requireInside() {
-        long last = offset;
-        for (int axis = 0; axis < shape.length; axis++) {
-            if (shape[axis] > 1 && strides[axis] < 1) {
-                throw new IllegalArgumentException(
-                        "Stride %d of axis %d of %s: strides must be 1 or more.".formatted(strides[axis], axis, this));
-            }
-            last += (long) Math.max(0, shape[axis] - 1) * strides[axis];
-        }
-        if (offset < 0 || numberOfElements > 0 && last >= array.getSize() || offset > array.getSize()) {
-            throw new IllegalArgumentException(
-                    "A view %s with offset %,d and strides %s goes from element %,d to %,d, and the %s has %,d: it must lie inside."
-                            .formatted(
-                                    this,
-                                    offset,
-                                    Arrays.toString(strides),
-                                    offset,
-                                    last,
-                                    array.getClass().getSimpleName(),
-                                    array.getSize()));
-        }
-    }
-
-    /** Each axis must step over all that the axes with smaller strides reach. */
-    private void requireNoOverlap() {
-        List<Integer> axes = IntStream.range(0, shape.length)
-                .filter(axis -> shape[axis] > 1)
-                .boxed()
-                .sorted(Comparator.comparingInt(axis -> strides[axis]))
-                .toList();
-        long reach = 0;
-        for (int axis : axes) {
-            if (numberOfElements > 0 && strides[axis] <= reach) {
-                throw new IllegalArgumentException(
-                        "A view %s with strides %s overlaps itself: axis %d steps %,d elements, and those inside it reach %,d; it must step over them."
-                                .formatted(this, Arrays.toString(strides), axis, strides[axis], reach));
-            }
-            reach += (long) (shape[axis] - 1) * strides[axis];
-        }
-    }
-
-    private static int[] rowMajor(int... shape) {
-        int[] strides = new int[shape.length];
-        int stride = 1;
-        for (int axis = shape.length - 1; axis >= 0; axis--) {
-            strides[axis] = stride;
-            stride *= Math.max(1, shape[axis]);
-        }
-        return strides;
     }
 
     /** {@return whether this is a view: its elements are not all of the array's, or lie in another order} */
@@ -313,6 +242,7 @@ public final class Tensor {
     }
 
     /** {@return the element of the array that the first one of the tensor is} */
+    @Override
     public int offset() {
         return offset;
     }
@@ -324,6 +254,7 @@ public final class Tensor {
      * @return elements of the array from one index of the axis to the next
      * @throws IllegalArgumentException if the tensor has no such axis
      */
+    @Override
     public int stride(int axis) {
         dimension(axis);
         return strides[axis];
@@ -365,6 +296,7 @@ public final class Tensor {
     }
 
     /** {@return a copy of the dimensions, outermost first} */
+    @Override
     public int[] shape() {
         return shape.clone();
     }
@@ -381,6 +313,7 @@ public final class Tensor {
      * @return how many there are along it
      * @throws IllegalArgumentException if the tensor has no such axis
      */
+    @Override
     public int dimension(int axis) {
         if (axis < 0 || axis >= shape.length) {
             throw new IllegalArgumentException(
@@ -428,6 +361,7 @@ public final class Tensor {
     }
 
     /** {@return the TornadoVM array that holds the elements, of a view the caller's: the argument to give to a task} */
+    @Override
     public TornadoNativeArray array() {
         return array;
     }
@@ -708,7 +642,8 @@ public final class Tensor {
             throw new IllegalArgumentException("The block of %s elements from %s on is not in %s."
                     .formatted(Arrays.toString(lengths), Arrays.toString(from), this));
         }
-        return new Tensor(dtype, lengths.clone(), elementsOf(lengths), array, start, effective(strides, lengths));
+        return new Tensor(
+                dtype, lengths.clone(), Places.elementsOf(lengths), array, start, Places.effective(strides, lengths));
     }
 
     /**
@@ -751,37 +686,11 @@ public final class Tensor {
     }
 
     private static void requireSize(int given, String what, int[] shape) {
-        int size = elementsOf(shape);
+        int size = Places.elementsOf(shape);
         if (given != size) {
             throw new IllegalArgumentException(("Shape %s has %d elements, but %s has %d: give an array of the shape's"
                             + " size, or the shape of the array.")
                     .formatted(Arrays.toString(shape), size, what, given));
         }
-    }
-
-    private static int elementsOf(int[] shape) {
-        required(shape, "shape");
-        boolean empty = false;
-        for (int dimension : shape) {
-            if (dimension < 0) {
-                throw new IllegalArgumentException("Shape %s has a negative dimension: dimensions must be 0 or more."
-                        .formatted(Arrays.toString(shape)));
-            }
-            empty |= dimension == 0;
-        }
-        if (empty) {
-            return 0;
-        }
-        long size = 1;
-        for (int dimension : shape) {
-            // Both factors are below 2^31, so the product cannot wrap before it is compared.
-            size *= dimension;
-            if (size > MAX_ELEMENTS) {
-                throw new IllegalArgumentException(("Shape %s has more than %,d elements, the most that one tensor"
-                                + " holds: split the batch or the heads over several calls.")
-                        .formatted(Arrays.toString(shape), MAX_ELEMENTS));
-            }
-        }
-        return (int) size;
     }
 }

@@ -3,7 +3,7 @@ package org.tornadoattention.vector;
 import java.util.Optional;
 
 /** How a cache keeps rows of keys or values. */
-sealed interface CachedRows permits PlainRows, Fp8Rows {
+sealed interface CachedRows permits PlainRows, QuantizedRows {
 
     /**
      * Widens rows to F32.

@@ -122,4 +122,7 @@ interface Lanes {
 
     /** The values of E4M3 bytes of memory, times a power of two. */
     void widenE4M3(MemorySegment memory, long from, int count, float factor, float[] values, int at);
+
+    /** The values of whole numbers of 8 bits of memory, NaN for −128, times a factor. */
+    void widenInt8(MemorySegment memory, long from, int count, float factor, float[] values, int at);
 }

@@ -3,6 +3,7 @@ package org.tornadoattention.vector;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import org.tornadoattention.kernel.parts.Int8Pairs;
 import org.tornadoattention.kernel.parts.Storage;
 import org.tornadoattention.tensor.DType;
 
@@ -233,6 +234,13 @@ final class ScalarLanes implements Lanes {
     public void widenE4M3(MemorySegment memory, long from, int count, float factor, float[] values, int at) {
         for (int i = 0; i < count; i++) {
             values[at + i] = Storage.decodeE4M3(memory.get(ValueLayout.JAVA_BYTE, from + i)) * factor;
+        }
+    }
+
+    @Override
+    public void widenInt8(MemorySegment memory, long from, int count, float factor, float[] values, int at) {
+        for (int i = 0; i < count; i++) {
+            values[at + i] = Int8Pairs.decode(memory.get(ValueLayout.JAVA_BYTE, from + i)) * factor;
         }
     }
 }

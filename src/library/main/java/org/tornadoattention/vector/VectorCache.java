@@ -16,6 +16,14 @@ public final class VectorCache {
     private static final int FEW = 1 << 15;
 
     /**
+     * Bytes in place of the tokens' type.
+     *
+     * @param coding what a byte is
+     * @param scales {@code [pages, kvHeads, 2]}, for keys and values
+     */
+    public record Quantized(ByteCoding coding, FloatArray scales) {}
+
+    /**
      * Where a cache keeps its tokens.
      *
      * @param heads query heads
@@ -23,10 +31,10 @@ public final class VectorCache {
      * @param headDim elements of a head
      * @param pageSize tokens of a page
      * @param stride elements from one row of keys or values to the next
-     * @param dtype of tokens, and of keys and values unless there are scales
+     * @param dtype of tokens, and of keys and values unless they are quantised
      * @param key {@code [pages, kvHeads, pageSize, stride]}
      * @param value shaped like the keys
-     * @param scales {@code [pages, kvHeads, 2]}, where keys and values are E4M3
+     * @param quantized what the bytes of keys and values are, where they are quantised
      */
     public record Memory(
             int heads,
@@ -37,11 +45,13 @@ public final class VectorCache {
             DType dtype,
             MemorySegment key,
             MemorySegment value,
-            Optional<FloatArray> scales) {
+            Optional<Quantized> quantized) {
 
         private CachedRows rows(boolean values) {
             MemorySegment memory = values ? value : key;
-            return scales.<CachedRows>map(of -> new Fp8Rows(memory, stride, headDim, of, values ? 1 : 0))
+            return quantized
+                    .<CachedRows>map(
+                            of -> new QuantizedRows(memory, stride, headDim, of.coding(), of.scales(), values ? 1 : 0))
                     .orElseGet(() -> new PlainRows(new StoredRows(memory, dtype, stride, headDim)));
         }
     }

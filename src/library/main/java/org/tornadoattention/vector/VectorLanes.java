@@ -569,4 +569,19 @@ final class VectorLanes implements Lanes {
         }
         PLAIN.widenE4M3(memory, from + whole, count - whole, factor, values, at + whole);
     }
+
+    @Override
+    public void widenInt8(MemorySegment memory, long from, int count, float factor, float[] values, int at) {
+        int whole = LENGTH < LEAST_BYTES ? 0 : count - count % LENGTH;
+        for (int i = 0; i < whole; i += LENGTH) {
+            IntVector numbers =
+                    (IntVector) ByteVector.fromMemorySegment(BYTES, memory, from + i, ByteOrder.nativeOrder())
+                            .convertShape(VectorOperators.B2I, INTS, 0);
+            FloatVector widened = (FloatVector) numbers.convertShape(VectorOperators.I2F, SPECIES, 0);
+            widened.mul(factor)
+                    .blend(Float.NaN, numbers.eq(Byte.MIN_VALUE).cast(SPECIES))
+                    .intoArray(values, at + i);
+        }
+        PLAIN.widenInt8(memory, from + whole, count - whole, factor, values, at + whole);
+    }
 }

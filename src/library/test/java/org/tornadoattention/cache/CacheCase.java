@@ -8,6 +8,7 @@ import org.tornadoattention.AttentionResult;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.reference.Tolerance;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
@@ -66,6 +67,15 @@ final class CacheCase {
                     .as("sequence %d of %s, q %s, %s, %s", sequence, cache, q, options, cache.tile(q.seqLength()))
                     .allMatch(Comparison::passed);
         }
+    }
+
+    /** What is computed in F32 from inputs that are exact, and rounded once. */
+    static Tolerance rounded(DType output) {
+        return switch (output) {
+            case F32 -> Tolerance.forward(DType.F32);
+            case F16 -> new Tolerance(2, 1e-5 + 0x1p-11);
+            case BF16 -> new Tolerance(2, 1e-5 + 0x1p-8);
+        };
     }
 
     static Tensor random(DType dtype, long seed, int... shape) {

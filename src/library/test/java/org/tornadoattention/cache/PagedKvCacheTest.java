@@ -21,6 +21,7 @@ import org.tornadoattention.CacheFullException;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;

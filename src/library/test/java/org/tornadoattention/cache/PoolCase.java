@@ -428,11 +428,7 @@ final class PoolCase implements AutoCloseable {
             boolean coarser = output.dtype() == DType.BF16 && keys.dtype() != DType.BF16;
             return coarser ? new Tolerance(2, 2e-4 + 0x1p-8) : Tolerance.forward(keys.dtype());
         }
-        return switch (output.dtype()) {
-            case F32 -> Tolerance.forward(DType.F32);
-            case F16 -> new Tolerance(2, 1e-5 + 0x1p-11);
-            case BF16 -> new Tolerance(2, 1e-5 + 0x1p-8);
-        };
+        return CacheCase.rounded(output.dtype());
     }
 
     @Override

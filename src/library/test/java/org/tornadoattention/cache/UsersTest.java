@@ -131,10 +131,10 @@ class UsersTest {
         }
     }
 
-    /** Gemma: heads of 256 with a window for each layer, through the pool. */
-    @Test
-    void wideHeadsWithAWindow() {
-        int dim = 256;
+    /** Gemma: heads of 256 with a window for each layer, and of 512, through the pool. */
+    @ParameterizedTest
+    @ValueSource(ints = {256, 512})
+    void wideHeadsWithAWindow(int dim) {
         int[] cache = {1, 1, CONTEXT, dim};
         int[] row = {1, 2, 1, dim};
         try (PoolCase decode = new PoolCase(

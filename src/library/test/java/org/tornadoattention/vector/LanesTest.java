@@ -241,6 +241,24 @@ class LanesTest {
         }
     }
 
+    @ParameterizedTest
+    @MethodSource("lanes")
+    void wholeNumbersOfEightBitsAreWidenedExactly(Lanes lanes) {
+        byte[] bits = new byte[256];
+        for (int i = 0; i < bits.length; i++) {
+            bits[i] = (byte) i;
+        }
+        for (float factor : new float[] {1, 0.3f}) {
+            float[] values = new float[bits.length + 2];
+            lanes.widenInt8(MemorySegment.ofArray(bits), 1, 255, factor, values, 2);
+            for (int i = 1; i < bits.length; i++) {
+                float expected = i == 128 ? Float.NaN : (byte) i * factor;
+                assertThat(values[i + 1]).as("byte %d times %s", i, factor).isEqualTo(Float.valueOf(expected));
+            }
+            assertThat(values[1]).isZero();
+        }
+    }
+
     /** Behind a header that aligns nothing; the last keys of a tile that is not full are read more than once. */
     @ParameterizedTest
     @EnumSource(DType.class)

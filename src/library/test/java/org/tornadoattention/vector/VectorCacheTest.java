@@ -56,10 +56,12 @@ class VectorCacheTest {
             long bytes = (long) PAGES * 2 * PAGE * DIM * (fp8 ? 1 : 2);
             MemorySegment keys = arena.allocate(bytes, 64);
             MemorySegment values = arena.allocate(bytes, 64);
-            Optional<FloatArray> scales = fp8 ? Optional.of(new FloatArray(PAGES * 4)) : Optional.empty();
+            Optional<VectorCache.Quantized> quantized = fp8
+                    ? Optional.of(new VectorCache.Quantized(ByteCoding.E4M3, new FloatArray(PAGES * 4)))
+                    : Optional.empty();
             VectorCache cache = new VectorCache(
                     Workers.of(executor, threads),
-                    new VectorCache.Memory(HEADS, 2, DIM, PAGE, DIM, DType.F16, keys, values, scales),
+                    new VectorCache.Memory(HEADS, 2, DIM, PAGE, DIM, DType.F16, keys, values, quantized),
                     new Rotation(turns(), 4, false),
                     0);
             int[] padding = {0, 3};

@@ -8,7 +8,6 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.StepReport;
 import org.tornadoattention.cache.CacheOptions;
-import org.tornadoattention.cache.CacheType;
 import org.tornadoattention.cache.KeyValueCache;
 import org.tornadoattention.cache.KvCache;
 import org.tornadoattention.cache.PagedKvCache;
@@ -17,6 +16,7 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.reference.Tolerance;
+import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 

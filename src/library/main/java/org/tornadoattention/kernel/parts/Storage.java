@@ -3,6 +3,7 @@ package org.tornadoattention.kernel.parts;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.BFloat16;
 import uk.ac.manchester.tornado.api.types.HalfFloat;
+import uk.ac.manchester.tornado.api.types.arrays.ByteArray;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -18,7 +19,11 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 public final class Storage {
 
     private static final int E4M3_NAN = 0x7f;
-    private static final float LARGEST_FLOAT = 0x1.fffffep127f;
+    private static final float LARGEST_E4M3 = 448f;
+    static final float LARGEST_FLOAT = 0x1.fffffep127f;
+
+    /** Low enough for the smallest numbers that a cache of BF16 holds, high enough for all arithmetic with it to be normal. */
+    public static final float SMALLEST_SCALE = 0x1p-100f;
 
     private Storage() {}
 
@@ -178,6 +183,35 @@ public final class Storage {
         array.set(index / 2, (short) (encodeE4M3(first) | (encodeE4M3(second) << 8)));
     }
 
+    /** FP8 numbers (E4M3) in bytes of a caller's. */
+    public static float first(ByteArray array, int index, int features) {
+        return decodeE4M3(array.get(index));
+    }
+
+    public static float second(ByteArray array, int index, int features) {
+        return decodeE4M3(array.get(index + 1));
+    }
+
+    /**
+     * The scale of a page's head of FP8 numbers when such up to {@code max} come, 0 for none before: the smallest power of two
+     * that brings them within E4M3.
+     */
+    public static float scaleOfBytes(float old, float max) {
+        float scale = TornadoMath.max(old, SMALLEST_SCALE);
+        scale = raised(scale, 0x1p32f, max);
+        scale = raised(scale, 0x1p8f, max);
+        return raised(scale, 2f, max);
+    }
+
+    /** A scale as often times {@code factor} as it takes to bring {@code max} within E4M3, or to fall short by less. */
+    private static float raised(float scale, float factor, float max) {
+        float result = scale;
+        while (result * (factor * 0.5f) * LARGEST_E4M3 < max) {
+            result = result * factor;
+        }
+        return result;
+    }
+
     /** {@code 1.mantissa · 2^(exponent - 7)}, and NaN where all their bits are ones; the low byte counts. */
     public static float decodeE4M3(int bits) {
         int exponent = bits >> 3 & 15;
@@ -193,7 +227,7 @@ public final class Storage {
     public static int encodeE4M3(float value) {
         float magnitude = value < 0f ? -value : value;
         float limited = finiteMagnitude(value);
-        limited = TornadoMath.min(limited, 448f);
+        limited = TornadoMath.min(limited, LARGEST_E4M3);
         int bits = 0;
         if (limited >= 0x1p-6f) {
             bits = encodeNormal(limited, 3, 7);
@@ -244,7 +278,8 @@ public final class Storage {
         return exponent * one + roundToEven(significand * one) - one;
     }
 
-    private static int roundToEven(float value) {
+    /** The nearest whole number to one of 0 or more. */
+    static int roundToEven(float value) {
         int whole = (int) value;
         float rest = value - whole;
         // Above a half; a conditional on floats compares their bits as integers on SPIR-V.

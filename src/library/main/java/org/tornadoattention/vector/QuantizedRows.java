@@ -7,23 +7,22 @@ import org.tornadoattention.kernel.parts.Storage;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Rows in E4M3 with a power of two as scale for each head of each page, as {@code kernel.QuantizeTokens} keeps them.
+ * Rows of bytes with a scale for each head of each page, as {@code kernel.QuantizeTokens} keeps them.
  *
  * @param stride bytes from one row to the next
  * @param width elements of a row
+ * @param coding what a byte is
  * @param scales {@code [pages, kvHeads, 2]}, of keys and of values
  * @param which 0 for those of keys, 1 for those of values
  */
-record Fp8Rows(MemorySegment memory, int stride, int width, FloatArray scales, int which) implements CachedRows {
-
-    private static final float LARGEST = 448;
-    private static final float SMALLEST_SCALE = 0x1p-100f;
+record QuantizedRows(MemorySegment memory, int stride, int width, ByteCoding coding, FloatArray scales, int which)
+        implements CachedRows {
 
     @Override
     public void read(long row, int pageHead, int count, float[] target, int at, int stride, short[] bits, Lanes lanes) {
         float scale = scales.get(pageHead * 2 + which);
         for (int i = 0; i < count; i++) {
-            lanes.widenE4M3(memory, (row + i) * this.stride, width, scale, target, at + i * stride);
+            coding.widen(memory, (row + i) * this.stride, width, scale, target, at + i * stride, lanes);
             Arrays.fill(target, at + i * stride + width, at + (i + 1) * stride, 0);
         }
     }
@@ -35,17 +34,14 @@ record Fp8Rows(MemorySegment memory, int stride, int width, FloatArray scales, i
             max = Math.max(max, Storage.finiteMagnitude(source[i]));
         }
         float old = slot > 0 ? scales.get(pageHead * 2 + which) : 0;
-        float scale = Math.max(old, SMALLEST_SCALE);
-        while (scale * LARGEST < max) {
-            scale *= 2;
-        }
+        float scale = coding.scale(old, max);
         for (long i = (row - slot) * stride; i < row * stride && scale > old; i++) {
-            float there = Storage.decodeE4M3(memory.get(ValueLayout.JAVA_BYTE, i));
-            memory.set(ValueLayout.JAVA_BYTE, i, (byte) Storage.encodeE4M3(there * (old / scale)));
+            float there = coding.decode(memory.get(ValueLayout.JAVA_BYTE, i));
+            memory.set(ValueLayout.JAVA_BYTE, i, (byte) coding.encode(there * (old / scale)));
         }
         for (int i = 0; i < count; i++) {
             for (int x = 0; x < width; x++) {
-                byte encoded = (byte) Storage.encodeE4M3(source[i * width + x] / scale);
+                byte encoded = (byte) coding.encode(source[i * width + x] / scale);
                 memory.set(ValueLayout.JAVA_BYTE, (row + i) * stride + x, encoded);
             }
         }
