@@ -167,7 +167,7 @@ public final class FlashAttention implements AutoCloseable {
      * <p>TornadoVM reports a failed launch on standard error only; where that matters, fill {@code logSumExp} with NaN,
      * transfer it in and look at it afterwards. {@link #forward} does so by itself.
      *
-     * @param taskGraph graph to append to; what is appended after its {@code snapshot()} is not part of that snapshot
+     * @param taskGraph graph to append to, before its {@code snapshot()}; refused afterwards
      * @param gridScheduler gets the grid of the task
      * @param name task name, unique in the graph; the kernel {@code standard} appends three tasks whose names begin so
      * @param q queries {@code [batch, heads, seqQ, headDim]}; this and the next three may be {@link Tensor#view views} over arrays of
@@ -331,7 +331,7 @@ public final class FlashAttention implements AutoCloseable {
      * log-sum-exp and their gradients may come from tasks before it, and the three gradients go to tasks after it, without
      * leaving the device.
      *
-     * @param taskGraph graph to append to; what is appended after its {@code snapshot()} is not part of that snapshot
+     * @param taskGraph graph to append to, before its {@code snapshot()}; refused afterwards
      * @param gridScheduler gets the grids of the tasks
      * @param name beginning of the tasks' names, unique in the graph
      * @param tensors what is read and what is written; no gradient that is written overlaps another tensor

@@ -80,7 +80,7 @@ public final class KvCache extends KeyValueCache {
      *
      * <p>Run the graph at most {@code capacity} tokens long: what comes after is not cached, and sees only what is.
      *
-     * @param graph graph to append to; what is appended after its {@code snapshot()} is not part of that snapshot
+     * @param graph graph to append to, before its {@code snapshot()}; refused afterwards
      * @param grids gets the grids of the tasks
      * @param name beginning of the tasks' names, unique in the graph
      * @param q {@code [sequences, heads, tokens, headDim]}

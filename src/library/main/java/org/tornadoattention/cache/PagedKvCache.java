@@ -129,7 +129,7 @@ public final class PagedKvCache extends KeyValueCache {
      * to the graph from then on. Before each execution {@link #next} says how many tokens each sequence gets; between executions
      * sequences may be forked, released and truncated as ever, and pages are copied on the device where that is needed.
      *
-     * @param graph graph to append to; what is appended after its {@code snapshot()} is not part of that snapshot
+     * @param graph graph to append to, before its {@code snapshot()}; refused afterwards
      * @param grids gets the grids of the tasks
      * @param name beginning of the tasks' names, unique in the graph
      * @param q {@code [sequences, heads, tokens, headDim]}

@@ -6,6 +6,7 @@ import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
+import org.tornadoattention.internal.Snapshots;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoRuntime;
 import uk.ac.manchester.tornado.api.enums.TornadoVMBackendType;
@@ -82,7 +83,9 @@ public record Platform(boolean simulator, String home, boolean bailout, boolean 
                     + "-BACKEND' with one of opencl, cuda, ptx and spirv (SDKMAN).");
         });
         try {
-            return TornadoRuntimeProvider.getTornadoRuntime();
+            TornadoRuntime runtime = TornadoRuntimeProvider.getTornadoRuntime();
+            Snapshots.watch();
+            return runtime;
         } catch (RuntimeException | LinkageError e) {
             Optional<IllegalStateException> known = startFailure(e);
             if (known.isPresent()) {

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.tornadoattention.internal.Snapshots;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions;
@@ -125,13 +126,13 @@ public final class ForgedKernel {
             MethodType call = MethodType.genericMethodType(arguments.length)
                     .changeReturnType(TaskGraph.class)
                     .insertParameterTypes(0, String.class, functions);
-            MethodHandles.publicLookup()
+            MethodHandle task = MethodHandles.publicLookup()
                     .findVirtual(TaskGraph.class, "task", call)
                     .bindTo(graph)
                     .bindTo(name)
                     .bindTo(function)
-                    .asSpreader(Object[].class, arguments.length)
-                    .invoke(arguments);
+                    .asSpreader(Object[].class, arguments.length);
+            Snapshots.append(name, () -> task.invoke(arguments));
         } catch (RuntimeException | Error e) {
             throw e;
         } catch (Throwable e) {
