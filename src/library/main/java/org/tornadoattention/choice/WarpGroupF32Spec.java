@@ -45,7 +45,7 @@ record WarpGroupF32Spec() implements KernelSpec {
         return false;
     }
 
-    /** What a mask hides is multiplied by 0: NaN and infinity behind it would reach rows that do not see them. */
+    /** With a mask, rows that are not finite are computed once more; what that costs the others no device has been asked yet. */
     @Override
     public boolean onlyWhereAskedFor(AttentionProblem problem) {
         return problem.windowLeft() >= 0 || problem.windowRight() >= 0;
@@ -92,14 +92,12 @@ record WarpGroupF32Spec() implements KernelSpec {
         launches.add(queries("outputGradient", work, queryBlocks(shape) + 2 * keyBlocks(shape)));
         launches.add(Launch.of("-rows", WarpRowTerms.class, "rowTerms")
                 .overElements(shape.queryRows() * WarpRowTerms.LANES, work.groupSize()));
-        launches.add(products("-dq", WarpGroupF32QueryGradient.class, "queryGradient")
-                .with("outputGradient", "outputGradientParts")
+        launches.add(Launch.of("-dq", WarpGroupF32QueryGradient.class, "queryGradient")
                 .with("blocks", WarpGroupKeyValueGradients.blocks(queryGradient.blockQ(), queryGradient.blockK()))
                 .groups(
                         work.queryTiles(queryGradient.blockQ()),
                         WarpGroupF32QueryGradient.groupSize(queryGradient.blockQ())));
-        launches.add(products("-dkdv", WarpGroupF32KeyValueGradients.class, "keyValueGradients")
-                .with("outputGradient", "outputGradientParts")
+        launches.add(Launch.of("-dkdv", WarpGroupF32KeyValueGradients.class, "keyValueGradients")
                 .with(
                         "blocks",
                         WarpGroupKeyValueGradients.blocks(keyValueGradients.blockQ(), keyValueGradients.blockK()))
@@ -147,7 +145,7 @@ record WarpGroupF32Spec() implements KernelSpec {
     @Override
     public List<Launch> forward(Work work) {
         List<Launch> launches = new ArrayList<>(inputs(work));
-        launches.add(products("", WarpGroupF32FlashAttention.class, "attention")
+        launches.add(Launch.of("", WarpGroupF32FlashAttention.class, "attention")
                 .with("blockQ", work.tile().blockQ())
                 .with("blockK", work.tile().blockK())
                 .groups(
@@ -163,13 +161,6 @@ record WarpGroupF32Spec() implements KernelSpec {
                 queries("query", work, 0),
                 keys("key", work, queryBlocks(shape)),
                 keys("value", work, queryBlocks(shape) + keyBlocks(shape)));
-    }
-
-    private static Launch products(String suffix, Class<?> kernel, String method) {
-        return Launch.of(suffix, kernel, method)
-                .with("query", "queryParts")
-                .with("key", "keyParts")
-                .with("value", "valueParts");
     }
 
     private static Launch queries(String tensor, Work work, long firstScale) {

@@ -4,6 +4,7 @@ import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.NaturalScores;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
@@ -15,6 +16,7 @@ import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
@@ -25,15 +27,16 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * exponents do not reach far; Shah et al., <i>FlashAttention-3</i> (2024). Tensor cores cut sums off instead of rounding them, always in the
  * same direction: P V_j is computed apart for each tile and added to O here.
  *
- * <p><b>Arrays.</b> query, key and value as {@link SplitRows} writes them, scales those of Q, K and V one behind the other;
- * output {@code [batch, heads, seqQ, headDim]}; the rest as {@link TiledFlashAttention}.
+ * <p><b>Arrays.</b> query, key and value in F32, which only rows that are computed once more read ({@link Mending}); queryParts,
+ * keyParts and valueParts as {@link SplitRows} writes them, scales those of Q, K and V one behind the other; the rest as {@link
+ * TiledFlashAttention}.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items;
  * {@code blockQ} is a multiple of 64, {@code blockK} 16, 32 or 64.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, two of K and V, barriers.
  *
- * <p><b>Not done here.</b> Dropout. ∞ in an input gives NaN.
+ * <p><b>Not done here.</b> Dropout. Where a mask hides nothing, ∞ in an input gives NaN.
  *
  * <p><b>Device.</b> As {@link WarpGroupFlashAttention}. Head dimensions up to 128.
  */
@@ -85,9 +88,12 @@ public final class WarpGroupF32FlashAttention {
      */
     public static void attention(
             KernelContext context,
-            IntArray query,
-            IntArray key,
-            IntArray value,
+            @Element HalfFloatArray query,
+            @Element HalfFloatArray key,
+            @Element HalfFloatArray value,
+            IntArray queryParts,
+            IntArray keyParts,
+            IntArray valueParts,
             FloatArray scales,
             FloatArray output,
             FloatArray logSumExp,
@@ -157,7 +163,7 @@ public final class WarpGroupF32FlashAttention {
                 WarpGroup.giveRegisters(registers(groups) - groups * computingRegisters(groups));
             }
             int lane = item - items;
-            SplitTiles.load(tile, 0, blockQ, query, batchHead * seqQ + i0, rows, headDim, lane, WarpGroup.LANES);
+            SplitTiles.load(tile, 0, blockQ, queryParts, batchHead * seqQ + i0, rows, headDim, lane, WarpGroup.LANES);
             WarpBarrier.arriveWithCopies(barriers, fullQ);
             for (int t = 0; t <= tiles; t++) {
                 int j = j0 + t * blockK;
@@ -170,7 +176,7 @@ public final class WarpGroupF32FlashAttention {
                             tile,
                             atK + place * tileBytes,
                             blockK,
-                            key,
+                            keyParts,
                             kvHead * seqK + j,
                             length - j,
                             headDim,
@@ -188,7 +194,7 @@ public final class WarpGroupF32FlashAttention {
                             tile,
                             atV + place * tileBytes,
                             blockK,
-                            value,
+                            valueParts,
                             kvHead * seqK + before,
                             length - before,
                             headDim,
@@ -212,8 +218,8 @@ public final class WarpGroupF32FlashAttention {
             // The scales: of these queries, of the first tile of keys, of the first of values.
             int blocksOfHead = SplitTiles.blocks(seqQ);
             int blocksOfKeys = SplitTiles.blocks(seqK);
-            int ofKeys = query.getSize() / paddedDim / seqQ * blocksOfHead;
-            int ofValues = ofKeys + key.getSize() / paddedDim / seqK * blocksOfKeys + kvHead * blocksOfKeys;
+            int ofKeys = queryParts.getSize() / paddedDim / seqQ * blocksOfHead;
+            int ofValues = ofKeys + keyParts.getSize() / paddedDim / seqK * blocksOfKeys + kvHead * blocksOfKeys;
             ofKeys += kvHead * blocksOfKeys;
             float queryScale = 1f;
             if (i0 + 64 * group < seqQ) {
@@ -343,6 +349,29 @@ public final class WarpGroupF32FlashAttention {
                         Warp.store(logSumExp, batchHead * seqQ + i, lse);
                     }
                 }
+                l[r] = sum;
+            }
+
+            // Rows that are not finite, once more from the keys that they see.
+            if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+                float[] mended = new float[(headDim + 15) / 16 * 16 / 2];
+                // spotless:off: calls in rows
+                int unfinished = Mending.rows(o, 2, paddedDim, i0 + row, seqQ);
+                for (int r = 0; r < 2; r++) {
+                    float ofRow = Mending.pick(m, r, 2) + TornadoMath.log(Mending.pick(l, r, 2));
+                    int mends = ofRow == ofRow ? unfinished >> r & 1 : 0;
+                    if (mends != 0) {
+                        int i = i0 + row + 8 * r;
+                        int at = (batchHead * seqQ + i) * headDim;
+                        Mending.output(
+                                mended, ofRow, query, at, key, value, kvHead * seqK * headDim, keyLengths, 0, 0, 0,
+                                headDim, 0, column, batchHead, batch, head, kvHead, i, i + offset,
+                                Window.firstKey(i + offset, windowLeft), Window.lastKey(i + offset, length, windowRight),
+                                scale, softcap, slope, features);
+                        WarpTiles.store(output, at, headDim, mended, 0, column, 1f);
+                    }
+                }
+                // spotless:on
             }
         }
     }

@@ -4,6 +4,7 @@ import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.NaturalScores;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.SplitTiles;
@@ -13,6 +14,7 @@ import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
@@ -23,8 +25,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>dS has a scale for each warp's keys of a tile. P dO and dS Q are computed apart, 64 columns at a time, and added to dV and
  * dK.
  *
- * <p><b>Arrays.</b> query, key, value and outputGradient as {@link SplitRows} writes them, scales those of Q, K, V and dO one
- * behind the other; the rest as {@link TiledKeyValueGradients}.
+ * <p><b>Arrays.</b> query, key, value and outputGradient in F32, which only rows that are computed once more read ({@link
+ * Mending}); their parts as {@link SplitRows} writes them, scales those of Q, K, V and dO one behind the other; the rest as {@link
+ * TiledKeyValueGradients}.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * ceil(seqK / blockK)} groups of {@link #groupSize} work-items;
  * {@code blockK} is a multiple of 64, {@code blockQ} 16, 32 or 64.
@@ -82,10 +85,14 @@ public final class WarpGroupF32KeyValueGradients {
      */
     public static void keyValueGradients(
             KernelContext context,
-            IntArray query,
-            IntArray key,
-            IntArray value,
-            IntArray outputGradient,
+            @Element HalfFloatArray query,
+            @Element HalfFloatArray key,
+            @Element HalfFloatArray value,
+            @Element HalfFloatArray outputGradient,
+            IntArray queryParts,
+            IntArray keyParts,
+            IntArray valueParts,
+            IntArray outputGradientParts,
             FloatArray scales,
             FloatArray rowTerms,
             FloatArray keyGradient,
@@ -135,7 +142,8 @@ public final class WarpGroupF32KeyValueGradients {
         int tilesK = (seqK + blockK - 1) / blockK;
         int keyValueHead = context.groupIdx / tilesK;
         int j0 = context.groupIdx % tilesK * blockK;
-        int group = query.getSize() / seqQ / (key.getSize() / seqK); // query heads that read this key/value head
+        int group =
+                queryParts.getSize() / seqQ / (keyParts.getSize() / seqK); // query heads that read this key/value head
         int firstHead = keyValueHead * group; // batch * heads + the first of them
         int batch = firstHead / heads;
         int keyRow = keyValueHead * seqK + j0;
@@ -158,8 +166,8 @@ public final class WarpGroupF32KeyValueGradients {
                 WarpGroup.giveRegisters(registers(groups) - groups * computingRegisters(groups));
             }
             int own = item - items;
-            SplitTiles.load(tile, 0, blockK, key, keyRow, length - j0, headDim, own, WarpGroup.LANES);
-            SplitTiles.load(tile, atV, blockK, value, keyRow, length - j0, headDim, own, WarpGroup.LANES);
+            SplitTiles.load(tile, 0, blockK, keyParts, keyRow, length - j0, headDim, own, WarpGroup.LANES);
+            SplitTiles.load(tile, atV, blockK, valueParts, keyRow, length - j0, headDim, own, WarpGroup.LANES);
             for (int t = 0; t < steps; t++) {
                 int stage = t % STAGES;
                 int i = i0 + t % tilesQ * blockQ;
@@ -168,9 +176,17 @@ public final class WarpGroupF32KeyValueGradients {
                 if (t >= STAGES) {
                     WarpBarrier.await(barriers, free + 2 * stage, t / STAGES - 1);
                 }
-                SplitTiles.load(tile, at, blockQ, query, first, seqQ - i, headDim, own, WarpGroup.LANES);
+                SplitTiles.load(tile, at, blockQ, queryParts, first, seqQ - i, headDim, own, WarpGroup.LANES);
                 SplitTiles.load(
-                        tile, at + tileBytes, blockQ, outputGradient, first, seqQ - i, headDim, own, WarpGroup.LANES);
+                        tile,
+                        at + tileBytes,
+                        blockQ,
+                        outputGradientParts,
+                        first,
+                        seqQ - i,
+                        headDim,
+                        own,
+                        WarpGroup.LANES);
                 RowTerms.startCopy(tile, atTerms + stage * 8 * blockQ, blockQ, rowTerms, first, seqQ - i, seqQ, own);
                 WarpBarrier.arriveWithCopies(barriers, full + 2 * stage);
             }
@@ -188,8 +204,8 @@ public final class WarpGroupF32KeyValueGradients {
             // The scales: of this warp group's keys and values, of all queries and gradients.
             int blocksOfHead = SplitTiles.blocks(seqQ);
             int blocksOfKeys = SplitTiles.blocks(seqK);
-            int ofQueries = query.getSize() / paddedDim / seqQ * blocksOfHead;
-            int ofAllKeys = key.getSize() / paddedDim / seqK * blocksOfKeys;
+            int ofQueries = queryParts.getSize() / paddedDim / seqQ * blocksOfHead;
+            int ofAllKeys = keyParts.getSize() / paddedDim / seqK * blocksOfKeys;
             int ofGradients = ofQueries + 2 * ofAllKeys;
             int own = TornadoMath.min(j0 + item / WarpGroup.LANES * 64, seqK - 1) / SplitTiles.BLOCK;
             float keyScale = scales.get(ofQueries + keyValueHead * blocksOfKeys + own);
@@ -314,6 +330,30 @@ public final class WarpGroupF32KeyValueGradients {
                     WarpScores.clearRow(dk, r, paddedDim, j < length);
                     WarpTiles.store(keyGradient, first, headDim, dk, r, column, scale);
                 }
+            }
+
+            // Keys whose gradients are not finite, once more from the queries that see them.
+            if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+                float[] mendedKeys = new float[(headDim + 15) / 16 * 16 / 2];
+                float[] mendedValues = new float[(headDim + 15) / 16 * 16 / 2];
+                // spotless:off: calls in rows
+                int unfinished = Mending.rows(dk, 2, paddedDim, j0 + row, length)
+                        | Mending.rows(dv, 2, paddedDim, j0 + row, length);
+                for (int r = 0; r < 2; r++) {
+                    int j = j0 + row + 8 * r;
+                    int mends = unfinished >> r & 1;
+                    if (mends != 0) {
+                        int first = (keyRow + row + 8 * r) * headDim;
+                        Mending.keyValueGradients(
+                                mendedKeys, mendedValues, query, key, value, outputGradient, rowTerms, first, headTerms,
+                                keyLengths, 0, headDim, column, firstHead, group, heads, j, seqQ, offset,
+                                Window.firstQuery(j, offset, windowRight),
+                                Window.lastQuery(j, j, offset, seqQ, length, windowLeft), scale, softcap, features);
+                        WarpTiles.store(valueGradient, first, headDim, mendedValues, 0, column, 1f);
+                        WarpTiles.store(keyGradient, first, headDim, mendedKeys, 0, column, scale);
+                    }
+                }
+                // spotless:on
             }
         }
     }

@@ -4,6 +4,7 @@ import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.NaturalScores;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
@@ -14,6 +15,7 @@ import org.tornadoattention.kernel.parts.Window;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
@@ -23,8 +25,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p>dS has a scale for each warp's rows of a tile, and dS K_j is computed apart and added to dQ.
  *
- * <p><b>Arrays.</b> query, key, value and outputGradient as {@link SplitRows} writes them, scales those of Q, K, V and dO one
- * behind the other; the rest as {@link TiledQueryGradient}.
+ * <p><b>Arrays.</b> query, key, value and outputGradient in F32, which only rows that are computed once more read ({@link
+ * Mending}); their parts as {@link SplitRows} writes them, scales those of Q, K, V and dO one behind the other; the rest as {@link
+ * TiledQueryGradient}.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items;
  * {@code blockQ} is a multiple of 64, {@code blockK} 16, 32 or 64.
@@ -79,10 +82,14 @@ public final class WarpGroupF32QueryGradient {
      */
     public static void queryGradient(
             KernelContext context,
-            IntArray query,
-            IntArray key,
-            IntArray value,
-            IntArray outputGradient,
+            @Element HalfFloatArray query,
+            @Element HalfFloatArray key,
+            @Element HalfFloatArray value,
+            @Element HalfFloatArray outputGradient,
+            IntArray queryParts,
+            IntArray keyParts,
+            IntArray valueParts,
+            IntArray outputGradientParts,
             FloatArray scales,
             FloatArray rowTerms,
             FloatArray queryGradient,
@@ -153,8 +160,9 @@ public final class WarpGroupF32QueryGradient {
             }
             int own = item - items;
             int firstRow = batchHead * seqQ + i0;
-            SplitTiles.load(tile, 0, blockQ, query, firstRow, queries, headDim, own, WarpGroup.LANES);
-            SplitTiles.load(tile, atGradient, blockQ, outputGradient, firstRow, queries, headDim, own, WarpGroup.LANES);
+            SplitTiles.load(tile, 0, blockQ, queryParts, firstRow, queries, headDim, own, WarpGroup.LANES);
+            SplitTiles.load(
+                    tile, atGradient, blockQ, outputGradientParts, firstRow, queries, headDim, own, WarpGroup.LANES);
             for (int t = 0; t < steps; t++) {
                 int stage = t % STAGES;
                 int j = j0 + t * blockK;
@@ -163,8 +171,9 @@ public final class WarpGroupF32QueryGradient {
                 if (t >= STAGES) {
                     WarpBarrier.await(barriers, free + 2 * stage, t / STAGES - 1);
                 }
-                SplitTiles.load(tile, at, blockK, key, first, length - j, headDim, own, WarpGroup.LANES);
-                SplitTiles.load(tile, at + tileBytes, blockK, value, first, length - j, headDim, own, WarpGroup.LANES);
+                SplitTiles.load(tile, at, blockK, keyParts, first, length - j, headDim, own, WarpGroup.LANES);
+                SplitTiles.load(
+                        tile, at + tileBytes, blockK, valueParts, first, length - j, headDim, own, WarpGroup.LANES);
                 WarpBarrier.arriveWithCopies(barriers, full + 2 * stage);
             }
         } else {
@@ -181,8 +190,8 @@ public final class WarpGroupF32QueryGradient {
             // The scales: of this warp group's queries, of the first keys and values.
             int blocksOfHead = SplitTiles.blocks(seqQ);
             int blocksOfKeys = SplitTiles.blocks(seqK);
-            int ofQueries = query.getSize() / paddedDim / seqQ * blocksOfHead;
-            int ofAllKeys = key.getSize() / paddedDim / seqK * blocksOfKeys;
+            int ofQueries = queryParts.getSize() / paddedDim / seqQ * blocksOfHead;
+            int ofAllKeys = keyParts.getSize() / paddedDim / seqK * blocksOfKeys;
             int ofKeys = ofQueries + kvHead * blocksOfKeys;
             int ofValues = ofKeys + ofAllKeys;
             int own = TornadoMath.min(i0 + item / WarpGroup.LANES * 64, seqQ - 1) / SplitTiles.BLOCK;
@@ -267,6 +276,27 @@ public final class WarpGroupF32QueryGradient {
                 if (i < seqQ) {
                     WarpTiles.store(queryGradient, (batchHead * seqQ + i) * headDim, headDim, dq, r, column, scale);
                 }
+            }
+
+            // Rows that are not finite, once more from the keys that they see.
+            if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+                float[] mended = new float[(headDim + 15) / 16 * 16 / 2];
+                // spotless:off: calls in rows
+                int unfinished = Mending.rows(dq, 2, paddedDim, i0 + row, seqQ);
+                for (int r = 0; r < 2; r++) {
+                    int i = i0 + row + 8 * r;
+                    int mends = unfinished >> r & 1;
+                    if (mends != 0) {
+                        int ofRow = batchHead * seqQ + i;
+                        Mending.queryGradient(
+                                mended, query, key, value, outputGradient, rowTerms, ofRow, kvHead * seqK * headDim,
+                                keyLengths, 0, headDim, 0, headDim, column, batchHead, batch, head, i, i + offset,
+                                Window.firstKey(i + offset, windowLeft), Window.lastKey(i + offset, length, windowRight),
+                                scale, softcap, slope, features);
+                        WarpTiles.store(queryGradient, ofRow * headDim, headDim, mended, 0, column, scale);
+                    }
+                }
+                // spotless:on
             }
         }
     }

@@ -153,6 +153,10 @@ public final class Mending {
         return Warp.load(type, array, index);
     }
 
+    private static float load(FloatArray array, int index, int type) {
+        return array.get(index);
+    }
+
     private static float load(ShortArray array, int index, int type) {
         return Warp.load(type, array, index);
     }
