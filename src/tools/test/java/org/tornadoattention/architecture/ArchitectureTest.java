@@ -70,7 +70,7 @@ class ArchitectureTest {
                 "kernel.parts : intrinsic",
                 "intrinsic : ''",
                 "kernel    : intrinsic",
-                "forge     : kernel function",
+                "forge     : kernel function internal",
                 "internal  : ''",
                 "file      : ''",
                 "tensor    : file internal",
