@@ -376,20 +376,20 @@ public final class BackwardTensors {
                 "%s is given, and the options have no %s: leave it out.".formatted(gradient, option));
     }
 
-    /** Checks that nothing that is written overlaps anything else, and that nothing is a view. */
+    /** Checks that nothing that is written shares an array with anything else, and that what belongs to rows is no view. */
     void requireApart() {
         Map<String, MemorySegment> read = new LinkedHashMap<>();
-        read.put("q", q.memory());
-        read.put("k", k.memory());
-        read.put("v", v.memory());
-        read.put("output", output.memory());
+        read.put("q", q.array().getSegment());
+        read.put("k", k.array().getSegment());
+        read.put("v", v.array().getSegment());
+        read.put("output", output.array().getSegment());
         read.put("logSumExp", logSumExp.memory());
-        read.put("dOut", dOut.memory());
+        read.put("dOut", dOut.array().getSegment());
         dLse.ifPresent(given -> read.put("dLse", given.memory()));
         Map<String, MemorySegment> written = new LinkedHashMap<>();
-        written.put("dQ", dQ.memory());
-        written.put("dK", dK.memory());
-        written.put("dV", dV.memory());
+        written.put("dQ", dQ.array().getSegment());
+        written.put("dK", dK.array().getSegment());
+        written.put("dV", dV.array().getSegment());
         dBias.ifPresent(given -> written.put("dBias", given.memory()));
         dSinks.ifPresent(given -> written.put("dSinks", given.memory()));
         Arguments.requireApart(written, read);

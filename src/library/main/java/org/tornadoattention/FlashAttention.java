@@ -334,7 +334,8 @@ public final class FlashAttention implements AutoCloseable {
      * @param taskGraph graph to append to, before its {@code snapshot()}; refused afterwards
      * @param gridScheduler gets the grids of the tasks
      * @param name beginning of the tasks' names, unique in the graph
-     * @param tensors what is read and what is written; no gradient that is written overlaps another tensor
+     * @param tensors what is read and what is written; all but the log-sum-exps and the gradients of options may be {@link
+     *     Tensor#view views}, which {@code online} and {@code tiled} take; each gradient that is written has an array of its own
      * @param options those of the forward pass
      * @return the kernel that was chosen
      * @throws IllegalArgumentException if shapes, types or options do not fit, if a tensor that is written overlaps another

@@ -207,6 +207,81 @@ class ViewsTest {
         }
     }
 
+    static Stream<Arguments> gradients() {
+        return Stream.of(
+                Arguments.of(AttentionKernel.ONLINE, interleaved(DType.F32, DType.F32, DType.F32)),
+                Arguments.of(AttentionKernel.ONLINE, packed(DType.F32, DType.F32)),
+                Arguments.of(AttentionKernel.TILED, interleaved(DType.F32, DType.F32, DType.F32)),
+                Arguments.of(AttentionKernel.TILED, packed(DType.F16, DType.F16)),
+                Arguments.of(AttentionKernel.TILED, packed(DType.BF16, DType.BF16)));
+    }
+
+    /** Gradients of views, in views, have the bits of those of copies: they are the same sums in the same order. */
+    @ParameterizedTest
+    @MethodSource("gradients")
+    void aBackwardTaskReadsAndWritesThemInPlace(AttentionKernel kernel, Given given)
+            throws TornadoExecutionPlanException {
+        DType dtype = given.q.dtype();
+        assumeTrue(TestDevice.get().halfFloats() || dtype != DType.F16);
+        AttentionOptions options =
+                AttentionOptions.causal().withWindow(20, 0).withScore((s, b, h, i, j) -> s + 0.01f * j + 0.1f * h);
+        int[] rows = given.q.shape();
+        int[] keys = given.k.shape();
+        Tensor dOut = filled(garbage(dtype, 3 + 2 * given.q.numberOfElements()), 5, 3, rows, rowsApart(rows));
+        Tensor dQ = view(garbage(dtype, 3 + 2 * given.q.numberOfElements()), 3, rows, rowsApart(rows));
+        Tensor dK = view(garbage(dtype, 5 + 2 * given.k.numberOfElements()), 4, keys, rowsApart(keys));
+        Tensor dV = view(garbage(dtype, 5 + 2 * given.k.numberOfElements()), 5, keys, rowsApart(keys));
+        TaskGraph graph = new TaskGraph("layer");
+        GridScheduler grids = new GridScheduler();
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel)) {
+            AttentionResult result =
+                    attention.forward(given.q.contiguous(), given.k.contiguous(), given.v.contiguous(), options);
+            given.output.copyFrom(result.output());
+            BackwardTensors tensors = BackwardTensors.builder()
+                    .q(given.q)
+                    .k(given.k)
+                    .v(given.v)
+                    .output(given.output)
+                    .logSumExp(result.logSumExp())
+                    .dOut(dOut)
+                    .dQ(dQ)
+                    .dK(dK)
+                    .dV(dV)
+                    .build();
+            transferOnce(graph, given.q, given.k, given.v, given.output, result.logSumExp(), dOut, dQ, dK, dV);
+            assertThat(attention
+                            .appendBackwardTo(graph, grids, "gradients", tensors, options)
+                            .kernel())
+                    .isEqualTo(kernel);
+            graph.transferToHost(DataTransferMode.EVERY_EXECUTION, dQ.array(), dK.array(), dV.array());
+            try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+                plan.withDevice(attention.device().handle())
+                        .withGridScheduler(grids)
+                        .execute();
+            }
+            Gradients ofCopies = attention.backward(result, dOut.contiguous());
+            assertThat(dQ.toFloatArray()).isEqualTo(ofCopies.dQ().toFloatArray());
+            assertThat(dK.toFloatArray()).isEqualTo(ofCopies.dK().toFloatArray());
+            assertThat(dV.toFloatArray()).isEqualTo(ofCopies.dV().toFloatArray());
+        }
+        if (TestDevice.get().isSimulator()) {
+            for (Tensor gradient : List.of(dQ, dK, dV)) {
+                assertThat(touched(gradient)).isEqualTo(gradient.numberOfElements());
+            }
+        }
+    }
+
+    private static int[] packedStrides(Tensor tensor) {
+        int[] shape = tensor.shape();
+        return new int[] {shape[1] * shape[2] * shape[3], shape[2] * shape[3], shape[3], 1};
+    }
+
+    /** Heads interleaved in a token, twice as far apart as they need to be. */
+    private static int[] rowsApart(int... shape) {
+        int row = 2 * shape[1] * shape[3];
+        return new int[] {shape[2] * row, 2 * shape[3], row, 1};
+    }
+
     @ParameterizedTest
     @EnumSource
     void callsTakeViewsAsTheyTakeCopies(DType dtype) {
@@ -257,7 +332,23 @@ class ViewsTest {
                             graph, grids, "a", apart, given.k, given.v, given.output, logSumExp, options))
                     .withMessageContaining("the last stride must be 1");
             Tensor dOut = Tensor.allocate(DType.F32, 1, HEADS, TOKENS, DIM);
+            Tensor both = garbage(DType.F32, 2 * given.k.numberOfElements());
+            int half = given.k.numberOfElements();
             BackwardTensors tensors = BackwardTensors.builder()
+                    .q(given.q)
+                    .k(given.k)
+                    .v(given.v)
+                    .output(given.output)
+                    .logSumExp(logSumExp)
+                    .dOut(dOut)
+                    .dQ(Tensor.allocate(DType.F32, given.q.shape()))
+                    .dK(view(both, 0, given.k.shape(), packedStrides(given.k)))
+                    .dV(view(both, half, given.k.shape(), packedStrides(given.k)))
+                    .build();
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> standard.appendBackwardTo(graph, grids, "a", tensors, options))
+                    .withMessageContaining("share memory");
+            BackwardTensors ofOwnArrays = BackwardTensors.builder()
                     .q(given.q)
                     .k(given.k)
                     .v(given.v)
@@ -269,8 +360,8 @@ class ViewsTest {
                     .dV(Tensor.allocate(DType.F32, given.k.shape()))
                     .build();
             assertThatIllegalArgumentException()
-                    .isThrownBy(() -> attention.appendBackwardTo(graph, grids, "a", tensors, options))
-                    .withMessageContaining("is a view");
+                    .isThrownBy(() -> standard.appendBackwardTo(graph, grids, "a", ofOwnArrays, options))
+                    .withMessageContaining("standard takes contiguous tensors");
             assertThatIllegalArgumentException()
                     .isThrownBy(() -> options.withBias(given.q))
                     .withMessageContaining("is a view");

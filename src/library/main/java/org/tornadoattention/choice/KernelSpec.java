@@ -54,7 +54,7 @@ public sealed interface KernelSpec
     /**
      * What its text has against rows that do not follow one another, and tensors of several types.
      *
-     * @param views how the tensors lie, and their types
+     * @param views how the tensors of a pass, forward or backward, lie, and their types
      * @param shape the shape of the problem
      * @return what it takes instead, or empty
      */

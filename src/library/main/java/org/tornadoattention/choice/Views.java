@@ -6,6 +6,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Strided;
@@ -19,6 +20,8 @@ import org.tornadoattention.tensor.Tensor;
  * @param numbers what the methods of {@link Layout} give, by their names
  */
 public record Views(Set<DType> types, Map<String, Integer> numbers) {
+
+    private static final String OUTPUT_GRADIENT = "outputGradient";
 
     /** Keeps copies. */
     public Views {
@@ -64,6 +67,36 @@ public record Views(Set<DType> types, Map<String, Integer> numbers) {
                 .map(tensor -> ((Tensor) tensor).dtype())
                 .collect(Collectors.toSet());
         return new Views(types, numbers);
+    }
+
+    /**
+     * Where the tensors of a backward pass lie.
+     *
+     * @param tensors of the pass
+     * @return empty if none but the log-sum-exps and gradients of options is a view; those may not be
+     * @throws IllegalArgumentException if the elements of a row do not follow one another
+     */
+    public static Optional<Views> of(BackwardTensors tensors) {
+        Views forward = ofAll(tensors.q(), tensors.k(), tensors.v(), tensors.output());
+        Map<String, Integer> numbers = new HashMap<>(forward.numbers());
+        Map<String, Tensor> gradients = Map.of(
+                OUTPUT_GRADIENT,
+                tensors.dOut(),
+                "queryGradient",
+                tensors.dQ(),
+                "keyGradient",
+                tensors.dK(),
+                "valueGradient",
+                tensors.dV());
+        gradients.forEach((name, tensor) -> add(numbers, name, tensor));
+        boolean plain = gradients.values().stream().noneMatch(Tensor::isView)
+                && of(tensors.q(), tensors.k(), tensors.v(), tensors.output()).isEmpty();
+        return plain ? Optional.empty() : Optional.of(new Views(forward.types(), numbers));
+    }
+
+    /** {@return whether these are the tensors of a backward pass} */
+    public boolean areOfBackward() {
+        return numbers.containsKey(OUTPUT_GRADIENT + "Offset");
     }
 
     /** {@return whether all rows begin at even elements of their arrays} */

@@ -55,7 +55,8 @@ record WarpGroupSpec() implements KernelSpec {
 
     @Override
     public Optional<String> objection(Views views, AttentionShape shape) {
-        boolean takes = views.types().size() == 1
+        boolean takes = !views.areOfBackward()
+                && views.types().size() == 1
                 && views.isMultiple("query", CHUNK)
                 && views.isMultiple("key", CHUNK)
                 && views.isMultiple("value", CHUNK)

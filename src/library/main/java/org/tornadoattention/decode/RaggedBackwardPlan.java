@@ -173,6 +173,7 @@ final class RaggedBackwardPlan implements DevicePlan {
         KernelLauncher launcher = new KernelLauncher(graph, grids, arguments);
         long rows = (long) shape.queries() * shape.heads();
         launcher.task("backward-rows", Kernel.of(BackwardRowTerms.class))
+                .with("seqQ", 1)
                 .with("parts", 1)
                 .overElements(rows, groupSize);
         launcher.task("backward-dq", Kernel.of(RaggedBackward.class, "queryGradient"))

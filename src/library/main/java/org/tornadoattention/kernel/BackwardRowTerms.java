@@ -3,6 +3,7 @@ package org.tornadoattention.kernel;
 import static org.tornadoattention.kernel.parts.Storage.load;
 
 import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.RowTerms;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -27,6 +28,7 @@ public final class BackwardRowTerms {
     /**
      * Computes the terms of every row. A query that saw no key gets terms that make its P and dS 0.
      *
+     * @param heads query heads, and seqQ queries of each: where views lie
      * @param parts in how many interleaved parts the kernel that uses D sums dP: where one key has all the probability, dP
      *     and D are the same sum, and only in the same order do they cancel
      * @param features {@code LSE_GRADIENT}, {@code F16_BITS} and
@@ -38,16 +40,24 @@ public final class BackwardRowTerms {
             FloatArray logSumExp,
             FloatArray logSumExpGradient,
             FloatArray rowTerms,
+            @Constant int heads,
+            @Constant int seqQ,
             int valueDim,
             int parts,
             int features) {
         for (@Parallel int row = 0; row < logSumExp.getSize(); row++) {
+            int outputAt = row * valueDim;
+            int gradientAt = row * valueDim;
+            if (Layout.isStrided()) {
+                int batchHead = row / seqQ;
+                outputAt = Layout.output(batchHead / heads, batchHead % heads, row % seqQ);
+                gradientAt = Layout.outputGradient(batchHead / heads, batchHead % heads, row % seqQ);
+            }
             float d = 0f;
             for (int part = 0; part < parts; part++) {
                 float sum = 0f;
                 for (int x = part; x < valueDim; x += parts) {
-                    sum += load(outputGradient, row * valueDim + x, features)
-                            * load(output, row * valueDim + x, features);
+                    sum += load(outputGradient, gradientAt + x, features) * load(output, outputAt + x, features);
                 }
                 d += sum;
             }

@@ -3,6 +3,7 @@ package org.tornadoattention.kernel;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.PartialSums;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
@@ -68,6 +69,21 @@ public final class OnlineSoftmaxBackward {
             int batch = batchHead / heads;
             int keyBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
             int valueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * valueDim;
+            int queryAt = row * headDim;
+            int outputAt = row * valueDim;
+            int gradientAt = queryAt;
+            int keyStride = headDim;
+            int valueStride = valueDim;
+            if (Layout.isStrided()) {
+                int kvHead = head / (heads / kvHeads);
+                keyBase = Layout.key(batch, kvHead, 0);
+                valueBase = Layout.value(batch, kvHead, 0);
+                queryAt = Layout.query(batch, head, row % seqQ);
+                outputAt = Layout.outputGradient(batch, head, row % seqQ);
+                gradientAt = Layout.queryGradient(batch, head, row % seqQ);
+                keyStride = Layout.keyRow();
+                valueStride = Layout.valueRow();
+            }
 
             int length = Window.length(keyLengths, batch, seqK, features);
             float slope = HeadTerms.slope(headTerms, head, features);
@@ -83,15 +99,15 @@ public final class OnlineSoftmaxBackward {
             float[] dO = new float[valueDim];
             float[] dQ = new float[headDim];
             for (int x = 0; x < headDim; x++) {
-                q[x] = scale * query.get(row * headDim + x);
+                q[x] = scale * query.get(queryAt + x);
                 if (valueDim == headDim) {
-                    dO[x] = outputGradient.get(row * valueDim + x);
+                    dO[x] = outputGradient.get(outputAt + x);
                 }
                 dQ[x] = 0f;
             }
             if (valueDim != headDim) {
                 for (int x = 0; x < valueDim; x++) {
-                    dO[x] = outputGradient.get(row * valueDim + x);
+                    dO[x] = outputGradient.get(outputAt + x);
                 }
             }
             float[] total = new float[PartialSums.areJoined() ? headDim : 0];
@@ -106,8 +122,8 @@ public final class OnlineSoftmaxBackward {
             for (int j = firstKey; j <= lastKey; j++) {
                 // s = q · k_j, in the order of the forward pass, so that P has its bits, and dp = dO · v_j, in two
                 // parts
-                int at = keyBase + j * headDim;
-                int valueAt = valueBase + j * valueDim;
+                int at = keyBase + j * keyStride;
+                int valueAt = valueBase + j * valueStride;
                 float s0 = 0f;
                 float s1 = 0f;
                 float s2 = 0f;
@@ -168,7 +184,7 @@ public final class OnlineSoftmaxBackward {
                 }
             }
             for (int x = 0; x < headDim; x++) {
-                queryGradient.set(row * headDim + x, dQ[x]);
+                queryGradient.set(gradientAt + x, dQ[x]);
             }
         }
     }
@@ -197,10 +213,32 @@ public final class OnlineSoftmaxBackward {
             int features) {
         for (@Parallel int keyRow = 0; keyRow < keyGradient.getSize() / headDim; keyRow++) {
             int valueDim = headDim + addedValueDim;
-            int j = keyRow % seqK;
-            int batch = keyRow / seqK / kvHeads;
+            int place = keyRow;
+            int storedDim = headDim;
+            int storedValueDim = valueDim;
+            if (Layout.isStrided()) {
+                // The array of a view is longer than its rows: what is past them does the last one's work and stores
+                // nothing.
+                int rows = rowTerms.getSize() / 2 / seqQ / heads * kvHeads * seqK;
+                place = TornadoMath.min(keyRow, rows - 1);
+                storedDim = keyRow < rows ? headDim : 0;
+                storedValueDim = keyRow < rows ? valueDim : 0;
+            }
+            int j = place % seqK;
+            int batch = place / seqK / kvHeads;
             int group = heads / kvHeads;
-            int firstHead = keyRow / seqK * group; // batch * heads + the first query head that reads this key
+            int firstHead = place / seqK * group; // batch * heads + the first query head that reads this key
+            int keyAt = place * headDim;
+            int valueAt = place * valueDim;
+            int keyGradientAt = keyAt;
+            int valueGradientAt = valueAt;
+            if (Layout.isStrided()) {
+                int kvHead = place / seqK % kvHeads;
+                keyAt = Layout.key(batch, kvHead, j);
+                valueAt = Layout.value(batch, kvHead, j);
+                keyGradientAt = Layout.keyGradient(batch, kvHead, j);
+                valueGradientAt = Layout.valueGradient(batch, kvHead, j);
+            }
 
             int length = Window.length(keyLengths, batch, seqK, features);
             int seedLow = DropoutMask.seedLow(keyLengths, features);
@@ -217,9 +255,9 @@ public final class OnlineSoftmaxBackward {
             float[] dK = new float[headDim];
             float[] dV = new float[valueDim];
             for (int x = 0; x < headDim; x++) {
-                k[x] = key.get(keyRow * headDim + x);
+                k[x] = key.get(keyAt + x);
                 if (valueDim == headDim) {
-                    v[x] = value.get(keyRow * valueDim + x);
+                    v[x] = value.get(valueAt + x);
                 }
                 dK[x] = 0f;
                 if (valueDim == headDim) {
@@ -228,7 +266,7 @@ public final class OnlineSoftmaxBackward {
             }
             if (valueDim != headDim) {
                 for (int x = 0; x < valueDim; x++) {
-                    v[x] = value.get(keyRow * valueDim + x);
+                    v[x] = value.get(valueAt + x);
                     dV[x] = 0f;
                 }
             }
@@ -249,6 +287,10 @@ public final class OnlineSoftmaxBackward {
                     int row = batchHead * seqQ + i;
                     int at = row * headDim;
                     int outputAt = row * valueDim;
+                    if (Layout.isStrided()) {
+                        at = Layout.query(batch, batchHead % heads, i);
+                        outputAt = Layout.outputGradient(batch, batchHead % heads, i);
+                    }
                     float s0 = 0f;
                     float s1 = 0f;
                     float s2 = 0f;
@@ -328,15 +370,15 @@ public final class OnlineSoftmaxBackward {
                     dV[x] += totalOfV[x];
                 }
             }
-            for (int x = 0; x < headDim; x++) {
-                keyGradient.set(keyRow * headDim + x, dK[x]);
+            for (int x = 0; x < storedDim; x++) {
+                keyGradient.set(keyGradientAt + x, dK[x]);
                 if (valueDim == headDim) {
-                    valueGradient.set(keyRow * valueDim + x, dV[x]);
+                    valueGradient.set(valueGradientAt + x, dV[x]);
                 }
             }
             if (valueDim != headDim) {
-                for (int x = 0; x < valueDim; x++) {
-                    valueGradient.set(keyRow * valueDim + x, dV[x]);
+                for (int x = 0; x < storedValueDim; x++) {
+                    valueGradient.set(valueGradientAt + x, dV[x]);
                 }
             }
         }

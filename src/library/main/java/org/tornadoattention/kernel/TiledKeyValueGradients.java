@@ -6,6 +6,7 @@ import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.LocalTiles;
 import org.tornadoattention.kernel.parts.PartialSums;
 import org.tornadoattention.kernel.parts.RegisterTile;
@@ -70,6 +71,7 @@ public final class TiledKeyValueGradients {
             FloatArray headTerms,
             IntArray keyLengths,
             int heads,
+            @Constant int kvHeads,
             int seqQ,
             int seqK,
             int headDim,
@@ -107,10 +109,26 @@ public final class TiledKeyValueGradients {
         int keyValueHead = context.groupIdx / tilesK;
         int j0 = context.groupIdx % tilesK * block;
         int group = query.getSize() / seqQ / (key.getSize() / seqK); // query heads that read this key/value head
+        if (Layout.isStrided()) {
+            group = heads / kvHeads;
+        }
         int firstHead = keyValueHead * group; // batch * heads + the first of them
         int batch = firstHead / heads;
         int keyBase = (keyValueHead * seqK + j0) * headDim;
         int valueBase = (keyValueHead * seqK + j0) * valueDim;
+        int keyGradientBase = keyBase;
+        int valueGradientBase = valueBase;
+        int keyGradientStride = headDim;
+        int valueGradientStride = valueDim;
+        if (Layout.isStrided()) {
+            int kvHead = keyValueHead % kvHeads;
+            keyBase = Layout.key(batch, kvHead, j0);
+            valueBase = Layout.value(batch, kvHead, j0);
+            keyGradientBase = Layout.keyGradient(batch, kvHead, j0);
+            valueGradientBase = Layout.valueGradient(batch, kvHead, j0);
+            keyGradientStride = Layout.keyGradientRow();
+            valueGradientStride = Layout.valueGradientRow();
+        }
 
         int length = Window.length(keyLengths, batch, seqK, features);
         int keys = TornadoMath.min(block, length - j0);
@@ -127,9 +145,17 @@ public final class TiledKeyValueGradients {
         int everyLast = Window.everyLast(j0, offset, seqQ, windowLeft);
 
         // Load K_j and V_j; dK = dV = 0: 8 keys by 4 dimensions a work-item.
-        LocalTiles.loadBothRows(
-                key, value, keyBase, valueBase, 0, keys, headDim, valueDim,
-                keyTile, valueTile, block, paddedDim, item, step, features);
+        if (Layout.isStrided()) {
+            LocalTiles.loadRows(
+                    key, keyBase, Layout.keyRow(), 0, keys, headDim, keyTile, block, paddedDim, item, step, features);
+            LocalTiles.loadRows(
+                    value, valueBase, Layout.valueRow(), 0, keys, valueDim,
+                    valueTile, block, paddedDim, item, step, features);
+        } else {
+            LocalTiles.loadBothRows(
+                    key, value, keyBase, valueBase, 0, keys, headDim, valueDim,
+                    keyTile, valueTile, block, paddedDim, item, step, features);
+        }
         int firstRow = item / dimGroups * 8;
         int firstDim = item % dimGroups * 4;
         float[] g = RegisterTile.zeros();
@@ -148,12 +174,23 @@ public final class TiledKeyValueGradients {
             int outputBase = batchHead * seqQ * valueDim;
             float slope = HeadTerms.slope(headTerms, batchHead % heads, features);
             int head = batchHead % heads;
+            if (Layout.isStrided()) {
+                queryBase = Layout.query(batch, head, 0);
+                outputBase = Layout.outputGradient(batch, head, 0);
+            }
             int i0 = Functions.nextQuery(firstQuery / block * block, block, batch, head, j0, keys, lastQuery);
             for (; i0 <= lastQuery; i0 = Functions.nextQuery(i0 + block, block, batch, head, j0, keys, lastQuery)) {
                 // Load Q_i and dO_i, a whole tile sixteen elements at a time, and L_i and D_i.
                 int rows = TornadoMath.min(block, seqQ - i0);
                 context.localBarrier();
-                if (rows == block && headDim == paddedDim && valueDim == headDim) {
+                if (Layout.isStrided()) {
+                    LocalTiles.loadRows(
+                            query, queryBase, Layout.queryRow(), i0, rows, headDim,
+                            queryTile, block, paddedDim, item, step, features);
+                    LocalTiles.loadRows(
+                            outputGradient, outputBase, Layout.outputGradientRow(), i0, rows, valueDim,
+                            gradientTile, block, paddedDim, item, step, features);
+                } else if (rows == block && headDim == paddedDim && valueDim == headDim) {
                     LocalTiles.loadBothWhole(
                             query, outputGradient, queryBase + i0 * headDim, queryTile, gradientTile,
                             block * paddedDim, paddedDim, item, step, features);
@@ -292,14 +329,17 @@ public final class TiledKeyValueGradients {
             int row = at / paddedDim;
             int x = at % paddedDim;
             if (x < headDim) {
-                store(keyGradient, keyBase + row * headDim + x, scale * keyTile[row * stride + x], features);
+                int to = keyGradientBase + row * keyGradientStride + x;
+                store(keyGradient, to, scale * keyTile[row * stride + x], features);
                 if (valueDim == headDim) {
-                    store(valueGradient, valueBase + row * valueDim + x, valueTile[row * stride + x], features);
+                    to = valueGradientBase + row * valueGradientStride + x;
+                    store(valueGradient, to, valueTile[row * stride + x], features);
                 }
             }
             if (valueDim != headDim) {
                 if (x < valueDim) {
-                    store(valueGradient, valueBase + row * valueDim + x, valueTile[row * stride + x], features);
+                    int to = valueGradientBase + row * valueGradientStride + x;
+                    store(valueGradient, to, valueTile[row * stride + x], features);
                 }
             }
         }

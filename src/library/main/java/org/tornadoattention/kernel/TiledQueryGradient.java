@@ -5,6 +5,7 @@ import static org.tornadoattention.kernel.parts.Storage.store;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.LocalTiles;
 import org.tornadoattention.kernel.parts.PartialSums;
 import org.tornadoattention.kernel.parts.Placement;
@@ -129,6 +130,17 @@ public final class TiledQueryGradient {
         int valueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * valueDim;
         int queryBase = (batchHead * seqQ + i0) * headDim;
         int outputBase = (batchHead * seqQ + i0) * valueDim;
+        int queryGradientBase = queryBase;
+        int queryGradientStride = headDim;
+        if (Layout.isStrided()) {
+            int kvHead = head / (heads / kvHeads);
+            keyBase = Layout.key(batch, kvHead, 0);
+            valueBase = Layout.value(batch, kvHead, 0);
+            queryBase = Layout.query(batch, head, i0);
+            outputBase = Layout.outputGradient(batch, head, i0);
+            queryGradientBase = Layout.queryGradient(batch, head, i0);
+            queryGradientStride = Layout.queryGradientRow();
+        }
         int rows = TornadoMath.min(block, seqQ - i0);
 
         int length = Window.length(keyLengths, batch, seqK, features);
@@ -146,9 +158,18 @@ public final class TiledQueryGradient {
         int everyRight = Window.everyRight(i0 + offset, length, windowRight);
 
         // Load Q_i, dO_i, L_i and D_i; dQ = 0: 8 rows by 4 dimensions a work-item.
-        LocalTiles.loadBothRows(
-                query, outputGradient, queryBase, outputBase, 0, rows, headDim, valueDim,
-                queryTile, gradientTile, block, paddedDim, item, step, features);
+        if (Layout.isStrided()) {
+            LocalTiles.loadRows(
+                    query, queryBase, Layout.queryRow(), 0, rows, headDim,
+                    queryTile, block, paddedDim, item, step, features);
+            LocalTiles.loadRows(
+                    outputGradient, outputBase, Layout.outputGradientRow(), 0, rows, valueDim,
+                    gradientTile, block, paddedDim, item, step, features);
+        } else {
+            LocalTiles.loadBothRows(
+                    query, outputGradient, queryBase, outputBase, 0, rows, headDim, valueDim,
+                    queryTile, gradientTile, block, paddedDim, item, step, features);
+        }
         RowTerms.load(rowTerms, batchHead * seqQ + i0, rows, rowLse, rowD, block, item, step);
         int firstRow = item / dimGroups * 8;
         int firstDim = item % dimGroups * 4;
@@ -168,7 +189,14 @@ public final class TiledQueryGradient {
             // company.
             int keys = TornadoMath.min(block, length - j0);
             context.localBarrier();
-            if (keys == block && headDim == paddedDim && valueDim == headDim) {
+            if (Layout.isStrided()) {
+                LocalTiles.loadRows(
+                        key, keyBase, Layout.keyRow(), j0, keys, headDim,
+                        keyTile, block, paddedDim, item, step, features);
+                LocalTiles.loadRows(
+                        value, valueBase, Layout.valueRow(), j0, keys, valueDim,
+                        valueTile, block, paddedDim, item, step, features);
+            } else if (keys == block && headDim == paddedDim && valueDim == headDim) {
                 LocalTiles.loadBothWhole(
                         key, value, keyBase + j0 * headDim, keyTile, valueTile,
                         block * paddedDim, paddedDim, item, step, features);
@@ -283,7 +311,8 @@ public final class TiledQueryGradient {
             int row = at / paddedDim;
             int x = at % paddedDim;
             if (row < rows && x < headDim) {
-                store(queryGradient, queryBase + row * headDim + x, scale * queryTile[row * stride + x], features);
+                int to = queryGradientBase + row * queryGradientStride + x;
+                store(queryGradient, to, scale * queryTile[row * stride + x], features);
             }
         }
     }

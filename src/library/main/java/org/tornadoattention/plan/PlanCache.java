@@ -249,8 +249,12 @@ public final class PlanCache implements Engine {
      */
     public KernelChoice appendBackward(
             TaskGraph graph, GridScheduler grids, String name, BackwardTensors tensors, AttentionOptions options) {
-        AttentionProblem problem = AttentionProblem.of(tensors, options);
+        AttentionProblem problem = AttentionProblem.of(tensors, options).with(Views.of(tensors));
         requireTask(problem, tensors.q(), tensors.k());
+        if (problem.views().isPresent() && tensors.dBias().isPresent()) {
+            throw new IllegalArgumentException(
+                    "The gradient of a bias is computed from contiguous tensors only, and some of these are views: leave dBias out, or copy them with contiguous().");
+        }
         proof.findTiles(options);
         FloatArray rowTerms = new FloatArray(Math.toIntExact(2 * problem.shape().queryRows()));
         BackwardArrays arrays =

@@ -33,8 +33,7 @@ class Int8CacheTest extends QuantizedCaches {
 
     /** A few: what a byte that is NaN does is the same for all types. */
     static Stream<Arguments> specialValues() {
-        return Stream.of(
-                Arguments.of(Float.NaN, DType.F32), Arguments.of(Float.NEGATIVE_INFINITY, DType.F16));
+        return Stream.of(Arguments.of(Float.NaN, DType.F32), Arguments.of(Float.NEGATIVE_INFINITY, DType.F16));
     }
 
     /** Pages that one append fills are off by half a unit, which the largest number of a head in its page makes. */

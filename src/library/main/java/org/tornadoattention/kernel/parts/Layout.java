@@ -36,6 +36,35 @@ public final class Layout {
         return outputOffset() + batch * outputBatch() + head * outputHead() + row * outputRow();
     }
 
+    /** Where a row of the gradient that arrives begins. */
+    public static int outputGradient(int batch, int head, int row) {
+        return outputGradientOffset()
+                + batch * outputGradientBatch()
+                + head * outputGradientHead()
+                + row * outputGradientRow();
+    }
+
+    /** Where the gradient of a query begins. */
+    public static int queryGradient(int batch, int head, int row) {
+        return queryGradientOffset()
+                + batch * queryGradientBatch()
+                + head * queryGradientHead()
+                + row * queryGradientRow();
+    }
+
+    /** Likewise of a key. */
+    public static int keyGradient(int batch, int kvHead, int row) {
+        return keyGradientOffset() + batch * keyGradientBatch() + kvHead * keyGradientHead() + row * keyGradientRow();
+    }
+
+    /** Likewise of a value. */
+    public static int valueGradient(int batch, int kvHead, int row) {
+        return valueGradientOffset()
+                + batch * valueGradientBatch()
+                + kvHead * valueGradientHead()
+                + row * valueGradientRow();
+    }
+
     public static int queryOffset() {
         return 0;
     }
@@ -97,6 +126,70 @@ public final class Layout {
     }
 
     public static int outputRow() {
+        return 0;
+    }
+
+    public static int outputGradientOffset() {
+        return 0;
+    }
+
+    public static int outputGradientBatch() {
+        return 0;
+    }
+
+    public static int outputGradientHead() {
+        return 0;
+    }
+
+    public static int outputGradientRow() {
+        return 0;
+    }
+
+    public static int queryGradientOffset() {
+        return 0;
+    }
+
+    public static int queryGradientBatch() {
+        return 0;
+    }
+
+    public static int queryGradientHead() {
+        return 0;
+    }
+
+    public static int queryGradientRow() {
+        return 0;
+    }
+
+    public static int keyGradientOffset() {
+        return 0;
+    }
+
+    public static int keyGradientBatch() {
+        return 0;
+    }
+
+    public static int keyGradientHead() {
+        return 0;
+    }
+
+    public static int keyGradientRow() {
+        return 0;
+    }
+
+    public static int valueGradientOffset() {
+        return 0;
+    }
+
+    public static int valueGradientBatch() {
+        return 0;
+    }
+
+    public static int valueGradientHead() {
+        return 0;
+    }
+
+    public static int valueGradientRow() {
         return 0;
     }
 }
