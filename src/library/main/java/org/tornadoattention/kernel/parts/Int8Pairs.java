@@ -37,11 +37,13 @@ public final class Int8Pairs {
         return decode(array.get(index + 1));
     }
 
-    /** The low byte counts. Shifts would not do: PTX has no arithmetic one for {@code >>}. */
+    /**
+     * The low byte counts. Without its sign bit and that bit apart: PTX has no arithmetic shift for {@code >>}, and of all eight bits
+     * of a byte TornadoVM makes an unsigned number, which no difference is below 0 of.
+     */
     public static float decode(int bits) {
-        int low = bits & 0xff;
-        float value = low - ((low & 0x80) << 1);
-        if (low == NAN) {
+        float value = (bits & 0x7f) - (bits & 0x80);
+        if ((bits & 0xff) == NAN) {
             // Of what no compiler takes for a constant, as in Storage.
             value = TornadoMath.sqrt((float) -(bits & 0xc0));
         }
