@@ -1,7 +1,5 @@
 package org.tornadoattention.bench;
 
-import java.lang.management.CompilationMXBean;
-import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -43,9 +41,6 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 public final class BenchSession implements AutoCloseable {
 
     private static final int FEWEST_REPETITIONS = 3;
-    private static final double STANDS_STILL = 0.9;
-    private static final double STRETCH_SECONDS = 0.4;
-    private static final double LONGEST_WARM_UP_SECONDS = 8;
     private static final Pattern GLOBAL_BYTES = Pattern.compile("globalBytes=(\\d+)");
 
     /**
@@ -414,7 +409,7 @@ public final class BenchSession implements AutoCloseable {
     private Timing time(BenchCase measured, LongSupplier execution, Runnable progress) {
         warmUp(execution, progress);
         if (settings.warmUps > 0) {
-            warmUpUntilTimesStandStill(execution);
+            WarmUp.untilTimesStandStill(execution, WarmUp.LONGEST_SECONDS);
         }
         List<Long> wallTimes = new ArrayList<>();
         Spread kernel = repeat(
@@ -452,35 +447,6 @@ public final class BenchSession implements AutoCloseable {
             progress.run();
         }
         return Spread.of(Arrays.copyOf(nanoseconds, done));
-    }
-
-    /**
-     * Executes until two stretches of time have about the same best, and the JVM has compiled nothing in the last. It compiles
-     * its own engine and the simulator's kernels while they run, and again where another mask leads them another way.
-     */
-    static void warmUpUntilTimesStandStill(LongSupplier execution) {
-        CompilationMXBean compiler = ManagementFactory.getCompilationMXBean();
-        long begin = System.nanoTime();
-        long before;
-        long best = 0;
-        long compiled;
-        do {
-            before = best;
-            compiled = compiler.getTotalCompilationTime();
-            best = best(execution);
-        } while ((best < STANDS_STILL * before
-                        || before < STANDS_STILL * best
-                        || compiler.getTotalCompilationTime() > compiled)
-                && System.nanoTime() - begin < 1e9 * LONGEST_WARM_UP_SECONDS);
-    }
-
-    private static long best(LongSupplier execution) {
-        long begin = System.nanoTime();
-        long best = Long.MAX_VALUE;
-        do {
-            best = Math.min(best, execution.getAsLong());
-        } while (System.nanoTime() - begin < 1e9 * STRETCH_SECONDS);
-        return best;
     }
 
     /** What the simulator's profile says that the kernels moved; null from devices, whose profiles do not say. */

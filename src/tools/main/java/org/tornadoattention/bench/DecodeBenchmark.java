@@ -146,7 +146,7 @@ public final class DecodeBenchmark {
                 step();
             }
             if (device.isJvm() && warmUps > 0) {
-                BenchSession.warmUpUntilTimesStandStill(this::timeOfAttention);
+                WarmUp.untilTimesStandStill(this::timeOfAttention, WarmUp.LONGEST_SECONDS);
             }
             return comparisons;
         }

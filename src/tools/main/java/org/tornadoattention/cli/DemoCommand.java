@@ -13,6 +13,7 @@ import org.tornadoattention.AttentionShape;
 import org.tornadoattention.Execution;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.bench.Memory;
+import org.tornadoattention.bench.WarmUp;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.DeviceMemory;
@@ -49,7 +50,11 @@ import picocli.CommandLine.Spec;
 final class DemoCommand implements Callable<Integer> {
 
     private static final int TIMED_CALLS = 3;
+    /** More on the JVM, where other work of the machine disturbs single calls. */
+    private static final int TIMED_CALLS_ON_JVM = 11;
+
     private static final Duration ENOUGH = Duration.ofSeconds(10);
+    private static final double WARM_UP_SECONDS = 1.5;
 
     @Option(
             names = {"-n", "--length"},
@@ -80,20 +85,38 @@ final class DemoCommand implements Callable<Integer> {
         Tensor q = heads.queries();
         Tensor k = heads.keys();
         Tensor v = heads.values();
-        List<AttentionResult> results = new ArrayList<>();
+        int calls = device.isJvm() ? TIMED_CALLS_ON_JVM : TIMED_CALLS;
+        List<Execution> timed = new ArrayList<>();
         AttentionShape shape = AttentionShape.of(q, k, v, heads.options());
+        Execution first;
+        AttentionResult last;
         KernelChoice choice;
         AccuracyCheck check;
         try (FlashAttention attention = compute.attention(device);
-                Progress progress = Progress.of("demo", TIMED_CALLS + 2)) {
+                Progress progress = Progress.of("demo", calls + 2)) {
             progress.say("first call, which compiles");
-            Duration spent = Duration.ZERO;
-            while (results.size() <= TIMED_CALLS && (results.size() < 2 || spent.compareTo(ENOUGH) < 0)) {
-                AttentionResult result = attention.forward(q, k, v, heads.options());
-                spent = spent.plus(result.execution().orElseThrow().wallTime());
-                results.add(result);
+            last = attention.forward(q, k, v, heads.options());
+            first = last.execution().orElseThrow();
+            progress.step();
+            if (device.isJvm()) {
+                progress.say("the JVM compiles its engine");
+                WarmUp.untilTimesStandStill(
+                        () -> attention
+                                .forward(q, k, v, heads.options())
+                                .execution()
+                                .orElseThrow()
+                                .kernelTime()
+                                .toNanos(),
+                        WARM_UP_SECONDS);
+            }
+            progress.say("timed calls");
+            Duration spent = first.wallTime();
+            while (timed.isEmpty() || timed.size() < calls && spent.compareTo(ENOUGH) < 0) {
+                last = attention.forward(q, k, v, heads.options());
+                Execution execution = last.execution().orElseThrow();
+                spent = spent.plus(execution.wallTime());
+                timed.add(execution);
                 progress.step();
-                progress.say("timed calls");
             }
             choice = attention.choose(shape, q.dtype(), heads.options());
             progress.say("oracle");
@@ -101,9 +124,8 @@ final class DemoCommand implements Callable<Integer> {
                     .ofProducts(compute.kernel().filter(AttentionKernel::isFp8).isPresent());
             progress.step();
         }
-        AttentionResult last = results.getLast();
         List<Comparison> comparisons = check.forward(last.output(), last.logSumExp());
-        table(AttentionProblem.of(shape, q.dtype(), heads.options()), choice, results, comparisons)
+        table(AttentionProblem.of(shape, q.dtype(), heads.options()), choice, first, timed, comparisons)
                 .print(out);
         out.println();
         DemoReading.print(out, heads, text, last);
@@ -113,13 +135,9 @@ final class DemoCommand implements Callable<Integer> {
     private static Table table(
             AttentionProblem problem,
             KernelChoice choice,
-            List<AttentionResult> results,
+            Execution first,
+            List<Execution> timed,
             List<Comparison> comparisons) {
-        Execution first = results.getFirst().execution().orElseThrow();
-        List<Execution> timed = results.stream()
-                .skip(1)
-                .map(result -> result.execution().orElseThrow())
-                .toList();
         Duration kernelTime = median(timed.stream().map(Execution::kernelTime).toList());
         Duration wallTime = median(timed.stream().map(Execution::wallTime).toList());
         AttentionKernel kernel = choice.kernel();
@@ -146,11 +164,12 @@ final class DemoCommand implements Callable<Integer> {
         table.row("chosen because", first.reason());
         table.row(
                 "time",
-                "%s in the kernel, %s the whole call (median of %d); the first call took %s"
+                "%s in the kernel, %s the whole call (median of %d%s); the first call took %s"
                         .formatted(
                                 Units.time(kernelTime),
                                 Units.time(wallTime),
                                 timed.size(),
+                                first.device().isJvm() ? " after a warm-up" : "",
                                 Units.time(first.wallTime())));
         table.row("throughput", Units.rate(problem.flops(), kernelTime) + " by the kernel's time");
         table.row(
