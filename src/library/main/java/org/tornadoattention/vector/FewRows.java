@@ -2,7 +2,6 @@ package org.tornadoattention.vector;
 
 import java.util.Arrays;
 import java.util.Optional;
-import org.tornadoattention.tensor.DType;
 
 /**
  * The products of a tile of few rows, as in decoding: sums over a head run along the lanes, and keys and values are used as
@@ -23,27 +22,15 @@ final class FewRows {
     private final int headDim;
     private final int paddedHead;
     private final int paddedValue;
-    private final Optional<Stream> keyStream;
-    private final Optional<Stream> valueStream;
+    private final Optional<Streams> streams;
+    private final Optional<StoredRows> storedKeys;
+    private final Optional<StoredRows> storedValues;
     private final float[] q;
     private final float[] near;
     private final float[] before;
     private final float[] ones = new float[MOST];
     private final long[] places = new long[ForwardTile.KEYS];
     private final short[] bits;
-
-    /** Rows that lie in memory, and what computes with them there. */
-    private record Stream(Streams streams, StoredRows rows) {
-
-        static Optional<Stream> of(Lanes lanes, RowSource source) {
-            return lanes.streams()
-                    .flatMap(streams -> source.stored().filter(streams::takes).map(rows -> new Stream(streams, rows)));
-        }
-
-        DType dtype() {
-            return rows.dtype();
-        }
-    }
 
     FewRows(Lanes lanes, Sequences sequences, RowSource queries, RowSource keys, RowSource values) {
         this.lanes = lanes;
@@ -53,8 +40,9 @@ final class FewRows {
         headDim = sequences.headDim();
         paddedHead = Products.padded(headDim, lanes.length());
         paddedValue = Products.padded(sequences.valueDim(), lanes.length());
-        keyStream = Stream.of(lanes, keys);
-        valueStream = Stream.of(lanes, values);
+        streams = lanes.streams();
+        storedKeys = stored(keys);
+        storedValues = stored(values);
         q = new float[MOST * paddedHead];
         near = new float[TOGETHER * Math.max(paddedHead, paddedValue)];
         before = new float[MOST * paddedValue];
@@ -62,8 +50,14 @@ final class FewRows {
         Arrays.fill(ones, 1);
     }
 
+    private Optional<StoredRows> stored(RowSource source) {
+        return streams.flatMap(given -> source.stored().filter(given::takes));
+    }
+
     long bytes() {
-        return Float.BYTES * ((long) q.length + near.length + before.length + ones.length)
+        long loaded = storedKeys.isPresent() ? q.length : 0;
+        return streams.map(Streams::bytes).orElse(0L)
+                + Float.BYTES * (loaded + q.length + near.length + before.length + ones.length)
                 + Long.BYTES * (long) places.length
                 + Short.BYTES * (long) bits.length;
     }
@@ -78,23 +72,53 @@ final class FewRows {
                 q[dim] *= factor;
             }
         }
-        keyStream.ifPresent(stream -> stream.streams.apart(stream.dtype(), q, 0, q.length));
+        storedKeys.ifPresent(rows -> streams.orElseThrow().load(rows.dtype(), q, paddedHead, rows(tile)));
+    }
+
+    private static int rows(RowTile tile) {
+        return Products.padded(tile.rows(), Lanes.ROWS);
+    }
+
+    /**
+     * A whole step, if keys and values are read where they lie: rows see all keys, and products are scores as they are.
+     *
+     * @return false if it was not computed
+     */
+    boolean step(
+            RowTile tile,
+            int key,
+            int count,
+            float[] s,
+            int width,
+            float[] max,
+            float[] sum,
+            float[] factors,
+            float[] o) {
+        if (storedKeys.isEmpty() || storedValues.isEmpty() || !dots(tile, key, count)) {
+            return false;
+        }
+        streams.orElseThrow().softmax(count, max, sum, factors, rows(tile));
+        if (!addStored(tile, key, count, o, factors)) {
+            streams.orElseThrow().spread(count, s, width, rows(tile));
+            addNear(tile, key, count, s, width, true, o, factors);
+        }
+        return true;
+    }
+
+    private boolean dots(RowTile tile, int key, int count) {
+        keys.places(tile.sequence(), tile.kvHead(), key, count, places);
+        return streams.orElseThrow().dots(storedKeys.orElseThrow(), places, count, rows(tile));
     }
 
     /** Scores of keys {@code key} to {@code key + count - 1}. */
     void scores(RowTile tile, int key, int count, float[] s, int width) {
-        if (keyStream.isPresent()) {
-            Stream stream = keyStream.get();
-            keys.places(tile.sequence(), tile.kvHead(), key, count, places);
-            int rows = Products.padded(tile.rows(), Lanes.ROWS);
-            if (stream.streams.dots(stream.rows, places, count, q, s, width, rows)) {
-                return;
-            }
+        if (storedKeys.isPresent() && dots(tile, key, count)) {
+            streams.orElseThrow().spread(count, s, width, rows(tile));
+            return;
         }
         for (int done = 0; done < count; done += TOGETHER) {
             int together = Math.min(TOGETHER, count - done);
             keys.read(tile.sequence(), tile.kvHead(), key + done, together, near, 0, paddedHead, bits, lanes);
-            keyStream.ifPresent(stream -> stream.streams.apart(stream.dtype(), near, 0, together * paddedHead));
             lanes.dots(near, q, paddedHead, s, done * width, width, together, tile.rows());
         }
     }
@@ -108,20 +132,37 @@ final class FewRows {
      * @param factors what they are multiplied by before
      */
     void add(RowTile tile, int key, int count, float[] p, int width, boolean allSeen, float[] o, float[] factors) {
-        int rows = Products.padded(tile.rows(), Lanes.ROWS);
-        if (allSeen && valueStream.isPresent()) {
-            Stream stream = valueStream.get();
-            values.places(tile.sequence(), tile.kvHead(), key, count, places);
-            System.arraycopy(o, 0, before, 0, rows * paddedValue);
-            if (stream.streams.add(stream.rows, places, count, p, width, o, factors, rows)) {
+        if (allSeen && storedValues.isPresent()) {
+            streams.orElseThrow().gather(count, p, width, rows(tile));
+            if (addStored(tile, key, count, o, factors)) {
                 return;
             }
-            System.arraycopy(before, 0, o, 0, rows * paddedValue);
         }
+        addNear(tile, key, count, p, width, allSeen, o, factors);
+    }
+
+    private boolean addStored(RowTile tile, int key, int count, float[] o, float[] factors) {
+        StoredRows rows = storedValues.orElseThrow();
+        int used = rows(tile) * paddedValue;
+        boolean mayRefuse = streams.orElseThrow().mayRefuse(rows.dtype());
+        if (mayRefuse) {
+            System.arraycopy(o, 0, before, 0, used);
+        }
+        values.places(tile.sequence(), tile.kvHead(), key, count, places);
+        boolean added = streams.orElseThrow().add(rows, places, count, o, factors, rows(tile));
+        if (!added) {
+            System.arraycopy(before, 0, o, 0, used);
+        }
+        return added;
+    }
+
+    private void addNear(
+            RowTile tile, int key, int count, float[] p, int width, boolean allSeen, float[] o, float[] factors) {
+        int rows = rows(tile);
         for (int done = 0; done < count; done += TOGETHER) {
             int together = Math.min(TOGETHER, count - done);
             values.read(tile.sequence(), tile.kvHead(), key + done, together, near, 0, paddedValue, bits, lanes);
-            valueStream.ifPresent(stream -> stream.streams.apart(stream.dtype(), near, 0, together * paddedValue));
+            storedValues.ifPresent(stored -> streams.orElseThrow().apart(stored.dtype(), near, together * paddedValue));
             boolean free = allSeen || lanes.areFinite(near, 0, together * paddedValue);
             Products.add(
                     lanes,
@@ -144,8 +185,8 @@ final class FewRows {
         }
     }
 
-    /** Brings rows of outputs to an end, when all values were added. */
-    void finish(float[] o) {
-        valueStream.ifPresent(stream -> stream.streams.together(stream.dtype(), o, 0, MOST * paddedValue));
+    /** Brings a tile's rows of outputs to an end, when all values were added. */
+    void finish(RowTile tile, float[] o) {
+        storedValues.ifPresent(stored -> streams.orElseThrow().together(stored.dtype(), o, rows(tile) * paddedValue));
     }
 }

@@ -1,6 +1,7 @@
 package org.tornadoattention.vector;
 
 import java.util.Arrays;
+import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 
 /**
@@ -26,10 +27,7 @@ final class ForwardTile {
     private final int headDim;
     private final int valueDim;
     private final int paddedValue;
-    private final TurnedTile turnedQueries;
-    private final float[] q;
-    private final PanelTile k;
-    private final PanelTile v;
+    private final Optional<Panels> operands;
     private final FewRows fewRows;
     private final float[] s;
     private final float[] o;
@@ -41,6 +39,26 @@ final class ForwardTile {
     private final float[] maxOfTotals;
     private final short[] bits;
     private boolean few;
+
+    /**
+     * Operands of products of many rows.
+     *
+     * @param q queries, a panel after the other
+     */
+    private record Panels(TurnedTile queries, float[] q, PanelTile keys, PanelTile values) {
+
+        Panels(Lanes lanes, int headDim, int valueDim, int rows) {
+            this(
+                    new TurnedTile(lanes, headDim),
+                    new float[rows * headDim],
+                    new PanelTile(lanes, headDim, 1),
+                    new PanelTile(lanes, valueDim, 1));
+        }
+
+        long bytes() {
+            return queries.bytes() + Float.BYTES * (long) q.length + keys.bytes() + values.bytes();
+        }
+    }
 
     /** @param most rows of a tile */
     ForwardTile(
@@ -56,17 +74,15 @@ final class ForwardTile {
         this.queries = queries;
         this.keys = keys;
         this.values = values;
-        int widest = lanes.widest() * lanes.length();
+        boolean allFew = Arrays.stream(sequences.queries()).allMatch(count -> isFew(sequences, count));
+        int widest = allFew ? lanes.length() : lanes.widest() * lanes.length();
         int allLanes = Products.padded(most, widest);
         terms = new ScoreTerms(lanes, sequences, options);
         rows = new TileRows(sequences, options.mask(), terms, allLanes);
         headDim = sequences.headDim();
         valueDim = sequences.valueDim();
         paddedValue = Products.padded(valueDim, lanes.length());
-        turnedQueries = new TurnedTile(lanes, headDim);
-        q = new float[allLanes * headDim];
-        k = new PanelTile(lanes, headDim, 1);
-        v = new PanelTile(lanes, valueDim, 1);
+        operands = allFew ? Optional.empty() : Optional.of(new Panels(lanes, headDim, valueDim, allLanes));
         fewRows = new FewRows(lanes, sequences, queries, keys, values);
         s = new float[KEYS * widest];
         o = new float[allLanes * paddedValue];
@@ -77,17 +93,20 @@ final class ForwardTile {
         outputs = new Totals(runs ? o.length : 0);
         sums = new Totals(runs ? allLanes : 0);
         maxOfTotals = new float[allLanes];
-        bits = new short[KEYS * Math.max(headDim, valueDim)];
+        bits = new short[(allFew ? FewRows.MOST : KEYS) * Math.max(headDim, valueDim)];
+    }
+
+    /** By the sequence and not by the tile, since tiles depend on the number of threads. */
+    private static boolean isFew(Sequences sequences, int queries) {
+        return queries * (long) sequences.group() <= FewRows.MOST;
     }
 
     /** Bytes of all arrays. */
     long bytes() {
-        long floats = q.length + s.length + o.length + 9L * max.length;
+        long floats = s.length + o.length + 9L * max.length;
         return Float.BYTES * floats
                 + fewRows.bytes()
-                + k.bytes()
-                + v.bytes()
-                + turnedQueries.bytes()
+                + operands.map(Panels::bytes).orElse(0L)
                 + outputs.bytes()
                 + sums.bytes()
                 + Short.BYTES * (long) bits.length;
@@ -105,8 +124,7 @@ final class ForwardTile {
     /** Attends to the keys from {@code from} to {@code to - 1} that the tile's rows see. */
     void attend(RowTile tile, int from, int to) {
         rows.set(tile, panelWidth(lanes, tile.rows()));
-        // By the sequence and not by the tile, since tiles depend on the number of threads.
-        few = sequences.queries()[tile.sequence()] * (long) sequences.group() <= FewRows.MOST;
+        few = isFew(sequences, sequences.queries()[tile.sequence()]);
         int used = rows.panels() * rows.width();
         Arrays.fill(o, 0, used * paddedValue, 0);
         Arrays.fill(max, 0, used, Float.NEGATIVE_INFINITY);
@@ -117,7 +135,8 @@ final class ForwardTile {
             if (few) {
                 fewRows.load(tile, terms.queryFactor());
             } else {
-                turnedQueries.load(queries, tile, rows.width(), terms.queryFactor(), q);
+                Panels panels = operands.orElseThrow();
+                panels.queries.load(queries, tile, rows.width(), terms.queryFactor(), panels.q);
             }
         }
         outputs.clear();
@@ -134,7 +153,7 @@ final class ForwardTile {
         outputs.finish(o, used, paddedValue, factors);
         sums.finish(sum, used, 1, factors);
         if (few) {
-            fewRows.finish(o);
+            fewRows.finish(rows.tile(), o);
         }
     }
 
@@ -159,15 +178,23 @@ final class ForwardTile {
                 continue;
             }
             int at = panel * width;
+            boolean allSeen = sight == TileRows.Sight.ALL && !terms.hides();
+            if (few
+                    && sight == TileRows.Sight.ALL
+                    && terms.areNone()
+                    && fewRows.step(tile, key, count, s, width, max, sum, factors, o)) {
+                continue;
+            }
             // Sᵀ = K Qᵀ
             if (few) {
                 fewRows.scores(tile, key, count, s, width);
             } else {
+                Panels panels = operands.orElseThrow();
                 if (!keysLoaded) {
-                    k.read(0, keys, tile.sequence(), tile.kvHead(), key, count);
+                    panels.keys.read(0, keys, tile.sequence(), tile.kvHead(), key, count);
                     keysLoaded = true;
                 }
-                k.times(0, Products.padded(count, Lanes.ROWS), headDim, q, at * headDim, width, s);
+                panels.keys.times(0, Products.padded(count, Lanes.ROWS), headDim, panels.q, at * headDim, width, s);
             }
             terms.apply(s, key, count, rows, panel, sight);
             // P = 2^(S - m), with the sums of its rows
@@ -176,11 +203,11 @@ final class ForwardTile {
                 terms.drop(s, 1, key, count, rows, panel);
             }
             // O = diag(2^(m - m')) O + P V
-            boolean allSeen = sight == TileRows.Sight.ALL && !terms.hides();
             if (few) {
                 fewRows.add(tile, key, count, s, width, allSeen, o, factors);
                 continue;
             }
+            PanelTile v = operands.orElseThrow().values;
             int used = Math.min(width, Products.padded(tile.rows() - at, Lanes.ROWS));
             if (!valuesLoaded) {
                 v.read(0, values, tile.sequence(), tile.kvHead(), key, count);

@@ -68,6 +68,11 @@ final class ScoreTerms {
         return function.isPresent() || condition.isPresent();
     }
 
+    /** Whether products of scaled queries and keys are scores as they are, and probabilities stay as they are. */
+    boolean areNone() {
+        return !options.hasSoftcap() && !options.hasAlibi() && bias.isEmpty() && !hides() && !hasDropout();
+    }
+
     /** Makes scores of products of scaled queries and keys. */
     void apply(float[] s, int firstKey, int keys, TileRows rows, int panel, TileRows.Sight sight) {
         apply(s, firstKey, keys, rows, panel, sight, null, null);

@@ -3,41 +3,68 @@ package org.tornadoattention.vector;
 import org.tornadoattention.tensor.DType;
 
 /**
- * Products of a few rows with keys and values where they lie in memory, which are to take no longer than memory needs.
+ * Products of a few rows with keys and values where they lie in memory, which are to take no longer than memory needs, and
+ * the softmax between them. Queries, and the scores of a tile of keys, are kept here in an order of their own.
  *
- * <p>Elements of 16 bits are taken in pairs, so the other operand has them {@link #apart}: of each two vectors' elements the
- * even ones first, then the odd ones.
+ * <p>Values of 16 bits are taken in pairs, so outputs have them {@link #apart} meanwhile: of each two vectors' elements the even
+ * ones first, then the odd ones. A count of rows is a multiple of {@link Lanes#ROWS} always.
  */
 interface Streams {
+
+    /** Of its memory, but for the queries, which take as much as they do elsewhere. */
+    long bytes();
 
     /** Whether there are products with such rows. */
     boolean takes(StoredRows rows);
 
-    /** Brings elements into the order that products with this type need. */
-    void apart(DType dtype, float[] rows, int at, int count);
+    /** Whether {@link #dots} and {@link #add} may refuse rows of this type. */
+    boolean mayRefuse(DType dtype);
+
+    /** Brings outputs into the order that products with this type need. */
+    void apart(DType dtype, float[] rows, int count);
 
     /** Undoes {@link #apart}. */
-    void together(DType dtype, float[] rows, int at, int count);
+    void together(DType dtype, float[] rows, int count);
 
     /**
-     * {@code s[key][row] = Σ_d k[key][d] · q[row][d]}.
+     * Takes queries for products with keys of this type.
+     *
+     * @param width elements of each
+     */
+    void load(DType dtype, float[] q, int width, int rows);
+
+    /**
+     * Makes scores, {@code Σ_d k[key][d] · q[row][d]}.
      *
      * @param places the byte that each key begins with
-     * @param q rows of as many elements as a key has, {@link #apart}
-     * @param width elements from one key to the next in s
-     * @param rows of q, a multiple of {@link Lanes#ROWS}
      * @return false if a key has an element that is not finite and was not computed rightly
      */
-    boolean dots(StoredRows keys, long[] places, int count, float[] q, float[] s, int width, int rows);
+    boolean dots(StoredRows keys, long[] places, int count, int rows);
+
+    /**
+     * Copies the scores to {@code s[key][row]}.
+     *
+     * @param width elements from one key to the next
+     */
+    void spread(int count, float[] s, int width, int rows);
+
+    /** Takes probabilities, likewise, in the place of the scores. */
+    void gather(int count, float[] s, int width, int rows);
+
+    /**
+     * One step of the online softmax, in the place of the scores.
+     *
+     * @param max of each row so far, and {@code sum} and {@code factors} likewise, as {@link Lanes#softmax} has them; room for a
+     *     vector of rows at least
+     */
+    void softmax(int count, float[] max, float[] sum, float[] factors, int rows);
 
     /**
      * {@code o[row][·] = factors[row] · o[row][·] + Σ_key p[key][row] · v[key][·]}.
      *
      * @param places the byte that each value begins with
-     * @param width elements from one key to the next in p
      * @param o rows of as many elements as a value has, {@link #apart}
      * @return false as {@link #dots}
      */
-    boolean add(
-            StoredRows values, long[] places, int count, float[] p, int width, float[] o, float[] factors, int rows);
+    boolean add(StoredRows values, long[] places, int count, float[] o, float[] factors, int rows);
 }

@@ -2,6 +2,7 @@ package org.tornadoattention.vector;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
 import org.tornadoattention.AttentionOptions;
@@ -174,15 +175,18 @@ public final class VectorForward {
         } else {
             Partials partials = new Partials(tiles.size(), parts, largest, sequences.valueDim());
             bytes.addAndGet(partials.bytes());
+            AtomicIntegerArray kept = new AtomicIntegerArray(tiles.size());
             workers.run(tiles.size() * parts, scratch, (task, tile) -> {
+                int index = task / parts;
                 int part = task % parts;
                 long end = (part + 1L) * keys;
-                tile.attend(tiles.get(task / parts), part * keys, (int) Math.min(end, Integer.MAX_VALUE));
-                tile.keep(partials, task / parts, part);
-            });
-            workers.run(tiles.size(), scratch, (task, tile) -> {
-                tile.merge(tiles.get(task), partials, task);
-                tile.store(output, logSumExp);
+                tile.attend(tiles.get(index), part * keys, (int) Math.min(end, Integer.MAX_VALUE));
+                tile.keep(partials, index, part);
+                // Who keeps the last part of a tile merges them all, in their order.
+                if (kept.incrementAndGet(index) == parts) {
+                    tile.merge(tiles.get(index), partials, index);
+                    tile.store(output, logSumExp);
+                }
             });
         }
         return new VectorRun(most, ForwardTile.KEYS, System.nanoTime() - start, bytes.get());

@@ -17,8 +17,8 @@ import org.tornadoattention.tensor.DType;
 /**
  * {@link Streams} on vectors of 512 bits, whose 32 registers hold sixteen sums.
  *
- * <p>Four keys that are a quarter of a tile apart are read at a time: as a rule they lie in different pages, which memory
- * brings side by side.
+ * <p>Four keys that are a quarter of a tile apart, a group, are read at a time: as a rule they lie in different pages, which
+ * memory brings side by side. A vector holds the scores of a group with four rows, a block.
  */
 final class VectorStreams implements Streams {
 
@@ -28,6 +28,22 @@ final class VectorStreams implements Streams {
     private static final long BYTES = SPECIES.vectorByteSize();
     private static final ByteOrder ORDER = ByteOrder.nativeOrder();
     private static final boolean FMA = Fused.FAST;
+
+    /** Keys of a group. */
+    private static final int GROUP = 4;
+    /** Scores of all groups of a tile with a block of rows, and room for the maxima before and after. */
+    private static final int BLOCK = (ForwardTile.KEYS / GROUP + 2) * LENGTH;
+
+    private static final int BASES = BLOCK - LENGTH;
+
+    /** Values that are read for all columns before others are: memory brings the next ones meanwhile. */
+    private static final int TOGETHER = 16;
+
+    private static final float LEAST_EXPONENT = -127f;
+    /** As in {@link VectorLanes}. */
+    private static final float ROUNDER = 0x1.8p23f + 127;
+
+    private static final int SIGNIFICAND_BITS = 23;
 
     /** The upper halves of ints. */
     private static final int UPPER = 0xffff_0000;
@@ -51,19 +67,46 @@ final class VectorStreams implements Streams {
     private static final VectorMask<Float> MASK_4 = mask(4);
     private static final VectorMask<Float> MASK_8 = mask(8);
 
-    /** Sums of four keys by four rows, lane by lane. */
-    private final float[] sums = new float[4 * Lanes.ROWS * LENGTH];
+    /** Bring the rows of a block, which lie side by side, to all keys of a group. */
+    private static final VectorShuffle<Float> FIRST_ROWS = rows(0);
 
-    /** Where the values of a tile begin, in the order in which they are read, and what they are multiplied by. */
+    private static final VectorShuffle<Float> NEXT_ROWS = rows(Lanes.ROWS);
+
+    /** Lanes of a group that are where the rows of a block lie. */
+    private static final VectorMask<Float> FIRST_LANES = VectorMask.fromLong(SPECIES, 0b1111);
+
+    private static final VectorMask<Float> NEXT_LANES = VectorMask.fromLong(SPECIES, 0b1111_0000);
+
+    /** Sums of a group and a block, lane by lane. */
+    private final float[] sums = new float[GROUP * Lanes.ROWS * LENGTH];
+
+    /** Where the keys or values of a tile begin, in the order in which they are read. */
     private final long[] ordered = new long[ForwardTile.KEYS];
 
+    /** Scores and what becomes of them: of each block, each group and each of its keys those of four rows. */
+    private final float[] scores = new float[FewRows.MOST / Lanes.ROWS * BLOCK];
+
+    /** Those of a block without the keys that are behind the last. */
     private final float[] weights = new float[ForwardTile.KEYS * Lanes.ROWS];
+
+    /** Queries: of each block, what a step takes. */
+    private float[] queries = new float[0];
+
+    private final float[] ones = new float[FewRows.MOST];
 
     /** What carries of exponents there were, lane by lane. */
     private final int[] specials = new int[LENGTH];
 
+    VectorStreams() {
+        Arrays.fill(ones, 1);
+    }
+
     private static VectorShuffle<Float> swap(int distance) {
         return VectorShuffle.fromOp(SPECIES, lane -> lane ^ distance);
+    }
+
+    private static VectorShuffle<Float> rows(int first) {
+        return VectorShuffle.fromOp(SPECIES, lane -> first + lane % Lanes.ROWS);
     }
 
     private static VectorMask<Float> mask(int bit) {
@@ -76,22 +119,34 @@ final class VectorStreams implements Streams {
     }
 
     @Override
+    public long bytes() {
+        return Float.BYTES * ((long) sums.length + scores.length + weights.length)
+                + Integer.BYTES * (long) specials.length
+                + Long.BYTES * (long) ordered.length;
+    }
+
+    @Override
     public boolean takes(StoredRows rows) {
         return rows.width() % (4 * LENGTH) == 0 && (rows.dtype() == DType.F32 || ORDER == ByteOrder.LITTLE_ENDIAN);
     }
 
     @Override
-    public void apart(DType dtype, float[] rows, int at, int count) {
-        move(dtype, rows, at, count, false);
+    public boolean mayRefuse(DType dtype) {
+        return dtype == DType.F16;
     }
 
     @Override
-    public void together(DType dtype, float[] rows, int at, int count) {
-        move(dtype, rows, at, count, true);
+    public void apart(DType dtype, float[] rows, int count) {
+        move(dtype, rows, count, false);
     }
 
-    private void move(DType dtype, float[] rows, int at, int count, boolean back) {
-        for (int from = at; dtype != DType.F32 && from < at + count; from += 2 * LENGTH) {
+    @Override
+    public void together(DType dtype, float[] rows, int count) {
+        move(dtype, rows, count, true);
+    }
+
+    private void move(DType dtype, float[] rows, int count, boolean back) {
+        for (int from = 0; dtype != DType.F32 && from < count; from += 2 * LENGTH) {
             System.arraycopy(rows, from, sums, 0, 2 * LENGTH);
             for (int i = 0; i < LENGTH; i++) {
                 if (back) {
@@ -105,40 +160,63 @@ final class VectorStreams implements Streams {
         }
     }
 
+    /** A step takes a vector of each of four rows, or of 16 bits two: the even elements and the odd ones. */
     @Override
-    public boolean dots(StoredRows keys, long[] places, int count, float[] q, float[] s, int width, int rows) {
-        MemorySegment memory = keys.memory();
-        int dims = keys.width();
-        int quarter = Math.ceilDiv(count, 4);
-        Arrays.fill(specials, 0);
-        for (int row = 0; row < rows; row += Lanes.ROWS) {
-            for (int i = 0; i < quarter; i++) {
-                // Those behind the last are the last once more.
-                int i1 = Math.min(i + quarter, count - 1);
-                int i2 = Math.min(i + 2 * quarter, count - 1);
-                int i3 = Math.min(i + 3 * quarter, count - 1);
-                long k0 = places[i];
-                long k1 = places[i1];
-                long k2 = places[i2];
-                long k3 = places[i3];
-                switch (keys.dtype()) {
-                    case F32 -> dotsF32(memory, k0, k1, k2, k3, q, row * dims, dims);
-                    case BF16 -> dotsBf16(memory, k0, k1, k2, k3, q, row * dims, dims);
-                    case F16 -> dotsF16(memory, k0, k1, k2, k3, q, row * dims, dims);
+    public void load(DType dtype, float[] q, int width, int rows) {
+        if (queries.length < rows * width) {
+            queries = new float[rows * width];
+        }
+        int parts = dtype == DType.F32 ? 1 : 2;
+        int to = 0;
+        for (int block = 0; block < rows; block += Lanes.ROWS) {
+            for (int dim = 0; dim < width; dim += parts * LENGTH) {
+                for (int row = block; row < block + Lanes.ROWS; row++) {
+                    for (int part = 0; part < parts; part++) {
+                        for (int lane = 0; lane < LENGTH; lane++) {
+                            queries[to++] = q[row * width + dim + parts * lane + part];
+                        }
+                    }
                 }
-                sumUp();
-                put(0, s, i * width + row);
-                put(1, s, i1 * width + row);
-                put(2, s, i2 * width + row);
-                put(3, s, i3 * width + row);
+            }
+        }
+    }
+
+    @Override
+    public boolean dots(StoredRows keys, long[] places, int count, int rows) {
+        int groups = Math.ceilDiv(count, GROUP);
+        for (int i = 0; i < GROUP * groups; i++) {
+            // Those behind the last are the last once more.
+            ordered[i] = places[Math.min(key(i, groups), count - 1)];
+        }
+        Arrays.fill(specials, 0);
+        int elements = Lanes.ROWS * keys.width();
+        for (int block = 0; block < rows / Lanes.ROWS; block++) {
+            int from = block * elements;
+            int end = from + elements;
+            int to = block * BLOCK;
+            switch (keys.dtype()) {
+                case F32 -> dotsF32(keys.memory(), groups, from, end, to);
+                case BF16 -> dotsBf16(keys.memory(), groups, from, end, to);
+                case F16 -> dotsF16(keys.memory(), groups, from, end, to);
+            }
+            for (int i = 0; i < GROUP * groups && count < GROUP * groups; i++) {
+                if (key(i, groups) >= count) {
+                    Arrays.fill(scores, to + i * Lanes.ROWS, to + (i + 1) * Lanes.ROWS, Float.NEGATIVE_INFINITY);
+                }
             }
         }
         return isFinite();
     }
 
-    private void put(int key, float[] s, int at) {
+    /** The key that is read as number {@code i}, whose scores with a block are at {@code i * ROWS}. */
+    private static int key(int i, int groups) {
+        return i % GROUP * groups + i / GROUP;
+    }
+
+    /** Copies what belongs to a block's rows. */
+    private static void copy(float[] source, int from, float[] target, int to) {
         for (int row = 0; row < Lanes.ROWS; row++) {
-            s[at + row] = sums[key * Lanes.ROWS + row];
+            target[to + row] = source[from + row];
         }
     }
 
@@ -151,132 +229,284 @@ final class VectorStreams implements Streams {
     }
 
     @Override
-    public boolean add(
-            StoredRows values, long[] places, int count, float[] p, int width, float[] o, float[] factors, int rows) {
+    public void spread(int count, float[] s, int width, int rows) {
+        int groups = Math.ceilDiv(count, GROUP);
+        for (int row = 0; row < rows; row += Lanes.ROWS) {
+            int block = row / Lanes.ROWS * BLOCK;
+            for (int i = 0; i < GROUP * groups; i++) {
+                int key = key(i, groups);
+                if (key < count) {
+                    copy(scores, block + i * Lanes.ROWS, s, key * width + row);
+                }
+            }
+        }
+    }
+
+    @Override
+    public void gather(int count, float[] s, int width, int rows) {
+        int groups = Math.ceilDiv(count, GROUP);
+        for (int row = 0; row < rows; row += Lanes.ROWS) {
+            int block = row / Lanes.ROWS * BLOCK;
+            for (int i = 0; i < GROUP * groups; i++) {
+                int key = key(i, groups);
+                if (key < count) {
+                    copy(s, key * width + row, scores, block + i * Lanes.ROWS);
+                }
+            }
+        }
+    }
+
+    @Override
+    public void softmax(int count, float[] max, float[] sum, float[] factors, int rows) {
+        int groups = Math.ceilDiv(count, GROUP);
+        for (int block = 0; block < rows / Lanes.ROWS; block++) {
+            int at = block * BLOCK;
+            raise(at, groups, max, block == 0);
+            powers(at, groups + 1);
+            sumUp(at, groups, sum, factors, block == 0);
+        }
+    }
+
+    /** Raises maxima to the scores, by four chains side by side, and leaves those from before behind the scores. */
+    private void raise(int at, int groups, float[] max, boolean first) {
+        FloatVector all = FloatVector.fromArray(SPECIES, max, 0);
+        FloatVector m0 = first ? all.rearrange(FIRST_ROWS) : all.rearrange(NEXT_ROWS);
+        m0.intoArray(scores, at + groups * LENGTH);
+        FloatVector m1 = m0;
+        FloatVector m2 = m0;
+        FloatVector m3 = m0;
+        int i = 0;
+        for (; i <= groups - 4; i += 4) {
+            int from = at + i * LENGTH;
+            FloatVector s0 = FloatVector.fromArray(SPECIES, scores, from);
+            FloatVector s1 = FloatVector.fromArray(SPECIES, scores, from + LENGTH);
+            FloatVector s2 = FloatVector.fromArray(SPECIES, scores, from + 2 * LENGTH);
+            FloatVector s3 = FloatVector.fromArray(SPECIES, scores, from + 3 * LENGTH);
+            m0 = m0.blend(s0, m0.lt(s0));
+            m1 = m1.blend(s1, m1.lt(s1));
+            m2 = m2.blend(s2, m2.lt(s2));
+            m3 = m3.blend(s3, m3.lt(s3));
+        }
+        for (; i < groups; i++) {
+            FloatVector s0 = FloatVector.fromArray(SPECIES, scores, at + i * LENGTH);
+            m0 = m0.blend(s0, m0.lt(s0));
+        }
+        m0 = m0.blend(m1, m0.lt(m1));
+        m2 = m2.blend(m3, m2.lt(m3));
+        m0 = m0.blend(m2, m0.lt(m2));
+        m1 = m0.rearrange(SWAP_4);
+        m0 = m0.blend(m1, m0.lt(m1));
+        m1 = m0.rearrange(SWAP_8);
+        m0 = m0.blend(m1, m0.lt(m1));
+        (first ? all.blend(m0, FIRST_LANES) : all.blend(m0, NEXT_LANES)).intoArray(max, 0);
+        // A row that saw no key yet has −∞ − (−∞), which is to be 0.
+        m0.blend(0f, m0.eq(Float.NEGATIVE_INFINITY)).intoArray(scores, at + BASES);
+    }
+
+    /** {@code x = 2^(x - base)}, as {@link VectorLanes} does. */
+    private void powers(int at, int vectors) {
+        FloatVector one = FloatVector.broadcast(SPECIES, 1);
+        FloatVector c1 = FloatVector.broadcast(SPECIES, Exp2.C1);
+        FloatVector c2 = FloatVector.broadcast(SPECIES, Exp2.C2);
+        FloatVector c3 = FloatVector.broadcast(SPECIES, Exp2.C3);
+        FloatVector c4 = FloatVector.broadcast(SPECIES, Exp2.C4);
+        FloatVector c5 = FloatVector.broadcast(SPECIES, Exp2.C5);
+        FloatVector c6 = FloatVector.broadcast(SPECIES, Exp2.C6);
+        FloatVector base = FloatVector.fromArray(SPECIES, scores, at + BASES);
+        for (int i = at; i < at + vectors * LENGTH; i += LENGTH) {
+            FloatVector t = FloatVector.fromArray(SPECIES, scores, i).sub(base);
+            t = t.blend(LEAST_EXPONENT, t.lt(LEAST_EXPONENT));
+            FloatVector rounded = t.add(ROUNDER);
+            FloatVector f = t.sub(rounded.sub(ROUNDER));
+            FloatVector p = FMA ? f.fma(c6, c5) : f.mul(c6).add(c5);
+            p = FMA ? p.fma(f, c4) : p.mul(f).add(c4);
+            p = FMA ? p.fma(f, c3) : p.mul(f).add(c3);
+            p = FMA ? p.fma(f, c2) : p.mul(f).add(c2);
+            p = FMA ? p.fma(f, c1) : p.mul(f).add(c1);
+            p = FMA ? p.fma(f, one) : p.mul(f).add(one);
+            p.mul(rounded.reinterpretAsInts().lanewise(LSHL, SIGNIFICAND_BITS).reinterpretAsFloats())
+                    .intoArray(scores, i);
+        }
+    }
+
+    /** Adds the powers of the scores to sums; behind them is what the sums were made smaller by. */
+    private void sumUp(int at, int groups, float[] sum, float[] factors, boolean first) {
+        FloatVector even = FloatVector.zero(SPECIES);
+        FloatVector odd = even;
+        int i = 0;
+        for (; i <= groups - 2; i += 2) {
+            even = even.add(FloatVector.fromArray(SPECIES, scores, at + i * LENGTH));
+            odd = odd.add(FloatVector.fromArray(SPECIES, scores, at + (i + 1) * LENGTH));
+        }
+        if (i < groups) {
+            even = even.add(FloatVector.fromArray(SPECIES, scores, at + i * LENGTH));
+        }
+        even = even.add(odd);
+        even = even.add(even.rearrange(SWAP_4));
+        even = even.add(even.rearrange(SWAP_8));
+        FloatVector factor = FloatVector.fromArray(SPECIES, scores, at + groups * LENGTH);
+        FloatVector all = FloatVector.fromArray(SPECIES, sum, 0);
+        FloatVector next = all.mul(factor).add(even);
+        (first ? all.blend(next, FIRST_LANES) : all.blend(next, NEXT_LANES)).intoArray(sum, 0);
+        FloatVector before = FloatVector.fromArray(SPECIES, factors, 0);
+        (first ? before.blend(factor, FIRST_LANES) : before.blend(factor, NEXT_LANES)).intoArray(factors, 0);
+    }
+
+    @Override
+    public boolean add(StoredRows values, long[] places, int count, float[] o, float[] factors, int rows) {
         MemorySegment memory = values.memory();
         int stride = values.width();
-        int quarter = Math.ceilDiv(count, 4);
-        int all = 4 * quarter;
-        for (int i = 0; i < all; i++) {
-            ordered[i] = places[Math.min((i & 3) * quarter + (i >> 2), count - 1)];
+        int groups = Math.ceilDiv(count, GROUP);
+        int used = 0;
+        for (int i = 0; i < GROUP * groups; i++) {
+            int key = key(i, groups);
+            if (key < count) {
+                ordered[used++] = places[key];
+            }
         }
         Arrays.fill(specials, 0);
         for (int row = 0; row < rows; row += Lanes.ROWS) {
-            weigh(p, row, width, count, quarter);
-            for (int column = 0; column < stride; column += 4 * LENGTH) {
-                long offset = (long) values.dtype().byteSize() * column;
-                int at = row * stride + column;
-                switch (values.dtype()) {
-                    case F32 -> addF32(memory, ordered, offset, weights, all, o, at, stride, factors, row);
-                    case BF16 -> addBf16(memory, ordered, offset, weights, all, o, at, stride, factors, row);
-                    case F16 -> addF16(memory, ordered, offset, weights, all, o, at, stride, factors, row);
+            boolean whole = count == GROUP * groups;
+            float[] p = whole ? scores : weights;
+            int from = whole ? row / Lanes.ROWS * BLOCK : 0;
+            if (!whole) {
+                weigh(row, count, groups);
+            }
+            for (int done = 0; done < count; done += TOGETHER) {
+                int end = Math.min(done + TOGETHER, count);
+                float[] f = done == 0 ? factors : ones;
+                for (int column = 0; column < stride; column += 4 * LENGTH) {
+                    long offset = (long) values.dtype().byteSize() * column;
+                    int at = row * stride + column;
+                    switch (values.dtype()) {
+                        case F32 -> addF32(memory, offset, done, end, p, from, o, at, stride, f, row);
+                        case BF16 -> addBf16(memory, offset, done, end, p, from, o, at, stride, f, row);
+                        case F16 -> addF16(memory, offset, done, end, p, from, o, at, stride, f, row);
+                    }
                 }
             }
         }
         return isFinite();
     }
 
-    /** Puts the weights of four rows into the order in which values are read; those behind the last count nothing. */
-    private void weigh(float[] p, int row, int width, int count, int quarter) {
-        for (int i = 0; i < 4 * quarter; i++) {
-            int key = (i & 3) * quarter + (i >> 2);
-            for (int lane = 0; lane < Lanes.ROWS; lane++) {
-                weights[i * Lanes.ROWS + lane] = key < count ? p[key * width + row + lane] : 0;
+    /** Leaves out the keys behind the last, whose values 0 times infinity would become NaN. */
+    private void weigh(int row, int count, int groups) {
+        int block = row / Lanes.ROWS * BLOCK;
+        int used = 0;
+        for (int i = 0; i < GROUP * groups; i++) {
+            if (key(i, groups) < count) {
+                copy(scores, block + i * Lanes.ROWS, weights, Lanes.ROWS * used++);
             }
         }
     }
 
-    /** Four keys of F32, by four rows. */
-    private void dotsF32(MemorySegment memory, long k0, long k1, long k2, long k3, float[] q, int q0, int dims) {
+    /** Groups of F32 with a block of rows. */
+    private void dotsF32(MemorySegment memory, int groups, int first, int end, int to) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
-        int q1 = q0 + dims;
-        int q2 = q1 + dims;
-        int q3 = q2 + dims;
-        for (int i = 0; i < dims; i += LENGTH) {
-            long at = (long) Float.BYTES * i;
-            FloatVector x0 = FloatVector.fromMemorySegment(SPECIES, memory, k0 + at, ORDER);
-            FloatVector x1 = FloatVector.fromMemorySegment(SPECIES, memory, k1 + at, ORDER);
-            FloatVector x2 = FloatVector.fromMemorySegment(SPECIES, memory, k2 + at, ORDER);
-            FloatVector x3 = FloatVector.fromMemorySegment(SPECIES, memory, k3 + at, ORDER);
-            FloatVector y = FloatVector.fromArray(SPECIES, q, q0 + i);
+        int key = 0;
+        int from = first;
+        long offset = 0;
+        // One loop over all steps of all groups: to begin one costs as much as a group's steps.
+        int vectors = Lanes.ROWS;
+        int steps = groups * (end - first) / (vectors * LENGTH);
+        for (int step = 0; step < steps; step++) {
+            FloatVector x0 = FloatVector.fromMemorySegment(SPECIES, memory, ordered[key] + offset, ORDER);
+            FloatVector x1 = FloatVector.fromMemorySegment(SPECIES, memory, ordered[key + 1] + offset, ORDER);
+            FloatVector x2 = FloatVector.fromMemorySegment(SPECIES, memory, ordered[key + 2] + offset, ORDER);
+            FloatVector x3 = FloatVector.fromMemorySegment(SPECIES, memory, ordered[key + 3] + offset, ORDER);
+            FloatVector y = FloatVector.fromArray(SPECIES, queries, from);
             s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
             s10 = FMA ? x1.fma(y, s10) : x1.mul(y).add(s10);
             s20 = FMA ? x2.fma(y, s20) : x2.mul(y).add(s20);
             s30 = FMA ? x3.fma(y, s30) : x3.mul(y).add(s30);
-            y = FloatVector.fromArray(SPECIES, q, q1 + i);
+            y = FloatVector.fromArray(SPECIES, queries, from + LENGTH);
             s01 = FMA ? x0.fma(y, s01) : x0.mul(y).add(s01);
             s11 = FMA ? x1.fma(y, s11) : x1.mul(y).add(s11);
             s21 = FMA ? x2.fma(y, s21) : x2.mul(y).add(s21);
             s31 = FMA ? x3.fma(y, s31) : x3.mul(y).add(s31);
-            y = FloatVector.fromArray(SPECIES, q, q2 + i);
+            y = FloatVector.fromArray(SPECIES, queries, from + 2 * LENGTH);
             s02 = FMA ? x0.fma(y, s02) : x0.mul(y).add(s02);
             s12 = FMA ? x1.fma(y, s12) : x1.mul(y).add(s12);
             s22 = FMA ? x2.fma(y, s22) : x2.mul(y).add(s22);
             s32 = FMA ? x3.fma(y, s32) : x3.mul(y).add(s32);
-            y = FloatVector.fromArray(SPECIES, q, q3 + i);
+            y = FloatVector.fromArray(SPECIES, queries, from + 3 * LENGTH);
             s03 = FMA ? x0.fma(y, s03) : x0.mul(y).add(s03);
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
             s33 = FMA ? x3.fma(y, s33) : x3.mul(y).add(s33);
+            from += vectors * LENGTH;
+            offset += BYTES;
+            if (from == end) {
+                s00.intoArray(sums, 0);
+                s01.intoArray(sums, LENGTH);
+                s02.intoArray(sums, 2 * LENGTH);
+                s03.intoArray(sums, 3 * LENGTH);
+                s10.intoArray(sums, 4 * LENGTH);
+                s11.intoArray(sums, 5 * LENGTH);
+                s12.intoArray(sums, 6 * LENGTH);
+                s13.intoArray(sums, 7 * LENGTH);
+                s20.intoArray(sums, 8 * LENGTH);
+                s21.intoArray(sums, 9 * LENGTH);
+                s22.intoArray(sums, 10 * LENGTH);
+                s23.intoArray(sums, 11 * LENGTH);
+                s30.intoArray(sums, 12 * LENGTH);
+                s31.intoArray(sums, 13 * LENGTH);
+                s32.intoArray(sums, 14 * LENGTH);
+                s33.intoArray(sums, 15 * LENGTH);
+                addLanes(to + key / GROUP * LENGTH);
+                s00 = s01 = s02 = s03 = zero;
+                s10 = s11 = s12 = s13 = zero;
+                s20 = s21 = s22 = s23 = zero;
+                s30 = s31 = s32 = s33 = zero;
+                key += GROUP;
+                from = first;
+                offset = 0;
+            }
         }
-        s00.intoArray(sums, 0);
-        s01.intoArray(sums, LENGTH);
-        s02.intoArray(sums, 2 * LENGTH);
-        s03.intoArray(sums, 3 * LENGTH);
-        s10.intoArray(sums, 4 * LENGTH);
-        s11.intoArray(sums, 5 * LENGTH);
-        s12.intoArray(sums, 6 * LENGTH);
-        s13.intoArray(sums, 7 * LENGTH);
-        s20.intoArray(sums, 8 * LENGTH);
-        s21.intoArray(sums, 9 * LENGTH);
-        s22.intoArray(sums, 10 * LENGTH);
-        s23.intoArray(sums, 11 * LENGTH);
-        s30.intoArray(sums, 12 * LENGTH);
-        s31.intoArray(sums, 13 * LENGTH);
-        s32.intoArray(sums, 14 * LENGTH);
-        s33.intoArray(sums, 15 * LENGTH);
     }
 
-    /** Four keys of BF16: the lower half of an int is an even element, the upper one an odd one, by four rows. */
-    private void dotsBf16(MemorySegment memory, long k0, long k1, long k2, long k3, float[] q, int q0, int dims) {
+    /** Groups of BF16 with a block of rows: the lower half of an int is an even element, the upper one an odd one. */
+    private void dotsBf16(MemorySegment memory, int groups, int first, int end, int to) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
-        int q1 = q0 + dims;
-        int q2 = q1 + dims;
-        int q3 = q2 + dims;
-        for (int i = 0; i < dims; i += 2 * LENGTH) {
-            long at = (long) Short.BYTES * i;
-            IntVector w0 = IntVector.fromMemorySegment(INTS, memory, k0 + at, ORDER);
-            IntVector w1 = IntVector.fromMemorySegment(INTS, memory, k1 + at, ORDER);
-            IntVector w2 = IntVector.fromMemorySegment(INTS, memory, k2 + at, ORDER);
-            IntVector w3 = IntVector.fromMemorySegment(INTS, memory, k3 + at, ORDER);
+        int key = 0;
+        int from = first;
+        long offset = 0;
+        // One loop over all steps of all groups: to begin one costs as much as a group's steps.
+        int vectors = 2 * Lanes.ROWS;
+        int steps = groups * (end - first) / (vectors * LENGTH);
+        for (int step = 0; step < steps; step++) {
+            IntVector w0 = IntVector.fromMemorySegment(INTS, memory, ordered[key] + offset, ORDER);
+            IntVector w1 = IntVector.fromMemorySegment(INTS, memory, ordered[key + 1] + offset, ORDER);
+            IntVector w2 = IntVector.fromMemorySegment(INTS, memory, ordered[key + 2] + offset, ORDER);
+            IntVector w3 = IntVector.fromMemorySegment(INTS, memory, ordered[key + 3] + offset, ORDER);
             FloatVector x0 = w0.lanewise(LSHL, Short.SIZE).reinterpretAsFloats();
             FloatVector x1 = w1.lanewise(LSHL, Short.SIZE).reinterpretAsFloats();
             FloatVector x2 = w2.lanewise(LSHL, Short.SIZE).reinterpretAsFloats();
             FloatVector x3 = w3.lanewise(LSHL, Short.SIZE).reinterpretAsFloats();
-            FloatVector y = FloatVector.fromArray(SPECIES, q, q0 + i);
+            FloatVector y = FloatVector.fromArray(SPECIES, queries, from);
             s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
             s10 = FMA ? x1.fma(y, s10) : x1.mul(y).add(s10);
             s20 = FMA ? x2.fma(y, s20) : x2.mul(y).add(s20);
             s30 = FMA ? x3.fma(y, s30) : x3.mul(y).add(s30);
-            y = FloatVector.fromArray(SPECIES, q, q1 + i);
+            y = FloatVector.fromArray(SPECIES, queries, from + 2 * LENGTH);
             s01 = FMA ? x0.fma(y, s01) : x0.mul(y).add(s01);
             s11 = FMA ? x1.fma(y, s11) : x1.mul(y).add(s11);
             s21 = FMA ? x2.fma(y, s21) : x2.mul(y).add(s21);
             s31 = FMA ? x3.fma(y, s31) : x3.mul(y).add(s31);
-            y = FloatVector.fromArray(SPECIES, q, q2 + i);
+            y = FloatVector.fromArray(SPECIES, queries, from + 4 * LENGTH);
             s02 = FMA ? x0.fma(y, s02) : x0.mul(y).add(s02);
             s12 = FMA ? x1.fma(y, s12) : x1.mul(y).add(s12);
             s22 = FMA ? x2.fma(y, s22) : x2.mul(y).add(s22);
             s32 = FMA ? x3.fma(y, s32) : x3.mul(y).add(s32);
-            y = FloatVector.fromArray(SPECIES, q, q3 + i);
+            y = FloatVector.fromArray(SPECIES, queries, from + 6 * LENGTH);
             s03 = FMA ? x0.fma(y, s03) : x0.mul(y).add(s03);
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
@@ -285,62 +515,76 @@ final class VectorStreams implements Streams {
             x1 = w1.and(UPPER).reinterpretAsFloats();
             x2 = w2.and(UPPER).reinterpretAsFloats();
             x3 = w3.and(UPPER).reinterpretAsFloats();
-            y = FloatVector.fromArray(SPECIES, q, q0 + i + LENGTH);
+            y = FloatVector.fromArray(SPECIES, queries, from + LENGTH);
             s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
             s10 = FMA ? x1.fma(y, s10) : x1.mul(y).add(s10);
             s20 = FMA ? x2.fma(y, s20) : x2.mul(y).add(s20);
             s30 = FMA ? x3.fma(y, s30) : x3.mul(y).add(s30);
-            y = FloatVector.fromArray(SPECIES, q, q1 + i + LENGTH);
+            y = FloatVector.fromArray(SPECIES, queries, from + 3 * LENGTH);
             s01 = FMA ? x0.fma(y, s01) : x0.mul(y).add(s01);
             s11 = FMA ? x1.fma(y, s11) : x1.mul(y).add(s11);
             s21 = FMA ? x2.fma(y, s21) : x2.mul(y).add(s21);
             s31 = FMA ? x3.fma(y, s31) : x3.mul(y).add(s31);
-            y = FloatVector.fromArray(SPECIES, q, q2 + i + LENGTH);
+            y = FloatVector.fromArray(SPECIES, queries, from + 5 * LENGTH);
             s02 = FMA ? x0.fma(y, s02) : x0.mul(y).add(s02);
             s12 = FMA ? x1.fma(y, s12) : x1.mul(y).add(s12);
             s22 = FMA ? x2.fma(y, s22) : x2.mul(y).add(s22);
             s32 = FMA ? x3.fma(y, s32) : x3.mul(y).add(s32);
-            y = FloatVector.fromArray(SPECIES, q, q3 + i + LENGTH);
+            y = FloatVector.fromArray(SPECIES, queries, from + 7 * LENGTH);
             s03 = FMA ? x0.fma(y, s03) : x0.mul(y).add(s03);
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
             s33 = FMA ? x3.fma(y, s33) : x3.mul(y).add(s33);
+            from += vectors * LENGTH;
+            offset += BYTES;
+            if (from == end) {
+                s00.intoArray(sums, 0);
+                s01.intoArray(sums, LENGTH);
+                s02.intoArray(sums, 2 * LENGTH);
+                s03.intoArray(sums, 3 * LENGTH);
+                s10.intoArray(sums, 4 * LENGTH);
+                s11.intoArray(sums, 5 * LENGTH);
+                s12.intoArray(sums, 6 * LENGTH);
+                s13.intoArray(sums, 7 * LENGTH);
+                s20.intoArray(sums, 8 * LENGTH);
+                s21.intoArray(sums, 9 * LENGTH);
+                s22.intoArray(sums, 10 * LENGTH);
+                s23.intoArray(sums, 11 * LENGTH);
+                s30.intoArray(sums, 12 * LENGTH);
+                s31.intoArray(sums, 13 * LENGTH);
+                s32.intoArray(sums, 14 * LENGTH);
+                s33.intoArray(sums, 15 * LENGTH);
+                addLanes(to + key / GROUP * LENGTH);
+                s00 = s01 = s02 = s03 = zero;
+                s10 = s11 = s12 = s13 = zero;
+                s20 = s21 = s22 = s23 = zero;
+                s30 = s31 = s32 = s33 = zero;
+                key += GROUP;
+                from = first;
+                offset = 0;
+            }
         }
-        s00.intoArray(sums, 0);
-        s01.intoArray(sums, LENGTH);
-        s02.intoArray(sums, 2 * LENGTH);
-        s03.intoArray(sums, 3 * LENGTH);
-        s10.intoArray(sums, 4 * LENGTH);
-        s11.intoArray(sums, 5 * LENGTH);
-        s12.intoArray(sums, 6 * LENGTH);
-        s13.intoArray(sums, 7 * LENGTH);
-        s20.intoArray(sums, 8 * LENGTH);
-        s21.intoArray(sums, 9 * LENGTH);
-        s22.intoArray(sums, 10 * LENGTH);
-        s23.intoArray(sums, 11 * LENGTH);
-        s30.intoArray(sums, 12 * LENGTH);
-        s31.intoArray(sums, 13 * LENGTH);
-        s32.intoArray(sums, 14 * LENGTH);
-        s33.intoArray(sums, 15 * LENGTH);
     }
 
-    /** Four keys of F16, likewise: exponent and significand as those of F32, times the ratio of the biases, by four rows. */
-    private void dotsF16(MemorySegment memory, long k0, long k1, long k2, long k3, float[] q, int q0, int dims) {
+    /** Groups of F16, likewise: exponent and significand as those of F32, times the ratio of the biases. */
+    private void dotsF16(MemorySegment memory, int groups, int first, int end, int to) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
-        IntVector special = IntVector.fromArray(INTS, specials, 0);
-        int q1 = q0 + dims;
-        int q2 = q1 + dims;
-        int q3 = q2 + dims;
-        for (int i = 0; i < dims; i += 2 * LENGTH) {
-            long at = (long) Short.BYTES * i;
-            IntVector w0 = IntVector.fromMemorySegment(INTS, memory, k0 + at, ORDER);
-            IntVector w1 = IntVector.fromMemorySegment(INTS, memory, k1 + at, ORDER);
-            IntVector w2 = IntVector.fromMemorySegment(INTS, memory, k2 + at, ORDER);
-            IntVector w3 = IntVector.fromMemorySegment(INTS, memory, k3 + at, ORDER);
+        IntVector special = IntVector.zero(INTS);
+        int key = 0;
+        int from = first;
+        long offset = 0;
+        // One loop over all steps of all groups: to begin one costs as much as a group's steps.
+        int vectors = 2 * Lanes.ROWS;
+        int steps = groups * (end - first) / (vectors * LENGTH);
+        for (int step = 0; step < steps; step++) {
+            IntVector w0 = IntVector.fromMemorySegment(INTS, memory, ordered[key] + offset, ORDER);
+            IntVector w1 = IntVector.fromMemorySegment(INTS, memory, ordered[key + 1] + offset, ORDER);
+            IntVector w2 = IntVector.fromMemorySegment(INTS, memory, ordered[key + 2] + offset, ORDER);
+            IntVector w3 = IntVector.fromMemorySegment(INTS, memory, ordered[key + 3] + offset, ORDER);
             special = special.or(w0.and(MAGNITUDES).add(ONE_MORE));
             special = special.or(w1.and(MAGNITUDES).add(ONE_MORE));
             special = special.or(w2.and(MAGNITUDES).add(ONE_MORE));
@@ -365,22 +609,22 @@ final class VectorStreams implements Streams {
                     .and(HALF)
                     .reinterpretAsFloats()
                     .mul(TO_HALF);
-            FloatVector y = FloatVector.fromArray(SPECIES, q, q0 + i);
+            FloatVector y = FloatVector.fromArray(SPECIES, queries, from);
             s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
             s10 = FMA ? x1.fma(y, s10) : x1.mul(y).add(s10);
             s20 = FMA ? x2.fma(y, s20) : x2.mul(y).add(s20);
             s30 = FMA ? x3.fma(y, s30) : x3.mul(y).add(s30);
-            y = FloatVector.fromArray(SPECIES, q, q1 + i);
+            y = FloatVector.fromArray(SPECIES, queries, from + 2 * LENGTH);
             s01 = FMA ? x0.fma(y, s01) : x0.mul(y).add(s01);
             s11 = FMA ? x1.fma(y, s11) : x1.mul(y).add(s11);
             s21 = FMA ? x2.fma(y, s21) : x2.mul(y).add(s21);
             s31 = FMA ? x3.fma(y, s31) : x3.mul(y).add(s31);
-            y = FloatVector.fromArray(SPECIES, q, q2 + i);
+            y = FloatVector.fromArray(SPECIES, queries, from + 4 * LENGTH);
             s02 = FMA ? x0.fma(y, s02) : x0.mul(y).add(s02);
             s12 = FMA ? x1.fma(y, s12) : x1.mul(y).add(s12);
             s22 = FMA ? x2.fma(y, s22) : x2.mul(y).add(s22);
             s32 = FMA ? x3.fma(y, s32) : x3.mul(y).add(s32);
-            y = FloatVector.fromArray(SPECIES, q, q3 + i);
+            y = FloatVector.fromArray(SPECIES, queries, from + 6 * LENGTH);
             s03 = FMA ? x0.fma(y, s03) : x0.mul(y).add(s03);
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
@@ -389,48 +633,60 @@ final class VectorStreams implements Streams {
             x1 = w1.lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
             x2 = w2.lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
             x3 = w3.lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
-            y = FloatVector.fromArray(SPECIES, q, q0 + i + LENGTH);
+            y = FloatVector.fromArray(SPECIES, queries, from + LENGTH);
             s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
             s10 = FMA ? x1.fma(y, s10) : x1.mul(y).add(s10);
             s20 = FMA ? x2.fma(y, s20) : x2.mul(y).add(s20);
             s30 = FMA ? x3.fma(y, s30) : x3.mul(y).add(s30);
-            y = FloatVector.fromArray(SPECIES, q, q1 + i + LENGTH);
+            y = FloatVector.fromArray(SPECIES, queries, from + 3 * LENGTH);
             s01 = FMA ? x0.fma(y, s01) : x0.mul(y).add(s01);
             s11 = FMA ? x1.fma(y, s11) : x1.mul(y).add(s11);
             s21 = FMA ? x2.fma(y, s21) : x2.mul(y).add(s21);
             s31 = FMA ? x3.fma(y, s31) : x3.mul(y).add(s31);
-            y = FloatVector.fromArray(SPECIES, q, q2 + i + LENGTH);
+            y = FloatVector.fromArray(SPECIES, queries, from + 5 * LENGTH);
             s02 = FMA ? x0.fma(y, s02) : x0.mul(y).add(s02);
             s12 = FMA ? x1.fma(y, s12) : x1.mul(y).add(s12);
             s22 = FMA ? x2.fma(y, s22) : x2.mul(y).add(s22);
             s32 = FMA ? x3.fma(y, s32) : x3.mul(y).add(s32);
-            y = FloatVector.fromArray(SPECIES, q, q3 + i + LENGTH);
+            y = FloatVector.fromArray(SPECIES, queries, from + 7 * LENGTH);
             s03 = FMA ? x0.fma(y, s03) : x0.mul(y).add(s03);
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
             s33 = FMA ? x3.fma(y, s33) : x3.mul(y).add(s33);
+            from += vectors * LENGTH;
+            offset += BYTES;
+            if (from == end) {
+                s00.intoArray(sums, 0);
+                s01.intoArray(sums, LENGTH);
+                s02.intoArray(sums, 2 * LENGTH);
+                s03.intoArray(sums, 3 * LENGTH);
+                s10.intoArray(sums, 4 * LENGTH);
+                s11.intoArray(sums, 5 * LENGTH);
+                s12.intoArray(sums, 6 * LENGTH);
+                s13.intoArray(sums, 7 * LENGTH);
+                s20.intoArray(sums, 8 * LENGTH);
+                s21.intoArray(sums, 9 * LENGTH);
+                s22.intoArray(sums, 10 * LENGTH);
+                s23.intoArray(sums, 11 * LENGTH);
+                s30.intoArray(sums, 12 * LENGTH);
+                s31.intoArray(sums, 13 * LENGTH);
+                s32.intoArray(sums, 14 * LENGTH);
+                s33.intoArray(sums, 15 * LENGTH);
+                addLanes(to + key / GROUP * LENGTH);
+                s00 = s01 = s02 = s03 = zero;
+                s10 = s11 = s12 = s13 = zero;
+                s20 = s21 = s22 = s23 = zero;
+                s30 = s31 = s32 = s33 = zero;
+                key += GROUP;
+                from = first;
+                offset = 0;
+            }
         }
-        s00.intoArray(sums, 0);
-        s01.intoArray(sums, LENGTH);
-        s02.intoArray(sums, 2 * LENGTH);
-        s03.intoArray(sums, 3 * LENGTH);
-        s10.intoArray(sums, 4 * LENGTH);
-        s11.intoArray(sums, 5 * LENGTH);
-        s12.intoArray(sums, 6 * LENGTH);
-        s13.intoArray(sums, 7 * LENGTH);
-        s20.intoArray(sums, 8 * LENGTH);
-        s21.intoArray(sums, 9 * LENGTH);
-        s22.intoArray(sums, 10 * LENGTH);
-        s23.intoArray(sums, 11 * LENGTH);
-        s30.intoArray(sums, 12 * LENGTH);
-        s31.intoArray(sums, 13 * LENGTH);
-        s32.intoArray(sums, 14 * LENGTH);
-        s33.intoArray(sums, 15 * LENGTH);
-        special.intoArray(specials, 0);
+        special.or(IntVector.fromArray(INTS, specials, 0)).intoArray(specials, 0);
     }
 
-    /** The sums of sixteen vectors' lanes, pairs of lanes first: those of four keys by four rows. */
-    private void sumUp() {
+    /** Scores: the sums of sixteen vectors' lanes, pairs of lanes first. */
+    private void addLanes(int to) {
         FloatVector x = FloatVector.fromArray(SPECIES, sums, 0);
         FloatVector y = FloatVector.fromArray(SPECIES, sums, LENGTH);
         FloatVector a = x.blend(y, MASK_1).add(y.blend(x, MASK_1).rearrange(SWAP_1));
@@ -462,16 +718,17 @@ final class VectorStreams implements Streams {
         a = a.blend(c, MASK_4).add(c.blend(a, MASK_4).rearrange(SWAP_4));
         e = e.blend(g, MASK_4).add(g.blend(e, MASK_4).rearrange(SWAP_4));
         a = a.blend(e, MASK_8).add(e.blend(a, MASK_8).rearrange(SWAP_8));
-        a.intoArray(sums, 0);
+        a.intoArray(scores, to);
     }
 
     /** Four columns' vectors of values of F32, by four rows. */
-    private static void addF32(
+    private void addF32(
             MemorySegment memory,
-            long[] places,
             long offset,
-            float[] weights,
-            int count,
+            int begin,
+            int end,
+            float[] p,
+            int first,
             float[] o,
             int o0,
             int stride,
@@ -482,29 +739,29 @@ final class VectorStreams implements Streams {
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
-        for (int i = 0; i < count; i++) {
-            long from = places[i] + offset;
-            int at = i * Lanes.ROWS;
+        for (int i = begin; i < end; i++) {
+            long from = ordered[i] + offset;
+            int at = first + i * Lanes.ROWS;
             FloatVector x0 = FloatVector.fromMemorySegment(SPECIES, memory, from, ORDER);
             FloatVector x1 = FloatVector.fromMemorySegment(SPECIES, memory, from + 1 * BYTES, ORDER);
             FloatVector x2 = FloatVector.fromMemorySegment(SPECIES, memory, from + 2 * BYTES, ORDER);
             FloatVector x3 = FloatVector.fromMemorySegment(SPECIES, memory, from + 3 * BYTES, ORDER);
-            FloatVector y = FloatVector.broadcast(SPECIES, weights[at]);
+            FloatVector y = FloatVector.broadcast(SPECIES, p[at]);
             s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
             s01 = FMA ? x1.fma(y, s01) : x1.mul(y).add(s01);
             s02 = FMA ? x2.fma(y, s02) : x2.mul(y).add(s02);
             s03 = FMA ? x3.fma(y, s03) : x3.mul(y).add(s03);
-            y = FloatVector.broadcast(SPECIES, weights[at + 1]);
+            y = FloatVector.broadcast(SPECIES, p[at + 1]);
             s10 = FMA ? x0.fma(y, s10) : x0.mul(y).add(s10);
             s11 = FMA ? x1.fma(y, s11) : x1.mul(y).add(s11);
             s12 = FMA ? x2.fma(y, s12) : x2.mul(y).add(s12);
             s13 = FMA ? x3.fma(y, s13) : x3.mul(y).add(s13);
-            y = FloatVector.broadcast(SPECIES, weights[at + 2]);
+            y = FloatVector.broadcast(SPECIES, p[at + 2]);
             s20 = FMA ? x0.fma(y, s20) : x0.mul(y).add(s20);
             s21 = FMA ? x1.fma(y, s21) : x1.mul(y).add(s21);
             s22 = FMA ? x2.fma(y, s22) : x2.mul(y).add(s22);
             s23 = FMA ? x3.fma(y, s23) : x3.mul(y).add(s23);
-            y = FloatVector.broadcast(SPECIES, weights[at + 3]);
+            y = FloatVector.broadcast(SPECIES, p[at + 3]);
             s30 = FMA ? x0.fma(y, s30) : x0.mul(y).add(s30);
             s31 = FMA ? x1.fma(y, s31) : x1.mul(y).add(s31);
             s32 = FMA ? x2.fma(y, s32) : x2.mul(y).add(s32);
@@ -536,12 +793,13 @@ final class VectorStreams implements Streams {
     }
 
     /** Four columns' vectors of values of BF16: the lower half of an int is an even element, the upper one an odd one, by four rows. */
-    private static void addBf16(
+    private void addBf16(
             MemorySegment memory,
-            long[] places,
             long offset,
-            float[] weights,
-            int count,
+            int begin,
+            int end,
+            float[] p,
+            int first,
             float[] o,
             int o0,
             int stride,
@@ -552,31 +810,31 @@ final class VectorStreams implements Streams {
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
-        for (int i = 0; i < count; i++) {
-            long from = places[i] + offset;
-            int at = i * Lanes.ROWS;
+        for (int i = begin; i < end; i++) {
+            long from = ordered[i] + offset;
+            int at = first + i * Lanes.ROWS;
             IntVector w0 = IntVector.fromMemorySegment(INTS, memory, from, ORDER);
             IntVector w1 = IntVector.fromMemorySegment(INTS, memory, from + BYTES, ORDER);
             FloatVector x0 = w0.lanewise(LSHL, Short.SIZE).reinterpretAsFloats();
             FloatVector x1 = w0.and(UPPER).reinterpretAsFloats();
             FloatVector x2 = w1.lanewise(LSHL, Short.SIZE).reinterpretAsFloats();
             FloatVector x3 = w1.and(UPPER).reinterpretAsFloats();
-            FloatVector y = FloatVector.broadcast(SPECIES, weights[at]);
+            FloatVector y = FloatVector.broadcast(SPECIES, p[at]);
             s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
             s01 = FMA ? x1.fma(y, s01) : x1.mul(y).add(s01);
             s02 = FMA ? x2.fma(y, s02) : x2.mul(y).add(s02);
             s03 = FMA ? x3.fma(y, s03) : x3.mul(y).add(s03);
-            y = FloatVector.broadcast(SPECIES, weights[at + 1]);
+            y = FloatVector.broadcast(SPECIES, p[at + 1]);
             s10 = FMA ? x0.fma(y, s10) : x0.mul(y).add(s10);
             s11 = FMA ? x1.fma(y, s11) : x1.mul(y).add(s11);
             s12 = FMA ? x2.fma(y, s12) : x2.mul(y).add(s12);
             s13 = FMA ? x3.fma(y, s13) : x3.mul(y).add(s13);
-            y = FloatVector.broadcast(SPECIES, weights[at + 2]);
+            y = FloatVector.broadcast(SPECIES, p[at + 2]);
             s20 = FMA ? x0.fma(y, s20) : x0.mul(y).add(s20);
             s21 = FMA ? x1.fma(y, s21) : x1.mul(y).add(s21);
             s22 = FMA ? x2.fma(y, s22) : x2.mul(y).add(s22);
             s23 = FMA ? x3.fma(y, s23) : x3.mul(y).add(s23);
-            y = FloatVector.broadcast(SPECIES, weights[at + 3]);
+            y = FloatVector.broadcast(SPECIES, p[at + 3]);
             s30 = FMA ? x0.fma(y, s30) : x0.mul(y).add(s30);
             s31 = FMA ? x1.fma(y, s31) : x1.mul(y).add(s31);
             s32 = FMA ? x2.fma(y, s32) : x2.mul(y).add(s32);
@@ -610,10 +868,11 @@ final class VectorStreams implements Streams {
     /** Four columns' vectors of values of F16, likewise: exponent and significand as those of F32, times the ratio of the biases, by four rows. */
     private void addF16(
             MemorySegment memory,
-            long[] places,
             long offset,
-            float[] weights,
-            int count,
+            int begin,
+            int end,
+            float[] p,
+            int first,
             float[] o,
             int o0,
             int stride,
@@ -625,9 +884,9 @@ final class VectorStreams implements Streams {
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
         IntVector special = IntVector.fromArray(INTS, specials, 0);
-        for (int i = 0; i < count; i++) {
-            long from = places[i] + offset;
-            int at = i * Lanes.ROWS;
+        for (int i = begin; i < end; i++) {
+            long from = ordered[i] + offset;
+            int at = first + i * Lanes.ROWS;
             IntVector w0 = IntVector.fromMemorySegment(INTS, memory, from, ORDER);
             IntVector w1 = IntVector.fromMemorySegment(INTS, memory, from + BYTES, ORDER);
             special = special.or(w0.and(MAGNITUDES).add(ONE_MORE));
@@ -646,22 +905,22 @@ final class VectorStreams implements Streams {
                     .mul(TO_HALF);
             FloatVector x3 =
                     w1.lanewise(ASHR, 3).and(HALF).reinterpretAsFloats().mul(TO_HALF);
-            FloatVector y = FloatVector.broadcast(SPECIES, weights[at]);
+            FloatVector y = FloatVector.broadcast(SPECIES, p[at]);
             s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
             s01 = FMA ? x1.fma(y, s01) : x1.mul(y).add(s01);
             s02 = FMA ? x2.fma(y, s02) : x2.mul(y).add(s02);
             s03 = FMA ? x3.fma(y, s03) : x3.mul(y).add(s03);
-            y = FloatVector.broadcast(SPECIES, weights[at + 1]);
+            y = FloatVector.broadcast(SPECIES, p[at + 1]);
             s10 = FMA ? x0.fma(y, s10) : x0.mul(y).add(s10);
             s11 = FMA ? x1.fma(y, s11) : x1.mul(y).add(s11);
             s12 = FMA ? x2.fma(y, s12) : x2.mul(y).add(s12);
             s13 = FMA ? x3.fma(y, s13) : x3.mul(y).add(s13);
-            y = FloatVector.broadcast(SPECIES, weights[at + 2]);
+            y = FloatVector.broadcast(SPECIES, p[at + 2]);
             s20 = FMA ? x0.fma(y, s20) : x0.mul(y).add(s20);
             s21 = FMA ? x1.fma(y, s21) : x1.mul(y).add(s21);
             s22 = FMA ? x2.fma(y, s22) : x2.mul(y).add(s22);
             s23 = FMA ? x3.fma(y, s23) : x3.mul(y).add(s23);
-            y = FloatVector.broadcast(SPECIES, weights[at + 3]);
+            y = FloatVector.broadcast(SPECIES, p[at + 3]);
             s30 = FMA ? x0.fma(y, s30) : x0.mul(y).add(s30);
             s31 = FMA ? x1.fma(y, s31) : x1.mul(y).add(s31);
             s32 = FMA ? x2.fma(y, s32) : x2.mul(y).add(s32);

@@ -281,19 +281,17 @@ class LanesTest {
         for (int rows : new int[] {4, 8}) {
             for (int count : new int[] {1, 3, 4, 61, 64}) {
                 float[] q = random(new Random(7), rows * dims);
-                float[] apart = q.clone();
-                streams.apart(dtype, apart, 0, apart.length);
+                streams.load(dtype, q, dims, rows);
                 float[] s = new float[64 * width];
-                assertThat(streams.dots(stored, places, count, apart, s, width, rows))
-                        .isTrue();
+                assertThat(streams.dots(stored, places, count, rows)).isTrue();
+                streams.spread(count, s, width, rows);
                 float[] factors = random(new Random(8), rows);
                 float[] before = random(new Random(9), rows * dims);
                 float[] o = before.clone();
-                float[] p = s.clone();
-                streams.apart(dtype, o, 0, o.length);
-                assertThat(streams.add(stored, places, count, p, width, o, factors, rows))
-                        .isTrue();
-                streams.together(dtype, o, 0, o.length);
+                streams.gather(count, s, width, rows);
+                streams.apart(dtype, o, o.length);
+                assertThat(streams.add(stored, places, count, o, factors, rows)).isTrue();
+                streams.together(dtype, o, o.length);
                 double[] sums = new double[o.length];
                 for (int row = 0; row < rows; row++) {
                     for (int key = 0; key < count; key++) {
@@ -330,14 +328,65 @@ class LanesTest {
         StoredRows stored = new StoredRows(memory, DType.F16, 64, 64);
         float[] q = new float[4 * 64];
         q[37] = 1;
-        streams.apart(DType.F16, q, 0, q.length);
+        streams.load(DType.F16, q, 64, 4);
         float[] s = new float[4 * 16];
         for (int bits = 0; bits < 1 << 16; bits++) {
             memory.set(ValueLayout.JAVA_SHORT_UNALIGNED, 2 * 37, (short) bits);
-            boolean finite = streams.dots(stored, new long[1], 1, q, s, 16, 4);
+            boolean finite = streams.dots(stored, new long[1], 1, 4);
+            streams.spread(1, s, 16, 4);
             assertThat(finite).isEqualTo(Float.isFinite(DType.F16.decode(bits)));
             if (finite) {
                 assertThat(s[0]).isEqualTo(DType.F16.decode(bits) + 0f);
+            }
+        }
+    }
+
+    /** Powers and maxima are those of other lanes to the last bit; a row sums them in another order. */
+    @Test
+    void streamsHaveTheSoftmaxOfLanes() {
+        assumeTrue(new VectorLanes().streams().isPresent(), "narrower vectors than 512 bits have no streams");
+        Streams streams = new VectorLanes().streams().orElseThrow();
+        int width = 16;
+        // Keys of one element that counts, so that products are scores.
+        float[] k = new float[64 * 64];
+        MemorySegment memory = MemorySegment.ofArray(k);
+        StoredRows stored = new StoredRows(memory, DType.F32, 64, 64);
+        long[] places = new long[64];
+        Arrays.setAll(places, key -> 64L * Float.BYTES * key);
+        for (int rows : new int[] {4, 8}) {
+            for (int count : new int[] {1, 2, 7, 16, 33, 64}) {
+                Random random = new Random(count);
+                for (int key = 0; key < count; key++) {
+                    k[64 * key] = 20 * random.nextFloat() - 10;
+                }
+                float[] q = new float[rows * 64];
+                for (int row = 0; row < rows; row++) {
+                    q[64 * row] = row - 2.5f;
+                }
+                streams.load(DType.F32, q, 64, rows);
+                float[] max = random(random, width);
+                max[0] = Float.NEGATIVE_INFINITY;
+                max[3] = 100;
+                float[] sum = random(random, width);
+                float[] factors = new float[width];
+                float[] otherMax = max.clone();
+                float[] otherSum = sum.clone();
+                float[] otherFactors = new float[width];
+                assertThat(streams.dots(stored, places, count, rows)).isTrue();
+                float[] expected = new float[64 * width];
+                streams.spread(count, expected, width, rows);
+                new VectorLanes().softmax(expected, count, width, otherMax, otherSum, otherFactors, 0);
+                streams.softmax(count, max, sum, factors, rows);
+                float[] p = new float[64 * width];
+                streams.spread(count, p, width, rows);
+                for (int row = 0; row < rows; row++) {
+                    assertThat(max[row]).isEqualTo(otherMax[row]);
+                    assertThat(factors[row]).isEqualTo(otherFactors[row]);
+                    assertThat(sum[row]).isCloseTo(otherSum[row], Offset.offset(1e-5f * Math.max(1, otherSum[row])));
+                    for (int key = 0; key < count; key++) {
+                        assertThat(p[key * width + row]).isEqualTo(expected[key * width + row]);
+                    }
+                }
             }
         }
     }
