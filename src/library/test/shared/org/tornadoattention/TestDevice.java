@@ -51,7 +51,7 @@ public final class TestDevice {
     /** The same device, said to have other limits, in bytes and work-items. */
     public static ComputeDevice limited(long localMemory, long groupSize, long allocation, long memory) {
         ComputeDevice device = get();
-        return like(device, localMemory, groupSize, allocation, memory, device.halfFloats());
+        return like(device, localMemory, groupSize, allocation, memory, device.computeUnits(), device.halfFloats());
     }
 
     /** The same device, said to lack 16-bit floats: F16 is decoded from raw bits there. */
@@ -63,11 +63,31 @@ public final class TestDevice {
                 device.maxGroupSize(),
                 device.maxAllocationBytes(),
                 device.globalMemoryBytes(),
+                device.computeUnits(),
                 false);
     }
 
+    /** The same device, said to have so many cores or multiprocessors. */
+    public static ComputeDevice withUnits(int units) {
+        ComputeDevice device = get();
+        return like(
+                device,
+                device.localMemoryBytes(),
+                device.maxGroupSize(),
+                device.maxAllocationBytes(),
+                device.globalMemoryBytes(),
+                units,
+                device.halfFloats());
+    }
+
     private static ComputeDevice like(
-            ComputeDevice device, long localMemory, long groupSize, long allocation, long memory, boolean halfFloats) {
+            ComputeDevice device,
+            long localMemory,
+            long groupSize,
+            long allocation,
+            long memory,
+            int units,
+            boolean halfFloats) {
         return new ComputeDevice(
                 device.backend(),
                 device.backendIndex(),
@@ -78,7 +98,7 @@ public final class TestDevice {
                 groupSize,
                 allocation,
                 memory,
-                device.computeUnits(),
+                units,
                 halfFloats,
                 device.extension(),
                 device.handle());

@@ -96,6 +96,17 @@ public sealed interface KernelSpec
     /** {@return how its results are differentiated} */
     Backward backward();
 
+    /**
+     * {@return how the gradient of a bias is computed, after the launches of its own backward pass}
+     *
+     * @param work the problem, its tiles and the device
+     * @param biasBatch the bias' batch, 1 or that of the problem
+     * @param biasHeads the bias' heads, 1 or those of the queries
+     */
+    default BiasGradients biasGradient(Work work, int biasBatch, int biasHeads) {
+        return BiasGradients.byElement(work, biasBatch, biasHeads);
+    }
+
     /** {@return what it loads and stores} */
     Traffic traffic();
 

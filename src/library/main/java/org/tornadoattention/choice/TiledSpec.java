@@ -6,6 +6,7 @@ import java.util.Set;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.kernel.TiledBiasGradient;
 import org.tornadoattention.kernel.TiledFlashAttention;
 import org.tornadoattention.kernel.TiledKeyValueGradients;
 import org.tornadoattention.kernel.TiledQueryGradient;
@@ -16,6 +17,7 @@ record TiledSpec() implements KernelSpec {
 
     private static final Tiling FORWARD = new ForwardTiling();
     private static final Tiling BACKWARD = new BackwardTiling();
+    private static final Tiling BIAS_GRADIENT = new BiasGradientTiling();
 
     /**
      * No more is used even where a device has more, so that several groups share a multiprocessor and hide each other's
@@ -82,6 +84,22 @@ record TiledSpec() implements KernelSpec {
     }
 
     @Override
+    public BiasGradients biasGradient(Work work, int biasBatch, int biasHeads) {
+        return BIAS_GRADIENT
+                .choose(work.problem(), work.device())
+                .map(tile -> BiasGradients.byTiles(
+                        work,
+                        biasBatch,
+                        biasHeads,
+                        Launch.of("-dbias", TiledBiasGradient.class, "biasGradient")
+                                .with("block", tile.blockQ()),
+                        tile.blockQ(),
+                        tile.blockK(),
+                        tile.groupSize(work.shape().widestDim())))
+                .orElseGet(() -> BiasGradients.byElement(work, biasBatch, biasHeads));
+    }
+
+    @Override
     public List<Launch> forward(Work work) {
         return List.of(
                 work.tiled(TiledFlashAttention.class).summing(work.shape().seqK()));
@@ -134,7 +152,7 @@ record TiledSpec() implements KernelSpec {
     }
 
     /** Squares: four tiles of Q, dO, K and V and one of S and dP must fit, so that they are smaller than those forward. */
-    private static final class BackwardTiling extends Tiling {
+    private static class BackwardTiling extends Tiling {
 
         BackwardTiling() {
             super(AttentionKernel.TILED);
@@ -168,6 +186,15 @@ record TiledSpec() implements KernelSpec {
         @Override
         Stream<Tile> bestFirst(AttentionProblem problem, ComputeDevice device) {
             return Stream.of("32x32", "24x24", "16x16", "8x8").map(this::tile);
+        }
+    }
+
+    /** Squares too, with the sums beside all that. */
+    private static final class BiasGradientTiling extends BackwardTiling {
+
+        @Override
+        int localMemoryBytes(Tile tile, int headDim) {
+            return TiledBiasGradient.localMemoryBytes(headDim, tile.blockQ());
         }
     }
 }

@@ -7,6 +7,7 @@ import java.util.Set;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.kernel.WarpGroupBiasGradient;
 import org.tornadoattention.kernel.WarpGroupFlashAttention;
 import org.tornadoattention.kernel.WarpGroupGradients;
 import org.tornadoattention.kernel.WarpGroupKeyValueGradients;
@@ -37,6 +38,7 @@ record WarpGroupSpec() implements KernelSpec {
     private static final Tiling QUERY_GRADIENT = new QueryGradientTiling();
     private static final Tiling KEY_VALUE_GRADIENTS = new KeyValueGradientsTiling();
     private static final Tiling GRADIENTS = new GradientsTiling();
+    private static final Tiling BIAS_GRADIENT = new BiasGradientTiling();
 
     @Override
     public String summary() {
@@ -197,6 +199,24 @@ record WarpGroupSpec() implements KernelSpec {
     }
 
     @Override
+    public BiasGradients biasGradient(Work work, int biasBatch, int biasHeads) {
+        return Stream.of("128x64", "64x32")
+                .map(BIAS_GRADIENT::tile)
+                .filter(tile -> BIAS_GRADIENT.fits(tile, work.problem(), work.device()))
+                .findFirst()
+                .map(tile -> BiasGradients.byTiles(
+                        work,
+                        biasBatch,
+                        biasHeads,
+                        Launch.of("-dbias", WarpGroupBiasGradient.class, "biasGradient")
+                                .with("blocks", WarpGroupKeyValueGradients.blocks(tile.blockQ(), tile.blockK())),
+                        tile.blockQ(),
+                        tile.blockK(),
+                        WarpGroupBiasGradient.groupSize(tile.blockQ())))
+                .orElseGet(() -> BiasGradients.byElement(work, biasBatch, biasHeads));
+    }
+
+    @Override
     public Traffic traffic() {
         return Traffic.EACH_TILE;
     }
@@ -307,6 +327,23 @@ record WarpGroupSpec() implements KernelSpec {
         @Override
         int listed(Tile tile, AttentionProblem problem) {
             return Math.ceilDiv(problem.shape().seqK(), tile.blockK());
+        }
+    }
+
+    private static final class BiasGradientTiling extends GradientTiling {
+
+        BiasGradientTiling() {
+            super(64, 32);
+        }
+
+        @Override
+        int groupSize(Tile tile, int headDim) {
+            return WarpGroupBiasGradient.groupSize(tile.blockQ());
+        }
+
+        @Override
+        int localMemoryBytes(Tile tile, int headDim) {
+            return WarpGroupBiasGradient.localMemoryBytes(headDim, tile.blockQ(), tile.blockK());
         }
     }
 

@@ -4,7 +4,6 @@ import java.util.List;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.BackwardRowTerms;
-import org.tornadoattention.kernel.BiasGradient;
 import org.tornadoattention.kernel.SinkGradient;
 
 /**
@@ -72,21 +71,6 @@ public record Work(AttentionProblem problem, List<Tile> tiles, ComputeDevice dev
     /** The same where the group's warps divide the queries. */
     Launch warps(Class<?> kernel) {
         return tiled(kernel).adding(tile().features());
-    }
-
-    /**
-     * Launches that follow those of a kernel's backward pass, for the gradient of a bias.
-     *
-     * @param biasBatch the bias' batch, 1 or that of the problem
-     * @param biasHeads the bias' heads, 1 or those of the queries
-     * @return the launches, in order
-     */
-    public List<Launch> biasGradient(int biasBatch, int biasHeads) {
-        long elements = Math.multiplyExact((long) biasBatch * biasHeads, (long) shape().seqQ() * shape().seqK());
-        return List.of(Launch.of("-dbias", BiasGradient.class, "biasGradient")
-                .with("biasBatch", biasBatch)
-                .with("biasHeads", biasHeads)
-                .overElements(elements, groupSize()));
     }
 
     /** {@return launches that follow those of a kernel's backward pass, for the gradient of sinks} */

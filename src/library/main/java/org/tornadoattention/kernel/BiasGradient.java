@@ -105,4 +105,19 @@ public final class BiasGradient {
             biasGradient.set(element, sum);
         }
     }
+
+    /**
+     * The sum of what several groups computed of it, in order.
+     *
+     * @param biasParts {@code [parts, biasBatch, biasHeads, seqQ, seqK]}
+     */
+    public static void sum(FloatArray biasParts, FloatArray biasGradient, @Constant int parts) {
+        for (@Parallel int element = 0; element < biasGradient.getSize(); element++) {
+            float sum = 0f;
+            for (int part = 0; part < parts; part++) {
+                sum += biasParts.get(part * biasGradient.getSize() + element);
+            }
+            biasGradient.set(element, sum);
+        }
+    }
 }

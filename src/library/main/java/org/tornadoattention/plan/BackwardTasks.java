@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.Backward;
+import org.tornadoattention.choice.BiasGradients;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.choice.Launch;
 import org.tornadoattention.choice.Scratch;
@@ -42,9 +43,12 @@ final class BackwardTasks {
         Work work = new Work(problem, choice.tiles(), device);
         List<Launch> launches = new ArrayList<>(own.launches().of(work));
         List<Scratch> scratch = new ArrayList<>(own.scratch().of(problem));
-        arrays.biasGradient()
-                .ifPresent(
-                        gradient -> launches.addAll(work.biasGradient(gradient.dimension(0), gradient.dimension(1))));
+        arrays.biasGradient().ifPresent(gradient -> {
+            BiasGradients ofBias =
+                    choice.kernel().spec().biasGradient(work, gradient.dimension(0), gradient.dimension(1));
+            launches.addAll(ofBias.launches());
+            scratch.addAll(ofBias.scratch());
+        });
         if (arrays.sinkGradient().isPresent()) {
             launches.addAll(work.sinkGradient());
             scratch.add(work.sinkParts());

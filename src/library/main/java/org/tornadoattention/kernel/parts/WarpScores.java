@@ -352,6 +352,54 @@ public final class WarpScores {
         }
     }
 
+    /**
+     * Adds to a tile's sums what the gradient of a bias gets of S and dP: P (dP - D) times the derivative of what functions make of a
+     * score with respect to what they are given, and nothing of what is hidden. Otherwise as {@link #weigh}.
+     *
+     * @param dp as dropout leaves it
+     * @param d of the lane's two rows
+     */
+    public static void addBiasGradients(
+            float[] sums, float[] s, float[] dp, float[] logSumExps, float[] d, int[] biases, boolean paired,
+            int columns, int batch, int head, int row, int column, int seqQ, int offset, int length,
+            int windowLeft, int windowRight, float scale, float softcap, float slope, int features, boolean edges) {
+        for (int r = 0; r < 2; r++) {
+            for (int n = 0; n < columns / 8; n++) {
+                for (int e = 0; e < 2; e++) {
+                    int at = 4 * n + 2 * r + e;
+                    int i = row + 8 * r;
+                    int key = column + 8 * n + e;
+                    int outside = 0;
+                    if (edges) {
+                        outside = i - seqQ + 1;
+                        i = TornadoMath.min(i, seqQ - 1);
+                        int first = Window.firstKey(i + offset, windowLeft);
+                        int last = Window.lastKey(i + offset, length, windowRight);
+                        outside = TornadoMath.max(outside, TornadoMath.max(first - key, key - last));
+                        key = within(key, first, last, windowLeft);
+                    }
+                    float gradient = 0f;
+                    if (outside <= 0) {
+                        float x = given(scale * s[at], softcap, slope, i + offset - key, features);
+                        float score = 0f;
+                        if (paired) {
+                            score = Functions.ofSeenWith(
+                                    x, biases[r * columns / 8 + n], e, batch, head, i, key, i + offset);
+                        } else {
+                            score = asked(x, batch, head, i, key, i + offset, edges);
+                        }
+                        float derivative = Functions.slope(x, batch, head, i, key, i + offset);
+                        float p = Warp.exp2(score * LOG2_E - logSumExps[r]);
+                        // A score that is no number hides nothing.
+                        int hidden = score < Score.LEAST_SEEN ? 1 : 0;
+                        gradient = hidden > 0 ? 0f : p * (dp[at] - d[r]) * derivative;
+                    }
+                    sums[at] += gradient;
+                }
+            }
+        }
+    }
+
     // spotless:on
 
     /** S = log2(e) * (softcap(scale * S) - slope * |distance|), where the scale is not all there is to it. */
