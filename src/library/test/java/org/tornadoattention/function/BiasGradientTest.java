@@ -35,25 +35,26 @@ class BiasGradientTest {
 
     /** What there is beside the bias. */
     private static final Map<String, AttentionOptions> OTHERS = Map.of(
-            "nothing", PLAIN,
+            "nothing",
+            PLAIN,
             OPTIONS,
-                    PLAIN.withMask(Mask.causal())
-                            .withKeyLengths(5, KEYS - 9)
-                            .withSoftcap(3)
-                            .withAlibi(AttentionOptions.alibiSlopes(HEADS)),
+            PLAIN.withMask(Mask.causal())
+                    .withKeyLengths(5, KEYS - 9)
+                    .withSoftcap(3)
+                    .withAlibi(AttentionOptions.alibiSlopes(HEADS)),
             FUNCTIONS,
-                    PLAIN.withScore((s, b, h, i, j) -> 4 * TornadoMath.tanh(s / 4))
-                            .withMask(Mask.of((b, h, i, j) -> (i + 3 * j + h) % 5 != b))
-                            .withDropout(0.2, 5),
+            PLAIN.withScore((s, b, h, i, j) -> 4 * TornadoMath.tanh(s / 4))
+                    .withMask(Mask.of((b, h, i, j) -> (i + 3 * j + h) % 5 != b))
+                    .withDropout(0.2, 5),
             "a block mask",
-                    PLAIN.withMask(Mask.blocks(BlockMask.of(
-                            (b, h, i, j) -> (i / 64 + j / 64 + h + b) % 2 == 0 && i != 7,
-                            BATCH,
-                            HEADS,
-                            QUERIES,
-                            KEYS,
-                            64,
-                            64))));
+            PLAIN.withMask(Mask.blocks(BlockMask.of(
+                    (b, h, i, j) -> (i / 64 + j / 64 + h + b) % 2 == 0 && i != 7,
+                    BATCH,
+                    HEADS,
+                    QUERIES,
+                    KEYS,
+                    64,
+                    64))));
 
     static Stream<Arguments> cases() {
         return Stream.of(
