@@ -102,6 +102,16 @@ public final class Mending {
         return logSumExp;
     }
 
+    /**
+     * The head dimension, as a number that compilers do not know: of a loop with so many steps they would make as many addresses in the
+     * row that stays, which registers do not hold beside all else.
+     *
+     * @param last the last of a row's pairs, below 0 where it has none
+     */
+    private static int depth(int headDim, int last) {
+        return headDim + TornadoMath.min(0, last);
+    }
+
     /** Of a pair, {@code a · b} of two rows. */
     private static float dot(HalfFloatArray a, int atA, HalfFloatArray b, int atB, int type, int headDim) {
         float dot = 0f;
@@ -270,16 +280,17 @@ public final class Mending {
         clear(sum, width);
         float logSumExp = RowTerms.logSumExp(rowTerms, row);
         float d = RowTerms.d(rowTerms, row);
+        int depth = depth(headDim, last);
         int end = last;
         for (int j = first; j <= end; j++) {
             int keyAt = keyValueBase + j * headDim;
-            float x = dot(query, row * headDim, key, keyAt, type, headDim);
+            float x = dot(query, row * headDim, key, keyAt, type, depth);
             float capped = Score.capped(scale * x, softcap);
             float given = Score.biased(capped, slope, position - j, features);
             x = Functions.score(given, batch, head, i, j, position);
             int hidden = x < Score.LEAST_SEEN ? 1 : 0;
             if (hidden == 0) {
-                float dp = dot(outputGradient, row * headDim, value, keyAt, type, headDim);
+                float dp = dot(outputGradient, row * headDim, value, keyAt, type, depth);
                 dp = dropped(dp, keyLengths, batchHead, i, j, features);
                 float ds = Warp.exp2((x - logSumExp) * WarpScores.LOG2_E)
                         * (dp - d)
@@ -307,6 +318,7 @@ public final class Mending {
             int first, int last, float scale, float softcap, int features) {
         clear(sumOfKeys, headDim);
         clear(sumOfValues, headDim);
+        int depth = depth(headDim, last);
         int queries = TornadoMath.max(0, last - first + 1);
         int pairs = group * queries;
         for (int pair = 0; pair < pairs; pair++) {
@@ -315,14 +327,14 @@ public final class Mending {
             int row = batchHead * seqQ + i;
             int head = batchHead % heads;
             float slope = HeadTerms.slope(headTerms, head, features);
-            float x = dot(query, row * headDim, key, keyAt, type, headDim);
+            float x = dot(query, row * headDim, key, keyAt, type, depth);
             float capped = Score.capped(scale * x, softcap);
             float given = Score.biased(capped, slope, i + offset - j, features);
             x = Functions.score(given, batchHead / heads, head, i, j, i + offset);
             int hidden = x < Score.LEAST_SEEN ? 1 : 0;
             if (hidden == 0) {
                 float p = Warp.exp2((x - RowTerms.logSumExp(rowTerms, row)) * WarpScores.LOG2_E);
-                float dp = dot(outputGradient, row * headDim, value, keyAt, type, headDim);
+                float dp = dot(outputGradient, row * headDim, value, keyAt, type, depth);
                 dp = dropped(dp, keyLengths, batchHead, i, j, features);
                 float ds = p
                         * (dp - RowTerms.d(rowTerms, row))
