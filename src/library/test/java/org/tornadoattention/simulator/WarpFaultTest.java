@@ -332,6 +332,12 @@ class WarpFaultTest {
                 fault(WarpFaultTest::multipliesAt, 64 * 128),
                 FaultKind.OUT_OF_BOUNDS,
                 "multiplies from tile[2048], which has 2048 elements");
+        for (int offset : new int[] {2, 8, 1032}) {
+            assertFault(
+                    fault(WarpFaultTest::multipliesAt, offset),
+                    FaultKind.ILLEGAL_OPERATION,
+                    "multiplies from tile at byte " + offset + "; the offset must be a multiple of 16");
+        }
     }
 
     static void forgetsTheFence(KernelContext context, ShortArray array) {

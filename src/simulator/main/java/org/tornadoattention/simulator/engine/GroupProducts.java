@@ -43,6 +43,11 @@ final class GroupProducts {
             return OPERAND_BYTES / elementBytes();
         }
 
+        /** Bytes of local memory that operands, and the blocks of B behind the first, begin at. */
+        int[] addresses() {
+            return new int[] {a == null ? atA : 0, atB, columns > BLOCK_COLUMNS ? strideB : 0};
+        }
+
         boolean sameAs(Product other) {
             return type == other.type
                     && columns == other.columns
@@ -59,6 +64,9 @@ final class GroupProducts {
 
     /** Bytes of a row of an operand, whatever its type. */
     private static final int OPERAND_BYTES = 32;
+
+    /** Operands begin at whole chunks, of which an address in a matrix descriptor is the number. */
+    private static final int CHUNK_BYTES = 16;
 
     private static final int BLOCK_COLUMNS = 64;
     private static final int MAX_COLUMNS = 256;
@@ -88,6 +96,12 @@ final class GroupProducts {
         }
         if (product.rowsAlongDepth && product.columns > BLOCK_COLUMNS) {
             throw illegal("multiplies " + product.columns + " columns by rows; it must be at most " + BLOCK_COLUMNS);
+        }
+        for (int address : product.addresses()) {
+            if (address % CHUNK_BYTES != 0) {
+                throw illegal("multiplies from " + product.array.name() + " at byte " + address
+                        + "; the offset must be a multiple of " + CHUNK_BYTES);
+            }
         }
         if (product.c.length < product.columns / 2) {
             throw illegal("multiplies " + product.columns + " columns into " + product.c.length
@@ -120,15 +134,31 @@ final class GroupProducts {
                 }
             }
             for (Product product : products) {
-                boolean more = committed.stream().flatMap(List::stream).anyMatch(other -> other.c == product.c)
-                        || open.stream().anyMatch(other -> other.c == product.c);
                 float[] values = underWay.get(product.c);
-                if (!more && values != null) {
+                if (values != null && !isUnderWay(product.c)) {
                     System.arraycopy(values, 0, product.c, 0, values.length);
                     underWay.remove(product.c);
                 }
             }
         }
+    }
+
+    private boolean isUnderWay(float[] c) {
+        for (List<Product> products : committed) {
+            if (isSummedIn(c, products)) {
+                return true;
+            }
+        }
+        return isSummedIn(c, open);
+    }
+
+    private static boolean isSummedIn(float[] c, List<Product> products) {
+        for (int i = 0; i < products.size(); i++) {
+            if (products.get(i).c == c) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /** The products of a warp: for each lane, for each product, its part of A · B. */
@@ -148,15 +178,24 @@ final class GroupProducts {
             }
             results[lane] = new Object[first.size()];
         }
+        if (!first.isEmpty()) {
+            requireFenced(first.getFirst());
+        }
         for (int i = 0; i < first.size(); i++) {
             Product product = first.get(i);
-            requireFenced(product);
-            float[][] a = product.a == null ? tileOfA(product) : registersOfA(lanes, i);
-            float[][] b = product.transposed ? columnsOfB(product) : rowsOfB(product);
+            double[][] a = product.a == null ? tileOfA(product) : registersOfA(lanes, i);
+            double[][] b = product.transposed ? columnsOfB(product) : rowsOfB(product);
             for (int lane = 0; lane < lanes.length; lane++) {
                 float[] sums = new float[product.columns / 2];
-                for (int e = 0; e < sums.length; e++) {
-                    sums[e] = dot(a[TensorCore.row(lane, e % 4)], b[8 * (e / 4) + TensorCore.column(lane, e % 4)]);
+                double[] upper = a[TensorCore.row(lane, 0)];
+                double[] lower = a[TensorCore.row(lane, 2)];
+                for (int e = 0; e < sums.length; e += 4) {
+                    double[] left = b[2 * e + TensorCore.column(lane, 0)];
+                    double[] right = b[2 * e + TensorCore.column(lane, 1)];
+                    sums[e] = dot(upper, left);
+                    sums[e + 1] = dot(upper, right);
+                    sums[e + 2] = dot(lower, left);
+                    sums[e + 3] = dot(lower, right);
                 }
                 ((Object[]) results[lane])[i] = sums;
             }
@@ -177,7 +216,7 @@ final class GroupProducts {
         }
     }
 
-    private float[][] tileOfA(Product product) {
+    private double[][] tileOfA(Product product) {
         int row = item.id() / Warp.SIZE % (WarpGroupIntrinsics.LANES / Warp.SIZE) * TensorCore.ROWS;
         if (product.rowsAlongDepth) {
             return alongDepth(product, product.atA + Short.BYTES * row, 0, TensorCore.ROWS);
@@ -185,43 +224,51 @@ final class GroupProducts {
         return rows(product, product.atA, row, TensorCore.ROWS);
     }
 
-    private float[][] columnsOfB(Product product) {
+    private double[][] columnsOfB(Product product) {
         return rows(product, product.atB, 0, product.columns);
     }
 
     /** Rows of an operand from a block, whose chunks are permuted by the row's place in memory. */
-    private float[][] rows(Product product, int start, int firstRow, int count) {
-        float[][] rows = new float[count][product.depth()];
+    private double[][] rows(Product product, int start, int firstRow, int count) {
+        double[][] rows = new double[count][product.depth()];
+        int perWord = Integer.BYTES / product.elementBytes();
         for (int r = 0; r < count; r++) {
             int row = start + (firstRow + r) * WarpGroupIntrinsics.ROW_BYTES;
-            for (int k = 0; k < product.depth(); k++) {
-                rows[r][k] = element(product, row + product.elementBytes() * k);
+            for (int k = 0; k < product.depth(); k += perWord) {
+                int word = word(product, row + product.elementBytes() * k);
+                for (int e = 0; e < perWord; e++) {
+                    rows[r][k + e] = WarpLane.element(product.type, word, e);
+                }
             }
         }
         return rows;
     }
 
-    private float[][] rowsOfB(Product product) {
+    private double[][] rowsOfB(Product product) {
         return alongDepth(product, product.atB, product.strideB, product.columns);
     }
 
     /** Columns of an operand of which a row in local memory is a step of the depth. */
-    private float[][] alongDepth(Product product, int start, int stride, int count) {
-        float[][] columns = new float[count][product.depth()];
-        for (int n = 0; n < count; n++) {
+    private double[][] alongDepth(Product product, int start, int stride, int count) {
+        double[][] columns = new double[count][product.depth()];
+        int perWord = Integer.BYTES / Short.BYTES;
+        for (int n = 0; n < count; n += perWord) {
             int column = start + n / BLOCK_COLUMNS * stride + Short.BYTES * (n % BLOCK_COLUMNS);
             for (int k = 0; k < product.depth(); k++) {
-                columns[n][k] = element(product, column + k * WarpGroupIntrinsics.ROW_BYTES);
+                int word = word(product, column + k * WarpGroupIntrinsics.ROW_BYTES);
+                for (int e = 0; e < perWord; e++) {
+                    columns[n + e][k] = WarpLane.element(product.type, word, e);
+                }
             }
         }
         return columns;
     }
 
     @SuppressWarnings("unchecked")
-    private static float[][] registersOfA(Object[] lanes, int index) {
+    private static double[][] registersOfA(Object[] lanes, int index) {
         Product first = ((List<Product>) lanes[0]).get(index);
         int perRegister = Integer.BYTES / first.elementBytes();
-        float[][] a = new float[TensorCore.ROWS][first.depth()];
+        double[][] a = new double[TensorCore.ROWS][first.depth()];
         for (int lane = 0; lane < lanes.length; lane++) {
             Product product = ((List<Product>) lanes[lane]).get(index);
             for (int r = 0; r < TensorCore.A_REGISTERS; r++) {
@@ -234,10 +281,9 @@ final class GroupProducts {
         return a;
     }
 
-    /** The element at a byte address of the plain layout; the hardware permutes bits 4 to 6 by bits 7 to 9. */
-    private float element(Product product, int address) {
-        int permuted = address ^ (address / WarpGroupIntrinsics.ROW_BYTES % 8) * 16;
-        int index = permuted / Integer.BYTES;
+    /** The word at a byte address of the plain layout; the hardware permutes bits 4 to 6 by bits 7 to 9. */
+    private int word(Product product, int address) {
+        int index = (address ^ (address / WarpGroupIntrinsics.ROW_BYTES % 8) * 16) / Integer.BYTES;
         if (index < 0 || index >= product.array.length()) {
             throw item.fault(
                     FaultKind.OUT_OF_BOUNDS,
@@ -248,13 +294,13 @@ final class GroupProducts {
             product.array.read(index, item.warp().item(0));
             product.array.read(index, item.warp().item(Warp.SIZE - 1));
         }
-        return Operand.decode(product.type, product.tile[index] >>> Byte.SIZE * (permuted % Integer.BYTES));
+        return product.tile[index];
     }
 
-    static float dot(float[] x, float[] y) {
+    static float dot(double[] x, double[] y) {
         double sum = 0;
         for (int i = 0; i < x.length; i++) {
-            sum += (double) x[i] * y[i];
+            sum += x[i] * y[i];
         }
         return (float) sum;
     }

@@ -2,9 +2,9 @@ package org.tornadoattention.simulator.engine;
 
 import java.util.Arrays;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.engine.WorkItem.State;
 
@@ -15,7 +15,7 @@ final class Warp {
 
     private final WorkGroup group;
     private final int index;
-    private final List<WorkItem> lanes;
+    private final WorkItem[] lanes;
     private final String[] operations = new String[SIZE];
     private final float[] operands = new float[SIZE];
     private final float[] results = new float[SIZE];
@@ -26,7 +26,7 @@ final class Warp {
     private int epoch;
     private final Map<Integer, int[]> knownOfOthers = new HashMap<>();
 
-    Warp(WorkGroup group, int index, List<WorkItem> lanes) {
+    Warp(WorkGroup group, int index, WorkItem... lanes) {
         this.group = group;
         this.index = index;
         this.lanes = lanes;
@@ -39,11 +39,11 @@ final class Warp {
                 return;
             }
         }
-        tally.warp(lanes.stream().map(WorkItem::costTrace).toList(), group.pictureOf(index));
+        tally.warp(Stream.of(lanes).map(WorkItem::costTrace).toList(), group.pictureOf(index));
     }
 
     boolean isFull() {
-        return lanes.size() == SIZE;
+        return lanes.length == SIZE;
     }
 
     /** From now on this warp has epochs of its own; the present one is the group's. */
@@ -133,7 +133,7 @@ final class Warp {
         operands[lane(item)] = value;
         meet(item, "simdSum", () -> {
             float[] sums = operands.clone();
-            for (int lane = lanes.size(); lane < SIZE; lane++) {
+            for (int lane = lanes.length; lane < SIZE; lane++) {
                 sums[lane] = 0.0f;
             }
             for (int distance = SIZE / 2; distance > 0; distance /= 2) {
@@ -141,7 +141,7 @@ final class Warp {
                     sums[lane] += sums[lane + distance];
                 }
             }
-            for (int lane = 0; lane < lanes.size(); lane++) {
+            for (int lane = 0; lane < lanes.length; lane++) {
                 results[lane] = sums[0];
             }
         });
@@ -151,8 +151,8 @@ final class Warp {
     float shuffleDown(WorkItem item, float value, int delta) {
         operands[lane(item)] = value;
         meet(item, "simdShuffleDown", () -> {
-            for (int lane = 0; lane < lanes.size(); lane++) {
-                boolean exists = delta >= 0 && lane + delta < lanes.size();
+            for (int lane = 0; lane < lanes.length; lane++) {
+                boolean exists = delta >= 0 && lane + delta < lanes.length;
                 results[lane] = operands[exists ? lane + delta : lane];
             }
         });
@@ -178,13 +178,13 @@ final class Warp {
 
     /** Returns the lane with this number. */
     WorkItem item(int lane) {
-        return lanes.get(lane);
+        return lanes[lane];
     }
 
     float broadcastFirst(WorkItem item, float value) {
         operands[lane(item)] = value;
         meet(item, "simdBroadcastFirst", () -> {
-            for (int lane = 0; lane < lanes.size(); lane++) {
+            for (int lane = 0; lane < lanes.length; lane++) {
                 results[lane] = operands[0];
             }
         });
@@ -207,12 +207,12 @@ final class Warp {
 
     /** Throws if the lanes have not done the same number of tile operations. */
     void checkSameOperations() {
-        int expected = tileOperations(lanes.getFirst());
+        int expected = tileOperations(lanes[0]);
         for (WorkItem lane : lanes) {
             if (tileOperations(lane) != expected) {
                 throw lane.fault(
                         FaultKind.DIVERGENT_COLLECTIVE,
-                        "and work-item " + group.itemName(lanes.getFirst().id()) + " of warp " + index
+                        "and work-item " + group.itemName(lanes[0].id()) + " of warp " + index
                                 + " did not do the same tensor-core loads, stores and products (" + tileOperations(lane)
                                 + " and "
                                 + expected + "); all lanes of a warp must do them together");
@@ -228,9 +228,9 @@ final class Warp {
     private void meet(WorkItem item, String operation, Runnable work) {
         operations[lane(item)] = operation;
         arrived++;
-        if (arrived == lanes.size()) {
+        if (arrived == lanes.length) {
             arrived = 0;
-            for (int lane = 0; lane < lanes.size(); lane++) {
+            for (int lane = 0; lane < lanes.length; lane++) {
                 if (!operations[lane].equals(operation)) {
                     item.state(State.AT_COLLECTIVE);
                     throw Divergence.fault(group, FaultKind.DIVERGENT_COLLECTIVE, item);

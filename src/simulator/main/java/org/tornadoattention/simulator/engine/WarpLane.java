@@ -150,8 +150,8 @@ final class WarpLane {
     private Object[] product(Object[] operands, int type) {
         int perRegister = type == WarpIntrinsics.TF32 ? 1 : 2;
         int depth = 2 * 4 * perRegister;
-        float[][] a = new float[TensorCore.ROWS][depth];
-        float[][] b = new float[TensorCore.COLUMNS][depth];
+        double[][] a = new double[TensorCore.ROWS][depth];
+        double[][] b = new double[TensorCore.COLUMNS][depth];
         for (int lane = 0; lane < Warp.SIZE; lane++) {
             int[] held = (int[]) operands[lane];
             for (int r = 0; r < held.length; r++) {

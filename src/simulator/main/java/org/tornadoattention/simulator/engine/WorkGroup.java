@@ -1,6 +1,7 @@
 package org.tornadoattention.simulator.engine;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -61,7 +62,7 @@ final class WorkGroup {
         this.warps = new Warp[(items.length + Warp.SIZE - 1) / Warp.SIZE];
         for (int w = 0; w < warps.length; w++) {
             int from = w * Warp.SIZE;
-            warps[w] = new Warp(this, w, List.of(items).subList(from, Math.min(from + Warp.SIZE, items.length)));
+            warps[w] = new Warp(this, w, Arrays.copyOfRange(items, from, Math.min(from + Warp.SIZE, items.length)));
         }
         this.order = new int[items.length];
         for (int i = 0; i < order.length; i++) {
