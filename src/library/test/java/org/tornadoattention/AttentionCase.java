@@ -37,6 +37,10 @@ public record AttentionCase(
         return new AttentionCase(shape, dtype, options, 1, 1, 2, 1);
     }
 
+    AttentionCase withType(DType newType) {
+        return new AttentionCase(shape, newType, options, queryFactor, keyValueFactor, naiveErrors, seed);
+    }
+
     AttentionCase withFactors(float newQueryFactor, float newKeyValueFactor) {
         return new AttentionCase(shape, dtype, options, newQueryFactor, newKeyValueFactor, naiveErrors, seed);
     }

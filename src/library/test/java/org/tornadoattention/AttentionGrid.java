@@ -80,23 +80,35 @@ final class AttentionGrid {
                         .map(kernel -> Arguments.of(problem, kernel)));
     }
 
-    /** All head dimensions, in each type, with two heads on one of keys. */
+    /** All head dimensions, with two heads on one of keys: in each type, or by default in one after the other. */
     static Stream<AttentionCase> headDims() {
-        return inEachType(HEAD_DIMS.stream()
+        Stream<AttentionCase> cases = HEAD_DIMS.stream()
                 .flatMap(headDim -> all(TYPICAL, 1)
-                        .flatMap(lengths -> all(MASKS, 1).map(mask -> problem(1, 2, 1, lengths, headDim, mask)))));
+                        .flatMap(lengths -> all(MASKS, 1)
+                                .map(mask -> problem(1, 2, 1, lengths, headDim, mask)
+                                        .withType(
+                                                DType.values()[HEAD_DIMS.indexOf(headDim) % DType.values().length]))));
+        return FULL ? inEachType(cases) : cases;
     }
 
     /**
-     * Every head dimension, since each has a tile and a way of sharing it of its own, with lengths that end inside a tile
-     * and lengths of whole tiles, which compilers see through.
+     * Every head dimension in each type, since each has a tile and a way of sharing it of its own, with lengths that end inside
+     * a tile.
      */
     static Stream<AttentionCase> smallOnesOfEachHeadDim() {
-        return HEAD_DIMS.stream()
-                .flatMap(headDim -> Stream.of(
-                        new AttentionShape(1, 2, 1, 37, 51, headDim), new AttentionShape(1, 1, 1, 32, 64, headDim)))
-                .flatMap(shape -> Arrays.stream(DType.values())
-                        .map(dtype -> AttentionCase.of(shape, dtype, AttentionOptions.causal())));
+        return ofEachHeadDim(2, new Lengths(37, 51));
+    }
+
+    /** The same with lengths of whole tiles, which compilers see through: the simulator has none. */
+    static Stream<Arguments> wholeTilesOfEachHeadDim() {
+        return withKernels(ofEachHeadDim(1, new Lengths(32, 64)))
+                .filter(arguments -> FULL
+                        || !TestDevice.of((AttentionKernel) arguments.get()[1]).isSimulator());
+    }
+
+    private static Stream<AttentionCase> ofEachHeadDim(int heads, Lengths lengths) {
+        return inEachType(
+                HEAD_DIMS.stream().map(headDim -> problem(1, heads, 1, lengths, headDim, AttentionOptions.causal())));
     }
 
     /** All pairs of sequence lengths, both ways round. */
@@ -256,9 +268,7 @@ final class AttentionGrid {
     }
 
     private static Stream<AttentionCase> inEachType(Stream<AttentionCase> cases) {
-        return cases.flatMap(problem -> Arrays.stream(DType.values())
-                .map(dtype -> AttentionCase.of(problem.shape(), dtype, problem.options())
-                        .withFactors(problem.queryFactor(), problem.keyValueFactor())));
+        return cases.flatMap(problem -> Arrays.stream(DType.values()).map(problem::withType));
     }
 
     private static AttentionCase problem(

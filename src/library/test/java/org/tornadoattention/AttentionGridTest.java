@@ -31,7 +31,8 @@ class AttentionGridTest {
                         AttentionGrid.rowsWithoutKeys(),
                         AttentionGrid.combinations())
                 .flatMap(problems -> problems));
-        return Stream.concat(cases, AttentionGrid.severalTiles());
+        return Stream.of(cases, AttentionGrid.wholeTilesOfEachHeadDim(), AttentionGrid.severalTiles())
+                .flatMap(all -> all);
     }
 
     @ParameterizedTest(name = "{0}, {1}")
