@@ -234,7 +234,7 @@ class BackwardTest {
             AttentionResult result = problem.run(attention);
             Gradients first = attention.backward(result, problem.dO());
             assertSameBits(another.backward(result, problem.dO()), first);
-            for (int repeat = 1; repeat < (TestDevice.simulatesWarps(kernel) ? 10 : 50); repeat++) {
+            for (int repeat = 1; repeat < DeterminismTest.repeats(kernel); repeat++) {
                 assertSameBits(attention.backward(result, problem.dO()), first);
             }
         }
@@ -244,13 +244,14 @@ class BackwardTest {
     @ParameterizedTest
     @MethodSource("kernels")
     void noWorkGroupDisturbsAnother(DType dtype, AttentionKernel kernel) {
-        boolean slow = TestDevice.simulatesWarps(kernel);
-        AttentionShape crowd = new AttentionShape(slow ? 3 : 60, 4, 2, 9, 17, 16);
+        AttentionShape crowd = new AttentionShape(DeterminismTest.crowd(kernel), 4, 2, 9, 17, 16);
         AttentionCase problem = AttentionCase.of(crowd, dtype, AttentionOptions.causal());
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = problem.run(attention);
             Gradients first = attention.backward(result, problem.dO());
-            for (int repeat = 1; repeat < (AttentionGrid.FULL ? 250 : slow ? 3 : 5); repeat++) {
+            for (int repeat = 1;
+                    repeat < (AttentionGrid.FULL ? 250 : TestDevice.of(kernel).isSimulator() ? 3 : 5);
+                    repeat++) {
                 assertSameBits(attention.backward(result, problem.dO()), first);
             }
         }
