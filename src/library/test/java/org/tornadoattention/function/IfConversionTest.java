@@ -58,7 +58,7 @@ class IfConversionTest {
         for (int pair = 0; pair < pairs; pair++) {
             float s = (float) random.nextGaussian(0, 2);
             int batch = random.nextInt(2);
-            int head = random.nextInt(4);
+            int head = random.nextInt(FunctionsTest.HEADS);
             int query = random.nextInt(queries);
             int key = random.nextInt(keys);
             int position = query + keys - queries;
@@ -104,7 +104,7 @@ class IfConversionTest {
         for (long seed = SEED; seed < SEED + 60; seed++) {
             SplittableRandom random = new SplittableRandom(seed);
             AttentionOptions options = AttentionOptions.defaults()
-                    .withMask(RandomCompositionsTest.mask(random, TOKENS, 2, 4, TOKENS, TOKENS))
+                    .withMask(RandomCompositionsTest.mask(random, TOKENS, 2, FunctionsTest.HEADS, TOKENS, TOKENS))
                     .withScore(RandomCompositionsTest.score(random, TOKENS));
             check("composition " + seed, options, TOKENS, TOKENS, 100, seed);
         }
