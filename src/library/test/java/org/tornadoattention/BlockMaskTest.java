@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -107,6 +108,10 @@ class BlockMaskTest {
 
     private static final Map<String, AttentionOptions> MASKS = masks();
 
+    /** Masks that differ from one batch entry to another; the others have one entry. */
+    private static final Set<String> DIFFERING_ENTRIES =
+            Set.of("of each head and entry, causal", "given and documents");
+
     /** What kernels one after the other are held against. */
     private static Problem last;
 
@@ -116,10 +121,11 @@ class BlockMaskTest {
         static Problem of(String mask, DType dtype) {
             if (last == null || !last.mask.equals(mask) || last.dtype != dtype) {
                 int headDim = dtype == DType.F16 ? 32 : 16; // of whole rows of sixteen bytes
-                Tensor q = Tensor.random(dtype, 1, 2, 2, 200, headDim);
-                Tensor k = Tensor.random(dtype, 2, 2, 1, 200, headDim);
-                Tensor v = Tensor.random(dtype, 3, 2, 1, 200, headDim);
-                Tensor dOut = Tensor.random(dtype, 4, 2, 2, 200, headDim);
+                int batch = DIFFERING_ENTRIES.contains(mask) ? 2 : 1;
+                Tensor q = Tensor.random(dtype, 1, batch, 2, 200, headDim);
+                Tensor k = Tensor.random(dtype, 2, batch, 1, 200, headDim);
+                Tensor v = Tensor.random(dtype, 3, batch, 1, 200, headDim);
+                Tensor dOut = Tensor.random(dtype, 4, batch, 2, 200, headDim);
                 last = new Problem(mask, dtype, q, k, v, dOut, AccuracyCheck.of(q, k, v, dOut, MASKS.get(mask)));
             }
             return last;
