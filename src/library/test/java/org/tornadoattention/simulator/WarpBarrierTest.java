@@ -143,7 +143,7 @@ class WarpBarrierTest {
         IntArray array = new IntArray(512);
         TaskGraph graph = new TaskGraph("planted").task("kernel", kernel, new KernelContext(), array);
         SimulatorFaultException fault = Assertions.assertTimeoutPreemptively(
-                Duration.ofSeconds(20), () -> Plans.fault(graph, Plans.grid(items, items)));
+                Duration.ofMinutes(2), () -> Plans.fault(graph, Plans.grid(items, items)));
         assertThat(fault).as("the planted fault").isNotNull();
         return fault;
     }

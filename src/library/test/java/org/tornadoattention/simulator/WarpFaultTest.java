@@ -23,7 +23,7 @@ class WarpFaultTest {
                 .transferToDevice(EVERY_EXECUTION, array)
                 .task("kernel", kernel, new KernelContext(), array);
         SimulatorFaultException fault = Assertions.assertTimeoutPreemptively(
-                Duration.ofSeconds(20), () -> Plans.fault(graph, Plans.grid(items, items)));
+                Duration.ofMinutes(2), () -> Plans.fault(graph, Plans.grid(items, items)));
         assertThat(fault).as("the planted fault").isNotNull();
         return fault;
     }

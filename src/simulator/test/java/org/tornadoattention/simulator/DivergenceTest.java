@@ -94,7 +94,7 @@ class DivergenceTest {
                 .task("kernel", kernel, new KernelContext(), out)
                 .transferToHost(EVERY_EXECUTION, out);
         SimulatorFaultException fault = Assertions.assertTimeoutPreemptively(
-                Duration.ofSeconds(20), () -> Plans.fault(graph, Plans.grid(64, 64)));
+                Duration.ofMinutes(2), () -> Plans.fault(graph, Plans.grid(64, 64)));
         assertThat(fault).as("the planted fault").isNotNull();
         return fault;
     }

@@ -233,7 +233,7 @@ class EndlessLoopTest {
                     new TaskGraph("loops")
                             .task("kernel", kernel, new KernelContext(), out, 1)
                             .transferToHost(EVERY_EXECUTION, out),
-                    Plans.grid(8, 8));
+                    Plans.grid(2, 2));
         }
         assertThat(out.get(1))
                 .isEqualTo(IntStream.range(0, 1_500_000)

@@ -120,7 +120,7 @@ class ParallelKernelTest {
             Thread thread = Thread.currentThread();
             String key = "ParallelKernelTest." + thread.threadId();
             System.setProperty(key, thread.getName());
-            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(10);
+            long end = System.nanoTime() + TimeUnit.MINUTES.toNanos(1);
             while (System.nanoTime() < end) {
                 long threads = System.getProperties().stringPropertyNames().stream()
                         .filter(name -> name.startsWith("ParallelKernelTest."))
