@@ -5,7 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * The weights of a BERT encoder, ready for products.
+ * The weights of a BERT encoder.
  *
  * @param words a row for each token
  * @param positions a row for each position, with that of the only token type added
@@ -28,18 +28,64 @@ record BertWeights(float[] words, float[] positions, int width, int heads, Norm 
                     file.named(name + ".bias").values());
         }
 
-        void addAndNormalise(float[] x, float[] added, int addedRow, int rows) {
-            RowFunctions.addAndNormalise(x, added, addedRow, rows, scale.length, scale, shift, EPSILON);
+        /** {@code x = norm(x + added)} of rows {@code from} to {@code to}. */
+        void addAndNormalise(float[] x, float[] added, int addedRow, int from, int to) {
+            RowFunctions.addAndNormalise(x, added, addedRow, from, to, scale.length, scale, shift, EPSILON);
+        }
+    }
+
+    /**
+     * A product {@code x · matrix + bias}.
+     *
+     * @param depth rows of the matrix
+     * @param columns of the matrix
+     * @param matrix row by row
+     * @param bias a number for each column
+     */
+    record Dense(int depth, int columns, float[] matrix, float[] bias) {
+
+        Dense {
+            if (matrix.length != depth * columns || bias.length != columns) {
+                throw new IllegalArgumentException(
+                        "A matrix has %d elements and its bias %d, and not %d x %d and %d: the file is damaged."
+                                .formatted(matrix.length, bias.length, depth, columns, columns));
+            }
+        }
+
+        /** The columns of all parts, which are equally deep. */
+        static Dense sideBySide(Dense... parts) {
+            int depth = parts[0].depth;
+            int columns = Arrays.stream(parts).mapToInt(Dense::columns).sum();
+            float[] matrix = new float[Math.multiplyExact(depth, columns)];
+            float[] bias = new float[columns];
+            int first = 0;
+            for (Dense part : parts) {
+                System.arraycopy(part.bias, 0, bias, first, part.columns);
+                for (int k = 0; k < depth; k++) {
+                    System.arraycopy(part.matrix, k * part.columns, matrix, k * columns + first, part.columns);
+                }
+                first += part.columns;
+            }
+            return new Dense(depth, columns, matrix, bias);
+        }
+
+        /** Some of the columns: {@code from} to {@code to}. */
+        Dense part(int from, int to) {
+            float[] some = new float[depth * (to - from)];
+            for (int k = 0; k < depth; k++) {
+                System.arraycopy(matrix, k * columns + from, some, k * (to - from), to - from);
+            }
+            return new Dense(depth, to - from, some, Arrays.copyOfRange(bias, from, to));
         }
     }
 
     /** Attention with its products, and a network of two products, each followed by a sum and its normalisation. */
     record Layer(
-            PackedMatrix queriesKeysValues,
-            PackedMatrix attentionOutput,
+            Dense queriesKeysValues,
+            Dense attentionOutput,
             Norm attentionNorm,
-            PackedMatrix intermediate,
-            PackedMatrix output,
+            Dense intermediate,
+            Dense output,
             Norm outputNorm) {}
 
     BertWeights {
@@ -81,29 +127,28 @@ record BertWeights(float[] words, float[] positions, int width, int heads, Norm 
     private static Layer layer(OnnxWeights file, String name, int width) {
         int inner = file.named(name + ".intermediate.dense.bias").values().length;
         return new Layer(
-                matrix(
+                dense(
                         file,
                         width,
                         name + ".attention.self.query",
                         name + ".attention.self.key",
                         name + ".attention.self.value"),
-                matrix(file, width, name + ".attention.output.dense"),
+                dense(file, width, name + ".attention.output.dense"),
                 Norm.of(file, name + ".attention.output.LayerNorm"),
-                matrix(file, width, name + ".intermediate.dense"),
-                matrix(file, inner, name + ".output.dense"),
+                dense(file, width, name + ".intermediate.dense"),
+                dense(file, inner, name + ".output.dense"),
                 Norm.of(file, name + ".output.LayerNorm"));
     }
 
     /** Products side by side; the layers' names have points where operators' names have slashes. */
-    private static PackedMatrix matrix(OnnxWeights file, int depth, String... names) {
-        float[][] parts = Arrays.stream(names)
-                .map(name -> "/" + name.replaceAll("\\.(?!\\d)", "/") + "/MatMul")
-                .map(operator -> file.of(operator).values())
-                .toArray(float[][]::new);
-        float[][] biases = Arrays.stream(names)
-                .map(name -> file.named(name + ".bias").values())
-                .toArray(float[][]::new);
-        return new PackedMatrix(depth, parts, biases);
+    private static Dense dense(OnnxWeights file, int depth, String... names) {
+        return Dense.sideBySide(Arrays.stream(names)
+                .map(name -> {
+                    float[] bias = file.named(name + ".bias").values();
+                    String operator = "/" + name.replaceAll("\\.(?!\\d)", "/") + "/MatMul";
+                    return new Dense(depth, bias.length, file.of(operator).values(), bias);
+                })
+                .toArray(Dense[]::new));
     }
 
     /** The longest sequence that there are positions for. */

@@ -57,13 +57,13 @@ final class GraphEncoder implements Encoder {
     private final Map<Integer, Plan> plans = new LinkedHashMap<>(PLANS, 0.75f, true);
 
     /** A matrix {@code [depth, columns]} and what is added. */
-    private record Dense(FloatArray matrix, FloatArray bias, int depth, int columns) {
-        Dense(PackedMatrix packed) {
+    private record DeviceDense(FloatArray matrix, FloatArray bias, int depth, int columns) {
+        DeviceDense(BertWeights.Dense dense) {
             this(
-                    FloatArray.fromArray(packed.rowMajor()),
-                    FloatArray.fromArray(packed.bias()),
-                    packed.depth(),
-                    packed.columns());
+                    FloatArray.fromArray(dense.matrix()),
+                    FloatArray.fromArray(dense.bias()),
+                    dense.depth(),
+                    dense.columns());
         }
     }
 
@@ -74,19 +74,19 @@ final class GraphEncoder implements Encoder {
     }
 
     private record DeviceLayer(
-            Dense queriesKeysValues,
-            Dense attentionOutput,
+            DeviceDense queriesKeysValues,
+            DeviceDense attentionOutput,
             DeviceNorm attentionNorm,
-            Dense intermediate,
-            Dense output,
+            DeviceDense intermediate,
+            DeviceDense output,
             DeviceNorm outputNorm) {
         DeviceLayer(BertWeights.Layer layer) {
             this(
-                    new Dense(layer.queriesKeysValues()),
-                    new Dense(layer.attentionOutput()),
+                    new DeviceDense(layer.queriesKeysValues()),
+                    new DeviceDense(layer.attentionOutput()),
                     new DeviceNorm(layer.attentionNorm()),
-                    new Dense(layer.intermediate()),
-                    new Dense(layer.output()),
+                    new DeviceDense(layer.intermediate()),
+                    new DeviceDense(layer.output()),
                     new DeviceNorm(layer.outputNorm()));
         }
     }
@@ -271,7 +271,7 @@ final class GraphEncoder implements Encoder {
             grid(task, rows * EncoderKernels.ROW_GROUP, EncoderKernels.ROW_GROUP);
         }
 
-        private void product(String task, FloatArray a, Dense dense, FloatArray c, int ending) {
+        private void product(String task, FloatArray a, DeviceDense dense, FloatArray c, int ending) {
             stays(dense.matrix(), dense.bias());
             int depth = dense.depth();
             int columns = dense.columns();

@@ -1,214 +1,324 @@
 package org.tornadoattention.embeddings;
 
-import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * A weight matrix {@code [depth, columns]} with its bias, in panels of two vectors' columns: a product reads each panel from its
+ * A weight matrix {@code [depth, columns]} with its bias, in panels of a few vectors' columns: a product reads each panel from its
  * beginning to its end.
  */
 final class PackedMatrix {
 
     private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
     private static final int LANES = SPECIES.length();
-    /** Columns of a panel. */
-    static final int PANEL = 2 * LANES;
 
-    /** Rows at a time: with 32 registers 8 rows of two vectors stay in them, with 16 registers 4. */
-    private static final boolean EIGHT_ROWS = LANES == 16;
+    /** Whether six rows of four vectors of sums, with a panel's four and a broadcast number, have room in the registers. */
+    private static final boolean MANY_REGISTERS = LANES == 16;
+
+    /** Columns of a panel. */
+    static final int PANEL = (MANY_REGISTERS ? 4 : 2) * LANES;
+
+    /** A product has a multiple of so many rows: one row by itself takes as long as so many. */
+    static final int ROWS = 4;
+
+    /** Multiples of so many rows leave none to slower loops. */
+    static final int BEST_ROWS = 12;
+
+    /** Rows of a panel that all rows of a product meet before the next ones are read: 24 KiB, in the nearest cache. */
+    private static final int DEPTH_AT_ONCE = 24 * 1024 / Float.BYTES / PANEL;
+
+    /** Elements of a line of a cache. */
+    private static final int LINE = 16;
 
     private final int depth;
-    private final int columns;
     private final float[] panels;
     private final float[] bias;
 
-    /**
-     * Packs matrices side by side.
-     *
-     * @param depth rows of each
-     * @param parts row-major matrices of that many rows
-     * @param biases one for each column of each part
-     */
-    PackedMatrix(int depth, float[][] parts, float[][] biases) {
-        this.depth = depth;
-        columns = Arrays.stream(biases).mapToInt(part -> part.length).sum();
+    /** Packs a matrix. */
+    PackedMatrix(BertWeights.Dense dense) {
+        depth = dense.depth();
+        int columns = dense.columns();
         int padded = Math.ceilDiv(columns, PANEL) * PANEL;
         panels = new float[Math.multiplyExact(padded, depth)];
         bias = new float[padded];
-        int first = 0;
-        for (int part = 0; part < parts.length; part++) {
-            int width = biases[part].length;
-            if (parts[part].length != width * depth) {
-                throw new IllegalArgumentException("A matrix has %d elements, and not %d x %d: the file is damaged."
-                        .formatted(parts[part].length, depth, width));
-            }
-            System.arraycopy(biases[part], 0, bias, first, width);
-            for (int column = 0; column < width; column++) {
-                int at = (first + column) / PANEL * PANEL * depth + (first + column) % PANEL;
-                for (int k = 0; k < depth; k++) {
-                    panels[at + k * PANEL] = parts[part][k * width + column];
-                }
-            }
-            first += width;
-        }
-    }
-
-    int columns() {
-        return columns;
-    }
-
-    int depth() {
-        return depth;
-    }
-
-    /** The matrix {@code [depth, columns]}, row by row. */
-    float[] rowMajor() {
-        float[] matrix = new float[depth * columns];
+        System.arraycopy(dense.bias(), 0, bias, 0, columns);
         for (int k = 0; k < depth; k++) {
-            for (int column = 0; column < columns; column++) {
-                matrix[k * columns + column] = panels[column / PANEL * PANEL * depth + k * PANEL + column % PANEL];
+            for (int column = 0; column < columns; column += PANEL) {
+                System.arraycopy(
+                        dense.matrix(),
+                        k * columns + column,
+                        panels,
+                        column * depth + k * PANEL,
+                        Math.min(PANEL, columns - column));
             }
         }
-        return matrix;
     }
 
-    /** What is added, a number for each column. */
-    float[] bias() {
-        return Arrays.copyOf(bias, columns);
-    }
-
-    /** Columns of a row of {@link #product}: this matrix's, and 0s up to a whole panel. */
+    /** Columns of a row of {@link #product}: the matrix's, and 0s up to a whole panel. */
     int rowLength() {
         return bias.length;
     }
 
-    /**
-     * {@code c = a · this + bias}.
-     *
-     * @param a rows of {@link #depth} elements
-     * @param rows how many
-     * @param c gets rows of {@link #rowLength} elements
-     */
-    void product(float[] a, int rows, float[] c) {
-        product(a, rows, c, 0, bias.length);
+    int panels() {
+        return bias.length / PANEL;
     }
 
     /**
-     * Some columns of {@link #product(float[], int, float[])}.
+     * The columns of one panel of {@code c = a · this + bias}.
      *
-     * @param from the first, a multiple of {@link #PANEL}
-     * @param to the one after the last, a multiple of it too
+     * @param a rows of {@code aRow} elements from {@code aAt} on, of which as many count as the matrix is deep
+     * @param rows how many, a multiple of {@link #ROWS}
+     * @param c gets rows of {@link #rowLength} elements from {@code cAt} on
+     * @param panel from 0
      */
-    void product(float[] a, int rows, float[] c, int from, int to) {
-        for (int panel = from; panel < to; panel += PANEL) {
-            int row = 0;
-            for (; EIGHT_ROWS && row + 8 <= rows; row += 8) {
-                eightRows(a, row * depth, panel, c, row * bias.length + panel);
-            }
-            for (; row + 4 <= rows; row += 4) {
-                fourRows(a, row * depth, panel, c, row * bias.length + panel);
-            }
-            if (row < rows && rows >= 4) {
-                // Some rows a second time, to the same bits: a row by itself takes as long as four.
-                fourRows(a, (rows - 4) * depth, panel, c, (rows - 4) * bias.length + panel);
-                row = rows;
-            }
-            for (; row < rows; row++) {
-                oneRow(a, row * depth, panel, c, row * bias.length + panel);
+    void product(float[] a, int aAt, int aRow, int rows, float[] c, int cAt, int panel) {
+        int column = panel * PANEL;
+        for (int row = 0; row < rows; row++) {
+            System.arraycopy(bias, column, c, cAt + row * bias.length + column, PANEL);
+        }
+        for (int k = 0; k < depth; k += DEPTH_AT_ONCE) {
+            add(a, aAt + k, aRow, k, Math.min(DEPTH_AT_ONCE, depth - k), rows, column, c, cAt + column);
+        }
+    }
+
+    /** Adds what rows {@code k} to {@code k + count} of a panel give. */
+    private void add(float[] a, int aAt, int aRow, int k, int count, int rows, int column, float[] c, int cAt) {
+        int b = column * depth + k * PANEL;
+        int next = b + count * PANEL;
+        int last = panels.length - count * LINE;
+        // What is left behind a multiple of twelve is one or two times four rows.
+        int sixes = MANY_REGISTERS ? rows / BEST_ROWS * BEST_ROWS : 0;
+        for (int row = 0; row < sixes; row += 6) {
+            int ahead = Math.min(next + row / 6 * count * LINE, last);
+            sixByFour(a, aAt + row * aRow, aRow, b, count, c, cAt + row * bias.length, ahead);
+        }
+        for (int row = sixes; row < rows; row += ROWS) {
+            int at = aAt + row * aRow;
+            int to = cAt + row * bias.length;
+            int ahead = Math.min(next + row / ROWS * count * LINE, last);
+            if (MANY_REGISTERS) {
+                fourByFour(a, at, aRow, b, count, c, to, ahead);
+            } else {
+                fourByTwo(a, at, aRow, b, count, c, to);
             }
         }
     }
 
-    private static FloatVector times(float[] a, int at, FloatVector b, FloatVector sum) {
-        return FloatVector.broadcast(SPECIES, a[at]).fma(b, sum);
+    private static FloatVector load(float[] from, int at) {
+        return FloatVector.fromArray(SPECIES, from, at);
     }
 
-    /** Two vectors of each of eight rows, in registers to the end. */
-    private void eightRows(float[] a, int aAt, int panel, float[] c, int cAt) {
-        FloatVector left = FloatVector.fromArray(SPECIES, bias, panel);
-        FloatVector right = FloatVector.fromArray(SPECIES, bias, panel + LANES);
-        FloatVector l0 = left, l1 = left, l2 = left, l3 = left, l4 = left, l5 = left, l6 = left, l7 = left;
-        FloatVector r0 = right, r1 = right, r2 = right, r3 = right, r4 = right, r5 = right, r6 = right, r7 = right;
-        int b = panel * depth;
-        int row1 = aAt + depth;
-        int row2 = row1 + depth;
-        int row3 = row2 + depth;
-        int row4 = row3 + depth;
-        int row5 = row4 + depth;
-        int row6 = row5 + depth;
-        int row7 = row6 + depth;
-        for (int k = 0; k < depth; k++, b += PANEL) {
-            FloatVector bl = FloatVector.fromArray(SPECIES, panels, b);
-            FloatVector br = FloatVector.fromArray(SPECIES, panels, b + LANES);
-            l0 = times(a, aAt + k, bl, l0);
-            r0 = times(a, aAt + k, br, r0);
-            l1 = times(a, row1 + k, bl, l1);
-            r1 = times(a, row1 + k, br, r1);
-            l2 = times(a, row2 + k, bl, l2);
-            r2 = times(a, row2 + k, br, r2);
-            l3 = times(a, row3 + k, bl, l3);
-            r3 = times(a, row3 + k, br, r3);
-            l4 = times(a, row4 + k, bl, l4);
-            r4 = times(a, row4 + k, br, r4);
-            l5 = times(a, row5 + k, bl, l5);
-            r5 = times(a, row5 + k, br, r5);
-            l6 = times(a, row6 + k, bl, l6);
-            r6 = times(a, row6 + k, br, r6);
-            l7 = times(a, row7 + k, bl, l7);
-            r7 = times(a, row7 + k, br, r7);
+    /**
+     * Six rows of four vectors, in registers from the first product to the last. A line of what comes next is read in each step: weights
+     * of many products do not stay in the near caches, and arrive there meanwhile.
+     *
+     * @param ahead where these lines begin
+     * @return a number of no meaning, for which the lines are read
+     */
+    private float sixByFour(float[] a, int aAt, int aRow, int bAt, int count, float[] c, int cAt, int ahead) {
+        float readAhead = 0;
+        int a1 = aAt + aRow;
+        int a2 = a1 + aRow;
+        int a3 = a2 + aRow;
+        int a4 = a3 + aRow;
+        int a5 = a4 + aRow;
+        int c1 = cAt + bias.length;
+        int c2 = c1 + bias.length;
+        int c3 = c2 + bias.length;
+        int c4 = c3 + bias.length;
+        int c5 = c4 + bias.length;
+        FloatVector s00 = load(c, cAt),
+                s01 = load(c, cAt + LANES),
+                s02 = load(c, cAt + 2 * LANES),
+                s03 = load(c, cAt + 3 * LANES);
+        FloatVector s10 = load(c, c1),
+                s11 = load(c, c1 + LANES),
+                s12 = load(c, c1 + 2 * LANES),
+                s13 = load(c, c1 + 3 * LANES);
+        FloatVector s20 = load(c, c2),
+                s21 = load(c, c2 + LANES),
+                s22 = load(c, c2 + 2 * LANES),
+                s23 = load(c, c2 + 3 * LANES);
+        FloatVector s30 = load(c, c3),
+                s31 = load(c, c3 + LANES),
+                s32 = load(c, c3 + 2 * LANES),
+                s33 = load(c, c3 + 3 * LANES);
+        FloatVector s40 = load(c, c4),
+                s41 = load(c, c4 + LANES),
+                s42 = load(c, c4 + 2 * LANES),
+                s43 = load(c, c4 + 3 * LANES);
+        FloatVector s50 = load(c, c5),
+                s51 = load(c, c5 + LANES),
+                s52 = load(c, c5 + 2 * LANES),
+                s53 = load(c, c5 + 3 * LANES);
+        for (int k = 0, b = bAt; k < count; k++, b += PANEL) {
+            readAhead += panels[ahead + k * LINE];
+            FloatVector b0 = load(panels, b);
+            FloatVector b1 = load(panels, b + LANES);
+            FloatVector b2 = load(panels, b + 2 * LANES);
+            FloatVector b3 = load(panels, b + 3 * LANES);
+            FloatVector x0 = FloatVector.broadcast(SPECIES, a[aAt + k]);
+            s00 = x0.fma(b0, s00);
+            s01 = x0.fma(b1, s01);
+            s02 = x0.fma(b2, s02);
+            s03 = x0.fma(b3, s03);
+            FloatVector x1 = FloatVector.broadcast(SPECIES, a[a1 + k]);
+            s10 = x1.fma(b0, s10);
+            s11 = x1.fma(b1, s11);
+            s12 = x1.fma(b2, s12);
+            s13 = x1.fma(b3, s13);
+            FloatVector x2 = FloatVector.broadcast(SPECIES, a[a2 + k]);
+            s20 = x2.fma(b0, s20);
+            s21 = x2.fma(b1, s21);
+            s22 = x2.fma(b2, s22);
+            s23 = x2.fma(b3, s23);
+            FloatVector x3 = FloatVector.broadcast(SPECIES, a[a3 + k]);
+            s30 = x3.fma(b0, s30);
+            s31 = x3.fma(b1, s31);
+            s32 = x3.fma(b2, s32);
+            s33 = x3.fma(b3, s33);
+            FloatVector x4 = FloatVector.broadcast(SPECIES, a[a4 + k]);
+            s40 = x4.fma(b0, s40);
+            s41 = x4.fma(b1, s41);
+            s42 = x4.fma(b2, s42);
+            s43 = x4.fma(b3, s43);
+            FloatVector x5 = FloatVector.broadcast(SPECIES, a[a5 + k]);
+            s50 = x5.fma(b0, s50);
+            s51 = x5.fma(b1, s51);
+            s52 = x5.fma(b2, s52);
+            s53 = x5.fma(b3, s53);
         }
-        int to = cAt;
-        store(l0, r0, c, to);
-        store(l1, r1, c, to += bias.length);
-        store(l2, r2, c, to += bias.length);
-        store(l3, r3, c, to += bias.length);
-        store(l4, r4, c, to += bias.length);
-        store(l5, r5, c, to += bias.length);
-        store(l6, r6, c, to += bias.length);
-        store(l7, r7, c, to + bias.length);
+        s00.intoArray(c, cAt);
+        s01.intoArray(c, cAt + LANES);
+        s02.intoArray(c, cAt + 2 * LANES);
+        s03.intoArray(c, cAt + 3 * LANES);
+        s10.intoArray(c, c1);
+        s11.intoArray(c, c1 + LANES);
+        s12.intoArray(c, c1 + 2 * LANES);
+        s13.intoArray(c, c1 + 3 * LANES);
+        s20.intoArray(c, c2);
+        s21.intoArray(c, c2 + LANES);
+        s22.intoArray(c, c2 + 2 * LANES);
+        s23.intoArray(c, c2 + 3 * LANES);
+        s30.intoArray(c, c3);
+        s31.intoArray(c, c3 + LANES);
+        s32.intoArray(c, c3 + 2 * LANES);
+        s33.intoArray(c, c3 + 3 * LANES);
+        s40.intoArray(c, c4);
+        s41.intoArray(c, c4 + LANES);
+        s42.intoArray(c, c4 + 2 * LANES);
+        s43.intoArray(c, c4 + 3 * LANES);
+        s50.intoArray(c, c5);
+        s51.intoArray(c, c5 + LANES);
+        s52.intoArray(c, c5 + 2 * LANES);
+        s53.intoArray(c, c5 + 3 * LANES);
+        return readAhead;
     }
 
-    private void fourRows(float[] a, int aAt, int panel, float[] c, int cAt) {
-        FloatVector left = FloatVector.fromArray(SPECIES, bias, panel);
-        FloatVector right = FloatVector.fromArray(SPECIES, bias, panel + LANES);
-        FloatVector l0 = left, l1 = left, l2 = left, l3 = left;
-        FloatVector r0 = right, r1 = right, r2 = right, r3 = right;
-        int b = panel * depth;
-        int row1 = aAt + depth;
-        int row2 = row1 + depth;
-        int row3 = row2 + depth;
-        for (int k = 0; k < depth; k++, b += PANEL) {
-            FloatVector bl = FloatVector.fromArray(SPECIES, panels, b);
-            FloatVector br = FloatVector.fromArray(SPECIES, panels, b + LANES);
-            l0 = times(a, aAt + k, bl, l0);
-            r0 = times(a, aAt + k, br, r0);
-            l1 = times(a, row1 + k, bl, l1);
-            r1 = times(a, row1 + k, br, r1);
-            l2 = times(a, row2 + k, bl, l2);
-            r2 = times(a, row2 + k, br, r2);
-            l3 = times(a, row3 + k, bl, l3);
-            r3 = times(a, row3 + k, br, r3);
+    private float fourByFour(float[] a, int aAt, int aRow, int bAt, int count, float[] c, int cAt, int ahead) {
+        float readAhead = 0;
+        int a1 = aAt + aRow;
+        int a2 = a1 + aRow;
+        int a3 = a2 + aRow;
+        int c1 = cAt + bias.length;
+        int c2 = c1 + bias.length;
+        int c3 = c2 + bias.length;
+        FloatVector s00 = load(c, cAt),
+                s01 = load(c, cAt + LANES),
+                s02 = load(c, cAt + 2 * LANES),
+                s03 = load(c, cAt + 3 * LANES);
+        FloatVector s10 = load(c, c1),
+                s11 = load(c, c1 + LANES),
+                s12 = load(c, c1 + 2 * LANES),
+                s13 = load(c, c1 + 3 * LANES);
+        FloatVector s20 = load(c, c2),
+                s21 = load(c, c2 + LANES),
+                s22 = load(c, c2 + 2 * LANES),
+                s23 = load(c, c2 + 3 * LANES);
+        FloatVector s30 = load(c, c3),
+                s31 = load(c, c3 + LANES),
+                s32 = load(c, c3 + 2 * LANES),
+                s33 = load(c, c3 + 3 * LANES);
+        for (int k = 0, b = bAt; k < count; k++, b += PANEL) {
+            readAhead += panels[ahead + k * LINE];
+            FloatVector b0 = load(panels, b);
+            FloatVector b1 = load(panels, b + LANES);
+            FloatVector b2 = load(panels, b + 2 * LANES);
+            FloatVector b3 = load(panels, b + 3 * LANES);
+            FloatVector x0 = FloatVector.broadcast(SPECIES, a[aAt + k]);
+            s00 = x0.fma(b0, s00);
+            s01 = x0.fma(b1, s01);
+            s02 = x0.fma(b2, s02);
+            s03 = x0.fma(b3, s03);
+            FloatVector x1 = FloatVector.broadcast(SPECIES, a[a1 + k]);
+            s10 = x1.fma(b0, s10);
+            s11 = x1.fma(b1, s11);
+            s12 = x1.fma(b2, s12);
+            s13 = x1.fma(b3, s13);
+            FloatVector x2 = FloatVector.broadcast(SPECIES, a[a2 + k]);
+            s20 = x2.fma(b0, s20);
+            s21 = x2.fma(b1, s21);
+            s22 = x2.fma(b2, s22);
+            s23 = x2.fma(b3, s23);
+            FloatVector x3 = FloatVector.broadcast(SPECIES, a[a3 + k]);
+            s30 = x3.fma(b0, s30);
+            s31 = x3.fma(b1, s31);
+            s32 = x3.fma(b2, s32);
+            s33 = x3.fma(b3, s33);
         }
-        store(l0, r0, c, cAt);
-        store(l1, r1, c, cAt + bias.length);
-        store(l2, r2, c, cAt + 2 * bias.length);
-        store(l3, r3, c, cAt + 3 * bias.length);
+        s00.intoArray(c, cAt);
+        s01.intoArray(c, cAt + LANES);
+        s02.intoArray(c, cAt + 2 * LANES);
+        s03.intoArray(c, cAt + 3 * LANES);
+        s10.intoArray(c, c1);
+        s11.intoArray(c, c1 + LANES);
+        s12.intoArray(c, c1 + 2 * LANES);
+        s13.intoArray(c, c1 + 3 * LANES);
+        s20.intoArray(c, c2);
+        s21.intoArray(c, c2 + LANES);
+        s22.intoArray(c, c2 + 2 * LANES);
+        s23.intoArray(c, c2 + 3 * LANES);
+        s30.intoArray(c, c3);
+        s31.intoArray(c, c3 + LANES);
+        s32.intoArray(c, c3 + 2 * LANES);
+        s33.intoArray(c, c3 + 3 * LANES);
+        return readAhead;
     }
 
-    private void oneRow(float[] a, int aAt, int panel, float[] c, int cAt) {
-        FloatVector left = FloatVector.fromArray(SPECIES, bias, panel);
-        FloatVector right = FloatVector.fromArray(SPECIES, bias, panel + LANES);
-        int b = panel * depth;
-        for (int k = 0; k < depth; k++, b += PANEL) {
-            left = times(a, aAt + k, FloatVector.fromArray(SPECIES, panels, b), left);
-            right = times(a, aAt + k, FloatVector.fromArray(SPECIES, panels, b + LANES), right);
+    private void fourByTwo(float[] a, int aAt, int aRow, int bAt, int count, float[] c, int cAt) {
+        int a1 = aAt + aRow;
+        int a2 = a1 + aRow;
+        int a3 = a2 + aRow;
+        int c1 = cAt + bias.length;
+        int c2 = c1 + bias.length;
+        int c3 = c2 + bias.length;
+        FloatVector s00 = load(c, cAt), s01 = load(c, cAt + LANES);
+        FloatVector s10 = load(c, c1), s11 = load(c, c1 + LANES);
+        FloatVector s20 = load(c, c2), s21 = load(c, c2 + LANES);
+        FloatVector s30 = load(c, c3), s31 = load(c, c3 + LANES);
+        for (int k = 0, b = bAt; k < count; k++, b += PANEL) {
+            FloatVector b0 = load(panels, b);
+            FloatVector b1 = load(panels, b + LANES);
+            FloatVector x0 = FloatVector.broadcast(SPECIES, a[aAt + k]);
+            s00 = x0.fma(b0, s00);
+            s01 = x0.fma(b1, s01);
+            FloatVector x1 = FloatVector.broadcast(SPECIES, a[a1 + k]);
+            s10 = x1.fma(b0, s10);
+            s11 = x1.fma(b1, s11);
+            FloatVector x2 = FloatVector.broadcast(SPECIES, a[a2 + k]);
+            s20 = x2.fma(b0, s20);
+            s21 = x2.fma(b1, s21);
+            FloatVector x3 = FloatVector.broadcast(SPECIES, a[a3 + k]);
+            s30 = x3.fma(b0, s30);
+            s31 = x3.fma(b1, s31);
         }
-        store(left, right, c, cAt);
-    }
-
-    private static void store(FloatVector left, FloatVector right, float[] c, int at) {
-        left.intoArray(c, at);
-        right.intoArray(c, at + LANES);
+        s00.intoArray(c, cAt);
+        s01.intoArray(c, cAt + LANES);
+        s10.intoArray(c, c1);
+        s11.intoArray(c, c1 + LANES);
+        s20.intoArray(c, c2);
+        s21.intoArray(c, c2 + LANES);
+        s30.intoArray(c, c3);
+        s31.intoArray(c, c3 + LANES);
     }
 }

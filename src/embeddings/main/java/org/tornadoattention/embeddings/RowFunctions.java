@@ -5,13 +5,29 @@ import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
-/** What is computed number by number or row by row between products. */
+/**
+ * What is computed number by number or row by row between products. The JIT's own exponential and sums over lanes are not the
+ * interpreter's to the last bit; these are.
+ */
 final class RowFunctions {
 
     private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
 
     /** erf by Abramowitz and Stegun, 7.1.26: off by 1.5e-7 at most. */
     private static final float P = 0.3275911f;
+
+    /** Coefficients of {@code 2^f} for f from −1/2 to 1/2, from {@code f^6} to {@code f}; the constant is 1. */
+    private static final float[] EXP2 = {
+        0x1.41fb88p-13f, 0x1.5f3e3ap-10f, 0x1.3b2d4cp-7f, 0x1.c6aee8p-5f, 0x1.ebfbdcp-3f, 0x1.62e430p-1f
+    };
+
+    private static final float LOG2_E = 1.4426950408889634f;
+    private static final float LEAST_EXPONENT = -127;
+
+    /** Added to a number, it leaves the nearest whole number, and the exponent of a power of two, in the lowest bits. */
+    private static final float ROUNDER = 0x1.8p23f + 127;
+
+    private static final int MANTISSA_BITS = 23;
 
     private static final float[] A = {0.254829592f, -0.284496736f, 1.421413741f, -1.453152027f, 1.061405429f};
 
@@ -41,10 +57,34 @@ final class RowFunctions {
                 .mul(t)
                 .add(A[0])
                 .mul(t);
-        FloatVector tail = polynomial.mul(z.mul(z).neg().lanewise(VectorOperators.EXP)); // 1 - erf(z)
+        FloatVector tail = polynomial.mul(exp2(z.mul(z).mul(-LOG2_E))); // 1 - erf(z)
         // 1 + erf(x/√2) is 2 - tail right of 0 and tail left of it.
         FloatVector sum = tail.neg().add(2).blend(tail, x.compare(VectorOperators.LT, 0));
         return x.mul(0.5f).mul(sum);
+    }
+
+    /** {@code 2^x} for x up to 0, and 0 from −127 down; at most 2 units in the last place off. */
+    private static FloatVector exp2(FloatVector x) {
+        FloatVector t = x.max(LEAST_EXPONENT);
+        FloatVector rounded = t.add(ROUNDER);
+        FloatVector f = t.sub(rounded.sub(ROUNDER));
+        FloatVector p = FloatVector.broadcast(SPECIES, EXP2[0]);
+        for (int i = 1; i < EXP2.length; i++) {
+            p = p.fma(f, FloatVector.broadcast(SPECIES, EXP2[i]));
+        }
+        FloatVector power = rounded.reinterpretAsInts()
+                .lanewise(VectorOperators.LSHL, MANTISSA_BITS)
+                .reinterpretAsFloats();
+        return p.fma(f, FloatVector.broadcast(SPECIES, 1)).mul(power);
+    }
+
+    private static float sum(FloatVector vector, float[] lanes) {
+        vector.intoArray(lanes, 0);
+        float sum = 0;
+        for (float lane : lanes) {
+            sum += lane;
+        }
+        return sum;
     }
 
     /**
@@ -52,37 +92,74 @@ final class RowFunctions {
      *
      * @param x rows of {@code width} elements, overwritten
      * @param added rows of {@code addedRow} elements, of which {@code width} are added
+     * @param from the first row
+     * @param to the one after the last
      */
     static void addAndNormalise(
-            float[] x, float[] added, int addedRow, int rows, int width, float[] scale, float[] shift, double epsilon) {
-        for (int row = 0; row < rows; row++) {
+            float[] x,
+            float[] added,
+            int addedRow,
+            int from,
+            int to,
+            int width,
+            float[] scale,
+            float[] shift,
+            double epsilon) {
+        float[] lanes = new float[SPECIES.length()];
+        int whole = SPECIES.loopBound(width);
+        VectorMask<Float> rest = SPECIES.indexInRange(whole, width);
+        for (int row = from; row < to; row++) {
             int at = row * width;
+            int addedAt = row * addedRow;
             FloatVector sums = FloatVector.zero(SPECIES);
-            for (int i = 0; i < width; i += SPECIES.length()) {
-                VectorMask<Float> some = SPECIES.indexInRange(i, width);
-                FloatVector sum = FloatVector.fromArray(SPECIES, x, at + i, some)
-                        .add(FloatVector.fromArray(SPECIES, added, row * addedRow + i, some));
-                sum.intoArray(x, at + i, some);
+            for (int i = 0; i < whole; i += SPECIES.length()) {
+                FloatVector sum = FloatVector.fromArray(SPECIES, x, at + i)
+                        .add(FloatVector.fromArray(SPECIES, added, addedAt + i));
+                sum.intoArray(x, at + i);
                 sums = sums.add(sum);
             }
-            float mean = sums.reduceLanes(VectorOperators.ADD) / width;
+            if (whole < width) {
+                FloatVector sum = FloatVector.fromArray(SPECIES, x, at + whole, rest)
+                        .add(FloatVector.fromArray(SPECIES, added, addedAt + whole, rest));
+                sum.intoArray(x, at + whole, rest);
+                sums = sums.add(sum);
+            }
+            float mean = sum(sums, lanes) / width;
             FloatVector squares = FloatVector.zero(SPECIES);
-            for (int i = 0; i < width; i += SPECIES.length()) {
-                VectorMask<Float> some = SPECIES.indexInRange(i, width);
+            for (int i = 0; i < whole; i += SPECIES.length()) {
                 FloatVector difference =
-                        FloatVector.fromArray(SPECIES, x, at + i, some).sub(mean, some);
+                        FloatVector.fromArray(SPECIES, x, at + i).sub(mean);
                 squares = difference.fma(difference, squares);
             }
-            float factor = (float) (1 / Math.sqrt(squares.reduceLanes(VectorOperators.ADD) / width + epsilon));
-            for (int i = 0; i < width; i += SPECIES.length()) {
-                VectorMask<Float> some = SPECIES.indexInRange(i, width);
-                FloatVector.fromArray(SPECIES, x, at + i, some)
-                        .sub(mean)
-                        .mul(factor)
-                        .mul(FloatVector.fromArray(SPECIES, scale, i, some))
-                        .add(FloatVector.fromArray(SPECIES, shift, i, some))
-                        .intoArray(x, at + i, some);
+            if (whole < width) {
+                FloatVector difference =
+                        FloatVector.fromArray(SPECIES, x, at + whole, rest).sub(mean, rest);
+                squares = difference.fma(difference, squares);
+            }
+            float factor = (float) (1 / Math.sqrt(sum(squares, lanes) / width + epsilon));
+            for (int i = 0; i < whole; i += SPECIES.length()) {
+                normalised(
+                                FloatVector.fromArray(SPECIES, x, at + i),
+                                mean,
+                                factor,
+                                FloatVector.fromArray(SPECIES, scale, i),
+                                FloatVector.fromArray(SPECIES, shift, i))
+                        .intoArray(x, at + i);
+            }
+            if (whole < width) {
+                normalised(
+                                FloatVector.fromArray(SPECIES, x, at + whole, rest),
+                                mean,
+                                factor,
+                                FloatVector.fromArray(SPECIES, scale, whole, rest),
+                                FloatVector.fromArray(SPECIES, shift, whole, rest))
+                        .intoArray(x, at + whole, rest);
             }
         }
+    }
+
+    private static FloatVector normalised(
+            FloatVector x, float mean, float factor, FloatVector scale, FloatVector shift) {
+        return x.sub(mean).mul(factor).mul(scale).add(shift);
     }
 }

@@ -211,7 +211,7 @@ public final class TextEncoder implements AutoCloseable {
         }
 
         /**
-         * Threads for products: all cores, if it is not said. Attention on the JVM has {@code -Dtornadoattention.threads}.
+         * Threads that compute on the JVM, the calling one included: all cores, if it is not said.
          *
          * @param number 1 or more
          * @return this builder
@@ -286,7 +286,7 @@ public final class TextEncoder implements AutoCloseable {
                 throw new UncheckedIOException("The model could not be read: " + e.getMessage(), e);
             }
             Encoder encoder = where.isJvm()
-                    ? new VectorEncoder(weights, pooling, where, threads)
+                    ? new VectorEncoder(weights, pooling, threads)
                     : new GraphEncoder(weights, pooling, where, type, tokensPerBatch);
             return new TextEncoder(tokenizer, encoder, weights, this);
         }

@@ -45,11 +45,13 @@ record EncoderFile(BertWeights weights, int[] tokens, int[] offsets) {
         }
     }
 
-    private static PackedMatrix dense(Safetensors file, String name) throws IOException {
+    private static BertWeights.Dense dense(Safetensors file, String name) throws IOException {
         Tensor matrix = file.tensor(name);
-        return new PackedMatrix(matrix.dimension(0), new float[][] {matrix.toFloatArray()}, new float[][] {
-            file.tensor(name + ".bias").toFloatArray()
-        });
+        return new BertWeights.Dense(
+                matrix.dimension(0),
+                matrix.dimension(1),
+                matrix.toFloatArray(),
+                file.tensor(name + ".bias").toFloatArray());
     }
 
     private static BertWeights.Norm norm(Safetensors file, String name) throws IOException {

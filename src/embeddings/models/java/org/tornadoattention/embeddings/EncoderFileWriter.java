@@ -81,9 +81,9 @@ final class EncoderFileWriter {
         return tensor;
     }
 
-    private static void dense(SafetensorsWriter writer, String name, PackedMatrix matrix) {
-        writer.tensor(name, rounded(matrix.rowMajor(), matrix.columns()));
-        writer.tensor(name + ".bias", Tensor.of(matrix.bias(), matrix.columns()));
+    private static void dense(SafetensorsWriter writer, String name, BertWeights.Dense dense) {
+        writer.tensor(name, rounded(dense.matrix(), dense.columns()));
+        writer.tensor(name + ".bias", Tensor.of(dense.bias(), dense.columns()));
     }
 
     private static void norm(SafetensorsWriter writer, String name, BertWeights.Norm norm) {

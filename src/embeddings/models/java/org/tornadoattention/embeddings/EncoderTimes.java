@@ -31,9 +31,8 @@ final class EncoderTimes {
         int texts = arguments.length > 5 ? Integer.parseInt(arguments[5]) : file.texts();
         int compared = Math.min(COMPARED, texts);
         float[][] expected;
-        ComputeDevice jvm = Devices.find(Optional.of(Backend.JVM), Optional.empty());
         try (Encoder encoder = new VectorEncoder(
-                file.weights(), Pooling.MEAN, jvm, Runtime.getRuntime().availableProcessors())) {
+                file.weights(), Pooling.MEAN, Runtime.getRuntime().availableProcessors())) {
             expected = encode(encoder, file, batches(file, compared, 8192, Integer.MAX_VALUE));
         }
         Tensor vectors = Tensor.allocate(DType.F32, compared, file.weights().width());
@@ -54,7 +53,7 @@ final class EncoderTimes {
             EncoderFile file, ComputeDevice device, DType type, int tokensPerBatch, int texts, float[][] expected) {
         int threads = Runtime.getRuntime().availableProcessors();
         try (Encoder encoder = device.isJvm()
-                ? new VectorEncoder(file.weights(), Pooling.MEAN, device, threads)
+                ? new VectorEncoder(file.weights(), Pooling.MEAN, threads)
                 : new GraphEncoder(file.weights(), Pooling.MEAN, device, type, tokensPerBatch)) {
             List<int[]> batches = batches(file, texts, tokensPerBatch, encoder.sequencesAtOnce());
             long start = System.nanoTime();

@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 /** The real weights of all-MiniLM-L6-v2, beside ONNX Runtime and beside LangChain4j's own model. */
 class MiniLmTest {
 
-    private static double cosine(float[] one, float[] other) {
+    static double cosine(float[] one, float[] other) {
         double product = 0;
         double length = 0;
         double otherLength = 0;
@@ -111,7 +111,7 @@ class MiniLmTest {
                 piece[0] = tokens[0];
                 System.arraycopy(tokens, from, piece, 1, count);
                 piece[count + 1] = tokens[tokens.length - 1];
-                double[] mean = peer.mean(piece);
+                double[] mean = peer.pooled(piece);
                 for (int d = 0; d < sum.length; d++) {
                     sum[d] += count * mean[d];
                 }

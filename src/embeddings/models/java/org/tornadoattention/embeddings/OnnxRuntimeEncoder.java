@@ -18,11 +18,19 @@ final class OnnxRuntimeEncoder implements AutoCloseable {
     private final OrtSession.SessionOptions options = new OrtSession.SessionOptions();
     private final OrtSession session;
     private final HuggingFaceTokenizer tokenizer;
+    private final Pooling pooling;
 
+    /** all-MiniLM-L6-v2. */
     OnnxRuntimeEncoder(int threads) throws IOException, OrtException {
+        this("all-minilm-l6-v2", Pooling.MEAN, threads);
+    }
+
+    /** @param name of the two files on the class path, without what they end with */
+    OnnxRuntimeEncoder(String name, Pooling pooling, int threads) throws IOException, OrtException {
+        this.pooling = pooling;
         options.setIntraOpNumThreads(threads);
-        try (InputStream model = resource("all-minilm-l6-v2.onnx");
-                InputStream json = resource("all-minilm-l6-v2-tokenizer.json")) {
+        try (InputStream model = resource(name + ".onnx");
+                InputStream json = resource(name + "-tokenizer.json")) {
             session = environment.createSession(model.readAllBytes(), options);
             tokenizer = HuggingFaceTokenizer.newInstance(json, Map.of("padding", "false", "truncation", "false"));
         }
@@ -39,16 +47,16 @@ final class OnnxRuntimeEncoder implements AutoCloseable {
 
     /** Vectors of length 1, of texts that are no longer than the model's positions. */
     float[][] encode(List<String> texts) throws OrtException {
-        double[][] means = means(texts.stream().map(this::tokens).toArray(long[][]::new));
-        return Arrays.stream(means).map(OnnxRuntimeEncoder::ofLengthOne).toArray(float[][]::new);
+        double[][] pooled = pooled(texts.stream().map(this::tokens).toArray(long[][]::new));
+        return Arrays.stream(pooled).map(OnnxRuntimeEncoder::ofLengthOne).toArray(float[][]::new);
     }
 
-    /** The mean of a text's rows. */
-    double[] mean(long[] tokens) throws OrtException {
-        return means(new long[][] {tokens.clone()})[0];
+    /** A text's vector, before it is of length 1. */
+    double[] pooled(long[] tokens) throws OrtException {
+        return pooled(new long[][] {tokens.clone()})[0];
     }
 
-    private double[][] means(long[][] ids) throws OrtException {
+    private double[][] pooled(long[][] ids) throws OrtException {
         int longest = Arrays.stream(ids).mapToInt(each -> each.length).max().orElseThrow();
         long[][] mask = new long[ids.length][longest];
         for (int i = 0; i < ids.length; i++) {
@@ -61,11 +69,15 @@ final class OnnxRuntimeEncoder implements AutoCloseable {
                 OrtSession.Result result =
                         session.run(Map.of("input_ids", inputs, "attention_mask", masks, "token_type_ids", types))) {
             float[][][] rows = (float[][][]) result.get(0).getValue();
-            double[][] means = new double[ids.length][];
+            double[][] pooled = new double[ids.length][];
             for (int i = 0; i < ids.length; i++) {
-                means[i] = mean(rows[i], (int) Arrays.stream(mask[i]).sum());
+                pooled[i] = mean(
+                        rows[i],
+                        pooling == Pooling.FIRST
+                                ? 1
+                                : (int) Arrays.stream(mask[i]).sum());
             }
-            return means;
+            return pooled;
         }
     }
 
