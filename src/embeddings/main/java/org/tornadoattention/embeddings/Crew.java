@@ -6,8 +6,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntConsumer;
 
 /**
- * Threads that go through the same phases together. In each they take its tasks one after another, and wait for each other at its
- * end: for some microseconds awake, so that short phases cost no thread's sleep.
+ * Threads that go through the same phases together. In each they take its tasks one after another, and wait for each
+ * other at its end: for some microseconds awake, so that short phases cost no thread's sleep.
  */
 final class Crew {
 
@@ -32,7 +32,8 @@ final class Crew {
     }
 
     /**
-     * A phase: some of the tasks 0 to {@code tasks - 1} here, the others in the other threads. All are done when it returns.
+     * A phase: some of the tasks 0 to {@code tasks - 1} here, the others in the other threads. All are done when it
+     * returns.
      *
      * @throws CancellationException if another thread failed
      */

@@ -4,15 +4,17 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * A weight matrix {@code [depth, columns]} with its bias, in panels of a few vectors' columns: a product reads each panel from its
- * beginning to its end.
+ * A weight matrix {@code [depth, columns]} with its bias, in panels of a few vectors' columns: a product reads each
+ * panel from its beginning to its end.
  */
 final class PackedMatrix {
 
     private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
     private static final int LANES = SPECIES.length();
 
-    /** Whether six rows of four vectors of sums, with a panel's four and a broadcast number, have room in the registers. */
+    /**
+     * Whether six rows of four vectors of sums, with a panel's four and a broadcast number, have room in the registers.
+     */
     private static final boolean MANY_REGISTERS = LANES == 16;
 
     /** Columns of a panel. */
@@ -109,8 +111,8 @@ final class PackedMatrix {
     }
 
     /**
-     * Six rows of four vectors, in registers from the first product to the last. A line of what comes next is read in each step: weights
-     * of many products do not stay in the near caches, and arrive there meanwhile.
+     * Six rows of four vectors, in registers from the first product to the last. A line of what comes next is read in
+     * each step: weights of many products do not stay in the near caches, and arrive there meanwhile.
      *
      * @param ahead where these lines begin
      * @return a number of no meaning, for which the lines are read

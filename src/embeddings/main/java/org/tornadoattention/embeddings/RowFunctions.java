@@ -6,8 +6,8 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * What is computed number by number or row by row between products. The JIT's own exponential and sums over lanes are not the
- * interpreter's to the last bit; these are.
+ * What is computed number by number or row by row between products. The JIT's own exponential and sums over lanes are
+ * not the interpreter's to the last bit; these are.
  */
 final class RowFunctions {
 
@@ -24,7 +24,9 @@ final class RowFunctions {
     private static final float LOG2_E = 1.4426950408889634f;
     private static final float LEAST_EXPONENT = -127;
 
-    /** Added to a number, it leaves the nearest whole number, and the exponent of a power of two, in the lowest bits. */
+    /**
+     * Added to a number, it leaves the nearest whole number, and the exponent of a power of two, in the lowest bits.
+     */
     private static final float ROUNDER = 0x1.8p23f + 127;
 
     private static final int MANTISSA_BITS = 23;

@@ -21,9 +21,10 @@ import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * An encoder on the JVM's vector units. Sequences go through all layers in batches of some hundred tokens: where there are many, each
- * thread computes batches by itself, and none waits for another; where there are few, all threads compute a batch together, and
- * divide its heads and the columns of its products, so that each weight is read once. The numbers are the same to the last bit.
+ * An encoder on the JVM's vector units. Sequences go through all layers in batches of some hundred tokens: where there
+ * are many, each thread computes batches by itself, and none waits for another; where there are few, all threads
+ * compute a batch together, and divide its heads and the columns of its products, so that each weight is read once. The
+ * numbers are the same to the last bit.
  */
 final class VectorEncoder implements Encoder {
 

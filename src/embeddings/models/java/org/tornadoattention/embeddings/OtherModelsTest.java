@@ -6,7 +6,9 @@ import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The real weights of other encoders of BERT's kind, beside ONNX Runtime: 12 layers, and for BGE the first token's row. */
+/**
+ * The real weights of other encoders of BERT's kind, beside ONNX Runtime: 12 layers, and for BGE the first token's row.
+ */
 class OtherModelsTest {
 
     @ParameterizedTest

@@ -51,7 +51,10 @@ class VectorEncoderTest {
                 numbers(VOCABULARY * WIDTH, 0), numbers(POSITIONS * WIDTH, 0), WIDTH, HEADS, norm(), layers);
     }
 
-    /** One sequence, a few, and more than threads: those that threads compute together, and those that each computes by itself. */
+    /**
+     * One sequence, a few, and more than threads: those that threads compute together, and those that each computes by
+     * itself.
+     */
     @Test
     void vectorsAreTheSameBitsForAnyNumberOfThreadsAndHoweverSequencesArePacked() {
         BertWeights weights = weights();
