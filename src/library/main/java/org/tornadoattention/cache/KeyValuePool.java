@@ -118,7 +118,7 @@ public final class KeyValuePool {
                     "There are %,d scales for keys %s: there must be two for each head of each page, %,d."
                             .formatted(scales.getSize(), keys, (long) keys.dimension(0) * pageScales));
         }
-        return of(keys, values, Optional.of(new PoolInputs.Bytes(type, scales)), positions);
+        return of(keys, values, Optional.of(new PoolInputs.Bytes(type, scales, Optional.empty())), positions);
     }
 
     private static void requireAlike(Strided keys, Strided values, boolean oneType) {
@@ -281,6 +281,27 @@ public final class KeyValuePool {
                 inputs.fixedSplit(), new PoolInputs.Wanted(inputs.wanted().kernel(), splits)));
     }
 
+    /**
+     * This pool of bytes with a copy of its keys and values in another type, which each execution writes and attends to: for chunks of
+     * many queries, whose kernel on tensor cores ({@link DecodeKernel#WARP_GROUP}) reads F16 or BF16. Few queries are faster without.
+     * Pools whose attention runs one after the other, such as those of all layers, may share the copy; the caller's graph brings it
+     * to the device once.
+     *
+     * @param keys {@code [batch, kvHeads, capacity, headDim]}, no view; rows past a sequence's keys are left as they are
+     * @param values of the keys' shape and type, in another array
+     * @return a pool like this one
+     * @throws IllegalArgumentException if something is null, or this is no pool of bytes
+     */
+    public KeyValuePool withWideCopy(Tensor keys, Tensor values) {
+        required(keys, "keys", "leave the copy out where kernels are to read bytes");
+        required(values, "values", "give a tensor like the keys");
+        if (inputs.bytes().isEmpty()) {
+            throw new IllegalArgumentException(
+                    "The keys are %s: a wide copy is for pools of bytes; leave it out.".formatted(inputs.keys()));
+        }
+        return new KeyValuePool(inputs.with(new PoolInputs.Wide(keys, values)));
+    }
+
     /** {@return tokens that a sequence may have, those of a shared prefix not counted} */
     public int capacity() {
         return inputs.pageSize() * inputs.pagesPerSequence();
@@ -324,6 +345,7 @@ public final class KeyValuePool {
                             .formatted(inputs.fixedSplit(), inputs.wanted().splits()));
         }
         requireFitting(q, options);
+        inputs.bytes().flatMap(PoolInputs.Bytes::wide).ifPresent(wide -> requireCopy(wide, q));
         requireWritten(q, output, logSumExp);
         return PoolTasks.append(graph, grids, name, q, inputs, output, logSumExp, options, device);
     }
@@ -369,6 +391,23 @@ public final class KeyValuePool {
         }
     }
 
+    private void requireCopy(PoolInputs.Wide wide, Tensor q) {
+        int[] shape = {q.batch(), inputs.kvHeads(), capacity(), inputs.headDim()};
+        if (!Arrays.equals(wide.keys().shape(), shape)
+                || !Arrays.equals(wide.values().shape(), shape)
+                || wide.keys().dtype() != wide.values().dtype()) {
+            throw new IllegalArgumentException(
+                    "The wide copy is %s and %s: keys and values must be of one type and %s, [batch, kvHeads, capacity, headDim]."
+                            .formatted(wide.keys(), wide.values(), Arrays.toString(shape)));
+        }
+        if (inputs.prefix().isPresent()) {
+            throw new IllegalArgumentException(
+                    "The pool has a wide copy and a shared prefix, which is in no sequence's pages: leave one of them out.");
+        }
+        wide.keys().requireContiguous();
+        wide.values().requireContiguous();
+    }
+
     private static void requireSize(String what, IntArray array, int least) {
         if (array.getSize() < least) {
             throw new IllegalArgumentException("There are %,d numbers for %s: this batch needs %,d or more."
@@ -388,6 +427,10 @@ public final class KeyValuePool {
         Map<String, MemorySegment> written = new LinkedHashMap<>();
         written.put("output", output.array().getSegment());
         written.put("logSumExp", logSumExp.memory());
+        inputs.bytes().flatMap(PoolInputs.Bytes::wide).ifPresent(wide -> {
+            written.put("the wide copy's keys", wide.keys().memory());
+            written.put("the wide copy's values", wide.values().memory());
+        });
         Map<String, MemorySegment> read = new LinkedHashMap<>();
         read.put("q", q.array().getSegment());
         read.put("keys", inputs.keys().array().getSegment());

@@ -42,8 +42,17 @@ public record PoolInputs(
      *
      * @param type of a byte
      * @param scales {@code [pages, kvHeads, 2]}, for keys and values
+     * @param wide where each execution writes what they are, or empty where kernels read bytes
      */
-    public record Bytes(CacheType type, FloatArray scales) {}
+    public record Bytes(CacheType type, FloatArray scales, Optional<Wide> wide) {}
+
+    /**
+     * Keys and values of all sequences in a type of their own, {@code [batch, kvHeads, capacity, headDim]}.
+     *
+     * @param keys all keys
+     * @param values likewise
+     */
+    public record Wide(Tensor keys, Tensor values) {}
 
     /**
      * A prefix that all sequences share, whose pages are not in their tables.
@@ -64,6 +73,28 @@ public record PoolInputs(
 
         /** Nothing. */
         public static final Wanted NOTHING = new Wanted(Optional.empty(), 0);
+    }
+
+    /**
+     * These inputs, of bytes, with such a copy.
+     *
+     * @param wide where it goes
+     * @return inputs like these
+     */
+    public PoolInputs with(Wide wide) {
+        Optional<Bytes> widened = bytes.map(of -> new Bytes(of.type(), of.scales(), Optional.of(wide)));
+        return new PoolInputs(
+                keys,
+                values,
+                widened,
+                positions,
+                validRows,
+                lengths,
+                blockTable,
+                pagesPerSequence,
+                prefix,
+                fixedSplit,
+                wanted);
     }
 
     /**

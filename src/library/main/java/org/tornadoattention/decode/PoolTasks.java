@@ -70,10 +70,17 @@ public final class PoolTasks {
             Tensor logSumExp,
             AttentionOptions options,
             ComputeDevice device) {
+        Optional<PoolInputs.Wide> wide = pool.bytes().flatMap(PoolInputs.Bytes::wide);
         Views views = Views.ofAll(q, pool.keys(), pool.values(), output);
-        if (views.types().contains(DType.F16) && !device.halfFloats()) {
+        boolean halves = views.types().contains(DType.F16)
+                || wide.stream().anyMatch(copy -> copy.keys().dtype() == DType.F16);
+        if (halves && !device.halfFloats()) {
             throw new UnsupportedOnDeviceException(
                     device, "16-bit floats for HalfFloatArrays", "use F32 or BF16 tensors in task graphs here");
+        }
+        if (wide.isPresent()) {
+            PoolInputs copy = WideCopy.append(graph, grids, name, q, pool, device);
+            return append(graph, grids, name, q, copy, output, logSumExp, options, device);
         }
         prove(q, pool, options, device);
         StepShape shape = shape(q, pool, views, options);

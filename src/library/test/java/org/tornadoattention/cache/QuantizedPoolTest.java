@@ -3,21 +3,26 @@ package org.tornadoattention.cache;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.util.Optional;
 import java.util.Random;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.DecodeKernel;
+import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.reference.Tolerance;
 import org.tornadoattention.tensor.ByteTensor;
 import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.DType;
@@ -77,6 +82,41 @@ class QuantizedPoolTest {
             AttentionOptions options,
             UnaryOperator<KeyValuePool> change)
             throws TornadoExecutionPlanException {
+        isAccurate(
+                type,
+                dtype,
+                seqQ,
+                pagesPerSequence,
+                headDim,
+                pageSize,
+                options,
+                change,
+                Optional.empty(),
+                DecodeKernel.SPLIT_KEY);
+    }
+
+    /** Each execution writes what the bytes are, and kernels for other types attend to that. */
+    @ParameterizedTest
+    @CsvSource({"INT8, F32, F32, SPLIT_KEY", "INT8, F16, F16, WARP_GROUP", "E4M3, F32, BF16, WARP_GROUP"})
+    void aWideCopyIsForKernelsOfOtherTypes(CacheType type, DType dtype, DType wide, DecodeKernel kernel)
+            throws TornadoExecutionPlanException {
+        assumeTrue(kernel != DecodeKernel.WARP_GROUP
+                || TestDevice.get().extension().level().include(Intrinsics.WARP_GROUP));
+        isAccurate(type, dtype, 20, 7, 16, 16, CAUSAL, pool -> pool.withKernel(kernel), Optional.of(wide), kernel);
+    }
+
+    private static void isAccurate(
+            CacheType type,
+            DType dtype,
+            int seqQ,
+            int pagesPerSequence,
+            int headDim,
+            int pageSize,
+            AttentionOptions options,
+            UnaryOperator<KeyValuePool> change,
+            Optional<DType> wide,
+            DecodeKernel kernel)
+            throws TornadoExecutionPlanException {
         int pages = BATCH * pagesPerSequence + 1;
         int kvDim = KV_HEADS * headDim;
         int[] shape = {pages, KV_HEADS, pageSize, headDim};
@@ -99,6 +139,12 @@ class QuantizedPoolTest {
                 .withBlockTable(table, pagesPerSequence)
                 .withValidRows(rows));
 
+        int[] copied = {BATCH, KV_HEADS, pageSize * pagesPerSequence, headDim};
+        Tensor wideKeys = Tensor.allocate(wide.orElse(DType.F32), copied);
+        Tensor wideValues = Tensor.allocate(wide.orElse(DType.F32), copied);
+        wideKeys.fill(Float.NaN);
+        wideValues.fill(Float.NaN);
+        pool = wide.isPresent() ? pool.withWideCopy(wideKeys, wideValues) : pool;
         Tensor q = Tensor.random(dtype, 3, BATCH, HEADS, seqQ, headDim);
         Tensor output = Tensor.allocate(dtype, q.shape());
         Tensor logSumExp = Tensor.allocate(DType.F32, BATCH, HEADS, seqQ);
@@ -106,11 +152,14 @@ class QuantizedPoolTest {
         GridScheduler grids = new GridScheduler();
         graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, q.array(), array, scales, positions, rows, table);
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, output.array(), logSumExp.array());
+        if (wide.isPresent()) {
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, wideKeys.array(), wideValues.array());
+        }
         try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
             assertThat(attention
                             .appendTo(graph, grids, "attention", q, pool, output, logSumExp, options)
                             .kernel())
-                    .isEqualTo(DecodeKernel.SPLIT_KEY);
+                    .isEqualTo(kernel);
             graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array());
             try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
                 plan.withDevice(attention.device().handle()).withGridScheduler(grids);
@@ -131,17 +180,21 @@ class QuantizedPoolTest {
                                 cached[which] =
                                         gathered(type, array, scales, which, table, b, positions.get(b) + valid, shape);
                             }
+                            DType multiplied = wide.orElse(DType.F32);
+                            Tolerance tolerance = kernel == DecodeKernel.SPLIT_KEY
+                                    ? CacheCase.rounded(dtype)
+                                    : Tolerance.forward(multiplied);
                             assertThat(AccuracyCheck.of(
                                                     CacheCase.tokens(CacheCase.sequence(q, b), 0, valid)
-                                                            .as(DType.F32),
-                                                    cached[0],
-                                                    cached[1],
+                                                            .as(multiplied),
+                                                    cached[0].as(multiplied),
+                                                    cached[1].as(multiplied),
                                                     options)
                                             .forward(
                                                     CacheCase.tokens(CacheCase.sequence(output, b), 0, valid)
                                                             .as(DType.F32),
                                                     rowsOf(logSumExp, b, valid),
-                                                    CacheCase.rounded(dtype)))
+                                                    tolerance))
                                     .as("step %d, sequence %d", step, b)
                                     .allMatch(Comparison::passed);
                         }
@@ -249,10 +302,26 @@ class QuantizedPoolTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> KeyValuePool.ofQuantized(CacheType.INT8, bytes, bytes, new FloatArray(11), positions))
                 .withMessageContaining("two for each head of each page, 12");
+        Tensor few = Tensor.allocate(DType.F32, 2, KV_HEADS, 7, 16);
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> KeyValuePool.of(few, few, positions).withWideCopy(few, few))
+                .withMessageContaining("for pools of bytes");
         KeyValuePool pool = KeyValuePool.ofQuantized(CacheType.INT8, bytes, bytes, scales, positions)
                 .withKernel(DecodeKernel.WARP_SPLIT_KEY);
         Tensor q = Tensor.allocate(DType.F32, 2, HEADS, 1, 16);
+        Tensor logSumExp = Tensor.allocate(DType.F32, 2, HEADS, 1);
         try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> attention.appendTo(
+                            new TaskGraph("layer"),
+                            new GridScheduler(),
+                            "attention",
+                            q,
+                            pool.withWideCopy(few, few.copy()),
+                            q.copy(),
+                            logSumExp,
+                            CAUSAL))
+                    .withMessageContaining("[2, 2, 8, 16], [batch, kvHeads, capacity, headDim]");
             assertThatExceptionOfType(UnsupportedOnDeviceException.class)
                     .isThrownBy(() -> attention.appendTo(
                             new TaskGraph("layer"),
@@ -261,7 +330,7 @@ class QuantizedPoolTest {
                             q,
                             pool,
                             q.copy(),
-                            Tensor.allocate(DType.F32, 2, HEADS, 1),
+                            logSumExp,
                             CAUSAL))
                     .withMessageContaining("an F16 or BF16 cache");
         }
