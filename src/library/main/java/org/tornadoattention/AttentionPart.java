@@ -114,6 +114,38 @@ public record AttentionPart(AttentionShape whole, Range batch, Range kvHeads, Ra
         return new AttentionPart(whole, batch, kvHeads, seeing(options.mask(), whole, keys), keys);
     }
 
+    /**
+     * Some queries of some batch entries and heads, with all keys that they see: what such parts give is part of the whole's result,
+     * and gradients of keys are sums over them.
+     *
+     * @param whole the sizes of the whole problem
+     * @param options what is computed
+     * @param batch batch entries
+     * @param kvHeads key and value heads
+     * @param queries queries
+     * @return these, and the keys that any of them sees, none where none does
+     * @throws IllegalArgumentException if something is null or not in the whole, or the options cannot be divided: those that {@link
+     *     #of} refuses where keys are divided
+     */
+    public static AttentionPart ofQueries(
+            AttentionShape whole, AttentionOptions options, Range batch, Range kvHeads, Range queries) {
+        required(whole, "whole");
+        required(batch, "batch");
+        required(kvHeads, "kvHeads");
+        required(queries, "queries");
+        whole.requireFitting(options);
+        AttentionPart part = new AttentionPart(whole, batch, kvHeads, queries, new Range(0, whole.seqK()));
+        if (part.isWhole()) {
+            return part;
+        }
+        requireDivisible(options);
+        if (queries.isAll(whole.seqQ())) {
+            return part;
+        }
+        requireDivisibleKeys(options);
+        return new AttentionPart(whole, batch, kvHeads, queries, seenBy(options.mask(), whole, queries));
+    }
+
     private static void requireDivisible(AttentionOptions options) {
         if (options.hasDropout()) {
             throw refused("dropout, whose pattern belongs to the whole problem", "leave it out");
@@ -148,6 +180,16 @@ public record AttentionPart(AttentionShape whole, Range batch, Range kvHeads, Ra
         int first = Math.clamp(from, 0, whole.seqQ());
         int end = Math.clamp(to, 0, whole.seqQ());
         return keys.length() == 0 || first >= end ? new Range(0, 0) : new Range(first, end);
+    }
+
+    /** The keys that the window of any of the queries has. */
+    private static Range seenBy(Mask mask, AttentionShape whole, Range queries) {
+        long offset = (long) whole.seqK() - whole.seqQ();
+        long from = mask.left() == Mask.UNBOUNDED ? 0 : queries.from + offset - mask.left();
+        long to = mask.right() == Mask.UNBOUNDED ? whole.seqK() : queries.to + offset + mask.right();
+        int first = Math.clamp(from, 0, whole.seqK());
+        int end = Math.clamp(to, 0, whole.seqK());
+        return queries.length() == 0 || first >= end ? new Range(0, 0) : new Range(first, end);
     }
 
     /**
@@ -251,7 +293,7 @@ public record AttentionPart(AttentionShape whole, Range batch, Range kvHeads, Ra
 
     /**
      * The options of this part: the window is moved to where these queries stand among these keys, and what belongs to batch
-     * entries, heads and keys is divided. Where the keys are divided, there are no sinks: they are a part of their own, {@link
+     * entries, heads and keys is divided. Where the part has not all keys, there are no sinks: they are a part of their own, {@link
      * AttentionSums#addSinks}.
      *
      * @param options those of the whole problem
@@ -265,12 +307,10 @@ public record AttentionPart(AttentionShape whole, Range batch, Range kvHeads, Ra
         }
         AttentionOptions part = options;
         boolean allKeys = keys.isAll(whole.seqK());
-        if (!allKeys) {
-            part = part.withoutSinks().withMask(moved(options.mask()));
-        } else if (options.sinks().isPresent()) {
-            Range heads = heads();
-            part = part.withSinks(options.sinks().get().block(new int[] {heads.from}, new int[] {heads.to}));
+        if (!allKeys || !queries.isAll(whole.seqQ())) {
+            part = part.withMask(moved(options.mask()));
         }
+        part = allKeys ? withOwnSinks(part, options) : part.withoutSinks();
         if (options.hasAlibi()) {
             part = part.withAlibi(Arrays.copyOfRange(options.alibiSlopes(), heads().from, heads().to));
         }
@@ -287,6 +327,18 @@ public record AttentionPart(AttentionShape whole, Range batch, Range kvHeads, Ra
             part = part.withBias(bias.get().block(from, to));
         }
         return part;
+    }
+
+    /** The options of a part of {@link #ofQueries}: all keys that its queries see are there, so the sinks are too. */
+    AttentionOptions optionsOfQueries(AttentionOptions options) {
+        return withOwnSinks(options(options), options);
+    }
+
+    private AttentionOptions withOwnSinks(AttentionOptions part, AttentionOptions options) {
+        Range heads = heads();
+        return options.sinks()
+                .map(sinks -> part.withSinks(sinks.block(new int[] {heads.from}, new int[] {heads.to})))
+                .orElse(part);
     }
 
     /**

@@ -15,10 +15,16 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ThreadFactory;
 import java.util.function.BiFunction;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.tornadoattention.AttentionPart.Range;
+import org.tornadoattention.GradientSums.Divided;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
+import org.tornadoattention.plan.DividedPlan;
+import org.tornadoattention.plan.DividedPlan.Cell;
+import org.tornadoattention.plan.DividedPlan.Piece;
+import org.tornadoattention.plan.DividedPlan.Role;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
@@ -31,6 +37,9 @@ import org.tornadoattention.tensor.Tensor;
  *     Gradients gradients = attention.backward(result, dOut);
  * }
  * }</pre>
+ *
+ * <p>{@link #forward} and {@link #backward} take tensors of the host and return such; {@link #bring} leaves them on the devices,
+ * for passes that are run many times, and for sequences of which no device holds the whole.
  *
  * <p>Batch entries and heads are divided first: nothing is exchanged then, and every bit is that of one device of this kind,
  * but for the gradients of a bias or of sinks that parts share, which are sums over parts. Devices that are left over divide
@@ -52,8 +61,13 @@ public final class DistributedAttention implements AutoCloseable {
     public enum Division {
         /** Batch entries and heads, and keys where there are more devices than these. */
         HEADS_FIRST,
-        /** Keys alone. */
-        KEYS
+        /** Keys alone: each computes all queries that see its keys, and results are merged. For few queries and many keys. */
+        KEYS,
+        /**
+         * The sequence: each computes its queries, for which it gets the keys that they see. Nothing is merged. For sequences too
+         * long for one, {@link #bring} leaves on each device its share of everything.
+         */
+        SEQUENCE
     }
 
     private final List<FlashAttention> attentions;
@@ -118,22 +132,48 @@ public final class DistributedAttention implements AutoCloseable {
         for (int b = 0; b < grid.batch; b++) {
             for (int h = 0; h < grid.heads; h++) {
                 for (int piece = 0; piece < grid.keys; piece++) {
-                    for (Range keys : keys(shape, piece, grid.keys, options.mask())) {
-                        AttentionPart part = AttentionPart.of(
-                                shape,
-                                options,
-                                piece(0, shape.batch(), b, grid.batch, 1),
-                                piece(0, shape.kvHeads(), h, grid.heads, 1),
-                                keys);
-                        if (!part.isEmpty()) {
-                            parts.get(device).add(part);
-                        }
-                    }
+                    Range batch = piece(0, shape.batch(), b, grid.batch, 1);
+                    Range kvHeads = piece(0, shape.kvHeads(), h, grid.heads, 1);
+                    Stream<AttentionPart> own = division == Division.SEQUENCE
+                            ? sequence(shape.seqQ(), piece, grid.keys, options.mask()).stream()
+                                    .map(some -> AttentionPart.ofQueries(shape, options, batch, kvHeads, some))
+                            : keys(shape, piece, grid.keys, options.mask()).stream()
+                                    .map(some -> AttentionPart.of(shape, options, batch, kvHeads, some));
+                    own.filter(part -> !part.isEmpty()).forEach(parts.get(device)::add);
                     device++;
                 }
             }
         }
         return parts;
+    }
+
+    /** The same for devices that own what they compute, and all that has a row for it. */
+    private List<Cell> cells(AttentionShape shape, Mask mask) {
+        if (division == Division.KEYS && attentions.size() > 1) {
+            throw new IllegalArgumentException(
+                    "Division.KEYS merges results of all queries: take Division.SEQUENCE for tensors that stay on the devices.");
+        }
+        Grid grid = grid(shape);
+        List<Cell> cells = new ArrayList<>();
+        int device = 0;
+        for (int b = 0; b < grid.batch; b++) {
+            for (int h = 0; h < grid.heads; h++) {
+                List<Piece> pieces = new ArrayList<>();
+                for (int piece = 0; piece < grid.keys; piece++) {
+                    List<Range> queries = sequence(shape.seqQ(), piece, grid.keys, mask);
+                    List<Range> keys = sequence(shape.seqK(), piece, grid.keys, mask);
+                    for (int i = 0; i < keys.size(); i++) {
+                        pieces.add(new Piece(device, queries.get(i), keys.get(i)));
+                    }
+                    device++;
+                }
+                cells.add(new Cell(
+                        piece(0, shape.batch(), b, grid.batch, 1),
+                        piece(0, shape.kvHeads(), h, grid.heads, 1),
+                        pieces));
+            }
+        }
+        return cells;
     }
 
     /** Into how many pieces batch, heads and keys are divided. */
@@ -147,7 +187,7 @@ public final class DistributedAttention implements AutoCloseable {
 
     private Grid grid(AttentionShape shape) {
         int devices = attentions.size();
-        if (division == Division.KEYS) {
+        if (division != Division.HEADS_FIRST) {
             return new Grid(1, 1, devices);
         }
         boolean enoughHeads = devices <= (long) shape.batch() * shape.kvHeads();
@@ -169,8 +209,7 @@ public final class DistributedAttention implements AutoCloseable {
      * which fewer and fewer see, one from the beginning and one from the end.
      */
     private static List<Range> keys(AttentionShape shape, int index, int count, Mask mask) {
-        boolean causal = mask.isCausal() && mask.left() == Mask.UNBOUNDED;
-        if (count == 1 || !causal) {
+        if (count == 1 || !isTriangle(mask)) {
             return List.of(piece(0, shape.seqK(), index, count, KEYS_TOGETHER));
         }
         int seenByAll = Math.max(0, shape.seqK() - shape.seqQ());
@@ -178,6 +217,19 @@ public final class DistributedAttention implements AutoCloseable {
                 piece(0, seenByAll, index, count, KEYS_TOGETHER),
                 piece(seenByAll, shape.seqK(), index, 2 * count, KEYS_TOGETHER),
                 piece(seenByAll, shape.seqK(), 2 * count - 1 - index, 2 * count, KEYS_TOGETHER));
+    }
+
+    private static boolean isTriangle(Mask mask) {
+        return mask.isCausal() && mask.left() == Mask.UNBOUNDED;
+    }
+
+    /** The rows of one of several devices: under a causal mask some from the beginning and some from the end. */
+    private static List<Range> sequence(int rows, int index, int count, Mask mask) {
+        return count == 1 || !isTriangle(mask)
+                ? List.of(piece(0, rows, index, count, KEYS_TOGETHER))
+                : List.of(
+                        piece(0, rows, index, 2 * count, KEYS_TOGETHER),
+                        piece(0, rows, 2 * count - 1 - index, 2 * count, KEYS_TOGETHER));
     }
 
     /** One of several pieces of nearly equal length, whose lengths are multiples of {@code unit} where there are many. */
@@ -189,8 +241,14 @@ public final class DistributedAttention implements AutoCloseable {
         return new Range(first, index == count - 1 ? to : end);
     }
 
-    private static boolean areKeysDivided(List<List<AttentionPart>> parts, AttentionShape shape) {
-        return parts.stream().flatMap(List::stream).anyMatch(part -> part.keys().length() != shape.seqK());
+    private Divided divided(List<List<AttentionPart>> parts, AttentionShape shape) {
+        if (division == Division.SEQUENCE) {
+            return attentions.size() == 1 ? Divided.NEITHER : Divided.QUERIES;
+        }
+        boolean keys = parts.stream()
+                .flatMap(List::stream)
+                .anyMatch(part -> part.keys().length() != shape.seqK());
+        return keys ? Divided.KEYS : Divided.NEITHER;
     }
 
     /** A part and what its device made of it. */
@@ -220,6 +278,7 @@ public final class DistributedAttention implements AutoCloseable {
         failure.ifPresent(DistributedAttention::raise);
         done.sort(Comparator.comparingInt((Done<T> each) -> each.part.batch().from())
                 .thenComparingInt(each -> each.part.kvHeads().from())
+                .thenComparingInt(each -> each.part.queries().from())
                 .thenComparingInt(each -> each.part.keys().from()));
         return done;
     }
@@ -268,12 +327,16 @@ public final class DistributedAttention implements AutoCloseable {
             return attentions.getFirst().forward(q, k, v, options);
         }
         List<List<AttentionPart>> parts = parts(shape, options);
+        Divided divided = divided(parts, shape);
         List<Done<AttentionResult>> done = compute(
                 parts,
-                (attention, part) ->
-                        attention.forward(part.queriesOf(q), part.keysOf(k), part.keysOf(v), part.options(options)));
+                (attention, part) -> attention.forward(
+                        part.queriesOf(q),
+                        part.keysOf(k),
+                        part.keysOf(v),
+                        divided == Divided.QUERIES ? part.optionsOfQueries(options) : part.options(options)));
         AttentionResult.Inputs inputs = new AttentionResult.Inputs(q, k, v, options);
-        if (areKeysDivided(parts, shape)) {
+        if (divided == Divided.KEYS) {
             AttentionSums sums = new AttentionSums(shape);
             options.sinks().ifPresent(sums::addSinks);
             done.forEach(each -> sums.add(each.part, each.result));
@@ -282,6 +345,7 @@ public final class DistributedAttention implements AutoCloseable {
         }
         Tensor output = Tensor.allocate(q.dtype(), shape.outputShape());
         Tensor logSumExp = Tensor.allocate(DType.F32, shape.logSumExpShape());
+        FlashAttention.fillWithoutKeys(logSumExp, options); // queries that see no key are in no part
         done.forEach(each -> {
             output.copyBlock(each.part.queryStart(output.rank()), each.result.output());
             logSumExp.copyBlock(each.part.queryStart(logSumExp.rank()), each.result.logSumExp());
@@ -352,9 +416,101 @@ public final class DistributedAttention implements AutoCloseable {
                     ? attention.backward(forward, ownOut, part.queriesOf(noLse))
                     : attention.backward(forward, ownOut);
         });
-        GradientSums sums = new GradientSums(shape, inputs, areKeysDivided(parts, shape));
+        GradientSums sums = new GradientSums(shape, inputs, divided(parts, shape));
         done.forEach(each -> sums.add(each.part, each.result));
         return sums.gradients(result, dOut, noLse);
+    }
+
+    /**
+     * Brings a problem to the devices: each gets its share of queries, keys and values, and keeps its share of the results. Memory
+     * for some heads more lets a device see what it needs of the others' shares while it computes with it. Where the devices reach
+     * each other, it comes from there; elsewhere the shares stay with the host, as {@link DividedPass#isOnDevices} tells.
+     *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the same type
+     * @param v values, shaped like the keys but for the last dimension
+     * @param options what is computed; {@link AttentionPart#of} says what cannot be divided, and where the sequence is, neither can key
+     *     lengths, a bias and sinks
+     * @return the forward pass, to be run; close it to free the devices' memory
+     * @throws IllegalArgumentException if shapes, types or options do not fit or cannot be divided, there is nothing to compute, keys
+     *     alone are divided, or a device runs no task graphs
+     * @throws IllegalStateException if this instance is closed
+     * @throws UnsupportedOnDeviceException if a device lacks what the kernel needs
+     * @throws AttentionException if a device, its driver or the compiler fails
+     */
+    public synchronized DividedPass<AttentionResult> bring(Tensor q, Tensor k, Tensor v, AttentionOptions options) {
+        requireOpen();
+        AttentionShape shape = AttentionShape.of(q, k, v, options);
+        requireTaskGraphs(AttentionProblem.of(shape, q.dtype(), options));
+        DividedPlan plan = DividedPlan.forward(shape, options, devices(), cells(shape, options.mask()), q, k, v);
+        AttentionResult.Inputs inputs = new AttentionResult.Inputs(q, k, v, options);
+        return new DividedPass<>(
+                plan,
+                devices().size(),
+                () -> AttentionResult.of(
+                        inputs,
+                        plan.result(Role.OUTPUT).copy(),
+                        plan.result(Role.LOG_SUM_EXP).copy(),
+                        Optional.empty()));
+    }
+
+    /**
+     * Likewise the backward pass of a result.
+     *
+     * @param result what {@link #forward}, {@link FlashAttention#forward} or a pass gave
+     * @param dOut gradient with respect to the output, of its shape and type
+     * @return the backward pass, to be run; close it to free the devices' memory
+     * @throws IllegalArgumentException as {@link #bring(Tensor, Tensor, Tensor, AttentionOptions)}, also if there are a bias or sinks
+     * @throws IllegalStateException if this instance is closed
+     * @throws UnsupportedOnDeviceException if a device lacks what the kernel needs
+     * @throws AttentionException if a device, its driver or the compiler fails
+     */
+    public synchronized DividedPass<Gradients> bring(AttentionResult result, Tensor dOut) {
+        requireOpen();
+        required(result, "result", "give what forward returned");
+        required(dOut, "dOut", "give one number for each element of the output " + result.output());
+        AttentionResult.Inputs inputs = result.inputs()
+                .orElseThrow(() -> new IllegalArgumentException(
+                        "The result (%s) has no backward pass: give what forward returned.".formatted(result)));
+        AttentionOptions options = inputs.options();
+        AttentionShape shape = AttentionShape.of(inputs.q(), inputs.k(), inputs.v(), options);
+        requireLike("dOut", dOut, result.output());
+        requireTaskGraphs(AttentionProblem.of(shape, inputs.q().dtype(), options));
+        if (options.bias().isPresent() || options.sinks().isPresent()) {
+            throw new IllegalArgumentException(
+                    "The options have a bias or sinks, whose gradients are sums over parts: use backward.");
+        }
+        DType dtype = inputs.q().dtype();
+        BackwardTensors all = BackwardTensors.builder()
+                .q(inputs.q())
+                .k(inputs.k())
+                .v(inputs.v())
+                .output(result.output())
+                .logSumExp(result.logSumExp())
+                .dOut(dOut)
+                .dQ(Tensor.allocate(dtype, shape.queryShape()))
+                .dK(Tensor.allocate(dtype, shape.keyShape()))
+                .dV(Tensor.allocate(dtype, shape.valueShape()))
+                .build();
+        DividedPlan plan = DividedPlan.backward(shape, options, devices(), cells(shape, options.mask()), all);
+        return new DividedPass<>(
+                plan,
+                devices().size(),
+                () -> Gradients.of(
+                        plan.result(Role.QUERY_GRADIENT).copy(),
+                        plan.result(Role.KEY_GRADIENT).copy(),
+                        plan.result(Role.VALUE_GRADIENT).copy()));
+    }
+
+    private void requireTaskGraphs(AttentionProblem problem) {
+        if (problem.isTrivial()) {
+            throw new IllegalArgumentException("There is no query or no key in %s: nothing is to be brought to devices."
+                    .formatted(problem.shape()));
+        }
+        devices().stream().filter(ComputeDevice::isJvm).findFirst().ifPresent(device -> {
+            throw new IllegalArgumentException(
+                    "%s runs no task graphs: use forward and backward, or other devices.".formatted(device));
+        });
     }
 
     private static void requireLike(String name, Tensor tensor, Tensor other) {

@@ -373,7 +373,7 @@ public final class FlashAttention implements AutoCloseable {
     }
 
     /** The log-sum-exp where no query sees a key. */
-    private static void fillWithoutKeys(Tensor logSumExp, AttentionOptions options) {
+    static void fillWithoutKeys(Tensor logSumExp, AttentionOptions options) {
         logSumExp.fill(Float.NEGATIVE_INFINITY);
         options.sinks().ifPresent(sinks -> {
             for (int row = 0; row < logSumExp.numberOfElements(); row++) {

@@ -7,34 +7,46 @@ import org.tornadoattention.tensor.Tensor;
 /** The gradients of a whole problem from those of its parts, added in the order that they are given in. */
 final class GradientSums {
 
+    /** What parts have some of, so that gradients of the others are sums over parts. */
+    enum Divided {
+        NEITHER,
+        KEYS,
+        QUERIES
+    }
+
     private final AttentionResult.Inputs inputs;
-    private final boolean keysDivided;
+    private final Divided divided;
     private final Tensor dQ;
     private final Tensor dK;
     private final Tensor dV;
     private final Optional<Tensor> dBias;
     private final Optional<Tensor> dSinks;
 
-    /** @param keysDivided whether parts of the keys give parts of each query's gradient */
-    GradientSums(AttentionShape shape, AttentionResult.Inputs inputs, boolean keysDivided) {
+    GradientSums(AttentionShape shape, AttentionResult.Inputs inputs, Divided divided) {
         this.inputs = inputs;
-        this.keysDivided = keysDivided;
+        this.divided = divided;
         DType dtype = inputs.q().dtype();
-        dQ = Tensor.allocate(keysDivided ? DType.F32 : dtype, shape.queryShape());
-        dK = Tensor.allocate(dtype, shape.keyShape());
-        dV = Tensor.allocate(dtype, shape.valueShape());
+        dQ = Tensor.allocate(divided == Divided.KEYS ? DType.F32 : dtype, shape.queryShape());
+        DType ofKeys = divided == Divided.QUERIES ? DType.F32 : dtype;
+        dK = Tensor.allocate(ofKeys, shape.keyShape());
+        dV = Tensor.allocate(ofKeys, shape.valueShape());
         dBias = inputs.options().bias().map(bias -> Tensor.allocate(DType.F32, bias.shape()));
         dSinks = inputs.options().sinks().map(sinks -> Tensor.allocate(DType.F32, sinks.shape()));
     }
 
     void add(AttentionPart part, Gradients gradients) {
-        if (keysDivided) {
+        if (divided == Divided.KEYS) {
             addBlock(dQ, part.queryStart(dQ.rank()), gradients.dQ());
         } else {
             dQ.copyBlock(part.queryStart(dQ.rank()), gradients.dQ());
         }
-        dK.copyBlock(part.keyStart(dK.rank()), gradients.dK());
-        dV.copyBlock(part.keyStart(dV.rank()), gradients.dV());
+        if (divided == Divided.QUERIES) {
+            addBlock(dK, part.keyStart(dK.rank()), gradients.dK());
+            addBlock(dV, part.keyStart(dV.rank()), gradients.dV());
+        } else {
+            dK.copyBlock(part.keyStart(dK.rank()), gradients.dK());
+            dV.copyBlock(part.keyStart(dV.rank()), gradients.dV());
+        }
         dBias.ifPresent(whole -> {
             AttentionPart.Range[] ranges = part.biasRanges(whole);
             int[] start = new int[ranges.length];
@@ -43,7 +55,7 @@ final class GradientSums {
             }
             addBlock(whole, start, gradients.dBias().orElseThrow());
         });
-        if (!keysDivided) {
+        if (divided == Divided.NEITHER) {
             dSinks.ifPresent(whole -> addBlock(
                     whole, new int[] {part.heads().from()}, gradients.dSinks().orElseThrow()));
         }
@@ -65,13 +77,14 @@ final class GradientSums {
 
     /** The gradients; that of sinks needs no scores, so where parts have none it is computed of the rows alone. */
     Gradients gradients(AttentionResult result, Tensor dOut, Tensor dLse) {
-        if (keysDivided) {
+        if (divided != Divided.NEITHER) {
             dSinks.ifPresent(sum -> sinkGradients(sum, result, dOut, dLse));
         }
+        DType dtype = inputs.q().dtype();
         return Gradients.of(
-                dQ.as(inputs.q().dtype()),
-                dK,
-                dV,
+                dQ.as(dtype),
+                dK.as(dtype),
+                dV.as(dtype),
                 dBias.map(sum -> sum.as(inputs.options().bias().orElseThrow().dtype())),
                 dSinks);
     }

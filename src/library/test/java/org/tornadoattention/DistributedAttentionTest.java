@@ -122,6 +122,23 @@ class DistributedAttentionTest {
         }
     }
 
+    @ParameterizedTest
+    @MethodSource("problems")
+    void sequencesGiveTheSameNumbersAndInEachRunTheSameBits(ComputeDevice device, AttentionOptions options) {
+        AttentionCase problem = AttentionCase.of(SHAPE, DType.F32, options);
+        Tensor dLse = Tensor.random(DType.F32, 9, SHAPE.logSumExpShape());
+        AccuracyCheck check = AccuracyCheck.of(problem.q(), problem.k(), problem.v(), problem.dO(), dLse, options);
+        for (int count : new int[] {2, 5}) {
+            try (DistributedAttention several = DistributedAttention.on(devices(device, count), Division.SEQUENCE)) {
+                AttentionResult result = several.forward(problem.q(), problem.k(), problem.v(), options);
+                assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
+                Gradients gradients = several.backward(result, problem.dO(), dLse);
+                assertThat(check.gradients(gradients)).allMatch(Comparison::passed);
+                assertSameBits(several.backward(result, problem.dO(), dLse).dK(), gradients.dK());
+            }
+        }
+    }
+
     /** More devices than heads: a grid of heads by keys. */
     @ParameterizedTest
     @ValueSource(ints = {2, 3, 4, 6})
@@ -169,31 +186,38 @@ class DistributedAttentionTest {
             for (int seqQ : new int[] {1, 30, 90}) {
                 AttentionShape shape = new AttentionShape(1, 2, 1, seqQ, 60, 8);
                 AttentionOptions options = AttentionOptions.defaults().withMask(mask);
-                try (DistributedAttention several =
-                        DistributedAttention.on(devices(TestDevice.jvm(), 4), Division.KEYS)) {
-                    int[][] times = new int[seqQ][60];
-                    for (AttentionPart part : several.parts(shape, options).stream()
-                            .flatMap(List::stream)
-                            .toList()) {
-                        Mask own = part.options(options).mask();
-                        Range queries = part.queries();
-                        Range keys = part.keys();
-                        for (int i = queries.from(); i < queries.to(); i++) {
-                            for (int j = keys.from(); j < keys.to(); j++) {
-                                if (own.allows(i - queries.from(), j - keys.from(), queries.length(), keys.length())) {
-                                    times[i][j]++;
-                                }
-                            }
-                        }
-                    }
-                    for (int i = 0; i < seqQ; i++) {
-                        for (int j = 0; j < 60; j++) {
-                            assertThat(times[i][j])
-                                    .as("%s, %d queries, query %d, key %d", mask, seqQ, i, j)
-                                    .isEqualTo(mask.allows(i, j, seqQ, 60) ? 1 : 0);
-                        }
+                for (Division division : Division.values()) {
+                    try (DistributedAttention several =
+                            DistributedAttention.on(devices(TestDevice.jvm(), 4), division)) {
+                        requireEachPairOnce(several, shape, options);
                     }
                 }
+            }
+        }
+    }
+
+    private static void requireEachPairOnce(
+            DistributedAttention several, AttentionShape shape, AttentionOptions options) {
+        int[][] times = new int[shape.seqQ()][shape.seqK()];
+        for (AttentionPart part :
+                several.parts(shape, options).stream().flatMap(List::stream).toList()) {
+            Mask own = part.options(options).mask();
+            Range queries = part.queries();
+            Range keys = part.keys();
+            for (int i = queries.from(); i < queries.to(); i++) {
+                for (int j = keys.from(); j < keys.to(); j++) {
+                    if (own.allows(i - queries.from(), j - keys.from(), queries.length(), keys.length())) {
+                        times[i][j] += part.kvHeads().length();
+                    }
+                }
+            }
+        }
+        Mask mask = options.mask();
+        for (int i = 0; i < shape.seqQ(); i++) {
+            for (int j = 0; j < shape.seqK(); j++) {
+                assertThat(times[i][j])
+                        .as("%s, %s, query %d, key %d", several, mask, i, j)
+                        .isEqualTo(mask.allows(i, j, shape.seqQ(), shape.seqK()) ? shape.kvHeads() : 0);
             }
         }
     }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 
 import java.io.IOException;
 import java.io.OutputStream;
+import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodType;
 import java.lang.reflect.Constructor;
 import java.lang.reflect.Executable;
@@ -46,6 +47,7 @@ import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.DeviceBuffer;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.device.Platform;
 import org.tornadoattention.device.Recording;
@@ -204,6 +206,25 @@ class NullArgumentsTest {
 
             @Override
             public void send(TornadoNativeArray array, Recording receiver, TornadoNativeArray target) {}
+
+            @Override
+            public DeviceBuffer allocate(long bytes) {
+                throw new AssertionError("Null is looked at first");
+            }
+
+            @Override
+            public DeviceBuffer bufferOf(TornadoNativeArray array) {
+                throw new AssertionError("Null is looked at first");
+            }
+
+            @Override
+            public void copy(DeviceBuffer from, long fromByte, DeviceBuffer to, long toByte, long bytes) {}
+
+            @Override
+            public void write(MemorySegment from, DeviceBuffer to) {}
+
+            @Override
+            public void read(DeviceBuffer from, MemorySegment to) {}
 
             @Override
             public void await() {}

@@ -33,6 +33,8 @@ final class Driver {
     private static final MethodHandle GRAPH_LAUNCH = function("cuGraphLaunch", POINTER, POINTER);
     private static final MethodHandle MEMCPY_TO_DEVICE = function("cuMemcpyHtoDAsync_v2", LONG, POINTER, LONG, POINTER);
     private static final MethodHandle MEMCPY_TO_HOST = function("cuMemcpyDtoHAsync_v2", POINTER, LONG, LONG, POINTER);
+    private static final MethodHandle MEM_ALLOC = function("cuMemAlloc_v2", POINTER, LONG);
+    private static final MethodHandle MEM_FREE = function("cuMemFree_v2", LONG);
     private static final MethodHandle DRIVER_GET_VERSION = function("cuDriverGetVersion", POINTER);
     private static final MethodHandle GET_ERROR_NAME = function("cuGetErrorName", INT, POINTER);
 
@@ -133,6 +135,26 @@ final class Driver {
     static void copyToHost(MemorySegment host, long device, long bytes, MemorySegment stream) {
         try {
             require("cuMemcpyDtoHAsync", (int) MEMCPY_TO_HOST.invokeExact(host, device, bytes, stream));
+        } catch (Throwable e) {
+            throw unchecked(e);
+        }
+    }
+
+    /** The address of memory of the current context's device. */
+    static long allocate(long bytes) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment address = arena.allocate(LONG);
+            require("cuMemAlloc", (int) MEM_ALLOC.invokeExact(address, bytes));
+            return address.get(LONG, 0);
+        } catch (Throwable e) {
+            throw unchecked(e);
+        }
+    }
+
+    /** Frees memory of the current context's device. */
+    static void free(long address) {
+        try {
+            require("cuMemFree", (int) MEM_FREE.invokeExact(address));
         } catch (Throwable e) {
             throw unchecked(e);
         }

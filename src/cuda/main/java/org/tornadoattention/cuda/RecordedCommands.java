@@ -2,11 +2,17 @@ package org.tornadoattention.cuda;
 
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.tornadoattention.device.DeviceBuffer;
 import org.tornadoattention.device.Recording;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** What one execution of a plan gave its queue, to be given to the same stream again. */
 final class RecordedCommands implements Recording {
+
+    /** Pairs of contexts that were let reach each other. */
+    private static final Set<Set<Long>> REACHED = ConcurrentHashMap.newKeySet();
 
     private final RecordingQueue queue;
     private final MemorySegment stream;
@@ -41,23 +47,75 @@ final class RecordedCommands implements Recording {
             throw new IllegalArgumentException("The target has %,d bytes, and the array %,d: they must be as large."
                     .formatted(target.getSegmentWithHeader().byteSize(), bytes));
         }
-        Driver.Place from = place(array);
-        Driver.Place to = other.place(target);
-        if (!context.equals(other.context)) {
-            Driver.setContext(other.context);
-            Driver.reach(context);
-            Driver.setContext(context);
-            Driver.reach(other.context);
-        } else {
-            Driver.setContext(context);
-        }
-        Driver.copyToPeer(to, from, bytes, stream);
+        DriverBuffer from = bufferOf(array);
+        copy(from, 0, other.bufferOf(target), 0, from.bytes());
     }
 
-    private Driver.Place place(TornadoNativeArray array) {
-        return queue.place(array)
+    @Override
+    public DriverBuffer allocate(long bytes) {
+        requireOpen();
+        if (bytes < 1) {
+            throw new IllegalArgumentException("%,d bytes of device memory: there must be 1 or more.".formatted(bytes));
+        }
+        Driver.setContext(context);
+        return new DriverBuffer(new Driver.Place(context, Driver.allocate(bytes)), bytes, true);
+    }
+
+    /** TornadoVM brings an array with its header. */
+    @Override
+    public DriverBuffer bufferOf(TornadoNativeArray array) {
+        requireOpen();
+        Driver.Place place = queue.place(array)
                 .orElseThrow(() -> new IllegalArgumentException(
                         "The plan brings no such array to its device: transfer it there once, or each time."));
+        long bytes = array.getSegment().byteSize();
+        long header = array.getSegmentWithHeader().byteSize() - bytes;
+        return new DriverBuffer(new Driver.Place(context, place.address() + header), bytes, false);
+    }
+
+    @Override
+    public void copy(DeviceBuffer from, long fromByte, DeviceBuffer to, long toByte, long bytes) {
+        requireOpen();
+        Driver.Place source = DriverBuffer.of(from).at(fromByte, bytes);
+        Driver.Place target = DriverBuffer.of(to).at(toByte, bytes);
+        reach(source.context(), target.context());
+        Driver.setContext(context);
+        Driver.copyToPeer(target, source, bytes, stream);
+    }
+
+    /** The driver is asked once for each pair: it then takes the way over peers, where the hardware has one. */
+    private static void reach(MemorySegment one, MemorySegment other) {
+        if (!one.equals(other) && REACHED.add(Set.of(one.address(), other.address()))) {
+            Driver.setContext(one);
+            Driver.reach(other);
+            Driver.setContext(other);
+            Driver.reach(one);
+        }
+    }
+
+    @Override
+    public void write(MemorySegment from, DeviceBuffer to) {
+        requireOpen();
+        Driver.Place target = DriverBuffer.of(to).at(0, from.byteSize());
+        requireAsLarge(from, to);
+        Driver.setContext(context);
+        Driver.copyToDevice(target.address(), from, from.byteSize(), stream);
+    }
+
+    @Override
+    public void read(DeviceBuffer from, MemorySegment to) {
+        requireOpen();
+        Driver.Place source = DriverBuffer.of(from).at(0, to.byteSize());
+        requireAsLarge(to, from);
+        Driver.setContext(context);
+        Driver.copyToHost(to, source.address(), to.byteSize(), stream);
+    }
+
+    private static void requireAsLarge(MemorySegment host, DeviceBuffer device) {
+        if (host.byteSize() != device.bytes()) {
+            throw new IllegalArgumentException("The host has %,d bytes and the device %,d: they must be as many."
+                    .formatted(host.byteSize(), device.bytes()));
+        }
     }
 
     private void requireOpen() {

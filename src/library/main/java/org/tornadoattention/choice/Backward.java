@@ -51,12 +51,18 @@ public sealed interface Backward {
      * By kernels of its own.
      *
      * @param tiles of them
+     * @param apart tiles of launches that compute dQ apart from dK and dV, so that one may be had without the other
      * @param otherwise the kernel whose backward pass serves where no tile fits, or empty
      * @param scratch the memory that the launches hand each other
      * @param launches of them
      */
-    record Own(Tiles tiles, Optional<AttentionKernel> otherwise, Memory scratch, Launches launches)
+    record Own(Tiles tiles, Tiles apart, Optional<AttentionKernel> otherwise, Memory scratch, Launches launches)
             implements Backward {
+
+        /** Kernels that compute dQ apart always. */
+        Own(Tiles tiles, Optional<AttentionKernel> otherwise, Memory scratch, Launches launches) {
+            this(tiles, tiles, otherwise, scratch, launches);
+        }
 
         /** Kernels without scratch memory. */
         Own(Tiles tiles, Optional<AttentionKernel> otherwise, Launches launches) {

@@ -4,6 +4,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionShape;
@@ -71,9 +72,32 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
      */
     public static KernelChoice chooseBackward(
             AttentionProblem problem, ComputeDevice device, Optional<AttentionKernel> wanted) {
+        return chooseBackward(problem, device, wanted, Backward.Own::tiles);
+    }
+
+    /**
+     * Chooses the kernels of a backward pass of which dQ is wanted without dK and dV, or they without it.
+     *
+     * @param problem what is computed: shape, type, options
+     * @param device where it is to run
+     * @param wanted as {@link #chooseBackward} has it
+     * @return the kernel, its tiles and why
+     * @throws IllegalArgumentException if the wanted kernel does not take the problem, or has no backward pass
+     * @throws UnsupportedOnDeviceException if no kernel, or not the wanted one, runs on the device
+     */
+    public static KernelChoice chooseBackwardApart(
+            AttentionProblem problem, ComputeDevice device, Optional<AttentionKernel> wanted) {
+        return chooseBackward(problem, device, wanted, Backward.Own::apart);
+    }
+
+    private static KernelChoice chooseBackward(
+            AttentionProblem problem,
+            ComputeDevice device,
+            Optional<AttentionKernel> wanted,
+            Function<Backward.Own, Backward.Tiles> tiles) {
         problem.functions().requireDerivative();
         Pass backward = kernel -> kernel.spec().backward() instanceof Backward.Own own
-                ? own.tiles().choose(problem, device)
+                ? tiles.apply(own).choose(problem, device)
                 : Optional.empty();
         if (wanted.isEmpty()) {
             Stream<AttentionKernel> kernels = Stream.of(AttentionKernel.values())

@@ -117,4 +117,14 @@ public record Launch(
     public int features(int ofPass) {
         return ofPass & ~featuresLeftOut | featuresAdded;
     }
+
+    /** {@return whether it computes the gradient of queries and nothing else that is asked for} */
+    public boolean isOfQueryGradient() {
+        return suffix.equals("-dq");
+    }
+
+    /** {@return whether it computes the gradients of keys and values, or one of them, and nothing else that is asked for} */
+    public boolean isOfKeyGradients() {
+        return suffix.equals("-dkdv") || suffix.equals("-dk") || suffix.equals("-dv");
+    }
 }

@@ -92,6 +92,7 @@ record WarpGroupSpec() implements KernelSpec {
                         .map(tile -> List.of(GRADIENTS.tile(tile)))
                         .filter(tiles -> GRADIENTS.fits(tiles.getFirst(), problem, device))
                         .or(() -> twoKernels(problem, device)),
+                WarpGroupSpec::twoKernels,
                 Optional.of(AttentionKernel.TILED),
                 WarpGroupSpec::scratch,
                 WarpGroupSpec::gradients);

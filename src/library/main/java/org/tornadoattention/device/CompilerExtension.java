@@ -68,6 +68,17 @@ public interface CompilerExtension {
     }
 
     /**
+     * Whether there is an extension that records a backend's executions.
+     *
+     * @param backend the backend
+     * @return false where {@link #record} records none
+     */
+    static boolean canRecord(Backend backend) {
+        required(backend, "backend");
+        return of(backend).isPresent();
+    }
+
+    /**
      * What an attempt to record an execution came to.
      *
      * @param recording the recording, if there is one

@@ -1,5 +1,6 @@
 package org.tornadoattention.device;
 
+import java.lang.foreign.MemorySegment;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
@@ -24,6 +25,55 @@ public interface Recording {
      * @throws IllegalArgumentException if an array is not on its device, or sizes differ
      */
     void send(TornadoNativeArray array, Recording receiver, TornadoNativeArray target);
+
+    /**
+     * Memory on this recording's device that belongs to no plan.
+     *
+     * @param bytes how many, 1 or more
+     * @return the memory, whose contents are anything
+     * @throws IllegalArgumentException if there are none
+     */
+    DeviceBuffer allocate(long bytes);
+
+    /**
+     * The memory of an array of the plan's.
+     *
+     * @param array an array that this plan brings to its device
+     * @return its elements
+     * @throws IllegalArgumentException if the array is not on the device
+     */
+    DeviceBuffer bufferOf(TornadoNativeArray array);
+
+    /**
+     * Copies bytes on a device, or from one to another over the shortest way that the hardware has, when what this recording's device
+     * was given before is done; {@link #await} waits for it. What other recordings do with these bytes must be done.
+     *
+     * @param from of a recording of this backend
+     * @param fromByte the first byte there
+     * @param to of this recording or another of its backend
+     * @param toByte where they go
+     * @param bytes how many
+     * @throws IllegalArgumentException if they reach past an end
+     */
+    void copy(DeviceBuffer from, long fromByte, DeviceBuffer to, long toByte, long bytes);
+
+    /**
+     * Brings bytes of the host to this recording's device, when what it was given before is done; {@link #await} waits for it.
+     *
+     * @param from as many bytes as the buffer has
+     * @param to of this recording
+     * @throws IllegalArgumentException if their sizes differ
+     */
+    void write(MemorySegment from, DeviceBuffer to);
+
+    /**
+     * Brings bytes of this recording's device to the host, when what it was given before is done; {@link #await} waits for it.
+     *
+     * @param from of this recording
+     * @param to as many bytes as the buffer has
+     * @throws IllegalArgumentException if their sizes differ
+     */
+    void read(DeviceBuffer from, MemorySegment to);
 
     /** Waits until the device has done what it was given. */
     void await();

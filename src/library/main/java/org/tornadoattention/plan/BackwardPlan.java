@@ -85,7 +85,7 @@ final class BackwardPlan implements DevicePlan {
         });
         inputs.addAll(outputs);
         graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, inputs.toArray());
-        BackwardTasks.append(graph, grids, "backward", problem, choice, device, arrays);
+        BackwardTasks.append(graph, grids, "backward", problem, choice, device, arrays, WantedGradients.ALL);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, outputs.toArray());
         plan = LaunchGuard.of(graph, grids, "The kernel " + choice, device)
                 .timed()

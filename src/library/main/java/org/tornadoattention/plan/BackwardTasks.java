@@ -11,6 +11,7 @@ import org.tornadoattention.choice.Scratch;
 import org.tornadoattention.choice.Work;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.forge.Arguments;
+import org.tornadoattention.forge.Kernel;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -22,9 +23,9 @@ final class BackwardTasks {
     private BackwardTasks() {}
 
     /**
-     * Appends the tasks that compute the three gradients; their names begin with the given one.
+     * Appends the tasks that compute gradients; their names begin with the given one.
      *
-     * @param choice of {@link KernelChoice#chooseBackward}
+     * @param choice of {@link KernelChoice#chooseBackward}, or of {@link KernelChoice#chooseBackwardApart} if not all are wanted
      */
     static void append(
             TaskGraph graph,
@@ -33,7 +34,8 @@ final class BackwardTasks {
             AttentionProblem problem,
             KernelChoice choice,
             ComputeDevice device,
-            BackwardArrays arrays) {
+            BackwardArrays arrays,
+            WantedGradients wanted) {
         if (!(choice.kernel().spec().backward() instanceof Backward.Own own)) {
             throw new IllegalArgumentException("The kernel %s has no backward pass of its own"
                     .formatted(choice.kernel().id()));
@@ -41,8 +43,12 @@ final class BackwardTasks {
         int features =
                 AttentionTasks.features(problem, device) | (arrays.hasLogSumExpGradient() ? Features.LSE_GRADIENT : 0);
         Work work = new Work(problem, choice.tiles(), device);
-        List<Launch> launches = new ArrayList<>(own.launches().of(work));
+        List<Launch> launches = new ArrayList<>(
+                own.launches().of(work).stream().filter(wanted::wants).toList());
         List<Scratch> scratch = new ArrayList<>(own.scratch().of(problem));
+        if (wanted != WantedGradients.ALL) {
+            scratch.removeIf(memory -> launches.stream().noneMatch(launch -> takes(launch, memory)));
+        }
         arrays.biasGradient().ifPresent(gradient -> {
             BiasGradients ofBias =
                     choice.kernel().spec().biasGradient(work, gradient.dimension(0), gradient.dimension(1));
@@ -54,6 +60,12 @@ final class BackwardTasks {
             scratch.add(work.sinkParts());
         }
         AttentionTasks.append(graph, grids, name, arguments(problem, arrays, device), features, scratch, launches);
+    }
+
+    private static boolean takes(Launch launch, Scratch memory) {
+        return launch.arrays().containsValue(memory.name())
+                || Kernel.of(launch.owner(), launch.method()).parameters().stream()
+                        .anyMatch(parameter -> parameter.getName().equals(memory.name()));
     }
 
     private static Arguments arguments(AttentionProblem problem, BackwardArrays arrays, ComputeDevice device) {

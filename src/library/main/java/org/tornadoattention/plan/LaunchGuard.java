@@ -167,6 +167,12 @@ public final class LaunchGuard implements DevicePlan {
         }
     }
 
+    /** What the executions of a plan of one graph are given to the driver by: from the second on, where they can be recorded. */
+    Optional<Recording> recording() {
+        Executed before = executed.get(ONLY);
+        return before == null ? Optional.empty() : before.recording;
+    }
+
     private TornadoExecutionResult run() {
         try {
             return plan.execute();

@@ -249,6 +249,17 @@ public final class PlanCache implements Engine {
      */
     public KernelChoice appendBackward(
             TaskGraph graph, GridScheduler grids, String name, BackwardTensors tensors, AttentionOptions options) {
+        return appendBackward(graph, grids, name, tensors, options, WantedGradients.ALL);
+    }
+
+    /** Likewise some of the gradients; of the others only the shapes matter. */
+    KernelChoice appendBackward(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            BackwardTensors tensors,
+            AttentionOptions options,
+            WantedGradients gradients) {
         AttentionProblem problem = AttentionProblem.of(tensors, options).with(Views.of(tensors));
         requireTask(problem, tensors.q(), tensors.k());
         if (problem.views().isPresent() && tensors.dBias().isPresent()) {
@@ -259,9 +270,13 @@ public final class PlanCache implements Engine {
         FloatArray rowTerms = new FloatArray(Math.toIntExact(2 * problem.shape().queryRows()));
         BackwardArrays arrays =
                 BackwardArrays.of(problem, tensors, rowTerms, UserFunctions.arrays(options), device.halfFloats());
-        KernelChoice choice = chooseTasks(problem, () -> chooseBackward(problem), tried -> {
+        Supplier<KernelChoice> choose = () -> gradients == WantedGradients.ALL
+                ? chooseBackward(problem)
+                : KernelChoice.chooseBackwardApart(problem, device, wanted);
+        KernelChoice choice = chooseTasks(problem, choose, tried -> {
             proof.require(problem, options, true);
-            BackwardTasks.append(new TaskGraph("trial"), new GridScheduler(), "trial", problem, tried, device, arrays);
+            BackwardTasks.append(
+                    new TaskGraph("trial"), new GridScheduler(), "trial", problem, tried, device, arrays, gradients);
         });
         DeviceMemory.ofBackward(problem, choice.kernel()).requireFitting(device);
         transferOptions(graph, problem, arrays.forward(), options);
@@ -270,7 +285,7 @@ public final class PlanCache implements Engine {
         if (!arrays.hasLogSumExpGradient()) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, arrays.logSumExpGradient());
         }
-        BackwardTasks.append(graph, grids, name, problem, choice, device, arrays);
+        BackwardTasks.append(graph, grids, name, problem, choice, device, arrays, gradients);
         return choice;
     }
 

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -178,6 +179,31 @@ class ReplayedPlanTest {
         @Override
         public void send(TornadoNativeArray array, Recording receiver, TornadoNativeArray target) {
             note("send");
+        }
+
+        @Override
+        public DeviceBuffer allocate(long bytes) {
+            throw new AssertionError("Memory was asked for");
+        }
+
+        @Override
+        public DeviceBuffer bufferOf(TornadoNativeArray array) {
+            throw new AssertionError("Memory was asked for");
+        }
+
+        @Override
+        public void copy(DeviceBuffer from, long fromByte, DeviceBuffer to, long toByte, long bytes) {
+            note("copy");
+        }
+
+        @Override
+        public void write(MemorySegment from, DeviceBuffer to) {
+            note("write");
+        }
+
+        @Override
+        public void read(DeviceBuffer from, MemorySegment to) {
+            note("read");
         }
 
         @Override

@@ -48,9 +48,8 @@ class BackwardTasksTest {
         GridScheduler grids = new GridScheduler();
         AttentionShape shape = problem.shape();
         FloatArray rowTerms = new FloatArray((int) (2 * shape.queryRows()));
-        BackwardArrays arrays =
-                BackwardArrays.of(problem, tensors(problem), rowTerms, java.util.List.of(), DEVICE.halfFloats());
-        BackwardTasks.append(graph, grids, "back", problem, choice, DEVICE, arrays);
+        BackwardArrays arrays = BackwardArrays.of(problem, tensors(problem), rowTerms, List.of(), DEVICE.halfFloats());
+        BackwardTasks.append(graph, grids, "back", problem, choice, DEVICE, arrays, WantedGradients.ALL);
 
         Set<String> tasks = Set.copyOf(grids.keySet());
         boolean warpGroup = choice.kernel() == AttentionKernel.WARP_GROUP;
@@ -68,6 +67,24 @@ class BackwardTasksTest {
             long size = grid.getLocalWork()[0];
             assertThat(grid.getGlobalWork()[0] % size).as(task).isZero();
             assertThat(size).as(task).isPositive().isLessThanOrEqualTo(DEVICE.maxGroupSize());
+        }
+    }
+
+    /** Who divides a sequence computes either, of queries or of keys that are his, and never both. */
+    @ParameterizedTest
+    @MethodSource("problems")
+    void gradientsOfQueriesAndOfKeysCanBeHadApart(AttentionProblem problem, AttentionKernel kernel) {
+        KernelChoice choice = KernelChoice.chooseBackwardApart(problem, DEVICE, Optional.of(kernel));
+        FloatArray rowTerms = new FloatArray((int) (2 * problem.shape().queryRows()));
+        BackwardArrays arrays = BackwardArrays.of(problem, tensors(problem), rowTerms, List.of(), DEVICE.halfFloats());
+        for (WantedGradients wanted : List.of(WantedGradients.OF_QUERIES, WantedGradients.OF_KEYS)) {
+            GridScheduler grids = new GridScheduler();
+            BackwardTasks.append(new TaskGraph("graph"), grids, "back", problem, choice, DEVICE, arrays, wanted);
+            boolean ofQueries = wanted == WantedGradients.OF_QUERIES;
+            assertThat(grids.keySet()).contains("graph.back-rows").doesNotContain("graph.back-gradients");
+            assertThat(grids.keySet().contains("graph.back-dq")).isEqualTo(ofQueries);
+            assertThat(grids.keySet().stream().anyMatch(task -> task.startsWith("graph.back-dk")))
+                    .isEqualTo(!ofQueries);
         }
     }
 

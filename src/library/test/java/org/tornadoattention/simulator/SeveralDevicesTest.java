@@ -12,6 +12,7 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.DistributedAttention;
 import org.tornadoattention.DistributedAttention.Division;
+import org.tornadoattention.DividedPass;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.ComputeDevice;
@@ -64,6 +65,33 @@ class SeveralDevicesTest {
         }
     }
 
+    /** Shares are the host's here, so a device holds its stages: of one head of four, where one device holds four. */
+    @Test
+    void aSequenceTakesAStageOnEachDevice() {
+        Tensor q = Tensor.random(DType.F32, 1, 1, 4, 96, 16);
+        Tensor k = Tensor.random(DType.F32, 2, 1, 4, 96, 16);
+        Tensor v = Tensor.random(DType.F32, 3, 1, 4, 96, 16);
+        AttentionOptions options = AttentionOptions.causal();
+        try (Simulator.Restore _ = Simulator.configure(Simulator.settings().withDevices(3))) {
+            long[] before = usedNow(3);
+            long whole = bytesOf(List.of(simulated().getFirst()), Division.SEQUENCE, q, k, v, options)[0];
+            try (DistributedAttention attention = DistributedAttention.on(simulated(), Division.SEQUENCE);
+                    DividedPass<AttentionResult> pass = attention.bring(q, k, v, options)) {
+                pass.run();
+                AttentionResult result = pass.result();
+                assertThat(AccuracyCheck.of(q, k, v, options).forward(result.output(), result.logSumExp()))
+                        .allMatch(Comparison::passed);
+                long[] used = usedNow(3);
+                for (int device = 0; device < 3; device++) {
+                    long stage = pass.memory().get(device).stage();
+                    assertThat(used[device] - before[device]).isBetween(stage, stage + stage / 4);
+                    assertThat(stage).isLessThan(whole / 4);
+                }
+            }
+            assertThat(usedNow(3)).isEqualTo(before);
+        }
+    }
+
     /** Runs on these devices, checks the result and tells the memory that each device held. */
     private static long[] bytesOf(
             List<ComputeDevice> devices, Division division, Tensor q, Tensor k, Tensor v, AttentionOptions options) {
@@ -82,19 +110,19 @@ class SeveralDevicesTest {
     void aPlanThatMovesToAnotherDeviceFreesWhatItHad() {
         try (Simulator.Restore _ = Simulator.configure(Simulator.settings().withDevices(2))) {
             Tensor q = Tensor.random(DType.F32, 1, 1, 2, 8, 8);
-            long[] before = usedNow();
+            long[] before = usedNow(2);
             try (FlashAttention second = FlashAttention.on(simulated().get(1))) {
                 second.forward(q, q, q);
-                assertThat(usedNow()[0]).isEqualTo(before[0]);
-                assertThat(usedNow()[1]).isGreaterThan(before[1]);
+                assertThat(usedNow(2)[0]).isEqualTo(before[0]);
+                assertThat(usedNow(2)[1]).isGreaterThan(before[1]);
             }
-            assertThat(usedNow()).isEqualTo(before);
+            assertThat(usedNow(2)).isEqualTo(before);
         }
     }
 
-    private static long[] usedNow() {
+    private static long[] usedNow(int count) {
         List<ComputeDevice> devices = simulated();
-        return IntStream.range(0, 2)
+        return IntStream.range(0, count)
                 .mapToLong(i -> Simulator.usedMemory(devices.get(i).handle()))
                 .toArray();
     }

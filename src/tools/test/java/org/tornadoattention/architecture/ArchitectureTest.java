@@ -22,6 +22,7 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.DistributedAttention;
+import org.tornadoattention.DividedPass;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.cli.Main;
 import org.tornadoattention.device.Platform;
@@ -44,7 +45,7 @@ class ArchitectureTest {
 
     /** The entrance; all else in the root package are values that say what is computed, what came and what went wrong. */
     private static final DescribedPredicate<JavaClass> FACE =
-            belongToAnyOf(FlashAttention.class, DistributedAttention.class);
+            belongToAnyOf(FlashAttention.class, DistributedAttention.class, DividedPass.class);
 
     /** What is in the kernels' room, but for the annotations on their parameters and what is said of packages. */
     private static final DescribedPredicate<JavaClass> KERNELS = DescribedPredicate.describe(
