@@ -85,7 +85,12 @@ class SeveralDevices {
 
     /** What a division took. */
     record Run<T>(
-            T result, double milliseconds, long movedBytes, double exchangeMilliseconds, String way, long deviceBytes) {}
+            T result,
+            double milliseconds,
+            long movedBytes,
+            double exchangeMilliseconds,
+            String way,
+            long deviceBytes) {}
 
     /** One device, then all of them by each division; returns what one computed. */
     private static <T> T compare(

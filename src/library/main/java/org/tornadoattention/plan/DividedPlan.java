@@ -44,6 +44,9 @@ public final class DividedPlan implements AutoCloseable {
     /** Rows of a tile, more or less, that a compute unit works on. */
     private static final int TILE = 128;
 
+    /** The part of its compute units that has to have a tile for a GPU to be busy. */
+    private static final double BUSY = 0.75;
+
     /** A tensor of a pass, and whether it has a row for each query or for each key. */
     public enum Role {
         QUERY(true),
@@ -304,20 +307,23 @@ public final class DividedPlan implements AutoCloseable {
             return;
         }
         requireAlikeHeads();
-        Range heads = new Range(0, headsTogether(cell, piece));
+        Turns turns = turns(cell, piece);
+        Range heads = new Range(0, turns.heads);
         Range one = new Range(0, 1);
         if (piece.queries.length() > 0) {
-            addWorker(
+            addLanes(
                     cell,
                     piece,
+                    turns.lanes,
                     AttentionPart.ofQueries(whole, options, one, heads, piece.queries),
                     isBackward() ? Set.of(Role.QUERY_GRADIENT) : results,
                     WantedGradients.OF_QUERIES);
         }
         if (isBackward() && piece.keys.length() > 0) {
-            addWorker(
+            addLanes(
                     cell,
                     piece,
+                    turns.lanes,
                     AttentionPart.of(whole, options, one, heads, piece.keys),
                     KEY_GRADIENTS,
                     WantedGradients.OF_KEYS);
@@ -334,10 +340,29 @@ public final class DividedPlan implements AutoCloseable {
         }
     }
 
-    private void addWorker(Cell cell, Piece piece, AttentionPart part, Set<Role> outputs, WantedGradients gradients) {
+    private void addLanes(
+            Cell cell, Piece piece, int lanes, AttentionPart part, Set<Role> outputs, WantedGradients gradients) {
         if (part.isEmpty()) {
             return;
         }
+        int together = part.kvHeads().length();
+        int perEntry = cell.kvHeads.length() / together;
+        for (int lane = 0; lane < lanes; lane++) {
+            Map<Role, Tensor> stage = stage(part);
+            List<Round> rounds = new ArrayList<>();
+            for (int turn = lane; turn < cell.batch.length() * perEntry; turn += lanes) {
+                int entry = turn / perEntry;
+                int first = turn % perEntry * together;
+                Range heads = new Range(first, first + together);
+                rounds.add(new Round(
+                        moves(cell, part, stage, isBackward() ? BACKWARD_INPUTS : FORWARD_INPUTS, entry, heads),
+                        moves(cell, part, stage, outputs, entry, heads)));
+            }
+            workers.add(new Worker(piece.device, pass(part, piece.device, stage, outputs, gradients), rounds));
+        }
+    }
+
+    private Map<Role, Tensor> stage(AttentionPart part) {
         Map<Role, Tensor> stage = new EnumMap<>(Role.class);
         tensors.forEach((role, tensor) -> {
             int[] shape = tensor.shape();
@@ -346,18 +371,7 @@ public final class DividedPlan implements AutoCloseable {
             shape[2] = rows(role, part).length();
             stage.put(role, Tensor.allocate(tensor.dtype(), shape));
         });
-        List<Round> rounds = new ArrayList<>();
-        int together = part.kvHeads().length();
-        for (int b = 0; b < cell.batch.length(); b++) {
-            for (int h = 0; h < cell.kvHeads.length(); h += together) {
-                int entry = b;
-                Range heads = new Range(h, h + together);
-                rounds.add(new Round(
-                        moves(cell, part, stage, isBackward() ? BACKWARD_INPUTS : FORWARD_INPUTS, entry, heads),
-                        moves(cell, part, stage, outputs, entry, heads)));
-            }
-        }
-        workers.add(new Worker(piece.device, pass(part, piece.device, stage, outputs, gradients), rounds));
+        return stage;
     }
 
     private static Range rows(Role role, AttentionPart part) {
@@ -416,20 +430,28 @@ public final class DividedPlan implements AutoCloseable {
         cache.appendBackward(graph, grids, "backward", named, own, gradients);
     }
 
-    /** As few heads as give each compute unit of a GPU a tile: the fewer, the smaller the stage. */
-    private int headsTogether(Cell cell, Piece piece) {
+    /**
+     * How a pass takes the heads of its piece.
+     *
+     * @param heads of keys and values at a time, the fewer, the smaller the stage
+     * @param lanes passes that take them in turns, so that one is brought its next heads while the other computes
+     */
+    private record Turns(int heads, int lanes) {}
+
+    /** Long pieces keep a GPU busy by one head, and are long at it; of shorter ones several heads, in two lanes, do. */
+    private Turns turns(Cell cell, Piece piece) {
         ComputeDevice device = devices.get(piece.device);
-        int units = device.type() == TornadoDeviceType.GPU ? device.computeUnits() : 1;
-        int heads = cell.kvHeads.length();
-        int tiles = Math.ceilDiv(Math.max(1, piece.keys.length()), TILE);
-        if (!isBackward()) {
-            tiles = whole.groupSize() * Math.ceilDiv(Math.max(1, piece.queries.length()), TILE);
-        }
-        long ofHead = tiles;
-        return IntStream.rangeClosed(1, heads)
-                .filter(some -> heads % some == 0 && (some * ofHead >= units || some == heads))
+        double units = device.type() == TornadoDeviceType.GPU ? BUSY * device.computeUnits() : 1;
+        int all = cell.kvHeads.length();
+        int tiles = isBackward()
+                ? Math.ceilDiv(Math.max(1, piece.keys.length()), TILE)
+                : whole.groupSize() * Math.ceilDiv(Math.max(1, piece.queries.length()), TILE);
+        int lanes = tiles < units && stays ? 2 : 1;
+        int heads = IntStream.rangeClosed(1, all)
+                .filter(some -> all % some == 0 && ((double) some * tiles * lanes >= units || some == all))
                 .findFirst()
                 .orElseThrow();
+        return new Turns(heads, Math.min(lanes, cell.batch.length() * all / heads));
     }
 
     /** The bytes of these tensors, of one batch entry and some heads of the cell, that lie in shares of its pieces. */
@@ -522,6 +544,13 @@ public final class DividedPlan implements AutoCloseable {
                         move -> worker.pass.give(move.stage, move.stageByte, move.share, move.shareByte, move.bytes));
             }
         }
+    }
+
+    private static void execute(Worker worker, Round round) {
+        round.inputs.forEach(move -> bring(worker, move));
+        worker.pass.execute();
+        round.outputs.forEach(
+                move -> worker.pass.give(move.stage, move.stageByte, move.share, move.shareByte, move.bytes));
     }
 
     private static void bring(Worker worker, Move move) {
