@@ -80,15 +80,23 @@ final class AttentionGrid {
                         .map(kernel -> Arguments.of(problem, kernel)));
     }
 
-    /** All head dimensions, with two heads on one of keys: in each type, or by default in one after the other. */
-    static Stream<AttentionCase> headDims() {
-        Stream<AttentionCase> cases = HEAD_DIMS.stream()
-                .flatMap(headDim -> all(TYPICAL, 1)
-                        .flatMap(lengths -> all(MASKS, 1)
-                                .map(mask -> problem(1, 2, 1, lengths, headDim, mask)
-                                        .withType(
-                                                DType.values()[HEAD_DIMS.indexOf(headDim) % DType.values().length]))));
-        return FULL ? inEachType(cases) : cases;
+    /**
+     * All head dimensions in each type, with two heads on one of keys; by default kernels but the quickest have one type for a
+     * head dimension, the next one for the next.
+     */
+    static Stream<Arguments> headDims() {
+        return withKernels(inEachType(HEAD_DIMS.stream()
+                        .flatMap(headDim -> all(TYPICAL, 1)
+                                .flatMap(lengths ->
+                                        all(MASKS, 1).map(mask -> problem(1, 2, 1, lengths, headDim, mask))))))
+                .filter(arguments -> FULL
+                        || arguments.get()[1] == AttentionKernel.ONLINE
+                        || isInTurn((AttentionCase) arguments.get()[0]));
+    }
+
+    private static boolean isInTurn(AttentionCase problem) {
+        DType[] types = DType.values();
+        return problem.dtype() == types[HEAD_DIMS.indexOf(problem.shape().headDim()) % types.length];
     }
 
     /**

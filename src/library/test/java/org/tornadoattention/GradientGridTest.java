@@ -7,6 +7,7 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -14,7 +15,11 @@ import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.Backward;
 import org.tornadoattention.tensor.Tensor;
 
-/** The gradients over the {@linkplain AttentionGrid field's grids}, by every kernel that claims the case. */
+/**
+ * The gradients over the {@linkplain AttentionGrid field's grids}, by every kernel that claims the case; the JVM's own is tried in
+ * {@link GradientGridOnJvmTest}, since vectors want the second tier of compiling.
+ */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class GradientGridTest {
 
     /** Multiply-adds of QKᵀ up to which a case is in the default subset: a backward pass costs five such products. */
@@ -25,15 +30,25 @@ class GradientGridTest {
             .filter(kernel -> kernel.spec().backward() instanceof Backward.Own)
             .collect(Collectors.toUnmodifiableSet());
 
-    static Stream<Arguments> grid() {
-        return AttentionGridTest.grid()
+    /** Whether a kernel is tried here. */
+    boolean tries(AttentionKernel kernel) {
+        return kernel != AttentionKernel.VECTOR;
+    }
+
+    Stream<Arguments> grid() {
+        return ofAllKernels()
+                .filter(arguments -> tries((AttentionKernel) arguments.get()[1]));
+    }
+
+    private static Stream<Arguments> ofAllKernels() {
+        return AttentionGridTest.ofAllKernels()
                 .filter(arguments ->
                         WITH_BACKWARD.contains((AttentionKernel) arguments.get()[1]))
                 .filter(arguments ->
                         AttentionGrid.FULL || ((AttentionCase) arguments.get()[0]).work() <= CHEAP);
     }
 
-    @ParameterizedTest(name = "{0}, {1}")
+    @ParameterizedTest(name = "{0}, {1}", allowZeroInvocations = true)
     @MethodSource("grid")
     void isAccurate(AttentionCase problem, AttentionKernel kernel) {
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
@@ -41,12 +56,13 @@ class GradientGridTest {
         }
     }
 
-    static Stream<Arguments> nothing() {
+    Stream<Arguments> nothing() {
         return AttentionGrid.withKernels(AttentionGrid.nothing())
+                .filter(arguments -> tries((AttentionKernel) arguments.get()[1]))
                 .filter(arguments -> ((AttentionKernel) arguments.get()[1]).supportsBackward());
     }
 
-    @ParameterizedTest(name = "{0}, {1}")
+    @ParameterizedTest(name = "{0}, {1}", allowZeroInvocations = true)
     @MethodSource("nothing")
     void nothingToComputeIsZeroAndLaunchesNothing(AttentionCase problem, AttentionKernel kernel) {
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
@@ -67,7 +83,7 @@ class GradientGridTest {
     @Test
     void theGridCoversEveryKernelAndType() {
         AttentionGrid.assumeAllKernels();
-        assertThat(grid().map(AttentionGridTest::kernelAndType))
+        assertThat(ofAllKernels().map(AttentionGridTest::kernelAndType))
                 .containsAll(AttentionGridTest.claimed(WITH_BACKWARD))
                 .hasSizeGreaterThan(150);
     }

@@ -12,6 +12,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -28,6 +29,7 @@ import org.tornadoattention.tensor.Tensor;
  * is asked of it.
  */
 @Timeout(value = 2, unit = TimeUnit.MINUTES)
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class UnseenValuesTest {
 
     private static final int BATCH = 2;
@@ -43,9 +45,10 @@ class UnseenValuesTest {
 
     private static final double TOLERANCE = 0.05;
 
-    /** The kernels that promise it. */
-    private static final List<AttentionKernel> HOLDING =
-            List.of(AttentionKernel.STANDARD, AttentionKernel.ONLINE, AttentionKernel.TILED, AttentionKernel.VECTOR);
+    /** The kernels that promise it, beside the JVM's own, which is tried in {@link UnseenValuesOnJvmTest}. */
+    List<AttentionKernel> kernels() {
+        return List.of(AttentionKernel.STANDARD, AttentionKernel.ONLINE, AttentionKernel.TILED);
+    }
 
     /** What is poisoned. */
     enum Place {
@@ -87,14 +90,14 @@ class UnseenValuesTest {
         assumeTrue(TestDevice.get().backend() != Backend.OPENCL, "OpenCL promises its compiler finite numbers");
     }
 
-    private static Stream<Arguments> kernels(AttentionOptions options) {
+    private Stream<Arguments> kernels(AttentionOptions options) {
         return Arrays.stream(DType.values())
                 .flatMap(dtype -> AttentionCase.of(SHAPE, dtype, options).kernels().stream()
-                        .filter(HOLDING::contains)
+                        .filter(kernels()::contains)
                         .map(kernel -> Arguments.of(kernel, dtype)));
     }
 
-    static Stream<Arguments> forward() {
+    Stream<Arguments> forward() {
         return kernels(AttentionOptions.causal())
                 .flatMap(kernel -> Stream.of(Place.KEY, Place.VALUE, Place.QUERY)
                         .flatMap(place -> Stream.of(Hiding.values())
@@ -104,7 +107,7 @@ class UnseenValuesTest {
                                                 kernel.get()[0], kernel.get()[1], place, hiding, special)))));
     }
 
-    static Stream<Arguments> backward() {
+    Stream<Arguments> backward() {
         return kernels(AttentionOptions.causal())
                 .flatMap(kernel -> Stream.of(Place.values())
                         .flatMap(place -> Stream.of(Hiding.CAUSAL, Hiding.WINDOW, Hiding.LENGTHS)
@@ -212,7 +215,7 @@ class UnseenValuesTest {
         }
     }
 
-    static Stream<Arguments> functions() {
+    Stream<Arguments> functions() {
         return kernels(AttentionOptions.causal());
     }
 
