@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -13,6 +14,7 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /** The same call gives the same bits, again and again, on a full device as on an idle one. */
+@Tag("several-carriers")
 class DeterminismTest {
 
     private static Stream<Arguments> kernelsOf(AttentionShape shape) {

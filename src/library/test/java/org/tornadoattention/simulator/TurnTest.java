@@ -3,6 +3,7 @@ package org.tornadoattention.simulator;
 import static org.assertj.core.api.Assertions.assertThat;
 import static uk.ac.manchester.tornado.api.enums.DataTransferMode.EVERY_EXECUTION;
 
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -14,6 +15,7 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Turns of groups: sums whose order is kept, whatever order groups run in, and forgotten turns, which must be found. */
+@Tag("several-carriers")
 class TurnTest {
 
     private static final int GROUPS = 9;
