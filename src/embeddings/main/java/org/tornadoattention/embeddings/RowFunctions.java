@@ -16,10 +16,14 @@ final class RowFunctions {
     /** erf by Abramowitz and Stegun, 7.1.26: off by 1.5e-7 at most. */
     private static final float P = 0.3275911f;
 
-    /** Coefficients of {@code 2^f} for f from −1/2 to 1/2, from {@code f^6} to {@code f}; the constant is 1. */
-    private static final float[] EXP2 = {
-        0x1.41fb88p-13f, 0x1.5f3e3ap-10f, 0x1.3b2d4cp-7f, 0x1.c6aee8p-5f, 0x1.ebfbdcp-3f, 0x1.62e430p-1f
-    };
+    /** Coefficients of {@code 2^f} for f from −1/2 to 1/2, from {@code f} to {@code f^6}; the constant is 1. */
+    private static final float C1 = 0x1.62e430p-1f;
+
+    private static final float C2 = 0x1.ebfbdcp-3f;
+    private static final float C3 = 0x1.c6aee8p-5f;
+    private static final float C4 = 0x1.3b2d4cp-7f;
+    private static final float C5 = 0x1.5f3e3ap-10f;
+    private static final float C6 = 0x1.41fb88p-13f;
 
     private static final float LOG2_E = 1.4426950408889634f;
     private static final float LEAST_EXPONENT = -127;
@@ -31,34 +35,39 @@ final class RowFunctions {
 
     private static final int MANTISSA_BITS = 23;
 
-    private static final float[] A = {0.254829592f, -0.284496736f, 1.421413741f, -1.453152027f, 1.061405429f};
+    private static final float A1 = 0.254829592f;
+    private static final float A2 = -0.284496736f;
+    private static final float A3 = 1.421413741f;
+    private static final float A4 = -1.453152027f;
+    private static final float A5 = 1.061405429f;
 
     private RowFunctions() {}
 
-    /** {@code x = x/2 · (1 + erf(x/√2))}, for the numbers {@code from} to {@code to}. */
-    static void gelu(float[] x, int from, int to) {
-        int i = from;
-        for (; i + SPECIES.length() <= to; i += SPECIES.length()) {
-            gelu(FloatVector.fromArray(SPECIES, x, i)).intoArray(x, i);
-        }
-        if (i < to) {
-            VectorMask<Float> rest = SPECIES.indexInRange(i, to);
-            gelu(FloatVector.fromArray(SPECIES, x, i, rest)).intoArray(x, i, rest);
+    /**
+     * {@code x = x/2 · (1 + erf(x/√2))} of a part of some rows.
+     *
+     * @param at where the part begins in the first row
+     * @param row elements from one row to the next
+     * @param rows how many
+     * @param columns of the part, a multiple of a vector's elements
+     */
+    static void gelu(float[] x, int at, int row, int rows, int columns) {
+        for (int i = 0; i < rows; i++) {
+            for (int j = 0; j < columns; j += SPECIES.length()) {
+                int place = at + i * row + j;
+                gelu(FloatVector.fromArray(SPECIES, x, place)).intoArray(x, place);
+            }
         }
     }
 
     private static FloatVector gelu(FloatVector x) {
         FloatVector z = x.abs().mul((float) Math.sqrt(0.5));
-        FloatVector t = FloatVector.broadcast(SPECIES, 1).div(z.mul(P).add(1));
-        FloatVector polynomial = t.mul(A[4])
-                .add(A[3])
-                .mul(t)
-                .add(A[2])
-                .mul(t)
-                .add(A[1])
-                .mul(t)
-                .add(A[0])
-                .mul(t);
+        FloatVector t = all(1).div(z.fma(all(P), all(1)));
+        FloatVector polynomial = all(A5);
+        polynomial = polynomial.fma(t, all(A4));
+        polynomial = polynomial.fma(t, all(A3));
+        polynomial = polynomial.fma(t, all(A2));
+        polynomial = polynomial.fma(t, all(A1)).mul(t);
         FloatVector tail = polynomial.mul(exp2(z.mul(z).mul(-LOG2_E))); // 1 - erf(z)
         // 1 + erf(x/√2) is 2 - tail right of 0 and tail left of it.
         FloatVector sum = tail.neg().add(2).blend(tail, x.compare(VectorOperators.LT, 0));
@@ -70,14 +79,20 @@ final class RowFunctions {
         FloatVector t = x.max(LEAST_EXPONENT);
         FloatVector rounded = t.add(ROUNDER);
         FloatVector f = t.sub(rounded.sub(ROUNDER));
-        FloatVector p = FloatVector.broadcast(SPECIES, EXP2[0]);
-        for (int i = 1; i < EXP2.length; i++) {
-            p = p.fma(f, FloatVector.broadcast(SPECIES, EXP2[i]));
-        }
+        FloatVector p = all(C6);
+        p = p.fma(f, all(C5));
+        p = p.fma(f, all(C4));
+        p = p.fma(f, all(C3));
+        p = p.fma(f, all(C2));
+        p = p.fma(f, all(C1));
         FloatVector power = rounded.reinterpretAsInts()
                 .lanewise(VectorOperators.LSHL, MANTISSA_BITS)
                 .reinterpretAsFloats();
-        return p.fma(f, FloatVector.broadcast(SPECIES, 1)).mul(power);
+        return p.fma(f, all(1)).mul(power);
+    }
+
+    private static FloatVector all(float number) {
+        return FloatVector.broadcast(SPECIES, number);
     }
 
     private static float sum(FloatVector vector, float[] lanes) {

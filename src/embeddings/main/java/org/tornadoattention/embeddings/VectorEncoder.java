@@ -38,7 +38,7 @@ final class VectorEncoder implements Encoder {
     private static final int INNER_ROWS = 192;
 
     /** Tasks of a product for each thread at least: one that comes late takes fewer. */
-    private static final int TASKS = 2;
+    private static final int TASKS = 4;
 
     /** Rows of a task that takes them one by one. */
     private static final int TASK_ROWS = 8;
@@ -417,12 +417,8 @@ final class VectorEncoder implements Encoder {
                     rows.inner,
                     0,
                     crew,
-                    (column, from, to) -> {
-                        for (int row = from; row < to; row++) {
-                            int at = row * innerRow + column;
-                            RowFunctions.gelu(rows.inner, at, at + PackedMatrix.PANEL);
-                        }
-                    });
+                    (column, from, to) -> RowFunctions.gelu(
+                            rows.inner, from * innerRow + column, innerRow, to - from, PackedMatrix.PANEL));
             product(
                     layer.output,
                     rows.inner,
