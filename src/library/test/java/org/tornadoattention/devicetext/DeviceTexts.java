@@ -12,8 +12,11 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
@@ -50,16 +53,23 @@ public final class DeviceTexts {
     private static final Pattern HEAD = Pattern.compile(
             "(?:extern \"C\" __global__ void|__kernel void) (\\w+)\\s*\\(.*|\\.visible \\.entry (\\w+?)_.*");
 
+    private static final List<DecodeKernel> DECODING = List.of(DecodeKernel.SPLIT_KEY, DecodeKernel.WARP_SPLIT_KEY);
+
     private DeviceTexts() {}
 
-    /** The texts by problem and kernel, such as {@code forward tiled F16 64 TileShape[blockQ=64, blockK=32] 1}. */
-    static Map<String, String> of(Backend backend) {
+    /**
+     * The texts by problem and kernel, such as {@code forward tiled F16 64 TileShape[blockQ=64, blockK=32] 1}.
+     *
+     * @param kernels ids of those asked for
+     */
+    static Map<String, String> of(Backend backend, Set<String> kernels) {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
         command.add("-Dtornado.printKernel=true");
         command.addAll(List.of("-cp", System.getProperty("java.class.path")));
         command.addAll(List.of(DeviceTexts.class.getName(), backend.name()));
+        command.addAll(kernels);
         try {
             Process process = new ProcessBuilder(command)
                     .redirectError(ProcessBuilder.Redirect.INHERIT)
@@ -125,19 +135,34 @@ public final class DeviceTexts {
         }
     }
 
-    /** Prints the texts of the backend that is named. */
+    /** The ids of all kernels whose texts are made. */
+    static Set<String> kernels() {
+        return Stream.concat(
+                        Stream.of(AttentionKernel.values()).map(AttentionKernel::id),
+                        DECODING.stream().map(DecodeKernel::id))
+                .collect(Collectors.toCollection(TreeSet::new));
+    }
+
+    /** Prints the texts of the backend that is named first, of the kernels that are named behind it. */
     public static void main(String[] arguments) {
+        List<String> kernels = List.of(arguments).subList(1, arguments.length);
         ComputeDevice device = Devices.all().stream()
                 .filter(candidate -> candidate.backend().name().equals(arguments[0]))
                 .findFirst()
                 .orElseThrow();
         for (DType dtype : List.of(DType.F32, DType.F16, DType.BF16)) {
             for (AttentionKernel kernel : AttentionKernel.values()) {
+                if (!kernels.contains(kernel.id())) {
+                    continue;
+                }
                 attention(device, kernel, dtype, new AttentionShape(1, 4, 2, 70, 130, 64), AttentionOptions.causal());
                 attention(device, kernel, dtype, new AttentionShape(1, 4, 2, 70, 130, 128), all(kernel, 0));
                 attention(device, kernel, dtype, new AttentionShape(1, 4, 2, 70, 130, 59), all(kernel, 50));
             }
-            for (DecodeKernel kernel : List.of(DecodeKernel.SPLIT_KEY, DecodeKernel.WARP_SPLIT_KEY)) {
+            for (DecodeKernel kernel : DECODING) {
+                if (!kernels.contains(kernel.id())) {
+                    continue;
+                }
                 decoding(device, kernel, dtype, 64, RotaryEmbedding.Style.values()[0]);
                 decoding(device, kernel, dtype, 59, RotaryEmbedding.Style.values()[1]);
             }
