@@ -8,6 +8,7 @@ import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.KeySplit;
 import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.Mending;
+import org.tornadoattention.kernel.parts.Phase;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.Softcap;
 import org.tornadoattention.kernel.parts.StepLayout;
@@ -106,11 +107,9 @@ public final class SplitKeyAttention {
             int features) {
         int rowStride = (headDim + 1) / 2 * 2;
         int lanes = (rowStride + dims - 1) / dims;
-        int pairs = dims / 2;
         int tileKeys = KEYS * slots;
         int scoreCount = rows * KEYS * slots;
         int groupSize = lanes * slots;
-        int checked = lanes * dims == rowStride ? 0 : 1; // a factor that leaves nothing to compare
 
         float[] sums = context.allocateFloatLocalArray(rows * KEYS * slots * ((rowStride + dims - 1) / dims + 1));
         float[] scores = context.allocateFloatLocalArray(rows * KEYS * slots);
@@ -191,35 +190,11 @@ public final class SplitKeyAttention {
 
         for (int j0 = from; j0 <= to; j0 += tileKeys) {
             // Load k_j and v_j of this slot's keys; past the end, the last key once more.
-            for (int u = 0; u < KEYS; u++) {
-                int j = TornadoMath.min(j0 + u * slots + slot, to);
-                int keyRow =
-                        KeySplit.keyRow(sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
-                int at = keyRow * rowStride + 2 * lane;
-                int valueAt = at;
-                if (Layout.isStrided()) {
-                    int page = KeySplit.page(sequences, table, firstPage, j, pageSize, pagesPerSequence);
-                    at = Layout.key(page, kvHead, j % pageSize) + 2 * lane;
-                    valueAt = Layout.value(page, kvHead, j % pageSize) + 2 * lane;
-                }
-                for (int i = 0; i < pairs; i++) {
-                    if (checked * 2 * (lane + i * lanes) < rowStride) {
-                        k[u * dims + 2 * i] = first(key, at + 2 * i * lanes, features);
-                        k[u * dims + 2 * i + 1] = second(key, at + 2 * i * lanes, features);
-                        v[u * dims + 2 * i] = first(value, valueAt + 2 * i * lanes, features);
-                        v[u * dims + 2 * i + 1] = second(value, valueAt + 2 * i * lanes, features);
-                    } else {
-                        k[u * dims + 2 * i] = 0f;
-                        k[u * dims + 2 * i + 1] = 0f;
-                        v[u * dims + 2 * i] = 0f;
-                        v[u * dims + 2 * i + 1] = 0f;
-                    }
-                }
-                if ((features & Features.SCALED) != 0) {
-                    keyScale[u] = scales.get(keyRow / pageSize * 2);
-                    valueScale[u] = scales.get(keyRow / pageSize * 2 + 1);
-                }
-            }
+            // spotless:off: a call in rows
+            load(
+                    key, value, scales, sequences, k, v, keyScale, valueScale, table, firstPage, j0, to, kvHead,
+                    kvHeads, rowStride, pageSize, pagesPerSequence, lane, lanes, slot, slots, dims, features);
+            // spotless:on
 
             // S = Q k_j, this work-item's dimensions of it
             for (int r = 0; r < rows; r++) {
@@ -237,43 +212,11 @@ public final class SplitKeyAttention {
             context.localBarrier();
 
             // ... and the sum over the lanes; softcap, ALiBi, mask
-            for (int at = item; at < scoreCount; at += groupSize) {
-                float s = 0f;
-                for (int other = 0; other < lanes; other++) {
-                    s += sums[at * (lanes + 1) + other];
-                }
-                int j = j0 + at % tileKeys;
-                int row = firstRow + at / tileKeys;
-                int position = row / group + offset;
-                float softcap = StepLayout.softcap(numbers);
-                if (softcap > 0f) {
-                    s = Softcap.apply(s, softcap);
-                }
-                if (StepLayout.alibi(step) != 0) {
-                    int head = kvHead * group + row % group;
-                    s = s - StepLayout.slope(numbers, head) * TornadoMath.abs(position - j);
-                }
-                // In a cache, queries and keys count from the sequence's beginning; padding, and rows and keys past the
-                // end,
-                // are not asked for.
-                int i = TornadoMath.min(row / group, queries - 1);
-                int standing = i + offset - padding;
-                if (pagesPerSequence > 0) {
-                    i = TornadoMath.max(0, standing);
-                }
-                s = Functions.score(
-                        s, sequence, kvHead * group + row % group, i, TornadoMath.min(j, to) - padding, standing);
-                // Bounds rather than conditions: TornadoVM loses a negation in those that mix && and ||.
-                int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
-                int first = windowLeft < 0 ? j : position - windowLeft;
-                if (j > last) {
-                    s = Score.NO_SCORE;
-                }
-                if (j < first) {
-                    s = Score.NO_SCORE;
-                }
-                scores[at] = s;
-            }
+            // spotless:off: a call in rows
+            score(
+                    sums, scores, numbers, step, sequence, j0, to, firstRow, kvHead, group, lanes, tileKeys, scoreCount,
+                    groupSize, item, queries, offset, padding, pagesPerSequence, windowLeft, windowRight);
+            // spotless:on
             context.localBarrier();
 
             // m' = max(m, s); P = e^(S - m'); l = e^(m - m') l + sum P; O = e^(m - m') O + P V
@@ -306,7 +249,7 @@ public final class SplitKeyAttention {
             }
         }
 
-        // The slots meet: m = max m_slot, l = sum e^(m_slot - m) l_slot, and one slot after the other adds its O.
+        // The slots meet: m = max m_slot, l = sum e^(m_slot - m) l_slot.
         for (int r = 0; r < rows; r++) {
             if (lane == 0) {
                 slotMax[r * slots + slot] = max[r];
@@ -317,33 +260,7 @@ public final class SplitKeyAttention {
             outputs[at] = 0f;
         }
         context.localBarrier();
-        for (int r = 0; r < rows; r++) {
-            float m = Score.NO_SCORE;
-            for (int other = 0; other < slots; other++) {
-                m = TornadoMath.max(m, slotMax[r * slots + other]);
-            }
-            float l = 0f;
-            for (int other = 0; other < slots; other++) {
-                l += TornadoMath.exp(slotMax[r * slots + other] - m) * slotSum[r * slots + other];
-            }
-            float factor = TornadoMath.exp(max[r] - m);
-            for (int i = 0; i < dims; i++) {
-                o[r * dims + i] = factor * o[r * dims + i];
-            }
-            max[r] = m;
-            sum[r] = l;
-        }
-        for (int turn = 0; turn < slots; turn++) {
-            if (turn == slot) {
-                for (int r = 0; r < rows; r++) {
-                    for (int i = 0; i < dims; i++) {
-                        int at = r * lanes * dims + 2 * (lane + i / 2 * lanes) + i % 2;
-                        outputs[at] = outputs[at] + o[r * dims + i];
-                    }
-                }
-            }
-            context.localBarrier();
-        }
+        meet(context, slotMax, slotSum, max, sum, o, outputs, rows, lanes, dims, slots, lane, slot);
 
         // O = O / l and L = m + ln l
         int heads = kvHeads * group;
@@ -381,43 +298,15 @@ public final class SplitKeyAttention {
             int x = at % headDim;
             int row = (queryStart + (firstRow + r) / group) * heads + kvHead * group + (firstRow + r) % group;
             float normalized = rowSum[r] * outputs[r * lanes * dims + x];
-            // What is not finite, once more from the keys that the row sees. A row whose sum is NaN sees what makes it
-            // so.
+            // What is not finite, once more: a row whose sum is NaN sees what makes it so.
             if (Mending.isMended(normalized, partials, logSumExps + row * parts + part) > 0) {
-                float lse = partials.get(logSumExps + row * parts + part);
-                int position = (firstRow + r) / group + offset;
-                int first = windowLeft < 0 ? from : TornadoMath.max(from, position - windowLeft);
-                int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
-                normalized = 0f;
-                for (int j = first; j <= last; j++) {
-                    int keyRow = KeySplit.keyRow(
-                            sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
-                    int keyAt = keyRow * rowStride;
-                    int valueAt = keyAt;
-                    if (Layout.isStrided()) {
-                        int page = KeySplit.page(sequences, table, firstPage, j, pageSize, pagesPerSequence);
-                        keyAt = Layout.key(page, kvHead, j % pageSize);
-                        valueAt = Layout.value(page, kvHead, j % pageSize);
-                    }
-                    float s = 0f;
-                    for (int c = 0; c < headDim; c++) {
-                        s += query.get(row * headDim + c) * element(key, keyAt, c, features);
-                    }
-                    float weight = 1f;
-                    if ((features & Features.SCALED) != 0) {
-                        s *= scales.get(keyRow / pageSize * 2);
-                        weight = scales.get(keyRow / pageSize * 2 + 1);
-                    }
-                    int head = kvHead * group + (firstRow + r) % group;
-                    s = Mending.scoreOfCache(s, numbers, StepLayout.alibi(step), head, position - j);
-                    int standing = position - padding;
-                    int i = pagesPerSequence > 0 ? TornadoMath.max(0, standing) : (firstRow + r) / group;
-                    s = Functions.score(s, sequence, head, i, j - padding, standing);
-                    weight *= TornadoMath.exp(s - lse);
-                    if (Functions.weight(1f, s) != 0f) {
-                        normalized += weight * element(value, valueAt, x, features);
-                    }
-                }
+                // spotless:off: a call in rows
+                normalized = mended(
+                        query, key, value, partials.get(logSumExps + row * parts + part), sequences, step, numbers,
+                        scales, table, firstPage, sequence, row, x, firstRow + r, kvHead, kvHeads, group, headDim,
+                        rowStride, pageSize, pagesPerSequence, offset, padding, windowLeft, windowRight, from, to,
+                        features);
+                // spotless:on
             }
             partials.set((row * parts + part) * headDim + x, normalized);
         }
@@ -430,6 +319,168 @@ public final class SplitKeyAttention {
             StepLayout.setAttended(sequences, step);
         }
     }
+
+    // spotless:off: parameters in rows
+    /** The keys and values of a slot, as far as this lane has their dimensions, in registers. */
+    @Phase
+    private static void load(
+            FloatArray key, FloatArray value, FloatArray scales, IntArray sequences, float[] k, float[] v,
+            float[] keyScale, float[] valueScale, int table, int firstPage, int j0, int to, int kvHead, int kvHeads,
+            int rowStride, int pageSize, int pagesPerSequence, int lane, int lanes, int slot, int slots, int dims,
+            int features) {
+        int checked = lanes * dims == rowStride ? 0 : 1; // a factor that leaves nothing to compare
+        for (int u = 0; u < KEYS; u++) {
+            int j = TornadoMath.min(j0 + u * slots + slot, to);
+            int keyRow =
+                    KeySplit.keyRow(sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
+            int at = keyRow * rowStride + 2 * lane;
+            int valueAt = at;
+            if (Layout.isStrided()) {
+                int page = KeySplit.page(sequences, table, firstPage, j, pageSize, pagesPerSequence);
+                at = Layout.key(page, kvHead, j % pageSize) + 2 * lane;
+                valueAt = Layout.value(page, kvHead, j % pageSize) + 2 * lane;
+            }
+            for (int i = 0; i < dims / 2; i++) {
+                if (checked * 2 * (lane + i * lanes) < rowStride) {
+                    k[u * dims + 2 * i] = first(key, at + 2 * i * lanes, features);
+                    k[u * dims + 2 * i + 1] = second(key, at + 2 * i * lanes, features);
+                    v[u * dims + 2 * i] = first(value, valueAt + 2 * i * lanes, features);
+                    v[u * dims + 2 * i + 1] = second(value, valueAt + 2 * i * lanes, features);
+                } else {
+                    k[u * dims + 2 * i] = 0f;
+                    k[u * dims + 2 * i + 1] = 0f;
+                    v[u * dims + 2 * i] = 0f;
+                    v[u * dims + 2 * i + 1] = 0f;
+                }
+            }
+            if ((features & Features.SCALED) != 0) {
+                keyScale[u] = scales.get(keyRow / pageSize * 2);
+                valueScale[u] = scales.get(keyRow / pageSize * 2 + 1);
+            }
+        }
+    }
+
+    /** S of a tile, from what each lane has of it: the sum over the lanes; softcap, ALiBi, function, mask. */
+    @Phase
+    private static void score(
+            float[] sums, float[] scores, FloatArray numbers, IntArray step, int sequence, int j0, int to, int firstRow,
+            int kvHead, int group, int lanes, int tileKeys, int scoreCount, int groupSize, int item, int queries,
+            int offset, int padding, int pagesPerSequence, int windowLeft, int windowRight) {
+        for (int at = item; at < scoreCount; at += groupSize) {
+            float s = 0f;
+            for (int other = 0; other < lanes; other++) {
+                s += sums[at * (lanes + 1) + other];
+            }
+            int j = j0 + at % tileKeys;
+            int row = firstRow + at / tileKeys;
+            int position = row / group + offset;
+            float softcap = StepLayout.softcap(numbers);
+            if (softcap > 0f) {
+                s = Softcap.apply(s, softcap);
+            }
+            if (StepLayout.alibi(step) != 0) {
+                int head = kvHead * group + row % group;
+                s = s - StepLayout.slope(numbers, head) * TornadoMath.abs(position - j);
+            }
+            // In a cache, queries and keys count from the sequence's beginning; padding, and rows and keys past the
+            // end,
+            // are not asked for.
+            int i = TornadoMath.min(row / group, queries - 1);
+            int standing = i + offset - padding;
+            if (pagesPerSequence > 0) {
+                i = TornadoMath.max(0, standing);
+            }
+            s = Functions.score(
+                    s, sequence, kvHead * group + row % group, i, TornadoMath.min(j, to) - padding, standing);
+            // Bounds rather than conditions: TornadoVM loses a negation in those that mix && and ||.
+            int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
+            int first = windowLeft < 0 ? j : position - windowLeft;
+            if (j > last) {
+                s = Score.NO_SCORE;
+            }
+            if (j < first) {
+                s = Score.NO_SCORE;
+            }
+            scores[at] = s;
+        }
+    }
+
+    /** The slots meet: m = max m_slot, l = sum e^(m_slot - m) l_slot, and one slot after the other adds its O. */
+    @Phase
+    private static void meet(
+            KernelContext context, float[] slotMax, float[] slotSum, float[] max, float[] sum, float[] o,
+            float[] outputs, int rows, int lanes, int dims, int slots, int lane, int slot) {
+        for (int r = 0; r < rows; r++) {
+            float m = Score.NO_SCORE;
+            for (int other = 0; other < slots; other++) {
+                m = TornadoMath.max(m, slotMax[r * slots + other]);
+            }
+            float l = 0f;
+            for (int other = 0; other < slots; other++) {
+                l += TornadoMath.exp(slotMax[r * slots + other] - m) * slotSum[r * slots + other];
+            }
+            float factor = TornadoMath.exp(max[r] - m);
+            for (int i = 0; i < dims; i++) {
+                o[r * dims + i] = factor * o[r * dims + i];
+            }
+            max[r] = m;
+            sum[r] = l;
+        }
+        for (int turn = 0; turn < slots; turn++) {
+            if (turn == slot) {
+                for (int r = 0; r < rows; r++) {
+                    for (int i = 0; i < dims; i++) {
+                        int at = r * lanes * dims + 2 * (lane + i / 2 * lanes) + i % 2;
+                        outputs[at] = outputs[at] + o[r * dims + i];
+                    }
+                }
+            }
+            context.localBarrier();
+        }
+    }
+
+    /** An element of a row, once more from the keys of this split that the row sees: O = sum e^(s - L) v_j. */
+    @Phase
+    private static float mended(
+            FloatArray query, FloatArray key, FloatArray value, float lse, IntArray sequences, IntArray step,
+            FloatArray numbers, FloatArray scales, int table, int firstPage, int sequence, int row, int x, int ofTile,
+            int kvHead, int kvHeads, int group, int headDim, int rowStride, int pageSize, int pagesPerSequence,
+            int offset, int padding, int windowLeft, int windowRight, int from, int to, int features) {
+        int position = ofTile / group + offset;
+        int first = windowLeft < 0 ? from : TornadoMath.max(from, position - windowLeft);
+        int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
+        float mended = 0f;
+        for (int j = first; j <= last; j++) {
+            int keyRow = KeySplit.keyRow(sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
+            int keyAt = keyRow * rowStride;
+            int valueAt = keyAt;
+            if (Layout.isStrided()) {
+                int page = KeySplit.page(sequences, table, firstPage, j, pageSize, pagesPerSequence);
+                keyAt = Layout.key(page, kvHead, j % pageSize);
+                valueAt = Layout.value(page, kvHead, j % pageSize);
+            }
+            float s = 0f;
+            for (int c = 0; c < headDim; c++) {
+                s += query.get(row * headDim + c) * element(key, keyAt, c, features);
+            }
+            float weight = 1f;
+            if ((features & Features.SCALED) != 0) {
+                s *= scales.get(keyRow / pageSize * 2);
+                weight = scales.get(keyRow / pageSize * 2 + 1);
+            }
+            int head = kvHead * group + ofTile % group;
+            s = Mending.scoreOfCache(s, numbers, StepLayout.alibi(step), head, position - j);
+            int standing = position - padding;
+            int i = pagesPerSequence > 0 ? TornadoMath.max(0, standing) : ofTile / group;
+            s = Functions.score(s, sequence, head, i, j - padding, standing);
+            weight *= TornadoMath.exp(s - lse);
+            if (Functions.weight(1f, s) != 0f) {
+                mended += weight * element(value, valueAt, x, features);
+            }
+        }
+        return mended;
+    }
+    // spotless:on
 
     /** An element of a row that begins at an even one. */
     private static float element(FloatArray array, int row, int x, int features) {

@@ -293,6 +293,66 @@ public final class TensorCoreAttention {
     }
 
     /**
+     * The run's O joins that of earlier runs; at the end O = O / l.
+     *
+     * @return other than 0 if something of the output is not finite
+     */
+    @Phase
+    private static float joinRuns(
+            FloatArray scratch, int base, int sums, float[] correction, float[] rowSum, HalfFloatArray output,
+            int queryBase, int rows, int headDim, int dims, int blockQ, int columns, int item, int step,
+            int run, int first, boolean more) {
+        float zero = 0f;
+        for (int at = item; at < blockQ * dims; at += step) {
+            int r = at / dims;
+            int x = at % dims;
+            float o = scratch.get(base + at);
+            if (run != first) {
+                o += correction[r] * scratch.get(sums + at);
+            }
+            if (more) {
+                scratch.set(sums + at, o);
+            } else {
+                float sum = 0f;
+                for (int c = 0; c < columns; c++) {
+                    sum += rowSum[c * blockQ + r];
+                }
+                if (r < rows && x < headDim) {
+                    float normalized = sum == 0f ? 0f : o / sum;
+                    zero += normalized * 0f;
+                    Bits.store(output, queryBase + r * headDim + x, normalized);
+                }
+            }
+        }
+        return zero;
+    }
+
+    /** What of a tile is not finite, once more from the keys that its row sees. */
+    @Phase
+    private static void mend(
+            HalfFloatArray query, HalfFloatArray key, HalfFloatArray value, HalfFloatArray output, FloatArray logSumExp,
+            int firstRow, int keyBase, int i0, int rows, int headDim, int dims, int item, int step, int offset,
+            int length, int windowLeft, int windowRight, float scale, float softcap, float slope, int features) {
+        for (int at = item; at < rows * dims; at += step) {
+            int i = i0 + at / dims;
+            int x = at % dims;
+            float lse = logSumExp.get(firstRow + i);
+            if (x < headDim && lse == lse) {
+                int from = (firstRow + i) * headDim;
+                float stored = Bits.value(output, from + x) * 0f;
+                if (stored != 0f) {
+                    float mended = Mending.element(
+                            x, lse, query, from, key, value, keyBase, headDim, i + offset,
+                            Window.firstKey(i + offset, windowLeft),
+                            Window.lastKey(i + offset, length, windowRight),
+                            scale, softcap, slope, features);
+                    Bits.store(output, from + x, mended);
+                }
+            }
+        }
+    }
+
+    /**
      * Computes the group's tiles of queries; see the class for arrays, grid and memory.
      *
      * @param tileShape {@link #packed} blockQ and blockK
@@ -532,28 +592,9 @@ public final class TensorCoreAttention {
                 overflowsBefore = overflows[0];
                 rowSum[column * blockQ + row] = l[0];
                 context.localBarrier();
-                float zero = 0f;
-                for (int at = item; at < blockQ * dims; at += step) {
-                    int r = at / dims;
-                    int x = at % dims;
-                    float o = scratch.get(base + at);
-                    if (run != first) {
-                        o += correction[r] * scratch.get(sums + at);
-                    }
-                    if (more) {
-                        scratch.set(sums + at, o);
-                    } else {
-                        float sum = 0f;
-                        for (int c = 0; c < columns; c++) {
-                            sum += rowSum[c * blockQ + r];
-                        }
-                        if (r < rows && x < headDim) {
-                            float normalized = sum == 0f ? 0f : o / sum;
-                            zero += normalized * 0f;
-                            Bits.store(output, queryBase + r * headDim + x, normalized);
-                        }
-                    }
-                }
+                float zero = joinRuns(
+                        scratch, base, sums, correction, rowSum, output, queryBase,
+                        rows, headDim, dims, blockQ, columns, item, step, run, first, more);
                 if (!more && row < rows && column == 0) {
                     float sum = 0f;
                     for (int c = 0; c < columns; c++) {
@@ -565,27 +606,14 @@ public final class TensorCoreAttention {
                     }
                     logSumExp.set(batchHead * seqQ + i0 + row, lse);
                 }
-                // What is not finite, once more from the keys that the row sees. Rows whose sum is NaN see what makes it so.
+                // What is not finite, once more: rows whose sum is NaN see what makes it so.
                 if (Mending.isNeeded(windowLeft, windowRight) > 0) {
                     context.localBarrier();
                     if (zero != 0f) {
-                        for (int at = item; at < rows * dims; at += step) {
-                            int i = i0 + at / dims;
-                            int x = at % dims;
-                            float lse = logSumExp.get(batchHead * seqQ + i);
-                            if (x < headDim && lse == lse) {
-                                int from = (batchHead * seqQ + i) * headDim;
-                                float stored = Bits.value(output, from + x) * 0f;
-                                if (stored != 0f) {
-                                    float mended = Mending.element(
-                                            x, lse, query, from, key, value, keyBase, headDim, i + offset,
-                                            Window.firstKey(i + offset, windowLeft),
-                                            Window.lastKey(i + offset, length, windowRight),
-                                            scale, softcap, slope, features);
-                                    Bits.store(output, from + x, mended);
-                                }
-                            }
-                        }
+                        mend(
+                                query, key, value, output, logSumExp, batchHead * seqQ, keyBase, i0, rows, headDim,
+                                dims, item, step, offset, length, windowLeft, windowRight, scale, softcap, slope,
+                                features);
                     }
                 }
                 run = j0;

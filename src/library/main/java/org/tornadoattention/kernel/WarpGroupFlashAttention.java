@@ -9,6 +9,7 @@ import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.Mending;
+import org.tornadoattention.kernel.parts.Phase;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
@@ -123,7 +124,19 @@ public final class WarpGroupFlashAttention {
     }
 
     /** Leaves the tiles K_t and V_t to others. */
-    private static void leaveOut(int[] barriers, int fullK, int freeK, int fullV, int freeV, int t) {
+    private static void leaveOut(
+            int headDim,
+            int[] barriers,
+            int turn,
+            int group,
+            int groups,
+            int fullK,
+            int freeK,
+            int fullV,
+            int freeV,
+            int t) {
+        awaitTurn(headDim, barriers, turn, group, t);
+        passTurn(headDim, barriers, turn, group, groups);
         WarpBarrier.await(barriers, fullK + t % PLACES * 2, t / PLACES);
         WarpBarrier.arrive(barriers, freeK + t % PLACES * 2);
         WarpBarrier.await(barriers, fullV + t % PLACES * 2, t / PLACES);
@@ -149,6 +162,305 @@ public final class WarpGroupFlashAttention {
         }
         WarpBarrier.arriveWithCopies(barriers, fullQ);
     }
+
+    // spotless:off: parameters and calls in rows
+    /** Readies the barriers. */
+    @Phase
+    private static void initBarriers(
+            int[] barriers, int fullQ, int fullK, int freeK, int fullV, int freeV, int turn, int groups) {
+        WarpBarrier.initForCopies(barriers, fullQ, WARPS);
+        for (int place = 0; place < PLACES; place++) {
+            WarpBarrier.initForCopies(barriers, fullK + 2 * place, WARPS);
+            WarpBarrier.init(barriers, freeK + 2 * place, WARPS * groups);
+            WarpBarrier.initForCopies(barriers, fullV + 2 * place, WARPS);
+            WarpBarrier.init(barriers, freeV + 2 * place, WARPS * groups);
+        }
+        for (int group = 0; group < groups; group++) {
+            WarpBarrier.init(barriers, turn + 2 * group, WARPS);
+        }
+    }
+
+    /** Copies K_t and V_t-1 as places become free. */
+    @Phase
+    private static void copyTiles(
+            int[] tile, int[] barriers, HalfFloatArray key, HalfFloatArray value, IntArray keyLengths, int atList,
+            int atK, int atV, int tileBytes, int fullK, int freeK, int fullV, int freeV, int tiles, int j0, int batch,
+            int kvHead, int keyValueBase, int length, int padding, int table, int blockK, int headDim, int lane) {
+        for (int t = 0; t <= tiles; t++) {
+            int j = j0 + TileList.tile(tile, atList, t, tiles) * blockK;
+            int from = keyValueBase + j * headDim;
+            if (t < tiles) {
+                int place = t % PLACES;
+                int at = atK + place * tileBytes;
+                if (CachedKeys.arePresent()) {
+                    // Pages are looked up while the place may still be taken.
+                    int[] starts = new int[(blockK * ((headDim + 15) / 16) + 63) / 64];
+                    CachedKeys.find(
+                            starts, false, keyLengths, table, kvHead, j, length, padding, blockK, headDim, lane);
+                    awaitFree(barriers, freeK + 2 * place, t, 0);
+                    CachedKeys.load(tile, at, starts, Layout.keyRow(), key, blockK, length - j, headDim, lane);
+                } else {
+                    awaitFree(barriers, freeK + 2 * place, t, 0);
+                    if (Layout.isStrided()) {
+                        int first = Layout.key(batch, kvHead, j);
+                        int apart = Layout.keyRow();
+                        int count = length - j;
+                        WarpTiles.load(tile, at, blockK, key, first, apart, count, headDim, lane, WarpGroup.LANES);
+                    } else {
+                        WarpTiles.load(tile, at, blockK, key, from, length - j, headDim, lane, WarpGroup.LANES);
+                    }
+                }
+                WarpBarrier.arriveWithCopies(barriers, fullK + 2 * place);
+            }
+            if (t > 0) {
+                int place = (t - 1) % PLACES;
+                int at = atV + place * tileBytes;
+                int back = TileList.distance(tile, atList, t, tiles) * blockK;
+                int count = length - j + back;
+                if (CachedKeys.arePresent()) {
+                    int[] starts = new int[(blockK * ((headDim + 15) / 16) + 63) / 64];
+                    int first = j - back;
+                    CachedKeys.find(
+                            starts, true, keyLengths, table, kvHead, first, length, padding, blockK, headDim, lane);
+                    awaitFree(barriers, freeV + 2 * place, t, 1);
+                    CachedKeys.load(tile, at, starts, Layout.valueRow(), value, blockK, count, headDim, lane);
+                } else {
+                    awaitFree(barriers, freeV + 2 * place, t, 1);
+                    if (Layout.isStrided()) {
+                        int first = Layout.value(batch, kvHead, j - back);
+                        int apart = Layout.valueRow();
+                        WarpTiles.load(
+                                tile, at, blockK, value, first, apart, count, headDim, lane, WarpGroup.LANES);
+                    } else {
+                        int before = from - back * headDim;
+                        WarpTiles.load(tile, at, blockK, value, before, count, headDim, lane, WarpGroup.LANES);
+                    }
+                }
+                WarpBarrier.arriveWithCopies(barriers, fullV + 2 * place);
+            }
+        }
+    }
+
+    /** m = -inf, l = 0, O = 0. */
+    @Phase
+    private static void clear(
+            float[] s, float[] o, float[] m, float[] l, float[] correction, int blockK, int paddedDim) {
+        for (int at = 0; at < blockK / 2; at++) {
+            s[at] = 0f;
+        }
+        for (int at = 0; at < paddedDim / 2; at++) {
+            o[at] = 0f;
+        }
+        for (int r = 0; r < 2; r++) {
+            m[r] = Score.NO_SCORE;
+            l[r] = 0f;
+            correction[r] = 1f;
+        }
+    }
+
+    /** Starts S = Q_i K_j^T for tile {@code t}, when it is there and it is this warp group's turn. */
+    @Phase
+    private static void startScores(
+            int type, float[] s, int[] tile, int[] barriers, int fullK, int turn, int group, int atQ, int atK,
+            int tileBytes, int blockQ, int blockK, int headDim, int t) {
+        WarpBarrier.await(barriers, fullK + t % PLACES * 2, t / PLACES);
+        awaitTurn(headDim, barriers, turn, group, t);
+        WarpGroup.fenceLocalMemory();
+        WarpGroup.fence();
+        int paddedDim = (headDim + 15) / 16 * 16;
+        WarpTiles.startProduct(type, s, tile, atQ, blockQ, atK + t % PLACES * tileBytes, blockK, paddedDim);
+        WarpGroup.commit();
+    }
+
+    /** The scores of the first tile. */
+    @Phase
+    private static void firstScores(
+            float[] s, int[] tile, int atList, int t, int batch, int head, int row0, int j, int column, int seqQ,
+            int offset, int length, int blockK, int everyLeft, int everyRight, int windowLeft, int windowRight,
+            float scale, float softcap, float slope, int features) {
+        if (Functions.changeScores()) {
+            WarpScores.ask(
+                    s, 1, blockK, batch, head, row0, j + column, seqQ, offset, length, windowLeft,
+                    windowRight, scale, softcap, slope, features, true);
+        } else {
+            WarpScores.maskedScores(
+                    s, 1, blockK, false, batch, head, row0, j, column, seqQ, offset, length, everyLeft,
+                    everyRight, windowLeft, windowRight, scale, softcap, slope, features,
+                    TileList.isWhole(tile, atList, t));
+        }
+    }
+
+    /** Starts O = O + P V_j for tile {@code t}, when it is there. */
+    @Phase
+    private static void startOutputs(
+            int type, float[] o, int[] p, int[] tile, int[] barriers, int fullV, int atV, int tileBytes, int blockK,
+            int paddedDim, int t) {
+        WarpBarrier.await(barriers, fullV + t % PLACES * 2, t / PLACES);
+        WarpGroup.fenceLocalMemory();
+        WarpGroup.fence();
+        WarpTiles.startSum(type, o, p, tile, atV + t % PLACES * tileBytes, blockK, paddedDim);
+        WarpGroup.commit();
+    }
+
+    /** The scores of a tile, when S is there; what functions add to it is read before. */
+    @Phase
+    private static void scores(
+            float[] s, int[] biases, int[] tile, int[] barriers, int free, int whole, int eights, int batch, int head,
+            int i0, int row, int item, int j, int column, int lane, int seqQ, int offset, int length, int blockK,
+            int everyLeft, int everyRight, int windowLeft, int windowRight, float scale, float softcap, float slope,
+            int features) {
+        int inner = 0;
+        if (Functions.changeScores()) {
+            inner = WarpScores.isInner(
+                    1, blockK, false, i0 + item / 32 * 16 + 7, j, seqQ, length, everyLeft, everyRight, whole);
+        }
+        if (Functions.addBiases()) {
+            inner = TornadoMath.min(eights, inner);
+            int ahead = j + 2 * blockK <= length ? blockK : 0;
+            WarpScores.loadBiases(biases, blockK, batch, head, i0 + row, j, lane, ahead, inner);
+        }
+        WarpGroup.await(1, s, blockK / 2);
+        WarpBarrier.arrive(barriers, free);
+        if (Functions.addBiases()) {
+            WarpScores.arrive(biases, blockK, lane);
+            if (inner > 0) {
+                WarpScores.askWithBiases(
+                        s, biases, 1, blockK, batch, head, i0 + row, j + column, offset, scale, softcap,
+                        slope, features);
+            } else {
+                WarpScores.ask(
+                        s, 1, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
+                        windowRight, scale, softcap, slope, features, true);
+            }
+        } else if (Functions.changeScores()) {
+            if (inner > 0) {
+                WarpScores.ask(
+                        s, 1, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
+                        windowRight, scale, softcap, slope, features, false);
+            } else {
+                WarpScores.ask(
+                        s, 1, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
+                        windowRight, scale, softcap, slope, features, true);
+            }
+        } else {
+            WarpScores.maskedScores(
+                    s, 1, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length,
+                    everyLeft, everyRight, windowLeft, windowRight, scale, softcap, slope, features,
+                    whole);
+        }
+    }
+
+    /** O = O / l, L = ln 2 * m + ln l for this lane's rows; a query that sees no key gets 0 and -infinity. */
+    @Phase
+    private static void storeRows(
+            HalfFloatArray output, FloatArray logSumExp, FloatArray headTerms, float[] o, float[] m, float[] l,
+            int batchHead, int batch, int head, int heads, int queryBase, int i0, int row, int column, int lane,
+            int seqQ, int headDim, int end, int offset, int length, int part, int outputType, int windowLeft,
+            int windowRight, int features) {
+        int turned = headDim % 32 == 0 ? 1 : 0;
+        if (!Functions.leaveTilesOut()) {
+            turned = 0;
+        }
+        if (CachedKeys.arePresent() || Layout.isStrided()) {
+            turned = 0;
+        }
+        for (int r = 0; r < 2; r++) {
+            float sum = RowEnd.sumOfLanes(l[r]);
+            if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+                l[r] = sum;
+            }
+            int i = i0 + row + 8 * r;
+            boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
+            if (turned > 0) {
+                // Rows of few tiles feel what their end takes.
+                int first = queryBase + (row + 8 * r) * headDim;
+                float inverse = RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features);
+                int seen = i < end ? 1 : 0;
+                WarpTiles.storeTurned(output, first, headDim, outputType, o, r, lane, inverse, seen);
+            }
+            if (i < end) {
+                if (CachedKeys.areDivided()) {
+                    int of = ((batch * seqQ + i) * heads + head) * CachedKeys.allParts() + part;
+                    float inverse = RowEnd.inverseOfPart(part, m[r], sum, headTerms, head, features);
+                    WarpTiles.store(logSumExp, of * headDim, headDim, o, r, column, inverse);
+                    if (lane % 4 == 0) {
+                        int logSumExps = logSumExp.getSize() / (headDim + 1) * headDim;
+                        float lse = RowEnd.logSumExpOfPart(part, m[r], sum, headTerms, head, features);
+                        Warp.store(logSumExp, logSumExps + of, lse);
+                    }
+                } else {
+                    if (turned == 0) {
+                        int first = queryBase + (row + 8 * r) * headDim;
+                        if (Layout.isStrided()) {
+                            first = Layout.output(batch, head, i);
+                        }
+                        float inverse = RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features);
+                        WarpTiles.store(output, first, headDim, outputType, o, r, column, inverse);
+                    }
+                    if (lane % 4 == 0) {
+                        float lse = RowEnd.logSumExpOfWarp(masked, m[r], sum, headTerms, head, features);
+                        Warp.store(logSumExp, batchHead * seqQ + i, lse);
+                    }
+                }
+            }
+        }
+    }
+
+    /** What a lane has of rows that are not finite, once more from the keys that they see. */
+    @Phase
+    private static void mend(
+            HalfFloatArray query, HalfFloatArray key, HalfFloatArray value, HalfFloatArray output, FloatArray logSumExp,
+            FloatArray headTerms, IntArray keyLengths, float[] o, float[] m, float[] l, int batchHead, int batch,
+            int head, int heads, int kvHeads, int queryBase, int i0, int row, int column, int seqQ, int seqK,
+            int headDim, int end, int offset, int length, int padding, int table, int part, int type, int outputType,
+            int firstOfPart, int lastOfPart, int windowLeft, int windowRight, float scale, float softcap, float slope,
+            int features) {
+        float[] mended = new float[(headDim + 15) / 16 * 16 / 2];
+        float ofScores = scale;
+        if (CachedKeys.areStepsRead()) {
+            ofScores = StepLayout.scale(headTerms);
+        }
+        int unfinished = Mending.rows(o, 2, (headDim + 15) / 16 * 16, i0 + row, end);
+        for (int r = 0; r < 2; r++) {
+            int mends = unfinished >> r & 1;
+            float ofRow = 0f;
+            if (mends != 0) {
+                ofRow = Mending.logSumExp(
+                        Mending.pick(m, r, 2), Mending.pick(l, r, 2), i0 + row + 8 * r, offset, length, windowLeft,
+                        windowRight, part, headTerms, head, features);
+            }
+            mends = ofRow == ofRow ? mends : 0;
+            if (mends != 0) {
+                int i = i0 + row + 8 * r;
+                int queryAt = queryBase + (row + 8 * r) * headDim;
+                int outputAt = queryAt;
+                int firstSeen = Window.firstKey(i + offset, windowLeft);
+                int lastSeen = Window.lastKey(i + offset, length, windowRight);
+                if (Layout.isStrided()) {
+                    queryAt = Layout.query(batch, head, i);
+                    outputAt = Layout.output(batch, head, i);
+                }
+                if (CachedKeys.arePresent()) {
+                    queryAt = Layout.query(batch, head, i);
+                    firstSeen = TornadoMath.max(firstSeen, firstOfPart);
+                    lastSeen = TornadoMath.min(lastSeen, lastOfPart);
+                }
+                int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
+                Mending.output(
+                        mended, ofRow, query, queryAt, key, value, keyValueBase, keyLengths, table,
+                        padding, type, headDim, 0, column, batchHead, batch, head, head / (heads / kvHeads), i,
+                        i + offset, firstSeen, lastSeen, ofScores, softcap, slope, features);
+                if (CachedKeys.areDivided()) {
+                    outputAt = (((batch * seqQ + i) * heads + head) * CachedKeys.allParts() + part) * headDim;
+                    WarpTiles.store(logSumExp, outputAt, headDim, mended, 0, column, 1f);
+                } else {
+                    WarpTiles.store(output, outputAt, headDim, outputType, mended, 0, column, 1f);
+                }
+            }
+        }
+
+    }
+    // spotless:on
 
     /**
      * Computes one tile of queries; see the class for arrays, grid and memory.
@@ -210,16 +522,7 @@ public final class WarpGroupFlashAttention {
         int[] barriers = context.allocateIntLocalArray(BARRIERS * WarpBarrier.INTS);
         int item = context.localIdx;
         if (item == 0) {
-            WarpBarrier.initForCopies(barriers, fullQ, WARPS);
-            for (int place = 0; place < PLACES; place++) {
-                WarpBarrier.initForCopies(barriers, fullK + 2 * place, WARPS);
-                WarpBarrier.init(barriers, freeK + 2 * place, WARPS * groups);
-                WarpBarrier.initForCopies(barriers, fullV + 2 * place, WARPS);
-                WarpBarrier.init(barriers, freeV + 2 * place, WARPS * groups);
-            }
-            for (int group = 0; group < groups; group++) {
-                WarpBarrier.init(barriers, turn + 2 * group, WARPS);
-            }
+            initBarriers(barriers, fullQ, fullK, freeK, fullV, freeV, turn, groups);
         }
         context.localBarrier();
 
@@ -307,61 +610,12 @@ public final class WarpGroupFlashAttention {
                 loadQueries(tile, barriers, fullQ, query, queryBase, blockQ, rows, headDim, lane);
             }
             int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
-            for (int t = 0; t <= tiles; t++) {
-                int j = j0 + TileList.tile(tile, atList, t, tiles) * blockK;
-                int from = keyValueBase + j * headDim;
-                if (t < tiles) {
-                    int place = t % PLACES;
-                    int at = atK + place * tileBytes;
-                    if (CachedKeys.arePresent()) {
-                        // Pages are looked up while the place may still be taken.
-                        int[] starts = new int[(blockK * ((headDim + 15) / 16) + 63) / 64];
-                        int kvHead = head / (heads / kvHeads);
-                        CachedKeys.find(
-                                starts, false, keyLengths, table, kvHead, j, length, padding, blockK, headDim, lane);
-                        awaitFree(barriers, freeK + 2 * place, t, 0);
-                        CachedKeys.load(tile, at, starts, Layout.keyRow(), key, blockK, length - j, headDim, lane);
-                    } else {
-                        awaitFree(barriers, freeK + 2 * place, t, 0);
-                        if (Layout.isStrided()) {
-                            int first = Layout.key(batch, head / (heads / kvHeads), j);
-                            int apart = Layout.keyRow();
-                            int count = length - j;
-                            WarpTiles.load(tile, at, blockK, key, first, apart, count, headDim, lane, WarpGroup.LANES);
-                        } else {
-                            WarpTiles.load(tile, at, blockK, key, from, length - j, headDim, lane, WarpGroup.LANES);
-                        }
-                    }
-                    WarpBarrier.arriveWithCopies(barriers, fullK + 2 * place);
-                }
-                if (t > 0) {
-                    int place = (t - 1) % PLACES;
-                    int at = atV + place * tileBytes;
-                    int back = TileList.distance(tile, atList, t, tiles) * blockK;
-                    int count = length - j + back;
-                    if (CachedKeys.arePresent()) {
-                        int[] starts = new int[(blockK * ((headDim + 15) / 16) + 63) / 64];
-                        int kvHead = head / (heads / kvHeads);
-                        int first = j - back;
-                        CachedKeys.find(
-                                starts, true, keyLengths, table, kvHead, first, length, padding, blockK, headDim, lane);
-                        awaitFree(barriers, freeV + 2 * place, t, 1);
-                        CachedKeys.load(tile, at, starts, Layout.valueRow(), value, blockK, count, headDim, lane);
-                    } else {
-                        awaitFree(barriers, freeV + 2 * place, t, 1);
-                        if (Layout.isStrided()) {
-                            int first = Layout.value(batch, head / (heads / kvHeads), j - back);
-                            int apart = Layout.valueRow();
-                            WarpTiles.load(
-                                    tile, at, blockK, value, first, apart, count, headDim, lane, WarpGroup.LANES);
-                        } else {
-                            int before = from - back * headDim;
-                            WarpTiles.load(tile, at, blockK, value, before, count, headDim, lane, WarpGroup.LANES);
-                        }
-                    }
-                    WarpBarrier.arriveWithCopies(barriers, fullV + 2 * place);
-                }
-            }
+            // spotless:off: a call in rows
+            copyTiles(
+                    tile, barriers, key, value, keyLengths, atList, atK, atV, tileBytes, fullK, freeK, fullV, freeV,
+                    tiles, j0, batch, head / (heads / kvHeads), keyValueBase, length, padding, table, blockK, headDim,
+                    lane);
+            // spotless:on
         } else {
             // A group that computes: this lane's rows and columns of an accumulator, and its group's rows of Q.
             if (groups > 1) {
@@ -394,47 +648,27 @@ public final class WarpGroupFlashAttention {
             float[] correction = new float[2];
             int[] biases = new int[blockK / 4];
             int eights = blockK % 32 == 0 ? Functions.areEights() : 0;
-            for (int at = 0; at < blockK / 2; at++) {
-                s[at] = 0f;
-            }
-            for (int at = 0; at < paddedDim / 2; at++) {
-                o[at] = 0f;
-            }
-            for (int r = 0; r < 2; r++) {
-                m[r] = Score.NO_SCORE;
-                l[r] = 0f;
-                correction[r] = 1f;
-            }
+            clear(s, o, m, l, correction, blockK, paddedDim);
 
             for (int t = 0; t < from; t++) {
-                awaitTurn(headDim, barriers, turn, group, t);
-                passTurn(headDim, barriers, turn, group, groups);
-                leaveOut(barriers, fullK, freeK, fullV, freeV, t);
+                leaveOut(headDim, barriers, turn, group, groups, fullK, freeK, fullV, freeV, t);
             }
             if (from < to) {
                 // S = Q_i K_j^T and P for the first j
                 WarpBarrier.await(barriers, fullQ, 0);
-                WarpBarrier.await(barriers, fullK + from % PLACES * 2, from / PLACES);
-                awaitTurn(headDim, barriers, turn, group, from);
-                WarpGroup.fenceLocalMemory();
-                WarpGroup.fence();
-                WarpTiles.startProduct(type, s, tile, atQ, blockQ, atK + from % PLACES * tileBytes, blockK, paddedDim);
-                WarpGroup.commit();
+                // spotless:off: a call in rows
+                startScores(
+                        type, s, tile, barriers, fullK, turn, group, atQ, atK, tileBytes, blockQ, blockK, headDim,
+                        from);
+                // spotless:on
                 passTurn(headDim, barriers, turn, group, groups);
                 WarpGroup.await(0, s, blockK / 2);
                 WarpBarrier.arrive(barriers, freeK + from % PLACES * 2);
                 int j = j0 + TileList.tile(tile, atList, from, tiles) * blockK;
-                // spotless:off: calls in rows
-                if (Functions.changeScores()) {
-                    WarpScores.ask(
-                            s, 1, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
-                            windowRight, scale, softcap, slope, features, true);
-                } else {
-                    WarpScores.maskedScores(
-                            s, 1, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length, everyLeft,
-                            everyRight, windowLeft, windowRight, scale, softcap, slope, features,
-                            TileList.isWhole(tile, atList, from));
-                }
+                // spotless:off: a call in rows
+                firstScores(
+                        s, tile, atList, from, batch, head, i0 + row, j, column, seqQ, offset, length, blockK,
+                        everyLeft, everyRight, windowLeft, windowRight, scale, softcap, slope, features);
                 // spotless:on
                 WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
                 WarpScores.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
@@ -446,62 +680,21 @@ public final class WarpGroupFlashAttention {
                     int before = (t - 1) % PLACES;
 
                     // Start S = Q_i K_j^T and O = correction * O + P V_j-1.
-                    WarpBarrier.await(barriers, fullK + 2 * place, t / PLACES);
-                    awaitTurn(headDim, barriers, turn, group, t);
-                    WarpGroup.fenceLocalMemory();
-                    WarpGroup.fence();
-                    WarpTiles.startProduct(type, s, tile, atQ, blockQ, atK + place * tileBytes, blockK, paddedDim);
-                    WarpGroup.commit();
+                    // spotless:off: a call in rows
+                    startScores(
+                            type, s, tile, barriers, fullK, turn, group, atQ, atK, tileBytes, blockQ, blockK, headDim,
+                            t);
+                    // spotless:on
                     WarpScores.rescale(o, correction, 1, paddedDim);
-                    WarpBarrier.await(barriers, fullV + 2 * before, (t - 1) / PLACES);
-                    WarpGroup.fenceLocalMemory();
-                    WarpGroup.fence();
-                    WarpTiles.startSum(type, o, p, tile, atV + before * tileBytes, blockK, paddedDim);
-                    WarpGroup.commit();
+                    startOutputs(type, o, p, tile, barriers, fullV, atV, tileBytes, blockK, paddedDim, t - 1);
                     passTurn(headDim, barriers, turn, group, groups);
 
-                    // When S is there: P = 2^(S - m) and l. What functions add to it is read before.
-                    // spotless:off: calls in rows
-                    int whole = TileList.isWhole(tile, atList, t);
-                    int inner = 0;
-                    if (Functions.changeScores()) {
-                        inner = WarpScores.isInner(
-                                1, blockK, false, i0 + item / 32 * 16 + 7, j, seqQ, length, everyLeft, everyRight, whole);
-                    }
-                    if (Functions.addBiases()) {
-                        inner = TornadoMath.min(eights, inner);
-                        int ahead = j + 2 * blockK <= length ? blockK : 0;
-                        WarpScores.loadBiases(biases, blockK, batch, head, i0 + row, j, lane, ahead, inner);
-                    }
-                    WarpGroup.await(1, s, blockK / 2);
-                    WarpBarrier.arrive(barriers, freeK + 2 * place);
-                    if (Functions.addBiases()) {
-                        WarpScores.arrive(biases, blockK, lane);
-                        if (inner > 0) {
-                            WarpScores.askWithBiases(
-                                    s, biases, 1, blockK, batch, head, i0 + row, j + column, offset, scale, softcap,
-                                    slope, features);
-                        } else {
-                            WarpScores.ask(
-                                    s, 1, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
-                                    windowRight, scale, softcap, slope, features, true);
-                        }
-                    } else if (Functions.changeScores()) {
-                        if (inner > 0) {
-                            WarpScores.ask(
-                                    s, 1, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
-                                    windowRight, scale, softcap, slope, features, false);
-                        } else {
-                            WarpScores.ask(
-                                    s, 1, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
-                                    windowRight, scale, softcap, slope, features, true);
-                        }
-                    } else {
-                        WarpScores.maskedScores(
-                                s, 1, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length,
-                                everyLeft, everyRight, windowLeft, windowRight, scale, softcap, slope, features,
-                                whole);
-                    }
+                    // P = 2^(S - m) and l.
+                    // spotless:off: a call in rows
+                    scores(
+                            s, biases, tile, barriers, freeK + 2 * place, TileList.isWhole(tile, atList, t), eights,
+                            batch, head, i0, row, item, j, column, lane, seqQ, offset, length, blockK, everyLeft,
+                            everyRight, windowLeft, windowRight, scale, softcap, slope, features);
                     // spotless:on
                     WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
                     WarpGroup.await(0, o, (headDim + 15) / 16 * 16 / 2);
@@ -513,122 +706,29 @@ public final class WarpGroupFlashAttention {
                 // O = correction * O + P V_j for the last j
                 int last = (to - 1) % PLACES;
                 WarpScores.rescale(o, correction, 1, paddedDim);
-                WarpBarrier.await(barriers, fullV + 2 * last, (to - 1) / PLACES);
-                WarpGroup.fenceLocalMemory();
-                WarpGroup.fence();
-                WarpTiles.startSum(type, o, p, tile, atV + last * tileBytes, blockK, paddedDim);
-                WarpGroup.commit();
+                startOutputs(type, o, p, tile, barriers, fullV, atV, tileBytes, blockK, paddedDim, to - 1);
                 WarpGroup.await(0, o, (headDim + 15) / 16 * 16 / 2);
                 WarpBarrier.arrive(barriers, freeV + 2 * last);
             }
             for (int t = TornadoMath.max(from, to); t < tiles; t++) {
-                awaitTurn(headDim, barriers, turn, group, t);
-                passTurn(headDim, barriers, turn, group, groups);
-                leaveOut(barriers, fullK, freeK, fullV, freeV, t);
+                leaveOut(headDim, barriers, turn, group, groups, fullK, freeK, fullV, freeV, t);
             }
 
             // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
-            int turned = headDim % 32 == 0 ? 1 : 0;
-            if (!Functions.leaveTilesOut()) {
-                turned = 0;
-            }
-            if (CachedKeys.arePresent() || Layout.isStrided()) {
-                turned = 0;
-            }
-            for (int r = 0; r < 2; r++) {
-                float sum = RowEnd.sumOfLanes(l[r]);
-                if (Mending.isNeeded(windowLeft, windowRight) > 0) {
-                    l[r] = sum;
-                }
-                int i = i0 + row + 8 * r;
-                boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
-                if (turned > 0) {
-                    // Rows of few tiles feel what their end takes.
-                    int first = queryBase + (row + 8 * r) * headDim;
-                    float inverse = RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features);
-                    int seen = i < end ? 1 : 0;
-                    WarpTiles.storeTurned(output, first, headDim, outputType, o, r, lane, inverse, seen);
-                }
-                if (i < end) {
-                    if (CachedKeys.areDivided()) {
-                        int of = ((batch * seqQ + i) * heads + head) * CachedKeys.allParts() + part;
-                        float inverse = RowEnd.inverseOfPart(part, m[r], sum, headTerms, head, features);
-                        WarpTiles.store(logSumExp, of * headDim, headDim, o, r, column, inverse);
-                        if (lane % 4 == 0) {
-                            int logSumExps = logSumExp.getSize() / (headDim + 1) * headDim;
-                            float lse = RowEnd.logSumExpOfPart(part, m[r], sum, headTerms, head, features);
-                            Warp.store(logSumExp, logSumExps + of, lse);
-                        }
-                    } else {
-                        if (turned == 0) {
-                            int first = queryBase + (row + 8 * r) * headDim;
-                            if (Layout.isStrided()) {
-                                first = Layout.output(batch, head, i);
-                            }
-                            WarpTiles.store(
-                                    output,
-                                    first,
-                                    headDim,
-                                    outputType,
-                                    o,
-                                    r,
-                                    column,
-                                    RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features));
-                        }
-                        if (lane % 4 == 0) {
-                            float lse = RowEnd.logSumExpOfWarp(masked, m[r], sum, headTerms, head, features);
-                            Warp.store(logSumExp, batchHead * seqQ + i, lse);
-                        }
-                    }
-                }
-            }
+            // spotless:off: a call in rows
+            storeRows(
+                    output, logSumExp, headTerms, o, m, l, batchHead, batch, head, heads, queryBase, i0, row, column,
+                    lane, seqQ, headDim, end, offset, length, part, outputType, windowLeft, windowRight, features);
+            // spotless:on
 
             // Rows that are not finite, once more from the keys that they see.
             if (Mending.isNeeded(windowLeft, windowRight) > 0) {
-                float[] mended = new float[(headDim + 15) / 16 * 16 / 2];
-                float ofScores = scale;
-                if (CachedKeys.areStepsRead()) {
-                    ofScores = StepLayout.scale(headTerms);
-                }
-                // spotless:off: calls in rows
-                int unfinished = Mending.rows(o, 2, paddedDim, i0 + row, end);
-                for (int r = 0; r < 2; r++) {
-                    int mends = unfinished >> r & 1;
-                    float ofRow = 0f;
-                    if (mends != 0) {
-                        ofRow = Mending.logSumExp(
-                                Mending.pick(m, r, 2), Mending.pick(l, r, 2), i0 + row + 8 * r, offset, length, windowLeft,
-                                windowRight, part, headTerms, head, features);
-                    }
-                    mends = ofRow == ofRow ? mends : 0;
-                    if (mends != 0) {
-                        int i = i0 + row + 8 * r;
-                        int queryAt = queryBase + (row + 8 * r) * headDim;
-                        int outputAt = queryAt;
-                        int firstSeen = Window.firstKey(i + offset, windowLeft);
-                        int lastSeen = Window.lastKey(i + offset, length, windowRight);
-                        if (Layout.isStrided()) {
-                            queryAt = Layout.query(batch, head, i);
-                            outputAt = Layout.output(batch, head, i);
-                        }
-                        if (CachedKeys.arePresent()) {
-                            queryAt = Layout.query(batch, head, i);
-                            firstSeen = TornadoMath.max(firstSeen, j0);
-                            lastSeen = TornadoMath.min(lastSeen, j0 + tiles * blockK - 1);
-                        }
-                        int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
-                        Mending.output(
-                                mended, ofRow, query, queryAt, key, value, keyValueBase, keyLengths, table,
-                                padding, type, headDim, 0, column, batchHead, batch, head, head / (heads / kvHeads), i,
-                                i + offset, firstSeen, lastSeen, ofScores, softcap, slope, features);
-                        if (CachedKeys.areDivided()) {
-                            outputAt = (((batch * seqQ + i) * heads + head) * CachedKeys.allParts() + part) * headDim;
-                            WarpTiles.store(logSumExp, outputAt, headDim, mended, 0, column, 1f);
-                        } else {
-                            WarpTiles.store(output, outputAt, headDim, outputType, mended, 0, column, 1f);
-                        }
-                    }
-                }
+                // spotless:off: a call in rows
+                mend(
+                        query, key, value, output, logSumExp, headTerms, keyLengths, o, m, l, batchHead, batch, head,
+                        heads, kvHeads, queryBase, i0, row, column, seqQ, seqK, headDim, end, offset, length, padding,
+                        table, part, type, outputType, j0, j0 + tiles * blockK - 1, windowLeft, windowRight, scale,
+                        softcap, slope, features);
                 // spotless:on
             }
             if (CachedKeys.areStepsRead()) {

@@ -101,6 +101,268 @@ public final class WarpGroupGradients {
         return registers(groups) - groups * computingRegisters(groups);
     }
 
+    // spotless:off: parameters and calls in rows
+    /** The warp group that copies, and computes dQ. */
+    @Phase
+    private static void queryGradients(
+            int[] tile, int[] barriers, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
+            HalfFloatArray outputGradient, FloatArray rowTerms, HalfFloatArray queryGradient, FloatArray headTerms,
+            IntArray keyLengths, FloatArray sums, IntArray turns, int fullStage, int fullPlace, int freePlace, int atV,
+            int atStages, int atPlaces, int atTerms, int tileBytes, int placeBytes, int type, int own, int keyTile,
+            int keyValueHead, int keyValueBase, int j0, int i0, int firstHead, int group, int batch, int heads,
+            int kvHeads, int seqQ, int seqK, int length, int offset, int headDim, int blockQ, int blockK, int tilesQ,
+            int steps, int apart, int shift, int windowLeft, int windowRight, float scale, float softcap,
+            int features) {
+        int lane = own % 32;
+        int warp = own / 32;
+        int tilesOfHead = Placement.tiles(seqQ, blockQ);
+        int paddedDim = (headDim + 15) / 16 * 16;
+        float[] dq = new float[BLOCK / 2];
+        float[] sum = new float[4];
+        for (int at = 0; at < BLOCK / 2; at++) {
+            dq[at] = 0f;
+        }
+        if (steps > 0) {
+            WarpTiles.load(tile, 0, blockK, key, keyValueBase, length - j0, headDim, own, WarpGroup.LANES);
+            WarpTiles.load(tile, atV, blockK, value, keyValueBase, length - j0, headDim, own, WarpGroup.LANES);
+        }
+        for (int t = 0 - (STAGES - 1); t < steps; t++) {
+            int place = (t + PLACES) % PLACES;
+            if (t >= 0) {
+                // When dS is there, the stage of the step before is free.
+                WarpBarrier.await(barriers, fullPlace + 2 * place, t / PLACES);
+            }
+            int ahead = t + STAGES - 1;
+            if (ahead < steps) {
+                int stage = ahead % STAGES;
+                int i = i0 + (ahead + shift) % tilesQ * blockQ;
+                int first = (firstHead + ahead / tilesQ) * seqQ + i;
+                int at = atStages + stage * 2 * tileBytes;
+                WarpTiles.load(tile, at, blockQ, query, first * headDim, seqQ - i, headDim, own, WarpGroup.LANES);
+                WarpTiles.load(
+                        tile, at + tileBytes, blockQ, outputGradient, first * headDim, seqQ - i, headDim,
+                        own, WarpGroup.LANES);
+                RowTerms.startCopy(tile, atTerms + stage * 8 * blockQ, blockQ, rowTerms, first, seqQ - i, seqQ, own);
+                WarpBarrier.arriveWithCopies(barriers, fullStage + 2 * stage);
+            }
+            if (t == 0) {
+                // K is there.
+                WarpBarrier.await(barriers, fullStage, 0);
+                WarpGroup.fenceLocalMemory();
+            }
+            if (t >= 0) {
+                // dQ = dQ + dS K_j, where it is this tile's turn.
+                int i = i0 + (t + shift) % tilesQ * blockQ;
+                int head = firstHead + t / tilesQ;
+                int last = TornadoMath.min(i + blockQ, seqQ) - 1;
+                int toFirst = keyTile - Window.firstKey(i + offset, windowLeft) / blockK;
+                int toLast = Window.lastKey(last + offset, length, windowRight) / blockK - keyTile;
+                int before = windowRight >= 0 ? toLast : toFirst;
+                int after = windowRight >= 0 ? toFirst : toLast;
+                if (windowLeft < 0 && windowRight < 0 && heads > kvHeads) {
+                    // Those from firstOfAll on come first, then the others.
+                    int ofAll = keyTile + toLast + 1;
+                    int firstOfAll = ofAll;
+                    if (apart > 0) {
+                        firstOfAll = TornadoMath.min(ofAll, (tilesQ - i / blockQ + apart - 1) / apart);
+                    }
+                    before = keyTile >= firstOfAll ? keyTile - firstOfAll : keyTile + ofAll - firstOfAll;
+                    after = ofAll - 1 - before;
+                }
+                int tileOfAll = head * tilesOfHead + i / blockQ;
+                int turn = tileOfAll * WARPS + warp;
+                for (int y = 0; y < blockQ / BLOCK; y++) {
+                    for (int x = 0; x < (paddedDim + BLOCK - 1) / BLOCK; x++) {
+                        int a = atPlaces + place * placeBytes + y * blockK * WarpGroup.ROW_BYTES;
+                        int b = x * blockK * WarpGroup.ROW_BYTES;
+                        int columns = TornadoMath.min(BLOCK, paddedDim - BLOCK * x);
+                        WarpGroup.fence();
+                        for (int k = 0; k < blockK / 16; k++) {
+                            int depth = k * 16 * WarpGroup.ROW_BYTES;
+                            WarpGroup.multiplyByRows(type, dq, columns, tile, a + depth, b + depth, k);
+                        }
+                        WarpGroup.commit();
+                        if (x + y == 0) {
+                            if (before > 0) {
+                                Turn.await(turns, turn, before);
+                            }
+                        }
+                        WarpGroup.await(0, dq, BLOCK / 2);
+                        if (y == blockQ / BLOCK - 1 && x == (paddedDim + BLOCK - 1) / BLOCK - 1) {
+                            WarpBarrier.arrive(barriers, freePlace + 2 * place);
+                        }
+                        int unit = (tileOfAll * (blockQ / BLOCK) + y) * ((paddedDim + BLOCK - 1) / BLOCK) + x;
+                        int at = unit * BLOCK * BLOCK + warp * 16 * BLOCK + 4 * lane;
+                        if (after > 0) {
+                            if (before > 0) {
+                                for (int n = 0; n < columns / 8; n++) {
+                                    Warp.addFour(sums, at + 128 * n, dq, 4 * n);
+                                }
+                            } else {
+                                for (int n = 0; n < columns / 8; n++) {
+                                    Warp.storeFour(sums, at + 128 * n, dq, 4 * n);
+                                }
+                            }
+                        } else {
+                            if (before > 0) {
+                                for (int n = 0; n < columns / 8; n++) {
+                                    Warp.loadFour(sum, 0, sums, at + 128 * n);
+                                    for (int e = 0; e < 4; e++) {
+                                        dq[4 * n + e] = sum[e] + dq[4 * n + e];
+                                    }
+                                }
+                            }
+                            storeBlock(
+                                    dq, query, key, value, outputGradient, rowTerms, queryGradient, headTerms,
+                                    keyLengths, type, headDim, BLOCK * x, columns, lane % 4 * 2, head, batch, heads,
+                                    i, y * BLOCK + warp * 16 + lane / 4, keyValueHead * seqK * headDim, seqQ, offset,
+                                    length, windowLeft, windowRight, scale, softcap, features);
+                        }
+                    }
+                }
+                if (before + after > 0) {
+                    Turn.pass(turns, turn, after > 0 ? before + 1 : 0);
+                }
+            }
+        }
+
+        // Queries that see no key have gradients of 0.
+        if (keyTile == 0) {
+            clearUnseen(queryGradient, own, firstHead, group, seqQ, headDim, blockQ, offset, length, windowRight);
+        }
+    }
+
+    /** Stores what a lane has of two rows of dQ from column {@code from} on; what is not finite, once more. */
+    @Phase
+    private static void storeBlock(
+            float[] dq, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value, HalfFloatArray outputGradient,
+            FloatArray rowTerms, HalfFloatArray queryGradient, FloatArray headTerms, IntArray keyLengths, int type,
+            int headDim, int from, int columns, int column, int head, int batch, int heads, int i,
+            int row, int keyValueBase, int seqQ, int offset, int length, int windowLeft, int windowRight, float scale,
+            float softcap, int features) {
+        for (int r = 0; r < 2; r++) {
+            if (i + row + 8 * r < seqQ) {
+                int first = (head * seqQ + i + row + 8 * r) * headDim + from;
+                int width = TornadoMath.min(BLOCK, headDim - from);
+                WarpTiles.store(queryGradient, first, width, type, dq, r, column, scale);
+            }
+        }
+        if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+            int unfinished = Mending.bit(dq, 0, columns) | Mending.bit(dq, 1, columns);
+            if (unfinished > 0) {
+                mendQueryGradient(
+                        unfinished, query, key, value, outputGradient, rowTerms, queryGradient,
+                        headTerms, keyLengths, type, headDim, from, column, head, batch,
+                        heads, i + row, keyValueBase, seqQ, offset, length,
+                        windowLeft, windowRight, scale, softcap, features);
+            }
+        }
+    }
+
+    /** Queries that see no key have gradients of 0. */
+    @Phase
+    private static void clearUnseen(
+            HalfFloatArray queryGradient, int own, int firstHead, int group, int seqQ, int headDim, int blockQ,
+            int offset, int length, int windowRight) {
+        int tilesOfHead = Placement.tiles(seqQ, blockQ);
+        for (int t = 0; t < group * tilesOfHead; t++) {
+            int i = t % tilesOfHead * blockQ;
+            int rows = TornadoMath.min(blockQ, seqQ - i);
+            if (Window.lastKey(i + rows - 1 + offset, length, windowRight) < 0) {
+                int first = ((firstHead + t / tilesOfHead) * seqQ + i) * headDim;
+                for (int at = own; at < rows * headDim; at += WarpGroup.LANES) {
+                    Warp.store(queryGradient, first + at, 0, 1);
+                }
+            }
+        }
+    }
+
+    /**
+     * Half of the queries, then the others: P = 2^(S - L), and dS = P (dP - D). All of dP beside S, dK and dV would
+     * leave the compiler too few registers to have products under way.
+     */
+    @Phase
+    private static void weigh(
+            int type, float[] s, float[] dp, float[] capSlope, int[] p, int[] ds, float[] dropped, float[] terms,
+            int[] kept, int[] own, int[] tile, int atLane, int atV, int atDo, int blockQ, int blockK, int paddedDim,
+            float factor, float keptFactor, float softcap, int features) {
+        for (int half = 0; half < 2; half++) {
+            for (int m = 0; m < blockQ / 16; m++) {
+                int n = half * (blockQ / 16) + m;
+                Warp.elements(terms, 0, tile, atLane + 64 * n);
+                for (int e = 0; e < 2; e++) {
+                    float lse = terms[2 * e] * WarpScores.LOG2_E;
+                    for (int r = 0; r < 2; r++) {
+                        s[4 * n + 2 * r + e] = Warp.exp2(s[4 * n + 2 * r + e] * factor - lse);
+                    }
+                }
+            }
+            WarpGroup.await(0, dp, blockQ / 4);
+            for (int m = 0; m < blockQ / 16; m++) {
+                int n = half * (blockQ / 16) + m;
+                Warp.elements(terms, 0, tile, atLane + 64 * n);
+                for (int r = 0; r < 2; r++) {
+                    int at = 4 * n + 2 * r;
+                    if ((features & Features.DROPOUT) != 0) {
+                        WarpScores.keepPair(dropped, s, at, kept, at, keptFactor);
+                        p[2 * n + r] = Warp.pack(type, dropped[0], dropped[1]);
+                        WarpScores.keepPair(dropped, dp, 4 * m + 2 * r, kept, at, keptFactor);
+                    } else {
+                        p[2 * n + r] = Warp.pack(type, s[at], s[at + 1]);
+                        dropped[0] = dp[4 * m + 2 * r];
+                        dropped[1] = dp[4 * m + 2 * r + 1];
+                    }
+                    for (int e = 0; e < 2; e++) {
+                        s[at + e] *= dropped[e] - terms[2 * e + 1];
+                        if (softcap > 0f) {
+                            s[at + e] *= capSlope[at + e];
+                        }
+                    }
+                    ds[2 * n + r] = Warp.pack(type, s[at], s[at + 1]) & own[r];
+                }
+            }
+            if (half == 0) {
+                int atOthers = atDo + blockQ / 2 * WarpGroup.ROW_BYTES;
+                WarpGroup.fence();
+                startHalf(type, dp, tile, atV, blockK, atOthers, blockQ, paddedDim);
+                WarpGroup.commit();
+            }
+        }
+    }
+
+    /** What a lane has of dK and dV that is not finite, once more from the queries that see these keys. */
+    @Phase
+    private static void mendKeyValueGradients(
+            float[] dk, float[] dv, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
+            HalfFloatArray outputGradient, FloatArray rowTerms, HalfFloatArray keyGradient,
+            HalfFloatArray valueGradient, FloatArray headTerms, IntArray keyLengths, int type, int headDim,
+            int keyValueBase, int column, int firstHead, int group, int heads, int j0, int row, int seqQ, int offset,
+            int length, int windowLeft, int windowRight, float scale, float softcap, int features) {
+        float[] mendedKeys = new float[(headDim + 15) / 16 * 16 / 2];
+        float[] mendedValues = new float[(headDim + 15) / 16 * 16 / 2];
+        int paddedDim = (headDim + 15) / 16 * 16;
+        int unfinished = Mending.bit(dk, 0, paddedDim)
+                | Mending.bit(dk, 1, paddedDim)
+                | Mending.bit(dv, 0, paddedDim)
+                | Mending.bit(dv, 1, paddedDim);
+        for (int r = 0; r < 2; r++) {
+            int j = j0 + row + 8 * r;
+            int mends = j < length ? unfinished >> r & 1 : 0;
+            if (mends != 0) {
+                int first = keyValueBase + (row + 8 * r) * headDim;
+                Mending.keyValueGradients(
+                        mendedKeys, mendedValues, query, key, value, outputGradient, rowTerms, first, headTerms,
+                        keyLengths, type, headDim, column, firstHead, group, heads, j, seqQ, offset,
+                        Window.firstQuery(j, offset, windowRight),
+                        Window.lastQuery(j, j, offset, seqQ, length, windowLeft), scale, softcap, features);
+                WarpTiles.store(valueGradient, first, headDim, type, mendedValues, 0, column, 1f);
+                WarpTiles.store(keyGradient, first, headDim, type, mendedKeys, 0, column, scale);
+            }
+        }
+
+    }
+    // spotless:on
+
     /**
      * Computes one tile of dK and dV, and its part of dQ; see the class for arrays, grid and memory.
      *
@@ -228,156 +490,14 @@ public final class WarpGroupGradients {
             if (groups > 1) {
                 WarpGroup.giveRegisters(otherRegisters(groups));
             }
-            int own = item - items;
-            int lane = own % 32;
-            int warp = own / 32;
-            int tilesOfHead = Placement.tiles(seqQ, blockQ);
-            float[] dq = new float[BLOCK / 2];
-            float[] sum = new float[4];
-            for (int at = 0; at < BLOCK / 2; at++) {
-                dq[at] = 0f;
-            }
-            if (steps > 0) {
-                WarpTiles.load(tile, 0, blockK, key, keyValueBase, length - j0, headDim, own, WarpGroup.LANES);
-                WarpTiles.load(tile, atV, blockK, value, keyValueBase, length - j0, headDim, own, WarpGroup.LANES);
-            }
-            for (int t = 0 - (STAGES - 1); t < steps; t++) {
-                int place = (t + PLACES) % PLACES;
-                if (t >= 0) {
-                    // When dS is there, the stage of the step before is free.
-                    WarpBarrier.await(barriers, fullPlace + 2 * place, t / PLACES);
-                }
-                int ahead = t + STAGES - 1;
-                if (ahead < steps) {
-                    int stage = ahead % STAGES;
-                    int i = i0 + (ahead + shift) % tilesQ * blockQ;
-                    int first = (firstHead + ahead / tilesQ) * seqQ + i;
-                    int at = atStages + stage * 2 * tileBytes;
-                    WarpTiles.load(tile, at, blockQ, query, first * headDim, seqQ - i, headDim, own, WarpGroup.LANES);
-                    WarpTiles.load(
-                            tile,
-                            at + tileBytes,
-                            blockQ,
-                            outputGradient,
-                            first * headDim,
-                            seqQ - i,
-                            headDim,
-                            own,
-                            WarpGroup.LANES);
-                    RowTerms.startCopy(
-                            tile, atTerms + stage * 8 * blockQ, blockQ, rowTerms, first, seqQ - i, seqQ, own);
-                    WarpBarrier.arriveWithCopies(barriers, fullStage + 2 * stage);
-                }
-                if (t == 0) {
-                    // K is there.
-                    WarpBarrier.await(barriers, fullStage, 0);
-                    WarpGroup.fenceLocalMemory();
-                }
-                if (t >= 0) {
-                    // dQ = dQ + dS K_j, where it is this tile's turn.
-                    int i = i0 + (t + shift) % tilesQ * blockQ;
-                    int head = firstHead + t / tilesQ;
-                    int last = TornadoMath.min(i + blockQ, seqQ) - 1;
-                    int toFirst = keyTile - Window.firstKey(i + offset, windowLeft) / blockK;
-                    int toLast = Window.lastKey(last + offset, length, windowRight) / blockK - keyTile;
-                    int before = windowRight >= 0 ? toLast : toFirst;
-                    int after = windowRight >= 0 ? toFirst : toLast;
-                    if (windowLeft < 0 && windowRight < 0 && heads > kvHeads) {
-                        // Those from firstOfAll on come first, then the others.
-                        int ofAll = keyTile + toLast + 1;
-                        int firstOfAll = ofAll;
-                        if (apart > 0) {
-                            firstOfAll = TornadoMath.min(ofAll, (tilesQ - i / blockQ + apart - 1) / apart);
-                        }
-                        before = keyTile >= firstOfAll ? keyTile - firstOfAll : keyTile + ofAll - firstOfAll;
-                        after = ofAll - 1 - before;
-                    }
-                    int tileOfAll = head * tilesOfHead + i / blockQ;
-                    int turn = tileOfAll * WARPS + warp;
-                    for (int y = 0; y < blockQ / BLOCK; y++) {
-                        for (int x = 0; x < (paddedDim + BLOCK - 1) / BLOCK; x++) {
-                            int a = atPlaces + place * placeBytes + y * blockK * WarpGroup.ROW_BYTES;
-                            int b = x * blockK * WarpGroup.ROW_BYTES;
-                            int columns = TornadoMath.min(BLOCK, paddedDim - BLOCK * x);
-                            WarpGroup.fence();
-                            for (int k = 0; k < blockK / 16; k++) {
-                                int depth = k * 16 * WarpGroup.ROW_BYTES;
-                                WarpGroup.multiplyByRows(type, dq, columns, tile, a + depth, b + depth, k);
-                            }
-                            WarpGroup.commit();
-                            if (x + y == 0) {
-                                if (before > 0) {
-                                    Turn.await(turns, turn, before);
-                                }
-                            }
-                            WarpGroup.await(0, dq, BLOCK / 2);
-                            if (y == blockQ / BLOCK - 1 && x == (paddedDim + BLOCK - 1) / BLOCK - 1) {
-                                WarpBarrier.arrive(barriers, freePlace + 2 * place);
-                            }
-                            int unit = (tileOfAll * (blockQ / BLOCK) + y) * ((paddedDim + BLOCK - 1) / BLOCK) + x;
-                            int at = unit * BLOCK * BLOCK + warp * 16 * BLOCK + 4 * lane;
-                            if (after > 0) {
-                                if (before > 0) {
-                                    for (int n = 0; n < columns / 8; n++) {
-                                        Warp.addFour(sums, at + 128 * n, dq, 4 * n);
-                                    }
-                                } else {
-                                    for (int n = 0; n < columns / 8; n++) {
-                                        Warp.storeFour(sums, at + 128 * n, dq, 4 * n);
-                                    }
-                                }
-                            } else {
-                                if (before > 0) {
-                                    for (int n = 0; n < columns / 8; n++) {
-                                        Warp.loadFour(sum, 0, sums, at + 128 * n);
-                                        for (int e = 0; e < 4; e++) {
-                                            dq[4 * n + e] = sum[e] + dq[4 * n + e];
-                                        }
-                                    }
-                                }
-                                int row = y * BLOCK + warp * 16 + lane / 4;
-                                int column = lane % 4 * 2;
-                                for (int r = 0; r < 2; r++) {
-                                    if (i + row + 8 * r < seqQ) {
-                                        int first = (head * seqQ + i + row + 8 * r) * headDim + BLOCK * x;
-                                        int width = TornadoMath.min(BLOCK, headDim - BLOCK * x);
-                                        WarpTiles.store(queryGradient, first, width, type, dq, r, column, scale);
-                                    }
-                                }
-                                if (Mending.isNeeded(windowLeft, windowRight) > 0) {
-                                    int unfinished = Mending.bit(dq, 0, columns) | Mending.bit(dq, 1, columns);
-                                    if (unfinished > 0) {
-                                        // spotless:off: a call in rows
-                                        mendQueryGradient(
-                                                unfinished, query, key, value, outputGradient, rowTerms, queryGradient,
-                                                headTerms, keyLengths, type, headDim, BLOCK * x, column, head, batch,
-                                                heads, i + row, keyValueHead * seqK * headDim, seqQ, offset, length,
-                                                windowLeft, windowRight, scale, softcap, features);
-                                        // spotless:on
-                                    }
-                                }
-                            }
-                        }
-                    }
-                    if (before + after > 0) {
-                        Turn.pass(turns, turn, after > 0 ? before + 1 : 0);
-                    }
-                }
-            }
-
-            // Queries that see no key have gradients of 0.
-            if (keyTile == 0) {
-                for (int t = 0; t < group * tilesOfHead; t++) {
-                    int i = t % tilesOfHead * blockQ;
-                    int rows = TornadoMath.min(blockQ, seqQ - i);
-                    if (Window.lastKey(i + rows - 1 + offset, length, windowRight) < 0) {
-                        int first = ((firstHead + t / tilesOfHead) * seqQ + i) * headDim;
-                        for (int at = own; at < rows * headDim; at += WarpGroup.LANES) {
-                            Warp.store(queryGradient, first + at, 0, 1);
-                        }
-                    }
-                }
-            }
+            // spotless:off: a call in rows
+            queryGradients(
+                    tile, barriers, query, key, value, outputGradient, rowTerms, queryGradient, headTerms, keyLengths,
+                    sums, turns, fullStage, fullPlace, freePlace, atV, atStages, atPlaces, atTerms, tileBytes,
+                    placeBytes, type, item - items, keyTile, keyValueHead, keyValueBase, j0, i0, firstHead, group,
+                    batch, heads, kvHeads, seqQ, seqK, length, offset, headDim, blockQ, blockK, tilesQ, steps, apart,
+                    shift, windowLeft, windowRight, scale, softcap, features);
+            // spotless:on
         } else {
             // A warp group that computes: this lane's rows and columns of an accumulator, and its group's rows of K and
             // V.
@@ -464,51 +584,12 @@ public final class WarpGroupGradients {
                     WarpScores.keptTransposed(kept, blockQ, keyLengths, head, i + column, j0 + row, features);
                 }
 
-                // Half of the queries, then the others: P = 2^(S - L), and dS = P (dP - D). All of dP beside S, dK and
-                // dV would
-                // leave the compiler too few registers to have products under way.
-                for (int half = 0; half < 2; half++) {
-                    for (int m = 0; m < blockQ / 16; m++) {
-                        int n = half * (blockQ / 16) + m;
-                        Warp.elements(terms, 0, tile, atLane + 64 * n);
-                        for (int e = 0; e < 2; e++) {
-                            float lse = terms[2 * e] * WarpScores.LOG2_E;
-                            for (int r = 0; r < 2; r++) {
-                                s[4 * n + 2 * r + e] = Warp.exp2(s[4 * n + 2 * r + e] * factor - lse);
-                            }
-                        }
-                    }
-                    WarpGroup.await(0, dp, blockQ / 4);
-                    for (int m = 0; m < blockQ / 16; m++) {
-                        int n = half * (blockQ / 16) + m;
-                        Warp.elements(terms, 0, tile, atLane + 64 * n);
-                        for (int r = 0; r < 2; r++) {
-                            int at = 4 * n + 2 * r;
-                            if ((features & Features.DROPOUT) != 0) {
-                                WarpScores.keepPair(dropped, s, at, kept, at, keptFactor);
-                                p[2 * n + r] = Warp.pack(type, dropped[0], dropped[1]);
-                                WarpScores.keepPair(dropped, dp, 4 * m + 2 * r, kept, at, keptFactor);
-                            } else {
-                                p[2 * n + r] = Warp.pack(type, s[at], s[at + 1]);
-                                dropped[0] = dp[4 * m + 2 * r];
-                                dropped[1] = dp[4 * m + 2 * r + 1];
-                            }
-                            for (int e = 0; e < 2; e++) {
-                                s[at + e] *= dropped[e] - terms[2 * e + 1];
-                                if (softcap > 0f) {
-                                    s[at + e] *= capSlope[at + e];
-                                }
-                            }
-                            ds[2 * n + r] = Warp.pack(type, s[at], s[at + 1]) & own[r];
-                        }
-                    }
-                    if (half == 0) {
-                        int atOthers = atQ + tileBytes + blockQ / 2 * WarpGroup.ROW_BYTES;
-                        WarpGroup.fence();
-                        startHalf(type, dp, tile, atV + rows, blockK, atOthers, blockQ, paddedDim);
-                        WarpGroup.commit();
-                    }
-                }
+                // P = 2^(S - L) and dS = P (dP - D), in two halves.
+                // spotless:off: a call in rows
+                weigh(
+                        type, s, dp, capSlope, p, ds, dropped, terms, kept, own, tile, atLane, atV + rows,
+                        atQ + tileBytes, blockQ, blockK, paddedDim, factor, keptFactor, softcap, features);
+                // spotless:on
 
                 // dS to local memory, for dQ; dV = dV + P dO_i and dK = dK + dS Q_i.
                 if (t >= PLACES) {
@@ -544,27 +625,11 @@ public final class WarpGroupGradients {
 
             // Keys whose gradients are not finite, once more from the queries that see them.
             if (Mending.isNeeded(windowLeft, windowRight) > 0) {
-                float[] mendedKeys = new float[(headDim + 15) / 16 * 16 / 2];
-                float[] mendedValues = new float[(headDim + 15) / 16 * 16 / 2];
-                int unfinished = Mending.bit(dk, 0, paddedDim)
-                        | Mending.bit(dk, 1, paddedDim)
-                        | Mending.bit(dv, 0, paddedDim)
-                        | Mending.bit(dv, 1, paddedDim);
-                // spotless:off: calls in rows
-                for (int r = 0; r < 2; r++) {
-                    int j = j0 + row + 8 * r;
-                    int mends = j < length ? unfinished >> r & 1 : 0;
-                    if (mends != 0) {
-                        int first = keyValueBase + (row + 8 * r) * headDim;
-                        Mending.keyValueGradients(
-                                mendedKeys, mendedValues, query, key, value, outputGradient, rowTerms, first, headTerms,
-                                keyLengths, type, headDim, column, firstHead, group, heads, j, seqQ, offset,
-                                Window.firstQuery(j, offset, windowRight),
-                                Window.lastQuery(j, j, offset, seqQ, length, windowLeft), scale, softcap, features);
-                        WarpTiles.store(valueGradient, first, headDim, type, mendedValues, 0, column, 1f);
-                        WarpTiles.store(keyGradient, first, headDim, type, mendedKeys, 0, column, scale);
-                    }
-                }
+                // spotless:off: a call in rows
+                mendKeyValueGradients(
+                        dk, dv, query, key, value, outputGradient, rowTerms, keyGradient, valueGradient, headTerms,
+                        keyLengths, type, headDim, keyValueBase, column, firstHead, group, heads, j0, row, seqQ, offset,
+                        length, windowLeft, windowRight, scale, softcap, features);
                 // spotless:on
             }
         }

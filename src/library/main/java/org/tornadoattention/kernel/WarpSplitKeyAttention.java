@@ -6,6 +6,7 @@ import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.KeySplit;
 import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.Mending;
+import org.tornadoattention.kernel.parts.Phase;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.Softcap;
@@ -220,8 +221,6 @@ public final class WarpSplitKeyAttention {
         // This lane's place in products; m = -inf, l = 0, O = 0.
         int row = lane / 4;
         int column = lane % 4 * 2;
-        int rowOfK = warp * WARP_KEYS + lane % 8 + lane / 16 * 8;
-        int rowOfV = warp * WARP_KEYS + lane % 16;
         float scale = StepLayout.scale(numbers);
         float softcap = StepLayout.softcap(numbers);
         float unscale = scale == 0f ? 0f : 1f / scale;
@@ -233,19 +232,7 @@ public final class WarpSplitKeyAttention {
         float[] l = new float[(rows + 15) / 16 * 2];
         float[] correction = new float[(rows + 15) / 16 * 2];
         int[] b = new int[4];
-        for (int x = 0; x < rowTiles * paddedDim / 4; x++) {
-            q[x] = 0;
-        }
-        for (int x = 0; x < rowTiles * paddedDim / 2; x++) {
-            o[x] = 0f;
-        }
-        for (int x = 0; x < 4 * rowTiles; x++) {
-            p[x] = 0;
-        }
-        for (int r = 0; r < rowBlocks; r++) {
-            m[r] = Score.NO_SCORE;
-            l[r] = 0f;
-        }
+        clear(q, p, o, m, l, rowTiles, rowBlocks, paddedDim);
 
         // At first tiles only set out. Then tile t is there, and all warps are done with the one before it, whose place
         // takes the next to set out.
@@ -253,31 +240,11 @@ public final class WarpSplitKeyAttention {
         for (int t = 1 - stages; t < tiles; t++) {
             if (t == 0) {
                 // Q in registers, while the first tiles are on their way.
-                for (int r = 0; r < rowBlocks; r++) {
-                    int mine = firstRow + TornadoMath.min(row + 8 * r, TornadoMath.max(0, rowsHere - 1));
-                    int at = ((queryStart + mine / group) * kvHeads * group + kvHead * group + mine % group) * headDim
-                            + column;
-                    at = rowsHere > 0 ? at : column;
-                    if (KeySplit.arePlacesRead()) {
-                        at = Layout.query(sequence, kvHead * group + mine % group, mine / group) + column;
-                    }
-                    for (int n = 0; n < paddedDim / 8; n++) {
-                        int register = (r / 2 * paddedDim / 16 + n / 2) * 4 + n % 2 * 2 + r % 2;
-                        if (8 * n < headDim) {
-                            if (KeySplit.arePlacesRead()) {
-                                q[register] = Warp.pack(
-                                        type,
-                                        WarpTiles.element(query, at + 8 * n),
-                                        WarpTiles.element(query, at + 8 * n + 1));
-                            } else {
-                                q[register] = Warp.pack(
-                                        type,
-                                        unscale * WarpTiles.element(query, at + 8 * n),
-                                        unscale * WarpTiles.element(query, at + 8 * n + 1));
-                            }
-                        }
-                    }
-                }
+                // spotless:off: a call in rows
+                loadQueries(
+                        type, q, query, sequence, queryStart, firstRow, rowsHere, row, column, rowBlocks, kvHead,
+                        kvHeads, group, headDim, paddedDim, unscale);
+                // spotless:on
             }
             if (t >= 0) {
                 Warp.awaitCopies(stages - 2);
@@ -301,41 +268,197 @@ public final class WarpSplitKeyAttention {
             place = place == (stages - 1) * tileBytes ? 0 : place + tileBytes;
 
             if (t >= 0) {
-                // S = Q K_j^T
-                for (int x = 0; x < rowTiles * 8; x++) {
-                    s[x] = 0f;
-                }
-                for (int x = 0; x < paddedDim / 16; x++) {
-                    Warp.loadMatrices(b, 0, keyTiles, place + WarpTiles.chunk(tileKeys, rowOfK, 2 * x + lane / 8 % 2));
-                    for (int r = 0; r < rowTiles; r++) {
-                        Warp.multiply(type, s, 8 * r, q, (r * paddedDim / 16 + x) * 4, b, 0);
-                        Warp.multiply(type, s, 8 * r + 4, q, (r * paddedDim / 16 + x) * 4, b, 2);
-                    }
-                }
+                // spotless:off: a call in rows
+                attend(
+                        type, keyTiles, valueTiles, place, q, s, p, o, m, l, correction, b, numbers, lane, warp,
+                        rowTiles, rowBlocks, tileKeys, paddedDim, from + t * tileKeys, to, firstRow + lane / 4, kvHead,
+                        group, offset, everyLeft, everyRight, windowLeft, windowRight, alibi, scale, softcap);
+                // spotless:on
+            }
+        }
 
-                // P = 2^(S - m), l, O = correction * O
-                int j = from + t * tileKeys + warp * WARP_KEYS + column;
-                score(s, rowBlocks, scale, softcap, alibi, numbers, firstRow + row, j, kvHead, group, offset);
-                if (TornadoMath.max(everyLeft - j + column, j - column + WARP_KEYS - 1 - everyRight) > 0) {
-                    mask(s, rowBlocks, firstRow + row, j, to, group, offset, windowLeft, windowRight);
-                }
-                WarpScores.softmaxOfBlocks(s, m, l, correction, rowBlocks, WARP_KEYS, 1f, 0);
-                WarpScores.rescaleBlocks(o, correction, rowBlocks, paddedDim);
-                WarpScores.packBlocks(type, s, p, rowBlocks, WARP_KEYS);
+        int heads = kvHeads * group;
+        int logSumExps = partials.getSize() / (headDim + 1) * headDim;
+        int allParts = splits;
+        int part = split;
+        if (KeySplit.isOneOfSeveral()) {
+            allParts = KeySplit.allParts();
+            part = split + KeySplit.partsBefore();
+        }
 
-                // O = O + P V_j
-                for (int x = 0; x < paddedDim / 16; x++) {
-                    Warp.loadMatricesTransposed(
-                            b, 0, valueTiles, place + WarpTiles.chunk(tileKeys, rowOfV, 2 * x + lane / 16));
-                    for (int r = 0; r < rowTiles; r++) {
-                        Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x) * 4, p, 4 * r, b, 0);
-                        Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x + 1) * 4, p, 4 * r, b, 2);
+        // The warps meet: m = max m_warp, l = sum 2^(m_warp - m) l_warp, O = sum 2^(m_warp - m) O_warp / l.
+        // spotless:off: a call in rows
+        meet(
+                context, warpMax, warpSum, m, l, correction, partials, numbers, logSumExps, allParts, part, split, item,
+                lane, warp, row, rows, rowsHere, rowBlocks, warps, firstRow, queryStart, queries, kvHead, group, heads,
+                features);
+        // spotless:on
+        WarpScores.rescaleBlocks(o, correction, rowBlocks, paddedDim);
+
+        // Each warp lays 16 rows of its O where keys were, and all add them up.
+        for (int r = 0; r < rowTiles; r++) {
+            int at = (warp * 16 + row) * paddedDim + column;
+            for (int n = 0; n < paddedDim / 8; n++) {
+                int x = (r * paddedDim / 8 + n) * 4;
+                keyTiles[at + 8 * n] = Warp.bits(o[x]);
+                keyTiles[at + 8 * n + 1] = Warp.bits(o[x + 1]);
+                if (16 * r + 8 < rows) {
+                    keyTiles[at + 8 * n + 8 * paddedDim] = Warp.bits(o[x + 2]);
+                    keyTiles[at + 8 * n + 8 * paddedDim + 1] = Warp.bits(o[x + 3]);
+                }
+            }
+            context.localBarrier();
+            for (int x = item; x < TornadoMath.min(16, rowsHere - 16 * r) * headDim; x += items) {
+                float sum = 0f;
+                for (int other = 0; other < warps; other++) {
+                    sum += Warp.asFloat(keyTiles[(other * 16 + x / headDim) * paddedDim + x % headDim]);
+                }
+                int mine = firstRow + 16 * r + x / headDim;
+                int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
+                // What is not finite, once more: a row whose sum is NaN sees what makes it so.
+                if (Mending.isMended(sum, partials, logSumExps + of * allParts + part) > 0) {
+                    // spotless:off: a call in rows
+                    sum = mended(
+                            query, key, value, partials.get(logSumExps + of * allParts + part), sequences, blockTable,
+                            numbers, table, firstPage, sequence, mine, of, x % headDim, kvHead, kvHeads, group, headDim,
+                            pageSize, pagesPerSequence, offset, windowLeft, windowRight, alibi, scale, from, to);
+                    // spotless:on
+                }
+                partials.set((of * allParts + part) * headDim + x % headDim, sum);
+            }
+            context.localBarrier();
+        }
+
+        // The step is over for the lengths too: what they are now is what they were before the next one.
+        if (!KeySplit.arePlacesRead()) {
+            if (item == 0 && split == 0 && kvHead == 0 && tile == 0 && pagesPerSequence > 0) {
+                sequences.set(state, length);
+            }
+            if (item == 0 && context.groupIdx == 0) {
+                StepLayout.setAttended(sequences, step);
+            }
+        }
+
+        // The last group of the tile's parts merges them.
+        if (KeySplit.isMerged()) {
+            // spotless:off: a call in rows
+            mergeParts(
+                    context, keyTiles, partials, output, logSumExp, arrivals, sequences, step, item, lane, warp, items,
+                    sequence, queryStart, firstRow, rowsHere, kvHead, group, heads, headDim, seqQ, splits, logSumExps);
+            // spotless:on
+        }
+    }
+
+    // spotless:off: parameters and calls in rows
+    /** m = -inf, l = 0, O = 0. */
+    @Phase
+    private static void clear(
+            int[] q, int[] p, float[] o, float[] m, float[] l, int rowTiles, int rowBlocks, int paddedDim) {
+        for (int x = 0; x < rowTiles * paddedDim / 4; x++) {
+            q[x] = 0;
+        }
+        for (int x = 0; x < rowTiles * paddedDim / 2; x++) {
+            o[x] = 0f;
+        }
+        for (int x = 0; x < 4 * rowTiles; x++) {
+            p[x] = 0;
+        }
+        for (int r = 0; r < rowBlocks; r++) {
+            m[r] = Score.NO_SCORE;
+            l[r] = 0f;
+        }
+    }
+
+    /** Q in registers. */
+    @Phase
+    private static void loadQueries(
+            int type, int[] q, FloatArray query, int sequence, int queryStart, int firstRow, int rowsHere, int row,
+            int column, int rowBlocks, int kvHead, int kvHeads, int group, int headDim, int paddedDim, float unscale) {
+        for (int r = 0; r < rowBlocks; r++) {
+            int mine = firstRow + TornadoMath.min(row + 8 * r, TornadoMath.max(0, rowsHere - 1));
+            int at = ((queryStart + mine / group) * kvHeads * group + kvHead * group + mine % group) * headDim
+                    + column;
+            at = rowsHere > 0 ? at : column;
+            if (KeySplit.arePlacesRead()) {
+                at = Layout.query(sequence, kvHead * group + mine % group, mine / group) + column;
+            }
+            for (int n = 0; n < paddedDim / 8; n++) {
+                int register = (r / 2 * paddedDim / 16 + n / 2) * 4 + n % 2 * 2 + r % 2;
+                if (8 * n < headDim) {
+                    if (KeySplit.arePlacesRead()) {
+                        q[register] = Warp.pack(
+                                type,
+                                WarpTiles.element(query, at + 8 * n),
+                                WarpTiles.element(query, at + 8 * n + 1));
+                    } else {
+                        q[register] = Warp.pack(
+                                type,
+                                unscale * WarpTiles.element(query, at + 8 * n),
+                                unscale * WarpTiles.element(query, at + 8 * n + 1));
                     }
                 }
             }
         }
+    }
 
-        // The warps meet: m = max m_warp, l = sum 2^(m_warp - m) l_warp, O = sum 2^(m_warp - m) O_warp / l.
+    /**
+     * A warp's keys of a tile: S = Q K_j^T, P = 2^(S - m), l = correction * l + sum P, O = correction * O + P V_j.
+     *
+     * @param j0 the first key of the tile
+     * @param row of the sequence that this lane has first
+     */
+    @Phase
+    private static void attend(
+            int type, int[] keyTiles, int[] valueTiles, int place, int[] q, float[] s, int[] p, float[] o, float[] m,
+            float[] l, float[] correction, int[] b, FloatArray numbers, int lane, int warp, int rowTiles, int rowBlocks,
+            int tileKeys, int paddedDim, int j0, int to, int row, int kvHead, int group, int offset, int everyLeft,
+            int everyRight, int windowLeft, int windowRight, int alibi, float scale, float softcap) {
+        int column = lane % 4 * 2;
+        int rowOfK = warp * WARP_KEYS + lane % 8 + lane / 16 * 8;
+        int rowOfV = warp * WARP_KEYS + lane % 16;
+        // S = Q K_j^T
+        for (int x = 0; x < rowTiles * 8; x++) {
+            s[x] = 0f;
+        }
+        for (int x = 0; x < paddedDim / 16; x++) {
+            Warp.loadMatrices(b, 0, keyTiles, place + WarpTiles.chunk(tileKeys, rowOfK, 2 * x + lane / 8 % 2));
+            for (int r = 0; r < rowTiles; r++) {
+                Warp.multiply(type, s, 8 * r, q, (r * paddedDim / 16 + x) * 4, b, 0);
+                Warp.multiply(type, s, 8 * r + 4, q, (r * paddedDim / 16 + x) * 4, b, 2);
+            }
+        }
+
+        // P = 2^(S - m), l, O = correction * O
+        int j = j0 + warp * WARP_KEYS + column;
+        score(s, rowBlocks, scale, softcap, alibi, numbers, row, j, kvHead, group, offset);
+        if (TornadoMath.max(everyLeft - j + column, j - column + WARP_KEYS - 1 - everyRight) > 0) {
+            mask(s, rowBlocks, row, j, to, group, offset, windowLeft, windowRight);
+        }
+        WarpScores.softmaxOfBlocks(s, m, l, correction, rowBlocks, WARP_KEYS, 1f, 0);
+        WarpScores.rescaleBlocks(o, correction, rowBlocks, paddedDim);
+        WarpScores.packBlocks(type, s, p, rowBlocks, WARP_KEYS);
+
+        // O = O + P V_j
+        for (int x = 0; x < paddedDim / 16; x++) {
+            Warp.loadMatricesTransposed(
+                    b, 0, valueTiles, place + WarpTiles.chunk(tileKeys, rowOfV, 2 * x + lane / 16));
+            for (int r = 0; r < rowTiles; r++) {
+                Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x) * 4, p, 4 * r, b, 0);
+                Warp.multiply(type, o, (r * paddedDim / 8 + 2 * x + 1) * 4, p, 4 * r, b, 2);
+            }
+        }
+    }
+
+    /**
+     * The warps meet: m = max m_warp, l = sum 2^(m_warp - m) l_warp and L = ln 2 * m + ln l, to which the first part
+     * adds the sink; correction = 2^(m_warp - m) / l.
+     */
+    @Phase
+    private static void meet(
+            KernelContext context, float[] warpMax, float[] warpSum, float[] m, float[] l, float[] correction,
+            FloatArray partials, FloatArray numbers, int logSumExps, int allParts, int part, int split, int item,
+            int lane, int warp, int row, int rows, int rowsHere, int rowBlocks, int warps, int firstRow, int queryStart,
+            int queries, int kvHead, int group, int heads, int features) {
         for (int r = 0; r < rowBlocks; r++) {
             float sum = l[r] + Warp.shuffleXor(l[r], 1);
             sum += Warp.shuffleXor(sum, 2);
@@ -347,14 +470,6 @@ public final class WarpSplitKeyAttention {
             }
         }
         context.localBarrier();
-        int heads = kvHeads * group;
-        int logSumExps = partials.getSize() / (headDim + 1) * headDim;
-        int allParts = splits;
-        int part = split;
-        if (KeySplit.isOneOfSeveral()) {
-            allParts = KeySplit.allParts();
-            part = split + KeySplit.partsBefore();
-        }
         for (int r = 0; r < rowBlocks; r++) {
             int local = TornadoMath.min(row + 8 * r, rows - 1);
             float top = Score.NO_SCORE;
@@ -386,151 +501,112 @@ public final class WarpSplitKeyAttention {
                 }
             }
         }
-        WarpScores.rescaleBlocks(o, correction, rowBlocks, paddedDim);
+    }
 
-        // Each warp lays 16 rows of its O where keys were, and all add them up.
-        for (int r = 0; r < rowTiles; r++) {
-            int at = (warp * 16 + row) * paddedDim + column;
-            for (int n = 0; n < paddedDim / 8; n++) {
-                int x = (r * paddedDim / 8 + n) * 4;
-                keyTiles[at + 8 * n] = Warp.bits(o[x]);
-                keyTiles[at + 8 * n + 1] = Warp.bits(o[x + 1]);
-                if (16 * r + 8 < rows) {
-                    keyTiles[at + 8 * n + 8 * paddedDim] = Warp.bits(o[x + 2]);
-                    keyTiles[at + 8 * n + 8 * paddedDim + 1] = Warp.bits(o[x + 3]);
-                }
+    /** An element of a row, once more from the keys of this split that the row sees: O = sum e^(s - L) v_j. */
+    @Phase
+    private static float mended(
+            FloatArray query, HalfFloatArray key, HalfFloatArray value, float lse, IntArray sequences,
+            IntArray blockTable, FloatArray numbers, int table, int firstPage, int sequence, int mine, int of, int x,
+            int kvHead, int kvHeads, int group, int headDim, int pageSize, int pagesPerSequence, int offset,
+            int windowLeft, int windowRight, int alibi, float scale, int from, int to) {
+        int position = mine / group + offset;
+        int head = kvHead * group + mine % group;
+        int first = windowLeft < 0 ? from : TornadoMath.max(from, position - windowLeft);
+        int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
+        int queryAt = of * headDim;
+        float factor = 1f;
+        if (KeySplit.arePlacesRead()) {
+            queryAt = Layout.query(sequence, head, mine / group);
+            factor = scale;
+        }
+        float mended = 0f;
+        for (int j = first; j <= last; j++) {
+            int page = 0;
+            int keyAt = 0;
+            int valueAt = 0;
+            if (KeySplit.arePlacesRead()) {
+                page = KeySplit.page(blockTable, table, firstPage, j, pageSize, pagesPerSequence);
+            } else if (Layout.isStrided()) {
+                page = KeySplit.page(sequences, table, firstPage, j, pageSize, pagesPerSequence);
+            } else {
+                keyAt = headDim * KeySplit.keyRow(
+                        sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
+                valueAt = keyAt;
             }
-            context.localBarrier();
-            for (int x = item; x < TornadoMath.min(16, rowsHere - 16 * r) * headDim; x += items) {
-                float sum = 0f;
-                for (int other = 0; other < warps; other++) {
-                    sum += Warp.asFloat(keyTiles[(other * 16 + x / headDim) * paddedDim + x % headDim]);
-                }
-                int mine = firstRow + 16 * r + x / headDim;
+            if (Layout.isStrided()) {
+                keyAt = Layout.key(page, kvHead, j % pageSize);
+                valueAt = Layout.value(page, kvHead, j % pageSize);
+            }
+            float score = 0f;
+            for (int c = 0; c < headDim; c++) {
+                score += factor * WarpTiles.element(query, queryAt + c) * WarpTiles.element(key, keyAt + c);
+            }
+            score = Mending.scoreOfCache(score, numbers, alibi, head, position - j);
+            int hidden = score < Score.LEAST_SEEN ? 1 : 0;
+            if (hidden == 0) {
+                mended += TornadoMath.exp(score - lse) * WarpTiles.element(value, valueAt + x);
+            }
+        }
+        return mended;
+    }
+
+    /** The last group of the tile's parts merges them. */
+    @Phase
+    private static void mergeParts(
+            KernelContext context, int[] keyTiles, FloatArray partials, FloatArray output, FloatArray logSumExp,
+            IntArray arrivals, IntArray sequences, IntArray step, int item, int lane, int warp, int items, int sequence,
+            int queryStart, int firstRow, int rowsHere, int kvHead, int group, int heads, int headDim, int seqQ,
+            int splits, int logSumExps) {
+        if (warp == 0) {
+            int before = Turn.arrive(arrivals, context.groupIdx / splits, splits - 1);
+            if (lane == 0) {
+                keyTiles[0] = before;
+            }
+        }
+        context.localBarrier();
+        int before = keyTiles[0];
+        context.localBarrier();
+        if (before + 1 >= splits) {
+            // A number that no compiler knows, so that it writes the loops over parts once.
+            int count = before + 1;
+            for (int x = item; x < rowsHere * count; x += items) {
+                int mine = firstRow + x / count;
                 int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
-                // What is not finite, once more from the keys that the row sees. A row whose sum is NaN sees what makes
-                // it so.
-                if (Mending.isMended(sum, partials, logSumExps + of * allParts + part) > 0) {
-                    float lse = partials.get(logSumExps + of * allParts + part);
-                    int position = mine / group + offset;
-                    int head = kvHead * group + mine % group;
-                    int first = windowLeft < 0 ? from : TornadoMath.max(from, position - windowLeft);
-                    int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
-                    int queryAt = of * headDim;
-                    float factor = 1f;
-                    if (KeySplit.arePlacesRead()) {
-                        queryAt = Layout.query(sequence, head, mine / group);
-                        factor = scale;
-                    }
-                    sum = 0f;
-                    for (int j = first; j <= last; j++) {
-                        int page = 0;
-                        int keyAt = 0;
-                        int valueAt = 0;
-                        if (KeySplit.arePlacesRead()) {
-                            page = KeySplit.page(blockTable, table, firstPage, j, pageSize, pagesPerSequence);
-                        } else if (Layout.isStrided()) {
-                            page = KeySplit.page(sequences, table, firstPage, j, pageSize, pagesPerSequence);
-                        } else {
-                            keyAt = headDim
-                                    * KeySplit.keyRow(
-                                            sequences,
-                                            table,
-                                            firstPage,
-                                            j,
-                                            kvHead,
-                                            kvHeads,
-                                            pageSize,
-                                            pagesPerSequence);
-                            valueAt = keyAt;
-                        }
-                        if (Layout.isStrided()) {
-                            keyAt = Layout.key(page, kvHead, j % pageSize);
-                            valueAt = Layout.value(page, kvHead, j % pageSize);
-                        }
-                        float score = 0f;
-                        for (int c = 0; c < headDim; c++) {
-                            score += factor * WarpTiles.element(query, queryAt + c) * WarpTiles.element(key, keyAt + c);
-                        }
-                        score = Mending.scoreOfCache(score, numbers, alibi, head, position - j);
-                        int hidden = score < Score.LEAST_SEEN ? 1 : 0;
-                        if (hidden == 0) {
-                            sum += TornadoMath.exp(score - lse) * WarpTiles.element(value, valueAt + x % headDim);
-                        }
-                    }
-                }
-                partials.set((of * allParts + part) * headDim + x % headDim, sum);
+                keyTiles[x] = Warp.bits(partials.get(logSumExps + of * count + x % count));
             }
             context.localBarrier();
-        }
-
-        // The step is over for the lengths too: what they are now is what they were before the next one.
-        if (!KeySplit.arePlacesRead()) {
-            if (item == 0 && split == 0 && kvHead == 0 && tile == 0 && pagesPerSequence > 0) {
-                sequences.set(state, length);
-            }
-            if (item == 0 && context.groupIdx == 0) {
-                StepLayout.setAttended(sequences, step);
-            }
-        }
-
-        // The last group of the tile's parts merges them.
-        if (KeySplit.isMerged()) {
-            if (warp == 0) {
-                int before = Turn.arrive(arrivals, context.groupIdx / splits, splits - 1);
-                if (lane == 0) {
-                    keyTiles[0] = before;
+            int columns = headDim / 4;
+            for (int x = item; x < rowsHere * columns; x += items) {
+                int mine = firstRow + x / columns;
+                int head = kvHead * group + mine % group;
+                int of = (queryStart + mine / group) * heads + head;
+                int first = x % columns * 4;
+                int outputRow = of;
+                if (seqQ > 0) {
+                    outputRow = (sequence * heads + head) * seqQ + mine / group;
+                }
+                int at = outputRow * headDim;
+                if (Layout.isStrided()) {
+                    at = Layout.output(sequence, head, mine / group);
+                }
+                float lse = merge(
+                        keyTiles, x / columns * count, partials, of * count * headDim + first, headDim, count, output,
+                        at + first);
+                if (first == 0) {
+                    logSumExp.set(outputRow, lse);
                 }
             }
-            context.localBarrier();
-            int before = keyTiles[0];
-            context.localBarrier();
-            if (before + 1 >= splits) {
-                // A number that no compiler knows, so that it writes the loops over parts once.
-                int count = before + 1;
-                for (int x = item; x < rowsHere * count; x += items) {
-                    int mine = firstRow + x / count;
-                    int of = (queryStart + mine / group) * heads + kvHead * group + mine % group;
-                    keyTiles[x] = Warp.bits(partials.get(logSumExps + of * count + x % count));
-                }
-                context.localBarrier();
-                int columns = headDim / 4;
-                for (int x = item; x < rowsHere * columns; x += items) {
-                    int mine = firstRow + x / columns;
-                    int head = kvHead * group + mine % group;
-                    int of = (queryStart + mine / group) * heads + head;
-                    int first = x % columns * 4;
-                    int outputRow = of;
-                    if (seqQ > 0) {
-                        outputRow = (sequence * heads + head) * seqQ + mine / group;
-                    }
-                    int at = outputRow * headDim;
-                    if (Layout.isStrided()) {
-                        at = Layout.output(sequence, head, mine / group);
-                    }
-                    float lse = merge(
-                            keyTiles,
-                            x / columns * count,
-                            partials,
-                            of * count * headDim + first,
-                            headDim,
-                            count,
-                            output,
-                            at + first);
-                    if (first == 0) {
-                        logSumExp.set(outputRow, lse);
-                    }
-                }
-                if (!KeySplit.arePlacesRead()) {
-                    // The receipt of the step.
-                    int allRows = logSumExps / (headDim * splits);
-                    if (item == 0 && context.groupIdx / splits == 0 && logSumExp.getSize() > allRows) {
-                        logSumExp.set(allRows, StepLayout.receipt(sequences, step));
-                    }
+            if (!KeySplit.arePlacesRead()) {
+                // The receipt of the step.
+                int allRows = logSumExps / (headDim * splits);
+                if (item == 0 && context.groupIdx / splits == 0 && logSumExp.getSize() > allRows) {
+                    logSumExp.set(allRows, StepLayout.receipt(sequences, step));
                 }
             }
         }
     }
+    // spotless:on
 
     /**
      * Merges four columns of a row's parts, as {@link MergePartials} does.
