@@ -1,5 +1,10 @@
 package org.tornadoattention.kernel;
 
+import static org.tornadoattention.kernel.parts.WarpGroups.BARRIER_BYTES;
+import static org.tornadoattention.kernel.parts.WarpGroups.WARPS;
+import static org.tornadoattention.kernel.parts.WarpGroups.computingRegisters;
+import static org.tornadoattention.kernel.parts.WarpGroups.copyingRegisters;
+
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
@@ -10,6 +15,7 @@ import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.SplitTiles;
+import org.tornadoattention.kernel.parts.WarpGroups;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
@@ -45,20 +51,13 @@ public final class WarpGroupF32FlashAttention {
     /** Tiles of K and of V that local memory holds at a time. */
     private static final int PLACES = 2;
 
-    private static final int WARPS = WarpGroup.LANES / 32;
     private static final int BARRIERS = 16;
-
-    /** What the barriers take: local arrays begin at multiples of it. */
-    private static final int BARRIER_BYTES = 1024;
-
-    private static final int REGISTERS = 65_536;
-    private static final int FEWEST_FOR_COPYING = 32;
 
     private WarpGroupF32FlashAttention() {}
 
     /** Work-items of a group: those that compute, and a warp group that copies. */
     public static int groupSize(int blockQ) {
-        return 2 * blockQ + WarpGroup.LANES;
+        return WarpGroups.groupSize(blockQ);
     }
 
     /** Bytes of local memory that a group uses. */
@@ -66,15 +65,6 @@ public final class WarpGroupF32FlashAttention {
         return SplitTiles.tileBytes(blockQ, headDim)
                 + 2 * PLACES * SplitTiles.tileBytes(blockK, headDim)
                 + BARRIER_BYTES;
-    }
-
-    private static int registers(int groups) {
-        return REGISTERS / WarpGroup.LANES / (groups + 1) / 8 * 8 * (groups + 1);
-    }
-
-    /** Registers of a lane that computes. */
-    private static int computingRegisters(int groups) {
-        return (registers(groups) - FEWEST_FOR_COPYING) / groups / 8 * 8;
     }
 
     /**
@@ -160,7 +150,7 @@ public final class WarpGroupF32FlashAttention {
         if (item >= items) {
             // The group that copies: Q_i, then K_t and V_t-1 as places become free.
             if (groups > 1) {
-                WarpGroup.giveRegisters(registers(groups) - groups * computingRegisters(groups));
+                WarpGroup.giveRegisters(copyingRegisters(groups, computingRegisters(groups)));
             }
             int lane = item - items;
             SplitTiles.load(tile, 0, blockQ, queryParts, batchHead * seqQ + i0, rows, headDim, lane, WarpGroup.LANES);

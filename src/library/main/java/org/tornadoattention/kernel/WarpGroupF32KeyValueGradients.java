@@ -1,5 +1,10 @@
 package org.tornadoattention.kernel;
 
+import static org.tornadoattention.kernel.parts.WarpGroups.BARRIER_BYTES;
+import static org.tornadoattention.kernel.parts.WarpGroups.WARPS;
+import static org.tornadoattention.kernel.parts.WarpGroups.computingRegisters;
+import static org.tornadoattention.kernel.parts.WarpGroups.copyingRegisters;
+
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
@@ -8,6 +13,7 @@ import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.NaturalScores;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.SplitTiles;
+import org.tornadoattention.kernel.parts.WarpGroups;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
@@ -38,14 +44,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 public final class WarpGroupF32KeyValueGradients {
 
     private static final int STAGES = 3;
-    private static final int WARPS = WarpGroup.LANES / 32;
     private static final int BARRIERS = 8;
-
-    /** What the barriers take: local arrays begin at multiples of it. */
-    private static final int BARRIER_BYTES = 1024;
-
-    private static final int REGISTERS = 65_536;
-    private static final int FEWEST_FOR_COPYING = 32;
 
     /** Columns that are summed apart at a time. */
     private static final int COLUMNS = 64;
@@ -54,7 +53,7 @@ public final class WarpGroupF32KeyValueGradients {
 
     /** Work-items of a group: those that compute, and a warp group that copies. */
     public static int groupSize(int blockK) {
-        return 2 * blockK + WarpGroup.LANES;
+        return WarpGroups.groupSize(blockK);
     }
 
     /** Bytes of local memory that a group uses. */
@@ -62,15 +61,6 @@ public final class WarpGroupF32KeyValueGradients {
         return 2 * SplitTiles.tileBytes(blockK, headDim)
                 + STAGES * (2 * SplitTiles.tileBytes(blockQ, headDim) + 8 * blockQ)
                 + BARRIER_BYTES;
-    }
-
-    private static int registers(int groups) {
-        return REGISTERS / WarpGroup.LANES / (groups + 1) / 8 * 8 * (groups + 1);
-    }
-
-    /** Registers of a lane that computes. */
-    private static int computingRegisters(int groups) {
-        return (registers(groups) - FEWEST_FOR_COPYING) / groups / 8 * 8;
     }
 
     /**
@@ -163,7 +153,7 @@ public final class WarpGroupF32KeyValueGradients {
         if (item >= items) {
             // The group that copies: K_j and V_j, then Q_i and dO_i as stages become free.
             if (groups > 1) {
-                WarpGroup.giveRegisters(registers(groups) - groups * computingRegisters(groups));
+                WarpGroup.giveRegisters(copyingRegisters(groups, computingRegisters(groups)));
             }
             int own = item - items;
             SplitTiles.load(tile, 0, blockK, keyParts, keyRow, length - j0, headDim, own, WarpGroup.LANES);

@@ -1,5 +1,9 @@
 package org.tornadoattention.kernel;
 
+import static org.tornadoattention.kernel.parts.WarpGroups.BARRIER_BYTES;
+import static org.tornadoattention.kernel.parts.WarpGroups.WARPS;
+import static org.tornadoattention.kernel.parts.WarpGroups.copyingRegisters;
+
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
@@ -9,6 +13,7 @@ import org.tornadoattention.kernel.parts.NaturalScores;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.SplitTiles;
+import org.tornadoattention.kernel.parts.WarpGroups;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
@@ -38,20 +43,13 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 public final class WarpGroupF32QueryGradient {
 
     private static final int STAGES = 3;
-    private static final int WARPS = WarpGroup.LANES / 32;
     private static final int BARRIERS = 8;
-
-    /** What the barriers take: local arrays begin at multiples of it. */
-    private static final int BARRIER_BYTES = 1024;
-
-    private static final int REGISTERS = 65_536;
-    private static final int FEWEST_FOR_COPYING = 32;
 
     private WarpGroupF32QueryGradient() {}
 
     /** Work-items of a group: those that compute, and a warp group that copies. */
     public static int groupSize(int blockQ) {
-        return 2 * blockQ + WarpGroup.LANES;
+        return WarpGroups.groupSize(blockQ);
     }
 
     /** Bytes of local memory that a group uses. */
@@ -59,10 +57,6 @@ public final class WarpGroupF32QueryGradient {
         return 2 * SplitTiles.tileBytes(blockQ, headDim)
                 + STAGES * 2 * SplitTiles.tileBytes(blockK, headDim)
                 + BARRIER_BYTES;
-    }
-
-    private static int registers(int groups) {
-        return REGISTERS / WarpGroup.LANES / (groups + 1) / 8 * 8 * (groups + 1);
     }
 
     /** Registers of a lane that computes: of the rest, addresses of copies want many. */
@@ -156,7 +150,7 @@ public final class WarpGroupF32QueryGradient {
         if (item >= items) {
             // The group that copies: Q_i and dO_i, then K_j and V_j as stages become free.
             if (groups > 1) {
-                WarpGroup.giveRegisters(registers(groups) - groups * computingRegisters(groups));
+                WarpGroup.giveRegisters(copyingRegisters(groups, computingRegisters(groups)));
             }
             int own = item - items;
             int firstRow = batchHead * seqQ + i0;

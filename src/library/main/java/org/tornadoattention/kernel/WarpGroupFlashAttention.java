@@ -1,5 +1,10 @@
 package org.tornadoattention.kernel;
 
+import static org.tornadoattention.kernel.parts.WarpGroups.BARRIER_BYTES;
+import static org.tornadoattention.kernel.parts.WarpGroups.WARPS;
+import static org.tornadoattention.kernel.parts.WarpGroups.computingRegisters;
+import static org.tornadoattention.kernel.parts.WarpGroups.copyingRegisters;
+
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
@@ -15,6 +20,7 @@ import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.StepLayout;
 import org.tornadoattention.kernel.parts.TileList;
+import org.tornadoattention.kernel.parts.WarpGroups;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
@@ -56,17 +62,8 @@ public final class WarpGroupFlashAttention {
     /** Tiles of K, and of V, that local memory holds at a time. */
     private static final int PLACES = 2;
 
-    /** Warps in a warp group. */
-    private static final int WARPS = WarpGroup.LANES / 32;
-
     /** Nine, and one for each warp group that computes. */
     private static final int BARRIERS = 16;
-
-    /** What the barriers take: local arrays begin at multiples of it. */
-    private static final int BARRIER_BYTES = 1024;
-
-    private static final int REGISTERS = 65_536;
-    private static final int FEWEST_FOR_COPYING = 32;
 
     /** The widest head whose exponentials take as long as its products: up to it, warp groups take turns with the products. */
     private static final int TURNS_UP_TO = 64;
@@ -75,27 +72,12 @@ public final class WarpGroupFlashAttention {
 
     /** Work-items of a group: those that compute, and a warp group that copies. */
     public static int groupSize(int blockQ) {
-        return 2 * blockQ + WarpGroup.LANES;
+        return WarpGroups.groupSize(blockQ);
     }
 
     /** Bytes of local memory that a group uses. */
     public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
         return WarpTiles.tileBytes(blockQ, headDim) + 2 * PLACES * WarpTiles.tileBytes(blockK, headDim) + BARRIER_BYTES;
-    }
-
-    /** Registers that a lane of each warp group has at first, added. */
-    private static int registers(int groups) {
-        return REGISTERS / WarpGroup.LANES / (groups + 1) / 8 * 8 * (groups + 1);
-    }
-
-    /** Registers of a lane that computes. */
-    private static int computingRegisters(int groups) {
-        return (registers(groups) - FEWEST_FOR_COPYING) / groups / 8 * 8;
-    }
-
-    /** Registers of a lane that copies: what the others leave. */
-    private static int copyingRegisters(int groups) {
-        return registers(groups) - groups * computingRegisters(groups);
     }
 
     /** Waits until the warp groups before this one have started their products of step {@code t}. */
@@ -603,7 +585,7 @@ public final class WarpGroupFlashAttention {
         if (item >= items) {
             // The group that copies: Q_i, then K_t and V_t-1 as places become free.
             if (groups > 1) {
-                WarpGroup.giveRegisters(copyingRegisters(groups));
+                WarpGroup.giveRegisters(copyingRegisters(groups, computingRegisters(groups)));
             }
             int lane = item - items;
             if (!Functions.leaveTilesOut()) {

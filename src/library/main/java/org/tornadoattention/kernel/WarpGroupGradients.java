@@ -1,5 +1,9 @@
 package org.tornadoattention.kernel;
 
+import static org.tornadoattention.kernel.parts.WarpGroups.BARRIER_BYTES;
+import static org.tornadoattention.kernel.parts.WarpGroups.WARPS;
+import static org.tornadoattention.kernel.parts.WarpGroups.copyingRegisters;
+
 import org.tornadoattention.intrinsic.Turn;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
@@ -11,6 +15,7 @@ import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.Phase;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
+import org.tornadoattention.kernel.parts.WarpGroups;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
@@ -52,20 +57,16 @@ public final class WarpGroupGradients {
     /** Tiles of dS. */
     private static final int PLACES = 2;
 
-    private static final int WARPS = WarpGroup.LANES / 32;
     private static final int BARRIERS = 8;
-    private static final int BARRIER_BYTES = 1024;
 
     /** Rows and columns of dQ that one product computes. */
     private static final int BLOCK = 64;
-
-    private static final int REGISTERS = 65_536;
 
     private WarpGroupGradients() {}
 
     /** Work-items of a group: those that compute, and a warp group for dQ and copies. */
     public static int groupSize(int blockK) {
-        return 2 * blockK + WarpGroup.LANES;
+        return WarpGroups.groupSize(blockK);
     }
 
     /** Bytes of local memory that a group uses. */
@@ -86,19 +87,9 @@ public final class WarpGroupGradients {
         return WARPS;
     }
 
-    /** Registers that a lane of each warp group has at first, added. */
-    private static int registers(int groups) {
-        return REGISTERS / WarpGroup.LANES / (groups + 1) / 8 * 8 * (groups + 1);
-    }
-
     /** Registers of a lane that computes S, dP, dK and dV. */
     private static int computingRegisters(int groups) {
         return groups == 2 ? 216 : 144;
-    }
-
-    /** Registers of a lane of the other warp group: what is left. */
-    private static int otherRegisters(int groups) {
-        return registers(groups) - groups * computingRegisters(groups);
     }
 
     // spotless:off: parameters and calls in rows
@@ -488,7 +479,7 @@ public final class WarpGroupGradients {
         if (item >= items) {
             // The warp group that copies, and computes dQ.
             if (groups > 1) {
-                WarpGroup.giveRegisters(otherRegisters(groups));
+                WarpGroup.giveRegisters(copyingRegisters(groups, computingRegisters(groups)));
             }
             // spotless:off: a call in rows
             queryGradients(
