@@ -9,6 +9,7 @@ import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.LocalTiles;
 import org.tornadoattention.kernel.parts.PartialSums;
+import org.tornadoattention.kernel.parts.Phase;
 import org.tornadoattention.kernel.parts.RegisterTile;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.Score;
@@ -45,6 +46,57 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 public final class TiledKeyValueGradients {
 
     private TiledKeyValueGradients() {}
+
+    // spotless:off: parameters in rows
+    /** P = exp(scale * S - L) and dS = P (dP - D), in the place of S and dP. The mask is an interval of keys. */
+    @Phase
+    private static void weigh(
+            float[] scores, float[] gradients, float[] rowLse, float[] rowD, int parts, int block,
+            int scoreStride, int item, int step, int unseen, int rows, int keys, int batch, int batchHead, int heads,
+            int i0, int j0, int seqQ, int offset, int seedLow, int seedHigh, int seedOffset, int threshold,
+            int windowLeft, int windowRight, float scale, float softcap, float slope, int features) {
+        for (int pair = item; pair < block * block; pair += step) {
+            int r = pair / block;
+            int c = pair % block;
+            int at = r * scoreStride + c;
+            int position = i0 + r + offset;
+            int j = j0 + c;
+            int from = Window.firstInTile(position, j0, windowLeft);
+            int to = Window.lastInTile(position, j0, keys, windowRight);
+            float p = 0f;
+            float ds = 0f;
+            float seen = 0f;
+            if (r < rows && c >= from && c <= to) {
+                float s = 0f;
+                float dp = 0f;
+                for (int part = 0; part < parts; part++) {
+                    s += scores[part * block * scoreStride + at];
+                    dp += gradients[part * block * scoreStride + at];
+                }
+                s = scale * s;
+                s = Score.capped(s, softcap);
+                float capSlope = Score.derivative(s, softcap);
+                s = Score.biased(s, slope, position - j, features);
+                int i = TornadoMath.min(i0 + r, seqQ - 1);
+                capSlope *= Functions.slope(s, batch, batchHead % heads, i, j, position);
+                s = Functions.score(s, batch, batchHead % heads, i, j, position);
+                p = Functions.weight(TornadoMath.exp(s - rowLse[r]), s);
+                float factor = DropoutMask.factor(
+                        seedLow, seedHigh, seedOffset, threshold, batchHead, i0 + r, j, features);
+                ds = Functions.weight(p * (factor * dp - rowD[r]) * capSlope, s);
+                p *= factor;
+                seen = Functions.weight(1f, s);
+            }
+            if (unseen > 0) {
+                if (seen == 0f) {
+                    p = Unseen.P;
+                }
+            }
+            gradients[at] = ds;
+            scores[at] = p;
+        }
+    }
+    // spotless:on
 
     /**
      * Computes one tile of dK and dV; see the class for arrays, grid and memory.
@@ -223,46 +275,11 @@ public final class TiledKeyValueGradients {
                     unseen = 1;
                 }
 
-                // P = exp(scale * S - L), dS = P (dP - D). The mask is an interval of keys.
-                for (int pair = item; pair < block * block; pair += step) {
-                    int r = pair / block;
-                    int c = pair % block;
-                    int at = r * scoreStride + c;
-                    int position = i0 + r + offset;
-                    int j = j0 + c;
-                    int from = Window.firstInTile(position, j0, windowLeft);
-                    int to = Window.lastInTile(position, j0, keys, windowRight);
-                    float p = 0f;
-                    float ds = 0f;
-                    float seen = 0f;
-                    if (r < rows && c >= from && c <= to) {
-                        float s = 0f;
-                        float dp = 0f;
-                        for (int part = 0; part < parts; part++) {
-                            s += scores[part * block * scoreStride + at];
-                            dp += gradients[part * block * scoreStride + at];
-                        }
-                        s = scale * s;
-                        s = Score.capped(s, softcap);
-                        float capSlope = Score.derivative(s, softcap);
-                        s = Score.biased(s, slope, position - j, features);
-                        int i = TornadoMath.min(i0 + r, seqQ - 1);
-                        capSlope *= Functions.slope(s, batch, batchHead % heads, i, j, position);
-                        s = Functions.score(s, batch, batchHead % heads, i, j, position);
-                        p = Functions.weight(TornadoMath.exp(s - rowLse[r]), s);
-                        float factor = DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i0 + r, j, features);
-                        ds = Functions.weight(p * (factor * dp - rowD[r]) * capSlope, s);
-                        p *= factor;
-                        seen = Functions.weight(1f, s);
-                    }
-                    if (unseen > 0) {
-                        if (seen == 0f) {
-                            p = Unseen.P;
-                        }
-                    }
-                    gradients[at] = ds;
-                    scores[at] = p;
-                }
+                // P = exp(scale * S - L), dS = P (dP - D).
+                weigh(
+                        scores, gradients, rowLse, rowD, parts, block, scoreStride, item, step, unseen, rows, keys,
+                        batch, batchHead, heads, i0, j0, seqQ, offset, seedLow, seedHigh, seedOffset, threshold,
+                        windowLeft, windowRight, scale, softcap, slope, features);
                 context.localBarrier();
 
                 // dK_j = dK_j + dS^T Q_i and dV_j = dV_j + P^T dO_i.

@@ -11,6 +11,7 @@ import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.NaturalScores;
+import org.tornadoattention.kernel.parts.Phase;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
@@ -66,6 +67,40 @@ public final class WarpGroupF32FlashAttention {
                 + 2 * PLACES * SplitTiles.tileBytes(blockK, headDim)
                 + BARRIER_BYTES;
     }
+
+    // spotless:off: parameters and calls in rows
+    /** Copies K_t and V_t-1 as places become free. */
+    @Phase
+    private static void copyTiles(
+            int[] tile, int[] barriers, IntArray keyParts, IntArray valueParts, int atK, int atV, int tileBytes,
+            int fullK, int freeK, int fullV, int freeV, int tiles, int j0, int firstRow, int length, int blockK,
+            int headDim, int lane) {
+        for (int t = 0; t <= tiles; t++) {
+            int j = j0 + t * blockK;
+            if (t < tiles) {
+                int place = t % PLACES;
+                if (t >= PLACES) {
+                    WarpBarrier.await(barriers, freeK + 2 * place, t / PLACES - 1);
+                }
+                SplitTiles.load(
+                        tile, atK + place * tileBytes, blockK, keyParts, firstRow + j, length - j, headDim, lane,
+                        WarpGroup.LANES);
+                WarpBarrier.arriveWithCopies(barriers, fullK + 2 * place);
+            }
+            if (t > 0) {
+                int place = (t - 1) % PLACES;
+                if (t > PLACES) {
+                    WarpBarrier.await(barriers, freeV + 2 * place, (t - 1) / PLACES - 1);
+                }
+                int before = j - blockK;
+                SplitTiles.load(
+                        tile, atV + place * tileBytes, blockK, valueParts, firstRow + before, length - before, headDim,
+                        lane, WarpGroup.LANES);
+                WarpBarrier.arriveWithCopies(barriers, fullV + 2 * place);
+            }
+        }
+    }
+    // spotless:on
 
     /**
      * Computes one tile of queries; see the class for arrays, grid and memory.
@@ -155,44 +190,11 @@ public final class WarpGroupF32FlashAttention {
             int lane = item - items;
             SplitTiles.load(tile, 0, blockQ, queryParts, batchHead * seqQ + i0, rows, headDim, lane, WarpGroup.LANES);
             WarpBarrier.arriveWithCopies(barriers, fullQ);
-            for (int t = 0; t <= tiles; t++) {
-                int j = j0 + t * blockK;
-                if (t < tiles) {
-                    int place = t % PLACES;
-                    if (t >= PLACES) {
-                        WarpBarrier.await(barriers, freeK + 2 * place, t / PLACES - 1);
-                    }
-                    SplitTiles.load(
-                            tile,
-                            atK + place * tileBytes,
-                            blockK,
-                            keyParts,
-                            kvHead * seqK + j,
-                            length - j,
-                            headDim,
-                            lane,
-                            WarpGroup.LANES);
-                    WarpBarrier.arriveWithCopies(barriers, fullK + 2 * place);
-                }
-                if (t > 0) {
-                    int place = (t - 1) % PLACES;
-                    if (t > PLACES) {
-                        WarpBarrier.await(barriers, freeV + 2 * place, (t - 1) / PLACES - 1);
-                    }
-                    int before = j - blockK;
-                    SplitTiles.load(
-                            tile,
-                            atV + place * tileBytes,
-                            blockK,
-                            valueParts,
-                            kvHead * seqK + before,
-                            length - before,
-                            headDim,
-                            lane,
-                            WarpGroup.LANES);
-                    WarpBarrier.arriveWithCopies(barriers, fullV + 2 * place);
-                }
-            }
+            // spotless:off: a call in rows
+            copyTiles(
+                    tile, barriers, keyParts, valueParts, atK, atV, tileBytes, fullK, freeK, fullV, freeV, tiles, j0,
+                    kvHead * seqK, length, blockK, headDim, lane);
+            // spotless:on
         } else {
             // A group that computes: this lane's rows and columns of an accumulator, and its group's rows of Q.
             if (groups > 1) {
