@@ -15,7 +15,18 @@ import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.domain.JavaMethod;
 import com.tngtech.archunit.core.domain.JavaModifier;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.lang.classfile.ClassFile;
+import java.lang.classfile.CodeModel;
+import java.lang.classfile.MethodModel;
+import java.lang.classfile.instruction.LineNumber;
 import java.util.Arrays;
+import java.util.IntSummaryStatistics;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
@@ -26,6 +37,7 @@ import org.tornadoattention.DividedPass;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.cli.Main;
 import org.tornadoattention.device.Platform;
+import org.tornadoattention.kernel.TiledFlashAttention;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
 
@@ -34,6 +46,9 @@ class ArchitectureTest {
 
     private static final String ROOT = "org.tornadoattention";
     private static final String TORNADO_VM = "uk.ac.manchester.tornado.api";
+
+    /** Lines that the body of a method of a kernel may have. */
+    private static final int MOST_LINES = 250;
 
     /** The classes of the library, of the tools and, without an SDK, of the simulator. */
     private static final JavaClasses CLASSES = new ClassFileImporter()
@@ -232,6 +247,40 @@ class ArchitectureTest {
                 .should()
                 .haveRawReturnType(int.class)
                 .check(CLASSES);
+    }
+
+    /** A kernel reads as its paper's algorithm: what is longer is divided into phases. */
+    @Test
+    void noMethodOfAKernelIsLongerThanAReaderCanHold() {
+        List<String> longer = CLASSES.stream()
+                .filter(KERNELS)
+                .flatMap(kernel -> lengths(kernel).entrySet().stream())
+                .filter(method -> method.getValue() > MOST_LINES)
+                .map(method -> method.getKey() + ": " + method.getValue() + " lines")
+                .toList();
+        assertThat(longer).isEmpty();
+        assertThat(lengths(CLASSES.get(TiledFlashAttention.class)))
+                .as("the lines of a kernel are seen")
+                .anySatisfy((method, lines) -> assertThat(lines).isGreaterThan(MOST_LINES / 2));
+    }
+
+    /** The lines from a method's first instruction to its last, by the table in the class file. */
+    private static Map<String, Integer> lengths(JavaClass type) {
+        try (InputStream file = type.getSource().orElseThrow().getUri().toURL().openStream()) {
+            Map<String, Integer> lengths = new TreeMap<>();
+            for (MethodModel method : ClassFile.of().parse(file.readAllBytes()).methods()) {
+                IntSummaryStatistics lines = method.code().stream()
+                        .flatMap(CodeModel::elementStream)
+                        .filter(LineNumber.class::isInstance)
+                        .mapToInt(element -> ((LineNumber) element).line())
+                        .summaryStatistics();
+                String name = type.getSimpleName() + "." + method.methodName() + method.methodType();
+                lengths.put(name, lines.getCount() == 0 ? 0 : lines.getMax() - lines.getMin());
+            }
+            return lengths;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private static DescribedPredicate<JavaMethod> takeArrays() {
