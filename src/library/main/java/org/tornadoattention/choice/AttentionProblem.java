@@ -94,6 +94,11 @@ public record AttentionProblem(
         return shape.hasNoQueries() || shape.seqK() == 0;
     }
 
+    /** {@return whether it has no functions of a user's, no bias and no sinks} */
+    public boolean isPlain() {
+        return functions.isEmpty() && !sinks;
+    }
+
     /** {@return the features bits that the kernels take} */
     public int features() {
         return (alibi ? Features.ALIBI : 0)

@@ -207,17 +207,13 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
             return Optional.of("values of the head dimension of the keys, and these have %d and %d"
                     .formatted(shape.valueDim(), shape.headDim()));
         }
-        if (isWithoutFunctions(problem) || spec.functions()) {
+        if (problem.isPlain() || spec.functions()) {
             return problem.dropout() && !spec.dropout() ? Optional.of("no dropout") : Optional.empty();
         }
         if (!problem.functions().isEmpty()) {
             return Optional.of("no functions of a user's and no bias");
         }
         return Optional.of("no sinks");
-    }
-
-    private static boolean isWithoutFunctions(AttentionProblem problem) {
-        return problem.functions().isEmpty() && !problem.sinks();
     }
 
     private static String names(Set<DType> types) {
