@@ -1,6 +1,5 @@
 package org.tornadoattention.plan;
 
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -12,7 +11,6 @@ import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.DeviceMemory;
 import org.tornadoattention.choice.KernelChoice;
-import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
@@ -34,7 +32,6 @@ final class AttentionPlan implements DevicePlan {
 
     private final AttentionProblem problem;
     private final KernelChoice choice;
-    private final ComputeDevice device;
     private final Tensor query;
     private final Tensor key;
     private final Tensor value;
@@ -51,7 +48,6 @@ final class AttentionPlan implements DevicePlan {
     AttentionPlan(AttentionProblem problem, KernelChoice choice, ComputeDevice device) {
         this.problem = problem;
         this.choice = choice;
-        this.device = device;
         DeviceMemory.of(problem, choice).requireFitting(device);
 
         AttentionShape shape = problem.shape();
@@ -105,15 +101,7 @@ final class AttentionPlan implements DevicePlan {
         TornadoExecutionResult result = plan.execute();
         o.copyFrom(output);
         lse.copyFrom(logSumExp);
-        return new Execution(
-                device,
-                choice.kernel().id(),
-                choice.tile().map(Tile::toString),
-                choice.reason(),
-                Duration.ofNanos(result.getProfilerResult().getDeviceKernelTime()),
-                Duration.ofNanos(result.getProfilerResult().getCompileTime()),
-                Duration.ofNanos(System.nanoTime() - start),
-                plan.deviceBytes());
+        return plan.execution(choice, result, start);
     }
 
     /** Frees the device's memory. */

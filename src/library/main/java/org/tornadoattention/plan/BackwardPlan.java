@@ -1,6 +1,5 @@
 package org.tornadoattention.plan;
 
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -15,7 +14,6 @@ import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.DeviceMemory;
 import org.tornadoattention.choice.KernelChoice;
-import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
@@ -32,7 +30,6 @@ final class BackwardPlan implements DevicePlan {
 
     private final AttentionProblem problem;
     private final KernelChoice choice;
-    private final ComputeDevice device;
     private final BackwardTensors own;
     private final BackwardArrays arrays;
     private final LaunchGuard plan;
@@ -46,7 +43,6 @@ final class BackwardPlan implements DevicePlan {
     BackwardPlan(AttentionProblem problem, BackwardTensors like, KernelChoice choice, ComputeDevice device) {
         this.problem = problem;
         this.choice = choice;
-        this.device = device;
         DeviceMemory.ofBackward(problem, choice.kernel()).requireFitting(device);
 
         BackwardTensors.Builder named = BackwardTensors.builder()
@@ -118,15 +114,7 @@ final class BackwardPlan implements DevicePlan {
         tensors.dV().copyFrom(own.dV());
         tensors.dBias().ifPresent(tensor -> tensor.copyFrom(own.dBias().orElseThrow()));
         tensors.dSinks().ifPresent(tensor -> tensor.copyFrom(own.dSinks().orElseThrow()));
-        return new Execution(
-                device,
-                choice.kernel().id(),
-                choice.tile().map(Tile::toString),
-                choice.reason(),
-                Duration.ofNanos(result.getProfilerResult().getDeviceKernelTime()),
-                Duration.ofNanos(result.getProfilerResult().getCompileTime()),
-                Duration.ofNanos(System.nanoTime() - start),
-                plan.deviceBytes());
+        return plan.execution(choice, result, start);
     }
 
     /** Frees the device's memory. */

@@ -2,11 +2,15 @@ package org.tornadoattention.plan;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.tornadoattention.AttentionException;
+import org.tornadoattention.Execution;
+import org.tornadoattention.choice.KernelChoice;
+import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.CompilerExtension.Recorded;
 import org.tornadoattention.device.ComputeDevice;
@@ -254,6 +258,26 @@ public final class LaunchGuard implements DevicePlan {
     /** Bytes that the plan's arrays take on the device. */
     public long deviceBytes() {
         return plan.getCurrentDeviceMemoryUsage();
+    }
+
+    /**
+     * What an execution of a whole pass took.
+     *
+     * @param choice what was chosen for it
+     * @param result what TornadoVM gave
+     * @param start when it began, of {@link System#nanoTime}
+     * @return kernel, tile, times and memory
+     */
+    Execution execution(KernelChoice choice, TornadoExecutionResult result, long start) {
+        return new Execution(
+                device,
+                choice.kernel().id(),
+                choice.tile().map(Tile::toString),
+                choice.reason(),
+                Duration.ofNanos(result.getProfilerResult().getDeviceKernelTime()),
+                Duration.ofNanos(result.getProfilerResult().getCompileTime()),
+                Duration.ofNanos(System.nanoTime() - start),
+                deviceBytes());
     }
 
     /** Frees the device's memory. */
