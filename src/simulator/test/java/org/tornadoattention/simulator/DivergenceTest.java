@@ -152,6 +152,7 @@ class DivergenceTest {
     void aLoopThatDoesNotEnd() {
         SimulatorSettings settings = Simulator.settings()
                 .withBarriers(1000)
+                .withLoopSeconds(100)
                 .withChecks(EnumSet.complementOf(EnumSet.of(Check.TRANSFERS, Check.RACES)));
         try (Simulator.Restore _ = Simulator.configure(settings)) {
             SimulatorFaultException fault = fault(DivergenceTest::loopWithoutAnEnd);

@@ -6,7 +6,9 @@ import static uk.ac.manchester.tornado.api.enums.DataTransferMode.EVERY_EXECUTIO
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.locks.LockSupport;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -221,6 +223,31 @@ class EndlessLoopTest {
     void loopsThatEndAreLeftAlone() {
         assertThat(fault(EndlessLoopTest::manyRightLoops, 1)).isNull();
         assertThat(out.get(1)).isEqualTo(10 * (11 + 9) + 700 + 300);
+    }
+
+    static void stalls(KernelContext context, IntArray out, int step) {
+        int n = 1;
+        while (n % 8192 != 0) {
+            n += step;
+            if (n == 4096) {
+                LockSupport.parkNanos(Duration.ofMillis(1200).toNanos());
+            }
+        }
+        out.set(context.globalIdx, n);
+    }
+
+    /** A thread that does not run is in no loop, on a machine with too much to do or in a debugger. */
+    @Test
+    void aStallIsNoLoop() {
+        Task3<KernelContext, IntArray, Integer> kernel = EndlessLoopTest::stalls;
+        try (Simulator.Restore _ = Simulator.configure(Simulator.settings().withoutCheck(Check.COMPILABLE))) {
+            Plans.run(
+                    new TaskGraph("loops")
+                            .task("kernel", kernel, new KernelContext(), out, 1)
+                            .transferToHost(EVERY_EXECUTION, out),
+                    Plans.grid(1, 1));
+        }
+        assertThat(out.get(0)).isEqualTo(8192);
     }
 
     @Test

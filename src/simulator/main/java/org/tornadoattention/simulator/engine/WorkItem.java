@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.MemoryAccess;
@@ -33,6 +34,9 @@ public final class WorkItem {
 
     private static final int SEVERAL_ITERATIONS = Integer.MAX_VALUE - 1;
     private static final int LAST_ITERATION = SEVERAL_ITERATIONS - 1;
+
+    /** What part of the time that a loop may take is counted at most from one look at the clock to the next: threads stall. */
+    private static final int LONGEST_PART = 8;
 
     /** Where a work-item stands. */
     enum State {
@@ -564,9 +568,11 @@ public final class WorkItem {
             openLoops = new HashMap<>();
         }
         OpenLoop known = openLoops.get(loop);
-        if (known == null || known.turns >= turns) {
-            openLoops.put(loop, new OpenLoop(turns, now));
-        } else if (now - known.since > 1e9 * launch.settings().loopSeconds()) {
+        long limit = TimeUnit.SECONDS.toNanos(launch.settings().loopSeconds());
+        boolean begins = known == null || known.turns >= turns;
+        long spent = begins ? 0 : known.spent + Math.min(now - known.last, limit / LONGEST_PART);
+        openLoops.put(loop, new OpenLoop(turns, now, spent));
+        if (spent > limit) {
             throw faultAt(
                     SourceLine.inFileOfCurrent(line),
                     FaultKind.ENDLESS_LOOP,
@@ -575,8 +581,8 @@ public final class WorkItem {
         }
     }
 
-    /** When a loop had turned so often. */
-    private record OpenLoop(int turns, long since) {}
+    /** When a loop had turned so often, and the nanoseconds that it took until then. */
+    private record OpenLoop(int turns, long last, long spent) {}
 
     /** Notes that a number is in use that looks like the mark of {@link PrivateHooks}. */
     void writesMark() {
