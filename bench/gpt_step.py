@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A training step of the GPT of ./attention example GptStepTimes in PyTorch: the same layers, AdamW, BF16 products by autocast.
 
-  python3 bench/gpt_step.py LAYERS WIDTH HEADS TOKENS SEQUENCE[,SEQUENCE] [--compile]
+  python3 bench/gpt_step.py LAYERS WIDTH HEADS TOKENS SEQUENCE[,SEQUENCE] [--compile] [--without-mask]
 
 Attention by scaled_dot_product_attention (FlashAttention-2), and by the formula, which stores all scores. Medians of 9 steps.
 """
@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy, gelu, layer_norm, scaled_dot_product_attention
 
 VOCABULARY = 128
+CAUSAL = "--without-mask" not in sys.argv
 
 
 class Gpt(torch.nn.Module):
@@ -36,11 +37,11 @@ class Gpt(torch.nn.Module):
     def attention(self, q, k, v):
         if not self.eager:
             with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-                return scaled_dot_product_attention(q, k, v, is_causal=True)
+                return scaled_dot_product_attention(q, k, v, is_causal=CAUSAL)
         n = q.shape[2]
         hidden = torch.ones(n, n, dtype=torch.bool, device="cuda").triu(1)
         s = (q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5
-        return torch.softmax(s.masked_fill(hidden, float("-inf")), -1) @ v
+        return torch.softmax(s.masked_fill(hidden, float("-inf")) if CAUSAL else s, -1) @ v
 
     def forward(self, tokens, targets):
         norm = lambda x: layer_norm(x, (self.width,))

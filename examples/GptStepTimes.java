@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.cli.Example;
@@ -70,6 +71,14 @@ class GptStepTimes implements Callable<Integer> {
     @Option(names = "--without-standard", description = "Flash attention alone, which compiles half of the kernels.")
     boolean withoutStandard;
 
+    @Option(names = "--without-mask", description = "Tokens see those that follow too, as in BERT.")
+    boolean withoutMask;
+
+    @Option(
+            names = "--replay",
+            description = "Gives the driver the second step again, without TornadoVM's interpreter: on CUDA.")
+    boolean replay;
+
     @Option(names = "--backend", paramLabel = "NAME", description = "cuda, opencl, ptx, … Default: the best.")
     Optional<Backend> backend = Optional.empty();
 
@@ -93,7 +102,7 @@ class GptStepTimes implements Callable<Integer> {
     public Integer call() {
         sequences.forEach(sequence -> Example.requireAtLeast(1, "--sequences", sequence));
         Example.requireAtLeast(1, "--tokens", tokens);
-        Example.requireAtLeast(2, "--steps", steps);
+        Example.requireAtLeast(replay ? 4 : 2, "--steps", steps);
         Example.requireAtLeast(1, "--mlp", mlp);
         if (products == DType.F16) {
             throw new IllegalArgumentException("--products is F16, in which gradients underflow: choose f32 or bf16.");
@@ -149,7 +158,11 @@ class GptStepTimes implements Callable<Integer> {
         double[] losses = new double[steps];
         double[] times = new double[steps];
         Gpt.Products kind = products == DType.BF16 ? Gpt.Products.BF16 : Gpt.Products.inF32(attention.device());
-        try (Gpt gpt = new Gpt(attention, parameters, batch, sequence, batch * task.pairs(), kind)) {
+        AttentionOptions mask = withoutMask ? AttentionOptions.defaults() : AttentionOptions.causal();
+        try (Gpt gpt = new Gpt(attention, parameters, batch, sequence, batch * task.pairs(), kind, mask)) {
+            if (replay) {
+                gpt.replayed();
+            }
             for (int step = 1; step <= steps; step++) {
                 task.fill(SEED, step, gpt.tokens(), gpt.targets());
                 long start = System.nanoTime();

@@ -3,6 +3,7 @@ package gpt;
 import gpt.Parameters.Parameter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.FlashAttention;
@@ -10,6 +11,7 @@ import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Intrinsics;
+import org.tornadoattention.device.ReplayedPlan;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.MatrixProduct;
 import org.tornadoattention.tensor.DType;
@@ -58,6 +60,7 @@ public final class Gpt implements AutoCloseable {
     private final int asked;
     private final int rows;
     private final Products products;
+    private final AttentionOptions mask;
 
     private final IntArray tokens;
     private final IntArray targets;
@@ -68,7 +71,9 @@ public final class Gpt implements AutoCloseable {
     private final TaskGraph graph = new TaskGraph("gpt");
     private final GridScheduler grids = new GridScheduler();
     private final TornadoExecutionPlan plan;
-    private TornadoExecutionResult lastStep;
+    private Optional<TornadoExecutionResult> lastStep = Optional.empty();
+    private boolean replaying;
+    private Optional<ReplayedPlan> replayed = Optional.empty();
     private KernelChoice attentionKernel;
 
     /** How matrices are multiplied. */
@@ -106,11 +111,18 @@ public final class Gpt implements AutoCloseable {
      * @param asked tokens of a batch that have a target
      */
     public Gpt(FlashAttention attention, Parameters parameters, int batch, int sequence, int asked) {
-        this(attention, parameters, batch, sequence, asked, Products.inF32(attention.device()));
+        this(
+                attention,
+                parameters,
+                batch,
+                sequence,
+                asked,
+                Products.inF32(attention.device()),
+                AttentionOptions.causal());
     }
 
     /**
-     * Builds the graph for batches of one size, with products of a kind.
+     * Builds the graph for batches of one size, with products of a kind and a mask.
      *
      * @param attention where to run and with which kernel of attention
      * @param parameters what to train
@@ -118,8 +130,16 @@ public final class Gpt implements AutoCloseable {
      * @param sequence tokens of each
      * @param asked tokens of a batch that have a target
      * @param products how matrices are multiplied, and which type attention has
+     * @param mask causal, or what else attention takes in graphs: without one it is BERT's
      */
-    public Gpt(FlashAttention attention, Parameters parameters, int batch, int sequence, int asked, Products products) {
+    public Gpt(
+            FlashAttention attention,
+            Parameters parameters,
+            int batch,
+            int sequence,
+            int asked,
+            Products products,
+            AttentionOptions mask) {
         products.requireOn(attention.device());
         this.attention = attention;
         this.parameters = parameters;
@@ -129,6 +149,7 @@ public final class Gpt implements AutoCloseable {
         this.asked = asked;
         this.rows = Math.multiplyExact(batch, sequence);
         this.products = products;
+        this.mask = mask;
         this.tokens = new IntArray(rows);
         this.targets = new IntArray(rows);
         this.hit = activation(rows);
@@ -250,15 +271,7 @@ public final class Gpt implements AutoCloseable {
         toHeads(layer.name("k"), qkv, layer.k, 3 * width, width);
         toHeads(layer.name("v"), qkv, layer.v, 3 * width, 2 * width);
         attentionKernel = attention.appendTo(
-                graph,
-                grids,
-                layer.name("attention"),
-                layer.q,
-                layer.k,
-                layer.v,
-                layer.o,
-                layer.logSumExp,
-                AttentionOptions.causal());
+                graph, grids, layer.name("attention"), layer.q, layer.k, layer.v, layer.o, layer.logSumExp, mask);
         fromHeads(layer.name("o"), layer.o, layer.mixed, width, 0);
         times(layer.name("out"), layer.mixed, layer.weight("out").value(), x, width, width, 1);
 
@@ -322,7 +335,7 @@ public final class Gpt implements AutoCloseable {
                         .dK(w.dK)
                         .dV(w.dV)
                         .build(),
-                AttentionOptions.causal());
+                mask);
         fromHeads(layer.name("dq"), w.dQ, w.dQkv, 3 * width, 0);
         fromHeads(layer.name("dk"), w.dK, w.dQkv, 3 * width, width);
         fromHeads(layer.name("dv"), w.dV, w.dQkv, 3 * width, 2 * width);
@@ -575,7 +588,7 @@ public final class Gpt implements AutoCloseable {
     public Result train(int step, float learningRate, float weightDecay) {
         Kernels.schedule(schedule, step, learningRate, weightDecay);
         totals.init(Float.NaN); // so that a launch that failed without a word shows
-        lastStep = plan.execute();
+        lastStep = Optional.of(execute());
         double loss = 0;
         double hits = 0;
         for (int part = 0; part < PARTIAL_SUMS; part++) {
@@ -590,23 +603,50 @@ public final class Gpt implements AutoCloseable {
         return new Result(loss / asked, hits / asked);
     }
 
+    /**
+     * From the third step on, gives the driver what the second one gave it, without TornadoVM's interpreter in between.
+     *
+     * @return this
+     */
+    public Gpt replayed() {
+        replaying = true;
+        return this;
+    }
+
+    /** @throws IllegalStateException if steps are to be replayed, and the device does not record */
+    private TornadoExecutionResult execute() {
+        if (!replaying || lastStep.isEmpty()) {
+            return plan.execute();
+        }
+        if (replayed.isPresent()) {
+            replayed.get().execute();
+            return replayed.get().result();
+        }
+        ReplayedPlan recorded = ReplayedPlan.ofExecuted(plan, attention.device());
+        if (!recorded.isRecorded()) {
+            throw new IllegalStateException("Steps cannot be replayed: " + recorded.reason());
+        }
+        replayed = Optional.of(recorded);
+        return recorded.result();
+    }
+
     /** Brings weights and moments to the host, after {@link #train}. */
     public void fetchParameters() {
         for (FloatArray array : parameters.state()) {
-            lastStep.transferToHost(array);
+            lastStep.orElseThrow().transferToHost(array);
         }
     }
 
     /** Brings the last step's gradients to the host. */
     public void fetchGradients() {
         for (Parameter parameter : parameters.all()) {
-            lastStep.transferToHost(parameter.gradient());
+            lastStep.orElseThrow().transferToHost(parameter.gradient());
         }
     }
 
     /** Whether each token of the last step was followed by the right one: 1 or 0, {@code [batch, sequence]}. */
     public FloatArray fetchHits() {
-        lastStep.transferToHost(hit);
+        lastStep.orElseThrow().transferToHost(hit);
         return hit;
     }
 

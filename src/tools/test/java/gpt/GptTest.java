@@ -14,6 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.choice.AttentionKernel;
@@ -38,7 +39,14 @@ class GptTest {
         Parameters parameters = new Parameters(SHAPE, 7);
         Float64Gpt exact = new Float64Gpt(parameters);
         try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel);
-                Gpt gpt = new Gpt(attention, parameters, BATCH, TASK.sequence(), BATCH * TASK.pairs(), products)) {
+                Gpt gpt = new Gpt(
+                        attention,
+                        parameters,
+                        BATCH,
+                        TASK.sequence(),
+                        BATCH * TASK.pairs(),
+                        products,
+                        AttentionOptions.causal())) {
             TASK.fill(3, 1, gpt.tokens(), gpt.targets());
             Gpt.Result result = gpt.train(1, 0f, 0f);
             gpt.fetchGradients();

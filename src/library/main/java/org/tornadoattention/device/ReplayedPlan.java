@@ -61,6 +61,21 @@ public final class ReplayedPlan {
         required(plan, "plan", "make it with new TornadoExecutionPlan(graph.snapshot())");
         required(device, "device", "give the one that the plan was given");
         plan.execute();
+        return ofExecuted(plan, device);
+    }
+
+    /**
+     * Executes a plan once more that was executed before, and records that: for plans whose executions count, such as
+     * steps of a training.
+     *
+     * @param plan a plan with its device and its GridScheduler, executed once or more
+     * @param device the device of all its tasks
+     * @return the plan, to be executed by this object from now on; its {@link #result} is that of this execution
+     * @throws IllegalArgumentException if something is null
+     */
+    public static ReplayedPlan ofExecuted(TornadoExecutionPlan plan, ComputeDevice device) {
+        required(plan, "plan", "make it with new TornadoExecutionPlan(graph.snapshot())");
+        required(device, "device", "give the one that the plan was given");
         TornadoExecutionResult[] result = new TornadoExecutionResult[1];
         Recorded recorded =
                 CompilerExtension.record(device.backend(), device.handle(), () -> result[0] = plan.execute());
