@@ -155,6 +155,25 @@ class ReplayedPlanTest {
                 .withMessageContaining("the plan is closed");
     }
 
+    /** Each execution doubles numbers that stay on the device: one before, one that is recorded, one after. */
+    @Test
+    void aPlanThatWasExecutedBeforeIsExecutedOnceMore() throws Exception {
+        ComputeDevice device = TestDevice.get();
+        FloatArray numbers = FloatArray.fromElements(1, 2, 3, 4);
+        TaskGraph graph = new TaskGraph("steps")
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, numbers)
+                .task("twice", ReplayedPlanTest::twice, numbers, numbers)
+                .transferToHost(DataTransferMode.EVERY_EXECUTION, numbers);
+        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+            plan.withDevice(device.handle());
+            plan.execute();
+            ReplayedPlan replayed = ReplayedPlan.ofExecuted(plan, device);
+            assertThat(numbers.toHeapArray()).containsExactly(4, 8, 12, 16);
+            replayed.execute();
+            assertThat(numbers.toHeapArray()).containsExactly(8, 16, 24, 32);
+        }
+    }
+
     @Test
     void nothingIsRefused() {
         assertThatIllegalArgumentException()
