@@ -207,27 +207,15 @@ class TinyEngine {
         FloatArray keyCache = new FloatArray(size.layers * layerSize);
         FloatArray valueCache = new FloatArray(size.layers * layerSize);
         Tensor logSumExp = Tensor.allocate(DType.F32, 1, size.heads, CHUNK);
-        Object[] activations = {
-            x, norm, qkv, attended, hidden, keyCache, valueCache, logSumExp.array(), start, rows, turns, table
-        };
+        // What stays on the device. TornadoVM brings only what a task of the graph has: the first layer brings it.
+        Object[] activations = {norm, qkv, attended, hidden, keyCache, valueCache, logSumExp.array(), turns};
 
         List<ImmutableTaskGraph> graphs = new ArrayList<>();
         graphs.add(new TaskGraph("embedding")
-                .transferToDevice(
-                        DataTransferMode.FIRST_EXECUTION,
-                        x,
-                        norm,
-                        qkv,
-                        attended,
-                        hidden,
-                        keyCache,
-                        valueCache,
-                        logSumExp.array(),
-                        turns,
-                        table)
-                .transferToDevice(DataTransferMode.EVERY_EXECUTION, tokens, start, rows)
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, x, table)
+                .transferToDevice(DataTransferMode.EVERY_EXECUTION, tokens)
                 .task("embed", TinyEngine::embed, tokens, table, x, model)
-                .persistOnDevice(activations)
+                .persistOnDevice(x)
                 .snapshot());
 
         int[] queryShape = {1, size.heads, CHUNK, size.headDim};
@@ -243,9 +231,15 @@ class TinyEngine {
                             Tensor.view(valueCache, base, cacheShape, cacheStrides),
                             start)
                     .withValidRows(rows);
-            TaskGraph graph = new TaskGraph("layer" + number)
-                    .consumeFromDevice("embedding", activations)
-                    .transferToDevice(DataTransferMode.FIRST_EXECUTION, layer.qkv, layer.output, layer.up, layer.down)
+            TaskGraph graph = new TaskGraph("layer" + number);
+            if (number == 0) {
+                graph.consumeFromDevice("embedding", x).transferToDevice(DataTransferMode.FIRST_EXECUTION, activations);
+            } else {
+                String before = "layer" + (number - 1);
+                graph.consumeFromDevice(before, x).consumeFromDevice(before, activations);
+            }
+            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, layer.qkv, layer.output, layer.up, layer.down)
+                    .transferToDevice(DataTransferMode.EVERY_EXECUTION, start, rows)
                     .task("norm", TinyEngine::normalise, x, norm, model)
                     .task("qkv", TinyEngine::multiply, norm, layer.qkv, qkv, model, size.row())
                     .task(
@@ -265,12 +259,16 @@ class TinyEngine {
             graph.task("project", TinyEngine::multiplyAdd, attended, layer.output, x, model, model, 0)
                     .task("norm2", TinyEngine::normalise, x, norm, model)
                     .task("up", TinyEngine::multiply, norm, layer.up, hidden, model, size.hidden())
-                    .task("down", TinyEngine::multiplyAdd, hidden, layer.down, x, size.hidden(), model, 1);
+                    .task("down", TinyEngine::multiplyAdd, hidden, layer.down, x, size.hidden(), model, 1)
+                    .persistOnDevice(x)
+                    .persistOnDevice(activations);
             graphs.add(graph.snapshot());
         }
 
         graphs.add(new TaskGraph("prediction")
-                .consumeFromDevice("embedding", activations)
+                .consumeFromDevice("layer" + (size.layers - 1), x, norm)
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, table)
+                .transferToDevice(DataTransferMode.EVERY_EXECUTION, rows)
                 .task("norm", TinyEngine::normalise, x, norm, model)
                 .task("predict", TinyEngine::predict, norm, table, logits, rows, model)
                 .transferToHost(DataTransferMode.EVERY_EXECUTION, logits)
