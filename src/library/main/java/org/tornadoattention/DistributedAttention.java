@@ -426,6 +426,8 @@ public final class DistributedAttention implements AutoCloseable {
      * for some heads more lets a device see what it needs of the others' shares while it computes with it. Where the devices reach
      * each other, it comes from there; elsewhere the shares stay with the host, as {@link DividedPass#isOnDevices} tells.
      *
+     * <p>Where heads are divided first, devices that are left over divide the sequence, and not the keys as in {@link #forward}.
+     *
      * @param q queries {@code [batch, heads, seqQ, headDim]}
      * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the same type
      * @param v values, shaped like the keys but for the last dimension
