@@ -106,6 +106,10 @@ final class FewRows {
     }
 
     private boolean dots(RowTile tile, int key, int count) {
+        storedValues.ifPresent(rows -> {
+            values.places(tile.sequence(), tile.kvHead(), key, count, places);
+            streams.orElseThrow().expect(rows, places, count);
+        });
         keys.places(tile.sequence(), tile.kvHead(), key, count, places);
         return streams.orElseThrow().dots(storedKeys.orElseThrow(), places, count, rows(tile));
     }

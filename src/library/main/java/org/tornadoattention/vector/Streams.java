@@ -34,6 +34,13 @@ interface Streams {
     void load(DType dtype, float[] q, int width, int rows);
 
     /**
+     * Says which values are read behind the keys of the next {@link #dots}: memory brings them meanwhile.
+     *
+     * @param places the byte that each of them begins with
+     */
+    void expect(StoredRows values, long[] places, int count);
+
+    /**
      * Makes scores, {@code Σ_d k[key][d] · q[row][d]}.
      *
      * @param places the byte that each key begins with

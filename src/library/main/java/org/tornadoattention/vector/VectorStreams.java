@@ -4,6 +4,7 @@ import static jdk.incubator.vector.VectorOperators.ASHR;
 import static jdk.incubator.vector.VectorOperators.LSHL;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.stream.LongStream;
@@ -94,6 +95,17 @@ final class VectorStreams implements Streams {
 
     private final float[] ones = new float[FewRows.MOST];
 
+    /** Where the values begin that are read next, in the order of the keys. */
+    private final long[] ahead = new long[ForwardTile.KEYS];
+
+    private MemorySegment aheadMemory = MemorySegment.NULL;
+
+    /** Bytes of one of them, 0 where none are expected. */
+    private int aheadWidth;
+
+    /** What was read of them, which nobody needs: Java has no prefetch. */
+    private int touched;
+
     /** What carries of exponents there were, lane by lane. */
     private final int[] specials = new int[LENGTH];
 
@@ -122,7 +134,7 @@ final class VectorStreams implements Streams {
     public long bytes() {
         return Float.BYTES * ((long) sums.length + scores.length + weights.length)
                 + Integer.BYTES * (long) specials.length
-                + Long.BYTES * (long) ordered.length;
+                + Long.BYTES * ((long) ordered.length + ahead.length);
     }
 
     @Override
@@ -182,12 +194,32 @@ final class VectorStreams implements Streams {
     }
 
     @Override
+    public void expect(StoredRows values, long[] places, int count) {
+        int groups = Math.ceilDiv(count, GROUP);
+        for (int i = 0; i < ahead.length; i++) {
+            ahead[i] = places[Math.min(key(i % (GROUP * groups), groups), count - 1)];
+        }
+        aheadMemory = values.memory();
+        aheadWidth = values.width() * values.dtype().byteSize();
+    }
+
+    /** Where nothing as wide is expected, keys are read ahead that are read anyway. */
+    private void expectAtLeast(StoredRows keys) {
+        if (aheadWidth < keys.width() * keys.dtype().byteSize()) {
+            System.arraycopy(ordered, 0, ahead, 0, ahead.length);
+            aheadMemory = keys.memory();
+        }
+        aheadWidth = 0;
+    }
+
+    @Override
     public boolean dots(StoredRows keys, long[] places, int count, int rows) {
         int groups = Math.ceilDiv(count, GROUP);
         for (int i = 0; i < GROUP * groups; i++) {
             // Those behind the last are the last once more.
             ordered[i] = places[Math.min(key(i, groups), count - 1)];
         }
+        expectAtLeast(keys);
         Arrays.fill(specials, 0);
         int elements = Lanes.ROWS * keys.width();
         for (int block = 0; block < rows / Lanes.ROWS; block++) {
@@ -407,6 +439,8 @@ final class VectorStreams implements Streams {
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
+        MemorySegment next = aheadMemory;
+        int read = 0;
         int key = 0;
         int from = first;
         long offset = 0;
@@ -438,6 +472,10 @@ final class VectorStreams implements Streams {
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
             s33 = FMA ? x3.fma(y, s33) : x3.mul(y).add(s33);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key] + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 1] + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 2] + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 3] + offset);
             from += vectors * LENGTH;
             offset += BYTES;
             if (from == end) {
@@ -467,6 +505,7 @@ final class VectorStreams implements Streams {
                 offset = 0;
             }
         }
+        touched ^= read;
     }
 
     /** Groups of BF16 with a block of rows: the lower half of an int is an even element, the upper one an odd one. */
@@ -476,6 +515,8 @@ final class VectorStreams implements Streams {
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
+        MemorySegment next = aheadMemory;
+        int read = 0;
         int key = 0;
         int from = first;
         long offset = 0;
@@ -535,6 +576,10 @@ final class VectorStreams implements Streams {
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
             s33 = FMA ? x3.fma(y, s33) : x3.mul(y).add(s33);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key] + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 1] + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 2] + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 3] + offset);
             from += vectors * LENGTH;
             offset += BYTES;
             if (from == end) {
@@ -564,6 +609,7 @@ final class VectorStreams implements Streams {
                 offset = 0;
             }
         }
+        touched ^= read;
     }
 
     /** Groups of F16, likewise: exponent and significand as those of F32, times the ratio of the biases. */
@@ -574,6 +620,8 @@ final class VectorStreams implements Streams {
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
         IntVector special = IntVector.zero(INTS);
+        MemorySegment next = aheadMemory;
+        int read = 0;
         int key = 0;
         int from = first;
         long offset = 0;
@@ -653,6 +701,10 @@ final class VectorStreams implements Streams {
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
             s33 = FMA ? x3.fma(y, s33) : x3.mul(y).add(s33);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key] + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 1] + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 2] + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 3] + offset);
             from += vectors * LENGTH;
             offset += BYTES;
             if (from == end) {
@@ -683,6 +735,7 @@ final class VectorStreams implements Streams {
             }
         }
         special.or(IntVector.fromArray(INTS, specials, 0)).intoArray(specials, 0);
+        touched ^= read;
     }
 
     /** Scores: the sums of sixteen vectors' lanes, pairs of lanes first. */
