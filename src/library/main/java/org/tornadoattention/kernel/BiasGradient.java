@@ -5,6 +5,7 @@ import static org.tornadoattention.kernel.parts.Storage.load;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.LargeScores;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.Score;
@@ -88,7 +89,8 @@ public final class BiasGradient {
                         s = Score.of(scale * s, softcap, slopeOfHead, position - j, features);
                         float slope = Functions.slope(s, batch, head, i, j, position);
                         s = Functions.score(s, batch, head, i, j, position);
-                        float p = TornadoMath.exp(s - RowTerms.logSumExp(rowTerms, row));
+                        float logSumExp = LargeScores.lowered(RowTerms.logSumExp(rowTerms, row), features);
+                        float p = TornadoMath.exp(LargeScores.exponent(s - logSumExp, features));
                         dp *= DropoutMask.factor(
                                 DropoutMask.seedLow(keyLengths, features),
                                 DropoutMask.seedHigh(keyLengths, features),

@@ -3,6 +3,7 @@ package org.tornadoattention.kernel;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.LargeScores;
 import org.tornadoattention.kernel.parts.LocalTiles;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
@@ -138,7 +139,7 @@ public final class TiledBiasGradient {
             LocalTiles.loadBothRows(
                     key, value, keyBase * headDim, keyBase * valueDim, j0, keys, headDim, valueDim,
                     keyTile, valueTile, block, paddedDim, item, step, features);
-            RowTerms.load(rowTerms, queryBase, rows, rowLse, rowD, block, item, step);
+            RowTerms.load(rowTerms, queryBase, rows, rowLse, rowD, block, item, step, features);
             context.localBarrier();
 
             // S = Q_i K_j^T and dP = dO_i V_j^T, in blocks of 4 queries by 4 keys, stored transposed.
@@ -173,7 +174,7 @@ public final class TiledBiasGradient {
                     s = Score.of(scale * s, softcap, slope, position - j, features);
                     float derivative = Functions.slope(s, batch, head, i0 + r, j, position);
                     s = Functions.score(s, batch, head, i0 + r, j, position);
-                    float p = TornadoMath.exp(s - rowLse[r]);
+                    float p = TornadoMath.exp(LargeScores.exponent(s - rowLse[r], features));
                     dp *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i0 + r, j, features);
                     gradient = Functions.weight(p * (dp - rowD[r]) * derivative, s);
                 }

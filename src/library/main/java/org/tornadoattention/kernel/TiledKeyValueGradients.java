@@ -6,6 +6,7 @@ import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.LargeScores;
 import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.LocalTiles;
 import org.tornadoattention.kernel.parts.PartialSums;
@@ -80,7 +81,7 @@ public final class TiledKeyValueGradients {
                 int i = TornadoMath.min(i0 + r, seqQ - 1);
                 capSlope *= Functions.slope(s, batch, batchHead % heads, i, j, position);
                 s = Functions.score(s, batch, batchHead % heads, i, j, position);
-                p = Functions.weight(TornadoMath.exp(s - rowLse[r]), s);
+                p = Functions.weight(TornadoMath.exp(LargeScores.exponent(s - rowLse[r], features)), s);
                 float factor = DropoutMask.factor(
                         seedLow, seedHigh, seedOffset, threshold, batchHead, i0 + r, j, features);
                 ds = Functions.weight(p * (factor * dp - rowD[r]) * capSlope, s);
@@ -251,7 +252,7 @@ public final class TiledKeyValueGradients {
                             query, outputGradient, queryBase, outputBase, i0, rows, headDim, valueDim,
                             queryTile, gradientTile, block, paddedDim, item, step, features);
                 }
-                RowTerms.load(rowTerms, batchHead * seqQ + i0, rows, rowLse, rowD, block, item, step);
+                RowTerms.load(rowTerms, batchHead * seqQ + i0, rows, rowLse, rowD, block, item, step, features);
                 context.localBarrier();
 
                 // S = Q_i K_j^T and dP = dO_i V_j^T, in blocks of 4 queries by 4 keys.

@@ -5,6 +5,7 @@ import static org.tornadoattention.kernel.parts.Storage.store;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.LargeScores;
 import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.LocalTiles;
 import org.tornadoattention.kernel.parts.PartialSums;
@@ -170,7 +171,7 @@ public final class TiledQueryGradient {
                     query, outputGradient, queryBase, outputBase, 0, rows, headDim, valueDim,
                     queryTile, gradientTile, block, paddedDim, item, step, features);
         }
-        RowTerms.load(rowTerms, batchHead * seqQ + i0, rows, rowLse, rowD, block, item, step);
+        RowTerms.load(rowTerms, batchHead * seqQ + i0, rows, rowLse, rowD, block, item, step, features);
         int firstRow = item / dimGroups * 8;
         int firstDim = item % dimGroups * 4;
         float[] g = RegisterTile.zeros();
@@ -250,7 +251,7 @@ public final class TiledQueryGradient {
                     int i = TornadoMath.min(i0 + r, seqQ - 1);
                     capSlope *= Functions.slope(s, batch, head, i, j, position);
                     s = Functions.score(s, batch, head, i, j, position);
-                    float p = TornadoMath.exp(s - rowLse[r]);
+                    float p = TornadoMath.exp(LargeScores.exponent(s - rowLse[r], features));
                     dp *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i0 + r, j, features);
                     ds = Functions.weight(p * (dp - rowD[r]) * capSlope, s);
                     seen = Functions.weight(1f, s);

@@ -11,6 +11,7 @@ import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.LargeScores;
 import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.Phase;
 import org.tornadoattention.kernel.parts.Placement;
@@ -282,9 +283,10 @@ public final class WarpGroupGradients {
                 int n = half * (blockQ / 16) + m;
                 Warp.elements(terms, 0, tile, atLane + 64 * n);
                 for (int e = 0; e < 2; e++) {
-                    float lse = terms[2 * e] * WarpScores.LOG2_E;
+                    float lse = LargeScores.lowered(terms[2 * e], features) * WarpScores.LOG2_E;
                     for (int r = 0; r < 2; r++) {
-                        s[4 * n + 2 * r + e] = Warp.exp2(s[4 * n + 2 * r + e] * factor - lse);
+                        float exponent = s[4 * n + 2 * r + e] * factor - lse;
+                        s[4 * n + 2 * r + e] = Warp.exp2(LargeScores.exponent(exponent, features));
                     }
                 }
             }

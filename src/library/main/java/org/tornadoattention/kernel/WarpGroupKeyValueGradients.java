@@ -6,6 +6,7 @@ import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.LargeScores;
 import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.TileList;
@@ -254,7 +255,7 @@ public final class WarpGroupKeyValueGradients {
                 WarpScores.maskedScores(
                         s, 1, blockQ, true, batch, head % heads, j0 + row, i, column, seqQ, offset, length,
                         everyFirst, everyLast, windowLeft, windowRight, scale, softcap, slope, features, whole);
-                probabilities(s, tile, terms + 8 * column, blockQ, factor);
+                probabilities(s, tile, terms + 8 * column, blockQ, factor, features);
                 if ((features & Features.DROPOUT) != 0) {
                     WarpScores.keptTransposed(kept, blockQ, keyLengths, head, i + column, j0 + row, features);
                 }
@@ -347,12 +348,14 @@ public final class WarpGroupKeyValueGradients {
     }
 
     /** S = 2^(S - L), where columns are queries whose terms lie in local memory. */
-    private static void probabilities(float[] s, int[] tile, int terms, int columns, float factor) {
+    private static void probabilities(
+            float[] s, int[] tile, int terms, int columns, float factor, int features) {
         for (int n = 0; n < columns / 8; n++) {
             for (int e = 0; e < 2; e++) {
-                float lse = Warp.element(tile, terms + 64 * n + 8 * e) * WarpScores.LOG2_E;
+                float lse = LargeScores.lowered(Warp.element(tile, terms + 64 * n + 8 * e), features) * WarpScores.LOG2_E;
                 for (int r = 0; r < 2; r++) {
-                    s[4 * n + 2 * r + e] = Warp.exp2(s[4 * n + 2 * r + e] * factor - lse);
+                    float exponent = s[4 * n + 2 * r + e] * factor - lse;
+                    s[4 * n + 2 * r + e] = Warp.exp2(LargeScores.exponent(exponent, features));
                 }
             }
         }

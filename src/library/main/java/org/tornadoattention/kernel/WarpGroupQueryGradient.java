@@ -5,6 +5,7 @@ import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.LargeScores;
 import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
@@ -167,7 +168,8 @@ public final class WarpGroupQueryGradient {
         }
         for (int r = 0; r < 2; r++) {
             int i = TornadoMath.min(i0 + row + 8 * r, seqQ - 1);
-            lse[r] = RowTerms.logSumExp(rowTerms, batchHead * seqQ + i) * WarpScores.LOG2_E;
+            float logSumExp = RowTerms.logSumExp(rowTerms, batchHead * seqQ + i);
+            lse[r] = LargeScores.lowered(logSumExp, features) * WarpScores.LOG2_E;
             d[r] = RowTerms.d(rowTerms, batchHead * seqQ + i);
         }
 
@@ -242,8 +244,10 @@ public final class WarpGroupQueryGradient {
                         everyRight, windowLeft, windowRight, scale, softcap, slope, features, whole);
                 for (int r = 0; r < 2; r++) {
                     for (int n = 0; n < blockK / 8; n++) {
-                        s[4 * n + 2 * r] = Warp.exp2(s[4 * n + 2 * r] * factor - lse[r]);
-                        s[4 * n + 2 * r + 1] = Warp.exp2(s[4 * n + 2 * r + 1] * factor - lse[r]);
+                        float even = s[4 * n + 2 * r] * factor - lse[r];
+                        float odd = s[4 * n + 2 * r + 1] * factor - lse[r];
+                        s[4 * n + 2 * r] = Warp.exp2(LargeScores.exponent(even, features));
+                        s[4 * n + 2 * r + 1] = Warp.exp2(LargeScores.exponent(odd, features));
                     }
                 }
             }

@@ -278,7 +278,7 @@ public final class Mending {
             int width, int column, int batchHead, int batch, int head, int i, int position, int first, int last,
             float scale, float softcap, float slope, int features) {
         clear(sum, width);
-        float logSumExp = RowTerms.logSumExp(rowTerms, row);
+        float logSumExp = LargeScores.lowered(RowTerms.logSumExp(rowTerms, row), features);
         float d = RowTerms.d(rowTerms, row);
         int depth = depth(headDim, last);
         int end = last;
@@ -292,7 +292,7 @@ public final class Mending {
             if (hidden == 0) {
                 float dp = dot(outputGradient, row * headDim, value, keyAt, type, depth);
                 dp = dropped(dp, keyLengths, batchHead, i, j, features);
-                float ds = Warp.exp2((x - logSumExp) * WarpScores.LOG2_E)
+                float ds = Warp.exp2(LargeScores.exponent(x - logSumExp, features) * WarpScores.LOG2_E)
                         * (dp - d)
                         * Score.derivative(capped, softcap)
                         * Functions.slope(given, batch, head, i, j, position);
@@ -333,7 +333,8 @@ public final class Mending {
             x = Functions.score(given, batchHead / heads, head, i, j, i + offset);
             int hidden = x < Score.LEAST_SEEN ? 1 : 0;
             if (hidden == 0) {
-                float p = Warp.exp2((x - RowTerms.logSumExp(rowTerms, row)) * WarpScores.LOG2_E);
+                float logSumExp = LargeScores.lowered(RowTerms.logSumExp(rowTerms, row), features);
+                float p = Warp.exp2(LargeScores.exponent(x - logSumExp, features) * WarpScores.LOG2_E);
                 float dp = dot(outputGradient, row * headDim, value, keyAt, type, depth);
                 dp = dropped(dp, keyLengths, batchHead, i, j, features);
                 float ds = p

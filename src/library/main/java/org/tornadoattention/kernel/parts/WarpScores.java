@@ -287,7 +287,7 @@ public final class WarpScores {
      * scaled product, over S, and P itself, packed; both 0 for what is hidden. Otherwise as {@link #ask}.
      *
      * @param p gets P as dropout leaves it, where rows are keys
-     * @param logSumExps of rows that are queries, as exponents of 2
+     * @param logSumExps of rows that are queries, {@link LargeScores#lowered}, as exponents of 2
      * @param tile has those of columns that are queries, from byte {@code terms} on, a query to 8 bytes
      * @param kept bits of the elements that dropout keeps, where rows are keys
      * @param keptFactor what it multiplies them by
@@ -319,7 +319,9 @@ public final class WarpScores {
                     float weight = 0f;
                     float probability = 0f;
                     if (outside <= 0) {
-                        float lse = transposed ? Warp.element(tile, terms + 64 * n + 8 * e) * LOG2_E : logSumExps[r];
+                        float lse = transposed
+                                ? LargeScores.lowered(Warp.element(tile, terms + 64 * n + 8 * e), features) * LOG2_E
+                                : logSumExps[r];
                         float capped = capped(scale * s[at], softcap);
                         float given = Score.biased(capped, slope, i + offset - key, features);
                         float x = 0f;
@@ -333,7 +335,8 @@ public final class WarpScores {
                                 derivative(capped, softcap) * Functions.slope(given, batch, head, i, key, i + offset);
                         // A score that is no number hides nothing.
                         int hidden = x < Score.LEAST_SEEN ? 1 : 0;
-                        probability = hidden > 0 ? 0f : Warp.exp2(x * LOG2_E - lse);
+                        float exponent = LargeScores.exponent(x * LOG2_E - lse, features);
+                        probability = hidden > 0 ? 0f : Warp.exp2(exponent);
                         weight = hidden > 0 ? 0f : probability * derivative;
                     }
                     s[at] = weight;
