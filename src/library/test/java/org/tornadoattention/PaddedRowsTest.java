@@ -24,8 +24,8 @@ class PaddedRowsTest {
 
     static Stream<Arguments> hugeProblems() {
         return cases(
-                        new AttentionShape(1, 1, 1, 20, 20, 16),
-                        AttentionOptions.defaults().withAlibi(-1e37f));
+                new AttentionShape(1, 1, 1, 20, 20, 16),
+                AttentionOptions.defaults().withAlibi(-1e37f));
     }
 
     private static Stream<Arguments> cases(AttentionShape shape, AttentionOptions options) {

@@ -348,11 +348,11 @@ public final class WarpGroupKeyValueGradients {
     }
 
     /** S = 2^(S - L), where columns are queries whose terms lie in local memory. */
-    private static void probabilities(
-            float[] s, int[] tile, int terms, int columns, float factor, int features) {
+    private static void probabilities(float[] s, int[] tile, int terms, int columns, float factor, int features) {
         for (int n = 0; n < columns / 8; n++) {
             for (int e = 0; e < 2; e++) {
-                float lse = LargeScores.lowered(Warp.element(tile, terms + 64 * n + 8 * e), features) * WarpScores.LOG2_E;
+                float lse =
+                        LargeScores.lowered(Warp.element(tile, terms + 64 * n + 8 * e), features) * WarpScores.LOG2_E;
                 for (int r = 0; r < 2; r++) {
                     float exponent = s[4 * n + 2 * r + e] * factor - lse;
                     s[4 * n + 2 * r + e] = Warp.exp2(LargeScores.exponent(exponent, features));

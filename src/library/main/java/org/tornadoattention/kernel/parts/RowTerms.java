@@ -28,7 +28,15 @@ public final class RowTerms {
     /** Loads the terms of {@code rows} rows from {@code first} on; of the others of a tile, terms that make P and dS 0. */
     @Phase
     public static void load(
-            FloatArray rowTerms, int first, int rows, float[] rowLse, float[] rowD, int tileRows, int item, int step, int features) {
+            FloatArray rowTerms,
+            int first,
+            int rows,
+            float[] rowLse,
+            float[] rowD,
+            int tileRows,
+            int item,
+            int step,
+            int features) {
         for (int row = item; row < tileRows; row += step) {
             float lse = ABOVE_ALL_SCORES;
             float d = 0f;
