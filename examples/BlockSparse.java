@@ -13,8 +13,9 @@ import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Block-sparse attention, the last system of the FlashAttention paper: the score matrix is divided into tiles, and those that the mask
- * hides whole are never loaded. Documents in one sequence, drawn, computed with and without the tiles, and checked.
+ * Block-sparse attention, the last system of the FlashAttention paper: the score matrix is divided into tiles, and
+ * those that the mask hides whole are never loaded. Documents in one sequence, drawn, computed with and without the
+ * tiles, and checked.
  */
 public class BlockSparse {
 

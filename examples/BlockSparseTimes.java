@@ -14,8 +14,9 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * Time against the share of tiles that a block mask leaves, as the right part of figure 2 of the FlashAttention paper has it: every
- * n-th diagonal of tiles is seen. {@code ./attention example BlockSparseTimes 65536 4 64 f16} is that of tensor cores.
+ * Time against the share of tiles that a block mask leaves, as the right part of figure 2 of the FlashAttention paper
+ * has it: every n-th diagonal of tiles is seen. {@code ./attention example BlockSparseTimes 65536 4 64 f16} is that of
+ * tensor cores.
  */
 class BlockSparseTimes {
 

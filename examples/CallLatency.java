@@ -19,10 +19,10 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 
 /**
- * How long one call of a small problem takes, from the host's point of view: 8 heads of 128 × 64, F16 (BF16 where a task
- * graph takes no halves), with the data on the device. Most of it is not the kernel: TornadoVM walks through its bytecodes
- * and the driver launches. On the CUDA backend a {@link ReplayedPlan}, recorded once, leaves only the launch; a CUDA graph of
- * TornadoVM's leaves the bytecodes too.
+ * How long one call of a small problem takes, from the host's point of view: 8 heads of 128 × 64, F16 (BF16 where a
+ * task graph takes no halves), with the data on the device. Most of it is not the kernel: TornadoVM walks through its
+ * bytecodes and the driver launches. On the CUDA backend a {@link ReplayedPlan}, recorded once, leaves only the launch;
+ * a CUDA graph of TornadoVM's leaves the bytecodes too.
  */
 class CallLatency {
 

@@ -146,7 +146,9 @@ class GptStepTimes implements Callable<Integer> {
         }
     }
 
-    /** TornadoVM does not count on all backends what is written by tasks alone: CUDA's number lacks even the weights. */
+    /**
+     * TornadoVM does not count on all backends what is written by tasks alone: CUDA's number lacks even the weights.
+     */
     private static String mebibytes(Run run) {
         return run.deviceBytes() < run.weightBytes() ? "not counted" : "%.1f".formatted(run.deviceBytes() / 0x1p20);
     }

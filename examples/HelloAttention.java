@@ -5,7 +5,9 @@ import org.tornadoattention.FlashAttention;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
-/** Causal attention over 8 heads, 128 tokens each, on the best device here: the simulator where there is no TornadoVM. */
+/**
+ * Causal attention over 8 heads, 128 tokens each, on the best device here: the simulator where there is no TornadoVM.
+ */
 class HelloAttention {
 
     static void main() {

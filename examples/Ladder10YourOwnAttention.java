@@ -13,9 +13,10 @@ import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Rung 10: your own attention. Most models change the scores a little: a bias for the distance, a bound, documents that do not see
- * each other. Stored, such a change is a matrix of N² numbers, which FlashAttention exists to avoid. Written as a lambda it becomes
- * part of the kernel: it is asked where the score is, in a register, and its derivative in the backward pass.
+ * Rung 10: your own attention. Most models change the scores a little: a bias for the distance, a bound, documents that
+ * do not see each other. Stored, such a change is a matrix of N² numbers, which FlashAttention exists to avoid. Written
+ * as a lambda it becomes part of the kernel: it is asked where the score is, in a register, and its derivative in the
+ * backward pass.
  */
 class Ladder10YourOwnAttention {
 

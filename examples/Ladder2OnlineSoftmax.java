@@ -8,8 +8,8 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Rung 2: the online softmax. A row keeps the largest score so far, m, the sum l of e^(s − m), and o, the sum of e^(s − m) v.
- * When a larger score comes, l and o are scaled by e^(m − m'). One pass over the keys; S and P are gone.
+ * Rung 2: the online softmax. A row keeps the largest score so far, m, the sum l of e^(s − m), and o, the sum of e^(s −
+ * m) v. When a larger score comes, l and o are scaled by e^(m − m'). One pass over the keys; S and P are gone.
  */
 class Ladder2OnlineSoftmax {
 

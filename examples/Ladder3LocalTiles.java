@@ -8,8 +8,8 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Rung 3: tiles in local memory. A work-group of 64 rows loads 32 keys and values together, and all its rows use them: K and
- * V are read once for 64 queries and not once for each.
+ * Rung 3: tiles in local memory. A work-group of 64 rows loads 32 keys and values together, and all its rows use them:
+ * K and V are read once for 64 queries and not once for each.
  */
 class Ladder3LocalTiles {
 

@@ -8,10 +8,10 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Rung 4: registers. Local memory is fast, and still slower than the multiply-adds that wait for it. A work-item that computes
- * 4 × 4 scores reads 8 numbers for 16 multiply-adds, where rung 3 reads one for each. The group's 64 work-items share a tile of
- * 32 × 32 scores, and each has 4 × 8 elements of O in registers for good, written out by name: TornadoVM keeps a private
- * array in memory on some backends.
+ * Rung 4: registers. Local memory is fast, and still slower than the multiply-adds that wait for it. A work-item that
+ * computes 4 × 4 scores reads 8 numbers for 16 multiply-adds, where rung 3 reads one for each. The group's 64
+ * work-items share a tile of 32 × 32 scores, and each has 4 × 8 elements of O in registers for good, written out by
+ * name: TornadoVM keeps a private array in memory on some backends.
  */
 class Ladder4Registers {
 

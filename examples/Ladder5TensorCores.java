@@ -12,12 +12,13 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /**
- * Rung 5: tensor cores, by TornadoVM's own calls. {@code mma} multiplies 16 × 16 by 16 × 8 elements in one instruction of a
- * warp, F16 in, F32 out. What it returns, a fragment, cannot be read from Java; {@code mmaStore} writes it to device memory
- * only. So S goes through a scratch tile of each group, and P V too: device memory by name, the caches by use.
+ * Rung 5: tensor cores, by TornadoVM's own calls. {@code mma} multiplies 16 × 16 by 16 × 8 elements in one instruction
+ * of a warp, F16 in, F32 out. What it returns, a fragment, cannot be read from Java; {@code mmaStore} writes it to
+ * device memory only. So S goes through a scratch tile of each group, and P V too: device memory by name, the caches by
+ * use.
  *
- * <p>Two warps have 32 queries each. Sᵀ = K Qᵀ is computed, because K then is an operand A, and V an operand B, as they lie in
- * memory; and because lanes that own a query each then read neighbouring elements.
+ * <p>Two warps have 32 queries each. Sᵀ = K Qᵀ is computed, because K then is an operand A, and V an operand B, as they
+ * lie in memory; and because lanes that own a query each then read neighbouring elements.
  */
 class Ladder5TensorCores {
 

@@ -13,8 +13,9 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /**
  * Rung 6: warp intrinsics. Rung 5 cannot see the scores that it computes, so they go through scratch memory. With this
- * project's {@link Warp} an accumulator is a plain private array: S, P and O never leave the registers of a warp, and P is in
- * the right lanes already to be the operand of the next product. A warp has 16 queries, four warps share the tiles of K and V.
+ * project's {@link Warp} an accumulator is a plain private array: S, P and O never leave the registers of a warp, and P
+ * is in the right lanes already to be the operand of the next product. A warp has 16 queries, four warps share the
+ * tiles of K and V.
  */
 class Ladder6WarpIntrinsics {
 
@@ -133,7 +134,10 @@ class Ladder6WarpIntrinsics {
         }
     }
 
-    /** Starts the copy of 64 rows to a tile, 16 bytes at a time; {@code chunk} turns each row, against conflicts of banks. */
+    /**
+     * Starts the copy of 64 rows to a tile, 16 bytes at a time; {@code chunk} turns each row, against conflicts of
+     * banks.
+     */
     static void load(int[] tile, HalfFloatArray source, int firstRow, int item) {
         for (int i = 0; i < 4; i++) {
             int row = 16 * i + item / 8;

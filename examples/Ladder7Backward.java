@@ -10,9 +10,9 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Rung 7: backward. P was never stored, and is not needed: with L of each row, P = e^(S − L) comes back from q and k when
- * it is wanted. One kernel goes over the queries for dQ, one over the keys for dK and dV, so that each element is written
- * by one work-item: no atomics, the same bits each time.
+ * Rung 7: backward. P was never stored, and is not needed: with L of each row, P = e^(S − L) comes back from q and k
+ * when it is wanted. One kernel goes over the queries for dQ, one over the keys for dK and dV, so that each element is
+ * written by one work-item: no atomics, the same bits each time.
  */
 class Ladder7Backward {
 

@@ -9,9 +9,9 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Rung 8: masks. Under a causal mask half of the score matrix is never looked at. A mask within a tile costs a comparison for
- * each score; a tile that nobody sees is not even loaded. Rung 3's kernel, with a window: its loop over the tiles begins and
- * ends where the window of its queries does.
+ * Rung 8: masks. Under a causal mask half of the score matrix is never looked at. A mask within a tile costs a
+ * comparison for each score; a tile that nobody sees is not even loaded. Rung 3's kernel, with a window: its loop over
+ * the tiles begins and ends where the window of its queries does.
  */
 class Ladder8Masks {
 

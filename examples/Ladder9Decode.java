@@ -8,9 +8,9 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Rung 9: decode. When text is generated there is one query a head, and all kernels so far leave the device idle: a row a
- * work-item is one work-item a head. So the keys are split over many work-items, each makes a result of its own part, and a
- * second kernel merges them: L = M + ln Σ e^(Lᵢ − M), O = Σ e^(Lᵢ − L) Oᵢ. The time is that of reading K and V.
+ * Rung 9: decode. When text is generated there is one query a head, and all kernels so far leave the device idle: a row
+ * a work-item is one work-item a head. So the keys are split over many work-items, each makes a result of its own part,
+ * and a second kernel merges them: L = M + ln Σ e^(Lᵢ − M), O = Σ e^(Lᵢ − L) Oᵢ. The time is that of reading K and V.
  */
 class Ladder9Decode {
 

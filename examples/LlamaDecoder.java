@@ -27,13 +27,14 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /**
- * A decoder that feeds itself: the attention stack of a Llama, with random weights, token by token. Eight layers are one task
- * graph, since TornadoVM has 8 KiB for what a graph's tasks take; of each layer {@code x = x + Wo attention(rope(Wq norm(x)), rope(Wk norm(x)), Wv norm(x))} with a key-value cache
- * that grows on the device. Nothing but the last layer's output leaves it. Where there are CUDA graphs, a second run
- * has the layers as those.
+ * A decoder that feeds itself: the attention stack of a Llama, with random weights, token by token. Eight layers are
+ * one task graph, since TornadoVM has 8 KiB for what a graph's tasks take; of each layer {@code x = x + Wo
+ * attention(rope(Wq norm(x)), rope(Wk norm(x)), Wv norm(x))} with a key-value cache that grows on the device. Nothing
+ * but the last layer's output leaves it. Where there are CUDA graphs, a second run has the layers as those.
  *
- * <p>{@code ./attention example LlamaDecoder} runs a toy; {@code ./attention example LlamaDecoder 32 32 8 128 1024 f16} has
- * the shape of Llama 3 8B: layers, query heads, KV heads, head dimension, tokens, type of weights and caches (f32 or f16).
+ * <p>{@code ./attention example LlamaDecoder} runs a toy; {@code ./attention example LlamaDecoder 32 32 8 128 1024 f16}
+ * has the shape of Llama 3 8B: layers, query heads, KV heads, head dimension, tokens, type of weights and caches (f32
+ * or f16).
  */
 class LlamaDecoder {
 

@@ -21,8 +21,8 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
  * The device memory of a forward and a backward pass in one graph, by sequence length, with flash and with standard
  * attention: the first grows with the length, the second with its square. The lengths are the arguments.
  *
- * <p>The bytes are what the profiler says that the graph allocated, for one head of dimension 64 in F32; buffers live from
- * the first execution to the last, so they are the peak.
+ * <p>The bytes are what the profiler says that the graph allocated, for one head of dimension 64 in F32; buffers live
+ * from the first execution to the last, so they are the peak.
  */
 class MemoryByLength {
 

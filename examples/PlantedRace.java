@@ -9,8 +9,8 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * A kernel that sums a row, as a softmax does, and a barrier that someone forgot. A GPU says nothing: the sum is wrong on
- * some days. The simulator names the line, the work-items and the array.
+ * A kernel that sums a row, as a softmax does, and a barrier that someone forgot. A GPU says nothing: the sum is wrong
+ * on some days. The simulator names the line, the work-items and the array.
  */
 class PlantedRace {
 

@@ -13,9 +13,9 @@ import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Eight kernels, each with a mistake of a kind that shipped in public projects, written anew and as small as can be. A GPU runs
- * all of them without a word; the simulator says what is wrong. Each kernel is right with {@code mended == 1}: the difference is
- * the lesson.
+ * Eight kernels, each with a mistake of a kind that shipped in public projects, written anew and as small as can be. A
+ * GPU runs all of them without a word; the simulator says what is wrong. Each kernel is right with {@code mended == 1}:
+ * the difference is the lesson.
  */
 class RealBugs {
 
@@ -38,7 +38,10 @@ class RealBugs {
         out.set(context.globalIdx, sum);
     }
 
-    /** Each group adds its squares to one sum, and divides by it in the same launch: other groups may not have added yet. */
+    /**
+     * Each group adds its squares to one sum, and divides by it in the same launch: other groups may not have added
+     * yet.
+     */
     static void normalization(KernelContext context, FloatArray in, FloatArray out, int mended) {
         if (mended == 1) {
             float sum = 0f; // each group finds the whole sum for itself; with two tasks, one finds it and one divides

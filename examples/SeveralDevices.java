@@ -17,9 +17,9 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * Causal attention on all devices of a backend beside one of them, divided by heads and by the sequence, forward and backward: wall
- * time with the data on the devices, what they copy from each other and how long that takes alone, memory of a device, and whether
- * the result is the same. Where there is one device, it gets two parts.
+ * Causal attention on all devices of a backend beside one of them, divided by heads and by the sequence, forward and
+ * backward: wall time with the data on the devices, what they copy from each other and how long that takes alone,
+ * memory of a device, and whether the result is the same. Where there is one device, it gets two parts.
  */
 class SeveralDevices {
 

@@ -23,8 +23,9 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /**
- * The same few small problems over and over, each result compared bit by bit with the first, which an oracle has checked: for
- * faults that show once in thousands of launches. Start several of them at once to put a device under load.
+ * The same few small problems over and over, each result compared bit by bit with the first, which an oracle has
+ * checked: for faults that show once in thousands of launches. Start several of them at once to put a device under
+ * load.
  */
 @Command(
         name = "attention example Soak",
@@ -139,7 +140,9 @@ class Soak implements Callable<Integer> {
         launches.incrementAndGet();
     }
 
-    /** Tells how far it is, so that what a crash leaves says where it was, and ends a process that hangs in a driver. */
+    /**
+     * Tells how far it is, so that what a crash leaves says where it was, and ends a process that hangs in a driver.
+     */
     private void watch() {
         try {
             while (elapsed() < seconds + GRACE_SECONDS) {

@@ -12,11 +12,11 @@ import org.tornadoattention.tensor.Tensor;
 /**
  * A problem that is small enough to be watched: 3 queries, 40 keys, head dimension 2.
  *
- * <p>Without TornadoVM, set a breakpoint in {@code TiledFlashAttention.attention}, for instance where the online softmax
- * computes {@code alpha}, and debug this program. It stops in each work-item of the group. The thread is called after its
- * work-item; {@code context} shows its ids; {@code queryTile}, {@code keyValueTile} and {@code scores} are the group's
- * local memory; {@code o00} to {@code o77} are the work-item's own part of the output. The 40 keys are two tiles, so
- * the second time round {@code rowMax} and {@code rowSum} hold what the first tile left.
+ * <p>Without TornadoVM, set a breakpoint in {@code TiledFlashAttention.attention}, for instance where the online
+ * softmax computes {@code alpha}, and debug this program. It stops in each work-item of the group. The thread is called
+ * after its work-item; {@code context} shows its ids; {@code queryTile}, {@code keyValueTile} and {@code scores} are
+ * the group's local memory; {@code o00} to {@code o77} are the work-item's own part of the output. The 40 keys are two
+ * tiles, so the second time round {@code rowMax} and {@code rowSum} hold what the first tile left.
  *
  * <p>With {@code -Dtornadoattention.simulator.threads=1} one group runs at a time. A condition such as
  * {@code context.localIdx == 1} stops in one work-item only.

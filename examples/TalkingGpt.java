@@ -27,8 +27,8 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
- * A GPT that learns to write, character by character, and then goes on with what it is told: trained by the task graph of {@link
- * Gpt}, kept as safetensors, and read back for {@link Decoder}, which has a key-value cache for each layer.
+ * A GPT that learns to write, character by character, and then goes on with what it is told: trained by the task graph
+ * of {@link Gpt}, kept as safetensors, and read back for {@link Decoder}, which has a key-value cache for each layer.
  */
 @Command(
         name = "attention example TalkingGpt",

@@ -22,10 +22,11 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * A language model's engine, laid out like those of Java on TornadoVM: one graph a layer, a token's q, k and v packed in a row,
- * one array for the keys of all layers and one for the values, which stay on the device, and the position in an IntArray. The same
- * compiled graphs take the prompt in chunks and then token by token. Attention is this library's task over the engine's own arrays:
- * nothing is copied or transposed for it. Weights are random; each token is compared with a run of the same model in float64.
+ * A language model's engine, laid out like those of Java on TornadoVM: one graph a layer, a token's q, k and v packed
+ * in a row, one array for the keys of all layers and one for the values, which stay on the device, and the position in
+ * an IntArray. The same compiled graphs take the prompt in chunks and then token by token. Attention is this library's
+ * task over the engine's own arrays: nothing is copied or transposed for it. Weights are random; each token is compared
+ * with a run of the same model in float64.
  *
  * <p>{@code ./attention example TinyEngine [LAYERS [HEADS [KV_HEADS [HEAD_DIM [PROMPT [NEW]]]]]]}
  */

@@ -243,7 +243,9 @@ class TrainGpt implements Callable<Integer> {
 
     // -- schedules: functions of the step, so that a resumed run follows them too --
 
-    /** The length of the streams: three fifths of the steps at the first length, the rest shared out among the others. */
+    /**
+     * The length of the streams: three fifths of the steps at the first length, the rest shared out among the others.
+     */
     int sequenceAt(int step) {
         int lengths = 1;
         for (int length = firstLength(); length < sequence; length = Math.min(8 * length, sequence)) {

@@ -10,12 +10,12 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * Triangle attention around the starting node, the layer that protein folding is made of (AlphaFold 2, algorithm 13). There is a vector
- * for each pair of residues; each row of pairs attends to itself, and the third side of the triangle is a bias:
- * {@code softmax_k(q_ij · k_ik / √c + b_jk) v_ik}.
+ * Triangle attention around the starting node, the layer that protein folding is made of (AlphaFold 2, algorithm 13).
+ * There is a vector for each pair of residues; each row of pairs attends to itself, and the third side of the triangle
+ * is a bias: {@code softmax_k(q_ij · k_ik / √c + b_jk) v_ik}.
  *
- * <p>The rows are the batch, and the bias is one for all of them: {@code [1, heads, residues, residues]}. Its gradient is the sum over the
- * rows, in the same order in every run.
+ * <p>The rows are the batch, and the bias is one for all of them: {@code [1, heads, residues, residues]}. Its gradient
+ * is the sum over the rows, in the same order in every run.
  */
 public class TriangleAttention {
 

@@ -21,8 +21,8 @@ import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 
 /**
- * Times of triangle attention ({@code TriangleAttention} explains it) forward and backward, in F16, with the gradient of the bias that
- * all rows share. {@code python3 bench/triangle.py RESIDUES HEADS HEAD_DIM} has PyTorch's.
+ * Times of triangle attention ({@code TriangleAttention} explains it) forward and backward, in F16, with the gradient
+ * of the bias that all rows share. {@code python3 bench/triangle.py RESIDUES HEADS HEAD_DIM} has PyTorch's.
  */
 class TriangleTimes {
 

@@ -17,7 +17,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 /**
  * Your own attention: score and mask functions as plain lambdas, which become part of the kernel, forward and backward.
  *
- * <p>Each is run on the best device that there is and compared with the oracle, which calls the same function on the JVM.
+ * <p>Each is run on the best device that there is and compared with the oracle, which calls the same function on the
+ * JVM.
  */
 public class YourOwnAttention {
 

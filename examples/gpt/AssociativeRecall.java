@@ -7,9 +7,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 /**
  * Associative recall: streams of tokens that can only be understood by attention over the whole of them.
  *
- * <p>In the first half of a stream, pairs of a key and a value are planted between words that mean nothing; each key once,
- * with a value drawn at random. In the second half, again between idle words, each key is asked for once, and the next
- * token must be its value:
+ * <p>In the first half of a stream, pairs of a key and a value are planted between words that mean nothing; each key
+ * once, with a value drawn at random. In the second half, again between idle words, each key is asked for once, and the
+ * next token must be its value:
  *
  * <pre>{@code  . . k7 v2 . k3 v9 . . . . . k1 v2 . . | . . . k3 ? . . . k1 ? . . k7 ? . }</pre>
  *
@@ -43,7 +43,9 @@ public record AssociativeRecall(int sequence, int pairs) {
         }
     }
 
-    /** As many pairs as a stream takes without being crowded: three in sixteen tokens, and no more than there are keys. */
+    /**
+     * As many pairs as a stream takes without being crowded: three in sixteen tokens, and no more than there are keys.
+     */
     public static AssociativeRecall of(int sequence) {
         return new AssociativeRecall(sequence, Math.clamp(sequence * 3L / 16, 1, KEYS));
     }

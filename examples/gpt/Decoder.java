@@ -11,8 +11,8 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * The model of {@link Gpt} token by token: each layer has a cache of the keys and values of the tokens so far, so that a step
- * computes one row. Products run on the caller's thread, attention on the caches' device.
+ * The model of {@link Gpt} token by token: each layer has a cache of the keys and values of the tokens so far, so that
+ * a step computes one row. Products run on the caller's thread, attention on the caches' device.
  */
 public final class Decoder implements AutoCloseable {
 

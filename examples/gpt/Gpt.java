@@ -29,8 +29,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * A GPT in one task graph: forward pass, backward pass and AdamW's step. Weights and activations stay on the device;
- * a step takes tokens in and brings the loss out.
+ * A GPT in one task graph: forward pass, backward pass and AdamW's step. Weights and activations stay on the device; a
+ * step takes tokens in and brings the loss out.
  *
  * <pre>{@code
  * x = E[token] + B[token before] + P[position]
@@ -39,11 +39,11 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * logits = norm(x) Eᵀ
  * }</pre>
  *
- * <p>The token before is given, and need not be found by a first layer of attention: what remains to be learnt is to look
- * for a key in the whole stream. The norms have no gain and no bias and the matrices no bias, as in OLMo.
+ * <p>The token before is given, and need not be found by a first layer of attention: what remains to be learnt is to
+ * look for a key in the whole stream. The norms have no gain and no bias and the matrices no bias, as in OLMo.
  *
- * <p>Matrices are {@code [rows, width]} with {@code rows = batch · sequence}. A name that begins with d is the gradient of
- * the loss with respect to what follows.
+ * <p>Matrices are {@code [rows, width]} with {@code rows = batch · sequence}. A name that begins with d is the gradient
+ * of the loss with respect to what follows.
  */
 public final class Gpt implements AutoCloseable {
 
@@ -573,7 +573,9 @@ public final class Gpt implements AutoCloseable {
         return tokens;
     }
 
-    /** The token that should follow each of {@link #tokens}, or below 0 where nothing is asked; filled by the caller. */
+    /**
+     * The token that should follow each of {@link #tokens}, or below 0 where nothing is asked; filled by the caller.
+     */
     public IntArray targets() {
         return targets;
     }

@@ -12,9 +12,9 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  * What a GPT computes besides attention and matrix products, forward and backward.
  *
  * <p>A row is one token of one sequence, {@code row = entry * sequence + position}; matrices are {@code [rows, width]},
- * row-major, F32. Every element is written by one work-item, which sums in order: no atomics, so the same input gives the
- * same bits. Loops end at the size of an array, since TornadoVM replaces a parameter that bounds a parallel loop by the
- * size of the grid.
+ * row-major, F32. Every element is written by one work-item, which sums in order: no atomics, so the same input gives
+ * the same bits. Loops end at the size of an array, since TornadoVM replaces a parameter that bounds a parallel loop by
+ * the size of the grid.
  */
 public final class Kernels {
 
@@ -51,8 +51,8 @@ public final class Kernels {
     }
 
     /**
-     * The gradient of a table that is looked up by the token {@code back} places before each row: the sum of dx over the
-     * rows that looked there, added to what is in the table's gradient if {@code accumulate} is 1.
+     * The gradient of a table that is looked up by the token {@code back} places before each row: the sum of dx over
+     * the rows that looked there, added to what is in the table's gradient if {@code accumulate} is 1.
      */
     public static void embeddingGradient(
             IntArray tokens, FloatArray dx, FloatArray dTable, int sequence, int width, int back, int accumulate) {
@@ -300,8 +300,8 @@ public final class Kernels {
     // -- softmax and cross entropy --
 
     /**
-     * The loss of each row that is asked, {@code -ln softmax(logits)[target]}, whether its largest logit is the target's
-     * (1 or 0), and, in place of the logits, the gradient of the mean loss. A target below 0 asks nothing.
+     * The loss of each row that is asked, {@code -ln softmax(logits)[target]}, whether its largest logit is the
+     * target's (1 or 0), and, in place of the logits, the gradient of the mean loss. A target below 0 asks nothing.
      */
     public static void crossEntropy(
             FloatArray logits, IntArray targets, FloatArray loss, FloatArray hit, int vocabulary, int asked) {

@@ -4,12 +4,17 @@ import org.tornadoattention.kernel.MatrixProduct;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
-/** A matrix product by rows: for CPUs and for the simulator, where {@link MatrixProduct} would move its tiles in vain. */
+/**
+ * A matrix product by rows: for CPUs and for the simulator, where {@link MatrixProduct} would move its tiles in vain.
+ */
 final class RowProduct {
 
     private RowProduct() {}
 
-    /** {@code C = A B}, or added to C if {@code accumulate} is 1: a row of C for each work-item; strides as {@link MatrixProduct} has them. */
+    /**
+     * {@code C = A B}, or added to C if {@code accumulate} is 1: a row of C for each work-item; strides as
+     * {@link MatrixProduct} has them.
+     */
     static void byRows(
             FloatArray a,
             FloatArray b,

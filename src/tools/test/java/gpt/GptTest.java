@@ -83,7 +83,10 @@ class GptTest {
     private static final int STEPS = 100;
     private static final int CHECKPOINT = 94;
 
-    /** Trains to a step and returns the results of the steps; with the parameters of the checkpoint's step, it does {@code save}. */
+    /**
+     * Trains to a step and returns the results of the steps; with the parameters of the checkpoint's step, it does
+     * {@code save}.
+     */
     private static List<Gpt.Result> train(Parameters parameters, int done, int last, Checkpoint save)
             throws IOException {
         List<Gpt.Result> results = new ArrayList<>();

@@ -26,8 +26,8 @@ import org.tornadoattention.tensor.Tensor;
  *   <li>{@linkplain Dropout dropout} sets some of the probabilities to 0.
  * </ol>
  *
- * <p>With key lengths, batch entry {@code b} has the keys {@code 0} to {@code keyLengths[b] - 1}, and that length
- * takes the place of {@code seqK} in the mask and in ALiBi.
+ * <p>With key lengths, batch entry {@code b} has the keys {@code 0} to {@code keyLengths[b] - 1}, and that length takes
+ * the place of {@code seqK} in the mask and in ALiBi.
  */
 public final class AttentionOptions {
 
@@ -268,7 +268,7 @@ public final class AttentionOptions {
     /**
      * These options with a window in place of the present mask.
      *
-     * @param left  keys seen before the query's position, or -1 for all
+     * @param left keys seen before the query's position, or -1 for all
      * @param right keys seen after the query's position, or -1 for all
      * @return changed options
      * @throws IllegalArgumentException if either is below -1
@@ -418,8 +418,8 @@ public final class AttentionOptions {
     }
 
     /**
-     * These options with a sink for each head: a score that no key has and no value follows. Its gradient is {@link
-     * Gradients#dSinks}.
+     * These options with a sink for each head: a score that no key has and no value follows. Its gradient is
+     * {@link Gradients#dSinks}.
      *
      * @param tensor F32 {@code [heads]}, finite, read at each call
      * @return changed options
@@ -619,7 +619,9 @@ public final class AttentionOptions {
                 sinks);
     }
 
-    /** The parts that differ from the defaults, such as {@code mask=causal, softcap=30.0}; otherwise {@code defaults}. */
+    /**
+     * The parts that differ from the defaults, such as {@code mask=causal, softcap=30.0}; otherwise {@code defaults}.
+     */
     @Override
     public String toString() {
         StringBuilder text = new StringBuilder();

@@ -8,12 +8,12 @@ import java.util.Optional;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * A part of an attention problem that is a problem of its own: some batch entries and heads, all or some of their keys, and
- * the queries that see any of these. What parts of the batch and of the heads give is part of the whole's result; what parts of
- * the keys give is merged by their log-sum-exps: {@link AttentionSums}.
+ * A part of an attention problem that is a problem of its own: some batch entries and heads, all or some of their keys,
+ * and the queries that see any of these. What parts of the batch and of the heads give is part of the whole's result;
+ * what parts of the keys give is merged by their log-sum-exps: {@link AttentionSums}.
  *
- * <p>{@link DistributedAttention} divides a problem among devices by it, and it serves as well where the parts are on other
- * machines.
+ * <p>{@link DistributedAttention} divides a problem among devices by it, and it serves as well where the parts are on
+ * other machines.
  *
  * @param whole the sizes of the whole problem
  * @param batch batch entries
@@ -91,9 +91,9 @@ public record AttentionPart(AttentionShape whole, Range batch, Range kvHeads, Ra
      * @param kvHeads key and value heads
      * @param keys keys and values
      * @return the part
-     * @throws IllegalArgumentException if a range reaches past the whole, or the options cannot be divided so: dropout and
-     *     functions of the caller's, which know where they are in the whole; ALiBi, or key lengths with a window, where the keys
-     *     are divided
+     * @throws IllegalArgumentException if a range reaches past the whole, or the options cannot be divided so: dropout
+     *     and functions of the caller's, which know where they are in the whole; ALiBi, or key lengths with a window,
+     *     where the keys are divided
      */
     public static AttentionPart of(
             AttentionShape whole, AttentionOptions options, Range batch, Range kvHeads, Range keys) {
@@ -115,8 +115,8 @@ public record AttentionPart(AttentionShape whole, Range batch, Range kvHeads, Ra
     }
 
     /**
-     * Some queries of some batch entries and heads, with all keys that they see: what such parts give is part of the whole's result,
-     * and gradients of keys are sums over them.
+     * Some queries of some batch entries and heads, with all keys that they see: what such parts give is part of the
+     * whole's result, and gradients of keys are sums over them.
      *
      * @param whole the sizes of the whole problem
      * @param options what is computed
@@ -124,8 +124,8 @@ public record AttentionPart(AttentionShape whole, Range batch, Range kvHeads, Ra
      * @param kvHeads key and value heads
      * @param queries queries
      * @return these, and the keys that any of them sees, none where none does
-     * @throws IllegalArgumentException if something is null or not in the whole, or the options cannot be divided: those that {@link
-     *     #of} refuses where keys are divided
+     * @throws IllegalArgumentException if something is null or not in the whole, or the options cannot be divided:
+     *     those that {@link #of} refuses where keys are divided
      */
     public static AttentionPart ofQueries(
             AttentionShape whole, AttentionOptions options, Range batch, Range kvHeads, Range queries) {
@@ -292,9 +292,9 @@ public record AttentionPart(AttentionShape whole, Range batch, Range kvHeads, Ra
     }
 
     /**
-     * The options of this part: the window is moved to where these queries stand among these keys, and what belongs to batch
-     * entries, heads and keys is divided. Where the part has not all keys, there are no sinks: they are a part of their own, {@link
-     * AttentionSums#addSinks}.
+     * The options of this part: the window is moved to where these queries stand among these keys, and what belongs to
+     * batch entries, heads and keys is divided. Where the part has not all keys, there are no sinks: they are a part of
+     * their own, {@link AttentionSums#addSinks}.
      *
      * @param options those of the whole problem
      * @return those of the part
@@ -342,8 +342,8 @@ public record AttentionPart(AttentionShape whole, Range batch, Range kvHeads, Ra
     }
 
     /**
-     * The last of these queries would stand on the last of these keys; it stands further on, by a number that the left edge
-     * loses and the right edge wins.
+     * The last of these queries would stand on the last of these keys; it stands further on, by a number that the left
+     * edge loses and the right edge wins.
      */
     private Mask moved(Mask mask) {
         int further = whole.seqK() - whole.seqQ() + queries.to - keys.to;

@@ -44,8 +44,8 @@ public final class AttentionResult {
      * A result that was computed elsewhere, such as in a task graph, for {@link FlashAttention#merge merging}.
      *
      * @param output {@code […, headDim]}, F32, F16 or BF16
-     * @param logSumExp the natural logarithm of each row's sum of exponentiated scores, F32, of the output's shape without
-     *     its last dimension; −∞ for rows that see no key
+     * @param logSumExp the natural logarithm of each row's sum of exponentiated scores, F32, of the output's shape
+     *     without its last dimension; −∞ for rows that see no key
      * @return a result over these very tensors
      * @throws IllegalArgumentException if the shapes or the type do not fit
      */
@@ -54,8 +54,8 @@ public final class AttentionResult {
     }
 
     /**
-     * A result of {@link FlashAttention#forward} that was kept apart from its inputs, on another machine or in a file, for the
-     * backward pass.
+     * A result of {@link FlashAttention#forward} that was kept apart from its inputs, on another machine or in a file,
+     * for the backward pass.
      *
      * @param q queries {@code [batch, heads, seqQ, headDim]}
      * @param k keys {@code [batch, kvHeads, seqK, headDim]}
@@ -86,8 +86,8 @@ public final class AttentionResult {
     /**
      * The attention output; rows that see no key are 0.
      *
-     * @return {@code [batch, heads, seqQ, headDim]}, or {@code [tokens, heads, headDim]} of a ragged batch, of the type of
-     *     the queries
+     * @return {@code [batch, heads, seqQ, headDim]}, or {@code [tokens, heads, headDim]} of a ragged batch, of the type
+     *     of the queries
      */
     public Tensor output() {
         return output;

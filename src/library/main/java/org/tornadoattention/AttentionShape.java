@@ -9,15 +9,15 @@ import org.tornadoattention.tensor.Tensor;
 /**
  * The sizes of one attention problem.
  *
- * <p>Queries are {@code [batch, heads, seqQ, headDim]}, keys {@code [batch, kvHeads, seqK, headDim]}, values {@code [batch,
- * kvHeads, seqK, valueDim]} and the output {@code [batch, heads, seqQ, valueDim]}. Query head {@code h} reads the keys of head
- * {@code h / groupSize()}.
+ * <p>Queries are {@code [batch, heads, seqQ, headDim]}, keys {@code [batch, kvHeads, seqK, headDim]}, values
+ * {@code [batch, kvHeads, seqK, valueDim]} and the output {@code [batch, heads, seqQ, valueDim]}. Query head {@code h}
+ * reads the keys of head {@code h / groupSize()}.
  *
- * @param batch   sequences, 0 or more
- * @param heads   query heads, 1 or more
+ * @param batch sequences, 0 or more
+ * @param heads query heads, 1 or more
  * @param kvHeads key and value heads, 1 or more, a divisor of {@code heads}
- * @param seqQ    queries per sequence, 0 or more
- * @param seqK    keys per sequence, 0 or more
+ * @param seqQ queries per sequence, 0 or more
+ * @param seqK keys per sequence, 0 or more
  * @param headDim elements per head of queries and keys, from 1 to {@link #MAX_HEAD_DIM}
  * @param valueDim elements per head of values and the output, likewise
  */
@@ -81,9 +81,9 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
     /**
      * The sizes of attention over three tensors, with every precondition checked.
      *
-     * @param q       {@code [batch, heads, seqQ, headDim]}
-     * @param k       {@code [batch, kvHeads, seqK, headDim]}, of the type of {@code q}
-     * @param v       {@code [batch, kvHeads, seqK, valueDim]}, of the type of {@code q}
+     * @param q {@code [batch, heads, seqQ, headDim]}
+     * @param k {@code [batch, kvHeads, seqK, headDim]}, of the type of {@code q}
+     * @param v {@code [batch, kvHeads, seqK, valueDim]}, of the type of {@code q}
      * @param options whose slopes, if any, are one per query head, and key lengths one per batch entry
      * @return the sizes
      * @throws IllegalArgumentException naming what was given, what is allowed and what to do
@@ -102,9 +102,9 @@ public record AttentionShape(int batch, int heads, int kvHeads, int seqQ, int se
     /**
      * The sizes of attention as a task, where queries may be of another type than keys and values.
      *
-     * @param q       {@code [batch, heads, seqQ, headDim]}
-     * @param k       {@code [batch, kvHeads, seqK, headDim]}
-     * @param v       {@code [batch, kvHeads, seqK, valueDim]}, of the type of {@code k}
+     * @param q {@code [batch, heads, seqQ, headDim]}
+     * @param k {@code [batch, kvHeads, seqK, headDim]}
+     * @param v {@code [batch, kvHeads, seqK, valueDim]}, of the type of {@code k}
      * @param options whose slopes, if any, are one per query head, and key lengths one per batch entry
      * @return the sizes
      * @throws IllegalArgumentException naming what was given, what is allowed and what to do

@@ -11,11 +11,11 @@ import org.tornadoattention.tensor.Tensor;
 
 /**
  * Attention of queries over the keys that were added so far: {@code (O, L) ⊕ (O′, L′)} weighs two outputs by their
- * log-sum-exps, whichever part of the keys each is of. Adding the same parts in the same order gives the same bits; another
- * order differs by rounding.
+ * log-sum-exps, whichever part of the keys each is of. Adding the same parts in the same order gives the same bits;
+ * another order differs by rounding.
  *
- * <p>In F32, on the heap and serializable, for parts that come from other devices or other machines. Not for several threads
- * at once.
+ * <p>In F32, on the heap and serializable, for parts that come from other devices or other machines. Not for several
+ * threads at once.
  */
 public final class AttentionSums implements Serializable {
 

@@ -376,7 +376,9 @@ public final class BackwardTensors {
                 "%s is given, and the options have no %s: leave it out.".formatted(gradient, option));
     }
 
-    /** Checks that nothing that is written shares an array with anything else, and that what belongs to rows is no view. */
+    /**
+     * Checks that nothing that is written shares an array with anything else, and that what belongs to rows is no view.
+     */
     void requireApart() {
         Map<String, MemorySegment> read = new LinkedHashMap<>();
         read.put("q", q.array().getSegment());

@@ -8,11 +8,12 @@ import java.util.stream.IntStream;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * A mask whose score matrix is divided into tiles, each empty, partial or full: kernels never load empty tiles, ask the function in
- * partial ones alone, and ask nothing in full ones. For {@link Mask#blocks}.
+ * A mask whose score matrix is divided into tiles, each empty, partial or full: kernels never load empty tiles, ask the
+ * function in partial ones alone, and ask nothing in full ones. For {@link Mask#blocks}.
  *
- * <p>Made of a function, its tiles are found once: on the device of the first plan that uses it, or, where {@link #density} or {@link
- * #picture} is asked before, on the JVM. What the function captured must not change after that; make another block mask then.
+ * <p>Made of a function, its tiles are found once: on the device of the first plan that uses it, or, where
+ * {@link #density} or {@link #picture} is asked before, on the JVM. What the function captured must not change after
+ * that; make another block mask then.
  */
 public final class BlockMask {
 
@@ -264,8 +265,8 @@ public final class BlockMask {
     }
 
     /**
-     * The tiles of the first batch entry and head, a line for each tile of queries: {@code #} full, {@code +} partial, {@code .}
-     * empty.
+     * The tiles of the first batch entry and head, a line for each tile of queries: {@code #} full, {@code +} partial,
+     * {@code .} empty.
      *
      * @return lines with ends
      */
@@ -291,8 +292,8 @@ public final class BlockMask {
     }
 
     /**
-     * The numbers of batch entries, heads, tiles of queries and of keys, queries and keys of a tile, and then the state of each
-     * tile, {@code [batch, heads, tiles of queries, tiles of keys]}.
+     * The numbers of batch entries, heads, tiles of queries and of keys, queries and keys of a tile, and then the state
+     * of each tile, {@code [batch, heads, tiles of queries, tiles of keys]}.
      *
      * @return the array itself, in which states are 0 until they are found
      */

@@ -38,14 +38,14 @@ import org.tornadoattention.tensor.Tensor;
  * }
  * }</pre>
  *
- * <p>{@link #forward} and {@link #backward} take tensors of the host and return such; {@link #bring} leaves them on the devices,
- * for passes that are run many times, and for sequences of which no device holds the whole.
+ * <p>{@link #forward} and {@link #backward} take tensors of the host and return such; {@link #bring} leaves them on the
+ * devices, for passes that are run many times, and for sequences of which no device holds the whole.
  *
- * <p>Batch entries and heads are divided first: nothing is exchanged then, and every bit is that of one device of this kind,
- * but for the gradients of a bias or of sinks that parts share, which are sums over parts. Devices that are left over divide
- * the keys; each computes all queries that see its keys, and the results are merged by their log-sum-exps, always in the same
- * order. Under a causal mask a device takes one piece of keys from the beginning and one from the end, so that all have as
- * much to do.
+ * <p>Batch entries and heads are divided first: nothing is exchanged then, and every bit is that of one device of this
+ * kind, but for the gradients of a bias or of sinks that parts share, which are sums over parts. Devices that are left
+ * over divide the keys; each computes all queries that see its keys, and the results are merged by their log-sum-exps,
+ * always in the same order. Under a causal mask a device takes one piece of keys from the beginning and one from the
+ * end, so that all have as much to do.
  *
  * <p>An instance may be shared by threads; calls run one after another.
  */
@@ -61,11 +61,14 @@ public final class DistributedAttention implements AutoCloseable {
     public enum Division {
         /** Batch entries and heads, and keys where there are more devices than these. */
         HEADS_FIRST,
-        /** Keys alone: each computes all queries that see its keys, and results are merged. For few queries and many keys. */
+        /**
+         * Keys alone: each computes all queries that see its keys, and results are merged. For few queries and many
+         * keys.
+         */
         KEYS,
         /**
-         * The sequence: each computes its queries, for which it gets the keys that they see. Nothing is merged. For sequences too
-         * long for one, {@link #bring} leaves on each device its share of everything.
+         * The sequence: each computes its queries, for which it gets the keys that they see. Nothing is merged. For
+         * sequences too long for one, {@link #bring} leaves on each device its share of everything.
          */
         SEQUENCE
     }
@@ -205,8 +208,8 @@ public final class DistributedAttention implements AutoCloseable {
     }
 
     /**
-     * The keys of one of several devices. Of the keys that all queries see under a causal mask each gets a piece; of the others,
-     * which fewer and fewer see, one from the beginning and one from the end.
+     * The keys of one of several devices. Of the keys that all queries see under a causal mask each gets a piece; of
+     * the others, which fewer and fewer see, one from the beginning and one from the end.
      */
     private static List<Range> keys(AttentionShape shape, int index, int count, Mask mask) {
         if (count == 1 || !isTriangle(mask)) {
@@ -232,7 +235,9 @@ public final class DistributedAttention implements AutoCloseable {
                         piece(0, rows, 2 * count - 1 - index, 2 * count, KEYS_TOGETHER));
     }
 
-    /** One of several pieces of nearly equal length, whose lengths are multiples of {@code unit} where there are many. */
+    /**
+     * One of several pieces of nearly equal length, whose lengths are multiples of {@code unit} where there are many.
+     */
     private static Range piece(int from, int to, int index, int count, int unit) {
         int step = (to - from) / count >= MANY_TILES * unit ? unit : 1;
         long units = (to - from) / step;
@@ -422,20 +427,22 @@ public final class DistributedAttention implements AutoCloseable {
     }
 
     /**
-     * Brings a problem to the devices: each gets its share of queries, keys and values, and keeps its share of the results. Memory
-     * for some heads more lets a device see what it needs of the others' shares while it computes with it. Where the devices reach
-     * each other, it comes from there; elsewhere the shares stay with the host, as {@link DividedPass#isOnDevices} tells.
+     * Brings a problem to the devices: each gets its share of queries, keys and values, and keeps its share of the
+     * results. Memory for some heads more lets a device see what it needs of the others' shares while it computes with
+     * it. Where the devices reach each other, it comes from there; elsewhere the shares stay with the host, as
+     * {@link DividedPass#isOnDevices} tells.
      *
-     * <p>Where heads are divided first, devices that are left over divide the sequence, and not the keys as in {@link #forward}.
+     * <p>Where heads are divided first, devices that are left over divide the sequence, and not the keys as in
+     * {@link #forward}.
      *
      * @param q queries {@code [batch, heads, seqQ, headDim]}
      * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the same type
      * @param v values, shaped like the keys but for the last dimension
-     * @param options what is computed; {@link AttentionPart#of} says what cannot be divided, and where the sequence is, neither can key
-     *     lengths, a bias and sinks
+     * @param options what is computed; {@link AttentionPart#of} says what cannot be divided, and where the sequence is,
+     *     neither can key lengths, a bias and sinks
      * @return the forward pass, to be run; close it to free the devices' memory
-     * @throws IllegalArgumentException if shapes, types or options do not fit or cannot be divided, there is nothing to compute, keys
-     *     alone are divided, or a device runs no task graphs
+     * @throws IllegalArgumentException if shapes, types or options do not fit or cannot be divided, there is nothing to
+     *     compute, keys alone are divided, or a device runs no task graphs
      * @throws IllegalStateException if this instance is closed
      * @throws UnsupportedOnDeviceException if a device lacks what the kernel needs
      * @throws AttentionException if a device, its driver or the compiler fails
@@ -462,7 +469,8 @@ public final class DistributedAttention implements AutoCloseable {
      * @param result what {@link #forward}, {@link FlashAttention#forward} or a pass gave
      * @param dOut gradient with respect to the output, of its shape and type
      * @return the backward pass, to be run; close it to free the devices' memory
-     * @throws IllegalArgumentException as {@link #bring(Tensor, Tensor, Tensor, AttentionOptions)}, also if there are a bias or sinks
+     * @throws IllegalArgumentException as {@link #bring(Tensor, Tensor, Tensor, AttentionOptions)}, also if there are a
+     *     bias or sinks
      * @throws IllegalStateException if this instance is closed
      * @throws UnsupportedOnDeviceException if a device lacks what the kernel needs
      * @throws AttentionException if a device, its driver or the compiler fails

@@ -8,8 +8,8 @@ import java.util.stream.IntStream;
 import org.tornadoattention.plan.DividedPlan;
 
 /**
- * A pass of a problem that was {@linkplain DistributedAttention#bring brought} to several devices: run it as often as you like, ask
- * for its result, close it.
+ * A pass of a problem that was {@linkplain DistributedAttention#bring brought} to several devices: run it as often as
+ * you like, ask for its result, close it.
  *
  * <pre>{@code
  * try (DistributedAttention attention = DistributedAttention.on(gpus, Division.SEQUENCE);
@@ -28,9 +28,10 @@ public final class DividedPass<T> implements AutoCloseable {
     /**
      * What tensors take on a device. A kernel may need scratch memory of its own besides.
      *
-     * @param share bytes of the device's share of all inputs and results; they are the host's where the pass is not {@link
-     *     #isOnDevices on devices}
-     * @param stage bytes for what it computes with at a time, of its own and of others' shares; 0 where that is the share
+     * @param share bytes of the device's share of all inputs and results; they are the host's where the pass is not
+     *     {@link #isOnDevices on devices}
+     * @param stage bytes for what it computes with at a time, of its own and of others' shares; 0 where that is the
+     *     share
      */
     public record Memory(long share, long stage) {
 
@@ -83,8 +84,8 @@ public final class DividedPass<T> implements AutoCloseable {
     }
 
     /**
-     * Whether the shares are on the devices, which copy what they need from each other; else they are the host's, and each run takes
-     * what it needs to the devices.
+     * Whether the shares are on the devices, which copy what they need from each other; else they are the host's, and
+     * each run takes what it needs to the devices.
      *
      * @return whether nothing goes through the host
      */

@@ -1,8 +1,8 @@
 package org.tornadoattention;
 
 /**
- * Which probabilities are set to 0 in training; those that are left are multiplied by {@code 1 / (1 - probability)}. The
- * log-sum-exp does not see it.
+ * Which probabilities are set to 0 in training; those that are left are multiplied by {@code 1 / (1 - probability)}.
+ * The log-sum-exp does not see it.
  *
  * <p>Whether the pair of a query and a key is dropped depends on seed, offset, batch entry, head, query and key and on
  * nothing else: every kernel on every device drops the same ones, forward and backward, and no mask is stored. The

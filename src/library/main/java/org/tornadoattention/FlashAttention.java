@@ -37,8 +37,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * }</pre>
  *
  * <p>Each problem (shape, type, mask, scale, softcap) is compiled once and its plan kept; later calls compile nothing
- * and allocate nothing on the device. An instance may be shared by threads; calls run one after another, so that one may
- * wait for another's compilation.
+ * and allocate nothing on the device. An instance may be shared by threads; calls run one after another, so that one
+ * may wait for another's compilation.
  *
  * <p>Source: Dao, Fu, Ermon, Rudra and Ré, <i>FlashAttention: Fast and Memory-Efficient Exact Attention with
  * IO-Awareness</i> (2022), algorithms 1 and 4, and Dao, <i>FlashAttention-2</i> (2023).
@@ -84,8 +84,8 @@ public final class FlashAttention implements AutoCloseable {
     }
 
     /**
-     * Attention on a device with one kernel for all problems. It takes no ragged batches, which have kernels of their own:
-     * {@link RaggedAttention}.
+     * Attention on a device with one kernel for all problems. It takes no ragged batches, which have kernels of their
+     * own: {@link RaggedAttention}.
      *
      * @param device one of {@link Devices#all()}
      * @param kernel the kernel; a problem that it does not take is refused
@@ -160,9 +160,9 @@ public final class FlashAttention implements AutoCloseable {
     }
 
     /**
-     * Appends attention to a task graph of the caller's, as the task {@code name} over the tensors' own arrays. The graph
-     * decides what is transferred and when: q, k and v may come from tasks before it and the output go to tasks after it
-     * without leaving the device. Run the graph on {@link #device()} and with {@code gridScheduler}.
+     * Appends attention to a task graph of the caller's, as the task {@code name} over the tensors' own arrays. The
+     * graph decides what is transferred and when: q, k and v may come from tasks before it and the output go to tasks
+     * after it without leaving the device. Run the graph on {@link #device()} and with {@code gridScheduler}.
      *
      * <p>TornadoVM reports a failed launch on standard error only; where that matters, fill {@code logSumExp} with NaN,
      * transfer it in and look at it afterwards. {@link #forward} does so by itself.
@@ -170,16 +170,16 @@ public final class FlashAttention implements AutoCloseable {
      * @param taskGraph graph to append to, before its {@code snapshot()}; refused afterwards
      * @param gridScheduler gets the grid of the task
      * @param name task name, unique in the graph; the kernel {@code standard} appends three tasks whose names begin so
-     * @param q queries {@code [batch, heads, seqQ, headDim]}; this and the next three may be {@link Tensor#view views} over arrays of
-     *     the caller's, with a last stride of 1
+     * @param q queries {@code [batch, heads, seqQ, headDim]}; this and the next three may be {@link Tensor#view views}
+     *     over arrays of the caller's, with a last stride of 1
      * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the type of q or of another
      * @param v values, shaped and typed like the keys
      * @param output tensor for the output, shaped like q, of its type or of another; its array is none of the others'
      * @param logSumExp F32 tensor {@code [batch, heads, seqQ]}, no view; it overlaps no other
      * @param options scale, mask, softcap, ALiBi, key lengths, dropout; its seed can be changed with {@link #reseed}
      * @return the kernel that was chosen
-     * @throws IllegalArgumentException if shapes, types or options do not fit, if a tensor that is written overlaps another
-     *     one, or there is nothing to compute
+     * @throws IllegalArgumentException if shapes, types or options do not fit, if a tensor that is written overlaps
+     *     another one, or there is nothing to compute
      * @throws IllegalStateException if this instance is closed
      * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
      */
@@ -213,13 +213,13 @@ public final class FlashAttention implements AutoCloseable {
     }
 
     /**
-     * Appends attention over a pool of keys and values of the caller's to a task graph of the caller's, as the tasks {@code
-     * name-positions}, {@code name-attention} and {@code name-merge}. The device reads where queries stand, how many there are and
-     * which pages they see, so that one compiled graph serves every chunk of a prompt and every step of decoding; an execution
-     * compiles nothing and allocates nothing.
+     * Appends attention over a pool of keys and values of the caller's to a task graph of the caller's, as the tasks
+     * {@code name-positions}, {@code name-attention} and {@code name-merge}. The device reads where queries stand, how
+     * many there are and which pages they see, so that one compiled graph serves every chunk of a prompt and every step
+     * of decoding; an execution compiles nothing and allocates nothing.
      *
-     * @param taskGraph graph to append to, after the tasks that write queries, keys and values; it brings their arrays and those of
-     *     the pool to the device
+     * @param taskGraph graph to append to, after the tasks that write queries, keys and values; it brings their arrays
+     *     and those of the pool to the device
      * @param gridScheduler gets the grids of the tasks
      * @param name beginning of the tasks' names, unique in the graph
      * @param q queries {@code [batch, heads, seqQ, headDim]}, maybe a view; of any type
@@ -228,7 +228,8 @@ public final class FlashAttention implements AutoCloseable {
      * @param logSumExp F32 {@code [batch, heads, seqQ]}, no view; it overlaps no other
      * @param options mask, scale, softcap, ALiBi, sinks, functions; no key lengths, no dropout
      * @return how the kernel divides its work
-     * @throws IllegalArgumentException if shapes, types or options do not fit, or something that is written overlaps another
+     * @throws IllegalArgumentException if shapes, types or options do not fit, or something that is written overlaps
+     *     another
      * @throws IllegalStateException if this instance is closed, or was made for one kernel
      * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
      */
@@ -250,8 +251,8 @@ public final class FlashAttention implements AutoCloseable {
     }
 
     /**
-     * The gradients of a loss with respect to q, k and v, from its gradient with respect to the output: {@link
-     * #backward(AttentionResult, Tensor, Tensor)} where the loss does not look at the log-sum-exp.
+     * The gradients of a loss with respect to q, k and v, from its gradient with respect to the output:
+     * {@link #backward(AttentionResult, Tensor, Tensor)} where the loss does not look at the log-sum-exp.
      *
      * @param result what {@link #forward} gave, its tensors unchanged since
      * @param dOut gradient with respect to the output, of its shape and type
@@ -266,8 +267,8 @@ public final class FlashAttention implements AutoCloseable {
     }
 
     /**
-     * The gradients of a loss with respect to q, k and v. P is computed again from q, k and the log-sum-exp, so that memory
-     * beyond inputs and outputs is two numbers per query. The same inputs give the same bits.
+     * The gradients of a loss with respect to q, k and v. P is computed again from q, k and the log-sum-exp, so that
+     * memory beyond inputs and outputs is two numbers per query. The same inputs give the same bits.
      *
      * @param result what {@link #forward} gave, its tensors unchanged since
      * @param dOut gradient with respect to the output, of its shape and type
@@ -328,18 +329,19 @@ public final class FlashAttention implements AutoCloseable {
     /**
      * Appends the backward pass to a task graph of the caller's, as tasks whose names begin with {@code name}, over the
      * tensors' own arrays: the counterpart of {@link #appendTo}, in the same graph or in another one. The output, the
-     * log-sum-exp and their gradients may come from tasks before it, and the three gradients go to tasks after it, without
-     * leaving the device.
+     * log-sum-exp and their gradients may come from tasks before it, and the three gradients go to tasks after it,
+     * without leaving the device.
      *
      * @param taskGraph graph to append to, before its {@code snapshot()}; refused afterwards
      * @param gridScheduler gets the grids of the tasks
      * @param name beginning of the tasks' names, unique in the graph
-     * @param tensors what is read and what is written; all but the log-sum-exps and the gradients of options may be {@link
-     *     Tensor#view views}, which {@code online} and {@code tiled} take; each gradient that is written has an array of its own
+     * @param tensors what is read and what is written; all but the log-sum-exps and the gradients of options may be
+     *     {@link Tensor#view views}, which {@code online} and {@code tiled} take; each gradient that is written has an
+     *     array of its own
      * @param options those of the forward pass
      * @return the kernel that was chosen
-     * @throws IllegalArgumentException if shapes, types or options do not fit, if a tensor that is written overlaps another
-     *     one, or there is nothing to compute
+     * @throws IllegalArgumentException if shapes, types or options do not fit, if a tensor that is written overlaps
+     *     another one, or there is nothing to compute
      * @throws IllegalStateException if this instance is closed
      * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
      */
@@ -358,8 +360,9 @@ public final class FlashAttention implements AutoCloseable {
     }
 
     /**
-     * Changes the seed of all dropout that was appended to a task graph, from its next execution on: call it between two
-     * steps of a training. Each task keeps its offset, so that layers with offsets of their own drop different pairs.
+     * Changes the seed of all dropout that was appended to a task graph, from its next execution on: call it between
+     * two steps of a training. Each task keeps its offset, so that layers with offsets of their own drop different
+     * pairs.
      *
      * @param taskGraph a graph that attention with dropout was appended to
      * @param seed the new seed
@@ -404,14 +407,14 @@ public final class FlashAttention implements AutoCloseable {
     }
 
     /**
-     * Attention over sequences of different lengths, packed one behind the other: {@link RaggedAttention#forward} on this
-     * device.
+     * Attention over sequences of different lengths, packed one behind the other: {@link RaggedAttention#forward} on
+     * this device.
      *
      * @param q queries {@code [tokens, heads, headDim]}
      * @param k keys {@code [keyTokens, kvHeads, headDim]}, of the same type
      * @param v values, shaped like the keys
-     * @param queryOffsets where each sequence begins in q, rising from 0 to {@code tokens}: one more than sequences; lengths
-     *     may change from call to call
+     * @param queryOffsets where each sequence begins in q, rising from 0 to {@code tokens}: one more than sequences;
+     *     lengths may change from call to call
      * @param keyOffsets likewise in k
      * @param options mask (aligned to each sequence's own end), scale, softcap, ALiBi; neither key lengths nor dropout
      * @return output like q and log-sum-exp F32 {@code [tokens, heads]}, in new tensors; it has no backward pass
@@ -428,8 +431,8 @@ public final class FlashAttention implements AutoCloseable {
     }
 
     /**
-     * Merges attention of the same queries over parts of the keys into attention over all of them: {@link
-     * RaggedAttention#merge} on this device. The parts may be results of any method, on any device.
+     * Merges attention of the same queries over parts of the keys into attention over all of them:
+     * {@link RaggedAttention#merge} on this device. The parts may be results of any method, on any device.
      *
      * @param parts one or more, with outputs of one shape and type
      * @return output and log-sum-exp of all keys, in new tensors; it has no backward pass
@@ -492,8 +495,8 @@ public final class FlashAttention implements AutoCloseable {
     }
 
     /**
-     * Calls that found a compiled plan, calls that had to build one, and plans held: of forward, backward, ragged batches
-     * and merges together.
+     * Calls that found a compiled plan, calls that had to build one, and plans held: of forward, backward, ragged
+     * batches and merges together.
      *
      * @return the numbers so far
      */

@@ -54,8 +54,8 @@ public final class Gradients {
     }
 
     /**
-     * The gradient with respect to the bias, summed over the batch entries and heads that share an element, in the same order
-     * always.
+     * The gradient with respect to the bias, summed over the batch entries and heads that share an element, in the same
+     * order always.
      *
      * @return of the shape and type of the bias, or empty where there is none
      */

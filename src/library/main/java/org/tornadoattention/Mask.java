@@ -11,15 +11,15 @@ import java.util.Optional;
  *
  * <p>Positions are aligned bottom-right, as in FlashAttention from version 2.1 on: the last query stands on the last
  * key, so query {@code i} stands on key {@code i + seqK - seqQ} and sees the keys from {@code left} before that to
- * {@code right} after it, both ends included. A causal mask is the window without a left edge and with
- * {@code right = 0}. A query may stand before the first key and see none at all.
+ * {@code right} after it, both ends included. A causal mask is the window without a left edge and with {@code right =
+ * 0}. A query may stand before the first key and see none at all.
  *
  * <p>Where a batch entry has a key length of its own, that length takes the place of {@code seqK} in all methods.
  *
- * <p>Masks combine: {@code Mask.causal().and(Mask.of(function))}, {@code one.or(other)}, {@code mask.not()}. Kernels never
- * load what a window leaves out, and ask a condition for each pair.
+ * <p>Masks combine: {@code Mask.causal().and(Mask.of(function))}, {@code one.or(other)}, {@code mask.not()}. Kernels
+ * never load what a window leaves out, and ask a condition for each pair.
  *
- * @param left  how many keys before the query's position are seen, or {@link #UNBOUNDED}
+ * @param left how many keys before the query's position are seen, or {@link #UNBOUNDED}
  * @param right how many keys after the query's position are seen, or {@link #UNBOUNDED}
  * @param condition what hides keys inside the window, empty for nothing
  */
@@ -196,7 +196,7 @@ public record Mask(int left, int right, Optional<Condition> condition) {
     /**
      * A window.
      *
-     * @param left  how many keys before the query's position are seen, or {@link #UNBOUNDED}
+     * @param left how many keys before the query's position are seen, or {@link #UNBOUNDED}
      * @param right how many keys after the query's position are seen, or {@link #UNBOUNDED}
      * @throws IllegalArgumentException if either is below -1
      */
@@ -233,7 +233,7 @@ public record Mask(int left, int right, Optional<Condition> condition) {
     /**
      * Query {@code i} sees the keys from {@code i + seqK - seqQ - left} to {@code i + seqK - seqQ + right}.
      *
-     * @param left  keys seen before the query's position, or -1 for all
+     * @param left keys seen before the query's position, or -1 for all
      * @param right keys seen after the query's position, or -1 for all
      * @return the window
      * @throws IllegalArgumentException if either is below -1
@@ -255,8 +255,8 @@ public record Mask(int left, int right, Optional<Condition> condition) {
     }
 
     /**
-     * What the tiles of a block mask say. Alone, or in an {@link #and} with other masks, its empty tiles are never loaded; inside an
-     * {@link #or} or a {@link #not} it says the same, and saves nothing.
+     * What the tiles of a block mask say. Alone, or in an {@link #and} with other masks, its empty tiles are never
+     * loaded; inside an {@link #or} or a {@link #not} it says the same, and saves nothing.
      *
      * @param mask the block mask, for sequences of these lengths
      * @return a mask without a window
@@ -392,7 +392,8 @@ public record Mask(int left, int right, Optional<Condition> condition) {
     }
 
     /**
-     * Whether query {@code query} of {@code seqQ} sees key {@code key} of {@code seqK}, in the first batch entry and head.
+     * Whether query {@code query} of {@code seqQ} sees key {@code key} of {@code seqK}, in the first batch entry and
+     * head.
      *
      * @param query a query, from 0
      * @param key a key, from 0
@@ -422,7 +423,8 @@ public record Mask(int left, int right, Optional<Condition> condition) {
     }
 
     /**
-     * The first key inside the window of a query, from 0 to {@code seqK}; not below {@link #endKey} where there is none.
+     * The first key inside the window of a query, from 0 to {@code seqK}; not below {@link #endKey} where there is
+     * none.
      *
      * @param query a query, from 0
      * @param seqQ queries of the sequence

@@ -5,8 +5,9 @@ import static org.tornadoattention.internal.Arguments.required;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Masks that many models have, each a function of {@link Mask#of}, to be combined with others: {@code
- * Mask.causal().and(Masks.documents(ids))}. Queries and keys are taken to be the same tokens, unless a method says otherwise.
+ * Masks that many models have, each a function of {@link Mask#of}, to be combined with others:
+ * {@code Mask.causal().and(Masks.documents(ids))}. Queries and keys are taken to be the same tokens, unless a method
+ * says otherwise.
  */
 public final class Masks {
 
@@ -107,8 +108,8 @@ public final class Masks {
     }
 
     /**
-     * A tree of tokens that may continue a sequence, of which each sees the sequence, its ancestors and itself: what speculative
-     * decoding verifies. Queries are the tree's tokens, keys those of the sequence and then of the tree.
+     * A tree of tokens that may continue a sequence, of which each sees the sequence, its ancestors and itself: what
+     * speculative decoding verifies. Queries are the tree's tokens, keys those of the sequence and then of the tree.
      *
      * @param context tokens of the sequence, 0 or more
      * @param parents of each token of the tree, a token before it, or −1 for those that follow the sequence

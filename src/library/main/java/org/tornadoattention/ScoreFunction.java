@@ -12,13 +12,13 @@ import java.io.Serializable;
  * options.withScore((s, b, h, i, j) -> s + table.get(j - i + n));
  * }</pre>
  *
- * <p>It gets the score after scale, softcap, ALiBi and bias. A captured array of TornadoVM's becomes an array of the kernel, a
- * captured number a constant of it: another number is another kernel, so that numbers that change belong in arrays. It may
- * call static methods of its own class, {@code TornadoMath}, and what {@code Math} has in common with that. All else is
- * refused before anything is compiled, with the line and what to do.
+ * <p>It gets the score after scale, softcap, ALiBi and bias. A captured array of TornadoVM's becomes an array of the
+ * kernel, a captured number a constant of it: another number is another kernel, so that numbers that change belong in
+ * arrays. It may call static methods of its own class, {@code TornadoMath}, and what {@code Math} has in common with
+ * that. All else is refused before anything is compiled, with the line and what to do.
  *
- * <p>The backward pass needs the derivative with respect to the score. It is found by rewriting the function's code, or given
- * with {@link #withDerivative}. What a function captured gets no gradient.
+ * <p>The backward pass needs the derivative with respect to the score. It is found by rewriting the function's code, or
+ * given with {@link #withDerivative}. What a function captured gets no gradient.
  */
 @FunctionalInterface
 public interface ScoreFunction extends Serializable {

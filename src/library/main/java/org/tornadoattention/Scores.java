@@ -14,8 +14,8 @@ public final class Scores {
     /**
      * A bias for each distance, the same beyond the farthest.
      *
-     * @param table {@code [heads, 2 · farthest + 1]}: of each head the biases of the distances {@code key - query} from {@code
-     *     -farthest} to {@code farthest}
+     * @param table {@code [heads, 2 · farthest + 1]}: of each head the biases of the distances {@code key - query} from
+     *     {@code -farthest} to {@code farthest}
      * @param farthest the distance from which on all have one bias, 0 or more
      * @return the function
      * @throws IllegalArgumentException if the table is null or no multiple of a row
@@ -70,7 +70,8 @@ public final class Scores {
     /**
      * Swin's bias: tokens of an image, row by row, with a bias for each distance in both directions.
      *
-     * @param table {@code [heads, 2 · height - 1, 2 · width - 1]}, by {@code query - key} down and across, from the most negative
+     * @param table {@code [heads, 2 · height - 1, 2 · width - 1]}, by {@code query - key} down and across, from the
+     *     most negative
      * @param height rows of the image, 1 or more
      * @param width tokens of a row, 1 or more
      * @return the function

@@ -17,9 +17,10 @@ public final class UnsupportedOnDeviceException extends AttentionException {
     /**
      * The message is put together from the three parts.
      *
-     * @param device            the device
-     * @param missingCapability what the kernel needs and the device lacks, such as {@code 48 KB of local memory (it has 32 KB)}
-     * @param advice            what the caller can do instead, as a sentence without its full stop
+     * @param device the device
+     * @param missingCapability what the kernel needs and the device lacks, such as {@code 48 KB of local memory (it has
+     *     32 KB)}
+     * @param advice what the caller can do instead, as a sentence without its full stop
      */
     public UnsupportedOnDeviceException(ComputeDevice device, String missingCapability, String advice) {
         super("%s lacks %s: %s.".formatted(required(device, "device"), missingCapability, advice));

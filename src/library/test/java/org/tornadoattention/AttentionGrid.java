@@ -12,8 +12,8 @@ import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.tensor.DType;
 
 /**
- * The field's test grids: the values that FlashAttention, PyTorch and xFormers test with. By default a subset that takes
- * a minute or two, and with {@code -Dattention.grid=full} all of it.
+ * The field's test grids: the values that FlashAttention, PyTorch and xFormers test with. By default a subset that
+ * takes a minute or two, and with {@code -Dattention.grid=full} all of it.
  */
 final class AttentionGrid {
 
@@ -42,7 +42,9 @@ final class AttentionGrid {
             AttentionOptions.defaults(),
             AttentionOptions.defaults().withWindow(31, 17));
 
-    /** Multiply-adds up to which portable kernels run in the default subset, the quickest of them, and simulated warps. */
+    /**
+     * Multiply-adds up to which portable kernels run in the default subset, the quickest of them, and simulated warps.
+     */
     private static final long CHEAP = 1 << 23;
 
     private static final long CHEAP_ONLINE = 1 << 29;
@@ -81,8 +83,8 @@ final class AttentionGrid {
     }
 
     /**
-     * All head dimensions in each type, with two heads on one of keys; by default kernels but the quickest have one type for a
-     * head dimension, the next one for the next.
+     * All head dimensions in each type, with two heads on one of keys; by default kernels but the quickest have one
+     * type for a head dimension, the next one for the next.
      */
     static Stream<Arguments> headDims() {
         return withKernels(inEachType(HEAD_DIMS.stream()
@@ -100,8 +102,8 @@ final class AttentionGrid {
     }
 
     /**
-     * Every head dimension in each type, since each has a tile and a way of sharing it of its own, with lengths that end inside
-     * a tile.
+     * Every head dimension in each type, since each has a tile and a way of sharing it of its own, with lengths that
+     * end inside a tile.
      */
     static Stream<AttentionCase> smallOnesOfEachHeadDim() {
         return ofEachHeadDim(2, new Lengths(37, 51));

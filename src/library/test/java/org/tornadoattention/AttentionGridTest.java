@@ -13,8 +13,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.choice.AttentionKernel;
 
 /**
- * The {@linkplain AttentionGrid field's grids}, by every kernel that claims the case, against the oracle; the JVM's own is tried in
- * {@link AttentionGridOnJvmTest}, since vectors want the second tier of compiling.
+ * The {@linkplain AttentionGrid field's grids}, by every kernel that claims the case, against the oracle; the JVM's own
+ * is tried in {@link AttentionGridOnJvmTest}, since vectors want the second tier of compiling.
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class AttentionGridTest {

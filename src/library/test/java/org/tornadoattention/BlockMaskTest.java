@@ -162,7 +162,9 @@ class BlockMaskTest {
         return withMasks(AttentionKernel.WARP, AttentionKernel.WARP_GROUP);
     }
 
-    /** With tiles that are whole, cut by an edge, and left out; the gradients of {@code warp} are another kernel's case. */
+    /**
+     * With tiles that are whole, cut by an edge, and left out; the gradients of {@code warp} are another kernel's case.
+     */
     @ParameterizedTest
     @MethodSource("tensorCoresAndMasks")
     void attentionOnTensorCoresIsWhatTheOracleComputes(AttentionKernel kernel, String name) {

@@ -37,7 +37,9 @@ class DeterminismTest {
         }
     }
 
-    /** Fewer in the simulator, where groups run in the order of their numbers on a few threads, and a race is a fault. */
+    /**
+     * Fewer in the simulator, where groups run in the order of their numbers on a few threads, and a race is a fault.
+     */
     static int repeats(AttentionKernel kernel) {
         boolean simulated = TestDevice.of(kernel).isSimulator() && !AttentionGrid.FULL;
         return !simulated ? 50 : TestDevice.simulatesWarps(kernel) ? 4 : 12;

@@ -11,8 +11,8 @@ import org.tornadoattention.tensor.Tensor;
 
 /**
  * Device memory comes back when plans go. The number that TornadoVM tells for a plan does not fall when the plan is
- * closed, so the proof is a JVM with so little device memory that a plan or a call that kept its own would soon have none
- * left.
+ * closed, so the proof is a JVM with so little device memory that a plan or a call that kept its own would soon have
+ * none left.
  */
 class DeviceMemoryTest {
 
@@ -69,7 +69,9 @@ class DeviceMemoryTest {
             }
         }
 
-        /** What does not fit beside others raises an exception and gives back what did: the keys, but not the values. */
+        /**
+         * What does not fit beside others raises an exception and gives back what did: the keys, but not the values.
+         */
         private static void tooLarge(FlashAttention attention) {
             try (FlashAttention holder = FlashAttention.on(TestDevice.get())) {
                 check(holder, KEYS * 7);

@@ -61,7 +61,10 @@ class GoldensTest {
         }
     }
 
-    /** What kernels one after the other are held against: the oracle, which says how far they may be off, takes its time. */
+    /**
+     * What kernels one after the other are held against: the oracle, which says how far they may be off, takes its
+     * time.
+     */
     private static Checked last;
 
     private record Checked(GoldenCase golden, AccuracyCheck check) {

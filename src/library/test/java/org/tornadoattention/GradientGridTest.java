@@ -16,8 +16,8 @@ import org.tornadoattention.choice.Backward;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * The gradients over the {@linkplain AttentionGrid field's grids}, by every kernel that claims the case; the JVM's own is tried in
- * {@link GradientGridOnJvmTest}, since vectors want the second tier of compiling.
+ * The gradients over the {@linkplain AttentionGrid field's grids}, by every kernel that claims the case; the JVM's own
+ * is tried in {@link GradientGridOnJvmTest}, since vectors want the second tier of compiling.
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class GradientGridTest {

@@ -22,8 +22,8 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * Sums over very many keys and queries are as good as those of a blocked product. Queries or keys of 0 make all probabilities
- * alike, so the right values are means and multiples, which need no oracle.
+ * Sums over very many keys and queries are as good as those of a blocked product. Queries or keys of 0 make all
+ * probabilities alike, so the right values are means and multiples, which need no oracle.
  */
 class LongSumsTest {
 
@@ -91,9 +91,9 @@ class LongSumsTest {
     }
 
     /**
-     * Tensor cores add the products of 16 keys (of 8 in TF32) to an accumulator that stands for all keys before and cut off what
-     * does not fit, so that an output is off by up to 2⁻²⁴ for each such addition, beside its rounding. Fewer keys in the
-     * simulator, which needs minutes for more.
+     * Tensor cores add the products of 16 keys (of 8 in TF32) to an accumulator that stands for all keys before and cut
+     * off what does not fit, so that an output is off by up to 2⁻²⁴ for each such addition, beside its rounding. Fewer
+     * keys in the simulator, which needs minutes for more.
      */
     @ParameterizedTest(name = "{0}, {1}")
     @MethodSource("tensorCoreKernels")

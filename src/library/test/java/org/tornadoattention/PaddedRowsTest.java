@@ -9,8 +9,8 @@ import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.tensor.DType;
 
 /**
- * A tile's rows and columns past the last query and key enter nothing, however large their scores: with slopes below 0 ALiBi's
- * bias grows with the distance, and theirs is the largest.
+ * A tile's rows and columns past the last query and key enter nothing, however large their scores: with slopes below 0
+ * ALiBi's bias grows with the distance, and theirs is the largest.
  */
 class PaddedRowsTest {
 

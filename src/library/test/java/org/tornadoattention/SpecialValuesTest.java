@@ -22,8 +22,8 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * NaN and infinities reach what they belong to and nothing else, in every kernel, and none waits for them forever. OpenCL's
- * compiler flags promise finite numbers, so nothing is asked of it.
+ * NaN and infinities reach what they belong to and nothing else, in every kernel, and none waits for them forever.
+ * OpenCL's compiler flags promise finite numbers, so nothing is asked of it.
  */
 @Timeout(value = 2, unit = TimeUnit.MINUTES)
 class SpecialValuesTest {
@@ -70,7 +70,9 @@ class SpecialValuesTest {
         }
     }
 
-    /** An infinite query makes scores of both signs infinite, and the softmax of a row with an infinite maximum is NaN. */
+    /**
+     * An infinite query makes scores of both signs infinite, and the softmax of a row with an infinite maximum is NaN.
+     */
     @ParameterizedTest(name = "{0}, {1}, {2}")
     @MethodSource("kernelsAndValues")
     void ofAQueryReachItsRowAndNoOther(AttentionKernel kernel, DType dtype, float special, AttentionCase problem) {
@@ -90,8 +92,8 @@ class SpecialValuesTest {
     }
 
     /**
-     * A key that is not a number makes every row that sees it so. An infinite one makes those rows NaN whose scores it makes
-     * positive, and is as good as masked in the others.
+     * A key that is not a number makes every row that sees it so. An infinite one makes those rows NaN whose scores it
+     * makes positive, and is as good as masked in the others.
      */
     @ParameterizedTest(name = "{0}, {1}, {2}")
     @MethodSource("kernelsAndValuesOfKeys")

@@ -22,8 +22,9 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * NaN and ∞ do not reach what the mask hides them from in the kernels on tensor cores, whose products go over hidden pairs too: there
- * is what the oracle has, as there is in rows that see them. The first half of the heads has NaN and the other ∞.
+ * NaN and ∞ do not reach what the mask hides them from in the kernels on tensor cores, whose products go over hidden
+ * pairs too: there is what the oracle has, as there is in rows that see them. The first half of the heads has NaN and
+ * the other ∞.
  */
 @Timeout(value = 2, unit = TimeUnit.MINUTES)
 class UnseenOnTensorCoresTest {
@@ -33,8 +34,8 @@ class UnseenOnTensorCoresTest {
     private static final int COLUMN = 7;
 
     /**
-     * Where they are: of Q and dO in the first batch entry, of K and V in the second. Every mask hides those of an entry from some
-     * rows.
+     * Where they are: of Q and dO in the first batch entry, of K and V in the second. Every mask hides those of an
+     * entry from some rows.
      */
     private enum Place {
         QUERY(0, 0),
@@ -281,8 +282,8 @@ class UnseenOnTensorCoresTest {
     }
 
     /**
-     * Finite is what is finite for the oracle. Rows that see an infinite score are left to IEEE: the oracle leaves out a key whose
-     * score is −∞, and 0 times what made it so is NaN.
+     * Finite is what is finite for the oracle. Rows that see an infinite score are left to IEEE: the oracle leaves out
+     * a key whose score is −∞, and 0 times what made it so is NaN.
      */
     private static void check(
             double tolerance, Hiding hiding, Tensor actual, double[] oracle, int batch, int head, Reached reached) {

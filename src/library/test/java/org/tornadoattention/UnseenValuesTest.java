@@ -24,9 +24,9 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * NaN and ∞ do not reach what the mask hides them from, in the kernels that promise it: rows that do not see them have the bits that they have
- * where zeros stand there, and rows that do have what the oracle has. OpenCL's compiler flags promise finite numbers, so nothing
- * is asked of it.
+ * NaN and ∞ do not reach what the mask hides them from, in the kernels that promise it: rows that do not see them have
+ * the bits that they have where zeros stand there, and rows that do have what the oracle has. OpenCL's compiler flags
+ * promise finite numbers, so nothing is asked of it.
  */
 @Timeout(value = 2, unit = TimeUnit.MINUTES)
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)

@@ -97,7 +97,9 @@ class ViewsTest {
                 }));
     }
 
-    /** The second of three layers in one array of keys and one of values, {@code [layer, context, kvHeads * headDim]}. */
+    /**
+     * The second of three layers in one array of keys and one of values, {@code [layer, context, kvHeads * headDim]}.
+     */
     private static Given layered(DType dtype, DType output) {
         int context = 64;
         int layer = context * KV_HEADS * DIM;

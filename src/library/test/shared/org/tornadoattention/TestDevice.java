@@ -10,8 +10,8 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 
 /**
- * The device that tests of kernels and task graphs run on: the best one here that runs task graphs, or the best of the backend
- * that {@code -Dattention.backend} names.
+ * The device that tests of kernels and task graphs run on: the best one here that runs task graphs, or the best of the
+ * backend that {@code -Dattention.backend} names.
  */
 public final class TestDevice {
 
@@ -41,8 +41,8 @@ public final class TestDevice {
     }
 
     /**
-     * Whether a kernel's warps or tensor cores are simulated: 32 threads wait for each other at each of their instructions,
-     * some ten times as slow as the portable kernels there.
+     * Whether a kernel's warps or tensor cores are simulated: 32 threads wait for each other at each of their
+     * instructions, some ten times as slow as the portable kernels there.
      */
     public static boolean simulatesWarps(AttentionKernel kernel) {
         return of(kernel).isSimulator() && kernel.spec().capability() != Capability.NONE;

@@ -15,8 +15,8 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * The inputs of FlashAttention-3's table of errors: {@code N(0, 1) + N(0, 100) · Bernoulli(0.001)}, F16. What wins there
- * is a softmax that is kept in F32, which standard attention in F16 rounds.
+ * The inputs of FlashAttention-3's table of errors: {@code N(0, 1) + N(0, 100) · Bernoulli(0.001)}, F16. What wins
+ * there is a softmax that is kept in F32, which standard attention in F16 rounds.
  */
 class OutliersTest {
 

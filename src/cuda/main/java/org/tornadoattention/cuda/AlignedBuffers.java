@@ -9,9 +9,10 @@ import uk.ac.manchester.tornado.drivers.cuda.CUDADeviceContext;
 import uk.ac.manchester.tornado.drivers.cuda.runtime.CUDABufferProvider;
 
 /**
- * TornadoVM's device memory, with arrays laid so that their elements begin at a multiple of 128 bytes. CUDA's memory begins
- * at one, and TornadoVM's arrays with a header of 16 bytes, so that every row of 128 bytes lay in two of the lines that
- * the L2 cache answers with: {@code ncu} counted 1,075 MB on their way to the multiprocessors for 537 MB of keys and values.
+ * TornadoVM's device memory, with arrays laid so that their elements begin at a multiple of 128 bytes. CUDA's memory
+ * begins at one, and TornadoVM's arrays with a header of 16 bytes, so that every row of 128 bytes lay in two of the
+ * lines that the L2 cache answers with: {@code ncu} counted 1,075 MB on their way to the multiprocessors for 537 MB of
+ * keys and values.
  */
 final class AlignedBuffers extends CUDABufferProvider {
 

@@ -14,8 +14,8 @@ import uk.ac.manchester.tornado.runtime.common.RuntimeUtilities;
 import uk.ac.manchester.tornado.runtime.tasks.meta.TaskDataContext;
 
 /**
- * The code of one execution plan: compiled by the {@link KernelAssembler}, and where that does not compile a kernel without warp
- * intrinsics, by TornadoVM. Launches of all of them can be recorded.
+ * The code of one execution plan: compiled by the {@link KernelAssembler}, and where that does not compile a kernel
+ * without warp intrinsics, by TornadoVM. Launches of all of them can be recorded.
  */
 final class AssemblingCodeCache extends CUDACodeCache {
 
@@ -49,7 +49,10 @@ final class AssemblingCodeCache extends CUDACodeCache {
         return recording(code);
     }
 
-    /** Empty where NVRTC needs what TornadoVM alone knows, such as where headers are, or where it finds a mistake to tell. */
+    /**
+     * Empty where NVRTC needs what TornadoVM alone knows, such as where headers are, or where it finds a mistake to
+     * tell.
+     */
     private Optional<byte[]> plain(String text) {
         try {
             return Optional.of(assembler.compilePlainly(text));

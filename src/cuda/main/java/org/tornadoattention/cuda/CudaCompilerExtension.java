@@ -18,10 +18,11 @@ import uk.ac.manchester.tornado.drivers.cuda.runtime.CUDATornadoDevice;
 import uk.ac.manchester.tornado.runtime.TornadoCoreRuntime;
 
 /**
- * Installs the warp intrinsics in TornadoVM's CUDA backend: invocation plugins that replace the calls, and a code cache that
- * compiles kernels with such calls for the device's full instruction set. Kernels without them are compiled as ever. Arrays
- * on the device begin at aligned addresses ({@link AlignedBuffers}). GPUs after the first get a context of their own
- * ({@link OwnContext}). What an execution of a plan gives the driver can be recorded ({@link RecordedCommands}).
+ * Installs the warp intrinsics in TornadoVM's CUDA backend: invocation plugins that replace the calls, and a code cache
+ * that compiles kernels with such calls for the device's full instruction set. Kernels without them are compiled as
+ * ever. Arrays on the device begin at aligned addresses ({@link AlignedBuffers}). GPUs after the first get a context of
+ * their own ({@link OwnContext}). What an execution of a plan gives the driver can be recorded
+ * ({@link RecordedCommands}).
  */
 public final class CudaCompilerExtension implements CompilerExtension {
 
@@ -130,7 +131,9 @@ public final class CudaCompilerExtension implements CompilerExtension {
         declared.set(context, value);
     }
 
-    /** CUDA C++ Programming Guide, «technical specifications per compute capability»: shared memory of a thread block. */
+    /**
+     * CUDA C++ Programming Guide, «technical specifications per compute capability»: shared memory of a thread block.
+     */
     private static long localMemoryBytes(int capability) {
         return switch (capability) {
             case 80, 87 -> 163 * KIBI;
@@ -173,7 +176,10 @@ public final class CudaCompilerExtension implements CompilerExtension {
                 .orElse("of unknown version");
     }
 
-    /** TornadoVM's map from execution plans to their code: every cache that it puts here is replaced by one that assembles. */
+    /**
+     * TornadoVM's map from execution plans to their code: every cache that it puts here is replaced by one that
+     * assembles.
+     */
     private static final class CodeCaches extends ConcurrentHashMap<Long, CUDACodeCache> {
 
         private static final long serialVersionUID = 1L;

@@ -106,8 +106,8 @@ final class CudaText {
     }
 
     /**
-     * Near 0 a polynomial, the best of its degree up to 0.2, where the other formula cancels: {@code 1 - 2 / (e^2x + 1)}, which is
-     * right where the power overflows too. Both are computed, since a branch costs more.
+     * Near 0 a polynomial, the best of its degree up to 0.2, where the other formula cancels: {@code 1 - 2 / (e^2x +
+     * 1)}, which is right where the power overflows too. Both are computed, since a branch costs more.
      */
     static String tanh(String result, String x) {
         return ("{ float x_ = %s; float square_ = x_ * x_; float power_, part_;"
@@ -419,7 +419,10 @@ final class CudaText {
         return shared(barriers, Integer.BYTES + " * (" + index + ")");
     }
 
-    /** PTX ISA, «matrix descriptor»: 128-byte swizzle, eight rows of 128 bytes to the next, {@code stride} to the next block. */
+    /**
+     * PTX ISA, «matrix descriptor»: 128-byte swizzle, eight rows of 128 bytes to the next, {@code stride} to the next
+     * block.
+     */
     private static String descriptor(String tile, String byteOffset, String stride) {
         long fixed = (long) SWIZZLE_128_BYTES << 62 | (long) (EIGHT_ROWS / 16) << 32;
         return "0x%xull | (unsigned long long) ((unsigned) (%s) >> 4) << 16 | (%s) >> 4"

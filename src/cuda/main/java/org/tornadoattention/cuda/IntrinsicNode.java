@@ -19,9 +19,9 @@ import uk.ac.manchester.tornado.api.common.Access;
 import uk.ac.manchester.tornado.runtime.graal.nodes.interfaces.MarkArrayParameterAccess;
 
 /**
- * A call to an intrinsic in Graal's graph of a kernel. It stays where it stands in the order of effects, and it may change
- * any array, so that no load of a private array moves past it. What it does to the kernel's own arrays it has to say:
- * TornadoVM brings no array back to the host that it does not see written.
+ * A call to an intrinsic in Graal's graph of a kernel. It stays where it stands in the order of effects, and it may
+ * change any array, so that no load of a private array moves past it. What it does to the kernel's own arrays it has to
+ * say: TornadoVM brings no array back to the host that it does not see written.
  */
 @NodeInfo
 public final class IntrinsicNode extends FixedWithNextNode

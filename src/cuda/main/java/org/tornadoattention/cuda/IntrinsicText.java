@@ -11,8 +11,8 @@ interface IntrinsicText {
      * Writes a statement.
      *
      * @param result the variable that takes the result, empty where there is none
-     * @param arguments the arguments as CUDA C: variables, literals where the compiler knows the value, or a variable, {@link #PLUS}
-     *     and a literal
+     * @param arguments the arguments as CUDA C: variables, literals where the compiler knows the value, or a variable,
+     *     {@link #PLUS} and a literal
      */
     String of(String result, String... arguments);
 }

@@ -20,12 +20,12 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoBailoutRuntimeException;
 import uk.ac.manchester.tornado.drivers.cuda.CUDAProgram;
 
 /**
- * Compiles the CUDA C that TornadoVM generated, with NVRTC as TornadoVM does, but for the device's own architecture with
- * its special instructions ({@code sm_90a}), and with all the local memory that the device has.
+ * Compiles the CUDA C that TornadoVM generated, with NVRTC as TornadoVM does, but for the device's own architecture
+ * with its special instructions ({@code sm_90a}), and with all the local memory that the device has.
  *
  * <p>A kernel's arrays in local memory are static to CUDA, and the assembler allows 48 KiB of those; more is for arrays
- * whose size is an argument of the launch, which TornadoVM leaves at 0. So the arrays are declared without a size, and the
- * size is then written where the assembler would have written it, into the header of the section of local memory.
+ * whose size is an argument of the launch, which TornadoVM leaves at 0. So the arrays are declared without a size, and
+ * the size is then written where the assembler would have written it, into the header of the section of local memory.
  *
  * <p>What was compiled is kept on disk for the next run ({@link CodeStore}).
  */

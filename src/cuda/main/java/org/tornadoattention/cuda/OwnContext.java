@@ -8,8 +8,9 @@ import uk.ac.manchester.tornado.drivers.cuda.CUDAPlatform;
 import uk.ac.manchester.tornado.drivers.cuda.mm.CUDAMemoryManager;
 
 /**
- * A CUDA context of its own for each GPU after the first. TornadoVM 5.2 makes one for all of them, on the first GPU, where
- * then all memory lies and all kernels run, whatever device a plan names: nothing is wrong but that the others stand idle.
+ * A CUDA context of its own for each GPU after the first. TornadoVM 5.2 makes one for all of them, on the first GPU,
+ * where then all memory lies and all kernels run, whatever device a plan names: nothing is wrong but that the others
+ * stand idle.
  */
 final class OwnContext {
 
@@ -20,7 +21,8 @@ final class OwnContext {
     /**
      * Gives a device a context on its own GPU, unless it has one. Nothing of it may have been used before.
      *
-     * @throws ReflectiveOperationException if TornadoVM is not as it was when this was written, or not opened to this module
+     * @throws ReflectiveOperationException if TornadoVM is not as it was when this was written, or not opened to this
+     *     module
      * @throws IllegalStateException if the driver makes no context
      */
     static void give(CUDADeviceContext device) throws ReflectiveOperationException {

@@ -8,7 +8,9 @@ import uk.ac.manchester.tornado.drivers.cuda.CUDACommandQueueTable;
 import uk.ac.manchester.tornado.drivers.cuda.CUDAContext;
 import uk.ac.manchester.tornado.drivers.cuda.CUDATargetDevice;
 
-/** TornadoVM's map from execution plans to their queues: every table that it puts here is replaced by one that records. */
+/**
+ * TornadoVM's map from execution plans to their queues: every table that it puts here is replaced by one that records.
+ */
 final class RecordingQueues extends ConcurrentHashMap<Long, CUDACommandQueueTable> {
 
     private static final long serialVersionUID = 1L;

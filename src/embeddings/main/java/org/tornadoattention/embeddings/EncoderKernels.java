@@ -8,7 +8,10 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
-/** What an encoder computes on a device besides attention and matrix products. Rows are tokens, matrices {@code [rows, width]} in F32. */
+/**
+ * What an encoder computes on a device besides attention and matrix products. Rows are tokens, matrices {@code [rows,
+ * width]} in F32.
+ */
 final class EncoderKernels {
 
     /** Work-items of a group that normalises a row. */
@@ -117,7 +120,8 @@ final class EncoderKernels {
     }
 
     /**
-     * The mean of each sequence's rows, or its first row, made of length 1: a group of {@link #POOL_GROUP} work-items for each.
+     * The mean of each sequence's rows, or its first row, made of length 1: a group of {@link #POOL_GROUP} work-items
+     * for each.
      *
      * @param offsets where each sequence begins; those that are not there begin where the last one ends
      * @param vectors {@code [sequences, width]}

@@ -32,8 +32,8 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * A whole encoder as one task graph: tokens go to the device, vectors come back, weights and rows stay there. A graph has room for a
- * power of two of tokens; those of a few sizes are kept.
+ * A whole encoder as one task graph: tokens go to the device, vectors come back, weights and rows stay there. A graph
+ * has room for a power of two of tokens; those of a few sizes are kept.
  */
 final class GraphEncoder implements Encoder {
 

@@ -13,8 +13,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The weights of an ONNX file, found by the names of the operators that use them: exporters rename the weights of products, and
- * keep the operators' names.
+ * The weights of an ONNX file, found by the names of the operators that use them: exporters rename the weights of
+ * products, and keep the operators' names.
  */
 final class OnnxWeights {
 

@@ -28,9 +28,9 @@ import org.tornadoattention.tensor.DType;
  * }
  * }</pre>
  *
- * <p>Texts of a call are packed one behind the other, whatever their lengths: no number is computed for padding. All runs on the
- * JVM's vector units, in F32, or as one task graph on a device of TornadoVM's. A text that has more tokens than the model has positions is encoded in
- * pieces, and its vector is their mean, weighted by their tokens.
+ * <p>Texts of a call are packed one behind the other, whatever their lengths: no number is computed for padding. All
+ * runs on the JVM's vector units, in F32, or as one task graph on a device of TornadoVM's. A text that has more tokens
+ * than the model has positions is encoded in pieces, and its vector is their mean, weighted by their tokens.
  *
  * <p>Threads may share an instance. Java needs {@code --add-modules jdk.incubator.vector}.
  */
@@ -184,8 +184,8 @@ public final class TextEncoder implements AutoCloseable {
         }
 
         /**
-         * Where vectors are computed: on the JVM's vector units, if it is not said. On a device of TornadoVM's the whole encoder is one
-         * task graph.
+         * Where vectors are computed: on the JVM's vector units, if it is not said. On a device of TornadoVM's the
+         * whole encoder is one task graph.
          *
          * @param where one of {@link Devices#all()}
          * @return this builder
@@ -196,8 +196,8 @@ public final class TextEncoder implements AutoCloseable {
         }
 
         /**
-         * The type of products and attention on a device of TornadoVM's: F32, if it is not said, or F16 on tensor cores, with sums in
-         * F32.
+         * The type of products and attention on a device of TornadoVM's: F32, if it is not said, or F16 on tensor
+         * cores, with sums in F32.
          *
          * @param kind F32 or F16
          * @return this builder
@@ -233,8 +233,8 @@ public final class TextEncoder implements AutoCloseable {
         }
 
         /**
-         * Cuts texts that are longer, instead of encoding them whole. LangChain4j's own model takes the first 126 tokens of a
-         * text, as the tokenizer's file says; Sentence Transformers takes 254.
+         * Cuts texts that are longer, instead of encoding them whole. LangChain4j's own model takes the first 126
+         * tokens of a text, as the tokenizer's file says; Sentence Transformers takes 254.
          *
          * @param number tokens of a text that count, without those that begin and end it; 1 or more
          * @return this builder
@@ -256,7 +256,8 @@ public final class TextEncoder implements AutoCloseable {
          *
          * @return an encoder; close it to end its threads and to free the device's memory
          * @throws IllegalStateException if a file is not named or not there, or Java has no module jdk.incubator.vector
-         * @throws IllegalArgumentException if the model is no BERT encoder in F32, or the type is F16 without a device for it
+         * @throws IllegalArgumentException if the model is no BERT encoder in F32, or the type is F16 without a device
+         *     for it
          * @throws UnsupportedOnDeviceException if the device has no tensor cores for F16
          * @throws UncheckedIOException if a file cannot be read
          */

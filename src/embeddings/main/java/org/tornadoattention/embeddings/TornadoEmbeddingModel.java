@@ -10,7 +10,8 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * An embedding model of LangChain4j's, by a {@link TextEncoder}: the texts of a call are encoded together, without padding.
+ * An embedding model of LangChain4j's, by a {@link TextEncoder}: the texts of a call are encoded together, without
+ * padding.
  *
  * <pre>{@code
  * try (TornadoEmbeddingModel model = TornadoEmbeddingModel.allMiniLmL6V2()) {

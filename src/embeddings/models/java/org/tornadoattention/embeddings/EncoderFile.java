@@ -10,8 +10,9 @@ import org.tornadoattention.tensor.Safetensors;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * The weights of all-MiniLM-L6-v2, matrices rounded to BF16, and texts as tokens in one safetensors file, with the words that these texts
- * have and no others: 25 MB, to carry to a machine with a GPU, where {@link EncoderTimes} and {@code bench/embeddings.py} read it.
+ * The weights of all-MiniLM-L6-v2, matrices rounded to BF16, and texts as tokens in one safetensors file, with the
+ * words that these texts have and no others: 25 MB, to carry to a machine with a GPU, where {@link EncoderTimes} and
+ * {@code bench/embeddings.py} read it.
  *
  * @param weights of the encoder
  * @param tokens of all texts, one behind the other

@@ -14,8 +14,9 @@ import org.tornadoattention.tensor.SafetensorsWriter;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * Texts per second of the encoder, as one task graph or on the JVM, from tokens to vectors, on the texts of an {@link EncoderFile}, after its vectors were
- * compared with those of the JVM's encoder. The JVM's go to a file, for {@code bench/embeddings.py} to compare with.
+ * Texts per second of the encoder, as one task graph or on the JVM, from tokens to vectors, on the texts of an
+ * {@link EncoderFile}, after its vectors were compared with those of the JVM's encoder. The JVM's go to a file, for
+ * {@code bench/embeddings.py} to compare with.
  */
 final class EncoderTimes {
 
@@ -24,7 +25,10 @@ final class EncoderTimes {
 
     private EncoderTimes() {}
 
-    /** @param arguments the file, the file for the JVM's vectors, the backend, types (f32,f16), tokens of a batch (8192; 1 for a text at a time), texts (all) */
+    /**
+     * @param arguments the file, the file for the JVM's vectors, the backend, types (f32,f16), tokens of a batch (8192;
+     *     1 for a text at a time), texts (all)
+     */
     public static void main(String[] arguments) throws IOException {
         EncoderFile file = EncoderFile.read(Path.of(arguments[0]));
         ComputeDevice device = Devices.find(Optional.of(Backend.parse(arguments[2])), Optional.empty());

@@ -13,7 +13,10 @@ import java.util.Locale;
 import java.util.Random;
 import java.util.stream.Stream;
 
-/** Texts of one word to some hundreds, in many languages: paragraphs of this project's guides, and names that the JDK knows. */
+/**
+ * Texts of one word to some hundreds, in many languages: paragraphs of this project's guides, and names that the JDK
+ * knows.
+ */
 final class MixedTexts {
 
     private static final List<String> LANGUAGES = List.of(

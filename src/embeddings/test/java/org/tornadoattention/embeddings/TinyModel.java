@@ -145,7 +145,9 @@ final class TinyModel {
                 """.formatted(vocabulary));
     }
 
-    /** The mean of the last layer's rows of a text that has these words, with what begins and ends it; not of length 1. */
+    /**
+     * The mean of the last layer's rows of a text that has these words, with what begins and ends it; not of length 1.
+     */
     double[] encode(List<String> words) {
         List<Integer> ids = new ArrayList<>(List.of(CLS));
         words.forEach(word -> ids.add(WORDS.indexOf(word)));

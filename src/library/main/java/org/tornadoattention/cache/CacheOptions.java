@@ -121,9 +121,9 @@ public final class CacheOptions {
     }
 
     /**
-     * With attention by this kernel, on devices that have what it needs. Without, steps of 16 tokens and more of an F16 or BF16 cache are
-     * computed by {@link DecodeKernel#WARP_GROUP} where the device has warp groups, unless they have softcap, ALiBi, functions, a bias
-     * or sinks, which it refuses in a cache where it is asked for.
+     * With attention by this kernel, on devices that have what it needs. Without, steps of 16 tokens and more of an F16
+     * or BF16 cache are computed by {@link DecodeKernel#WARP_GROUP} where the device has warp groups, unless they have
+     * softcap, ALiBi, functions, a bias or sinks, which it refuses in a cache where it is asked for.
      *
      * @param newKernel the kernel
      * @return changed options
@@ -146,8 +146,8 @@ public final class CacheOptions {
     }
 
     /**
-     * With each execution as one CUDA graph, on TornadoVM's CUDA backend: its launches cost less, and its kernels cannot be
-     * profiled.
+     * With each execution as one CUDA graph, on TornadoVM's CUDA backend: its launches cost less, and its kernels
+     * cannot be profiled.
      *
      * @return changed options
      */
@@ -156,8 +156,8 @@ public final class CacheOptions {
     }
 
     /**
-     * With at most this many tokens of a sequence per execution of a task graph; longer prompts take several. The JVM's own
-     * engine, which needs no memory for them, computes prompts of any length at once.
+     * With at most this many tokens of a sequence per execution of a task graph; longer prompts take several. The JVM's
+     * own engine, which needs no memory for them, computes prompts of any length at once.
      *
      * @param tokens 1 or more
      * @return changed options

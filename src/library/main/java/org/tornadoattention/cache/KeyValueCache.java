@@ -37,12 +37,12 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Keys and values of sequences on the device, that grow token by token: what {@link KvCache} and {@link PagedKvCache} have
- * in common.
+ * Keys and values of sequences on the device, that grow token by token: what {@link KvCache} and {@link PagedKvCache}
+ * have in common.
  *
- * <p>Keys, values and lengths stay on the device. A step brings the new tokens there and the output back, and, however long
- * the sequences have grown, compiles nothing and allocates nothing. Masks are those of {@link AttentionOptions}, aligned
- * to each sequence's own end.
+ * <p>Keys, values and lengths stay on the device. A step brings the new tokens there and the output back, and, however
+ * long the sequences have grown, compiles nothing and allocates nothing. Masks are those of {@link AttentionOptions},
+ * aligned to each sequence's own end.
  *
  * <p>An instance may be shared by threads; calls run one after another.
  */
@@ -238,7 +238,8 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
     }
 
     /**
-     * Appends tokens, to each sequence its own number: the first {@code newTokens[i]} of those that k and v have for it.
+     * Appends tokens, to each sequence its own number: the first {@code newTokens[i]} of those that k and v have for
+     * it.
      *
      * @param k keys {@code [sequences, kvHeads, tokens, headDim]}
      * @param v values, shaped like the keys
@@ -262,7 +263,8 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
      *
      * @param q {@code [sequences, heads, tokens, headDim]}
      * @param options mask, scale, softcap and ALiBi; neither key lengths, which the cache knows, nor dropout
-     * @return output like q and log-sum-exp F32 {@code [sequences, heads, tokens]}, in new tensors; it has no backward pass
+     * @return output like q and log-sum-exp F32 {@code [sequences, heads, tokens]}, in new tensors; it has no backward
+     *     pass
      * @throws IllegalArgumentException if shapes, types or options do not fit
      * @throws IllegalStateException if the cache is closed or part of a task graph
      * @throws AttentionException if the device, its driver or the compiler fails
@@ -272,13 +274,14 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
     }
 
     /**
-     * {@link #forward(Tensor, AttentionOptions)} of the first {@code queries[i]} queries of each sequence; others give 0 and
-     * a log-sum-exp of −∞.
+     * {@link #forward(Tensor, AttentionOptions)} of the first {@code queries[i]} queries of each sequence; others give
+     * 0 and a log-sum-exp of −∞.
      *
      * @param q {@code [sequences, heads, tokens, headDim]}
      * @param options mask, scale, softcap and ALiBi; neither key lengths, which the cache knows, nor dropout
      * @param queries for each sequence 0 or more, at most what q has
-     * @return output like q and log-sum-exp F32 {@code [sequences, heads, tokens]}, in new tensors; it has no backward pass
+     * @return output like q and log-sum-exp F32 {@code [sequences, heads, tokens]}, in new tensors; it has no backward
+     *     pass
      * @throws IllegalArgumentException if shapes, types, numbers or options do not fit
      * @throws IllegalStateException if the cache is closed or part of a task graph
      * @throws AttentionException if the device, its driver or the compiler fails
@@ -299,7 +302,8 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
      * @param k {@code [sequences, kvHeads, tokens, headDim]}
      * @param v shaped like k
      * @param options mask, scale, softcap and ALiBi; neither key lengths, which the cache knows, nor dropout
-     * @return output like q and log-sum-exp F32 {@code [sequences, heads, tokens]}, in new tensors; it has no backward pass
+     * @return output like q and log-sum-exp F32 {@code [sequences, heads, tokens]}, in new tensors; it has no backward
+     *     pass
      * @throws IllegalArgumentException if shapes, types or options do not fit
      * @throws CacheFullException if a sequence, or the cache, has no room; all sequences are as they were then
      * @throws IllegalStateException if the cache is closed or part of a task graph
@@ -310,15 +314,16 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
     }
 
     /**
-     * {@link #forward(Tensor, Tensor, Tensor, AttentionOptions)} of the first {@code tokens[i]} tokens of each sequence;
-     * others are not appended, and their output is 0.
+     * {@link #forward(Tensor, Tensor, Tensor, AttentionOptions)} of the first {@code tokens[i]} tokens of each
+     * sequence; others are not appended, and their output is 0.
      *
      * @param q {@code [sequences, heads, tokens, headDim]}
      * @param k {@code [sequences, kvHeads, tokens, headDim]}
      * @param v shaped like k
      * @param options mask, scale, softcap and ALiBi; neither key lengths, which the cache knows, nor dropout
      * @param tokens for each sequence 0 or more, at most what q, k and v have
-     * @return output like q and log-sum-exp F32 {@code [sequences, heads, tokens]}, in new tensors; it has no backward pass
+     * @return output like q and log-sum-exp F32 {@code [sequences, heads, tokens]}, in new tensors; it has no backward
+     *     pass
      * @throws IllegalArgumentException if shapes, types, numbers or options do not fit
      * @throws CacheFullException if a sequence, or the cache, has no room; all sequences are as they were then
      * @throws IllegalStateException if the cache is closed or part of a task graph

@@ -30,8 +30,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Keys and values in arrays of the caller's, for attention as tasks of the caller's graph ({@code FlashAttention.appendTo}):
- * contiguous or in pages, which other tasks of the caller's fill.
+ * Keys and values in arrays of the caller's, for attention as tasks of the caller's graph
+ * ({@code FlashAttention.appendTo}): contiguous or in pages, which other tasks of the caller's fill.
  *
  * <pre>{@code
  * // One array for all layers, [layer, context, kvDim]; a layer begins at element layer * context * kvDim.
@@ -48,13 +48,14 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *         .withValidRows(rows);
  * }</pre>
  *
- * <p>What changes from one execution to the next stands in the IntArrays, which the device reads: one compiled graph serves every
- * chunk of a prompt and every step after it. The caller's graph brings these arrays, keys and values to the device, and
- * transfers what the host changes at each execution.
+ * <p>What changes from one execution to the next stands in the IntArrays, which the device reads: one compiled graph
+ * serves every chunk of a prompt and every step after it. The caller's graph brings these arrays, keys and values to
+ * the device, and transfers what the host changes at each execution.
  *
- * <p>Query i of sequence b stands at key position {@code positions[b] + i}; a causal mask and windows count from there, and no query
- * sees a key from {@code lengths[b]} on, or, without lengths, from {@code positions[b] + validRows[b]} on. The keys and values of
- * the queries' own tokens must be in the pool when the task runs. Rows from {@code validRows[b]} on are neither read nor written.
+ * <p>Query i of sequence b stands at key position {@code positions[b] + i}; a causal mask and windows count from there,
+ * and no query sees a key from {@code lengths[b]} on, or, without lengths, from {@code positions[b] + validRows[b]} on.
+ * The keys and values of the queries' own tokens must be in the pool when the task runs. Rows from {@code validRows[b]}
+ * on are neither read nor written.
  *
  * <p>Immutable; the arrays may change.
  */
@@ -67,12 +68,14 @@ public final class KeyValuePool {
     }
 
     /**
-     * Keys and values of which each sequence has the page of its own number: contiguous caches, one sequence behind the other.
+     * Keys and values of which each sequence has the page of its own number: contiguous caches, one sequence behind the
+     * other.
      *
-     * @param keys pages {@code [pages, kvHeads, pageSize, headDim]}, any view with a last stride of 1; headDim is even, at most {@link
-     *     AttentionShape#MAX_HEAD_DIM}
+     * @param keys pages {@code [pages, kvHeads, pageSize, headDim]}, any view with a last stride of 1; headDim is even,
+     *     at most {@link AttentionShape#MAX_HEAD_DIM}
      * @param values of the keys' shape and type, in another array or in the same
-     * @param positions for each sequence, the key position of its first query; it may be longer than there are sequences
+     * @param positions for each sequence, the key position of its first query; it may be longer than there are
+     *     sequences
      * @return a pool without a block table
      * @throws IllegalArgumentException if something is null, or shapes or types do not fit
      */
@@ -85,17 +88,18 @@ public final class KeyValuePool {
     }
 
     /**
-     * Quantised keys and values: bytes with a scale for each head of each page, which the caller's tasks write. A key's element is
-     * its byte, read as the type says, times {@code scales[page, kvHead, 0]}, a value's its byte times {@code scales[page, kvHead,
-     * 1]}; pages of one token have scales for each token. Queries and output have types of their own. {@link
-     * DecodeKernel#SPLIT_KEY} computes them all.
+     * Quantised keys and values: bytes with a scale for each head of each page, which the caller's tasks write. A key's
+     * element is its byte, read as the type says, times {@code scales[page, kvHead, 0]}, a value's its byte times
+     * {@code scales[page, kvHead, 1]}; pages of one token have scales for each token. Queries and output have types of
+     * their own. {@link DecodeKernel#SPLIT_KEY} computes them all.
      *
      * @param type {@link CacheType#E4M3} or {@link CacheType#INT8}, of which −128 is NaN
-     * @param keys pages {@code [pages, kvHeads, pageSize, headDim]}, any view with a last stride of 1; headDim is even, at most {@link
-     *     AttentionShape#MAX_HEAD_DIM}
+     * @param keys pages {@code [pages, kvHeads, pageSize, headDim]}, any view with a last stride of 1; headDim is even,
+     *     at most {@link AttentionShape#MAX_HEAD_DIM}
      * @param values of the keys' shape, in another array or in the same
      * @param scales {@code [pages, kvHeads, 2]}, which the caller's graph brings to the device
-     * @param positions for each sequence, the key position of its first query; it may be longer than there are sequences
+     * @param positions for each sequence, the key position of its first query; it may be longer than there are
+     *     sequences
      * @return a pool without a block table
      * @throws IllegalArgumentException if something is null, or types, shapes or sizes do not fit
      */
@@ -153,8 +157,9 @@ public final class KeyValuePool {
     }
 
     /**
-     * This pool with a page table: key j of sequence b is token {@code j % pageSize} of page {@code table[b * pagesPerSequence + j /
-     * pageSize]}. Pages may be in any order and shared. What stands past a sequence's last key is not read.
+     * This pool with a page table: key j of sequence b is token {@code j % pageSize} of page {@code table[b *
+     * pagesPerSequence + j / pageSize]}. Pages may be in any order and shared. What stands past a sequence's last key
+     * is not read.
      *
      * @param table {@code [sequences, pagesPerSequence]}, numbers of pages
      * @param pagesPerSequence pages of a sequence at most, 1 or more
@@ -173,9 +178,9 @@ public final class KeyValuePool {
     }
 
     /**
-     * This pool with a prefix that all sequences share and that is computed once for all of them: its keys are the first of each
-     * sequence, and the block table has the pages of those behind it. Its pages are whole but for the last one, which other
-     * sequences' tokens may not share. Positions and lengths count the prefix too.
+     * This pool with a prefix that all sequences share and that is computed once for all of them: its keys are the
+     * first of each sequence, and the block table has the pages of those behind it. Its pages are whole but for the
+     * last one, which other sequences' tokens may not share. Positions and lengths count the prefix too.
      *
      * @param table pages of the prefix, in order
      * @param pages of the prefix at most, 1 or more
@@ -199,8 +204,8 @@ public final class KeyValuePool {
     }
 
     /**
-     * This pool with a number of queries for each sequence: the last chunk of a prompt has fewer than others, and a sequence that
-     * waits has none.
+     * This pool with a number of queries for each sequence: the last chunk of a prompt has fewer than others, and a
+     * sequence that waits has none.
      *
      * @param rows for each sequence, the queries from the first on that count; what is past the tensor's is cut off
      * @return a pool like this one
@@ -224,9 +229,10 @@ public final class KeyValuePool {
     }
 
     /**
-     * This pool in batch-invariant mode: the keys of each sequence are divided at multiples of a fixed number of them, and tiles do
-     * not depend on how many sequences or queries there are. A sequence's results have the same bits whoever else is in the batch
-     * and however its prompt was cut into chunks. It costs scratch memory of {@code capacity / keys} outputs for each query.
+     * This pool in batch-invariant mode: the keys of each sequence are divided at multiples of a fixed number of them,
+     * and tiles do not depend on how many sequences or queries there are. A sequence's results have the same bits
+     * whoever else is in the batch and however its prompt was cut into chunks. It costs scratch memory of
+     * {@code capacity / keys} outputs for each query.
      *
      * @param keys of a part, 1 or more, rounded up to whole tiles
      * @return a pool like this one
@@ -240,10 +246,10 @@ public final class KeyValuePool {
     }
 
     /**
-     * This pool with attention by this kernel, on devices that have what it needs. Without, chunks of 16 queries and more of F16 or
-     * BF16 keys are computed by {@link DecodeKernel#WARP_GROUP} where the device has warp groups, fewer queries over such keys by
-     * {@link DecodeKernel#WARP_SPLIT_KEY} where it has tensor cores, all else by {@link DecodeKernel#SPLIT_KEY}. Of a pool with a
-     * shared prefix warp groups compute the prefix alone.
+     * This pool with attention by this kernel, on devices that have what it needs. Without, chunks of 16 queries and
+     * more of F16 or BF16 keys are computed by {@link DecodeKernel#WARP_GROUP} where the device has warp groups, fewer
+     * queries over such keys by {@link DecodeKernel#WARP_SPLIT_KEY} where it has tensor cores, all else by
+     * {@link DecodeKernel#SPLIT_KEY}. Of a pool with a shared prefix warp groups compute the prefix alone.
      *
      * @param kernel one of these three
      * @return a pool like this one
@@ -265,8 +271,8 @@ public final class KeyValuePool {
     }
 
     /**
-     * This pool with the keys of each sequence, however many it has, split into this many parts, which work-groups attend to side by
-     * side.
+     * This pool with the keys of each sequence, however many it has, split into this many parts, which work-groups
+     * attend to side by side.
      *
      * @param splits 1 or more, or 0 to choose for the device
      * @return a pool like this one
@@ -282,12 +288,13 @@ public final class KeyValuePool {
     }
 
     /**
-     * This pool of bytes with a copy of its keys and values in another type, which each execution writes and attends to: for chunks of
-     * many queries, whose kernel on tensor cores ({@link DecodeKernel#WARP_GROUP}) reads F16 or BF16. Few queries are faster without.
-     * Pools whose attention runs one after the other, such as those of all layers, may share the copy; the caller's graph brings it
-     * to the device once.
+     * This pool of bytes with a copy of its keys and values in another type, which each execution writes and attends
+     * to: for chunks of many queries, whose kernel on tensor cores ({@link DecodeKernel#WARP_GROUP}) reads F16 or BF16.
+     * Few queries are faster without. Pools whose attention runs one after the other, such as those of all layers, may
+     * share the copy; the caller's graph brings it to the device once.
      *
-     * @param keys {@code [batch, kvHeads, capacity, headDim]}, no view; rows past a sequence's keys are left as they are
+     * @param keys {@code [batch, kvHeads, capacity, headDim]}, no view; rows past a sequence's keys are left as they
+     *     are
      * @param values of the keys' shape and type, in another array
      * @return a pool like this one
      * @throws IllegalArgumentException if something is null, or this is no pool of bytes

@@ -73,10 +73,10 @@ public final class KvCache extends KeyValueCache {
     }
 
     /**
-     * Appends a decoder's step to a task graph of the caller's, as tasks whose names begin with {@code name}: the tokens of k and v
-     * are appended to every sequence, and q attends. The tensors may be outputs and inputs of the caller's own tasks. The cache must
-     * be empty and belongs to the graph from then on; each execution makes it longer, and nothing of it leaves the device.
-     * Close the execution plan to free its memory.
+     * Appends a decoder's step to a task graph of the caller's, as tasks whose names begin with {@code name}: the
+     * tokens of k and v are appended to every sequence, and q attends. The tensors may be outputs and inputs of the
+     * caller's own tasks. The cache must be empty and belongs to the graph from then on; each execution makes it
+     * longer, and nothing of it leaves the device. Close the execution plan to free its memory.
      *
      * <p>Run the graph at most {@code capacity} tokens long: what comes after is not cached, and sees only what is.
      *
@@ -89,7 +89,8 @@ public final class KvCache extends KeyValueCache {
      * @param output tensor for the output, shaped like q; it overlaps no other
      * @param logSumExp F32 tensor {@code [sequences, heads, tokens]}; it overlaps no other
      * @param options mask, scale, softcap and ALiBi; neither key lengths, which the cache knows, nor dropout
-     * @throws IllegalArgumentException if shapes, types or options do not fit, or a tensor that is written overlaps another
+     * @throws IllegalArgumentException if shapes, types or options do not fit, or a tensor that is written overlaps
+     *     another
      * @throws IllegalStateException if the cache is closed, holds tokens, or is part of a task graph already
      * @throws UnsupportedOnDeviceException if the device cannot read F16 arrays
      */

@@ -14,8 +14,8 @@ import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 
 /**
- * A key-value cache of pages that sequences take as they grow, give back, and share: the pages of a common prefix are kept
- * once, and a sequence that is about to write a page that others read gets a copy of its own.
+ * A key-value cache of pages that sequences take as they grow, give back, and share: the pages of a common prefix are
+ * kept once, and a sequence that is about to write a page that others read gets a copy of its own.
  *
  * <pre>{@code
  * PagedKvCache.Builder sizes = PagedKvCache.builder().sequences(64).heads(32, 8).headDim(128).capacity(8192)
@@ -125,9 +125,10 @@ public final class PagedKvCache extends KeyValueCache {
     }
 
     /**
-     * Appends a decoder's step to a task graph of the caller's, as {@link KvCache#appendTo} does. The cache must be empty and belongs
-     * to the graph from then on. Before each execution {@link #next} says how many tokens each sequence gets; between executions
-     * sequences may be forked, released and truncated as ever, and pages are copied on the device where that is needed.
+     * Appends a decoder's step to a task graph of the caller's, as {@link KvCache#appendTo} does. The cache must be
+     * empty and belongs to the graph from then on. Before each execution {@link #next} says how many tokens each
+     * sequence gets; between executions sequences may be forked, released and truncated as ever, and pages are copied
+     * on the device where that is needed.
      *
      * @param graph graph to append to, before its {@code snapshot()}; refused afterwards
      * @param grids gets the grids of the tasks
@@ -135,10 +136,12 @@ public final class PagedKvCache extends KeyValueCache {
      * @param q {@code [sequences, heads, tokens, headDim]}
      * @param k {@code [sequences, kvHeads, tokens, headDim]}
      * @param v shaped like k
-     * @param output tensor for the output, shaped like q; it overlaps no other. Rows of tokens that do not count are not written
+     * @param output tensor for the output, shaped like q; it overlaps no other. Rows of tokens that do not count are
+     *     not written
      * @param logSumExp F32 tensor {@code [sequences, heads, tokens]}; it overlaps no other
      * @param options mask, scale, softcap and ALiBi; neither key lengths, which the cache knows, nor dropout
-     * @throws IllegalArgumentException if shapes, types or options do not fit, or a tensor that is written overlaps another
+     * @throws IllegalArgumentException if shapes, types or options do not fit, or a tensor that is written overlaps
+     *     another
      * @throws IllegalStateException if the cache is closed, holds tokens, or is part of a task graph already
      * @throws UnsupportedOnDeviceException if the device cannot read F16 arrays
      */
@@ -156,8 +159,8 @@ public final class PagedKvCache extends KeyValueCache {
     }
 
     /**
-     * Takes pages for the next execution of the graph that this cache is part of, which must follow, and tells it how many tokens
-     * count: of sequence i the first {@code newTokens[i]} of q, k and v. Nothing is compiled or allocated.
+     * Takes pages for the next execution of the graph that this cache is part of, which must follow, and tells it how
+     * many tokens count: of sequence i the first {@code newTokens[i]} of q, k and v. Nothing is compiled or allocated.
      *
      * @param newTokens for each sequence 0 or more, at most the tokens of the graph's tensors
      * @throws IllegalArgumentException if there are other numbers

@@ -29,9 +29,9 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Attention over sequences of different lengths, packed one behind the other without padding, and the merge of attention
- * over parts of the keys. Plans are kept for rounded sizes: batches of nearly the same size, however it is divided, share
- * one.
+ * Attention over sequences of different lengths, packed one behind the other without padding, and the merge of
+ * attention over parts of the keys. Plans are kept for rounded sizes: batches of nearly the same size, however it is
+ * divided, share one.
  */
 public final class RaggedAttention implements AutoCloseable {
 
@@ -114,13 +114,14 @@ public final class RaggedAttention implements AutoCloseable {
     }
 
     /**
-     * Begins to add attention over packed sequences to a task graph of the caller's: for each layer of a model, {@link
-     * RaggedTasks#append}, and before each execution {@link RaggedTasks#divide}, which says where sequences begin. The graph serves any
-     * division of its tokens, and compiles nothing anew.
+     * Begins to add attention over packed sequences to a task graph of the caller's: for each layer of a model,
+     * {@link RaggedTasks#append}, and before each execution {@link RaggedTasks#divide}, which says where sequences
+     * begin. The graph serves any division of its tokens, and compiles nothing anew.
      *
      * @param taskGraph graph to append to
      * @param gridScheduler gets the grids of the tasks
-     * @param q queries of the shape and type that all layers have, {@code [tokens, heads, headDim]}, with tokens that there is room for
+     * @param q queries of the shape and type that all layers have, {@code [tokens, heads, headDim]}, with tokens that
+     *     there is room for
      * @param k keys likewise, {@code [keyTokens, kvHeads, headDim]}
      * @param sequences that there is room for, 1 or more
      * @param options mask, scale, softcap, ALiBi and sinks; neither key lengths nor dropout nor functions nor a bias
@@ -184,7 +185,8 @@ public final class RaggedAttention implements AutoCloseable {
      * @param result what forward returned
      * @param dOut the gradient with respect to the output, of its shape and type
      * @return the gradients of q, k and v, and of the bias and the sinks where there are any, in new tensors
-     * @throws IllegalArgumentException if shapes, types, offsets or options do not fit, or a score function has no derivative
+     * @throws IllegalArgumentException if shapes, types, offsets or options do not fit, or a score function has no
+     *     derivative
      * @throws IllegalStateException if this instance is closed
      * @throws AttentionException if the device, its driver or the compiler fails
      */

@@ -23,8 +23,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * plan.execute();
  * }</pre>
  *
- * <p>What tasks need in between is on the device once for all of them. Tokens past the last sequence are in none: their rows of the
- * output may hold anything.
+ * <p>What tasks need in between is on the device once for all of them. Tokens past the last sequence are in none: their
+ * rows of the output may hold anything.
  */
 public final class RaggedTasks {
 
@@ -41,8 +41,8 @@ public final class RaggedTasks {
     }
 
     /**
-     * Appends attention of one layer, as the tasks {@code name-append}, {@code name-attention} and {@code name-merge}. The arrays are
-     * the caller's to bring to the device; they may be written by tasks before.
+     * Appends attention of one layer, as the tasks {@code name-append}, {@code name-attention} and {@code name-merge}.
+     * The arrays are the caller's to bring to the device; they may be written by tasks before.
      *
      * @param name beginning of the tasks' names, unique in the graph
      * @param q queries {@code [tokens, heads, headDim]}
@@ -82,8 +82,8 @@ public final class RaggedTasks {
     /**
      * Says how tokens are divided into sequences, in all executions that begin afterwards.
      *
-     * @param queryOffsets where each sequence begins in q, rising from 0, and where the last one ends: at the tokens that there is room
-     *     for, or before
+     * @param queryOffsets where each sequence begins in q, rising from 0, and where the last one ends: at the tokens
+     *     that there is room for, or before
      * @param keyOffsets likewise in k
      * @throws IllegalArgumentException if they do not rise, or there is no room for so many
      */

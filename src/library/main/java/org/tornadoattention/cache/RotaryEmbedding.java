@@ -6,8 +6,8 @@ import org.tornadoattention.AttentionShape;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Rotary position embedding (Su et al., <i>RoFormer</i>, 2021): pairs of dimensions turn by {@code position ·
- * base^(-2i / dimensions)}. The first {@code dimensions} of a head turn, the others stay.
+ * Rotary position embedding (Su et al., <i>RoFormer</i>, 2021): pairs of dimensions turn by {@code position · base^(-2i
+ * / dimensions)}. The first {@code dimensions} of a head turn, the others stay.
  *
  * @param dimensions how many dimensions of each head turn: even, 2 or more
  * @param base of the frequencies, such as 10 000, above 1

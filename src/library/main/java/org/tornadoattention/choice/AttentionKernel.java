@@ -9,8 +9,8 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.tensor.DType;
 
 /**
- * The kernels, from the first rung of the ladder to the last. What there is to know of one stands in its {@link
- * KernelSpec}.
+ * The kernels, from the first rung of the ladder to the last. What there is to know of one stands in its
+ * {@link KernelSpec}.
  */
 public enum AttentionKernel {
     /** Three kernels, with S and P stored: the baseline. F32; only where it is asked for. */
@@ -151,9 +151,8 @@ public enum AttentionKernel {
 
     /**
      * The name as used on the command line: {@code standard}, {@code online}, {@code tiled}, {@code tensor-core},
-     * {@code
-     * warp}, {@code warp-group}, {@code warp-tf32}, {@code warp-group-f32}, {@code
-     * warp-group-fp8}, {@code vector}.
+     * {@code warp}, {@code warp-group}, {@code warp-tf32}, {@code warp-group-f32}, {@code warp-group-fp8},
+     * {@code vector}.
      *
      * @return the name
      */

@@ -11,8 +11,8 @@ import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.tensor.DType;
 
 /**
- * All that a compiled plan depends on: two calls with equal problems can share one. Slopes, key lengths and
- * the words of dropout travel in arrays, so only whether there are any belongs to it.
+ * All that a compiled plan depends on: two calls with equal problems can share one. Slopes, key lengths and the words
+ * of dropout travel in arrays, so only whether there are any belongs to it.
  *
  * @param shape the sizes
  * @param dtype storage of q, k, v and the output
@@ -137,8 +137,8 @@ public record AttentionProblem(
     }
 
     /**
-     * Floating-point operations as the field counts them: {@code 2 · (headDim + valueDim)} for each pair of a query and a key,
-     * half of the pairs for a causal mask over as many queries as keys.
+     * Floating-point operations as the field counts them: {@code 2 · (headDim + valueDim)} for each pair of a query and
+     * a key, half of the pairs for a causal mask over as many queries as keys.
      *
      * @return floating-point operations of all heads
      */

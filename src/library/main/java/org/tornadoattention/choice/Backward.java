@@ -13,8 +13,7 @@ public sealed interface Backward {
 
         /**
          * That of dQ and that of dK and dV, one where both are the same, none for kernels without tiles; empty where
-         * the
-         * device has no room for any.
+         * the device has no room for any.
          *
          * @param problem what is computed: shape, type, options
          * @param device the device that it must fit

@@ -33,8 +33,8 @@ public record BiasGradients(List<Launch> launches, List<Scratch> scratch) {
     }
 
     /**
-     * By a kernel whose groups have a tile each. Where a device has room for more groups than there are tiles, several divide the heads
-     * that share one, and a second launch adds their sums.
+     * By a kernel whose groups have a tile each. Where a device has room for more groups than there are tiles, several
+     * divide the heads that share one, and a second launch adds their sums.
      *
      * @param launch the kernel with what it takes of its own
      * @param groupSize its work-items

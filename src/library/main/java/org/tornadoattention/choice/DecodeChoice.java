@@ -7,8 +7,8 @@ import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.device.ComputeDevice;
 
 /**
- * Which kernel of inference runs on a device, its tile, and into how many parts the keys are split: the last of {@link
- * DecodeKernel} that can, or the first where work-groups are simulated, since it has fewer work-items.
+ * Which kernel of inference runs on a device, its tile, and into how many parts the keys are split: the last of
+ * {@link DecodeKernel} that can, or the first where work-groups are simulated, since it has fewer work-items.
  */
 public final class DecodeChoice {
 

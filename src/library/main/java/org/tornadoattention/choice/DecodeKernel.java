@@ -1,6 +1,8 @@
 package org.tornadoattention.choice;
 
-/** The kernels of inference: attention over keys that are split among work-groups, the fastest last, and the JVM's own. */
+/**
+ * The kernels of inference: attention over keys that are split among work-groups, the fastest last, and the JVM's own.
+ */
 public enum DecodeKernel {
     /** A key at a time for each row of work-items. All types, on every device. */
     SPLIT_KEY(new SplitKeySpec()),

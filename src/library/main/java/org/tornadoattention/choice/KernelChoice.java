@@ -15,14 +15,12 @@ import org.tornadoattention.tensor.DType;
 /**
  * Which kernel runs a problem on a device, with which tile, and why.
  *
- * <p>The last rung of the ladder that takes the problem and the device is the fastest; where work-groups are
- * simulated, it is
- * the first. {@link KernelSpec} says what a rung takes, and which are taken only where they are asked for.
+ * <p>The last rung of the ladder that takes the problem and the device is the fastest; where work-groups are simulated,
+ * it is the first. {@link KernelSpec} says what a rung takes, and which are taken only where they are asked for.
  *
  * @param kernel the kernel
  * @param tiles none for kernels without tiles, one for a forward pass; for a backward pass that of dQ and that of dK
- *     and dV,
- *     or one where they are the same
+ *     and dV, or one where they are the same
  * @param reason a clause that says why, for people
  */
 public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reason) {

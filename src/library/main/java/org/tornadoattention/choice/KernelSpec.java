@@ -8,8 +8,7 @@ import org.tornadoattention.tensor.DType;
 
 /**
  * What a kernel says of itself. Whoever chooses, tunes, explains, measures or tests kernels asks this, and knows none
- * by its
- * name; a new kernel is a description here and a constant of {@link AttentionKernel}.
+ * by its name; a new kernel is a description here and a constant of {@link AttentionKernel}.
  */
 public sealed interface KernelSpec
         permits StandardSpec,
@@ -45,7 +44,8 @@ public sealed interface KernelSpec
     }
 
     /**
-     * {@return whether functions of a user's, a bias and sinks can be part of it, and of its backward pass where that is its own}
+     * {@return whether functions of a user's, a bias and sinks can be part of it, and of its backward pass where that
+     * is its own}
      */
     default boolean functions() {
         return false;
@@ -129,8 +129,7 @@ public sealed interface KernelSpec
     List<Launch> forward(Work work);
 
     /**
-     * {@return whether the output is written by another launch than the log-sum-exp, so that each may be missing
-     * alone}
+     * {@return whether the output is written by another launch than the log-sum-exp, so that each may be missing alone}
      */
     default boolean writesOutputApart() {
         return false;

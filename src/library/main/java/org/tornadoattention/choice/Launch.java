@@ -5,11 +5,9 @@ import java.util.Map;
 import org.tornadoattention.kernel.parts.PartialSums;
 
 /**
- * One launch of a kernel, as its description has it: what the kernel gets beyond what all kernels of a pass know by
- * the names
- * of their parameters, and its grid. Each has a group size of its own: with one of TornadoVM's choosing, a kernel
- * that needs
- * many registers fails to launch without an exception.
+ * One launch of a kernel, as its description has it: what the kernel gets beyond what all kernels of a pass know by the
+ * names of their parameters, and its grid. Each has a group size of its own: with one of TornadoVM's choosing, a kernel
+ * that needs many registers fails to launch without an exception.
  *
  * @param suffix what its task's name ends with
  * @param owner the class of the kernel
@@ -123,7 +121,10 @@ public record Launch(
         return suffix.equals("-dq");
     }
 
-    /** {@return whether it computes the gradients of keys and values, or one of them, and nothing else that is asked for} */
+    /**
+     * {@return whether it computes the gradients of keys and values, or one of them, and nothing else that is asked
+     * for}
+     */
     public boolean isOfKeyGradients() {
         return suffix.equals("-dkdv") || suffix.equals("-dk") || suffix.equals("-dv");
     }

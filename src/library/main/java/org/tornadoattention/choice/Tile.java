@@ -3,16 +3,15 @@ package org.tornadoattention.choice;
 import org.tornadoattention.kernel.parts.Features;
 
 /**
- * A tile of scores, which a work-group computes at a time, of one kernel: make one with {@link
- * AttentionKernel#tile(int, int)}.
+ * A tile of scores, which a work-group computes at a time, of one kernel: make one with
+ * {@link AttentionKernel#tile(int, int)}.
  *
  * @param tiling what it is a tile of
  * @param blockQ queries in it (Br)
  * @param blockK keys in it (Bc)
  * @param warps warps that compute it, 0 where work-items share it in another way
- * @param rescaleThreshold by how much a row's maximum may grow before O is rescaled, in powers of two, 0 to 8: P
- *     grows no
- *     further than F16 holds with room to spare
+ * @param rescaleThreshold by how much a row's maximum may grow before O is rescaled, in powers of two, 0 to 8: P grows
+ *     no further than F16 holds with room to spare
  */
 public record Tile(Tiling tiling, int blockQ, int blockK, int warps, int rescaleThreshold) {
 

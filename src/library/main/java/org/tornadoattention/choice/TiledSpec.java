@@ -151,7 +151,9 @@ record TiledSpec() implements KernelSpec {
         }
     }
 
-    /** Squares: four tiles of Q, dO, K and V and one of S and dP must fit, so that they are smaller than those forward. */
+    /**
+     * Squares: four tiles of Q, dO, K and V and one of S and dP must fit, so that they are smaller than those forward.
+     */
     private static class BackwardTiling extends Tiling {
 
         BackwardTiling() {

@@ -81,8 +81,7 @@ public record TuningTable(List<Row> rows) {
      * Reads a table.
      *
      * @param lines CSV with the columns of {@code tornado-config/tuning.csv}; its heading, empty lines and those that
-     *     begin
-     *     with # are passed over
+     *     begin with # are passed over
      * @param source what messages call it
      * @return the table
      * @throws IllegalArgumentException naming the line that is wrong

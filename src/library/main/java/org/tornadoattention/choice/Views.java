@@ -13,8 +13,8 @@ import org.tornadoattention.tensor.Strided;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * Where the tensors of a task lie, some of which are views over arrays of the caller's or of another type than the others:
- * constants of its kernels.
+ * Where the tensors of a task lie, some of which are views over arrays of the caller's or of another type than the
+ * others: constants of its kernels.
  *
  * @param types of all tensors
  * @param numbers what the methods of {@link Layout} give, by their names

@@ -10,7 +10,9 @@ import org.tornadoattention.tensor.DType;
 /** {@link WarpGroupFlashAttention} over the pages of a pool or a cache. */
 record WarpGroupChunkSpec() implements DecodeSpec {
 
-    /** Queries of a chunk from which on products take longer than the keys' way: a tile has 64 rows, whatever they hold. */
+    /**
+     * Queries of a chunk from which on products take longer than the keys' way: a tile has 64 rows, whatever they hold.
+     */
     static final int FEWEST_QUERIES = 16;
 
     /** Elements of a 16-byte copy. */
@@ -21,7 +23,10 @@ record WarpGroupChunkSpec() implements DecodeSpec {
     /** Parts of the keys at most: each costs an output in F32, written and read once more. */
     private static final int MOST_SPLITS = 16;
 
-    /** What a group takes beyond its tiles, to begin and to end, and a launch of the merge, in times of a tile of 128 by 128. */
+    /**
+     * What a group takes beyond its tiles, to begin and to end, and a launch of the merge, in times of a tile of 128 by
+     * 128.
+     */
     private static final double BEGINNING = 3;
 
     private static final double MERGE = 2;

@@ -45,7 +45,10 @@ record WarpGroupF32Spec() implements KernelSpec {
         return false;
     }
 
-    /** With a mask, rows that are not finite are computed once more; what that costs the others no device has been asked yet. */
+    /**
+     * With a mask, rows that are not finite are computed once more; what that costs the others no device has been asked
+     * yet.
+     */
     @Override
     public boolean onlyWhereAskedFor(AttentionProblem problem) {
         return problem.windowLeft() >= 0 || problem.windowRight() >= 0;

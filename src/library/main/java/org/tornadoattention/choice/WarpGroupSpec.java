@@ -25,7 +25,10 @@ record WarpGroupSpec() implements KernelSpec {
     /** Above, the registers of a warp group hold one of dK and dV only. */
     private static final int WIDEST_FOR_BOTH = 128;
 
-    /** The tile of functions: of two warp groups, which have registers for them, and of what block masks are mostly made of. */
+    /**
+     * The tile of functions: of two warp groups, which have registers for them, and of what block masks are mostly made
+     * of.
+     */
     private static final String OF_FUNCTIONS = "128x128/8";
 
     /** The widest head for which one kernel is faster under a causal mask too. */
@@ -82,8 +85,8 @@ record WarpGroupSpec() implements KernelSpec {
     }
 
     /**
-     * One kernel where it has registers for both dK and dV, and a place for the sums of dQ; else two, whose tiles are chosen
-     * together: the first that fit are the fastest (docs/performance.md).
+     * One kernel where it has registers for both dK and dV, and a place for the sums of dQ; else two, whose tiles are
+     * chosen together: the first that fit are the fastest (docs/performance.md).
      */
     @Override
     public Backward backward() {

@@ -84,8 +84,8 @@ record WarpSplitKeySpec() implements DecodeSpec {
     }
 
     /**
-     * Splits that make several whole waves of long groups, or else the fewest that leave hardly a place empty; where those are many, the
-     * fewest that leave hardly a multiprocessor without a group.
+     * Splits that make several whole waves of long groups, or else the fewest that leave hardly a place empty; where
+     * those are many, the fewest that leave hardly a multiprocessor without a group.
      */
     private static int inWaves(int groups, long places, long sideBySide, int keyTiles) {
         for (int waves = MOST_WAVES; waves > 1; waves--) {

@@ -6,8 +6,8 @@ import java.util.stream.Stream;
 import org.tornadoattention.device.ComputeDevice;
 
 /**
- * The tiles of a kernel with warp intrinsics: the tuning table's first, then smaller ones that fit. Each warp has 16 or 32
- * queries.
+ * The tiles of a kernel with warp intrinsics: the tuning table's first, then smaller ones that fit. Each warp has 16 or
+ * 32 queries.
  */
 abstract class WarpTiling extends Tiling {
 

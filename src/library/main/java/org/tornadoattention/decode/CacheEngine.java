@@ -10,14 +10,14 @@ import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * Who holds the keys and values of a cache and computes its steps: task graphs on a device, or this JVM itself. Lengths,
- * padding and page tables are told when they change other than by a step.
+ * Who holds the keys and values of a cache and computes its steps: task graphs on a device, or this JVM itself.
+ * Lengths, padding and page tables are told when they change other than by a step.
  */
 public sealed interface CacheEngine extends AutoCloseable permits CachePlan, VectorCachePlan {
 
     /**
-     * Makes the steps that follow compute with the functions, bias and sinks of options. Lengths, padding and tables are those
-     * that it was told last.
+     * Makes the steps that follow compute with the functions, bias and sinks of options. Lengths, padding and tables
+     * are those that it was told last.
      *
      * @return whether they have to be uploaded again
      */

@@ -40,16 +40,16 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 /**
  * The device's side of a key-value cache: one execution plan whose graphs share the keys and values.
  *
- * <p>The first graph owns what stays on the device and takes lengths and page tables there, the second moves pages. Each of
- * the others is a step of up to so many tokens per sequence: append, attention, merge, or without
- * queries append and commit. Lengths, masks and scales travel in arrays, so each graph is compiled once, at its first
+ * <p>The first graph owns what stays on the device and takes lengths and page tables there, the second moves pages.
+ * Each of the others is a step of up to so many tokens per sequence: append, attention, merge, or without queries
+ * append and commit. Lengths, masks and scales travel in arrays, so each graph is compiled once, at its first
  * execution.
  *
- * <p>Steps of many tokens have one more graph each where the kernel of warp groups takes them: those with softcap, ALiBi, a scale that
- * is not positive, or left padding among pages go through the other.
+ * <p>Steps of many tokens have one more graph each where the kernel of warp groups takes them: those with softcap,
+ * ALiBi, a scale that is not positive, or left padding among pages go through the other.
  *
- * <p>Functions, a bias or sinks have graphs of their own for each step. The first call with some brings keys and values home and
- * builds the plan anew.
+ * <p>Functions, a bias or sinks have graphs of their own for each step. The first call with some brings keys and values
+ * home and builds the plan anew.
  *
  * <p>What a step changes stays on the device, so that its launches hand back receipts, as {@link LaunchGuard} says.
  */
@@ -296,7 +296,8 @@ public final class CachePlan implements CacheEngine {
     /**
      * Appends steps of this cache to a graph of the caller's, over its own tensors; all sequences are empty yet.
      *
-     * @param counted whether {@link #nextInGraph} comes before each execution, otherwise all sequences get all tokens each time
+     * @param counted whether {@link #nextInGraph} comes before each execution, otherwise all sequences get all tokens
+     *     each time
      */
     public void appendTo(
             TaskGraph graph,

@@ -9,8 +9,8 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * The sizes of a key-value cache: pages of {@code pageSize} tokens, of which each sequence has {@code pagesPerSequence} at
- * most. A contiguous cache has one page a sequence.
+ * The sizes of a key-value cache: pages of {@code pageSize} tokens, of which each sequence has {@code pagesPerSequence}
+ * at most. A contiguous cache has one page a sequence.
  *
  * @param sequences sequences side by side, 1 or more
  * @param heads query heads, a multiple of {@code kvHeads}

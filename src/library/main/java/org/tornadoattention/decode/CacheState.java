@@ -21,8 +21,8 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
  * The arrays that all graphs of a cache share: keys, values, their scales, lengths and page tables, which stay on the
- * device, and what the host writes before an execution. Two graphs change what stays between steps: one owns it, the other
- * moves pages.
+ * device, and what the host writes before an execution. Two graphs change what stays between steps: one owns it, the
+ * other moves pages.
  */
 final class CacheState {
 
@@ -89,7 +89,8 @@ final class CacheState {
     /**
      * What a step over these tensors reads and writes.
      *
-     * @param logSumExp rows {@code [sequences, heads, tokens]}, and behind them, where there is room, the step's receipt
+     * @param logSumExp rows {@code [sequences, heads, tokens]}, and behind them, where there is room, the step's
+     *     receipt
      * @param captured the arrays of functions
      */
     InferenceArrays arrays(
@@ -147,7 +148,10 @@ final class CacheState {
         }
     }
 
-    /** Appends to a graph of the caller's a task that takes, at each execution, lengths, tables and the step from the host. */
+    /**
+     * Appends to a graph of the caller's a task that takes, at each execution, lengths, tables and the step from the
+     * host.
+     */
     void appendUpload(TaskGraph graph, GridScheduler grids, String name) {
         graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, moves, sequencesToUpload, step);
         UpkeepTasks.append(graph, grids, name, shape, moves, sequencesToUpload, sequences, key, value, scales, device);

@@ -4,7 +4,8 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
- * What each sequence does in one execution of a cache's graph: which of the call's tokens are appended and which attend.
+ * What each sequence does in one execution of a cache's graph: which of the call's tokens are appended and which
+ * attend.
  *
  * @param firstNew for each sequence, the first token that is appended, counted in the call's tensors
  * @param newTokens tokens that are appended

@@ -25,9 +25,9 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Chunks of many queries over a pool of the caller's as the tasks positions and attention of a graph of the caller's, and merge where
- * the keys are divided: by the kernel of warp groups, which reads queries and keys where they are. Queries of another type than the
- * keys are rounded first.
+ * Chunks of many queries over a pool of the caller's as the tasks positions and attention of a graph of the caller's,
+ * and merge where the keys are divided: by the kernel of warp groups, which reads queries and keys where they are.
+ * Queries of another type than the keys are rounded first.
  */
 record ChunkTasks(
         Tensor q,
@@ -92,7 +92,9 @@ record ChunkTasks(
                 && views.isMultiple("output", 2);
     }
 
-    /** What the kernel takes over a cache of this library's, whose steps say in arrays what window and scale they have. */
+    /**
+     * What the kernel takes over a cache of this library's, whose steps say in arrays what window and scale they have.
+     */
     static Arguments overCache(Arguments step, StepShape shape, WarpGroupSplitTile tile) {
         int page = shape.kvHeads() * shape.pageSize() * shape.headDim();
         Map<String, Integer> places = new HashMap<>(queriesInOrder(shape));

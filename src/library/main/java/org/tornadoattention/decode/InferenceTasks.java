@@ -173,7 +173,8 @@ final class InferenceTasks {
     }
 
     /**
-     * Appends attention over a pool of a caller's, {@code name-positions} and {@code name-attention}, whose parts wait to be merged.
+     * Appends attention over a pool of a caller's, {@code name-positions} and {@code name-attention}, whose parts wait
+     * to be merged.
      *
      * @param evenRows whether all rows of the pool begin at even elements, so that pairs can be read as words
      */
@@ -205,7 +206,10 @@ final class InferenceTasks {
         new InferenceTasks(graph, grids, name, shape, arguments, device).attention(tile, Optional.empty(), List.of());
     }
 
-    /** Appends {@code name-positions} and attention of chunks over a pool, {@code name-attention}, whose parts wait to be merged. */
+    /**
+     * Appends {@code name-positions} and attention of chunks over a pool, {@code name-attention}, whose parts wait to
+     * be merged.
+     */
     static void appendChunk(
             TaskGraph graph,
             GridScheduler grids,
@@ -277,8 +281,8 @@ final class InferenceTasks {
     }
 
     /**
-     * Whether the first kernel writes the cache. Where it does not, it must not have it as an argument: TornadoVM sees the
-     * statement that would write, and does not bring the array to the device.
+     * Whether the first kernel writes the cache. Where it does not, it must not have it as an argument: TornadoVM sees
+     * the statement that would write, and does not bring the array to the device.
      */
     private boolean appends() {
         return shape.seqQ() > 0 && !shape.type().isQuantized();
@@ -304,7 +308,9 @@ final class InferenceTasks {
         return shape.type() == CacheType.INT8 ? Optional.of(Int8Pairs.class) : Optional.empty();
     }
 
-    /** What stands in for {@link Storage} where the kernel and the compiler read two 16-bit floats of a cache as a word. */
+    /**
+     * What stands in for {@link Storage} where the kernel and the compiler read two 16-bit floats of a cache as a word.
+     */
     private Optional<Class<?>> pairs(LaunchedTile tile, Object key) {
         return tile.readsThroughStorage() && key instanceof HalfFloatArray && readsHalfPairs(device.backend())
                 ? Optional.of(HalfPairs.class)

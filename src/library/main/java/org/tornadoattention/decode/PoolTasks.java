@@ -38,8 +38,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * Attention over a pool of the caller's as the tasks positions, attention and merge of a graph of the caller's: the device reads
- * where queries stand, so that one compiled graph serves every chunk and every step.
+ * Attention over a pool of the caller's as the tasks positions, attention and merge of a graph of the caller's: the
+ * device reads where queries stand, so that one compiled graph serves every chunk and every step.
  */
 public final class PoolTasks {
 
@@ -237,7 +237,9 @@ public final class PoolTasks {
         InferenceTasks.appendWhole(graph, grids, name, shape, tile, withArrivals, device);
     }
 
-    /** Outputs and log-sum-exps of all parts must fit an array, and the weights of a row's parts a group's local memory. */
+    /**
+     * Outputs and log-sum-exps of all parts must fit an array, and the weights of a row's parts a group's local memory.
+     */
     static void requireRoom(int rows, int parts, int headDim, ComputeDevice device) {
         boolean fits = (double) rows * parts * (headDim + 1) <= Tensor.MAX_ELEMENTS
                 && MergePartials.localMemoryBytes(parts) <= device.localMemoryBytes();

@@ -34,8 +34,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * The gradients of attention over packed sequences, compiled for one device, with its buffers; lengths travel in an array, the
- * window, scale and softcap are compiled in.
+ * The gradients of attention over packed sequences, compiled for one device, with its buffers; lengths travel in an
+ * array, the window, scale and softcap are compiled in.
  */
 final class RaggedBackwardPlan implements DevicePlan {
 

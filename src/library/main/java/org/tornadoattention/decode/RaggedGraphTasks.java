@@ -19,8 +19,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * Attention over packed sequences as tasks of a graph of the caller's. All that are appended share the arrays that say how tokens are
- * divided, and what they need in between, since they run one after another.
+ * Attention over packed sequences as tasks of a graph of the caller's. All that are appended share the arrays that say
+ * how tokens are divided, and what they need in between, since they run one after another.
  */
 public final class RaggedGraphTasks {
 
@@ -86,7 +86,9 @@ public final class RaggedGraphTasks {
         graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, sequences, step);
     }
 
-    /** Appends the tasks {@code name-append}, {@code name-attention} and {@code name-merge} over arrays of the caller's. */
+    /**
+     * Appends the tasks {@code name-append}, {@code name-attention} and {@code name-merge} over arrays of the caller's.
+     */
     public void append(String name, Tensor q, Tensor k, Tensor v, Tensor output, Tensor logSumExp) {
         InferenceArrays arrays = new InferenceArrays(
                 DeviceStorage.seen(q, device.halfFloats()),

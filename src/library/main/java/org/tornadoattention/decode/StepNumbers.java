@@ -43,7 +43,8 @@ final class StepNumbers {
     }
 
     /**
-     * Which queries and keys of packed tokens belong together; sequences that there is room for and that are not there have none.
+     * Which queries and keys of packed tokens belong together; sequences that there is room for and that are not there
+     * have none.
      *
      * @param queryOffsets where each sequence's queries begin, and the end of the last
      * @param keyOffsets likewise of its keys

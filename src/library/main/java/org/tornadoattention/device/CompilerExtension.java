@@ -9,9 +9,8 @@ import java.util.regex.Pattern;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
 
 /**
- * Teaches a backend's compiler the instructions of {@link org.tornadoattention.intrinsic}. Found as a service, where
- * an SDK
- * has a backend that one was written for.
+ * Teaches a backend's compiler the instructions of {@link org.tornadoattention.intrinsic}. Found as a service, where an
+ * SDK has a backend that one was written for.
  */
 public interface CompilerExtension {
 
@@ -121,8 +120,8 @@ public interface CompilerExtension {
     }
 
     /**
-     * Whether a device does itself what is meant for it. TornadoVM 5.2's CUDA backend has the first GPU do everything, and says
-     * nothing; with an extension each does its own.
+     * Whether a device does itself what is meant for it. TornadoVM 5.2's CUDA backend has the first GPU do everything,
+     * and says nothing; with an extension each does its own.
      *
      * @param backend the backend of the device
      * @param index the device's position in its backend
@@ -203,9 +202,7 @@ public interface CompilerExtension {
                                 : "there is no compiler extension for " + backend.id()));
     }
 
-    /**
-     * What an NVIDIA device's description says, such as {@code Device version   : CUDA 9.0}; 0 where it says nothing.
-     */
+    /** What an NVIDIA device's description says, such as {@code Device version : CUDA 9.0}; 0 where it says nothing. */
     private static int computeCapability(TornadoDevice device) {
         Matcher version = Pattern.compile("Device version\\s*: CUDA (\\d+)\\.(\\d)")
                 .matcher(Devices.known(() -> device.getPhysicalDevice().getDeviceInfo(), ""));

@@ -9,10 +9,8 @@ import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 
 /**
  * A device that TornadoVM, or the simulator, offers, and what the choice of a kernel needs to know of it. Where a
- * backend does
- * not know something, the name is {@link #UNKNOWN_NAME}, memory is {@link #UNKNOWN_BYTES} and so has no limit that
- * could
- * be checked, and the other sizes are the least that devices have.
+ * backend does not know something, the name is {@link #UNKNOWN_NAME}, memory is {@link #UNKNOWN_BYTES} and so has no
+ * limit that could be checked, and the other sizes are the least that devices have.
  *
  * @param backend what compiles for it
  * @param backendIndex position of the backend in TornadoVM's list

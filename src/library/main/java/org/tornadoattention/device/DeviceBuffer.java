@@ -1,7 +1,8 @@
 package org.tornadoattention.device;
 
 /**
- * Bytes on a device, without the header that TornadoVM's arrays begin with: memory of its own, or that of an array of a plan.
+ * Bytes on a device, without the header that TornadoVM's arrays begin with: memory of its own, or that of an array of a
+ * plan.
  */
 public interface DeviceBuffer extends AutoCloseable {
 

@@ -50,8 +50,8 @@ public final class Devices {
     private Devices() {}
 
     /**
-     * All devices, best first. A GPU after the first of the CUDA backend is among them where it does its own work: where the
-     * library's extension of that backend is there.
+     * All devices, best first. A GPU after the first of the CUDA backend is among them where it does its own work:
+     * where the library's extension of that backend is there.
      *
      * @return the devices
      */
@@ -88,10 +88,11 @@ public final class Devices {
     }
 
     /**
-     * The JVM itself, computing on threads of the caller's: for several attentions and caches that shall share some, or a program
-     * that has its own. They are given work and not ended.
+     * The JVM itself, computing on threads of the caller's: for several attentions and caches that shall share some, or
+     * a program that has its own. They are given work and not ended.
      *
-     * @param executor runs what it is given on other threads, now or later; what it never runs the calling thread does itself
+     * @param executor runs what it is given on other threads, now or later; what it never runs the calling thread does
+     *     itself
      * @param threads that work at a time at most, the calling one included, 1 or more
      * @return the device, for {@code FlashAttention.on}, {@code RaggedAttention} and {@code CacheOptions.on}
      * @throws IllegalArgumentException if the executor is null or there is no thread
@@ -133,7 +134,8 @@ public final class Devices {
      * The device that task graphs of an attention on {@code device} run on.
      *
      * @param device one of {@link #all()}
-     * @return the device itself, or, for the JVM, which runs none, the best one that does: a TornadoVM's or the simulator's
+     * @return the device itself, or, for the JVM, which runs none, the best one that does: a TornadoVM's or the
+     *     simulator's
      * @throws IllegalArgumentException if it is null
      */
     public static ComputeDevice forTaskGraphs(ComputeDevice device) {
@@ -213,8 +215,7 @@ public final class Devices {
 
     /**
      * OpenCL devices say so in their extensions, which TornadoVM's common interface does not pass on. TornadoVM's
-     * SPIR-V
-     * compiler stores a computed half without converting it, whatever the device can do.
+     * SPIR-V compiler stores a computed half without converting it, whatever the device can do.
      */
     private static boolean hasHalfFloats(Backend backend, TornadoTargetDevice physical) {
         if (backend != Backend.OPENCL) {

@@ -9,8 +9,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The version of a driver. TornadoVM's common interface does not pass it on: NVIDIA's is in a file of the kernel's, others
- * are asked of the backend's own class.
+ * The version of a driver. TornadoVM's common interface does not pass it on: NVIDIA's is in a file of the kernel's,
+ * others are asked of the backend's own class.
  */
 final class DriverVersion {
 

@@ -19,8 +19,7 @@ import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
  * @param home TORNADOVM_HOME, empty where it is not set
  * @param bailout TornadoVM's {@code tornado.recover.bailout}: whether a kernel that does not compile runs as plain Java
  * @param spirvLoadStore whether there is a SPIR-V backend with TornadoVM's {@code tornado.spirv.loadstore}, its
- *     default, which
- *     compiles loops wrongly
+ *     default, which compiles loops wrongly
  */
 public record Platform(boolean simulator, String home, boolean bailout, boolean spirvLoadStore) {
 
@@ -66,9 +65,8 @@ public record Platform(boolean simulator, String home, boolean bailout, boolean 
      * The platform of this process.
      *
      * @return the platform of this JVM
-     * @throws IllegalStateException if it is a TornadoVM of a version that is not supported, or one that does not
-     *     start for
-     *     want of an argument of the JVM
+     * @throws IllegalStateException if it is a TornadoVM of a version that is not supported, or one that does not start
+     *     for want of an argument of the JVM
      */
     public static Platform current() {
         runtime(); // before the holder, whose own failure would be told only once

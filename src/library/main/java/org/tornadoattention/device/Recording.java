@@ -4,11 +4,12 @@ import java.lang.foreign.MemorySegment;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * What one execution of a plan gave a device's driver: bytes to the device, kernels, bytes to the host, in their order. It can be
- * given again without TornadoVM's interpreter in between, over the same memory and with the same arguments. One thread at a time
- * may use it, any thread.
+ * What one execution of a plan gave a device's driver: bytes to the device, kernels, bytes to the host, in their order.
+ * It can be given again without TornadoVM's interpreter in between, over the same memory and with the same arguments.
+ * One thread at a time may use it, any thread.
  *
- * <p>A driver that fails raises an {@link IllegalStateException} that names its function and error; so does a plan that was closed.
+ * <p>A driver that fails raises an {@link IllegalStateException} that names its function and error; so does a plan that
+ * was closed.
  */
 public interface Recording {
 
@@ -16,8 +17,8 @@ public interface Recording {
     void launch();
 
     /**
-     * Copies an array on this recording's device to one on another's, over the shortest way that the hardware has, when what was
-     * launched before is done; {@link #await} waits for it. The receiver's device must be at rest.
+     * Copies an array on this recording's device to one on another's, over the shortest way that the hardware has, when
+     * what was launched before is done; {@link #await} waits for it. The receiver's device must be at rest.
      *
      * @param array an array that this plan brings to its device
      * @param receiver a recording of the same backend
@@ -45,8 +46,9 @@ public interface Recording {
     DeviceBuffer bufferOf(TornadoNativeArray array);
 
     /**
-     * Copies bytes on a device, or from one to another over the shortest way that the hardware has, when what this recording's device
-     * was given before is done; {@link #await} waits for it. What other recordings do with these bytes must be done.
+     * Copies bytes on a device, or from one to another over the shortest way that the hardware has, when what this
+     * recording's device was given before is done; {@link #await} waits for it. What other recordings do with these
+     * bytes must be done.
      *
      * @param from of a recording of this backend
      * @param fromByte the first byte there
@@ -58,7 +60,8 @@ public interface Recording {
     void copy(DeviceBuffer from, long fromByte, DeviceBuffer to, long toByte, long bytes);
 
     /**
-     * Brings bytes of the host to this recording's device, when what it was given before is done; {@link #await} waits for it.
+     * Brings bytes of the host to this recording's device, when what it was given before is done; {@link #await} waits
+     * for it.
      *
      * @param from as many bytes as the buffer has
      * @param to of this recording
@@ -67,7 +70,8 @@ public interface Recording {
     void write(MemorySegment from, DeviceBuffer to);
 
     /**
-     * Brings bytes of this recording's device to the host, when what it was given before is done; {@link #await} waits for it.
+     * Brings bytes of this recording's device to the host, when what it was given before is done; {@link #await} waits
+     * for it.
      *
      * @param from of this recording
      * @param to as many bytes as the buffer has

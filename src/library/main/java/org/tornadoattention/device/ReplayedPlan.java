@@ -9,9 +9,9 @@ import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * A plan of the caller's that is executed again and again, as it is: what TornadoVM's interpreter gave the device's driver in one
- * execution is recorded, and then given to it directly. The kernels, their order, grids and memory are the same, and so are the
- * transfers of every execution, from and to the same arrays; what they hold may change.
+ * A plan of the caller's that is executed again and again, as it is: what TornadoVM's interpreter gave the device's
+ * driver in one execution is recorded, and then given to it directly. The kernels, their order, grids and memory are
+ * the same, and so are the transfers of every execution, from and to the same arrays; what they hold may change.
  *
  * <pre>{@code
  * plan.withDevice(device.handle()).withGridScheduler(grids);
@@ -22,13 +22,13 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * replayed.result().transferToHost(output.array());
  * }</pre>
  *
- * <p>The CUDA backend with its extension records. Elsewhere, and for a plan that cannot be recorded, each execution is the plan's
- * own: {@link #isRecorded} and {@link #reason} tell. Plans with a profiler, with several queues, with tasks of libraries or with Java
- * arrays as arguments cannot.
+ * <p>The CUDA backend with its extension records. Elsewhere, and for a plan that cannot be recorded, each execution is
+ * the plan's own: {@link #isRecorded} and {@link #reason} tell. Plans with a profiler, with several queues, with tasks
+ * of libraries or with Java arrays as arguments cannot.
  *
- * <p>A launch that the driver refuses raises an exception, and so does the use of a plan that was closed or whose memory was freed.
- * Grids, graphs and devices are those of the recording: make a new one where they change. One thread at a time may use it, any
- * thread.
+ * <p>A launch that the driver refuses raises an exception, and so does the use of a plan that was closed or whose
+ * memory was freed. Grids, graphs and devices are those of the recording: make a new one where they change. One thread
+ * at a time may use it, any thread.
  */
 public final class ReplayedPlan {
 
@@ -93,8 +93,8 @@ public final class ReplayedPlan {
     }
 
     /**
-     * Begins an execution, and returns while the device is at it, so that other devices can be given work too. Without a recording,
-     * it returns when the execution is done.
+     * Begins an execution, and returns while the device is at it, so that other devices can be given work too. Without
+     * a recording, it returns when the execution is done.
      *
      * @throws IllegalStateException if the driver refuses, or the plan was closed
      */
@@ -111,8 +111,8 @@ public final class ReplayedPlan {
     }
 
     /**
-     * Copies an array on this plan's device to one on another's, over the shortest way that the hardware has, when what was launched
-     * before is done. {@link #await} waits for it; the receiver must be at rest meanwhile.
+     * Copies an array on this plan's device to one on another's, over the shortest way that the hardware has, when what
+     * was launched before is done. {@link #await} waits for it; the receiver must be at rest meanwhile.
      *
      * @param array an array that this plan brings to its device
      * @param receiver a plan that is recorded too, on this device or another of its backend

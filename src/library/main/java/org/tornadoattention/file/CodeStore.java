@@ -26,11 +26,13 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Code compiled for a device, kept on disk between runs of the JVM, one file for each text and what it was compiled for and by.
+ * Code compiled for a device, kept on disk between runs of the JVM, one file for each text and what it was compiled for
+ * and by.
  *
- * <p>A file is written under another name and then renamed, so that it is there as a whole or not at all, whoever writes at the same
- * time. It holds a digest of what it holds: a damaged one is deleted, and its code made again. Where there is more than the
- * limit, what was used longest ago goes. A disk that cannot be read or written costs the time of compiling, and nothing else.
+ * <p>A file is written under another name and then renamed, so that it is there as a whole or not at all, whoever
+ * writes at the same time. It holds a digest of what it holds: a damaged one is deleted, and its code made again. Where
+ * there is more than the limit, what was used longest ago goes. A disk that cannot be read or written costs the time of
+ * compiling, and nothing else.
  */
 public final class CodeStore {
 

@@ -20,9 +20,9 @@ import java.util.UUID;
  * A file that is going to be written: {@link #at} refuses a path that cannot be, so that this is known before the work,
  * and {@link #write} writes it whole or not at all.
  *
- * <p>A symbolic link is followed and stays. What is there before keeps its permissions, and its owner where the system lets
- * it. The content is written beside the target first and then moved over it, so the directory must be writable, a reader
- * never meets half of a file, and a full disk leaves the old file and nothing else.
+ * <p>A symbolic link is followed and stays. What is there before keeps its permissions, and its owner where the system
+ * lets it. The content is written beside the target first and then moved over it, so the directory must be writable, a
+ * reader never meets half of a file, and a full disk leaves the old file and nothing else.
  */
 public final class ResultFile {
 
@@ -46,8 +46,8 @@ public final class ResultFile {
     /**
      * A file that can be written, now or after some work.
      *
-     * @throws UnusableFileException if the path is a directory, a device or a pipe, its directory does not exist, or there
-     *     is no permission
+     * @throws UnusableFileException if the path is a directory, a device or a pipe, its directory does not exist, or
+     *     there is no permission
      */
     public static ResultFile at(Path path) throws IOException {
         if (Files.isDirectory(path)) {

@@ -53,8 +53,8 @@ public final class Arguments {
     }
 
     /**
-     * Returns these arguments, and numbers that static methods without parameters are to give: constants of the kernels that
-     * call them.
+     * Returns these arguments, and numbers that static methods without parameters are to give: constants of the kernels
+     * that call them.
      *
      * @param owner the class of the methods
      * @param numbers by the methods' names, 0 or 1 for false and true

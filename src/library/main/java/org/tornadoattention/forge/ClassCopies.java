@@ -35,11 +35,11 @@ import org.tornadoattention.kernel.parts.Phase;
 import org.tornadoattention.kernel.parts.RegisterTile;
 
 /**
- * The classes that one form of a kernel consists of: the kernel's own and those of the static methods that it calls, each
- * with the methods that are reached and no others.
+ * The classes that one form of a kernel consists of: the kernel's own and those of the static methods that it calls,
+ * each with the methods that are reached and no others.
  *
- * <p>A method that gets an array of another type than its text says becomes its overload for that type, or, where there is
- * none, a copy of its text with that type. A {@link Phase} is written out where it is called.
+ * <p>A method that gets an array of another type than its text says becomes its overload for that type, or, where there
+ * is none, a copy of its text with that type. A {@link Phase} is written out where it is called.
  */
 final class ClassCopies {
 

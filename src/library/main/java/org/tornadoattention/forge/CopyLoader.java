@@ -5,7 +5,9 @@ import java.io.InputStream;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** Defines the copies that one form of a kernel consists of, and serves their bytes to those who look for class files. */
+/**
+ * Defines the copies that one form of a kernel consists of, and serves their bytes to those who look for class files.
+ */
 final class CopyLoader extends ClassLoader {
 
     static {

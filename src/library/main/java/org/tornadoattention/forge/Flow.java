@@ -33,8 +33,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Which variables and which operands on the stack are arrays with another type than the text gives them, at one point of
- * a method.
+ * Which variables and which operands on the stack are arrays with another type than the text gives them, at one point
+ * of a method.
  */
 final class Flow {
 
@@ -148,7 +148,9 @@ final class Flow {
         };
     }
 
-    /** From so many slots below the top on, or all for 0, numbers are no longer known, so that their instructions stay. */
+    /**
+     * From so many slots below the top on, or all for 0, numbers are no longer known, so that their instructions stay.
+     */
     private void forgetNumbers(int slots) {
         for (int i = slots == 0 ? 0 : Math.max(0, stack.size() - slots); i < stack.size(); i++) {
             if (stack.get(i) instanceof Known) {

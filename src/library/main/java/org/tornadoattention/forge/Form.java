@@ -7,7 +7,8 @@ import org.tornadoattention.function.FunctionForm;
  * What a form of a kernel differs in from the text.
  *
  * @param kernel the text
- * @param arrays the class of the array in each parameter whose class differs from the text's, {@link #NONE} where there is none
+ * @param arrays the class of the array in each parameter whose class differs from the text's, {@link #NONE} where there
+ *     is none
  * @param constants the value of each parameter that is a constant
  * @param replaced classes whose static methods are called in place of those, with the same names and types, of others
  * @param functions a user's, in place of those that change nothing

@@ -22,8 +22,8 @@ public record Kernel(Method method) {
     /**
      * Checks that the method can be a kernel.
      *
-     * @throws IllegalArgumentException if it is not public, static and without a result, takes something other than arrays,
-     *     numbers and a context, or was compiled without parameter names
+     * @throws IllegalArgumentException if it is not public, static and without a result, takes something other than
+     *     arrays, numbers and a context, or was compiled without parameter names
      */
     public Kernel {
         Objects.requireNonNull(method, "method");

@@ -20,8 +20,8 @@ import uk.ac.manchester.tornado.api.WorkerGrid1D;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * Appends kernels to a task graph: arguments are bound by the names of the kernel's parameters, the form for them is made,
- * and each task gets a grid with an explicit group size.
+ * Appends kernels to a task graph: arguments are bound by the names of the kernel's parameters, the form for them is
+ * made, and each task gets a grid with an explicit group size.
  *
  * <pre>{@code
  * launcher.task("attention", TILED).with("query", q).with("heads", 8)…groups(count, size);
@@ -47,7 +47,8 @@ public final class KernelLauncher {
     }
 
     /**
-     * Describes each task that is appended while something runs: its grid, its form's signature and the numbers that it gets.
+     * Describes each task that is appended while something runs: its grid, its form's signature and the numbers that it
+     * gets.
      *
      * @return descriptions of several lines, in the order of the tasks
      */

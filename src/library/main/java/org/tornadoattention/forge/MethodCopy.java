@@ -48,11 +48,11 @@ import org.tornadoattention.kernel.parts.RegisterTile;
  * A static method as a form has it: instructions that touch an array of another type, calls that such an array is given
  * to, and variables in other slots.
  *
- * <p>A phase of a kernel has no method of its own: its code is put where it is called, with variables in slots that the caller
- * has no use for.
+ * <p>A phase of a kernel has no method of its own: its code is put where it is called, with variables in slots that the
+ * caller has no use for.
  *
- * <p>The text is read once, from the first instruction to the last. Where a method that takes one array and always gives
- * the same, such as "is this an array of halves?", decides a condition, the other branch is left out.
+ * <p>The text is read once, from the first instruction to the last. Where a method that takes one array and always
+ * gives the same, such as "is this an array of halves?", decides a condition, the other branch is left out.
  */
 final class MethodCopy {
 
@@ -295,8 +295,8 @@ final class MethodCopy {
     }
 
     /**
-     * TornadoVM asks for the names of parameters where the method begins. What nothing reaches has no variables; elements of a
-     * register tile have the tile's name and their number.
+     * TornadoVM asks for the names of parameters where the method begins. What nothing reaches has no variables;
+     * elements of a register tile have the tile's name and their number.
      */
     private void declare(CodeBuilder code, LocalVariable variable) {
         int slot = variable.slot();
@@ -577,7 +577,10 @@ final class MethodCopy {
         return operands;
     }
 
-    /** Puts the arguments, which are on the stack, into variables that nothing else has at this time, and the code behind them. */
+    /**
+     * Puts the arguments, which are on the stack, into variables that nothing else has at this time, and the code
+     * behind them.
+     */
     private void writeOut(ClassCopies.PhaseText phase, List<ClassDesc> actual, List<Flow.@Nullable Operand> operands) {
         MethodCopy written = new MethodCopy(phase, parameters.ofPhase(phase.text(), actual, free), this);
         List<TypeKind> kinds = actual.stream().map(TypeKind::from).toList();
@@ -616,8 +619,8 @@ final class MethodCopy {
     }
 
     /**
-     * Leaves out {@code if (C.is(array))}, or {@code if (C.is())}, where the answer is known; returns the number of the element
-     * after it.
+     * Leaves out {@code if (C.is(array))}, or {@code if (C.is())}, where the answer is known; returns the number of the
+     * element after it.
      */
     private int foldCondition(int index) {
         boolean ofArray = elements.get(index) instanceof LoadInstruction load && load.typeKind() == TypeKind.REFERENCE;

@@ -6,8 +6,9 @@ import java.util.List;
 import java.util.stream.IntStream;
 
 /**
- * Which numbers of a form share a parameter. A task of TornadoVM's takes {@link #MOST} arguments; where captured arrays make them
- * more, two ints travel as one long. TornadoVM makes constants of numbers, so that taking them apart costs nothing.
+ * Which numbers of a form share a parameter. A task of TornadoVM's takes {@link #MOST} arguments; where captured arrays
+ * make them more, two ints travel as one long. TornadoVM makes constants of numbers, so that taking them apart costs
+ * nothing.
  *
  * @param pairs the numbers of the parameters that share one, the first in the lower half
  */

@@ -20,9 +20,9 @@ import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
 
 /**
- * The loop of a kernel whose variable is annotated with {@code @Parallel}. TornadoVM reads the annotation from the class
- * file of the text, so in a copy it has no meaning; the copy takes a {@link KernelContext} and says what TornadoVM would
- * make of it: the variable starts at the work-item's number and grows by the number of work-items.
+ * The loop of a kernel whose variable is annotated with {@code @Parallel}. TornadoVM reads the annotation from the
+ * class file of the text, so in a copy it has no meaning; the copy takes a {@link KernelContext} and says what
+ * TornadoVM would make of it: the variable starts at the work-item's number and grows by the number of work-items.
  *
  * @param start the instruction that sets the variable's first value
  * @param increment the one that adds to it
@@ -39,8 +39,8 @@ record ParallelLoop(StoreInstruction start, IncrementInstruction increment) {
      * Returns the loop of a method, if it has one.
      *
      * @param elements the method's code as it is copied: reading it once more gives other objects
-     * @throws UnsupportedOperationException if it has several, or one of another form than {@code for (@Parallel int i = 0;
-     *     i < n; i++)}
+     * @throws UnsupportedOperationException if it has several, or one of another form than {@code for (@Parallel int i
+     *     = 0; i < n; i++)}
      */
     static Optional<ParallelLoop> of(MethodModel method, List<CodeElement> elements) {
         CodeAttribute code = (CodeAttribute) method.code().orElseThrow();

@@ -13,8 +13,9 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How the parameters of a method's text become those of a copy, and the slots of its variables with them: those that stay
- * come first, with the arrays that functions captured and the numbers that share a parameter, then the constants, which are local variables, then the other variables.
+ * How the parameters of a method's text become those of a copy, and the slots of its variables with them: those that
+ * stay come first, with the arrays that functions captured and the numbers that share a parameter, then the constants,
+ * which are local variables, then the other variables.
  */
 final class Parameters {
 

@@ -9,7 +9,10 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
-/** A dense bias as {@link org.tornadoattention.kernel.parts.DenseBias} takes it: its elements, and the steps between them. */
+/**
+ * A dense bias as {@link org.tornadoattention.kernel.parts.DenseBias} takes it: its elements, and the steps between
+ * them.
+ */
 final class Bias {
 
     private Bias() {}

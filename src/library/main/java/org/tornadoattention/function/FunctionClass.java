@@ -39,8 +39,8 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The class that stands in for {@link Functions} where there are functions: the same methods, with the captured arrays as
- * further parameters, and copies of the functions and of all that they call.
+ * The class that stands in for {@link Functions} where there are functions: the same methods, with the captured arrays
+ * as further parameters, and copies of the functions and of all that they call.
  */
 final class FunctionClass {
 
@@ -99,7 +99,10 @@ final class FunctionClass {
         return form.intrinsics() ? WarpCalls.of(converted, areSmooth()) : converted;
     }
 
-    /** Whether no function makes a whole number of a float, nor compares floats: a last bit more or less is one of the result too. */
+    /**
+     * Whether no function makes a whole number of a float, nor compares floats: a last bit more or less is one of the
+     * result too.
+     */
     private boolean areSmooth() {
         return names.keySet().stream().flatMap(method -> method.code().stream()).noneMatch(WarpCalls::jumps);
     }

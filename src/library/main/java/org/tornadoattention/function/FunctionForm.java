@@ -56,7 +56,10 @@ public record FunctionForm(
         return codes;
     }
 
-    /** The classes of the arrays that all functions captured, and of the bias's, in the order in which kernels take them. */
+    /**
+     * The classes of the arrays that all functions captured, and of the bias's, in the order in which kernels take
+     * them.
+     */
     public List<Class<?>> arrays() {
         List<Class<?>> arrays = new ArrayList<>();
         score.ifPresent(code -> arrays.addAll(code.arrays()));

@@ -28,15 +28,15 @@ import java.util.Objects;
 import java.util.Set;
 
 /**
- * If-conversion (Allen, Kennedy, Porterfield and Warren, 1983) of functions: conditions of several comparisons become numbers, 0
- * or 1, joined by and and or, where javac has jumps.
+ * If-conversion (Allen, Kennedy, Porterfield and Warren, 1983) of functions: conditions of several comparisons become
+ * numbers, 0 or 1, joined by and and or, where javac has jumps.
  *
- * <p>Of jumps that share a target TornadoVM makes conditions of its own, joined by {@code ||}, and on CUDA forgets to negate
- * those inside others. Comparisons that are numbers it leaves as they are.
+ * <p>Of jumps that share a target TornadoVM makes conditions of its own, joined by {@code ||}, and on CUDA forgets to
+ * negate those inside others. Comparisons that are numbers it leaves as they are.
  *
- * <p>What stood behind a jump is then computed whether or not it is needed, with what could fail made harmless where it is not: an
- * array is read at 0, a divisor is 1. A method that is called there has a second form with a guard, a further parameter that is 0
- * where the result is not needed. Methods with loops or switches keep their jumps.
+ * <p>What stood behind a jump is then computed whether or not it is needed, with what could fail made harmless where it
+ * is not: an array is read at 0, a divisor is 1. A method that is called there has a second form with a guard, a
+ * further parameter that is 0 where the result is not needed. Methods with loops or switches keep their jumps.
  */
 final class IfConversion {
 

@@ -83,8 +83,8 @@ final class KnownMethods {
     }
 
     /**
-     * Code in which {@code (float) Math.tanh(x)} of a float, and others like it, are computed in float: between the two conversions a
-     * double serves rounding alone, and devices take many times as long for it.
+     * Code in which {@code (float) Math.tanh(x)} of a float, and others like it, are computed in float: between the two
+     * conversions a double serves rounding alone, and devices take many times as long for it.
      */
     static List<CodeElement> narrowed(List<CodeElement> code) {
         List<CodeElement> narrowed = new ArrayList<>();

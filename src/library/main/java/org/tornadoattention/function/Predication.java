@@ -34,8 +34,8 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The text of a method without loops, in a line: every instruction has a predicate, 1 where the text would come to it. What
- * differs where paths meet is chosen by predicates. No number changes once it is made.
+ * The text of a method without loops, in a line: every instruction has a predicate, 1 where the text would come to it.
+ * What differs where paths meet is chosen by predicates. No number changes once it is made.
  */
 final class Predication {
 

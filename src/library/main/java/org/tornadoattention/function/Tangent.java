@@ -35,12 +35,12 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Forward-mode differentiation of a method: the same code, in which each floating-point number that depends on an active
- * parameter has its derivative beside it.
+ * Forward-mode differentiation of a method: the same code, in which each floating-point number that depends on an
+ * active parameter has its derivative beside it.
  *
- * <p>Operands that the text has on the stack are local variables here, one for each depth, so that a number and its derivative
- * can both be used as often as a rule needs them. A number that cannot depend on an active parameter has no derivative: not even
- * a 0, which times an infinity would be NaN.
+ * <p>Operands that the text has on the stack are local variables here, one for each depth, so that a number and its
+ * derivative can both be used as often as a rule needs them. A number that cannot depend on an active parameter has no
+ * derivative: not even a 0, which times an infinity would be NaN.
  */
 final class Tangent {
 
@@ -65,7 +65,9 @@ final class Tangent {
             return new Key(Method.of(score), active);
         }
 
-        /** Takes the parameters of the method, then the derivatives of the active ones, and gives that of the result. */
+        /**
+         * Takes the parameters of the method, then the derivatives of the active ones, and gives that of the result.
+         */
         MethodTypeDesc type() {
             MethodTypeDesc type = method.type();
             List<ClassDesc> parameters = new ArrayList<>(type.parameterList());
@@ -706,8 +708,8 @@ final class Tangent {
         }
 
         /**
-         * {@code da b − a (−db)}, which is {@code da b + a db}: of the sum of one and the same product with itself, as a
-         * square has it, TornadoVM's CUDA and PTX compilers make no fused multiply-add, but an exception.
+         * {@code da b − a (−db)}, which is {@code da b + a db}: of the sum of one and the same product with itself, as
+         * a square has it, TornadoVM's CUDA and PTX compilers make no fused multiply-add, but an exception.
          */
         void product() {
             boolean both = isActive(0) && isActive(1);

@@ -9,8 +9,8 @@ import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * The functions of a problem, as far as a compiled plan depends on them: their code, the numbers that they captured, and the
- * types and sizes of the arrays, but not which arrays they are.
+ * The functions of a problem, as far as a compiled plan depends on them: their code, the numbers that they captured,
+ * and the types and sizes of the arrays, but not which arrays they are.
  *
  * @param form what forms of kernels depend on
  * @param sizes elements of each captured array

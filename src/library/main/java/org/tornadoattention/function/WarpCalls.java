@@ -21,8 +21,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Functions for a compiler that knows the intrinsics of warps: what they call and these do in fewer instructions. A kernel on tensor
- * cores waits for its functions, so an exact division's dozen is felt.
+ * Functions for a compiler that knows the intrinsics of warps: what they call and these do in fewer instructions. A
+ * kernel on tensor cores waits for its functions, so an exact division's dozen is felt.
  */
 final class WarpCalls {
 

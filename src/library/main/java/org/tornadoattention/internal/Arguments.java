@@ -41,8 +41,8 @@ public final class Arguments {
     }
 
     /**
-     * Refuses memory for two purposes: what a task writes must not overlap anything else that it reads or writes. What is
-     * only read may.
+     * Refuses memory for two purposes: what a task writes must not overlap anything else that it reads or writes. What
+     * is only read may.
      *
      * @param written what is written, by the parameters' names
      * @param read what is read, by the parameters' names

@@ -8,9 +8,10 @@ import java.lang.invoke.MethodHandles;
 import uk.ac.manchester.tornado.api.TaskGraph;
 
 /**
- * Refuses tasks of this library in a task graph that has a snapshot already: TornadoVM would take them and never run them, without
- * a word. Its graphs do not know that there is a snapshot, so those that are made from now on are of a subclass that does, which
- * TornadoVM finds by the property that names its class of graphs. Tasks that the user's program adds by itself are left to TornadoVM.
+ * Refuses tasks of this library in a task graph that has a snapshot already: TornadoVM would take them and never run
+ * them, without a word. Its graphs do not know that there is a snapshot, so those that are made from now on are of a
+ * subclass that does, which TornadoVM finds by the property that names its class of graphs. Tasks that the user's
+ * program adds by itself are left to TornadoVM.
  */
 public final class Snapshots {
 

@@ -1,4 +1,7 @@
-/** What several rooms of the library share, and users do not see. Start here: {@link org.tornadoattention.internal.Arguments}. */
+/**
+ * What several rooms of the library share, and users do not see. Start here:
+ * {@link org.tornadoattention.internal.Arguments}.
+ */
 @NullMarked
 package org.tornadoattention.internal;
 

@@ -16,8 +16,7 @@ public final class Bits {
 
     /**
      * The bits of a float rounded to nearest even, for {@link Warp#F16}, {@link Warp#BF16} or {@link Warp#E4M3}; the
-     * last
-     * has no infinities, its largest number takes their place and that of all larger ones.
+     * last has no infinities, its largest number takes their place and that of all larger ones.
      *
      * @param type {@link Warp#F16}, {@link Warp#BF16} or {@link Warp#E4M3}
      * @param value any number, infinity or NaN

@@ -1,6 +1,8 @@
 package org.tornadoattention.intrinsic;
 
-/** The Java bodies of calls that mean something to a GPU's compiler and to the simulator only; both replace the calls. */
+/**
+ * The Java bodies of calls that mean something to a GPU's compiler and to the simulator only; both replace the calls.
+ */
 final class OutsideOfKernels {
 
     private OutsideOfKernels() {}

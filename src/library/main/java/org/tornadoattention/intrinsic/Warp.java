@@ -7,27 +7,24 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
  * What the 32 lanes of an NVIDIA warp do together, as calls for kernels: products of small matrices on tensor cores,
- * with
- * operands and accumulators in plain private arrays, and the loads, copies and conversions that feed them.
+ * with operands and accumulators in plain private arrays, and the loads, copies and conversions that feed them.
  *
- * <p>A private array whose length is a constant or a JIT-constant argument, indexed in loops with constant bounds,
- * lies in
- * registers: TornadoVM unrolls the loops. So {@code float[] c} below is not memory, and an index into it costs nothing.
- * Indices into private arrays must be constant once the loops are unrolled; byte offsets into local memory need not be.
+ * <p>A private array whose length is a constant or a JIT-constant argument, indexed in loops with constant bounds, lies
+ * in registers: TornadoVM unrolls the loops. So {@code float[] c} below is not memory, and an index into it costs
+ * nothing. Indices into private arrays must be constant once the loops are unrolled; byte offsets into local memory
+ * need not be.
  *
  * <p>All lanes of a warp must reach a call together, with the same {@code type} and the same indices into private
  * arrays.
  *
  * <p><b>Layouts.</b> Lane 4g + t holds, of an accumulator (16 rows, 8 columns), in elements 0 and 1 row g, columns 2t
- * and
- * 2t + 1, and in elements 2 and 3 the same of row g + 8; of operand A (16 rows, 16 deep), as two 16-bit elements to an
- * int, low half first: rows g and g + 8 at depth 2t, then both at depth 2t + 8; of operand B (16 deep, 8 columns):
+ * and 2t + 1, and in elements 2 and 3 the same of row g + 8; of operand A (16 rows, 16 deep), as two 16-bit elements to
+ * an int, low half first: rows g and g + 8 at depth 2t, then both at depth 2t + 8; of operand B (16 deep, 8 columns):
  * column g at depth 2t, then 2t + 8. So two neighbouring accumulators, packed, are an operand A. {@link #TF32} operands
  * hold one element to an int: A rows g and g + 8 at depth t, then both at t + 4; B column g at depths t and t + 4.
  *
  * <p><b>Source.</b> PTX ISA, {@code mma.sync}, {@code ldmatrix}, {@code cp.async}. Compute capability 8.0 and higher.
- * In
- * the simulator every call runs with the semantics of the lanes.
+ * In the simulator every call runs with the semantics of the lanes.
  */
 public final class Warp {
 
@@ -41,9 +38,8 @@ public final class Warp {
     public static final int TF32 = 2;
 
     /**
-     * 8-bit floats with 4 bits of exponent and 3 of mantissa, up to 448, without infinities; a constant for {@code
-     * type} of
-     * {@link WarpGroup}'s products, twice as deep as those of 16 bits.
+     * 8-bit floats with 4 bits of exponent and 3 of mantissa, up to 448, without infinities; a constant for
+     * {@code type} of {@link WarpGroup}'s products, twice as deep as those of 16 bits.
      */
     public static final int E4M3 = 3;
 
@@ -81,9 +77,8 @@ public final class Warp {
 
     /**
      * Sees to it that {@code value} is computed before what follows. The assembler likes to move arithmetic behind a
-     * wait
-     * for matrix products, under which it was meant to run; it moves nothing that this value needs past this call. It
-     * costs a comparison, a vote and a branch.
+     * wait for matrix products, under which it was meant to run; it moves nothing that this value needs past this call.
+     * It costs a comparison, a vote and a branch.
      *
      * @param value what is to be computed by then
      */
@@ -132,8 +127,8 @@ public final class Warp {
     }
 
     /**
-     * {@return one of the two floats that {@link #pack} rounded to {@link #F16} or {@link #BF16}: element 0 or 1, a
-     * JIT constant}
+     * {@return one of the two floats that {@link #pack} rounded to {@link #F16} or {@link #BF16}: element 0 or 1, a JIT
+     * constant}
      *
      * @param type {@link #F16} or {@link #BF16}, a JIT constant
      * @param packed two 16-bit floats
@@ -145,8 +140,7 @@ public final class Warp {
 
     /**
      * Four floats rounded to {@link #E4M3}, to nearest even, the first in the lowest byte. What is larger than 448
-     * becomes
-     * 448, infinities too; NaN stays. It needs compute capability 8.9.
+     * becomes 448, infinities too; NaN stays. It needs compute capability 8.9.
      *
      * @param first becomes the lowest byte
      * @param second becomes the next
@@ -190,10 +184,8 @@ public final class Warp {
 
     /**
      * Loads four 8×8 matrices of 16-bit elements from local memory into {@code registers[at … at + 3]}: lane 8m + r
-     * gives
-     * the byte offset of row r of matrix m (16 bytes, a multiple of 16), and lane 4g + t gets elements 2t and 2t + 1
-     * of row
-     * g of each.
+     * gives the byte offset of row r of matrix m (16 bytes, a multiple of 16), and lane 4g + t gets elements 2t and 2t
+     * + 1 of row g of each.
      *
      * @param registers private array that gets four ints
      * @param at the first of them
@@ -411,8 +403,8 @@ public final class Warp {
     }
 
     /**
-     * Begins to read eight neighbouring 16-bit floats of an array of raw bits into {@code registers[at … at + 3]}, two to an int, the
-     * first in the low half; and asks for those that lie {@code ahead} elements on to be brought nearer.
+     * Begins to read eight neighbouring 16-bit floats of an array of raw bits into {@code registers[at … at + 3]}, two
+     * to an int, the first in the low half; and asks for those that lie {@code ahead} elements on to be brought nearer.
      *
      * @param registers private array that gets four ints
      * @param at the first of them
@@ -446,8 +438,8 @@ public final class Warp {
     }
 
     /**
-     * Reads four floats at once into {@code registers[at … at + 3]}, past the cache that a multiprocessor has for itself: what
-     * other groups have written before they passed a {@link Turn} is seen.
+     * Reads four floats at once into {@code registers[at … at + 3]}, past the cache that a multiprocessor has for
+     * itself: what other groups have written before they passed a {@link Turn} is seen.
      *
      * @param registers private array that gets them
      * @param at the first of them
@@ -471,8 +463,8 @@ public final class Warp {
     }
 
     /**
-     * Adds {@code registers[at … at + 3]} to four elements, each atomically, without waiting for it.
-     * Compute capability 9.0.
+     * Adds {@code registers[at … at + 3]} to four elements, each atomically, without waiting for it. Compute capability
+     * 9.0.
      *
      * @param target array in global memory
      * @param index the first element that is added to, a multiple of 4

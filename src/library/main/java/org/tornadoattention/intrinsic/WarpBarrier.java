@@ -4,11 +4,9 @@ package org.tornadoattention.intrinsic;
  * Barriers at which a warp announces something without waiting, and waits without announcing anything: what one that
  * fills tiles and others that use them need, so that none of them waits for more than the tile.
  *
- * <p>A barrier lies in local memory, in {@link #INTS} elements of an array of ints, the first of them at an even
- * index. It
- * counts phases, from 0: a phase ends when as many warps have arrived as {@link #init} said, and the next begins.
- * What a warp did
- * before it arrived is visible to those that have waited for the phase.
+ * <p>A barrier lies in local memory, in {@link #INTS} elements of an array of ints, the first of them at an even index.
+ * It counts phases, from 0: a phase ends when as many warps have arrived as {@link #init} said, and the next begins.
+ * What a warp did before it arrived is visible to those that have waited for the phase.
  *
  * <pre>{@code
  * copying warps                              computing warps
@@ -18,8 +16,8 @@ package org.tornadoattention.intrinsic;
  * }</pre>
  *
  * <p>All lanes of a warp must reach {@link #arrive}, {@link #arriveWithCopies} and {@link #await} together, with the
- * same arguments. A barrier knows only
- * whether its present phase is odd: who waits must not fall two phases behind, nor run ahead of the present one.
+ * same arguments. A barrier knows only whether its present phase is odd: who waits must not fall two phases behind, nor
+ * run ahead of the present one.
  *
  * <p><b>Source.</b> PTX ISA, {@code mbarrier}. Compute capability 9.0 and higher; the simulator.
  */
@@ -64,8 +62,7 @@ public final class WarpBarrier {
 
     /**
      * Goes on, and announces as soon as everything that this warp has started to copy with {@link Warp#copyAsync} is
-     * there. Whoever
-     * waits for it calls {@link WarpGroup#fenceLocalMemory} before products that read the copies.
+     * there. Whoever waits for it calls {@link WarpGroup#fenceLocalMemory} before products that read the copies.
      *
      * @param barriers local memory that holds it
      * @param index its first element in the array, an even number

@@ -1,34 +1,26 @@
 package org.tornadoattention.intrinsic;
 
 /**
- * What the 128 lanes of four consecutive warps do together on Hopper: asynchronous matrix products whose operand B,
- * and A
- * if wanted, is read from local memory by the tensor cores themselves.
+ * What the 128 lanes of four consecutive warps do together on Hopper: asynchronous matrix products whose operand B, and
+ * A if wanted, is read from local memory by the tensor cores themselves.
  *
- * <p><b>Accumulators.</b> {@code float[] c} of columns / 2 elements lies in registers as in {@link Warp}: warp w
- * holds rows
- * 16w to 16w + 15, and elements 4j to 4j + 3 are the accumulator of columns 8j to 8j + 7.
+ * <p><b>Accumulators.</b> {@code float[] c} of columns / 2 elements lies in registers as in {@link Warp}: warp w holds
+ * rows 16w to 16w + 15, and elements 4j to 4j + 3 are the accumulator of columns 8j to 8j + 7.
  *
- * <p><b>Tiles in local memory.</b> Rows of 128 bytes, 64 elements of 16 bits or 128 of 8, the 16-byte chunk c of row
- * r at
- * {@code 128 r + 16 (c ^ (r & 7))}: {@link #chunk}. Wider tiles are several such blocks, one behind the other. A block
- * starts at a multiple of 1024 bytes.
+ * <p><b>Tiles in local memory.</b> Rows of 128 bytes, 64 elements of 16 bits or 128 of 8, the 16-byte chunk c of row r
+ * at {@code 128 r + 16 (c ^ (r & 7))}: {@link #chunk}. Wider tiles are several such blocks, one behind the other. A
+ * block starts at a multiple of 1024 bytes.
  *
  * <p><b>Order.</b> Writes to local memory must be followed by {@link #fenceLocalMemory} of the writer, then by a
- * barrier,
- * before a product reads them. {@link #fence} comes before the first product after accumulators or operands in
- * registers
- * were written by other code; {@link #commit} closes a group of products; only after {@link #await} may its
- * accumulators be
- * read, its registers be written, and its tiles be overwritten (by other lanes: after a further barrier).
+ * barrier, before a product reads them. {@link #fence} comes before the first product after accumulators or operands in
+ * registers were written by other code; {@link #commit} closes a group of products; only after {@link #await} may its
+ * accumulators be read, its registers be written, and its tiles be overwritten (by other lanes: after a further
+ * barrier).
  *
  * <p><b>Types.</b> {@link Warp#F16} and {@link Warp#BF16}, 16 deep, and {@link Warp#E4M3}, 32 deep, so that a product
- * takes
- * 32 bytes of a row of A in any case. Four E4M3 numbers make an int, the lowest byte first: lane 4g + t holds, of
- * operand A
- * in registers, rows g and g + 8 at depths 4t to 4t + 3, then both at 16 more. Tensor cores add products of E4M3 with
- * some
- * 14 bits, cut off.
+ * takes 32 bytes of a row of A in any case. Four E4M3 numbers make an int, the lowest byte first: lane 4g + t holds, of
+ * operand A in registers, rows g and g + 8 at depths 4t to 4t + 3, then both at 16 more. Tensor cores add products of
+ * E4M3 with some 14 bits, cut off.
  *
  * <p>All 128 lanes must reach a call together, with the same arguments but for register contents. {@code columns}, a
  * multiple of 8 up to 256, and {@code type} must be JIT constants.
@@ -56,9 +48,9 @@ public final class WarpGroup {
     }
 
     /**
-     * Says that a group of work-items has a multiprocessor for itself. The compiler then knows how many registers lanes begin
-     * with, without which it may leave {@link #giveRegisters} and {@link #takeRegisters} out. After {@link
-     * Warp#requireGroupSize}.
+     * Says that a group of work-items has a multiprocessor for itself. The compiler then knows how many registers lanes
+     * begin with, without which it may leave {@link #giveRegisters} and {@link #takeRegisters} out. After
+     * {@link Warp#requireGroupSize}.
      */
     public static void requireMultiprocessor() {
         throw OutsideOfKernels.call();
@@ -128,8 +120,8 @@ public final class WarpGroup {
     }
 
     /**
-     * Starts C = Aᵀ · B, or C += Aᵀ · B if {@code accumulate} is not 0, with a row of A and of B in local memory for each
-     * step of the depth: 64 rows of C, which are the columns of a block of A, and {@code columns} columns.
+     * Starts C = Aᵀ · B, or C += Aᵀ · B if {@code accumulate} is not 0, with a row of A and of B in local memory for
+     * each step of the depth: 64 rows of C, which are the columns of a block of A, and {@code columns} columns.
      *
      * @param type {@link Warp#F16} or {@link Warp#BF16}; the tensor cores read 8-bit operands in the other direction
      *     only
@@ -161,9 +153,8 @@ public final class WarpGroup {
     }
 
     /**
-     * Gives registers back, so that another warp group can take them: {@code count} a lane remain, a multiple of 8
-     * from 24
-     * to 256, a JIT constant. A group of work-items starts with what {@link Warp#requireGroupSize} leaves for each
+     * Gives registers back, so that another warp group can take them: {@code count} a lane remain, a multiple of 8 from
+     * 24 to 256, a JIT constant. A group of work-items starts with what {@link Warp#requireGroupSize} leaves for each
      * lane.
      *
      * @param count registers of a work-item, a multiple of 8 from 24 to 256, a JIT constant

@@ -15,15 +15,18 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * The first kernel of a step: appends new keys and values to a cache and makes the queries ready, with the rotary
  * embedding of both.
  *
- * <p>Source: Su et al., <i>RoFormer</i> (2021). A token's position is its place in its sequence, left padding not counted.
+ * <p>Source: Su et al., <i>RoFormer</i> (2021). A token's position is its place in its sequence, left padding not
+ * counted.
  *
  * <p><b>Arrays.</b> newQuery {@code [batch, heads, seqQ, headDim]}, newKey and newValue {@code [batch, kvHeads, seqQ,
- * headDim]}; with {@code seqQ = 0} newQuery is {@code [tokens, heads, headDim]} and nothing is appended. query {@code
- * [tokens, heads, headDim]}, F32 or what tokens are, gets the queries times the scale. key, value, sequences, step and numbers are those of
- * {@link SplitKeyAttention}. rotary {@code [positions, rotaryDim / 2, 2]}: cosine and sine.
+ * headDim]}; with {@code seqQ = 0} newQuery is {@code [tokens, heads, headDim]} and nothing is appended. query
+ * {@code [tokens, heads, headDim]}, F32 or what tokens are, gets the queries times the scale. key, value, sequences,
+ * step and numbers are those of {@link SplitKeyAttention}. rotary {@code [positions, rotaryDim / 2, 2]}: cosine and
+ * sine.
  *
- * <p><b>Grid.</b> One dimension, at least one work-item for each two dimensions of each new row: {@code tokens * (heads +
- * 2 * kvHeads) * ceil(headDim / 2)}, or {@code tokens * heads * ceil(headDim / 2)} for packed tokens. No local memory.
+ * <p><b>Grid.</b> One dimension, at least one work-item for each two dimensions of each new row: {@code tokens * (heads
+ * + 2 * kvHeads) * ceil(headDim / 2)}, or {@code tokens * heads * ceil(headDim / 2)} for packed tokens. No local
+ * memory.
  *
  * <p><b>Device.</b> Any.
  */
@@ -36,7 +39,8 @@ public final class AppendTokens {
      *
      * @param seqQ tokens of each sequence in the new tensors, 0 for packed tokens
      * @param rotaryDim dimensions that turn, even, 0 for none
-     * @param features {@code INTERLEAVED}, {@code QUERIES_ONLY}, {@code UNSCALED} and how raw bits are to be read, added
+     * @param features {@code INTERLEAVED}, {@code QUERIES_ONLY}, {@code UNSCALED} and how raw bits are to be read,
+     *     added
      */
     public static void append(
             KernelContext context,
@@ -152,7 +156,10 @@ public final class AppendTokens {
         return x < rotaryDim ? partner : x;
     }
 
-    /** A dimension turned by its position: {@code a cos - b sin} for the first of a pair, {@code b cos + a sin} otherwise. */
+    /**
+     * A dimension turned by its position: {@code a cos - b sin} for the first of a pair, {@code b cos + a sin}
+     * otherwise.
+     */
     static float turned(float value, float other, int x, int position, FloatArray rotary, int rotaryDim, int features) {
         float result = value;
         // Without an embedding a remainder by 0 would stay, and with it values that SPIR-V's compiler cannot load.

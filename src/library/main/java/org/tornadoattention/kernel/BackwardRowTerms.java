@@ -11,8 +11,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 /**
  * What the backward kernels need of each query besides its vectors: its log-sum-exp L and {@code D = rowsum(dO ∘ O)}.
  *
- * <p>Source: Dao et al., <i>FlashAttention</i> (2022), appendix B.2: {@code dS = P ∘ (dP - D)}. A gradient that arrives on
- * the log-sum-exp adds {@code dL · P} to dS, which is the same as taking dL from D.
+ * <p>Source: Dao et al., <i>FlashAttention</i> (2022), appendix B.2: {@code dS = P ∘ (dP - D)}. A gradient that arrives
+ * on the log-sum-exp adds {@code dL · P} to dS, which is the same as taking dL from D.
  *
  * <p><b>Arrays.</b> output and outputGradient {@code [batch, heads, seqQ, headDim]}, logSumExp and logSumExpGradient
  * {@code [batch, heads, seqQ]}, rowTerms {@code [batch, heads, seqQ, 2]}: L, then D.
@@ -29,10 +29,9 @@ public final class BackwardRowTerms {
      * Computes the terms of every row. A query that saw no key gets terms that make its P and dS 0.
      *
      * @param heads query heads, and seqQ queries of each: where views lie
-     * @param parts in how many interleaved parts the kernel that uses D sums dP: where one key has all the probability, dP
-     *     and D are the same sum, and only in the same order do they cancel
-     * @param features {@code LSE_GRADIENT}, {@code F16_BITS} and
-     *     {@code NATIVE_BF16}, added
+     * @param parts in how many interleaved parts the kernel that uses D sums dP: where one key has all the probability,
+     *     dP and D are the same sum, and only in the same order do they cancel
+     * @param features {@code LSE_GRADIENT}, {@code F16_BITS} and {@code NATIVE_BF16}, added
      */
     public static void rowTerms(
             @Element FloatArray output,

@@ -16,12 +16,15 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The gradient of attention with respect to a dense bias: {@code P ∘ (dP - D)} times the derivative of the score function, summed
- * over the batch entries and heads that share an element, in order, so that every run gives the same bits.
+ * The gradient of attention with respect to a dense bias: {@code P ∘ (dP - D)} times the derivative of the score
+ * function, summed over the batch entries and heads that share an element, in order, so that every run gives the same
+ * bits.
  *
- * <p><b>Arrays.</b> As {@link TiledQueryGradient} has them, and biasGradient F32 {@code [biasBatch, biasHeads, seqQ, seqK]}.
+ * <p><b>Arrays.</b> As {@link TiledQueryGradient} has them, and biasGradient F32 {@code [biasBatch, biasHeads, seqQ,
+ * seqK]}.
  *
- * <p><b>Grid.</b> One dimension, an element of the gradient a work-item; groups of any size. No local memory. <b>Device.</b> Any.
+ * <p><b>Grid.</b> One dimension, an element of the gradient a work-item; groups of any size. No local memory.
+ * <b>Device.</b> Any.
  *
  * <p><b>Not done here.</b> Work-items share nothing: each reads a row of Q, dO, K and V for every pair that it sums.
  */

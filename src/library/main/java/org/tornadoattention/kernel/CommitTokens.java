@@ -6,11 +6,11 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Ends a step that appends tokens and has no queries: what the lengths are now is what they were before the next step. Where
- * there are queries, attention does so.
+ * Ends a step that appends tokens and has no queries: what the lengths are now is what they were before the next step.
+ * Where there are queries, attention does so.
  *
- * <p>sequences and step are those of {@link SplitKeyAttention}; receipt {@code [1]} gets the step's number if {@link
- * AppendTokens} noted it, else −1.
+ * <p>sequences and step are those of {@link SplitKeyAttention}; receipt {@code [1]} gets the step's number if
+ * {@link AppendTokens} noted it, else −1.
  *
  * <p><b>Grid.</b> One dimension, one work-item per sequence or more. <b>Device.</b> Any.
  */

@@ -13,11 +13,11 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * busy by a kernel that does nothing else. Attention is compared with these and not with a data sheet.
  *
  * <p><b>Grid.</b> One dimension. {@link #copy} and {@link #multiplyAdd} take a work-item an element of the array that
- * they write, in groups of any size; {@link #tensorCores} and {@link #warpGroups} take groups of 128 work-items, four warps
- * of 32.
+ * they write, in groups of any size; {@link #tensorCores} and {@link #warpGroups} take groups of 128 work-items, four
+ * warps of 32.
  *
- * <p><b>Device.</b> Any for the first two; {@code tensorCores} needs a backend with matrix instructions, {@code warpGroups}
- * compute capability 9.0 and this project's intrinsics.
+ * <p><b>Device.</b> Any for the first two; {@code tensorCores} needs a backend with matrix instructions,
+ * {@code warpGroups} compute capability 9.0 and this project's intrinsics.
  */
 public final class DeviceCeiling {
 
@@ -48,8 +48,8 @@ public final class DeviceCeiling {
     }
 
     /**
-     * {@code 2 * CHAINS * steps} operations for each element of the result: eight independent chains {@code a = a * x + y},
-     * so that none waits for another.
+     * {@code 2 * CHAINS * steps} operations for each element of the result: eight independent chains {@code a = a * x +
+     * y}, so that none waits for another.
      *
      * @param x factors {@code [2]}, which the compiler must not know
      */
@@ -80,7 +80,8 @@ public final class DeviceCeiling {
     }
 
     /**
-     * {@code TENSOR_OPERATIONS * steps} operations for each warp: eight independent sums of products of F16 tiles, in F32.
+     * {@code TENSOR_OPERATIONS * steps} operations for each warp: eight independent sums of products of F16 tiles, in
+     * F32.
      *
      * @param result {@code [warps * 16, 64]}
      */
@@ -121,8 +122,8 @@ public final class DeviceCeiling {
     }
 
     /**
-     * {@code WARP_GROUP_OPERATIONS * steps} operations for each group: products of F16 tiles in local memory, in F32, by
-     * asynchronous instructions.
+     * {@code WARP_GROUP_OPERATIONS * steps} operations for each group: products of F16 tiles in local memory, in F32,
+     * by asynchronous instructions.
      *
      * @param result an element for each work-item
      * @param steps 1 or more

@@ -8,12 +8,13 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The state of each tile of a block mask, of the mask function that the form of this kernel has: empty, partial or full.
+ * The state of each tile of a block mask, of the mask function that the form of this kernel has: empty, partial or
+ * full.
  *
  * <p><b>Arrays.</b> tiles of {@link BlockTiles}, with the numbers before the states given.
  *
- * <p><b>Grid.</b> One dimension, a group of {@code groupSize} work-items for each tile. <b>Local memory.</b> {@code groupSize}
- * ints. <b>Device.</b> Any that has work-groups and local memory.
+ * <p><b>Grid.</b> One dimension, a group of {@code groupSize} work-items for each tile. <b>Local memory.</b>
+ * {@code groupSize} ints. <b>Device.</b> Any that has work-groups and local memory.
  */
 public final class FindTiles {
 

@@ -6,11 +6,11 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * What a device makes of the functions of a user's, and of the derivative of the score function, at single pairs of a query and a
- * key.
+ * What a device makes of the functions of a user's, and of the derivative of the score function, at single pairs of a
+ * query and a key.
  *
- * <p><b>Arrays.</b> scores {@code [pairs]}, what the functions are given; pairs {@code [pairs, 5]}: batch entry, head, query, key
- * and the query's position among the keys; results {@code [pairs]}.
+ * <p><b>Arrays.</b> scores {@code [pairs]}, what the functions are given; pairs {@code [pairs, 5]}: batch entry, head,
+ * query, key and the query's position among the keys; results {@code [pairs]}.
  *
  * <p><b>Grid.</b> One dimension, a pair a work-item; groups of any size. No local memory. <b>Device.</b> Any.
  */

@@ -6,8 +6,8 @@ import java.lang.annotation.RetentionPolicy;
 import java.lang.annotation.Target;
 
 /**
- * Marks an array that some forms of a kernel do without: where there is no argument for it, it leaves the signature. Only code that
- * such a form leaves out may touch it.
+ * Marks an array that some forms of a kernel do without: where there is no argument for it, it leaves the signature.
+ * Only code that such a form leaves out may touch it.
  */
 @Retention(RetentionPolicy.RUNTIME)
 @Target(ElementType.PARAMETER)

@@ -7,15 +7,16 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * {@code C = A B}, with A {@code [rows, depth]}, B {@code [depth, columns]} and C {@code [rows, columns]}, F32 in memory: kernels for what
- * a model computes around attention.
+ * {@code C = A B}, with A {@code [rows, depth]}, B {@code [depth, columns]} and C {@code [rows, columns]}, F32 in
+ * memory: kernels for what a model computes around attention.
  *
- * <p>C is row-major; A and B are addressed by strides, {@code A(i, k) = a[i * aRow + k * aColumn]}, so that one text serves the product
- * and both of its gradients, where one factor is transposed. What becomes of a product is its {@code ending}: {@link #SET}, {@link #ADD},
- * {@link #BIAS} or {@link #BIAS_GELU}.
+ * <p>C is row-major; A and B are addressed by strides, {@code A(i, k) = a[i * aRow + k * aColumn]}, so that one text
+ * serves the product and both of its gradients, where one factor is transposed. What becomes of a product is its
+ * {@code ending}: {@link #SET}, {@link #ADD}, {@link #BIAS} or {@link #BIAS_GELU}.
  *
- * <p>Where C is small and the depth large, as for the gradient of a weight, there are too few tiles to fill a GPU. Then the depth is cut
- * into {@code parts} and C is {@code [parts, rows, columns]}, for {@link #addParts} to add up, in order.
+ * <p>Where C is small and the depth large, as for the gradient of a weight, there are too few tiles to fill a GPU. Then
+ * the depth is cut into {@code parts} and C is {@code [parts, rows, columns]}, for {@link #addParts} to add up, in
+ * order.
  */
 public final class MatrixProduct {
 
@@ -63,8 +64,8 @@ public final class MatrixProduct {
     }
 
     /**
-     * The groups that {@link #onTensorCores} wants, 0 if it does not take the product: it reads four elements at once, wherever rows or
-     * columns lie side by side, so they must come in fours there.
+     * The groups that {@link #onTensorCores} wants, 0 if it does not take the product: it reads four elements at once,
+     * wherever rows or columns lie side by side, so they must come in fours there.
      *
      * @param rows of C
      * @param columns of C
@@ -80,7 +81,8 @@ public final class MatrixProduct {
     }
 
     /**
-     * The product in F32, for any GPU: a tile of 64 x 64 for each group of work-items, with slices of A and B in local memory.
+     * The product in F32, for any GPU: a tile of 64 x 64 for each group of work-items, with slices of A and B in local
+     * memory.
      *
      * @param context the work-item
      * @param a factor
@@ -251,9 +253,9 @@ public final class MatrixProduct {
     }
 
     /**
-     * The product on tensor cores, its factors rounded to 16 bits on their way to local memory, sums in F32: a tile of 128 x 128 for
-     * each group of work-items. Parameters are those of {@link #tiled}, and {@code type}. It needs {@link Warp}, and what {@link
-     * #groupsOnTensorCores} says.
+     * The product on tensor cores, its factors rounded to 16 bits on their way to local memory, sums in F32: a tile of
+     * 128 x 128 for each group of work-items. Parameters are those of {@link #tiled}, and {@code type}. It needs
+     * {@link Warp}, and what {@link #groupsOnTensorCores} says.
      *
      * @param context the work-item
      * @param a factor
@@ -358,8 +360,8 @@ public final class MatrixProduct {
     }
 
     /**
-     * Reads this work-item's 4 x 4 elements of a tile of 128 rows, {@link #DEPTH} deep: four side by side, whichever way the matrix lies.
-     * The columns of B are its rows here.
+     * Reads this work-item's 4 x 4 elements of a tile of 128 rows, {@link #DEPTH} deep: four side by side, whichever
+     * way the matrix lies. The columns of B are its rows here.
      */
     private static void read(
             float[] registers,

@@ -14,13 +14,13 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * Merges attention over parts of the keys into attention over all: {@code L = m + ln Σ e^(L_s - m)}, {@code O = Σ
  * e^(L_s - L) O_s}, with m the largest of the parts' log-sum-exps.
  *
- * <p>Source: Dao et al., <i>Flash-Decoding</i> (2023). Parts that saw no key count nothing; where none saw any, the output
- * is 0 and the log-sum-exp −∞.
+ * <p>Source: Dao et al., <i>Flash-Decoding</i> (2023). Parts that saw no key count nothing; where none saw any, the
+ * output is 0 and the log-sum-exp −∞.
  *
- * <p><b>Arrays.</b> partials as {@link SplitKeyAttention} leaves them. output and logSumExp: {@code [batch, heads, seqQ,
- * headDim]} and {@code [batch, heads, seqQ]}, or, with {@code seqQ = 0}, {@code [tokens, heads, headDim]} and {@code
- * [tokens, heads]}. step and sequences as {@link SplitKeyAttention} has them; an element of logSumExp past the last row,
- * if there is one, gets the number of the step when that was appended and attended to.
+ * <p><b>Arrays.</b> partials as {@link SplitKeyAttention} leaves them. output and logSumExp: {@code [batch, heads,
+ * seqQ, headDim]} and {@code [batch, heads, seqQ]}, or, with {@code seqQ = 0}, {@code [tokens, heads, headDim]} and
+ * {@code [tokens, heads]}. step and sequences as {@link SplitKeyAttention} has them; an element of logSumExp past the
+ * last row, if there is one, gets the number of the step when that was appended and attended to.
  *
  * <p>An output of a caller's lies where {@link Layout} finds its rows.
  *

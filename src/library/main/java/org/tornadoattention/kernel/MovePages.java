@@ -9,9 +9,10 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * The upkeep of a cache between steps: copies pages that a sequence is about to write and others read too, and puts
  * lengths and page tables where the other kernels have theirs, all of them or some.
  *
- * <p><b>Arrays.</b> moves: copies, changes, 1 if all of {@code upload} is new, then {@code (from, to)} for each copy of a
- * page, then {@code (element, value)} for each change of sequences. sequences is that of {@link SplitKeyAttention}, upload
- * has its size, or 1 if it is never new. key, value {@code [pages, pageWords]} and scales {@code [pages, pageScales]}.
+ * <p><b>Arrays.</b> moves: copies, changes, 1 if all of {@code upload} is new, then {@code (from, to)} for each copy of
+ * a page, then {@code (element, value)} for each change of sequences. sequences is that of {@link SplitKeyAttention},
+ * upload has its size, or 1 if it is never new. key, value {@code [pages, pageWords]} and scales {@code [pages,
+ * pageScales]}.
  *
  * <p><b>Grid.</b> One dimension, any number of work-items. <b>Device.</b> Any.
  */

@@ -21,9 +21,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * accumulated in the same pass as in FlashAttention. It is the smallest kernel that needs only O(seqQ) memory.
  *
  * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key {@code [batch, kvHeads, seqK, headDim]}, value
- * {@code [batch, kvHeads, seqK, valueDim]}, output {@code [batch, heads, seqQ, valueDim]}, logSumExp {@code [batch, heads,
- * seqQ]} (natural logarithm), headTerms of {@link HeadTerms},
- * keyLengths {@code [batch]} (keys) and the words of dropout; all F32.
+ * {@code [batch, kvHeads, seqK, valueDim]}, output {@code [batch, heads, seqQ, valueDim]}, logSumExp {@code [batch,
+ * heads, seqQ]} (natural logarithm), headTerms of {@link HeadTerms}, keyLengths {@code [batch]} (keys) and the words of
+ * dropout; all F32.
  *
  * <p><b>Grid.</b> {@code batch * heads * seqQ} work-items in one dimension, groups of any size. No local memory; two
  * private arrays, of headDim and valueDim elements.
@@ -47,8 +47,7 @@ public final class OnlineSoftmaxAttention {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI}, {@code KEY_LENGTHS} and
-     *     {@code DROPOUT}, added
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS} and {@code DROPOUT}, added
      */
     public static void attention(
             FloatArray query,

@@ -21,14 +21,14 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>Source: Dao et al., <i>FlashAttention</i> (2022), appendix B: {@code P = exp(S - L)}, {@code dP = dO Vᵀ},
  * {@code dS = P ∘ (dP - D)}, {@code dV = Pᵀ dO}, {@code dQ = scale · dS K}, {@code dK = scale · dSᵀ Q}.
  *
- * <p><b>Arrays.</b> query and queryGradient {@code [batch, heads, seqQ, headDim]}, outputGradient {@code [batch, heads, seqQ,
- * valueDim]}, key and keyGradient {@code [batch, kvHeads, seqK, headDim]}, value and valueGradient {@code [batch, kvHeads, seqK,
- * valueDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]},
- * headTerms of {@link HeadTerms}, keyLengths {@code [batch]} (keys) and the words of dropout; all F32.
+ * <p><b>Arrays.</b> query and queryGradient {@code [batch, heads, seqQ, headDim]}, outputGradient {@code [batch, heads,
+ * seqQ, valueDim]}, key and keyGradient {@code [batch, kvHeads, seqK, headDim]}, value and valueGradient {@code [batch,
+ * kvHeads, seqK, valueDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]}, headTerms of
+ * {@link HeadTerms}, keyLengths {@code [batch]} (keys) and the words of dropout; all F32.
  *
- * <p><b>Grid.</b> One dimension, groups of any size: a query a work-item for dQ, a key for dK and dV, which sums over the
- * query heads of its group in order, so that there are no atomics and every run gives the same bits. No local memory;
- * private arrays, 3 and 4, of headDim and valueDim elements.
+ * <p><b>Grid.</b> One dimension, groups of any size: a query a work-item for dQ, a key for dK and dV, which sums over
+ * the query heads of its group in order, so that there are no atomics and every run gives the same bits. No local
+ * memory; private arrays, 3 and 4, of headDim and valueDim elements.
  *
  * <p>Loops end at the size of an array for the reason that {@link StandardAttention} gives.
  *

@@ -13,29 +13,30 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 /**
  * Rounds 16-bit tensors to E4M3 for {@link WarpGroupFp8FlashAttention}, each tile with a scale of its own.
  *
- * <p>Source: Shah et al., <i>FlashAttention-3</i> (2024), section 3.3. A tile's scale is the power of two that brings its
- * largest element to 128 or more, below 256: it moves exponents only, so what E4M3 can hold stays as it is. NaN and ∞ count for
- * nothing in it. It is 2⁻⁴⁰ or more, so that what is below 2⁻⁵⁰ becomes 0: exponents of V's scales go into those of P, which
- * would not reach further.
+ * <p>Source: Shah et al., <i>FlashAttention-3</i> (2024), section 3.3. A tile's scale is the power of two that brings
+ * its largest element to 128 or more, below 256: it moves exponents only, so what E4M3 can hold stays as it is. NaN and
+ * ∞ count for nothing in it. It is 2⁻⁴⁰ or more, so that what is below 2⁻⁵⁰ becomes 0: exponents of V's scales go into
+ * those of P, which would not reach further.
  *
- * <p><b>Rows</b> (of Q and K) are first multiplied by an orthogonal matrix, so that where two outliers meet, the error of
- * their product is shared among 32 others: each 32 columns by M = D·H, where H is the Walsh–Hadamard matrix and D has signs
- * on its diagonal, so that columns that are all alike do not become one large number. (Q M)(K M)ᵀ = 32 Q Kᵀ. The paper
- * takes all columns at once, which must then be a power of two.
+ * <p><b>Rows</b> (of Q and K) are first multiplied by an orthogonal matrix, so that where two outliers meet, the error
+ * of their product is shared among 32 others: each 32 columns by M = D·H, where H is the Walsh–Hadamard matrix and D
+ * has signs on its diagonal, so that columns that are all alike do not become one large number. (Q M)(K M)ᵀ = 32 Q Kᵀ.
+ * The paper takes all columns at once, which must then be a power of two.
  *
- * <p><b>Columns</b> (of V) are written transposed, since tensor cores read 8-bit operands along the sum only. Of each 16
- * keys, those at 4t to 4t + 3 are 2t, 2t + 1, 2t + 8 and 2t + 9: then what a lane holds of two neighbouring accumulators
- * of scores, packed, is what it must hold of operand A.
+ * <p><b>Columns</b> (of V) are written transposed, since tensor cores read 8-bit operands along the sum only. Of each
+ * 16 keys, those at 4t to 4t + 3 are 2t, 2t + 1, 2t + 8 and 2t + 9: then what a lane holds of two neighbouring
+ * accumulators of scores, packed, is what it must hold of operand A.
  *
- * <p><b>Arrays.</b> source {@code [batch, heads, seq, headDim]}, where rows from {@code keyLengths[batch]} on count as 0;
- * target, four numbers to an int, {@code [batch, heads, tiles · block, paddedDim]} of rows, {@code [batch, heads, paddedDim,
- * tiles · block]} of columns, 0 where the source has nothing; scales {@code [batch, heads, tiles, spacing]}, of which the
- * first (rows) or second (columns, as the exponent of 2) is written. ∞ becomes NaN, since E4M3 has none.
+ * <p><b>Arrays.</b> source {@code [batch, heads, seq, headDim]}, where rows from {@code keyLengths[batch]} on count as
+ * 0; target, four numbers to an int, {@code [batch, heads, tiles · block, paddedDim]} of rows, {@code [batch, heads,
+ * paddedDim, tiles · block]} of columns, 0 where the source has nothing; scales {@code [batch, heads, tiles, spacing]},
+ * of which the first (rows) or second (columns, as the exponent of 2) is written. ∞ becomes NaN, since E4M3 has none.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * tiles} groups of {@link #GROUP_SIZE} work-items. <b>Local
  * memory.</b> {@link #localMemoryBytes}.
  *
- * <p><b>Device.</b> Compute capability 9.0, through TornadoVM's CUDA backend with this project's intrinsics; the simulator.
+ * <p><b>Device.</b> Compute capability 9.0, through TornadoVM's CUDA backend with this project's intrinsics; the
+ * simulator.
  */
 public final class QuantizeTiles {
 

@@ -19,19 +19,19 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 /**
  * Appends new keys and values to a cache of 8 bits, with the rotary embedding of the keys.
  *
- * <p>Each head of each page has a scale. When a larger element comes than it is made for, the elements that are there already
- * are scaled anew. NaN and ∞ count for nothing in a scale, and both are stored as NaN. Scales go down to 2⁻¹⁰⁰.
+ * <p>Each head of each page has a scale. When a larger element comes than it is made for, the elements that are there
+ * already are scaled anew. NaN and ∞ count for nothing in a scale, and both are stored as NaN. Scales go down to 2⁻¹⁰⁰.
  *
- * <p>FP8 (E4M3): the scale is the smallest power of two that brings the largest element within 448. Scaling anew only moves
- * exponents, so that all but the smallest elements keep their value; what is below 2⁻¹¹⁰ becomes 0 even where nothing larger is
- * near. INT8 ({@link Int8Pairs} in the place of {@link Storage}): the scale is a 127th of the largest element, or twice what it
- * was.
+ * <p>FP8 (E4M3): the scale is the smallest power of two that brings the largest element within 448. Scaling anew only
+ * moves exponents, so that all but the smallest elements keep their value; what is below 2⁻¹¹⁰ becomes 0 even where
+ * nothing larger is near. INT8 ({@link Int8Pairs} in the place of {@link Storage}): the scale is a 127th of the largest
+ * element, or twice what it was.
  *
  * <p><b>Arrays.</b> As {@link AppendTokens} has them; key and value hold two numbers a short, scales is {@code [pages,
  * kvHeads, 2]}, for keys and values.
  *
- * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * 2} groups of {@code groupSize} work-items: one each for the keys
- * and the values of a head. <b>Local memory.</b> {@code groupSize} floats.
+ * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * 2} groups of {@code groupSize} work-items: one each for the
+ * keys and the values of a head. <b>Local memory.</b> {@code groupSize} floats.
  *
  * <p><b>Device.</b> Any that has work-groups and local memory; numbers are coded by arithmetic.
  */
@@ -39,7 +39,9 @@ public final class QuantizeTokens {
 
     private QuantizeTokens() {}
 
-    /** Appends what one head of one sequence gets; see the class for arrays and grid, {@link AppendTokens} for numbers. */
+    /**
+     * Appends what one head of one sequence gets; see the class for arrays and grid, {@link AppendTokens} for numbers.
+     */
     public static void append(
             KernelContext context,
             @Element("tokens") FloatArray newKey,

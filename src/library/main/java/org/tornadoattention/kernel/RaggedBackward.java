@@ -15,18 +15,19 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The gradients of attention over packed sequences of different lengths, a row a work-item: P is recomputed from the log-sum-exp,
- * nothing of S is stored, and no two work-items add to one gradient, so that every run gives the same bits.
+ * The gradients of attention over packed sequences of different lengths, a row a work-item: P is recomputed from the
+ * log-sum-exp, nothing of S is stored, and no two work-items add to one gradient, so that every run gives the same
+ * bits.
  *
- * <p>Source: Dao, <i>FlashAttention-2</i> (2023), appendix B: {@code dS = P ∘ (dP - D)}, {@code dV = Pᵀ dO}, {@code dQ = scale · dS
- * K}, {@code dK = scale · dSᵀ Q}.
+ * <p>Source: Dao, <i>FlashAttention-2</i> (2023), appendix B: {@code dS = P ∘ (dP - D)}, {@code dV = Pᵀ dO}, {@code dQ
+ * = scale · dS K}, {@code dK = scale · dSᵀ Q}.
  *
- * <p><b>Arrays.</b> query, outputGradient and queryGradient {@code [queries, heads, headDim]}, key, value and their gradients
- * {@code [keys, kvHeads, headDim]}, rowTerms of {@link BackwardRowTerms} {@code [queries, heads, 2]}, headTerms of {@link
- * HeadTerms}, layout of {@link RaggedLayout}. Tokens of no sequence get gradients of 0.
+ * <p><b>Arrays.</b> query, outputGradient and queryGradient {@code [queries, heads, headDim]}, key, value and their
+ * gradients {@code [keys, kvHeads, headDim]}, rowTerms of {@link BackwardRowTerms} {@code [queries, heads, 2]},
+ * headTerms of {@link HeadTerms}, layout of {@link RaggedLayout}. Tokens of no sequence get gradients of 0.
  *
- * <p><b>Grid.</b> One dimension, groups of any size: a query of a head a work-item for dQ, a key of a head for dK and dV, an element
- * for the bias. No local memory; private arrays of 3 and 4 times headDim elements. <b>Device.</b> Any.
+ * <p><b>Grid.</b> One dimension, groups of any size: a query of a head a work-item for dQ, a key of a head for dK and
+ * dV, an element for the bias. No local memory; private arrays of 3 and 4 times headDim elements. <b>Device.</b> Any.
  *
  * <p><b>Not done here.</b> Work-items share nothing, as in {@link OnlineSoftmaxBackward}.
  */
@@ -204,8 +205,8 @@ public final class RaggedBackward {
     }
 
     /**
-     * The gradient of a bias {@code [biasBatch, biasHeads, longest queries, longest keys]}, F32; other parameters as {@link
-     * #queryGradient} has them.
+     * The gradient of a bias {@code [biasBatch, biasHeads, longest queries, longest keys]}, F32; other parameters as
+     * {@link #queryGradient} has them.
      *
      * @param biasBatch sequences of the bias, 1 where all share one
      * @param biasHeads heads of the bias, 1 where all share one

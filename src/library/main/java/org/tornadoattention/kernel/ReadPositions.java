@@ -11,17 +11,19 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The first kernel of attention over a pool of a caller's: reads, on the device, where the queries of each sequence stand now, and
- * makes them and their page table ready for {@link SplitKeyAttention} or {@link WarpGroupFlashAttention}.
+ * The first kernel of attention over a pool of a caller's: reads, on the device, where the queries of each sequence
+ * stand now, and makes them and their page table ready for {@link SplitKeyAttention} or
+ * {@link WarpGroupFlashAttention}.
  *
- * <p><b>Arrays.</b> newQuery {@code [batch, heads, seqQ, headDim]}, whose rows {@link Layout} finds; query {@code [batch, seqQ,
- * heads, headDim]}, F32 or what the keys are, gets the valid ones times the scale. positions {@code [batch]}: the key position of each sequence's first
- * query; validRows {@code [batch]}: queries that count, 0 to seqQ; keyLengths {@code [batch]}: keys; blockTable {@code [batch,
- * pagesPerSequence]}: pages of each sequence in order; prefixLength {@code [1]}: keys of a prefix that all sequences share. sequences and step, all of which is written, are those of {@link
- * StepLayout}; numbers has the scale.
+ * <p><b>Arrays.</b> newQuery {@code [batch, heads, seqQ, headDim]}, whose rows {@link Layout} finds; query
+ * {@code [batch, seqQ, heads, headDim]}, F32 or what the keys are, gets the valid ones times the scale. positions
+ * {@code [batch]}: the key position of each sequence's first query; validRows {@code [batch]}: queries that count, 0 to
+ * seqQ; keyLengths {@code [batch]}: keys; blockTable {@code [batch, pagesPerSequence]}: pages of each sequence in
+ * order; prefixLength {@code [1]}: keys of a prefix that all sequences share. sequences and step, all of which is
+ * written, are those of {@link StepLayout}; numbers has the scale.
  *
- * <p><b>Grid.</b> One dimension, a work-item for each element of query and each page of a table, whichever are more. No local
- * memory. <b>Device.</b> Any.
+ * <p><b>Grid.</b> One dimension, a work-item for each element of query and each page of a table, whichever are more. No
+ * local memory. <b>Device.</b> Any.
  */
 public final class ReadPositions {
 
@@ -34,7 +36,9 @@ public final class ReadPositions {
     /** There is a blockTable, otherwise each sequence has the page of its number. */
     public static final int TABLE = 4;
 
-    /** The first prefixLength[0] keys of all sequences are another launch's, and positions here count from their end. */
+    /**
+     * The first prefixLength[0] keys of all sequences are another launch's, and positions here count from their end.
+     */
     public static final int PREFIX = 8;
 
     /** Queries are another launch's. */
@@ -48,8 +52,8 @@ public final class ReadPositions {
      * @param windowLeft keys that a query sees to the left of its own position, −1 for all
      * @param windowRight likewise to the right; 0 is causal
      * @param alibi 1 if there are slopes
-     * @param given which arrays are there and what is done, {@code ROWS}, {@code LENGTHS}, {@code TABLE}, {@code PREFIX} and
-     *     {@code KEYS_ONLY} added
+     * @param given which arrays are there and what is done, {@code ROWS}, {@code LENGTHS}, {@code TABLE},
+     *     {@code PREFIX} and {@code KEYS_ONLY} added
      * @param features how raw bits are to be read
      */
     public static void read(

@@ -7,15 +7,15 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * The gradient of attention with respect to the sinks: {@code dt = -Σ e^(t - L) D} over the queries of a head, with L and D of
- * {@link BackwardRowTerms}. In two launches, sums of interleaved parts and the sum of these, so that many work-items share a
- * head and every run gives the same bits.
+ * The gradient of attention with respect to the sinks: {@code dt = -Σ e^(t - L) D} over the queries of a head, with L
+ * and D of {@link BackwardRowTerms}. In two launches, sums of interleaved parts and the sum of these, so that many
+ * work-items share a head and every run gives the same bits.
  *
- * <p><b>Arrays.</b> rowTerms {@code [batch, heads, seqQ, 2]}, headTerms of {@link HeadTerms}, sinkParts {@code [heads, parts]},
- * sinkGradient {@code [heads]}.
+ * <p><b>Arrays.</b> rowTerms {@code [batch, heads, seqQ, 2]}, headTerms of {@link HeadTerms}, sinkParts {@code [heads,
+ * parts]}, sinkGradient {@code [heads]}.
  *
- * <p><b>Grid.</b> One dimension: an element of the parts, or of the gradient, a work-item; groups of any size. No local memory.
- * <b>Device.</b> Any.
+ * <p><b>Grid.</b> One dimension: an element of the parts, or of the gradient, a work-item; groups of any size. No local
+ * memory. <b>Device.</b> Any.
  */
 public final class SinkGradient {
 

@@ -19,30 +19,30 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * Attention of few queries over many keys, at the speed of memory: the keys of each head are split among work-groups,
- * and the query heads that share a KV head are rows of one tile, so that a key and a value are read once for all of them.
- * The partial results are merged by {@link MergePartials}.
+ * and the query heads that share a KV head are rows of one tile, so that a key and a value are read once for all of
+ * them. The partial results are merged by {@link MergePartials}.
  *
- * <p>Source: Dao, Haziza, Massa and Sizov, <i>Flash-Decoding for long-context inference</i> (2023), with grouped heads as
- * rows and a page table as in FlashAttention's {@code flash_attn_with_kvcache}.
+ * <p>Source: Dao, Haziza, Massa and Sizov, <i>Flash-Decoding for long-context inference</i> (2023), with grouped heads
+ * as rows and a page table as in FlashAttention's {@code flash_attn_with_kvcache}.
  *
- * <p><b>How it reads.</b> A group has {@code slots} rows of {@code lanes} work-items. The work-items of a slot share one
- * key at a time, each {@code dims} of its dimensions; {@link #KEYS} keys and their values are under way at once, straight
- * from global memory to registers. Each slot keeps a softmax of its own, and the slots meet once, at the end.
+ * <p><b>How it reads.</b> A group has {@code slots} rows of {@code lanes} work-items. The work-items of a slot share
+ * one key at a time, each {@code dims} of its dimensions; {@link #KEYS} keys and their values are under way at once,
+ * straight from global memory to registers. Each slot keeps a softmax of its own, and the slots meet once, at the end.
  *
  * <p><b>Arrays.</b> query F32 {@code [tokens, heads, headDim]}, scaled already. partials F32: {@code [tokens, heads,
- * splits, headDim]} normalised outputs, then {@code [tokens, heads, splits]} log-sum-exps, {@link Score#NO_SCORE} where a split
- * saw no key. key and value: pages {@code [pages, kvHeads, pageSize, rowStride]} if {@code pagesPerSequence > 0}, otherwise
- * packed {@code [tokens, kvHeads, rowStride]}, with {@link #rowStride} elements a row. For each sequence, sequences holds
- * keys before this step, keys now, keys of left padding, and its pages (packed: its first key token); the last
- * {@link #RECEIPTS} elements note the steps that ran. step holds window left and right (−1 for unbounded), 1 if there are
- * ALiBi slopes, the number of the step, and for each sequence its first query token, its queries, its new keys, and the
- * tokens that follow its queries. numbers
- * holds scale, softcap (0 for none), the slopes and the sinks of the heads. scales {@code [pages, kvHeads, 2]} are what FP8 keys and
- * values are multiplied by. Pages in a pool of a caller's lie where {@link Layout} finds them.
+ * splits, headDim]} normalised outputs, then {@code [tokens, heads, splits]} log-sum-exps, {@link Score#NO_SCORE} where
+ * a split saw no key. key and value: pages {@code [pages, kvHeads, pageSize, rowStride]} if {@code pagesPerSequence >
+ * 0}, otherwise packed {@code [tokens, kvHeads, rowStride]}, with {@link #rowStride} elements a row. For each sequence,
+ * sequences holds keys before this step, keys now, keys of left padding, and its pages (packed: its first key token);
+ * the last {@link #RECEIPTS} elements note the steps that ran. step holds window left and right (−1 for unbounded), 1
+ * if there are ALiBi slopes, the number of the step, and for each sequence its first query token, its queries, its new
+ * keys, and the tokens that follow its queries. numbers holds scale, softcap (0 for none), the slopes and the sinks of
+ * the heads. scales {@code [pages, kvHeads, 2]} are what FP8 keys and values are multiplied by. Pages in a pool of a
+ * caller's lie where {@link Layout} finds them.
  *
- * <p><b>Grid.</b> One dimension, {@code tiles * kvHeads * splits} groups of {@code lanes * slots} work-items; a sequence
- * has {@link #tiles} tiles. With {@code seqQ = 0} the sequences' query counts differ and tiles are dealt out in order, up
- * to one more a sequence than the queries need.
+ * <p><b>Grid.</b> One dimension, {@code tiles * kvHeads * splits} groups of {@code lanes * slots} work-items; a
+ * sequence has {@link #tiles} tiles. With {@code seqQ = 0} the sequences' query counts differ and tiles are dealt out
+ * in order, up to one more a sequence than the queries need.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}.
  *

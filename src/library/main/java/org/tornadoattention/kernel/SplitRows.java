@@ -10,15 +10,15 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Splits an F32 tensor into the pairs of 16-bit numbers that {@link WarpGroupF32FlashAttention} and its gradients multiply:
- * {@link SplitTiles}.
+ * Splits an F32 tensor into the pairs of 16-bit numbers that {@link WarpGroupF32FlashAttention} and its gradients
+ * multiply: {@link SplitTiles}.
  *
- * <p><b>Arrays.</b> source {@code [batch, heads, seq, headDim]}, where rows from {@code keyLengths[batch]} on count as 0;
- * target {@code [batch, heads, seq, rowInts]} as {@link SplitTiles} says; scales, from {@code firstScale} on {@code [batch, heads,
- * blocks]}, the factor that gives a block's numbers back.
+ * <p><b>Arrays.</b> source {@code [batch, heads, seq, headDim]}, where rows from {@code keyLengths[batch]} on count as
+ * 0; target {@code [batch, heads, seq, rowInts]} as {@link SplitTiles} says; scales, from {@code firstScale} on
+ * {@code [batch, heads, blocks]}, the factor that gives a block's numbers back.
  *
- * <p><b>Grid.</b> One dimension, a group of {@link #GROUP_SIZE} work-items for each block of {@link SplitTiles#BLOCK} rows.
- * <b>Device.</b> As {@link WarpFlashAttention}.
+ * <p><b>Grid.</b> One dimension, a group of {@link #GROUP_SIZE} work-items for each block of {@link SplitTiles#BLOCK}
+ * rows. <b>Device.</b> As {@link WarpFlashAttention}.
  */
 public final class SplitRows {
 

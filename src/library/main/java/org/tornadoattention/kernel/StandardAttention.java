@@ -20,16 +20,15 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>Source: Dao et al., <i>FlashAttention</i> (2022), algorithm 0.
  *
  * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key {@code [batch, kvHeads, seqK, headDim]}, value
- * {@code [batch, kvHeads, seqK, valueDim]}, output {@code [batch, heads, seqQ, valueDim]}, logSumExp {@code [batch, heads,
- * seqQ]} (natural logarithm), scores and probabilities
- * {@code [batch, heads, seqQ, seqK]}, headTerms of {@link HeadTerms}, keyLengths {@code [batch]} (keys) and the words of
- * dropout; all F32.
+ * {@code [batch, kvHeads, seqK, valueDim]}, output {@code [batch, heads, seqQ, valueDim]}, logSumExp {@code [batch,
+ * heads, seqQ]} (natural logarithm), scores and probabilities {@code [batch, heads, seqQ, seqK]}, headTerms of
+ * {@link HeadTerms}, keyLengths {@code [batch]} (keys) and the words of dropout; all F32.
  *
  * <p><b>Grid.</b> One dimension: an element of S or O a work-item in the products, a row in the softmax; groups of any
  * size. No local memory. <b>Device.</b> Any.
  *
- * <p>Loops end at the size of an array and not at a parameter: under a GridScheduler, TornadoVM 5.2 replaces a parameter
- * that bounds a parallel loop by the size of the grid, wherever the kernel uses it.
+ * <p>Loops end at the size of an array and not at a parameter: under a GridScheduler, TornadoVM 5.2 replaces a
+ * parameter that bounds a parallel loop by the size of the grid, wherever the kernel uses it.
  *
  * <p><b>Not done here.</b> Anything to be fast: memory and traffic grow with seqQ · seqK, which is the point.
  */
@@ -73,7 +72,10 @@ public final class StandardAttention {
         }
     }
 
-    /** {@code P = softmax(S)} over the keys that mask and dropout leave, 0 elsewhere, {@link Score#NO_SCORE} where a function hides them, and each row's log-sum-exp. */
+    /**
+     * {@code P = softmax(S)} over the keys that mask and dropout leave, 0 elsewhere, {@link Score#NO_SCORE} where a
+     * function hides them, and each row's log-sum-exp.
+     */
     public static void softmax(
             FloatArray scores,
             FloatArray probabilities,

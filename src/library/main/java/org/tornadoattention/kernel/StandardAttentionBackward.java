@@ -14,13 +14,13 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The backward pass of standard attention: P and dS stored in global memory, each product a kernel. What FlashAttention's
- * backward is measured against.
+ * The backward pass of standard attention: P and dS stored in global memory, each product a kernel. What
+ * FlashAttention's backward is measured against.
  *
  * <p>Source: Dao et al., <i>FlashAttention</i> (2022), algorithm 3, with P computed again from the log-sum-exp.
  *
- * <p><b>Arrays.</b> As {@link OnlineSoftmaxBackward} has them, and probabilities and scoreGradients
- * {@code [batch, heads, seqQ, seqK]}; all F32.
+ * <p><b>Arrays.</b> As {@link OnlineSoftmaxBackward} has them, and probabilities and scoreGradients {@code [batch,
+ * heads, seqQ, seqK]}; all F32.
  *
  * <p><b>Grid.</b> One dimension, an element of dS, dQ or dK a work-item; groups of any size. No local memory.
  * <b>Device.</b> Any.
@@ -34,8 +34,8 @@ public final class StandardAttentionBackward {
     private StandardAttentionBackward() {}
 
     /**
-     * {@code P = exp(S - L)} and {@code dS = scale · P ∘ (dO Vᵀ - D)}, 0 where the mask is. With dropout, P is stored as
-     * the output saw it.
+     * {@code P = exp(S - L)} and {@code dS = scale · P ∘ (dO Vᵀ - D)}, 0 where the mask is. With dropout, P is stored
+     * as the output saw it.
      */
     public static void scoreGradients(
             FloatArray query,

@@ -18,11 +18,11 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * FlashAttention-2's forward pass with both products on tensor cores, through TornadoVM's public {@code KernelContext}
  * calls only. F16 inputs and probabilities, F32 sums, scores and softmax.
  *
- * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 1. Java cannot read a fragment that {@code mma} returns, and
- * {@code mmaStore} writes only to global memory, so S goes through a scratch tile of the group's own, which stays in the
- * caches. It is computed transposed, {@code S^T = K Q^T}, because K then is an A operand and V a B operand as they lie in
- * memory. A lane reads the scores of one query, so a row's maximum and sum need no other lane, and writes P to local
- * memory as the A operand of {@code O += P V}.
+ * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 1. Java cannot read a fragment that {@code mma} returns,
+ * and {@code mmaStore} writes only to global memory, so S goes through a scratch tile of the group's own, which stays
+ * in the caches. It is computed transposed, {@code S^T = K Q^T}, because K then is an A operand and V a B operand as
+ * they lie in memory. A lane reads the scores of one query, so a row's maximum and sum need no other lane, and writes P
+ * to local memory as the A operand of {@code O += P V}.
  *
  * <p>O stays in fragments, which cannot be scaled. So the key loop runs with a fixed reference m for each row, the
  * maximum that its first tile had, as long as P stays far below F16's largest number. When it would not, the run ends:
@@ -33,18 +33,18 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), headTerms of {@link HeadTerms},
  * keyLengths {@code [batch]} (keys), scratch {@code [groups, }{@link #scratchElements}{@code ]}.
  *
- * <p><b>Grid.</b> One dimension: any number of groups of {@link #groupSize} work-items, each with its part of scratch. A
- * group takes every {@code groups}-th tile of {@code blockQ} queries. 32 queries belong to one warp, or to two or four
- * from head dimension 65 or 129 on, which share out O's columns and the tile's keys. {@code blockQ} is a multiple of 32;
- * {@code blockK} is 16, 32 or 64.
+ * <p><b>Grid.</b> One dimension: any number of groups of {@link #groupSize} work-items, each with its part of scratch.
+ * A group takes every {@code groups}-th tile of {@code blockQ} queries. 32 queries belong to one warp, or to two or
+ * four from head dimension 65 or 129 on, which share out O's columns and the tile's keys. {@code blockQ} is a multiple
+ * of 32; {@code blockK} is 16, 32 or 64.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: the tiles of Q, K, V and P in 16 bits, and a few numbers a query.
  *
  * <p><b>Device.</b> TornadoVM's CUDA backend on compute capability 8.0 or later: asynchronous copies exist on no other,
  * and what the PTX backend emits for a fragment that a loop carries does not assemble.
  *
- * <p><b>Not done here.</b> The loads of a group do not overlap its own products (other groups on the multiprocessor fill
- * the time), and S costs a store and a load of 4 bytes a score.
+ * <p><b>Not done here.</b> The loads of a group do not overlap its own products (other groups on the multiprocessor
+ * fill the time), and S costs a store and a load of 4 bytes a score.
  *
  * <p>The form for ShortArrays reads BF16 as raw bits and multiplies with {@code mmaBF16}.
  */
@@ -88,8 +88,8 @@ public final class TensorCoreAttention {
     }
 
     /**
-     * What softmax is taken of. The scale is not left for the exponential's multiply-add, which is not rounded between: P of a
-     * row's largest score is to be 1.
+     * What softmax is taken of. The scale is not left for the exponential's multiply-add, which is not rounded between:
+     * P of a row's largest score is to be 1.
      */
     private static float score(float product, float scale, float softcap, int features, float slope, int distance) {
         return Score.of(scale * product, softcap, slope, distance, features);

@@ -17,13 +17,15 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The gradient of attention with respect to a dense bias on plain arithmetic units: each work-group has a tile of {@code block} queries
- * by as many keys, and goes over the heads that share the bias there. {@link WarpGroupBiasGradient} explains the sums.
+ * The gradient of attention with respect to a dense bias on plain arithmetic units: each work-group has a tile of
+ * {@code block} queries by as many keys, and goes over the heads that share the bias there.
+ * {@link WarpGroupBiasGradient} explains the sums.
  *
- * <p><b>Arrays.</b> As {@link TiledQueryGradient} has them, and biasParts F32 {@code [parts, biasBatch, biasHeads, seqQ, seqK]}.
+ * <p><b>Arrays.</b> As {@link TiledQueryGradient} has them, and biasParts F32 {@code [parts, biasBatch, biasHeads,
+ * seqQ, seqK]}.
  *
- * <p><b>Grid.</b> One dimension, {@code parts * biasBatch * biasHeads * ceil(seqQ / block) * ceil(seqK / block)} groups of as many
- * work-items as {@link TiledQueryGradient#groupSize} says.
+ * <p><b>Grid.</b> One dimension, {@code parts * biasBatch * biasHeads * ceil(seqQ / block) * ceil(seqK / block)} groups
+ * of as many work-items as {@link TiledQueryGradient#groupSize} says.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}. <b>Device.</b> As {@link TiledQueryGradient}.
  *

@@ -30,12 +30,12 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * SGEMM, because a work-item that reads both factors from local memory for each multiply-add is bound by that memory.
  *
  * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key {@code [batch, kvHeads, seqK, headDim]}, value
- * {@code [batch, kvHeads, seqK, valueDim]}, output {@code [batch, heads, seqQ, valueDim]}, logSumExp {@code [batch, heads,
- * seqQ]} (natural logarithm), headTerms of {@link HeadTerms},
- * keyLengths {@code [batch]} (keys) and the words of dropout. Arithmetic is F32 whatever the arrays store.
+ * {@code [batch, kvHeads, seqK, valueDim]}, output {@code [batch, heads, seqQ, valueDim]}, logSumExp {@code [batch,
+ * heads, seqQ]} (natural logarithm), headTerms of {@link HeadTerms}, keyLengths {@code [batch]} (keys) and the words of
+ * dropout. Arithmetic is F32 whatever the arrays store.
  *
- * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@code (blockQ / 8) *
- * (paddedDim / 8)} work-items, where {@code paddedDim} is widestDim rounded up to 8. {@code blockQ} is a multiple of 8,
+ * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@code (blockQ / 8) * (paddedDim
+ * / 8)} work-items, where {@code paddedDim} is widestDim rounded up to 8. {@code blockQ} is a multiple of 8,
  * {@code blockK} of 4, and {@code 4 * blockK} of {@code blockQ}.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: the query tile, one tile shared by K and then V, the transposed
@@ -46,8 +46,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p><b>Not done here.</b> No overlap of loads with arithmetic inside a group (several groups on one multiprocessor do
  * that), and no tensor cores.
  *
- * <p>There are forms for HalfFloatArrays and, for BF16 or F16 as raw bits, for ShortArrays, and for views, whose rows {@link
- * Layout} finds.
+ * <p>There are forms for HalfFloatArrays and, for BF16 or F16 as raw bits, for ShortArrays, and for views, whose rows
+ * {@link Layout} finds.
  */
 public final class TiledFlashAttention {
 

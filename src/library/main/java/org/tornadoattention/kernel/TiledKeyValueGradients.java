@@ -24,16 +24,17 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * The gradients of attention with respect to keys and values on plain arithmetic units: one work-group per tile of
- * {@code block} keys, Q and dO of all query heads that read it streamed through local memory in tiles of as many queries,
- * P recomputed from the log-sum-exp. {@link TiledQueryGradient} is the other half of the backward pass.
+ * {@code block} keys, Q and dO of all query heads that read it streamed through local memory in tiles of as many
+ * queries, P recomputed from the log-sum-exp. {@link TiledQueryGradient} is the other half of the backward pass.
  *
  * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 2. The heads of a group are summed one after the other in
  * registers: no atomics, and the same bits in every run.
  *
- * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, outputGradient {@code [batch, heads, seqQ, valueDim]}, key and
- * keyGradient {@code [batch, kvHeads, seqK, headDim]}, value and valueGradient {@code [batch, kvHeads, seqK, valueDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]}, headTerms
- * {@code [heads]}, keyLengths {@code [batch]} (keys) and the words of dropout. Arithmetic is F32 whatever the arrays
- * store. A task takes 20 arguments, so the number of key and value heads is taken from the arrays' sizes.
+ * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, outputGradient {@code [batch, heads, seqQ, valueDim]},
+ * key and keyGradient {@code [batch, kvHeads, seqK, headDim]}, value and valueGradient {@code [batch, kvHeads, seqK,
+ * valueDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]}, headTerms {@code [heads]},
+ * keyLengths {@code [batch]} (keys) and the words of dropout. Arithmetic is F32 whatever the arrays store. A task takes
+ * 20 arguments, so the number of key and value heads is taken from the arrays' sizes.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * ceil(seqK / block)} groups of
  * {@link TiledQueryGradient#groupSize} work-items. {@code block} is a multiple of 8.

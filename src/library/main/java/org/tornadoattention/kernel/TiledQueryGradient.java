@@ -26,19 +26,20 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * {@code block} queries, K and V streamed through local memory in tiles of as many keys, P recomputed from the
  * log-sum-exp. {@link TiledKeyValueGradients} is the other half of the backward pass.
  *
- * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 2, with a loop order of its own for dQ, so that no two groups
- * add to the same gradient: no atomics, and the same bits in every run.
+ * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 2, with a loop order of its own for dQ, so that no two
+ * groups add to the same gradient: no atomics, and the same bits in every run.
  *
- * <p><b>Arrays.</b> query and queryGradient {@code [batch, heads, seqQ, headDim]}, outputGradient {@code [batch, heads, seqQ,
- * valueDim]}, key {@code [batch, kvHeads, seqK, headDim]}, value {@code [batch, kvHeads, seqK, valueDim]}, rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]}, headTerms
- * {@code [heads]}, keyLengths {@code [batch]} (keys) and the words of dropout. Arithmetic is F32 whatever the arrays
- * store.
+ * <p><b>Arrays.</b> query and queryGradient {@code [batch, heads, seqQ, headDim]}, outputGradient {@code [batch, heads,
+ * seqQ, valueDim]}, key {@code [batch, kvHeads, seqK, headDim]}, value {@code [batch, kvHeads, seqK, valueDim]},
+ * rowTerms of {@link BackwardRowTerms} {@code [batch, heads, seqQ, 2]}, headTerms {@code [heads]}, keyLengths
+ * {@code [batch]} (keys) and the words of dropout. Arithmetic is F32 whatever the arrays store.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / block)} groups of {@link #groupSize} work-items.
  * {@code block} is a multiple of 8.
  *
- * <p><b>Local memory.</b> {@link #localMemoryBytes}: tiles of Q, dO, K and V, of S and dP, and two numbers a query. Where a
- * tile of S has fewer blocks than the group has work-items, several share a block, each with a part of the head dimension.
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: tiles of Q, dO, K and V, of S and dP, and two numbers a query.
+ * Where a tile of S has fewer blocks than the group has work-items, several share a block, each with a part of the head
+ * dimension.
  *
  * <p><b>Device.</b> Any that has work-groups and local memory; no sub-groups, no atomics, no 64-bit floats.
  *

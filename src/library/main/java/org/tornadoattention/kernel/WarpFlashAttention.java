@@ -19,24 +19,26 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * FlashAttention-2's forward pass on tensor cores, in registers: every warp owns 16 or 32 rows of a tile of {@code blockQ}
- * queries; S comes out of a product as accumulators, becomes P where it lies, and goes into the next product as an operand.
+ * FlashAttention-2's forward pass on tensor cores, in registers: every warp owns 16 or 32 rows of a tile of
+ * {@code blockQ} queries; S comes out of a product as accumulators, becomes P where it lies, and goes into the next
+ * product as an operand.
  *
- * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 1, with the intrinsics of {@link Warp}. Each lane works on its
- * part of two rows at a time (see {@link WarpTiles}), so row sums need only three other lanes. While K_j is multiplied,
- * V_j is on its way to local memory; while V_j is, K_j+1.
+ * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 1, with the intrinsics of {@link Warp}. Each lane works on
+ * its part of two rows at a time (see {@link WarpTiles}), so row sums need only three other lanes. While K_j is
+ * multiplied, V_j is on its way to local memory; while V_j is, K_j+1.
  *
  * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key {@code [batch, kvHeads, seqK, headDim]}, value
- * {@code [batch, kvHeads, seqK, valueDim]}, output {@code [batch, heads, seqQ, valueDim]}, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), headTerms of {@link HeadTerms},
- * keyLengths {@code [batch]} (keys). Products of 16-bit floats, sums in F32.
+ * {@code [batch, kvHeads, seqK, valueDim]}, output {@code [batch, heads, seqQ, valueDim]}, logSumExp {@code [batch,
+ * heads, seqQ]} (natural logarithm), headTerms of {@link HeadTerms}, keyLengths {@code [batch]} (keys). Products of
+ * 16-bit floats, sums in F32.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of 32 work-items for each warp;
  * {@code blockQ} is 16 or 32 rows for each warp, {@code blockK} a multiple of 16.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: tiles of Q, K and V.
  *
- * <p><b>Device.</b> Compute capability 8.0, through TornadoVM's CUDA backend with this project's intrinsics; the simulator.
- * A lane needs up to 255 registers.
+ * <p><b>Device.</b> Compute capability 8.0, through TornadoVM's CUDA backend with this project's intrinsics; the
+ * simulator. A lane needs up to 255 registers.
  */
 public final class WarpFlashAttention {
 

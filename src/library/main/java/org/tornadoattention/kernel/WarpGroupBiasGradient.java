@@ -19,23 +19,25 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The gradient of attention with respect to a dense bias on Hopper's asynchronous tensor cores: each group has a tile of queries by
- * keys, and goes over the heads that share the bias there.
+ * The gradient of attention with respect to a dense bias on Hopper's asynchronous tensor cores: each group has a tile
+ * of queries by keys, and goes over the heads that share the bias there.
  *
- * <p>{@code P ∘ (dP - D)} of a head, times the derivative of the functions, is added to the tile's sums in registers, in the order of
- * the heads: no atomics, and the same bits in every run. S and dP are computed once more, two of the five products of a backward pass;
- * nothing but the sums is written. Where there are too few tiles for a device, several groups divide the heads of one, and {@link
- * BiasGradient#sum} adds theirs.
+ * <p>{@code P ∘ (dP - D)} of a head, times the derivative of the functions, is added to the tile's sums in registers,
+ * in the order of the heads: no atomics, and the same bits in every run. S and dP are computed once more, two of the
+ * five products of a backward pass; nothing but the sums is written. Where there are too few tiles for a device,
+ * several groups divide the heads of one, and {@link BiasGradient#sum} adds theirs.
  *
- * <p><b>Arrays.</b> As {@link WarpGroupQueryGradient}, and biasParts F32 {@code [parts, biasBatch, biasHeads, seqQ, seqK]}.
+ * <p><b>Arrays.</b> As {@link WarpGroupQueryGradient}, and biasParts F32 {@code [parts, biasBatch, biasHeads, seqQ,
+ * seqK]}.
  *
- * <p><b>Grid.</b> One dimension, {@code parts * biasBatch * biasHeads * ceil(seqQ / blockQ) * ceil(seqK / blockK)} groups of
- * {@link #groupSize} work-items; {@code blockQ} is a multiple of 64, {@code blockK} of 32.
+ * <p><b>Grid.</b> One dimension, {@code parts * biasBatch * biasHeads * ceil(seqQ / blockQ) * ceil(seqK / blockK)}
+ * groups of {@link #groupSize} work-items; {@code blockQ} is a multiple of 64, {@code blockK} of 32.
  *
- * <p><b>Local memory.</b> {@link #localMemoryBytes}: two places for tiles of Q, dO, K and V, and for L and D. <b>Device.</b> As
- * {@link WarpGroupFlashAttention}.
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: two places for tiles of Q, dO, K and V, and for L and D.
+ * <b>Device.</b> As {@link WarpGroupFlashAttention}.
  *
- * <p><b>Not done here.</b> Heads of which a mask hides the whole tile are loaded like others, except where a window does so in all.
+ * <p><b>Not done here.</b> Heads of which a mask hides the whole tile are loaded like others, except where a window
+ * does so in all.
  */
 public final class WarpGroupBiasGradient {
 
@@ -66,7 +68,8 @@ public final class WarpGroupBiasGradient {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link Features}, added
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link Features},
+     *     added
      */
     public static void biasGradient(
             KernelContext context,

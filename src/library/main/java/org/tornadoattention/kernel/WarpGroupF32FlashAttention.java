@@ -27,16 +27,16 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Attention's forward pass for F32 on Hopper's asynchronous tensor cores: {@link WarpGroupFlashAttention}'s order, with three
- * products of 16-bit numbers for one of F32, on what {@link SplitRows} made of Q, K and V.
+ * Attention's forward pass for F32 on Hopper's asynchronous tensor cores: {@link WarpGroupFlashAttention}'s order, with
+ * three products of 16-bit numbers for one of F32, on what {@link SplitRows} made of Q, K and V.
  *
- * <p>Source: Ootomo and Yokota, <i>Recovering single precision accuracy from Tensor Cores</i> (2022), with scales, since F16's
- * exponents do not reach far; Shah et al., <i>FlashAttention-3</i> (2024). Tensor cores cut sums off instead of rounding them, always in the
- * same direction: P V_j is computed apart for each tile and added to O here.
+ * <p>Source: Ootomo and Yokota, <i>Recovering single precision accuracy from Tensor Cores</i> (2022), with scales,
+ * since F16's exponents do not reach far; Shah et al., <i>FlashAttention-3</i> (2024). Tensor cores cut sums off
+ * instead of rounding them, always in the same direction: P V_j is computed apart for each tile and added to O here.
  *
- * <p><b>Arrays.</b> query, key and value in F32, which only rows that are computed once more read ({@link Mending}); queryParts,
- * keyParts and valueParts as {@link SplitRows} writes them, scales those of Q, K and V one behind the other; the rest as {@link
- * TiledFlashAttention}.
+ * <p><b>Arrays.</b> query, key and value in F32, which only rows that are computed once more read ({@link Mending});
+ * queryParts, keyParts and valueParts as {@link SplitRows} writes them, scales those of Q, K and V one behind the
+ * other; the rest as {@link TiledFlashAttention}.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items;
  * {@code blockQ} is a multiple of 64, {@code blockK} 16, 32 or 64.
@@ -109,7 +109,8 @@ public final class WarpGroupF32FlashAttention {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI} and {@code KEY_LENGTHS} of {@link org.tornadoattention.kernel.parts.Features}, added
+     * @param features {@code ALIBI} and {@code KEY_LENGTHS} of {@link org.tornadoattention.kernel.parts.Features},
+     *     added
      */
     public static void attention(
             KernelContext context,

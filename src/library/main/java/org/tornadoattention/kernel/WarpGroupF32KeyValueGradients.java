@@ -24,22 +24,22 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The gradients of attention with respect to keys and values for F32 on Hopper's asynchronous tensor cores: {@link
- * WarpGroupKeyValueGradients}' order, with three products of 16-bit numbers for one of F32, as in {@link WarpGroupF32FlashAttention}.
- * {@link WarpGroupF32QueryGradient} is the other half.
+ * The gradients of attention with respect to keys and values for F32 on Hopper's asynchronous tensor cores:
+ * {@link WarpGroupKeyValueGradients}' order, with three products of 16-bit numbers for one of F32, as in
+ * {@link WarpGroupF32FlashAttention}. {@link WarpGroupF32QueryGradient} is the other half.
  *
- * <p>dS has a scale for each warp's keys of a tile. P dO and dS Q are computed apart, 64 columns at a time, and added to dV and
- * dK.
+ * <p>dS has a scale for each warp's keys of a tile. P dO and dS Q are computed apart, 64 columns at a time, and added
+ * to dV and dK.
  *
- * <p><b>Arrays.</b> query, key, value and outputGradient in F32, which only rows that are computed once more read ({@link
- * Mending}); their parts as {@link SplitRows} writes them, scales those of Q, K, V and dO one behind the other; the rest as {@link
- * TiledKeyValueGradients}.
+ * <p><b>Arrays.</b> query, key, value and outputGradient in F32, which only rows that are computed once more read
+ * ({@link Mending}); their parts as {@link SplitRows} writes them, scales those of Q, K, V and dO one behind the other;
+ * the rest as {@link TiledKeyValueGradients}.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * ceil(seqK / blockK)} groups of {@link #groupSize} work-items;
  * {@code blockK} is a multiple of 64, {@code blockQ} 16, 32 or 64.
  *
- * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of K, one of V, three of Q and dO, barriers. <b>Device.</b> As {@link
- * WarpGroupFlashAttention}. Head dimensions up to 128.
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of K, one of V, three of Q and dO, barriers. <b>Device.</b>
+ * As {@link WarpGroupFlashAttention}. Head dimensions up to 128.
  */
 public final class WarpGroupF32KeyValueGradients {
 
@@ -71,7 +71,8 @@ public final class WarpGroupF32KeyValueGradients {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI} and {@code KEY_LENGTHS} of {@link org.tornadoattention.kernel.parts.Features}, added
+     * @param features {@code ALIBI} and {@code KEY_LENGTHS} of {@link org.tornadoattention.kernel.parts.Features},
+     *     added
      */
     public static void keyValueGradients(
             KernelContext context,

@@ -24,21 +24,21 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The gradient of attention with respect to queries for F32 on Hopper's asynchronous tensor cores: {@link
- * WarpGroupQueryGradient}'s order, with three products of 16-bit numbers for one of F32, as in {@link WarpGroupF32FlashAttention}. {@link
- * WarpGroupF32KeyValueGradients} is the other half of the backward pass.
+ * The gradient of attention with respect to queries for F32 on Hopper's asynchronous tensor cores:
+ * {@link WarpGroupQueryGradient}'s order, with three products of 16-bit numbers for one of F32, as in
+ * {@link WarpGroupF32FlashAttention}. {@link WarpGroupF32KeyValueGradients} is the other half of the backward pass.
  *
  * <p>dS has a scale for each warp's rows of a tile, and dS K_j is computed apart and added to dQ.
  *
- * <p><b>Arrays.</b> query, key, value and outputGradient in F32, which only rows that are computed once more read ({@link
- * Mending}); their parts as {@link SplitRows} writes them, scales those of Q, K, V and dO one behind the other; the rest as {@link
- * TiledQueryGradient}.
+ * <p><b>Arrays.</b> query, key, value and outputGradient in F32, which only rows that are computed once more read
+ * ({@link Mending}); their parts as {@link SplitRows} writes them, scales those of Q, K, V and dO one behind the other;
+ * the rest as {@link TiledQueryGradient}.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items;
  * {@code blockQ} is a multiple of 64, {@code blockK} 16, 32 or 64.
  *
- * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, one of dO, three of K and V, barriers. <b>Device.</b> As {@link
- * WarpGroupFlashAttention}. Head dimensions up to 128.
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, one of dO, three of K and V, barriers. <b>Device.</b>
+ * As {@link WarpGroupFlashAttention}. Head dimensions up to 128.
  */
 public final class WarpGroupF32QueryGradient {
 
@@ -72,7 +72,8 @@ public final class WarpGroupF32QueryGradient {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI} and {@code KEY_LENGTHS} of {@link org.tornadoattention.kernel.parts.Features}, added
+     * @param features {@code ALIBI} and {@code KEY_LENGTHS} of {@link org.tornadoattention.kernel.parts.Features},
+     *     added
      */
     public static void queryGradient(
             KernelContext context,

@@ -31,31 +31,33 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Attention's forward pass on Hopper's asynchronous tensor cores: warp groups of 64 queries each compute, at their own pace,
- * from tiles of K and V that one more warp group copies; while the tensor cores multiply P_j-1 by V_j-1, a group's warps turn S_j
- * into P_j.
+ * Attention's forward pass on Hopper's asynchronous tensor cores: warp groups of 64 queries each compute, at their own
+ * pace, from tiles of K and V that one more warp group copies; while the tensor cores multiply P_j-1 by V_j-1, a
+ * group's warps turn S_j into P_j.
  *
- * <p>Source: Shah et al., <i>FlashAttention-3</i> (2024), algorithms 1 and 2 (a warp group that only copies, products and
- * softmax of one warp group overlap, and turns), with the intrinsics of {@link WarpGroup} and {@link WarpBarrier}. K and V have two
- * places each in local memory. A place is full when its copies are there, which nobody waits for but who computes, and free when all
- * groups have read it. A group leaves out the tiles that its own queries do not see. The groups that compute take registers
- * over from the one that copies.
+ * <p>Source: Shah et al., <i>FlashAttention-3</i> (2024), algorithms 1 and 2 (a warp group that only copies, products
+ * and softmax of one warp group overlap, and turns), with the intrinsics of {@link WarpGroup} and {@link WarpBarrier}.
+ * K and V have two places each in local memory. A place is full when its copies are there, which nobody waits for but
+ * who computes, and free when all groups have read it. A group leaves out the tiles that its own queries do not see.
+ * The groups that compute take registers over from the one that copies.
  *
  * <p><b>Arrays, arithmetic.</b> As {@link WarpFlashAttention}; rows of views lie where {@link Layout} finds them.
  *
- * <p><b>Over a cache.</b> In forms where {@link CachedKeys#arePresent}, queries are chunks of sequences whose keys lie in the pages of
- * a cache: keyLengths and step are the arrays {@code sequences} and {@code step} of {@link StepLayout}, which are read when the kernel
- * runs, and rows lie where {@link Layout} finds them. With several parts of the keys there is no output, and
- * logSumExp is the partials of {@link SplitKeyAttention}. Where {@link
- * CachedKeys#areStepsRead}, step has the windows too, and headTerms, in place of the terms, is {@code numbers}, with the scale.
+ * <p><b>Over a cache.</b> In forms where {@link CachedKeys#arePresent}, queries are chunks of sequences whose keys lie
+ * in the pages of a cache: keyLengths and step are the arrays {@code sequences} and {@code step} of {@link StepLayout},
+ * which are read when the kernel runs, and rows lie where {@link Layout} finds them. With several parts of the keys
+ * there is no output, and logSumExp is the partials of {@link SplitKeyAttention}. Where
+ * {@link CachedKeys#areStepsRead}, step has the windows too, and headTerms, in place of the terms, is {@code numbers},
+ * with the scale.
  *
- * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items, times the
- * parts of a cache's keys; {@code blockQ} is a multiple of 64, {@code blockK} of 16.
+ * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items,
+ * times the parts of a cache's keys; {@code blockQ} is a multiple of 64, {@code blockK} of 16.
  *
- * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, two of K, two of V, and barriers: more than the 48 KiB that CUDA
- * gives without being asked; this project's own assembly of kernels asks.
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, two of K, two of V, and barriers: more than the 48
+ * KiB that CUDA gives without being asked; this project's own assembly of kernels asks.
  *
- * <p><b>Device.</b> Compute capability 9.0, through TornadoVM's CUDA backend with this project's intrinsics; the simulator.
+ * <p><b>Device.</b> Compute capability 9.0, through TornadoVM's CUDA backend with this project's intrinsics; the
+ * simulator.
  */
 public final class WarpGroupFlashAttention {
 
@@ -65,7 +67,10 @@ public final class WarpGroupFlashAttention {
     /** Nine, and one for each warp group that computes. */
     private static final int BARRIERS = 16;
 
-    /** The widest head whose exponentials take as long as its products: up to it, warp groups take turns with the products. */
+    /**
+     * The widest head whose exponentials take as long as its products: up to it, warp groups take turns with the
+     * products.
+     */
     private static final int TURNS_UP_TO = 64;
 
     private WarpGroupFlashAttention() {}
@@ -452,8 +457,8 @@ public final class WarpGroupFlashAttention {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI}, {@code SINKS}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link Features},
-     *     and the threshold of {@link Features#warpShape}, added
+     * @param features {@code ALIBI}, {@code SINKS}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of
+     *     {@link Features}, and the threshold of {@link Features#warpShape}, added
      */
     public static void attention(
             KernelContext context,

@@ -20,28 +20,30 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Attention's forward pass with 8-bit products (E4M3) on Hopper's asynchronous tensor cores: {@link
- * WarpGroupFlashAttention}'s order, on what {@link QuantizeTiles} made of Q, K and V.
+ * Attention's forward pass with 8-bit products (E4M3) on Hopper's asynchronous tensor cores:
+ * {@link WarpGroupFlashAttention}'s order, on what {@link QuantizeTiles} made of Q, K and V.
  *
- * <p>Source: Shah et al., <i>FlashAttention-3</i> (2024), section 3.3. Scores get their tiles' scales in the exponential's
- * factor. A tile of V has the scale 2^σ, so its P is 2^(S + σ - m) with m the maximum of S + σ - 8: the largest P of a row
- * is 2⁸, in the middle of what E4M3 holds, and small ones survive down to 2⁻¹⁷ of it. The sum l is of P · 2^-σ, so
- * neither P nor O is ever scaled apart. P is rounded after it was added to l.
+ * <p>Source: Shah et al., <i>FlashAttention-3</i> (2024), section 3.3. Scores get their tiles' scales in the
+ * exponential's factor. A tile of V has the scale 2^σ, so its P is 2^(S + σ - m) with m the maximum of S + σ - 8: the
+ * largest P of a row is 2⁸, in the middle of what E4M3 holds, and small ones survive down to 2⁻¹⁷ of it. The sum l is
+ * of P · 2^-σ, so neither P nor O is ever scaled apart. P is rounded after it was added to l.
  *
- * <p><b>Arrays.</b> query, key, value and their scales as {@link QuantizeTiles} writes them, with tiles of {@code blockQ =
- * 16 · warps} and {@code blockK} rows: queryScales {@code [batch, heads, tiles]}, which include the factor of q·k,
- * keyValueScales {@code [batch, kvHeads, tiles, 2]}, for K as a factor and for V as an exponent of 2; output {@code [batch,
- * heads, seqQ, headDim]}; the rest as {@link TiledFlashAttention}.
+ * <p><b>Arrays.</b> query, key, value and their scales as {@link QuantizeTiles} writes them, with tiles of
+ * {@code blockQ = 16 · warps} and {@code blockK} rows: queryScales {@code [batch, heads, tiles]}, which include the
+ * factor of q·k, keyValueScales {@code [batch, kvHeads, tiles, 2]}, for K as a factor and for V as an exponent of 2;
+ * output {@code [batch, heads, seqQ, headDim]}; the rest as {@link TiledFlashAttention}.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@code 32 * warps} work-items;
  * {@code warps} is a multiple of 4, {@code blockK} of 32.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, two of K, two of V.
  *
- * <p><b>Not done here.</b> Dropout. ∞ anywhere gives NaN. Values above 2⁸⁸, which BF16 can hold, count as 2⁸⁸. Tensor cores
- * add E4M3 products with some 14 bits: O is not summed apart for each tile, since the registers for that are not there.
+ * <p><b>Not done here.</b> Dropout. ∞ anywhere gives NaN. Values above 2⁸⁸, which BF16 can hold, count as 2⁸⁸. Tensor
+ * cores add E4M3 products with some 14 bits: O is not summed apart for each tile, since the registers for that are not
+ * there.
  *
- * <p><b>Device.</b> Compute capability 9.0, through TornadoVM's CUDA backend with this project's intrinsics; the simulator.
+ * <p><b>Device.</b> Compute capability 9.0, through TornadoVM's CUDA backend with this project's intrinsics; the
+ * simulator.
  */
 public final class WarpGroupFp8FlashAttention {
 
@@ -369,7 +371,10 @@ public final class WarpGroupFp8FlashAttention {
         return Storage.decodeE4M3(array.get(at) >> 8 * place);
     }
 
-    /** Starts the copy of a tile of {@code columns} bytes a row, whose rows are {@code stride} bytes apart at the source. */
+    /**
+     * Starts the copy of a tile of {@code columns} bytes a row, whose rows are {@code stride} bytes apart at the
+     * source.
+     */
     private static void load(
             int[] tile, int at, int rows, int columns, IntArray source, int first, int stride, int item, int items) {
         int chunks = columns / 16;
@@ -408,8 +413,8 @@ public final class WarpGroupFp8FlashAttention {
     }
 
     /**
-     * One step of the online softmax on a tile whose V has the scale 2^shift: m = max(m, rowmax S + shift - 8), P = 2^(S +
-     * shift - m) over S, correction = 2^(old m - m), l = correction * l + rowsum P * 2^-shift.
+     * One step of the online softmax on a tile whose V has the scale 2^shift: m = max(m, rowmax S + shift - 8), P =
+     * 2^(S + shift - m) over S, correction = 2^(old m - m), l = correction * l + rowsum P * 2^-shift.
      */
     private static void softmax(
             float[] s, float[] m, float[] l, float[] correction, int columns, float factor, float shift) {

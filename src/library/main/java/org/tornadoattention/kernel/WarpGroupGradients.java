@@ -27,25 +27,28 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * All three gradients of attention in one kernel on Hopper's asynchronous tensor cores, with five products where {@link
- * WarpGroupQueryGradient} and {@link WarpGroupKeyValueGradients} together need seven.
+ * All three gradients of attention in one kernel on Hopper's asynchronous tensor cores, with five products where
+ * {@link WarpGroupQueryGradient} and {@link WarpGroupKeyValueGradients} together need seven.
  *
  * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 2, with keys in the outer loop; Shah et al.,
- * <i>FlashAttention-3</i> (2024), for the warp groups' roles. Warp groups of 64 keys each compute S and dP transposed, so that P
- * and dS leave their accumulators as the operands of dV and dK. dS goes through local memory to one more warp group, which
- * multiplies it by K and adds to dQ in global memory, and which copies the tiles of Q and dO. Nobody waits at a barrier of the
- * whole group.
+ * <i>FlashAttention-3</i> (2024), for the warp groups' roles. Warp groups of 64 keys each compute S and dP transposed,
+ * so that P and dS leave their accumulators as the operands of dV and dK. dS goes through local memory to one more warp
+ * group, which multiplies it by K and adds to dQ in global memory, and which copies the tiles of Q and dO. Nobody waits
+ * at a barrier of the whole group.
  *
- * <p><b>Order.</b> What tiles of keys add to a tile of dQ is added in one order ({@link Turn}), so that the bits are the same in every run: that of
- * the keys, backwards under a causal mask; without one, for grouped heads, from the tile on that comes to these queries first, and round. The first writes, those between add, and the last takes the sum, adds its own, writes dQ and leaves the turn at 0.
+ * <p><b>Order.</b> What tiles of keys add to a tile of dQ is added in one order ({@link Turn}), so that the bits are
+ * the same in every run: that of the keys, backwards under a causal mask; without one, for grouped heads, from the tile
+ * on that comes to these queries first, and round. The first writes, those between add, and the last takes the sum,
+ * adds its own, writes dQ and leaves the turn at 0.
  *
  * <p><b>Arrays.</b> As {@link TiledKeyValueGradients} and {@link TiledQueryGradient}, in F16; {@code sums} has
  * {@link #sumsOfTile} floats for each tile of queries, {@code turns} {@link #turnsOfTile} ints, all 0.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * ceil(seqK / blockK)} groups of {@link #groupSize} work-items;
- * {@code blockK} is a multiple of 64, {@code blockQ} 64 or 128. Heads come in bundles of {@code together}, so that what the
- * groups of a bundle read stays in the device's cache; within a bundle the first tiles of keys come first. Under a causal mask
- * these wait for later ones, which begin at once if the device has room for all of a head; if not, the last come first.
+ * {@code blockK} is a multiple of 64, {@code blockQ} 64 or 128. Heads come in bundles of {@code together}, so that what
+ * the groups of a bundle read stays in the device's cache; within a bundle the first tiles of keys come first. Under a
+ * causal mask these wait for later ones, which begin at once if the device has room for all of a head; if not, the last
+ * come first.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of K, one of V, three of Q and dO, two of dS, barriers.
  * <b>Device.</b> As {@link WarpGroupFlashAttention}. Head dimensions up to 128.
@@ -366,7 +369,8 @@ public final class WarpGroupGradients {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link Features}, added
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link Features},
+     *     added
      */
     public static void gradients(
             KernelContext context,
@@ -657,7 +661,10 @@ public final class WarpGroupGradients {
     }
     // spotless:on
 
-    /** Starts C = A Bᵀ for 64 rows of a warp group and half of the {@code rowsB} rows of B, as {@link WarpTiles#startProduct}. */
+    /**
+     * Starts C = A Bᵀ for 64 rows of a warp group and half of the {@code rowsB} rows of B, as
+     * {@link WarpTiles#startProduct}.
+     */
     private static void startHalf(
             int type, float[] c, int[] tile, int atA, int rowsA, int atB, int rowsB, int paddedDim) {
         for (int x = 0; x < paddedDim / 16; x++) {

@@ -19,14 +19,15 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The gradients of attention with respect to keys and values on Hopper's asynchronous tensor cores: warp groups, 64 keys
- * each, share the tiles of Q and dO that all query heads of theirs see. {@link WarpGroupQueryGradient} is the other half.
+ * The gradients of attention with respect to keys and values on Hopper's asynchronous tensor cores: warp groups, 64
+ * keys each, share the tiles of Q and dO that all query heads of theirs see. {@link WarpGroupQueryGradient} is the
+ * other half.
  *
- * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 2, transposed: S = K Qᵀ and dP = V dOᵀ have keys for rows, so
- * that P and dS leave their accumulators as the operands of dV = dV + P dO and dK = dK + dS Q, without a way through local
- * memory. dP is under way while the warps turn S into P, and P dO while they turn dP into dS; three places for the
- * tiles of Q and dO make one barrier a step enough. The heads of a group are summed one after the other in registers: no
- * atomics, and the same bits in every run.
+ * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 2, transposed: S = K Qᵀ and dP = V dOᵀ have keys for rows,
+ * so that P and dS leave their accumulators as the operands of dV = dV + P dO and dK = dK + dS Q, without a way through
+ * local memory. dP is under way while the warps turn S into P, and P dO while they turn dP into dS; three places for
+ * the tiles of Q and dO make one barrier a step enough. The heads of a group are summed one after the other in
+ * registers: no atomics, and the same bits in every run.
  *
  * <p><b>Arrays.</b> As {@link TiledKeyValueGradients}, in F16.
  *
@@ -35,8 +36,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Registers.</b> Both gradients of a head dimension above 128 do not fit: the kernel then runs once for each.
  *
- * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of K, one of V, three of Q and dO. <b>Device.</b> As {@link
- * WarpGroupFlashAttention}.
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of K, one of V, three of Q and dO. <b>Device.</b> As
+ * {@link WarpGroupFlashAttention}.
  */
 public final class WarpGroupKeyValueGradients {
 
@@ -74,7 +75,8 @@ public final class WarpGroupKeyValueGradients {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link Features}, added
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link Features},
+     *     added
      */
     public static void keyValueGradients(
             KernelContext context,

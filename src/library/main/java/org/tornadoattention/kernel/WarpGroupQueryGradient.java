@@ -20,8 +20,8 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The gradient of attention with respect to queries on Hopper's asynchronous tensor cores: warp groups, 64 queries each,
- * share tiles of K and V. {@link WarpGroupKeyValueGradients} is the other half of the backward pass.
+ * The gradient of attention with respect to queries on Hopper's asynchronous tensor cores: warp groups, 64 queries
+ * each, share tiles of K and V. {@link WarpGroupKeyValueGradients} is the other half of the backward pass.
  *
  * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 2, with queries in the outer loop, so that dQ stays in
  * registers: no atomics, and the same bits in every run. dP is under way while the warps turn S into P; dS leaves its
@@ -32,8 +32,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@code 2 * blockQ} work-items;
  * {@code blockQ} is a multiple of 64, {@code blockK} of 16.
  *
- * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, one of dO, three of K and V. <b>Device.</b> As {@link
- * WarpGroupFlashAttention}.
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, one of dO, three of K and V. <b>Device.</b> As
+ * {@link WarpGroupFlashAttention}.
  */
 public final class WarpGroupQueryGradient {
 
@@ -59,7 +59,8 @@ public final class WarpGroupQueryGradient {
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
      * @param softcap bound c of {@code c·tanh(s/c)}, 0 for none
-     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link Features}, added
+     * @param features {@code ALIBI}, {@code KEY_LENGTHS}, {@code DROPOUT} and {@code F16_BITS} of {@link Features},
+     *     added
      */
     public static void queryGradient(
             KernelContext context,

@@ -25,14 +25,14 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p>Source: Dao, Haziza, Massa and Sizov, <i>Flash-Decoding for long-context inference</i> (2023).
  *
- * <p><b>How it reads.</b> What bounds it is how many bytes are under way. Keys and values come in tiles of 16 keys a warp, by
- * asynchronous copies of 16 bytes past the registers, into {@code stages} places in local memory: while one is worked on, all
- * others are under way. The query heads of a KV head are rows of one tile of 16 or 32, padded where there are fewer; each
- * warp has its own keys of a tile and a softmax of its own, so warps wait for each other only where a place is reused, and
- * meet once, at the end.
+ * <p><b>How it reads.</b> What bounds it is how many bytes are under way. Keys and values come in tiles of 16 keys a
+ * warp, by asynchronous copies of 16 bytes past the registers, into {@code stages} places in local memory: while one is
+ * worked on, all others are under way. The query heads of a KV head are rows of one tile of 16 or 32, padded where
+ * there are fewer; each warp has its own keys of a tile and a softmax of its own, so warps wait for each other only
+ * where a place is reused, and meet once, at the end.
  *
- * <p><b>Arrays.</b> As in {@link SplitKeyAttention}; key and value hold F16, or in the form for {@code IntArray}s two BF16 to an
- * int. Queries are divided by the scale again and rounded as keys are.
+ * <p><b>Arrays.</b> As in {@link SplitKeyAttention}; key and value hold F16, or in the form for {@code IntArray}s two
+ * BF16 to an int. Queries are divided by the scale again and rounded as keys are.
  *
  * <p><b>Grid.</b> One dimension, {@code tiles * kvHeads * splits} groups of {@code 32 * warps} work-items.
  *
@@ -657,7 +657,9 @@ public final class WarpSplitKeyAttention {
         return sum == 0f ? RowEnd.negativeInfinity() : max + TornadoMath.log(sum);
     }
 
-    /** Starts the copies of keys and values {@code j0} on to byte {@code at} of their tiles; past key {@code to} zeros. */
+    /**
+     * Starts the copies of keys and values {@code j0} on to byte {@code at} of their tiles; past key {@code to} zeros.
+     */
     private static void copyTiles(
             int[] keyTiles,
             int[] valueTiles,

@@ -17,25 +17,27 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * FlashAttention-2's forward pass for F32 on tensor cores: every operand is split into the TF32 number nearest to it and what
- * is left, and three products restore nearly all of F32: A·B = Aᵇ·Bᵇ + Aᵇ·Bˢ + Aˢ·Bᵇ.
+ * FlashAttention-2's forward pass for F32 on tensor cores: every operand is split into the TF32 number nearest to it
+ * and what is left, and three products restore nearly all of F32: A·B = Aᵇ·Bᵇ + Aᵇ·Bˢ + Aˢ·Bᵇ.
  *
  * <p>Source: Ootomo and Yokota, <i>Recovering single precision accuracy from Tensor Cores</i> (2022), and
  * {@link WarpFlashAttention}, whose structure it is: 16 rows of Q a warp. A TF32 operand's layout differs from an
- * accumulator's only in which keys its columns stand for, so P becomes an operand where it lies, and V is read to match.
+ * accumulator's only in which keys its columns stand for, so P becomes an operand where it lies, and V is read to
+ * match.
  *
  * <p><b>Arrays.</b> query {@code [batch, heads, seqQ, headDim]}, key and value {@code [batch, kvHeads, seqK, headDim]},
  * output like query, logSumExp {@code [batch, heads, seqQ]} (natural logarithm), headTerms of {@link HeadTerms},
  * keyLengths {@code [batch]} (keys).
  *
- * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of 2 · blockQ work-items; {@code blockQ}
- * and {@code blockK} are multiples of 16.
+ * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of 2 · blockQ work-items;
+ * {@code blockQ} and {@code blockK} are multiples of 16.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: tiles of Q, K and V.
  *
  * <p><b>Not done here.</b> ∞ in an input gives NaN, since its product with the rest of another operand, 0, does.
  *
- * <p><b>Device.</b> Compute capability 8.0, through TornadoVM's CUDA backend with this project's intrinsics; the simulator.
+ * <p><b>Device.</b> Compute capability 8.0, through TornadoVM's CUDA backend with this project's intrinsics; the
+ * simulator.
  */
 public final class WarpTf32FlashAttention {
 

@@ -12,13 +12,14 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Writes the keys and values of sequences, which are bytes in pages with a scale for each head of each page, one behind the other in
- * a type that tensor cores multiply: so that a chunk of many queries decodes each once, and not once for each tile of queries.
+ * Writes the keys and values of sequences, which are bytes in pages with a scale for each head of each page, one behind
+ * the other in a type that tensor cores multiply: so that a chunk of many queries decodes each once, and not once for
+ * each tile of queries.
  *
- * <p><b>Arrays.</b> key, value: pages {@code [pages, kvHeads, pageSize, headDim]}, whose rows {@link Layout} finds; scales {@code
- * [pages, kvHeads, 2]}, for keys and values; wideKey, wideValue {@code [batch, kvHeads, pageSize * pagesPerSequence, headDim]}, of
- * which rows past a sequence's keys are left as they are. positions, validRows, keyLengths and blockTable are those of {@link
- * ReadPositions}.
+ * <p><b>Arrays.</b> key, value: pages {@code [pages, kvHeads, pageSize, headDim]}, whose rows {@link Layout} finds;
+ * scales {@code [pages, kvHeads, 2]}, for keys and values; wideKey, wideValue {@code [batch, kvHeads, pageSize *
+ * pagesPerSequence, headDim]}, of which rows past a sequence's keys are left as they are. positions, validRows,
+ * keyLengths and blockTable are those of {@link ReadPositions}.
  *
  * <p><b>Grid.</b> One dimension, a work-item for each pair of elements of wideKey. No local memory. <b>Device.</b> Any.
  */

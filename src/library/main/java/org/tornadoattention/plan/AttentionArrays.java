@@ -34,7 +34,8 @@ record AttentionArrays(
         List<TornadoNativeArray> captured) {
 
     /**
-     * The arrays of these tensors as the device's kernels take them, with terms of heads, lengths and words sized but not filled.
+     * The arrays of these tensors as the device's kernels take them, with terms of heads, lengths and words sized but
+     * not filled.
      *
      * @param captured the arrays of functions, a plan's own or the caller's
      * @param halfFloats whether the device's compiler takes 16-bit floats; without, F16 tensors are seen as raw bits

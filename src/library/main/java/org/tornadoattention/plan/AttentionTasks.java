@@ -32,8 +32,8 @@ final class AttentionTasks {
     private AttentionTasks() {}
 
     /**
-     * Appends the tasks that compute {@code arrays.output} and {@code arrays.logSumExp}. Their names begin with the given
-     * one.
+     * Appends the tasks that compute {@code arrays.output} and {@code arrays.logSumExp}. Their names begin with the
+     * given one.
      */
     static void append(
             TaskGraph graph,
@@ -130,7 +130,9 @@ final class AttentionTasks {
         return processor ? form.withoutSkips() : form;
     }
 
-    /** What kernels are to know of a problem, to heed of a backend's compiler, and how they are to read their arrays. */
+    /**
+     * What kernels are to know of a problem, to heed of a backend's compiler, and how they are to read their arrays.
+     */
     static int features(AttentionProblem problem, ComputeDevice device) {
         return problem.features() | compilerFeatures(problem, device);
     }

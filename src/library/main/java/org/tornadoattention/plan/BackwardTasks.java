@@ -25,7 +25,8 @@ final class BackwardTasks {
     /**
      * Appends the tasks that compute gradients; their names begin with the given one.
      *
-     * @param choice of {@link KernelChoice#chooseBackward}, or of {@link KernelChoice#chooseBackwardApart} if not all are wanted
+     * @param choice of {@link KernelChoice#chooseBackward}, or of {@link KernelChoice#chooseBackwardApart} if not all
+     *     are wanted
      */
     static void append(
             TaskGraph graph,

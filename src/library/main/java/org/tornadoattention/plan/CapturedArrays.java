@@ -6,7 +6,9 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.function.UserFunctions;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
-/** The arrays that functions captured: a plan has some of its own like them, for TornadoVM binds a plan to its arrays. */
+/**
+ * The arrays that functions captured: a plan has some of its own like them, for TornadoVM binds a plan to its arrays.
+ */
 public final class CapturedArrays {
 
     private CapturedArrays() {}
@@ -32,7 +34,9 @@ public final class CapturedArrays {
         }
     }
 
-    /** Copies what the functions of options captured into a plan's own arrays; arrays of the caller's stay as they are. */
+    /**
+     * Copies what the functions of options captured into a plan's own arrays; arrays of the caller's stay as they are.
+     */
     public static void fill(List<TornadoNativeArray> arrays, AttentionOptions options) {
         if (arrays.isEmpty()) {
             return;

@@ -31,8 +31,8 @@ public final class DeviceStorage {
     }
 
     /**
-     * How the kernels of tensors of several types are to understand ShortArrays: as BF16 where there is any, since F16 is raw bits
-     * only on devices that take no tensors of several types.
+     * How the kernels of tensors of several types are to understand ShortArrays: as BF16 where there is any, since F16
+     * is raw bits only on devices that take no tensors of several types.
      */
     public static int features(Set<DType> types, ComputeDevice device) {
         boolean bf16 = types.contains(DType.BF16);

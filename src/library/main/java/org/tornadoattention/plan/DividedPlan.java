@@ -31,13 +31,15 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 
 /**
- * A pass of a problem whose sequence is divided among devices. Each owns some queries, keys and values and all that has a row for
- * each of these; nobody else writes it. To compute its queries it brings keys and values of the others, for some heads at a time,
- * into a stage; to compute gradients of its keys it brings queries likewise. So nothing is ever merged or summed: a row of a result
- * is computed once, by its owner, in the order in which one device would. Memory of a device is its share and the stages.
+ * A pass of a problem whose sequence is divided among devices. Each owns some queries, keys and values and all that has
+ * a row for each of these; nobody else writes it. To compute its queries it brings keys and values of the others, for
+ * some heads at a time, into a stage; to compute gradients of its keys it brings queries likewise. So nothing is ever
+ * merged or summed: a row of a result is computed once, by its owner, in the order in which one device would. Memory of
+ * a device is its share and the stages.
  *
- * <p>Where executions can be recorded, shares stay on the devices and are copied from one to another; each pass brings what it needs
- * on a queue of its own, while that of the device's other piece computes. Elsewhere shares are with the host.
+ * <p>Where executions can be recorded, shares stay on the devices and are copied from one to another; each pass brings
+ * what it needs on a queue of its own, while that of the device's other piece computes. Elsewhere shares are with the
+ * host.
  */
 public final class DividedPlan implements AutoCloseable {
 

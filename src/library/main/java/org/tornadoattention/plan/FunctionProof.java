@@ -28,8 +28,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * Whether a device computes what a user's functions say: they are evaluated there and on the JVM at some thousands of pairs, before
- * a plan with them first gives numbers. Compilers have faults; a function that met one must not give a number.
+ * Whether a device computes what a user's functions say: they are evaluated there and on the JVM at some thousands of
+ * pairs, before a plan with them first gives numbers. Compilers have faults; a function that met one must not give a
+ * number.
  */
 public final class FunctionProof {
 

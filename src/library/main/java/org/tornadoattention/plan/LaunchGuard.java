@@ -29,15 +29,17 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
  *
  * <ul>
  *   <li>What TornadoVM does throw comes as an {@link AttentionException} that says what failed and where.
- *   <li><b>Poison.</b> What kernels must write, and what comes back to the host anyway, is filled with a bit pattern that no
- *       kernel can produce; if any of it is left, an exception is raised.
- *   <li><b>Receipts.</b> What stays on the device cannot be poisoned without a transfer. Kernels that leave their results there
- *       note the number of the launch in memory that they hold open anyway, and the last of them hands the number back.
+ *   <li><b>Poison.</b> What kernels must write, and what comes back to the host anyway, is filled with a bit pattern
+ *       that no kernel can produce; if any of it is left, an exception is raised.
+ *   <li><b>Receipts.</b> What stays on the device cannot be poisoned without a transfer. Kernels that leave their
+ *       results there note the number of the launch in memory that they hold open anyway, and the last of them hands
+ *       the number back.
  *   <li>Where a profiler is on, a launch that took no time was none.
  * </ul>
  *
- * <p>Where executions can be recorded and no profiler is on, the second of each graph is, and those that follow are given to the
- * driver as it was, which then answers for every launch. {@code -Dtornadoattention.replay=off} leaves them all to TornadoVM.
+ * <p>Where executions can be recorded and no profiler is on, the second of each graph is, and those that follow are
+ * given to the driver as it was, which then answers for every launch. {@code -Dtornadoattention.replay=off} leaves them
+ * all to TornadoVM.
  */
 public final class LaunchGuard implements DevicePlan {
 
@@ -103,8 +105,8 @@ public final class LaunchGuard implements DevicePlan {
     /**
      * The same with poison in these tensors before each run.
      *
-     * @param outputs what the kernels must write in each run, by the name it has in messages; it must be transferred to the
-     *     device and back in every execution
+     * @param outputs what the kernels must write in each run, by the name it has in messages; it must be transferred to
+     *     the device and back in every execution
      */
     public LaunchGuard poisoning(Map<String, Tensor> outputs) {
         return new LaunchGuard(plan, subject, device, profiled, outputs);
@@ -171,7 +173,10 @@ public final class LaunchGuard implements DevicePlan {
         }
     }
 
-    /** What the executions of a plan of one graph are given to the driver by: from the second on, where they can be recorded. */
+    /**
+     * What the executions of a plan of one graph are given to the driver by: from the second on, where they can be
+     * recorded.
+     */
     Optional<Recording> recording() {
         Executed before = executed.get(ONLY);
         return before == null ? Optional.empty() : before.recording;

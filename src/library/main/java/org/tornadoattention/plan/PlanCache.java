@@ -110,7 +110,10 @@ public final class PlanCache implements Engine {
                 choice.kernel(), choice.tiles(), "TornadoVM does not inline functions this large on tensor cores");
     }
 
-    /** Runs a pass; with functions that TornadoVM finds too large to inline, once more by the kernel that leaves them the most room. */
+    /**
+     * Runs a pass; with functions that TornadoVM finds too large to inline, once more by the kernel that leaves them
+     * the most room.
+     */
     private Execution run(AttentionProblem problem, Supplier<Execution> pass) {
         try {
             return pass.get();
@@ -123,8 +126,9 @@ public final class PlanCache implements Engine {
     }
 
     /**
-     * The kernel for tasks of a caller's graph: the one that is chosen, or with functions that are too large for it the one that leaves
-     * them the most room. TornadoVM says so while a task is added, so they are added to a graph that nobody runs first.
+     * The kernel for tasks of a caller's graph: the one that is chosen, or with functions that are too large for it the
+     * one that leaves them the most room. TornadoVM says so while a task is added, so they are added to a graph that
+     * nobody runs first.
      */
     private KernelChoice chooseTasks(
             AttentionProblem problem, Supplier<KernelChoice> choose, Consumer<KernelChoice> trial) {
@@ -144,7 +148,8 @@ public final class PlanCache implements Engine {
     }
 
     /**
-     * Whether a pass failed because its functions are too large; from then on their kernel is the one with the most room.
+     * Whether a pass failed because its functions are too large; from then on their kernel is the one with the most
+     * room.
      *
      * @throws UnsupportedOnDeviceException if it was that kernel that failed, or one that was asked for by name
      */
@@ -289,7 +294,10 @@ public final class PlanCache implements Engine {
         return choice;
     }
 
-    /** Slopes and lengths stay as they are; captured arrays and the seed of dropout may change from one execution to the next. */
+    /**
+     * Slopes and lengths stay as they are; captured arrays and the seed of dropout may change from one execution to the
+     * next.
+     */
     private void transferOptions(
             TaskGraph graph, AttentionProblem problem, AttentionArrays arrays, AttentionOptions options) {
         arrays.fill(problem, options);

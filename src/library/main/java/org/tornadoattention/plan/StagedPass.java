@@ -19,9 +19,9 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 
 /**
- * A pass over tensors of its own, its stage, into and out of which bytes are moved. Either the stage is the host's, and each
- * execution takes it to the device and back; or it stays on the device, executions are given to the driver as they were recorded,
- * and bytes are moved between buffers of devices.
+ * A pass over tensors of its own, its stage, into and out of which bytes are moved. Either the stage is the host's, and
+ * each execution takes it to the device and back; or it stays on the device, executions are given to the driver as they
+ * were recorded, and bytes are moved between buffers of devices.
  */
 final class StagedPass implements DevicePlan {
 

@@ -139,8 +139,7 @@ public final class AccuracyCheck {
 
     /**
      * Takes a golden case's arrays as the reference. How far the naive results are off is taken from the oracle, so
-     * that a
-     * wrong file does not raise its own limits.
+     * that a wrong file does not raise its own limits.
      */
     static AccuracyCheck of(GoldenCase golden) {
         Tensor q = golden.q();
@@ -182,8 +181,7 @@ public final class AccuracyCheck {
 
     /**
      * This check for a kernel whose products are of 8-bit numbers, if {@code fp8}, and else itself: its yardstick is
-     * {@link
-     * NaiveAttention#forwardFp8} and its rule {@link Tolerance#forwardFp8}.
+     * {@link NaiveAttention#forwardFp8} and its rule {@link Tolerance#forwardFp8}.
      *
      * @param fp8 whether products are of 8-bit numbers
      * @return a check with that tolerance
@@ -247,13 +245,13 @@ public final class AccuracyCheck {
     }
 
     /**
-     * Compares gradients by {@link Tolerance#gradients}: {@code dq}, {@code dk}, {@code dv} and, where the problem has such, {@code dbias} and
-     * {@code dsinks}.
+     * Compares gradients by {@link Tolerance#gradients}: {@code dq}, {@code dk}, {@code dv} and, where the problem has
+     * such, {@code dbias} and {@code dsinks}.
      *
      * @param computed the three gradients
      * @return a comparison of each gradient
      * @throws IllegalArgumentException if a shape is not that of the problem
-     * @throws IllegalStateException    if this check was made without a gradient of the output
+     * @throws IllegalStateException if this check was made without a gradient of the output
      */
     public List<Comparison> gradients(Gradients computed) {
         required(computed, "computed");

@@ -8,15 +8,15 @@ import static org.tornadoattention.internal.Arguments.required;
  * <p>Errors are over the elements whose reference is finite. An element that is NaN, or that is not the very infinity
  * that the reference is, makes {@code maxError} infinite.
  *
- * @param name          what was compared, such as {@code o} or {@code lse}
- * @param elements      the number of elements compared
- * @param maxError      the largest absolute error
- * @param naiveError    the largest absolute error of standard attention in the same storage precision
- * @param limit         the largest absolute error that is allowed
- * @param rmse          the root of the mean squared error; 0 where nothing finite was compared
+ * @param name what was compared, such as {@code o} or {@code lse}
+ * @param elements the number of elements compared
+ * @param maxError the largest absolute error
+ * @param naiveError the largest absolute error of standard attention in the same storage precision
+ * @param limit the largest absolute error that is allowed
+ * @param rmse the root of the mean squared error; 0 where nothing finite was compared
  * @param relativeError the root of the summed squared errors over that of the summed squared references
- * @param worstIndex    the row-major position of the largest error, or -1 where nothing was compared
- * @param worstValue    what was computed there
+ * @param worstIndex the row-major position of the largest error, or -1 where nothing was compared
+ * @param worstValue what was computed there
  * @param worstExpected the reference there
  */
 public record Comparison(

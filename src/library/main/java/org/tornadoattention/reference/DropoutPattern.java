@@ -6,8 +6,7 @@ import org.tornadoattention.Dropout;
 
 /**
  * Philox4x32-10 once more, written from its paper (Salmon et al. 2011) and apart from the kernels, in 64-bit
- * arithmetic: what
- * {@link Dropout} says is dropped.
+ * arithmetic: what {@link Dropout} says is dropped.
  */
 public final class DropoutPattern {
 

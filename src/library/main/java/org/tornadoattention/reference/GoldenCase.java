@@ -26,12 +26,12 @@ import org.tornadoattention.tensor.Tensor;
  * {@code dtype}, {@code batch}, {@code heads}, {@code kv_heads}, {@code seq_q}, {@code seq_k} and {@code head_dim} must
  * be those of the tensors.
  *
- * @param name      the file's name without {@code .safetensors}
- * @param q         the queries
- * @param k         the keys
- * @param v         the values
- * @param options   what is computed
- * @param expected  the output and log-sum-exp
+ * @param name the file's name without {@code .safetensors}
+ * @param q the queries
+ * @param k the keys
+ * @param v the values
+ * @param options what is computed
+ * @param expected the output and log-sum-exp
  * @param gradients the gradients, where the file has them
  */
 public record GoldenCase(
@@ -61,7 +61,7 @@ public record GoldenCase(
     /**
      * The gradients of a golden case.
      *
-     * @param dO       the gradient with respect to the output
+     * @param dO the gradient with respect to the output
      * @param expected the gradients with respect to the inputs
      */
     public record ExpectedGradients(Tensor dO, ReferenceAttention.Backward expected) {
@@ -82,7 +82,7 @@ public record GoldenCase(
      * @param path a safetensors file
      * @return the case
      * @throws SafetensorsException if the file is not sound, lacks a tensor, or contradicts itself
-     * @throws IOException          if reading fails
+     * @throws IOException if reading fails
      */
     public static GoldenCase load(Path path) throws IOException {
         required(path, "path");

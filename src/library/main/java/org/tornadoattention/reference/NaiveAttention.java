@@ -16,15 +16,15 @@ import org.tornadoattention.tensor.Tensor;
  * Standard attention in the storage precision: the yardstick of the tolerance rule, not a fast or exact method.
  *
  * <p>Inputs, the matrix operands {@code P} and {@code dS}, and results are rounded to the tensors' type; scores, the
- * softmax and all sums are F32. Sums over keys and queries are pairwise, since a chain of additions over very many would be a
- * yardstick that forgives the same in others. The backward pass has what the forward pass stored: {@code D = rowsum(dO ∘ O)}
- * is of the rounded output, as in every flash attention. What error this has is what the precision itself costs. Results are the
- * same on every run and every number of cores. Layouts are those of {@link ReferenceAttention}.
+ * softmax and all sums are F32. Sums over keys and queries are pairwise, since a chain of additions over very many
+ * would be a yardstick that forgives the same in others. The backward pass has what the forward pass stored: {@code D =
+ * rowsum(dO ∘ O)} is of the rounded output, as in every flash attention. What error this has is what the precision
+ * itself costs. Results are the same on every run and every number of cores. Layouts are those of
+ * {@link ReferenceAttention}.
  *
  * <p>{@link #forwardFp8} is the same for products of 8-bit numbers (E4M3), as the paper on FlashAttention-3 has it in
- * its
- * table of errors: Q, K and V are rounded with one scale each, a power of two, and so is P. ∞ becomes NaN, since E4M3
- * has none.
+ * its table of errors: Q, K and V are rounded with one scale each, a power of two, and so is P. ∞ becomes NaN, since
+ * E4M3 has none.
  */
 public final class NaiveAttention {
     private static final float LARGEST_E4M3 = 448;
@@ -85,7 +85,7 @@ public final class NaiveAttention {
     /**
      * The results of a forward pass.
      *
-     * @param output    {@code [batch, heads, seqQ, valueDim]}, rounded to the inputs' type
+     * @param output {@code [batch, heads, seqQ, valueDim]}, rounded to the inputs' type
      * @param logSumExp F32 {@code [batch, heads, seqQ]}; {@code -∞} for rows that see no key
      */
     public record Forward(float[] output, float[] logSumExp) {

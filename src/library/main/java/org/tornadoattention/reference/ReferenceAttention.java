@@ -14,8 +14,8 @@ import org.tornadoattention.tensor.Tensor;
 /**
  * The oracle: attention and its gradients in float64, as plain as the formula, for every option.
  *
- * <p>Each row of each result is computed by one thread in a fixed order, so results are the same on every run and
- * every number of cores. All arrays are row-major: queries {@code [batch, heads, seqQ, headDim]}, keys and values
+ * <p>Each row of each result is computed by one thread in a fixed order, so results are the same on every run and every
+ * number of cores. All arrays are row-major: queries {@code [batch, heads, seqQ, headDim]}, keys and values
  * {@code [batch, kvHeads, seqK, headDim]}, log-sum-exp {@code [batch, heads, seqQ]}.
  */
 public final class ReferenceAttention {
@@ -46,7 +46,7 @@ public final class ReferenceAttention {
     /**
      * The results of a forward pass.
      *
-     * @param output    {@code [batch, heads, seqQ, valueDim]}; 0 in rows that see no key
+     * @param output {@code [batch, heads, seqQ, valueDim]}; 0 in rows that see no key
      * @param logSumExp natural logarithm, {@code [batch, heads, seqQ]}; {@code -∞} for rows that see no key
      */
     public record Forward(double[] output, double[] logSumExp) {
@@ -362,8 +362,7 @@ public final class ReferenceAttention {
 
     /**
      * What softmax is taken of, −∞ where the mask's condition hides the key. A score function is asked as kernels ask
-     * it, in
-     * F32, and only about keys that are seen.
+     * it, in F32, and only about keys that are seen.
      */
     private double score(double capped, int entry, int head, int query, int key, int keys) {
         boolean seen = mask.condition().isEmpty()

@@ -9,7 +9,7 @@ import org.tornadoattention.tensor.DType;
  * floor}, where <i>naive</i> is {@linkplain NaiveAttention standard attention in the same storage precision}, ref64 is
  * the {@linkplain ReferenceAttention oracle} and the floor is {@code floorPerUnit · max(1, max|ref64|)}.
  *
- * @param factor       how many times the naive error is allowed
+ * @param factor how many times the naive error is allowed
  * @param floorPerUnit what is allowed in any case, per unit of the largest reference value above 1
  */
 public record Tolerance(double factor, double floorPerUnit) {
@@ -34,12 +34,9 @@ public record Tolerance(double factor, double floorPerUnit) {
 
     /**
      * The rule for outputs and log-sum-exps of 8-bit products: three times the {@linkplain NaiveAttention#forwardFp8
-     * naive
-     * error of those}, since how one rounding of a few numbers fell says little of another, with a floor of half of
-     * E4M3's
-     * relative rounding error, 2⁻⁴. What it cannot see, since so much is allowed, is tested with numbers that E4M3
-     * holds
-     * exactly.
+     * naive error of those}, since how one rounding of a few numbers fell says little of another, with a floor of half
+     * of E4M3's relative rounding error, 2⁻⁴. What it cannot see, since so much is allowed, is tested with numbers that
+     * E4M3 holds exactly.
      *
      * @return the rule
      */
@@ -79,10 +76,10 @@ public record Tolerance(double factor, double floorPerUnit) {
      * the same infinity. Elements where the naive result is not finite say nothing about the precision and do not
      * loosen the limit.
      *
-     * @param name      what is compared, for messages
-     * @param ours      the result
+     * @param name what is compared, for messages
+     * @param ours the result
      * @param reference the float64 reference
-     * @param naive     the result of standard attention in the same storage precision
+     * @param naive the result of standard attention in the same storage precision
      * @return the largest error and the limit
      * @throws IllegalArgumentException if the arrays differ in length
      */
@@ -147,8 +144,7 @@ public record Tolerance(double factor, double floorPerUnit) {
 
     /**
      * The largest error of the naive result where both it and the reference are finite: a naive result that is not
-     * never
-     * loosens a limit.
+     * never loosens a limit.
      *
      * @param reference the float64 reference, as many elements
      * @param naive the result of standard attention in the same storage precision

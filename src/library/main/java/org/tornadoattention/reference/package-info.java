@@ -1,6 +1,6 @@
 /**
- * What attention must give, in float64, and how far a result may be from it. Start here: {@link
- * org.tornadoattention.reference.AccuracyCheck}.
+ * What attention must give, in float64, and how far a result may be from it. Start here:
+ * {@link org.tornadoattention.reference.AccuracyCheck}.
  */
 @NullMarked
 package org.tornadoattention.reference;

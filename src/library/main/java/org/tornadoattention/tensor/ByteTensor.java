@@ -6,8 +6,8 @@ import java.util.Arrays;
 import uk.ac.manchester.tornado.api.types.arrays.ByteArray;
 
 /**
- * Bytes of an array of the caller's, whose meaning a {@link CacheType} says: quantised keys or values. Shape, offset and strides
- * are as those of a {@link Tensor#view view}. Immutable; the bytes may change.
+ * Bytes of an array of the caller's, whose meaning a {@link CacheType} says: quantised keys or values. Shape, offset
+ * and strides are as those of a {@link Tensor#view view}. Immutable; the bytes may change.
  */
 public final class ByteTensor implements Strided {
 
@@ -24,15 +24,17 @@ public final class ByteTensor implements Strided {
     }
 
     /**
-     * A view of a part of {@code array}: element {@code [i, j, …]} is byte {@code offset + i * strides[0] + j * strides[1] + …}.
+     * A view of a part of {@code array}: element {@code [i, j, …]} is byte {@code offset + i * strides[0] + j *
+     * strides[1] + …}.
      *
      * @param array an array of the caller's
      * @param offset the byte that the view begins with, from 0
      * @param shape dimensions, outermost first, each 0 or more
-     * @param strides for each dimension, the bytes from one index to the next, 1 or more; of a dimension of length 1 it does not
-     *     matter
+     * @param strides for each dimension, the bytes from one index to the next, 1 or more; of a dimension of length 1 it
+     *     does not matter
      * @return a view of the array itself
-     * @throws IllegalArgumentException if the view reaches outside the array, or two of its elements are the same of the array
+     * @throws IllegalArgumentException if the view reaches outside the array, or two of its elements are the same of
+     *     the array
      */
     public static ByteTensor view(ByteArray array, int offset, int[] shape, int[] strides) {
         required(array, "array");

@@ -8,8 +8,8 @@ import java.util.Locale;
 /**
  * The element types that attention computes with: IEEE binary32, IEEE binary16 and bfloat16.
  *
- * <p>All conversions from a wider type round to nearest, ties to even, as the hardware does. NaN stays NaN, and
- * values past the largest finite one become infinite.
+ * <p>All conversions from a wider type round to nearest, ties to even, as the hardware does. NaN stays NaN, and values
+ * past the largest finite one become infinite.
  */
 public enum DType {
     /** IEEE binary32: 24 bits of significand, held in a TornadoVM {@code FloatArray}. */

@@ -7,8 +7,8 @@ import java.util.stream.IntStream;
 /**
  * Bulk conversion between {@code float} values and stored elements in native byte order.
  *
- * <p>16-bit elements pass through small heap arrays: loops over heap arrays are the ones that the JIT turns into
- * vector conversions. Large copies are shared out over the cores.
+ * <p>16-bit elements pass through small heap arrays: loops over heap arrays are the ones that the JIT turns into vector
+ * conversions. Large copies are shared out over the cores.
  */
 final class ElementCodec {
     private static final int CHUNK = 1 << 13;

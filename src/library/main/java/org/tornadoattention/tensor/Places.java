@@ -71,7 +71,10 @@ final class Places {
         return effective;
     }
 
-    /** @throws IllegalArgumentException if a view reaches outside its array, or two of its elements are the same of the array */
+    /**
+     * @throws IllegalArgumentException if a view reaches outside its array, or two of its elements are the same of the
+     *     array
+     */
     static void require(Strided view, int[] strides) {
         boolean empty = Arrays.stream(view.shape()).anyMatch(length -> length == 0);
         requireInside(view, strides, empty);

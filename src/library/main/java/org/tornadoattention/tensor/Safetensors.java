@@ -29,8 +29,8 @@ import java.util.Map;
  * }
  * }</pre>
  *
- * <p>All faults, of the file or of a request that it cannot serve, are {@link SafetensorsException}s that name the
- * file and the tensor. An opened file may be read by one thread at a time.
+ * <p>All faults, of the file or of a request that it cannot serve, are {@link SafetensorsException}s that name the file
+ * and the tensor. An opened file may be read by one thread at a time.
  */
 public final class Safetensors implements AutoCloseable {
     private static final int CHUNK_BYTES = 1 << 20;
@@ -57,7 +57,7 @@ public final class Safetensors implements AutoCloseable {
      * @param path the file
      * @return the file's header, checked; tensors are read when asked for
      * @throws SafetensorsException if there is no such file, it may not be read, or it is not a sound safetensors file
-     * @throws IOException          if reading fails
+     * @throws IOException if reading fails
      */
     public static Safetensors open(Path path) throws IOException {
         required(path, "path");
@@ -136,7 +136,7 @@ public final class Safetensors implements AutoCloseable {
      * @return a new tensor of the file's type and shape
      * @throws SafetensorsException if there is no such tensor, it is of another type, or it has more elements than a
      *     {@link Tensor} holds
-     * @throws IOException          if reading fails
+     * @throws IOException if reading fails
      */
     public Tensor tensor(String name) throws IOException {
         SafetensorsEntry entry = entry(name);
@@ -166,7 +166,7 @@ public final class Safetensors implements AutoCloseable {
      * @param name a tensor's name
      * @return its elements in row-major order
      * @throws SafetensorsException if there is no such tensor, it is of another type, or a number is no {@code int}
-     * @throws IOException          if reading fails
+     * @throws IOException if reading fails
      */
     public int[] ints(String name) throws IOException {
         SafetensorsEntry entry = entry(name);
@@ -205,7 +205,7 @@ public final class Safetensors implements AutoCloseable {
      * @param name a tensor's name
      * @return its elements in row-major order
      * @throws SafetensorsException if there is no such tensor, or it is of another type
-     * @throws IOException          if reading fails
+     * @throws IOException if reading fails
      */
     public double[] doubles(String name) throws IOException {
         SafetensorsEntry entry = entry(name);
@@ -231,7 +231,7 @@ public final class Safetensors implements AutoCloseable {
      * @param name a tensor's name
      * @return its elements as they are stored, little-endian
      * @throws SafetensorsException if there is no such tensor, or it has more bytes than an array holds
-     * @throws IOException          if reading fails
+     * @throws IOException if reading fails
      */
     public byte[] bytes(String name) throws IOException {
         SafetensorsEntry entry = entry(name);

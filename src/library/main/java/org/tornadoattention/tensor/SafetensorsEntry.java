@@ -8,16 +8,15 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * What a safetensors file says of one of its tensors. Entries of an opened file have been checked: the byte range
- * lies in the file and is as long as shape and type ask. A type that this version does not know, as newer writers may
- * have,
+ * What a safetensors file says of one of its tensors. Entries of an opened file have been checked: the byte range lies
+ * in the file and is as long as shape and type ask. A type that this version does not know, as newer writers may have,
  * is taken as it is, with the bytes that the file gives it.
  *
- * @param name       the tensor's name
- * @param type       the element type as the file calls it, such as {@code BF16} or {@code I32}
- * @param shape      the dimensions, outermost first; empty for a single number
+ * @param name the tensor's name
+ * @param type the element type as the file calls it, such as {@code BF16} or {@code I32}
+ * @param shape the dimensions, outermost first; empty for a single number
  * @param byteOffset where the elements begin, in bytes after the header
- * @param byteSize   the bytes that the elements take
+ * @param byteSize the bytes that the elements take
  */
 public record SafetensorsEntry(String name, String type, List<Long> shape, long byteOffset, long byteSize) {
     private static final Map<String, Integer> BITS = Map.ofEntries(
@@ -77,8 +76,7 @@ public record SafetensorsEntry(String name, String type, List<Long> shape, long 
 
     /**
      * The bytes that shape and type ask for, those of the file where the type is not known; nothing where there are
-     * 2<sup>63</sup>
-     * elements or more, or no whole number of bytes.
+     * 2<sup>63</sup> elements or more, or no whole number of bytes.
      */
     Optional<Long> requiredBytes() {
         try {

@@ -29,8 +29,8 @@ import java.util.Map;
  * <p>A file is an 8-byte little-endian header length, a JSON header that begins with <code>{</code>, and the tensors'
  * bytes, which the header's ranges must cover without overlaps, holes or a rest.
  *
- * @param metadata  the strings under {@code __metadata__}, in the file's order
- * @param entries   the tensors by name, in the header's order
+ * @param metadata the strings under {@code __metadata__}, in the file's order
+ * @param entries the tensors by name, in the header's order
  * @param dataStart where in the file the tensors' bytes begin
  */
 record SafetensorsHeader(Map<String, String> metadata, Map<String, SafetensorsEntry> entries, long dataStart) {

@@ -34,10 +34,8 @@ import org.tornadoattention.file.UnusableFileException;
  * }</pre>
  *
  * <p>Tensors with wider elements come first, those of one width in the order in which they were added: so each begins
- * at a
- * multiple of its element size, in a file without holes, as the format asks. The file appears whole or not at all: it
- * is
- * written under another name in the same directory and then moved over what was there.
+ * at a multiple of its element size, in a file without holes, as the format asks. The file appears whole or not at all:
+ * it is written under another name in the same directory and then moved over what was there.
  */
 public final class SafetensorsWriter {
     private static final int CHUNK_BYTES = 1 << 20;
@@ -128,7 +126,7 @@ public final class SafetensorsWriter {
      * @param path the file, which is replaced
      * @throws SafetensorsException if the directory does not exist, the target is not a regular file, or there is no
      *     permission
-     * @throws IOException          if writing fails; then what was there before is still there
+     * @throws IOException if writing fails; then what was there before is still there
      */
     public void writeTo(Path path) throws IOException {
         required(path, "path");

@@ -15,16 +15,16 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * A dense tensor over one of TornadoVM's off-heap arrays, ready to be a task's argument: row-major from the array's first
- * element on, or a {@link #view view} with an offset and strides over an array of the caller's.
+ * A dense tensor over one of TornadoVM's off-heap arrays, ready to be a task's argument: row-major from the array's
+ * first element on, or a {@link #view view} with an offset and strides over an array of the caller's.
  *
  * <p>Queries, keys, values and outputs of attention are {@code [batch, heads, seq, headDim]}; log-sum-exps are
- * {@code [batch, heads, seq]}. Shape and type never change, the elements may. F32 lives in a {@link FloatArray}, F16
- * in a {@link HalfFloatArray} and BF16, as raw bits, in a {@link ShortArray}: the bfloat16 array of TornadoVM exists
- * on one of its backends only, arrays of shorts on all.
+ * {@code [batch, heads, seq]}. Shape and type never change, the elements may. F32 lives in a {@link FloatArray}, F16 in
+ * a {@link HalfFloatArray} and BF16, as raw bits, in a {@link ShortArray}: the bfloat16 array of TornadoVM exists on
+ * one of its backends only, arrays of shorts on all.
  *
- * <p>A tensor holds at most {@link #MAX_ELEMENTS} elements. A tensor with a dimension of 0 is allowed; TornadoVM has
- * no device buffers of size 0, so its {@link #array()} has one element, which belongs to nobody.
+ * <p>A tensor holds at most {@link #MAX_ELEMENTS} elements. A tensor with a dimension of 0 is allowed; TornadoVM has no
+ * device buffers of size 0, so its {@link #array()} has one element, which belongs to nobody.
  *
  * <p>A tensor is not synchronised: threads that share one must not write it at the same time.
  */
@@ -110,8 +110,8 @@ public final class Tensor implements Strided {
     /**
      * A new tensor of independent standard normal numbers, rounded to {@code dtype}.
      *
-     * <p>The numbers depend on the seed, the number of elements before them and nothing else: each run of 8192
-     * elements comes from an {@code L64X128MixRandom} of its own, seeded from {@code seed} and the run's index.
+     * <p>The numbers depend on the seed, the number of elements before them and nothing else: each run of 8192 elements
+     * comes from an {@code L64X128MixRandom} of its own, seeded from {@code seed} and the run's index.
      *
      * @param dtype type of the elements
      * @param seed equal seeds give equal numbers
@@ -181,19 +181,20 @@ public final class Tensor implements Strided {
 
     /**
      * An F32 view of a part of {@code array}: element {@code [i, j, …]} is element {@code offset + i * strides[0] + j *
-     * strides[1] + …} of the array. No copy is made, and writes go both ways. Heads that are interleaved in a token, {@code [n, h,
-     * d]}, are {@code view(array, 0, {1, h, n, d}, {n * h * d, d, h * d, 1})}.
+     * strides[1] + …} of the array. No copy is made, and writes go both ways. Heads that are interleaved in a token,
+     * {@code [n, h, d]}, are {@code view(array, 0, {1, h, n, d}, {n * h * d, d, h * d, 1})}.
      *
-     * <p>Tasks of {@link org.tornadoattention.FlashAttention#appendTo} and forward passes take views whose last stride is 1; what
-     * takes none says so.
+     * <p>Tasks of {@link org.tornadoattention.FlashAttention#appendTo} and forward passes take views whose last stride
+     * is 1; what takes none says so.
      *
      * @param array an array of the caller's
      * @param offset the element of the array that the view begins with, from 0
      * @param shape dimensions, outermost first, each 0 or more
-     * @param strides for each dimension, the elements of the array from one index to the next, 1 or more; of a dimension of length
-     *     1 it does not matter
+     * @param strides for each dimension, the elements of the array from one index to the next, 1 or more; of a
+     *     dimension of length 1 it does not matter
      * @return a tensor that reads and writes the array itself
-     * @throws IllegalArgumentException if the view reaches outside the array, or two of its elements are the same of the array
+     * @throws IllegalArgumentException if the view reaches outside the array, or two of its elements are the same of
+     *     the array
      */
     public static Tensor view(FloatArray array, int offset, int[] shape, int[] strides) {
         return view(DType.F32, "array", array, offset, shape, strides);
@@ -207,21 +208,24 @@ public final class Tensor implements Strided {
      * @param shape dimensions, outermost first, each 0 or more
      * @param strides for each dimension, the elements of the array from one index to the next
      * @return a tensor that reads and writes the array itself
-     * @throws IllegalArgumentException if the view reaches outside the array, or two of its elements are the same of the array
+     * @throws IllegalArgumentException if the view reaches outside the array, or two of its elements are the same of
+     *     the array
      */
     public static Tensor view(HalfFloatArray array, int offset, int[] shape, int[] strides) {
         return view(DType.F16, "array", array, offset, shape, strides);
     }
 
     /**
-     * A BF16 view of a part of {@code bits}, the upper halves of F32 bit patterns: {@link #view(FloatArray, int, int[], int[])}.
+     * A BF16 view of a part of {@code bits}, the upper halves of F32 bit patterns: {@link #view(FloatArray, int, int[],
+     * int[])}.
      *
      * @param bits an array of the caller's, elements as raw bits
      * @param offset the element of the array that the view begins with, from 0
      * @param shape dimensions, outermost first, each 0 or more
      * @param strides for each dimension, the elements of the array from one index to the next
      * @return a tensor that reads and writes the array itself
-     * @throws IllegalArgumentException if the view reaches outside the array, or two of its elements are the same of the array
+     * @throws IllegalArgumentException if the view reaches outside the array, or two of its elements are the same of
+     *     the array
      */
     public static Tensor view(ShortArray bits, int offset, int[] shape, int[] strides) {
         return view(DType.BF16, "bits", bits, offset, shape, strides);
@@ -443,7 +447,9 @@ public final class Tensor implements Strided {
         return index;
     }
 
-    /** Elements that lie one behind the other: the first one's row-major position, its place in the array, and how many. */
+    /**
+     * Elements that lie one behind the other: the first one's row-major position, its place in the array, and how many.
+     */
     @FunctionalInterface
     private interface Run {
         void accept(int position, int index, int count);
@@ -485,7 +491,7 @@ public final class Tensor implements Strided {
      *
      * @param index one number per dimension, each from 0
      * @return its value, exactly
-     * @throws IllegalArgumentException  if there are more or fewer numbers than dimensions
+     * @throws IllegalArgumentException if there are more or fewer numbers than dimensions
      * @throws IndexOutOfBoundsException if one is outside its dimension
      */
     public float get(int... index) {
@@ -497,7 +503,7 @@ public final class Tensor implements Strided {
      *
      * @param value the new value
      * @param index one number per dimension, each from 0
-     * @throws IllegalArgumentException  if there are more or fewer numbers than dimensions
+     * @throws IllegalArgumentException if there are more or fewer numbers than dimensions
      * @throws IndexOutOfBoundsException if one is outside its dimension
      */
     public void set(float value, int... index) {
@@ -599,7 +605,8 @@ public final class Tensor implements Strided {
      * @param from first index of each axis, from 0
      * @param to one past the last index of each axis, not below {@code from}
      * @return a new tensor of this type, shaped like the block
-     * @throws IllegalArgumentException if there are more or fewer numbers than dimensions, or the block is not in this tensor
+     * @throws IllegalArgumentException if there are more or fewer numbers than dimensions, or the block is not in this
+     *     tensor
      */
     public Tensor block(int[] from, int[] to) {
         required(from, "from");
@@ -664,8 +671,8 @@ public final class Tensor implements Strided {
     }
 
     /**
-     * {@return this tensor itself if it is of type {@code target}, otherwise a new tensor with its elements rounded
-     * to it}
+     * {@return this tensor itself if it is of type {@code target}, otherwise a new tensor with its elements rounded to
+     * it}
      *
      * @param target the type that is wanted
      */

@@ -1,6 +1,6 @@
 /**
- * Tensors over TornadoVM's off-heap arrays, their element types, and safetensors files. Start here: {@link
- * org.tornadoattention.tensor.Tensor}.
+ * Tensors over TornadoVM's off-heap arrays, their element types, and safetensors files. Start here:
+ * {@link org.tornadoattention.tensor.Tensor}.
  */
 @NullMarked
 package org.tornadoattention.tensor;

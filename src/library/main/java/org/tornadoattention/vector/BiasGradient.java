@@ -4,8 +4,8 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.ScoreFunction;
 
 /**
- * {@code dBias = Σ P ∘ (dP - D) f'} over the batch entries and heads that share an element, in their order, of some queries,
- * and the memory of a thread that computes it.
+ * {@code dBias = Σ P ∘ (dP - D) f'} over the batch entries and heads that share an element, in their order, of some
+ * queries, and the memory of a thread that computes it.
  */
 final class BiasGradient {
 

@@ -7,8 +7,8 @@ import org.tornadoattention.BlockMask;
 import org.tornadoattention.Mask;
 
 /**
- * What the block masks of a condition say of whole tiles: one that is empty in any of them is seen by nobody, and one that is
- * full in all of them need not be asked about, if the condition is made of nothing else.
+ * What the block masks of a condition say of whole tiles: one that is empty in any of them is seen by nobody, and one
+ * that is full in all of them need not be asked about, if the condition is made of nothing else.
  */
 final class BlockSight {
 

@@ -4,8 +4,8 @@ import java.util.Arrays;
 import java.util.Optional;
 
 /**
- * The products of a tile of few rows, as in decoding: sums over a head run along the lanes, and keys and values are used as
- * they come from memory. Where rows do not lie there as they are, some are brought to F32 at a time.
+ * The products of a tile of few rows, as in decoding: sums over a head run along the lanes, and keys and values are
+ * used as they come from memory. Where rows do not lie there as they are, some are brought to F32 at a time.
  */
 final class FewRows {
 

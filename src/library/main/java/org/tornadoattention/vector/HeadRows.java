@@ -21,7 +21,9 @@ final class HeadRows implements RowSource {
         this.headStride = headStride;
     }
 
-    /** Of a tensor {@code [batch, heads, seq, width]}, which may be a view; elements of a row that are apart are copied. */
+    /**
+     * Of a tensor {@code [batch, heads, seq, width]}, which may be a view; elements of a row that are apart are copied.
+     */
     static HeadRows of(Tensor given) {
         Tensor tensor = given.stride(3) == 1 ? given : given.contiguous();
         long[] sequences = new long[tensor.batch()];

@@ -6,8 +6,8 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.ScoreFunction;
 
 /**
- * {@code dV = Pᵀ dO} and {@code dK = scale · dSᵀ Q} of tiles of keys, over the query heads that share them in their order,
- * with {@code dQ} beside where there is memory for it, and the memory of a thread that computes them.
+ * {@code dV = Pᵀ dO} and {@code dK = scale · dSᵀ Q} of tiles of keys, over the query heads that share them in their
+ * order, with {@code dQ} beside where there is memory for it, and the memory of a thread that computes them.
  */
 final class KeyValueGradients {
 

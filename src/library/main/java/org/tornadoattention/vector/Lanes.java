@@ -30,8 +30,9 @@ interface Lanes {
     String description();
 
     /**
-     * {@code c[i][·] = factors[i] · c[i][·] + Σ_k a(i, k) · b[k][·]}: the sum is made in registers by fused multiply-adds, and
-     * added once to the product, which is rounded before. {@link Products#add} gives the same bits where it leaves out terms.
+     * {@code c[i][·] = factors[i] · c[i][·] + Σ_k a(i, k) · b[k][·]}: the sum is made in registers by fused
+     * multiply-adds, and added once to the product, which is rounded before. {@link Products#add} gives the same bits
+     * where it leaves out terms.
      *
      * @param aRow elements from one i to the next, or 1
      * @param aStep elements from one k to the next, which must be 1 unless aRow is
@@ -60,8 +61,8 @@ interface Lanes {
             int factorsAt);
 
     /**
-     * {@code s[key][row] = Σ_d k[key][d] · q[row][d]} where rows are few: the sum runs along the lanes. Keys and rows past the
-     * ends, up to the next multiple of 2 and of {@link #ROWS}, are computed too.
+     * {@code s[key][row] = Σ_d k[key][d] · q[row][d]} where rows are few: the sum runs along the lanes. Keys and rows
+     * past the ends, up to the next multiple of 2 and of {@link #ROWS}, are computed too.
      *
      * @param stride elements from one row of k or q to the next, a multiple of {@link #length()}, 0 behind what counts
      * @param width elements from one key to the next in s, whose first element is at {@code at}
@@ -95,7 +96,8 @@ interface Lanes {
      *
      * @param max of each lane so far, from {@code at} on; −∞ at first
      * @param sum of each lane so far
-     * @param factors gets {@code 2^(old maximum - new maximum)}: what was summed under the old maximum is multiplied by it
+     * @param factors gets {@code 2^(old maximum - new maximum)}: what was summed under the old maximum is multiplied by
+     *     it
      */
     void softmax(float[] s, int keys, int width, float[] max, float[] sum, float[] factors, int at);
 

@@ -3,8 +3,8 @@ package org.tornadoattention.vector;
 import java.util.Optional;
 
 /**
- * Keys or values of a cache, in pages {@code [pages, kvHeads, pageSize, stride]}. Row 0 of a sequence is the first token
- * behind its padding.
+ * Keys or values of a cache, in pages {@code [pages, kvHeads, pageSize, stride]}. Row 0 of a sequence is the first
+ * token behind its padding.
  */
 record PageRows(PageTables pages, CachedRows rows) implements RowSource {
 

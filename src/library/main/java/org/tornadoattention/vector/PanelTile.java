@@ -3,8 +3,8 @@ package org.tornadoattention.vector;
 import java.util.Arrays;
 
 /**
- * Rows of keys, values, queries or gradients in F32 as {@link Lanes#product} is fastest with: tiles of {@link #ROWS} rows, and
- * of each tile a panel for every {@link Lanes#PANEL} columns, in which rows are as many elements apart.
+ * Rows of keys, values, queries or gradients in F32 as {@link Lanes#product} is fastest with: tiles of {@link #ROWS}
+ * rows, and of each tile a panel for every {@link Lanes#PANEL} columns, in which rows are as many elements apart.
  */
 final class PanelTile {
 

@@ -13,8 +13,8 @@ final class Products {
     }
 
     /**
-     * {@code c[i][·] = factors[i] · c[i][·] + Σ_k a(i, k) · b[k][·]}: a {@link Lanes#product}, or
-     * {@link #ofSeen} where b has numbers that not all rows may meet.
+     * {@code c[i][·] = factors[i] · c[i][·] + Σ_k a(i, k) · b[k][·]}: a {@link Lanes#product}, or {@link #ofSeen} where
+     * b has numbers that not all rows may meet.
      *
      * @param free whether every row may meet all of b: it is finite, or all of it is seen
      */
@@ -44,8 +44,8 @@ final class Products {
     }
 
     /**
-     * {@link Lanes#product} without the terms whose {@code a(i, k)} is 0: where b is not finite, 0 · NaN must not reach rows
-     * that do not see k.
+     * {@link Lanes#product} without the terms whose {@code a(i, k)} is 0: where b is not finite, 0 · NaN must not reach
+     * rows that do not see k.
      */
     private static void ofSeen(
             float[] a,

@@ -4,8 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Queries that go through the keys together: some of one head, or, where a head has few, those of several heads that share
- * keys and values.
+ * Queries that go through the keys together: some of one head, or, where a head has few, those of several heads that
+ * share keys and values.
  *
  * @param kvHead the head of keys and values
  * @param firstHead the first query head

@@ -4,8 +4,8 @@ import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.ScoreFunction;
 
 /**
- * What both gradient passes do with a panel of queries and a tile of keys: P and dS are computed again from q, k and the
- * log-sum-exp.
+ * What both gradient passes do with a panel of queries and a tile of keys: P and dS are computed again from q, k and
+ * the log-sum-exp.
  *
  * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 2, with S, P and their gradients transposed.
  */

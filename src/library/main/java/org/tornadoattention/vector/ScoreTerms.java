@@ -9,11 +9,12 @@ import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * What becomes of {@code q·k} on its way to a probability, for all keys and lanes of a tile at once: softcap, ALiBi, the
- * bias, the user's functions, the window, and behind the softmax dropout. What a score is made of stands here and nowhere else in this
- * room.
+ * What becomes of {@code q·k} on its way to a probability, for all keys and lanes of a tile at once: softcap, ALiBi,
+ * the bias, the user's functions, the window, and behind the softmax dropout. What a score is made of stands here and
+ * nowhere else in this room.
  *
- * <p>Scores are in powers of two from the product on, but with a function of the user's, which is asked in natural ones.
+ * <p>Scores are in powers of two from the product on, but with a function of the user's, which is asked in natural
+ * ones.
  */
 final class ScoreTerms {
 

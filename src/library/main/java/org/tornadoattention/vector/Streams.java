@@ -3,11 +3,11 @@ package org.tornadoattention.vector;
 import org.tornadoattention.tensor.DType;
 
 /**
- * Products of a few rows with keys and values where they lie in memory, which are to take no longer than memory needs, and
- * the softmax between them. Queries, and the scores of a tile of keys, are kept here in an order of their own.
+ * Products of a few rows with keys and values where they lie in memory, which are to take no longer than memory needs,
+ * and the softmax between them. Queries, and the scores of a tile of keys, are kept here in an order of their own.
  *
- * <p>Values of 16 bits are taken in pairs, so outputs have them {@link #apart} meanwhile: of each two vectors' elements the even
- * ones first, then the odd ones. A count of rows is a multiple of {@link Lanes#ROWS} always.
+ * <p>Values of 16 bits are taken in pairs, so outputs have them {@link #apart} meanwhile: of each two vectors' elements
+ * the even ones first, then the odd ones. A count of rows is a multiple of {@link Lanes#ROWS} always.
  */
 interface Streams {
 
@@ -61,8 +61,8 @@ interface Streams {
     /**
      * One step of the online softmax, in the place of the scores.
      *
-     * @param max of each row so far, and {@code sum} and {@code factors} likewise, as {@link Lanes#softmax} has them; room for a
-     *     vector of rows at least
+     * @param max of each row so far, and {@code sum} and {@code factors} likewise, as {@link Lanes#softmax} has them;
+     *     room for a vector of rows at least
      */
     void softmax(int count, float[] max, float[] sum, float[] factors, int rows);
 

@@ -5,8 +5,8 @@ import org.tornadoattention.BlockMask;
 import org.tornadoattention.Mask;
 
 /**
- * The rows of a tile as lanes of panels: what each sees of the keys, and what its head adds to the score. Lanes behind the
- * last row see all keys and belong to nobody.
+ * The rows of a tile as lanes of panels: what each sees of the keys, and what its head adds to the score. Lanes behind
+ * the last row see all keys and belong to nobody.
  */
 final class TileRows {
 
@@ -112,8 +112,8 @@ final class TileRows {
     }
 
     /**
-     * Looks at keys {@code key} to {@code key + keys - 1}: afterwards, unless they are seen by nobody, {@link #from} and the
-     * others hold for them.
+     * Looks at keys {@code key} to {@code key + keys - 1}: afterwards, unless they are seen by nobody, {@link #from}
+     * and the others hold for them.
      */
     Sight look(int panel, int key, int keys) {
         if (key >= someTo[panel] || key + keys <= someFrom[panel]) {

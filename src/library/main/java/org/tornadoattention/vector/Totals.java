@@ -3,8 +3,8 @@ package org.tornadoattention.vector;
 import java.util.Arrays;
 
 /**
- * Rows of sums over very many keys or queries: runs of a few tiles are added to totals, since in one chain of F32 each term
- * would be rounded to what the sum has grown to.
+ * Rows of sums over very many keys or queries: runs of a few tiles are added to totals, since in one chain of F32 each
+ * term would be rounded to what the sum has grown to.
  */
 final class Totals {
 

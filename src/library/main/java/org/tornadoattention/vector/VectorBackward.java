@@ -158,8 +158,9 @@ public final class VectorBackward {
     }
 
     /**
-     * Whether a thread shall compute all gradients of a head of keys, with five products for each pair of tiles, and not
-     * seven: if there are heads enough for all threads, and memory for dQ in F32. Both add the same numbers in the same order.
+     * Whether a thread shall compute all gradients of a head of keys, with five products for each pair of tiles, and
+     * not seven: if there are heads enough for all threads, and memory for dQ in F32. Both add the same numbers in the
+     * same order.
      */
     private boolean worthOnePass(int[] keyRows) {
         long heads = (long) sequences.count() * sequences.kvHeads();
@@ -197,7 +198,10 @@ public final class VectorBackward {
                 });
     }
 
-    /** As many as let all threads have work, if they are divided. It changes no bit, since keys do not depend on each other. */
+    /**
+     * As many as let all threads have work, if they are divided. It changes no bit, since keys do not depend on each
+     * other.
+     */
     private int keysOfATask(int[] keyRows, boolean divided) {
         int tiles = KeyValueGradients.TILES;
         while (tiles > 1

@@ -192,7 +192,9 @@ public final class VectorForward {
         return new VectorRun(most, ForwardTile.KEYS, System.nanoTime() - start, bytes.get());
     }
 
-    /** Rows of a tile: as many as let all threads have work. It changes no bit, since rows do not depend on each other. */
+    /**
+     * Rows of a tile: as many as let all threads have work. It changes no bit, since rows do not depend on each other.
+     */
     private int tileRows(int widest) {
         long rows = 0;
         for (int queries : sequences.queries()) {

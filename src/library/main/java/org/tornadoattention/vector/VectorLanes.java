@@ -40,7 +40,9 @@ final class VectorLanes implements Lanes {
     private static final int LEAST_GATHERED = 8;
 
     private static final float LEAST_EXPONENT = -127f;
-    /** A number that leaves no fraction when it is added, and puts a rounded one with F32's bias into the lowest bits. */
+    /**
+     * A number that leaves no fraction when it is added, and puts a rounded one with F32's bias into the lowest bits.
+     */
     private static final float ROUNDER = 0x1.8p23f + 127;
 
     private static final boolean FMA = Fused.FAST;
@@ -505,7 +507,9 @@ final class VectorLanes implements Lanes {
         }
     }
 
-    /** Exponent and significand as those of F32, times the ratio of the biases; what is not finite keeps its exponent. */
+    /**
+     * Exponent and significand as those of F32, times the ratio of the biases; what is not finite keeps its exponent.
+     */
     private static void widenHalves(short[] bits, int from, int count, float[] values, int at) {
         for (int i = 0; i < count; i += LENGTH) {
             IntVector half = (IntVector) ShortVector.fromArray(SHORTS, bits, from + i)
@@ -525,7 +529,10 @@ final class VectorLanes implements Lanes {
         }
     }
 
-    /** As {@link DType#encode}: a NaN keeps its upper bits and becomes quiet, since rounding could carry it into infinity. */
+    /**
+     * As {@link DType#encode}: a NaN keeps its upper bits and becomes quiet, since rounding could carry it into
+     * infinity.
+     */
     @Override
     public void narrowToBf16(float[] values, int at, int count, short[] bits) {
         int whole = count - count % LENGTH;

@@ -4,7 +4,8 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * {@link Lanes#product} on vectors: a few rows by a few vectors of sums in registers, written out for each number of them.
+ * {@link Lanes#product} on vectors: a few rows by a few vectors of sums in registers, written out for each number of
+ * them.
  *
  * <p>The loops over the sum are what most time goes to, and a register that the JIT lacks there costs a sixth of it. So
  * places are products of the loop's variable, where matrices lie in panels with a constant stride; then no bounds are

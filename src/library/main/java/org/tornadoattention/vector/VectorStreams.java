@@ -18,8 +18,8 @@ import org.tornadoattention.tensor.DType;
 /**
  * {@link Streams} on vectors of 512 bits, whose 32 registers hold sixteen sums.
  *
- * <p>Four keys that are a quarter of a tile apart, a group, are read at a time: as a rule they lie in different pages, which
- * memory brings side by side. A vector holds the scores of a group with four rows, a block.
+ * <p>Four keys that are a quarter of a tile apart, a group, are read at a time: as a rule they lie in different pages,
+ * which memory brings side by side. A vector holds the scores of a group with four rows, a block.
  */
 final class VectorStreams implements Streams {
 
@@ -845,7 +845,10 @@ final class VectorStreams implements Streams {
         FloatVector.fromArray(SPECIES, o, o3 + 3 * LENGTH).mul(f).add(s33).intoArray(o, o3 + 3 * LENGTH);
     }
 
-    /** Four columns' vectors of values of BF16: the lower half of an int is an even element, the upper one an odd one, by four rows. */
+    /**
+     * Four columns' vectors of values of BF16: the lower half of an int is an even element, the upper one an odd one,
+     * by four rows.
+     */
     private void addBf16(
             MemorySegment memory,
             long offset,
@@ -918,7 +921,10 @@ final class VectorStreams implements Streams {
         FloatVector.fromArray(SPECIES, o, o3 + 3 * LENGTH).mul(f).add(s33).intoArray(o, o3 + 3 * LENGTH);
     }
 
-    /** Four columns' vectors of values of F16, likewise: exponent and significand as those of F32, times the ratio of the biases, by four rows. */
+    /**
+     * Four columns' vectors of values of F16, likewise: exponent and significand as those of F32, times the ratio of
+     * the biases, by four rows.
+     */
     private void addF16(
             MemorySegment memory,
             long offset,

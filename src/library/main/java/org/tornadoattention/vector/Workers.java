@@ -11,12 +11,14 @@ import java.util.function.Supplier;
 import org.tornadoattention.device.ComputeDevice;
 
 /**
- * The threads of an engine: the caller's and helpers, which sleep between calls and end when the engine is closed. They take
- * tasks one after another from a counter, so that a helper that comes late, or never, delays nobody.
+ * The threads of an engine: the caller's and helpers, which sleep between calls and end when the engine is closed. They
+ * take tasks one after another from a counter, so that a helper that comes late, or never, delays nobody.
  */
 public final class Workers implements AutoCloseable {
 
-    /** {@code -Dtornadoattention.threads=N}: threads of an engine, the caller's included; all cores where it is not set. */
+    /**
+     * {@code -Dtornadoattention.threads=N}: threads of an engine, the caller's included; all cores where it is not set.
+     */
     public static final String PROPERTY = "tornadoattention.threads";
 
     private static final long IDLE_SECONDS = 10;

@@ -31,8 +31,8 @@ import org.tornadoattention.device.Platform;
 
 /**
  * What the simulator declares of TornadoVM's API is what TornadoVM declares: every public and protected class, method,
- * constructor and constant, with its types, modifiers and exceptions. The simulator may leave things out; it may not have
- * anything of its own, since a kernel that uses it would not link against TornadoVM.
+ * constructor and constant, with its types, modifiers and exceptions. The simulator may leave things out; it may not
+ * have anything of its own, since a kernel that uses it would not link against TornadoVM.
  */
 class ApiDriftTest {
 

@@ -19,8 +19,8 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * One point of FlashAttention's key-value cache grid: sequences of random lengths, then new tokens or none, and queries,
- * all held against the oracle over what should be in the cache.
+ * One point of FlashAttention's key-value cache grid: sequences of random lengths, then new tokens or none, and
+ * queries, all held against the oracle over what should be in the cache.
  *
  * @param pageSize tokens of a page, 0 for a contiguous cache
  * @param newTokens whether the queries' own keys and values are appended with them

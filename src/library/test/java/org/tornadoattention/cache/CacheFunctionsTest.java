@@ -34,7 +34,10 @@ class CacheFunctionsTest {
     private static final int CAPACITY = 24;
     private static final int[] PADDING = {3, 0};
 
-    /** What is computed, for a sequence from {@code first} on, by queries from {@code from} on, of a cache with {@code keys} keys. */
+    /**
+     * What is computed, for a sequence from {@code first} on, by queries from {@code from} on, of a cache with
+     * {@code keys} keys.
+     */
     @FunctionalInterface
     private interface Composition {
         AttentionOptions of(int first, int from, int keys);

@@ -15,8 +15,8 @@ import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.tensor.DType;
 
 /**
- * FlashAttention's key-value cache grid, as seeded configurations: {@code -Dattention.cacheSeed=17} runs one of them, and
- * {@code 100-199} a hundred. And the grid of splits.
+ * FlashAttention's key-value cache grid, as seeded configurations: {@code -Dattention.cacheSeed=17} runs one of them,
+ * and {@code 100-199} a hundred. And the grid of splits.
  */
 class CacheGridTest {
 

@@ -22,7 +22,10 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
-/** Chunks of many queries over pages, by warp groups: garbage behind the last token, pages in any order, chunks of any length. */
+/**
+ * Chunks of many queries over pages, by warp groups: garbage behind the last token, pages in any order, chunks of any
+ * length.
+ */
 class ChunkedPrefillTest {
 
     private static final AttentionOptions CAUSAL = AttentionOptions.causal();
@@ -32,7 +35,10 @@ class ChunkedPrefillTest {
         assumeTrue(TestDevice.get().extension().level().include(Intrinsics.WARP_GROUP));
     }
 
-    /** A sequence takes chunks that are no multiples of tiles, the other, which has its first page, fewer; one graph for all. */
+    /**
+     * A sequence takes chunks that are no multiples of tiles, the other, which has its first page, fewer; one graph for
+     * all.
+     */
     @ParameterizedTest
     @CsvSource({
         // of queries, keys and output; head dimension, tokens of a page, pages, parts of the keys
@@ -81,7 +87,10 @@ class ChunkedPrefillTest {
         }
     }
 
-    /** A prompt in steps of 40 tokens, then single tokens, in windows too: the graphs of chunks see what those of tokens append. */
+    /**
+     * A prompt in steps of 40 tokens, then single tokens, in windows too: the graphs of chunks see what those of tokens
+     * append.
+     */
     @ParameterizedTest
     @CsvSource({"F16, 64, 0, 1", "BF16, 32, 16, 2", "F16, 24, 7, 0"})
     void promptsThroughCaches(DType dtype, int headDim, int pageSize, int splits) {

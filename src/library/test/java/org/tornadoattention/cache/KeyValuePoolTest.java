@@ -58,7 +58,9 @@ class KeyValuePoolTest {
         }
     }
 
-    /** What was captured at the first execution finds other positions, lengths and pages at each of those that follow. */
+    /**
+     * What was captured at the first execution finds other positions, lengths and pages at each of those that follow.
+     */
     @ParameterizedTest
     @CsvSource({"F32, 1", "F16, 1", "F16, 16"})
     void aCapturedGraphServesEveryChunkAndEveryStep(DType cache, int chunk) {
@@ -148,7 +150,10 @@ class KeyValuePoolTest {
         }
     }
 
-    /** The whole prompt at once, in chunks, alone and among others, {@code -Dattention.batch=64} of them: the bits are the same. */
+    /**
+     * The whole prompt at once, in chunks, alone and among others, {@code -Dattention.batch=64} of them: the bits are
+     * the same.
+     */
     @Test
     void fixedSplitsAreTheSameForEveryBatchAndEveryChunk() {
         int tokens = 45;

@@ -16,7 +16,10 @@ import org.tornadoattention.TestDevice;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
-/** A paged cache does what lists of tokens do, whatever comes after what: {@code -Dattention.operations=10000} for the whole. */
+/**
+ * A paged cache does what lists of tokens do, whatever comes after what: {@code -Dattention.operations=10000} for the
+ * whole.
+ */
 class PagedCacheModelTest {
 
     private static final int SEQUENCES = 4;

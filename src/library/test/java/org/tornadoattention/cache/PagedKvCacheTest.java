@@ -40,7 +40,9 @@ class PagedKvCacheTest {
 
     private static final AttentionOptions CAUSAL = AttentionOptions.causal();
 
-    /** In a graph of the caller's, captured or not, sequences grow, are forked, released and cut as they are in calls. */
+    /**
+     * In a graph of the caller's, captured or not, sequences grow, are forked, released and cut as they are in calls.
+     */
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
     void asTasksOfAGraph(boolean captured) throws TornadoExecutionPlanException {

@@ -122,7 +122,10 @@ final class PoolCase implements AutoCloseable {
         plan.withDevice(attention.device().handle()).withGridScheduler(grids);
     }
 
-    /** Pages {@code [page, pageSize, kvHeads * headDim]} and rows {@code [token, heads * headDim]}, as engines have them. */
+    /**
+     * Pages {@code [page, pageSize, kvHeads * headDim]} and rows {@code [token, heads * headDim]}, as engines have
+     * them.
+     */
     static PoolCase paged(
             DType query,
             DType cache,
@@ -353,7 +356,10 @@ final class PoolCase implements AutoCloseable {
         return this;
     }
 
-    /** Puts so many tokens behind each sequence's keys, the same ones in the first page, which is shared, and asks with as many queries. */
+    /**
+     * Puts so many tokens behind each sequence's keys, the same ones in the first page, which is shared, and asks with
+     * as many queries.
+     */
     void chunk(int seed, int[] lengths, int[] valid) {
         for (int b = 0; b < batch; b++) {
             positions.set(b, lengths[b]);

@@ -21,7 +21,9 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
-/** Few queries over pages on tensor cores, as one task that reads positions and pages itself and merges its own parts. */
+/**
+ * Few queries over pages on tensor cores, as one task that reads positions and pages itself and merges its own parts.
+ */
 class PoolDecodeTest {
 
     private static final AttentionOptions CAUSAL = AttentionOptions.causal();

@@ -120,8 +120,8 @@ abstract class QuantizedCaches {
     }
 
     /**
-     * What is not finite in a value makes its column NaN in the rows that see it, and in a key those rows. All else is, to
-     * the bit, what a 0 in its place gives, though larger numbers come later. With the token it leaves the cache.
+     * What is not finite in a value makes its column NaN in the rows that see it, and in a key those rows. All else is,
+     * to the bit, what a 0 in its place gives, though larger numbers come later. With the token it leaves the cache.
      */
     @ParameterizedTest(name = "{0}, {1}")
     @MethodSource("specialValues")

@@ -38,8 +38,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Bytes of a caller's in pages {@code [page, keys and values, pageSize, kvHeads * headDim]}, behind others in their array, as the
- * oracle has them: each byte times the scale of its page's head. What no sequence has is NaN.
+ * Bytes of a caller's in pages {@code [page, keys and values, pageSize, kvHeads * headDim]}, behind others in their
+ * array, as the oracle has them: each byte times the scale of its page's head. What no sequence has is NaN.
  */
 class QuantizedPoolTest {
 

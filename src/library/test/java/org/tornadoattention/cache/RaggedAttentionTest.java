@@ -76,7 +76,9 @@ class RaggedAttentionTest {
         }
     }
 
-    /** Two layers in a graph of the caller's, the second over the first one's output, divided anew for each execution. */
+    /**
+     * Two layers in a graph of the caller's, the second over the first one's output, divided anew for each execution.
+     */
     @ParameterizedTest
     @EnumSource(names = {"F32", "F16"})
     void aGraphOfTheCallersHasItAsTasks(DType dtype) throws TornadoExecutionPlanException {

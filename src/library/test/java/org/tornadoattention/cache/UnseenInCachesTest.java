@@ -23,8 +23,8 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * NaN and ∞ in tokens of a chunk do not reach the queries of it that do not see them, in the kernels of caches: there is what the
- * oracle has. OpenCL's compiler flags promise finite numbers, so nothing is asked of it.
+ * NaN and ∞ in tokens of a chunk do not reach the queries of it that do not see them, in the kernels of caches: there
+ * is what the oracle has. OpenCL's compiler flags promise finite numbers, so nothing is asked of it.
  */
 @Timeout(value = 2, unit = TimeUnit.MINUTES)
 class UnseenInCachesTest {

@@ -20,7 +20,9 @@ import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 
-/** Arrays as engines and model libraries in Java have them, element for element, with garbage where they have garbage. */
+/**
+ * Arrays as engines and model libraries in Java have them, element for element, with garbage where they have garbage.
+ */
 class UsersTest {
 
     private static final AttentionOptions CAUSAL = AttentionOptions.causal();
@@ -48,7 +50,10 @@ class UsersTest {
                 cache, layer * CONTEXT * KV_DIM, new int[] {1, KV_HEADS, CONTEXT, DIM}, new int[] {1, DIM, KV_DIM, 1});
     }
 
-    /** GPULlama3.java's decode: {@code wrapQ}, {@code wrapXb}, {@code wrapKeyCache}, {@code positionHolder}, of each layer. */
+    /**
+     * GPULlama3.java's decode: {@code wrapQ}, {@code wrapXb}, {@code wrapKeyCache}, {@code positionHolder}, of each
+     * layer.
+     */
     @ParameterizedTest
     @ValueSource(ints = {0, 2})
     void decodeOverOneArrayForAllLayers(int layer) {

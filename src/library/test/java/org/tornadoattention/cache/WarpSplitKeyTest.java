@@ -17,7 +17,9 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
-/** Split keys on tensor cores, where {@link CacheGridTest} does not go: many tiles, ragged batches, the same bits again. */
+/**
+ * Split keys on tensor cores, where {@link CacheGridTest} does not go: many tiles, ragged batches, the same bits again.
+ */
 class WarpSplitKeyTest {
 
     @BeforeAll

@@ -120,7 +120,10 @@ class DecodeChoiceTest {
         assertThat(tile.rows()).isLessThanOrEqualTo(32);
     }
 
-    /** Places for two groups on each of 132 multiprocessors, 8 KV heads: whole waves, more of them where groups stay long, and one group where parts are many. */
+    /**
+     * Places for two groups on each of 132 multiprocessors, 8 KV heads: whole waves, more of them where groups stay
+     * long, and one group where parts are many.
+     */
     @ParameterizedTest
     @CsvSource({
         "1, 65536, 16",

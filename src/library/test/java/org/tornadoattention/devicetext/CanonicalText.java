@@ -15,11 +15,12 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
- * The text that TornadoVM generates for a kernel, up to what says nothing about its speed: the names of temporaries and of
- * parameters, the order of what does not depend on each other, and which factor or summand comes first.
+ * The text that TornadoVM generates for a kernel, up to what says nothing about its speed: the names of temporaries and
+ * of parameters, the order of what does not depend on each other, and which factor or summand comes first.
  *
- * <p>A temporary that is assigned once and computed without memory is replaced by a digest of its expression. What is left
- * are loads, stores, barriers, other instructions, control flow, and variables that are assigned in several places.
+ * <p>A temporary that is assigned once and computed without memory is replaced by a digest of its expression. What is
+ * left are loads, stores, barriers, other instructions, control flow, and variables that are assigned in several
+ * places.
  *
  * @param lines what is left, in the order of the text
  */
@@ -92,7 +93,9 @@ record CanonicalText(List<String> lines) {
         return expression;
     }
 
-    /** Of the lines in any order: within a kernel TornadoVM's order follows from what depends on what, and from chance. */
+    /**
+     * Of the lines in any order: within a kernel TornadoVM's order follows from what depends on what, and from chance.
+     */
     String digest() {
         return digestOf(lines.stream().sorted().collect(Collectors.joining("\n")));
     }

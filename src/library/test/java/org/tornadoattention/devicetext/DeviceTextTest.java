@@ -24,14 +24,14 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 
 /**
- * What TornadoVM generates for each kernel is what it generated when its speed was last measured: a change of a kernel that was
- * meant to change nothing cannot make it slower unseen.
+ * What TornadoVM generates for each kernel is what it generated when its speed was last measured: a change of a kernel
+ * that was meant to change nothing cannot make it slower unseen.
  *
- * <p>The goldens, one file for each kind of device, have a line for each kernel: problem and kernel, the digest of its text,
- * and how many statements of each kind it has. Where a text changes for a reason, measure the kernel, name the reason in
- * {@code docs/performance.md}, and copy what this test wrote into {@code target/device-text} over the golden file. To see the
- * whole difference, run this test in two checkouts and compare the texts that it leaves there. {@code -Dattention.texts} asks
- * for some kernels only, such as {@code warp-group,split-key}.
+ * <p>The goldens, one file for each kind of device, have a line for each kernel: problem and kernel, the digest of its
+ * text, and how many statements of each kind it has. Where a text changes for a reason, measure the kernel, name the
+ * reason in {@code docs/performance.md}, and copy what this test wrote into {@code target/device-text} over the golden
+ * file. To see the whole difference, run this test in two checkouts and compare the texts that it leaves there.
+ * {@code -Dattention.texts} asks for some kernels only, such as {@code warp-group,split-key}.
  */
 class DeviceTextTest {
 

@@ -43,9 +43,9 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The device text of every kernel of a backend, for a few problems that together use all options. TornadoVM prints what it
- * generates on standard output, so a JVM of its own does it. Whether the kernels then run is another matter: a device that only
- * assembles is enough.
+ * The device text of every kernel of a backend, for a few problems that together use all options. TornadoVM prints what
+ * it generates on standard output, so a JVM of its own does it. Whether the kernels then run is another matter: a
+ * device that only assembles is enough.
  */
 public final class DeviceTexts {
 
@@ -305,7 +305,9 @@ public final class DeviceTexts {
         }
     }
 
-    /** A problem that a kernel or a device refuses has no text, and one whose kernels do not run has one all the same. */
+    /**
+     * A problem that a kernel or a device refuses has no text, and one whose kernels do not run has one all the same.
+     */
     private static void print(String name, Problem problem) {
         PrintStream output = System.out;
         output.println("\n" + BEGIN + name);

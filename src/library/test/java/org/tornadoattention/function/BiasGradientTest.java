@@ -20,7 +20,9 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 
-/** Gradients of a bias that batch entries, heads or both share: a device with many units divides those that share it. */
+/**
+ * Gradients of a bias that batch entries, heads or both share: a device with many units divides those that share it.
+ */
 class BiasGradientTest {
 
     private static final int BATCH = 2;

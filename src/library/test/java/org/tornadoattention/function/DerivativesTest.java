@@ -26,8 +26,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The derivatives that are found by rewriting bytecode, against central differences in float64 of the same formula, written a
- * second time: the oracle differentiates by the rewritten function too, so that it would not see a wrong one.
+ * The derivatives that are found by rewriting bytecode, against central differences in float64 of the same formula,
+ * written a second time: the oracle differentiates by the rewritten function too, so that it would not see a wrong one.
  */
 class DerivativesTest {
 

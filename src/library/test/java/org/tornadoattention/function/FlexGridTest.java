@@ -29,9 +29,10 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The grid of FlexAttention's own tests in shape: its score and mask functions, its block sizes, and lengths below a block, a block, and
- * not a multiple of one. Forward and backward, each case against the oracle. A third of the cases by default, another third each
- * day, each on one of the kernels that claim functions, on another the day after; {@code -Dattention.flex=all} for all cases on all.
+ * The grid of FlexAttention's own tests in shape: its score and mask functions, its block sizes, and lengths below a
+ * block, a block, and not a multiple of one. Forward and backward, each case against the oracle. A third of the cases
+ * by default, another third each day, each on one of the kernels that claim functions, on another the day after;
+ * {@code -Dattention.flex=all} for all cases on all.
  */
 class FlexGridTest {
 

@@ -142,7 +142,10 @@ class FunctionsTest {
         }
     }
 
-    /** Tiles with no edge of a mask in them, whose biases kernels on tensor cores read by twos where rows begin at even elements. */
+    /**
+     * Tiles with no edge of a mask in them, whose biases kernels on tensor cores read by twos where rows begin at even
+     * elements.
+     */
     @ParameterizedTest
     @CsvSource({"F16, 256", "BF16, 256", "F16, 257"})
     void biasesOfInnerTilesAreThoseOfTheirPairs(DType dtype, int keys) {

@@ -30,7 +30,9 @@ import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.Score;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
-/** Functions whose conditions are numbers are the functions that were written, and have no jumps that share a target. */
+/**
+ * Functions whose conditions are numbers are the functions that were written, and have no jumps that share a target.
+ */
 class IfConversionTest {
 
     private static final int TOKENS = 30;
@@ -175,7 +177,9 @@ class IfConversionTest {
         }
     }
 
-    /** A conditional jump that is left chooses between two numbers that are there, and shares its target with no other. */
+    /**
+     * A conditional jump that is left chooses between two numbers that are there, and shares its target with no other.
+     */
     @Test
     void noJumpIsLeft() {
         for (Map.Entry<String, Mask> mask : masks().entrySet()) {

@@ -4,7 +4,9 @@ import java.util.function.Supplier;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.Mask;
 
-/** Functions whose class file is altered before kernels are made of it: a compiler's fault, as far as anyone can see. */
+/**
+ * Functions whose class file is altered before kernels are made of it: a compiler's fault, as far as anyone can see.
+ */
 public final class Planted implements Supplier<AttentionOptions[]> {
 
     @Override

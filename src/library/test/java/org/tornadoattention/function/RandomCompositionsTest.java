@@ -29,9 +29,9 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * 300 random compositions of masks, functions, bias, sinks and all other options, others each day, with the gradients of every
- * third, each determined by its seed: {@code -Dattention.seed=17} runs one of them, {@code -Dattention.compositions=10000} more, and
- * both have all gradients.
+ * 300 random compositions of masks, functions, bias, sinks and all other options, others each day, with the gradients
+ * of every third, each determined by its seed: {@code -Dattention.seed=17} runs one of them,
+ * {@code -Dattention.compositions=10000} more, and both have all gradients.
  */
 class RandomCompositionsTest {
 

@@ -18,7 +18,9 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
-/** What cannot become part of a kernel is refused before anything is compiled, with the method, the line and what to do. */
+/**
+ * What cannot become part of a kernel is refused before anything is compiled, with the method, the line and what to do.
+ */
 class RefusedFunctionsTest {
 
     private static float changing = 2;

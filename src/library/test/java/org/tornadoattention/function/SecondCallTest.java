@@ -17,7 +17,9 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
-/** A function is compiled at its first call: another object of the same code, over another array, runs what there is. */
+/**
+ * A function is compiled at its first call: another object of the same code, over another array, runs what there is.
+ */
 class SecondCallTest {
 
     private static AttentionOptions options(float bias) {

@@ -31,7 +31,10 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
-/** What the grids do not reach: references that must be renewed, huge scores, windows past padding, groups of many tiles. */
+/**
+ * What the grids do not reach: references that must be renewed, huge scores, windows past padding, groups of many
+ * tiles.
+ */
 class TensorCoreAttentionTest {
 
     private static final int KEYS = 150;
@@ -96,7 +99,10 @@ class TensorCoreAttentionTest {
         assertAccurate(tensor(DType.F16, q), tensor(DType.F16, k), v, AttentionOptions.defaults());
     }
 
-    /** Rows that pad the last tile of queries stand so far right of the window that they see no key of a tile that all others see. */
+    /**
+     * Rows that pad the last tile of queries stand so far right of the window that they see no key of a tile that all
+     * others see.
+     */
     @ParameterizedTest
     @CsvSource({"F16, 94, 69", "BF16, 68, 57"})
     @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)

@@ -24,8 +24,8 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * F32 in three products of F16, both ways, with each kind of option. The simulator's default local memory is too small for it:
- * there a test of its own gives it more.
+ * F32 in three products of F16, both ways, with each kind of option. The simulator's default local memory is too small
+ * for it: there a test of its own gives it more.
  */
 public class WarpGroupF32Test {
 

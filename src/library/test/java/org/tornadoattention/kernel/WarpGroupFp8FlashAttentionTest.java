@@ -24,8 +24,8 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * Attention in 8 bits of numbers that 8 bits hold, which must come out as exact as the output's type is: so layouts, masks
- * and scales are held to what the rounding of other numbers would hide.
+ * Attention in 8 bits of numbers that 8 bits hold, which must come out as exact as the output's type is: so layouts,
+ * masks and scales are held to what the rounding of other numbers would hide.
  */
 class WarpGroupFp8FlashAttentionTest {
 
@@ -72,7 +72,9 @@ class WarpGroupFp8FlashAttentionTest {
         assertExact(q, integers(batch, 1, keys, headDim), integers(batch, 1, keys, headDim), options);
     }
 
-    /** One batch entry, but where each has a length of its own; two heads on one of keys, but where each has a slope. */
+    /**
+     * One batch entry, but where each has a length of its own; two heads on one of keys, but where each has a slope.
+     */
     private static int batch(AttentionOptions options) {
         return Math.max(1, options.keyLengths().length);
     }

@@ -24,8 +24,8 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.WorkerGrid;
 
 /**
- * Every task has a group size of its own that divides its grid: TornadoVM launches nothing, and throws nothing, where it
- * does not, and chooses a size that may not fit where there is none.
+ * Every task has a group size of its own that divides its grid: TornadoVM launches nothing, and throws nothing, where
+ * it does not, and chooses a size that may not fit where there is none.
  */
 class AttentionTasksTest {
 

@@ -66,7 +66,9 @@ class NaiveAttentionTest {
         assertThat(NaiveAttention.roundToE4M3(Float.NaN)).isNaN();
     }
 
-    /** A single key gets all the probability, so the output is V, rounded to 8 bits; the score is of rounded numbers. */
+    /**
+     * A single key gets all the probability, so the output is V, rounded to 8 bits; the score is of rounded numbers.
+     */
     @Test
     void eightBitsRoundEveryOperand() {
         Tensor q = Tensor.of(new float[] {1.06f, 0}, 1, 1, 1, 2);

@@ -51,7 +51,10 @@ class BackwardTrafficTest {
         return 2 * m * d + 3 * m;
     }
 
-    /** The tiled kernels with square tiles: dQ reads K and V once per tile of queries, dK and dV the queries' once per tile of keys. */
+    /**
+     * The tiled kernels with square tiles: dQ reads K and V once per tile of queries, dK and dV the queries' once per
+     * tile of keys.
+     */
     private static long tiledBackward(long m, long n, long d, int block) {
         long dQ = 3 * m * d + 2 * m + Math.ceilDiv(m, block) * 2 * n * d;
         long dKdV = 4 * n * d + Math.ceilDiv(n, block) * (2 * m * d + 2 * m);

@@ -14,7 +14,9 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
-/** Turns of groups: sums whose order is kept, whatever order groups run in, and forgotten turns, which must be found. */
+/**
+ * Turns of groups: sums whose order is kept, whatever order groups run in, and forgotten turns, which must be found.
+ */
 @Tag("several-carriers")
 class TurnTest {
 

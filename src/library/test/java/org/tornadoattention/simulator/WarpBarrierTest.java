@@ -371,7 +371,9 @@ class WarpBarrierTest {
                 "which is in phase 2");
     }
 
-    /** Warps 4 to 7 copy ones, four at a time to two places; warps 0 to 3 multiply them by two, and 32 is the sum of 16. */
+    /**
+     * Warps 4 to 7 copy ones, four at a time to two places; warps 0 to 3 multiply them by two, and 32 is the sum of 16.
+     */
     static void copies(KernelContext context, ShortArray ones, FloatArray out, int mistake) {
         int[] tile = context.allocateIntLocalArray(2 * 32 * 16);
         int[] barriers = context.allocateIntLocalArray(8);

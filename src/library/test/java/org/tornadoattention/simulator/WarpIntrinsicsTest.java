@@ -68,7 +68,9 @@ class WarpIntrinsicsTest {
         }
     }
 
-    /** A matrix of 16×16 elements that hold their own numbers, two to an int; a lane's registers of its four quarters. */
+    /**
+     * A matrix of 16×16 elements that hold their own numbers, two to an int; a lane's registers of its four quarters.
+     */
     static void quarters(KernelContext context, IntArray plain, IntArray transposed) {
         int[] tile = context.allocateIntLocalArray(128);
         int lane = context.localIdx;
@@ -310,7 +312,10 @@ class WarpIntrinsicsTest {
         assertThat(Warp.divide(Float.NEGATIVE_INFINITY, 20f)).isEqualTo(Float.NEGATIVE_INFINITY);
     }
 
-    /** Lane i copies i % 9 elements of eight, for each type of array; {@code first} to see what is there before the wait. */
+    /**
+     * Lane i copies i % 9 elements of eight, for each type of array; {@code first} to see what is there before the
+     * wait.
+     */
     static void copies(
             KernelContext context,
             ShortArray shorts,

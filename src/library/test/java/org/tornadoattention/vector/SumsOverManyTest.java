@@ -18,8 +18,8 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * Sums over very many keys and queries are as good as those of a blocked product. Queries or keys of 0 make all probabilities
- * alike, so that the right values are means and multiples, which need no oracle.
+ * Sums over very many keys and queries are as good as those of a blocked product. Queries or keys of 0 make all
+ * probabilities alike, so that the right values are means and multiples, which need no oracle.
  */
 @Tag("second-tier")
 class SumsOverManyTest {
@@ -98,7 +98,9 @@ class SumsOverManyTest {
         assertAll(gradients.dV(), 0.5 * VALUE * queries, 1.5e-5);
     }
 
-    /** Values of 1 and −1 have the mean 0: D = 0, dP = ±0.8, and with the values as keys dQ is the sum of equal terms. */
+    /**
+     * Values of 1 and −1 have the mean 0: D = 0, dP = ±0.8, and with the values as keys dQ is the sum of equal terms.
+     */
     @Test
     void theGradientOfAQueryIsTheSumOverTheKeys() {
         int keys = 131_072;

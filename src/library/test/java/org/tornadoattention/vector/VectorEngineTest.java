@@ -147,7 +147,9 @@ class VectorEngineTest {
         assertThat(problem.compare(results)).allMatch(Comparison::passed);
     }
 
-    /** A few rows read keys and values where they lie, in ways of their own for each type; the last of them, 149, too. */
+    /**
+     * A few rows read keys and values where they lie, in ways of their own for each type; the last of them, 149, too.
+     */
     @ParameterizedTest
     @EnumSource(DType.class)
     void aFewRowsMeetWhatIsNotFinite(DType dtype) {

@@ -4,7 +4,9 @@ package org.tornadoattention.simulator;
 public enum FaultKind {
     /** Two work-items touched the same element of local memory between two barriers, and one of them wrote. */
     LOCAL_RACE("data race on local memory"),
-    /** Different groups or iterations touched the same element of device memory in one launch, and one of them wrote. */
+    /**
+     * Different groups or iterations touched the same element of device memory in one launch, and one of them wrote.
+     */
     GLOBAL_RACE("data race on global memory"),
     /** Not all work-items of a group reached a barrier. */
     DIVERGENT_BARRIER("divergent barrier"),

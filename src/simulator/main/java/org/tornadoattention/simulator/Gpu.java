@@ -96,7 +96,10 @@ public enum Gpu {
         return (int) Math.min(Math.min(groups, workItems / whole), byMemory);
     }
 
-    /** Returns the share of the work-items that a multiprocessor could hold, from 0 to 1, as far as registers leave room. */
+    /**
+     * Returns the share of the work-items that a multiprocessor could hold, from 0 to 1, as far as registers leave
+     * room.
+     */
     public double occupancy(int groupSize, long localBytesOfGroup) {
         int whole = (groupSize + WARP - 1) / WARP * WARP;
         return (double) groupsAtOnce(groupSize, localBytesOfGroup) * whole / workItems;

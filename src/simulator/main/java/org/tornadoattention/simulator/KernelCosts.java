@@ -6,8 +6,9 @@ import java.util.Locale;
 import java.util.function.ToLongFunction;
 
 /**
- * What a launch of a kernel would cost a GPU: how its warps move memory, line by line, and what bounds it. Caches are not
- * simulated: a sector counts each time that an instruction asks for it, as a GPU's first-level cache counts requests.
+ * What a launch of a kernel would cost a GPU: how its warps move memory, line by line, and what bounds it. Caches are
+ * not simulated: a sector counts each time that an instruction asks for it, as a GPU's first-level cache counts
+ * requests.
  *
  * @param kernel the name of the kernel method
  * @param groups work-groups

@@ -9,8 +9,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * What the work-items of a launch did, step by step: which elements the lanes of each warp touched together, from barrier to
- * barrier, what that cost, and what variables held. Of many groups some are kept, spread over the grid.
+ * What the work-items of a launch did, step by step: which elements the lanes of each warp touched together, from
+ * barrier to barrier, what that cost, and what variables held. Of many groups some are kept, spread over the grid.
  *
  * @param task the task, as {@code graph.task}
  * @param kernel the name of the kernel method

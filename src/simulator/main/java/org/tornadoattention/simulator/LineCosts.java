@@ -1,8 +1,8 @@
 package org.tornadoattention.simulator;
 
 /**
- * What the accesses of one line of a kernel to one array cost. An instruction of a warp is one for all of its lanes that take
- * part.
+ * What the accesses of one line of a kernel to one array cost. An instruction of a warp is one for all of its lanes
+ * that take part.
  *
  * @param place the line, as {@code File.java:12}
  * @param array the name of the kernel's parameter or local variable

@@ -84,8 +84,8 @@ public final class Simulator {
     }
 
     /**
-     * Draws what the kernels do that {@code work} launches: a page of HTML for each kernel and grid, the first time that it is
-     * launched. A page needs no network and no other file.
+     * Draws what the kernels do that {@code work} launches: a page of HTML for each kernel and grid, the first time
+     * that it is launched. A page needs no network and no other file.
      *
      * @param folder where the pages go; it is made where it is missing
      * @param work what launches kernels
@@ -109,8 +109,8 @@ public final class Simulator {
      * Counts what the kernels do that {@code work} launches, all together, under names in words.
      *
      * @param work what launches kernels
-     * @return elements read and written of device memory, sectors and the fewest that would do, bank conflicts, barriers,
-     *     tensor-core products, instructions of warps that touch memory or end a turn of a loop
+     * @return elements read and written of device memory, sectors and the fewest that would do, bank conflicts,
+     *     barriers, tensor-core products, instructions of warps that touch memory or end a turn of a loop
      */
     public static Map<String, Long> count(Runnable work) {
         Map<String, Long> counts = new TreeMap<>();
@@ -133,8 +133,8 @@ public final class Simulator {
     }
 
     /**
-     * Calls {@code listener} for each fault that is found, on the thread that runs the plan or reads the array, before the
-     * fault is thrown there.
+     * Calls {@code listener} for each fault that is found, on the thread that runs the plan or reads the array, before
+     * the fault is thrown there.
      *
      * @param listener takes the fault; what it throws goes to whoever runs the plan, in place of the fault
      * @return a handle that ends it when closed
@@ -145,9 +145,10 @@ public final class Simulator {
     }
 
     /**
-     * Lets kernels write nothing of {@code array} but the elements from {@code from} up to, not including, {@code to}; with
-     * {@code from == to} nothing at all. For arrays that several tasks share: an output among others in one array, a page of a
-     * pool, an input that must stay what it is. Whoever writes outside is a fault, though the array has the element.
+     * Lets kernels write nothing of {@code array} but the elements from {@code from} up to, not including, {@code to};
+     * with {@code from == to} nothing at all. For arrays that several tasks share: an output among others in one array,
+     * a page of a pool, an input that must stay what it is. Whoever writes outside is a fault, though the array has the
+     * element.
      *
      * @param array an array of the host, as the task graph gets it; several limits of one array all hold
      * @param from the first element that may be written, from 0 on

@@ -25,15 +25,17 @@ import java.util.stream.Collectors;
  * @param threads the most groups that run at the same time
  * @param localMemory bytes of local memory that a group has
  * @param barriers the most barriers that a group may pass: one more is taken for a loop without an end
- * @param loopSeconds how long a work-item may be in a loop of which the code does not tell that it ends, as it does of one
- *     that counts to a fixed number
- * @param costs the GPU to say of what kernels would cost it, or empty; it takes several times as long. As a property, {@code
- *     none} or a name of {@link Gpu}; then a table is printed at the first launch of each kernel
- * @param trace the folder for pictures: a page for each kernel that shows what its work-items touch, step by step; or empty. It
- *     takes many times as long, and is for small problems. As a property, a folder; then the pages are written there
- * @param sources folders to look for the sources of kernels in, for the pictures. As a property, separated as on a class path
- * @param numbers whether it is a fault if a kernel makes NaN of finite numbers, or if a sum of halves stays what it is. Off
- *     by default, since a kernel may mean it
+ * @param loopSeconds how long a work-item may be in a loop of which the code does not tell that it ends, as it does of
+ *     one that counts to a fixed number
+ * @param costs the GPU to say of what kernels would cost it, or empty; it takes several times as long. As a property,
+ *     {@code none} or a name of {@link Gpu}; then a table is printed at the first launch of each kernel
+ * @param trace the folder for pictures: a page for each kernel that shows what its work-items touch, step by step; or
+ *     empty. It takes many times as long, and is for small problems. As a property, a folder; then the pages are
+ *     written there
+ * @param sources folders to look for the sources of kernels in, for the pictures. As a property, separated as on a
+ *     class path
+ * @param numbers whether it is a fault if a kernel makes NaN of finite numbers, or if a sum of halves stays what it is.
+ *     Off by default, since a kernel may mean it
  * @param devices devices, each with memory of its own: for programs that divide work among several
  */
 public record SimulatorSettings(
@@ -79,7 +81,8 @@ public record SimulatorSettings(
     /**
      * Returns the settings that the system properties give.
      *
-     * @throws IllegalArgumentException if a property has a value that it cannot have, or begins with the prefix and is none
+     * @throws IllegalArgumentException if a property has a value that it cannot have, or begins with the prefix and is
+     *     none
      */
     public static SimulatorSettings fromSystemProperties() {
         refuseUnknownProperties();

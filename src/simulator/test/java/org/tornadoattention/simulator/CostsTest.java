@@ -16,7 +16,9 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
-/** Costs that can be counted by hand. Elements begin 16 bytes into a buffer, so that rows of 128 bytes touch 5 sectors. */
+/**
+ * Costs that can be counted by hand. Elements begin 16 bytes into a buffer, so that rows of 128 bytes touch 5 sectors.
+ */
 class CostsTest {
 
     private static final int SIZE = 256;

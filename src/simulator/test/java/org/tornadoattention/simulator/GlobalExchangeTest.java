@@ -19,8 +19,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * What work-items hand each other through device memory: found whatever the order in which they happen to run, and kernels
- * that do it right stay silent.
+ * What work-items hand each other through device memory: found whatever the order in which they happen to run, and
+ * kernels that do it right stay silent.
  */
 class GlobalExchangeTest {
 

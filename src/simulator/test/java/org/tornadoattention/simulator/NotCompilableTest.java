@@ -16,9 +16,9 @@ import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * What TornadoVM 5.2.0 refuses is told before the kernel runs. Each kernel was given to it, with its OpenCL backend on PoCL:
- * the first half was refused or ended the JVM, {@code converts} gave wrong numbers, the second half ran. The names of CUDA and C++
- * were refused by NVRTC.
+ * What TornadoVM 5.2.0 refuses is told before the kernel runs. Each kernel was given to it, with its OpenCL backend on
+ * PoCL: the first half was refused or ended the JVM, {@code converts} gave wrong numbers, the second half ran. The
+ * names of CUDA and C++ were refused by NVRTC.
  */
 class NotCompilableTest {
 

@@ -9,8 +9,8 @@ import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Which tasks share a copy of a kernel. The JVM compiles a copy by what it has seen it do, so a task that is run again and
- * again, as a benchmark does, must not have one that tasks with other numbers have used.
+ * Which tasks share a copy of a kernel. The JVM compiles a copy by what it has seen it do, so a task that is run again
+ * and again, as a benchmark does, must not have one that tasks with other numbers have used.
  */
 class OwnCopyTest {
 

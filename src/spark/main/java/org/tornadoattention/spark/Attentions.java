@@ -8,8 +8,8 @@ import org.tornadoattention.FlashAttention;
 import org.tornadoattention.device.ComputeDevice;
 
 /**
- * The attentions of an executor, which keep what was compiled from task to task. Each is one task's at a time, so that tasks on
- * the JVM's cores do not wait for each other.
+ * The attentions of an executor, which keep what was compiled from task to task. Each is one task's at a time, so that
+ * tasks on the JVM's cores do not wait for each other.
  */
 final class Attentions {
 

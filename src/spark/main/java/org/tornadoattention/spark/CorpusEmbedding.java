@@ -29,8 +29,8 @@ import org.tornadoattention.embeddings.TextEncoder;
  *         .write().parquet("vectors");
  * }</pre>
  *
- * <p>An executor opens an encoder for each task that it runs at the same time, and keeps it for later tasks of this embedding, until it
- * ends or gets a task of another one.
+ * <p>An executor opens an encoder for each task that it runs at the same time, and keeps it for later tasks of this
+ * embedding, until it ends or gets a task of another one.
  */
 public final class CorpusEmbedding {
 
@@ -85,7 +85,8 @@ public final class CorpusEmbedding {
      * @param textColumn the name of the texts' column, of type string and without nulls
      * @param vectorColumn the name of the new column
      * @return the same rows in the same partitions, each with an array of floats; computed when it is asked for
-     * @throws IllegalArgumentException if there is no such column, it is not of type string, or the new one is there already
+     * @throws IllegalArgumentException if there is no such column, it is not of type string, or the new one is there
+     *     already
      */
     public Dataset<Row> embed(Dataset<Row> texts, String textColumn, String vectorColumn) {
         StructType schema = texts.schema();

@@ -9,7 +9,8 @@ import org.apache.spark.api.java.JavaSparkContext;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * Keys and values of a part of a sequence, or their gradients, as an element of an RDD. All batch entries and heads are in it.
+ * Keys and values of a part of a sequence, or their gradients, as an element of an RDD. All batch entries and heads are
+ * in it.
  */
 public final class KeyValues implements Serializable {
 
@@ -51,9 +52,9 @@ public final class KeyValues implements Serializable {
     }
 
     /**
-     * Divides keys and values that are on the driver, into parts of nearly equal length. A partition gets two: one from the
-     * beginning and one from the end, so that all have as much to do under a causal mask. Where the keys of a sequence are made
-     * on the executors, they need not come to the driver at all: any RDD of parts serves.
+     * Divides keys and values that are on the driver, into parts of nearly equal length. A partition gets two: one from
+     * the beginning and one from the end, so that all have as much to do under a causal mask. Where the keys of a
+     * sequence are made on the executors, they need not come to the driver at all: any RDD of parts serves.
      *
      * @param context the cluster
      * @param keys {@code [batch, kvHeads, seqK, headDim]}

@@ -11,8 +11,8 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.embeddings.TextEncoder;
 
 /**
- * The encoders of an executor, which stay open from task to task, as to read a model takes seconds. Each is one task's at a time.
- * Those of one {@link CorpusEmbedding} are kept: an encoder of another closes them.
+ * The encoders of an executor, which stay open from task to task, as to read a model takes seconds. Each is one task's
+ * at a time. Those of one {@link CorpusEmbedding} are kept: an encoder of another closes them.
  */
 final class OpenEncoders {
 

@@ -22,8 +22,8 @@ import org.tornadoattention.Gradients;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * Attention over a sequence that is too long for a device: keys and values are in the partitions of an RDD, each task computes
- * all queries that see its keys, and the partial results are merged by their log-sum-exps in a tree.
+ * Attention over a sequence that is too long for a device: keys and values are in the partitions of an RDD, each task
+ * computes all queries that see its keys, and the partial results are merged by their log-sum-exps in a tree.
  *
  * <pre>{@code
  * AttentionShape whole = new AttentionShape(1, 16, 16, 1_000_000, 1_000_000, 128);
@@ -34,8 +34,8 @@ import org.tornadoattention.tensor.Tensor;
  * }
  * }</pre>
  *
- * <p>Spark merges results as they come, so that two runs may differ by rounding. What a lost executor computed is computed again.
- * Queries and the result are on the driver, and on each executor for as long as a call takes.
+ * <p>Spark merges results as they come, so that two runs may differ by rounding. What a lost executor computed is
+ * computed again. Queries and the result are on the driver, and on each executor for as long as a call takes.
  */
 public final class SequenceAttention {
 
@@ -61,8 +61,8 @@ public final class SequenceAttention {
      * @param options makes the options, on the driver and on each executor, such as {@code AttentionOptions::causal}
      * @param device where tasks compute
      * @return attention that merges in a tree of depth 2
-     * @throws IllegalArgumentException if the options do not fit the sizes, or cannot be divided by keys: those that {@link
-     *     AttentionPart#of} refuses, and sinks and a bias, whose gradients are sums over parts
+     * @throws IllegalArgumentException if the options do not fit the sizes, or cannot be divided by keys: those that
+     *     {@link AttentionPart#of} refuses, and sinks and a bias, whose gradients are sums over parts
      */
     public static SequenceAttention of(AttentionShape whole, Function0<AttentionOptions> options, TaskDevice device) {
         Objects.requireNonNull(whole, "whole");
@@ -83,7 +83,8 @@ public final class SequenceAttention {
     /**
      * Another depth of the tree in which results are merged.
      *
-     * @param levels 1: the driver merges all; 2 or more: executors merge before that, which it takes where partitions are many
+     * @param levels 1: the driver merges all; 2 or more: executors merge before that, which it takes where partitions
+     *     are many
      * @return attention that merges so
      * @throws IllegalArgumentException if it is not positive
      */

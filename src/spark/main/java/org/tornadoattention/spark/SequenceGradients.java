@@ -6,8 +6,8 @@ import org.apache.spark.broadcast.Broadcast;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * Gradients of attention over a sequence whose keys are in an RDD: those of the queries on the driver, those of keys and values
- * where these were. Close it when they were used.
+ * Gradients of attention over a sequence whose keys are in an RDD: those of the queries on the driver, those of keys
+ * and values where these were. Close it when they were used.
  */
 public final class SequenceGradients implements AutoCloseable {
 

@@ -22,8 +22,8 @@ public sealed interface TaskDevice extends Serializable {
     ComputeDevice find();
 
     /**
-     * The vector units of the executor's cores. Give executors {@code -Dtornadoattention.threads=}<i>the value of</i> {@code
-     * spark.task.cpus}, since tasks of an executor run at the same time and each would take all cores.
+     * The vector units of the executor's cores. Give executors {@code -Dtornadoattention.threads=}<i>the value of</i>
+     * {@code spark.task.cpus}, since tasks of an executor run at the same time and each would take all cores.
      *
      * @return the JVM engine
      */
@@ -34,7 +34,8 @@ public sealed interface TaskDevice extends Serializable {
     /**
      * The device whose address Spark gave the task as resource {@code gpu}.
      *
-     * @param backend the backend of TornadoVM's that numbers devices as Spark's addresses do, such as {@link Backend#CUDA}
+     * @param backend the backend of TornadoVM's that numbers devices as Spark's addresses do, such as
+     *     {@link Backend#CUDA}
      * @return one device for each task
      */
     static TaskDevice gpu(Backend backend) {

@@ -14,8 +14,8 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * The same work by one task at a time and by two executors, each a process with one core, in turns: a corpus embedded, a sequence
- * attended to, forward and backward.
+ * The same work by one task at a time and by two executors, each a process with one core, in turns: a corpus embedded,
+ * a sequence attended to, forward and backward.
  */
 final class SparkSpeed {
 

@@ -24,7 +24,9 @@ import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
-/** Whole calls of {@link FlashAttention#forward}, transfers included, on the best device: 8 heads of dimension 64, F32. */
+/**
+ * Whole calls of {@link FlashAttention#forward}, transfers included, on the best device: 8 heads of dimension 64, F32.
+ */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MILLISECONDS)

@@ -20,7 +20,9 @@ import org.tornadoattention.device.Devices;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
-/** What a call costs beside its arithmetic: one query and one key, with the plan compiled and with the plan to build. */
+/**
+ * What a call costs beside its arithmetic: one query and one key, with the plan compiled and with the plan to build.
+ */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)

@@ -28,8 +28,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * What the simulator costs: one {@code @Parallel} kernel in it with its checks, a work-group kernel in it, and the first of
- * them as the plain Java method that it is. 2 heads, 128 queries and keys, headDim 64, F32.
+ * What the simulator costs: one {@code @Parallel} kernel in it with its checks, a work-group kernel in it, and the
+ * first of them as the plain Java method that it is. 2 heads, 128 queries and keys, headDim 64, F32.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)

@@ -30,8 +30,8 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * The JVM's own engine, on all cores: forward and backward of 8 heads x 1024 x 64, causal, and a query of 32/8 heads x 128
- * over 8192 cached keys.
+ * The JVM's own engine, on all cores: forward and backward of 8 heads x 1024 x 64, causal, and a query of 32/8 heads x
+ * 128 over 8192 cached keys.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)

@@ -81,8 +81,8 @@ public record BenchFile(
     }
 
     /**
-     * A file of this format, its results set beside standard attention and the ceilings, which are raised to what the results
-     * have reached.
+     * A file of this format, its results set beside standard attention and the ceilings, which are raised to what the
+     * results have reached.
      */
     public static BenchFile of(
             String preset,
@@ -140,7 +140,8 @@ public record BenchFile(
     }
 
     /**
-     * One file of several that were measured on the same device, with speed-ups over the standard attention of any of them.
+     * One file of several that were measured on the same device, with speed-ups over the standard attention of any of
+     * them.
      *
      * @throws IllegalArgumentException if they were not
      */

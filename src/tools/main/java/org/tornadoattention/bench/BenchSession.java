@@ -33,10 +33,11 @@ import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 
 /**
- * Measures kernels on a device, each as a task of a graph: the inputs, Gaussian and seeded, are on the device, the result
- * is checked before the first time is taken and after the last, and nothing is transferred between executions. Kernels are
- * timed by the device's profiler with the caches emptied before each execution. Wall time is then taken without the profiler,
- * which holds executions up, and with the caches as the execution before has left them: what a user's loop waits for.
+ * Measures kernels on a device, each as a task of a graph: the inputs, Gaussian and seeded, are on the device, the
+ * result is checked before the first time is taken and after the last, and nothing is transferred between executions.
+ * Kernels are timed by the device's profiler with the caches emptied before each execution. Wall time is then taken
+ * without the profiler, which holds executions up, and with the caches as the execution before has left them: what a
+ * user's loop waits for.
  */
 public final class BenchSession implements AutoCloseable {
 
@@ -46,8 +47,8 @@ public final class BenchSession implements AutoCloseable {
     /**
      * How often to execute.
      *
-     * @param warmUps executions between the checked one and the first that counts, 0 or more; on the JVM more are added until
-     *     times stand still, unless it is 0
+     * @param warmUps executions between the checked one and the first that counts, 0 or more; on the JVM more are added
+     *     until times stand still, unless it is 0
      * @param repetitions executions that count, 1 or more
      * @param seconds time after which no more are begun once three have counted
      */
@@ -86,7 +87,8 @@ public final class BenchSession implements AutoCloseable {
     }
 
     /**
-     * Checks and measures one problem with one kernel. A failure is a result too, so that the others come to their turn.
+     * Checks and measures one problem with one kernel. A failure is a result too, so that the others come to their
+     * turn.
      *
      * @param tile the tile, or empty for the one that the plan chooses
      * @param progress called after each execution
@@ -335,8 +337,8 @@ public final class BenchSession implements AutoCloseable {
     }
 
     /**
-     * Checks and measures a problem of one query as a decode step over a key-value cache: append, attention over split keys,
-     * merge.
+     * Checks and measures a problem of one query as a decode step over a key-value cache: append, attention over split
+     * keys, merge.
      *
      * @param progress called after each step
      */

@@ -13,8 +13,8 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Drives a device's caches empty of what the next execution reads, by a copy that is larger than they are. In the simulator
- * and on the JVM nothing is done.
+ * Drives a device's caches empty of what the next execution reads, by a copy that is larger than they are. In the
+ * simulator and on the JVM nothing is done.
  */
 final class CacheFlush implements AutoCloseable {
 

@@ -85,8 +85,8 @@ public final class CeilingBenchmark {
     }
 
     /**
-     * By the fastest instruction that the device has. Null where the device has no tensor cores, or a driver that will not
-     * use them: the report says so.
+     * By the fastest instruction that the device has. Null where the device has no tensor cores, or a driver that will
+     * not use them: the report says so.
      */
     private @Nullable Double tensorCores() {
         if (sizes.warps == 0) {

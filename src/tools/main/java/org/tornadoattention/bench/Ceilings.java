@@ -3,8 +3,8 @@ package org.tornadoattention.bench;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What the device does at most, measured in the same run as what is compared with it: by kernels that do nothing else, or by
- * whatever was faster.
+ * What the device does at most, measured in the same run as what is compared with it: by kernels that do nothing else,
+ * or by whatever was faster.
  *
  * @param copyBytesPerSecond bytes read and written by a copy of device memory
  * @param f32FlopsPerSecond multiply-adds in F32, two operations each

@@ -4,7 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A result of another file that one of ours was set beside: a peer's on the same problem, or the same kernel's in another run.
+ * A result of another file that one of ours was set beside: a peer's on the same problem, or the same kernel's in
+ * another run.
  *
  * @param kernel our kernel, and its tile: the fastest one beside a peer
  * @param timeRatio how many times as long as the other our kernel takes

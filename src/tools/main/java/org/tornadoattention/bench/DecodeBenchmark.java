@@ -28,7 +28,9 @@ public final class DecodeBenchmark {
 
     private static final long SEED = 1;
 
-    /** Random tokens that fill the cache again and again: a prime, so that no tile or page meets the same ones twice. */
+    /**
+     * Random tokens that fill the cache again and again: a prime, so that no tile or page meets the same ones twice.
+     */
     private static final int TOKENS = 1021;
 
     private static final int PROMPT_TOKENS = 256;

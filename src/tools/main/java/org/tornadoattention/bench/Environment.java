@@ -21,8 +21,8 @@ import org.tornadoattention.device.Platform;
  * @param backend what compiled for it: {@code cuda}, {@code opencl}, …; null where nothing did
  * @param driver version of its driver; null where it has none
  * @param runtime what ran the kernels, with its version: {@code TornadoVM 5.2.0-jdk25}, {@code PyTorch 2.11.0}
- * @param clocks of an NVIDIA GPU when the run began: its multiprocessors' and memory's, and the multiprocessors' highest; null
- *     where unknown
+ * @param clocks of an NVIDIA GPU when the run began: its multiprocessors' and memory's, and the multiprocessors'
+ *     highest; null where unknown
  * @param java version of the JDK; null where there is none
  * @param system the operating system and its processor
  * @param processors hardware threads of the host

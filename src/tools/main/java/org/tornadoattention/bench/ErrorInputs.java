@@ -11,7 +11,9 @@ import org.tornadoattention.tensor.Tensor;
 public enum ErrorInputs {
     /** N(0, 1). */
     NORMAL,
-    /** {@code N(0, 1) + N(0, 100) · Bernoulli(0.001)}: FlashAttention-3's stand-in for the outliers of trained models. */
+    /**
+     * {@code N(0, 1) + N(0, 100) · Bernoulli(0.001)}: FlashAttention-3's stand-in for the outliers of trained models.
+     */
     OUTLIERS;
 
     /** A tensor of this distribution, the same for the same seed. */

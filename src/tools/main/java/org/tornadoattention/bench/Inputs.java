@@ -10,8 +10,8 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
- * Gaussian, seeded inputs and room for the results of one problem. The next problem takes over the arrays where they have
- * the right size, as those of a preset with a constant number of tokens do.
+ * Gaussian, seeded inputs and room for the results of one problem. The next problem takes over the arrays where they
+ * have the right size, as those of a preset with a constant number of tokens do.
  */
 final class Inputs {
 

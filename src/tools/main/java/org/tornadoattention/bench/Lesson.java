@@ -32,8 +32,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /**
- * What the programs of {@code examples/Ladder…} have in common, so that each can be its kernels and little else: inputs, a
- * prediction from bytes and operations, a run with its time, and a check against the oracle.
+ * What the programs of {@code examples/Ladder…} have in common, so that each can be its kernels and little else:
+ * inputs, a prediction from bytes and operations, a run with its time, and a check against the oracle.
  */
 public final class Lesson {
 
@@ -261,8 +261,8 @@ public final class Lesson {
     }
 
     /**
-     * Runs a graph, brings results back and prints the median time of its kernels; in the simulator, whose time says nothing
-     * of a GPU, what they moved and did instead.
+     * Runs a graph, brings results back and prints the median time of its kernels; in the simulator, whose time says
+     * nothing of a GPU, what they moved and did instead.
      *
      * @param flops operations, for the throughput
      * @param results arrays to bring back

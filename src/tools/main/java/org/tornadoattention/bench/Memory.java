@@ -8,8 +8,8 @@ import org.tornadoattention.choice.DeviceMemory;
  *
  * @param tensorBytes q, k, v and the output, and their gradients where those are computed
  * @param extraBytes what the kernel needs beyond them
- * @param deviceBytes what the runtime says that it allocated; null where it does not say, as TornadoVM 5.2 for graphs of
- *     several tasks, of which it counts the last
+ * @param deviceBytes what the runtime says that it allocated; null where it does not say, as TornadoVM 5.2 for graphs
+ *     of several tasks, of which it counts the last
  * @param globalBytes what the kernels read from and wrote to device memory, as the simulator counted; null elsewhere
  */
 public record Memory(

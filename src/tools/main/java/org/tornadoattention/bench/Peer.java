@@ -19,12 +19,12 @@ import java.util.stream.Stream;
 import org.tornadoattention.AttentionException;
 
 /**
- * A program that measures the kernels of others on the problems that it is told of, so that they and ours take turns on one
- * machine in one run: {@code python3 bench/peers.py --serve}.
+ * A program that measures the kernels of others on the problems that it is told of, so that they and ours take turns on
+ * one machine in one run: {@code python3 bench/peers.py --serve}.
  *
- * <p>It speaks JSON, a line at a time. At first it says its {@code environment}, {@code ceilings} and {@code flushedBytes}. Then it is asked with a
- * {@code case}, {@code warmUps}, {@code repetitions} and {@code seconds}, and answers with {@code results}, as they stand in
- * a {@link BenchFile}. It ends with its input.
+ * <p>It speaks JSON, a line at a time. At first it says its {@code environment}, {@code ceilings} and
+ * {@code flushedBytes}. Then it is asked with a {@code case}, {@code warmUps}, {@code repetitions} and {@code seconds},
+ * and answers with {@code results}, as they stand in a {@link BenchFile}. It ends with its input.
  */
 public final class Peer implements AutoCloseable {
 

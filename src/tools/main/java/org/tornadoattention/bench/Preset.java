@@ -17,8 +17,8 @@ import org.tornadoattention.choice.Tile;
 import org.tornadoattention.tensor.DType;
 
 /**
- * A named set of problems. They stand in {@code presets.json}, which {@code bench/peers.py} reads too, so that everybody
- * is measured on the same.
+ * A named set of problems. They stand in {@code presets.json}, which {@code bench/peers.py} reads too, so that
+ * everybody is measured on the same.
  *
  * @param name such as {@code paper}
  * @param about what it is for, in a line
@@ -30,7 +30,9 @@ public record Preset(String name, String about, List<BenchCase> cases, Map<Bench
     /** What the file says of one preset. */
     private record Definition(String about, List<Grid> grids) {}
 
-    /** All combinations of some values. Batch and heads are given, or follow from a number of tokens and a hidden size. */
+    /**
+     * All combinations of some values. Batch and heads are given, or follow from a number of tokens and a hidden size.
+     */
     private record Grid(
             List<String> pass,
             List<String> dtype,

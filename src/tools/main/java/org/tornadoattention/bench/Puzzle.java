@@ -21,8 +21,8 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Grades the exercises of {@code puzzles/}: the result is that of the oracle, the simulator finds no fault, and the kernel does
- * not move more than the lesson allows. On a device only the result is looked at.
+ * Grades the exercises of {@code puzzles/}: the result is that of the oracle, the simulator finds no fault, and the
+ * kernel does not move more than the lesson allows. On a device only the result is looked at.
  */
 public final class Puzzle {
 

@@ -10,8 +10,8 @@ public final class Rounds {
     private Rounds() {}
 
     /**
-     * The result of the round with the middle kernel time, its noise including the distance between rounds. What one round
-     * found wrong or refused counts for all.
+     * The result of the round with the middle kernel time, its noise including the distance between rounds. What one
+     * round found wrong or refused counts for all.
      *
      * @param rounds the same problem and kernel, one or more times
      */

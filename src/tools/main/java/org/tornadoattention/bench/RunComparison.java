@@ -34,7 +34,9 @@ public record RunComparison(BenchResult before, BenchResult now) {
                 && Objects.equals(a.tile(), b.tile());
     }
 
-    /** How far the medians of the kernel times are apart, as a share of the earlier one; negative if it is faster now. */
+    /**
+     * How far the medians of the kernel times are apart, as a share of the earlier one; negative if it is faster now.
+     */
     public double change() {
         return now.requireTiming().kernelMilliseconds() / before.requireTiming().kernelMilliseconds() - 1;
     }

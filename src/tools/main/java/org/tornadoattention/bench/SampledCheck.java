@@ -8,9 +8,9 @@ import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * Compares some rows of a large result with the float64 oracle, which would take minutes for all of them: blocks of rows
- * from the first, a middle and the last head, at the start, the middle and the end of the sequence. The oracle runs once,
- * for any number of kernels.
+ * Compares some rows of a large result with the float64 oracle, which would take minutes for all of them: blocks of
+ * rows from the first, a middle and the last head, at the start, the middle and the end of the sequence. The oracle
+ * runs once, for any number of kernels.
  *
  * <p>A block of consecutive queries is a problem of its own: without a mask it sees all keys, and under a causal mask,
  * which is aligned to the bottom right, it is the last queries over the keys up to its own end.

@@ -18,9 +18,9 @@ import org.tornadoattention.tensor.Tensor;
  * first, a middle and the last head, at the start, the middle and the end of the sequence.
  *
  * <p>A block of dQ is a problem of its own, as a block of the output is, and the oracle solves it. A block of dK and dV
- * needs the log-sum-exp and the output of every query that sees it: those are taken from the forward pass, which {@link
- * SampledCheck} compares, and the rest is the formula in float64; the same formula in the storage precision gives the naive
- * error. Masks are none or causal, the scale is the usual one.
+ * needs the log-sum-exp and the output of every query that sees it: those are taken from the forward pass, which
+ * {@link SampledCheck} compares, and the rest is the formula in float64; the same formula in the storage precision
+ * gives the naive error. Masks are none or causal, the scale is the usual one.
  */
 final class SampledGradients {
 

@@ -16,8 +16,9 @@ public final class WarmUp {
     private WarmUp() {}
 
     /**
-     * Executes until two stretches of time have about the same best, and the JVM has compiled nothing in the last. It compiles
-     * its own engine and the simulator's kernels while they run, and again where another mask leads them another way.
+     * Executes until two stretches of time have about the same best, and the JVM has compiled nothing in the last. It
+     * compiles its own engine and the simulator's kernels while they run, and again where another mask leads them
+     * another way.
      *
      * @param execution runs once and tells its nanoseconds
      * @param longestSeconds time after which no other stretch is begun

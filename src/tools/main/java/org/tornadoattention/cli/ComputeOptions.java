@@ -26,7 +26,9 @@ final class ComputeOptions {
             description = "Of ${COMPLETION-CANDIDATES}. Default: the best for the problem. bench takes several.")
     private List<AttentionKernel> kernels = List.of();
 
-    /** The device that was asked for, or the best of those that run the kernels that were asked for, or else the best. */
+    /**
+     * The device that was asked for, or the best of those that run the kernels that were asked for, or else the best.
+     */
     ComputeDevice device() {
         ComputeDevice best = where.find();
         if (where.areGiven() || kernels.isEmpty()) {

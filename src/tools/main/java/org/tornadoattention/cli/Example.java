@@ -7,8 +7,9 @@ import org.tornadoattention.device.Backend;
 import picocli.CommandLine;
 
 /**
- * Runs a program of {@code examples/} as a command runs: {@code --help} is answered, arguments that do not fit are bad usage
- * with exit code 2, and what a device refuses, or output that was lost, is a line on standard error and exit code 1.
+ * Runs a program of {@code examples/} as a command runs: {@code --help} is answered, arguments that do not fit are bad
+ * usage with exit code 2, and what a device refuses, or output that was lost, is a line on standard error and exit code
+ * 1.
  */
 public final class Example {
 

@@ -32,8 +32,8 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
     }
 
     /**
-     * A command that could not do its work. Arguments that do not fit together, and files that are not there, not what they
-     * should be or not to be written, are bad usage; all else is a failure.
+     * A command that could not do its work. Arguments that do not fit together, and files that are not there, not what
+     * they should be or not to be written, are bad usage; all else is a failure.
      */
     @Override
     public int handleExecutionException(Exception failure, CommandLine command, ParseResult arguments) {

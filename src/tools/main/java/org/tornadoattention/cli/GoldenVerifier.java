@@ -18,9 +18,8 @@ import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.reference.GoldenCase;
 
 /**
- * Runs golden cases on one device and compares output, log-sum-exp and, where a case has them, gradients with the
- * known solutions. Without a kernel of the
- * caller's choice, all kernels that take a case's type are tried.
+ * Runs golden cases on one device and compares output, log-sum-exp and, where a case has them, gradients with the known
+ * solutions. Without a kernel of the caller's choice, all kernels that take a case's type are tried.
  */
 final class GoldenVerifier implements AutoCloseable {
 

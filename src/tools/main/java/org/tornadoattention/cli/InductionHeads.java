@@ -9,14 +9,13 @@ import org.tornadoattention.tensor.Tensor;
  * A text as an attention problem that predicts it: induction heads, the circuit that lets language models continue what
  * they have seen before, with hashes in place of learned weights.
  *
- * <p>Head {@code h} looks at the last {@code h + 1} characters. With {@code e} the embedding of such a piece of text and
- * {@code c} that of a character, position {@code i} has the query {@code e(text up to i)}, the key
- * {@code e(text up to i - 1)} and the value {@code c(text[i])}. So a query meets the keys of all characters that
- * followed the same piece before, and the output is the mean of their embeddings: a vote on the character
- * {@code i + 1}.
+ * <p>Head {@code h} looks at the last {@code h + 1} characters. With {@code e} the embedding of such a piece of text
+ * and {@code c} that of a character, position {@code i} has the query {@code e(text up to i)}, the key {@code e(text up
+ * to i - 1)} and the value {@code c(text[i])}. So a query meets the keys of all characters that followed the same piece
+ * before, and the output is the mean of their embeddings: a vote on the character {@code i + 1}.
  *
- * <p>An embedding is a vector of ±1, the bits of a 64-bit hash: a piece meets itself with {@code q·k = 64} and any other
- * with 0 ± 8. With {@link #SCALE} an equal piece weighs e<sup>32</sup>, which stands out of thousands of others.
+ * <p>An embedding is a vector of ±1, the bits of a 64-bit hash: a piece meets itself with {@code q·k = 64} and any
+ * other with 0 ± 8. With {@link #SCALE} an equal piece weighs e<sup>32</sup>, which stands out of thousands of others.
  */
 final class InductionHeads {
 
@@ -70,8 +69,8 @@ final class InductionHeads {
     }
 
     /**
-     * What the heads predict together: each position takes the head with the longest context that found it before, which
-     * its log-sum-exp tells.
+     * What the heads predict together: each position takes the head with the longest context that found it before,
+     * which its log-sum-exp tells.
      */
     String predictions(AttentionResult result) {
         String[] byHead = new String[HEADS];

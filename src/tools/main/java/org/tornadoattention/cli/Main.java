@@ -27,8 +27,8 @@ import picocli.CommandLine.Spec;
 import picocli.CommandLine.TypeConversionException;
 
 /**
- * The command line. Exit codes: 0 good, 1 a check or a computation failed or output was lost, 2 bad usage or files. Failures are a line or two
- * on standard error; {@code --stacktrace} adds where they came from.
+ * The command line. Exit codes: 0 good, 1 a check or a computation failed or output was lost, 2 bad usage or files.
+ * Failures are a line or two on standard error; {@code --stacktrace} adds where they came from.
  */
 @Command(
         name = "attention",
@@ -126,8 +126,8 @@ public final class Main implements Runnable {
     }
 
     /**
-     * Picocli breaks lines inside names of files too: texts are broken at blanks alone here, and the lines of examples, which
-     * are to be copied, nowhere.
+     * Picocli breaks lines inside names of files too: texts are broken at blanks alone here, and the lines of examples,
+     * which are to be copied, nowhere.
      */
     private static void keepWordsWhole(CommandLine commandLine) {
         Map<String, IHelpSectionRenderer> sections = commandLine.getHelpSectionMap();

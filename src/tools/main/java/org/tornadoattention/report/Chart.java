@@ -4,8 +4,8 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * A chart as SVG in an HTML figure, with its legend. Colours come from the page, so that it follows the theme; each name has
- * one colour and one mark on all charts of a page.
+ * A chart as SVG in an HTML figure, with its legend. Colours come from the page, so that it follows the theme; each
+ * name has one colour and one mark on all charts of a page.
  *
  * @param title heading of the figure
  * @param x horizontal axis

@@ -238,7 +238,10 @@ final class Charts {
         return charts;
     }
 
-    /** A byte per query at least; less is nothing, or a constant of the runtime's, which no axis of bytes per head can show. */
+    /**
+     * A byte per query at least; less is nothing, or a constant of the runtime's, which no axis of bytes per head can
+     * show.
+     */
     private static boolean growsWithTheSequence(Entry entry) {
         return entry.result().requireMemory().beyondTensors()
                 >= heads(entry) * entry.problem().shape().seqQ();
@@ -298,7 +301,9 @@ final class Charts {
         return Integer.parseInt(tile.substring(0, tile.indexOf('x')));
     }
 
-    /** Traffic of device memory against the tile's queries, as the simulator counted and as the paper's formula says. */
+    /**
+     * Traffic of device memory against the tile's queries, as the simulator counted and as the paper's formula says.
+     */
     static List<Chart> traffic(List<Entry> entries) {
         List<Chart> charts = new ArrayList<>();
         sweeps(entries.stream().filter(entry -> counted(entry).isPresent()).toList())

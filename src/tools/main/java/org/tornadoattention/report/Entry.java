@@ -11,7 +11,8 @@ import org.tornadoattention.bench.BenchResult;
  *
  * @param file the file
  * @param result the result, with times
- * @param name what it is called on the page: the kernel, its provider where that is not us, its backend where we have several
+ * @param name what it is called on the page: the kernel, its provider where that is not us, its backend where we have
+ *     several
  */
 record Entry(BenchFile file, BenchResult result, String name) {
 

@@ -24,20 +24,19 @@ import org.tornadoattention.bench.ErrorFile;
 import org.tornadoattention.tensor.DType;
 
 /**
- * Tables of a Markdown text that are made of committed results and never typed. A table stands between two comments, of which
- * the first says what it is made of:
+ * Tables of a Markdown text that are made of committed results and never typed. A table stands between two comments, of
+ * which the first says what it is made of:
  *
  * <pre>{@code
  * <!-- table ladder docs/results/h200.json -->
  * <!-- end of table -->
  * }</pre>
  *
- * <p>Kinds: {@code ladder}, each kernel on the longest problem; {@code throughput}, TFLOP/s by length; {@code peers}, our
- * fastest kernel beside the peers' of other files; {@code decode}, bytes of keys and values a second beside theirs;
- * {@code traffic}, bytes counted beside the formula; {@code errors}, those of {@code ./attention accuracy} and its peers.
- * Several files are separated by blanks; {@code key=value} after them picks problems: {@code dtype}, {@code headDim},
- * {@code causal},
- * {@code pass}, {@code seq}.
+ * <p>Kinds: {@code ladder}, each kernel on the longest problem; {@code throughput}, TFLOP/s by length; {@code peers},
+ * our fastest kernel beside the peers' of other files; {@code decode}, bytes of keys and values a second beside theirs;
+ * {@code traffic}, bytes counted beside the formula; {@code errors}, those of {@code ./attention accuracy} and its
+ * peers. Several files are separated by blanks; {@code key=value} after them picks problems: {@code dtype},
+ * {@code headDim}, {@code causal}, {@code pass}, {@code seq}.
  */
 public final class MarkdownTables {
 

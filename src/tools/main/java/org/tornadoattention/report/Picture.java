@@ -9,8 +9,8 @@ import java.util.function.Predicate;
 import org.tornadoattention.bench.BenchFile;
 
 /**
- * Charts of throughput side by side as one SVG file, for pages that take pictures only. It brings the report's colours with it
- * and follows a reader's light or dark theme.
+ * Charts of throughput side by side as one SVG file, for pages that take pictures only. It brings the report's colours
+ * with it and follows a reader's light or dark theme.
  */
 public final class Picture {
 

@@ -11,8 +11,8 @@ import java.util.regex.Pattern;
 import org.tornadoattention.bench.BenchFile;
 
 /**
- * One HTML page made of benchmarks' files: charts, tables, and the papers' claims beside ours. It holds all that it needs:
- * no network, no other file.
+ * One HTML page made of benchmarks' files: charts, tables, and the papers' claims beside ours. It holds all that it
+ * needs: no network, no other file.
  */
 public final class ReportPage {
 

@@ -37,8 +37,8 @@ final class Tables {
     }
 
     /**
-     * The problem that the ladder is shown on: of those where standard attention was measured too, the one with the most
-     * rungs, then the longest, without a mask.
+     * The problem that the ladder is shown on: of those where standard attention was measured too, the one with the
+     * most rungs, then the longest, without a mask.
      */
     static Optional<BenchCase> ladderCase(List<Entry> entries) {
         List<Entry> ours = Entry.ofDevices(entries).stream().filter(Entry::ours).toList();

@@ -7,8 +7,8 @@ import org.tornadoattention.Mask;
 import org.tornadoattention.choice.Tile;
 
 /**
- * The tiles of the score matrix of one head: full ones, which no mask touches, partial ones, which the mask's edge crosses,
- * and skipped ones, which nobody sees and no kernel loads.
+ * The tiles of the score matrix of one head: full ones, which no mask touches, partial ones, which the mask's edge
+ * crosses, and skipped ones, which nobody sees and no kernel loads.
  *
  * @param seqQ queries
  * @param seqK keys
@@ -56,7 +56,10 @@ public record TilePicture(int seqQ, int seqK, Tile tile, Mask mask) {
         return kind(row, column, 1, 1);
     }
 
-    /** Of several rows and columns together. Windows move to the right with the query: the first and the last one tell all. */
+    /**
+     * Of several rows and columns together. Windows move to the right with the query: the first and the last one tell
+     * all.
+     */
     private Kind kind(int row, int column, int rows, int columns) {
         int firstQuery = row * tile.blockQ();
         int lastQuery = end(row + rows - 1, tile.blockQ(), seqQ) - 1;
@@ -116,7 +119,9 @@ public record TilePicture(int seqQ, int seqK, Tile tile, Mask mask) {
         };
     }
 
-    /** From the tile of the first key that the row's first query sees to that of the last one that its last query sees. */
+    /**
+     * From the tile of the first key that the row's first query sees to that of the last one that its last query sees.
+     */
     private int seenColumns(int row) {
         int firstKey = mask.firstKey(row * tile.blockQ(), seqQ, seqK);
         int endKey = mask.endKey(end(row, tile.blockQ(), seqQ) - 1, seqQ, seqK);

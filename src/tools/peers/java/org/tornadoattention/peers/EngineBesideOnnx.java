@@ -16,8 +16,9 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * The JVM engine and ONNX Runtime's fused operator in turns, each on one thread and by its processor time, so that a busy
- * machine disturbs both alike: a preset's forward problems in F32, both results checked against the float64 oracle.
+ * The JVM engine and ONNX Runtime's fused operator in turns, each on one thread and by its processor time, so that a
+ * busy machine disturbs both alike: a preset's forward problems in F32, both results checked against the float64
+ * oracle.
  */
 public final class EngineBesideOnnx {
 

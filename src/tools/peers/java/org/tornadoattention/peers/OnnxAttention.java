@@ -4,8 +4,8 @@ import java.util.Arrays;
 import org.tornadoattention.AttentionShape;
 
 /**
- * Attention as an ONNX model of one problem, written here byte by byte: inputs {@code q}, {@code k}, {@code v}, output {@code
- * o}, all F32. Field numbers are those of onnx.proto.
+ * Attention as an ONNX model of one problem, written here byte by byte: inputs {@code q}, {@code k}, {@code v}, output
+ * {@code o}, all F32. Field numbers are those of onnx.proto.
  */
 final class OnnxAttention {
 
@@ -42,8 +42,8 @@ final class OnnxAttention {
     }
 
     /**
-     * ONNX Runtime's own fused operator, MultiHeadAttention: all tensors {@code [batch, seq, heads * headDim]}, as many queries
-     * as keys.
+     * ONNX Runtime's own fused operator, MultiHeadAttention: all tensors {@code [batch, seq, heads * headDim]}, as many
+     * queries as keys.
      */
     static byte[] fused(AttentionShape shape, boolean causal) {
         int[] flat = {shape.batch(), shape.seqQ(), shape.heads() * shape.headDim()};

@@ -32,8 +32,8 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * ONNX Runtime on the CPU as a peer that needs nothing installed: a preset's forward problems in F32, checked against the
- * float64 oracle before they are timed, in the JSON of {@code ./attention bench}.
+ * ONNX Runtime on the CPU as a peer that needs nothing installed: a preset's forward problems in F32, checked against
+ * the float64 oracle before they are timed, in the JSON of {@code ./attention bench}.
  */
 public final class OnnxRuntimePeer {
 

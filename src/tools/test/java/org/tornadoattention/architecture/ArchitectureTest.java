@@ -58,7 +58,9 @@ class ArchitectureTest {
                     .map(type -> type.getProtectionDomain().getCodeSource().getLocation())
                     .toList());
 
-    /** The entrance; all else in the root package are values that say what is computed, what came and what went wrong. */
+    /**
+     * The entrance; all else in the root package are values that say what is computed, what came and what went wrong.
+     */
     private static final DescribedPredicate<JavaClass> FACE =
             belongToAnyOf(FlashAttention.class, DistributedAttention.class, DividedPass.class);
 
@@ -225,7 +227,10 @@ class ArchitectureTest {
                 .isEmpty();
     }
 
-    /** What a task may be made of: a public static method that returns nothing; others only tell numbers, but for the parts. */
+    /**
+     * What a task may be made of: a public static method that returns nothing; others only tell numbers, but for the
+     * parts.
+     */
     @Test
     void whatTakesArraysIsAKernel() {
         DescribedPredicate<JavaClass> kernels = KERNELS.and(not(floor("kernel.parts")));

@@ -13,7 +13,9 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/** Programs as a user types them, with the JDK of this process and nothing of its environment that chooses an engine. */
+/**
+ * Programs as a user types them, with the JDK of this process and nothing of its environment that chooses an engine.
+ */
 final class Command {
 
     private static final int MINUTES = 5;

@@ -38,7 +38,9 @@ class ExamplesTest {
     @TempDir
     static Path classes;
 
-    /** With {@code -g}, since TornadoVM wants the names of a kernel's variables, and the simulator's messages have them. */
+    /**
+     * With {@code -g}, since TornadoVM wants the names of a kernel's variables, and the simulator's messages have them.
+     */
     @BeforeAll
     static void compile() throws IOException {
         JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();

@@ -20,8 +20,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.JavaProcess;
 
 /**
- * What the README shows as Java runs as it stands. Each block is a program: imports, and then either declarations with a
- * {@code main}, or the statements of one.
+ * What the README shows as Java runs as it stands. Each block is a program: imports, and then either declarations with
+ * a {@code main}, or the statements of one.
  */
 class ReadmeTest {
 

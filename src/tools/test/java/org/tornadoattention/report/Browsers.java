@@ -46,7 +46,8 @@ public final class Browsers {
     }
 
     /**
-     * Has Chromium draw a page, and checks that it is light or dark, in colours, and that nothing stands out to the right.
+     * Has Chromium draw a page, and checks that it is light or dark, in colours, and that nothing stands out to the
+     * right.
      *
      * @param directory for files
      * @param light 1 for a reader who likes light pages, else 0

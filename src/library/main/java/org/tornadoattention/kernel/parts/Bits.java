@@ -8,8 +8,8 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
- * 16-bit floats as the operands of tensor cores hold them: F16 from a {@link HalfFloatArray}, BF16 from a {@link
- * ShortArray}, in the low half of an int. Overloads that TornadoVM inlines, so that one kernel text serves both.
+ * 16-bit floats as the operands of tensor cores hold them: F16 from a {@link HalfFloatArray}, BF16 from a
+ * {@link ShortArray}, in the low half of an int. Overloads that TornadoVM inlines, so that one kernel text serves both.
  */
 public final class Bits {
 

@@ -4,9 +4,9 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Which tiles of the score matrix a block mask leaves: an array of six numbers, batch entries, heads, tiles of queries, tiles of
- * keys, queries of a tile and keys of a tile, and then a state for each tile, {@code [batch, heads, tiles of queries, tiles of
- * keys]}: 0 empty, 1 partial, 2 full. Where there is one batch entry or head, it stands for all.
+ * Which tiles of the score matrix a block mask leaves: an array of six numbers, batch entries, heads, tiles of queries,
+ * tiles of keys, queries of a tile and keys of a tile, and then a state for each tile, {@code [batch, heads, tiles of
+ * queries, tiles of keys]}: 0 empty, 1 partial, 2 full. Where there is one batch entry or head, it stands for all.
  */
 public final class BlockTiles {
 
@@ -66,7 +66,10 @@ public final class BlockTiles {
         return TornadoMath.max(least, TornadoMath.min(most, PARTIAL));
     }
 
-    /** The first key from {@code key} on, in steps of {@code step}, at which so many keys are not all hidden from the queries. */
+    /**
+     * The first key from {@code key} on, in steps of {@code step}, at which so many keys are not all hidden from the
+     * queries.
+     */
     public static int nextKey(
             IntArray tiles, int key, int step, int batch, int head, int query, int queries, int lastKey) {
         int next = key;

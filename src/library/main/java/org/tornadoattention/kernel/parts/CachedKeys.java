@@ -6,12 +6,13 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Keys and values that lie in the pages of a cache, for the warp group of a kernel that copies tiles of them to local memory. In forms
- * of kernels over caches, the forge puts a constant in place of each call of a method without parameters; in other forms nothing of
- * this is left. The arrays are those of {@link StepLayout}.
+ * Keys and values that lie in the pages of a cache, for the warp group of a kernel that copies tiles of them to local
+ * memory. In forms of kernels over caches, the forge puts a constant in place of each call of a method without
+ * parameters; in other forms nothing of this is left. The arrays are those of {@link StepLayout}.
  *
- * <p>A row's address is two numbers: where its run of rows begins, which its page says, and how far in the run it is, a constant. Runs
- * are as long as pages where the rows of a warp, a fourth of a tile, are whole pages or pages are made of as many, and otherwise one row.
+ * <p>A row's address is two numbers: where its run of rows begins, which its page says, and how far in the run it is, a
+ * constant. Runs are as long as pages where the rows of a warp, a fourth of a tile, are whole pages or pages are made
+ * of as many, and otherwise one row.
  */
 public final class CachedKeys {
 
@@ -31,8 +32,8 @@ public final class CachedKeys {
     }
 
     /**
-     * Whether a step says in arrays what its window and scale are, as those of this library's caches do; it ends with the receipts that
-     * {@link org.tornadoattention.kernel.SplitKeyAttention} leaves.
+     * Whether a step says in arrays what its window and scale are, as those of this library's caches do; it ends with
+     * the receipts that {@link org.tornadoattention.kernel.SplitKeyAttention} leaves.
      */
     public static boolean areStepsRead() {
         return false;
@@ -68,7 +69,10 @@ public final class CachedKeys {
         return TornadoMath.max(1, WARP_LANES / (WarpTiles.paddedDim(headDim) / 8));
     }
 
-    /** Rows of a run, where each warp copies rows that follow one another; 1 where pages, tiles or rows are of other sizes. */
+    /**
+     * Rows of a run, where each warp copies rows that follow one another; 1 where pages, tiles or rows are of other
+     * sizes.
+     */
     private static int run(int rows, int headDim) {
         int ofWarp = rows / WARPS;
         int run = pageSize() < ofWarp ? pageSize() : ofWarp;
@@ -134,7 +138,9 @@ public final class CachedKeys {
         return start;
     }
 
-    /** Starts the copy of {@code count} of {@code rows} rows that {@link #find} found to byte {@code at}; the rest is 0. */
+    /**
+     * Starts the copy of {@code count} of {@code rows} rows that {@link #find} found to byte {@code at}; the rest is 0.
+     */
     public static void load(
             int[] tile,
             int at,

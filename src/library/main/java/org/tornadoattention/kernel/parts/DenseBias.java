@@ -6,9 +6,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
- * A number that is added to the score of each pair, {@code [1 or batch, 1 or heads, seqQ, seqK]}: F32, or 16-bit floats as raw
- * bits. Where its elements lie stands in an array of three steps: from one batch entry to the next, from one head to the next, and
- * from one query to the next; 0 where all share one.
+ * A number that is added to the score of each pair, {@code [1 or batch, 1 or heads, seqQ, seqK]}: F32, or 16-bit floats
+ * as raw bits. Where its elements lie stands in an array of three steps: from one batch entry to the next, from one
+ * head to the next, and from one query to the next; 0 where all share one.
  */
 public final class DenseBias {
 

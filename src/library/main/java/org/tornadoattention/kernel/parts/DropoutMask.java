@@ -3,15 +3,15 @@ package org.tornadoattention.kernel.parts;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Which pairs of a query and a key dropout leaves: a function of the seed and the pair's place alone, so that forward and
- * backward agree and no mask is stored.
+ * Which pairs of a query and a key dropout leaves: a function of the seed and the pair's place alone, so that forward
+ * and backward agree and no mask is stored.
  *
- * <p>Source: Salmon et al., <i>Parallel random numbers: as easy as 1, 2, 3</i> (2011): Philox4x32-10 with the seed as its
- * key and {@code (key / 4, query, batch * heads + head, offset)} as its counter; word {@code key % 4} of the result
+ * <p>Source: Salmon et al., <i>Parallel random numbers: as easy as 1, 2, 3</i> (2011): Philox4x32-10 with the seed as
+ * its key and {@code (key / 4, query, batch * heads + head, offset)} as its counter; word {@code key % 4} of the result
  * decides by its upper 24 bits.
  *
- * <p>Seed, offset and threshold change between launches of one plan, so they travel in an array: the last
- * elements of {@code keyLengths}, which only this class reads: the seed's lower and upper half, the offset, and the threshold.
+ * <p>Seed, offset and threshold change between launches of one plan, so they travel in an array: the last elements of
+ * {@code keyLengths}, which only this class reads: the seed's lower and upper half, the offset, and the threshold.
  */
 public final class DropoutMask {
 
@@ -72,8 +72,8 @@ public final class DropoutMask {
     }
 
     /**
-     * What a pair's probability is multiplied by: 0 where it is dropped, 1 / (1 - p) elsewhere, with p = threshold / 2^24; 1
-     * without dropout.
+     * What a pair's probability is multiplied by: 0 where it is dropped, 1 / (1 - p) elsewhere, with p = threshold /
+     * 2^24; 1 without dropout.
      */
     public static float factor(
             int seedLow, int seedHigh, int offset, int threshold, int batchHead, int query, int key, int features) {

@@ -1,9 +1,9 @@
 package org.tornadoattention.kernel.parts;
 
 /**
- * What the argument {@code features} of a kernel says: bits for what a problem has and for how arrays are to be read, and two
- * numbers of the tensor-core kernels. A kernel heeds those that its documentation names. TornadoVM makes a constant of the
- * argument, so a test of a bit costs nothing on the device.
+ * What the argument {@code features} of a kernel says: bits for what a problem has and for how arrays are to be read,
+ * and two numbers of the tensor-core kernels. A kernel heeds those that its documentation names. TornadoVM makes a
+ * constant of the argument, so a test of a bit costs nothing on the device.
  */
 public final class Features {
 

@@ -1,8 +1,8 @@
 package org.tornadoattention.kernel.parts;
 
 /**
- * Where kernels call the functions of a user's. As they stand here, they change nothing and leave nothing in the compiled
- * kernel; a form of a kernel with functions has others of the same names in their place.
+ * Where kernels call the functions of a user's. As they stand here, they change nothing and leave nothing in the
+ * compiled kernel; a form of a kernel with functions has others of the same names in their place.
  */
 public final class Functions {
 
@@ -38,7 +38,10 @@ public final class Functions {
         return 0;
     }
 
-    /** Begins to read the biases of eight keys, as {@link org.tornadoattention.intrinsic.Warp#loadEight} where {@link #areEights}. */
+    /**
+     * Begins to read the biases of eight keys, as {@link org.tornadoattention.intrinsic.Warp#loadEight} where
+     * {@link #areEights}.
+     */
     public static void loadEight(int[] registers, int at, int row, int plus, int ahead) {
         // there are none
     }
@@ -60,16 +63,16 @@ public final class Functions {
     }
 
     /**
-     * What such block masks say of so many queries and keys: {@link BlockTiles#EMPTY} where they hide all, {@link BlockTiles#FULL}
-     * where nothing hides any, else {@link BlockTiles#PARTIAL}.
+     * What such block masks say of so many queries and keys: {@link BlockTiles#EMPTY} where they hide all,
+     * {@link BlockTiles#FULL} where nothing hides any, else {@link BlockTiles#PARTIAL}.
      */
     public static int stateOfTile(int batch, int head, int query, int queries, int key, int keys) {
         return BlockTiles.FULL;
     }
 
     /**
-     * The score of a pair, after all that kernels do to it by themselves: {@link Score#NO_SCORE} where a function hides the
-     * key.
+     * The score of a pair, after all that kernels do to it by themselves: {@link Score#NO_SCORE} where a function hides
+     * the key.
      *
      * @param query within the sequence
      * @param key within the sequence
@@ -85,8 +88,8 @@ public final class Functions {
     }
 
     /**
-     * The first key from {@code key} on, in steps of {@code step}, at which so many keys are not all hidden from a tile of
-     * queries by a block mask.
+     * The first key from {@code key} on, in steps of {@code step}, at which so many keys are not all hidden from a tile
+     * of queries by a block mask.
      */
     public static int nextKey(int key, int step, int batch, int head, int query, int queries, int lastKey) {
         return key;

@@ -5,8 +5,8 @@ import uk.ac.manchester.tornado.api.types.arrays.ByteArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
- * Keys and values as whole numbers of 8 bits, from −127 to 127, and NaN as −128: these methods stand in for those of {@link
- * Storage}, to which a byte is an FP8 number.
+ * Keys and values as whole numbers of 8 bits, from −127 to 127, and NaN as −128: these methods stand in for those of
+ * {@link Storage}, to which a byte is an FP8 number.
  */
 public final class Int8Pairs {
 
@@ -38,8 +38,8 @@ public final class Int8Pairs {
     }
 
     /**
-     * The low byte counts. Without its sign bit and that bit apart: PTX has no arithmetic shift for {@code >>}, and of all eight bits
-     * of a byte TornadoVM makes an unsigned number, which no difference is below 0 of.
+     * The low byte counts. Without its sign bit and that bit apart: PTX has no arithmetic shift for {@code >>}, and of
+     * all eight bits of a byte TornadoVM makes an unsigned number, which no difference is below 0 of.
      */
     public static float decode(int bits) {
         float value = (bits & 0x7f) - (bits & 0x80);
@@ -67,8 +67,8 @@ public final class Int8Pairs {
     }
 
     /**
-     * The scale of a page's head when numbers up to {@code max} come, 0 for none before: exact where the page begins, and at
-     * least twofold where it grows, so that rounding once more and again adds up to no more than one unit.
+     * The scale of a page's head when numbers up to {@code max} come, 0 for none before: exact where the page begins,
+     * and at least twofold where it grows, so that rounding once more and again adds up to no more than one unit.
      */
     public static float scaleOfBytes(float old, float max) {
         float scale = TornadoMath.max(old, Storage.SMALLEST_SCALE);

@@ -3,8 +3,8 @@ package org.tornadoattention.kernel.parts;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Which sequence, queries and keys a group of the split-key kernels works on. A tile is {@code rows} pairs of a token and one
- * of the {@code group} query heads of a KV head; the arrays are those of {@link StepLayout}.
+ * Which sequence, queries and keys a group of the split-key kernels works on. A tile is {@code rows} pairs of a token
+ * and one of the {@code group} query heads of a KV head; the arrays are those of {@link StepLayout}.
  */
 public final class KeySplit {
 
@@ -47,8 +47,8 @@ public final class KeySplit {
     }
 
     /**
-     * Whether parts of the keys begin at multiples of {@link #fixedKeys}, wherever queries stand: an answer of the forge's, as those
-     * of {@link Layout} are.
+     * Whether parts of the keys begin at multiples of {@link #fixedKeys}, wherever queries stand: an answer of the
+     * forge's, as those of {@link Layout} are.
      */
     public static boolean isFixed() {
         return false;
@@ -75,8 +75,8 @@ public final class KeySplit {
     }
 
     /**
-     * Whether the kernel itself reads queries, positions, lengths and pages where a caller has them, so that no other need make them
-     * ready; an answer of the forge's too.
+     * Whether the kernel itself reads queries, positions, lengths and pages where a caller has them, so that no other
+     * need make them ready; an answer of the forge's too.
      */
     public static boolean arePlacesRead() {
         return false;

@@ -3,12 +3,12 @@ package org.tornadoattention.kernel.parts;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 
 /**
- * Scores so large that F32 has no bits left behind the point. There a row's log-sum-exp L is off by more than 1, and a backward pass
- * that adds up scores in another order than the forward pass did, or as exponents of another base, would find P = e^(S − L) at 0
- * or ∞ where it is 1. So L is lowered by as much as it may be off, and no P is above 1.
+ * Scores so large that F32 has no bits left behind the point. There a row's log-sum-exp L is off by more than 1, and a
+ * backward pass that adds up scores in another order than the forward pass did, or as exponents of another base, would
+ * find P = e^(S − L) at 0 or ∞ where it is 1. So L is lowered by as much as it may be off, and no P is above 1.
  *
- * <p>Only what is added to products makes such scores: ALiBi's bias, a dense one, functions. Where there is nothing of that, nothing of
- * this is left in a kernel.
+ * <p>Only what is added to products makes such scores: ALiBi's bias, a dense one, functions. Where there is nothing of
+ * that, nothing of this is left in a kernel.
  */
 public final class LargeScores {
 

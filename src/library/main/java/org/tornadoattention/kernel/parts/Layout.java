@@ -1,11 +1,12 @@
 package org.tornadoattention.kernel.parts;
 
 /**
- * Where rows of tensors lie that are views over arrays of a caller's. In forms of kernels for views, the forge puts a constant in
- * place of each call of a method without parameters; in other forms nothing of this is left, and rows follow one another.
+ * Where rows of tensors lie that are views over arrays of a caller's. In forms of kernels for views, the forge puts a
+ * constant in place of each call of a method without parameters; in other forms nothing of this is left, and rows
+ * follow one another.
  *
- * <p>Batch entry b, head h and row i of a tensor begin at element {@code offset + b * batch + h * head + i * row} of its array,
- * and the elements of a row follow one another. The numbers are in elements.
+ * <p>Batch entry b, head h and row i of a tensor begin at element {@code offset + b * batch + h * head + i * row} of
+ * its array, and the elements of a row follow one another. The numbers are in elements.
  */
 public final class Layout {
 

@@ -5,8 +5,8 @@ import static org.tornadoattention.kernel.parts.Storage.load;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Tiles of rows in local memory, as the kernels on plain arithmetic units have them, and their way there from arrays. Behind
- * each row of {@code paddedDim} elements are four unused ones, which keep columns apart in the memory's banks.
+ * Tiles of rows in local memory, as the kernels on plain arithmetic units have them, and their way there from arrays.
+ * Behind each row of {@code paddedDim} elements are four unused ones, which keep columns apart in the memory's banks.
  *
  * <p>All work-items of a group share the work: {@code item} is the number of one and {@code step} how many there are.
  */
@@ -21,8 +21,8 @@ public final class LocalTiles {
     }
 
     /**
-     * Loads so many elements from {@code first} on, sixteen at a time: a load takes hundreds of cycles, alone or in company. For
-     * tiles whose rows are all there and fill the padded dimension.
+     * Loads so many elements from {@code first} on, sixteen at a time: a load takes hundreds of cycles, alone or in
+     * company. For tiles whose rows are all there and fill the padded dimension.
      */
     @Phase
     public static void loadWhole(
@@ -133,7 +133,10 @@ public final class LocalTiles {
         }
     }
 
-    /** {@link #loadRows} of two arrays at once, whose rows follow one another and may differ in their number of elements. */
+    /**
+     * {@link #loadRows} of two arrays at once, whose rows follow one another and may differ in their number of
+     * elements.
+     */
     @Phase
     public static void loadBothRows(
             FloatArray a,

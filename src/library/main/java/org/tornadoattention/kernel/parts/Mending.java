@@ -8,13 +8,13 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
- * Rows that kernels on tensor cores compute once more, one pair of a query and a key after the other: those in which something is not
- * finite. A product of tiles goes over the pairs that the mask hides too, and 0 times NaN or ∞ is NaN, so that a row may have it
- * from what it does not see. Here it meets only what it sees. A row that is finite costs a test; where nothing is hidden, nothing of
- * this is left in the kernel.
+ * Rows that kernels on tensor cores compute once more, one pair of a query and a key after the other: those in which
+ * something is not finite. A product of tiles goes over the pairs that the mask hides too, and 0 times NaN or ∞ is NaN,
+ * so that a row may have it from what it does not see. Here it meets only what it sees. A row that is finite costs a
+ * test; where nothing is hidden, nothing of this is left in the kernel.
  *
- * <p>A lane computes the columns that it has of a row in a register tile as {@link WarpScores} has them: element {@code 4 n + e} of
- * what it computes is column {@code 8 n + column + e}, as in row 0 of such a tile.
+ * <p>A lane computes the columns that it has of a row in a register tile as {@link WarpScores} has them: element
+ * {@code 4 n + e} of what it computes is column {@code 8 n + column + e}, as in row 0 of such a tile.
  *
  * <p>A pair that dropout drops is seen: its probability is 0, times which NaN is NaN.
  */

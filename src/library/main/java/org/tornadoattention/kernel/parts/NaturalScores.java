@@ -4,9 +4,9 @@ import org.tornadoattention.intrinsic.Warp;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 
 /**
- * What {@link WarpScores} does for tiles of 64 rows of a warp group, with scores that are no exponents of 2: differences from a row's maximum
- * or log-sum-exp are made before they become such. With exponents of 2 the log-sum-exp of large scores would be rounded
- * thrice on its way to the gradients, which F32 shows.
+ * What {@link WarpScores} does for tiles of 64 rows of a warp group, with scores that are no exponents of 2:
+ * differences from a row's maximum or log-sum-exp are made before they become such. With exponents of 2 the log-sum-exp
+ * of large scores would be rounded thrice on its way to the gradients, which F32 shows.
  */
 public final class NaturalScores {
 
@@ -40,7 +40,10 @@ public final class NaturalScores {
         return Warp.exp2(difference * WarpScores.LOG2_E);
     }
 
-    /** One step of the online softmax: m = max(m, rowmax S), P = e^(S − m) over S, correction = e^(old m − m), l = correction · l + rowsum P. */
+    /**
+     * One step of the online softmax: m = max(m, rowmax S), P = e^(S − m) over S, correction = e^(old m − m), l =
+     * correction · l + rowsum P.
+     */
     public static void softmax(float[] s, float[] m, float[] l, float[] correction, int columns) {
         for (int r = 0; r < 2; r++) {
             float even = s[2 * r];

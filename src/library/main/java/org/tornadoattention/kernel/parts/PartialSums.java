@@ -1,12 +1,12 @@
 package org.tornadoattention.kernel.parts;
 
 /**
- * Sums of very many terms in F32. A million equal terms, added one after the other, are off by 1 %: each addition is rounded
- * to the size of what is there already. So, in forms of kernels for so many, {@link #TERMS} or more of them make a run, and
- * runs make the total: 2·10⁻⁵ for a million. In other forms nothing of this is left.
+ * Sums of very many terms in F32. A million equal terms, added one after the other, are off by 1 %: each addition is
+ * rounded to the size of what is there already. So, in forms of kernels for so many, {@link #TERMS} or more of them
+ * make a run, and runs make the total: 2·10⁻⁵ for a million. In other forms nothing of this is left.
  *
- * <p>Totals of register tiles are private arrays in memory, touched once for so many terms. Registers would be worth more
- * than that: an index with a 0 that the compiler does not see keeps it from using them.
+ * <p>Totals of register tiles are private arrays in memory, touched once for so many terms. Registers would be worth
+ * more than that: an index with a 0 that the compiler does not see keeps it from using them.
  */
 public final class PartialSums {
 

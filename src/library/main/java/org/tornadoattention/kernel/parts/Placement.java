@@ -1,8 +1,8 @@
 package org.tornadoattention.kernel.parts;
 
 /**
- * Which tile a work-group computes, and where it lies in arrays {@code [batch, heads, seqQ, headDim]} of queries and {@code
- * [batch, kvHeads, seqK, headDim]} of keys and values.
+ * Which tile a work-group computes, and where it lies in arrays {@code [batch, heads, seqQ, headDim]} of queries and
+ * {@code [batch, kvHeads, seqK, headDim]} of keys and values.
  */
 public final class Placement {
 

@@ -3,8 +3,9 @@ package org.tornadoattention.kernel.parts;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * How packed tokens divide into sequences, in one array: where each sequence begins among the queries, and the end of the last;
- * the same among the keys; then for each query token its sequence, and for each key token, −1 for those that belong to none.
+ * How packed tokens divide into sequences, in one array: where each sequence begins among the queries, and the end of
+ * the last; the same among the keys; then for each query token its sequence, and for each key token, −1 for those that
+ * belong to none.
  */
 public final class RaggedLayout {
 

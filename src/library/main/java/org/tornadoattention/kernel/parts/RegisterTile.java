@@ -1,9 +1,9 @@
 package org.tornadoattention.kernel.parts;
 
 /**
- * Eight rows of four sums that a work-item keeps in registers. As Java has it, a tile is an array; in forms of kernels each
- * element is a local variable, since TornadoVM puts a private array in memory on some backends. So an element's index must be
- * known: a number, a parameter of a phase that is given one, or what they add up and multiply to.
+ * Eight rows of four sums that a work-item keeps in registers. As Java has it, a tile is an array; in forms of kernels
+ * each element is a local variable, since TornadoVM puts a private array in memory on some backends. So an element's
+ * index must be known: a number, a parameter of a phase that is given one, or what they add up and multiply to.
  */
 public final class RegisterTile {
 

@@ -5,9 +5,9 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * How a row of the output ends: {@code O = o / l} and {@code L = m + ln l}, with m the maximum that l and o are relative to. A
- * query that saw no key gets 0 and −∞, or with a sink that. What enters the sum of a row without being a key enters here: kernels give the terms of
- * the row's head.
+ * How a row of the output ends: {@code O = o / l} and {@code L = m + ln l}, with m the maximum that l and o are
+ * relative to. A query that saw no key gets 0 and −∞, or with a sink that. What enters the sum of a row without being a
+ * key enters here: kernels give the terms of the row's head.
  */
 public final class RowEnd {
 

@@ -8,8 +8,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 public final class RowTerms {
 
     /**
-     * A log-sum-exp above every score, which makes {@code P = exp(S - L)} exactly 0, yet finite: OpenCL's fast mode leaves
-     * infinities undefined.
+     * A log-sum-exp above every score, which makes {@code P = exp(S - L)} exactly 0, yet finite: OpenCL's fast mode
+     * leaves infinities undefined.
      */
     public static final float ABOVE_ALL_SCORES = -Score.NO_SCORE;
 
@@ -25,7 +25,9 @@ public final class RowTerms {
         return rowTerms.get(2 * row + 1);
     }
 
-    /** Loads the terms of {@code rows} rows from {@code first} on; of the others of a tile, terms that make P and dS 0. */
+    /**
+     * Loads the terms of {@code rows} rows from {@code first} on; of the others of a tile, terms that make P and dS 0.
+     */
     @Phase
     public static void load(
             FloatArray rowTerms,
@@ -49,7 +51,10 @@ public final class RowTerms {
         }
     }
 
-    /** Starts a warp group's copy of the terms of {@code count} of {@code rows} queries to byte {@code at}; the rest is 0. */
+    /**
+     * Starts a warp group's copy of the terms of {@code count} of {@code rows} queries to byte {@code at}; the rest is
+     * 0.
+     */
     public static void startCopy(
             int[] tile, int at, int rows, FloatArray rowTerms, int first, int count, int seqQ, int item) {
         if (item < rows / 2) {

@@ -3,18 +3,21 @@ package org.tornadoattention.kernel.parts;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 
 /**
- * What softmax is taken of: {@code softcap(scale · q·k) - slope · |distance|}, where distance is that of the positions of query
- * and key. The scale is applied by the kernel, before or after the product.
+ * What softmax is taken of: {@code softcap(scale · q·k) - slope · |distance|}, where distance is that of the positions
+ * of query and key. The scale is applied by the kernel, before or after the product.
  */
 public final class Score {
 
     /**
-     * Below every score that F32 inputs can give, yet finite: OpenCL's fast mode leaves infinities undefined, and differences
-     * of it are never NaN.
+     * Below every score that F32 inputs can give, yet finite: OpenCL's fast mode leaves infinities undefined, and
+     * differences of it are never NaN.
      */
     public static final float NO_SCORE = -3.0e38f;
 
-    /** The number after {@link #NO_SCORE}: what is below it is hidden. Of {@code <=} TornadoVM makes one that NaN fulfils. */
+    /**
+     * The number after {@link #NO_SCORE}: what is below it is hidden. Of {@code <=} TornadoVM makes one that NaN
+     * fulfils.
+     */
     public static final float LEAST_SEEN = -2.9999998e38f;
 
     private Score() {}

@@ -3,8 +3,8 @@ package org.tornadoattention.kernel.parts;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 
 /**
- * The heads of batch entries that share an element of a bias {@code [1 or batch, 1 or heads, seqQ, seqK]}, in the order in which its
- * gradient is summed: entry after entry, and head after head in each.
+ * The heads of batch entries that share an element of a bias {@code [1 or batch, 1 or heads, seqQ, seqK]}, in the order
+ * in which its gradient is summed: entry after entry, and head after head in each.
  */
 public final class SharedBias {
 

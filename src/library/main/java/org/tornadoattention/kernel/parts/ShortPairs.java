@@ -3,8 +3,8 @@ package org.tornadoattention.kernel.parts;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
- * Neighbouring elements of a caller's array of BF16 as raw bits: these methods stand in for those of {@link Storage}, to which
- * pairs in a {@code ShortArray} are two FP8 numbers.
+ * Neighbouring elements of a caller's array of BF16 as raw bits: these methods stand in for those of {@link Storage},
+ * to which pairs in a {@code ShortArray} are two FP8 numbers.
  */
 public final class ShortPairs {
 

@@ -11,9 +11,9 @@ public final class Softcap {
     private Softcap() {}
 
     /**
-     * {@code softcap · tanh(score / softcap)}. TornadoVM's PTX backend takes the hardware's tanh, which has 11 bits, so it
-     * is computed here: by its Taylor series near 0, where a large softcap puts every score, and as {@code (1 - t) / (1 +
-     * t)} with {@code t = e^(-2|x|)} elsewhere. Never overflows, and keeps NaN.
+     * {@code softcap · tanh(score / softcap)}. TornadoVM's PTX backend takes the hardware's tanh, which has 11 bits, so
+     * it is computed here: by its Taylor series near 0, where a large softcap puts every score, and as {@code (1 - t) /
+     * (1 + t)} with {@code t = e^(-2|x|)} elsewhere. Never overflows, and keeps NaN.
      */
     public static float apply(float score, float softcap) {
         float x = score / softcap;

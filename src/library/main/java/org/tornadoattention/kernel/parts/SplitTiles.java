@@ -6,13 +6,13 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * F32 numbers as sums of two of 16 bits, for products on asynchronous tensor cores: x = 2^e (h + s) with h = x · 2^-e rounded
- * to F16, and s what is left, rounded likewise. Together they hold 22 bits and more, and of (h + s)(h' + s') only s s' is
- * left out, below 2⁻²⁴ of the product.
+ * F32 numbers as sums of two of 16 bits, for products on asynchronous tensor cores: x = 2^e (h + s) with h = x · 2^-e
+ * rounded to F16, and s what is left, rounded likewise. Together they hold 22 bits and more, and of (h + s)(h' + s')
+ * only s s' is left out, below 2⁻²⁴ of the product.
  *
- * <p>A tile in local memory is one of the h, as {@link WarpTiles} has them, and behind it one of the s. Each {@link #BLOCK}
- * rows of a tensor have one e, which brings the largest of their numbers to {@link #LARGEST_EXPONENT}: numbers that are smaller than that
- * by up to 2¹⁶ lose nothing, and the others no more than 2⁻⁴⁰ of the largest.
+ * <p>A tile in local memory is one of the h, as {@link WarpTiles} has them, and behind it one of the s. Each
+ * {@link #BLOCK} rows of a tensor have one e, which brings the largest of their numbers to {@link #LARGEST_EXPONENT}:
+ * numbers that are smaller than that by up to 2¹⁶ lose nothing, and the others no more than 2⁻⁴⁰ of the largest.
  */
 public final class SplitTiles {
 
@@ -85,7 +85,10 @@ public final class SplitTiles {
         }
     }
 
-    /** Starts the copy of {@code count} of {@code rows} rows, from row {@code first} on, to byte {@code at}; the rest is 0. */
+    /**
+     * Starts the copy of {@code count} of {@code rows} rows, from row {@code first} on, to byte {@code at}; the rest is
+     * 0.
+     */
     public static void load(
             int[] tile, int at, int rows, IntArray source, int first, int count, int headDim, int item, int items) {
         int chunks = WarpTiles.paddedDim(headDim) / 8;
@@ -103,7 +106,10 @@ public final class SplitTiles {
         }
     }
 
-    /** Starts C = A Bᵀ as {@link WarpTiles#startProduct}, in three products, the small ones first, of which s of A times h of B. */
+    /**
+     * Starts C = A Bᵀ as {@link WarpTiles#startProduct}, in three products, the small ones first, of which s of A times
+     * h of B.
+     */
     public static void startProduct(float[] c, int[] tile, int atA, int rowsA, int atB, int rowsB, int headDim) {
         int paddedDim = WarpTiles.paddedDim(headDim);
         int restA = atA + WarpTiles.tileBytes(rowsA, headDim);
@@ -112,7 +118,10 @@ public final class SplitTiles {
         addProduct(c, tile, atA, rowsA, atB, rowsB, paddedDim);
     }
 
-    /** Likewise, of the small ones h of A times s of B first: the same sums as {@link #startProduct} of B and A, transposed. */
+    /**
+     * Likewise, of the small ones h of A times s of B first: the same sums as {@link #startProduct} of B and A,
+     * transposed.
+     */
     public static void startTransposed(float[] c, int[] tile, int atA, int rowsA, int atB, int rowsB, int headDim) {
         int paddedDim = WarpTiles.paddedDim(headDim);
         int restB = atB + WarpTiles.tileBytes(rowsB, headDim);
@@ -130,8 +139,8 @@ public final class SplitTiles {
     }
 
     /**
-     * Starts C = A B with A in registers, in three products, the small ones first: of {@code columns} columns of B, from byte
-     * {@code atB} on, whose rows are as deep as A.
+     * Starts C = A B with A in registers, in three products, the small ones first: of {@code columns} columns of B,
+     * from byte {@code atB} on, whose rows are as deep as A.
      */
     public static void startSum(
             float[] c, int columns, int[] high, int[] rest, int[] tile, int atB, int rowsB, int headDim) {

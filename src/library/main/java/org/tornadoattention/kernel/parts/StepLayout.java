@@ -5,13 +5,15 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The arrays that tell the kernels of a cache or of packed sequences what to do; they change between launches of one plan.
+ * The arrays that tell the kernels of a cache or of packed sequences what to do; they change between launches of one
+ * plan.
  *
  * <ul>
- *   <li>{@code step}: window left, window right, whether there is ALiBi, the step's number; then for each sequence where its
- *       queries begin, how many there are, new keys, and tokens that follow the queries.
- *   <li>{@code sequences}: for each sequence its keys before the step, its keys, keys of left padding, and its pages (or the
- *       first row of its packed keys); then the numbers of the step that was appended last and of the one that attended last.
+ *   <li>{@code step}: window left, window right, whether there is ALiBi, the step's number; then for each sequence
+ *       where its queries begin, how many there are, new keys, and tokens that follow the queries.
+ *   <li>{@code sequences}: for each sequence its keys before the step, its keys, keys of left padding, and its pages
+ *       (or the first row of its packed keys); then the numbers of the step that was appended last and of the one that
+ *       attended last.
  *   <li>{@code numbers}: scale, softcap, and for each query head a slope of ALiBi, then for each a sink.
  * </ul>
  */

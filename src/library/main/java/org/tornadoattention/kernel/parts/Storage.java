@@ -13,8 +13,9 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  * Elements of a tensor as F32, whatever the array stores: F32 in a {@link FloatArray}, F16 in a {@link HalfFloatArray},
  * raw 16-bit floats in a {@link ShortArray}. Overloads that TornadoVM inlines, so that one kernel text serves all.
  *
- * <p>Raw bits are decoded and encoded by arithmetic, but for BF16 on CUDA. TornadoVM 5.2 has no bfloat16 type outside its CUDA compiler, no
- * 16-bit floats on OpenCL devices without {@code cl_khr_fp16}, and no reinterpretation of int bits as float anywhere.
+ * <p>Raw bits are decoded and encoded by arithmetic, but for BF16 on CUDA. TornadoVM 5.2 has no bfloat16 type outside
+ * its CUDA compiler, no 16-bit floats on OpenCL devices without {@code cl_khr_fp16}, and no reinterpretation of int
+ * bits as float anywhere.
  */
 public final class Storage {
 
@@ -22,7 +23,10 @@ public final class Storage {
     private static final float LARGEST_E4M3 = 448f;
     static final float LARGEST_FLOAT = 0x1.fffffep127f;
 
-    /** Low enough for the smallest numbers that a cache of BF16 holds, high enough for all arithmetic with it to be normal. */
+    /**
+     * Low enough for the smallest numbers that a cache of BF16 holds, high enough for all arithmetic with it to be
+     * normal.
+     */
     public static final float SMALLEST_SCALE = 0x1p-100f;
 
     private Storage() {}
@@ -68,9 +72,10 @@ public final class Storage {
     }
 
     /**
-     * A raw 16-bit float, {@code 1.mantissa · 2^(exponent - bias)}: the low bits of the exponent shift an int, the others pick
-     * factors, such that no compiler multiplies two to a subnormal. Higher bits may be anything, since PTX has no arithmetic
-     * shift for {@code >>}. What both types need stands once: TornadoVM inlines no further than some size of a kernel.
+     * A raw 16-bit float, {@code 1.mantissa · 2^(exponent - bias)}: the low bits of the exponent shift an int, the
+     * others pick factors, such that no compiler multiplies two to a subnormal. Higher bits may be anything, since PTX
+     * has no arithmetic shift for {@code >>}. What both types need stands once: TornadoVM inlines no further than some
+     * size of a kernel.
      */
     private static float decode(int bits, int features) {
         int width = (features & Features.F16_BITS) != 0 ? 10 : 7; // of the mantissa
@@ -92,8 +97,8 @@ public final class Storage {
     }
 
     /**
-     * Rounds to nearest even. BF16 flushes magnitudes below 2^-100 to 0: comparisons near the smallest normal number are
-     * miscompiled where a device flushes subnormals (seen on PoCL).
+     * Rounds to nearest even. BF16 flushes magnitudes below 2^-100 to 0: comparisons near the smallest normal number
+     * are miscompiled where a device flushes subnormals (seen on PoCL).
      */
     public static void store(ShortArray array, int index, float value, int features) {
         array.set(index, (short) encode(value, features));
@@ -127,8 +132,9 @@ public final class Storage {
     }
 
     /**
-     * The first of the two elements at an even index. A cache is read in pairs, a word each where the array allows, since
-     * half as many loads reach twice the bandwidth: compilers join the load of this one with that of {@link #second}.
+     * The first of the two elements at an even index. A cache is read in pairs, a word each where the array allows,
+     * since half as many loads reach twice the bandwidth: compilers join the load of this one with that of
+     * {@link #second}.
      */
     public static float first(FloatArray array, int index, int features) {
         return array.get(index);
@@ -193,8 +199,8 @@ public final class Storage {
     }
 
     /**
-     * The scale of a page's head of FP8 numbers when such up to {@code max} come, 0 for none before: the smallest power of two
-     * that brings them within E4M3.
+     * The scale of a page's head of FP8 numbers when such up to {@code max} come, 0 for none before: the smallest power
+     * of two that brings them within E4M3.
      */
     public static float scaleOfBytes(float old, float max) {
         float scale = TornadoMath.max(old, SMALLEST_SCALE);

@@ -4,11 +4,13 @@ import org.tornadoattention.intrinsic.Warp;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 
 /**
- * The tiles that a work-group of a kernel on tensor cores goes over. Where block masks leave tiles out, the group's work-items
- * first find those that are left, and whether anything is hidden in them, and keep a list in local memory: nobody who
- * walks it asks a block mask again. Where there are no block masks there is no list, and nothing of this is left in the kernel.
+ * The tiles that a work-group of a kernel on tensor cores goes over. Where block masks leave tiles out, the group's
+ * work-items first find those that are left, and whether anything is hidden in them, and keep a list in local memory:
+ * nobody who walks it asks a block mask again. Where there are no block masks there is no list, and nothing of this is
+ * left in the kernel.
  *
- * <p>In local memory lie how many tiles each warp of finders found, and then for each tile that is left its number and state.
+ * <p>In local memory lie how many tiles each warp of finders found, and then for each tile that is left its number and
+ * state.
  */
 public final class TileList {
 

@@ -1,8 +1,9 @@
 package org.tornadoattention.kernel.parts;
 
 /**
- * Products of tiles in local memory on plain arithmetic units, in blocks of 4 queries by 4 keys: 8 reads for 16 multiply-adds.
- * The rows of a block stand a quarter of the tile apart, so that neighbouring work-items read neighbouring rows.
+ * Products of tiles in local memory on plain arithmetic units, in blocks of 4 queries by 4 keys: 8 reads for 16
+ * multiply-adds. The rows of a block stand a quarter of the tile apart, so that neighbouring work-items read
+ * neighbouring rows.
  */
 // spotless:off: blocks are written in rows
 public final class TileProducts {
@@ -71,8 +72,8 @@ public final class TileProducts {
     }
 
     /**
-     * A block of {@code S = Q Kᵀ} and of {@code dP = dO Vᵀ}, or a part of both: over dimensions {@code part}, {@code part +
-     * parts} and so on. Parameters as {@link #scores} has them, with one step for all tiles.
+     * A block of {@code S = Q Kᵀ} and of {@code dP = dO Vᵀ}, or a part of both: over dimensions {@code part},
+     * {@code part + parts} and so on. Parameters as {@link #scores} has them, with one step for all tiles.
      */
     @Phase
     public static void scoresAndGradients(

@@ -3,8 +3,8 @@ package org.tornadoattention.kernel.parts;
 import org.tornadoattention.intrinsic.WarpGroup;
 
 /**
- * What kernels of warp groups share: a group has a warp group for each 64 rows, which compute, and one more, which copies
- * and gives the others registers.
+ * What kernels of warp groups share: a group has a warp group for each 64 rows, which compute, and one more, which
+ * copies and gives the others registers.
  */
 public final class WarpGroups {
 

@@ -7,9 +7,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 /**
  * The online softmax on score tiles that a warp holds in registers, in the layout of {@link Warp}'s accumulators.
  *
- * <p>A register tile of {@code rowTiles} · 16 rows by {@code columns} is an array in which element
- * {@code ((r / 2) * columns / 8 + n) * 4 + r % 2 * 2 + e} is, in lane 4g + t, row 8r + g and column 8n + 2t + e. TornadoVM
- * inlines these methods and unrolls their loops, so that the arrays stay in registers.
+ * <p>A register tile of {@code rowTiles} · 16 rows by {@code columns} is an array in which element {@code ((r / 2) *
+ * columns / 8 + n) * 4 + r % 2 * 2 + e} is, in lane 4g + t, row 8r + g and column 8n + 2t + e. TornadoVM inlines these
+ * methods and unrolls their loops, so that the arrays stay in registers.
  */
 public final class WarpScores {
 
@@ -23,8 +23,8 @@ public final class WarpScores {
     }
 
     /**
-     * What turns into exponents of 2 what {@link #scores} leaves, or {@link #ask}: q·k if that is all there is to do, scores that
-     * functions changed, else 1.
+     * What turns into exponents of 2 what {@link #scores} leaves, or {@link #ask}: q·k if that is all there is to do,
+     * scores that functions changed, else 1.
      */
     public static float factor(float scale, float softcap, int features) {
         float ofScores = Functions.changeScores() ? LOG2_E : 1f;
@@ -32,8 +32,9 @@ public final class WarpScores {
     }
 
     /**
-     * What softmax is taken of, over S = Q Kᵀ: {@link #score}, and −∞ for what the mask hides, which is asked only where a tile
-     * has an edge of it. In a tile whose rows are keys, all that is said of queries holds for keys and the other way round.
+     * What softmax is taken of, over S = Q Kᵀ: {@link #score}, and −∞ for what the mask hides, which is asked only
+     * where a tile has an edge of it. In a tile whose rows are keys, all that is said of queries holds for keys and the
+     * other way round.
      *
      * @param position of the lane's row 0 among the columns
      * @param j the tile's first column
@@ -62,7 +63,10 @@ public final class WarpScores {
         hide(s, rowTiles, columns, position, j, column, length, everyLeft, everyRight, windowLeft, windowRight);
     }
 
-    /** S = -inf for what the window hides, which is asked only where a tile has an edge of it: the end of {@link #scores}. */
+    /**
+     * S = -inf for what the window hides, which is asked only where a tile has an edge of it: the end of
+     * {@link #scores}.
+     */
     public static void hide(
             float[] s,
             int rowTiles,
@@ -457,8 +461,8 @@ public final class WarpScores {
     }
 
     /**
-     * One step of the online softmax: m = max(m, rowmax S) where that has grown by more than {@code threshold},
-     * P = 2^(S - m) over S, correction = 2^(old m - m), l = correction * l + rowsum P. A stale m is as exact: the final
+     * One step of the online softmax: m = max(m, rowmax S) where that has grown by more than {@code threshold}, P =
+     * 2^(S - m) over S, correction = 2^(old m - m), l = correction * l + rowsum P. A stale m is as exact: the final
      * division uses the same one.
      */
     public static void softmax(
@@ -512,8 +516,8 @@ public final class WarpScores {
     }
 
     /**
-     * P = Z ∘ P, where there is dropout: Z is that of a tile whose rows are queries, this lane's from {@code query} and {@code
-     * key} on.
+     * P = Z ∘ P, where there is dropout: Z is that of a tile whose rows are queries, this lane's from {@code query} and
+     * {@code key} on.
      */
     public static void drop(
             float[] p,
@@ -568,7 +572,9 @@ public final class WarpScores {
         }
     }
 
-    /** {@link #keep} of two elements: of X, those from {@code at} on, which are {@code ofTile} and the next in the tile. */
+    /**
+     * {@link #keep} of two elements: of X, those from {@code at} on, which are {@code ofTile} and the next in the tile.
+     */
     public static void keepPair(float[] x, float[] from, int at, int[] kept, int ofTile, float factor) {
         for (int e = 0; e < 2; e++) {
             x[e] = (kept[(ofTile + e) / 32] >> (ofTile + e) % 32 & 1) == 0 ? 0f : from[at + e] * factor;

@@ -9,9 +9,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
- * Tiles of the tensor-core kernels on their way to local memory, through the tensor cores, and back to an array. A tile in
- * local memory has rows of chunks of 16 bytes, as {@link WarpGroup} lays them out; a tile in registers is as {@link WarpScores}
- * says. TornadoVM inlines these methods and unrolls their loops.
+ * Tiles of the tensor-core kernels on their way to local memory, through the tensor cores, and back to an array. A tile
+ * in local memory has rows of chunks of 16 bytes, as {@link WarpGroup} lays them out; a tile in registers is as
+ * {@link WarpScores} says. TornadoVM inlines these methods and unrolls their loops.
  */
 public final class WarpTiles {
 
@@ -109,7 +109,10 @@ public final class WarpTiles {
         Warp.copyAsync(tile, at, source, element / 2, bytes);
     }
 
-    /** Starts the copy of {@code count} of {@code rows} rows, element {@code first} on, to byte {@code at}; the rest is 0. */
+    /**
+     * Starts the copy of {@code count} of {@code rows} rows, element {@code first} on, to byte {@code at}; the rest is
+     * 0.
+     */
     public static void load(
             int[] tile,
             int at,
@@ -123,7 +126,10 @@ public final class WarpTiles {
         load(tile, at, rows, source, first, headDim, count, headDim, item, items);
     }
 
-    /** As {@link #load(int[], int, int, HalfFloatArray, int, int, int, int, int)}, of rows that begin {@code apart} elements apart. */
+    /**
+     * As {@link #load(int[], int, int, HalfFloatArray, int, int, int, int, int)}, of rows that begin {@code apart}
+     * elements apart.
+     */
     public static void load(
             int[] tile,
             int at,
@@ -195,7 +201,10 @@ public final class WarpTiles {
         return items % chunks == 0 ? item % chunks : (i * items + item) % chunks;
     }
 
-    /** The first element of a chunk of 8: at constant distances from a work-item's first one, which takes fewer registers. */
+    /**
+     * The first element of a chunk of 8: at constant distances from a work-item's first one, which takes fewer
+     * registers.
+     */
     private static int from(int i, int first, int apart, int row, int c, int headDim, int item, int items) {
         int chunks = paddedDim(headDim) / 8;
         int from = first + row * apart + 8 * c;
@@ -289,7 +298,9 @@ public final class WarpTiles {
         }
     }
 
-    /** As {@link #store(HalfFloatArray, int, int, int, float[], int, int, float)}, in F32: the type is that of nothing. */
+    /**
+     * As {@link #store(HalfFloatArray, int, int, int, float[], int, int, float)}, in F32: the type is that of nothing.
+     */
     public static void store(
             FloatArray output, int first, int headDim, int type, float[] o, int r, int column, float factor) {
         store(output, first, headDim, o, r, column, factor);
@@ -307,8 +318,9 @@ public final class WarpTiles {
     }
 
     /**
-     * As {@link #store(HalfFloatArray, int, int, int, float[], int, int, float)} where {@code headDim} and {@code first} are multiples of
-     * 32, in fewer transactions: four lanes give one another eight neighbours each. All lanes of a warp call it.
+     * As {@link #store(HalfFloatArray, int, int, int, float[], int, int, float)} where {@code headDim} and
+     * {@code first} are multiples of 32, in fewer transactions: four lanes give one another eight neighbours each. All
+     * lanes of a warp call it.
      *
      * @param seen above 0 where there is such a row
      */
@@ -349,7 +361,10 @@ public final class WarpTiles {
         }
     }
 
-    /** As {@link #storeTurned(HalfFloatArray, int, int, int, float[], int, int, float, int)}, in F32, where there is nothing to turn. */
+    /**
+     * As {@link #storeTurned(HalfFloatArray, int, int, int, float[], int, int, float, int)}, in F32, where there is
+     * nothing to turn.
+     */
     public static void storeTurned(
             FloatArray output, int first, int headDim, int type, float[] o, int r, int lane, float factor, int seen) {
         if (seen > 0) {
@@ -358,8 +373,8 @@ public final class WarpTiles {
     }
 
     /**
-     * Transposes matrices of 4 by 4 ints, of which each of four lanes has a row: what lane t has in place u of a matrix goes to place t of
-     * lane u.
+     * Transposes matrices of 4 by 4 ints, of which each of four lanes has a row: what lane t has in place u of a matrix
+     * goes to place t of lane u.
      *
      * @param ints of a lane, a multiple of 4
      */
@@ -381,8 +396,8 @@ public final class WarpTiles {
     }
 
     /**
-     * Starts C = A Bᵀ for 64 rows of a warp group: A and B are tiles of {@code rowsA} and {@code rowsB} rows in local memory,
-     * {@code atA} the first of the 64 rows, and B's rows are C's columns.
+     * Starts C = A Bᵀ for 64 rows of a warp group: A and B are tiles of {@code rowsA} and {@code rowsB} rows in local
+     * memory, {@code atA} the first of the 64 rows, and B's rows are C's columns.
      */
     public static void startProduct(
             int type, float[] c, int[] tile, int atA, int rowsA, int atB, int rowsB, int paddedDim) {
@@ -393,7 +408,9 @@ public final class WarpTiles {
         }
     }
 
-    /** Starts C = C + A B for 64 rows of a warp group: A in registers, B a tile of {@code rowsB} rows in local memory. */
+    /**
+     * Starts C = C + A B for 64 rows of a warp group: A in registers, B a tile of {@code rowsB} rows in local memory.
+     */
     public static void startSum(int type, float[] c, int[] a, int[] tile, int atB, int rowsB, int paddedDim) {
         for (int n = 0; n < rowsB / 16; n++) {
             int b = atB + n * 16 * WarpGroup.ROW_BYTES;

@@ -4,9 +4,9 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * The keys that queries see. A mask is an interval of keys: {@code windowLeft} keys to the left of a query's own position and
- * {@code windowRight} to the right, each −1 for all; {@code windowRight = 0} is causal. Query i of seqQ stands at key position
- * {@code i + length - seqQ} (bottom-right alignment).
+ * The keys that queries see. A mask is an interval of keys: {@code windowLeft} keys to the left of a query's own
+ * position and {@code windowRight} to the right, each −1 for all; {@code windowRight = 0} is causal. Query i of seqQ
+ * stands at key position {@code i + length - seqQ} (bottom-right alignment).
  */
 public final class Window {
 
@@ -26,7 +26,9 @@ public final class Window {
         return length;
     }
 
-    /** The first key that the query at a position sees; of a tile's first query, the first that any of its queries sees. */
+    /**
+     * The first key that the query at a position sees; of a tile's first query, the first that any of its queries sees.
+     */
     public static int firstKey(int position, int windowLeft) {
         int first = 0;
         if (windowLeft >= 0) {
@@ -35,7 +37,9 @@ public final class Window {
         return first;
     }
 
-    /** The last key that the query at a position sees; of a tile's last query, the last that any of its queries sees. */
+    /**
+     * The last key that the query at a position sees; of a tile's last query, the last that any of its queries sees.
+     */
     public static int lastKey(int position, int length, int windowRight) {
         int last = length - 1;
         if (windowRight >= 0) {
@@ -76,7 +80,9 @@ public final class Window {
         return lastKey(firstPosition, length, windowRight);
     }
 
-    /** Tiles of {@code block} keys from {@code j0}, the first key of one, to {@code lastKey}; 0 where no key is seen. */
+    /**
+     * Tiles of {@code block} keys from {@code j0}, the first key of one, to {@code lastKey}; 0 where no key is seen.
+     */
     public static int tiles(int firstKey, int lastKey, int j0, int block) {
         return lastKey < firstKey ? 0 : (lastKey - j0) / block + 1;
     }
@@ -121,7 +127,9 @@ public final class Window {
         return first;
     }
 
-    /** The last query that sees a key, of a tile of keys its last; −1 where {@code firstOfTile} is past the last key. */
+    /**
+     * The last query that sees a key, of a tile of keys its last; −1 where {@code firstOfTile} is past the last key.
+     */
     public static int lastQuery(int key, int firstOfTile, int offset, int seqQ, int length, int windowLeft) {
         int last = seqQ - 1;
         if (windowLeft >= 0) {

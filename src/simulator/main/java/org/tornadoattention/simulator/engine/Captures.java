@@ -7,8 +7,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * What a lambda, or a method reference with an object in front, has captured. TornadoVM passes these values to the kernel in
- * front of the task's arguments, as the method behind a lambda takes them, and so does the simulator.
+ * What a lambda, or a method reference with an object in front, has captured. TornadoVM passes these values to the
+ * kernel in front of the task's arguments, as the method behind a lambda takes them, and so does the simulator.
  */
 final class Captures {
 

@@ -9,9 +9,9 @@ import org.tornadoattention.simulator.LineCosts;
 import org.tornadoattention.simulator.MemoryAccess;
 
 /**
- * Adds up what warps cost. The traces of the lanes of a warp are put together as a GPU runs them: the lanes that are at the
- * earliest place in the code go first, all together, and the others wait for them. Two lanes are together at a place in a loop
- * only in the same turn, for the end of a turn is an event too.
+ * Adds up what warps cost. The traces of the lanes of a warp are put together as a GPU runs them: the lanes that are at
+ * the earliest place in the code go first, all together, and the others wait for them. Two lanes are together at a
+ * place in a loop only in the same turn, for the end of a turn is an event too.
  */
 final class CostTally {
 

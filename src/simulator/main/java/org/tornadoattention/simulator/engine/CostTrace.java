@@ -4,8 +4,9 @@ import java.util.Arrays;
 import org.tornadoattention.simulator.MemoryAccess;
 
 /**
- * What a work-item did to memory since its warp was last together: one event for each access, and one for each turn of a
- * loop. An event is the site in the code, and in a long what was done, to which array, how many bytes from which one on.
+ * What a work-item did to memory since its warp was last together: one event for each access, and one for each turn of
+ * a loop. An event is the site in the code, and in a long what was done, to which array, how many bytes from which one
+ * on.
  */
 final class CostTrace {
 

@@ -23,8 +23,8 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 /**
  * The copy of a native array in the memory of the simulated device.
  *
- * <p>The elements are on the Java heap, where compiled kernels reach them best. Memory that nothing was written to holds
- * a pattern that is NaN in every floating-point format.
+ * <p>The elements are on the Java heap, where compiled kernels reach them best. Memory that nothing was written to
+ * holds a pattern that is NaN in every floating-point format.
  */
 public final class DeviceArray {
 
@@ -138,7 +138,9 @@ public final class DeviceArray {
         watched = false;
     }
 
-    /** Returns the record of the launch under way, or null if the kernel does not write the array and it has no gaps. */
+    /**
+     * Returns the record of the launch under way, or null if the kernel does not write the array and it has no gaps.
+     */
     GlobalRecord record() {
         return record;
     }
@@ -207,7 +209,9 @@ public final class DeviceArray {
         agreed = checksum();
     }
 
-    /** Marks elements that the host has changed since it and the device had the same, and that no transfer brings here. */
+    /**
+     * Marks elements that the host has changed since it and the device had the same, and that no transfer brings here.
+     */
     void noteHostChanges() {
         if (agreed == null || newerThanHost || agreed == checksum()) {
             return;

@@ -8,9 +8,9 @@ import org.tornadoattention.simulator.FaultKind;
 /**
  * Who touched which element of an array in device memory during the launch under way.
  *
- * <p>A work-item leaves its {@linkplain WorkItem#tag tag}: in the upper half its group or chunk, in the lower half its stamp
- * of {@link LocalArray}, or in a parallel loop the number of the iteration. What another group has left, and what another
- * work-item of the own group has left since the last barrier, is not ordered with what a work-item does now.
+ * <p>A work-item leaves its {@linkplain WorkItem#tag tag}: in the upper half its group or chunk, in the lower half its
+ * stamp of {@link LocalArray}, or in a parallel loop the number of the iteration. What another group has left, and what
+ * another work-item of the own group has left since the last barrier, is not ordered with what a work-item does now.
  */
 public final class GlobalRecord {
 
@@ -24,8 +24,8 @@ public final class GlobalRecord {
     private static final long STALE = -2;
 
     /**
-     * Among writers: no one may write the element. The three say what would be there otherwise; their part is one that no
-     * group has, so that whoever writes comes to {@link #contest}.
+     * Among writers: no one may write the element. The three say what would be there otherwise; their part is one that
+     * no group has, so that whoever writes comes to {@link #contest}.
      */
     private static final long FORBIDDEN = (long) Integer.MAX_VALUE << Integer.SIZE | 1;
 
@@ -177,8 +177,8 @@ public final class GlobalRecord {
     }
 
     /**
-     * Records a write that was not contested, after it was done; returns whether nobody on another thread has come between
-     * since {@code writer} was the last.
+     * Records a write that was not contested, after it was done; returns whether nobody on another thread has come
+     * between since {@code writer} was the last.
      */
     boolean claim(int index, long writer, WorkItem item) {
         return replace(index, writer, item.tag);

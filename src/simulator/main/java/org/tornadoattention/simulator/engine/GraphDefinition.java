@@ -79,7 +79,10 @@ public final class GraphDefinition {
         }
     }
 
-    /** Returns a copy for execution. This definition takes nothing more: what came later would never run, without a word. */
+    /**
+     * Returns a copy for execution. This definition takes nothing more: what came later would never run, without a
+     * word.
+     */
     public GraphDefinition freeze() {
         frozen = true;
         return new GraphDefinition(this);

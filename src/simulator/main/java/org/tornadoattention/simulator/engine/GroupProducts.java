@@ -11,15 +11,16 @@ import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.SimulatorFaultException;
 
 /**
- * The asynchronous matrix products of a lane of a warp group. They read registers and local memory when they are awaited,
- * and until then the accumulators hold NaN, so that a kernel that forgets to wait, or changes an operand too early, gets
- * as wrong a result as on a device.
+ * The asynchronous matrix products of a lane of a warp group. They read registers and local memory when they are
+ * awaited, and until then the accumulators hold NaN, so that a kernel that forgets to wait, or changes an operand too
+ * early, gets as wrong a result as on a device.
  */
 final class GroupProducts {
 
     /**
-     * A product as its lane started it. {@code a} is null if A lies in local memory, at byte {@code atA}; {@code transposed}
-     * says that B's rows are C's columns, {@code rowsAlongDepth} that rows of A in local memory are C's columns.
+     * A product as its lane started it. {@code a} is null if A lies in local memory, at byte {@code atA};
+     * {@code transposed} says that B's rows are C's columns, {@code rowsAlongDepth} that rows of A in local memory are
+     * C's columns.
      */
     record Product(
             int type,

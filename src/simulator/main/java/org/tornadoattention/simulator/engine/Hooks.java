@@ -216,14 +216,16 @@ public final class Hooks {
     }
 
     /**
-     * Records and counts a write of {@code count} elements of an array that is only known when the kernel runs, and that the
-     * caller does next. What it writes is not known, so no write of others is held against it.
+     * Records and counts a write of {@code count} elements of an array that is only known when the kernel runs, and
+     * that the caller does next. What it writes is not known, so no write of others is held against it.
      */
     public static void beforeSet(TornadoNativeArray array, int index, int count, WorkItem item) {
         set(array, index, count, item, _ -> true, _ -> {});
     }
 
-    /** Checks, counts and does a write of {@code count} elements; {@code holds} knows which of them hold the new value. */
+    /**
+     * Checks, counts and does a write of {@code count} elements; {@code holds} knows which of them hold the new value.
+     */
     static void set(
             TornadoNativeArray array, int index, int count, WorkItem item, IntPredicate holds, IntConsumer write) {
         DeviceArray device = NativeArrays.deviceArray(array);

@@ -13,10 +13,10 @@ import uk.ac.manchester.tornado.api.types.HalfFloat;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * Finds the method behind a functional object such as {@code Kernels::matmul}. Such objects do not tell; but called with
- * null for every array they soon throw, and the stack of the exception has the method right above the call. So has that of
- * the exception that an intrinsic throws where no lane runs. Where none comes, the kernel is busy with something that
- * touches no array, and its thread's stack has the method.
+ * Finds the method behind a functional object such as {@code Kernels::matmul}. Such objects do not tell; but called
+ * with null for every array they soon throw, and the stack of the exception has the method right above the call. So has
+ * that of the exception that an intrinsic throws where no lane runs. Where none comes, the kernel is busy with
+ * something that touches no array, and its thread's stack has the method.
  */
 final class KernelFinder {
 
@@ -25,8 +25,8 @@ final class KernelFinder {
     private KernelFinder() {}
 
     /**
-     * Finds the method that {@code function} calls with these arguments, captured ones among them; whoever calls must have
-     * captured arrays closed to the thread that looks for it.
+     * Finds the method that {@code function} calls with these arguments, captured ones among them; whoever calls must
+     * have captured arrays closed to the thread that looks for it.
      */
     static Finding find(TaskFunction function, ClassLoader loader, Object... arguments) {
         Object[] probe = new Object[arguments.length];

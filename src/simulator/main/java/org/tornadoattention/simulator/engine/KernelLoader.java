@@ -18,7 +18,10 @@ final class KernelLoader {
 
     private static final System.Logger LOG = System.getLogger("org.tornadoattention.simulator");
 
-    /** The launch of a task from which on it has a copy of its kernel for itself; making one takes as long as some launches. */
+    /**
+     * The launch of a task from which on it has a copy of its kernel for itself; making one takes as long as some
+     * launches.
+     */
     private static final int FIRST_OWN_LAUNCH = 4;
 
     private static final ClassValue<CodeMethod> METHODS = new ClassValue<>() {
@@ -112,9 +115,9 @@ final class KernelLoader {
     }
 
     /**
-     * Returns the copy that all tasks share, and from some launch on one for this task alone. The JVM compiles a copy by what
-     * it has seen it do: where a kernel is called with another mask or length, what it had compiled is given up, and what
-     * it compiles then may be several times slower for good.
+     * Returns the copy that all tasks share, and from some launch on one for this task alone. The JVM compiles a copy
+     * by what it has seen it do: where a kernel is called with another mask or length, what it had compiled is given
+     * up, and what it compiles then may be several times slower for good.
      */
     private CompiledKernel compile(Method method, Instrumentation wanted) {
         return launches.merge(wanted, 1, Integer::sum) < FIRST_OWN_LAUNCH

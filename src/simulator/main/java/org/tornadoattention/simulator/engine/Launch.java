@@ -142,8 +142,8 @@ abstract class Launch {
     }
 
     /**
-     * Notes that a work-item failed. Parts of a launch begin in order and are stopped only when an earlier one fails, so the
-     * failure of the first part of all is the same in every run; that one is kept.
+     * Notes that a work-item failed. Parts of a launch begin in order and are stopped only when an earlier one fails,
+     * so the failure of the first part of all is the same in every run; that one is kept.
      */
     final void fail(Throwable thrown, WorkItem item) {
         Failure failed = new Failure(item.turn(), explain(thrown, item));
@@ -219,7 +219,9 @@ abstract class Launch {
         return arrayNames.get(array.slot());
     }
 
-    /** Whether no array that the kernel reads, and no number among its arguments, was NaN or infinite when first asked. */
+    /**
+     * Whether no array that the kernel reads, and no number among its arguments, was NaN or infinite when first asked.
+     */
     final synchronized boolean gotFiniteNumbers() {
         if (finite == null) {
             boolean arraysAreFinite = arrays.stream()
@@ -271,7 +273,10 @@ abstract class Launch {
         return order;
     }
 
-    /** Returns what to throw at the caller: a fault that tells where it happened, or the thrown itself if that fails too. */
+    /**
+     * Returns what to throw at the caller: a fault that tells where it happened, or the thrown itself if that fails
+     * too.
+     */
     private static Throwable explain(Throwable thrown, WorkItem item) {
         if (thrown instanceof SimulatorFaultException || thrown instanceof OutOfMemoryError) {
             return thrown;

@@ -9,9 +9,9 @@ import uk.ac.manchester.tornado.api.types.vectors.Half2;
 /**
  * An array in the local memory of a work-group, with the record of who touched which element since the last barrier.
  *
- * <p>The record holds stamps: the number of barriers passed, times {@link #EPOCH}, plus the work-item's id plus one, plus
- * {@link #ADDED} if it has added atomically and not written. A stamp of 0 means never; in place of the id {@link #SEVERAL}
- * means more than one reader, {@link #ATOMIC} several that have added atomically.
+ * <p>The record holds stamps: the number of barriers passed, times {@link #EPOCH}, plus the work-item's id plus one,
+ * plus {@link #ADDED} if it has added atomically and not written. A stamp of 0 means never; in place of the id
+ * {@link #SEVERAL} means more than one reader, {@link #ATOMIC} several that have added atomically.
  */
 public final class LocalArray {
 

@@ -1,6 +1,8 @@
 package org.tornadoattention.simulator.engine;
 
-/** A local array as one work-item sees it: what instrumented code carries for each variable that holds such an array. */
+/**
+ * A local array as one work-item sees it: what instrumented code carries for each variable that holds such an array.
+ */
 public final class LocalView {
 
     private final LocalArray array;

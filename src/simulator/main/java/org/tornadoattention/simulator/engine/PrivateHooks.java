@@ -4,8 +4,8 @@ import java.util.Arrays;
 import org.tornadoattention.simulator.FaultKind;
 
 /**
- * What instrumented kernels call to reach arrays of the work-item's own; see {@link Hooks}. A device does not zero them, so
- * that an element holds a mark until it is written. Bytes, shorts and chars have no room for one.
+ * What instrumented kernels call to reach arrays of the work-item's own; see {@link Hooks}. A device does not zero
+ * them, so that an element holds a mark until it is written. Bytes, shorts and chars have no room for one.
  */
 public final class PrivateHooks {
 

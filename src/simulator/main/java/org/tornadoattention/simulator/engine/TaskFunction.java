@@ -19,7 +19,9 @@ final class TaskFunction implements KernelBody {
     private final int parameters;
     private final String name;
 
-    /** Creates the function; {@code captured} arguments in front of its {@code parameters} are in {@code code} already. */
+    /**
+     * Creates the function; {@code captured} arguments in front of its {@code parameters} are in {@code code} already.
+     */
     TaskFunction(Object code, int captured, int parameters, String name) {
         this.captured = captured;
         this.parameters = parameters;

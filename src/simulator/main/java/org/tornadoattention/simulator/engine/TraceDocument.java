@@ -186,7 +186,10 @@ final class TraceDocument {
         });
     }
 
-    /** A step is place, caller, access, array, bytes, mask, cost, fewest, ways, delta, then all offsets, or the first and a stride. */
+    /**
+     * A step is place, caller, access, array, bytes, mask, cost, fewest, ways, delta, then all offsets, or the first
+     * and a stride.
+     */
     private void step(WarpSteps.Step step, long delta) {
         long[] offsets = step.offsets();
         long stride = offsets.length < 2 ? 0 : offsets[1] - offsets[0];

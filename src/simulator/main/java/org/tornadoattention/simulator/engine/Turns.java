@@ -5,8 +5,8 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * The turns that groups of a launch have passed to each other, with what came before: of each group that who passed knew
- * of, the last epoch of each of its warps.
+ * The turns that groups of a launch have passed to each other, with what came before: of each group that who passed
+ * knew of, the last epoch of each of its warps.
  */
 final class Turns {
 

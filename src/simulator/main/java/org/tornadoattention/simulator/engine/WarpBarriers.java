@@ -7,8 +7,9 @@ import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.engine.WorkItem.State;
 
 /**
- * The barriers that a group has made in its local memory, and what each warp knows through them to have come before it: of
- * every warp the last epoch, which is a time between two of its barriers. A local barrier makes them all equal again.
+ * The barriers that a group has made in its local memory, and what each warp knows through them to have come before it:
+ * of every warp the last epoch, which is a time between two of its barriers. A local barrier makes them all equal
+ * again.
  */
 final class WarpBarriers {
 

@@ -6,8 +6,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
- * What instrumented kernels call in place of the methods of {@code org.tornadoattention.intrinsic.Warp}, which only a GPU's
- * compiler knows: method for method the same names and types. The constants are those that kernels pass.
+ * What instrumented kernels call in place of the methods of {@code org.tornadoattention.intrinsic.Warp}, which only a
+ * GPU's compiler knows: method for method the same names and types. The constants are those that kernels pass.
  */
 public final class WarpIntrinsics {
 

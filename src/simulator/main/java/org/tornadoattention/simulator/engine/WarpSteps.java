@@ -6,8 +6,8 @@ import java.util.List;
 import org.tornadoattention.simulator.MemoryAccess;
 
 /**
- * The instructions of a warp that touch memory, between two barriers, for a picture. Turns of a loop that differ only in that
- * their addresses move on, each by the same number of bytes a turn, are kept once.
+ * The instructions of a warp that touch memory, between two barriers, for a picture. Turns of a loop that differ only
+ * in that their addresses move on, each by the same number of bytes a turn, are kept once.
  */
 final class WarpSteps {
 
@@ -163,7 +163,10 @@ final class WarpSteps {
         }
     }
 
-    /** Returns by how much each of the last steps has moved since the turn before, or null if they are not the same steps. */
+    /**
+     * Returns by how much each of the last steps has moved since the turn before, or null if they are not the same
+     * steps.
+     */
     private long[] deltas(int size, int turn) {
         long[] deltas = new long[turn];
         for (int i = turn - 1; i >= 0; i--) {

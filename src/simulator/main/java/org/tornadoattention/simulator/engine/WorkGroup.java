@@ -12,8 +12,8 @@ import org.tornadoattention.simulator.engine.WorkItem.State;
 
 /**
  * A work-group. All its work-items are alive at once, each on a thread of its own, but they hand a baton around: only
- * its holder runs, until it reaches a barrier, a warp collective or its end. So runs repeat exactly, and what work-items
- * share needs no locks.
+ * its holder runs, until it reaches a barrier, a warp collective or its end. So runs repeat exactly, and what
+ * work-items share needs no locks.
  */
 final class WorkGroup {
 
@@ -161,8 +161,8 @@ final class WorkGroup {
     }
 
     /**
-     * Returns an array behind which another one would not begin at 16 bytes, as instructions on 16 bytes need, or null. A
-     * device's compiler lays a group's arrays end to end, in an order of its own.
+     * Returns an array behind which another one would not begin at 16 bytes, as instructions on 16 bytes need, or null.
+     * A device's compiler lays a group's arrays end to end, in an order of its own.
      */
     LocalArray crooked() {
         for (LocalArray array : localArrays) {

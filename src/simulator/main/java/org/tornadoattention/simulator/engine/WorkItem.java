@@ -35,7 +35,10 @@ public final class WorkItem {
     private static final int SEVERAL_ITERATIONS = Integer.MAX_VALUE - 1;
     private static final int LAST_ITERATION = SEVERAL_ITERATIONS - 1;
 
-    /** What part of the time that a loop may take is counted at most from one look at the clock to the next: threads stall. */
+    /**
+     * What part of the time that a loop may take is counted at most from one look at the clock to the next: threads
+     * stall.
+     */
     private static final int LONGEST_PART = 8;
 
     /** Where a work-item stands. */
@@ -519,7 +522,10 @@ public final class WorkItem {
         tag = (long) part << Integer.SIZE;
     }
 
-    /** Whether what has left this tag is not ordered with what this work-item does now by the end of a launch or a barrier. */
+    /**
+     * Whether what has left this tag is not ordered with what this work-item does now by the end of a launch or a
+     * barrier.
+     */
     boolean isConcurrent(long otherTag) {
         return (int) (otherTag >>> Integer.SIZE) != part || (int) otherTag >= epoch;
     }
@@ -549,7 +555,8 @@ public final class WorkItem {
     }
 
     /**
-     * Notes that a loop, of which the code does not tell that it ends, has turned so often since the work-item came to it.
+     * Notes that a loop, of which the code does not tell that it ends, has turned so often since the work-item came to
+     * it.
      *
      * @param loop the number of the loop in the kernel
      * @param line the line of source where the loop begins
@@ -617,8 +624,8 @@ public final class WorkItem {
     }
 
     /**
-     * Returns a fault that this work-item ran into, at the source line where it is now. It fails the launch, even if the
-     * kernel catches it.
+     * Returns a fault that this work-item ran into, at the source line where it is now. It fails the launch, even if
+     * the kernel catches it.
      */
     SimulatorFaultException fault(FaultKind kind, String detail) {
         return faultAt(SourceLine.current(), kind, detail);

@@ -20,8 +20,8 @@ import java.util.Set;
 import java.util.TreeMap;
 
 /**
- * Looks in the code of a kernel for what TornadoVM 5.2 refuses to compile, or takes for something else. Each of these was
- * tried on it; what was not, is left alone.
+ * Looks in the code of a kernel for what TornadoVM 5.2 refuses to compile, or takes for something else. Each of these
+ * was tried on it; what was not, is left alone.
  */
 final class DeviceCompiler {
 
@@ -128,8 +128,8 @@ final class DeviceCompiler {
     }
 
     /**
-     * Returns the first thing in the code that starts at a method which is not for a device, as {@code File.java:12: what},
-     * or null.
+     * Returns the first thing in the code that starts at a method which is not for a device, as {@code File.java:12:
+     * what}, or null.
      */
     static String obstacle(KernelCode code, String owner, String kernel) {
         DeviceCompiler compiler = new DeviceCompiler(code);

@@ -37,8 +37,10 @@ public record Instrumentation(
         return (BitSet) tracked.clone();
     }
 
-    /** Returns what to put into methods that the kernel calls: there every parameter may hold anything, and what an initializer of a
-     * class makes is no private array. */
+    /**
+     * Returns what to put into methods that the kernel calls: there every parameter may hold anything, and what an
+     * initializer of a class makes is no private array.
+     */
     Instrumentation forHelpers(boolean isInitializer) {
         BitSet all = new BitSet();
         all.set(0, 255);

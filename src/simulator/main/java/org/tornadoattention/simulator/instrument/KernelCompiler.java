@@ -86,7 +86,10 @@ public final class KernelCompiler {
                 .descriptorString();
     }
 
-    /** Returns an instrumented copy of a method, or null if there is no class file to make it from or a copy does not do. */
+    /**
+     * Returns an instrumented copy of a method, or null if there is no class file to make it from or a copy does not
+     * do.
+     */
     public static CompiledKernel compile(Method kernel, Instrumentation wanted) {
         return COMPILED.get(kernel.getDeclaringClass())
                 .computeIfAbsent(new Variant(kernel, wanted), _ -> instrument(kernel, wanted));

@@ -242,7 +242,9 @@ final class MethodAnalysis {
         return reached.contains(index);
     }
 
-    /** Returns whether the array that is made at {@code index} has a size that follows for sure from data or from an id. */
+    /**
+     * Returns whether the array that is made at {@code index} has a size that follows for sure from data or from an id.
+     */
     boolean isArraySizeFromData(int index) {
         return operands.containsKey(index) && isFromData(operands.get(index).getFirst(), new HashSet<>());
     }

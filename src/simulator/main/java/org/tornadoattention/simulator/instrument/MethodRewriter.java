@@ -23,9 +23,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Rewrites one method: accesses to native arrays go to their Java storage, accesses to local arrays are checked, traffic
- * is counted in variables of the method and handed over when it returns, and parallel loops take their share of the
- * iterations.
+ * Rewrites one method: accesses to native arrays go to their Java storage, accesses to local arrays are checked,
+ * traffic is counted in variables of the method and handed over when it returns, and parallel loops take their share of
+ * the iterations.
  */
 final class MethodRewriter implements CodeTransform {
 

@@ -9,8 +9,8 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * The loops of a method of which its code does not tell that they end. They count their turns, and say so now and then, for
- * {@link org.tornadoattention.simulator.engine.WorkItem} to lose patience.
+ * The loops of a method of which its code does not tell that they end. They count their turns, and say so now and then,
+ * for {@link org.tornadoattention.simulator.engine.WorkItem} to lose patience.
  */
 final class OpenLoops {
 

@@ -74,7 +74,9 @@ final class OperandStack {
         words[depth++] = origin;
     }
 
-    /** Does what the instruction at {@code index} does to the stack; {@code popped} is told of each word that it takes. */
+    /**
+     * Does what the instruction at {@code index} does to the stack; {@code popped} is told of each word that it takes.
+     */
     void apply(Instruction instruction, int index, IntConsumer popped) {
         if (instruction instanceof StackInstruction) {
             rearrange(instruction.opcode());

@@ -10,8 +10,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Which parameters of a kernel, by position, are native arrays that it may read, and may write, itself or in the methods
- * that it calls. Where the code does not tell, it may.
+ * Which parameters of a kernel, by position, are native arrays that it may read, and may write, itself or in the
+ * methods that it calls. Where the code does not tell, it may.
  *
  * @param read the parameters that may be read
  * @param written the parameters that may be written

@@ -13,8 +13,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Finds out, for each load of an object, which store gave the variable its value. Where the forge has written phases into a
- * kernel, variables of several phases share a slot.
+ * Finds out, for each load of an object, which store gave the variable its value. Where the forge has written phases
+ * into a kernel, variables of several phases share a slot.
  */
 final class ReachingStores {
 

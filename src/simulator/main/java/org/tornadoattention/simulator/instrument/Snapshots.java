@@ -15,8 +15,9 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * Puts into a kernel what keeps the values of its variables, for pictures: before each barrier, and at the end of each turn of
- * loops that are around a barrier or another loop, and in at most one other such loop; if there are none, of all outermost ones.
+ * Puts into a kernel what keeps the values of its variables, for pictures: before each barrier, and at the end of each
+ * turn of loops that are around a barrier or another loop, and in at most one other such loop; if there are none, of
+ * all outermost ones.
  */
 final class Snapshots {
 

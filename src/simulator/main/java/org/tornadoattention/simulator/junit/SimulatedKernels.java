@@ -12,9 +12,9 @@ import org.tornadoattention.simulator.Check;
 import org.tornadoattention.simulator.SimulatorSettings;
 
 /**
- * Runs the kernels of a test, or of all tests of a class, with the simulator's checks on. A fault fails the test, also where
- * the code under test catches it, and so does a kernel that ran unchecked since its method was not found. A parameter of type
- * {@link KernelRuns} lets the test ask what its kernels did, and expect a fault.
+ * Runs the kernels of a test, or of all tests of a class, with the simulator's checks on. A fault fails the test, also
+ * where the code under test catches it, and so does a kernel that ran unchecked since its method was not found. A
+ * parameter of type {@link KernelRuns} lets the test ask what its kernels did, and expect a fault.
  *
  * <pre>{@code
  * @SimulatedKernels
@@ -27,8 +27,8 @@ import org.tornadoattention.simulator.SimulatorSettings;
  * }
  * }</pre>
  *
- * <p>An annotation on a method takes the place of that on its class. The simulator's settings are those of the JVM, so that
- * tests with this annotation do not run at the same time as each other.
+ * <p>An annotation on a method takes the place of that on its class. The simulator's settings are those of the JVM, so
+ * that tests with this annotation do not run at the same time as each other.
  */
 @Documented
 @Inherited
@@ -41,10 +41,14 @@ public @interface SimulatedKernels {
     /** The checks to leave out; all others are on, whatever the system properties say. */
     Check[] without() default {};
 
-    /** The seed that shuffles groups and work-items; 0 keeps their natural order. A right kernel gives the same in any. */
+    /**
+     * The seed that shuffles groups and work-items; 0 keeps their natural order. A right kernel gives the same in any.
+     */
     long seed() default 0;
 
-    /** Bytes of local memory that a group has, or -1 for what {@link SimulatorSettings} say, which is 48 KiB unless set. */
+    /**
+     * Bytes of local memory that a group has, or -1 for what {@link SimulatorSettings} say, which is 48 KiB unless set.
+     */
     long localMemory() default -1;
 
     /** The most groups that run at the same time, or -1 for as many as there are processors. */

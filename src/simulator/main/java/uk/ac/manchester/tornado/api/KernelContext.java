@@ -19,8 +19,8 @@ import uk.ac.manchester.tornado.api.types.vectors.Half2;
 /**
  * The work-item that runs a kernel: where it is in the grid, and what it does together with its group.
  *
- * <p>A program creates one and passes it as a task's argument; the kernel then gets another instance for each work-item,
- * with that work-item's ids. On an instance that a program created, all ids are 0 and barriers do nothing.
+ * <p>A program creates one and passes it as a task's argument; the kernel then gets another instance for each
+ * work-item, with that work-item's ids. On an instance that a program created, all ids are 0 and barriers do nothing.
  */
 public class KernelContext implements ExecutionContext {
 
