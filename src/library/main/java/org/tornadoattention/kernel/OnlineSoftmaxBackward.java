@@ -3,6 +3,7 @@ package org.tornadoattention.kernel;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.LargeScores;
 import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.PartialSums;
 import org.tornadoattention.kernel.parts.Placement;
@@ -116,7 +117,7 @@ public final class OnlineSoftmaxBackward {
                     total[x] = 0f;
                 }
             }
-            float lse = RowTerms.logSumExp(rowTerms, row);
+            float lse = LargeScores.lowered(RowTerms.logSumExp(rowTerms, row), features);
             float d = RowTerms.d(rowTerms, row);
 
             for (int j = firstKey; j <= lastKey; j++) {
@@ -163,7 +164,8 @@ public final class OnlineSoftmaxBackward {
                 dp *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, row % seqQ, j, features);
 
                 // p = e^(s - L); ds = p (dp - D); dQ = dQ + scale ds k_j
-                float ds = Functions.weight(TornadoMath.exp(s - lse) * (dp - d) * capSlope * scale, s);
+                float ds = Functions.weight(
+                        TornadoMath.exp(LargeScores.exponent(s - lse, features)) * (dp - d) * capSlope * scale, s);
                 if (Functions.weight(1f, s) != 0f) {
                     for (int x = 0; x < headDim; x++) {
                         dQ[x] += ds * key.get(at + x);
@@ -326,7 +328,8 @@ public final class OnlineSoftmaxBackward {
                     s = Score.biased(s, slope, i + offset - j, features);
                     capSlope *= Functions.slope(s, batch, batchHead % heads, i, j, i + offset);
                     s = Functions.score(s, batch, batchHead % heads, i, j, i + offset);
-                    float p = Functions.weight(TornadoMath.exp(s - RowTerms.logSumExp(rowTerms, row)), s);
+                    float lse = LargeScores.lowered(RowTerms.logSumExp(rowTerms, row), features);
+                    float p = Functions.weight(TornadoMath.exp(LargeScores.exponent(s - lse, features)), s);
                     float dp = dp0 + dp1;
                     float factor =
                             DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, i, j, features);

@@ -5,6 +5,7 @@ import static org.tornadoattention.kernel.parts.Storage.store;
 
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.LargeScores;
 import org.tornadoattention.kernel.parts.RaggedLayout;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.Score;
@@ -88,7 +89,7 @@ public final class RaggedBackward {
                 dO[x] = load(outputGradient, row * headDim + x, features);
                 dQ[x] = 0f;
             }
-            float lse = RowTerms.logSumExp(rowTerms, row);
+            float lse = LargeScores.lowered(RowTerms.logSumExp(rowTerms, row), features);
             float d = RowTerms.d(rowTerms, row);
 
             for (int j = firstKey; j <= lastKey; j++) {
@@ -104,7 +105,8 @@ public final class RaggedBackward {
                 s = Score.biased(s, slope, position - j, features);
                 capSlope *= Functions.slope(s, sequence, head, i, j, position);
                 s = Functions.score(s, sequence, head, i, j, position);
-                float ds = Functions.weight(TornadoMath.exp(s - lse) * (dp - d) * capSlope * scale, s);
+                float ds = Functions.weight(
+                        TornadoMath.exp(LargeScores.exponent(s - lse, features)) * (dp - d) * capSlope * scale, s);
                 if (Functions.weight(1f, s) != 0f) {
                     for (int x = 0; x < headDim; x++) {
                         dQ[x] += ds * load(key, at + x, features);
@@ -187,7 +189,8 @@ public final class RaggedBackward {
                     s = Score.biased(s, slope, i + offset - j, features);
                     capSlope *= Functions.slope(s, sequence, head, i, j, i + offset);
                     s = Functions.score(s, sequence, head, i, j, i + offset);
-                    float p = Functions.weight(TornadoMath.exp(s - RowTerms.logSumExp(rowTerms, row)), s);
+                    float lse = LargeScores.lowered(RowTerms.logSumExp(rowTerms, row), features);
+                    float p = Functions.weight(TornadoMath.exp(LargeScores.exponent(s - lse, features)), s);
                     float ds = Functions.weight(p * (dp - RowTerms.d(rowTerms, row)) * capSlope * scale, s);
                     if (Functions.weight(1f, s) != 0f) {
                         for (int x = 0; x < headDim; x++) {
@@ -265,7 +268,8 @@ public final class RaggedBackward {
                         s = Score.of(scale * s, softcap, slopeOfHead, position - j, features);
                         float slope = Functions.slope(s, sequence, head, i, j, position);
                         s = Functions.score(s, sequence, head, i, j, position);
-                        float p = TornadoMath.exp(s - RowTerms.logSumExp(rowTerms, row));
+                        float lse = LargeScores.lowered(RowTerms.logSumExp(rowTerms, row), features);
+                        float p = TornadoMath.exp(LargeScores.exponent(s - lse, features));
                         sum += Functions.weight(p * (dp - RowTerms.d(rowTerms, row)) * slope, s);
                     }
                 }

@@ -3,6 +3,7 @@ package org.tornadoattention.kernel;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
+import org.tornadoattention.kernel.parts.LargeScores;
 import org.tornadoattention.kernel.parts.PartialSums;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
@@ -93,7 +94,8 @@ public final class StandardAttentionBackward {
                 s = Score.biased(s, HeadTerms.slope(headTerms, head, features), position - j, features);
                 capSlope *= Functions.slope(s, batch, head, row % seqQ, j, position);
                 s = Functions.score(s, batch, head, row % seqQ, j, position);
-                p = Functions.weight(TornadoMath.exp(s - RowTerms.logSumExp(rowTerms, row)), s);
+                float lse = LargeScores.lowered(RowTerms.logSumExp(rowTerms, row), features);
+                p = Functions.weight(TornadoMath.exp(LargeScores.exponent(s - lse, features)), s);
                 float factor = DropoutMask.factor(
                         DropoutMask.seedLow(keyLengths, features),
                         DropoutMask.seedHigh(keyLengths, features),
