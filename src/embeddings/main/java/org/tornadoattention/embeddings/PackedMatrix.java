@@ -5,7 +5,8 @@ import jdk.incubator.vector.VectorSpecies;
 
 /**
  * A weight matrix {@code [depth, columns]} with its bias, in panels of a few vectors' columns: a product reads each
- * panel from its beginning to its end.
+ * panel from its beginning to its end. Its loops are written out for six and for four rows: the JIT makes objects of
+ * vectors that an array or a helper stands between.
  */
 final class PackedMatrix {
 
