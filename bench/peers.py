@@ -47,6 +47,7 @@ def problems(preset):
         for way in grid["pass"]:
             for dtype in grid["dtype"]:
                 for dim in grid["headDim"]:
+                    values = grid.get("valueDim", dim)
                     for causal in grid["causal"]:
                         for length in grid["seq"]:
                             heads = grid["heads"] if "heads" in grid else grid["hidden"] // dim
@@ -60,16 +61,23 @@ def problems(preset):
                                     "seqQ": grid.get("queries", length),
                                     "seqK": length,
                                     "headDim": dim,
+                                    **({"valueDim": values} if values != dim else {}),
                                 },
                                 "causal": causal,
                                 **({"window": grid["window"]} if "window" in grid else {}),
                             }
 
 
+def value_dim(shape):
+    """Elements of a head of values and of the output."""
+    return shape.get("valueDim", shape["headDim"])
+
+
 def label(case):
     """A problem in a line, as ./attention bench --list prints it."""
     s = case["shape"]
     text = f"{case['dtype']} {s['batch']}x{s['heads']}x{s['seqQ']}x{s['headDim']}"
+    text += f"/{s['valueDim']}" if "valueDim" in s else ""
     text += "" if s["seqK"] == s["seqQ"] else f" keys {s['seqK']}"
     text += "" if s["kvHeads"] == s["heads"] else f" kv heads {s['kvHeads']}"
     text += " causal" if case["causal"] else ""
@@ -84,16 +92,17 @@ def flops(case):
         window = case.get("window") or s["seqK"]
         seen = [min(s["seqK"], window, max(0, i + 1 + s["seqK"] - s["seqQ"])) for i in range(s["seqQ"])]
         pairs = pairs / 2 if s["seqQ"] == s["seqK"] and "window" not in case else sum(seen)
-    return FLOPS_OF_FORWARD[case["pass"]] * 4 * s["batch"] * s["heads"] * pairs * s["headDim"]
+    return FLOPS_OF_FORWARD[case["pass"]] * 2 * s["batch"] * s["heads"] * pairs * (s["headDim"] + value_dim(s))
 
 
 def least_bytes(case):
     """Bytes that any kernel moves: inputs read once, outputs written once."""
     s = case["shape"]
     size = 4 if case["dtype"] == "F32" else 2
-    queries = s["batch"] * s["heads"] * s["seqQ"] * s["headDim"]
-    keys = s["batch"] * s["kvHeads"] * s["seqK"] * s["headDim"]
-    copies = 2 if case["pass"] == "FORWARD" else 4
+    dims = s["headDim"] + value_dim(s)
+    queries = s["batch"] * s["heads"] * s["seqQ"] * dims
+    keys = s["batch"] * s["kvHeads"] * s["seqK"] * dims
+    copies = 1 if case["pass"] == "FORWARD" else 2
     return copies * (queries + keys) * size + 4 * s["batch"] * s["heads"] * s["seqQ"]
 
 
@@ -187,14 +196,15 @@ class Problem:
         self.backward = case["pass"] == "BACKWARD"
         generator = torch.Generator(device=device).manual_seed(1)
 
-        def random(heads, length):
+        def random(heads, length, dim):
             return torch.randn(
-                s["batch"], heads, length, s["headDim"], device=device, dtype=dtype, generator=generator
+                s["batch"], heads, length, dim, device=device, dtype=dtype, generator=generator
             ).requires_grad_(self.backward)
 
-        self.q = random(s["heads"], s["seqQ"])
-        self.k, self.v = random(s["kvHeads"], s["seqK"]), random(s["kvHeads"], s["seqK"])
-        self.d_out = torch.randn(self.q.shape, device=device, dtype=dtype, generator=generator)
+        self.q = random(s["heads"], s["seqQ"], s["headDim"])
+        self.k = random(s["kvHeads"], s["seqK"], s["headDim"])
+        self.v = random(s["kvHeads"], s["seqK"], value_dim(s))
+        self.d_out = torch.randn(*self.q.shape[:3], value_dim(s), device=device, dtype=dtype, generator=generator)
 
     def flex(self, device):
         """FlexAttention, compiled."""
@@ -361,9 +371,9 @@ def measure(torch, clock, case, name, kernel, arguments, references):
             torch.cuda.empty_cache()
     memory = {"tensorBytes": tensors, "extraBytes": 0}
     if cuda:
-        outputs = s["batch"] * s["heads"] * s["seqQ"] * s["headDim"] * size
-        if case["pass"] == "BACKWARD":
-            outputs += 2 * s["batch"] * s["kvHeads"] * s["seqK"] * s["headDim"] * size
+        outputs = s["batch"] * s["heads"] * s["seqQ"] * value_dim(s) * size
+        if case["pass"] == "BACKWARD":  # dQ, dK and dV in place of O
+            outputs = s["batch"] * (s["heads"] * s["seqQ"] * s["headDim"] + s["kvHeads"] * s["seqK"] * (s["headDim"] + value_dim(s))) * size
         memory["extraBytes"] = max(0, peak - outputs)
         memory["deviceBytes"] = tensors + memory["extraBytes"]
     return {

@@ -57,18 +57,25 @@ public record BenchCase(
         return new BenchCase(pass, other, shape, causal, window);
     }
 
+    /** Elements of a head as problems are told by: {@code 128}, or {@code 192/128} where values have their own number. */
+    public static String dims(AttentionShape shape) {
+        return shape.valueDim() == shape.headDim()
+                ? String.valueOf(shape.headDim())
+                : shape.headDim() + "/" + shape.valueDim();
+    }
+
     /** Such as {@code F32 1x64x4096x64 causal}; the forward pass goes without saying. */
     @Override
     public String toString() {
         String keys = shape.seqK() == shape.seqQ() ? "" : " keys " + shape.seqK();
         String grouped = shape.kvHeads() == shape.heads() ? "" : " kv heads " + shape.kvHeads();
-        return "%s %dx%dx%dx%d%s%s%s%s%s"
+        return "%s %dx%dx%dx%s%s%s%s%s%s"
                 .formatted(
                         dtype,
                         shape.batch(),
                         shape.heads(),
                         shape.seqQ(),
-                        shape.headDim(),
+                        dims(shape),
                         keys,
                         grouped,
                         causal ? " causal" : "",

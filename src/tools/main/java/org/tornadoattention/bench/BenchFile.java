@@ -1,12 +1,12 @@
 package org.tornadoattention.bench;
 
-import com.fasterxml.jackson.annotation.JsonCreator;
-import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonInclude;
-import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
+import com.fasterxml.jackson.databind.annotation.JsonSerialize;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.util.StdConverter;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -63,22 +63,52 @@ public record BenchFile(
             .defaultPropertyInclusion(
                     JsonInclude.Value.construct(JsonInclude.Include.NON_NULL, JsonInclude.Include.NON_NULL))
             .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
-            .addMixIn(AttentionShape.class, ShapeInFiles.class)
+            .addMixIn(AttentionShape.class, ConvertedShape.class)
             .build();
 
-    /** What is measured has one head dimension, and files name it once. */
-    @JsonIgnoreProperties("valueDim")
-    private abstract static class ShapeInFiles {
+    /** Files name the head dimension of values only where it is another than that of queries and keys. */
+    private record ShapeInFiles(
+            int batch,
+            int heads,
+            int kvHeads,
+            int seqQ,
+            int seqK,
+            int headDim,
+            @Nullable Integer valueDim) {}
 
-        @JsonCreator
-        ShapeInFiles(
-                @JsonProperty("batch") int batch,
-                @JsonProperty("heads") int heads,
-                @JsonProperty("kvHeads") int kvHeads,
-                @JsonProperty("seqQ") int seqQ,
-                @JsonProperty("seqK") int seqK,
-                @JsonProperty("headDim") int headDim) {}
+    private static final class ToFile extends StdConverter<AttentionShape, ShapeInFiles> {
+
+        @Override
+        public ShapeInFiles convert(AttentionShape shape) {
+            return new ShapeInFiles(
+                    shape.batch(),
+                    shape.heads(),
+                    shape.kvHeads(),
+                    shape.seqQ(),
+                    shape.seqK(),
+                    shape.headDim(),
+                    shape.valueDim() == shape.headDim() ? null : shape.valueDim());
+        }
     }
+
+    private static final class FromFile extends StdConverter<ShapeInFiles, AttentionShape> {
+
+        @Override
+        public AttentionShape convert(ShapeInFiles shape) {
+            return new AttentionShape(
+                    shape.batch,
+                    shape.heads,
+                    shape.kvHeads,
+                    shape.seqQ,
+                    shape.seqK,
+                    shape.headDim,
+                    Objects.requireNonNullElse(shape.valueDim, shape.headDim));
+        }
+    }
+
+    @JsonSerialize(converter = ToFile.class)
+    @JsonDeserialize(converter = FromFile.class)
+    private abstract static class ConvertedShape {}
 
     /**
      * A file of this format, its results set beside standard attention and the ceilings, which are raised to what the
@@ -199,14 +229,15 @@ public record BenchFile(
     /** Bytes that any kernel moves: inputs read once, outputs written once. */
     public static double leastBytes(BenchCase measured) {
         AttentionShape shape = measured.shape();
-        double queries = (double) shape.queryRows() * shape.headDim();
-        double keys = (double) shape.batch() * shape.kvHeads() * shape.seqK() * shape.headDim();
+        double dims = shape.headDim() + shape.valueDim();
+        double queries = shape.queryRows() * dims; // elements of q and o
+        double keys = (double) shape.batch() * shape.kvHeads() * shape.seqK() * dims; // of k and v
         double rows = (double) Float.BYTES * shape.queryRows();
         double bytes = measured.dtype().byteSize();
         return switch (measured.pass()) {
-            case FORWARD -> (2 * queries + 2 * keys) * bytes + rows; // q, k, v in; o and L out
-            case FORWARD_BACKWARD -> (6 * queries + 6 * keys) * bytes + 2 * rows; // one after the other
-            case BACKWARD -> (4 * queries + 4 * keys) * bytes + rows; // q, k, v, o, dO, L in; dQ, dK, dV out
+            case FORWARD -> (queries + keys) * bytes + rows; // q, k, v in; o and L out
+            case FORWARD_BACKWARD -> 3 * (queries + keys) * bytes + 2 * rows; // one after the other
+            case BACKWARD -> 2 * (queries + keys) * bytes + rows; // q, k, v, o, dO, L in; dQ, dK, dV out
         };
     }
 

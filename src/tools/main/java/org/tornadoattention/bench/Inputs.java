@@ -51,15 +51,15 @@ final class Inputs {
                 alike != null && fits(alike.k, shape.keyShape())
                         ? seenAs(alike.k, shape.keyShape())
                         : Tensor.random(dtype, SEED + 1, shape.keyShape()),
-                alike != null && fits(alike.v, shape.keyShape())
-                        ? seenAs(alike.v, shape.keyShape())
-                        : Tensor.random(dtype, SEED + 2, shape.keyShape()),
-                alike != null && fits(alike.output, shape.queryShape())
-                        ? seenAs(alike.output, shape.queryShape())
-                        : Tensor.allocate(dtype, shape.queryShape()),
+                alike != null && fits(alike.v, shape.valueShape())
+                        ? seenAs(alike.v, shape.valueShape())
+                        : Tensor.random(dtype, SEED + 2, shape.valueShape()),
+                alike != null && fits(alike.output, shape.outputShape())
+                        ? seenAs(alike.output, shape.outputShape())
+                        : Tensor.allocate(dtype, shape.outputShape()),
                 Tensor.allocate(DType.F32, shape.logSumExpShape()));
-        if (alike != null && alike.dO != null && fits(alike.dO, shape.queryShape())) {
-            inputs.dO = seenAs(alike.dO, shape.queryShape());
+        if (alike != null && alike.dO != null && fits(alike.dO, shape.outputShape())) {
+            inputs.dO = seenAs(alike.dO, shape.outputShape());
         }
         return inputs;
     }
@@ -97,7 +97,7 @@ final class Inputs {
     /** The gradient with respect to the output. */
     Tensor dO() {
         if (dO == null) {
-            dO = Tensor.random(measured.dtype(), SEED + 3, measured.shape().queryShape());
+            dO = Tensor.random(measured.dtype(), SEED + 3, measured.shape().outputShape());
         }
         return dO;
     }
@@ -108,7 +108,7 @@ final class Inputs {
         Gradients gradients = Gradients.of(
                 Tensor.allocate(measured.dtype(), shape.queryShape()),
                 Tensor.allocate(measured.dtype(), shape.keyShape()),
-                Tensor.allocate(measured.dtype(), shape.keyShape()));
+                Tensor.allocate(measured.dtype(), shape.valueShape()));
         gradients.dQ().fill(Float.NaN);
         gradients.dK().fill(Float.NaN);
         gradients.dV().fill(Float.NaN);

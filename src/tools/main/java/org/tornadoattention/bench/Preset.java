@@ -44,6 +44,7 @@ public record Preset(String name, String about, List<BenchCase> cases, Map<Bench
             @Nullable Integer queries,
             List<Integer> seq,
             List<Integer> headDim,
+            @Nullable Integer valueDim,
             List<Boolean> causal,
             @Nullable Integer window,
             @Nullable List<String> tiles) {
@@ -73,7 +74,8 @@ public record Preset(String name, String about, List<BenchCase> cases, Map<Bench
                     Objects.requireNonNullElse(kvHeads, number),
                     Objects.requireNonNullElse(queries, length),
                     length,
-                    dim);
+                    dim,
+                    Objects.requireNonNullElse(valueDim, dim));
         }
     }
 

@@ -44,26 +44,27 @@ final class SampledCheck {
         int keys = checked.causal() ? Math.max(0, row + rows + shape.seqK() - shape.seqQ()) : shape.seqK();
         int at = head * shape.seqQ() + row;
         int dim = shape.headDim();
-        int keyAt = keyHead * shape.seqK() * dim;
+        int valueDim = shape.valueDim();
+        int firstKey = keyHead * shape.seqK();
         return new Block(
                 at,
                 rows,
                 AccuracyCheck.of(
                         slice(q, at * dim, 1, 1, rows, dim),
-                        slice(k, keyAt, 1, 1, keys, dim),
-                        slice(v, keyAt, 1, 1, keys, dim),
+                        slice(k, firstKey * dim, 1, 1, keys, dim),
+                        slice(v, firstKey * valueDim, 1, 1, keys, valueDim),
                         checked.options()));
     }
 
     /** The comparisons of each block, with a kernel's whose products are of 8-bit numbers, or another's. */
     List<Comparison> compare(Tensor output, Tensor logSumExp, boolean fp8) {
-        int dim = shape.headDim();
+        int valueDim = shape.valueDim();
         return blocks.parallelStream()
                 .flatMap(block -> block
                         .check
                         .ofProducts(fp8)
                         .forward(
-                                slice(output, block.at * dim, 1, 1, block.rows, dim),
+                                slice(output, block.at * valueDim, 1, 1, block.rows, valueDim),
                                 slice(logSumExp, block.at, 1, 1, block.rows))
                         .stream())
                 .toList();

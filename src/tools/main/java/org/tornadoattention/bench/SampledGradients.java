@@ -64,19 +64,20 @@ final class SampledGradients {
 
     private Comparison queryBlock(int head, int row, int rows, Tensor dQ) {
         int dim = shape.headDim();
+        int valueDim = shape.valueDim();
         int keyHead = head / shape.heads() * shape.kvHeads() + shape.kvHead(head % shape.heads());
         boolean causal = options.mask().isCausal();
         int keys = causal ? Math.max(0, row + rows + shape.seqK() - shape.seqQ()) : shape.seqK();
-        int at = (head * shape.seqQ() + row) * dim;
-        int keyAt = keyHead * shape.seqK() * dim;
-        Tensor blockQ = slice(q, at, rows);
-        Tensor blockK = slice(k, keyAt, keys);
-        Tensor blockV = slice(v, keyAt, keys);
-        Tensor blockDO = slice(dO, at, rows);
+        int at = head * shape.seqQ() + row;
+        int firstKey = keyHead * shape.seqK();
+        Tensor blockQ = slice(q, at, rows, dim);
+        Tensor blockK = slice(k, firstKey, keys, dim);
+        Tensor blockV = slice(v, firstKey, keys, valueDim);
+        Tensor blockDO = slice(dO, at, rows, valueDim);
         return Tolerance.gradients(q.dtype())
                 .compare(
                         "dq",
-                        slice(dQ, at, rows).toFloatArray(),
+                        slice(dQ, at, rows, dim).toFloatArray(),
                         ReferenceAttention.backward(blockQ, blockK, blockV, blockDO, options)
                                 .dQ(),
                         NaiveAttention.backward(blockQ, blockK, blockV, blockDO, options)
@@ -86,45 +87,49 @@ final class SampledGradients {
     private List<Comparison> keyBlock(
             int keyHead, int key, int keys, Tensor output, Tensor logSumExp, Gradients computed) {
         int dim = shape.headDim();
-        int at = (keyHead * shape.seqK() + key) * dim;
+        int valueDim = shape.valueDim();
+        int at = keyHead * shape.seqK() + key;
         double[] dK = new double[keys * dim];
-        double[] dV = new double[keys * dim];
+        double[] dV = new double[keys * valueDim];
         float[] naiveDK = new float[keys * dim];
-        float[] naiveDV = new float[keys * dim];
+        float[] naiveDV = new float[keys * valueDim];
         double scale = options.scaleFor(dim);
         DType dtype = q.dtype();
         int firstRow = keyHead * shape.groupSize() * shape.seqQ();
         for (int row = firstRow; row < firstRow + shape.groupSize() * shape.seqQ(); row++) {
-            double d = dot(dO, row, output, row);
+            double d = dot(dO, row, output, row, valueDim);
             for (int j = 0; j < keys; j++) {
                 if (!options.mask().allows(row % shape.seqQ(), key + j, shape.seqQ(), shape.seqK())) {
                     continue;
                 }
                 int keyRow = keyHead * shape.seqK() + key + j;
-                double p = Math.exp(scale * dot(q, row, k, keyRow) - logSumExp.getFlat(row));
-                double dS = p * (dot(dO, row, v, keyRow) - d);
+                double p = Math.exp(scale * dot(q, row, k, keyRow, dim) - logSumExp.getFlat(row));
+                double dS = p * (dot(dO, row, v, keyRow, valueDim) - d);
                 float naiveP = dtype.round((float) p);
                 float naiveDS = dtype.round((float) dS);
+                for (int x = 0; x < valueDim; x++) {
+                    dV[j * valueDim + x] += p * dO.getFlat(row * valueDim + x);
+                    naiveDV[j * valueDim + x] += naiveP * dO.getFlat(row * valueDim + x);
+                }
                 for (int x = 0; x < dim; x++) {
-                    dV[j * dim + x] += p * dO.getFlat(row * dim + x);
                     dK[j * dim + x] += scale * dS * q.getFlat(row * dim + x);
-                    naiveDV[j * dim + x] += naiveP * dO.getFlat(row * dim + x);
                     naiveDK[j * dim + x] += (float) scale * naiveDS * q.getFlat(row * dim + x);
                 }
             }
         }
         for (int element = 0; element < naiveDK.length; element++) {
             naiveDK[element] = dtype.round(naiveDK[element]);
+        }
+        for (int element = 0; element < naiveDV.length; element++) {
             naiveDV[element] = dtype.round(naiveDV[element]);
         }
         Tolerance tolerance = Tolerance.gradients(dtype);
         return List.of(
-                tolerance.compare("dk", slice(computed.dK(), at, keys).toFloatArray(), dK, naiveDK),
-                tolerance.compare("dv", slice(computed.dV(), at, keys).toFloatArray(), dV, naiveDV));
+                tolerance.compare("dk", slice(computed.dK(), at, keys, dim).toFloatArray(), dK, naiveDK),
+                tolerance.compare("dv", slice(computed.dV(), at, keys, valueDim).toFloatArray(), dV, naiveDV));
     }
 
-    private double dot(Tensor a, int aRow, Tensor b, int bRow) {
-        int dim = shape.headDim();
+    private static double dot(Tensor a, int aRow, Tensor b, int bRow, int dim) {
         double sum = 0;
         for (int x = 0; x < dim; x++) {
             sum += (double) a.getFlat(aRow * dim + x) * b.getFlat(bRow * dim + x);
@@ -132,10 +137,11 @@ final class SampledGradients {
         return sum;
     }
 
-    private Tensor slice(Tensor tensor, int from, int rows) {
-        Tensor slice = Tensor.allocate(tensor.dtype(), 1, 1, rows, shape.headDim());
+    /** Rows of a tensor, from a row of all heads and sequences. */
+    private static Tensor slice(Tensor tensor, int fromRow, int rows, int dim) {
+        Tensor slice = Tensor.allocate(tensor.dtype(), 1, 1, rows, dim);
         for (int element = 0; element < slice.numberOfElements(); element++) {
-            slice.setFlat(element, tensor.getFlat(from + element));
+            slice.setFlat(element, tensor.getFlat(fromRow * dim + element));
         }
         return slice;
     }

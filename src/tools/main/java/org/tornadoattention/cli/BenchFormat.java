@@ -47,7 +47,7 @@ enum BenchFormat {
             "error (allowed)");
 
     private static final List<String> COLUMNS =
-            List.of(("provider,pass,dtype,batch,heads,kvHeads,seqQ,seqK,headDim,causal,window,"
+            List.of(("provider,pass,dtype,batch,heads,kvHeads,seqQ,seqK,headDim,valueDim,causal,window,"
                             + "kernel,tile,status,kernelMilliseconds,kernelSpread,wallMilliseconds,wallSpread,repetitions,"
                             + "repeatability,noisy,teraflops,speedUp,shareOfCeiling,tensorBytes,extraBytes,deviceBytes,globalBytes,"
                             + "maxError,allowedError,relativeError,passed,message,device,runtime,driver,java,commit,time,timeRatio")
@@ -115,8 +115,9 @@ enum BenchFormat {
                 shape.kvHeads(),
                 shape.seqQ(),
                 shape.seqK(),
-                shape.headDim(),
-                measured.causal()));
+                shape.headDim()));
+        cells.add(shape.valueDim());
+        cells.add(measured.causal());
         cells.add(measured.window());
         cells.add(result.kernel());
         cells.add(result.tile());

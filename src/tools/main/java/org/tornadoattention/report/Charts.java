@@ -33,7 +33,7 @@ final class Charts {
     private record Panel(
             Direction pass,
             DType dtype,
-            int headDim,
+            String headDim,
             boolean causal,
             @Nullable Integer window,
             boolean square,
@@ -45,7 +45,7 @@ final class Charts {
             return new Panel(
                     problem.pass(),
                     problem.dtype(),
-                    shape.headDim(),
+                    BenchCase.dims(shape),
                     problem.causal(),
                     problem.window(),
                     shape.seqQ() == shape.seqK(),
@@ -53,7 +53,7 @@ final class Charts {
         }
 
         String title() {
-            return "%s, %s, headDim %d%s%s%s%s"
+            return "%s, %s, headDim %s%s%s%s%s"
                     .formatted(
                             switch (pass) {
                                 case FORWARD -> "Forward";
@@ -206,11 +206,11 @@ final class Charts {
                         && entry.problem().shape().seqQ()
                                 == entry.problem().shape().seqK())
                 .toList();
-        record Kind(DType dtype, int headDim) {}
+        record Kind(DType dtype, String headDim) {}
         List<Chart> charts = new ArrayList<>();
         grouped(square, entry -> {
                     BenchCase problem = entry.problem();
-                    return new Kind(problem.dtype(), problem.shape().headDim());
+                    return new Kind(problem.dtype(), BenchCase.dims(problem.shape()));
                 })
                 .forEach((kind, here) -> {
                     if (distinctLengths(here) < 2) {
@@ -229,7 +229,7 @@ final class Charts {
                     series.add(formula("S and P in F32: 8 B per query and key", least, most, n -> 8.0 * n * n));
                     series.add(formula("log-sum-exp: 4 B per query", least, most, n -> 4.0 * n));
                     charts.add(new Chart(
-                            "%s, headDim %d, one head".formatted(kind.dtype, kind.headDim),
+                            "%s, headDim %s, one head".formatted(kind.dtype, kind.headDim),
                             LENGTH,
                             new Axis("memory beyond q, k, v, o (bytes)", Axis.Scale.LOG2, Amounts::bytes),
                             series,
@@ -338,11 +338,11 @@ final class Charts {
                                     new Point(formula.getFirst().x(), standard, ""),
                                     new Point(formula.getLast().x(), standard, ""))));
                     charts.add(new Chart(
-                            "%d × %d, headDim %d, %d head%s"
+                            "%d × %d, headDim %s, %d head%s"
                                     .formatted(
                                             shape.seqQ(),
                                             shape.seqK(),
-                                            shape.headDim(),
+                                            BenchCase.dims(shape),
                                             shape.batch() * shape.heads(),
                                             shape.batch() * shape.heads() == 1 ? "" : "s"),
                             new Axis("queries in a tile, Br", Axis.Scale.LOG2, Amounts::count),
@@ -378,8 +378,8 @@ final class Charts {
         AttentionShape shape = problem.shape();
         double m = shape.seqQ();
         double n = shape.seqK();
-        double d = shape.headDim();
-        double elements = 2 * m * d + Math.ceilDiv(shape.seqQ(), blockQ) * 2 * n * d;
+        double d = shape.headDim() + shape.valueDim();
+        double elements = m * d + Math.ceilDiv(shape.seqQ(), blockQ) * n * d;
         return (double) shape.batch()
                 * shape.heads()
                 * (elements * problem.dtype().byteSize() + m * Float.BYTES);
@@ -388,9 +388,8 @@ final class Charts {
     /** Bytes that standard attention moves at the least: each tensor once, S and P written and read. */
     static double standardBytes(BenchCase problem) {
         AttentionShape shape = problem.shape();
-        double tensors = 2.0
-                * (shape.seqQ() + shape.seqK())
-                * shape.headDim()
+        double tensors = ((double) shape.seqQ() + shape.seqK())
+                * (shape.headDim() + shape.valueDim())
                 * problem.dtype().byteSize();
         double scores = 4.0 * shape.seqQ() * shape.seqK() * problem.dtype().byteSize();
         return (double) shape.batch() * shape.heads() * (tensors + scores);

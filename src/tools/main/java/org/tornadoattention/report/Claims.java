@@ -149,14 +149,14 @@ final class Claims {
                 .max(Comparator.comparingInt(
                                 (Entry entry) -> entry.problem().shape().seqK())
                         .thenComparingDouble(entry -> -Charts.counted(entry).orElseThrow()))
-                .map(entry -> "%s less (%s against %s) at N = %d, d = %d, tile %s"
+                .map(entry -> "%s less (%s against %s) at N = %d, d = %s, tile %s"
                         .formatted(
                                 Amounts.factor(Charts.standardBytes(entry.problem())
                                         / Charts.counted(entry).orElseThrow()),
                                 Amounts.bytes(Charts.counted(entry).orElseThrow()),
                                 Amounts.bytes(Charts.standardBytes(entry.problem())),
                                 entry.problem().shape().seqK(),
-                                entry.problem().shape().headDim(),
+                                BenchCase.dims(entry.problem().shape()),
                                 entry.result().tile()))
                 .orElse(NOT_MEASURED);
     }

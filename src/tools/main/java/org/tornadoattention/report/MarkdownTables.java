@@ -127,7 +127,7 @@ public final class MarkdownTables {
         List<String> values = List.of(pick.substring(key.length() + 1).split(","));
         String value = switch (key) {
             case "dtype" -> problem.dtype().name();
-            case "headDim" -> String.valueOf(problem.shape().headDim());
+            case "headDim" -> BenchCase.dims(problem.shape());
             case "causal" -> String.valueOf(problem.causal());
             case "window" -> String.valueOf(problem.window());
             case "pass" -> problem.pass().id();
@@ -213,7 +213,7 @@ public final class MarkdownTables {
         record Line(
                 String name,
                 DType dtype,
-                int headDim,
+                String headDim,
                 boolean causal,
                 @Nullable Integer window,
                 Direction pass) {}
@@ -222,14 +222,14 @@ public final class MarkdownTables {
                         entry -> new Line(
                                 entry.name(),
                                 entry.problem().dtype(),
-                                entry.problem().shape().headDim(),
+                                BenchCase.dims(entry.problem().shape()),
                                 entry.problem().causal(),
                                 entry.problem().window(),
                                 entry.problem().pass()))
                 .forEach((line, here) -> {
                     Map<Integer, List<Entry>> byLength =
                             grouped(here, entry -> entry.problem().shape().seqK());
-                    List<String> row = new ArrayList<>(List.of("%s, %s, d = %d%s%s%s"
+                    List<String> row = new ArrayList<>(List.of("%s, %s, d = %s%s%s%s"
                             .formatted(
                                     line.name,
                                     line.dtype,
@@ -342,11 +342,10 @@ public final class MarkdownTables {
 
     private static String keyValueRate(Entry entry) {
         AttentionShape shape = entry.problem().shape();
-        double bytes = 2.0
-                * shape.batch()
+        double bytes = (double) shape.batch()
                 * shape.kvHeads()
                 * shape.seqK()
-                * shape.headDim()
+                * (shape.headDim() + shape.valueDim())
                 * entry.problem().dtype().byteSize();
         return "%.2f TB/s".formatted(bytes / entry.milliseconds() / 1e9);
     }

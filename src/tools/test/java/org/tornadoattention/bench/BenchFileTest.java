@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.tornadoattention.AttentionShape;
 import org.tornadoattention.bench.BenchResult.Status;
 import org.tornadoattention.tensor.DType;
 
@@ -40,6 +41,26 @@ class BenchFileTest {
         BenchResult result = BenchFile.read(path).results().getFirst();
         assertThat(result.measured()).hasToString("F16 16x32x1024x64 causal backward");
         assertThat(result.status()).isEqualTo(Status.UNSUPPORTED);
+    }
+
+    @Test
+    void aHeadDimensionOfValuesIsNamedWhereItIsAnother() throws IOException {
+        Path path = directory.resolve("bench.json");
+        BenchFile file = BenchFiles.ours();
+        assertThat(file.toJson()).doesNotContain("valueDim");
+        AttentionShape shape = new AttentionShape(1, 4, 2, 256, 256, 192, 128);
+        BenchCase problem = new BenchCase(Direction.FORWARD, DType.BF16, shape, true);
+        BenchFile other = BenchFile.of(
+                "models",
+                true,
+                file.environment(),
+                file.ceilings(),
+                0,
+                List.of(BenchResult.without(problem, "warp", null, Status.UNSUPPORTED, "no such device")));
+        Files.writeString(path, other.toJson());
+        BenchCase read = BenchFile.read(path).results().getFirst().measured();
+        assertThat(read).isEqualTo(problem).hasToString("BF16 1x4x256x192/128 kv heads 2 causal");
+        assertThat(BenchFile.leastBytes(read)).isEqualTo((4 + 2) * 256.0 * (192 + 128) * 2 + 4 * 256 * 4);
     }
 
     @Test

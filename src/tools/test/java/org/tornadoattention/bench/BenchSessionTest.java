@@ -44,6 +44,24 @@ class BenchSessionTest {
         }
     }
 
+    @ParameterizedTest
+    @EnumSource
+    void valuesMayHaveAHeadDimensionOfTheirOwn(Direction pass) {
+        AttentionShape shape = new AttentionShape(1, 4, 2, 70, 70, 24, 16);
+        try (BenchSession session = new BenchSession(DEVICE, SETTINGS)) {
+            for (boolean causal : new boolean[] {false, true}) {
+                BenchResult result = session.measure(
+                        new BenchCase(pass, DType.F32, shape, causal),
+                        AttentionKernel.TILED,
+                        Optional.empty(),
+                        () -> {});
+                assertThat(result.status()).as(result.message()).isEqualTo(Status.MEASURED);
+                assertThat(result.accuracy().passed()).isTrue();
+                assertThat(result.accuracy().maxError()).isPositive();
+            }
+        }
+    }
+
     @Test
     void theSimulatorsCountIsTheFormulaOfTheTile() {
         assumeTrue(DEVICE.isSimulator());
