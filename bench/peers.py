@@ -244,6 +244,10 @@ class Problem:
         inputs = (self.q, self.k, self.v)
         return lambda: self.torch.autograd.grad(out, inputs, self.d_out, retain_graph=True)
 
+    def tensors(self, results):
+        """What a call returned, as tensors of the inputs' shapes."""
+        return results
+
     def reference(self, dtype):
         """The first head by the formula, in a type; of the gradients those of q, k and v."""
         torch, s = self.torch, self.case["shape"]
@@ -297,6 +301,11 @@ class Kernel:
     def flex(self):
         return self.backend is None
 
+    provider = "pytorch"
+
+    def problem(self, torch, case, device):
+        return Problem(torch, case, device, self.flex)
+
     def does(self, case):
         """Only FlexAttention has windows, and it is for 16 bits; only backward passes have a deterministic mode of their own."""
         if "window" in case and not self.flex:
@@ -338,7 +347,7 @@ def backends(torch, device, wanted):
 
 def measure(torch, clock, case, name, kernel, arguments, references):
     """One entry of the file's results."""
-    entry = {"case": case, "provider": "pytorch", "kernel": name}
+    entry = {"case": case, "provider": kernel.provider, "kernel": name}
     cuda = arguments.device == "cuda"
     size = 4 if case["dtype"] == "F32" else 2
     s = case["shape"]
@@ -348,7 +357,7 @@ def measure(torch, clock, case, name, kernel, arguments, references):
         return {**entry, "status": "UNSUPPORTED", "message": "S and P do not fit into the device's memory."}
     problem = None
     try:
-        problem = Problem(torch, case, arguments.device, kernel.flex)
+        problem = kernel.problem(torch, case, arguments.device)
         with kernel.forced(torch):
             call = problem.call()
             if cuda:
@@ -357,7 +366,7 @@ def measure(torch, clock, case, name, kernel, arguments, references):
             before = torch.cuda.memory_allocated() if cuda else 0
             results = call()
             peak = torch.cuda.max_memory_allocated() - before if cuda else None
-            accuracy = problem.accuracy(results, references)
+            accuracy = problem.accuracy(problem.tensors(results), references)
             del results
             for _ in range(arguments.warm_up):
                 call()
@@ -516,11 +525,12 @@ def commit():
         return None
 
 
-def serve(torch, arguments, wanted):
-    """Answers each line of standard input, a problem, with a line, its results: what ./attention bench --beside asks."""
+def serve(torch, arguments, kernels, runtime=None):
+    """Answers each line of standard input, a problem, with a line, its results: what ./attention bench --beside asks.
+    ``runtime`` names what computes, where that is not PyTorch."""
     clock = Clock(torch, arguments.device)
     greeting = {
-        "environment": environment(torch, arguments.device),
+        "environment": {**environment(torch, arguments.device), **({"runtime": runtime} if runtime else {})},
         "ceilings": ceilings(torch, arguments.device),
         "flushedBytes": FLUSHED_BYTES if arguments.device == "cuda" else 0,
     }
@@ -539,7 +549,7 @@ def serve(torch, arguments, wanted):
             references = {key: []}
         results = [
             measure(torch, clock, case, name, kernel, arguments, references[key])
-            for name, kernel in backends(torch, arguments.device, wanted).items()
+            for name, kernel in kernels.items()
             if kernel.does(case)
         ]
         print(json.dumps({"results": results}), flush=True)
@@ -647,7 +657,7 @@ def main():
         write(arguments.out, {"format": "tornado-attention-errors/1", "environment": where, "results": results})
         return
     if arguments.serve:
-        serve(torch, arguments, wanted)
+        serve(torch, arguments, backends(torch, arguments.device, wanted))
         return
     where, limits, results = environment(torch, arguments.device), ceilings(torch, arguments.device), []
     clock = Clock(torch, arguments.device)

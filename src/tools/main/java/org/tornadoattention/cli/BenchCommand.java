@@ -119,8 +119,10 @@ final class BenchCommand implements Callable<Integer> {
     @Option(
             names = "--beside-output",
             paramLabel = "FILE.json",
-            description = "What --beside measured, as a file for --compare and for './attention report'.")
-    private @Nullable Path besideOutput;
+            description =
+                    "What --beside measured, as a file for --compare and for './attention report'. Repeatable: one for each"
+                            + " --beside, in their order.")
+    private List<Path> besideOutputs = new ArrayList<>();
 
     @Option(
             names = "--at-most",
@@ -167,7 +169,7 @@ final class BenchCommand implements Callable<Integer> {
     private final List<ResultFile> files = new ArrayList<>();
     private final List<BenchFile> read = new ArrayList<>();
     private final List<Peer> peers = new ArrayList<>();
-    private Optional<ResultFile> besideFile = Optional.empty();
+    private final List<ResultFile> besideFiles = new ArrayList<>();
     private boolean finished;
     private PrintWriter out;
 
@@ -179,8 +181,8 @@ final class BenchCommand implements Callable<Integer> {
             files.add(ResultFile.at(path));
         }
         requireTurns();
-        if (besideOutput != null) {
-            besideFile = Optional.of(ResultFile.at(besideOutput));
+        for (Path path : besideOutputs) {
+            besideFiles.add(ResultFile.at(path));
         }
         if (list) {
             problems.cases().forEach(out::println);
@@ -209,9 +211,9 @@ final class BenchCommand implements Callable<Integer> {
         if (!from.isEmpty() && (rounds > 1 || !commands.isEmpty())) {
             throw refused("--from measures nothing: leave out --rounds and --beside, or use --compare with a file.");
         }
-        if (besideOutput != null && commands.size() != 1) {
-            throw refused("--beside-output %s holds the results of one --beside, and there are %d."
-                    .formatted(besideOutput, commands.size()));
+        if (!besideOutputs.isEmpty() && commands.size() != besideOutputs.size()) {
+            throw refused("Each --beside-output holds the results of one --beside: there are %d and %d."
+                    .formatted(besideOutputs.size(), commands.size()));
         }
     }
 
@@ -421,8 +423,8 @@ final class BenchCommand implements Callable<Integer> {
         for (ResultFile each : files) {
             each.write(BenchFormat.of(each.path()).text(file, others()));
         }
-        if (besideFile.isPresent() && !peers.isEmpty()) {
-            besideFile.get().write(BenchFormat.JSON.text(peers.getFirst().file(problems.name(), finished), List.of()));
+        for (int i = 0; i < Math.min(besideFiles.size(), peers.size()); i++) {
+            besideFiles.get(i).write(BenchFormat.JSON.text(peers.get(i).file(problems.name(), finished), List.of()));
         }
     }
 

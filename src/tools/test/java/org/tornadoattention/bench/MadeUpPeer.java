@@ -9,7 +9,7 @@ import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
-/** A program that speaks as {@code bench/peers.py --serve} does and makes its times up: 1 ms, then 2 ms, and so on. */
+/** A program that speaks as {@code bench/peers.py --serve} does and makes its times up: 1, then 2, and so on. */
 public final class MadeUpPeer {
 
     private MadeUpPeer() {}
@@ -24,7 +24,10 @@ public final class MadeUpPeer {
                         manner);
     }
 
-    /** {@code well}, {@code mute}: ends at once, or {@code odd}: says what is no JSON. */
+    /**
+     * {@code well}: in milliseconds, {@code slowly}: in seconds, {@code mute}: ends at once, or {@code odd}: says what is
+     * no JSON.
+     */
     public static void main(String... manner) throws IOException {
         if (manner[0].equals("mute")) {
             System.exit(3);
@@ -37,10 +40,11 @@ public final class MadeUpPeer {
         System.out.println(
                 "{\"environment\": {\"device\": \"a device\", \"runtime\": \"Made up 1.0\", \"backend\": \"cpu\"}}");
         BufferedReader questions = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        int step = manner[0].equals("slowly") ? 1000 : 1;
         int milliseconds = 0;
         for (String line = questions.readLine(); line != null; line = questions.readLine()) {
             JsonNode question = json.readTree(line);
-            milliseconds++;
+            milliseconds += step;
             ObjectNode result = json.createObjectNode();
             result.set("case", question.get("case"));
             result.put("provider", "made-up").put("kernel", "fast").put("status", "MEASURED");

@@ -70,6 +70,7 @@ class BenchCommandTest {
     void peersAreAskedInTurnsAndSetBeside() throws IOException {
         Path json = directory.resolve("ours.json");
         Path theirs = directory.resolve("theirs.json");
+        Path seconds = directory.resolve("seconds.json");
         Invocation run = small(
                 "--kernel",
                 "online",
@@ -79,6 +80,10 @@ class BenchCommandTest {
                 MadeUpPeer.command("well"),
                 "--beside-output",
                 theirs,
+                "--beside",
+                MadeUpPeer.command("slowly"),
+                "--beside-output",
+                seconds,
                 "-o",
                 json);
         assertThat(run.exitCode()).as(run.out() + run.err()).isZero();
@@ -86,12 +91,15 @@ class BenchCommandTest {
         assertThat(BenchFile.read(json).results())
                 .hasSize(2)
                 .allMatch(result -> result.kernel().equals("online"));
-        assertThat(BenchFile.read(json).compared()).hasSize(2);
+        assertThat(BenchFile.read(json).compared()).hasSize(4);
         // Asked four times: 1 and 2 ms for the first problem, 3 and 4 for the second.
         assertThat(BenchFile.read(theirs).results())
                 .extracting(result -> result.timing().kernelMilliseconds())
                 .containsExactly(1.0, 3.0);
         assertThat(BenchFile.read(theirs).complete()).isTrue();
+        assertThat(BenchFile.read(seconds).results())
+                .extracting(result -> result.timing().kernelMilliseconds())
+                .containsExactly(1000.0, 3000.0);
     }
 
     @Test
@@ -100,7 +108,7 @@ class BenchCommandTest {
         assertThat(Invocation.of("bench", "--from", "x.json", "--rounds", "2").err())
                 .contains("--from measures nothing");
         assertThat(small("--beside-output", directory.resolve("x.json")).err())
-                .contains("holds the results of one --beside, and there are 0");
+                .contains("holds the results of one --beside: there are 1 and 0");
         assertThat(small("--window", "16").err()).contains("with a causal mask");
     }
 
