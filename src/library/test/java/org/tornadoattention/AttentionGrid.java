@@ -12,8 +12,9 @@ import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.tensor.DType;
 
 /**
- * The field's test grids: the values that FlashAttention, PyTorch and xFormers test with. By default a subset that
- * takes a minute or two, and with {@code -Dattention.grid=full} all of it.
+ * The field's test grids: the values that FlashAttention, PyTorch and xFormers test with. With
+ * {@code -Dattention.grid=full} all of it; by default a table of what is quick to compute, of which a
+ * {@link CoveringArray} takes the rows of the day.
  */
 final class AttentionGrid {
 
@@ -47,7 +48,7 @@ final class AttentionGrid {
      */
     private static final long CHEAP = 1 << 23;
 
-    private static final long CHEAP_ONLINE = 1 << 29;
+    private static final long CHEAP_ONLINE = 1 << 25;
 
     private static final long CHEAP_WARPS = 1 << 20;
 
@@ -58,11 +59,53 @@ final class AttentionGrid {
         Assumptions.assumeTrue(System.getProperty("attention.kernels") == null, "some kernels only");
     }
 
+    /** What chooses rows of a table by default: all pairs of these, and kernels with types and masks. */
+    static CoveringArray<Arguments> covering() {
+        return CoveringArray.of(AttentionGrid::parameters).withTuple(0, 1, 2).withCost(AttentionGrid::cost);
+    }
+
+    private static List<?> parameters(Arguments row) {
+        AttentionCase problem = (AttentionCase) row.get()[0];
+        AttentionShape shape = problem.shape();
+        AttentionOptions options = problem.options();
+        return List.of(
+                row.get()[1],
+                problem.dtype(),
+                options.mask().toString().replaceFirst("\\(.*", ""),
+                shape.headDim(),
+                shape.seqQ(),
+                shape.seqK(),
+                List.of(shape.heads(), shape.kvHeads()),
+                shape.batch(),
+                options.withMask(Mask.none()).toString(),
+                problem.queryFactor());
+    }
+
+    /** About the milliseconds that a row takes in the simulator. */
+    private static long cost(Arguments row) {
+        boolean warps = TestDevice.simulatesWarps((AttentionKernel) row.get()[1]);
+        return 100 + ((AttentionCase) row.get()[0]).work() / (warps ? 2_000 : 20_000);
+    }
+
     /** Every case with every kernel that claims it. */
     static Stream<Arguments> withKernels(Stream<AttentionCase> cases) {
         return cases.flatMap(problem -> problem.kernels().stream()
                 .filter(kernel -> FULL || problem.work() <= cheap(kernel))
                 .map(kernel -> Arguments.of(problem, kernel)));
+    }
+
+    /** What is dearer than any kernel's default: with the quickest, one a day. */
+    static Stream<Arguments> dearOneOfTheDay() {
+        List<Arguments> dear = FULL
+                ? List.of()
+                : sequenceLengths()
+                        .filter(problem -> problem.work() > CHEAP_ONLINE
+                                && problem.kernels().contains(AttentionKernel.ONLINE))
+                        .map(problem -> Arguments.of(problem, AttentionKernel.ONLINE))
+                        .toList();
+        return dear.isEmpty()
+                ? Stream.empty()
+                : Stream.of(dear.get((int) Math.floorMod(CoveringArray.SEED, (long) dear.size())));
     }
 
     private static long cheap(AttentionKernel kernel) {
@@ -82,23 +125,11 @@ final class AttentionGrid {
                         .map(kernel -> Arguments.of(problem, kernel)));
     }
 
-    /**
-     * All head dimensions in each type, with two heads on one of keys; by default kernels but the quickest have one
-     * type for a head dimension, the next one for the next.
-     */
-    static Stream<Arguments> headDims() {
-        return withKernels(inEachType(HEAD_DIMS.stream()
-                        .flatMap(headDim -> all(TYPICAL, 1)
-                                .flatMap(lengths ->
-                                        all(MASKS, 1).map(mask -> problem(1, 2, 1, lengths, headDim, mask))))))
-                .filter(arguments -> FULL
-                        || arguments.get()[1] == AttentionKernel.ONLINE
-                        || isInTurn((AttentionCase) arguments.get()[0]));
-    }
-
-    private static boolean isInTurn(AttentionCase problem) {
-        DType[] types = DType.values();
-        return problem.dtype() == types[HEAD_DIMS.indexOf(problem.shape().headDim()) % types.length];
+    /** All head dimensions in each type, with two heads on one of keys. */
+    static Stream<AttentionCase> headDims() {
+        return inEachType(HEAD_DIMS.stream()
+                .flatMap(headDim -> all(TYPICAL, 1)
+                        .flatMap(lengths -> all(MASKS, 1).map(mask -> problem(1, 2, 1, lengths, headDim, mask)))));
     }
 
     /**
@@ -106,19 +137,19 @@ final class AttentionGrid {
      * end inside a tile.
      */
     static Stream<AttentionCase> smallOnesOfEachHeadDim() {
-        return ofEachHeadDim(2, new Lengths(37, 51));
+        return ofEachHeadDim(new Lengths(37, 51));
     }
 
     /** The same with lengths of whole tiles, which compilers see through: the simulator has none. */
     static Stream<Arguments> wholeTilesOfEachHeadDim() {
-        return withKernels(ofEachHeadDim(1, new Lengths(32, 64)))
+        return withKernels(ofEachHeadDim(new Lengths(32, 64)))
                 .filter(arguments -> FULL
                         || !TestDevice.of((AttentionKernel) arguments.get()[1]).isSimulator());
     }
 
-    private static Stream<AttentionCase> ofEachHeadDim(int heads, Lengths lengths) {
+    private static Stream<AttentionCase> ofEachHeadDim(Lengths lengths) {
         return inEachType(
-                HEAD_DIMS.stream().map(headDim -> problem(1, heads, 1, lengths, headDim, AttentionOptions.causal())));
+                HEAD_DIMS.stream().map(headDim -> problem(1, 1, 1, lengths, headDim, AttentionOptions.causal())));
     }
 
     /** All pairs of sequence lengths, both ways round. */
