@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.Arrays;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -38,7 +39,7 @@ class BackwardTest {
     static Stream<Arguments> kernels() {
         return Arrays.stream(DType.values())
                 .flatMap(dtype -> GradientGridTest.WITH_BACKWARD.stream()
-                        .filter(kernel -> kernel.supports(dtype) && kernel.supports(TestDevice.of(kernel)))
+                        .filter(kernel -> kernel.supports(dtype) && TestDevice.tries(kernel))
                         .map(kernel -> Arguments.of(dtype, kernel)));
     }
 
@@ -46,6 +47,7 @@ class BackwardTest {
         return Tensor.random(DType.F32, 99, problem.shape().logSumExpShape());
     }
 
+    @Tag("both-tiers")
     @ParameterizedTest
     @MethodSource("kernels")
     void aGradientOnTheLogSumExpCounts(DType dtype, AttentionKernel kernel) {
@@ -189,6 +191,7 @@ class BackwardTest {
         }
     }
 
+    @Tag("both-tiers")
     @ParameterizedTest
     @MethodSource("kernels")
     void whatLiesPastAKeyLengthMayBeAnything(DType dtype, AttentionKernel kernel) {
@@ -221,6 +224,7 @@ class BackwardTest {
         }
     }
 
+    @Tag("both-tiers")
     @ParameterizedTest
     @MethodSource("kernels")
     void repeatsAreEqualBitForBit(DType dtype, AttentionKernel kernel) {
@@ -241,6 +245,7 @@ class BackwardTest {
     }
 
     /** As {@link DeterminismTest} does it for the forward pass: on a full device as on an idle one. */
+    @Tag("both-tiers")
     @ParameterizedTest
     @MethodSource("kernels")
     void noWorkGroupDisturbsAnother(DType dtype, AttentionKernel kernel) {

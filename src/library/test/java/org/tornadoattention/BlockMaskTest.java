@@ -8,11 +8,11 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.Backward;
@@ -145,13 +145,16 @@ class BlockMaskTest {
     }
 
     private static Stream<Arguments> withMasks(AttentionKernel... kernels) {
-        return MASKS.keySet().stream().flatMap(name -> Stream.of(kernels).map(kernel -> Arguments.of(kernel, name)));
+        return MASKS.keySet().stream()
+                .flatMap(
+                        name -> Stream.of(kernels).filter(TestDevice::tries).map(kernel -> Arguments.of(kernel, name)));
     }
 
     static Stream<Arguments> kernelsAndMasks() {
         return withMasks(AttentionKernel.TILED, AttentionKernel.ONLINE, AttentionKernel.VECTOR);
     }
 
+    @Tag("both-tiers")
     @ParameterizedTest
     @MethodSource("kernelsAndMasks")
     void attentionIsWhatTheOracleComputes(AttentionKernel kernel, String name) {
@@ -171,9 +174,16 @@ class BlockMaskTest {
         Problem.of(name, DType.F16).check(kernel, kernel.spec().backward() instanceof Backward.Own);
     }
 
+    static Stream<AttentionKernel> kernelsOfTiles() {
+        return Stream.of(
+                        AttentionKernel.TILED, AttentionKernel.WARP, AttentionKernel.WARP_GROUP, AttentionKernel.VECTOR)
+                .filter(TestDevice::tries);
+    }
+
     /** Nothing of an empty tile enters, not even what is no number. */
+    @Tag("both-tiers")
     @ParameterizedTest
-    @EnumSource(names = {"TILED", "WARP", "WARP_GROUP", "VECTOR"})
+    @MethodSource("kernelsOfTiles")
     void emptyTilesAreNotLoaded(AttentionKernel kernel) {
         BlockMask mask = BlockMask.of((b, h, i, j) -> j < 128, 1, 1, 128, 256, 128, 128);
         DType dtype = kernel.supports(DType.F32) ? DType.F32 : DType.F16;

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import java.util.Arrays;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -44,11 +45,12 @@ class DropoutTest {
     static Stream<Arguments> kernels() {
         return Arrays.stream(AttentionKernel.values())
                 .flatMap(kernel -> Arrays.stream(DType.values())
-                        .filter(dtype -> kernel.supports(dtype) && kernel.supports(TestDevice.of(kernel)))
+                        .filter(dtype -> kernel.supports(dtype) && TestDevice.tries(kernel))
                         .filter(_ -> kernel.supportsDropout())
                         .map(dtype -> Arguments.of(kernel, dtype)));
     }
 
+    @Tag("both-tiers")
     @ParameterizedTest(name = "{0}, {1}")
     @MethodSource("kernels")
     void thePatternIsPhiloxs(AttentionKernel kernel, DType dtype) {

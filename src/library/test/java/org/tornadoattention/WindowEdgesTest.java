@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.Arrays;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -64,11 +65,12 @@ class WindowEdgesTest {
 
     static Stream<Arguments> kernelsAndWindows() {
         return Arrays.stream(AttentionKernel.values())
-                .filter(kernel -> kernel.supports(TestDevice.of(kernel)))
+                .filter(TestDevice::tries)
                 .filter(kernel -> !kernel.isFp8())
                 .flatMap(kernel -> windows().map(options -> Arguments.of(kernel, options)));
     }
 
+    @Tag("both-tiers")
     @ParameterizedTest
     @MethodSource("kernelsAndWindows")
     void everyKernelTakesEveryEdge(AttentionKernel kernel, AttentionOptions options) {

@@ -35,6 +35,21 @@ public final class TestDevice {
         return device;
     }
 
+    /**
+     * Whether a kernel's tests run here: its device has what it needs, and in a JVM that has the first tier of
+     * compiling alone, or is for what wants the second, the kernel belongs there. Vectors are nothing without the
+     * second, and the build runs tests with the tag {@code both-tiers} in a JVM of each kind.
+     */
+    public static boolean tries(AttentionKernel kernel) {
+        boolean vectors = kernel.spec().capability() == Capability.JVM;
+        return kernel.supports(of(kernel))
+                && switch (System.getProperty("attention.tier", "any")) {
+                    case "first" -> !vectors;
+                    case "second" -> vectors;
+                    default -> true;
+                };
+    }
+
     /** The JVM itself, which is everywhere. */
     public static ComputeDevice jvm() {
         return Devices.find(Optional.of(Backend.JVM), Optional.empty());
