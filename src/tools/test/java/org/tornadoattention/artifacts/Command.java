@@ -51,6 +51,7 @@ final class Command {
             builder.environment().keySet().removeAll(List.of("TORNADOVM_HOME", "JDK_JAVA_OPTIONS", "CLASSPATH"));
             builder.environment().put("JAVA_HOME", JAVA_HOME.toString());
             builder.environment().put("ATTENTION_BUILD", "never");
+            builder.environment().put("MAVEN_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC");
             Process process = builder.start();
             process.getOutputStream().close();
             if (!process.waitFor(MINUTES, TimeUnit.MINUTES)) {
