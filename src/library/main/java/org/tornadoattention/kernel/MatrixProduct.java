@@ -231,7 +231,7 @@ public final class MatrixProduct {
         }
     }
 
-    private static float ended(FloatArray c, FloatArray bias, int at, int column, float value, int ending) {
+    static float ended(FloatArray c, FloatArray bias, int at, int column, float value, int ending) {
         float sum = value;
         if (ending == ADD) {
             sum += c.get(at);
