@@ -17,7 +17,10 @@ import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBarStyle;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.BlockMask;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.Mask;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.cli.Example;
 import org.tornadoattention.device.ComputeDevice;
@@ -69,6 +72,13 @@ class TrainGpt implements Callable<Integer> {
     Attention kind = Attention.FLASH;
 
     @Option(
+            names = "--block-sparse",
+            description =
+                    "Each head sees every H-th tile of 128 keys, H being how many heads there are, and the query's"
+                            + " own tile.")
+    boolean blockSparse;
+
+    @Option(
             names = "--sequence",
             paramLabel = "N",
             description = "Tokens of a stream at the end of the training. Default: ${DEFAULT-VALUE}.")
@@ -109,6 +119,7 @@ class TrainGpt implements Callable<Integer> {
 
     static final float WEIGHT_DECAY = 0.01f;
     static final int WARM_UP = 10;
+    static final int TILE = BlockMask.DEFAULT_BLOCK;
     static final boolean TERMINAL = System.console() != null && System.console().isTerminal();
     static final String CHECKPOINT = "checkpoint.safetensors";
     static final String TABLE = "loss.csv";
@@ -179,10 +190,18 @@ class TrainGpt implements Callable<Integer> {
         AssociativeRecall task = AssociativeRecall.of(length);
         int batch = Math.max(1, tokens / length);
         int step = done;
-        try (Gpt gpt = new Gpt(attention, parameters, batch, length, batch * task.pairs())) {
+        BlockMask tiles = tiles(length, parameters.shape().heads());
+        AttentionOptions mask = blockSparse
+                ? AttentionOptions.causal().withMask(Mask.blocks(tiles).andCausal())
+                : AttentionOptions.causal();
+        Gpt.Products products = Gpt.Products.inF32(attention.device());
+        try (Gpt gpt = new Gpt(attention, parameters, batch, length, batch * task.pairs(), products, mask)) {
             say(
-                    "N = %,d: batches of %d, kernel %s",
-                    length, batch, gpt.attentionKernel().kernel().id());
+                    "N = %,d: batches of %d, kernel %s%s",
+                    length,
+                    batch,
+                    gpt.attentionKernel().kernel().id(),
+                    blockSparse ? ", %.0f %% of the tiles".formatted(100 * tiles.density()) : "");
             while (step < last && sequenceAt(step + 1) == length) {
                 step++;
                 task.fill(options.seed(), step, gpt.tokens(), gpt.targets());
@@ -204,6 +223,12 @@ class TrainGpt implements Callable<Integer> {
             reportByDistance(task, gpt);
         }
         return step;
+    }
+
+    /** Every H-th tile of keys for each of H heads, so that all heads together see all keys, and the query's own. */
+    private static BlockMask tiles(int length, int heads) {
+        return BlockMask.of(
+                (b, h, i, j) -> j / TILE % heads == h || j / TILE == i / TILE, 1, heads, length, length, TILE, TILE);
     }
 
     /** The checkpoint last, so that one that is there has its table beside it. */
@@ -275,7 +300,8 @@ class TrainGpt implements Callable<Integer> {
 
     /** All that decides the numbers. The kind of attention is left out: both compute the same. */
     private String describeRun() {
-        return "sequence=%d start=%d tokens=%d steps=%d %s".formatted(sequence, startSequence, tokens, steps, options);
+        return "sequence=%d start=%d tokens=%d steps=%d %s%s"
+                .formatted(sequence, startSequence, tokens, steps, options, blockSparse ? " block-sparse" : "");
     }
 
     /** A line of output; at a terminal it takes the place of the progress bar, which comes again below. */
