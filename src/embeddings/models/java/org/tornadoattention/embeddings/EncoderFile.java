@@ -10,17 +10,15 @@ import org.tornadoattention.tensor.Safetensors;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * The weights of all-MiniLM-L6-v2, matrices rounded to BF16, and texts as tokens in one safetensors file, with the
- * words that these texts have and no others: 25 MB, to carry to a machine with a GPU, where {@link EncoderTimes} and
- * {@code bench/embeddings.py} read it.
+ * The weights of an encoder, matrices rounded to BF16, and texts as tokens in one safetensors file, with the words that
+ * these texts have and no others (25 MB for all-MiniLM-L6-v2), to carry to a machine with a GPU, where
+ * {@link EncoderTimes} and {@code bench/embeddings.py} read it; the latter also makes one of random weights.
  *
  * @param weights of the encoder
  * @param tokens of all texts, one behind the other
  * @param offsets where each text begins, and where the last one ends
  */
 record EncoderFile(BertWeights weights, int[] tokens, int[] offsets) {
-
-    static final int HEADS = 12;
 
     /** Reads what {@link EncoderFileWriter} wrote. */
     static EncoderFile read(Path path) throws IOException {
@@ -40,7 +38,7 @@ record EncoderFile(BertWeights weights, int[] tokens, int[] offsets) {
             }
             float[] positions = file.tensor("positions").toFloatArray();
             return new EncoderFile(
-                    new BertWeights(words, positions, width, HEADS, norm(file, "embeddings"), layers),
+                    new BertWeights(words, positions, width, file.ints("heads")[0], norm(file, "embeddings"), layers),
                     file.ints("tokens"),
                     file.ints("offsets"));
         }

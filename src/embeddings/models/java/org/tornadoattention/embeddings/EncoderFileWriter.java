@@ -13,6 +13,8 @@ import org.tornadoattention.tensor.Tensor;
 /** Writes an {@link EncoderFile} from the jar that has the model. */
 final class EncoderFileWriter {
 
+    private static final int HEADS = 12;
+
     private EncoderFileWriter() {}
 
     /** @param arguments the file, and how many texts (2000) */
@@ -20,7 +22,7 @@ final class EncoderFileWriter {
         List<String> texts = MixedTexts.of(arguments.length > 1 ? Integer.parseInt(arguments[1]) : 2000);
         try (InputStream model = EncoderFileWriter.class.getClassLoader().getResourceAsStream("all-minilm-l6-v2.onnx");
                 OnnxRuntimeEncoder tokenizer = new OnnxRuntimeEncoder(1)) {
-            BertWeights weights = BertWeights.of(OnnxWeights.read(model), EncoderFile.HEADS);
+            BertWeights weights = BertWeights.of(OnnxWeights.read(model), HEADS);
             List<int[]> tokens = texts.stream()
                     .map(text -> Arrays.stream(tokenizer.tokens(text))
                             .mapToInt(Math::toIntExact)
@@ -55,6 +57,7 @@ final class EncoderFileWriter {
             throws IOException {
         int width = weights.width();
         SafetensorsWriter writer = new SafetensorsWriter()
+                .ints("heads", new int[] {HEADS}, 1)
                 .ints("tokens", tokens, tokens.length)
                 .ints("offsets", offsets, offsets.length)
                 .tensor("words", rounded(words, width))

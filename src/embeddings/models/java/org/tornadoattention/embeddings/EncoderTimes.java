@@ -27,13 +27,13 @@ final class EncoderTimes {
 
     /**
      * @param arguments the file, the file for the JVM's vectors, the backend, types (f32,f16), tokens of a batch (8192;
-     *     1 for a text at a time), texts (all)
+     *     1 for a text at a time), texts (all), how many of them to compare (300)
      */
     public static void main(String[] arguments) throws IOException {
         EncoderFile file = EncoderFile.read(Path.of(arguments[0]));
         ComputeDevice device = Devices.find(Optional.of(Backend.parse(arguments[2])), Optional.empty());
         int texts = arguments.length > 5 ? Integer.parseInt(arguments[5]) : file.texts();
-        int compared = Math.min(COMPARED, texts);
+        int compared = Math.min(arguments.length > 6 ? Integer.parseInt(arguments[6]) : COMPARED, texts);
         float[][] expected;
         try (Encoder encoder = new VectorEncoder(
                 file.weights(), Pooling.MEAN, Runtime.getRuntime().availableProcessors())) {
