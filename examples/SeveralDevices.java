@@ -100,7 +100,7 @@ class SeveralDevices {
             Function<DistributedAttention, DividedPass<T>> bring,
             Function<T, List<Tensor>> tensors) {
         Run<T> one = run(devices.subList(0, 1), Division.HEADS_FIRST, bring);
-        for (Division division : List.of(Division.HEADS_FIRST, Division.SEQUENCE)) {
+        for (Division division : List.of(Division.SEQUENCE, Division.HEADS_FIRST)) {
             Run<T> all = run(devices, division, bring);
             System.out.printf(
                     "%-9s %,8d %-9s %10.2f %10.2f %7.2fx %,10.1f %10.2f %9s %,10.1f %,10.1f  %s%n",

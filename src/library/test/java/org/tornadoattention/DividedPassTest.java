@@ -38,6 +38,7 @@ class DividedPassTest {
         AttentionOptions all = AttentionOptions.defaults();
         AttentionShape fewQueries = new AttentionShape(1, 2, 1, 13, 50, 8);
         AttentionShape fewKeys = new AttentionShape(1, 2, 2, 30, 11, 8);
+        AttentionShape oddTurns = new AttentionShape(3, 2, 2, 40, 40, 8); // for two lanes
         return Stream.of(
                 Arguments.of(2, SHAPE, all),
                 Arguments.of(2, SHAPE, AttentionOptions.causal()),
@@ -46,6 +47,7 @@ class DividedPassTest {
                 Arguments.of(2, SHAPE, all.withWindow(6, -1)),
                 Arguments.of(3, SHAPE, all.withWindow(7, 0)),
                 Arguments.of(2, fewQueries, AttentionOptions.causal()),
+                Arguments.of(2, oddTurns, AttentionOptions.causal()),
                 // Queries before the first key see none, and some pieces none at all.
                 Arguments.of(2, fewKeys, AttentionOptions.causal()),
                 Arguments.of(3, fewKeys, all.withWindow(4, 4)));

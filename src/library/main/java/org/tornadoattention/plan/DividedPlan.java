@@ -539,11 +539,9 @@ public final class DividedPlan implements AutoCloseable {
         int most = own.stream().mapToInt(worker -> worker.rounds.size()).max().orElse(0);
         for (int i = 0; i < most; i++) {
             for (Worker worker : own) {
-                Round round = worker.rounds.get(i);
-                round.inputs.forEach(move -> bring(worker, move));
-                worker.pass.execute();
-                round.outputs.forEach(
-                        move -> worker.pass.give(move.stage, move.stageByte, move.share, move.shareByte, move.bytes));
+                if (i < worker.rounds.size()) { // of an odd number of turns one lane has more
+                    execute(worker, worker.rounds.get(i));
+                }
             }
         }
     }
