@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import org.tornadoattention.kernel.parts.Int8Pairs;
+import org.tornadoattention.kernel.parts.LargeScores;
 import org.tornadoattention.kernel.parts.Storage;
 import org.tornadoattention.tensor.DType;
 
@@ -160,12 +161,21 @@ final class ScalarLanes implements Lanes {
         }
     }
 
+    /** What {@link LargeScores} says, in powers of two. */
+    private static float exponent(float score, float logSumExp) {
+        float size = Math.abs(logSumExp);
+        return size < LargeScores.LEAST
+                ? score - logSumExp
+                : Math.min(0, score - (logSumExp - size * LargeScores.UNCERTAINTY));
+    }
+
     @Override
     public void probabilities(float[] s, int keys, int width, float[] logSumExp, int at) {
         for (int key = 0; key < keys; key++) {
             for (int lane = 0; lane < width; lane++) {
                 float score = s[key * width + lane];
-                s[key * width + lane] = score == Float.NEGATIVE_INFINITY ? 0 : Exp2.of(score - logSumExp[at + lane]);
+                s[key * width + lane] =
+                        score == Float.NEGATIVE_INFINITY ? 0 : Exp2.of(exponent(score, logSumExp[at + lane]));
             }
         }
     }

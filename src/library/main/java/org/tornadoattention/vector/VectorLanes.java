@@ -12,6 +12,7 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
+import org.tornadoattention.kernel.parts.LargeScores;
 import org.tornadoattention.tensor.DType;
 
 /** {@link Lanes} on {@code jdk.incubator.vector}, as wide as the JVM prefers. */
@@ -425,8 +426,12 @@ final class VectorLanes implements Lanes {
     public void probabilities(float[] s, int keys, int width, float[] logSumExp, int at) {
         for (int lane = 0; lane < width; lane += LENGTH) {
             FloatVector base = FloatVector.fromArray(SPECIES, logSumExp, at + lane);
-            if (base.compare(VectorOperators.NE, base).anyTrue()) {
-                // Of a row that is no number: what it does not see is 0 all the same.
+            if (base.abs()
+                    .lt(LargeScores.LEAST)
+                    .or(base.eq(Float.NEGATIVE_INFINITY))
+                    .not()
+                    .anyTrue()) {
+                // A row that is no number: what it does not see is 0 all the same. Or one of scores too large.
                 PLAIN.probabilities(s, keys, width, logSumExp, at);
                 return;
             }

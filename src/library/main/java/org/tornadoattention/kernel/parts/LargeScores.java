@@ -13,10 +13,10 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 public final class LargeScores {
 
     /** From here on, neighbouring F32 numbers are 2 apart. */
-    private static final float LEAST = 1 << 24;
+    public static final float LEAST = 1 << 24;
 
-    /** Of a log-sum-exp that was rounded on its way: four steps, each of half a place. */
-    private static final float UNCERTAINTY = 0x1p-21f;
+    /** How much of a log-sum-exp of that size it may be off, rounded on its way: four steps, each of half a place. */
+    public static final float UNCERTAINTY = 0x1p-21f;
 
     private LargeScores() {}
 
