@@ -218,7 +218,7 @@ class NullArgumentsTest {
             }
 
             @Override
-            public void copy(DeviceBuffer from, long fromByte, DeviceBuffer to, long toByte, long bytes) {}
+            public void copy(DeviceBuffer from, long fromByte, DeviceBuffer to, long toByte, Runs runs) {}
 
             @Override
             public void write(MemorySegment from, DeviceBuffer to) {}

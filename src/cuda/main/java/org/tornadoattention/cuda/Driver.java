@@ -41,8 +41,6 @@ final class Driver {
     /** Looked up by whoever has several devices. */
     private static final class Peers {
 
-        private static final MethodHandle MEMCPY_PEER =
-                function("cuMemcpyPeerAsync", LONG, POINTER, LONG, POINTER, LONG, POINTER);
         private static final MethodHandle ENABLE_PEER_ACCESS = function("cuCtxEnablePeerAccess", POINTER, INT);
     }
 
@@ -55,7 +53,7 @@ final class Driver {
     }
 
     @SuppressWarnings("restricted")
-    private static MethodHandle function(String name, MemoryLayout... parameters) {
+    static MethodHandle function(String name, MemoryLayout... parameters) {
         return Linker.nativeLinker().downcallHandle(LIBRARY.findOrThrow(name), FunctionDescriptor.of(INT, parameters));
     }
 
@@ -163,16 +161,6 @@ final class Driver {
     /** An address of the memory of a context's device. */
     record Place(MemorySegment context, long address) {}
 
-    /** Copies from a device to another, or to itself. */
-    static void copyToPeer(Place to, Place from, long bytes, MemorySegment stream) {
-        try {
-            require("cuMemcpyPeerAsync", (int)
-                    Peers.MEMCPY_PEER.invokeExact(to.address, to.context, from.address, from.context, bytes, stream));
-        } catch (Throwable e) {
-            throw unchecked(e);
-        }
-    }
-
     /** Lets the current context reach another's memory, where the hardware can; copies take longer ways where not. */
     static void reach(MemorySegment other) {
         try {
@@ -188,7 +176,7 @@ final class Driver {
     /** Three sizes, as grids and groups have them. */
     record Extent(int x, int y, int z) {}
 
-    private static void require(String function, int status) {
+    static void require(String function, int status) {
         if (status != 0) {
             throw new IllegalStateException("%s returned %d, %s".formatted(function, status, name(status)));
         }
@@ -207,7 +195,7 @@ final class Driver {
         }
     }
 
-    private static RuntimeException unchecked(Throwable failure) {
+    static RuntimeException unchecked(Throwable failure) {
         if (failure instanceof Error error) {
             throw error;
         }

@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.device.DeviceBuffer;
 import org.tornadoattention.device.Recording;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
@@ -18,6 +19,7 @@ final class RecordedCommands implements Recording {
     private final MemorySegment stream;
     private final MemorySegment context;
     private final Command[] commands;
+    private @Nullable DriverCopies copies;
 
     RecordedCommands(RecordingQueue queue, List<Command> commands) {
         this.queue = queue;
@@ -48,7 +50,7 @@ final class RecordedCommands implements Recording {
                     .formatted(target.getSegmentWithHeader().byteSize(), bytes));
         }
         DriverBuffer from = bufferOf(array);
-        copy(from, 0, other.bufferOf(target), 0, from.bytes());
+        copy(from, 0, other.bufferOf(target), 0, Runs.one(from.bytes()));
     }
 
     @Override
@@ -74,13 +76,28 @@ final class RecordedCommands implements Recording {
     }
 
     @Override
-    public void copy(DeviceBuffer from, long fromByte, DeviceBuffer to, long toByte, long bytes) {
+    public void copy(DeviceBuffer from, long fromByte, DeviceBuffer to, long toByte, Runs runs) {
         requireOpen();
-        Driver.Place source = DriverBuffer.of(from).at(fromByte, bytes);
-        Driver.Place target = DriverBuffer.of(to).at(toByte, bytes);
-        reach(source.context(), target.context());
+        Driver.Place source = DriverBuffer.of(from).at(fromByte, runs.fromBytes());
+        Driver.Place target = DriverBuffer.of(to).at(toByte, runs.toBytes());
         Driver.setContext(context);
-        Driver.copyToPeer(target, source, bytes, stream);
+        if (source.context().equals(target.context())) {
+            copies().onDevice(target, source, runs, stream);
+        } else {
+            reach(source.context(), target.context());
+            Driver.setContext(context);
+            copies().toPeer(target, source, runs, stream);
+        }
+    }
+
+    /** A driver that lacks functions for it does all else. */
+    private DriverCopies copies() {
+        DriverCopies made = copies;
+        if (made == null) {
+            made = new DriverCopies();
+            copies = made;
+        }
+        return made;
     }
 
     /** The driver is asked once for each pair: it then takes the way over peers, where the hardware has one. */

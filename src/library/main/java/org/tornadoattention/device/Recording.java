@@ -46,6 +46,54 @@ public interface Recording {
     DeviceBuffer bufferOf(TornadoNativeArray array);
 
     /**
+     * Bytes in runs that lie as far from each other: some rows of each head.
+     *
+     * @param count how many runs, 1 or more
+     * @param bytes of a run
+     * @param fromStep from one's first byte to the next one's where they come from, as many as a run has or more
+     * @param toStep likewise where they go to
+     */
+    record Runs(int count, long bytes, long fromStep, long toStep) {
+
+        /**
+         * Bytes that follow each other.
+         *
+         * @param bytes how many
+         * @return one run
+         */
+        public static Runs one(long bytes) {
+            return new Runs(1, bytes, bytes, bytes);
+        }
+
+        /**
+         * The same runs back.
+         *
+         * @return with the steps exchanged
+         */
+        public Runs turned() {
+            return new Runs(count, bytes, toStep, fromStep);
+        }
+
+        /**
+         * How far the runs reach where they come from.
+         *
+         * @return bytes from the first of all to the last
+         */
+        public long fromBytes() {
+            return (count - 1) * fromStep + bytes;
+        }
+
+        /**
+         * How far the runs reach where they go to.
+         *
+         * @return bytes from the first of all to the last
+         */
+        public long toBytes() {
+            return (count - 1) * toStep + bytes;
+        }
+    }
+
+    /**
      * Copies bytes on a device, or from one to another over the shortest way that the hardware has, when what this
      * recording's device was given before is done; {@link #await} waits for it. What other recordings do with these
      * bytes must be done.
@@ -54,10 +102,10 @@ public interface Recording {
      * @param fromByte the first byte there
      * @param to of this recording or another of its backend
      * @param toByte where they go
-     * @param bytes how many
+     * @param runs how many, and how they lie
      * @throws IllegalArgumentException if they reach past an end
      */
-    void copy(DeviceBuffer from, long fromByte, DeviceBuffer to, long toByte, long bytes);
+    void copy(DeviceBuffer from, long fromByte, DeviceBuffer to, long toByte, Runs runs);
 
     /**
      * Brings bytes of the host to this recording's device, when what it was given before is done; {@link #await} waits

@@ -24,6 +24,7 @@ import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.DeviceBuffer;
+import org.tornadoattention.device.Recording.Runs;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -99,8 +100,8 @@ public final class DividedPlan implements AutoCloseable {
         }
     }
 
-    /** Bytes that are moved between a share and a stage. */
-    private record Move(Share share, long shareByte, Tensor stage, long stageByte, long bytes) {}
+    /** Bytes that are moved between a share and a stage, as they lie on the way to the stage. */
+    private record Move(Share share, long shareByte, Tensor stage, long stageByte, Runs runs) {}
 
     /** What a pass does for some heads. */
     private record Round(List<Move> inputs, List<Move> outputs) {}
@@ -478,18 +479,11 @@ public final class DividedPlan implements AutoCloseable {
         int rows = share.rows().length();
         long row = share.rowBytes();
         long first = (long) entry * share.host().dimension(1) + heads.from();
-        if (to - from == rows && to - from == wanted.length()) {
-            moves.add(new Move(share, first * rows * row, stage, 0, heads.length() * rows * row));
-            return;
-        }
-        for (int head = 0; head < heads.length(); head++) {
-            moves.add(new Move(
-                    share,
-                    ((first + head) * rows + from - share.rows().from()) * row,
-                    stage,
-                    ((long) head * wanted.length() + from - wanted.from()) * row,
-                    (to - from) * row));
-        }
+        Runs runs = to - from == rows && to - from == wanted.length()
+                ? Runs.one(heads.length() * rows * row)
+                : new Runs(heads.length(), (to - from) * row, rows * row, wanted.length() * row);
+        moves.add(new Move(
+                share, (first * rows + from - share.rows().from()) * row, stage, (from - wanted.from()) * row, runs));
     }
 
     /** Each device gets memory for its shares, but where a stage is the share, and the shares. */
@@ -550,11 +544,11 @@ public final class DividedPlan implements AutoCloseable {
         round.inputs.forEach(move -> bring(worker, move));
         worker.pass.execute();
         round.outputs.forEach(
-                move -> worker.pass.give(move.stage, move.stageByte, move.share, move.shareByte, move.bytes));
+                move -> worker.pass.give(move.stage, move.stageByte, move.share, move.shareByte, move.runs.turned()));
     }
 
     private static void bring(Worker worker, Move move) {
-        worker.pass.bring(move.share, move.shareByte, move.stage, move.stageByte, move.bytes);
+        worker.pass.bring(move.share, move.shareByte, move.stage, move.stageByte, move.runs);
     }
 
     /** Moves what devices need of others in a run, and nothing else. */
@@ -573,7 +567,7 @@ public final class DividedPlan implements AutoCloseable {
                 .mapToLong(worker -> worker.rounds.stream()
                         .flatMap(round -> round.inputs.stream())
                         .filter(move -> move.share.device() != worker.device)
-                        .mapToLong(Move::bytes)
+                        .mapToLong(move -> move.runs.count() * move.runs.bytes())
                         .sum())
                 .sum();
     }

@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.DeviceBuffer;
 import org.tornadoattention.device.Recording;
+import org.tornadoattention.device.Recording.Runs;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
@@ -122,20 +123,27 @@ final class StagedPass implements DevicePlan {
     }
 
     /** Moves bytes of a share to the stage. */
-    void bring(Share share, long shareByte, Tensor stage, long stageByte, long count) {
+    void bring(Share share, long shareByte, Tensor stage, long stageByte, Runs runs) {
         if (recording != null) {
-            recording.copy(share.buffer(), shareByte, bufferOf(stage), stageByte, count);
+            recording.copy(share.buffer(), shareByte, bufferOf(stage), stageByte, runs);
         } else {
-            MemorySegment.copy(share.host().memory(), shareByte, stage.memory(), stageByte, count);
+            copy(share.host(), shareByte, stage, stageByte, runs);
         }
     }
 
     /** Moves bytes of the stage to a share. */
-    void give(Tensor stage, long stageByte, Share share, long shareByte, long count) {
+    void give(Tensor stage, long stageByte, Share share, long shareByte, Runs runs) {
         if (recording != null) {
-            recording.copy(bufferOf(stage), stageByte, share.buffer(), shareByte, count);
+            recording.copy(bufferOf(stage), stageByte, share.buffer(), shareByte, runs);
         } else {
-            MemorySegment.copy(stage.memory(), stageByte, share.host().memory(), shareByte, count);
+            copy(stage, stageByte, share.host(), shareByte, runs);
+        }
+    }
+
+    private static void copy(Tensor from, long fromByte, Tensor to, long toByte, Runs runs) {
+        for (int run = 0; run < runs.count(); run++) {
+            long source = fromByte + run * runs.fromStep();
+            MemorySegment.copy(from.memory(), source, to.memory(), toByte + run * runs.toStep(), runs.bytes());
         }
     }
 

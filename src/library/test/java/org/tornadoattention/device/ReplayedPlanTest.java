@@ -211,7 +211,7 @@ class ReplayedPlanTest {
         }
 
         @Override
-        public void copy(DeviceBuffer from, long fromByte, DeviceBuffer to, long toByte, long bytes) {
+        public void copy(DeviceBuffer from, long fromByte, DeviceBuffer to, long toByte, Runs runs) {
             note("copy");
         }
 
