@@ -193,6 +193,14 @@ class ExamplesTest {
     }
 
     @Test
+    void functionsAreTimed() {
+        assertThat(outputOf("FunctionTimes", "1", "1", "256", "8", "window", "dbias"))
+                .contains("1 x 1 x 256 x 8, F16")
+                .containsPattern("window +forward +\\d+ us, backward +\\d+ us  tiled")
+                .containsPattern("dbias +forward +\\d+ us, backward +\\d+ us  tiled");
+    }
+
+    @Test
     void triangleAttentionHasTheGradientOfItsBias() {
         assertThat(outputOf("TriangleAttention"))
                 .contains("q, k and v are F32[24, 2, 24, 8], the bias is F32[1, 2, 24, 24]")
