@@ -57,7 +57,9 @@ public record BenchCase(
         return new BenchCase(pass, other, shape, causal, window);
     }
 
-    /** Elements of a head as problems are told by: {@code 128}, or {@code 192/128} where values have their own number. */
+    /**
+     * Elements of a head as problems are told by: {@code 128}, or {@code 192/128} where values have their own number.
+     */
     public static String dims(AttentionShape shape) {
         return shape.valueDim() == shape.headDim()
                 ? String.valueOf(shape.headDim())
