@@ -54,6 +54,11 @@ record WarpGroupSpec() implements KernelSpec {
     }
 
     @Override
+    public boolean ownValueDim() {
+        return true;
+    }
+
+    @Override
     public boolean functions() {
         return true;
     }
@@ -66,7 +71,8 @@ record WarpGroupSpec() implements KernelSpec {
                 && views.isMultiple("key", CHUNK)
                 && views.isMultiple("value", CHUNK)
                 && views.isMultiple("output", 2)
-                && shape.headDim() % CHUNK == 0;
+                && shape.headDim() % CHUNK == 0
+                && shape.valueDim() % CHUNK == 0;
         return takes
                 ? Optional.empty()
                 : Optional.of(
@@ -102,6 +108,9 @@ record WarpGroupSpec() implements KernelSpec {
     }
 
     private static Optional<List<Tile>> twoKernels(AttentionProblem problem, ComputeDevice device) {
+        if (hasOwnValueDim(problem)) {
+            return Optional.empty();
+        }
         return Stream.of(
                         List.of("128x128", "64x128"),
                         List.of("128x64", "64x128"),
@@ -115,11 +124,17 @@ record WarpGroupSpec() implements KernelSpec {
     /** The tile of the kernel that computes all gradients, where it can. */
     private static Optional<String> oneKernel(AttentionProblem problem) {
         boolean can = problem.shape().headDim() <= WIDEST_FOR_BOTH
+                && !hasOwnValueDim(problem)
                 && problem.functions().isEmpty()
                 && (problem.shape().groupSize() == 1 || gainsWhereShared(problem))
                 && (problem.windowRight() < 0 || problem.shape().headDim() <= NARROW)
                 && sums(problem.shape(), 128) <= Tensor.MAX_ELEMENTS;
         return !can ? Optional.empty() : Optional.of(problem.shape().headDim() > NARROW ? "64x128" : "128x128");
+    }
+
+    /** Whether values have a head dimension of their own, which the backward kernels do not take. */
+    private static boolean hasOwnValueDim(AttentionProblem problem) {
+        return problem.shape().valueDim() != problem.shape().headDim();
     }
 
     /** Whether one kernel is faster where heads share keys: no mask, and all groups of a head of keys run together. */

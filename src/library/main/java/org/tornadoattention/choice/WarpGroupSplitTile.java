@@ -30,6 +30,7 @@ public record WarpGroupSplitTile(Tile tile, int splits) implements LaunchedTile 
         return Launch.of("-attention", WarpGroupFlashAttention.class, "attention")
                 .with("blockQ", tile.blockQ())
                 .with("blockK", tile.blockK())
+                .with("addedValueDim", 0)
                 .adding(tile.features());
     }
 

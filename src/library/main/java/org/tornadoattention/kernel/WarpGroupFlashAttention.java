@@ -171,14 +171,15 @@ public final class WarpGroupFlashAttention {
     @Phase
     private static void copyTiles(
             int[] tile, int[] barriers, HalfFloatArray key, HalfFloatArray value, IntArray keyLengths, int atList,
-            int atK, int atV, int tileBytes, int fullK, int freeK, int fullV, int freeV, int tiles, int j0, int batch,
-            int kvHead, int keyValueBase, int length, int padding, int table, int blockK, int headDim, int lane) {
+            int atK, int atV, int keyBytes, int valueBytes, int fullK, int freeK, int fullV, int freeV,
+            int tiles, int j0, int batch, int kvHead, int keyBase, int length, int padding, int table, int blockK,
+            int headDim, int addedValueDim, int lane) {
         for (int t = 0; t <= tiles; t++) {
             int j = j0 + TileList.tile(tile, atList, t, tiles) * blockK;
-            int from = keyValueBase + j * headDim;
+            int from = keyBase + j * headDim;
             if (t < tiles) {
                 int place = t % PLACES;
-                int at = atK + place * tileBytes;
+                int at = atK + place * keyBytes;
                 if (CachedKeys.arePresent()) {
                     // Pages are looked up while the place may still be taken.
                     int[] starts = new int[(blockK * ((headDim + 15) / 16) + 63) / 64];
@@ -201,7 +202,7 @@ public final class WarpGroupFlashAttention {
             }
             if (t > 0) {
                 int place = (t - 1) % PLACES;
-                int at = atV + place * tileBytes;
+                int at = atV + place * valueBytes;
                 int back = TileList.distance(tile, atList, t, tiles) * blockK;
                 int count = length - j + back;
                 if (CachedKeys.arePresent()) {
@@ -217,10 +218,14 @@ public final class WarpGroupFlashAttention {
                         int first = Layout.value(batch, kvHead, j - back);
                         int apart = Layout.valueRow();
                         WarpTiles.load(
-                                tile, at, blockK, value, first, apart, count, headDim, lane, WarpGroup.LANES);
+                                tile, at, blockK, value, first, apart, count, headDim + addedValueDim, lane,
+                                WarpGroup.LANES);
                     } else {
                         int before = from - back * headDim;
-                        WarpTiles.load(tile, at, blockK, value, before, count, headDim, lane, WarpGroup.LANES);
+                        before += before / headDim * addedValueDim;
+                        WarpTiles.load(
+                                tile, at, blockK, value, before, count, headDim + addedValueDim, lane,
+                                WarpGroup.LANES);
                     }
                 }
                 WarpBarrier.arriveWithCopies(barriers, fullV + 2 * place);
@@ -341,10 +346,10 @@ public final class WarpGroupFlashAttention {
     @Phase
     private static void storeRows(
             HalfFloatArray output, FloatArray logSumExp, FloatArray headTerms, float[] o, float[] m, float[] l,
-            int batchHead, int batch, int head, int heads, int queryBase, int i0, int row, int column, int lane,
-            int seqQ, int headDim, int end, int offset, int length, int part, int outputType, int windowLeft,
+            int batchHead, int batch, int head, int heads, int outputBase, int i0, int row, int column, int lane,
+            int seqQ, int valueDim, int end, int offset, int length, int part, int outputType, int windowLeft,
             int windowRight, int features) {
-        int turned = headDim % 32 == 0 ? 1 : 0;
+        int turned = valueDim % 32 == 0 ? 1 : 0;
         if (!Functions.leaveTilesOut()) {
             turned = 0;
         }
@@ -360,29 +365,29 @@ public final class WarpGroupFlashAttention {
             boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
             if (turned > 0) {
                 // Rows of few tiles feel what their end takes.
-                int first = queryBase + (row + 8 * r) * headDim;
+                int first = outputBase + (row + 8 * r) * valueDim;
                 float inverse = RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features);
                 int seen = i < end ? 1 : 0;
-                WarpTiles.storeTurned(output, first, headDim, outputType, o, r, lane, inverse, seen);
+                WarpTiles.storeTurned(output, first, valueDim, outputType, o, r, lane, inverse, seen);
             }
             if (i < end) {
                 if (CachedKeys.areDivided()) {
                     int of = ((batch * seqQ + i) * heads + head) * CachedKeys.allParts() + part;
                     float inverse = RowEnd.inverseOfPart(part, m[r], sum, headTerms, head, features);
-                    WarpTiles.store(logSumExp, of * headDim, headDim, o, r, column, inverse);
+                    WarpTiles.store(logSumExp, of * valueDim, valueDim, o, r, column, inverse);
                     if (lane % 4 == 0) {
-                        int logSumExps = logSumExp.getSize() / (headDim + 1) * headDim;
+                        int logSumExps = logSumExp.getSize() / (valueDim + 1) * valueDim;
                         float lse = RowEnd.logSumExpOfPart(part, m[r], sum, headTerms, head, features);
                         Warp.store(logSumExp, logSumExps + of, lse);
                     }
                 } else {
                     if (turned == 0) {
-                        int first = queryBase + (row + 8 * r) * headDim;
+                        int first = outputBase + (row + 8 * r) * valueDim;
                         if (Layout.isStrided()) {
                             first = Layout.output(batch, head, i);
                         }
                         float inverse = RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features);
-                        WarpTiles.store(output, first, headDim, outputType, o, r, column, inverse);
+                        WarpTiles.store(output, first, valueDim, outputType, o, r, column, inverse);
                     }
                     if (lane % 4 == 0) {
                         float lse = RowEnd.logSumExpOfWarp(masked, m[r], sum, headTerms, head, features);
@@ -398,16 +403,16 @@ public final class WarpGroupFlashAttention {
     private static void mend(
             HalfFloatArray query, HalfFloatArray key, HalfFloatArray value, HalfFloatArray output, FloatArray logSumExp,
             FloatArray headTerms, IntArray keyLengths, float[] o, float[] m, float[] l, int batchHead, int batch,
-            int head, int heads, int kvHeads, int queryBase, int i0, int row, int column, int seqQ, int seqK,
-            int headDim, int end, int offset, int length, int padding, int table, int part, int type, int outputType,
-            int firstOfPart, int lastOfPart, int windowLeft, int windowRight, float scale, float softcap, float slope,
-            int features) {
-        float[] mended = new float[(headDim + 15) / 16 * 16 / 2];
+            int head, int heads, int kvHeads, int queryBase, int outputBase, int i0, int row, int column, int seqQ,
+            int seqK, int headDim, int addedValueDim, int end, int offset, int length, int padding, int table, int part,
+            int type, int outputType, int firstOfPart, int lastOfPart, int windowLeft, int windowRight, float scale,
+            float softcap, float slope, int features) {
+        float[] mended = new float[(headDim + addedValueDim + 15) / 16 * 16 / 2];
         float ofScores = scale;
         if (CachedKeys.areStepsRead()) {
             ofScores = StepLayout.scale(headTerms);
         }
-        int unfinished = Mending.rows(o, 2, (headDim + 15) / 16 * 16, i0 + row, end);
+        int unfinished = Mending.rows(o, 2, (headDim + addedValueDim + 15) / 16 * 16, i0 + row, end);
         for (int r = 0; r < 2; r++) {
             int mends = unfinished >> r & 1;
             float ofRow = 0f;
@@ -420,7 +425,7 @@ public final class WarpGroupFlashAttention {
             if (mends != 0) {
                 int i = i0 + row + 8 * r;
                 int queryAt = queryBase + (row + 8 * r) * headDim;
-                int outputAt = queryAt;
+                int outputAt = outputBase + (row + 8 * r) * (headDim + addedValueDim);
                 int firstSeen = Window.firstKey(i + offset, windowLeft);
                 int lastSeen = Window.lastKey(i + offset, length, windowRight);
                 if (Layout.isStrided()) {
@@ -435,13 +440,15 @@ public final class WarpGroupFlashAttention {
                 int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
                 Mending.output(
                         mended, ofRow, query, queryAt, key, value, keyValueBase, keyLengths, table,
-                        padding, type, headDim, 0, column, batchHead, batch, head, head / (heads / kvHeads), i,
-                        i + offset, firstSeen, lastSeen, ofScores, softcap, slope, features);
+                        padding, type, headDim, addedValueDim, column, batchHead, batch, head,
+                        head / (heads / kvHeads), i, i + offset, firstSeen, lastSeen, ofScores, softcap, slope,
+                        features);
                 if (CachedKeys.areDivided()) {
                     outputAt = (((batch * seqQ + i) * heads + head) * CachedKeys.allParts() + part) * headDim;
                     WarpTiles.store(logSumExp, outputAt, headDim, mended, 0, column, 1f);
                 } else {
-                    WarpTiles.store(output, outputAt, headDim, outputType, mended, 0, column, 1f);
+                    WarpTiles.store(
+                            output, outputAt, headDim + addedValueDim, outputType, mended, 0, column, 1f);
                 }
             }
         }
@@ -453,6 +460,7 @@ public final class WarpGroupFlashAttention {
      * Computes one tile of queries; see the class for arrays, grid and memory.
      *
      * @param seqQ queries of a batch entry; of a chunk, those that there is room for
+     * @param addedValueDim the values' head dimension, less {@code headDim}
      * @param windowLeft keys that a query sees to the left of its own position, −1 for all
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
@@ -475,6 +483,7 @@ public final class WarpGroupFlashAttention {
             int seqQ,
             int seqK,
             int headDim,
+            @Constant int addedValueDim,
             int blockQ,
             int blockK,
             int windowLeft,
@@ -486,17 +495,20 @@ public final class WarpGroupFlashAttention {
         int groups = blockQ / 64;
         int items = WarpGroup.LANES * groups;
         Warp.requireGroupSize(items + WarpGroup.LANES);
-        int paddedDim = (headDim + 15) / 16 * 16;
+        int valueDim = headDim + addedValueDim;
+        int paddedValueDim = (valueDim + 15) / 16 * 16;
         int type = WarpTiles.type(query, features);
         int outputType = WarpTiles.type(output, features);
         float factor = WarpScores.factor(scale, softcap, features);
 
         // One array: Q, the places of K, those of V, the list of tiles.
-        int tileBytes = WarpTiles.tileBytes(blockK, headDim);
+        int keyBytes = WarpTiles.tileBytes(blockK, headDim);
+        int valueBytes = WarpTiles.tileBytes(blockK, valueDim);
         int atK = WarpTiles.tileBytes(blockQ, headDim);
-        int atV = atK + PLACES * tileBytes;
-        int atList = atV + PLACES * tileBytes;
-        int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * (blockQ + 2 * PLACES * blockK)
+        int atV = atK + PLACES * keyBytes;
+        int atList = atV + PLACES * valueBytes;
+        int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * (blockQ + PLACES * blockK)
+                + (headDim + addedValueDim + 63) / 64 * 32 * PLACES * blockK
                 + TileList.ints((seqK + blockK - 1) / blockK));
 
         // Barriers: Q is there; a place of K, of V is full, is free; it is a warp group's turn.
@@ -519,6 +531,7 @@ public final class WarpGroupFlashAttention {
         int head = batchHead % heads;
         int batch = batchHead / heads;
         int queryBase = (batchHead * seqQ + i0) * headDim;
+        int outputBase = queryBase + queryBase / headDim * addedValueDim;
         int rows = TornadoMath.min(blockQ, seqQ - i0);
         int length = Window.length(keyLengths, batch, seqK, features);
 
@@ -528,6 +541,7 @@ public final class WarpGroupFlashAttention {
 
         if (Layout.isStrided()) {
             queryBase = Layout.query(batch, head, i0);
+            outputBase = queryBase;
         }
 
         // A chunk has as many queries as its step says, and keys count from the end of the padding.
@@ -543,6 +557,7 @@ public final class WarpGroupFlashAttention {
             head = batchHead % heads;
             batch = batchHead / heads;
             queryBase = Layout.query(batch, head, i0);
+            outputBase = queryBase;
             int state = StepLayout.state(batch, CachedKeys.pagesPerSequence());
             table = StepLayout.table(state);
             padding = StepLayout.padding(keyLengths, state);
@@ -596,12 +611,12 @@ public final class WarpGroupFlashAttention {
             if (!Functions.leaveTilesOut()) {
                 loadQueries(tile, barriers, fullQ, query, queryBase, blockQ, rows, headDim, lane);
             }
-            int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
+            int keyBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
             // spotless:off: a call in rows
             copyTiles(
-                    tile, barriers, key, value, keyLengths, atList, atK, atV, tileBytes, fullK, freeK, fullV, freeV,
-                    tiles, j0, batch, head / (heads / kvHeads), keyValueBase, length, padding, table, blockK, headDim,
-                    lane);
+                    tile, barriers, key, value, keyLengths, atList, atK, atV, keyBytes, valueBytes, fullK, freeK,
+                    fullV, freeV, tiles, j0, batch, head / (heads / kvHeads), keyBase, length, padding, table,
+                    blockK, headDim, addedValueDim, lane);
             // spotless:on
         } else {
             // A group that computes: this lane's rows and columns of an accumulator, and its group's rows of Q.
@@ -629,13 +644,13 @@ public final class WarpGroupFlashAttention {
             // m = -inf, l = 0, O = 0.
             float[] s = new float[blockK / 2];
             int[] p = new int[blockK / 4];
-            float[] o = new float[(headDim + 15) / 16 * 16 / 2];
+            float[] o = new float[(headDim + addedValueDim + 15) / 16 * 16 / 2];
             float[] m = new float[2];
             float[] l = new float[2];
             float[] correction = new float[2];
             int[] biases = new int[blockK / 4];
             int eights = blockK % 32 == 0 ? Functions.areEights() : 0;
-            clear(s, o, m, l, correction, blockK, paddedDim);
+            clear(s, o, m, l, correction, blockK, paddedValueDim);
 
             for (int t = 0; t < from; t++) {
                 leaveOut(headDim, barriers, turn, group, groups, fullK, freeK, fullV, freeV, t);
@@ -645,7 +660,7 @@ public final class WarpGroupFlashAttention {
                 WarpBarrier.await(barriers, fullQ, 0);
                 // spotless:off: a call in rows
                 startScores(
-                        type, s, tile, barriers, fullK, turn, group, atQ, atK, tileBytes, blockQ, blockK, headDim,
+                        type, s, tile, barriers, fullK, turn, group, atQ, atK, keyBytes, blockQ, blockK, headDim,
                         from);
                 // spotless:on
                 passTurn(headDim, barriers, turn, group, groups);
@@ -669,11 +684,11 @@ public final class WarpGroupFlashAttention {
                     // Start S = Q_i K_j^T and O = correction * O + P V_j-1.
                     // spotless:off: a call in rows
                     startScores(
-                            type, s, tile, barriers, fullK, turn, group, atQ, atK, tileBytes, blockQ, blockK, headDim,
+                            type, s, tile, barriers, fullK, turn, group, atQ, atK, keyBytes, blockQ, blockK, headDim,
                             t);
                     // spotless:on
-                    WarpScores.rescale(o, correction, 1, paddedDim);
-                    startOutputs(type, o, p, tile, barriers, fullV, atV, tileBytes, blockK, paddedDim, t - 1);
+                    WarpScores.rescale(o, correction, 1, paddedValueDim);
+                    startOutputs(type, o, p, tile, barriers, fullV, atV, valueBytes, blockK, paddedValueDim, t - 1);
                     passTurn(headDim, barriers, turn, group, groups);
 
                     // P = 2^(S - m) and l.
@@ -684,7 +699,7 @@ public final class WarpGroupFlashAttention {
                             everyRight, windowLeft, windowRight, scale, softcap, slope, features);
                     // spotless:on
                     WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
-                    WarpGroup.await(0, o, (headDim + 15) / 16 * 16 / 2);
+                    WarpGroup.await(0, o, (headDim + addedValueDim + 15) / 16 * 16 / 2);
                     WarpBarrier.arrive(barriers, freeV + 2 * before);
                     WarpScores.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
                     WarpScores.pack(type, s, p, 1, blockK);
@@ -692,9 +707,9 @@ public final class WarpGroupFlashAttention {
 
                 // O = correction * O + P V_j for the last j
                 int last = (to - 1) % PLACES;
-                WarpScores.rescale(o, correction, 1, paddedDim);
-                startOutputs(type, o, p, tile, barriers, fullV, atV, tileBytes, blockK, paddedDim, to - 1);
-                WarpGroup.await(0, o, (headDim + 15) / 16 * 16 / 2);
+                WarpScores.rescale(o, correction, 1, paddedValueDim);
+                startOutputs(type, o, p, tile, barriers, fullV, atV, valueBytes, blockK, paddedValueDim, to - 1);
+                WarpGroup.await(0, o, (headDim + addedValueDim + 15) / 16 * 16 / 2);
                 WarpBarrier.arrive(barriers, freeV + 2 * last);
             }
             for (int t = TornadoMath.max(from, to); t < tiles; t++) {
@@ -704,8 +719,8 @@ public final class WarpGroupFlashAttention {
             // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
             // spotless:off: a call in rows
             storeRows(
-                    output, logSumExp, headTerms, o, m, l, batchHead, batch, head, heads, queryBase, i0, row, column,
-                    lane, seqQ, headDim, end, offset, length, part, outputType, windowLeft, windowRight, features);
+                    output, logSumExp, headTerms, o, m, l, batchHead, batch, head, heads, outputBase, i0, row, column,
+                    lane, seqQ, valueDim, end, offset, length, part, outputType, windowLeft, windowRight, features);
             // spotless:on
 
             // Rows that are not finite, once more from the keys that they see.
@@ -713,9 +728,9 @@ public final class WarpGroupFlashAttention {
                 // spotless:off: a call in rows
                 mend(
                         query, key, value, output, logSumExp, headTerms, keyLengths, o, m, l, batchHead, batch, head,
-                        heads, kvHeads, queryBase, i0, row, column, seqQ, seqK, headDim, end, offset, length, padding,
-                        table, part, type, outputType, j0, j0 + tiles * blockK - 1, windowLeft, windowRight, scale,
-                        softcap, slope, features);
+                        heads, kvHeads, queryBase, outputBase, i0, row, column, seqQ, seqK, headDim, addedValueDim, end,
+                        offset, length, padding, table, part, type, outputType, j0, j0 + tiles * blockK - 1, windowLeft,
+                        windowRight, scale, softcap, slope, features);
                 // spotless:on
             }
             if (CachedKeys.areStepsRead()) {

@@ -141,6 +141,24 @@ public final class WarpTiles {
             int headDim,
             int item,
             int items) {
+        int width = blockWidth(headDim, items);
+        for (int x = 0; x < headDim / width; x++) {
+            int to = at + x * rows * WarpGroup.ROW_BYTES;
+            loadBlock(tile, to, rows, source, first + x * width, apart, count, width, item, items);
+        }
+    }
+
+    private static void loadBlock(
+            int[] tile,
+            int at,
+            int rows,
+            HalfFloatArray source,
+            int first,
+            int apart,
+            int count,
+            int headDim,
+            int item,
+            int items) {
         int chunks = paddedDim(headDim) / 8;
         for (int i = 0; i < (rows * chunks + items - 1) / items; i++) {
             int row = rowOf(i, chunks, item, items);
@@ -175,6 +193,24 @@ public final class WarpTiles {
             int headDim,
             int item,
             int items) {
+        int width = blockWidth(headDim, items);
+        for (int x = 0; x < headDim / width; x++) {
+            int to = at + x * rows * WarpGroup.ROW_BYTES;
+            loadBlock(tile, to, rows, source, first + x * width, apart, count, width, item, items);
+        }
+    }
+
+    private static void loadBlock(
+            int[] tile,
+            int at,
+            int rows,
+            ShortArray source,
+            int first,
+            int apart,
+            int count,
+            int headDim,
+            int item,
+            int items) {
         int chunks = paddedDim(headDim) / 8;
         for (int i = 0; i < (rows * chunks + items - 1) / items; i++) {
             int row = rowOf(i, chunks, item, items);
@@ -189,6 +225,14 @@ public final class WarpTiles {
                 }
             }
         }
+    }
+
+    /**
+     * Columns that are copied one after the other: a block's where a tile's do not lie at constant distances from a
+     * work-item's first chunk, and a block's do.
+     */
+    private static int blockWidth(int headDim, int items) {
+        return headDim % 64 == 0 && items % (headDim / 2) != 0 ? 64 : headDim;
     }
 
     /** The row of a work-item's i-th chunk where a tile has so many chunks to a row. */
