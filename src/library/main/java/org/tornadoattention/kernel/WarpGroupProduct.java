@@ -138,13 +138,31 @@ public final class WarpGroupProduct {
         WarpGroup.await(0, sums, wide / 2);
         int row = firstRow + item / 32 * 16 + item % 32 / 4;
         int column = firstColumn + item % 4 * 2;
-        for (int i = 0; i < wide / 2; i++) {
-            int r = row + i % 4 / 2 * 8;
-            int j = column + i / 4 * 8 + i % 2;
-            int inside = TornadoMath.min(rows - r, columns - j);
+        end(c, bias, sums, 0, part * rows, row, column, rows, columns, ending);
+        if (wide == WIDEST) {
+            end(c, bias, sums, WIDEST / 4, part * rows, row, column, rows, columns, ending);
+        }
+    }
+
+    /** Writes 128 columns. A loop over 256 of them is not unrolled, and sums would not stay in registers. */
+    private static void end(
+            FloatArray c,
+            FloatArray bias,
+            float[] sums,
+            int first,
+            int rowsBefore,
+            int firstRow,
+            int firstColumn,
+            int rows,
+            int columns,
+            int ending) {
+        for (int i = first; i < first + WIDEST / 4; i++) {
+            int row = firstRow + i % 4 / 2 * 8;
+            int column = firstColumn + i / 4 * 8 + i % 2;
+            int inside = TornadoMath.min(rows - row, columns - column);
             if (inside > 0) {
-                int at = (part * rows + r) * columns + j;
-                Warp.store(c, at, MatrixProduct.ended(c, bias, at, j, sums[i], ending));
+                int at = (rowsBefore + row) * columns + column;
+                Warp.store(c, at, MatrixProduct.ended(c, bias, at, column, sums[i], ending));
             }
         }
     }
