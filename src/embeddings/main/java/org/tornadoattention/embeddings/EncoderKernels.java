@@ -7,6 +7,7 @@ import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
  * What an encoder computes on a device besides attention and matrix products. Rows are tokens, matrices {@code [rows,
@@ -109,6 +110,18 @@ final class EncoderKernels {
             Warp.store(q, i, Warp.pack(Warp.F16, projected.get(at), projected.get(at + 1)), 2);
             Warp.store(k, i, Warp.pack(Warp.F16, projected.get(at + width), projected.get(at + width + 1)), 2);
             Warp.store(v, i, Warp.pack(Warp.F16, projected.get(at + 2 * width), projected.get(at + 2 * width + 1)), 2);
+        }
+    }
+
+    /** F16 as its bits, two elements for each work-item. */
+    static void bits(KernelContext context, HalfFloatArray narrow, ShortArray bits) {
+        int i = 2 * context.globalIdx;
+        if (i < bits.getSize()) {
+            Warp.store(
+                    bits,
+                    i,
+                    Warp.pack(Warp.F16, Warp.load(Warp.F16, narrow, i), Warp.load(Warp.F16, narrow, i + 1)),
+                    2);
         }
     }
 

@@ -2,6 +2,7 @@ package org.tornadoattention.embeddings;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.HashMap;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -18,6 +19,7 @@ import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.device.ReplayedPlan;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.MatrixProduct;
+import org.tornadoattention.kernel.WarpGroupProduct;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -30,6 +32,7 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
  * A whole encoder as one task graph: tokens go to the device, vectors come back, weights and rows stay there. A graph
@@ -48,6 +51,9 @@ final class GraphEncoder implements Encoder {
     private final Pooling pooling;
     private final ComputeDevice device;
     private final boolean half;
+    /** Whether products are those of warp groups, whose factors are in F16. */
+    private final boolean warpGroups;
+
     private final RaggedAttention attention;
     private final int sequencesAtOnce;
     private final FloatArray words;
@@ -56,14 +62,29 @@ final class GraphEncoder implements Encoder {
     private final List<DeviceLayer> layers;
     private final Map<Integer, Plan> plans = new LinkedHashMap<>(PLANS, 0.75f, true);
 
-    /** A matrix {@code [depth, columns]} and what is added. */
-    private record DeviceDense(FloatArray matrix, FloatArray bias, int depth, int columns) {
-        DeviceDense(BertWeights.Dense dense) {
+    /**
+     * A matrix {@code [depth, columns]} and what is added. For warp groups it is {@code [columns, depth]}, F16's bits,
+     * and the other one has an element only.
+     */
+    private record DeviceDense(FloatArray matrix, ShortArray turned, FloatArray bias, int depth, int columns) {
+        DeviceDense(BertWeights.Dense dense, boolean warpGroups) {
             this(
-                    FloatArray.fromArray(dense.matrix()),
+                    warpGroups ? new FloatArray(1) : FloatArray.fromArray(dense.matrix()),
+                    warpGroups ? turned(dense) : new ShortArray(1),
                     FloatArray.fromArray(dense.bias()),
                     dense.depth(),
                     dense.columns());
+        }
+
+        private static ShortArray turned(BertWeights.Dense dense) {
+            ShortArray turned = new ShortArray(dense.matrix().length);
+            for (int k = 0; k < dense.depth(); k++) {
+                for (int column = 0; column < dense.columns(); column++) {
+                    float value = dense.matrix()[k * dense.columns() + column];
+                    turned.set(column * dense.depth() + k, Float.floatToFloat16(value));
+                }
+            }
+            return turned;
         }
     }
 
@@ -80,13 +101,13 @@ final class GraphEncoder implements Encoder {
             DeviceDense intermediate,
             DeviceDense output,
             DeviceNorm outputNorm) {
-        DeviceLayer(BertWeights.Layer layer) {
+        DeviceLayer(BertWeights.Layer layer, boolean warpGroups) {
             this(
-                    new DeviceDense(layer.queriesKeysValues()),
-                    new DeviceDense(layer.attentionOutput()),
+                    new DeviceDense(layer.queriesKeysValues(), warpGroups),
+                    new DeviceDense(layer.attentionOutput(), warpGroups),
                     new DeviceNorm(layer.attentionNorm()),
-                    new DeviceDense(layer.intermediate()),
-                    new DeviceDense(layer.output()),
+                    new DeviceDense(layer.intermediate(), warpGroups),
+                    new DeviceDense(layer.output(), warpGroups),
                     new DeviceNorm(layer.outputNorm()));
         }
     }
@@ -105,12 +126,18 @@ final class GraphEncoder implements Encoder {
         if (half && !device.extension().level().include(Intrinsics.WARP)) {
             throw new UnsupportedOnDeviceException(device, "products on tensor cores in F16", "use F32");
         }
+        warpGroups = half
+                && device.extension().level().include(Intrinsics.WARP_GROUP)
+                && weights.width() % WarpGroupProduct.DEPTH == 0
+                && weights.layers().getFirst().intermediate().columns() % WarpGroupProduct.DEPTH == 0;
         attention = new RaggedAttention(device);
         sequencesAtOnce = room(tokensPerBatch) / TOKENS_OF_SEQUENCE;
         words = FloatArray.fromArray(weights.words());
         positions = FloatArray.fromArray(weights.positions());
         embeddingNorm = new DeviceNorm(weights.embeddingNorm());
-        layers = weights.layers().stream().map(DeviceLayer::new).toList();
+        layers = weights.layers().stream()
+                .map(layer -> new DeviceLayer(layer, warpGroups))
+                .toList();
     }
 
     private static int room(int tokens) {
@@ -152,6 +179,9 @@ final class GraphEncoder implements Encoder {
         private final FloatArray lengths;
         private final TaskGraph graph = new TaskGraph("encoder");
         private final GridScheduler grids = new GridScheduler();
+        /** Rows in F16 that the very next product reads, by their size. */
+        private final Map<Integer, ShortArray> narrowRows = new HashMap<>();
+
         private final RaggedTasks sharedAttention;
         private final Tensor q;
         private final Tensor k;
@@ -191,7 +221,7 @@ final class GraphEncoder implements Encoder {
             FloatArray x = rows(width);
             FloatArray added = rows(width);
             FloatArray projected = rows(3 * width);
-            FloatArray heads = half ? rows(width) : attended.floatArray();
+            FloatArray heads = warpGroups ? x : half ? rows(width) : attended.floatArray();
             graph.task("embed", EncoderKernels::embed, tokens, places, words, positions, x, added, width);
             grid("embed", x.getSize(), GROUP_SIZE);
             normalise("embeddings-norm", x, added, embeddingNorm);
@@ -202,12 +232,20 @@ final class GraphEncoder implements Encoder {
                 product(name + "qkv", x, layer.queriesKeysValues(), projected, MatrixProduct.BIAS);
                 split(name + "split", projected, width);
                 sharedAttention.append(name + "attention", q, k, v, attended, logSumExp);
-                if (half) {
-                    HalfFloatArray narrow = attended.halfFloatArray();
-                    graph.task(name + "widen", EncoderKernels::widen, narrow, heads);
-                    grid(name + "widen", heads.getSize(), GROUP_SIZE);
+                if (warpGroups) {
+                    ShortArray bits = narrowRows(rows * width);
+                    graph.task(
+                            name + "bits", EncoderKernels::bits, new KernelContext(), attended.halfFloatArray(), bits);
+                    grid(name + "bits", bits.getSize() / 2, GROUP_SIZE);
+                    warpGroupProduct(name + "out", bits, layer.attentionOutput(), added, MatrixProduct.BIAS);
+                } else {
+                    if (half) {
+                        HalfFloatArray narrow = attended.halfFloatArray();
+                        graph.task(name + "widen", EncoderKernels::widen, narrow, heads);
+                        grid(name + "widen", heads.getSize(), GROUP_SIZE);
+                    }
+                    product(name + "out", heads, layer.attentionOutput(), added, MatrixProduct.BIAS);
                 }
-                product(name + "out", heads, layer.attentionOutput(), added, MatrixProduct.BIAS);
                 normalise(name + "norm1", x, added, layer.attentionNorm());
                 product(name + "up", x, layer.intermediate(), inner, MatrixProduct.BIAS_GELU);
                 product(name + "down", inner, layer.output(), added, MatrixProduct.BIAS);
@@ -271,7 +309,55 @@ final class GraphEncoder implements Encoder {
             grid(task, rows * EncoderKernels.ROW_GROUP, EncoderKernels.ROW_GROUP);
         }
 
+        private ShortArray narrowRows(int size) {
+            return narrowRows.computeIfAbsent(size, elements -> {
+                ShortArray array = new ShortArray(elements);
+                stays(array);
+                return array;
+            });
+        }
+
+        private void warpGroupProduct(String task, ShortArray a, DeviceDense dense, FloatArray c, int ending) {
+            stays(dense.turned(), dense.bias());
+            int wide = WarpGroupProduct.wide(dense.columns());
+            graph.task(
+                    task,
+                    WarpGroupProduct::multiply,
+                    new KernelContext(),
+                    a,
+                    dense.turned(),
+                    dense.bias(),
+                    c,
+                    rows,
+                    dense.columns(),
+                    dense.depth(),
+                    wide,
+                    1,
+                    ending,
+                    Warp.F16);
+            int groups = WarpGroupProduct.groups(rows, dense.columns(), wide, 1);
+            grid(task, WarpGroupProduct.GROUP * groups, WarpGroupProduct.GROUP);
+        }
+
         private void product(String task, FloatArray a, DeviceDense dense, FloatArray c, int ending) {
+            if (warpGroups) {
+                ShortArray narrow = narrowRows(a.getSize());
+                graph.task(
+                        task + "-narrow",
+                        WarpGroupProduct::narrow,
+                        new KernelContext(),
+                        a,
+                        narrow,
+                        narrow,
+                        rows,
+                        dense.depth(),
+                        1,
+                        Warp.F16);
+                int groups = WarpGroupProduct.groupsToNarrow(rows, dense.depth());
+                grid(task + "-narrow", WarpGroupProduct.GROUP * groups, WarpGroupProduct.GROUP);
+                warpGroupProduct(task, narrow, dense, c, ending);
+                return;
+            }
             stays(dense.matrix(), dense.bias());
             int depth = dense.depth();
             int columns = dense.columns();

@@ -2,6 +2,7 @@ package org.tornadoattention.embeddings;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -9,6 +10,12 @@ import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.Devices;
+import org.tornadoattention.device.Intrinsics;
+import org.tornadoattention.tensor.DType;
 
 /** How threads divide their work changes no bit. */
 class VectorEncoderTest {
@@ -37,18 +44,37 @@ class VectorEncoderTest {
         return new BertWeights.Norm(numbers(WIDTH, 1), numbers(WIDTH, 0));
     }
 
-    private BertWeights weights() {
+    private BertWeights weights(int inner) {
         List<BertWeights.Layer> layers = Stream.generate(() -> new BertWeights.Layer(
                         dense(WIDTH, 3 * WIDTH),
                         dense(WIDTH, WIDTH),
                         norm(),
-                        dense(WIDTH, INNER),
-                        dense(INNER, WIDTH),
+                        dense(WIDTH, inner),
+                        dense(inner, WIDTH),
                         norm()))
                 .limit(2)
                 .toList();
         return new BertWeights(
                 numbers(VOCABULARY * WIDTH, 0), numbers(POSITIONS * WIDTH, 0), WIDTH, HEADS, norm(), layers);
+    }
+
+    /** A graph whose products are those of warp groups, where there are any, computes what threads do. */
+    @ParameterizedTest
+    @ValueSource(ints = {INNER, 192})
+    void aGraphInF16ComputesTheSame(int inner) {
+        ComputeDevice device = Devices.bestForTaskGraphs();
+        assumeTrue(device.extension().level().include(Intrinsics.WARP), "no tensor cores");
+        BertWeights weights = weights(inner);
+        int[] offsets = {0, 1, 18, 88, 90};
+        int[] tokens = random.ints(90, 0, VOCABULARY).toArray();
+        try (Encoder threads = new VectorEncoder(weights, Pooling.MEAN, 1);
+                Encoder graph = new GraphEncoder(weights, Pooling.MEAN, device, DType.F16, 90)) {
+            float[][] expected = threads.encode(tokens, offsets).unit();
+            float[][] computed = graph.encode(tokens, offsets).unit();
+            for (int i = 0; i < expected.length; i++) {
+                assertThat(computed[i]).usingComparatorWithPrecision(5e-3f).containsExactly(expected[i]);
+            }
+        }
     }
 
     /**
@@ -57,7 +83,7 @@ class VectorEncoderTest {
      */
     @Test
     void vectorsAreTheSameBitsForAnyNumberOfThreadsAndHoweverSequencesArePacked() {
-        BertWeights weights = weights();
+        BertWeights weights = weights(INNER);
         List<int[]> sequences = new ArrayList<>();
         for (int length : new int[] {1, 2, 5, 13, 40, 97, 200, 7, 61, 120, 31}) {
             sequences.add(random.ints(length, 0, VOCABULARY).toArray());
@@ -91,7 +117,7 @@ class VectorEncoderTest {
 
     @Test
     void whatFailsInOneThreadIsRaisedAndTheEncoderGoesOn() {
-        try (VectorEncoder encoder = new VectorEncoder(weights(), Pooling.FIRST, 3)) {
+        try (VectorEncoder encoder = new VectorEncoder(weights(INNER), Pooling.FIRST, 3)) {
             List<int[]> good = List.of(random.ints(30, 0, VOCABULARY).toArray());
             float[][] before = encode(encoder, good);
             int[] bad = random.ints(30, 0, VOCABULARY).toArray();
