@@ -182,6 +182,8 @@ final class GraphEncoder implements Encoder {
         /** Rows in F16 that the very next product reads, by their size. */
         private final Map<Integer, ShortArray> narrowRows = new HashMap<>();
 
+        private final ShortArray notWanted = new ShortArray(1);
+
         private final RaggedTasks sharedAttention;
         private final Tensor q;
         private final Tensor k;
@@ -342,13 +344,14 @@ final class GraphEncoder implements Encoder {
         private void product(String task, FloatArray a, DeviceDense dense, FloatArray c, int ending) {
             if (warpGroups) {
                 ShortArray narrow = narrowRows(a.getSize());
+                stays(notWanted);
                 graph.task(
                         task + "-narrow",
                         WarpGroupProduct::narrow,
                         new KernelContext(),
                         a,
                         narrow,
-                        narrow,
+                        notWanted,
                         rows,
                         dense.depth(),
                         1,
