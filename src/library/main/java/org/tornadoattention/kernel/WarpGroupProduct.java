@@ -30,6 +30,8 @@ public final class WarpGroupProduct {
     private static final int ROWS = 128;
     private static final int WIDEST = 256;
     private static final int PLACES = 4;
+    /** Sums of a work-item that are written by one loop. */
+    private static final int PIECE = 16;
 
     /** Rows and columns of a tile that {@link #narrow} turns. */
     private static final int TILE = 64;
@@ -138,13 +140,20 @@ public final class WarpGroupProduct {
         WarpGroup.await(0, sums, wide / 2);
         int row = firstRow + item / 32 * 16 + item % 32 / 4;
         int column = firstColumn + item % 4 * 2;
-        end(c, bias, sums, 0, part * rows, row, column, rows, columns, ending);
+        int before = part * rows;
+        end(c, bias, sums, 0, before, row, column, rows, columns, ending);
+        end(c, bias, sums, PIECE, before, row, column, rows, columns, ending);
+        end(c, bias, sums, 2 * PIECE, before, row, column, rows, columns, ending);
+        end(c, bias, sums, 3 * PIECE, before, row, column, rows, columns, ending);
         if (wide == WIDEST) {
-            end(c, bias, sums, WIDEST / 4, part * rows, row, column, rows, columns, ending);
+            end(c, bias, sums, 4 * PIECE, before, row, column, rows, columns, ending);
+            end(c, bias, sums, 5 * PIECE, before, row, column, rows, columns, ending);
+            end(c, bias, sums, 6 * PIECE, before, row, column, rows, columns, ending);
+            end(c, bias, sums, 7 * PIECE, before, row, column, rows, columns, ending);
         }
     }
 
-    /** Writes 128 columns. A loop over 256 of them is not unrolled, and sums would not stay in registers. */
+    /** Writes {@link #PIECE} sums. A loop over all of them is not unrolled, and they would not stay in registers. */
     private static void end(
             FloatArray c,
             FloatArray bias,
@@ -156,7 +165,7 @@ public final class WarpGroupProduct {
             int rows,
             int columns,
             int ending) {
-        for (int i = first; i < first + WIDEST / 4; i++) {
+        for (int i = first; i < first + PIECE; i++) {
             int row = firstRow + i % 4 / 2 * 8;
             int column = firstColumn + i / 4 * 8 + i % 2;
             int inside = TornadoMath.min(rows - row, columns - column);
