@@ -222,14 +222,18 @@ final class VectorStreams implements Streams {
         expectAtLeast(keys);
         Arrays.fill(specials, 0);
         int elements = Lanes.ROWS * keys.width();
+        long bytes = (long) keys.dtype().byteSize() * keys.width();
+        int together = isInRows(ordered, groups, bytes) && isInRows(ahead, groups, bytes) ? groups : 1;
         for (int block = 0; block < rows / Lanes.ROWS; block++) {
             int from = block * elements;
             int end = from + elements;
             int to = block * BLOCK;
-            switch (keys.dtype()) {
-                case F32 -> dotsF32(keys.memory(), groups, from, end, to);
-                case BF16 -> dotsBf16(keys.memory(), groups, from, end, to);
-                case F16 -> dotsF16(keys.memory(), groups, from, end, to);
+            for (int group = 0; group < groups; group += together) {
+                switch (keys.dtype()) {
+                    case F32 -> dotsF32(keys.memory(), GROUP * group, together, from, end, to);
+                    case BF16 -> dotsBf16(keys.memory(), GROUP * group, together, from, end, to);
+                    case F16 -> dotsF16(keys.memory(), GROUP * group, together, from, end, to);
+                }
             }
             for (int i = 0; i < GROUP * groups && count < GROUP * groups; i++) {
                 if (key(i, groups) >= count) {
@@ -238,6 +242,15 @@ final class VectorStreams implements Streams {
             }
         }
         return isFinite();
+    }
+
+    /** Whether each quarter of a tile lies side by side. */
+    private static boolean isInRows(long[] places, int groups, long bytes) {
+        boolean inRows = true;
+        for (int i = GROUP; i < GROUP * groups; i++) {
+            inRows &= places[i] == places[i - GROUP] + bytes;
+        }
+        return inRows;
     }
 
     /** The key that is read as number {@code i}, whose scores with a block are at {@code i * ROWS}. */
@@ -433,7 +446,7 @@ final class VectorStreams implements Streams {
     }
 
     /** Groups of F32 with a block of rows. */
-    private void dotsF32(MemorySegment memory, int groups, int first, int end, int to) {
+    private void dotsF32(MemorySegment memory, int at, int groups, int first, int end, int to) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
@@ -441,17 +454,19 @@ final class VectorStreams implements Streams {
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
         MemorySegment next = aheadMemory;
         int read = 0;
-        int key = 0;
+        long k0 = ordered[at], k1 = ordered[at + 1], k2 = ordered[at + 2], k3 = ordered[at + 3];
+        long n0 = ahead[at], n1 = ahead[at + 1], n2 = ahead[at + 2], n3 = ahead[at + 3];
+        int score = to + at / GROUP * LENGTH;
         int from = first;
-        long offset = 0;
         // One loop over all steps of all groups: to begin one costs as much as a group's steps.
         int vectors = Lanes.ROWS;
         int steps = groups * (end - first) / (vectors * LENGTH);
         for (int step = 0; step < steps; step++) {
-            FloatVector x0 = FloatVector.fromMemorySegment(SPECIES, memory, ordered[key] + offset, ORDER);
-            FloatVector x1 = FloatVector.fromMemorySegment(SPECIES, memory, ordered[key + 1] + offset, ORDER);
-            FloatVector x2 = FloatVector.fromMemorySegment(SPECIES, memory, ordered[key + 2] + offset, ORDER);
-            FloatVector x3 = FloatVector.fromMemorySegment(SPECIES, memory, ordered[key + 3] + offset, ORDER);
+            long offset = BYTES * step;
+            FloatVector x0 = FloatVector.fromMemorySegment(SPECIES, memory, k0 + offset, ORDER);
+            FloatVector x1 = FloatVector.fromMemorySegment(SPECIES, memory, k1 + offset, ORDER);
+            FloatVector x2 = FloatVector.fromMemorySegment(SPECIES, memory, k2 + offset, ORDER);
+            FloatVector x3 = FloatVector.fromMemorySegment(SPECIES, memory, k3 + offset, ORDER);
             FloatVector y = FloatVector.fromArray(SPECIES, queries, from);
             s00 = FMA ? x0.fma(y, s00) : x0.mul(y).add(s00);
             s10 = FMA ? x1.fma(y, s10) : x1.mul(y).add(s10);
@@ -472,12 +487,11 @@ final class VectorStreams implements Streams {
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
             s33 = FMA ? x3.fma(y, s33) : x3.mul(y).add(s33);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key] + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 1] + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 2] + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 3] + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n0 + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n1 + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n2 + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n3 + offset);
             from += vectors * LENGTH;
-            offset += BYTES;
             if (from == end) {
                 s00.intoArray(sums, 0);
                 s01.intoArray(sums, LENGTH);
@@ -495,21 +509,20 @@ final class VectorStreams implements Streams {
                 s31.intoArray(sums, 13 * LENGTH);
                 s32.intoArray(sums, 14 * LENGTH);
                 s33.intoArray(sums, 15 * LENGTH);
-                addLanes(to + key / GROUP * LENGTH);
+                addLanes(score);
                 s00 = s01 = s02 = s03 = zero;
                 s10 = s11 = s12 = s13 = zero;
                 s20 = s21 = s22 = s23 = zero;
                 s30 = s31 = s32 = s33 = zero;
-                key += GROUP;
+                score += LENGTH;
                 from = first;
-                offset = 0;
             }
         }
         touched ^= read;
     }
 
     /** Groups of BF16 with a block of rows: the lower half of an int is an even element, the upper one an odd one. */
-    private void dotsBf16(MemorySegment memory, int groups, int first, int end, int to) {
+    private void dotsBf16(MemorySegment memory, int at, int groups, int first, int end, int to) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
@@ -517,17 +530,19 @@ final class VectorStreams implements Streams {
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
         MemorySegment next = aheadMemory;
         int read = 0;
-        int key = 0;
+        long k0 = ordered[at], k1 = ordered[at + 1], k2 = ordered[at + 2], k3 = ordered[at + 3];
+        long n0 = ahead[at], n1 = ahead[at + 1], n2 = ahead[at + 2], n3 = ahead[at + 3];
+        int score = to + at / GROUP * LENGTH;
         int from = first;
-        long offset = 0;
         // One loop over all steps of all groups: to begin one costs as much as a group's steps.
         int vectors = 2 * Lanes.ROWS;
         int steps = groups * (end - first) / (vectors * LENGTH);
         for (int step = 0; step < steps; step++) {
-            IntVector w0 = IntVector.fromMemorySegment(INTS, memory, ordered[key] + offset, ORDER);
-            IntVector w1 = IntVector.fromMemorySegment(INTS, memory, ordered[key + 1] + offset, ORDER);
-            IntVector w2 = IntVector.fromMemorySegment(INTS, memory, ordered[key + 2] + offset, ORDER);
-            IntVector w3 = IntVector.fromMemorySegment(INTS, memory, ordered[key + 3] + offset, ORDER);
+            long offset = BYTES * step;
+            IntVector w0 = IntVector.fromMemorySegment(INTS, memory, k0 + offset, ORDER);
+            IntVector w1 = IntVector.fromMemorySegment(INTS, memory, k1 + offset, ORDER);
+            IntVector w2 = IntVector.fromMemorySegment(INTS, memory, k2 + offset, ORDER);
+            IntVector w3 = IntVector.fromMemorySegment(INTS, memory, k3 + offset, ORDER);
             FloatVector x0 = w0.lanewise(LSHL, Short.SIZE).reinterpretAsFloats();
             FloatVector x1 = w1.lanewise(LSHL, Short.SIZE).reinterpretAsFloats();
             FloatVector x2 = w2.lanewise(LSHL, Short.SIZE).reinterpretAsFloats();
@@ -576,12 +591,11 @@ final class VectorStreams implements Streams {
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
             s33 = FMA ? x3.fma(y, s33) : x3.mul(y).add(s33);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key] + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 1] + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 2] + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 3] + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n0 + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n1 + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n2 + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n3 + offset);
             from += vectors * LENGTH;
-            offset += BYTES;
             if (from == end) {
                 s00.intoArray(sums, 0);
                 s01.intoArray(sums, LENGTH);
@@ -599,21 +613,20 @@ final class VectorStreams implements Streams {
                 s31.intoArray(sums, 13 * LENGTH);
                 s32.intoArray(sums, 14 * LENGTH);
                 s33.intoArray(sums, 15 * LENGTH);
-                addLanes(to + key / GROUP * LENGTH);
+                addLanes(score);
                 s00 = s01 = s02 = s03 = zero;
                 s10 = s11 = s12 = s13 = zero;
                 s20 = s21 = s22 = s23 = zero;
                 s30 = s31 = s32 = s33 = zero;
-                key += GROUP;
+                score += LENGTH;
                 from = first;
-                offset = 0;
             }
         }
         touched ^= read;
     }
 
     /** Groups of F16, likewise: exponent and significand as those of F32, times the ratio of the biases. */
-    private void dotsF16(MemorySegment memory, int groups, int first, int end, int to) {
+    private void dotsF16(MemorySegment memory, int at, int groups, int first, int end, int to) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
@@ -622,17 +635,19 @@ final class VectorStreams implements Streams {
         IntVector special = IntVector.zero(INTS);
         MemorySegment next = aheadMemory;
         int read = 0;
-        int key = 0;
+        long k0 = ordered[at], k1 = ordered[at + 1], k2 = ordered[at + 2], k3 = ordered[at + 3];
+        long n0 = ahead[at], n1 = ahead[at + 1], n2 = ahead[at + 2], n3 = ahead[at + 3];
+        int score = to + at / GROUP * LENGTH;
         int from = first;
-        long offset = 0;
         // One loop over all steps of all groups: to begin one costs as much as a group's steps.
         int vectors = 2 * Lanes.ROWS;
         int steps = groups * (end - first) / (vectors * LENGTH);
         for (int step = 0; step < steps; step++) {
-            IntVector w0 = IntVector.fromMemorySegment(INTS, memory, ordered[key] + offset, ORDER);
-            IntVector w1 = IntVector.fromMemorySegment(INTS, memory, ordered[key + 1] + offset, ORDER);
-            IntVector w2 = IntVector.fromMemorySegment(INTS, memory, ordered[key + 2] + offset, ORDER);
-            IntVector w3 = IntVector.fromMemorySegment(INTS, memory, ordered[key + 3] + offset, ORDER);
+            long offset = BYTES * step;
+            IntVector w0 = IntVector.fromMemorySegment(INTS, memory, k0 + offset, ORDER);
+            IntVector w1 = IntVector.fromMemorySegment(INTS, memory, k1 + offset, ORDER);
+            IntVector w2 = IntVector.fromMemorySegment(INTS, memory, k2 + offset, ORDER);
+            IntVector w3 = IntVector.fromMemorySegment(INTS, memory, k3 + offset, ORDER);
             special = special.or(w0.and(MAGNITUDES).add(ONE_MORE));
             special = special.or(w1.and(MAGNITUDES).add(ONE_MORE));
             special = special.or(w2.and(MAGNITUDES).add(ONE_MORE));
@@ -701,12 +716,11 @@ final class VectorStreams implements Streams {
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
             s33 = FMA ? x3.fma(y, s33) : x3.mul(y).add(s33);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key] + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 1] + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 2] + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, ahead[key + 3] + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n0 + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n1 + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n2 + offset);
+            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n3 + offset);
             from += vectors * LENGTH;
-            offset += BYTES;
             if (from == end) {
                 s00.intoArray(sums, 0);
                 s01.intoArray(sums, LENGTH);
@@ -724,14 +738,13 @@ final class VectorStreams implements Streams {
                 s31.intoArray(sums, 13 * LENGTH);
                 s32.intoArray(sums, 14 * LENGTH);
                 s33.intoArray(sums, 15 * LENGTH);
-                addLanes(to + key / GROUP * LENGTH);
+                addLanes(score);
                 s00 = s01 = s02 = s03 = zero;
                 s10 = s11 = s12 = s13 = zero;
                 s20 = s21 = s22 = s23 = zero;
                 s30 = s31 = s32 = s33 = zero;
-                key += GROUP;
+                score += LENGTH;
                 from = first;
-                offset = 0;
             }
         }
         special.or(IntVector.fromArray(INTS, specials, 0)).intoArray(specials, 0);
