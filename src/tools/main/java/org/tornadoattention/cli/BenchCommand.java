@@ -12,7 +12,6 @@ import java.util.concurrent.Callable;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import org.jspecify.annotations.Nullable;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchJournal;

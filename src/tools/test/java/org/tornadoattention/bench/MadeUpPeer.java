@@ -25,8 +25,8 @@ public final class MadeUpPeer {
     }
 
     /**
-     * {@code well}: in milliseconds, {@code slowly}: in seconds, {@code mute}: ends at once, or {@code odd}: says what is
-     * no JSON.
+     * {@code well}: in milliseconds, {@code slowly}: in seconds, {@code mute}: ends at once, or {@code odd}: says what
+     * is no JSON.
      */
     public static void main(String... manner) throws IOException {
         if (manner[0].equals("mute")) {
