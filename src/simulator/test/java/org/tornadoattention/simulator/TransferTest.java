@@ -154,6 +154,54 @@ class TransferTest {
                 .hasMessageContaining("graph nobody did not leave on the device");
     }
 
+    /** TornadoVM does not bring over what no task of the graph has: a consumer would find no memory. */
+    @Test
+    void consumingWhatNoTaskOfItsGraphHasFails() throws Exception {
+        FloatArray in = ones();
+        FloatArray weights = ones();
+        FloatArray between = new FloatArray(SIZE);
+        FloatArray out = new FloatArray(SIZE);
+        TaskGraph producer = new TaskGraph("producer")
+                .transferToDevice(FIRST_EXECUTION, in, weights)
+                .task("a", TransferTest::increment, in, between)
+                .persistOnDevice(between, weights);
+        TaskGraph consumer = new TaskGraph("consumer")
+                .consumeFromDevice("producer", between, weights)
+                .task("b", TransferTest::increment, weights, out)
+                .task("c", TransferTest::increment, between, out);
+        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(producer.snapshot(), consumer.snapshot())) {
+            assertThatThrownBy(plan::execute)
+                    .isInstanceOf(TornadoRuntimeException.class)
+                    .hasMessageContaining("graph producer transfers, but no task of that graph has it");
+        }
+    }
+
+    /** A graph between hands on what it consumed itself. */
+    @Test
+    void aGraphHandsOnWhatItConsumed() throws Exception {
+        FloatArray in = ones();
+        FloatArray left = new FloatArray(SIZE);
+        FloatArray between = new FloatArray(SIZE);
+        FloatArray out = new FloatArray(SIZE);
+        TaskGraph first = new TaskGraph("first")
+                .transferToDevice(EVERY_EXECUTION, in)
+                .task("a", TransferTest::increment, in, left)
+                .persistOnDevice(left, in);
+        TaskGraph second = new TaskGraph("second")
+                .consumeFromDevice("first", left, in)
+                .task("b", TransferTest::increment, in, between)
+                .persistOnDevice(left);
+        TaskGraph third = new TaskGraph("third")
+                .consumeFromDevice("second", left)
+                .task("c", TransferTest::increment, left, out)
+                .transferToHost(EVERY_EXECUTION, out);
+        try (TornadoExecutionPlan plan =
+                new TornadoExecutionPlan(first.snapshot(), second.snapshot(), third.snapshot())) {
+            plan.execute();
+            assertThat(out.toHeapArray()).containsOnly(3f);
+        }
+    }
+
     @Test
     void aKernelReadsWhatWasNeverTransferred() {
         FloatArray in = ones();

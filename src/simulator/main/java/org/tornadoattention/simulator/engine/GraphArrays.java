@@ -56,6 +56,11 @@ final class GraphArrays {
         }
     }
 
+    /** Returns whether the copy of {@code host} is another graph's. */
+    boolean isBorrowed(TornadoNativeArray host) {
+        return borrowed.contains(arrays.get(host));
+    }
+
     Collection<DeviceArray> all() {
         return arrays.values();
     }

@@ -4,6 +4,7 @@ import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.tornadoattention.simulator.Check;
 import org.tornadoattention.simulator.KernelStatistics;
 import org.tornadoattention.simulator.Simulator;
@@ -48,6 +49,17 @@ final class GraphExecutor {
                 || definition.tasks().stream()
                         .flatMap(task -> List.of(task.arguments()).stream())
                         .anyMatch(argument -> argument == object);
+    }
+
+    /**
+     * Whether a task of the graph has the array, or another graph's copy of it is shared here. TornadoVM brings nothing
+     * else to the device, and does not say so.
+     */
+    boolean leaves(TornadoNativeArray array) {
+        return arrays.isBorrowed(array)
+                || definition.tasks().stream()
+                        .flatMap(task -> Stream.of(task.arguments()))
+                        .anyMatch(argument -> argument == array);
     }
 
     List<Task> tasks() {

@@ -211,10 +211,18 @@ public final class PlanExecutor {
 
     private DeviceArray findOnDevice(String name, TornadoNativeArray array, GraphExecutor consumer) {
         DeviceArray found = null;
+        boolean left = true;
         for (GraphExecutor graph : graphs) {
             if (name == null ? graph == lastExecuted : graph.name().equals(name)) {
                 found = graph.arrays().find(array);
+                left = graph.leaves(array);
             }
+        }
+        if (found != null && !left) {
+            throw new TornadoRuntimeException("Task graph " + consumer.name() + " consumes an array that "
+                    + (name == null ? "the graph that ran before it" : "graph " + name)
+                    + " transfers, but no task of that graph has it, and TornadoVM then leaves it on the host; have the"
+                    + " first graph with a task that has it transfer it");
         }
         if (found == null) {
             throw new TornadoRuntimeException("Task graph " + consumer.name() + " consumes an array that "
