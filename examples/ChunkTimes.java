@@ -2,6 +2,7 @@
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import org.tornadoattention.AttentionOptions;
@@ -45,11 +46,12 @@ class ChunkTimes {
 
     private static void measure(String[] arguments) throws TornadoExecutionPlanException {
         ComputeDevice device = Devices.bestForTaskGraphs();
-        int[] queries = numbers(arguments, 0, device.isSimulator() ? "16" : "128,512,2048");
-        int[] keys = numbers(arguments, 1, device.isSimulator() ? "128" : "4096,16384");
-        int[] pages = numbers(arguments, 2, "0,64,16");
+        boolean simulated = device.isSimulator();
+        int[] queries = numbers(arguments, 0, simulated ? "2" : "128,512,2048");
+        int[] keys = numbers(arguments, 1, simulated ? "16" : "4096,16384");
+        int[] pages = numbers(arguments, 2, simulated ? "0,8" : "0,64,16");
         System.out.println("Device: " + device);
-        System.out.printf("%7s %7s %8s %9s %9s %8s  %s%n", "queries", "keys", "over", "us", "TFLOP/s", "forward", "tile");
+        System.out.printf("%7s %7s %11s %8s %8s %8s  %s%n", "queries", "keys", "over", "us", "TFLOP/s", "forward", "tile");
         for (int n : keys) {
             for (int m : queries) {
                 if (m <= n) {
@@ -67,6 +69,8 @@ class ChunkTimes {
     private static void measure(ComputeDevice device, int queries, int keys, int[] pages)
             throws TornadoExecutionPlanException {
         Data data = new Data(queries, keys);
+        int rounds = device.isSimulator() ? 1 : ROUNDS;
+        int launches = device.isSimulator() ? 1 : LAUNCHES;
         List<Plan> plans = new ArrayList<>();
         plans.add(new Plan("forward", data, device, -2));
         plans.add(new Plan("views", data, device, -1));
@@ -76,9 +80,9 @@ class ChunkTimes {
         for (Plan plan : plans) {
             plan.check();
         }
-        for (int round = 0; round < ROUNDS; round++) {
+        for (int round = 0; round < rounds; round++) {
             for (Plan plan : plans) {
-                plan.time(round);
+                plan.times.add(plan.time(launches));
             }
         }
         double pairs = (double) queries * (keys - queries) + (double) queries * (queries + 1) / 2;
@@ -173,7 +177,7 @@ class ChunkTimes {
         final ReplayedPlan replayed;
         final HalfFloatArray output;
         final boolean inHeads;
-        final double[] times = new double[ROUNDS];
+        final List<Double> times = new ArrayList<>();
         String tile = "";
         double error;
 
@@ -240,7 +244,7 @@ class ChunkTimes {
             for (int page = 0; page < pages; page++) {
                 order.add(page);
             }
-            java.util.Collections.shuffle(order, new Random(7));
+            Collections.shuffle(order, new Random(7));
             return order.stream().mapToInt(Integer::intValue).toArray();
         }
 
@@ -260,20 +264,19 @@ class ChunkTimes {
             }
         }
 
-        void time(int round) {
-            replayed.launch();
-            replayed.await();
+        double time(int launches) {
+            replayed.execute();
             long start = System.nanoTime();
-            for (int launch = 0; launch < LAUNCHES; launch++) {
+            for (int launch = 0; launch < launches; launch++) {
                 replayed.launch();
             }
             replayed.await();
-            times[round] = (System.nanoTime() - start) / 1e3 / LAUNCHES;
+            return (System.nanoTime() - start) / 1e3 / launches;
         }
 
         double median() {
-            Arrays.sort(times);
-            return times[ROUNDS / 2];
+            Collections.sort(times);
+            return times.get(times.size() / 2);
         }
 
         void close() throws TornadoExecutionPlanException {

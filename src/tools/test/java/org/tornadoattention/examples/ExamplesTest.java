@@ -212,6 +212,17 @@ class ExamplesTest {
     }
 
     @Test
+    void chunksOverPagesAreAsRightAsPlainOnes() {
+        assumeTrue(Devices.bestForTaskGraphs().halfFloats(), "SKIPPED: this device has no 16-bit floats");
+        assertThat(outputOf("ChunkTimes"))
+                .containsPattern("2 +16 +forward +\\d+\\.\\d")
+                .containsPattern("2 +16 +views +\\d+\\.\\d")
+                .containsPattern("2 +16 +one page +\\d+\\.\\d")
+                .containsPattern("2 +16 +pages of 8 +\\d+\\.\\d")
+                .doesNotContain("WRONG");
+    }
+
+    @Test
     void composeInTaskGraphMovesTheInputAndTheOutputOnly() {
         String output = outputOf("ComposeInTaskGraph");
         assertThat(output)
