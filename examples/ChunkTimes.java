@@ -26,9 +26,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * What chunks of a prompt take over an engine's cache, beside the plain forward pass of the same queries and keys: F16,
  * 32 query heads on 8 of keys and values, headDim 128, the last queries on the last keys, everything on the device.
  * {@code forward} has contiguous tensors, {@code views} those with the heads side by side in a token, and the others
- * pages of such tokens in a random order. All of a line run in turns, ten launches of the whole graph each time; rows of
- * each result are compared with float64 first. Launches follow each other, so what the device needs between two kernels
- * counts and what the host needs does not.
+ * pages of such tokens in a random order. All of a line run in turns, ten launches of the whole graph each time; rows
+ * of each result are compared with float64 first. Launches follow each other, so what the device needs between two
+ * kernels counts and what the host needs does not.
  */
 class ChunkTimes {
 
@@ -51,7 +51,8 @@ class ChunkTimes {
         int[] keys = numbers(arguments, 1, simulated ? "16" : "4096,16384");
         int[] pages = numbers(arguments, 2, simulated ? "0,8" : "0,64,16");
         System.out.println("Device: " + device);
-        System.out.printf("%7s %7s %11s %8s %8s %8s  %s%n", "queries", "keys", "over", "us", "TFLOP/s", "forward", "tile");
+        System.out.printf(
+                "%7s %7s %11s %8s %8s %8s  %s%n", "queries", "keys", "over", "us", "TFLOP/s", "forward", "tile");
         for (int n : keys) {
             for (int m : queries) {
                 if (m <= n) {
@@ -92,7 +93,14 @@ class ChunkTimes {
             double took = plan.median();
             System.out.printf(
                     "%,7d %,7d %11s %8.1f %8.0f %8.2f  %s%s%n",
-                    queries, keys, plan.name, took, flops / took / 1e6, forward / took, plan.tile, plan.error > LARGEST_ERROR ? "  WRONG " + plan.error : "");
+                    queries,
+                    keys,
+                    plan.name,
+                    took,
+                    flops / took / 1e6,
+                    forward / took,
+                    plan.tile,
+                    plan.error > LARGEST_ERROR ? "  WRONG " + plan.error : "");
             plan.close();
         }
     }
@@ -112,7 +120,8 @@ class ChunkTimes {
             for (int at = 0; at < numbers.length; at++) {
                 numbers[at] = Float.floatToFloat16((float) random.nextGaussian());
             }
-            rows = random.ints((long) HEADS * queries + 2L * KV_HEADS * keys, 0, numbers.length - DIM).toArray();
+            rows = random.ints((long) HEADS * queries + 2L * KV_HEADS * keys, 0, numbers.length - DIM)
+                    .toArray();
         }
 
         int query(int head, int i) {
@@ -194,7 +203,9 @@ class ChunkTimes {
             output = new HalfFloatArray(HEADS * m * DIM);
             Tensor logSumExp = Tensor.allocate(DType.F32, 1, HEADS, m);
             int[] shape = {1, HEADS, m, DIM};
-            int[] strides = inHeads ? new int[] {HEADS * m * DIM, m * DIM, DIM, 1} : new int[] {HEADS * m * DIM, DIM, HEADS * DIM, 1};
+            int[] strides = inHeads
+                    ? new int[] {HEADS * m * DIM, m * DIM, DIM, 1}
+                    : new int[] {HEADS * m * DIM, DIM, HEADS * DIM, 1};
             Tensor q = Tensor.view(query, 0, shape, strides);
             Tensor o = Tensor.view(output, 0, shape, strides);
             for (int head = 0; head < HEADS; head++) {
@@ -227,11 +238,16 @@ class ChunkTimes {
                 IntArray positions = IntArray.fromElements(n - m);
                 IntArray rows = IntArray.fromElements(m);
                 IntArray table = IntArray.fromArray(order);
-                KeyValuePool pool = KeyValuePool.of(Tensor.view(key, 0, ofKeys, keyStrides), Tensor.view(value, 0, ofKeys, keyStrides), positions)
+                KeyValuePool pool = KeyValuePool.of(
+                                Tensor.view(key, 0, ofKeys, keyStrides),
+                                Tensor.view(value, 0, ofKeys, keyStrides),
+                                positions)
                         .withValidRows(rows)
                         .withBlockTable(table, n / size);
                 graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, positions, rows, table);
-                tile = attention.appendTo(graph, grids, "attention", q, pool, o, logSumExp, AttentionOptions.causal()).toString();
+                tile = attention
+                        .appendTo(graph, grids, "attention", q, pool, o, logSumExp, AttentionOptions.causal())
+                        .toString();
             }
             graph.transferToHost(DataTransferMode.UNDER_DEMAND, output);
             plan = new TornadoExecutionPlan(graph.snapshot());

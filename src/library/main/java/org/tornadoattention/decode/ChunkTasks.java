@@ -10,7 +10,6 @@ import org.tornadoattention.choice.Views;
 import org.tornadoattention.choice.WarpGroupSplitTile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.forge.Arguments;
-import org.tornadoattention.kernel.ReadPositions;
 import org.tornadoattention.kernel.parts.CachedKeys;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HeadTerms;
@@ -25,9 +24,9 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * Chunks of many queries over a pool of the caller's as the tasks positions and attention of a graph of the caller's,
- * and merge where the keys are divided: by the kernel of warp groups, which reads queries and keys where they are.
- * Queries of another type than the keys are rounded first.
+ * Chunks of many queries over a pool of the caller's as the task attention of a graph of the caller's, and merge where
+ * the keys are divided: by the kernel of warp groups, which reads queries, keys and where they stand in the caller's
+ * arrays. Queries of another type than the keys are rounded first, by the task positions.
  */
 record ChunkTasks(
         Tensor q,
@@ -75,6 +74,8 @@ record ChunkTasks(
                 .with("logSumExp", partials)
                 .with("headTerms", numbers)
                 .with("keyLengths", step.given("sequences"))
+                .with("positions", null)
+                .with("validRows", null)
                 .with("seqK", ofPrefix.pageSize() * ofPrefix.pagesPerSequence())
                 .with("scale", StepLayout.scale(numbers))
                 .with("softcap", StepLayout.softcap(numbers))
@@ -128,60 +129,89 @@ record ChunkTasks(
     }
 
     void append(TaskGraph graph, GridScheduler grids, String name) {
-        boolean inPlace = q.dtype() == pool.keyType() && views.isMultiple("query", CHUNK);
-        int[] rounded = {shape.sequences(), shape.seqQ(), shape.heads(), shape.headDim()};
-        Tensor queries = Tensor.allocate(pool.keyType(), inPlace ? new int[] {1} : rounded);
         FloatArray numbers = new FloatArray(StepLayout.numbersSize(shape.heads()));
         IntArray absent = new IntArray(1);
         IntArray header = new IntArray(StepLayout.HEADER);
         StepNumbers.fill(header, numbers, options, shape.headDim(), pool.capacity(), pool.capacity(), 0);
-        float scale = StepLayout.scale(numbers);
-        // Queries are rounded without it.
-        numbers.set(0, 1f);
         int features = (options.hasAlibi() ? Features.ALIBI : 0) | (shape.sinks() ? Features.SINKS : 0);
         FloatArray headTerms = headTerms(features);
-        Object query = DeviceStorage.seen(queries, true);
-        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, query, numbers, headTerms, absent);
-        Arguments all = PoolTasks.withSteps(Arguments.none(), shape, graph)
-                .with("windowLeft", StepLayout.windowLeft(header))
-                .with("windowRight", StepLayout.windowRight(header))
-                .answering(Layout.class, views.numbers());
-        Arguments toPositions = all.with("newQuery", DeviceStorage.seenInPlace(q, true))
-                .with("query", query)
-                .with("numbers", numbers)
-                .with("positions", pool.positions())
-                .with("validRows", pool.validRows().orElse(absent))
-                .with("keyLengths", pool.lengths().orElse(absent))
-                .with("blockTable", pool.blockTable().orElse(absent))
-                .with("prefixLength", absent)
-                .with("alibi", 0)
-                .with("given", PoolTasks.given(pool) | (inPlace ? ReadPositions.KEYS_ONLY : 0));
-        Arguments toAttention = all.with("query", inPlace ? DeviceStorage.seenInPlace(q, true) : query)
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, headTerms, absent);
+        Arguments all = Arguments.none()
                 .with("key", pool.keys().array())
                 .with("value", pool.values().array())
                 .with("output", DeviceStorage.seenInPlace(output, true))
                 .with("logSumExp", logSumExp.floatArray())
                 .with("headTerms", headTerms)
-                .with("keyLengths", all.given("sequences"))
                 .with("seqK", pool.capacity())
-                .with("scale", scale)
+                .with("windowLeft", StepLayout.windowLeft(header))
+                .with("windowRight", StepLayout.windowRight(header))
+                .with("scale", StepLayout.scale(numbers))
                 .with("softcap", StepLayout.softcap(numbers))
+                .answering(Layout.class, views.numbers())
                 .answering(CachedKeys.class, answers(tile, tile.splits(), pool.pageSize(), pool.pagesPerSequence()));
-        if (!inPlace) {
-            toAttention = toAttention.answering(Layout.class, queriesInOrder(shape));
-        }
+        boolean inPlace = q.dtype() == pool.keyType() && views.isMultiple("query", CHUNK);
+        all = inPlace ? inPlace(all, absent) : rounded(all, numbers, absent, graph, grids, name);
         Optional<FloatArray> partials = partials();
+        Arguments attention = all;
         if (partials.isPresent()) {
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, partials.get());
-            toAttention = toAttention.with("output", null).with("logSumExp", partials.get());
+            attention = all.with("output", null).with("logSumExp", partials.get());
         }
-        InferenceTasks.appendChunk(graph, grids, name, shape, tile, toPositions, toAttention, features, device);
+        InferenceTasks.appendChunk(graph, grids, name, shape, tile, attention, features, device);
         if (partials.isPresent()) {
-            Arguments toMerge = all.with("partials", partials.get())
-                    .with("output", DeviceStorage.seenInPlace(output, true))
-                    .with("logSumExp", logSumExp.floatArray());
-            InferenceTasks.appendPoolMerge(graph, grids, name, shape, tile.splits(), toMerge, device);
+            InferenceTasks.appendPoolMerge(
+                    graph, grids, name, shape, tile.splits(), all.with("partials", partials.get()), device);
         }
+    }
+
+    /** What the kernel takes that reads queries and where they stand in the caller's arrays. */
+    private Arguments inPlace(Arguments all, IntArray absent) {
+        return all.with("query", DeviceStorage.seenInPlace(q, true))
+                .with("positions", pool.positions())
+                .with("validRows", pool.validRows().orElse(absent))
+                .with("lengths", pool.lengths().orElse(absent))
+                .with("keyLengths", pool.blockTable().orElse(absent))
+                .answering(
+                        CachedKeys.class,
+                        Map.of(
+                                "arePlacesRead",
+                                1,
+                                "given",
+                                PoolTasks.given(pool),
+                                "areLengthsGiven",
+                                pool.lengths().isPresent() ? 1 : 0,
+                                "areInOrder",
+                                pool.blockTable().isPresent() ? 0 : 1));
+    }
+
+    /** What it takes where the task {@code name-positions} rounds the queries first, without the scale. */
+    private Arguments rounded(
+            Arguments all, FloatArray numbers, IntArray absent, TaskGraph graph, GridScheduler grids, String name) {
+        Tensor queries =
+                Tensor.allocate(pool.keyType(), shape.sequences(), shape.seqQ(), shape.heads(), shape.headDim());
+        Object query = DeviceStorage.seen(queries, true);
+        numbers.set(0, 1f);
+        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, query, numbers);
+        Arguments withSteps = PoolTasks.withSteps(all, shape, graph).with("query", query);
+        InferenceTasks.appendPositions(
+                graph,
+                grids,
+                name,
+                shape,
+                withSteps
+                        .with("newQuery", DeviceStorage.seenInPlace(q, true))
+                        .with("numbers", numbers)
+                        .with("positions", pool.positions())
+                        .with("validRows", pool.validRows().orElse(absent))
+                        .with("keyLengths", pool.lengths().orElse(absent))
+                        .with("blockTable", pool.blockTable().orElse(absent))
+                        .with("prefixLength", absent)
+                        .with("alibi", 0)
+                        .with("given", PoolTasks.given(pool)),
+                device);
+        return withSteps
+                .with("keyLengths", withSteps.given("sequences"))
+                .answering(Layout.class, queriesInOrder(shape));
     }
 
     private FloatArray headTerms(int features) {

@@ -206,23 +206,29 @@ final class InferenceTasks {
         new InferenceTasks(graph, grids, name, shape, arguments, device).attention(tile, Optional.empty(), List.of());
     }
 
-    /**
-     * Appends {@code name-positions} and attention of chunks over a pool, {@code name-attention}, whose parts wait to
-     * be merged.
-     */
+    /** Appends {@code name-positions}, which makes queries and where they stand ready. */
+    static void appendPositions(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            StepShape shape,
+            Arguments arguments,
+            ComputeDevice device) {
+        boolean withQueries = ((int) arguments.given("given") & ReadPositions.KEYS_ONLY) == 0;
+        new InferenceTasks(graph, grids, name, shape, arguments, device).positions(withQueries);
+    }
+
+    /** Appends attention of chunks over a pool, {@code name-attention}, whose parts wait to be merged. */
     static void appendChunk(
             TaskGraph graph,
             GridScheduler grids,
             String name,
             StepShape shape,
             WarpGroupSplitTile tile,
-            Arguments toPositions,
-            Arguments toAttention,
+            Arguments arguments,
             int headFeatures,
             ComputeDevice device) {
-        boolean withQueries = ((int) toPositions.given("given") & ReadPositions.KEYS_ONLY) == 0;
-        new InferenceTasks(graph, grids, name, shape, toPositions, device).positions(withQueries);
-        new InferenceTasks(graph, grids, name, shape, toAttention, device).chunk(tile, headFeatures);
+        new InferenceTasks(graph, grids, name, shape, arguments, device).chunk(tile, headFeatures);
     }
 
     /** @param added bits of {@link Features} */

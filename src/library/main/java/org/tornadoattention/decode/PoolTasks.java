@@ -165,8 +165,8 @@ public final class PoolTasks {
             if (prefixTile.get() instanceof WarpGroupSplitTile whole) {
                 Arguments toAttention =
                         ChunkTasks.overPrefix(overPrefix, q, ofPrefix.get(), whole, parts, partials, numbers);
-                InferenceTasks.appendChunk(
-                        graph, grids, prefixName, ofPrefix.get(), whole, overPrefix, toAttention, 0, device);
+                InferenceTasks.appendPositions(graph, grids, prefixName, ofPrefix.get(), overPrefix, device);
+                InferenceTasks.appendChunk(graph, grids, prefixName, ofPrefix.get(), whole, toAttention, 0, device);
             } else {
                 InferenceTasks.appendPool(
                         graph,
@@ -179,7 +179,7 @@ public final class PoolTasks {
                         device);
             }
         }
-        InferenceTasks.appendPoolMerge(graph, grids, name, shape, parts, arguments, device);
+        InferenceTasks.appendPoolMerge(graph, grids, name, shape, parts, arguments.with("validRows", null), device);
         return tile;
     }
 

@@ -2,6 +2,7 @@ package org.tornadoattention.kernel;
 
 import static org.tornadoattention.kernel.parts.Storage.store;
 
+import org.tornadoattention.kernel.parts.CachedKeys;
 import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.StepLayout;
@@ -55,8 +56,9 @@ public final class MergePartials {
             FloatArray partials,
             @Element("tokens") FloatArray output,
             FloatArray logSumExp,
-            IntArray sequences,
-            IntArray step,
+            @IfGiven IntArray sequences,
+            @IfGiven IntArray step,
+            @IfGiven IntArray validRows,
             int heads,
             int headDim,
             int seqQ,
@@ -75,7 +77,12 @@ public final class MergePartials {
         boolean present = true;
         if (seqQ > 0) {
             int sequence = token / seqQ;
-            int queries = StepLayout.queries(step, sequence);
+            int queries = 0;
+            if (CachedKeys.arePlacesRead()) {
+                queries = ReadPositions.rows(validRows, sequence, seqQ, CachedKeys.given());
+            } else {
+                queries = StepLayout.queries(step, sequence);
+            }
             outputRow = (sequence * heads + head) * seqQ + token % seqQ;
             present = token % seqQ < queries;
         }
@@ -133,10 +140,12 @@ public final class MergePartials {
             logSumExp.set(outputRow, sum == 0f ? Float.NEGATIVE_INFINITY : max + TornadoMath.log(sum));
         }
 
-        // The receipt of the step.
-        int rows = logSumExps / (headDim * splits);
-        if (item == 0 && row == 0 && logSumExp.getSize() > rows) {
-            logSumExp.set(rows, StepLayout.receipt(sequences, step));
+        if (!CachedKeys.arePlacesRead()) {
+            // The receipt of the step.
+            int rows = logSumExps / (headDim * splits);
+            if (item == 0 && row == 0 && logSumExp.getSize() > rows) {
+                logSumExp.set(rows, StepLayout.receipt(sequences, step));
+            }
         }
     }
 }

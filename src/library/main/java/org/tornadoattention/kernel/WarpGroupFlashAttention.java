@@ -45,10 +45,11 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  *
  * <p><b>Over a cache.</b> In forms where {@link CachedKeys#arePresent}, queries are chunks of sequences whose keys lie
  * in the pages of a cache: keyLengths and step are the arrays {@code sequences} and {@code step} of {@link StepLayout},
- * which are read when the kernel runs, and rows lie where {@link Layout} finds them. With several parts of the keys
- * there is no output, and logSumExp is the partials of {@link SplitKeyAttention}. Where
- * {@link CachedKeys#areStepsRead}, step has the windows too, and headTerms, in place of the terms, is {@code numbers},
- * with the scale.
+ * which are read when the kernel runs, and rows lie where {@link Layout} finds them. Where
+ * {@link CachedKeys#arePlacesRead}, a caller's {@code positions}, {@code validRows}, {@code lengths} and, as
+ * keyLengths, {@code blockTable} of {@link ReadPositions} take their place. With several parts of the keys there is no
+ * output, and logSumExp is the partials of {@link SplitKeyAttention}. Where {@link CachedKeys#areStepsRead}, step has
+ * the windows too, and headTerms, in place of the terms, is {@code numbers}, with the scale.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items,
  * times the parts of a cache's keys; {@code blockQ} is a multiple of 64, {@code blockK} of 16.
@@ -478,6 +479,9 @@ public final class WarpGroupFlashAttention {
             FloatArray headTerms,
             IntArray keyLengths,
             @IfGiven IntArray step,
+            @IfGiven IntArray positions,
+            @IfGiven IntArray validRows,
+            @IfGiven IntArray lengths,
             int heads,
             int kvHeads,
             int seqQ,
@@ -535,10 +539,8 @@ public final class WarpGroupFlashAttention {
         int rows = TornadoMath.min(blockQ, seqQ - i0);
         int length = Window.length(keyLengths, batch, seqK, features);
 
-        // Query i stands at key position i + offset (bottom-right alignment). The tile sees keys from j0 on, in so many
-        // tiles, of which all groups go over those that block masks leave.
+        // Query i stands at key position i + offset (bottom-right alignment); the tile sees keys from j0 on.
         int offset = length - seqQ;
-
         if (Layout.isStrided()) {
             queryBase = Layout.query(batch, head, i0);
             outputBase = queryBase;
@@ -558,13 +560,20 @@ public final class WarpGroupFlashAttention {
             batch = batchHead / heads;
             queryBase = Layout.query(batch, head, i0);
             outputBase = queryBase;
-            int state = StepLayout.state(batch, CachedKeys.pagesPerSequence());
-            table = StepLayout.table(state);
-            padding = StepLayout.padding(keyLengths, state);
-            length = StepLayout.length(keyLengths, state) - padding;
-            end = StepLayout.queries(step, batch);
+            if (CachedKeys.arePlacesRead()) {
+                table = CachedKeys.table(batch);
+                end = ReadPositions.rows(validRows, batch, seqQ, CachedKeys.given());
+                offset = positions.get(batch);
+                length = CachedKeys.length(lengths, batch, offset + end, seqK);
+            } else {
+                int state = StepLayout.state(batch, CachedKeys.pagesPerSequence());
+                table = StepLayout.table(state);
+                padding = StepLayout.padding(keyLengths, state);
+                length = StepLayout.length(keyLengths, state) - padding;
+                end = StepLayout.queries(step, batch);
+                offset = length - StepLayout.following(step, batch) - end;
+            }
             rows = TornadoMath.min(blockQ, end - i0);
-            offset = length - StepLayout.following(step, batch) - end;
         }
         if (CachedKeys.areStepsRead()) {
             windowLeft = StepLayout.windowLeft(step);
@@ -630,8 +639,7 @@ public final class WarpGroupFlashAttention {
             int atQ = group * 64 * WarpGroup.ROW_BYTES;
             float slope = HeadTerms.slope(headTerms, head, features);
 
-            // Of the tiles, its queries see those from ... to - 1, and each of its queries the keys everyLeft ...
-            // everyRight.
+            // Its queries see the tiles from ... to - 1, and each of them the keys everyLeft ... everyRight.
             int position = i0 + 64 * group + offset;
             int lastTile = rows > 64 * group ? tiles : 0;
             int from = Functions.leaveTilesOut() ? 0 : Window.firstTile(position, j0, tiles, blockK, windowLeft);
@@ -722,7 +730,6 @@ public final class WarpGroupFlashAttention {
                     output, logSumExp, headTerms, o, m, l, batchHead, batch, head, heads, outputBase, i0, row, column,
                     lane, seqQ, valueDim, end, offset, length, part, outputType, windowLeft, windowRight, features);
             // spotless:on
-
             // Rows that are not finite, once more from the keys that they see.
             if (Mending.isNeeded(windowLeft, windowRight) > 0) {
                 // spotless:off: a call in rows

@@ -39,6 +39,29 @@ public final class CachedKeys {
         return false;
     }
 
+    /**
+     * Whether the kernel itself reads positions, lengths and pages where a caller has them, so that no other need make
+     * them ready: the array of pages is then the caller's own.
+     */
+    public static boolean arePlacesRead() {
+        return false;
+    }
+
+    /** Which arrays of a caller's there are, as {@link org.tornadoattention.kernel.ReadPositions} has it. */
+    public static int given() {
+        return 0;
+    }
+
+    /** Whether a caller's array says how many keys there are. */
+    public static boolean areLengthsGiven() {
+        return false;
+    }
+
+    /** Whether each sequence has the page of its number, and no array says so. */
+    public static boolean areInOrder() {
+        return false;
+    }
+
     /** Parts of the keys. */
     public static int parts() {
         return 1;
@@ -62,6 +85,26 @@ public final class CachedKeys {
     /** Tiles of a part, of so many of all. */
     public static int tilesOfPart(int tiles) {
         return (tiles + parts() - 1) / parts();
+    }
+
+    /** Where a caller's pages of a sequence begin, or its page where {@link #areInOrder}. */
+    public static int table(int sequence) {
+        return areInOrder() ? sequence : sequence * pagesPerSequence();
+    }
+
+    /**
+     * Keys of a sequence of a caller's.
+     *
+     * @param lengths where {@link #areLengthsGiven}
+     * @param end the position after the last query, where they are not
+     * @param capacity keys that there is room for
+     */
+    public static int length(IntArray lengths, int sequence, int end, int capacity) {
+        int length = end;
+        if (areLengthsGiven()) {
+            length = lengths.get(sequence);
+        }
+        return TornadoMath.max(0, TornadoMath.min(length, capacity));
     }
 
     /** Rows that a warp copies at a time. */
@@ -124,9 +167,16 @@ public final class CachedKeys {
         }
     }
 
-    /** Where the row of a token begins; past the last one, of a page that there is. */
+    /**
+     * Where the row of a token begins; past the last one, of a page that there is.
+     *
+     * @param table where a sequence's pages begin, or its page where {@link #areInOrder}
+     */
     static int start(boolean values, IntArray sequences, int table, int kvHead, int token, int last) {
-        int page = sequences.get(table + TornadoMath.min(token, last) / pageSize());
+        int page = table;
+        if (!areInOrder()) {
+            page = sequences.get(table + TornadoMath.min(token, last) / pageSize());
+        }
         int row = token % pageSize();
         if (pagesPerSequence() == 1) {
             row = token;
