@@ -107,6 +107,11 @@ public final class CachedKeys {
         return TornadoMath.max(0, TornadoMath.min(length, capacity));
     }
 
+    /** Whether a page has all rows of a tile, which are then copied as rows of a view are. */
+    private static boolean isWhole(int rows) {
+        return pagesPerSequence() == 1 || pageSize() % rows == 0;
+    }
+
     /** Rows that a warp copies at a time. */
     private static int rowsAtOnce(int headDim) {
         return TornadoMath.max(1, WARP_LANES / (WarpTiles.paddedDim(headDim) / 8));
@@ -148,7 +153,9 @@ public final class CachedKeys {
             int headDim,
             int lane) {
         int chunks = WarpTiles.paddedDim(headDim) / 8;
-        if (run(rows, headDim) > 1) {
+        if (isWhole(rows)) {
+            starts[0] = start(values, sequences, table, kvHead, j + padding, length - 1 + padding);
+        } else if (run(rows, headDim) > 1) {
             int ofWarp = rows / WARPS;
             int apart = values ? Layout.valueRow() : Layout.keyRow();
             int inRun = lane % WARP_LANES / chunks * apart + lane % chunks * 8;
@@ -202,7 +209,18 @@ public final class CachedKeys {
             int headDim,
             int lane) {
         int chunks = WarpTiles.paddedDim(headDim) / 8;
-        if (run(rows, headDim) > 1) {
+        if (isWhole(rows)) {
+            for (int i = 0; i < (rows * chunks + WarpGroup.LANES - 1) / WarpGroup.LANES; i++) {
+                int row = WarpTiles.rowOf(i, chunks, lane, WarpGroup.LANES);
+                int c = WarpTiles.columnOf(i, chunks, lane, WarpGroup.LANES);
+                int from = WarpTiles.from(i, starts[0], apart, row, c, headDim, lane, WarpGroup.LANES);
+                int to = WarpTiles.to(i, at, rows, row, c, headDim, lane, WarpGroup.LANES);
+                int bytes = row < count ? WarpTiles.bytesOf(c, headDim) : 0;
+                if (rows * chunks % WarpGroup.LANES == 0 || row < rows) {
+                    WarpTiles.copyChunk(tile, to, source, from, bytes);
+                }
+            }
+        } else if (run(rows, headDim) > 1) {
             int c = lane % chunks;
             int row = lane / WARP_LANES * (rows / WARPS) + lane % WARP_LANES / chunks;
             int to = at + WarpTiles.chunk(rows, row, c);

@@ -249,7 +249,7 @@ public final class WarpTiles {
      * The first element of a chunk of 8: at constant distances from a work-item's first one, which takes fewer
      * registers.
      */
-    private static int from(int i, int first, int apart, int row, int c, int headDim, int item, int items) {
+    static int from(int i, int first, int apart, int row, int c, int headDim, int item, int items) {
         int chunks = paddedDim(headDim) / 8;
         int from = first + row * apart + 8 * c;
         if (items % (4 * chunks) == 0) {
