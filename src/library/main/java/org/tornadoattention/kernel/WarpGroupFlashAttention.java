@@ -399,6 +399,19 @@ public final class WarpGroupFlashAttention {
         }
     }
 
+    /** The step is over for the lengths too: what they are now is what they were before the next one. */
+    @Phase
+    private static void endStep(
+            IntArray keyLengths, IntArray step, int item, int tileOfAll, int part, int head, int i0, int table,
+            int length, int padding) {
+        if (item == 0 && part == 0 && head == 0 && i0 == 0) {
+            keyLengths.set(table - StepLayout.SEQUENCE_FIELDS, length + padding);
+        }
+        if (item == 0 && tileOfAll == 0) {
+            StepLayout.setAttended(keyLengths, step);
+        }
+    }
+
     /** What a lane has of rows that are not finite, once more from the keys that they see. */
     @Phase
     private static void mend(
@@ -741,13 +754,7 @@ public final class WarpGroupFlashAttention {
                 // spotless:on
             }
             if (CachedKeys.areStepsRead()) {
-                // The step is over for the lengths too: what they are now is what they were before the next one.
-                if (item == 0 && part == 0 && head == 0 && i0 == 0) {
-                    keyLengths.set(table - StepLayout.SEQUENCE_FIELDS, length + padding);
-                }
-                if (item == 0 && context.groupIdx == 0) {
-                    StepLayout.setAttended(keyLengths, step);
-                }
+                endStep(keyLengths, step, item, context.groupIdx, part, head, i0, table, length, padding);
             }
         }
     }
