@@ -72,10 +72,16 @@ public abstract class Tiling {
         return 0;
     }
 
+    /** Bytes of local memory that tiles of a dense bias of 16 bits take, 0 for kernels that read it from its array. */
+    int biasBytes(Tile tile) {
+        return 0;
+    }
+
     /** Bytes of local memory of a group for a problem. */
     final int localMemoryBytes(Tile tile, AttentionProblem problem) {
         int list = problem.functions().form().leavesTilesOut() ? listed(tile, problem) : 0;
-        return tile.localMemoryBytes(problem.shape().widestDim()) + (list == 0 ? 0 : TileList.bytes(list));
+        int bias = problem.functions().form().hasNarrowBias() ? biasBytes(tile) : 0;
+        return tile.localMemoryBytes(problem.shape().widestDim()) + (list == 0 ? 0 : TileList.bytes(list)) + bias;
     }
 
     /** Whether a device has the work-items and the local memory for a tile and all that a problem needs beside it. */

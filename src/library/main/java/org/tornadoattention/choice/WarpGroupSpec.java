@@ -31,6 +31,9 @@ record WarpGroupSpec() implements KernelSpec {
      */
     private static final String OF_FUNCTIONS = "128x128/8";
 
+    /** The same where local memory has no room for a bias beside the keys of so many. */
+    private static final String OF_BIASES = "128x64/8";
+
     /** The widest head for which one kernel is faster under a causal mask too. */
     private static final int NARROW = 64;
 
@@ -272,13 +275,22 @@ record WarpGroupSpec() implements KernelSpec {
             return Math.ceilDiv(problem.shape().seqK(), tile.blockK());
         }
 
+        @Override
+        int biasBytes(Tile tile) {
+            return WarpGroupFlashAttention.biasBytes(tile.blockQ(), tile.blockK());
+        }
+
         /** With functions, tiles that leave them registers, and that the usual tiles of block masks are made of. */
         @Override
         Stream<Tile> bestFirst(AttentionProblem problem, ComputeDevice device) {
             Stream<Tile> tuned = super.bestFirst(problem, device);
             return problem.functions().isEmpty()
                     ? tuned
-                    : Stream.concat(Stream.of(OF_FUNCTIONS).map(this::tile), tuned);
+                    : Stream.concat(
+                            Stream.of(OF_FUNCTIONS, OF_BIASES)
+                                    .limit(problem.functions().form().hasNarrowBias() ? 2 : 1)
+                                    .map(this::tile),
+                            tuned);
         }
 
         @Override

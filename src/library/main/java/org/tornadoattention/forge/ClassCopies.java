@@ -60,6 +60,7 @@ final class ClassCopies {
             "areEights",
             "elementOfBias",
             "loadEight",
+            "copyEight",
             "slope",
             "weight",
             "stateOfTile",

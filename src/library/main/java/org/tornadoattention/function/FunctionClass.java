@@ -34,7 +34,6 @@ import org.tornadoattention.kernel.parts.BlockTiles;
 import org.tornadoattention.kernel.parts.DenseBias;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.Score;
-import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -190,8 +189,7 @@ final class FunctionClass {
 
     /** What reads biases by eights. */
     private void eights(ClassBuilder builder) {
-        boolean given = form.intrinsics()
-                && form.bias().filter(dtype -> dtype != DType.F32).isPresent();
+        boolean given = form.intrinsics() && form.hasNarrowBias();
         constant(builder, "addBiases", given);
         builder.withMethodBody("areEights", withArrays(ints(0)), STATIC, code -> {
             if (given) {
@@ -236,6 +234,22 @@ final class FunctionClass {
                                 describe(Warp.class),
                                 "loadEight",
                                 ofElement.insertParameterTypes(2, arrays.get(arrays.size() - 2)));
+            }
+            code.return_();
+        });
+        builder.withMethodBody("copyEight", withArrays(ofElement.dropParameterTypes(4, 5)), STATIC, code -> {
+            if (given) {
+                code.aload(0)
+                        .iload(1)
+                        .aload(ofElement.parameterCount() - 1 + arrays.size() - 2)
+                        .iload(2)
+                        .iload(3)
+                        .invokestatic(
+                                describe(Warp.class),
+                                "copyAsync",
+                                ofElement
+                                        .dropParameterTypes(4, 5)
+                                        .insertParameterTypes(2, arrays.get(arrays.size() - 2)));
             }
             code.return_();
         });

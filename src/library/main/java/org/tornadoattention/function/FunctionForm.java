@@ -42,6 +42,11 @@ public record FunctionForm(
         return skips && mask.map(term -> !term.decisive().isEmpty()).orElse(false);
     }
 
+    /** Whether scores get a bias that tensor-core kernels may read by eights. */
+    public boolean hasNarrowBias() {
+        return bias.filter(dtype -> dtype != DType.F32).isPresent();
+    }
+
     /** Whether there is no function. */
     public boolean isEmpty() {
         return equals(NONE);

@@ -8,6 +8,7 @@ import static org.tornadoattention.kernel.parts.WarpGroups.copyingRegisters;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
+import org.tornadoattention.kernel.parts.BiasTiles;
 import org.tornadoattention.kernel.parts.CachedKeys;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.Functions;
@@ -55,7 +56,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * times the parts of a cache's keys; {@code blockQ} is a multiple of 64, {@code blockK} of 16.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, two of K, two of V, and barriers: more than the 48
- * KiB that CUDA gives without being asked; this project's own assembly of kernels asks.
+ * KiB that CUDA gives without being asked; this project's own assembly of kernels asks. A dense bias of 16 bits, whose
+ * tiles come with those of K, takes {@link #biasBytes} more.
  *
  * <p><b>Device.</b> Compute capability 9.0, through TornadoVM's CUDA backend with this project's intrinsics; the
  * simulator.
@@ -84,6 +86,11 @@ public final class WarpGroupFlashAttention {
     /** Bytes of local memory that a group uses. */
     public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
         return WarpTiles.tileBytes(blockQ, headDim) + 2 * PLACES * WarpTiles.tileBytes(blockK, headDim) + BARRIER_BYTES;
+    }
+
+    /** Further bytes where a dense bias of 16 bits is copied. */
+    public static int biasBytes(int blockQ, int blockK) {
+        return PLACES * BiasTiles.bytes(blockQ, blockK);
     }
 
     /** Waits until the warp groups before this one have started their products of step {@code t}. */
@@ -168,13 +175,23 @@ public final class WarpGroupFlashAttention {
         }
     }
 
-    /** Copies K_t and V_t-1 as places become free. */
+    /** Copies K_t, with the biases of its keys, and V_t-1 as places become free. */
     @Phase
     private static void copyTiles(
             int[] tile, int[] barriers, HalfFloatArray key, HalfFloatArray value, IntArray keyLengths, int atList,
-            int atK, int atV, int keyBytes, int valueBytes, int fullK, int freeK, int fullV, int freeV,
-            int tiles, int j0, int batch, int kvHead, int keyBase, int length, int padding, int table, int blockK,
-            int headDim, int addedValueDim, int lane) {
+            int atK, int atV, int atBiases, int keyBytes, int valueBytes, int fullK, int freeK, int fullV, int freeV,
+            int tiles, int j0, int batch, int head, int kvHead, int keyBase, int i0, int rows, int length,
+            int padding, int table, int blockQ, int blockK, int headDim, int addedValueDim, int lane) {
+        int biasBase = 0;
+        int biasStep = 0;
+        int biasRows = 0;
+        if (Functions.addBiases()) {
+            if (BiasTiles.areCopied(blockK) > 0) {
+                biasBase = Functions.elementOfBias(batch, head, i0, 0);
+                biasStep = Functions.elementOfBias(batch, head, i0 + 1, 0) - biasBase;
+                biasRows = rows;
+            }
+        }
         for (int t = 0; t <= tiles; t++) {
             int j = j0 + TileList.tile(tile, atList, t, tiles) * blockK;
             int from = keyBase + j * headDim;
@@ -197,6 +214,13 @@ public final class WarpGroupFlashAttention {
                         WarpTiles.load(tile, at, blockK, key, first, apart, count, headDim, lane, WarpGroup.LANES);
                     } else {
                         WarpTiles.load(tile, at, blockK, key, from, length - j, headDim, lane, WarpGroup.LANES);
+                    }
+                    if (Functions.addBiases()) {
+                        int atBias = atBiases + place * BiasTiles.bytes(blockQ, blockK);
+                        int first = biasRows > 0 ? biasBase + j : 0;
+                        BiasTiles.load(
+                                tile, atBias, blockQ, blockK, first, biasStep, biasRows, length - j, lane,
+                                WarpGroup.LANES);
                     }
                 }
                 WarpBarrier.arriveWithCopies(barriers, fullK + 2 * place);
@@ -298,24 +322,22 @@ public final class WarpGroupFlashAttention {
     /** The scores of a tile, when S is there; what functions add to it is read before. */
     @Phase
     private static void scores(
-            float[] s, int[] biases, int[] tile, int[] barriers, int free, int whole, int eights, int batch, int head,
-            int i0, int row, int item, int j, int column, int lane, int seqQ, int offset, int length, int blockK,
-            int everyLeft, int everyRight, int windowLeft, int windowRight, float scale, float softcap, float slope,
-            int features) {
+            float[] s, int[] biases, int[] tile, int[] barriers, int free, int whole, int copied, int atBias, int batch,
+            int head, int i0, int row, int item, int j, int column, int seqQ, int offset, int length, int blockQ,
+            int blockK, int everyLeft, int everyRight, int windowLeft, int windowRight, float scale, float softcap,
+            float slope, int features) {
         int inner = 0;
         if (Functions.changeScores()) {
             inner = WarpScores.isInner(
                     1, blockK, false, i0 + item / 32 * 16 + 7, j, seqQ, length, everyLeft, everyRight, whole);
         }
         if (Functions.addBiases()) {
-            inner = TornadoMath.min(eights, inner);
-            int ahead = j + 2 * blockK <= length ? blockK : 0;
-            WarpScores.loadBiases(biases, blockK, batch, head, i0 + row, j, lane, ahead, inner);
+            inner = TornadoMath.min(copied, inner);
+            BiasTiles.read(biases, tile, atBias, blockQ, blockK, item);
         }
         WarpGroup.await(1, s, blockK / 2);
         WarpBarrier.arrive(barriers, free);
         if (Functions.addBiases()) {
-            WarpScores.arrive(biases, blockK, lane);
             if (inner > 0) {
                 WarpScores.askWithBiases(
                         s, biases, 1, blockK, batch, head, i0 + row, j + column, offset, scale, softcap,
@@ -518,14 +540,16 @@ public final class WarpGroupFlashAttention {
         int outputType = WarpTiles.type(output, features);
         float factor = WarpScores.factor(scale, softcap, features);
 
-        // One array: Q, the places of K, those of V, the list of tiles.
+        // One array: Q, the places of K, those of V, those of the biases, the list of tiles.
         int keyBytes = WarpTiles.tileBytes(blockK, headDim);
         int valueBytes = WarpTiles.tileBytes(blockK, valueDim);
         int atK = WarpTiles.tileBytes(blockQ, headDim);
         int atV = atK + PLACES * keyBytes;
-        int atList = atV + PLACES * valueBytes;
+        int atBiases = atV + PLACES * valueBytes;
+        int atList = atBiases + PLACES * Integer.BYTES * BiasTiles.ints(blockQ, blockK);
         int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * (blockQ + PLACES * blockK)
                 + (headDim + addedValueDim + 63) / 64 * 32 * PLACES * blockK
+                + PLACES * BiasTiles.ints(blockQ, blockK)
                 + TileList.ints((seqK + blockK - 1) / blockK));
 
         // Barriers: Q is there; a place of K, of V is full, is free; it is a warp group's turn.
@@ -636,9 +660,9 @@ public final class WarpGroupFlashAttention {
             int keyBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
             // spotless:off: a call in rows
             copyTiles(
-                    tile, barriers, key, value, keyLengths, atList, atK, atV, keyBytes, valueBytes, fullK, freeK,
-                    fullV, freeV, tiles, j0, batch, head / (heads / kvHeads), keyBase, length, padding, table,
-                    blockK, headDim, addedValueDim, lane);
+                    tile, barriers, key, value, keyLengths, atList, atK, atV, atBiases, keyBytes, valueBytes, fullK,
+                    freeK, fullV, freeV, tiles, j0, batch, head, head / (heads / kvHeads), keyBase, i0, rows, length,
+                    padding, table, blockQ, blockK, headDim, addedValueDim, lane);
             // spotless:on
         } else {
             // A group that computes: this lane's rows and columns of an accumulator, and its group's rows of Q.
@@ -670,7 +694,7 @@ public final class WarpGroupFlashAttention {
             float[] l = new float[2];
             float[] correction = new float[2];
             int[] biases = new int[blockK / 4];
-            int eights = blockK % 32 == 0 ? Functions.areEights() : 0;
+            int copied = BiasTiles.areCopied(blockK);
             clear(s, o, m, l, correction, blockK, paddedValueDim);
 
             for (int t = 0; t < from; t++) {
@@ -700,7 +724,6 @@ public final class WarpGroupFlashAttention {
                 for (int t = from + 1; t < to; t++) {
                     j = j0 + TileList.tile(tile, atList, t, tiles) * blockK;
                     int place = t % PLACES;
-                    int before = (t - 1) % PLACES;
 
                     // Start S = Q_i K_j^T and O = correction * O + P V_j-1.
                     // spotless:off: a call in rows
@@ -715,23 +738,23 @@ public final class WarpGroupFlashAttention {
                     // P = 2^(S - m) and l.
                     // spotless:off: a call in rows
                     scores(
-                            s, biases, tile, barriers, freeK + 2 * place, TileList.isWhole(tile, atList, t), eights,
-                            batch, head, i0, row, item, j, column, lane, seqQ, offset, length, blockK, everyLeft,
-                            everyRight, windowLeft, windowRight, scale, softcap, slope, features);
+                            s, biases, tile, barriers, freeK + 2 * place, TileList.isWhole(tile, atList, t), copied,
+                            atBiases + place * BiasTiles.bytes(blockQ, blockK), batch, head, i0, row, item, j, column,
+                            seqQ, offset, length, blockQ, blockK, everyLeft, everyRight, windowLeft, windowRight, scale,
+                            softcap, slope, features);
                     // spotless:on
                     WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
                     WarpGroup.await(0, o, (headDim + addedValueDim + 15) / 16 * 16 / 2);
-                    WarpBarrier.arrive(barriers, freeV + 2 * before);
+                    WarpBarrier.arrive(barriers, freeV + (t - 1) % PLACES * 2);
                     WarpScores.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
                     WarpScores.pack(type, s, p, 1, blockK);
                 }
 
                 // O = correction * O + P V_j for the last j
-                int last = (to - 1) % PLACES;
                 WarpScores.rescale(o, correction, 1, paddedValueDim);
                 startOutputs(type, o, p, tile, barriers, fullV, atV, valueBytes, blockK, paddedValueDim, to - 1);
                 WarpGroup.await(0, o, (headDim + addedValueDim + 15) / 16 * 16 / 2);
-                WarpBarrier.arrive(barriers, freeV + 2 * last);
+                WarpBarrier.arrive(barriers, freeV + (to - 1) % PLACES * 2);
             }
             for (int t = TornadoMath.max(from, to); t < tiles; t++) {
                 leaveOut(headDim, barriers, turn, group, groups, fullK, freeK, fullV, freeV, t);

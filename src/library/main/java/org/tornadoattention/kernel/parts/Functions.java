@@ -46,6 +46,14 @@ public final class Functions {
         // there are none
     }
 
+    /**
+     * Starts the copy of the biases of eight keys to local memory, as
+     * {@link org.tornadoattention.intrinsic.Warp#copyAsync} where {@link #areEights}.
+     */
+    public static void copyEight(int[] tile, int byteOffset, int element, int bytes) {
+        // there are none
+    }
+
     /** {@link #ofSeen} with one of a pair of biases, 0 or 1. */
     public static float ofSeenWith(
             float score, int pair, int which, int batch, int head, int query, int key, int position) {
