@@ -203,16 +203,15 @@ class BackwardTest {
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             Gradients expected =
                     attention.backward(attention.forward(problem.q(), k, v, problem.options()), problem.dO());
-            for (float anything : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.MAX_VALUE}) {
-                for (int key = 33; key < 50; key++) {
-                    for (int x = 0; x < shape.headDim(); x++) {
-                        k.set(anything, 1, 0, key, x);
-                        v.set(anything, 1, 0, key, x);
-                    }
+            float[] anything = {Float.NaN, Float.POSITIVE_INFINITY, Float.MAX_VALUE};
+            for (int key = 33; key < 50; key++) {
+                for (int x = 0; x < shape.headDim(); x++) {
+                    k.set(anything[key % 3], 1, 0, key, x);
+                    v.set(anything[(key / 3 + x) % 3], 1, 0, key, x);
                 }
-                AttentionResult result = attention.forward(problem.q(), k, v, problem.options());
-                assertSameBits(attention.backward(result, problem.dO()), expected);
             }
+            AttentionResult result = attention.forward(problem.q(), k, v, problem.options());
+            assertSameBits(attention.backward(result, problem.dO()), expected);
         }
     }
 
@@ -255,7 +254,7 @@ class BackwardTest {
             AttentionResult result = problem.run(attention);
             Gradients first = attention.backward(result, problem.dO());
             for (int repeat = 1;
-                    repeat < (AttentionGrid.FULL ? 250 : TestDevice.of(kernel).isSimulator() ? 3 : 5);
+                    repeat < (AttentionGrid.FULL ? 250 : TestDevice.of(kernel).isSimulator() ? 2 : 5);
                     repeat++) {
                 assertSameBits(attention.backward(result, problem.dO()), first);
             }

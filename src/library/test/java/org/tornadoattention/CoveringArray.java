@@ -31,8 +31,8 @@ public final class CoveringArray<T> {
     /** In so many days in a row each row of a table has its turn. */
     static final int DAYS = 14;
 
-    /** What chooses the rows: the day, or {@code -Dattention.rows}. */
-    static final long SEED =
+    /** What chooses the rows of a default run: the day, or {@code -Dattention.rows}. */
+    public static final long SEED =
             Long.getLong("attention.rows", LocalDate.now(ZoneOffset.UTC).toEpochDay());
 
     static {

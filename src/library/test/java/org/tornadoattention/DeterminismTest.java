@@ -45,7 +45,7 @@ class DeterminismTest {
      */
     static int repeats(AttentionKernel kernel) {
         boolean simulated = TestDevice.of(kernel).isSimulator() && !AttentionGrid.FULL;
-        return !simulated ? 50 : TestDevice.simulatesWarps(kernel) ? 4 : 12;
+        return !simulated ? 50 : TestDevice.simulatesWarps(kernel) ? 4 : 6;
     }
 
     /** A batch of 60, of which the simulator computes 12, and 3 where it simulates warps. */

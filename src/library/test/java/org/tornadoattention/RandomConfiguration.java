@@ -17,6 +17,9 @@ record RandomConfiguration(long seed, AttentionCase problem, AttentionKernel ker
     /** Multiply-adds that a problem may have, so that hundreds of them take a minute. */
     private static final long WORK = 4_000_000;
 
+    /** The same for simulated warps, where there is a choice. */
+    private static final long WORK_OF_WARPS = 500_000;
+
     static RandomConfiguration of(long seed) {
         SplittableRandom random = new SplittableRandom(seed);
         DType dtype = oneOf(random, List.of(DType.values()));
@@ -64,7 +67,11 @@ record RandomConfiguration(long seed, AttentionCase problem, AttentionKernel ker
         List<AttentionKernel> kernels = problem.kernels().stream()
                 .filter(kernel -> !kernel.isFp8() || factor == 1)
                 .toList();
-        return new RandomConfiguration(seed, problem, oneOf(random, kernels));
+        List<AttentionKernel> quick = kernels.stream()
+                .filter(kernel ->
+                        AttentionGrid.FULL || problem.work() <= WORK_OF_WARPS || !TestDevice.simulatesWarps(kernel))
+                .toList();
+        return new RandomConfiguration(seed, problem, oneOf(random, quick.isEmpty() ? kernels : quick));
     }
 
     /** From 1 to 724, small ones as likely as large ones. */

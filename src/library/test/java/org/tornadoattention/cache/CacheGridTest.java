@@ -9,14 +9,15 @@ import java.util.stream.LongStream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.CoveringArray;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.tensor.DType;
 
 /**
- * FlashAttention's key-value cache grid, as seeded configurations: {@code -Dattention.cacheSeed=17} runs one of them,
- * and {@code 100-199} a hundred. And the grid of splits.
+ * FlashAttention's key-value cache grid, as 400 seeded configurations of which each day has six:
+ * {@code -Dattention.cacheSeed=17} runs one of them, and {@code 100-199} a hundred. And the grid of splits.
  */
 class CacheGridTest {
 
@@ -28,8 +29,9 @@ class CacheGridTest {
     static final boolean FULL = "full".equals(System.getProperty("attention.grid"));
 
     static LongStream seeds() {
-        String[] wanted = System.getProperty("attention.cacheSeed", FULL ? "0-399" : "0-11")
-                .split("-");
+        int first = 6 * (int) Math.floorMod(CoveringArray.SEED, 66L);
+        String ofToday = FULL ? "0-399" : first + "-" + (first + 5);
+        String[] wanted = System.getProperty("attention.cacheSeed", ofToday).split("-");
         return LongStream.rangeClosed(Long.parseLong(wanted[0]), Long.parseLong(wanted[wanted.length - 1]));
     }
 
