@@ -30,16 +30,16 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * 150 random compositions of masks, functions, bias, sinks and all other options, others each day, with the gradients
+ * 300 random compositions of masks, functions, bias, sinks and all other options, others each day, with the gradients
  * of every third, each determined by its seed: {@code -Dattention.seed=17} runs one of them,
  * {@code -Dattention.compositions=10000} more, and both have all gradients.
  */
 class RandomCompositionsTest {
 
     private static final Integer ASKED_FOR = Integer.getInteger("attention.compositions");
-    private static final int SEEDS = ASKED_FOR == null ? 150 : ASKED_FOR;
+    private static final int SEEDS = ASKED_FOR == null ? 300 : ASKED_FOR;
     private static final long FIRST = Long.getLong(
-            "attention.firstSeed", 150 * LocalDate.now(ZoneOffset.UTC).toEpochDay());
+            "attention.firstSeed", 300 * LocalDate.now(ZoneOffset.UTC).toEpochDay());
     private static final Long ONE = Long.getLong("attention.seed");
     private static final boolean ALL_GRADIENTS = ASKED_FOR != null || ONE != null;
 
