@@ -2,9 +2,7 @@ package gpt;
 
 import gpt.Parameters.Parameter;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.BackwardTensors;
@@ -16,7 +14,6 @@ import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.device.ReplayedPlan;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.MatrixProduct;
-import org.tornadoattention.kernel.WarpGroupProduct;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -30,7 +27,6 @@ import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
-import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
  * A GPT in one task graph: forward pass, backward pass and AdamW's step. Weights and activations stay on the device; a
@@ -53,13 +49,8 @@ public final class Gpt implements AutoCloseable {
 
     private static final int GROUP_SIZE = 64;
     private static final int PARTIAL_SUMS = 64;
-    private static final ShortArray NONE = new ShortArray(1);
     /** Rows that one part of a weight's gradient sums, on a GPU. */
     private static final int ROWS_OF_A_PART = 512;
-    /**
-     * What writing and adding up an element of a part costs, by the time of a tile for each row: from memory's speed.
-     */
-    private static final double SUMS_OF_A_PART = 1.4e-4;
 
     private final FlashAttention attention;
     private final Parameters parameters;
@@ -69,7 +60,6 @@ public final class Gpt implements AutoCloseable {
     private final int asked;
     private final int rows;
     private final Products products;
-    private final boolean warpGroups;
     private final AttentionOptions mask;
 
     private final IntArray tokens;
@@ -77,9 +67,6 @@ public final class Gpt implements AutoCloseable {
     private final FloatArray schedule = new FloatArray(4);
     private final FloatArray totals = new FloatArray(2 * PARTIAL_SUMS);
     private final FloatArray hit;
-
-    /** Factors in 16 bits that the very next products read, by their size. */
-    private final Map<Integer, ShortArray> narrowFactors = new HashMap<>();
 
     private final TaskGraph graph = new TaskGraph("gpt");
     private final GridScheduler grids = new GridScheduler();
@@ -162,12 +149,6 @@ public final class Gpt implements AutoCloseable {
         this.asked = asked;
         this.rows = Math.multiplyExact(batch, sequence);
         this.products = products;
-        this.warpGroups = products == Products.BF16
-                && attention.device().extension().level().include(Intrinsics.WARP_GROUP)
-                && rows % WarpGroupProduct.DEPTH == 0
-                && shape.width() % WarpGroupProduct.DEPTH == 0
-                && shape.hidden() % WarpGroupProduct.DEPTH == 0
-                && shape.vocabulary() % 2 == 0;
         this.mask = mask;
         this.tokens = new IntArray(rows);
         this.targets = new IntArray(rows);
@@ -211,29 +192,21 @@ public final class Gpt implements AutoCloseable {
     /** What the backward pass of a layer needs of its forward pass. */
     private final class Layer {
         final int index;
-        final Factor attentionNorm = new Factor(rows, shape.width());
+        final FloatArray attentionNorm = activation(rows * shape.width());
         final FloatArray attentionDeviation = activation(rows);
         final Tensor q = heads();
         final Tensor k = heads();
         final Tensor v = heads();
         final Tensor o = heads();
         final Tensor logSumExp = Tensor.wrap(activation(rows * shape.heads()), batch, shape.heads(), sequence);
-        final Factor mixed = new Factor(rows, shape.width());
-        final Factor mlpNorm = new Factor(rows, shape.width());
+        final FloatArray mixed = activation(rows * shape.width());
+        final FloatArray mlpNorm = activation(rows * shape.width());
         final FloatArray mlpDeviation = activation(rows);
         final FloatArray up = activation(rows * shape.hidden());
-        final Factor bent = new Factor(rows, shape.hidden());
-        final Factor qkvWeight;
-        final Factor outWeight;
-        final Factor upWeight;
-        final Factor downWeight;
+        final FloatArray bent = activation(rows * shape.hidden());
 
         Layer(int index) {
             this.index = index;
-            qkvWeight = new Factor(weight("qkv"), shape.width(), 3 * shape.width()).narrowed(name("qkv-weight"));
-            outWeight = new Factor(weight("out"), shape.width(), shape.width()).narrowed(name("out-weight"));
-            upWeight = new Factor(weight("up"), shape.width(), shape.hidden()).narrowed(name("up-weight"));
-            downWeight = new Factor(weight("down"), shape.hidden(), shape.width()).narrowed(name("down-weight"));
         }
 
         String name(String task) {
@@ -245,67 +218,6 @@ public final class Gpt implements AutoCloseable {
         }
     }
 
-    /**
-     * A matrix that is multiplied. Warp groups read it in 16 bits, transposed for some products, so it then has both
-     * copies, which a task of its own makes whenever the matrix was written.
-     */
-    private final class Factor {
-        final FloatArray matrix;
-        final int rows;
-        final int columns;
-        final ShortArray same;
-        final ShortArray turned;
-
-        /** An activation, whose copy that is not turned is read at once and then no more. */
-        Factor(int rows, int columns) {
-            this(
-                    activation(rows * columns),
-                    rows,
-                    columns,
-                    warpGroups ? narrowFactors.computeIfAbsent(rows * columns, Gpt.this::narrowMatrix) : NONE);
-        }
-
-        Factor(Parameter weight, int rows, int columns) {
-            this(weight.value(), rows, columns, warpGroups ? narrowMatrix(rows * columns) : NONE);
-        }
-
-        private Factor(FloatArray matrix, int rows, int columns, ShortArray same) {
-            this.matrix = matrix;
-            this.rows = rows;
-            this.columns = columns;
-            this.same = same;
-            this.turned = warpGroups ? narrowMatrix(rows * columns) : same;
-        }
-
-        /** Appends the task that makes the copies, behind that which writes the matrix. */
-        Factor narrowed(String task) {
-            if (warpGroups) {
-                graph.task(
-                        task + "-narrow",
-                        WarpGroupProduct::narrow,
-                        new KernelContext(),
-                        matrix,
-                        same,
-                        turned,
-                        rows,
-                        columns,
-                        3,
-                        Warp.BF16);
-                grid(
-                        task + "-narrow",
-                        WarpGroupProduct.GROUP * WarpGroupProduct.groupsToNarrow(rows, columns),
-                        WarpGroupProduct.GROUP);
-            }
-            return this;
-        }
-    }
-
-    private ShortArray narrowMatrix(int size) {
-        ShortArray array = new ShortArray(size);
-        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, array);
-        return array;
-    }
-
     private void appendForwardAndBackward() {
         int width = shape.width();
         int vocabulary = shape.vocabulary();
@@ -313,11 +225,10 @@ public final class Gpt implements AutoCloseable {
         Parameter before = parameters.get("before");
         Parameter position = parameters.get("position");
         FloatArray x = activation(rows * width);
-        Factor qkv = new Factor(rows, 3 * width);
-        Factor norm = new Factor(rows, width);
+        FloatArray qkv = activation(rows * 3 * width);
+        FloatArray norm = activation(rows * width);
         FloatArray deviation = activation(rows);
-        Factor logits = new Factor(rows, vocabulary);
-        Factor tokenTable = new Factor(token, vocabulary, width);
+        FloatArray logits = activation(rows * vocabulary);
         FloatArray loss = activation(rows);
 
         graph.task(
@@ -326,64 +237,63 @@ public final class Gpt implements AutoCloseable {
         List<Layer> layers = new ArrayList<>();
         for (int index = 0; index < shape.layers(); index++) {
             Layer layer = new Layer(index);
-            forward(layer, x, qkv.matrix);
+            forward(layer, x, qkv);
             layers.add(layer);
         }
-        normalise("norm", x, norm.matrix, deviation);
-        norm.narrowed("norm");
-        timesTransposed("logits", norm, tokenTable.narrowed("tokens"), logits.matrix);
-        graph.task("loss", Kernels::crossEntropy, logits.matrix, targets, loss, hit, vocabulary, asked);
+        normalise("norm", x, norm, deviation);
+        timesTransposed("logits", norm, token.value(), logits, width, vocabulary);
+        graph.task("loss", Kernels::crossEntropy, logits, targets, loss, hit, vocabulary, asked);
         grid("loss", rows);
         graph.task("totals", Kernels::totals, loss, hit, totals);
         grid("totals", PARTIAL_SUMS);
 
-        Factor dLogits = logits.narrowed("loss"); // crossEntropy wrote them there
+        FloatArray dLogits = logits; // crossEntropy wrote them there
         FloatArray dNorm = activation(rows * width);
-        Factor dX = new Factor(rows, width);
-        transposedTimes("logits-dw", dLogits, norm, token.gradient());
-        times("logits-dx", dLogits, tokenTable, dNorm, 0);
-        normaliseGradient("norm-dx", dNorm, norm.matrix, deviation, dX.matrix, 0);
+        FloatArray dX = activation(rows * width);
+        transposedTimes("logits-dw", dLogits, norm, token.gradient(), vocabulary, width);
+        times("logits-dx", dLogits, token.value(), dNorm, vocabulary, width, 0);
+        normaliseGradient("norm-dx", dNorm, norm, deviation, dX, 0);
         Workspace workspace = new Workspace(qkv, dNorm, dX);
         for (Layer layer : layers.reversed()) {
             backward(layer, workspace);
         }
-        embeddingGradient("token-dw", dX.matrix, token.gradient(), 0, 1); // the logits have put theirs in already
-        embeddingGradient("before-dw", dX.matrix, before.gradient(), 1, 0);
-        graph.task("position-dw", Kernels::positionGradient, dX.matrix, position.gradient(), batch, sequence, width);
+        embeddingGradient("token-dw", dX, token.gradient(), 0, 1); // the logits have put theirs in already
+        embeddingGradient("before-dw", dX, before.gradient(), 1, 0);
+        graph.task("position-dw", Kernels::positionGradient, dX, position.gradient(), batch, sequence, width);
         grid("position-dw", position.gradient().getSize());
     }
 
     private void forward(Layer layer, FloatArray x, FloatArray qkv) {
         int width = shape.width();
-        normalise(layer.name("norm1"), x, layer.attentionNorm.matrix, layer.attentionDeviation);
-        times(layer.name("qkv"), layer.attentionNorm.narrowed(layer.name("norm1")), layer.qkvWeight, qkv, 0);
+        normalise(layer.name("norm1"), x, layer.attentionNorm, layer.attentionDeviation);
+        times(layer.name("qkv"), layer.attentionNorm, layer.weight("qkv").value(), qkv, width, 3 * width, 0);
         toHeads(layer.name("q"), qkv, layer.q, 3 * width, 0);
         toHeads(layer.name("k"), qkv, layer.k, 3 * width, width);
         toHeads(layer.name("v"), qkv, layer.v, 3 * width, 2 * width);
         attentionKernel = attention.appendTo(
                 graph, grids, layer.name("attention"), layer.q, layer.k, layer.v, layer.o, layer.logSumExp, mask);
-        fromHeads(layer.name("o"), layer.o, layer.mixed.matrix, width, 0);
-        times(layer.name("out"), layer.mixed.narrowed(layer.name("o")), layer.outWeight, x, 1);
+        fromHeads(layer.name("o"), layer.o, layer.mixed, width, 0);
+        times(layer.name("out"), layer.mixed, layer.weight("out").value(), x, width, width, 1);
 
-        normalise(layer.name("norm2"), x, layer.mlpNorm.matrix, layer.mlpDeviation);
-        times(layer.name("up"), layer.mlpNorm.narrowed(layer.name("norm2")), layer.upWeight, layer.up, 0);
-        graph.task(layer.name("gelu"), Kernels::gelu, layer.up, layer.bent.matrix);
-        grid(layer.name("gelu"), layer.bent.matrix.getSize());
-        times(layer.name("down"), layer.bent.narrowed(layer.name("gelu")), layer.downWeight, x, 1);
+        normalise(layer.name("norm2"), x, layer.mlpNorm, layer.mlpDeviation);
+        times(layer.name("up"), layer.mlpNorm, layer.weight("up").value(), layer.up, width, shape.hidden(), 0);
+        graph.task(layer.name("gelu"), Kernels::gelu, layer.up, layer.bent);
+        grid(layer.name("gelu"), layer.bent.getSize());
+        times(layer.name("down"), layer.bent, layer.weight("down").value(), x, shape.hidden(), width, 1);
     }
 
     /** Arrays that all layers' backward passes use in turn. */
     private final class Workspace {
-        final Factor dQkv;
+        final FloatArray dQkv;
         final FloatArray dNorm;
-        final Factor dX;
-        final Factor dHidden = new Factor(rows, shape.hidden());
+        final FloatArray dX;
+        final FloatArray dHidden = activation(rows * shape.hidden());
         final Tensor dO = heads();
         final Tensor dQ = heads();
         final Tensor dK = heads();
         final Tensor dV = heads();
 
-        Workspace(Factor dQkv, FloatArray dNorm, Factor dX) {
+        Workspace(FloatArray dQkv, FloatArray dNorm, FloatArray dX) {
             this.dQkv = dQkv;
             this.dNorm = dNorm;
             this.dX = dX;
@@ -393,27 +303,22 @@ public final class Gpt implements AutoCloseable {
     /** The forward pass from its last line to its first; dX comes in as the gradient of the layer's result. */
     private void backward(Layer layer, Workspace w) {
         int width = shape.width();
-        FloatArray dX = w.dX.matrix;
+        int hidden = shape.hidden();
+        Parameter down = layer.weight("down");
+        Parameter up = layer.weight("up");
+        Parameter out = layer.weight("out");
+        Parameter qkv = layer.weight("qkv");
 
-        w.dX.narrowed(layer.name("down-dy"));
-        transposedTimes(
-                layer.name("down-dw"), layer.bent, w.dX, layer.weight("down").gradient());
-        timesTransposed(layer.name("down-dx"), w.dX, layer.downWeight, w.dHidden.matrix);
-        graph.task(layer.name("gelu-dx"), Kernels::geluGradient, layer.up, w.dHidden.matrix);
-        grid(layer.name("gelu-dx"), w.dHidden.matrix.getSize());
-        w.dHidden.narrowed(layer.name("gelu-dx"));
-        transposedTimes(
-                layer.name("up-dw"),
-                layer.mlpNorm,
-                w.dHidden,
-                layer.weight("up").gradient());
-        timesTransposed(layer.name("up-dx"), w.dHidden, layer.upWeight, w.dNorm);
-        normaliseGradient(layer.name("norm2-dx"), w.dNorm, layer.mlpNorm.matrix, layer.mlpDeviation, dX, 1);
+        transposedTimes(layer.name("down-dw"), layer.bent, w.dX, down.gradient(), hidden, width);
+        timesTransposed(layer.name("down-dx"), w.dX, down.value(), w.dHidden, width, hidden);
+        graph.task(layer.name("gelu-dx"), Kernels::geluGradient, layer.up, w.dHidden);
+        grid(layer.name("gelu-dx"), w.dHidden.getSize());
+        transposedTimes(layer.name("up-dw"), layer.mlpNorm, w.dHidden, up.gradient(), width, hidden);
+        timesTransposed(layer.name("up-dx"), w.dHidden, up.value(), w.dNorm, hidden, width);
+        normaliseGradient(layer.name("norm2-dx"), w.dNorm, layer.mlpNorm, layer.mlpDeviation, w.dX, 1);
 
-        w.dX.narrowed(layer.name("out-dy"));
-        transposedTimes(
-                layer.name("out-dw"), layer.mixed, w.dX, layer.weight("out").gradient());
-        timesTransposed(layer.name("out-dx"), w.dX, layer.outWeight, w.dNorm);
+        transposedTimes(layer.name("out-dw"), layer.mixed, w.dX, out.gradient(), width, width);
+        timesTransposed(layer.name("out-dx"), w.dX, out.value(), w.dNorm, width, width);
         toHeads(layer.name("do"), w.dNorm, w.dO, width, 0);
         attention.appendBackwardTo(
                 graph,
@@ -431,100 +336,37 @@ public final class Gpt implements AutoCloseable {
                         .dV(w.dV)
                         .build(),
                 mask);
-        fromHeads(layer.name("dq"), w.dQ, w.dQkv.matrix, 3 * width, 0);
-        fromHeads(layer.name("dk"), w.dK, w.dQkv.matrix, 3 * width, width);
-        fromHeads(layer.name("dv"), w.dV, w.dQkv.matrix, 3 * width, 2 * width);
-        w.dQkv.narrowed(layer.name("dqkv"));
-        transposedTimes(
-                layer.name("qkv-dw"),
-                layer.attentionNorm,
-                w.dQkv,
-                layer.weight("qkv").gradient());
-        timesTransposed(layer.name("qkv-dx"), w.dQkv, layer.qkvWeight, w.dNorm);
-        normaliseGradient(layer.name("norm1-dx"), w.dNorm, layer.attentionNorm.matrix, layer.attentionDeviation, dX, 1);
+        fromHeads(layer.name("dq"), w.dQ, w.dQkv, 3 * width, 0);
+        fromHeads(layer.name("dk"), w.dK, w.dQkv, 3 * width, width);
+        fromHeads(layer.name("dv"), w.dV, w.dQkv, 3 * width, 2 * width);
+        transposedTimes(layer.name("qkv-dw"), layer.attentionNorm, w.dQkv, qkv.gradient(), width, 3 * width);
+        timesTransposed(layer.name("qkv-dx"), w.dQkv, qkv.value(), w.dNorm, 3 * width, width);
+        normaliseGradient(layer.name("norm1-dx"), w.dNorm, layer.attentionNorm, layer.attentionDeviation, w.dX, 1);
     }
 
     // -- its tasks --
 
     /** {@code y[rows, columns] = x[rows, depth] w[depth, columns]}, added to y if {@code accumulate} is 1. */
-    private void times(String task, Factor x, Factor w, FloatArray y, int accumulate) {
-        if (warpGroups && w.rows % WarpGroupProduct.DEPTH == 0) {
-            warpGroupProduct(task, x.same, w.turned, y, rows, w.columns, w.rows, 1, accumulate);
-        } else {
-            product(task, x.matrix, w.matrix, y, rows, w.columns, w.rows, w.rows, 1, w.columns, 1, accumulate);
-        }
+    private void times(String task, FloatArray x, FloatArray w, FloatArray y, int depth, int columns, int accumulate) {
+        product(task, x, w, y, rows, columns, depth, depth, 1, columns, 1, accumulate);
     }
 
     /** {@code y[rows, columns] = x[rows, depth] w[columns, depth]ᵀ}. */
-    private void timesTransposed(String task, Factor x, Factor w, FloatArray y) {
-        if (warpGroups) {
-            warpGroupProduct(task, x.same, w.same, y, rows, w.rows, w.columns, 1, 0);
-        } else {
-            product(task, x.matrix, w.matrix, y, rows, w.rows, w.columns, w.columns, 1, 1, w.columns, 0);
-        }
+    private void timesTransposed(String task, FloatArray x, FloatArray w, FloatArray y, int depth, int columns) {
+        product(task, x, w, y, rows, columns, depth, depth, 1, 1, depth, 0);
     }
 
     /** {@code w[left, right] = x[rows, left]ᵀ y[rows, right]}: the gradient of a weight. */
-    private void transposedTimes(String task, Factor x, Factor y, FloatArray w) {
-        int left = x.columns;
-        int right = y.columns;
+    private void transposedTimes(String task, FloatArray x, FloatArray y, FloatArray w, int left, int right) {
         int parts = products == Products.ROWS ? 1 : Math.ceilDiv(rows, ROWS_OF_A_PART);
-        if (warpGroups) {
-            int tiles = WarpGroupProduct.groups(left, right, WarpGroupProduct.wide(right), 1);
-            parts = parts(tiles, left * right, attention.device().computeUnits());
+        if (parts == 1) {
+            product(task, x, y, w, left, right, rows, 1, left, right, 1, 0);
+            return;
         }
-        FloatArray partial = parts == 1 ? w : activation(parts * left * right);
-        String product = parts == 1 ? task : task + "-parts";
-        if (warpGroups) {
-            warpGroupProduct(product, x.turned, y.turned, partial, left, right, rows, parts, 0);
-        } else if (parts == 1) {
-            product(product, x.matrix, y.matrix, partial, left, right, rows, 1, left, right, 1, 0);
-        } else {
-            tiledProduct(product, x.matrix, y.matrix, partial, left, right, rows, 1, left, right, 1, parts, 0);
-        }
-        if (parts > 1) {
-            graph.task(task, MatrixProduct::addParts, partial, w, parts);
-            grid(task, w.getSize());
-        }
-    }
-
-    /**
-     * Into how many parts of the rows a weight's gradient is cut: few enough that adding them up costs little, many
-     * enough that no multiprocessor waits. A tile of all rows is taken for the unit of time.
-     */
-    private int parts(int tiles, int size, int multiprocessors) {
-        int best = 1;
-        double least = Double.MAX_VALUE;
-        for (int parts = 1; parts <= Math.min(16, rows / WarpGroupProduct.DEPTH); parts++) {
-            double products = (double) Math.ceilDiv(tiles * parts, multiprocessors) / parts;
-            double sums = parts == 1 ? 0 : SUMS_OF_A_PART * parts * size / rows;
-            if (products + sums < least) {
-                least = products + sums;
-                best = parts;
-            }
-        }
-        return best;
-    }
-
-    private void warpGroupProduct(
-            String task, ShortArray a, ShortArray b, FloatArray c, int m, int n, int depth, int parts, int accumulate) {
-        int wide = WarpGroupProduct.wide(n);
-        graph.task(
-                task,
-                WarpGroupProduct::multiply,
-                new KernelContext(),
-                a,
-                b,
-                c,
-                c,
-                m,
-                n,
-                depth,
-                wide,
-                parts,
-                accumulate,
-                Warp.BF16);
-        grid(task, WarpGroupProduct.GROUP * WarpGroupProduct.groups(m, n, wide, parts), WarpGroupProduct.GROUP);
+        FloatArray partial = activation(parts * left * right);
+        tiledProduct(task + "-parts", x, y, partial, left, right, rows, 1, left, right, 1, parts, 0);
+        graph.task(task, MatrixProduct::addParts, partial, w, parts);
+        grid(task, w.getSize());
     }
 
     private void product(
