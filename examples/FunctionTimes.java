@@ -1,7 +1,6 @@
 //SOURCES jbang/Setup.java
 import java.util.Arrays;
 import java.util.List;
-import java.util.stream.Stream;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.BackwardTensors;
@@ -13,7 +12,6 @@ import org.tornadoattention.cli.Example;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.reference.AccuracyCheck;
-import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -126,15 +124,8 @@ class FunctionTimes {
         AttentionOptions options = options(name, t[0].heads(), t[0].seqLength(), t[0].seqLength());
         AccuracyCheck check = AccuracyCheck.of(t[0], t[1], t[2], t[3], options);
         AttentionResult result = attention.forward(t[0], t[1], t[2], options);
-        require(Stream.concat(
-                check.forward(result.output(), result.logSumExp()).stream(),
-                check.gradients(attention.backward(result, t[3])).stream()));
-    }
-
-    private static void require(Stream<Comparison> comparisons) {
-        comparisons.filter(comparison -> !comparison.passed()).findFirst().ifPresent(comparison -> {
-            throw new IllegalStateException("The result is wrong: " + comparison);
-        });
+        Example.requireRight(check.forward(result.output(), result.logSumExp()));
+        Example.requireRight(check.gradients(attention.backward(result, t[3])));
     }
 
     /** The first queries of one head. */
@@ -146,11 +137,8 @@ class FunctionTimes {
                 t[1].block(new int[4], keys),
                 t[2].block(new int[4], keys),
                 options(name, t[0].heads(), BLOCK, t[0].seqLength()));
-        require(
-                check
-                        .forward(
-                                output.block(new int[4], queries), logSumExp.block(new int[3], new int[] {1, 1, BLOCK}))
-                        .stream());
+        Example.requireRight(
+                check.forward(output.block(new int[4], queries), logSumExp.block(new int[3], new int[] {1, 1, BLOCK})));
     }
 
     private static void time(FlashAttention attention, ComputeDevice device, String name, Tensor[] t)

@@ -10,7 +10,6 @@ import org.tornadoattention.cli.Example;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.reference.AccuracyCheck;
-import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -62,16 +61,8 @@ class TriangleTimes {
                 Stream.of(t).map(tensor -> tensor.block(new int[4], shape)).toList();
         AccuracyCheck check = AccuracyCheck.of(few.get(0), few.get(1), few.get(2), few.get(3), options);
         AttentionResult result = attention.forward(few.get(0), few.get(1), few.get(2), options);
-        Stream.concat(
-                        check.forward(result.output(), result.logSumExp()).stream(),
-                        check.gradients(attention.backward(result, few.get(3))).stream())
-                .filter(comparison -> !comparison.passed())
-                .findFirst()
-                .ifPresent(TriangleTimes::refuse);
-    }
-
-    private static void refuse(Comparison comparison) {
-        throw new IllegalStateException("The result is wrong: " + comparison);
+        Example.requireRight(check.forward(result.output(), result.logSumExp()));
+        Example.requireRight(check.gradients(attention.backward(result, few.get(3))));
     }
 
     private static void time(FlashAttention attention, ComputeDevice device, Tensor[] t, AttentionOptions options)

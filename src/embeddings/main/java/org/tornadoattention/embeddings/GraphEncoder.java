@@ -182,8 +182,6 @@ final class GraphEncoder implements Encoder {
         /** Rows in F16 that the very next product reads, by their size. */
         private final Map<Integer, ShortArray> narrowRows = new HashMap<>();
 
-        private final ShortArray notWanted = new ShortArray(1);
-
         private final RaggedTasks sharedAttention;
         private final Tensor q;
         private final Tensor k;
@@ -334,27 +332,23 @@ final class GraphEncoder implements Encoder {
                     dense.columns(),
                     dense.depth(),
                     wide,
-                    1,
                     ending,
                     Warp.F16);
-            int groups = WarpGroupProduct.groups(rows, dense.columns(), wide, 1);
+            int groups = WarpGroupProduct.groups(rows, dense.columns(), wide);
             grid(task, WarpGroupProduct.GROUP * groups, WarpGroupProduct.GROUP);
         }
 
         private void product(String task, FloatArray a, DeviceDense dense, FloatArray c, int ending) {
             if (warpGroups) {
                 ShortArray narrow = narrowRows(a.getSize());
-                stays(notWanted);
                 graph.task(
                         task + "-narrow",
                         WarpGroupProduct::narrow,
                         new KernelContext(),
                         a,
                         narrow,
-                        notWanted,
                         rows,
                         dense.depth(),
-                        1,
                         Warp.F16);
                 int groups = WarpGroupProduct.groupsToNarrow(rows, dense.depth());
                 grid(task + "-narrow", WarpGroupProduct.GROUP * groups, WarpGroupProduct.GROUP);

@@ -12,8 +12,7 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  * C {@code [rows, columns]} in F32: the products of a model around attention, faster than {@link MatrixProduct}, whose
  * factors are F32 and are read twice as long.
  *
- * <p>A factor that lies the other way, or in F32, is written anew by {@link #narrow}, which takes a matrix and gives it
- * and its transpose in 16 bits.
+ * <p>A factor in F32 is rounded by {@link #narrow} first.
  *
  * <p>A group of two warp groups computes 128 rows and {@code wide} columns of C, half of the rows each. Slices of A and
  * B, 64 deep, have four places in local memory: one is multiplied, one may still be read by the product before, two are
@@ -33,10 +32,8 @@ public final class WarpGroupProduct {
     /** Sums of a work-item that are written by one loop. */
     private static final int PIECE = 16;
 
-    /** Rows and columns of a tile that {@link #narrow} turns. */
+    /** Rows and columns that a group of {@link #narrow} rounds. */
     private static final int TILE = 64;
-    /** One more than a tile's row, so that elements of a column lie in different banks. */
-    private static final int PITCH = TILE + 1;
 
     private WarpGroupProduct() {}
 
@@ -56,15 +53,14 @@ public final class WarpGroupProduct {
      * @param rows of C
      * @param columns of C
      * @param wide columns of a group
-     * @param parts of the depth
      * @return groups of {@link #GROUP} work-items
      */
-    public static int groups(int rows, int columns, int wide, int parts) {
-        return parts * Math.ceilDiv(rows, ROWS) * Math.ceilDiv(columns, wide);
+    public static int groups(int rows, int columns, int wide) {
+        return Math.ceilDiv(rows, ROWS) * Math.ceilDiv(columns, wide);
     }
 
     /**
-     * The product, or its parts, {@code [parts, rows, columns]}, for {@link MatrixProduct#addParts} to add up.
+     * The product.
      *
      * @param context the work-item
      * @param a factor {@code [rows, depth]}, raw bits of its type
@@ -75,7 +71,6 @@ public final class WarpGroupProduct {
      * @param columns of C
      * @param depth of both factors, a multiple of {@link #DEPTH}
      * @param wide columns of a group, 128 or 256
-     * @param parts that the depth is cut into
      * @param ending {@link MatrixProduct#SET}, {@link MatrixProduct#ADD}, {@link MatrixProduct#BIAS} or
      *     {@link MatrixProduct#BIAS_GELU}
      * @param type {@link Warp#F16} or {@link Warp#BF16}
@@ -90,7 +85,6 @@ public final class WarpGroupProduct {
             int columns,
             int depth,
             int wide,
-            int parts,
             int ending,
             int type) {
         Warp.requireGroupSize(GROUP);
@@ -98,37 +92,33 @@ public final class WarpGroupProduct {
         float[] sums = new float[wide / 2];
         int item = context.localIdx;
         int down = (rows + ROWS - 1) / ROWS;
-        int across = (columns + wide - 1) / wide;
-        int part = context.groupIdx / (across * down);
         int firstRow = context.groupIdx % down * ROWS;
-        int firstColumn = context.groupIdx / down % across * wide;
-        int from = part * ((depth / DEPTH + parts - 1) / parts * DEPTH);
-        int to = TornadoMath.min(depth, from + (depth / DEPTH + parts - 1) / parts * DEPTH);
+        int firstColumn = context.groupIdx / down * wide;
         int place = (ROWS + wide) * WarpGroup.ROW_BYTES;
         int own = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
         for (int i = 0; i < wide / 2; i++) {
             sums[i] = 0f;
         }
         for (int ahead = 0; ahead < PLACES - 2; ahead++) {
-            int k = from + ahead * DEPTH;
-            if (k < to) {
+            int k = ahead * DEPTH;
+            if (k < depth) {
                 load(tile, ahead * place, a, firstRow, rows, k, depth, ROWS, item);
                 load(tile, ahead * place + ROWS * WarpGroup.ROW_BYTES, b, firstColumn, columns, k, depth, wide, item);
             }
             context.asyncCopyCommit();
         }
-        for (int k = from; k < to; k += DEPTH) {
+        for (int k = 0; k < depth; k += DEPTH) {
             context.asyncCopyWaitGroup(PLACES - 3); // this slice is here, and
             WarpGroup.fenceLocalMemory();
             context.localBarrier(); // the slice before the last one has been multiplied by all
             int next = k + (PLACES - 2) * DEPTH;
-            int at = (next - from) / DEPTH % PLACES * place;
-            if (next < to) {
+            int at = next / DEPTH % PLACES * place;
+            if (next < depth) {
                 load(tile, at, a, firstRow, rows, next, depth, ROWS, item);
                 load(tile, at + ROWS * WarpGroup.ROW_BYTES, b, firstColumn, columns, next, depth, wide, item);
             }
             context.asyncCopyCommit();
-            int atA = (k - from) / DEPTH % PLACES * place;
+            int atA = k / DEPTH % PLACES * place;
             WarpGroup.fence();
             for (int x = 0; x < DEPTH / 16; x++) {
                 WarpGroup.multiply(
@@ -140,16 +130,15 @@ public final class WarpGroupProduct {
         WarpGroup.await(0, sums, wide / 2);
         int row = firstRow + item / 32 * 16 + item % 32 / 4;
         int column = firstColumn + item % 4 * 2;
-        int before = part * rows;
-        end(c, bias, sums, 0, before, row, column, rows, columns, ending);
-        end(c, bias, sums, PIECE, before, row, column, rows, columns, ending);
-        end(c, bias, sums, 2 * PIECE, before, row, column, rows, columns, ending);
-        end(c, bias, sums, 3 * PIECE, before, row, column, rows, columns, ending);
+        end(c, bias, sums, 0, row, column, rows, columns, ending);
+        end(c, bias, sums, PIECE, row, column, rows, columns, ending);
+        end(c, bias, sums, 2 * PIECE, row, column, rows, columns, ending);
+        end(c, bias, sums, 3 * PIECE, row, column, rows, columns, ending);
         if (wide == WIDEST) {
-            end(c, bias, sums, 4 * PIECE, before, row, column, rows, columns, ending);
-            end(c, bias, sums, 5 * PIECE, before, row, column, rows, columns, ending);
-            end(c, bias, sums, 6 * PIECE, before, row, column, rows, columns, ending);
-            end(c, bias, sums, 7 * PIECE, before, row, column, rows, columns, ending);
+            end(c, bias, sums, 4 * PIECE, row, column, rows, columns, ending);
+            end(c, bias, sums, 5 * PIECE, row, column, rows, columns, ending);
+            end(c, bias, sums, 6 * PIECE, row, column, rows, columns, ending);
+            end(c, bias, sums, 7 * PIECE, row, column, rows, columns, ending);
         }
     }
 
@@ -159,7 +148,6 @@ public final class WarpGroupProduct {
             FloatArray bias,
             float[] sums,
             int first,
-            int rowsBefore,
             int firstRow,
             int firstColumn,
             int rows,
@@ -170,7 +158,7 @@ public final class WarpGroupProduct {
             int column = firstColumn + i / 4 * 8 + i % 2;
             int inside = TornadoMath.min(rows - row, columns - column);
             if (inside > 0) {
-                int at = (rowsBefore + row) * columns + column;
+                int at = row * columns + column;
                 Warp.store(c, at, MatrixProduct.ended(c, bias, at, column, sums[i], ending));
             }
         }
@@ -198,28 +186,18 @@ public final class WarpGroupProduct {
     }
 
     /**
-     * Rounds a matrix to 16 bits, as it is, transposed, or both.
+     * Rounds a matrix to 16 bits.
      *
      * @param context the work-item
      * @param matrix {@code [rows, columns]}
-     * @param same {@code [rows, columns]}, raw bits, or any array if it is not wanted
-     * @param turned {@code [columns, rows]}, likewise
-     * @param rows of the matrix, even
+     * @param rounded {@code [rows, columns]}, raw bits
+     * @param rows of the matrix
      * @param columns of the matrix, even
-     * @param wanted 1 for {@code same}, 2 for {@code turned}, 3 for both
      * @param type {@link Warp#F16} or {@link Warp#BF16}
      */
     public static void narrow(
-            KernelContext context,
-            FloatArray matrix,
-            ShortArray same,
-            ShortArray turned,
-            int rows,
-            int columns,
-            int wanted,
-            int type) {
+            KernelContext context, FloatArray matrix, ShortArray rounded, int rows, int columns, int type) {
         Warp.requireGroupSize(GROUP);
-        float[] tile = context.allocateFloatLocalArray(TILE * PITCH);
         int item = context.localIdx;
         int across = (columns + TILE - 1) / TILE;
         int firstRow = context.groupIdx / across * TILE;
@@ -229,24 +207,7 @@ public final class WarpGroupProduct {
             int inside = TornadoMath.min(rows - firstRow - i, columns - firstColumn - pair);
             if (inside > 0) {
                 int at = (firstRow + i) * columns + firstColumn + pair;
-                float left = Warp.load(matrix, at);
-                float right = Warp.load(matrix, at + 1);
-                if (wanted != 2) {
-                    Warp.store(same, at, Warp.pack(type, left, right), 2);
-                }
-                tile[i * PITCH + pair] = left;
-                tile[i * PITCH + pair + 1] = right;
-            }
-        }
-        if (wanted > 1) {
-            context.localBarrier();
-            for (int j = item / 32; j < TILE; j += GROUP / 32) {
-                int inside = TornadoMath.min(rows - firstRow - pair, columns - firstColumn - j);
-                if (inside > 0) {
-                    int at = (firstColumn + j) * rows + firstRow + pair;
-                    int packed = Warp.pack(type, tile[pair * PITCH + j], tile[(pair + 1) * PITCH + j]);
-                    Warp.store(turned, at, packed, 2);
-                }
+                Warp.store(rounded, at, Warp.pack(type, Warp.load(matrix, at), Warp.load(matrix, at + 1)), 2);
             }
         }
     }

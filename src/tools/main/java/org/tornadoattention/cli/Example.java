@@ -1,9 +1,11 @@
 package org.tornadoattention.cli;
 
+import java.util.Collection;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import org.tornadoattention.device.Backend;
+import org.tornadoattention.reference.Comparison;
 import picocli.CommandLine;
 
 /**
@@ -100,6 +102,19 @@ public final class Example {
     public static void requireAtLeast(int least, String name, int number) {
         if (number < least) {
             throw new IllegalArgumentException("%s is %d: it must be %d or more.".formatted(name, number, least));
+        }
+    }
+
+    /**
+     * Checks results, before they are timed or shown.
+     *
+     * @throws IllegalStateException if one is not right, with which and how far it is off
+     */
+    public static void requireRight(Collection<Comparison> results) {
+        for (Comparison result : results) {
+            if (!result.passed()) {
+                throw new IllegalStateException("The result is wrong: " + result);
+            }
         }
     }
 }
