@@ -23,6 +23,7 @@ import java.util.List;
 /** Makes the instrumented copy of one class. */
 final class ClassRewriter {
 
+    private final KernelCode whole;
     private final KernelCode.Part part;
     private final String kernel;
     private final Instrumentation wanted;
@@ -32,11 +33,13 @@ final class ClassRewriter {
 
     /** Creates a rewriter; {@code kernel} is the kernel method's name and descriptor, or null if it is elsewhere. */
     ClassRewriter(
+            KernelCode whole,
             KernelCode.Part part,
             String kernel,
             Instrumentation wanted,
             ClassLoader loader,
             MethodRewriter.Sites sites) {
+        this.whole = whole;
         this.part = part;
         this.kernel = kernel;
         this.wanted = wanted;
@@ -105,27 +108,27 @@ final class ClassRewriter {
 
     private CodeTransform transform(MethodModel method, CodeModel code) {
         boolean isKernel = KernelCode.key(method).equals(kernel);
-        MethodAnalysis analysis;
-        try {
-            analysis = new MethodAnalysis(method, code);
-        } catch (UnsupportedOperationException e) {
+        MethodAnalysis analysis = whole.analysis(method).orElse(null);
+        if (analysis == null) {
             // Not what javac makes of Java; it runs as it is, unchecked.
             return new IntrinsicCalls();
         }
         boolean hasContext = analysis.parameterOfType(Names.KERNEL_CONTEXT) >= 0;
         List<ParallelLoop> loops = isKernel && !hasContext ? ParallelLoop.of(analysis) : List.of();
+        Instrumentation here =
+                isKernel ? wanted : wanted.forHelpers(method.methodName().equalsString("<clinit>"));
+        MethodRewriter rewriter =
+                new MethodRewriter(analysis, ((CodeAttribute) code).maxLocals(), here, loops, sites, sourceFile(part));
         if (isKernel) {
             kernelMethod = new KernelMethod(
                     analysis.parameterSlots().stream()
                             .map(analysis::parameterName)
                             .toList(),
                     loops.stream().map(ParallelLoop::name).toList(),
-                    KernelText.of(sourceFile(part), method.methodName().stringValue(), analysis));
+                    KernelText.of(sourceFile(part), method.methodName().stringValue(), analysis),
+                    hasContext && rewriter.needsItem());
         }
-        Instrumentation here =
-                isKernel ? wanted : wanted.forHelpers(method.methodName().equalsString("<clinit>"));
-        return new MethodRewriter(analysis, ((CodeAttribute) code).maxLocals(), here, loops, sites, sourceFile(part))
-                .andThen(new IntrinsicCalls());
+        return rewriter.andThen(new IntrinsicCalls());
     }
 
     static String sourceFile(KernelCode.Part part) {
@@ -135,6 +138,14 @@ final class ClassRewriter {
                 .orElse("unknown source");
     }
 
-    /** The names of a kernel's parameters, the variables of its parallel loops, and where its source is. */
-    record KernelMethod(List<String> parameterNames, List<String> parallelLoops, KernelText text) {}
+    /**
+     * What was found out about a kernel method.
+     *
+     * @param parameterNames the names of its parameters
+     * @param parallelLoops the variables of its parallel loops
+     * @param text where its source is
+     * @param asksContextFirst whether its copy begins with the work-item of its context
+     */
+    record KernelMethod(
+            List<String> parameterNames, List<String> parallelLoops, KernelText text, boolean asksContextFirst) {}
 }

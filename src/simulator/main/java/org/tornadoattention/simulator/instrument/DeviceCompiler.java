@@ -199,10 +199,8 @@ final class DeviceCompiler {
     private String obstacleIn(ClassModel owner, MethodModel method) {
         String name = KernelCode.name(owner.thisClass().asSymbol());
         Set<String> callees = calls.computeIfAbsent(name + "." + KernelCode.key(method), _ -> new LinkedHashSet<>());
-        MethodAnalysis analysis;
-        try {
-            analysis = new MethodAnalysis(method, method.code().orElseThrow());
-        } catch (UnsupportedOperationException _) {
+        MethodAnalysis analysis = code.analysis(method).orElse(null);
+        if (analysis == null) {
             return null;
         }
         int line = 0;

@@ -21,7 +21,9 @@ import java.util.Deque;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * The classes that a kernel needs copies of: its own, and those of the methods that it calls. Of each class only the
@@ -42,6 +44,8 @@ final class KernelCode {
     private final ClassLoader loader;
     private final Map<String, Part> parts = new LinkedHashMap<>();
     private final Deque<Member> pending = new ArrayDeque<>();
+    /** By method, once somebody has asked for it; empty where it is not what javac makes of Java. */
+    private final Map<MethodModel, Optional<MethodAnalysis>> analyses = new ConcurrentHashMap<>();
 
     private KernelCode(ClassLoader loader) {
         this.loader = loader;
@@ -63,6 +67,19 @@ final class KernelCode {
 
     Map<String, Part> parts() {
         return parts;
+    }
+
+    /** Returns what a method's code does, or nothing where it has none, or one that is not what javac makes of Java. */
+    Optional<MethodAnalysis> analysis(MethodModel method) {
+        return analyses.computeIfAbsent(method, KernelCode::analyze);
+    }
+
+    private static Optional<MethodAnalysis> analyze(MethodModel method) {
+        try {
+            return method.code().map(code -> new MethodAnalysis(method, code));
+        } catch (UnsupportedOperationException _) {
+            return Optional.empty();
+        }
     }
 
     private void scan(Member member) {

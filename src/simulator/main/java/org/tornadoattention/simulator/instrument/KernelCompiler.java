@@ -2,9 +2,11 @@ package org.tornadoattention.simulator.instrument;
 
 import java.lang.classfile.ClassFile;
 import java.lang.classfile.attribute.CodeAttribute;
+import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
 import java.lang.management.ManagementFactory;
+import java.lang.reflect.Array;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.util.ArrayList;
@@ -14,6 +16,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.tornadoattention.simulator.engine.WarpIntrinsics;
 
 /**
@@ -33,6 +36,14 @@ public final class KernelCompiler {
     private static final ClassValue<Map<Variant, CompiledKernel>> COMPILED = new ClassValue<>() {
         @Override
         protected Map<Variant, CompiledKernel> computeValue(Class<?> type) {
+            return new ConcurrentHashMap<>();
+        }
+    };
+
+    /** What is known of kernels of which there is no copy yet. */
+    private static final ClassValue<Map<Method, KernelCode>> CODES = new ClassValue<>() {
+        @Override
+        protected Map<Method, KernelCode> computeValue(Class<?> type) {
             return new ConcurrentHashMap<>();
         }
     };
@@ -65,7 +76,7 @@ public final class KernelCompiler {
 
     private static Optional<String> findObstacle(Method kernel) {
         Class<?> owner = kernel.getDeclaringClass();
-        KernelCode code = KernelCode.of(owner, kernel.getName(), descriptor(kernel));
+        KernelCode code = code(kernel);
         return code == null
                 ? Optional.empty()
                 : Optional.ofNullable(
@@ -74,11 +85,17 @@ public final class KernelCompiler {
 
     private static ParameterUse findUse(Method kernel) {
         Class<?> owner = kernel.getDeclaringClass();
-        KernelCode code = KernelCode.of(owner, kernel.getName(), descriptor(kernel));
+        KernelCode code = code(kernel);
         return code == null
                 ? ParameterUse.UNKNOWN
                 : ParameterUse.of(code, owner.getName(), kernel.getName() + descriptor(kernel))
                         .behind(Modifier.isStatic(kernel.getModifiers()) ? 0 : 1);
+    }
+
+    private static KernelCode code(Method kernel) {
+        return CODES.get(kernel.getDeclaringClass())
+                .computeIfAbsent(
+                        kernel, _ -> KernelCode.of(kernel.getDeclaringClass(), kernel.getName(), descriptor(kernel)));
     }
 
     private static String descriptor(Method method) {
@@ -103,7 +120,7 @@ public final class KernelCompiler {
     private static CompiledKernel instrument(Method kernel, Instrumentation wanted) {
         Class<?> owner = kernel.getDeclaringClass();
         String descriptor = descriptor(kernel);
-        KernelCode code = KernelCode.of(owner, kernel.getName(), descriptor);
+        KernelCode code = code(kernel);
         if (code == null) {
             return null;
         }
@@ -113,6 +130,7 @@ public final class KernelCompiler {
         for (Map.Entry<String, KernelCode.Part> part : code.parts().entrySet()) {
             boolean isOwner = part.getKey().equals(owner.getName());
             ClassRewriter rewriter = new ClassRewriter(
+                    code,
                     part.getValue(),
                     isOwner ? kernel.getName() + descriptor : null,
                     wanted,
@@ -121,6 +139,7 @@ public final class KernelCompiler {
             classes.put(part.getKey(), rewriter.rewrite());
             found = isOwner ? rewriter.kernelMethod() : found;
         }
+        CODES.get(owner).remove(kernel);
         if (!wanted.costs()) {
             warnIfTooLarge(kernel, classes.get(owner.getName()));
         }
@@ -136,18 +155,42 @@ public final class KernelCompiler {
             Class<?> copiedOwner = Class.forName(owner.getName(), isStatic, new CopyLoader(owner, classes));
             Method copy = copiedOwner.getDeclaredMethod(kernel.getName(), kernel.getParameterTypes());
             copy.setAccessible(true);
+            MethodHandle handle = MethodHandles.lookup()
+                    .unreflect(copy)
+                    .asSpreader(Object[].class, parameters.size())
+                    .asType(MethodType.methodType(void.class, Object[].class));
+            if (isStatic && found != null && found.asksContextFirst()) {
+                callWithNothing(handle, copy);
+            }
             return new CompiledKernel(
                     copiedOwner,
-                    MethodHandles.lookup()
-                            .unreflect(copy)
-                            .asSpreader(Object[].class, parameters.size())
-                            .asType(MethodType.methodType(void.class, Object[].class)),
+                    handle,
                     parameters,
                     found == null ? List.of() : found.parallelLoops(),
                     sites.costPlaces(),
                     text(code, found));
         } catch (ReflectiveOperationException e) {
             throw new IllegalStateException("The instrumented copy of " + kernel + " cannot be loaded", e);
+        }
+    }
+
+    /**
+     * Calls a copy twice with nothing, which ends where it asks its context for the work-item. A JVM that is told to
+     * compile kernels by their second call, and to have callers wait for that, then runs each work-item compiled: all
+     * of a group begin before one ends, and those that begin with the interpreter end with it.
+     */
+    private static void callWithNothing(MethodHandle handle, Method copy) {
+        Object[] nothing = Stream.of(copy.getParameterTypes())
+                .map(type -> Array.get(Array.newInstance(type, 1), 0))
+                .toArray();
+        for (int call = 0; call < 2; call++) {
+            try {
+                handle.invokeExact(nothing);
+            } catch (NullPointerException _) {
+                // There is no context.
+            } catch (Throwable e) {
+                throw new IllegalStateException("The copy of " + copy + " does not begin with its work-item", e);
+            }
         }
     }
 

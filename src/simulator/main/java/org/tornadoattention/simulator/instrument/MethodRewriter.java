@@ -106,7 +106,7 @@ final class MethodRewriter implements CodeTransform {
     }
 
     /** Returns whether the method needs to know which work-item runs it. */
-    private boolean needsItem() {
+    boolean needsItem() {
         return costs != null
                 || method.accesses().iterator().hasNext()
                 || !slots.allLocalViews().isEmpty()

@@ -8,6 +8,7 @@ import java.util.BitSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * Which parameters of a kernel, by position, are native arrays that it may read, and may write, itself or in the
@@ -54,7 +55,8 @@ public record ParameterUse(BitSet read, BitSet written) {
         code.parts()
                 .forEach((name, part) -> part.model().methods().stream()
                         .filter(part::needs)
-                        .forEach(method -> methods.put(name + "." + KernelCode.key(method), Method.of(method))));
+                        .forEach(method -> methods.put(
+                                name + "." + KernelCode.key(method), new Method(method, code.analysis(method)))));
         methods.values().forEach(method -> method.callees(methods));
         boolean changed = true;
         while (changed) {
@@ -72,40 +74,29 @@ public record ParameterUse(BitSet read, BitSet written) {
         /** The arrays in {@code slots} become the parameter in {@code slot} of {@code callee}. */
         private record Flow(BitSet slots, Method callee, int slot) {}
 
+        /** Null where it may do anything. */
         private final MethodAnalysis analysis;
+
         private final List<Integer> parameters = new ArrayList<>();
         private final BitSet arrays = new BitSet();
         private final BitSet read = new BitSet();
         private final BitSet written = new BitSet();
         private final List<Flow> flows = new ArrayList<>();
 
-        private Method(MethodModel model, MethodAnalysis analysis) {
-            this.analysis = analysis;
+        Method(MethodModel model, Optional<MethodAnalysis> found) {
+            this.analysis = found.orElse(null);
             int slot = MethodAnalysis.firstParameter(model);
             for (ClassDesc type : model.methodTypeSymbol().parameterList()) {
                 parameters.add(slot);
                 arrays.set(slot, NativeOperation.storageOf(type) != null);
                 slot += TypeKind.from(type).slotSize();
             }
-        }
-
-        static Method of(MethodModel model) {
-            MethodAnalysis analysis = null;
-            try {
-                analysis = model.code()
-                        .map(code -> new MethodAnalysis(model, code))
-                        .orElse(null);
-            } catch (UnsupportedOperationException _) {
-                // Not what javac makes of Java: it may do anything.
-            }
-            Method method = new Method(model, analysis);
             if (analysis == null) {
-                method.mayDoAnything(method.arrays);
+                mayDoAnything(arrays);
             } else {
-                analysis.accesses().forEach(method::access);
-                analysis.escaped().forEach(origin -> method.mayDoAnything(method.arraysBehind(origin)));
+                analysis.accesses().forEach(this::access);
+                analysis.escaped().forEach(origin -> mayDoAnything(arraysBehind(origin)));
             }
-            return method;
         }
 
         private void access(Access access) {

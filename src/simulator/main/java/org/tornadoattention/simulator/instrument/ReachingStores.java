@@ -7,6 +7,7 @@ import java.lang.classfile.instruction.ExceptionCatch;
 import java.lang.classfile.instruction.LabelTarget;
 import java.lang.classfile.instruction.LoadInstruction;
 import java.lang.classfile.instruction.StoreInstruction;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -21,8 +22,10 @@ final class ReachingStores {
     /** No store has given the variable its value, or one of several. */
     private static final int UNKNOWN = -1;
 
-    private final MethodAnalysis method;
-    private final List<CodeElement> elements;
+    /** An element that matters: a label, a load of an object, a store, or one that something else may come after. */
+    private record Step(int index, CodeElement element, int[] targets, boolean fallsThrough) {}
+
+    private final List<Step> steps = new ArrayList<>();
     /** By place of a label, what each slot holds there; null where nothing has come yet. */
     private final int[][] atLabel;
 
@@ -31,14 +34,24 @@ final class ReachingStores {
     private boolean changed;
 
     ReachingStores(MethodAnalysis method, CodeModel code) {
-        this.method = method;
-        this.elements = method.elements();
+        List<CodeElement> elements = method.elements();
         this.atLabel = new int[elements.size() + 1][];
-        this.slots = elements.stream()
-                        .mapToInt(element -> element instanceof StoreInstruction store ? store.slot() : 0)
-                        .max()
-                        .orElse(0)
-                + 1;
+        int slotsStored = 0;
+        for (int i = 0; i < elements.size(); i++) {
+            CodeElement element = elements.get(i);
+            int[] targets =
+                    method.targets(i).stream().mapToInt(target -> target).toArray();
+            boolean fallsThrough = method.fallsThrough(i);
+            boolean movesValues = element instanceof StoreInstruction
+                    || element instanceof LoadInstruction load && load.typeKind() == TypeKind.REFERENCE;
+            if (element instanceof LabelTarget || movesValues || targets.length > 0 || !fallsThrough) {
+                steps.add(new Step(i, element, targets, fallsThrough));
+            }
+            if (element instanceof StoreInstruction store) {
+                slotsStored = Math.max(slotsStored, store.slot() + 1);
+            }
+        }
+        this.slots = slotsStored;
         for (ExceptionCatch handler : code.exceptionHandlers()) {
             atLabel[method.position(handler.handler())] = nothing();
         }
@@ -61,24 +74,25 @@ final class ReachingStores {
 
     private void walk() {
         int[] state = nothing();
-        for (int i = 0; i < elements.size(); i++) {
-            if (elements.get(i) instanceof LabelTarget) {
-                arrive(i, state);
-                state = atLabel[i] == null ? null : atLabel[i].clone();
+        for (Step step : steps) {
+            int index = step.index;
+            if (step.element instanceof LabelTarget) {
+                arrive(index, state);
+                state = atLabel[index] == null ? null : atLabel[index].clone();
             }
-            if (elements.get(i) instanceof LoadInstruction load && load.typeKind() == TypeKind.REFERENCE) {
-                ofLoads.put(i, state == null || load.slot() >= slots ? UNKNOWN : state[load.slot()]);
+            if (step.element instanceof LoadInstruction load) {
+                ofLoads.put(index, state == null || load.slot() >= slots ? UNKNOWN : state[load.slot()]);
             }
             if (state == null) {
                 continue;
             }
-            if (elements.get(i) instanceof StoreInstruction store) {
-                state[store.slot()] = store.typeKind() == TypeKind.REFERENCE ? i : UNKNOWN;
+            if (step.element instanceof StoreInstruction store) {
+                state[store.slot()] = store.typeKind() == TypeKind.REFERENCE ? index : UNKNOWN;
             }
-            for (int target : method.targets(i)) {
+            for (int target : step.targets) {
                 arrive(target, state);
             }
-            state = method.fallsThrough(i) ? state : null;
+            state = step.fallsThrough ? state : null;
         }
     }
 
