@@ -71,10 +71,9 @@ public final class BiasGradient {
             for (int batch = biasEntry; batch < batches; batch += biasBatch) {
                 int length = Window.length(keyLengths, batch, seqK, features);
                 int position = i + length - seqQ;
-                // One number in place of conditions that a compiler would join.
-                int outside = TornadoMath.max(
-                        Window.firstKey(position, windowLeft) - j, j - Window.lastKey(position, length, windowRight));
-                if (outside <= 0) {
+                int inside = Window.inside(
+                        j, Window.firstKey(position, windowLeft), Window.lastKey(position, length, windowRight));
+                if (inside >= 0) {
                     for (int head = biasHead; head < heads; head += biasHeads) {
                         int batchHead = batch * heads + head;
                         int row = batchHead * seqQ + i;

@@ -250,11 +250,13 @@ public final class RaggedBackward {
                 int keyStart = RaggedLayout.keyStart(layout, sequences, sequence);
                 int length = RaggedLayout.keyStart(layout, sequences, sequence + 1) - keyStart;
                 int position = i + length - queries;
-                // One number in place of conditions that a compiler would join.
-                int outside = TornadoMath.max(
-                        Window.firstKey(position, windowLeft) - j, j - Window.lastKey(position, length, windowRight));
-                outside = TornadoMath.max(outside, i + 1 - queries);
-                if (outside <= 0) {
+                int inside = TornadoMath.min(
+                        queries - 1 - i,
+                        Window.inside(
+                                j,
+                                Window.firstKey(position, windowLeft),
+                                Window.lastKey(position, length, windowRight)));
+                if (inside >= 0) {
                     for (int head = biasHead; head < heads; head += biasHeads) {
                         int row = (queryStart + i) * heads + head;
                         int at = ((keyStart + j) * kvHeads + head / (heads / kvHeads)) * headDim;

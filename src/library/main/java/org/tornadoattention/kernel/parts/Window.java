@@ -106,6 +106,15 @@ public final class Window {
         return end;
     }
 
+    /**
+     * 0 or more where key j is one of those from {@code firstKey} to {@code lastKey}: one number in place of conditions
+     * that a compiler would join. Differences from j, not to it: with a first key of 0 the latter is −j, and of the
+     * largest of −j and two others NVIDIA's assembler made j on an H200.
+     */
+    public static int inside(int j, int firstKey, int lastKey) {
+        return TornadoMath.min(j - firstKey, lastKey - j);
+    }
+
     /** Above 0 where some query of a tile does not see some of the {@code block} keys from {@code j} on. */
     public static int outside(int j, int block, int everyLeft, int everyRight) {
         return TornadoMath.max(everyLeft - j, j + block - 1 - everyRight);
