@@ -95,7 +95,7 @@ class LongSumsTest {
      * off what does not fit, so that an output is off by up to 2⁻²⁴ for each such addition, beside its rounding. Fewer
      * keys in the simulator, which needs minutes for more.
      */
-    @ParameterizedTest(name = "{0}, {1}")
+    @ParameterizedTest(name = "{0}, {1}", allowZeroInvocations = true)
     @MethodSource("tensorCoreKernels")
     void tensorCoresLoseNoMoreThanAnAdditionEach(AttentionKernel kernel, DType dtype) {
         int keys = TestDevice.get().isSimulator() ? 1024 : KEYS;
