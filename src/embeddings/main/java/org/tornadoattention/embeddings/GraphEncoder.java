@@ -332,9 +332,10 @@ final class GraphEncoder implements Encoder {
                     dense.columns(),
                     dense.depth(),
                     wide,
+                    1,
                     ending,
                     Warp.F16);
-            int groups = WarpGroupProduct.groups(rows, dense.columns(), wide);
+            int groups = WarpGroupProduct.groups(rows, dense.columns(), wide, 1);
             grid(task, WarpGroupProduct.GROUP * groups, WarpGroupProduct.GROUP);
         }
 

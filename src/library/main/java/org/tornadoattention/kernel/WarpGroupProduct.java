@@ -12,7 +12,7 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  * C {@code [rows, columns]} in F32: the products of a model around attention, faster than {@link MatrixProduct}, whose
  * factors are F32 and are read twice as long.
  *
- * <p>A factor in F32 is rounded by {@link #narrow} first.
+ * <p>A factor in F32 is rounded by {@link #narrow} first, and one that lies the other way by {@link #turn}.
  *
  * <p>A group of two warp groups computes 128 rows and {@code wide} columns of C, half of the rows each. Slices of A and
  * B, 64 deep, have four places in local memory: one is multiplied, one may still be read by the product before, two are
@@ -32,8 +32,10 @@ public final class WarpGroupProduct {
     /** Sums of a work-item that are written by one loop. */
     private static final int PIECE = 16;
 
-    /** Rows and columns that a group of {@link #narrow} rounds. */
+    /** Rows and columns that a group of {@link #narrow} or {@link #turn} rounds. */
     private static final int TILE = 64;
+    /** One more than a tile's row, so that elements of a column lie in different banks. */
+    private static final int PITCH = TILE + 1;
 
     private WarpGroupProduct() {}
 
@@ -53,14 +55,15 @@ public final class WarpGroupProduct {
      * @param rows of C
      * @param columns of C
      * @param wide columns of a group
+     * @param parts of the depth
      * @return groups of {@link #GROUP} work-items
      */
-    public static int groups(int rows, int columns, int wide) {
-        return Math.ceilDiv(rows, ROWS) * Math.ceilDiv(columns, wide);
+    public static int groups(int rows, int columns, int wide, int parts) {
+        return parts * Math.ceilDiv(rows, ROWS) * Math.ceilDiv(columns, wide);
     }
 
     /**
-     * The product.
+     * The product, or its parts, {@code [parts, rows, columns]}, for {@link MatrixProduct#addParts} to add up.
      *
      * @param context the work-item
      * @param a factor {@code [rows, depth]}, raw bits of its type
@@ -71,6 +74,7 @@ public final class WarpGroupProduct {
      * @param columns of C
      * @param depth of both factors, a multiple of {@link #DEPTH}
      * @param wide columns of a group, 128 or 256
+     * @param parts that the depth is cut into
      * @param ending {@link MatrixProduct#SET}, {@link MatrixProduct#ADD}, {@link MatrixProduct#BIAS} or
      *     {@link MatrixProduct#BIAS_GELU}
      * @param type {@link Warp#F16} or {@link Warp#BF16}
@@ -85,6 +89,7 @@ public final class WarpGroupProduct {
             int columns,
             int depth,
             int wide,
+            int parts,
             int ending,
             int type) {
         Warp.requireGroupSize(GROUP);
@@ -92,33 +97,37 @@ public final class WarpGroupProduct {
         float[] sums = new float[wide / 2];
         int item = context.localIdx;
         int down = (rows + ROWS - 1) / ROWS;
+        int across = (columns + wide - 1) / wide;
+        int part = context.groupIdx / (across * down);
         int firstRow = context.groupIdx % down * ROWS;
-        int firstColumn = context.groupIdx / down * wide;
+        int firstColumn = context.groupIdx / down % across * wide;
+        int from = part * ((depth / DEPTH + parts - 1) / parts * DEPTH);
+        int to = TornadoMath.min(depth, from + (depth / DEPTH + parts - 1) / parts * DEPTH);
         int place = (ROWS + wide) * WarpGroup.ROW_BYTES;
         int own = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
         for (int i = 0; i < wide / 2; i++) {
             sums[i] = 0f;
         }
         for (int ahead = 0; ahead < PLACES - 2; ahead++) {
-            int k = ahead * DEPTH;
-            if (k < depth) {
+            int k = from + ahead * DEPTH;
+            if (k < to) {
                 load(tile, ahead * place, a, firstRow, rows, k, depth, ROWS, item);
                 load(tile, ahead * place + ROWS * WarpGroup.ROW_BYTES, b, firstColumn, columns, k, depth, wide, item);
             }
             context.asyncCopyCommit();
         }
-        for (int k = 0; k < depth; k += DEPTH) {
+        for (int k = from; k < to; k += DEPTH) {
             context.asyncCopyWaitGroup(PLACES - 3); // this slice is here, and
             WarpGroup.fenceLocalMemory();
             context.localBarrier(); // the slice before the last one has been multiplied by all
             int next = k + (PLACES - 2) * DEPTH;
-            int at = next / DEPTH % PLACES * place;
-            if (next < depth) {
+            int at = (next - from) / DEPTH % PLACES * place;
+            if (next < to) {
                 load(tile, at, a, firstRow, rows, next, depth, ROWS, item);
                 load(tile, at + ROWS * WarpGroup.ROW_BYTES, b, firstColumn, columns, next, depth, wide, item);
             }
             context.asyncCopyCommit();
-            int atA = k / DEPTH % PLACES * place;
+            int atA = (k - from) / DEPTH % PLACES * place;
             WarpGroup.fence();
             for (int x = 0; x < DEPTH / 16; x++) {
                 WarpGroup.multiply(
@@ -130,15 +139,16 @@ public final class WarpGroupProduct {
         WarpGroup.await(0, sums, wide / 2);
         int row = firstRow + item / 32 * 16 + item % 32 / 4;
         int column = firstColumn + item % 4 * 2;
-        end(c, bias, sums, 0, row, column, rows, columns, ending);
-        end(c, bias, sums, PIECE, row, column, rows, columns, ending);
-        end(c, bias, sums, 2 * PIECE, row, column, rows, columns, ending);
-        end(c, bias, sums, 3 * PIECE, row, column, rows, columns, ending);
+        int before = part * rows;
+        end(c, bias, sums, 0, before, row, column, rows, columns, ending);
+        end(c, bias, sums, PIECE, before, row, column, rows, columns, ending);
+        end(c, bias, sums, 2 * PIECE, before, row, column, rows, columns, ending);
+        end(c, bias, sums, 3 * PIECE, before, row, column, rows, columns, ending);
         if (wide == WIDEST) {
-            end(c, bias, sums, 4 * PIECE, row, column, rows, columns, ending);
-            end(c, bias, sums, 5 * PIECE, row, column, rows, columns, ending);
-            end(c, bias, sums, 6 * PIECE, row, column, rows, columns, ending);
-            end(c, bias, sums, 7 * PIECE, row, column, rows, columns, ending);
+            end(c, bias, sums, 4 * PIECE, before, row, column, rows, columns, ending);
+            end(c, bias, sums, 5 * PIECE, before, row, column, rows, columns, ending);
+            end(c, bias, sums, 6 * PIECE, before, row, column, rows, columns, ending);
+            end(c, bias, sums, 7 * PIECE, before, row, column, rows, columns, ending);
         }
     }
 
@@ -148,6 +158,7 @@ public final class WarpGroupProduct {
             FloatArray bias,
             float[] sums,
             int first,
+            int rowsBefore,
             int firstRow,
             int firstColumn,
             int rows,
@@ -158,7 +169,7 @@ public final class WarpGroupProduct {
             int column = firstColumn + i / 4 * 8 + i % 2;
             int inside = TornadoMath.min(rows - row, columns - column);
             if (inside > 0) {
-                int at = row * columns + column;
+                int at = (rowsBefore + row) * columns + column;
                 Warp.store(c, at, MatrixProduct.ended(c, bias, at, column, sums[i], ending));
             }
         }
@@ -175,7 +186,7 @@ public final class WarpGroupProduct {
     }
 
     /**
-     * The groups that {@link #narrow} wants.
+     * The groups that {@link #narrow} and {@link #turn} want.
      *
      * @param rows of the matrix
      * @param columns of the matrix
@@ -208,6 +219,58 @@ public final class WarpGroupProduct {
             if (inside > 0) {
                 int at = (firstRow + i) * columns + firstColumn + pair;
                 Warp.store(rounded, at, Warp.pack(type, Warp.load(matrix, at), Warp.load(matrix, at + 1)), 2);
+            }
+        }
+    }
+
+    /**
+     * Rounds a matrix to 16 bits and transposes it, so that a product may sum over its rows.
+     *
+     * @param context the work-item
+     * @param matrix {@code [rows, columns]}
+     * @param rounded {@code [rows, columns]}, raw bits as {@link #narrow} has them, or any array if {@code both} is 0
+     * @param turned {@code [columns, rows]}, raw bits
+     * @param rows of the matrix, even
+     * @param columns of the matrix, even
+     * @param both 1 if {@code rounded} is wanted too
+     * @param type {@link Warp#F16} or {@link Warp#BF16}
+     */
+    public static void turn(
+            KernelContext context,
+            FloatArray matrix,
+            ShortArray rounded,
+            ShortArray turned,
+            int rows,
+            int columns,
+            int both,
+            int type) {
+        Warp.requireGroupSize(GROUP);
+        float[] tile = context.allocateFloatLocalArray(TILE * PITCH);
+        int item = context.localIdx;
+        int across = (columns + TILE - 1) / TILE;
+        int firstRow = context.groupIdx / across * TILE;
+        int firstColumn = context.groupIdx % across * TILE;
+        int pair = item % 32 * 2;
+        for (int i = item / 32; i < TILE; i += GROUP / 32) {
+            int inside = TornadoMath.min(rows - firstRow - i, columns - firstColumn - pair);
+            if (inside > 0) {
+                int at = (firstRow + i) * columns + firstColumn + pair;
+                float left = Warp.load(matrix, at);
+                float right = Warp.load(matrix, at + 1);
+                if (both == 1) {
+                    Warp.store(rounded, at, Warp.pack(type, left, right), 2);
+                }
+                tile[i * PITCH + pair] = left;
+                tile[i * PITCH + pair + 1] = right;
+            }
+        }
+        context.localBarrier();
+        for (int j = item / 32; j < TILE; j += GROUP / 32) {
+            int inside = TornadoMath.min(rows - firstRow - pair, columns - firstColumn - j);
+            if (inside > 0) {
+                int at = (firstColumn + j) * rows + firstRow + pair;
+                int packed = Warp.pack(type, tile[pair * PITCH + j], tile[(pair + 1) * PITCH + j]);
+                Warp.store(turned, at, packed, 2);
             }
         }
     }
