@@ -76,10 +76,38 @@ public final class ReplayedPlan {
     public static ReplayedPlan ofExecuted(TornadoExecutionPlan plan, ComputeDevice device) {
         required(plan, "plan", "make it with new TornadoExecutionPlan(graph.snapshot())");
         required(device, "device", "give the one that the plan was given");
+        return ofExecutions(device, plan::execute);
+    }
+
+    /**
+     * Executes the graphs of a plan once more, one behind the other, that were executed so before, and records that:
+     * for what one graph cannot hold. Each graph consumes what the one before it left on the device.
+     *
+     * @param plan a plan with its device and its GridScheduler, each graph executed once or more
+     * @param device the device of all its tasks
+     * @param graphs how many graphs the plan has
+     * @return the plan, to be executed by this object from now on; its {@link #result} is that of the last graph
+     * @throws IllegalArgumentException if something is null, or there is no graph
+     */
+    public static ReplayedPlan ofExecuted(TornadoExecutionPlan plan, ComputeDevice device, int graphs) {
+        required(plan, "plan", "make it with new TornadoExecutionPlan(graphs)");
+        required(device, "device", "give the one that the plan was given");
+        if (graphs < 1) {
+            throw new IllegalArgumentException("%d graphs: give the number that the plan has.".formatted(graphs));
+        }
+        return ofExecutions(device, () -> {
+            for (int graph = 0; graph < graphs - 1; graph++) {
+                plan.withGraph(graph).execute();
+            }
+            return plan.withGraph(graphs - 1).execute();
+        });
+    }
+
+    private static ReplayedPlan ofExecutions(ComputeDevice device, Supplier<TornadoExecutionResult> executions) {
         TornadoExecutionResult[] result = new TornadoExecutionResult[1];
         Recorded recorded =
-                CompilerExtension.record(device.backend(), device.handle(), () -> result[0] = plan.execute());
-        return new ReplayedPlan(device, plan::execute, result[0], recorded);
+                CompilerExtension.record(device.backend(), device.handle(), () -> result[0] = executions.get());
+        return new ReplayedPlan(device, executions, result[0], recorded);
     }
 
     /**

@@ -174,6 +174,36 @@ class ReplayedPlanTest {
         }
     }
 
+    /** The second graph has the numbers of the first one on the device. */
+    @Test
+    void graphsAreExecutedOneBehindTheOther() throws Exception {
+        ComputeDevice device = TestDevice.get();
+        FloatArray numbers = FloatArray.fromElements(1, 2, 3, 4);
+        FloatArray doubled = new FloatArray(4);
+        TaskGraph first = new TaskGraph("first")
+                .transferToDevice(DataTransferMode.FIRST_EXECUTION, numbers)
+                .task("twice", ReplayedPlanTest::twice, numbers, numbers)
+                .persistOnDevice(numbers);
+        TaskGraph second = new TaskGraph("second")
+                .consumeFromDevice("first", numbers)
+                .task("twice", ReplayedPlanTest::twice, numbers, doubled)
+                .transferToHost(DataTransferMode.EVERY_EXECUTION, doubled);
+        try (TornadoExecutionPlan plan = new TornadoExecutionPlan(first.snapshot(), second.snapshot())) {
+            plan.withDevice(device.handle());
+            plan.withGraph(0).execute();
+            plan.withGraph(1).execute();
+            assertThat(doubled.toHeapArray()).containsExactly(4, 8, 12, 16);
+            ReplayedPlan replayed = ReplayedPlan.ofExecuted(plan, device, 2);
+            assertThat(doubled.toHeapArray()).containsExactly(8, 16, 24, 32);
+            replayed.execute();
+            assertThat(doubled.toHeapArray()).containsExactly(16, 32, 48, 64);
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> ReplayedPlan.ofExecuted(plan, device, 0))
+                    .withMessageContaining("give the number that the plan has");
+            plan.withAllGraphs();
+        }
+    }
+
     @Test
     void nothingIsRefused() {
         assertThatIllegalArgumentException()
