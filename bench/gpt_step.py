@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """A training step of the GPT of ./attention example GptStepTimes in PyTorch: the same layers, AdamW, BF16 products by autocast.
 
-  python3 bench/gpt_step.py LAYERS WIDTH HEADS TOKENS SEQUENCE[,SEQUENCE] [--compile] [--without-mask]
+  python3 bench/gpt_step.py LAYERS WIDTH HEADS TOKENS SEQUENCE[,SEQUENCE] [--compile] [--without-mask] [--forward]
 
-Attention by scaled_dot_product_attention (FlashAttention-2), and by the formula, which stores all scores. Medians of 9 steps.
+Attention by scaled_dot_product_attention (FlashAttention-2), and by the formula, which stores all scores. Medians of 9 steps; with --forward also of 9
+forward passes with their loss, without gradients.
 """
 
 import sys
@@ -55,6 +56,17 @@ class Gpt(torch.nn.Module):
         return cross_entropy((norm(x) @ self.token.t()).flatten(0, 1).float(), targets.flatten())
 
 
+def forward_passes(call, ids):
+    times = []
+    for _ in range(12):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        with torch.no_grad(), torch.autocast("cuda", torch.bfloat16):
+            call(ids[0], ids[1]).item()
+        times.append(1e3 * (time.perf_counter() - start))
+    return f", forward alone {sorted(times[3:])[4]:.2f} ms"
+
+
 def main():
     layers, width, heads, tokens = (int(x) for x in sys.argv[1:5])
     print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}: {layers} layers, width {width}, {heads} heads, BF16 autocast")
@@ -78,9 +90,10 @@ def main():
                     loss.item()
                     times.append(1e3 * (time.perf_counter() - start))
                 took = sorted(times[3:])[4]
+                alone = forward_passes(call, ids) if "--forward" in sys.argv else ""
                 kind = "formula" if eager else "FlashAttention-2"
                 peak = torch.cuda.max_memory_allocated() / 2**30
-                print(f"N {n:6}, batch {tokens // n:3}, {kind:16}: {took:8.2f} ms a step, peak {peak:.1f} GiB", flush=True)
+                print(f"N {n:6}, batch {tokens // n:3}, {kind:16}: {took:8.2f} ms a step{alone}, peak {peak:.1f} GiB", flush=True)
                 torch.cuda.reset_peak_memory_stats()
             except RuntimeError as refused:
                 print(f"N {n:6}, eager {eager}: {str(refused).splitlines()[0][:150]}", flush=True)

@@ -2,8 +2,9 @@ package gpt;
 
 import gpt.Parameters.Parameter;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
-import java.util.Optional;
+import java.util.Map;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.FlashAttention;
@@ -11,26 +12,23 @@ import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Intrinsics;
-import org.tornadoattention.device.ReplayedPlan;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.MatrixProduct;
+import org.tornadoattention.kernel.WarpGroupProduct;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
-import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.KernelContext;
-import uk.ac.manchester.tornado.api.TaskGraph;
-import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
-import uk.ac.manchester.tornado.api.TornadoExecutionResult;
-import uk.ac.manchester.tornado.api.WorkerGrid1D;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
-import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
- * A GPT in one task graph: forward pass, backward pass and AdamW's step. Weights and activations stay on the device; a
- * step takes tokens in and brings the loss out.
+ * A GPT on the device: forward pass, backward pass and AdamW's step, in one task graph or, where that would be larger
+ * than TornadoVM allows, in a {@link GraphChain}. Weights and activations stay on the device; a step takes tokens in
+ * and brings the loss out.
  *
  * <pre>{@code
  * x = E[token] + B[token before] + P[position]
@@ -51,6 +49,12 @@ public final class Gpt implements AutoCloseable {
     private static final int PARTIAL_SUMS = 64;
     /** Rows that one part of a weight's gradient sums, on a GPU. */
     private static final int ROWS_OF_A_PART = 512;
+    /**
+     * What writing and adding up an element of a part costs, by the time of a tile for each row: from memory's speed.
+     */
+    private static final double SUMS_OF_A_PART = 1.4e-4;
+    /** Layers, forward and backward, that one graph has room for together with all else. */
+    private static final int LAYERS_OF_ONE_GRAPH = 2;
 
     private final FlashAttention attention;
     private final Parameters parameters;
@@ -60,6 +64,8 @@ public final class Gpt implements AutoCloseable {
     private final int asked;
     private final int rows;
     private final Products products;
+    private final boolean warpGroups;
+    private final boolean oneGraph;
     private final AttentionOptions mask;
 
     private final IntArray tokens;
@@ -68,13 +74,20 @@ public final class Gpt implements AutoCloseable {
     private final FloatArray totals = new FloatArray(2 * PARTIAL_SUMS);
     private final FloatArray hit;
 
-    private final TaskGraph graph = new TaskGraph("gpt");
-    private final GridScheduler grids = new GridScheduler();
-    private final TornadoExecutionPlan plan;
-    private Optional<TornadoExecutionResult> lastStep = Optional.empty();
-    private boolean replaying;
-    private Optional<ReplayedPlan> replayed = Optional.empty();
+    private final GraphChain chain;
+    /** Arrays that all layers use in turn, by what they are for and their size. */
+    private final Map<String, FloatArray> sharedFloats = new HashMap<>();
+
+    private final Map<Integer, ShortArray> sharedFactors = new HashMap<>();
+    private final Map<Integer, ShortArray> sharedOthers = new HashMap<>();
+    private final List<Tensor> sharedHeads = new ArrayList<>();
+    /**
+     * In place of a copy that is not wanted: TornadoVM waits forever where a task writes one array as two arguments.
+     */
+    private final ShortArray notWanted = new ShortArray(1);
+
     private KernelChoice attentionKernel;
+    private int graphsOfForward;
 
     /** How matrices are multiplied. */
     public enum Products {
@@ -102,7 +115,7 @@ public final class Gpt implements AutoCloseable {
     public record Result(double loss, double accuracy) {}
 
     /**
-     * Builds the graph for batches of one size.
+     * Builds the graphs for batches of one size.
      *
      * @param attention where to run and with which kernel of attention
      * @param parameters what to train
@@ -122,7 +135,7 @@ public final class Gpt implements AutoCloseable {
     }
 
     /**
-     * Builds the graph for batches of one size, with products of a kind and a mask.
+     * Builds the graphs for batches of one size, with products of a kind and a mask.
      *
      * @param attention where to run and with which kernel of attention
      * @param parameters what to train
@@ -140,6 +153,27 @@ public final class Gpt implements AutoCloseable {
             int asked,
             Products products,
             AttentionOptions mask) {
+        this(
+                attention,
+                parameters,
+                batch,
+                sequence,
+                asked,
+                products,
+                mask,
+                parameters.shape().layers() <= LAYERS_OF_ONE_GRAPH && products != Products.BF16);
+    }
+
+    /** For tests: in one graph, or in a chain of one for each layer of each pass. */
+    Gpt(
+            FlashAttention attention,
+            Parameters parameters,
+            int batch,
+            int sequence,
+            int asked,
+            Products products,
+            AttentionOptions mask,
+            boolean oneGraph) {
         products.requireOn(attention.device());
         this.attention = attention;
         this.parameters = parameters;
@@ -149,42 +183,19 @@ public final class Gpt implements AutoCloseable {
         this.asked = asked;
         this.rows = Math.multiplyExact(batch, sequence);
         this.products = products;
+        this.warpGroups = products == Products.BF16
+                && attention.device().extension().level().include(Intrinsics.WARP_GROUP)
+                && rows % WarpGroupProduct.DEPTH == 0
+                && shape.width() % WarpGroupProduct.DEPTH == 0
+                && shape.hidden() % WarpGroupProduct.DEPTH == 0;
+        this.oneGraph = oneGraph;
         this.mask = mask;
         this.tokens = new IntArray(rows);
         this.targets = new IntArray(rows);
-        this.hit = activation(rows);
-
-        graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, tokens, targets, schedule, totals);
-        for (FloatArray array : parameters.state()) {
-            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, array);
-        }
-        for (Parameter parameter : parameters.all()) {
-            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, parameter.gradient());
-        }
-        appendForwardAndBackward();
-        for (Parameter p : parameters.all()) {
-            graph.task(
-                    "adamw-" + p.name().replace('.', '-'),
-                    Kernels::adamW,
-                    p.value(),
-                    p.gradient(),
-                    p.firstMoment(),
-                    p.secondMoment(),
-                    schedule);
-            grid("adamw-" + p.name().replace('.', '-'), p.value().getSize());
-        }
-        graph.transferToHost(DataTransferMode.EVERY_EXECUTION, totals)
-                .transferToHost(DataTransferMode.UNDER_DEMAND, hit);
-        for (Parameter parameter : parameters.all()) {
-            graph.transferToHost(
-                    DataTransferMode.UNDER_DEMAND,
-                    parameter.value(),
-                    parameter.gradient(),
-                    parameter.firstMoment(),
-                    parameter.secondMoment());
-        }
-        this.plan = new TornadoExecutionPlan(graph.snapshot());
-        plan.withDevice(attention.device().handle()).withGridScheduler(grids);
+        this.hit = new FloatArray(rows);
+        this.chain = new GraphChain("gpt", attention.device());
+        appendStep();
+        chain.build();
     }
 
     // -- the model --
@@ -192,18 +203,18 @@ public final class Gpt implements AutoCloseable {
     /** What the backward pass of a layer needs of its forward pass. */
     private final class Layer {
         final int index;
-        final FloatArray attentionNorm = activation(rows * shape.width());
+        final Input attentionNorm = new Input(true, shape.width());
         final FloatArray attentionDeviation = activation(rows);
         final Tensor q = heads();
         final Tensor k = heads();
         final Tensor v = heads();
         final Tensor o = heads();
         final Tensor logSumExp = Tensor.wrap(activation(rows * shape.heads()), batch, shape.heads(), sequence);
-        final FloatArray mixed = activation(rows * shape.width());
-        final FloatArray mlpNorm = activation(rows * shape.width());
+        final Input mixed = new Input(false, shape.width());
+        final Input mlpNorm = new Input(true, shape.width());
         final FloatArray mlpDeviation = activation(rows);
         final FloatArray up = activation(rows * shape.hidden());
-        final FloatArray bent = activation(rows * shape.hidden());
+        final Input bent = new Input(false, shape.hidden());
 
         Layer(int index) {
             this.index = index;
@@ -216,113 +227,193 @@ public final class Gpt implements AutoCloseable {
         Parameter weight(String matrix) {
             return parameters.get(index, matrix);
         }
+
+        List<TornadoNativeArray> arrays() {
+            List<TornadoNativeArray> arrays = new ArrayList<>(List.of(attentionDeviation, mlpDeviation, up));
+            for (Tensor tensor : List.of(q, k, v, o, logSumExp)) {
+                arrays.add(tensor.array());
+            }
+            for (Input input : List.of(attentionNorm, mixed, mlpNorm, bent)) {
+                arrays.addAll(input.ofLayer());
+            }
+            for (String matrix : List.of("qkv", "out", "up", "down")) {
+                arrays.add(weight(matrix).value());
+            }
+            return arrays;
+        }
     }
 
-    private void appendForwardAndBackward() {
+    /**
+     * A matrix {@code [rows, columns]} that a weight is multiplied with. Warp groups read it in 16 bits, and for the
+     * weight's gradient transposed; both copies are made when the matrix was written, and the backward pass wants the
+     * transposed one alone, and of a norm the matrix.
+     */
+    private final class Input {
+        final FloatArray matrix;
+        final int columns;
+        final boolean matrixIsWanted;
+        final ShortArray rounded;
+        final ShortArray turned;
+
+        Input(boolean matrixIsWanted, int columns) {
+            this.columns = columns;
+            this.matrixIsWanted = matrixIsWanted || !warpGroups;
+            this.matrix = this.matrixIsWanted ? activation(rows * columns) : shared("input", rows * columns);
+            this.rounded = warpGroups ? sharedFactor(rows * columns) : notWanted;
+            this.turned = warpGroups ? chain.keep(new ShortArray(rows * columns)) : notWanted;
+        }
+
+        /** Appends the task that makes the copies, behind that which writes the matrix. */
+        Input copied(String task) {
+            if (warpGroups) {
+                turn(task, matrix, rounded, turned, rows, columns, 1);
+            }
+            return this;
+        }
+
+        List<TornadoNativeArray> ofLayer() {
+            List<TornadoNativeArray> arrays = new ArrayList<>();
+            if (matrixIsWanted) {
+                arrays.add(matrix);
+            }
+            if (warpGroups) {
+                arrays.add(turned);
+            }
+            return arrays;
+        }
+    }
+
+    private void appendStep() {
         int width = shape.width();
         int vocabulary = shape.vocabulary();
         Parameter token = parameters.get("token");
         Parameter before = parameters.get("before");
         Parameter position = parameters.get("position");
+
+        chain.bringEachTime(tokens);
+        chain.keep(token.value());
+        chain.keep(before.value());
+        chain.keep(position.value());
         FloatArray x = activation(rows * width);
-        FloatArray qkv = activation(rows * 3 * width);
+        chain.graph()
+                .task(
+                        "embed",
+                        Kernels::embed,
+                        tokens,
+                        token.value(),
+                        before.value(),
+                        position.value(),
+                        x,
+                        sequence,
+                        width);
+        grid("embed", x.getSize());
+        List<Layer> layers = new ArrayList<>();
+        for (int index = 0; index < shape.layers(); index++) {
+            nextGraph("forward" + index);
+            Layer layer = new Layer(index);
+            forward(layer, x);
+            layers.add(layer);
+        }
+
+        nextGraph("head");
+        chain.bringEachTime(targets);
+        chain.bringEachTime(totals);
+        chain.keepHere(hit);
         FloatArray norm = activation(rows * width);
         FloatArray deviation = activation(rows);
         FloatArray logits = activation(rows * vocabulary);
         FloatArray loss = activation(rows);
-
-        graph.task(
-                "embed", Kernels::embed, tokens, token.value(), before.value(), position.value(), x, sequence, width);
-        grid("embed", x.getSize());
-        List<Layer> layers = new ArrayList<>();
-        for (int index = 0; index < shape.layers(); index++) {
-            Layer layer = new Layer(index);
-            forward(layer, x, qkv);
-            layers.add(layer);
-        }
         normalise("norm", x, norm, deviation);
         timesTransposed("logits", norm, token.value(), logits, width, vocabulary);
-        graph.task("loss", Kernels::crossEntropy, logits, targets, loss, hit, vocabulary, asked);
+        chain.graph().task("loss", Kernels::crossEntropy, logits, targets, loss, hit, vocabulary, asked);
         grid("loss", rows);
-        graph.task("totals", Kernels::totals, loss, hit, totals);
+        chain.graph().task("totals", Kernels::totals, loss, hit, totals);
         grid("totals", PARTIAL_SUMS);
+        chain.graph().transferToHost(DataTransferMode.EVERY_EXECUTION, totals);
 
-        FloatArray dLogits = logits; // crossEntropy wrote them there
-        FloatArray dNorm = activation(rows * width);
+        graphsOfForward = chain.size();
+        nextGraph("headGradients");
         FloatArray dX = activation(rows * width);
+        FloatArray dLogits = logits; // crossEntropy wrote them there
+        FloatArray dNorm = shared("dNorm", rows * width);
+        chain.keep(token.gradient());
         transposedTimes("logits-dw", dLogits, norm, token.gradient(), vocabulary, width);
         times("logits-dx", dLogits, token.value(), dNorm, vocabulary, width, 0);
         normaliseGradient("norm-dx", dNorm, norm, deviation, dX, 0);
-        Workspace workspace = new Workspace(qkv, dNorm, dX);
+        chain.forget(List.of(x));
         for (Layer layer : layers.reversed()) {
-            backward(layer, workspace);
+            nextGraph("backward" + layer.index);
+            backward(layer, dX);
+            chain.forget(layer.arrays());
         }
+
+        nextGraph("embeddings");
+        chain.keepHere(before.gradient(), position.gradient());
         embeddingGradient("token-dw", dX, token.gradient(), 0, 1); // the logits have put theirs in already
         embeddingGradient("before-dw", dX, before.gradient(), 1, 0);
-        graph.task("position-dw", Kernels::positionGradient, dX, position.gradient(), batch, sequence, width);
+        chain.graph().task("position-dw", Kernels::positionGradient, dX, position.gradient(), batch, sequence, width);
         grid("position-dw", position.gradient().getSize());
+        List.of(token, before, position).forEach(this::adamW);
     }
 
-    private void forward(Layer layer, FloatArray x, FloatArray qkv) {
+    private void nextGraph(String name) {
+        if (!oneGraph) {
+            chain.next(name);
+        }
+    }
+
+    private void forward(Layer layer, FloatArray x) {
         int width = shape.width();
-        normalise(layer.name("norm1"), x, layer.attentionNorm, layer.attentionDeviation);
-        times(layer.name("qkv"), layer.attentionNorm, layer.weight("qkv").value(), qkv, width, 3 * width, 0);
+        int hidden = shape.hidden();
+        FloatArray qkv = shared("qkv", rows * 3 * width);
+        normalise(layer.name("norm1"), x, layer.attentionNorm.matrix, layer.attentionDeviation);
+        times(layer, "qkv", layer.attentionNorm.copied(layer.name("norm1-copies")), qkv, 3 * width, 0);
         toHeads(layer.name("q"), qkv, layer.q, 3 * width, 0);
         toHeads(layer.name("k"), qkv, layer.k, 3 * width, width);
         toHeads(layer.name("v"), qkv, layer.v, 3 * width, 2 * width);
         attentionKernel = attention.appendTo(
-                graph, grids, layer.name("attention"), layer.q, layer.k, layer.v, layer.o, layer.logSumExp, mask);
-        fromHeads(layer.name("o"), layer.o, layer.mixed, width, 0);
-        times(layer.name("out"), layer.mixed, layer.weight("out").value(), x, width, width, 1);
+                chain.graph(),
+                chain.grids(),
+                layer.name("attention"),
+                layer.q,
+                layer.k,
+                layer.v,
+                layer.o,
+                layer.logSumExp,
+                mask);
+        fromHeads(layer.name("o"), layer.o, layer.mixed.matrix, width, 0);
+        times(layer, "out", layer.mixed.copied(layer.name("o-copies")), x, width, 1);
 
-        normalise(layer.name("norm2"), x, layer.mlpNorm, layer.mlpDeviation);
-        times(layer.name("up"), layer.mlpNorm, layer.weight("up").value(), layer.up, width, shape.hidden(), 0);
-        graph.task(layer.name("gelu"), Kernels::gelu, layer.up, layer.bent);
-        grid(layer.name("gelu"), layer.bent.getSize());
-        times(layer.name("down"), layer.bent, layer.weight("down").value(), x, shape.hidden(), width, 1);
-    }
-
-    /** Arrays that all layers' backward passes use in turn. */
-    private final class Workspace {
-        final FloatArray dQkv;
-        final FloatArray dNorm;
-        final FloatArray dX;
-        final FloatArray dHidden = activation(rows * shape.hidden());
-        final Tensor dO = heads();
-        final Tensor dQ = heads();
-        final Tensor dK = heads();
-        final Tensor dV = heads();
-
-        Workspace(FloatArray dQkv, FloatArray dNorm, FloatArray dX) {
-            this.dQkv = dQkv;
-            this.dNorm = dNorm;
-            this.dX = dX;
-        }
+        normalise(layer.name("norm2"), x, layer.mlpNorm.matrix, layer.mlpDeviation);
+        times(layer, "up", layer.mlpNorm.copied(layer.name("norm2-copies")), layer.up, hidden, 0);
+        chain.graph().task(layer.name("gelu"), Kernels::gelu, layer.up, layer.bent.matrix);
+        grid(layer.name("gelu"), layer.up.getSize());
+        times(layer, "down", layer.bent.copied(layer.name("gelu-copies")), x, width, 1);
     }
 
     /** The forward pass from its last line to its first; dX comes in as the gradient of the layer's result. */
-    private void backward(Layer layer, Workspace w) {
+    private void backward(Layer layer, FloatArray dX) {
         int width = shape.width();
         int hidden = shape.hidden();
-        Parameter down = layer.weight("down");
-        Parameter up = layer.weight("up");
-        Parameter out = layer.weight("out");
-        Parameter qkv = layer.weight("qkv");
+        FloatArray dHidden = shared("dHidden", rows * hidden);
+        FloatArray dNorm = shared("dNorm", rows * width);
+        FloatArray dQkv = shared("qkv", rows * 3 * width);
 
-        transposedTimes(layer.name("down-dw"), layer.bent, w.dX, down.gradient(), hidden, width);
-        timesTransposed(layer.name("down-dx"), w.dX, down.value(), w.dHidden, width, hidden);
-        graph.task(layer.name("gelu-dx"), Kernels::geluGradient, layer.up, w.dHidden);
-        grid(layer.name("gelu-dx"), w.dHidden.getSize());
-        transposedTimes(layer.name("up-dw"), layer.mlpNorm, w.dHidden, up.gradient(), width, hidden);
-        timesTransposed(layer.name("up-dx"), w.dHidden, up.value(), w.dNorm, hidden, width);
-        normaliseGradient(layer.name("norm2-dx"), w.dNorm, layer.mlpNorm, layer.mlpDeviation, w.dX, 1);
+        gradients(layer, "down", layer.bent, dX, dHidden, width);
+        chain.graph().task(layer.name("gelu-dx"), Kernels::geluGradient, layer.up, dHidden);
+        grid(layer.name("gelu-dx"), dHidden.getSize());
+        gradients(layer, "up", layer.mlpNorm, dHidden, dNorm, hidden);
+        normaliseGradient(layer.name("norm2-dx"), dNorm, layer.mlpNorm.matrix, layer.mlpDeviation, dX, 1);
 
-        transposedTimes(layer.name("out-dw"), layer.mixed, w.dX, out.gradient(), width, width);
-        timesTransposed(layer.name("out-dx"), w.dX, out.value(), w.dNorm, width, width);
-        toHeads(layer.name("do"), w.dNorm, w.dO, width, 0);
+        gradients(layer, "out", layer.mixed, dX, dNorm, width);
+        Tensor dO = sharedHeads(0);
+        Tensor dQ = sharedHeads(1);
+        Tensor dK = sharedHeads(2);
+        Tensor dV = sharedHeads(3);
+        toHeads(layer.name("do"), dNorm, dO, width, 0);
         attention.appendBackwardTo(
-                graph,
-                grids,
+                chain.graph(),
+                chain.grids(),
                 layer.name("attention-dx"),
                 BackwardTensors.builder()
                         .q(layer.q)
@@ -330,21 +421,83 @@ public final class Gpt implements AutoCloseable {
                         .v(layer.v)
                         .output(layer.o)
                         .logSumExp(layer.logSumExp)
-                        .dOut(w.dO)
-                        .dQ(w.dQ)
-                        .dK(w.dK)
-                        .dV(w.dV)
+                        .dOut(dO)
+                        .dQ(dQ)
+                        .dK(dK)
+                        .dV(dV)
                         .build(),
                 mask);
-        fromHeads(layer.name("dq"), w.dQ, w.dQkv, 3 * width, 0);
-        fromHeads(layer.name("dk"), w.dK, w.dQkv, 3 * width, width);
-        fromHeads(layer.name("dv"), w.dV, w.dQkv, 3 * width, 2 * width);
-        transposedTimes(layer.name("qkv-dw"), layer.attentionNorm, w.dQkv, qkv.gradient(), width, 3 * width);
-        timesTransposed(layer.name("qkv-dx"), w.dQkv, qkv.value(), w.dNorm, 3 * width, width);
-        normaliseGradient(layer.name("norm1-dx"), w.dNorm, layer.attentionNorm, layer.attentionDeviation, w.dX, 1);
+        fromHeads(layer.name("dq"), dQ, dQkv, 3 * width, 0);
+        fromHeads(layer.name("dk"), dK, dQkv, 3 * width, width);
+        fromHeads(layer.name("dv"), dV, dQkv, 3 * width, 2 * width);
+        gradients(layer, "qkv", layer.attentionNorm, dQkv, dNorm, 3 * width);
+        normaliseGradient(layer.name("norm1-dx"), dNorm, layer.attentionNorm.matrix, layer.attentionDeviation, dX, 1);
+        for (String matrix : List.of("qkv", "out", "up", "down")) {
+            adamW(layer.weight(matrix));
+        }
+    }
+
+    private void adamW(Parameter p) {
+        String task = "adamw-" + p.name().replace('.', '-');
+        chain.bringEachTime(schedule);
+        chain.keepHere(p.firstMoment(), p.secondMoment());
+        chain.graph().task(task, Kernels::adamW, p.value(), p.gradient(), p.firstMoment(), p.secondMoment(), schedule);
+        grid(task, p.value().getSize());
     }
 
     // -- its tasks --
+
+    /** A layer's product with a weight, {@code y[rows, columns] = x W}, added to y if {@code accumulate} is 1. */
+    private void times(Layer layer, String matrix, Input x, FloatArray y, int columns, int accumulate) {
+        FloatArray w = chain.keep(layer.weight(matrix).value());
+        if (!warpGroups) {
+            times(layer.name(matrix), x.matrix, w, y, x.columns, columns, accumulate);
+            return;
+        }
+        ShortArray turned = sharedOther(w.getSize());
+        turn(layer.name(matrix + "-turned"), w, chain.keep(notWanted), turned, x.columns, columns, 0);
+        warpGroupProduct(layer.name(matrix), x.rounded, turned, y, rows, columns, x.columns, 1, accumulate);
+    }
+
+    /** Both gradients of {@code y[rows, columns] = x W}: that of W, and that of x in {@code dX}. */
+    private void gradients(Layer layer, String matrix, Input x, FloatArray dY, FloatArray dX, int columns) {
+        Parameter weight = layer.weight(matrix);
+        String dw = layer.name(matrix + "-dw");
+        String dx = layer.name(matrix + "-dx");
+        chain.keepHere(weight.gradient());
+        if (!warpGroups) {
+            transposedTimes(dw, x.matrix, dY, weight.gradient(), x.columns, columns);
+            timesTransposed(dx, dY, weight.value(), dX, columns, x.columns);
+            return;
+        }
+        ShortArray rounded = sharedFactor(dY.getSize());
+        ShortArray turned = sharedOther(dY.getSize());
+        turn(layer.name(matrix + "-dy-copies"), dY, rounded, turned, rows, columns, 1);
+        int tiles = WarpGroupProduct.groups(x.columns, columns, WarpGroupProduct.wide(columns), 1);
+        int parts = parts(tiles, weight.value().getSize());
+        FloatArray partial = parts == 1
+                ? weight.gradient()
+                : shared("parts", parts * weight.value().getSize());
+        warpGroupProduct(
+                parts == 1 ? dw : dw + "-parts", x.turned, turned, partial, x.columns, columns, rows, parts, 0);
+        addParts(dw, partial, weight.gradient(), parts);
+        ShortArray w = sharedOther(weight.value().getSize());
+        chain.graph()
+                .task(
+                        layer.name(matrix + "-rounded"),
+                        WarpGroupProduct::narrow,
+                        new KernelContext(),
+                        weight.value(),
+                        w,
+                        x.columns,
+                        columns,
+                        Warp.BF16);
+        grid(
+                layer.name(matrix + "-rounded"),
+                WarpGroupProduct.GROUP * WarpGroupProduct.groupsToNarrow(x.columns, columns),
+                WarpGroupProduct.GROUP);
+        warpGroupProduct(dx, rounded, w, dX, rows, x.columns, columns, 1, 0);
+    }
 
     /** {@code y[rows, columns] = x[rows, depth] w[depth, columns]}, added to y if {@code accumulate} is 1. */
     private void times(String task, FloatArray x, FloatArray w, FloatArray y, int depth, int columns, int accumulate) {
@@ -363,10 +516,76 @@ public final class Gpt implements AutoCloseable {
             product(task, x, y, w, left, right, rows, 1, left, right, 1, 0);
             return;
         }
-        FloatArray partial = activation(parts * left * right);
+        FloatArray partial = shared("parts", parts * left * right);
         tiledProduct(task + "-parts", x, y, partial, left, right, rows, 1, left, right, 1, parts, 0);
-        graph.task(task, MatrixProduct::addParts, partial, w, parts);
-        grid(task, w.getSize());
+        addParts(task, partial, w, parts);
+    }
+
+    private void addParts(String task, FloatArray partial, FloatArray sum, int parts) {
+        if (parts > 1) {
+            chain.graph().task(task, MatrixProduct::addParts, partial, sum, parts);
+            grid(task, sum.getSize());
+        }
+    }
+
+    /**
+     * Into how many parts of the rows a weight's gradient is cut: few enough that adding them up costs little, many
+     * enough that no multiprocessor waits. A tile of all rows is taken for the unit of time.
+     */
+    private int parts(int tiles, int size) {
+        int multiprocessors = attention.device().computeUnits();
+        int best = 1;
+        double least = Double.MAX_VALUE;
+        for (int parts = 1; parts <= Math.min(16, rows / WarpGroupProduct.DEPTH); parts++) {
+            double products = (double) Math.ceilDiv(tiles * parts, multiprocessors) / parts;
+            double sums = parts == 1 ? 0 : SUMS_OF_A_PART * parts * size / rows;
+            if (products + sums < least) {
+                least = products + sums;
+                best = parts;
+            }
+        }
+        return best;
+    }
+
+    /** A matrix transposed in 16 bits, and if {@code both} is 1 also as it lies. */
+    private void turn(
+            String task, FloatArray matrix, ShortArray rounded, ShortArray turned, int down, int across, int both) {
+        chain.graph()
+                .task(
+                        task,
+                        WarpGroupProduct::turn,
+                        new KernelContext(),
+                        matrix,
+                        rounded,
+                        turned,
+                        down,
+                        across,
+                        both,
+                        Warp.BF16);
+        grid(task, WarpGroupProduct.GROUP * WarpGroupProduct.groupsToNarrow(down, across), WarpGroupProduct.GROUP);
+    }
+
+    /** {@code c[m, n] = a[m, depth] b[n, depth]ᵀ}, or its parts, or added to c. */
+    private void warpGroupProduct(
+            String task, ShortArray a, ShortArray b, FloatArray c, int m, int n, int depth, int parts, int accumulate) {
+        int wide = WarpGroupProduct.wide(n);
+        chain.graph()
+                .task(
+                        task,
+                        WarpGroupProduct::multiply,
+                        new KernelContext(),
+                        a,
+                        b,
+                        c,
+                        c,
+                        m,
+                        n,
+                        depth,
+                        wide,
+                        parts,
+                        accumulate,
+                        Warp.BF16);
+        grid(task, WarpGroupProduct.GROUP * WarpGroupProduct.groups(m, n, wide, parts), WarpGroupProduct.GROUP);
     }
 
     private void product(
@@ -383,7 +602,7 @@ public final class Gpt implements AutoCloseable {
             int bColumn,
             int accumulate) {
         if (products == Products.ROWS) {
-            graph.task(task, RowProduct::byRows, a, b, c, n, depth, aRow, aColumn, bRow, bColumn, accumulate);
+            chain.graph().task(task, RowProduct::byRows, a, b, c, n, depth, aRow, aColumn, bRow, bColumn, accumulate);
             grid(task, m);
         } else {
             tiledProduct(task, a, b, c, m, n, depth, aRow, aColumn, bRow, bColumn, 1, accumulate);
@@ -406,53 +625,55 @@ public final class Gpt implements AutoCloseable {
             int accumulate) {
         int groups = products == Products.BF16 ? MatrixProduct.groupsOnTensorCores(m, n, depth, aRow, bRow, parts) : 0;
         if (groups > 0) {
-            graph.task(
-                    task,
-                    MatrixProduct::onTensorCores,
-                    new KernelContext(),
-                    a,
-                    b,
-                    b,
-                    c,
-                    m,
-                    n,
-                    depth,
-                    aRow,
-                    aColumn,
-                    bRow,
-                    bColumn,
-                    parts,
-                    accumulate,
-                    Warp.BF16);
+            chain.graph()
+                    .task(
+                            task,
+                            MatrixProduct::onTensorCores,
+                            new KernelContext(),
+                            a,
+                            b,
+                            b,
+                            c,
+                            m,
+                            n,
+                            depth,
+                            aRow,
+                            aColumn,
+                            bRow,
+                            bColumn,
+                            parts,
+                            accumulate,
+                            Warp.BF16);
             grid(task, MatrixProduct.GROUP * groups, MatrixProduct.GROUP);
         } else {
-            graph.task(
-                    task,
-                    MatrixProduct::tiled,
-                    new KernelContext(),
-                    a,
-                    b,
-                    b,
-                    c,
-                    m,
-                    n,
-                    depth,
-                    aRow,
-                    aColumn,
-                    bRow,
-                    bColumn,
-                    parts,
-                    accumulate);
+            chain.graph()
+                    .task(
+                            task,
+                            MatrixProduct::tiled,
+                            new KernelContext(),
+                            a,
+                            b,
+                            b,
+                            c,
+                            m,
+                            n,
+                            depth,
+                            aRow,
+                            aColumn,
+                            bRow,
+                            bColumn,
+                            parts,
+                            accumulate);
             grid(task, MatrixProduct.GROUP * MatrixProduct.groups(m, n, parts), MatrixProduct.GROUP);
         }
     }
 
     private void normalise(String task, FloatArray x, FloatArray y, FloatArray deviation) {
         if (products == Products.ROWS) {
-            graph.task(task, Kernels::normalise, x, y, deviation, shape.width());
+            chain.graph().task(task, Kernels::normalise, x, y, deviation, shape.width());
             grid(task, rows);
         } else {
-            graph.task(task, Kernels::normaliseInGroups, new KernelContext(), x, y, deviation, shape.width());
+            chain.graph().task(task, Kernels::normaliseInGroups, new KernelContext(), x, y, deviation, shape.width());
             grid(task, rows * Kernels.ROW_GROUP, Kernels.ROW_GROUP);
         }
     }
@@ -460,83 +681,89 @@ public final class Gpt implements AutoCloseable {
     private void normaliseGradient(
             String task, FloatArray dY, FloatArray y, FloatArray deviation, FloatArray dX, int accumulate) {
         if (products == Products.ROWS) {
-            graph.task(task, Kernels::normaliseGradient, dY, y, deviation, dX, shape.width(), accumulate);
+            chain.graph().task(task, Kernels::normaliseGradient, dY, y, deviation, dX, shape.width(), accumulate);
             grid(task, rows);
         } else {
-            graph.task(
-                    task,
-                    Kernels::normaliseGradientInGroups,
-                    new KernelContext(),
-                    dY,
-                    y,
-                    deviation,
-                    dX,
-                    shape.width(),
-                    accumulate);
+            chain.graph()
+                    .task(
+                            task,
+                            Kernels::normaliseGradientInGroups,
+                            new KernelContext(),
+                            dY,
+                            y,
+                            deviation,
+                            dX,
+                            shape.width(),
+                            accumulate);
             grid(task, rows * Kernels.ROW_GROUP, Kernels.ROW_GROUP);
         }
     }
 
     private void toHeads(String task, FloatArray matrix, Tensor heads, int width, int first) {
         if (products == Products.BF16) {
-            graph.task(
-                    task,
-                    Kernels::toHeadsInBFloat16,
-                    new KernelContext(),
-                    matrix,
-                    heads.bfloat16Bits(),
-                    width,
-                    first,
-                    shape.heads(),
-                    sequence,
-                    shape.headDim());
+            chain.graph()
+                    .task(
+                            task,
+                            Kernels::toHeadsInBFloat16,
+                            new KernelContext(),
+                            matrix,
+                            heads.bfloat16Bits(),
+                            width,
+                            first,
+                            shape.heads(),
+                            sequence,
+                            shape.headDim());
             grid(task, heads.numberOfElements() / 2);
             return;
         }
-        graph.task(
-                task,
-                Kernels::toHeads,
-                matrix,
-                heads.floatArray(),
-                width,
-                first,
-                shape.heads(),
-                sequence,
-                shape.headDim());
+        chain.graph()
+                .task(
+                        task,
+                        Kernels::toHeads,
+                        matrix,
+                        heads.floatArray(),
+                        width,
+                        first,
+                        shape.heads(),
+                        sequence,
+                        shape.headDim());
         grid(task, heads.numberOfElements());
     }
 
     private void fromHeads(String task, Tensor heads, FloatArray matrix, int width, int first) {
         if (products == Products.BF16) {
-            graph.task(
-                    task,
-                    Kernels::fromHeadsInBFloat16,
-                    new KernelContext(),
-                    heads.bfloat16Bits(),
-                    matrix,
-                    width,
-                    first,
-                    shape.heads(),
-                    sequence,
-                    shape.headDim());
+            chain.graph()
+                    .task(
+                            task,
+                            Kernels::fromHeadsInBFloat16,
+                            new KernelContext(),
+                            heads.bfloat16Bits(),
+                            matrix,
+                            width,
+                            first,
+                            shape.heads(),
+                            sequence,
+                            shape.headDim());
             grid(task, heads.numberOfElements());
             return;
         }
-        graph.task(
-                task,
-                Kernels::fromHeads,
-                heads.floatArray(),
-                matrix,
-                width,
-                first,
-                shape.heads(),
-                sequence,
-                shape.headDim());
+        chain.graph()
+                .task(
+                        task,
+                        Kernels::fromHeads,
+                        heads.floatArray(),
+                        matrix,
+                        width,
+                        first,
+                        shape.heads(),
+                        sequence,
+                        shape.headDim());
         grid(task, heads.numberOfElements());
     }
 
     private void embeddingGradient(String task, FloatArray dX, FloatArray dTable, int back, int accumulate) {
-        graph.task(task, Kernels::embeddingGradient, tokens, dX, dTable, sequence, shape.width(), back, accumulate);
+        chain.graph()
+                .task(task, Kernels::embeddingGradient, tokens, dX, dTable, sequence, shape.width(), back, accumulate);
         grid(task, dTable.getSize());
     }
 
@@ -545,25 +772,44 @@ public final class Gpt implements AutoCloseable {
     }
 
     private void grid(String task, int workItems, int groupSize) {
-        WorkerGrid1D grid = new WorkerGrid1D(workItems);
-        grid.setLocalWork(groupSize, 1, 1);
-        grids.addWorkerGrid(graph.getTaskGraphName() + "." + task, grid);
+        chain.grid(task, workItems, groupSize);
     }
+
+    // -- its arrays --
 
     private Tensor heads() {
-        if (products == Products.BF16) {
-            Tensor heads = Tensor.allocate(DType.BF16, batch, shape.heads(), sequence, shape.headDim());
-            graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, heads.array());
-            return heads;
-        }
-        return Tensor.wrap(activation(rows * shape.width()), batch, shape.heads(), sequence, shape.headDim());
+        Tensor heads = Tensor.allocate(
+                products == Products.BF16 ? DType.BF16 : DType.F32, batch, shape.heads(), sequence, shape.headDim());
+        chain.keep(heads.array());
+        return heads;
     }
 
-    /** An array that lives on the device only. TornadoVM frees what a graph transfers, so it is transferred, once. */
+    /** One of those that all layers use in turn. */
+    private Tensor sharedHeads(int which) {
+        while (sharedHeads.size() <= which) {
+            sharedHeads.add(heads());
+        }
+        return sharedHeads.get(which);
+    }
+
+    /** An array that lives on the device only. */
     private FloatArray activation(int size) {
-        FloatArray array = new FloatArray(size);
-        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, array);
-        return array;
+        return chain.keep(new FloatArray(size));
+    }
+
+    /** An array that all layers use in turn. */
+    private FloatArray shared(String use, int size) {
+        return sharedFloats.computeIfAbsent(use + size, any -> activation(size));
+    }
+
+    /** The same for what is multiplied with a weight, and for gradients of what came of it. */
+    private ShortArray sharedFactor(int size) {
+        return sharedFactors.computeIfAbsent(size, elements -> chain.keep(new ShortArray(elements)));
+    }
+
+    /** The same for the other factor of such a product. */
+    private ShortArray sharedOther(int size) {
+        return sharedOthers.computeIfAbsent(size, elements -> chain.keep(new ShortArray(elements)));
     }
 
     // -- its use --
@@ -589,8 +835,28 @@ public final class Gpt implements AutoCloseable {
      */
     public Result train(int step, float learningRate, float weightDecay) {
         Kernels.schedule(schedule, step, learningRate, weightDecay);
+        return execute("step " + step, chain.size());
+    }
+
+    /**
+     * The forward pass over {@link #tokens} alone, which changes no weight.
+     *
+     * @return loss and accuracy
+     * @throws IllegalStateException if a step is one graph, which cannot be executed in part
+     * @throws ArithmeticException if the loss is not a number
+     */
+    public Result evaluate() {
+        if (oneGraph) {
+            throw new IllegalStateException(
+                    "A step of %d layers in F32 is one graph: only larger models have forward passes alone."
+                            .formatted(shape.layers()));
+        }
+        return execute("a forward pass", graphsOfForward);
+    }
+
+    private Result execute(String what, int graphs) {
         totals.init(Float.NaN); // so that a launch that failed without a word shows
-        lastStep = Optional.of(execute());
+        chain.execute(graphs);
         double loss = 0;
         double hits = 0;
         for (int part = 0; part < PARTIAL_SUMS; part++) {
@@ -599,8 +865,8 @@ public final class Gpt implements AutoCloseable {
         }
         if (!Double.isFinite(loss)) {
             throw new ArithmeticException(
-                    "The loss of step %d is %s: if standard error has no message of the driver, lower the learning rate."
-                            .formatted(step, loss));
+                    "The loss of %s is %s: if standard error has no message of the driver, lower the learning rate."
+                            .formatted(what, loss));
         }
         return new Result(loss / asked, hits / asked);
     }
@@ -611,44 +877,23 @@ public final class Gpt implements AutoCloseable {
      * @return this
      */
     public Gpt replayed() {
-        replaying = true;
+        chain.replay();
         return this;
-    }
-
-    /** @throws IllegalStateException if steps are to be replayed, and the device does not record */
-    private TornadoExecutionResult execute() {
-        if (!replaying || lastStep.isEmpty()) {
-            return plan.execute();
-        }
-        if (replayed.isPresent()) {
-            replayed.get().execute();
-            return replayed.get().result();
-        }
-        ReplayedPlan recorded = ReplayedPlan.ofExecuted(plan, attention.device());
-        if (!recorded.isRecorded()) {
-            throw new IllegalStateException("Steps cannot be replayed: " + recorded.reason());
-        }
-        replayed = Optional.of(recorded);
-        return recorded.result();
     }
 
     /** Brings weights and moments to the host, after {@link #train}. */
     public void fetchParameters() {
-        for (FloatArray array : parameters.state()) {
-            lastStep.orElseThrow().transferToHost(array);
-        }
+        parameters.state().forEach(chain::fetch);
     }
 
     /** Brings the last step's gradients to the host. */
     public void fetchGradients() {
-        for (Parameter parameter : parameters.all()) {
-            lastStep.orElseThrow().transferToHost(parameter.gradient());
-        }
+        parameters.all().forEach(parameter -> chain.fetch(parameter.gradient()));
     }
 
     /** Whether each token of the last step was followed by the right one: 1 or 0, {@code [batch, sequence]}. */
     public FloatArray fetchHits() {
-        lastStep.orElseThrow().transferToHost(hit);
+        chain.fetch(hit);
         return hit;
     }
 
@@ -657,18 +902,22 @@ public final class Gpt implements AutoCloseable {
         return attentionKernel;
     }
 
-    /** Bytes that the graph holds on the device after a first step: weights, activations and what attention keeps. */
+    /**
+     * Bytes that the graph holds on the device after a first step: weights, activations and what attention keeps; 0
+     * where there are several graphs.
+     */
     public long deviceBytes() {
-        return plan.getCurrentDeviceMemoryUsage();
+        return chain.deviceBytes();
+    }
+
+    /** How many graphs a step has. */
+    public int graphs() {
+        return chain.size();
     }
 
     /** Frees the device's memory; what was not fetched is lost. */
     @Override
     public void close() {
-        try {
-            plan.close();
-        } catch (TornadoExecutionPlanException e) {
-            throw new IllegalStateException("TornadoVM could not free the device's memory.", e);
-        }
+        chain.close();
     }
 }

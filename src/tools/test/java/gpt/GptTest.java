@@ -2,6 +2,7 @@ package gpt;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.within;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -27,6 +28,9 @@ class GptTest {
     private static final AssociativeRecall TASK = new AssociativeRecall(13, 3);
     private static final Parameters.Shape SHAPE =
             new Parameters.Shape(AssociativeRecall.VOCABULARY, TASK.sequence() + 2, 2, 2, 8);
+    private static final AssociativeRecall WIDE_TASK = new AssociativeRecall(32, 5);
+    private static final Parameters.Shape WIDE_SHAPE =
+            new Parameters.Shape(AssociativeRecall.VOCABULARY, WIDE_TASK.sequence(), 1, 2, 64);
 
     @ParameterizedTest
     @CsvSource({"ONLINE, ROWS, 3e-4", "STANDARD, ROWS, 3e-4", "TILED, TILES, 3e-4", "TILED, BF16, 0.05"})
@@ -36,32 +40,50 @@ class GptTest {
                 products != Gpt.Products.BF16
                         || TestDevice.get().extension().level().include(Intrinsics.WARP),
                 "no tensor cores");
-        Parameters parameters = new Parameters(SHAPE, 7);
+        requireGradients(kernel, products, tolerance, TASK, SHAPE, 1);
+    }
+
+    /** Sizes at which products in BF16 are those of warp groups, on a device that has them. */
+    @Test
+    void gradientsByWarpGroupsAreThoseOfFiniteDifferences() {
+        assumeTrue(TestDevice.get().extension().level().include(Intrinsics.WARP_GROUP), "no warp groups");
+        requireGradients(AttentionKernel.TILED, Gpt.Products.BF16, 0.05, WIDE_TASK, WIDE_SHAPE, 149);
+    }
+
+    /** Of every so many-th element of each parameter. */
+    private static void requireGradients(
+            AttentionKernel kernel,
+            Gpt.Products products,
+            double tolerance,
+            AssociativeRecall task,
+            Parameters.Shape shape,
+            int every) {
+        Parameters parameters = new Parameters(shape, 7);
         Float64Gpt exact = new Float64Gpt(parameters);
         try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel);
                 Gpt gpt = new Gpt(
                         attention,
                         parameters,
                         BATCH,
-                        TASK.sequence(),
-                        BATCH * TASK.pairs(),
+                        task.sequence(),
+                        BATCH * task.pairs(),
                         products,
                         AttentionOptions.causal())) {
-            TASK.fill(3, 1, gpt.tokens(), gpt.targets());
+            task.fill(3, 1, gpt.tokens(), gpt.targets());
             Gpt.Result result = gpt.train(1, 0f, 0f);
             gpt.fetchGradients();
 
             assertThat(result.loss())
-                    .isCloseTo(exact.loss(gpt.tokens(), gpt.targets(), TASK.sequence()), within(tolerance / 30));
+                    .isCloseTo(exact.loss(gpt.tokens(), gpt.targets(), task.sequence()), within(tolerance / 30));
             for (Parameter parameter : parameters.all()) {
                 // Q, K and V, which are columns of one matrix, are each measured by their own largest gradient.
-                int blocks = parameter.columns() / SHAPE.width();
+                int blocks = parameter.columns() / shape.width();
                 double[] largest = new double[blocks];
                 double[] error = new double[blocks];
-                for (int i = 0; i < parameter.gradient().getSize(); i++) {
+                for (int i = 0; i < parameter.gradient().getSize(); i += every) {
                     double expected =
-                            exact.derivative(parameter.name(), i, gpt.tokens(), gpt.targets(), TASK.sequence());
-                    int block = i % parameter.columns() / SHAPE.width();
+                            exact.derivative(parameter.name(), i, gpt.tokens(), gpt.targets(), task.sequence());
+                    int block = i % parameter.columns() / shape.width();
                     largest[block] = Math.max(largest[block], Math.abs(expected));
                     error[block] =
                             Math.max(error[block], Math.abs(parameter.gradient().get(i) - expected)); // NaN stays NaN
@@ -74,6 +96,80 @@ class GptTest {
                 }
             }
         }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"ONLINE, ROWS", "TILED, TILES", "TILED, BF16"})
+    void aChainOfGraphsComputesWhatOneGraphDoes(AttentionKernel kernel, Gpt.Products products) {
+        assumeTrue(
+                products != Gpt.Products.BF16
+                        || TestDevice.get().extension().level().include(Intrinsics.WARP),
+                "no tensor cores");
+        requireSame(kernel, products, TASK, SHAPE, 8);
+    }
+
+    /** With tasks that make factors narrow, and arrays that layers share. */
+    @Test
+    void aChainOfGraphsWithWarpGroupsComputesWhatOneGraphDoes() {
+        assumeTrue(TestDevice.get().extension().level().include(Intrinsics.WARP_GROUP), "no warp groups");
+        requireSame(AttentionKernel.TILED, Gpt.Products.BF16, WIDE_TASK, WIDE_SHAPE, 6);
+    }
+
+    /** To the bit: losses of steps, with a forward pass alone before the last, and what that left. */
+    private static void requireSame(
+            AttentionKernel kernel, Gpt.Products products, AssociativeRecall task, Parameters.Shape shape, int graphs) {
+        Parameters expected = new Parameters(shape, 7);
+        Parameters actual = new Parameters(shape, 7);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get(), kernel);
+                Gpt one = gpt(attention, expected, task, products, true);
+                Gpt chain = gpt(attention, actual, task, products, false)) {
+            assertThat(one.graphs()).isEqualTo(1);
+            assertThat(chain.graphs()).isEqualTo(graphs);
+            for (int step = 1; step <= 3; step++) {
+                task.fill(3, step, one.tokens(), one.targets());
+                task.fill(3, step, chain.tokens(), chain.targets());
+                assertThat(chain.train(step, 0.01f, 0.01f)).isEqualTo(one.train(step, 0.01f, 0.01f));
+            }
+            assertThatIllegalStateException().isThrownBy(one::evaluate).withMessageContaining("is one graph");
+            Gpt.Result untrained = chain.evaluate();
+            assertThat(chain.train(4, 0.01f, 0.01f)).isEqualTo(untrained);
+            one.train(4, 0.01f, 0.01f);
+            for (Gpt gpt : List.of(one, chain)) {
+                gpt.fetchParameters();
+                gpt.fetchGradients();
+            }
+            assertThat(chain.fetchHits().toHeapArray())
+                    .isEqualTo(one.fetchHits().toHeapArray());
+        }
+        for (Parameter parameter : expected.all()) {
+            Parameter other = actual.get(parameter.name());
+            assertThat(other.value().toHeapArray())
+                    .as(parameter.name())
+                    .isEqualTo(parameter.value().toHeapArray());
+            assertThat(other.gradient().toHeapArray())
+                    .isEqualTo(parameter.gradient().toHeapArray());
+            assertThat(other.firstMoment().toHeapArray())
+                    .isEqualTo(parameter.firstMoment().toHeapArray());
+            assertThat(other.secondMoment().toHeapArray())
+                    .isEqualTo(parameter.secondMoment().toHeapArray());
+        }
+    }
+
+    private static Gpt gpt(
+            FlashAttention attention,
+            Parameters parameters,
+            AssociativeRecall task,
+            Gpt.Products products,
+            boolean oneGraph) {
+        return new Gpt(
+                attention,
+                parameters,
+                BATCH,
+                task.sequence(),
+                BATCH * task.pairs(),
+                products,
+                AttentionOptions.causal(),
+                oneGraph);
     }
 
     private static final AssociativeRecall SMALL = AssociativeRecall.of(32);
