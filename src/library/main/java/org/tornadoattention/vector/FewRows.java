@@ -12,6 +12,9 @@ final class FewRows {
     /** Rows at most. */
     static final int MOST = 8;
 
+    /** Tiles that are taken together at most. */
+    static final int TILES = 8;
+
     /** Keys that are brought at a time, an even number: they are used while they are in the nearest cache. */
     private static final int TOGETHER = 16;
 
@@ -29,7 +32,10 @@ final class FewRows {
     private final float[] near;
     private final float[] before;
     private final float[] ones = new float[MOST];
-    private final long[] places = new long[ForwardTile.KEYS];
+    private final float[] maxBefore = new float[MOST];
+    private final float[] sumBefore = new float[MOST];
+    private final long[] places = new long[TILES * ForwardTile.KEYS];
+    private final long[] valuePlaces = new long[TILES * ForwardTile.KEYS];
     private final short[] bits;
 
     FewRows(Lanes lanes, Sequences sequences, RowSource queries, RowSource keys, RowSource values) {
@@ -57,8 +63,8 @@ final class FewRows {
     long bytes() {
         long loaded = storedKeys.isPresent() ? q.length : 0;
         return streams.map(Streams::bytes).orElse(0L)
-                + Float.BYTES * (loaded + q.length + near.length + before.length + ones.length)
-                + Long.BYTES * (long) places.length
+                + Float.BYTES * (loaded + q.length + near.length + before.length + 3L * MOST)
+                + Long.BYTES * ((long) places.length + valuePlaces.length)
                 + Short.BYTES * (long) bits.length;
     }
 
@@ -80,27 +86,40 @@ final class FewRows {
     }
 
     /**
-     * A whole step, if keys and values are read where they lie: rows see all keys, and products are scores as they are.
+     * Steps over tiles, if keys and values are read where they lie: rows see all keys, and products are scores as they
+     * are.
      *
-     * @return false if it was not computed
+     * @param count keys of each tile, those of a whole tile unless there is only one
+     * @return false if nothing was changed
      */
-    boolean step(
-            RowTile tile,
-            int key,
-            int count,
-            float[] s,
-            int width,
-            float[] max,
-            float[] sum,
-            float[] factors,
-            float[] o) {
-        if (storedKeys.isEmpty() || storedValues.isEmpty() || !dots(tile, key, count)) {
+    boolean steps(RowTile tile, int key, int tiles, int count, float[] max, float[] sum, float[] factors, float[] o) {
+        if (storedKeys.isEmpty() || storedValues.isEmpty()) {
             return false;
         }
-        streams.orElseThrow().softmax(count, max, sum, factors, rows(tile));
-        if (!addStored(tile, key, count, o, factors)) {
-            streams.orElseThrow().spread(count, s, width, rows(tile));
-            addNear(tile, key, count, s, width, true, o, factors);
+        Streams given = streams.orElseThrow();
+        StoredRows k = storedKeys.orElseThrow();
+        StoredRows v = storedValues.orElseThrow();
+        int used = rows(tile);
+        if (given.mayRefuse(k.dtype()) || given.mayRefuse(v.dtype())) {
+            System.arraycopy(max, 0, maxBefore, 0, used);
+            System.arraycopy(sum, 0, sumBefore, 0, used);
+            System.arraycopy(o, 0, before, 0, used * paddedValue);
+        }
+        keys.places(tile.sequence(), tile.kvHead(), key, tiles * count, places);
+        values.places(tile.sequence(), tile.kvHead(), key, tiles * count, valuePlaces);
+        for (int i = 0; i < tiles; i++) {
+            given.expect(v, valuePlaces, i, tiles, count);
+            boolean taken = given.dots(k, places, i, tiles, count, used);
+            if (taken) {
+                given.softmax(count, max, sum, factors, used);
+                taken = given.add(v, valuePlaces, i, tiles, count, o, factors, used);
+            }
+            if (!taken) {
+                System.arraycopy(maxBefore, 0, max, 0, used);
+                System.arraycopy(sumBefore, 0, sum, 0, used);
+                System.arraycopy(before, 0, o, 0, used * paddedValue);
+                return false;
+            }
         }
         return true;
     }
@@ -108,10 +127,10 @@ final class FewRows {
     private boolean dots(RowTile tile, int key, int count) {
         storedValues.ifPresent(rows -> {
             values.places(tile.sequence(), tile.kvHead(), key, count, places);
-            streams.orElseThrow().expect(rows, places, count);
+            streams.orElseThrow().expect(rows, places, 0, 1, count);
         });
         keys.places(tile.sequence(), tile.kvHead(), key, count, places);
-        return streams.orElseThrow().dots(storedKeys.orElseThrow(), places, count, rows(tile));
+        return streams.orElseThrow().dots(storedKeys.orElseThrow(), places, 0, 1, count, rows(tile));
     }
 
     /** Scores of keys {@code key} to {@code key + count - 1}. */
@@ -153,7 +172,7 @@ final class FewRows {
             System.arraycopy(o, 0, before, 0, used);
         }
         values.places(tile.sequence(), tile.kvHead(), key, count, places);
-        boolean added = streams.orElseThrow().add(rows, places, count, o, factors, rows(tile));
+        boolean added = streams.orElseThrow().add(rows, places, 0, 1, count, o, factors, rows(tile));
         if (!added) {
             System.arraycopy(before, 0, o, 0, used);
         }

@@ -141,13 +141,20 @@ final class ForwardTile {
         }
         outputs.clear();
         sums.clear();
-        for (int key = first; key < end; key += KEYS) {
+        for (int key = first; key < end; ) {
             if (key % RUN == 0 && key > first) {
                 lookAtMaxima(used);
                 outputs.add(o, used, paddedValue, factors);
                 sums.add(sum, used, 1, factors);
             }
-            step(key, Math.min(KEYS, end - key));
+            int together = Math.clamp(Math.min(RUN - key % RUN, end - key) / KEYS, 1, FewRows.TILES);
+            int next = key + together * KEYS;
+            if (together == 1 || !stepsOfFew(key, together, KEYS)) {
+                for (; key < next; key += KEYS) {
+                    step(key, Math.min(KEYS, end - key));
+                }
+            }
+            key = next;
         }
         lookAtMaxima(used);
         outputs.finish(o, used, paddedValue, factors);
@@ -167,7 +174,18 @@ final class ForwardTile {
         System.arraycopy(max, 0, maxOfTotals, 0, used);
     }
 
+    /** Takes tiles of {@code count} keys at once, if few rows see them all and scores stay as they are. */
+    private boolean stepsOfFew(int key, int tiles, int count) {
+        return few
+                && terms.areNone()
+                && rows.look(0, key, tiles * count) == TileRows.Sight.ALL
+                && fewRows.steps(rows.tile(), key, tiles, count, max, sum, factors, o);
+    }
+
     private void step(int key, int count) {
+        if (stepsOfFew(key, 1, count)) {
+            return;
+        }
         RowTile tile = rows.tile();
         int width = rows.width();
         boolean keysLoaded = false;
@@ -179,12 +197,6 @@ final class ForwardTile {
             }
             int at = panel * width;
             boolean allSeen = sight == TileRows.Sight.ALL && !terms.hides();
-            if (few
-                    && sight == TileRows.Sight.ALL
-                    && terms.areNone()
-                    && fewRows.step(tile, key, count, s, width, max, sum, factors, o)) {
-                continue;
-            }
             // Sᵀ = K Qᵀ
             if (few) {
                 fewRows.scores(tile, key, count, s, width);

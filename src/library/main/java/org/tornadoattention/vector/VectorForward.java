@@ -18,8 +18,8 @@ public final class VectorForward {
     /** Tiles for each thread below which tiles are made smaller. */
     private static final int TILES_PER_THREAD = 3;
 
-    /** Keys of a part where a tile has few rows: threads share them then. A multiple of a tile's keys. */
-    private static final int PART = 8 * ForwardTile.KEYS;
+    /** Keys of a part where a tile has few rows: threads share them then. */
+    private static final int PART = FewRows.TILES * ForwardTile.KEYS;
 
     private final Lanes lanes;
     private final Workers workers;

@@ -18,7 +18,7 @@ import org.tornadoattention.tensor.DType;
 /**
  * {@link Streams} on vectors of 512 bits, whose 32 registers hold sixteen sums.
  *
- * <p>Four keys that are a quarter of a tile apart, a group, are read at a time: as a rule they lie in different pages,
+ * <p>Four keys of different quarters of a tile, a group, are read at a time: as a rule they lie in different pages,
  * which memory brings side by side. A vector holds the scores of a group with four rows, a block.
  */
 final class VectorStreams implements Streams {
@@ -194,13 +194,27 @@ final class VectorStreams implements Streams {
     }
 
     @Override
-    public void expect(StoredRows values, long[] places, int count) {
-        int groups = Math.ceilDiv(count, GROUP);
-        for (int i = 0; i < ahead.length; i++) {
-            ahead[i] = places[Math.min(key(i % (GROUP * groups), groups), count - 1)];
+    public void expect(StoredRows values, long[] places, int tile, int tiles, int count) {
+        int used = order(places, tile, tiles, count, ahead);
+        for (int i = used; i < ahead.length; i++) {
+            ahead[i] = ahead[i - used];
         }
         aheadMemory = values.memory();
         aheadWidth = values.width() * values.dtype().byteSize();
+    }
+
+    /** Puts places of a tile, as {@link Streams#dots} has them, in the order of the groups; returns how many. */
+    private static int order(long[] places, int tile, int tiles, int count, long[] to) {
+        int groups = Math.ceilDiv(count, GROUP);
+        int last = tiles * count - 1;
+        for (int group = 0; group < groups; group++) {
+            for (int quarter = 0; quarter < GROUP; quarter++) {
+                // Those behind the last are the last once more.
+                int place = Math.min((quarter * tiles + tile) * groups + group, last);
+                to[GROUP * group + quarter] = places[place];
+            }
+        }
+        return GROUP * groups;
     }
 
     /** Where nothing as wide is expected, keys are read ahead that are read anyway. */
@@ -213,12 +227,8 @@ final class VectorStreams implements Streams {
     }
 
     @Override
-    public boolean dots(StoredRows keys, long[] places, int count, int rows) {
-        int groups = Math.ceilDiv(count, GROUP);
-        for (int i = 0; i < GROUP * groups; i++) {
-            // Those behind the last are the last once more.
-            ordered[i] = places[Math.min(key(i, groups), count - 1)];
-        }
+    public boolean dots(StoredRows keys, long[] places, int tile, int tiles, int count, int rows) {
+        int groups = order(places, tile, tiles, count, ordered) / GROUP;
         expectAtLeast(keys);
         Arrays.fill(specials, 0);
         int elements = Lanes.ROWS * keys.width();
@@ -398,15 +408,16 @@ final class VectorStreams implements Streams {
     }
 
     @Override
-    public boolean add(StoredRows values, long[] places, int count, float[] o, float[] factors, int rows) {
+    public boolean add(
+            StoredRows values, long[] places, int tile, int tiles, int count, float[] o, float[] factors, int rows) {
         MemorySegment memory = values.memory();
         int stride = values.width();
         int groups = Math.ceilDiv(count, GROUP);
+        order(places, tile, tiles, count, ordered);
         int used = 0;
-        for (int i = 0; i < GROUP * groups; i++) {
-            int key = key(i, groups);
-            if (key < count) {
-                ordered[used++] = places[key];
+        for (int i = 0; i < GROUP * groups && count < GROUP * groups; i++) {
+            if (key(i, groups) < count) {
+                ordered[used++] = ordered[i];
             }
         }
         Arrays.fill(specials, 0);

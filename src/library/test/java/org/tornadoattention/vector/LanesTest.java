@@ -283,14 +283,15 @@ class LanesTest {
                 float[] q = random(new Random(7), rows * dims);
                 streams.load(dtype, q, dims, rows);
                 float[] s = new float[64 * width];
-                assertThat(streams.dots(stored, places, count, rows)).isTrue();
+                assertThat(streams.dots(stored, places, 0, 1, count, rows)).isTrue();
                 streams.spread(count, s, width, rows);
                 float[] factors = random(new Random(8), rows);
                 float[] before = random(new Random(9), rows * dims);
                 float[] o = before.clone();
                 streams.gather(count, s, width, rows);
                 streams.apart(dtype, o, o.length);
-                assertThat(streams.add(stored, places, count, o, factors, rows)).isTrue();
+                assertThat(streams.add(stored, places, 0, 1, count, o, factors, rows))
+                        .isTrue();
                 streams.together(dtype, o, o.length);
                 double[] sums = new double[o.length];
                 for (int row = 0; row < rows; row++) {
@@ -308,6 +309,43 @@ class LanesTest {
                     }
                 }
             }
+        }
+    }
+
+    /**
+     * Each has a quarter of its keys from each quarter of the keys of all; a key is as far from another as it likes.
+     */
+    @Test
+    void streamsTakeTilesTogether() {
+        assumeTrue(new VectorLanes().streams().isPresent(), "narrower vectors than 512 bits have no streams");
+        Streams streams = new VectorLanes().streams().orElseThrow();
+        int tiles = 3;
+        int width = 16;
+        MemorySegment memory = MemorySegment.ofArray(new float[tiles * 64 * 64]);
+        StoredRows stored = new StoredRows(memory, DType.F32, 64, 64);
+        long[] places = new long[tiles * 64];
+        for (int key = 0; key < places.length; key++) {
+            places[key] = key * 35L % places.length * 64 * Float.BYTES;
+            memory.set(ValueLayout.JAVA_FLOAT_UNALIGNED, places[key], key);
+        }
+        float[] q = new float[4 * 64];
+        q[0] = 1;
+        streams.load(DType.F32, q, 64, 4);
+        for (int tile = 0; tile < tiles; tile++) {
+            float[] s = new float[64 * width];
+            streams.expect(stored, places, tile, tiles, 64);
+            assertThat(streams.dots(stored, places, tile, tiles, 64, 4)).isTrue();
+            streams.spread(64, s, width, 4);
+            float[] o = new float[4 * 64];
+            double sum = 0;
+            for (int key = 0; key < 64; key++) {
+                int expected = (key / 16 * tiles + tile) * 16 + key % 16;
+                assertThat(s[key * width]).isEqualTo(expected);
+                sum += (double) expected * expected;
+            }
+            assertThat(streams.add(stored, places, tile, tiles, 64, o, new float[4], 4))
+                    .isTrue();
+            assertThat((double) o[0]).isCloseTo(sum, Offset.offset(1e-6 * sum));
         }
     }
 
@@ -332,7 +370,7 @@ class LanesTest {
         float[] s = new float[4 * 16];
         for (int bits = 0; bits < 1 << 16; bits++) {
             memory.set(ValueLayout.JAVA_SHORT_UNALIGNED, 2 * 37, (short) bits);
-            boolean finite = streams.dots(stored, new long[1], 1, 4);
+            boolean finite = streams.dots(stored, new long[1], 0, 1, 1, 4);
             streams.spread(1, s, 16, 4);
             assertThat(finite).isEqualTo(Float.isFinite(DType.F16.decode(bits)));
             if (finite) {
@@ -372,7 +410,7 @@ class LanesTest {
                 float[] otherMax = max.clone();
                 float[] otherSum = sum.clone();
                 float[] otherFactors = new float[width];
-                assertThat(streams.dots(stored, places, count, rows)).isTrue();
+                assertThat(streams.dots(stored, places, 0, 1, count, rows)).isTrue();
                 float[] expected = new float[64 * width];
                 streams.spread(count, expected, width, rows);
                 new VectorLanes().softmax(expected, count, width, otherMax, otherSum, otherFactors, 0);

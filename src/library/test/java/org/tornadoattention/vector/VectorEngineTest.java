@@ -148,14 +148,15 @@ class VectorEngineTest {
     }
 
     /**
-     * A few rows read keys and values where they lie, in ways of their own for each type; the last of them, 149, too.
+     * A few rows read keys and values where they lie, in ways of their own for each type; 50 and 71 belong to the
+     * second and the first of two tiles that are taken together, and the last of them, 149, to none.
      */
     @ParameterizedTest
     @EnumSource(DType.class)
     void aFewRowsMeetWhatIsNotFinite(DType dtype) {
         AttentionShape shape = new AttentionShape(1, 4, 1, 1, 150, 64);
         for (float value : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
-            for (int place : new int[] {71, -71, 149, -149}) {
+            for (int place : new int[] {50, -50, 71, -71, 149, -149}) {
                 boolean inKeys = place > 0;
                 Tensor q = Tensor.random(dtype, 1, shape.queryShape());
                 Tensor k = Tensor.random(dtype, 2, shape.keyShape());
