@@ -10,6 +10,7 @@ import java.util.Arrays;
 import java.util.stream.LongStream;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
@@ -25,6 +26,7 @@ final class VectorStreams implements Streams {
 
     private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_512;
     private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_512;
+    private static final VectorSpecies<Short> SHORTS = ShortVector.SPECIES_512;
     private static final int LENGTH = SPECIES.length();
     private static final long BYTES = SPECIES.vectorByteSize();
     private static final ByteOrder ORDER = ByteOrder.nativeOrder();
@@ -54,10 +56,8 @@ final class VectorStreams implements Streams {
     private static final float TO_HALF = 0x1p112f;
     /** Two F16 without their signs. */
     private static final int MAGNITUDES = 0x7fff_7fff;
-    /** One more in the exponents of two F16: all ones, infinity or NaN, carry into the sign. */
-    private static final int ONE_MORE = 0x0400_0400;
-
-    private static final int SIGNS = 0x8000_8000;
+    /** The least magnitude of F16 that is not finite. */
+    private static final int INFINITY = 0x7c00;
 
     private static final VectorShuffle<Float> SWAP_1 = swap(1);
     private static final VectorShuffle<Float> SWAP_2 = swap(2);
@@ -106,8 +106,8 @@ final class VectorStreams implements Streams {
     /** What was read of them, which nobody needs: Java has no prefetch. */
     private int touched;
 
-    /** What carries of exponents there were, lane by lane. */
-    private final int[] specials = new int[LENGTH];
+    /** The greatest magnitudes of F16, lane by lane. */
+    private final short[] greatest = new short[2 * LENGTH];
 
     VectorStreams() {
         Arrays.fill(ones, 1);
@@ -133,7 +133,7 @@ final class VectorStreams implements Streams {
     @Override
     public long bytes() {
         return Float.BYTES * ((long) sums.length + scores.length + weights.length)
-                + Integer.BYTES * (long) specials.length
+                + Short.BYTES * (long) greatest.length
                 + Long.BYTES * ((long) ordered.length + ahead.length);
     }
 
@@ -230,7 +230,7 @@ final class VectorStreams implements Streams {
     public boolean dots(StoredRows keys, long[] places, int tile, int tiles, int count, int rows) {
         int groups = order(places, tile, tiles, count, ordered) / GROUP;
         expectAtLeast(keys);
-        Arrays.fill(specials, 0);
+        Arrays.fill(greatest, (short) 0);
         int elements = Lanes.ROWS * keys.width();
         long bytes = (long) keys.dtype().byteSize() * keys.width();
         int together = isInRows(ordered, groups, bytes) && isInRows(ahead, groups, bytes) ? groups : 1;
@@ -276,11 +276,11 @@ final class VectorStreams implements Streams {
     }
 
     private boolean isFinite() {
-        int all = 0;
-        for (int lane : specials) {
-            all |= lane;
+        int most = 0;
+        for (short magnitude : greatest) {
+            most = Math.max(most, magnitude);
         }
-        return (all & SIGNS) == 0;
+        return most < INFINITY;
     }
 
     @Override
@@ -420,7 +420,7 @@ final class VectorStreams implements Streams {
                 ordered[used++] = ordered[i];
             }
         }
-        Arrays.fill(specials, 0);
+        Arrays.fill(greatest, (short) 0);
         for (int row = 0; row < rows; row += Lanes.ROWS) {
             boolean whole = count == GROUP * groups;
             float[] p = whole ? scores : weights;
@@ -643,7 +643,7 @@ final class VectorStreams implements Streams {
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
-        IntVector special = IntVector.zero(INTS);
+        ShortVector greater = ShortVector.zero(SHORTS);
         MemorySegment next = aheadMemory;
         int read = 0;
         long k0 = ordered[at], k1 = ordered[at + 1], k2 = ordered[at + 2], k3 = ordered[at + 3];
@@ -659,10 +659,10 @@ final class VectorStreams implements Streams {
             IntVector w1 = IntVector.fromMemorySegment(INTS, memory, k1 + offset, ORDER);
             IntVector w2 = IntVector.fromMemorySegment(INTS, memory, k2 + offset, ORDER);
             IntVector w3 = IntVector.fromMemorySegment(INTS, memory, k3 + offset, ORDER);
-            special = special.or(w0.and(MAGNITUDES).add(ONE_MORE));
-            special = special.or(w1.and(MAGNITUDES).add(ONE_MORE));
-            special = special.or(w2.and(MAGNITUDES).add(ONE_MORE));
-            special = special.or(w3.and(MAGNITUDES).add(ONE_MORE));
+            greater = greater.max(w0.and(MAGNITUDES).reinterpretAsShorts());
+            greater = greater.max(w1.and(MAGNITUDES).reinterpretAsShorts());
+            greater = greater.max(w2.and(MAGNITUDES).reinterpretAsShorts());
+            greater = greater.max(w3.and(MAGNITUDES).reinterpretAsShorts());
             FloatVector x0 = w0.lanewise(LSHL, Short.SIZE)
                     .lanewise(ASHR, 3)
                     .and(HALF)
@@ -758,7 +758,7 @@ final class VectorStreams implements Streams {
                 from = first;
             }
         }
-        special.or(IntVector.fromArray(INTS, specials, 0)).intoArray(specials, 0);
+        greater.max(ShortVector.fromArray(SHORTS, greatest, 0)).intoArray(greatest, 0);
         touched ^= read;
     }
 
@@ -966,14 +966,14 @@ final class VectorStreams implements Streams {
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
-        IntVector special = IntVector.fromArray(INTS, specials, 0);
+        ShortVector greater = ShortVector.fromArray(SHORTS, greatest, 0);
         for (int i = begin; i < end; i++) {
             long from = ordered[i] + offset;
             int at = first + i * Lanes.ROWS;
             IntVector w0 = IntVector.fromMemorySegment(INTS, memory, from, ORDER);
             IntVector w1 = IntVector.fromMemorySegment(INTS, memory, from + BYTES, ORDER);
-            special = special.or(w0.and(MAGNITUDES).add(ONE_MORE));
-            special = special.or(w1.and(MAGNITUDES).add(ONE_MORE));
+            greater = greater.max(w0.and(MAGNITUDES).reinterpretAsShorts());
+            greater = greater.max(w1.and(MAGNITUDES).reinterpretAsShorts());
             FloatVector x0 = w0.lanewise(LSHL, Short.SIZE)
                     .lanewise(ASHR, 3)
                     .and(HALF)
@@ -1032,6 +1032,6 @@ final class VectorStreams implements Streams {
         FloatVector.fromArray(SPECIES, o, o3 + LENGTH).mul(f).add(s31).intoArray(o, o3 + LENGTH);
         FloatVector.fromArray(SPECIES, o, o3 + 2 * LENGTH).mul(f).add(s32).intoArray(o, o3 + 2 * LENGTH);
         FloatVector.fromArray(SPECIES, o, o3 + 3 * LENGTH).mul(f).add(s33).intoArray(o, o3 + 3 * LENGTH);
-        special.intoArray(specials, 0);
+        greater.intoArray(greatest, 0);
     }
 }
