@@ -28,8 +28,11 @@ public record AttentionCase(
         double naiveErrors,
         long seed) {
 
-    /** What kernels one after the other are held against: the oracle takes longer than they do. */
-    private static Checked last;
+    /**
+     * What kernels one after the other are held against, by thread, for classes run side by side: the oracle takes
+     * longer than they do.
+     */
+    private static final ThreadLocal<Checked> LAST = new ThreadLocal<>();
 
     private record Checked(AttentionCase problem, boolean gradients, AccuracyCheck check) {}
 
@@ -151,11 +154,13 @@ public record AttentionCase(
     }
 
     private AccuracyCheck check(boolean gradients) {
+        Checked last = LAST.get();
         if (last == null || !last.problem.equals(this) || gradients && !last.gradients) {
             AccuracyCheck check = gradients
                     ? AccuracyCheck.of(q(), k(), v(), dO(), options)
                     : AccuracyCheck.of(q(), k(), v(), options);
-            last = new Checked(this, gradients, check);
+            LAST.set(new Checked(this, gradients, check));
+            return check;
         }
         return last.check;
     }

@@ -3,7 +3,9 @@ package org.tornadoattention.forge;
 import java.lang.ref.ReferenceQueue;
 import java.lang.ref.WeakReference;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.tornadoattention.function.FunctionForm;
 
 /**
@@ -54,6 +56,16 @@ public final class KernelForge {
     static int size() {
         synchronized (FORMS) {
             return FORMS.size();
+        }
+    }
+
+    /** The forms in use, and those that nothing uses but the JVM has not collected yet. */
+    static List<ForgedKernel> inUse() {
+        synchronized (FORMS) {
+            return FORMS.values().stream()
+                    .map(WeakReference::get)
+                    .flatMap(Stream::ofNullable)
+                    .toList();
         }
     }
 

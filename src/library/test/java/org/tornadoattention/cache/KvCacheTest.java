@@ -9,6 +9,7 @@ import static org.tornadoattention.cache.CacheCase.tokens;
 
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.tornadoattention.AttentionOptions;
@@ -27,6 +28,7 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 
 /** A cache grows on the device, says what is wrong, and costs nothing but the new tokens. */
+@Isolated
 class KvCacheTest {
 
     /** Who computes here. */

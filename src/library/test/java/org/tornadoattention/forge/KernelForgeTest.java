@@ -9,7 +9,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.TestDevice;
@@ -32,9 +34,15 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
+@Isolated
 class KernelForgeTest {
 
     private static final int SIZE = 24;
+
+    @BeforeEach
+    void forgetOthers() {
+        KeptForms.forget();
+    }
 
     private static final Kernel WEIGHTED = Kernel.of(Kernels.class, "weighted");
     private static final Kernel PARALLEL = Kernel.of(Kernels.class, "parallel");

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.AttentionOptions;
@@ -18,6 +19,7 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /** What forward and backward pass together move to and from global memory, as counted and as the model has it. */
+@Isolated
 class BackwardTrafficTest {
 
     /** Elements that forward and backward pass moved, and the tiles that they had. */

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.DistributedAttention;
@@ -25,6 +26,7 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoDeviceNotFound;
 import uk.ac.manchester.tornado.api.runtime.TornadoRuntimeProvider;
 
 /** Several simulated devices, each with memory of its own. */
+@Isolated
 class SeveralDevicesTest {
 
     private static List<ComputeDevice> simulated() {
