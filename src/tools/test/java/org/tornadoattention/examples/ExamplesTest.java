@@ -9,10 +9,10 @@ import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
 import javax.tools.JavaCompiler;
 import javax.tools.StandardJavaFileManager;
@@ -20,6 +20,8 @@ import javax.tools.ToolProvider;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -31,6 +33,7 @@ import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.device.Platform;
 
 /** Each example compiles without a warning, runs in a JVM of its own and prints what it promises. */
+@Execution(ExecutionMode.CONCURRENT)
 class ExamplesTest {
 
     private static final Path EXAMPLES = Path.of("examples");
@@ -74,7 +77,7 @@ class ExamplesTest {
     }
 
     /** What examples printed, since several tests ask about one run. */
-    private static final Map<List<String>, String> OUTPUTS = new HashMap<>();
+    private static final Map<List<String>, String> OUTPUTS = new ConcurrentHashMap<>();
 
     private static String outputOf(String... exampleAndArguments) {
         return OUTPUTS.computeIfAbsent(List.of(exampleAndArguments), _ -> {
