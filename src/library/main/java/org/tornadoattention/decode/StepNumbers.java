@@ -53,7 +53,7 @@ final class StepNumbers {
         int given = queryOffsets.getSize() - 1;
         for (int sequence = 0; sequence < StepLayout.batch(step); sequence++) {
             boolean there = sequence < given;
-            int queryStart = there ? queryOffsets.get(sequence) : 0;
+            int queryStart = queryOffsets.get(Math.min(sequence, given)); // they never go back, as KeySplit wants it
             int keyStart = there ? keyOffsets.get(sequence) : 0;
             int keys = there ? keyOffsets.get(sequence + 1) - keyStart : 0;
             int queries = there ? queryOffsets.get(sequence + 1) - queryStart : 0;

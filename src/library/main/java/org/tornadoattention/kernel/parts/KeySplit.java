@@ -1,5 +1,6 @@
 package org.tornadoattention.kernel.parts;
 
+import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
@@ -7,6 +8,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * and one of the {@code group} query heads of a KV head; the arrays are those of {@link StepLayout}.
  */
 public final class KeySplit {
+
+    /** Above the number of packed sequences; a power of two. */
+    private static final int MOST_SEQUENCES = 1 << 24;
 
     private KeySplit() {}
 
@@ -16,27 +20,29 @@ public final class KeySplit {
         if (seqQ > 0) {
             sequence = tile / tiles(seqQ, group, rows);
         } else {
-            int batch = StepLayout.batch(step);
-            int end = 0;
-            for (int s = 0; s < batch - 1; s++) {
-                end += tiles(StepLayout.queries(step, s), group, rows);
-                if (tile >= end) {
-                    sequence = sequence + 1;
+            // The last one that begins at this tile or before. A search through all by each group would take a time that
+            // grows with the square of the tokens.
+            int last = StepLayout.batch(step) - 1;
+            for (int stride = MOST_SEQUENCES / 2; stride > 0; stride /= 2) {
+                int next = TornadoMath.min(sequence + stride, last);
+                if (tile >= tilesBefore(step, next, group, rows, seqQ)) {
+                    sequence = next;
                 }
             }
         }
         return sequence;
     }
 
-    /** Tiles of the sequences before one. */
+    /**
+     * Where the tiles of a sequence begin. A packed sequence has its first tile where it had been if those before it
+     * filled theirs but for one each: that needs no sum over them, and the tiles in between have no rows.
+     */
     public static int tilesBefore(IntArray step, int sequence, int group, int rows, int seqQ) {
         int before = 0;
         if (seqQ > 0) {
             before = sequence * tiles(seqQ, group, rows);
         } else {
-            for (int s = 0; s < sequence; s++) {
-                before += tiles(StepLayout.queries(step, s), group, rows);
-            }
+            before = StepLayout.queryStart(step, sequence) * group / rows + sequence;
         }
         return before;
     }
