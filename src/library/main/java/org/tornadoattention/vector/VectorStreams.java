@@ -63,8 +63,6 @@ final class VectorStreams implements Streams {
     private static final VectorShuffle<Float> SWAP_2 = swap(2);
     private static final VectorShuffle<Float> SWAP_4 = swap(4);
     private static final VectorShuffle<Float> SWAP_8 = swap(8);
-    private static final VectorMask<Float> MASK_1 = mask(1);
-    private static final VectorMask<Float> MASK_2 = mask(2);
     private static final VectorMask<Float> MASK_4 = mask(4);
     private static final VectorMask<Float> MASK_8 = mask(8);
 
@@ -172,7 +170,11 @@ final class VectorStreams implements Streams {
         }
     }
 
-    /** A step takes a vector of each of four rows, or of 16 bits two: the even elements and the odd ones. */
+    /**
+     * A step takes four vectors, or of 16 bits twice four: for the even elements and the odd ones. The lanes of each
+     * belong to all four rows in turn, so that sums of its lanes are of one row where pairs and fours of them were
+     * added.
+     */
     @Override
     public void load(DType dtype, float[] q, int width, int rows) {
         if (queries.length < rows * width) {
@@ -185,7 +187,8 @@ final class VectorStreams implements Streams {
                 for (int row = block; row < block + Lanes.ROWS; row++) {
                     for (int part = 0; part < parts; part++) {
                         for (int lane = 0; lane < LENGTH; lane++) {
-                            queries[to++] = q[row * width + dim + parts * lane + part];
+                            int of = row ^ lane % Lanes.ROWS;
+                            queries[to++] = q[of * width + dim + parts * lane + part];
                         }
                     }
                 }
@@ -762,36 +765,30 @@ final class VectorStreams implements Streams {
         touched ^= read;
     }
 
-    /** Scores: the sums of sixteen vectors' lanes, pairs of lanes first. */
+    /**
+     * Scores: the sums of sixteen vectors' lanes, pairs of lanes first. Lanes of each are of four rows, as queries are.
+     */
     private void addLanes(int to) {
-        FloatVector x = FloatVector.fromArray(SPECIES, sums, 0);
-        FloatVector y = FloatVector.fromArray(SPECIES, sums, LENGTH);
-        FloatVector a = x.blend(y, MASK_1).add(y.blend(x, MASK_1).rearrange(SWAP_1));
-        x = FloatVector.fromArray(SPECIES, sums, 2 * LENGTH);
-        y = FloatVector.fromArray(SPECIES, sums, 3 * LENGTH);
-        FloatVector b = x.blend(y, MASK_1).add(y.blend(x, MASK_1).rearrange(SWAP_1));
-        x = FloatVector.fromArray(SPECIES, sums, 4 * LENGTH);
-        y = FloatVector.fromArray(SPECIES, sums, 5 * LENGTH);
-        FloatVector c = x.blend(y, MASK_1).add(y.blend(x, MASK_1).rearrange(SWAP_1));
-        x = FloatVector.fromArray(SPECIES, sums, 6 * LENGTH);
-        y = FloatVector.fromArray(SPECIES, sums, 7 * LENGTH);
-        FloatVector d = x.blend(y, MASK_1).add(y.blend(x, MASK_1).rearrange(SWAP_1));
-        x = FloatVector.fromArray(SPECIES, sums, 8 * LENGTH);
-        y = FloatVector.fromArray(SPECIES, sums, 9 * LENGTH);
-        FloatVector e = x.blend(y, MASK_1).add(y.blend(x, MASK_1).rearrange(SWAP_1));
-        x = FloatVector.fromArray(SPECIES, sums, 10 * LENGTH);
-        y = FloatVector.fromArray(SPECIES, sums, 11 * LENGTH);
-        FloatVector f = x.blend(y, MASK_1).add(y.blend(x, MASK_1).rearrange(SWAP_1));
-        x = FloatVector.fromArray(SPECIES, sums, 12 * LENGTH);
-        y = FloatVector.fromArray(SPECIES, sums, 13 * LENGTH);
-        FloatVector g = x.blend(y, MASK_1).add(y.blend(x, MASK_1).rearrange(SWAP_1));
-        x = FloatVector.fromArray(SPECIES, sums, 14 * LENGTH);
-        y = FloatVector.fromArray(SPECIES, sums, 15 * LENGTH);
-        FloatVector h = x.blend(y, MASK_1).add(y.blend(x, MASK_1).rearrange(SWAP_1));
-        a = a.blend(b, MASK_2).add(b.blend(a, MASK_2).rearrange(SWAP_2));
-        c = c.blend(d, MASK_2).add(d.blend(c, MASK_2).rearrange(SWAP_2));
-        e = e.blend(f, MASK_2).add(f.blend(e, MASK_2).rearrange(SWAP_2));
-        g = g.blend(h, MASK_2).add(h.blend(g, MASK_2).rearrange(SWAP_2));
+        FloatVector a = FloatVector.fromArray(SPECIES, sums, 0)
+                .add(FloatVector.fromArray(SPECIES, sums, LENGTH).rearrange(SWAP_1));
+        FloatVector b = FloatVector.fromArray(SPECIES, sums, 2 * LENGTH)
+                .add(FloatVector.fromArray(SPECIES, sums, 3 * LENGTH).rearrange(SWAP_1));
+        FloatVector c = FloatVector.fromArray(SPECIES, sums, 4 * LENGTH)
+                .add(FloatVector.fromArray(SPECIES, sums, 5 * LENGTH).rearrange(SWAP_1));
+        FloatVector d = FloatVector.fromArray(SPECIES, sums, 6 * LENGTH)
+                .add(FloatVector.fromArray(SPECIES, sums, 7 * LENGTH).rearrange(SWAP_1));
+        FloatVector e = FloatVector.fromArray(SPECIES, sums, 8 * LENGTH)
+                .add(FloatVector.fromArray(SPECIES, sums, 9 * LENGTH).rearrange(SWAP_1));
+        FloatVector f = FloatVector.fromArray(SPECIES, sums, 10 * LENGTH)
+                .add(FloatVector.fromArray(SPECIES, sums, 11 * LENGTH).rearrange(SWAP_1));
+        FloatVector g = FloatVector.fromArray(SPECIES, sums, 12 * LENGTH)
+                .add(FloatVector.fromArray(SPECIES, sums, 13 * LENGTH).rearrange(SWAP_1));
+        FloatVector h = FloatVector.fromArray(SPECIES, sums, 14 * LENGTH)
+                .add(FloatVector.fromArray(SPECIES, sums, 15 * LENGTH).rearrange(SWAP_1));
+        a = a.add(b.rearrange(SWAP_2));
+        c = c.add(d.rearrange(SWAP_2));
+        e = e.add(f.rearrange(SWAP_2));
+        g = g.add(h.rearrange(SWAP_2));
         a = a.blend(c, MASK_4).add(c.blend(a, MASK_4).rearrange(SWAP_4));
         e = e.blend(g, MASK_4).add(g.blend(e, MASK_4).rearrange(SWAP_4));
         a = a.blend(e, MASK_8).add(e.blend(a, MASK_8).rearrange(SWAP_8));
