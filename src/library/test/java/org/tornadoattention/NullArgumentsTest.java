@@ -227,6 +227,11 @@ class NullArgumentsTest {
             public void read(DeviceBuffer from, MemorySegment to) {}
 
             @Override
+            public Optional<Captured> capture(List<Recording> all, Runnable work) {
+                return Optional.empty();
+            }
+
+            @Override
             public void await() {}
         });
         try (FlashAttention tiled = FlashAttention.on(device, AttentionKernel.TILED)) {

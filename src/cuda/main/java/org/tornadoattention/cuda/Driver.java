@@ -159,7 +159,13 @@ final class Driver {
     }
 
     /** An address of the memory of a context's device. */
-    record Place(MemorySegment context, long address) {}
+    record Place(MemorySegment context, long address) {
+
+        /** So many bytes further on. */
+        Place plus(long bytes) {
+            return new Place(context, address + bytes);
+        }
+    }
 
     /** Lets the current context reach another's memory, where the hardware can; copies take longer ways where not. */
     static void reach(MemorySegment other) {

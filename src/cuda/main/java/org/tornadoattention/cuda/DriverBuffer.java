@@ -31,7 +31,7 @@ final class DriverBuffer implements DeviceBuffer {
             throw new IllegalArgumentException(
                     "%,d bytes from byte %,d on are not within the %,d that there are.".formatted(count, first, bytes));
         }
-        return new Driver.Place(place.context(), place.address() + first);
+        return place.plus(first);
     }
 
     @Override

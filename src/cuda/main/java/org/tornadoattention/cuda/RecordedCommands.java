@@ -2,6 +2,7 @@ package org.tornadoattention.cuda;
 
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
@@ -39,9 +40,7 @@ final class RecordedCommands implements Recording {
 
     @Override
     public void send(TornadoNativeArray array, Recording receiver, TornadoNativeArray target) {
-        if (!(receiver instanceof RecordedCommands other)) {
-            throw new IllegalArgumentException("The receiver is not a recording of this backend.");
-        }
+        RecordedCommands other = of(receiver);
         requireOpen();
         other.requireOpen();
         long bytes = array.getSegmentWithHeader().byteSize();
@@ -72,7 +71,7 @@ final class RecordedCommands implements Recording {
                         "The plan brings no such array to its device: transfer it there once, or each time."));
         long bytes = array.getSegment().byteSize();
         long header = array.getSegmentWithHeader().byteSize() - bytes;
-        return new DriverBuffer(new Driver.Place(context, place.address() + header), bytes, false);
+        return new DriverBuffer(place.plus(header), bytes, false);
     }
 
     @Override
@@ -133,6 +132,25 @@ final class RecordedCommands implements Recording {
             throw new IllegalArgumentException("The host has %,d bytes and the device %,d: they must be as many."
                     .formatted(host.byteSize(), device.bytes()));
         }
+    }
+
+    @Override
+    public Optional<Captured> capture(List<Recording> all, Runnable work) {
+        List<MemorySegment> streams = all.stream()
+                .map(each -> {
+                    RecordedCommands own = of(each);
+                    own.requireOpen();
+                    return own.stream;
+                })
+                .toList();
+        return DriverGraph.capture(context, streams, work);
+    }
+
+    private static RecordedCommands of(Recording recording) {
+        if (recording instanceof RecordedCommands own) {
+            return own;
+        }
+        throw new IllegalArgumentException("The recording is not one of this backend.");
     }
 
     private void requireOpen() {

@@ -1,6 +1,8 @@
 package org.tornadoattention.device;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.Optional;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
@@ -126,6 +128,27 @@ public interface Recording {
      * @throws IllegalArgumentException if their sizes differ
      */
     void read(DeviceBuffer from, MemorySegment to);
+
+    /** What recordings of a device were given once, to be given again at once. */
+    interface Captured extends AutoCloseable {
+
+        /** Gives it to the device, and does not wait: the first of the recordings that were given it does. */
+        void launch();
+
+        /** Forgets it. The device must be at rest. */
+        @Override
+        void close();
+    }
+
+    /**
+     * Notes what is given to recordings of this one's device, which are at rest; nothing of it is carried out. Memory
+     * that it reads and writes must stay.
+     *
+     * @param all this recording, which comes first, and the others that are given something
+     * @param work launches and copies; it waits for nothing
+     * @return what was given, or none where the driver cannot note it
+     */
+    Optional<Captured> capture(List<Recording> all, Runnable work);
 
     /** Waits until the device has done what it was given. */
     void await();

@@ -11,6 +11,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.IntConsumer;
@@ -24,6 +25,7 @@ import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.DeviceBuffer;
+import org.tornadoattention.device.Recording.Captured;
 import org.tornadoattention.device.Recording.Runs;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
@@ -39,8 +41,9 @@ import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
  * a device is its share and the stages.
  *
  * <p>Where executions can be recorded, shares stay on the devices and are copied from one to another; each pass brings
- * what it needs on a queue of its own, while that of the device's other piece computes. Elsewhere shares are with the
- * host.
+ * what it needs on a queue of its own, while that of the device's other piece computes. What needs no rows of others,
+ * as the first piece's queries under a causal mask, is computed in the share itself, all heads at once. From the second
+ * run on, what a device is given is one graph of its driver. Elsewhere shares are with the host.
  */
 public final class DividedPlan implements AutoCloseable {
 
@@ -119,7 +122,8 @@ public final class DividedPlan implements AutoCloseable {
     private final List<PlanCache> plans;
     private final List<Worker> workers = new ArrayList<>();
     private final Map<Cell, List<Map<Role, Share>>> shares = new LinkedHashMap<>();
-    private boolean compiled;
+    private final Map<Integer, Captured> captured = new ConcurrentHashMap<>();
+    private boolean hasRun;
 
     private DividedPlan(
             AttentionShape whole,
@@ -313,24 +317,43 @@ public final class DividedPlan implements AutoCloseable {
         Turns turns = turns(cell, piece);
         Range heads = new Range(0, turns.heads);
         Range one = new Range(0, 1);
+        boolean inShare = false;
         if (piece.queries.length() > 0) {
-            addLanes(
-                    cell,
-                    piece,
-                    turns.lanes,
-                    AttentionPart.ofQueries(whole, options, one, heads, piece.queries),
-                    isBackward() ? Set.of(Role.QUERY_GRADIENT) : results,
-                    WantedGradients.OF_QUERIES);
+            Set<Role> outputs = isBackward() ? Set.of(Role.QUERY_GRADIENT) : results;
+            AttentionPart all = AttentionPart.ofQueries(whole, options, cell.batch, cell.kvHeads, piece.queries);
+            inShare = needsNobody(piece, all);
+            if (inShare) {
+                addInShare(cell, index, all, outputs, WantedGradients.OF_QUERIES);
+            } else {
+                AttentionPart part = AttentionPart.ofQueries(whole, options, one, heads, piece.queries);
+                addLanes(cell, piece, turns.lanes, part, outputs, WantedGradients.OF_QUERIES);
+            }
         }
         if (isBackward() && piece.keys.length() > 0) {
-            addLanes(
-                    cell,
-                    piece,
-                    turns.lanes,
-                    AttentionPart.of(whole, options, one, heads, piece.keys),
-                    KEY_GRADIENTS,
-                    WantedGradients.OF_KEYS);
+            AttentionPart all = AttentionPart.of(whole, options, cell.batch, cell.kvHeads, piece.keys);
+            if (!inShare && needsNobody(piece, all)) { // one pass has the share's memory
+                addInShare(cell, index, all, KEY_GRADIENTS, WantedGradients.OF_KEYS);
+            } else {
+                AttentionPart part = AttentionPart.of(whole, options, one, heads, piece.keys);
+                addLanes(cell, piece, turns.lanes, part, KEY_GRADIENTS, WantedGradients.OF_KEYS);
+            }
         }
+    }
+
+    /** Whether a piece's pass reads the piece's own rows, all of them, and no others, where they stay on the device. */
+    private boolean needsNobody(Piece piece, AttentionPart all) {
+        return stays
+                && !all.isEmpty()
+                && all.queries().equals(piece.queries)
+                && all.keys().equals(piece.keys);
+    }
+
+    private void addInShare(Cell cell, int index, AttentionPart all, Set<Role> outputs, WantedGradients gradients) {
+        Map<Role, Tensor> own = new EnumMap<>(Role.class);
+        given(shares, cell).get(index).forEach((role, share) -> own.put(role, share.host()));
+        int device = cell.pieces.get(index).device;
+        StagedPass pass = pass(all, device, own, outputs, gradients);
+        workers.add(new Worker(device, pass, List.of(new Round(List.of(), List.of()))));
     }
 
     /** A plan is compiled for the options of all heads and batch entries. */
@@ -441,7 +464,10 @@ public final class DividedPlan implements AutoCloseable {
      */
     private record Turns(int heads, int lanes) {}
 
-    /** Long pieces keep a GPU busy by one head, and are long at it; of shorter ones several heads, in two lanes, do. */
+    /**
+     * Long pieces keep a GPU busy by one head; of shorter ones several heads, in two lanes, do. Forward, where a pass
+     * is shorter, a single head has so many lanes that the others keep the GPU busy while one is brought its next head.
+     */
     private Turns turns(Cell cell, Piece piece) {
         ComputeDevice device = devices.get(piece.device);
         double units = device.type() == TornadoDeviceType.GPU ? BUSY * device.computeUnits() : 1;
@@ -449,11 +475,12 @@ public final class DividedPlan implements AutoCloseable {
         int tiles = isBackward()
                 ? Math.ceilDiv(Math.max(1, piece.keys.length()), TILE)
                 : whole.groupSize() * Math.ceilDiv(Math.max(1, piece.queries.length()), TILE);
-        int lanes = tiles < units && stays ? 2 : 1;
+        int two = tiles < units && stays ? 2 : 1;
         int heads = IntStream.rangeClosed(1, all)
-                .filter(some -> all % some == 0 && ((double) some * tiles * lanes >= units || some == all))
+                .filter(some -> all % some == 0 && ((double) some * tiles * two >= units || some == all))
                 .findFirst()
                 .orElseThrow();
+        int lanes = heads == 1 && stays && !isBackward() ? 1 + (int) Math.ceil(units / tiles) : two;
         return new Turns(heads, Math.min(lanes, cell.batch.length() * all / heads));
     }
 
@@ -518,17 +545,40 @@ public final class DividedPlan implements AutoCloseable {
 
     /** Computes the pass, all devices at the same time, and returns when all are done. */
     public void run() {
-        if (stays || compiled) {
+        if (stays || hasRun) {
             onAll(this::runOn);
             awaitAll();
         } else {
             // As above: the first execution compiles.
-            IntStream.range(0, devices.size()).forEach(device -> on(device, () -> runOn(device)));
-            compiled = true;
+            eachDevice(this::runOn);
         }
+        if (!hasRun && isOnDevices()) {
+            eachDevice(this::capture);
+        }
+        hasRun = true;
+    }
+
+    private void eachDevice(IntConsumer work) {
+        IntStream.range(0, devices.size()).forEach(device -> on(device, () -> work.accept(device)));
+    }
+
+    /** A call for each copy and each kernel would take the host longer than some of them take the device. */
+    private void capture(int device) {
+        List<StagedPass> passes =
+                workersOf(device).stream().map(worker -> worker.pass).toList();
+        StagedPass.capture(passes, () -> giveOn(device)).ifPresent(all -> captured.put(device, all));
     }
 
     private void runOn(int device) {
+        Captured all = captured.get(device);
+        if (all == null) {
+            giveOn(device);
+        } else {
+            all.launch();
+        }
+    }
+
+    private void giveOn(int device) {
         List<Worker> own = workersOf(device);
         int most = own.stream().mapToInt(worker -> worker.rounds.size()).max().orElse(0);
         for (int i = 0; i < most; i++) {
@@ -631,6 +681,7 @@ public final class DividedPlan implements AutoCloseable {
     /** Frees the devices' memory. */
     @Override
     public void close() {
+        captured.values().forEach(Captured::close);
         allShares().forEach(Share::close);
         for (Worker worker : workers) {
             on(worker.device, worker.pass::close);

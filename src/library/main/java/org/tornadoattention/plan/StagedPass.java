@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.DeviceBuffer;
 import org.tornadoattention.device.Recording;
+import org.tornadoattention.device.Recording.Captured;
 import org.tornadoattention.device.Recording.Runs;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -154,6 +155,19 @@ final class StagedPass implements DevicePlan {
         } else {
             guard.execute();
         }
+    }
+
+    /**
+     * What work gives to passes of a device, which are at rest, to be given at once; nothing is carried out now.
+     *
+     * @param passes one or more, whose stages stay on the device
+     * @return none where the driver takes no such thing
+     */
+    static Optional<Captured> capture(List<StagedPass> passes, Runnable work) {
+        List<Recording> recordings = passes.stream()
+                .flatMap(pass -> Optional.ofNullable(pass.recording).stream())
+                .toList();
+        return recordings.isEmpty() ? Optional.empty() : recordings.getFirst().capture(recordings, work);
     }
 
     /** Waits for all that was given to the device. */

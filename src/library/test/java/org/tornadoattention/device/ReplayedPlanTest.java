@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -253,6 +254,11 @@ class ReplayedPlanTest {
         @Override
         public void read(DeviceBuffer from, MemorySegment to) {
             note("read");
+        }
+
+        @Override
+        public Optional<Captured> capture(List<Recording> all, Runnable work) {
+            throw new AssertionError("A replayed plan is one recording");
         }
 
         @Override

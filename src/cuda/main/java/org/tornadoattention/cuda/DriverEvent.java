@@ -1,0 +1,55 @@
+package org.tornadoattention.cuda;
+
+import java.lang.foreign.AddressLayout;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+
+/** A point in a stream, of the context that was current when the event was made. */
+final class DriverEvent implements AutoCloseable {
+
+    private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;
+    private static final AddressLayout POINTER = ValueLayout.ADDRESS;
+
+    private static final MethodHandle CREATE = Driver.function("cuEventCreate", POINTER, INT);
+    private static final MethodHandle RECORD = Driver.function("cuEventRecord", POINTER, POINTER);
+    private static final MethodHandle DESTROY = Driver.function("cuEventDestroy_v2", POINTER);
+
+    private static final int WITHOUT_TIMES = 2;
+
+    private final MemorySegment event;
+
+    DriverEvent() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment made = arena.allocate(POINTER);
+            Driver.require("cuEventCreate", (int) CREATE.invokeExact(made, WITHOUT_TIMES));
+            event = made.get(POINTER, 0);
+        } catch (Throwable e) {
+            throw Driver.unchecked(e);
+        }
+    }
+
+    /** The driver's own. */
+    MemorySegment handle() {
+        return event;
+    }
+
+    /** Puts it behind all that the stream was given. */
+    void record(MemorySegment stream) {
+        try {
+            Driver.require("cuEventRecord", (int) RECORD.invokeExact(event, stream));
+        } catch (Throwable e) {
+            throw Driver.unchecked(e);
+        }
+    }
+
+    @Override
+    public void close() {
+        try {
+            Driver.require("cuEventDestroy", (int) DESTROY.invokeExact(event));
+        } catch (Throwable e) {
+            throw Driver.unchecked(e);
+        }
+    }
+}
