@@ -148,7 +148,9 @@ public final class FlashAttention implements AutoCloseable {
         requireOpen();
         AttentionShape shape = AttentionShape.of(q, k, v, options);
         AttentionProblem problem = AttentionProblem.of(shape, q.dtype(), options);
-        Tensor output = Tensor.allocate(q.dtype(), shape.outputShape());
+        Tensor output = problem.isTrivial()
+                ? Tensor.allocate(q.dtype(), shape.outputShape())
+                : engine.allocate(q.dtype(), shape.outputShape());
         Tensor logSumExp = Tensor.allocate(DType.F32, shape.logSumExpShape());
         Optional<Execution> execution = Optional.empty();
         if (problem.isTrivial()) {

@@ -2,8 +2,10 @@ package org.tornadoattention.cuda;
 
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.lang.foreign.MemorySegment;
 import java.lang.reflect.Field;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.CompilerExtension;
@@ -68,6 +70,11 @@ public final class CudaCompilerExtension implements CompilerExtension {
             return Recorded.refused(support == null ? "the extension is not installed" : support.reason());
         }
         return CommandRecorder.record(execution);
+    }
+
+    @Override
+    public Optional<MemorySegment> unwritten(long bytes) {
+        return HostMemory.allocate(bytes);
     }
 
     private static boolean tryToSeparate(TornadoDevice device) {

@@ -2,6 +2,7 @@ package org.tornadoattention.device;
 
 import static org.tornadoattention.internal.Arguments.required;
 
+import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.regex.Matcher;
@@ -64,6 +65,26 @@ public interface CompilerExtension {
             return Recorded.refused("executions on %s are not recorded".formatted(backend.id()));
         }
         return extension.get().record(device, execution);
+    }
+
+    /**
+     * Memory of the host that nobody has written, for those who will write all of it by several threads.
+     *
+     * @param bytes how many, 1 or more
+     * @return memory that is freed when nothing refers to it any more, or none where the JVM's own is as good
+     */
+    Optional<MemorySegment> unwritten(long bytes);
+
+    /**
+     * Likewise for what a backend's device is to fill.
+     *
+     * @param backend the backend of the device
+     * @param bytes how many, 1 or more
+     * @return memory, or none where the JVM's own is as good
+     */
+    static Optional<MemorySegment> unwritten(Backend backend, long bytes) {
+        required(backend, "backend");
+        return of(backend).flatMap(extension -> extension.unwritten(bytes));
     }
 
     /**

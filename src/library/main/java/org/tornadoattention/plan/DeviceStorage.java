@@ -1,10 +1,13 @@
 package org.tornadoattention.plan;
 
+import java.lang.foreign.MemorySegment;
 import java.util.Set;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
@@ -28,6 +31,15 @@ public final class DeviceStorage {
         return tensor.dtype() == DType.F16 && !halfFloats
                 ? ShortArray.fromSegmentShallow(tensor.halfFloatArray().getSegmentWithHeader())
                 : tensor.array();
+    }
+
+    /** A tensor over memory that has room for the header of an array and the elements, as they are. */
+    static Tensor over(MemorySegment memory, DType dtype, int... shape) {
+        return switch (dtype) {
+            case F32 -> Tensor.wrap(FloatArray.fromSegmentShallow(memory), shape);
+            case F16 -> Tensor.wrap(HalfFloatArray.fromSegmentShallow(memory), shape);
+            case BF16 -> Tensor.wrapBFloat16(ShortArray.fromSegmentShallow(memory), shape);
+        };
     }
 
     /**

@@ -10,6 +10,7 @@ import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /** Who computes a problem: kernels in task graphs on a device of TornadoVM's, or this process itself. */
@@ -30,6 +31,11 @@ public sealed interface Engine extends AutoCloseable permits PlanCache, VectorEn
 
     /** Which kernel a problem's backward pass gets here. */
     KernelChoice chooseBackward(AttentionProblem problem);
+
+    /** A tensor that a problem's output is to be written to, all of it; until then its elements are anything. */
+    default Tensor allocate(DType dtype, int... shape) {
+        return Tensor.allocate(dtype, shape);
+    }
 
     /** Runs a problem. */
     Execution execute(

@@ -24,6 +24,7 @@ import org.tornadoattention.choice.DeviceMemory;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.choice.Tile;
 import org.tornadoattention.choice.Views;
+import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.function.FunctionForm;
 import org.tornadoattention.function.UserFunctions;
@@ -33,6 +34,7 @@ import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
  * The plans of one device, one for each problem seen, the least recently used closed when there are too many. Not
@@ -41,6 +43,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 public final class PlanCache implements Engine {
 
     private static final int CAPACITY = 16;
+
+    private static final long BYTES_FOR_MANY_THREADS = 4 << 20;
 
     /** The kernel that functions are the least of. */
     private static final Optional<AttentionKernel> ROOMIEST = Optional.of(AttentionKernel.TILED);
@@ -196,6 +200,18 @@ public final class PlanCache implements Engine {
                             return new AttentionPlan(problem, choice, device);
                         },
                         plan -> plan.execute(q, k, v, options, output, logSumExp)));
+    }
+
+    /** Of a large tensor the pages are touched first by the threads that write it, where that can be had. */
+    @Override
+    public Tensor allocate(DType dtype, int... shape) {
+        long elements = Arrays.stream(shape).asLongStream().reduce(1, (one, other) -> one * other);
+        long bytes = elements * dtype.byteSize();
+        return bytes < BYTES_FOR_MANY_THREADS
+                ? Tensor.allocate(dtype, shape)
+                : CompilerExtension.unwritten(device.backend(), TornadoNativeArray.ARRAY_HEADER + bytes)
+                        .map(memory -> DeviceStorage.over(memory, dtype, shape))
+                        .orElseGet(() -> Tensor.allocate(dtype, shape));
     }
 
     /** Runs a backward pass, building its plan if it has none. A plan that failed is closed and forgotten. */
