@@ -349,8 +349,8 @@ public final class WarpGroupF32FlashAttention {
             if (Mending.isNeeded(windowLeft, windowRight) > 0) {
                 float[] mended = new float[(headDim + 15) / 16 * 16 / 2];
                 // spotless:off: calls in rows
-                int unfinished = Mending.rows(o, 2, paddedDim, i0 + row, seqQ);
-                for (int r = 0; r < 2; r++) {
+                int unfinished = Mending.rowsOfOutput(o, 2, paddedDim, i0 + row, seqQ);
+                for (int r = 0; unfinished >> r != 0; r++) {
                     float ofRow = Mending.pick(m, r, 2) + TornadoMath.log(Mending.pick(l, r, 2));
                     int mends = ofRow == ofRow ? unfinished >> r & 1 : 0;
                     if (mends != 0) {

@@ -330,7 +330,7 @@ public final class WarpGroupF32KeyValueGradients {
                 // spotless:off: calls in rows
                 int unfinished = Mending.rows(dk, 2, paddedDim, j0 + row, length)
                         | Mending.rows(dv, 2, paddedDim, j0 + row, length);
-                for (int r = 0; r < 2; r++) {
+                for (int r = 0; unfinished >> r != 0; r++) {
                     int j = j0 + row + 8 * r;
                     int mends = unfinished >> r & 1;
                     if (mends != 0) {

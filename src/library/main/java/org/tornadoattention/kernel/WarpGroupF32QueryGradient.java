@@ -278,7 +278,7 @@ public final class WarpGroupF32QueryGradient {
                 float[] mended = new float[(headDim + 15) / 16 * 16 / 2];
                 // spotless:off: calls in rows
                 int unfinished = Mending.rows(dq, 2, paddedDim, i0 + row, seqQ);
-                for (int r = 0; r < 2; r++) {
+                for (int r = 0; unfinished >> r != 0; r++) {
                     int i = i0 + row + 8 * r;
                     int mends = unfinished >> r & 1;
                     if (mends != 0) {

@@ -448,8 +448,8 @@ public final class WarpGroupFlashAttention {
         if (CachedKeys.areStepsRead()) {
             ofScores = StepLayout.scale(headTerms);
         }
-        int unfinished = Mending.rows(o, 2, (headDim + addedValueDim + 15) / 16 * 16, i0 + row, end);
-        for (int r = 0; r < 2; r++) {
+        int unfinished = Mending.rowsOfOutput(o, 2, (headDim + addedValueDim + 15) / 16 * 16, i0 + row, end);
+        for (int r = 0; unfinished >> r != 0; r++) {
             int mends = unfinished >> r & 1;
             float ofRow = 0f;
             if (mends != 0) {

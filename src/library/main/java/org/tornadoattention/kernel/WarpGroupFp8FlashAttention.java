@@ -302,8 +302,8 @@ public final class WarpGroupFp8FlashAttention {
         if (Mending.isNeeded(windowLeft, windowRight) > 0) {
             float[] mended = new float[(headDim + 31) / 32 * 32 / 2];
             // spotless:off: calls in rows
-            int unfinished = Mending.rows(o, 2, paddedDim, i0 + row, seqQ);
-            for (int r = 0; r < 2; r++) {
+            int unfinished = Mending.rowsOfOutput(o, 2, paddedDim, i0 + row, seqQ);
+            for (int r = 0; unfinished >> r != 0; r++) {
                 int mends = unfinished >> r & 1;
                 float ofRow = 0f;
                 if (mends != 0) {

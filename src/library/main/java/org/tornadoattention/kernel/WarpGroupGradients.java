@@ -114,6 +114,7 @@ public final class WarpGroupGradients {
         int paddedDim = (headDim + 15) / 16 * 16;
         float[] dq = new float[BLOCK / 2];
         float[] sum = new float[4];
+        int unfinished = 0;
         for (int at = 0; at < BLOCK / 2; at++) {
             dq[at] = 0f;
         }
@@ -208,10 +209,11 @@ public final class WarpGroupGradients {
                                 }
                             }
                             storeBlock(
-                                    dq, query, key, value, outputGradient, rowTerms, queryGradient, headTerms,
-                                    keyLengths, type, headDim, BLOCK * x, columns, lane % 4 * 2, head, batch, heads,
-                                    i, y * BLOCK + warp * 16 + lane / 4, keyValueHead * seqK * headDim, seqQ, offset,
-                                    length, windowLeft, windowRight, scale, softcap, features);
+                                    dq, queryGradient, type, headDim, BLOCK * x, lane % 4 * 2, head, i,
+                                    y * BLOCK + warp * 16 + lane / 4, seqQ, scale);
+                            if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+                                unfinished |= Mending.bit(dq, 0, columns) | Mending.bit(dq, 1, columns);
+                            }
                         }
                     }
                 }
@@ -221,20 +223,26 @@ public final class WarpGroupGradients {
             }
         }
 
+        // Rows that are not finite, once more from the keys that they see.
+        if (unfinished != 0) {
+            mendQueryGradients(
+                    query, key, value, outputGradient, rowTerms, queryGradient, headTerms, keyLengths, type, headDim,
+                    warp * 16 + lane / 4, lane % 4 * 2, keyTile, keyValueHead * seqK * headDim, i0, firstHead, batch,
+                    heads, seqQ, offset, length, blockQ, blockK, tilesQ, steps, shift, windowLeft, windowRight, scale,
+                    softcap, features);
+        }
+
         // Queries that see no key have gradients of 0.
         if (keyTile == 0) {
             clearUnseen(queryGradient, own, firstHead, group, seqQ, headDim, blockQ, offset, length, windowRight);
         }
     }
 
-    /** Stores what a lane has of two rows of dQ from column {@code from} on; what is not finite, once more. */
+    /** Stores what a lane has of two rows of dQ from column {@code from} on. */
     @Phase
     private static void storeBlock(
-            float[] dq, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value, HalfFloatArray outputGradient,
-            FloatArray rowTerms, HalfFloatArray queryGradient, FloatArray headTerms, IntArray keyLengths, int type,
-            int headDim, int from, int columns, int column, int head, int batch, int heads, int i,
-            int row, int keyValueBase, int seqQ, int offset, int length, int windowLeft, int windowRight, float scale,
-            float softcap, int features) {
+            float[] dq, HalfFloatArray queryGradient, int type, int headDim, int from, int column, int head, int i,
+            int row, int seqQ, float scale) {
         for (int r = 0; r < 2; r++) {
             if (i + row + 8 * r < seqQ) {
                 int first = (head * seqQ + i + row + 8 * r) * headDim + from;
@@ -242,14 +250,53 @@ public final class WarpGroupGradients {
                 WarpTiles.store(queryGradient, first, width, type, dq, r, column, scale);
             }
         }
-        if (Mending.isNeeded(windowLeft, windowRight) > 0) {
-            int unfinished = Mending.bit(dq, 0, columns) | Mending.bit(dq, 1, columns);
-            if (unfinished > 0) {
-                mendQueryGradient(
-                        unfinished, query, key, value, outputGradient, rowTerms, queryGradient,
-                        headTerms, keyLengths, type, headDim, from, column, head, batch,
-                        heads, i + row, keyValueBase, seqQ, offset, length,
-                        windowLeft, windowRight, scale, softcap, features);
+    }
+
+    /**
+     * Rows of dQ that this lane has stored, in any step, and that are not finite, once more from the keys that they
+     * see. They are read again, since the steps have no room for what this takes.
+     *
+     * @param row the lane's first row of a block
+     */
+    @Phase
+    private static void mendQueryGradients(
+            HalfFloatArray query, HalfFloatArray key, HalfFloatArray value, HalfFloatArray outputGradient,
+            FloatArray rowTerms, HalfFloatArray queryGradient, FloatArray headTerms, IntArray keyLengths, int type,
+            int headDim, int row, int column, int keyTile, int keyValueBase, int i0, int firstHead, int batch,
+            int heads, int seqQ, int offset, int length, int blockQ, int blockK, int tilesQ, int steps, int shift,
+            int windowLeft, int windowRight, float scale, float softcap, int features) {
+        float[] mended = new float[BLOCK / 2];
+        int blocks = (headDim + BLOCK - 1) / BLOCK;
+        int rowsOfStep = blockQ / BLOCK * 2 * blocks;
+        for (int number = 0; number < steps * rowsOfStep; number++) {
+            int step = number / rowsOfStep;
+            int ofStep = number % rowsOfStep;
+            int i = i0 + (step + shift) % tilesQ * blockQ;
+            int last = TornadoMath.min(i + blockQ, seqQ) - 1;
+            int toFirst = keyTile - Window.firstKey(i + offset, windowLeft) / blockK;
+            int toLast = Window.lastKey(last + offset, length, windowRight) / blockK - keyTile;
+            int after = windowRight >= 0 ? toFirst : toLast;
+            i += ofStep / blocks / 2 * BLOCK + row + ofStep / blocks % 2 * 8;
+            int from = ofStep % blocks * BLOCK;
+            int width = TornadoMath.min(BLOCK, headDim - from);
+            int batchHead = firstHead + step / tilesQ;
+            int first = (batchHead * seqQ + i) * headDim + from;
+            int stored = after <= 0 && i < seqQ ? width : 0;
+            float zero = 0f;
+            for (int x = column; x < stored; x += 8) {
+                zero += Warp.load(type, queryGradient, first + x) * 0f;
+                int next = TornadoMath.min(x + 1, width - 1);
+                zero += Warp.load(type, queryGradient, first + next) * 0f;
+            }
+            int mends = zero == 0f ? 0 : 1;
+            if (mends != 0) {
+                int head = batchHead % heads;
+                Mending.queryGradient(
+                        mended, query, key, value, outputGradient, rowTerms, batchHead * seqQ + i, keyValueBase,
+                        keyLengths, type, headDim, from, width, column, batchHead, batch, head, i, i + offset,
+                        Window.firstKey(i + offset, windowLeft), Window.lastKey(i + offset, length, windowRight),
+                        scale, softcap, HeadTerms.slope(headTerms, head, features), features);
+                WarpTiles.store(queryGradient, first, width, type, mended, 0, column, scale);
             }
         }
     }
@@ -341,7 +388,7 @@ public final class WarpGroupGradients {
                 | Mending.bit(dk, 1, paddedDim)
                 | Mending.bit(dv, 0, paddedDim)
                 | Mending.bit(dv, 1, paddedDim);
-        for (int r = 0; r < 2; r++) {
+        for (int r = 0; unfinished >> r != 0; r++) {
             int j = j0 + row + 8 * r;
             int mends = j < length ? unfinished >> r & 1 : 0;
             if (mends != 0) {
@@ -631,35 +678,6 @@ public final class WarpGroupGradients {
             }
         }
     }
-
-    // spotless:off: parameters in rows
-    /** Rows of dQ that are not finite, once more from the keys that they see: 64 columns of those. */
-    @Phase
-    private static void mendQueryGradient(
-            int unfinished, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
-            HalfFloatArray outputGradient, FloatArray rowTerms, HalfFloatArray queryGradient, FloatArray headTerms,
-            IntArray keyLengths, int type, int headDim, int from, int column, int batchHead, int batch, int heads,
-            int query0, int keyValueBase, int seqQ, int offset, int length,
-            int windowLeft, int windowRight, float scale, float softcap, int features) {
-        float[] mended = new float[BLOCK / 2];
-        int head = batchHead % heads;
-        float slope = HeadTerms.slope(headTerms, head, features);
-        int width = TornadoMath.min(BLOCK, headDim - from);
-        for (int r = 0; r < 2; r++) {
-            int i = query0 + 8 * r;
-            int mends = i < seqQ ? unfinished >> r & 1 : 0;
-            if (mends != 0) {
-                int row = batchHead * seqQ + i;
-                Mending.queryGradient(
-                        mended, query, key, value, outputGradient, rowTerms, row, keyValueBase, keyLengths, type,
-                        headDim, from, width, column, batchHead, batch, head, i, i + offset,
-                        Window.firstKey(i + offset, windowLeft), Window.lastKey(i + offset, length, windowRight),
-                        scale, softcap, slope, features);
-                WarpTiles.store(queryGradient, row * headDim + from, width, type, mended, 0, column, scale);
-            }
-        }
-    }
-    // spotless:on
 
     /**
      * Starts C = A Bᵀ for 64 rows of a warp group and half of the {@code rowsB} rows of B, as

@@ -327,7 +327,7 @@ public final class WarpGroupKeyValueGradients {
                     | Mending.bit(dv, 0, paddedDim)
                     | Mending.bit(dv, 1, paddedDim);
             // spotless:off: calls in rows
-            for (int r = 0; r < 2; r++) {
+            for (int r = 0; unfinished >> r != 0; r++) {
                 int j = j0 + row + 8 * r;
                 int mends = j < length ? unfinished >> r & 1 : 0;
                 if (mends != 0) {

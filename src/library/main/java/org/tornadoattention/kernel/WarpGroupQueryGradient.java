@@ -283,7 +283,7 @@ public final class WarpGroupQueryGradient {
             float[] mended = new float[(headDim + 15) / 16 * 16 / 2];
             int unfinished = Mending.bit(dq, 0, paddedDim) | Mending.bit(dq, 1, paddedDim);
             // spotless:off: calls in rows
-            for (int r = 0; r < 2; r++) {
+            for (int r = 0; unfinished >> r != 0; r++) {
                 int i = i0 + row + 8 * r;
                 int mends = i < seqQ ? unfinished >> r & 1 : 0;
                 if (mends != 0) {

@@ -63,7 +63,8 @@ public final class Mending {
 
     // spotless:off: parameters in rows: what is computed, from which arrays, of which pair
     /**
-     * A bit for each of a lane's rows of the output that is not finite.
+     * A bit for each of a lane's rows that is not finite. Who goes over them with {@code unfinished >> r != 0} leaves them at once where
+     * there are none, and compilers make no second copy of what is done for a row.
      *
      * @param query the lane's row 0
      * @param end the query after the last
@@ -73,6 +74,19 @@ public final class Mending {
         for (int r = 0; r < rowBlocks; r++) {
             int bit = bit(o, r, columns);
             rows |= query + 8 * r < end ? bit : 0;
+        }
+        return rows;
+    }
+
+    /**
+     * {@link #rows} of the output, of which row 0 tells for all that hidden values are not finite: times 0 they are NaN in each row of
+     * the tile. What else makes a row so is what it sees.
+     */
+    public static int rowsOfOutput(float[] o, int rowBlocks, int columns, int query, int end) {
+        int rows = 0;
+        int first = bit(o, 0, columns);
+        if (first != 0) {
+            rows = rows(o, rowBlocks, columns, query, end);
         }
         return rows;
     }
@@ -229,9 +243,10 @@ public final class Mending {
             int column, int batchHead, int batch, int head, int kvHead, int i, int position, int first, int last,
             float scale, float softcap, float slope, int features) {
         clear(sum, headDim + addedValueDim);
+        int depth = depth(headDim, last);
         for (int j = first; j <= last; j++) {
             int keyAt = row(false, keyValueBase, headDim, batch, kvHead, j, keyLengths, table, padding, last);
-            float x = dot(query, queryAt, key, keyAt, type, headDim);
+            float x = dot(query, queryAt, key, keyAt, type, depth);
             x = score(x, batch, head, i, j, position, scale, softcap, slope, features);
             // A score that is no number hides nothing.
             int hidden = x < Score.LEAST_SEEN ? 1 : 0;
@@ -254,8 +269,9 @@ public final class Mending {
             int keyValueBase, int headDim, int column, int position, int first, int last,
             float scale, float softcap, float slope, int features) {
         clear(sum, headDim);
+        int depth = depth(headDim, last);
         for (int j = first; j <= last; j++) {
-            float x = dot(query, queryAt, key, keyValueBase + j * headDim, 0, headDim);
+            float x = dot(query, queryAt, key, keyValueBase + j * headDim, 0, depth);
             x = Score.of(scale * x, softcap, slope, position - j, features);
             int hidden = x < Score.LEAST_SEEN ? 1 : 0;
             if (hidden == 0) {
