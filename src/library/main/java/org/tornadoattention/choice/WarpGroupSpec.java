@@ -34,11 +34,32 @@ record WarpGroupSpec() implements KernelSpec {
     /** The same where local memory has no room for a bias beside the keys of so many. */
     private static final String OF_BIASES = "128x64/8";
 
+    /** The tile of heads of up to 192 whose values have 128 or fewer: registers that a narrow O leaves hold more keys. */
+    private static final String OF_NARROW_VALUES = "128x112/8";
+
+    private static final int NARROW_VALUES = 128;
+    private static final int WIDEST_OF_NARROW_VALUES = 192;
+
+    /** Queries from which on it is the faster one. */
+    private static final int LONG = 1024;
+
     /** The widest head for which one kernel is faster under a causal mask too. */
     private static final int NARROW = 64;
 
     /** Keys of whose tiles an H100 runs all at once. */
     private static final int LONGEST_SHARED = 16_384;
+
+    /** Keys of sequences for which groups that stay are faster (docs/performance.md). */
+    private static final int LONGEST_OF_STAYING = 512;
+
+    /** The tile of groups that stay, for narrow heads under a causal mask: tiles of keys end where those of queries do. */
+    private static final String OF_STAYING = "128x128/8";
+
+    /** The compute capability, times ten, of devices whose multiprocessors are known to run such a group. */
+    private static final int HOPPER = 90;
+
+    /** The warps that compute of a group that has a multiprocessor for itself. */
+    private static final int WARPS_OF_MULTIPROCESSOR = 8;
 
     private static final Tiling FORWARD = new ForwardTiling();
     private static final Tiling QUERY_GRADIENT = new QueryGradientTiling();
@@ -245,7 +266,30 @@ record WarpGroupSpec() implements KernelSpec {
 
     @Override
     public List<Launch> forward(Work work) {
-        return List.of(work.warps(WarpGroupFlashAttention.class));
+        long tiles = work.queryTiles(work.tile().blockQ());
+        boolean stay = stay(work);
+        long groups = stay ? work.device().computeUnits() : tiles;
+        return List.of(work.warps(WarpGroupFlashAttention.class)
+                .with("staying", stay ? (int) groups : 0)
+                .with("tilesOfAll", stay ? (int) tiles : 0)
+                .groups(groups, work.tile().groupSize(work.shape().widestDim())));
+    }
+
+    /**
+     * Whether as many groups as multiprocessors compute all tiles of queries: where tiles are more, and so short that their
+     * beginnings and ends count. Groups that stay need room for the next tile's queries; they ask no functions, whose
+     * lists of tiles are made once for a group. In the simulator a core is no multiprocessor.
+     */
+    private static boolean stay(Work work) {
+        Tile tile = work.tile();
+        int bytes = tile.localMemoryBytes(work.shape().widestDim())
+                + WarpGroupFlashAttention.stayingBytes(work.shape().headDim(), tile.blockQ());
+        return work.device().extension().computeCapability() >= HOPPER
+                && tile.warps() >= WARPS_OF_MULTIPROCESSOR
+                && work.shape().seqK() <= LONGEST_OF_STAYING
+                && work.problem().functions().isEmpty()
+                && work.queryTiles(tile.blockQ()) > work.device().computeUnits()
+                && bytes <= work.device().extension().localMemoryBytes();
     }
 
     private static final class ForwardTiling extends WarpTiling {
@@ -280,17 +324,31 @@ record WarpGroupSpec() implements KernelSpec {
             return WarpGroupFlashAttention.biasBytes(tile.blockQ(), tile.blockK());
         }
 
-        /** With functions, tiles that leave them registers, and that the usual tiles of block masks are made of. */
+        /**
+         * With functions, tiles that leave them registers, and that the usual tiles of block masks are made of; of values
+         * with a head dimension of their own, what is measured for it.
+         */
         @Override
         Stream<Tile> bestFirst(AttentionProblem problem, ComputeDevice device) {
-            Stream<Tile> tuned = super.bestFirst(problem, device);
-            return problem.functions().isEmpty()
-                    ? tuned
-                    : Stream.concat(
-                            Stream.of(OF_FUNCTIONS, OF_BIASES)
-                                    .limit(problem.functions().form().hasNarrowBias() ? 2 : 1)
-                                    .map(this::tile),
-                            tuned);
+            return Stream.concat(special(problem, device).map(this::tile), super.bestFirst(problem, device));
+        }
+
+        private Stream<String> special(AttentionProblem problem, ComputeDevice device) {
+            AttentionShape shape = problem.shape();
+            if (!problem.functions().isEmpty()) {
+                return Stream.of(OF_FUNCTIONS, OF_BIASES)
+                        .limit(problem.functions().form().hasNarrowBias() ? 2 : 1);
+            }
+            if (shape.headDim() <= NARROW
+                    && problem.windowRight() >= 0
+                    && stay(new Work(problem, List.of(tile(OF_STAYING)), device))) {
+                return Stream.of(OF_STAYING);
+            }
+            boolean narrowValues = shape.headDim() > NARROW_VALUES
+                    && shape.headDim() <= WIDEST_OF_NARROW_VALUES
+                    && shape.valueDim() <= NARROW_VALUES
+                    && shape.seqQ() >= LONG;
+            return narrowValues ? Stream.of(OF_NARROW_VALUES) : Stream.of();
         }
 
         @Override

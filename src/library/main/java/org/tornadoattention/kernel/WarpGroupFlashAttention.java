@@ -19,6 +19,7 @@ import org.tornadoattention.kernel.parts.Phase;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.kernel.parts.StayingGroups;
 import org.tornadoattention.kernel.parts.StepLayout;
 import org.tornadoattention.kernel.parts.TileList;
 import org.tornadoattention.kernel.parts.WarpGroups;
@@ -53,11 +54,13 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * the windows too, and headTerms, in place of the terms, is {@code numbers}, with the scale.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items,
- * times the parts of a cache's keys; {@code blockQ} is a multiple of 64, {@code blockK} of 16.
+ * times the parts of a cache's keys; {@code blockQ} is a multiple of 64, {@code blockK} of 16. Or {@code staying} groups,
+ * as many as the device runs at once, which compute all tiles of queries, one after the other as {@link StayingGroups}
+ * says: the next tile's Q, K and V are on their way while a tile's last product runs and its rows are written.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, two of K, two of V, and barriers: more than the 48
  * KiB that CUDA gives without being asked; this project's own assembly of kernels asks. A dense bias of 16 bits, whose
- * tiles come with those of K, takes {@link #biasBytes} more.
+ * tiles come with those of K, takes {@link #biasBytes} more, and groups that stay {@link #stayingBytes}.
  *
  * <p><b>Device.</b> Compute capability 9.0, through TornadoVM's CUDA backend with this project's intrinsics; the
  * simulator.
@@ -76,6 +79,17 @@ public final class WarpGroupFlashAttention {
      */
     private static final int TURNS_UP_TO = 64;
 
+    /** What is known of a tile of queries where groups stay: elements of an array of so many. */
+    private static final int PLACE = 7;
+
+    private static final int BATCH_HEAD = 0;
+    private static final int FIRST_QUERY = 1;
+    private static final int LENGTH = 2;
+    private static final int FIRST_KEY = 3;
+    private static final int TILES = 4;
+    private static final int FROM = 5;
+    private static final int TO = 6;
+
     private WarpGroupFlashAttention() {}
 
     /** Work-items of a group: those that compute, and a warp group that copies. */
@@ -86,6 +100,11 @@ public final class WarpGroupFlashAttention {
     /** Bytes of local memory that a group uses. */
     public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
         return WarpTiles.tileBytes(blockQ, headDim) + 2 * PLACES * WarpTiles.tileBytes(blockK, headDim) + BARRIER_BYTES;
+    }
+
+    /** Further bytes where groups stay: the next tile of queries. */
+    public static int stayingBytes(int headDim, int blockQ) {
+        return WarpTiles.tileBytes(blockQ, headDim);
     }
 
     /** Further bytes where a dense bias of 16 bits is copied. */
@@ -141,6 +160,7 @@ public final class WarpGroupFlashAttention {
     /** Copies the tile of Q. */
     private static void loadQueries(
             int[] tile,
+            int at,
             int[] barriers,
             int fullQ,
             @Element HalfFloatArray query,
@@ -151,9 +171,9 @@ public final class WarpGroupFlashAttention {
             int lane) {
         if (CachedKeys.arePresent() || Layout.isStrided()) {
             int apart = Layout.queryRow();
-            WarpTiles.load(tile, 0, blockQ, query, queryBase, apart, rows, headDim, lane, WarpGroup.LANES);
+            WarpTiles.load(tile, at, blockQ, query, queryBase, apart, rows, headDim, lane, WarpGroup.LANES);
         } else {
-            WarpTiles.load(tile, 0, blockQ, query, queryBase, rows, headDim, lane, WarpGroup.LANES);
+            WarpTiles.load(tile, at, blockQ, query, queryBase, rows, headDim, lane, WarpGroup.LANES);
         }
         WarpBarrier.arriveWithCopies(barriers, fullQ);
     }
@@ -162,8 +182,15 @@ public final class WarpGroupFlashAttention {
     /** Readies the barriers. */
     @Phase
     private static void initBarriers(
-            int[] barriers, int fullQ, int fullK, int freeK, int fullV, int freeV, int turn, int groups) {
+            int[] barriers, int fullQ, int freeQ, int fullK, int freeK, int fullV, int freeV, int turn, int groups,
+            int staying) {
         WarpBarrier.initForCopies(barriers, fullQ, WARPS);
+        if (staying > 0) {
+            for (int place = 0; place < PLACES; place++) {
+                WarpBarrier.init(barriers, freeQ + 2 * place, WARPS * groups);
+            }
+            WarpBarrier.initForCopies(barriers, freeQ + 2 * PLACES, WARPS);
+        }
         for (int place = 0; place < PLACES; place++) {
             WarpBarrier.initForCopies(barriers, fullK + 2 * place, WARPS);
             WarpBarrier.init(barriers, freeK + 2 * place, WARPS * groups);
@@ -365,15 +392,95 @@ public final class WarpGroupFlashAttention {
         }
     }
 
+    /**
+     * All that a warp group computes of a tile of queries, before O / l.
+     *
+     * @param ofQ the phase of the barrier {@code fullQ} in which Q comes
+     * @param freeQ the barrier that says when Q is no longer read, where groups stay, otherwise 0
+     * @param before steps of the tiles before, where groups stay
+     */
+    @Phase
+    private static void attend(
+            int type, float[] s, int[] p, float[] o, float[] m, float[] l, float[] correction, int[] biases, int[] tile,
+            int[] barriers, IntArray keyLengths, int atList, int fullQ, int ofQ, int freeQ, int fullK, int freeK, int fullV,
+            int freeV, int turn, int atQ, int atK, int atV, int atBiases, int keyBytes, int valueBytes, int group,
+            int groups, int before, int from, int to, int tiles, int copied, int batchHead, int batch, int head, int i0,
+            int row, int item, int column, int seqQ, int offset, int length, int j0, int blockQ, int blockK,
+            int headDim, int addedValueDim, int everyLeft, int everyRight, int windowLeft, int windowRight, float scale,
+            float softcap, float factor, float slope, int threshold, int features) {
+        int paddedValueDim = (headDim + addedValueDim + 15) / 16 * 16;
+        for (int t = 0; t < from; t++) {
+            leaveOut(headDim, barriers, turn, group, groups, fullK, freeK, fullV, freeV, before + t);
+        }
+        if (from < to) {
+            // S = Q_i K_j^T and P for the first j
+            WarpBarrier.await(barriers, fullQ, ofQ);
+            startScores(
+                    type, s, tile, barriers, fullK, turn, group, atQ, atK, keyBytes, blockQ, blockK, headDim,
+                    before + from);
+            passTurn(headDim, barriers, turn, group, groups);
+            WarpGroup.await(0, s, blockK / 2);
+            WarpBarrier.arrive(barriers, freeK + (before + from) % PLACES * 2);
+            int j = j0 + TileList.tile(tile, atList, from, tiles) * blockK;
+            firstScores(
+                    s, tile, atList, from, batch, head, i0 + row, j, column, seqQ, offset, length, blockK,
+                    everyLeft, everyRight, windowLeft, windowRight, scale, softcap, slope, features);
+            WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
+            WarpScores.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
+            WarpScores.pack(type, s, p, 1, blockK);
+
+            for (int t = from + 1; t < to; t++) {
+                j = j0 + TileList.tile(tile, atList, t, tiles) * blockK;
+                int step = before + t;
+                int place = step % PLACES;
+
+                // Start S = Q_i K_j^T and O = correction * O + P V_j-1.
+                startScores(
+                        type, s, tile, barriers, fullK, turn, group, atQ, atK, keyBytes, blockQ, blockK, headDim,
+                        step);
+                WarpScores.rescale(o, correction, 1, paddedValueDim);
+                startOutputs(type, o, p, tile, barriers, fullV, atV, valueBytes, blockK, paddedValueDim, step - 1);
+                passTurn(headDim, barriers, turn, group, groups);
+
+                // P = 2^(S - m) and l.
+                scores(
+                        s, biases, tile, barriers, freeK + 2 * place, TileList.isWhole(tile, atList, t), copied,
+                        atBiases + place * BiasTiles.bytes(blockQ, blockK), batch, head, i0, row, item, j, column,
+                        seqQ, offset, length, blockQ, blockK, everyLeft, everyRight, windowLeft, windowRight, scale,
+                        softcap, slope, features);
+                WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
+                WarpGroup.await(0, o, (headDim + addedValueDim + 15) / 16 * 16 / 2);
+                WarpBarrier.arrive(barriers, freeV + (step - 1) % PLACES * 2);
+                WarpScores.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
+                WarpScores.pack(type, s, p, 1, blockK);
+            }
+
+            if (freeQ > 0) {
+                // Who copies brings the next tile but one before the last V, where the next one has no keys.
+                WarpBarrier.arrive(barriers, freeQ);
+            }
+
+            // O = correction * O + P V_j for the last j
+            WarpScores.rescale(o, correction, 1, paddedValueDim);
+            startOutputs(
+                    type, o, p, tile, barriers, fullV, atV, valueBytes, blockK, paddedValueDim, before + to - 1);
+            WarpGroup.await(0, o, (headDim + addedValueDim + 15) / 16 * 16 / 2);
+            WarpBarrier.arrive(barriers, freeV + (before + to - 1) % PLACES * 2);
+        }
+        for (int t = TornadoMath.max(from, to); t < tiles; t++) {
+            leaveOut(headDim, barriers, turn, group, groups, fullK, freeK, fullV, freeV, before + t);
+        }
+    }
+
     /** O = O / l, L = ln 2 * m + ln l for this lane's rows; a query that sees no key gets 0 and -infinity. */
     @Phase
     private static void storeRows(
             HalfFloatArray output, FloatArray logSumExp, FloatArray headTerms, float[] o, float[] m, float[] l,
             int batchHead, int batch, int head, int heads, int outputBase, int i0, int row, int column, int lane,
-            int seqQ, int valueDim, int end, int offset, int length, int part, int outputType, int windowLeft,
-            int windowRight, int features) {
+            int seqQ, int valueDim, int end, int offset, int length, int part, int outputType, int staying,
+            int windowLeft, int windowRight, int features) {
         int turned = valueDim % 32 == 0 ? 1 : 0;
-        if (!Functions.leaveTilesOut()) {
+        if (!Functions.leaveTilesOut() && staying == 0) {
             turned = 0;
         }
         if (CachedKeys.arePresent() || Layout.isStrided()) {
@@ -418,6 +525,200 @@ public final class WarpGroupFlashAttention {
                     }
                 }
             }
+        }
+    }
+
+    /**
+     * Where a tile of queries is: batch * heads + head, its first query, the keys of its batch entry, the first key of
+     * its first tile of keys, how many tiles of keys there are, and from which to which those of a warp group are.
+     */
+    @Phase
+    private static void find(
+            int[] place, IntArray keyLengths, int tileOfAll, int group, int heads, int seqQ, int seqK, int blockQ,
+            int blockK, int windowLeft, int windowRight, int features) {
+        int batchHead = Placement.batchHead(tileOfAll, seqQ, blockQ);
+        int i0 = Placement.firstQuery(tileOfAll, seqQ, blockQ);
+        int rows = TornadoMath.min(blockQ, seqQ - i0);
+        int length = Window.length(keyLengths, batchHead / heads, seqK, features);
+        int first = i0 + length - seqQ;
+        int firstKey = Window.firstKey(first, windowLeft);
+        int j0 = firstKey / blockK * blockK;
+        int tiles = Window.tiles(firstKey, Window.lastKey(first + rows - 1, length, windowRight), j0, blockK);
+        int position = first + 64 * group;
+        int seen = rows > 64 * group ? tiles : 0;
+        place[BATCH_HEAD] = batchHead;
+        place[FIRST_QUERY] = i0;
+        place[LENGTH] = length;
+        place[FIRST_KEY] = j0;
+        place[TILES] = tiles;
+        place[FROM] = Window.firstTile(position, j0, tiles, blockK, windowLeft);
+        place[TO] = Window.endTile(position + 63, j0, seen, blockK, windowRight);
+    }
+
+    /** The warp group that copies where groups stay: Q, and then K_t and V_t-1, of one tile of queries after another. */
+    @Phase
+    private static void copyOfAll(
+            int[] tile, int[] barriers, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
+            IntArray keyLengths, int fullQ, int freeQ, int fullK, int freeK, int fullV, int freeV, int queryBytes,
+            int atK, int atV, int keyBytes, int valueBytes, int ofGroup, int staying, int tilesOfAll, int heads,
+            int kvHeads, int seqQ, int seqK, int blockQ, int blockK, int headDim, int addedValueDim, int windowLeft,
+            int windowRight, int features, int lane) {
+        int valueDim = headDim + addedValueDim;
+        int[] place = new int[PLACE];
+        int step = 0;
+        int from = 0;
+        int count = 0;
+        int rounds = StayingGroups.rounds(tilesOfAll, ofGroup, staying);
+        for (int round = 0; round < rounds; round++) {
+            int tileOfAll = StayingGroups.tile(round, ofGroup, staying);
+            find(
+                    place, keyLengths, tileOfAll, 0, heads, seqQ, seqK, blockQ, blockK, windowLeft, windowRight,
+                    features);
+            int batchHead = place[BATCH_HEAD];
+            int i0 = place[FIRST_QUERY];
+            int length = place[LENGTH];
+            int j0 = place[FIRST_KEY];
+            int slot = round % PLACES;
+            int queryBase = (batchHead * seqQ + i0) * headDim;
+            int keyValueHead = Placement.keyValueHead(batchHead, heads, kvHeads);
+            if (Layout.isStrided()) {
+                queryBase = Layout.query(batchHead / heads, batchHead % heads, i0);
+            }
+            if (round >= PLACES) {
+                WarpBarrier.await(barriers, freeQ + 2 * slot, round / PLACES - 1);
+            }
+            loadQueries(
+                    tile, slot * queryBytes, barriers, slot == 0 ? fullQ : freeQ + 2 * PLACES, query, queryBase, blockQ,
+                    TornadoMath.min(blockQ, seqQ - i0), headDim, lane);
+            int tiles = place[TILES];
+            for (int t = 0; t < tiles; t++) {
+                int j = j0 + t * blockK;
+                int at = step % PLACES;
+                awaitFree(barriers, freeK + 2 * at, step, 0);
+                if (Layout.isStrided()) {
+                    int first = Layout.key(batchHead / heads, batchHead % heads / (heads / kvHeads), j);
+                    WarpTiles.load(
+                            tile, atK + at * keyBytes, blockK, key, first, Layout.keyRow(), length - j, headDim, lane,
+                            WarpGroup.LANES);
+                } else {
+                    int first = (keyValueHead * seqK + j) * headDim;
+                    WarpTiles.load(
+                            tile, atK + at * keyBytes, blockK, key, first, length - j, headDim, lane, WarpGroup.LANES);
+                }
+                WarpBarrier.arriveWithCopies(barriers, fullK + 2 * at);
+                if (step > 0) {
+                    copyValues(
+                            tile, barriers, value, fullV, freeV, atV, valueBytes, step, from, count, blockK, valueDim,
+                            lane);
+                }
+                step += 1;
+                count = length - j;
+                from = (keyValueHead * seqK + j) * valueDim;
+                if (Layout.isStrided()) {
+                    from = Layout.value(batchHead / heads, batchHead % heads / (heads / kvHeads), j);
+                }
+            }
+        }
+        if (step > 0) {
+            copyValues(
+                    tile, barriers, value, fullV, freeV, atV, valueBytes, step, from, count, blockK, valueDim, lane);
+        }
+    }
+
+    /** Copies V of the step before, when its place is free. */
+    @Phase
+    private static void copyValues(
+            int[] tile, int[] barriers, HalfFloatArray value, int fullV, int freeV, int atV, int valueBytes, int step,
+            int from, int count, int blockK, int valueDim, int lane) {
+        int place = (step - 1) % PLACES;
+        int at = atV + place * valueBytes;
+        awaitFree(barriers, freeV + 2 * place, step, 1);
+        if (Layout.isStrided()) {
+            WarpTiles.load(
+                    tile, at, blockK, value, from, Layout.valueRow(), count, valueDim, lane, WarpGroup.LANES);
+        } else {
+            WarpTiles.load(tile, at, blockK, value, from, count, valueDim, lane, WarpGroup.LANES);
+        }
+        WarpBarrier.arriveWithCopies(barriers, fullV + 2 * place);
+    }
+
+    /** Ends a tile of queries where groups stay: O, L and rows that are not finite. */
+    @Phase
+    private static void endTile(
+            HalfFloatArray query, HalfFloatArray key, HalfFloatArray value, HalfFloatArray output, FloatArray logSumExp,
+            FloatArray headTerms, IntArray keyLengths, float[] o, float[] m, float[] l, int[] place, int heads,
+            int kvHeads, int row, int column, int lane, int seqQ, int seqK, int headDim, int addedValueDim, int blockK,
+            int type, int outputType, int windowLeft, int windowRight, float scale, float softcap, float slope,
+            int features) {
+        int batchHead = place[BATCH_HEAD];
+        int i0 = place[FIRST_QUERY];
+        int length = place[LENGTH];
+        int batch = batchHead / heads;
+        int head = batchHead % heads;
+        int offset = length - seqQ;
+        int queryBase = (batchHead * seqQ + i0) * headDim;
+        int outputBase = queryBase + queryBase / headDim * addedValueDim;
+        storeRows(
+                output, logSumExp, headTerms, o, m, l, batchHead, batch, head, heads, outputBase, i0, row, column, lane,
+                seqQ, headDim + addedValueDim, seqQ, offset, length, 0, outputType, 1, windowLeft, windowRight,
+                features);
+        if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+            mend(
+                    query, key, value, output, logSumExp, headTerms, keyLengths, o, m, l, batchHead, batch, head, heads,
+                    kvHeads, queryBase, outputBase, i0, row, column, seqQ, seqK, headDim, addedValueDim, seqQ, offset,
+                    length, 0, 0, 0, type, outputType, 0, length - 1, windowLeft, windowRight, scale, softcap, slope,
+                    features);
+        }
+    }
+
+    /** A warp group that computes, where groups stay: one tile of queries after another. */
+    @Phase
+    private static void stay(
+            HalfFloatArray query, HalfFloatArray key, HalfFloatArray value, HalfFloatArray output, FloatArray logSumExp,
+            FloatArray headTerms, IntArray keyLengths, float[] s, int[] p, float[] o, float[] m, float[] l,
+            float[] correction, int[] biases, int[] tile, int[] barriers, int atList, int fullQ, int freeQ, int fullK,
+            int freeK, int fullV, int freeV, int turn, int queryBytes, int atK, int atV, int keyBytes, int valueBytes,
+            int group, int groups, int ofGroup, int staying, int tilesOfAll, int heads, int kvHeads, int row, int item,
+            int lane, int column, int seqQ, int seqK, int blockQ, int blockK, int headDim, int addedValueDim, int type,
+            int outputType, int windowLeft, int windowRight, float scale, float softcap, float factor, int threshold,
+            int features) {
+        int[] place = new int[PLACE];
+        int before = 0;
+        int rounds = StayingGroups.rounds(tilesOfAll, ofGroup, staying);
+        for (int round = 0; round < rounds; round++) {
+            int slot = round % PLACES;
+            int fullSlot = slot == 0 ? fullQ : freeQ + 2 * PLACES;
+            int atQ = slot * queryBytes + group * 64 * WarpGroup.ROW_BYTES;
+            find(
+                    place, keyLengths, StayingGroups.tile(round, ofGroup, staying), group, heads, seqQ, seqK, blockQ,
+                    blockK, windowLeft, windowRight, features);
+            int batchHead = place[BATCH_HEAD];
+            int i0 = place[FIRST_QUERY];
+            int length = place[LENGTH];
+            int tiles = place[TILES];
+            int head = batchHead % heads;
+            int offset = length - seqQ;
+            int position = i0 + 64 * group + offset;
+            int everyLeft = Window.everyLeft(position + 63, windowLeft);
+            int everyRight = Window.everyRight(position, length, windowRight);
+            float slope = HeadTerms.slope(headTerms, head, features);
+            clear(s, o, m, l, correction, blockK, (headDim + addedValueDim + 15) / 16 * 16);
+            // Waited for in every round, whether or not this warp group sees a key, since the barrier tells two apart.
+            WarpBarrier.await(barriers, fullSlot, round / PLACES);
+            if (place[FROM] >= place[TO]) {
+                WarpBarrier.arrive(barriers, freeQ + 2 * slot);
+            }
+            attend(
+                    type, s, p, o, m, l, correction, biases, tile, barriers, keyLengths, atList, fullSlot,
+                    round / PLACES, freeQ + 2 * slot, fullK, freeK, fullV, freeV, turn, atQ, atK, atV, 0, keyBytes,
+                    valueBytes, group, groups, before, place[FROM], place[TO], tiles, 0, batchHead, batchHead / heads, head, i0, row, item,
+                    column, seqQ, offset, length, place[FIRST_KEY], blockQ, blockK, headDim, addedValueDim, everyLeft,
+                    everyRight, windowLeft, windowRight, scale, softcap, factor, slope, threshold, features);
+            endTile(
+                    query, key, value, output, logSumExp, headTerms, keyLengths, o, m, l, place, heads, kvHeads, row,
+                    column, lane, seqQ, seqK, headDim, addedValueDim, blockK, type, outputType, windowLeft, windowRight,
+                    scale, softcap, slope, features);
+            before += tiles;
         }
     }
 
@@ -493,10 +794,12 @@ public final class WarpGroupFlashAttention {
     // spotless:on
 
     /**
-     * Computes one tile of queries; see the class for arrays, grid and memory.
+     * Computes one tile of queries, or several; see the class for arrays, grid and memory.
      *
      * @param seqQ queries of a batch entry; of a chunk, those that there is room for
      * @param addedValueDim the values' head dimension, less {@code headDim}
+     * @param staying groups, where they stay, otherwise 0
+     * @param tilesOfAll tiles of queries, where groups stay
      * @param windowLeft keys that a query sees to the left of its own position, −1 for all
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
@@ -523,6 +826,8 @@ public final class WarpGroupFlashAttention {
             int seqK,
             int headDim,
             @Constant int addedValueDim,
+            @Constant int staying,
+            @Constant int tilesOfAll,
             int blockQ,
             int blockK,
             int windowLeft,
@@ -543,11 +848,13 @@ public final class WarpGroupFlashAttention {
         // One array: Q, the places of K, those of V, those of the biases, the list of tiles.
         int keyBytes = WarpTiles.tileBytes(blockK, headDim);
         int valueBytes = WarpTiles.tileBytes(blockK, valueDim);
-        int atK = WarpTiles.tileBytes(blockQ, headDim);
+        int queries = staying > 0 ? PLACES : 1;
+        int queryBytes = WarpTiles.tileBytes(blockQ, headDim);
+        int atK = queries * queryBytes;
         int atV = atK + PLACES * keyBytes;
         int atBiases = atV + PLACES * valueBytes;
         int atList = atBiases + PLACES * Integer.BYTES * BiasTiles.ints(blockQ, blockK);
-        int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * (blockQ + PLACES * blockK)
+        int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * (queries * blockQ + PLACES * blockK)
                 + (headDim + addedValueDim + 63) / 64 * 32 * PLACES * blockK
                 + PLACES * BiasTiles.ints(blockQ, blockK)
                 + TileList.ints((seqK + blockK - 1) / blockK));
@@ -559,10 +866,11 @@ public final class WarpGroupFlashAttention {
         int fullV = freeK + WarpBarrier.INTS * PLACES;
         int freeV = fullV + WarpBarrier.INTS * PLACES;
         int turn = freeV + WarpBarrier.INTS * PLACES;
+        int freeQ = turn + WarpBarrier.INTS * groups;
         int[] barriers = context.allocateIntLocalArray(BARRIERS * WarpBarrier.INTS);
         int item = context.localIdx;
         if (item == 0) {
-            initBarriers(barriers, fullQ, fullK, freeK, fullV, freeV, turn, groups);
+            initBarriers(barriers, fullQ, freeQ, fullK, freeK, fullV, freeV, turn, groups, staying);
         }
         context.localBarrier();
 
@@ -624,7 +932,7 @@ public final class WarpGroupFlashAttention {
         if (Functions.leaveTilesOut()) {
             // Q is on its way while tiles are looked for.
             if (item >= items) {
-                loadQueries(tile, barriers, fullQ, query, queryBase, blockQ, rows, headDim, item - items);
+                loadQueries(tile, 0, barriers, fullQ, query, queryBase, blockQ, rows, headDim, item - items);
             }
         }
         // spotless:off: calls in rows
@@ -654,16 +962,26 @@ public final class WarpGroupFlashAttention {
                 WarpGroup.giveRegisters(copyingRegisters(groups, computingRegisters(groups)));
             }
             int lane = item - items;
-            if (!Functions.leaveTilesOut()) {
-                loadQueries(tile, barriers, fullQ, query, queryBase, blockQ, rows, headDim, lane);
+            if (staying > 0) {
+                // spotless:off: a call in rows
+                copyOfAll(
+                        tile, barriers, query, key, value, keyLengths, fullQ, freeQ, fullK, freeK, fullV, freeV,
+                        queryBytes, atK, atV, keyBytes, valueBytes, context.groupIdx, staying, tilesOfAll, heads,
+                        kvHeads, seqQ, seqK, blockQ, blockK, headDim, addedValueDim, windowLeft, windowRight, features,
+                        lane);
+                // spotless:on
+            } else {
+                if (!Functions.leaveTilesOut()) {
+                    loadQueries(tile, 0, barriers, fullQ, query, queryBase, blockQ, rows, headDim, lane);
+                }
+                int keyBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
+                // spotless:off: a call in rows
+                copyTiles(
+                        tile, barriers, key, value, keyLengths, atList, atK, atV, atBiases, keyBytes, valueBytes, fullK,
+                        freeK, fullV, freeV, tiles, j0, batch, head, head / (heads / kvHeads), keyBase, i0, rows,
+                        length, padding, table, blockQ, blockK, headDim, addedValueDim, lane);
+                // spotless:on
             }
-            int keyBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
-            // spotless:off: a call in rows
-            copyTiles(
-                    tile, barriers, key, value, keyLengths, atList, atK, atV, atBiases, keyBytes, valueBytes, fullK,
-                    freeK, fullV, freeV, tiles, j0, batch, head, head / (heads / kvHeads), keyBase, i0, rows, length,
-                    padding, table, blockQ, blockK, headDim, addedValueDim, lane);
-            // spotless:on
         } else {
             // A group that computes: this lane's rows and columns of an accumulator, and its group's rows of Q.
             if (groups > 1) {
@@ -695,89 +1013,46 @@ public final class WarpGroupFlashAttention {
             float[] correction = new float[2];
             int[] biases = new int[blockK / 4];
             int copied = BiasTiles.areCopied(blockK);
-            clear(s, o, m, l, correction, blockK, paddedValueDim);
-
-            for (int t = 0; t < from; t++) {
-                leaveOut(headDim, barriers, turn, group, groups, fullK, freeK, fullV, freeV, t);
-            }
-            if (from < to) {
-                // S = Q_i K_j^T and P for the first j
-                WarpBarrier.await(barriers, fullQ, 0);
+            if (staying > 0) {
                 // spotless:off: a call in rows
-                startScores(
-                        type, s, tile, barriers, fullK, turn, group, atQ, atK, keyBytes, blockQ, blockK, headDim,
-                        from);
+                stay(
+                        query, key, value, output, logSumExp, headTerms, keyLengths, s, p, o, m, l, correction, biases,
+                        tile, barriers, atList, fullQ, freeQ, fullK, freeK, fullV, freeV, turn, queryBytes, atK, atV,
+                        keyBytes, valueBytes, group, groups, context.groupIdx, staying, tilesOfAll, heads, kvHeads, row,
+                        item, lane, column, seqQ, seqK, blockQ, blockK, headDim, addedValueDim, type, outputType,
+                        windowLeft, windowRight, scale, softcap, factor, threshold, features);
                 // spotless:on
-                passTurn(headDim, barriers, turn, group, groups);
-                WarpGroup.await(0, s, blockK / 2);
-                WarpBarrier.arrive(barriers, freeK + from % PLACES * 2);
-                int j = j0 + TileList.tile(tile, atList, from, tiles) * blockK;
+            } else {
+                clear(s, o, m, l, correction, blockK, paddedValueDim);
+
                 // spotless:off: a call in rows
-                firstScores(
-                        s, tile, atList, from, batch, head, i0 + row, j, column, seqQ, offset, length, blockK,
-                        everyLeft, everyRight, windowLeft, windowRight, scale, softcap, slope, features);
+                attend(
+                        type, s, p, o, m, l, correction, biases, tile, barriers, keyLengths, atList, fullQ, 0, 0, fullK,
+                        freeK, fullV, freeV, turn, atQ, atK, atV, atBiases, keyBytes, valueBytes, group, groups, 0,
+                        from, to, tiles, copied, batchHead, batch, head, i0, row, item, column, seqQ, offset, length,
+                        j0, blockQ, blockK, headDim, addedValueDim, everyLeft, everyRight, windowLeft, windowRight,
+                        scale, softcap, factor, slope, threshold, features);
                 // spotless:on
-                WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
-                WarpScores.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
-                WarpScores.pack(type, s, p, 1, blockK);
 
-                for (int t = from + 1; t < to; t++) {
-                    j = j0 + TileList.tile(tile, atList, t, tiles) * blockK;
-                    int place = t % PLACES;
-
-                    // Start S = Q_i K_j^T and O = correction * O + P V_j-1.
+                // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
+                // spotless:off: a call in rows
+                storeRows(
+                        output, logSumExp, headTerms, o, m, l, batchHead, batch, head, heads, outputBase, i0, row, column,
+                        lane, seqQ, valueDim, end, offset, length, part, outputType, 0, windowLeft, windowRight, features);
+                // spotless:on
+                // Rows that are not finite, once more from the keys that they see.
+                if (Mending.isNeeded(windowLeft, windowRight) > 0) {
                     // spotless:off: a call in rows
-                    startScores(
-                            type, s, tile, barriers, fullK, turn, group, atQ, atK, keyBytes, blockQ, blockK, headDim,
-                            t);
+                    mend(
+                            query, key, value, output, logSumExp, headTerms, keyLengths, o, m, l, batchHead, batch, head,
+                            heads, kvHeads, queryBase, outputBase, i0, row, column, seqQ, seqK, headDim, addedValueDim, end,
+                            offset, length, padding, table, part, type, outputType, j0, j0 + tiles * blockK - 1, windowLeft,
+                            windowRight, scale, softcap, slope, features);
                     // spotless:on
-                    WarpScores.rescale(o, correction, 1, paddedValueDim);
-                    startOutputs(type, o, p, tile, barriers, fullV, atV, valueBytes, blockK, paddedValueDim, t - 1);
-                    passTurn(headDim, barriers, turn, group, groups);
-
-                    // P = 2^(S - m) and l.
-                    // spotless:off: a call in rows
-                    scores(
-                            s, biases, tile, barriers, freeK + 2 * place, TileList.isWhole(tile, atList, t), copied,
-                            atBiases + place * BiasTiles.bytes(blockQ, blockK), batch, head, i0, row, item, j, column,
-                            seqQ, offset, length, blockQ, blockK, everyLeft, everyRight, windowLeft, windowRight, scale,
-                            softcap, slope, features);
-                    // spotless:on
-                    WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
-                    WarpGroup.await(0, o, (headDim + addedValueDim + 15) / 16 * 16 / 2);
-                    WarpBarrier.arrive(barriers, freeV + (t - 1) % PLACES * 2);
-                    WarpScores.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
-                    WarpScores.pack(type, s, p, 1, blockK);
                 }
-
-                // O = correction * O + P V_j for the last j
-                WarpScores.rescale(o, correction, 1, paddedValueDim);
-                startOutputs(type, o, p, tile, barriers, fullV, atV, valueBytes, blockK, paddedValueDim, to - 1);
-                WarpGroup.await(0, o, (headDim + addedValueDim + 15) / 16 * 16 / 2);
-                WarpBarrier.arrive(barriers, freeV + (to - 1) % PLACES * 2);
-            }
-            for (int t = TornadoMath.max(from, to); t < tiles; t++) {
-                leaveOut(headDim, barriers, turn, group, groups, fullK, freeK, fullV, freeV, t);
-            }
-
-            // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
-            // spotless:off: a call in rows
-            storeRows(
-                    output, logSumExp, headTerms, o, m, l, batchHead, batch, head, heads, outputBase, i0, row, column,
-                    lane, seqQ, valueDim, end, offset, length, part, outputType, windowLeft, windowRight, features);
-            // spotless:on
-            // Rows that are not finite, once more from the keys that they see.
-            if (Mending.isNeeded(windowLeft, windowRight) > 0) {
-                // spotless:off: a call in rows
-                mend(
-                        query, key, value, output, logSumExp, headTerms, keyLengths, o, m, l, batchHead, batch, head,
-                        heads, kvHeads, queryBase, outputBase, i0, row, column, seqQ, seqK, headDim, addedValueDim, end,
-                        offset, length, padding, table, part, type, outputType, j0, j0 + tiles * blockK - 1, windowLeft,
-                        windowRight, scale, softcap, slope, features);
-                // spotless:on
-            }
-            if (CachedKeys.areStepsRead()) {
-                endStep(keyLengths, step, item, context.groupIdx, part, head, i0, table, length, padding);
+                if (CachedKeys.areStepsRead()) {
+                    endStep(keyLengths, step, item, context.groupIdx, part, head, i0, table, length, padding);
+                }
             }
         }
     }

@@ -89,4 +89,60 @@ class WarpGroupSpecTest {
                 })
                 .withMessageContaining(problem);
     }
+
+    private static AttentionProblem forward(AttentionShape shape) {
+        return AttentionProblem.of(shape, DType.F16, AttentionOptions.defaults());
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "192, 128, 4096, 128x112/8",
+        "192, 128, 512, 128x64/8",
+        "192, 192, 4096, 128x80/8",
+        "192, 136, 4096, 128x80/8",
+        "256, 128, 4096, 128x80/8",
+        "128, 64, 512, 128x128/8"
+    })
+    void narrowValuesLeaveRoomForMoreKeys(int headDim, int valueDim, int length, String tile) {
+        AttentionProblem problem = forward(new AttentionShape(1, 1, 1, length, length, headDim, valueDim));
+        assertThat(KernelChoice.choose(problem, hopper(), Optional.of(AttentionKernel.WARP_GROUP))
+                        .tileNames())
+                .contains(tile);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "34, 512, 64, true, 128x128/8",
+        "33, 512, 64, true, 192x128/12",
+        "34, 512, 64, false, 192x128/12",
+        "68, 513, 64, true, 192x128/12"
+    })
+    void theTileOfGroupsThatStay(int heads, int length, int headDim, boolean causal, String tile) {
+        AttentionProblem problem = AttentionProblem.of(
+                new AttentionShape(1, heads, heads, length, length, headDim),
+                DType.F16,
+                causal ? AttentionOptions.causal() : AttentionOptions.defaults());
+        assertThat(KernelChoice.choose(problem, hopper(), Optional.of(AttentionKernel.WARP_GROUP))
+                        .tileNames())
+                .contains(tile);
+    }
+
+    /** 132 multiprocessors, and a group for each tile of 128 queries where there are no more. */
+    @ParameterizedTest
+    @CsvSource({
+        "33, 512, 128, 128x128/8, 132",
+        "34, 512, 128, 128x128/8, 132",
+        "10, 512, 128, 128x128/8, 40",
+        "34, 513, 128, 128x128/8, 170",
+        "34, 512, 256, 128x64/8, 136",
+        "40, 512, 64, 64x64/4, 320"
+    })
+    void groupsStayWhereTheyAreFewerThanTiles(int heads, int length, int headDim, String tile, long groups) {
+        AttentionProblem problem = forward(new AttentionShape(1, heads, heads, length, length, headDim));
+        Tiling tiling = AttentionKernel.WARP_GROUP.spec().tiling().orElseThrow();
+        Work work = new Work(problem, List.of(tiling.tile(tile)), hopper());
+        Launch launch = AttentionKernel.WARP_GROUP.spec().forward(work).getFirst();
+        assertThat(launch.groups()).isEqualTo(groups);
+        assertThat(launch.numbers().get("tilesOfAll")).isEqualTo(groups == 132 && heads > 33 ? 4 * heads : 0);
+    }
 }

@@ -28,6 +28,16 @@ final class RoomForWarpGroups implements BeforeEachCallback, AfterEachCallback {
     /** The simulated device, which says so. */
     static ComputeDevice device() {
         ComputeDevice device = TestDevice.get();
+        return device(device.computeUnits(), device.extension().computeCapability());
+    }
+
+    /** Such a device of so many multiprocessors, as those of compute capability 9.0 are. */
+    static ComputeDevice device(int multiprocessors) {
+        return device(multiprocessors, 90);
+    }
+
+    private static ComputeDevice device(int multiprocessors, int computeCapability) {
+        ComputeDevice device = TestDevice.get();
         CompilerExtension.Support support = device.extension();
         return new ComputeDevice(
                 device.backend(),
@@ -39,10 +49,10 @@ final class RoomForWarpGroups implements BeforeEachCallback, AfterEachCallback {
                 device.maxGroupSize(),
                 device.maxAllocationBytes(),
                 device.globalMemoryBytes(),
-                device.computeUnits(),
+                multiprocessors,
                 device.halfFloats(),
                 new CompilerExtension.Support(
-                        support.level(), support.computeCapability(), LOCAL_MEMORY, support.reason()),
+                        support.level(), computeCapability, LOCAL_MEMORY, support.reason()),
                 device.handle());
     }
 }

@@ -1,0 +1,191 @@
+package org.tornadoattention.simulator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.choice.AttentionKernel;
+import org.tornadoattention.choice.AttentionProblem;
+import org.tornadoattention.choice.KernelChoice;
+import org.tornadoattention.choice.Launch;
+import org.tornadoattention.choice.Tile;
+import org.tornadoattention.choice.Work;
+import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.reference.AccuracyCheck;
+import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
+
+/**
+ * Work-groups that compute several tiles of queries each, on a device of few multiprocessors: the bits that groups of
+ * one tile each compute on a device of many.
+ */
+@ExtendWith(RoomForWarpGroups.class)
+class StayingGroupsTest {
+
+    private static final int FEW = 2;
+    private static final int MANY = 10_000;
+
+    /** A problem, and the tile of the kernel. */
+    private record Case(AttentionShape shape, DType dtype, AttentionOptions options, String tile, boolean packed) {
+
+        Case(AttentionShape shape, AttentionOptions options, String tile) {
+            this(shape, DType.F16, options, tile, false);
+        }
+
+        AttentionProblem problem() {
+            return AttentionProblem.of(shape, dtype, options);
+        }
+
+        Tile ofKernel() {
+            String[] numbers = tile.split("x");
+            int queries = Integer.parseInt(numbers[0]);
+            return AttentionKernel.WARP_GROUP.tile(queries, Integer.parseInt(numbers[1]), queries / 16, 0);
+        }
+
+        /** Queries, keys, values, room for an output; packed has a token's heads side by side. */
+        Tensor tensor(int which) {
+            int[] of = which == 0 ? shape.queryShape() : which == 1 ? shape.keyShape() : shape.valueShape();
+            int[] dimensions = which == 3 ? shape.outputShape() : of;
+            Tensor numbers = Tensor.random(dtype, which + 1, dimensions);
+            if (!packed) {
+                return which == 3 ? Tensor.allocate(dtype, dimensions) : numbers;
+            }
+            int heads = dimensions[1];
+            int tokens = dimensions[2];
+            int dim = dimensions[3];
+            int[] strides = {tokens * heads * dim, dim, heads * dim, 1};
+            Tensor view = Tensor.view(
+                    Tensor.allocate(dtype, dimensions[0] * tokens * heads * dim).halfFloatArray(),
+                    0,
+                    dimensions,
+                    strides);
+            return which == 3 ? view : view.copyFrom(numbers);
+        }
+    }
+
+    private static Case of(int batch, int heads, int kvHeads, int length, AttentionOptions options, String tile) {
+        return new Case(new AttentionShape(batch, heads, kvHeads, length, length, 16), options, tile);
+    }
+
+    static Stream<Arguments> cases() {
+        AttentionOptions all = AttentionOptions.defaults();
+        AttentionOptions causal = AttentionOptions.causal();
+        return Stream.of(
+                        // One warp group's tile begins where its last one ended, or a tile of keys later, or further on.
+                        of(1, 3, 3, 256, all, "128x64"),
+                        of(1, 3, 3, 256, causal, "128x128"),
+                        of(1, 3, 3, 256, causal, "128x64"),
+                        of(1, 2, 2, 256, causal, "128x16"),
+                        of(1, 2, 1, 450, causal, "192x64"),
+                        of(1, 2, 2, 300, all.withWindow(40, 20), "128x32"),
+                        of(1, 2, 2, 300, causal.withWindow(100, 0), "192x16"),
+                        new Case(new AttentionShape(1, 2, 2, 300, 140, 16), causal, "128x32"),
+                        new Case(new AttentionShape(1, 3, 1, 140, 300, 16), causal, "128x64"),
+                        of(4, 1, 1, 200, causal.withKeyLengths(200, 0, 77, 130), "128x64"),
+                        of(5, 1, 1, 140, all.withKeyLengths(0, 0, 77, 0, 130), "128x64"),
+                        of(2, 2, 2, 200, causal.withDropout(0.3, 5), "128x64"),
+                        of(2, 2, 2, 200, causal.withSoftcap(5).withAlibi(AttentionOptions.alibiSlopes(2)), "128x64"),
+                        of(1, 3, 3, 200, causal.withSinks(Tensor.random(DType.F32, 9, 3)), "128x64"),
+                        new Case(new AttentionShape(1, 3, 3, 200, 200, 24, 40), causal, "128x64"),
+                        new Case(new AttentionShape(1, 3, 3, 200, 200, 136, 64), all, "128x32"),
+                        new Case(new AttentionShape(1, 4, 2, 200, 200, 16), DType.F16, causal, "128x64", true),
+                        new Case(new AttentionShape(2, 4, 2, 150, 150, 32), DType.BF16, causal, "128x64", false),
+                        new Case(new AttentionShape(1, 3, 3, 200, 200, 59), causal, "128x64"))
+                .map(Arguments::of);
+    }
+
+    @ParameterizedTest
+    @MethodSource("cases")
+    void theirBitsAreThoseOfGroupsOfOneTile(Case problem) throws TornadoExecutionPlanException {
+        assertThat(groups(problem, FEW)).isEqualTo(FEW);
+        assertThat(groups(problem, MANY)).isGreaterThan(FEW);
+        Tensor[] t = {problem.tensor(0), problem.tensor(1), problem.tensor(2)};
+        Tensor[] few = run(problem, FEW, t);
+        Tensor[] many = run(problem, MANY, t);
+        assertThat(few[0].toFloatArray()).isEqualTo(many[0].toFloatArray());
+        assertThat(few[1].toFloatArray()).isEqualTo(many[1].toFloatArray());
+        assertThat(AccuracyCheck.of(t[0], t[1], t[2], problem.options).forward(few[0], few[1]))
+                .allMatch(Comparison::passed);
+    }
+
+    /** Rows that are not finite are mended at the end of their own tile. */
+    @Test
+    void whatARowDoesNotSeeStaysOut() throws TornadoExecutionPlanException {
+        Case problem = of(1, 3, 3, 256, AttentionOptions.causal(), "128x64");
+        Tensor[] t = {problem.tensor(0), problem.tensor(1), problem.tensor(2)};
+        for (int head = 0; head < 3; head++) {
+            t[2].set(Float.NaN, 0, head, 40 + 70 * head, 3);
+        }
+        Tensor[] few = run(problem, FEW, t);
+        assertThat(few[0].toFloatArray()).isEqualTo(run(problem, MANY, t)[0].toFloatArray());
+        for (int head = 0; head < 3; head++) {
+            assertThat(few[0].get(0, head, 40 + 70 * head - 1, 3)).isFinite();
+            assertThat(few[0].get(0, head, 40 + 70 * head, 3)).isNaN();
+        }
+    }
+
+    @Test
+    void theirBitsAreTheSameInEveryOrderOfWorkItems() throws TornadoExecutionPlanException {
+        Case problem = of(1, 3, 3, 256, AttentionOptions.causal(), "128x64");
+        Tensor[] t = {problem.tensor(0), problem.tensor(1), problem.tensor(2)};
+        float[] first = run(problem, FEW, t)[0].toFloatArray();
+        for (int seed = 1; seed <= 4; seed++) {
+            try (Simulator.Restore _ = Simulator.configure(Simulator.settings().withSeed(seed))) {
+                assertThat(run(problem, FEW, t)[0].toFloatArray()).isEqualTo(first);
+            }
+        }
+    }
+
+    private static long groups(Case problem, int multiprocessors) {
+        List<Launch> launches = AttentionKernel.WARP_GROUP
+                .spec()
+                .forward(new Work(problem.problem(), List.of(problem.ofKernel()), device(multiprocessors)));
+        return launches.getFirst().groups();
+    }
+
+    private static ComputeDevice device(int multiprocessors) {
+        return RoomForWarpGroups.device(multiprocessors);
+    }
+
+    private static Tensor[] run(Case problem, int multiprocessors, Tensor... t) throws TornadoExecutionPlanException {
+        ComputeDevice device = device(multiprocessors);
+        Tensor output = problem.tensor(3);
+        Tensor logSumExp = Tensor.allocate(DType.F32, problem.shape.logSumExpShape());
+        output.fill(Float.NaN);
+        logSumExp.fill(Float.NaN);
+        TaskGraph graph = new TaskGraph("staying");
+        GridScheduler grids = new GridScheduler();
+        try (FlashAttention attention = FlashAttention.on(device, AttentionKernel.WARP_GROUP, problem.ofKernel())) {
+            graph.transferToDevice(
+                    DataTransferMode.FIRST_EXECUTION,
+                    t[0].array(),
+                    t[1].array(),
+                    t[2].array(),
+                    output.array(),
+                    logSumExp.array());
+            KernelChoice choice = attention.appendTo(
+                    graph, grids, "attention", t[0], t[1], t[2], output, logSumExp, problem.options);
+            assertThat(choice.tile()).isEqualTo(Optional.of(problem.ofKernel()));
+            graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array());
+            try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+                plan.withDevice(device.handle()).withGridScheduler(grids).execute();
+            }
+        }
+        return new Tensor[] {output, logSumExp};
+    }
+}
