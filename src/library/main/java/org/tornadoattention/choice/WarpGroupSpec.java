@@ -271,7 +271,6 @@ record WarpGroupSpec() implements KernelSpec {
         long groups = stay ? work.device().computeUnits() : tiles;
         return List.of(work.warps(WarpGroupFlashAttention.class)
                 .with("staying", stay ? (int) groups : 0)
-                .with("tilesOfAll", stay ? (int) tiles : 0)
                 .groups(groups, work.tile().groupSize(work.shape().widestDim())));
     }
 

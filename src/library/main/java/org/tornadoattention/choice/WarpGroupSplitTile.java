@@ -32,7 +32,6 @@ public record WarpGroupSplitTile(Tile tile, int splits) implements LaunchedTile 
                 .with("blockK", tile.blockK())
                 .with("addedValueDim", 0)
                 .with("staying", 0)
-                .with("tilesOfAll", 0)
                 .adding(tile.features());
     }
 

@@ -563,65 +563,67 @@ public final class WarpGroupFlashAttention {
             int atK, int atV, int keyBytes, int valueBytes, int ofGroup, int staying, int tilesOfAll, int heads,
             int kvHeads, int seqQ, int seqK, int blockQ, int blockK, int headDim, int addedValueDim, int windowLeft,
             int windowRight, int features, int lane) {
-        int valueDim = headDim + addedValueDim;
-        int[] place = new int[PLACE];
-        int step = 0;
-        int from = 0;
-        int count = 0;
-        int rounds = StayingGroups.rounds(tilesOfAll, ofGroup, staying);
-        for (int round = 0; round < rounds; round++) {
-            int tileOfAll = StayingGroups.tile(round, ofGroup, staying);
-            find(
-                    place, keyLengths, tileOfAll, 0, heads, seqQ, seqK, blockQ, blockK, windowLeft, windowRight,
-                    features);
-            int batchHead = place[BATCH_HEAD];
-            int i0 = place[FIRST_QUERY];
-            int length = place[LENGTH];
-            int j0 = place[FIRST_KEY];
-            int slot = round % PLACES;
-            int queryBase = (batchHead * seqQ + i0) * headDim;
-            int keyValueHead = Placement.keyValueHead(batchHead, heads, kvHeads);
-            if (Layout.isStrided()) {
-                queryBase = Layout.query(batchHead / heads, batchHead % heads, i0);
-            }
-            if (round >= PLACES) {
-                WarpBarrier.await(barriers, freeQ + 2 * slot, round / PLACES - 1);
-            }
-            loadQueries(
-                    tile, slot * queryBytes, barriers, slot == 0 ? fullQ : freeQ + 2 * PLACES, query, queryBase, blockQ,
-                    TornadoMath.min(blockQ, seqQ - i0), headDim, lane);
-            int tiles = place[TILES];
-            for (int t = 0; t < tiles; t++) {
-                int j = j0 + t * blockK;
-                int at = step % PLACES;
-                awaitFree(barriers, freeK + 2 * at, step, 0);
+        if (!CachedKeys.arePresent()) {
+            int valueDim = headDim + addedValueDim;
+            int[] place = new int[PLACE];
+            int step = 0;
+            int from = 0;
+            int count = 0;
+            int rounds = StayingGroups.rounds(tilesOfAll, ofGroup, staying);
+            for (int round = 0; round < rounds; round++) {
+                int tileOfAll = StayingGroups.tile(round, ofGroup, staying);
+                find(
+                        place, keyLengths, tileOfAll, 0, heads, seqQ, seqK, blockQ, blockK, windowLeft, windowRight,
+                        features);
+                int batchHead = place[BATCH_HEAD];
+                int i0 = place[FIRST_QUERY];
+                int length = place[LENGTH];
+                int j0 = place[FIRST_KEY];
+                int slot = round % PLACES;
+                int queryBase = (batchHead * seqQ + i0) * headDim;
+                int keyValueHead = Placement.keyValueHead(batchHead, heads, kvHeads);
                 if (Layout.isStrided()) {
-                    int first = Layout.key(batchHead / heads, batchHead % heads / (heads / kvHeads), j);
-                    WarpTiles.load(
-                            tile, atK + at * keyBytes, blockK, key, first, Layout.keyRow(), length - j, headDim, lane,
-                            WarpGroup.LANES);
-                } else {
-                    int first = (keyValueHead * seqK + j) * headDim;
-                    WarpTiles.load(
-                            tile, atK + at * keyBytes, blockK, key, first, length - j, headDim, lane, WarpGroup.LANES);
+                    queryBase = Layout.query(batchHead / heads, batchHead % heads, i0);
                 }
-                WarpBarrier.arriveWithCopies(barriers, fullK + 2 * at);
-                if (step > 0) {
-                    copyValues(
-                            tile, barriers, value, fullV, freeV, atV, valueBytes, step, from, count, blockK, valueDim,
-                            lane);
+                if (round >= PLACES) {
+                    WarpBarrier.await(barriers, freeQ + 2 * slot, round / PLACES - 1);
                 }
-                step += 1;
-                count = length - j;
-                from = (keyValueHead * seqK + j) * valueDim;
-                if (Layout.isStrided()) {
-                    from = Layout.value(batchHead / heads, batchHead % heads / (heads / kvHeads), j);
+                loadQueries(
+                        tile, slot * queryBytes, barriers, slot == 0 ? fullQ : freeQ + 2 * PLACES, query, queryBase, blockQ,
+                        TornadoMath.min(blockQ, seqQ - i0), headDim, lane);
+                int tiles = place[TILES];
+                for (int t = 0; t < tiles; t++) {
+                    int j = j0 + t * blockK;
+                    int at = step % PLACES;
+                    awaitFree(barriers, freeK + 2 * at, step, 0);
+                    if (Layout.isStrided()) {
+                        int first = Layout.key(batchHead / heads, batchHead % heads / (heads / kvHeads), j);
+                        WarpTiles.load(
+                                tile, atK + at * keyBytes, blockK, key, first, Layout.keyRow(), length - j, headDim, lane,
+                                WarpGroup.LANES);
+                    } else {
+                        int first = (keyValueHead * seqK + j) * headDim;
+                        WarpTiles.load(
+                                tile, atK + at * keyBytes, blockK, key, first, length - j, headDim, lane, WarpGroup.LANES);
+                    }
+                    WarpBarrier.arriveWithCopies(barriers, fullK + 2 * at);
+                    if (step > 0) {
+                        copyValues(
+                                tile, barriers, value, fullV, freeV, atV, valueBytes, step, from, count, blockK, valueDim,
+                                lane);
+                    }
+                    step += 1;
+                    count = length - j;
+                    from = (keyValueHead * seqK + j) * valueDim;
+                    if (Layout.isStrided()) {
+                        from = Layout.value(batchHead / heads, batchHead % heads / (heads / kvHeads), j);
+                    }
                 }
             }
-        }
-        if (step > 0) {
-            copyValues(
-                    tile, barriers, value, fullV, freeV, atV, valueBytes, step, from, count, blockK, valueDim, lane);
+            if (step > 0) {
+                copyValues(
+                        tile, barriers, value, fullV, freeV, atV, valueBytes, step, from, count, blockK, valueDim, lane);
+            }
         }
     }
 
@@ -682,43 +684,45 @@ public final class WarpGroupFlashAttention {
             int lane, int column, int seqQ, int seqK, int blockQ, int blockK, int headDim, int addedValueDim, int type,
             int outputType, int windowLeft, int windowRight, float scale, float softcap, float factor, int threshold,
             int features) {
-        int[] place = new int[PLACE];
-        int before = 0;
-        int rounds = StayingGroups.rounds(tilesOfAll, ofGroup, staying);
-        for (int round = 0; round < rounds; round++) {
-            int slot = round % PLACES;
-            int fullSlot = slot == 0 ? fullQ : freeQ + 2 * PLACES;
-            int atQ = slot * queryBytes + group * 64 * WarpGroup.ROW_BYTES;
-            find(
-                    place, keyLengths, StayingGroups.tile(round, ofGroup, staying), group, heads, seqQ, seqK, blockQ,
-                    blockK, windowLeft, windowRight, features);
-            int batchHead = place[BATCH_HEAD];
-            int i0 = place[FIRST_QUERY];
-            int length = place[LENGTH];
-            int tiles = place[TILES];
-            int head = batchHead % heads;
-            int offset = length - seqQ;
-            int position = i0 + 64 * group + offset;
-            int everyLeft = Window.everyLeft(position + 63, windowLeft);
-            int everyRight = Window.everyRight(position, length, windowRight);
-            float slope = HeadTerms.slope(headTerms, head, features);
-            clear(s, o, m, l, correction, blockK, (headDim + addedValueDim + 15) / 16 * 16);
-            // Waited for in every round, whether or not this warp group sees a key, since the barrier tells two apart.
-            WarpBarrier.await(barriers, fullSlot, round / PLACES);
-            if (place[FROM] >= place[TO]) {
-                WarpBarrier.arrive(barriers, freeQ + 2 * slot);
+        if (!CachedKeys.arePresent()) {
+            int[] place = new int[PLACE];
+            int before = 0;
+            int rounds = StayingGroups.rounds(tilesOfAll, ofGroup, staying);
+            for (int round = 0; round < rounds; round++) {
+                int slot = round % PLACES;
+                int fullSlot = slot == 0 ? fullQ : freeQ + 2 * PLACES;
+                int atQ = slot * queryBytes + group * 64 * WarpGroup.ROW_BYTES;
+                find(
+                        place, keyLengths, StayingGroups.tile(round, ofGroup, staying), group, heads, seqQ, seqK, blockQ,
+                        blockK, windowLeft, windowRight, features);
+                int batchHead = place[BATCH_HEAD];
+                int i0 = place[FIRST_QUERY];
+                int length = place[LENGTH];
+                int tiles = place[TILES];
+                int head = batchHead % heads;
+                int offset = length - seqQ;
+                int position = i0 + 64 * group + offset;
+                int everyLeft = Window.everyLeft(position + 63, windowLeft);
+                int everyRight = Window.everyRight(position, length, windowRight);
+                float slope = HeadTerms.slope(headTerms, head, features);
+                clear(s, o, m, l, correction, blockK, (headDim + addedValueDim + 15) / 16 * 16);
+                // Waited for in every round, whether or not this warp group sees a key, since the barrier tells two apart.
+                WarpBarrier.await(barriers, fullSlot, round / PLACES);
+                if (place[FROM] >= place[TO]) {
+                    WarpBarrier.arrive(barriers, freeQ + 2 * slot);
+                }
+                attend(
+                        type, s, p, o, m, l, correction, biases, tile, barriers, keyLengths, atList, fullSlot,
+                        round / PLACES, freeQ + 2 * slot, fullK, freeK, fullV, freeV, turn, atQ, atK, atV, 0, keyBytes,
+                        valueBytes, group, groups, before, place[FROM], place[TO], tiles, 0, batchHead, batchHead / heads, head, i0, row, item,
+                        column, seqQ, offset, length, place[FIRST_KEY], blockQ, blockK, headDim, addedValueDim, everyLeft,
+                        everyRight, windowLeft, windowRight, scale, softcap, factor, slope, threshold, features);
+                endTile(
+                        query, key, value, output, logSumExp, headTerms, keyLengths, o, m, l, place, heads, kvHeads, row,
+                        column, lane, seqQ, seqK, headDim, addedValueDim, blockK, type, outputType, windowLeft, windowRight,
+                        scale, softcap, slope, features);
+                before += tiles;
             }
-            attend(
-                    type, s, p, o, m, l, correction, biases, tile, barriers, keyLengths, atList, fullSlot,
-                    round / PLACES, freeQ + 2 * slot, fullK, freeK, fullV, freeV, turn, atQ, atK, atV, 0, keyBytes,
-                    valueBytes, group, groups, before, place[FROM], place[TO], tiles, 0, batchHead, batchHead / heads, head, i0, row, item,
-                    column, seqQ, offset, length, place[FIRST_KEY], blockQ, blockK, headDim, addedValueDim, everyLeft,
-                    everyRight, windowLeft, windowRight, scale, softcap, factor, slope, threshold, features);
-            endTile(
-                    query, key, value, output, logSumExp, headTerms, keyLengths, o, m, l, place, heads, kvHeads, row,
-                    column, lane, seqQ, seqK, headDim, addedValueDim, blockK, type, outputType, windowLeft, windowRight,
-                    scale, softcap, slope, features);
-            before += tiles;
         }
     }
 
@@ -799,7 +803,6 @@ public final class WarpGroupFlashAttention {
      * @param seqQ queries of a batch entry; of a chunk, those that there is room for
      * @param addedValueDim the values' head dimension, less {@code headDim}
      * @param staying groups, where they stay, otherwise 0
-     * @param tilesOfAll tiles of queries, where groups stay
      * @param windowLeft keys that a query sees to the left of its own position, −1 for all
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
@@ -827,7 +830,6 @@ public final class WarpGroupFlashAttention {
             int headDim,
             @Constant int addedValueDim,
             @Constant int staying,
-            @Constant int tilesOfAll,
             int blockQ,
             int blockK,
             int windowLeft,
@@ -963,6 +965,7 @@ public final class WarpGroupFlashAttention {
             }
             int lane = item - items;
             if (staying > 0) {
+                int tilesOfAll = logSumExp.getSize() / seqQ * Placement.tiles(seqQ, blockQ);
                 // spotless:off: a call in rows
                 copyOfAll(
                         tile, barriers, query, key, value, keyLengths, fullQ, freeQ, fullK, freeK, fullV, freeV,
@@ -1014,6 +1017,7 @@ public final class WarpGroupFlashAttention {
             int[] biases = new int[blockK / 4];
             int copied = BiasTiles.areCopied(blockK);
             if (staying > 0) {
+                int tilesOfAll = logSumExp.getSize() / seqQ * Placement.tiles(seqQ, blockQ);
                 // spotless:off: a call in rows
                 stay(
                         query, key, value, output, logSumExp, headTerms, keyLengths, s, p, o, m, l, correction, biases,

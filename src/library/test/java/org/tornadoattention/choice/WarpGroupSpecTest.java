@@ -143,6 +143,6 @@ class WarpGroupSpecTest {
         Work work = new Work(problem, List.of(tiling.tile(tile)), hopper());
         Launch launch = AttentionKernel.WARP_GROUP.spec().forward(work).getFirst();
         assertThat(launch.groups()).isEqualTo(groups);
-        assertThat(launch.numbers().get("tilesOfAll")).isEqualTo(groups == 132 && heads > 33 ? 4 * heads : 0);
+        assertThat(launch.numbers().get("staying")).isEqualTo(groups == 132 && heads > 33 ? 132 : 0);
     }
 }
