@@ -402,7 +402,8 @@ public final class WarpGroupFlashAttention {
     @Phase
     private static void attend(
             int type, float[] s, int[] p, float[] o, float[] m, float[] l, float[] correction, int[] biases, int[] tile,
-            int[] barriers, IntArray keyLengths, int atList, int fullQ, int ofQ, int freeQ, int fullK, int freeK, int fullV,
+            int[] barriers, IntArray keyLengths, int atList, int fullQ, int ofQ, int freeQ, int fullK, int freeK,
+            int fullV,
             int freeV, int turn, int atQ, int atK, int atV, int atBiases, int keyBytes, int valueBytes, int group,
             int groups, int before, int from, int to, int tiles, int copied, int batchHead, int batch, int head, int i0,
             int row, int item, int column, int seqQ, int offset, int length, int j0, int blockQ, int blockK,
@@ -555,7 +556,7 @@ public final class WarpGroupFlashAttention {
         place[TO] = Window.endTile(position + 63, j0, seen, blockK, windowRight);
     }
 
-    /** The warp group that copies where groups stay: Q, and then K_t and V_t-1, of one tile of queries after another. */
+    /** The warp group that copies where groups stay: Q, then K_t and V_t-1, of one tile of queries after another. */
     @Phase
     private static void copyOfAll(
             int[] tile, int[] barriers, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
@@ -589,7 +590,8 @@ public final class WarpGroupFlashAttention {
                     WarpBarrier.await(barriers, freeQ + 2 * slot, round / PLACES - 1);
                 }
                 loadQueries(
-                        tile, slot * queryBytes, barriers, slot == 0 ? fullQ : freeQ + 2 * PLACES, query, queryBase, blockQ,
+                        tile, slot * queryBytes, barriers, slot == 0 ? fullQ : freeQ + 2 * PLACES, query, queryBase,
+                        blockQ,
                         TornadoMath.min(blockQ, seqQ - i0), headDim, lane);
                 int tiles = place[TILES];
                 for (int t = 0; t < tiles; t++) {
@@ -599,17 +601,20 @@ public final class WarpGroupFlashAttention {
                     if (Layout.isStrided()) {
                         int first = Layout.key(batchHead / heads, batchHead % heads / (heads / kvHeads), j);
                         WarpTiles.load(
-                                tile, atK + at * keyBytes, blockK, key, first, Layout.keyRow(), length - j, headDim, lane,
+                                tile, atK + at * keyBytes, blockK, key, first, Layout.keyRow(), length - j, headDim,
+                                lane,
                                 WarpGroup.LANES);
                     } else {
                         int first = (keyValueHead * seqK + j) * headDim;
                         WarpTiles.load(
-                                tile, atK + at * keyBytes, blockK, key, first, length - j, headDim, lane, WarpGroup.LANES);
+                                tile, atK + at * keyBytes, blockK, key, first, length - j, headDim, lane,
+                                WarpGroup.LANES);
                     }
                     WarpBarrier.arriveWithCopies(barriers, fullK + 2 * at);
                     if (step > 0) {
                         copyValues(
-                                tile, barriers, value, fullV, freeV, atV, valueBytes, step, from, count, blockK, valueDim,
+                                tile, barriers, value, fullV, freeV, atV, valueBytes, step, from, count, blockK,
+                                valueDim,
                                 lane);
                     }
                     step += 1;
@@ -622,7 +627,8 @@ public final class WarpGroupFlashAttention {
             }
             if (step > 0) {
                 copyValues(
-                        tile, barriers, value, fullV, freeV, atV, valueBytes, step, from, count, blockK, valueDim, lane);
+                        tile, barriers, value, fullV, freeV, atV, valueBytes, step, from, count, blockK, valueDim,
+                        lane);
             }
         }
     }
@@ -693,7 +699,8 @@ public final class WarpGroupFlashAttention {
                 int fullSlot = slot == 0 ? fullQ : freeQ + 2 * PLACES;
                 int atQ = slot * queryBytes + group * 64 * WarpGroup.ROW_BYTES;
                 find(
-                        place, keyLengths, StayingGroups.tile(round, ofGroup, staying), group, heads, seqQ, seqK, blockQ,
+                        place, keyLengths, StayingGroups.tile(round, ofGroup, staying), group, heads, seqQ, seqK,
+                        blockQ,
                         blockK, windowLeft, windowRight, features);
                 int batchHead = place[BATCH_HEAD];
                 int i0 = place[FIRST_QUERY];
@@ -706,7 +713,7 @@ public final class WarpGroupFlashAttention {
                 int everyRight = Window.everyRight(position, length, windowRight);
                 float slope = HeadTerms.slope(headTerms, head, features);
                 clear(s, o, m, l, correction, blockK, (headDim + addedValueDim + 15) / 16 * 16);
-                // Waited for in every round, whether or not this warp group sees a key, since the barrier tells two apart.
+                // In every round, whether or not this warp group sees a key: the barrier tells two rounds apart.
                 WarpBarrier.await(barriers, fullSlot, round / PLACES);
                 if (place[FROM] >= place[TO]) {
                     WarpBarrier.arrive(barriers, freeQ + 2 * slot);
@@ -714,12 +721,16 @@ public final class WarpGroupFlashAttention {
                 attend(
                         type, s, p, o, m, l, correction, biases, tile, barriers, keyLengths, atList, fullSlot,
                         round / PLACES, freeQ + 2 * slot, fullK, freeK, fullV, freeV, turn, atQ, atK, atV, 0, keyBytes,
-                        valueBytes, group, groups, before, place[FROM], place[TO], tiles, 0, batchHead, batchHead / heads, head, i0, row, item,
-                        column, seqQ, offset, length, place[FIRST_KEY], blockQ, blockK, headDim, addedValueDim, everyLeft,
+                        valueBytes, group, groups, before, place[FROM], place[TO], tiles, 0, batchHead,
+                        batchHead / heads, head, i0, row, item,
+                        column, seqQ, offset, length, place[FIRST_KEY], blockQ, blockK, headDim, addedValueDim,
+                        everyLeft,
                         everyRight, windowLeft, windowRight, scale, softcap, factor, slope, threshold, features);
                 endTile(
-                        query, key, value, output, logSumExp, headTerms, keyLengths, o, m, l, place, heads, kvHeads, row,
-                        column, lane, seqQ, seqK, headDim, addedValueDim, blockK, type, outputType, windowLeft, windowRight,
+                        query, key, value, output, logSumExp, headTerms, keyLengths, o, m, l, place, heads, kvHeads,
+                        row,
+                        column, lane, seqQ, seqK, headDim, addedValueDim, blockK, type, outputType, windowLeft,
+                        windowRight,
                         scale, softcap, slope, features);
                 before += tiles;
             }
@@ -1041,16 +1052,21 @@ public final class WarpGroupFlashAttention {
                 // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
                 // spotless:off: a call in rows
                 storeRows(
-                        output, logSumExp, headTerms, o, m, l, batchHead, batch, head, heads, outputBase, i0, row, column,
-                        lane, seqQ, valueDim, end, offset, length, part, outputType, 0, windowLeft, windowRight, features);
+                        output, logSumExp, headTerms, o, m, l, batchHead, batch, head, heads, outputBase, i0, row,
+                        column,
+                        lane, seqQ, valueDim, end, offset, length, part, outputType, 0, windowLeft, windowRight,
+                        features);
                 // spotless:on
                 // Rows that are not finite, once more from the keys that they see.
                 if (Mending.isNeeded(windowLeft, windowRight) > 0) {
                     // spotless:off: a call in rows
                     mend(
-                            query, key, value, output, logSumExp, headTerms, keyLengths, o, m, l, batchHead, batch, head,
-                            heads, kvHeads, queryBase, outputBase, i0, row, column, seqQ, seqK, headDim, addedValueDim, end,
-                            offset, length, padding, table, part, type, outputType, j0, j0 + tiles * blockK - 1, windowLeft,
+                            query, key, value, output, logSumExp, headTerms, keyLengths, o, m, l, batchHead, batch,
+                            head,
+                            heads, kvHeads, queryBase, outputBase, i0, row, column, seqQ, seqK, headDim, addedValueDim,
+                            end,
+                            offset, length, padding, table, part, type, outputType, j0, j0 + tiles * blockK - 1,
+                            windowLeft,
                             windowRight, scale, softcap, slope, features);
                     // spotless:on
                 }
