@@ -20,8 +20,8 @@ public final class KeySplit {
         if (seqQ > 0) {
             sequence = tile / tiles(seqQ, group, rows);
         } else {
-            // The last one that begins at this tile or before. A search through all by each group would take a time that
-            // grows with the square of the tokens.
+            // The last one that begins at this tile or before, by halving: a walk through all of them in each group
+            // would take a time that grows with the square of the tokens.
             int last = StepLayout.batch(step) - 1;
             for (int stride = MOST_SEQUENCES / 2; stride > 0; stride /= 2) {
                 int next = TornadoMath.min(sequence + stride, last);
