@@ -34,7 +34,9 @@ record WarpGroupSpec() implements KernelSpec {
     /** The same where local memory has no room for a bias beside the keys of so many. */
     private static final String OF_BIASES = "128x64/8";
 
-    /** The tile of heads of up to 192 whose values have 128 or fewer: registers that a narrow O leaves hold more keys. */
+    /**
+     * The tile of heads of up to 192 whose values have 128 or fewer: registers that a narrow O leaves hold more keys.
+     */
     private static final String OF_NARROW_VALUES = "128x112/8";
 
     private static final int NARROW_VALUES = 128;
@@ -50,10 +52,16 @@ record WarpGroupSpec() implements KernelSpec {
     private static final int LONGEST_SHARED = 16_384;
 
     /** Keys of sequences for which groups that stay are faster (docs/performance.md). */
-    private static final int LONGEST_OF_STAYING = 512;
+    private static final int LONGEST_OF_STAYING = 4096;
 
-    /** The tile of groups that stay, for narrow heads under a causal mask: tiles of keys end where those of queries do. */
+    /**
+     * The tile of groups that stay, for narrow heads under a causal mask and few keys: tiles of keys end where those of
+     * queries do.
+     */
     private static final String OF_STAYING = "128x128/8";
+
+    /** Keys of sequences for which it is the faster one. */
+    private static final int LONGEST_OF_SQUARE = 1024;
 
     /** The compute capability, times ten, of devices whose multiprocessors are known to run such a group. */
     private static final int HOPPER = 90;
@@ -275,9 +283,9 @@ record WarpGroupSpec() implements KernelSpec {
     }
 
     /**
-     * Whether as many groups as multiprocessors compute all tiles of queries: where tiles are more, and so short that their
-     * beginnings and ends count. Groups that stay need room for the next tile's queries; they ask no functions, whose
-     * lists of tiles are made once for a group. In the simulator a core is no multiprocessor.
+     * Whether as many groups as multiprocessors compute all tiles of queries: where tiles are more, and so short that
+     * their beginnings and ends count. Groups that stay need room for the next tile's queries; they ask no functions,
+     * whose lists of tiles are made once for a group. In the simulator a core is no multiprocessor.
      */
     private static boolean stay(Work work) {
         Tile tile = work.tile();
@@ -324,8 +332,8 @@ record WarpGroupSpec() implements KernelSpec {
         }
 
         /**
-         * With functions, tiles that leave them registers, and that the usual tiles of block masks are made of; of values
-         * with a head dimension of their own, what is measured for it.
+         * With functions, tiles that leave them registers, and that the usual tiles of block masks are made of; of
+         * values with a head dimension of their own, what is measured for it.
          */
         @Override
         Stream<Tile> bestFirst(AttentionProblem problem, ComputeDevice device) {
@@ -340,6 +348,7 @@ record WarpGroupSpec() implements KernelSpec {
             }
             if (shape.headDim() <= NARROW
                     && problem.windowRight() >= 0
+                    && shape.seqK() <= LONGEST_OF_SQUARE
                     && stay(new Work(problem, List.of(tile(OF_STAYING)), device))) {
                 return Stream.of(OF_STAYING);
             }

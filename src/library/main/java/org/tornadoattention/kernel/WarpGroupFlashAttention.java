@@ -54,9 +54,10 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * the windows too, and headTerms, in place of the terms, is {@code numbers}, with the scale.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items,
- * times the parts of a cache's keys; {@code blockQ} is a multiple of 64, {@code blockK} of 16. Or {@code staying} groups,
- * as many as the device runs at once, which compute all tiles of queries, one after the other as {@link StayingGroups}
- * says: the next tile's Q, K and V are on their way while a tile's last product runs and its rows are written.
+ * times the parts of a cache's keys; {@code blockQ} is a multiple of 64, {@code blockK} of 16. Or {@code staying}
+ * groups, as many as the device runs at once, which compute all tiles of queries, one after the other as
+ * {@link StayingGroups} says: the next tile's Q, K and V are on their way while a tile's last product runs and its rows
+ * are written.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, two of K, two of V, and barriers: more than the 48
  * KiB that CUDA gives without being asked; this project's own assembly of kernels asks. A dense bias of 16 bits, whose

@@ -115,7 +115,8 @@ class WarpGroupSpecTest {
         "34, 512, 64, true, 128x128/8",
         "33, 512, 64, true, 192x128/12",
         "34, 512, 64, false, 192x128/12",
-        "68, 513, 64, true, 192x128/12"
+        "34, 1024, 64, true, 128x128/8",
+        "34, 1025, 64, true, 192x128/12"
     })
     void theTileOfGroupsThatStay(int heads, int length, int headDim, boolean causal, String tile) {
         AttentionProblem problem = AttentionProblem.of(
@@ -133,7 +134,8 @@ class WarpGroupSpecTest {
         "33, 512, 128, 128x128/8, 132",
         "34, 512, 128, 128x128/8, 132",
         "10, 512, 128, 128x128/8, 40",
-        "34, 513, 128, 128x128/8, 170",
+        "34, 4096, 128, 128x128/8, 132",
+        "34, 4097, 128, 128x128/8, 1122",
         "34, 512, 256, 128x64/8, 136",
         "40, 512, 64, 64x64/4, 320"
     })

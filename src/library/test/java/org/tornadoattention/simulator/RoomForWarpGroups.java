@@ -51,8 +51,7 @@ final class RoomForWarpGroups implements BeforeEachCallback, AfterEachCallback {
                 device.globalMemoryBytes(),
                 multiprocessors,
                 device.halfFloats(),
-                new CompilerExtension.Support(
-                        support.level(), computeCapability, LOCAL_MEMORY, support.reason()),
+                new CompilerExtension.Support(support.level(), computeCapability, LOCAL_MEMORY, support.reason()),
                 device.handle());
     }
 }

@@ -86,7 +86,8 @@ class StayingGroupsTest {
         AttentionOptions all = AttentionOptions.defaults();
         AttentionOptions causal = AttentionOptions.causal();
         return Stream.of(
-                        // One warp group's tile begins where its last one ended, or a tile of keys later, or further on.
+                        // One warp group's tile begins where its last one ended, or a tile of keys later, or further
+                        // on.
                         of(1, 3, 3, 256, all, "128x64"),
                         of(1, 3, 3, 256, causal, "128x128"),
                         of(1, 3, 3, 256, causal, "128x64"),
@@ -178,8 +179,8 @@ class StayingGroupsTest {
                     t[2].array(),
                     output.array(),
                     logSumExp.array());
-            KernelChoice choice = attention.appendTo(
-                    graph, grids, "attention", t[0], t[1], t[2], output, logSumExp, problem.options);
+            KernelChoice choice =
+                    attention.appendTo(graph, grids, "attention", t[0], t[1], t[2], output, logSumExp, problem.options);
             assertThat(choice.tile()).isEqualTo(Optional.of(problem.ofKernel()));
             graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array());
             try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
