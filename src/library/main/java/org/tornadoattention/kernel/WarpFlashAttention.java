@@ -272,8 +272,8 @@ public final class WarpFlashAttention {
         if (Mending.isNeeded(windowLeft, windowRight) > 0) {
             float[] mended = new float[(headDim + addedValueDim + 15) / 16 * 16 / 2];
             // spotless:off: calls in rows
-            int unfinished = Mending.rowsOfOutput(o, 2 * rowTiles, paddedValueDim, i0 + row, seqQ);
-            for (int r = 0; unfinished >> r != 0; r++) {
+            int unfinished = Mending.rows(o, 2 * rowTiles, paddedValueDim, i0 + row, seqQ);
+            for (int r = 0; r < 2 * rowTiles; r++) {
                 int mends = unfinished >> r & 1;
                 float ofRow = 0f;
                 if (mends != 0) {
@@ -287,7 +287,7 @@ public final class WarpFlashAttention {
                     int from = queryBase + (row + 8 * r) * headDim;
                     Mending.output(
                             mended, ofRow, query, from, key, value, keyBase, keyLengths, 0, 0, type, headDim,
-                            addedValueDim, column, batchHead, batch, head, 0, i, i + offset, Window.firstKey(i + offset, windowLeft),
+                            headDim, addedValueDim, column, batchHead, batch, head, 0, i, i + offset, Window.firstKey(i + offset, windowLeft),
                             Window.lastKey(i + offset, length, windowRight), scale, softcap, slope, features);
                     WarpTiles.store(output, outputBase + (row + 8 * r) * valueDim, valueDim, type, mended, 0, column, 1f);
                 }

@@ -356,11 +356,11 @@ public final class WarpGroupF32FlashAttention {
                     if (mends != 0) {
                         int i = i0 + row + 8 * r;
                         int at = (batchHead * seqQ + i) * headDim;
+                        int last = Window.lastKey(i + offset, length, windowRight);
                         Mending.output(
                                 mended, ofRow, query, at, key, value, kvHead * seqK * headDim, keyLengths, 0, 0, 0,
-                                headDim, 0, column, batchHead, batch, head, kvHead, i, i + offset,
-                                Window.firstKey(i + offset, windowLeft), Window.lastKey(i + offset, length, windowRight),
-                                scale, softcap, slope, features);
+                                headDim, Mending.depth(headDim, last), 0, column, batchHead, batch, head, kvHead, i, i + offset,
+                                Window.firstKey(i + offset, windowLeft), last, scale, softcap, slope, features);
                         WarpTiles.store(output, at, headDim, mended, 0, column, 1f);
                     }
                 }

@@ -122,7 +122,7 @@ public final class Mending {
      *
      * @param last the last of a row's pairs, below 0 where it has none
      */
-    private static int depth(int headDim, int last) {
+    public static int depth(int headDim, int last) {
         return headDim + TornadoMath.min(0, last);
     }
 
@@ -234,16 +234,17 @@ public final class Mending {
      * @param keyValueBase where the keys and values of its head begin, if one follows the other
      * @param first the first key that the row sees of those that it is computed from
      * @param table of a cache's pages in {@code keyLengths}, which is then {@code sequences}
+     * @param depth the head dimension once more, or {@link #depth}
      * @param addedValueDim the values' head dimension, less {@code headDim}; 0 for views and caches
      */
     @Phase
     public static void output(
             float[] sum, float logSumExp, HalfFloatArray query, int queryAt, HalfFloatArray key, HalfFloatArray value,
-            int keyValueBase, IntArray keyLengths, int table, int padding, int type, int headDim, int addedValueDim,
+            int keyValueBase, IntArray keyLengths, int table, int padding, int type, int headDim, int depth,
+            int addedValueDim,
             int column, int batchHead, int batch, int head, int kvHead, int i, int position, int first, int last,
             float scale, float softcap, float slope, int features) {
         clear(sum, headDim + addedValueDim);
-        int depth = depth(headDim, last);
         for (int j = first; j <= last; j++) {
             int keyAt = row(false, keyValueBase, headDim, batch, kvHead, j, keyLengths, table, padding, last);
             float x = dot(query, queryAt, key, keyAt, type, depth);
