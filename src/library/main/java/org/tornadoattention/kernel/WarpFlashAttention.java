@@ -287,8 +287,9 @@ public final class WarpFlashAttention {
                     int from = queryBase + (row + 8 * r) * headDim;
                     Mending.output(
                             mended, ofRow, query, from, key, value, keyBase, keyLengths, 0, 0, type, headDim,
-                            headDim, addedValueDim, column, batchHead, batch, head, 0, i, i + offset, Window.firstKey(i + offset, windowLeft),
-                            Window.lastKey(i + offset, length, windowRight), scale, softcap, slope, features);
+                            headDim, addedValueDim, column, batchHead, batch, head, 0, i, i + offset,
+                            Window.firstKey(i + offset, windowLeft), Window.lastKey(i + offset, length, windowRight),
+                            scale, softcap, slope, features);
                     WarpTiles.store(output, outputBase + (row + 8 * r) * valueDim, valueDim, type, mended, 0, column, 1f);
                 }
             }

@@ -793,9 +793,9 @@ public final class WarpGroupFlashAttention {
                 int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
                 Mending.output(
                         mended, ofRow, query, queryAt, key, value, keyValueBase, keyLengths, table,
-                        padding, type, headDim, Mending.depth(headDim, lastSeen), addedValueDim, column, batchHead, batch,
-                        head, head / (heads / kvHeads), i, i + offset, firstSeen, lastSeen, ofScores, softcap, slope,
-                        features);
+                        padding, type, headDim, Mending.depth(headDim, lastSeen), addedValueDim, column, batchHead,
+                        batch, head, head / (heads / kvHeads), i, i + offset, firstSeen, lastSeen, ofScores, softcap,
+                        slope, features);
                 if (CachedKeys.areDivided()) {
                     outputAt = (((batch * seqQ + i) * heads + head) * CachedKeys.allParts() + part) * headDim;
                     WarpTiles.store(logSumExp, outputAt, headDim, mended, 0, column, 1f);
