@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Order;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -23,6 +24,7 @@ import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** Block masks: their tiles, and attention with them. */
+@Order(1)
 class BlockMaskTest {
 
     private static IntArray ids(int tokens, int length) {

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Order;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -20,6 +21,7 @@ import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.reference.GoldenCase;
 
 /** PyTorch's float64 answers, by every kernel that claims the case. */
+@Order(1)
 class GoldensTest {
 
     private static final Path DIRECTORY = Path.of("src/library/test/resources/goldens");

@@ -9,6 +9,7 @@ import java.util.SplittableRandom;
 import java.util.TreeSet;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Order;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -34,6 +35,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * of every third, each determined by its seed: {@code -Dattention.seed=17} runs one of them,
  * {@code -Dattention.compositions=10000} more, and both have all gradients.
  */
+@Order(1)
 class RandomCompositionsTest {
 
     private static final Integer ASKED_FOR = Integer.getInteger("attention.compositions");
