@@ -7,6 +7,7 @@ import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -35,6 +36,7 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
  * one tile each compute on a device of many.
  */
 @ExtendWith(RoomForWarpGroups.class)
+@Isolated
 class StayingGroupsTest {
 
     private static final int FEW = 2;

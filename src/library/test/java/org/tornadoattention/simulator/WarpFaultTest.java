@@ -6,6 +6,7 @@ import static uk.ac.manchester.tornado.api.enums.DataTransferMode.EVERY_EXECUTIO
 import java.time.Duration;
 import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpGroup;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -15,6 +16,7 @@ import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task3;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /** Planted mistakes with {@link Warp} and {@link WarpGroup}, each of which must be found and explained. */
+@Isolated
 class WarpFaultTest {
 
     private static SimulatorFaultException fault(int items, Task2<KernelContext, ShortArray> kernel) {
