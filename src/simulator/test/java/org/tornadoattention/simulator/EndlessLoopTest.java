@@ -91,10 +91,10 @@ class EndlessLoopTest {
     private static int collatz(int from) {
         int n = from;
         int turns = 0;
-        do {
-            n = n % 2 == 0 ? n / 2 : 3 * n + 1; // endless in inAMethod
+        while (n != 1) { // endless in inAMethod
+            n = n % 2 == 0 ? n / 2 : 3 * n + 1;
             turns++;
-        } while (n != 1);
+        }
         return turns;
     }
 

@@ -121,10 +121,14 @@ final class DeviceCompiler {
     }
 
     private final KernelCode code;
+    /** The kernel's class and method. */
+    private final String start;
+
     private final Map<String, Set<String>> calls = new TreeMap<>();
 
-    private DeviceCompiler(KernelCode code) {
+    private DeviceCompiler(KernelCode code, String start) {
         this.code = code;
+        this.start = start;
     }
 
     /**
@@ -132,7 +136,7 @@ final class DeviceCompiler {
      * what}, or null.
      */
     static String obstacle(KernelCode code, String owner, String kernel) {
-        DeviceCompiler compiler = new DeviceCompiler(code);
+        DeviceCompiler compiler = new DeviceCompiler(code, owner + "." + kernel);
         String taken = taken(kernel.substring(0, kernel.indexOf('(')));
         if (taken != null) {
             return compiler.place(owner, kernel) + "has a name that is " + taken + "; give the method another";
@@ -219,7 +223,23 @@ final class DeviceCompiler {
                 return place(name, owner, line) + what;
             }
         }
-        return null;
+        boolean isKernel = start.equals(name + "." + KernelCode.key(method));
+        DeviceLoops.Finding loop = DeviceLoops.of(analysis, isKernel, this::analysis);
+        return loop == null ? null : place(name, owner, loop.line()) + loop.what();
+    }
+
+    /** Returns the code of a method that is compiled with the kernel, or null. */
+    private MethodAnalysis analysis(InvokeInstruction invoke) {
+        KernelCode.Part part = code.parts().get(KernelCode.name(invoke.owner().asSymbol()));
+        if (part == null) {
+            return null;
+        }
+        String key = invoke.name().stringValue() + invoke.type().stringValue();
+        return part.model().methods().stream()
+                .filter(method -> KernelCode.key(method).equals(key))
+                .findFirst()
+                .flatMap(code::analysis)
+                .orElse(null);
     }
 
     private static String obstacle(CodeElement element, int index, MethodAnalysis method) {

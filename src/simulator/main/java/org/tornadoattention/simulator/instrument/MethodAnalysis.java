@@ -52,6 +52,7 @@ final class MethodAnalysis {
     private final Map<Integer, ClassDesc> parameters = new TreeMap<>();
     private final Map<Integer, List<Integer>> storesOfSlot = new HashMap<>();
     private final Map<Integer, Integer> storedBy = new HashMap<>();
+    private final Map<Integer, Integer> originsOfStores = new HashMap<>();
     private final Map<Integer, Integer> receivers = new TreeMap<>();
     /** By variable, which instructions gave the ints that it holds. */
     private final Map<Integer, List<Integer>> numbersOfSlot = new HashMap<>();
@@ -157,6 +158,11 @@ final class MethodAnalysis {
 
     boolean isParameter(int slot) {
         return parameters.containsKey(slot);
+    }
+
+    /** Returns which instruction gave what the store at {@code index} keeps; negative if it is one of several. */
+    int originOfStore(int index) {
+        return originsOfStores.getOrDefault(index, OperandStack.UNKNOWN);
     }
 
     /** Returns whether the store at {@code index} keeps an array that was just allocated in local memory. */
@@ -321,6 +327,9 @@ final class MethodAnalysis {
 
     private boolean step(Instruction instruction, int index) {
         reached.add(index);
+        if (instruction instanceof StoreInstruction) {
+            originsOfStores.put(index, stack.peek(0));
+        }
         int receiver = OperandStack.UNKNOWN;
         switch (instruction) {
             case InvokeInstruction invoke
