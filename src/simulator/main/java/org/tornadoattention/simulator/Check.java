@@ -21,8 +21,8 @@ public enum Check {
     TRANSFERS,
     /**
      * What TornadoVM 5.2 was seen to refuse, or to take for something else: printing, exceptions, recursion, static
-     * variables and arrays, arrays of a size that is only known when the kernel runs, lambdas, methods of the JDK. It
-     * compiles other things not either.
+     * variables and arrays, arrays of a size that is only known when the kernel runs, lambdas, methods of the JDK, some
+     * loops, negative numbers shifted by {@code >>>}. It compiles other things not either.
      */
     COMPILABLE
 }

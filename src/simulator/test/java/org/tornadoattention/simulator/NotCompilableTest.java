@@ -191,6 +191,25 @@ class NotCompilableTest {
         }
     }
 
+    static void shifts(KernelContext context, FloatArray array, int n) {
+        int bits = context.globalIdx - n;
+        array.set(context.globalIdx, bits >>> 3);
+    }
+
+    static void shiftsAndMasks(KernelContext context, FloatArray array, int n) {
+        int bits = context.globalIdx - n;
+        array.set(context.globalIdx, (bits >>> 3 & 0xff) + (short) (bits >>> 16) + (context.globalIdx >>> n));
+    }
+
+    @Test
+    void aNegativeNumberShiftedWithoutItsSignIsTold() {
+        SimulatorFaultException fault = Plans.fault(graph(NotCompilableTest::shifts), Plans.grid(16, 16));
+        assertThat(fault.kind()).isEqualTo(FaultKind.NOT_COMPILABLE);
+        assertThat(fault).hasMessageContaining("shifts the negative number -8 by >>>");
+        assertThat(Plans.fault(graph(NotCompilableTest::shiftsAndMasks), Plans.grid(16, 16)))
+                .isNull();
+    }
+
     @Test
     void withoutTheCheckTheKernelRuns() {
         try (Simulator.Restore _ = Simulator.configure(Simulator.settings().withoutCheck(Check.COMPILABLE))) {

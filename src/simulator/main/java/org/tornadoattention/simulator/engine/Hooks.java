@@ -58,6 +58,17 @@ public final class Hooks {
         item.barrierSite(site);
     }
 
+    /** Refuses to shift a negative number right without its sign, as devices keep it. */
+    public static void beforeUnsignedShift(int value, int distance, WorkItem item) {
+        if (value < 0 && (distance & Integer.SIZE - 1) != 0) {
+            throw item.fault(
+                    FaultKind.NOT_COMPILABLE,
+                    "shifts the negative number " + value
+                            + " by >>>, which TornadoVM takes for >> on OpenCL and CUDA; mask"
+                            + " the bits that come in, as in `value >> 3 & 0x1fffffff`");
+        }
+    }
+
     /** Returns the elements of an array in device memory, as a Java array. */
     public static Object storage(TornadoNativeArray array) {
         return NativeArrays.deviceArray(array).storage();

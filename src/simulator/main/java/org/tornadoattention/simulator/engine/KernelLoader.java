@@ -98,6 +98,7 @@ final class KernelLoader {
                 options.watchesLocalMemory(),
                 options.uninitialized(),
                 options.barriers(),
+                options.compilable(),
                 options.watchesDeviceMemory(),
                 options.counting(),
                 options.costs(),

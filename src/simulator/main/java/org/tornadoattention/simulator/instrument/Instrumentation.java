@@ -10,6 +10,7 @@ import java.util.Objects;
  * @param localMemory check reads and writes of local memory
  * @param privateMemory check that private arrays are read after they were written
  * @param barriers tell barriers apart
+ * @param shifts check what is shifted right without a sign
  * @param deviceMemory check reads and writes of device memory where it can be wrong
  * @param counting count traffic
  * @param costs note each access, for what warps cost
@@ -21,6 +22,7 @@ public record Instrumentation(
         boolean localMemory,
         boolean privateMemory,
         boolean barriers,
+        boolean shifts,
         boolean deviceMemory,
         boolean counting,
         boolean costs,
@@ -49,6 +51,7 @@ public record Instrumentation(
                 localMemory,
                 privateMemory && !isInitializer,
                 barriers,
+                shifts,
                 deviceMemory,
                 counting,
                 costs,

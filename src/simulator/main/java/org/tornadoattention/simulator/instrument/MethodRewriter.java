@@ -3,14 +3,19 @@ package org.tornadoattention.simulator.instrument;
 import java.lang.classfile.CodeBuilder;
 import java.lang.classfile.CodeElement;
 import java.lang.classfile.CodeTransform;
+import java.lang.classfile.Instruction;
 import java.lang.classfile.Label;
+import java.lang.classfile.Opcode;
 import java.lang.classfile.TypeKind;
 import java.lang.classfile.attribute.RuntimeVisibleTypeAnnotationsAttribute;
 import java.lang.classfile.instruction.BranchInstruction;
+import java.lang.classfile.instruction.ConstantInstruction;
+import java.lang.classfile.instruction.ConvertInstruction;
 import java.lang.classfile.instruction.InvokeInstruction;
 import java.lang.classfile.instruction.LabelTarget;
 import java.lang.classfile.instruction.LookupSwitchInstruction;
 import java.lang.classfile.instruction.NewPrimitiveArrayInstruction;
+import java.lang.classfile.instruction.OperatorInstruction;
 import java.lang.classfile.instruction.ReturnInstruction;
 import java.lang.classfile.instruction.StoreInstruction;
 import java.lang.classfile.instruction.TableSwitchInstruction;
@@ -21,6 +26,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.IntStream;
 
 /**
  * Rewrites one method: accesses to native arrays go to their Java storage, accesses to local arrays are checked,
@@ -112,6 +118,7 @@ final class MethodRewriter implements CodeTransform {
                 || !slots.allLocalViews().isEmpty()
                 || !loops.isEmpty()
                 || !openLoops.isEmpty()
+                || IntStream.range(0, method.elements().size()).anyMatch(this::isShift)
                 || wanted.barriers() && method.elements().stream().anyMatch(MethodRewriter::isBarrier);
     }
 
@@ -191,9 +198,60 @@ final class MethodRewriter implements CodeTransform {
                 code.aload(item).loadConstant(sites.next());
                 code.invokestatic(Names.HOOKS, "barrierSite", Names.BARRIER_SITE);
             }
+            if (isShift(index)) {
+                code.dup2().aload(item).invokestatic(Names.HOOKS, "beforeUnsignedShift", Names.BEFORE_SHIFT);
+            }
             code.with(element);
             afterPlain(code);
         }
+    }
+
+    /** Whether an instruction shifts an int right without a sign, and the bits that come in are not masked. */
+    private boolean isShift(int at) {
+        if (!wanted.shifts()
+                || !(method.elements().get(at) instanceof OperatorInstruction operator)
+                || operator.opcode() != Opcode.IUSHR) {
+            return false;
+        }
+        Integer distance = intConstant(instruction(at, -1));
+        if (distance == null) {
+            return true;
+        }
+        Instruction next = instruction(at, 1);
+        Integer mask = intConstant(next);
+        boolean masked = mask != null
+                && instruction(at, 2) instanceof OperatorInstruction and
+                && and.opcode() == Opcode.IAND
+                && (mask & -1 << Integer.SIZE - distance) == 0;
+        boolean narrowed = next instanceof ConvertInstruction convert
+                && switch (convert.toType()) {
+                    case BYTE -> distance <= Integer.SIZE - Byte.SIZE;
+                    case SHORT, CHAR -> distance <= Integer.SIZE - Short.SIZE;
+                    default -> false;
+                };
+        return !masked && !narrowed;
+    }
+
+    private static Integer intConstant(Instruction instruction) {
+        return instruction instanceof ConstantInstruction constant && constant.constantValue() instanceof Integer value
+                ? value
+                : null;
+    }
+
+    /** Returns the instruction that comes so many after that at {@code from}, or before it; null if there is none. */
+    private Instruction instruction(int from, int steps) {
+        int left = Math.abs(steps);
+        int at = from;
+        while (left > 0) {
+            at += Integer.signum(steps);
+            if (at < 0 || at >= method.elements().size()) {
+                return null;
+            }
+            if (method.elements().get(at) instanceof Instruction) {
+                left--;
+            }
+        }
+        return (Instruction) method.elements().get(at);
     }
 
     private boolean isRedirected() {

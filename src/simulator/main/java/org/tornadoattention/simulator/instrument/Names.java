@@ -49,6 +49,8 @@ final class Names {
             MethodTypeDesc.of(FAULT, INDEX_OUT_OF_BOUNDS, ConstantDescs.CD_String, WORK_ITEM);
     static final MethodTypeDesc BARRIER_SITE =
             MethodTypeDesc.of(ConstantDescs.CD_void, WORK_ITEM, ConstantDescs.CD_int);
+    static final MethodTypeDesc BEFORE_SHIFT =
+            MethodTypeDesc.of(ConstantDescs.CD_void, ConstantDescs.CD_int, ConstantDescs.CD_int, WORK_ITEM);
     static final MethodTypeDesc TURNED = MethodTypeDesc.of(
             ConstantDescs.CD_void,
             WORK_ITEM,
