@@ -313,6 +313,22 @@ class DeviceLoopsTest {
         out.set(i, n);
     }
 
+    private static int times(int few) {
+        return few < 3 ? few * 5 : few < 7 ? few + 2 : few;
+    }
+
+    private static int sumOf(int few, int more) {
+        int sum = more;
+        for (int k = 0; k < times(few); k++) {
+            sum += k;
+        }
+        return sum;
+    }
+
+    static void callsWithConstants(KernelContext context, IntArray x, IntArray out) {
+        out.set(context.globalIdx, sumOf(2, x.get(context.globalIdx)));
+    }
+
     static void comparesAtTheEnd(KernelContext context, IntArray x, IntArray out) {
         int i = context.globalIdx;
         int n = 0;
@@ -375,6 +391,7 @@ class DeviceLoopsTest {
                 kernel("breaksWithTheSameValues", DeviceLoopsTest::breaksWithTheSameValues, ""),
                 kernel("returnsFromTheKernel", DeviceLoopsTest::returnsFromTheKernel, ""),
                 kernel("comparesInACall", DeviceLoopsTest::comparesInACall, ""),
+                kernel("callsWithConstants", DeviceLoopsTest::callsWithConstants, ""),
                 kernel("comparesAtTheEnd", DeviceLoopsTest::comparesAtTheEnd, ""),
                 kernel("manyBranches", DeviceLoopsTest::manyBranches, ""));
     }

@@ -210,6 +210,33 @@ class NotCompilableTest {
                 .isNull();
     }
 
+    static void writesBoth(KernelContext context, FloatArray low, FloatArray high) {
+        low.set(context.globalIdx, 1f);
+        high.set(context.globalIdx + 8, 2f);
+    }
+
+    static void writesOne(KernelContext context, FloatArray low, FloatArray high) {
+        high.set(context.globalIdx, low.get(context.globalIdx) + 2f);
+    }
+
+    private TaskGraph twice(Task3<KernelContext, FloatArray, FloatArray> kernel) {
+        return new TaskGraph("twice")
+                .transferToDevice(EVERY_EXECUTION, array)
+                .task("kernel", kernel, new KernelContext(), array, array)
+                .transferToHost(EVERY_EXECUTION, array);
+    }
+
+    @Test
+    void oneArrayThatIsWrittenAsTwoIsTold() {
+        array.init(1f);
+        SimulatorFaultException fault = Plans.fault(twice(NotCompilableTest::writesBoth), Plans.grid(8, 8));
+        assertThat(fault.kind()).isEqualTo(FaultKind.NOT_COMPILABLE);
+        assertThat(fault).hasMessageContaining("kernel writesBoth: writes one array as two of its parameters");
+        assertThat(Plans.fault(twice(NotCompilableTest::writesOne), Plans.grid(8, 8)))
+                .isNull();
+        assertThat(array.get(3)).isEqualTo(3f);
+    }
+
     @Test
     void withoutTheCheckTheKernelRuns() {
         try (Simulator.Restore _ = Simulator.configure(Simulator.settings().withoutCheck(Check.COMPILABLE))) {

@@ -4,6 +4,7 @@ import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.util.BitSet;
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.Map;
 import java.util.Optional;
 import org.tornadoattention.simulator.FaultKind;
@@ -12,6 +13,7 @@ import org.tornadoattention.simulator.instrument.CompiledKernel;
 import org.tornadoattention.simulator.instrument.Instrumentation;
 import org.tornadoattention.simulator.instrument.KernelCompiler;
 import org.tornadoattention.simulator.instrument.ParameterUse;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** Finds the method behind a task and makes what can be run of it. */
 final class KernelLoader {
@@ -88,6 +90,9 @@ final class KernelLoader {
         }
         ParameterUse use = KernelCompiler.use(method);
         int first = Modifier.isStatic(method.getModifiers()) ? 0 : 1;
+        if (options.compilable()) {
+            refuseOneArrayWrittenTwice(method, use, binding.arguments());
+        }
         for (int i = 0; i < binding.arguments().length; i++) {
             if (i >= first && (binding.holdsGaps(i) || binding.isAnyParameter(i, use.written()))) {
                 tracked.set(i - first);
@@ -113,6 +118,22 @@ final class KernelLoader {
             return function;
         }
         return new InstrumentedKernel(method, compiled);
+    }
+
+    /** TornadoVM 5.2 never ends where a task writes one array as two of its arguments. */
+    private static void refuseOneArrayWrittenTwice(Method method, ParameterUse use, Object[] arguments) {
+        Map<Object, Integer> seen = new IdentityHashMap<>();
+        use.written().stream().filter(i -> i < arguments.length).forEach(i -> {
+            Integer before = arguments[i] instanceof TornadoNativeArray ? seen.put(arguments[i], i) : null;
+            if (before != null) {
+                throw new SimulatorFaultException(
+                        FaultKind.NOT_COMPILABLE,
+                        "kernel " + method.getName() + ": writes one array as two of its parameters, "
+                                + method.getParameters()[before].getName() + " and "
+                                + method.getParameters()[i].getName()
+                                + ": TornadoVM orders such a graph for ever; pass it once");
+            }
+        });
     }
 
     /**

@@ -105,7 +105,9 @@ final class DeviceLoops {
         int block = loop.header();
         while (true) {
             for (Instruction instruction : flow.instructions(block)) {
-                if (instruction instanceof InvokeInstruction invoke && branches(invoke, new HashSet<>())) {
+                if (instruction instanceof InvokeInstruction invoke
+                        && !isOfConstants(invoke)
+                        && branches(invoke, new HashSet<>())) {
                     return new Finding(
                             line(loop),
                             "decides whether its loop goes on by "
@@ -382,6 +384,20 @@ final class DeviceLoops {
             }
             default -> false;
         };
+    }
+
+    /** Whether all arguments of a call may be known to a compiler, which decides its branches then. */
+    private boolean isOfConstants(InvokeInstruction invoke) {
+        return method.calls().stream()
+                .filter(call -> call.invoke() == invoke)
+                .flatMap(call -> call.arguments().stream())
+                .allMatch(argument -> argument >= 0
+                        && switch (method.elements().get(argument)) {
+                            case ConstantInstruction _ -> true;
+                            case LoadInstruction load ->
+                                load.typeKind() != TypeKind.REFERENCE && method.isParameter(load.slot());
+                            default -> false;
+                        });
     }
 
     /** Whether a method that is compiled with this one has branches that are left as such. */
