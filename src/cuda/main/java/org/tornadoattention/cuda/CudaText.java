@@ -38,6 +38,11 @@ final class CudaText {
         return result + " = __shfl_xor_sync(0xffffffffu, " + value + ", " + mask + ");";
     }
 
+    /** What a lane with a constant number has is the same in all: the assembler keeps it in a register of the warp. */
+    static String uniform(String result, String value) {
+        return MARK + " " + result + " = __shfl_sync(0xffffffffu, " + value + ", 0);";
+    }
+
     /** The branch makes a block of its own of what follows; whether it is taken makes no difference. */
     static String settle(String value) {
         return MARK + " if (__any_sync(0xffffffffu, " + value + " == -0.5f)) { __nanosleep(1); }";
@@ -425,8 +430,12 @@ final class CudaText {
      */
     private static String descriptor(String tile, String byteOffset, String stride) {
         long fixed = (long) SWIZZLE_128_BYTES << 62 | (long) (EIGHT_ROWS / 16) << 32;
-        return "0x%xull | (unsigned long long) ((unsigned) (%s) >> 4) << 16 | (%s) >> 4"
-                .formatted(fixed, stride, shared(tile, byteOffset));
+        // A constant of the offset, a multiple of 16, is added to what products share, which is one addition for each.
+        int plus = byteOffset.indexOf(IntrinsicText.PLUS);
+        String shared = plus < 0 ? byteOffset : byteOffset.substring(0, plus);
+        int more = plus < 0 ? 0 : Integer.parseInt(byteOffset.substring(plus + IntrinsicText.PLUS.length()));
+        return "0x%xull | (((%s) >> 4) + %du | (unsigned) (%s) >> 4 << 16)"
+                .formatted(fixed, shared(tile, shared), more / 16, stride);
     }
 
     private static String shared(String tile, String byteOffset) {

@@ -76,6 +76,16 @@ public final class Warp {
     }
 
     /**
+     * {@return {@code value}, which must be the same in all lanes of the warp} The compiler then knows that it is: what is
+     * computed from it is computed once for the warp, addresses of matrix products above all.
+     *
+     * @param value a number of the warp
+     */
+    public static int uniform(int value) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
      * Sees to it that {@code value} is computed before what follows. The assembler likes to move arithmetic behind a
      * wait for matrix products, under which it was meant to run; it moves nothing that this value needs past this call.
      * It costs a comparison, a vote and a branch.

@@ -132,7 +132,7 @@ public final class WarpGroupBiasGradient {
         // This lane's rows and columns of an accumulator, and its warp group's rows of Q and dO.
         int row = item / 32 * 16 + lane / 4;
         int column = lane % 4 * 2;
-        int rows = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
+        int rows = Warp.uniform(item / WarpGroup.LANES) * 64 * WarpGroup.ROW_BYTES;
 
         // The biases of the tile, where a warp can read them by eights: they are those of all its heads.
         int[] biases = new int[blockK / 4];

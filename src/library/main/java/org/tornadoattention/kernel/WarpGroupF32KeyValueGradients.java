@@ -190,7 +190,7 @@ public final class WarpGroupF32KeyValueGradients {
             int lane = item % 32;
             int row = item / 32 * 16 + lane / 4;
             int column = lane % 4 * 2;
-            int rows = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
+            int rows = Warp.uniform(item / WarpGroup.LANES) * 64 * WarpGroup.ROW_BYTES;
 
             // The scales: of this warp group's keys and values, of all queries and gradients.
             int blocksOfHead = SplitTiles.blocks(seqQ);

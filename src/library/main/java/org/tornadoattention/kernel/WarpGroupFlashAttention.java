@@ -1002,7 +1002,7 @@ public final class WarpGroupFlashAttention {
             if (groups > 1) {
                 WarpGroup.takeRegisters(computingRegisters(groups));
             }
-            int group = item / WarpGroup.LANES;
+            int group = Warp.uniform(item / WarpGroup.LANES);
             int lane = item % 32;
             int row = item / 32 * 16 + lane / 4;
             int column = lane % 4 * 2;

@@ -135,7 +135,7 @@ public final class WarpGroupFp8FlashAttention {
         // This lane's rows and columns of an accumulator, and its warp group's rows of Q.
         int row = item / 32 * 16 + lane / 4;
         int column = lane % 4 * 2;
-        int atQ = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
+        int atQ = Warp.uniform(item / WarpGroup.LANES) * 64 * WarpGroup.ROW_BYTES;
 
         // Where the first tiles lie, in ints. Load Q_i, the first two K_j and the first V_j; m = -inf, l = 0, O = 0.
         int ofQ = (batchHead * tilesQ + tileQ) * blockQ * (paddedDim / 4);

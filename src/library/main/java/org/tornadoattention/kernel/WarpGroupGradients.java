@@ -551,7 +551,7 @@ public final class WarpGroupGradients {
             int lane = item % 32;
             int row = item / 32 * 16 + lane / 4;
             int column = lane % 4 * 2;
-            int rows = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
+            int rows = Warp.uniform(item / WarpGroup.LANES) * 64 * WarpGroup.ROW_BYTES;
             int everyFirst = Window.everyFirst(j0 + blockK - 1, offset, windowRight);
             int everyLast = Window.everyLast(j0, offset, seqQ, windowLeft);
             float keptFactor = DropoutMask.keptFactor(keyLengths, features);

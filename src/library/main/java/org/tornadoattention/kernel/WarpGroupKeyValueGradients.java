@@ -160,7 +160,7 @@ public final class WarpGroupKeyValueGradients {
         // This lane's rows and columns of an accumulator, and its warp group's rows of K and V.
         int row = item / 32 * 16 + lane / 4;
         int column = lane % 4 * 2;
-        int rows = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
+        int rows = Warp.uniform(item / WarpGroup.LANES) * 64 * WarpGroup.ROW_BYTES;
 
         // Load K_j and V_j, the first Q_i and dO_i; dK = dV = 0.
         WarpTiles.load(tile, 0, blockK, key, keyValueBase, length - j0, headDim, item, items);

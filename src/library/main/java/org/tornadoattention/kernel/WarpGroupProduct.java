@@ -104,7 +104,7 @@ public final class WarpGroupProduct {
         int from = part * ((depth / DEPTH + parts - 1) / parts * DEPTH);
         int to = TornadoMath.min(depth, from + (depth / DEPTH + parts - 1) / parts * DEPTH);
         int place = (ROWS + wide) * WarpGroup.ROW_BYTES;
-        int own = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
+        int own = Warp.uniform(item / WarpGroup.LANES) * 64 * WarpGroup.ROW_BYTES;
         for (int i = 0; i < wide / 2; i++) {
             sums[i] = 0f;
         }

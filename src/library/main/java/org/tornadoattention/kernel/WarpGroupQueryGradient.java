@@ -139,7 +139,7 @@ public final class WarpGroupQueryGradient {
         // This lane's rows and columns of an accumulator, and its warp group's rows of Q and dO.
         int row = item / 32 * 16 + lane / 4;
         int column = lane % 4 * 2;
-        int rows = item / WarpGroup.LANES * 64 * WarpGroup.ROW_BYTES;
+        int rows = Warp.uniform(item / WarpGroup.LANES) * 64 * WarpGroup.ROW_BYTES;
 
         // Load Q_i and dO_i, the first K_j and V_j, L_i and D_i; dQ = 0.
         int firstSeen = j0 + TileList.tile(tile, atList, 0, steps) * blockK;

@@ -159,6 +159,18 @@ class WarpFaultTest {
         }
     }
 
+    static void saysThatItsWarpHas(KernelContext context, ShortArray array, int apart) {
+        array.set(context.globalIdx, (short) Warp.uniform(context.localIdx / apart));
+    }
+
+    @Test
+    void aNumberOfAWarpIsTheSameInAllLanes() {
+        assertFault(
+                fault(WarpFaultTest::saysThatItsWarpHas, 31),
+                FaultKind.ILLEGAL_OPERATION,
+                "says that its 1 is the number of all lanes of its warp; lane 0 has 0");
+    }
+
     static void shufflesOnce(KernelContext context, ShortArray array) {
         array.set(context.globalIdx, (short) Warp.shuffleXor(1f, 1));
     }

@@ -205,6 +205,24 @@ class WarpIntrinsicsTest {
         }
     }
 
+    static void number(KernelContext context, FloatArray out) {
+        Warp.requireGroupSize(64);
+        out.set(context.globalIdx, Warp.uniform(context.globalIdx / 32 * 5 + 7));
+    }
+
+    @Test
+    void aNumberOfAWarpIsWhatItIs() {
+        FloatArray out = new FloatArray(128);
+        Plans.run(
+                new TaskGraph("uniform")
+                        .task("kernel", WarpIntrinsicsTest::number, new KernelContext(), out)
+                        .transferToHost(EVERY_EXECUTION, out),
+                Plans.grid(128, 64));
+        for (int i = 0; i < 128; i++) {
+            assertThat(out.get(i)).isEqualTo(i / 32 * 5 + 7);
+        }
+    }
+
     @ParameterizedTest
     @CsvSource({
         "0x1.001fp0, 0x1.0p0, below half",

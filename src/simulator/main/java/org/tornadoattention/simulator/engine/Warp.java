@@ -176,6 +176,13 @@ final class Warp {
         return exchanged[lane(item)];
     }
 
+    /** Gives all lanes the part of the first. */
+    static Object[] ofFirst(Object[] parts) {
+        Object[] first = parts.clone();
+        Arrays.fill(first, parts[0]);
+        return first;
+    }
+
     /** Returns the lane with this number. */
     WorkItem item(int lane) {
         return lanes[lane];

@@ -33,6 +33,11 @@ public final class WarpIntrinsics {
         return Float.floatToRawIntBits(lane().shuffleXor(Float.intBitsToFloat(value), mask));
     }
 
+    /** Returns the value, which is the same in all lanes. */
+    public static int uniform(int value) {
+        return lane().uniform(value);
+    }
+
     /** Is a matter of scheduling; checks that a lane runs. */
     public static void settle(float value) {
         lane();

@@ -63,6 +63,14 @@ final class WarpLane {
         return warp.shuffleXor(item, value, mask);
     }
 
+    int uniform(int value) {
+        Object first = warp.exchange(item, "uniform", value, Warp::ofFirst);
+        if (!first.equals(value)) {
+            throw illegal("says that its " + value + " is the number of all lanes of its warp; lane 0 has " + first);
+        }
+        return value;
+    }
+
     void loadMatrices(int[] registers, int at, int[] tile, int byteOffset, boolean transposed) {
         LocalArray array = localArray(tile, "loads matrices from");
         int first = chunkIndex(array, byteOffset, "loads a row of a matrix from");
