@@ -142,7 +142,7 @@ public record KernelChoice(AttentionKernel kernel, List<Tile> tiles, String reas
 
     private static KernelChoice best(
             AttentionProblem problem, ComputeDevice device, Pass pass, Stream<AttentionKernel> kernels) {
-        List<AttentionKernel> rungs = kernels.filter(kernel -> !kernel.spec().onlyWhereAskedFor(problem))
+        List<AttentionKernel> rungs = kernels.filter(kernel -> !kernel.spec().onlyWhereAskedFor())
                 .filter(kernel -> device.isJvm() == (kernel.spec().capability() == Capability.JVM))
                 .filter(kernel -> objection(kernel, problem).isEmpty())
                 .toList();

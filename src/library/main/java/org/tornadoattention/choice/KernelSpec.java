@@ -74,15 +74,6 @@ public sealed interface KernelSpec
         return false;
     }
 
-    /**
-     * {@return whether it is not chosen for a problem where it is not asked for}
-     *
-     * @param problem one that it takes
-     */
-    default boolean onlyWhereAskedFor(AttentionProblem problem) {
-        return onlyWhereAskedFor();
-    }
-
     /** {@return what it needs of a device beyond work-groups and their local memory} */
     default Capability capability() {
         return Capability.NONE;

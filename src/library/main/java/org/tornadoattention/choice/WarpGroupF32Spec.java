@@ -45,15 +45,6 @@ record WarpGroupF32Spec() implements KernelSpec {
         return false;
     }
 
-    /**
-     * With a mask, rows that are not finite are computed once more; what that costs the others no device has been asked
-     * yet.
-     */
-    @Override
-    public boolean onlyWhereAskedFor(AttentionProblem problem) {
-        return problem.windowLeft() >= 0 || problem.windowRight() >= 0;
-    }
-
     @Override
     public Capability capability() {
         return Capability.WARP_GROUP;

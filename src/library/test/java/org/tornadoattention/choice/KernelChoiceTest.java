@@ -151,19 +151,20 @@ class KernelChoiceTest {
     void f32TakesTensorCoresWhereTheyAreAsExact() {
         ComputeDevice gpu =
                 device(Backend.CUDA, 48 << 10, new CompilerExtension.Support(Intrinsics.WARP_GROUP, 90, 227 << 10, ""));
-        assertThat(KernelChoice.choose(problem(DType.F32), gpu, Optional.empty())
-                        .kernel())
-                .isEqualTo(AttentionKernel.WARP_GROUP_F32);
-        assertThat(KernelChoice.chooseBackward(problem(DType.F32), gpu, Optional.empty())
-                        .kernel())
-                .isEqualTo(AttentionKernel.WARP_GROUP_F32);
         AttentionOptions options = AttentionOptions.defaults();
         AttentionShape shape = new AttentionShape(1, 1, 1, 100, 100, 64);
+        for (AttentionProblem taken : List.of(
+                problem(DType.F32),
+                AttentionProblem.of(shape, DType.F32, options.withCausal()),
+                AttentionProblem.of(shape, DType.F32, options.withWindow(5, -1)))) {
+            assertThat(KernelChoice.choose(taken, gpu, Optional.empty()).kernel())
+                    .isEqualTo(AttentionKernel.WARP_GROUP_F32);
+            assertThat(KernelChoice.chooseBackward(taken, gpu, Optional.empty()).kernel())
+                    .isEqualTo(AttentionKernel.WARP_GROUP_F32);
+        }
         for (AttentionProblem other : List.of(
                 AttentionProblem.of(new AttentionShape(1, 1, 1, 100, 100, 129), DType.F32, options),
                 AttentionProblem.of(shape, DType.F32, options.withDropout(0.1, 1)),
-                AttentionProblem.of(shape, DType.F32, options.withCausal()),
-                AttentionProblem.of(shape, DType.F32, options.withWindow(5, -1)),
                 AttentionProblem.of(shape, DType.F32, options.withMask(Mask.of((b, h, i, j) -> j != 3))))) {
             assertThat(KernelChoice.choose(other, gpu, Optional.empty()).kernel())
                     .isEqualTo(AttentionKernel.TILED);
