@@ -76,8 +76,8 @@ public final class Warp {
     }
 
     /**
-     * {@return {@code value}, which must be the same in all lanes of the warp} The compiler then knows that it is: what is
-     * computed from it is computed once for the warp, addresses of matrix products above all.
+     * {@return {@code value}, which must be the same in all lanes of the warp} The compiler then knows that it is: what
+     * is computed from it is computed once for the warp, addresses of matrix products above all.
      *
      * @param value a number of the warp
      */
