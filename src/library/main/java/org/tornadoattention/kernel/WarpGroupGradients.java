@@ -91,6 +91,12 @@ public final class WarpGroupGradients {
         return WARPS;
     }
 
+    /** The tile of queries after so many steps of a head, which begins with tile {@code shift} and goes round. */
+    private static int turned(int steps, int shift, int tilesQ) {
+        int turned = steps + shift;
+        return turned < tilesQ ? turned : turned - tilesQ;
+    }
+
     /** Registers of a lane that computes S, dP, dK and dV. */
     private static int computingRegisters(int groups) {
         return groups == 2 ? 216 : 144;
@@ -122,6 +128,11 @@ public final class WarpGroupGradients {
             WarpTiles.load(tile, 0, blockK, key, keyValueBase, length - j0, headDim, own, WarpGroup.LANES);
             WarpTiles.load(tile, atV, blockK, value, keyValueBase, length - j0, headDim, own, WarpGroup.LANES);
         }
+        // Steps of a head before the one that is copied, and before the one that is multiplied.
+        int copiedOfHead = 0;
+        int copiedHead = firstHead;
+        int ofHead = 0;
+        int head = firstHead;
         for (int t = 0 - (STAGES - 1); t < steps; t++) {
             int place = (t + PLACES) % PLACES;
             if (t >= 0) {
@@ -131,8 +142,8 @@ public final class WarpGroupGradients {
             int ahead = t + STAGES - 1;
             if (ahead < steps) {
                 int stage = ahead % STAGES;
-                int i = i0 + (ahead + shift) % tilesQ * blockQ;
-                int first = (firstHead + ahead / tilesQ) * seqQ + i;
+                int i = i0 + turned(copiedOfHead, shift, tilesQ) * blockQ;
+                int first = copiedHead * seqQ + i;
                 int at = atStages + stage * 2 * tileBytes;
                 WarpTiles.load(tile, at, blockQ, query, first * headDim, seqQ - i, headDim, own, WarpGroup.LANES);
                 WarpTiles.load(
@@ -140,6 +151,11 @@ public final class WarpGroupGradients {
                         own, WarpGroup.LANES);
                 RowTerms.startCopy(tile, atTerms + stage * 8 * blockQ, blockQ, rowTerms, first, seqQ - i, seqQ, own);
                 WarpBarrier.arriveWithCopies(barriers, fullStage + 2 * stage);
+                copiedOfHead += 1;
+                if (copiedOfHead == tilesQ) {
+                    copiedOfHead = 0;
+                    copiedHead += 1;
+                }
             }
             if (t == 0) {
                 // K is there.
@@ -148,8 +164,7 @@ public final class WarpGroupGradients {
             }
             if (t >= 0) {
                 // dQ = dQ + dS K_j, where it is this tile's turn.
-                int i = i0 + (t + shift) % tilesQ * blockQ;
-                int head = firstHead + t / tilesQ;
+                int i = i0 + turned(ofHead, shift, tilesQ) * blockQ;
                 int last = TornadoMath.min(i + blockQ, seqQ) - 1;
                 int toFirst = keyTile - Window.firstKey(i + offset, windowLeft) / blockK;
                 int toLast = Window.lastKey(last + offset, length, windowRight) / blockK - keyTile;
@@ -219,6 +234,11 @@ public final class WarpGroupGradients {
                 }
                 if (before + after > 0) {
                     Turn.pass(turns, turn, after > 0 ? before + 1 : 0);
+                }
+                ofHead += 1;
+                if (ofHead == tilesQ) {
+                    ofHead = 0;
+                    head += 1;
                 }
             }
         }
@@ -513,7 +533,7 @@ public final class WarpGroupGradients {
         int lastQuery = Window.lastQuery(j0 + blockK - 1, j0, offset, seqQ, length, windowLeft);
         int i0 = firstQuery / blockQ * blockQ;
         int tilesQ = lastQuery < firstQuery ? 0 : (lastQuery - i0) / blockQ + 1;
-        int steps = group * tilesQ;
+        int steps = Warp.uniform(group * tilesQ); // The assembler would find it anew in each step.
 
         // Where every query sees every key and several heads share them, so that few groups run long, tile n of keys
         // begins
@@ -587,9 +607,10 @@ public final class WarpGroupGradients {
                 dv[at] = 0f;
             }
 
+            int ofHead = 0; // steps of this head before
+            int head = firstHead;
             for (int t = 0; t < steps; t++) {
-                int i = i0 + (t + shift) % tilesQ * blockQ;
-                int head = firstHead + t / tilesQ;
+                int i = i0 + turned(ofHead, shift, tilesQ) * blockQ;
                 int stage = t % STAGES;
                 int place = t % PLACES;
                 int atQ = atStages + stage * 2 * tileBytes;
@@ -653,6 +674,11 @@ public final class WarpGroupGradients {
 
                 WarpGroup.await(0, dv, (headDim + 15) / 16 * 16 / 2);
                 WarpGroup.await(0, dk, (headDim + 15) / 16 * 16 / 2);
+                ofHead += 1;
+                if (ofHead == tilesQ) {
+                    ofHead = 0;
+                    head += 1;
+                }
             }
 
             // Keys past the last of their sequence have gradients of 0.

@@ -150,12 +150,14 @@ public final class WarpGroupKeyValueGradients {
         if (Functions.leaveTilesOut()) {
             context.localBarrier();
         }
-        int steps = TileList.list(
+        int ofList = TileList.list(
                 tile, atList, inWindow, item, items, tilesQ, firstHead, heads, i0, blockQ, blockQ, j0, blockK, 0, found);
         if (Functions.leaveTilesOut()) {
             context.localBarrier();
         }
         // spotless:on
+
+        int steps = Warp.uniform(ofList); // The assembler would find it anew in each step.
 
         // This lane's rows and columns of an accumulator, and its warp group's rows of K and V.
         int row = item / 32 * 16 + lane / 4;
@@ -193,21 +195,43 @@ public final class WarpGroupKeyValueGradients {
             dv[at] = 0f;
         }
 
+        int ofHead = 0; // which tile of queries of its head
+        int head = firstHead;
         for (int t = 0; t < steps; t++) {
             // Q_i and dO_i are here; the places of the step before the last are free.
-            int seen = TileList.tile(tile, atList, t, steps);
-            int i = i0 + seen % tilesQ * blockQ;
-            int head = firstHead + seen / tilesQ;
+            if (Functions.leaveTilesOut()) {
+                int seen = TileList.tile(tile, atList, t, steps);
+                ofHead = seen % tilesQ;
+                head = firstHead + seen / tilesQ;
+            }
+            int i = i0 + ofHead * blockQ;
             int stage = t % STAGES;
             int atQ = atStages + stage * 2 * tileBytes;
             int terms = atTerms + stage * 8 * blockQ;
             context.asyncCopyWaitGroup(0);
             WarpGroup.fenceLocalMemory();
             context.localBarrier();
+
+            // Start S = K_j Q_i^T and dP = V_j dO_i^T.
+            WarpGroup.fence();
+            WarpTiles.startProduct(type, s, tile, rows, blockK, atQ, blockQ, paddedDim);
+            WarpGroup.commit();
+            if ((blocks & OF_KEYS) != 0) {
+                WarpTiles.startProduct(type, dp, tile, atV + rows, blockK, atQ + tileBytes, blockQ, paddedDim);
+                WarpGroup.commit();
+            }
+
+            // Under them start to copy what the next step multiplies.
             if (t + 1 < steps) {
-                int after = TileList.tile(tile, atList, t + 1, steps);
-                int next = i0 + after % tilesQ * blockQ;
-                int first = (firstHead + after / tilesQ) * seqQ + next;
+                int after = ofHead + 1 < tilesQ ? ofHead + 1 : 0;
+                int headAfter = ofHead + 1 < tilesQ ? head : head + 1;
+                if (Functions.leaveTilesOut()) {
+                    int seen = TileList.tile(tile, atList, t + 1, steps);
+                    after = seen % tilesQ;
+                    headAfter = firstHead + seen / tilesQ;
+                }
+                int next = i0 + after * blockQ;
+                int first = headAfter * seqQ + next;
                 int place = (t + 1) % STAGES;
                 int at = atStages + place * 2 * tileBytes;
                 int atGradient = at + tileBytes;
@@ -219,13 +243,7 @@ public final class WarpGroupKeyValueGradients {
             }
             context.asyncCopyCommit();
 
-            // Start S = K_j Q_i^T and dP = V_j dO_i^T.
-            WarpGroup.fence();
-            WarpTiles.startProduct(type, s, tile, rows, blockK, atQ, blockQ, paddedDim);
-            WarpGroup.commit();
             if ((blocks & OF_KEYS) != 0) {
-                WarpTiles.startProduct(type, dp, tile, atV + rows, blockK, atQ + tileBytes, blockQ, paddedDim);
-                WarpGroup.commit();
                 WarpGroup.await(1, s, blockQ / 2);
             } else {
                 WarpGroup.await(0, s, blockQ / 2);
@@ -293,6 +311,11 @@ public final class WarpGroupKeyValueGradients {
                 WarpGroup.fence();
                 WarpTiles.startSum(type, dk, ds, tile, atQ, blockQ, paddedDim);
                 WarpGroup.commit();
+            }
+            ofHead += 1;
+            if (ofHead == tilesQ) {
+                ofHead = 0;
+                head += 1;
             }
         }
 

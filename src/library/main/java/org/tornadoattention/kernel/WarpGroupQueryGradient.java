@@ -129,12 +129,14 @@ public final class WarpGroupQueryGradient {
         if (Functions.leaveTilesOut()) {
             context.localBarrier();
         }
-        int steps = TileList.list(
+        int ofList = TileList.list(
                 tile, atList, inWindow, item, items, inWindow, batchHead, heads, i0, queries, 0, j0, blockK, blockK, found);
         if (Functions.leaveTilesOut()) {
             context.localBarrier();
         }
         // spotless:on
+
+        int steps = Warp.uniform(ofList); // The assembler would find it anew in each step.
 
         // This lane's rows and columns of an accumulator, and its warp group's rows of Q and dO.
         int row = item / 32 * 16 + lane / 4;
@@ -181,6 +183,15 @@ public final class WarpGroupQueryGradient {
             context.asyncCopyWaitGroup(0);
             WarpGroup.fenceLocalMemory();
             context.localBarrier();
+
+            // Start S = Q_i K_j^T and dP = dO_i V_j^T.
+            WarpGroup.fence();
+            WarpTiles.startProduct(type, s, tile, rows, blockQ, atK, blockK, paddedDim);
+            WarpGroup.commit();
+            WarpTiles.startProduct(type, dp, tile, atGradient + rows, blockQ, atK + tileBytes, blockK, paddedDim);
+            WarpGroup.commit();
+
+            // Under them start to copy what the next step multiplies.
             if (t + 1 < steps) {
                 int step = TileList.distance(tile, atList, t + 1, steps) * blockK;
                 int next = keyValueBase + (j + step) * headDim;
@@ -190,13 +201,6 @@ public final class WarpGroupQueryGradient {
                 WarpTiles.load(tile, at + tileBytes, blockK, value, next, count, headDim, item, items);
             }
             context.asyncCopyCommit();
-
-            // Start S = Q_i K_j^T and dP = dO_i V_j^T.
-            WarpGroup.fence();
-            WarpTiles.startProduct(type, s, tile, rows, blockQ, atK, blockK, paddedDim);
-            WarpGroup.commit();
-            WarpTiles.startProduct(type, dp, tile, atGradient + rows, blockQ, atK + tileBytes, blockK, paddedDim);
-            WarpGroup.commit();
 
             // When S is there: P = 2^(S - L); of functions that change scores, P times their derivative. Biases are
             // read before.
