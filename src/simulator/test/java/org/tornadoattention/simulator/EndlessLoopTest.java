@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Order;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -22,8 +23,12 @@ import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.common.TornadoFunctions.Task3;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
-/** A loop that does not end is told, with its line; one that is only long comes to its end. */
+/**
+ * A loop that does not end is told, with its line; one that is only long comes to its end. It runs last: a method whose
+ * loop comes before its first array keeps the thread busy that looks for it, to the end of the JVM.
+ */
 @Timeout(60)
+@Order(Integer.MAX_VALUE)
 class EndlessLoopTest {
 
     private static final int ITEMS = 64;
