@@ -67,9 +67,9 @@ final class Divergence {
     private static String place(WorkItem item) {
         return switch (item.state()) {
             case DONE -> "returned";
-            case AT_BARRIER -> "wait at the barrier at " + SourceLine.of(item.thread());
-            case AT_COLLECTIVE -> "wait in " + item.warp().operation(item) + " at " + SourceLine.of(item.thread());
-            case AT_WARP_BARRIER -> "wait for " + item.warpLane().awaited() + " at " + SourceLine.of(item.thread());
+            case AT_BARRIER -> "wait at the barrier at " + SourceLine.of(item.strand());
+            case AT_COLLECTIVE -> "wait in " + item.warp().operation(item) + " at " + SourceLine.of(item.strand());
+            case AT_WARP_BARRIER -> "wait for " + item.warpLane().awaited() + " at " + SourceLine.of(item.strand());
             case READY, RUNNING -> "run";
         };
     }

@@ -29,9 +29,11 @@ final class GridLaunch extends Launch {
     void runAll() {
         int lanes = Math.min(settings().threads(), groupOrder.length);
         lanesLeft.set(lanes);
+        List<Carrier> carriers = Carrier.carriers(lanes);
         for (int lane = 0; lane < lanes; lane++) {
-            new Lane(newCounters()).start();
+            new Lane(newCounters(), carriers.get(lane % carriers.size())).start();
         }
+        carriers.forEach(Carrier::go);
         boolean interrupted = false;
         while (true) {
             try {
@@ -108,14 +110,16 @@ final class GridLaunch extends Launch {
         }
     }
 
-    /** Groups that run one after the other. The threads of their work-items pass the lane on. */
+    /** Groups that run one after the other. The strands of their work-items pass the lane on. */
     final class Lane {
 
         private final Counters counters;
+        private final Carrier carrier;
         private int turn;
 
-        Lane(Counters counters) {
+        Lane(Counters counters, Carrier carrier) {
             this.counters = counters;
+            this.carrier = carrier;
         }
 
         void start() {
@@ -123,12 +127,12 @@ final class GridLaunch extends Launch {
             if (first == null) {
                 countDown();
             } else {
-                startThread(first);
+                startStrand(first);
             }
         }
 
-        void startThread(WorkItem item) {
-            Thread.ofVirtual().start(() -> run(item));
+        void startStrand(WorkItem item) {
+            carrier.add(strand -> run(strand, item));
         }
 
         private WorkItem firstOfNextGroup() {
@@ -138,11 +142,11 @@ final class GridLaunch extends Launch {
                     : null;
         }
 
-        private void run(WorkItem first) {
+        private void run(Strand strand, WorkItem first) {
             WorkItem item = first;
             try {
                 while (item != null) {
-                    item = runOne(item);
+                    item = runOne(strand, item);
                 }
             } catch (Throwable thrown) {
                 if (thrown != CANCELLED) {
@@ -151,9 +155,9 @@ final class GridLaunch extends Launch {
             }
         }
 
-        /** Runs a work-item to its end and returns the one that this thread runs next, or null. */
-        private WorkItem runOne(WorkItem item) throws Throwable {
-            item.runOn(Thread.currentThread());
+        /** Runs a work-item to its end and returns the one that this strand runs next, or null. */
+        private WorkItem runOne(Strand strand, WorkItem item) throws Throwable {
+            item.runOn(strand);
             Object[] arguments = arguments().clone();
             arguments[contextPosition] = item.newContext();
             body().run(arguments);
@@ -196,7 +200,7 @@ final class GridLaunch extends Launch {
         /** Has groups run that have not begun, while one of this lane waits for another group. */
         void startAnother() {
             lanesLeft.incrementAndGet();
-            new Lane(newCounters()).start();
+            new Lane(newCounters(), carrier).start();
         }
     }
 }

@@ -26,8 +26,8 @@ final class SourceLine {
         return current.substring(0, current.lastIndexOf(':') + 1) + line;
     }
 
-    static String of(Thread thread) {
-        return thread == null ? "unknown line" : of(thread.getStackTrace());
+    static String of(Strand strand) {
+        return strand == null ? "unknown line" : of(strand.stackTrace());
     }
 
     static String of(StackTraceElement... trace) {

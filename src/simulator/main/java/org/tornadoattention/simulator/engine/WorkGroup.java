@@ -5,20 +5,18 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
-import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.engine.WorkItem.State;
 
 /**
- * A work-group. All its work-items are alive at once, each on a thread of its own, but they hand a baton around: only
+ * A work-group. All its work-items are alive at once, each on a strand of its own, but they hand a baton around: only
  * its holder runs, until it reaches a barrier, a warp collective or its end. So runs repeat exactly, and what
  * work-items share needs no locks.
  */
 final class WorkGroup {
 
     private static final int ALIGNMENT = 16;
-    private static final long TURN_POLL_NANOS = 20_000;
 
     private final Launch launch;
     private final GridLaunch.Lane lane;
@@ -294,7 +292,7 @@ final class WorkGroup {
         if (launch.hasFailed()) {
             throw Launch.STOPPED;
         }
-        LockSupport.parkNanos(TURN_POLL_NANOS);
+        item.strand().pause();
         item.state(State.READY);
         giveWay(item);
     }
@@ -308,12 +306,12 @@ final class WorkGroup {
         }
         next.state(State.RUNNING);
         if (next != item) {
-            if (next.thread() == null) {
-                lane.startThread(next);
+            if (next.strand() == null) {
+                lane.startStrand(next);
             } else {
-                next.wake();
+                next.strand().wake();
             }
-            item.park();
+            item.strand().park();
         }
         if (cancelled) {
             throw Launch.CANCELLED;
@@ -321,9 +319,9 @@ final class WorkGroup {
     }
 
     /**
-     * Ends a work-item. Once the baton is handed on, the calling thread must not look at the group any more.
+     * Ends a work-item. Once the baton is handed on, the calling strand must not look at the group any more.
      *
-     * @return the work-item that the calling thread is to run next, perhaps of another group, or null if another thread
+     * @return the work-item that the calling strand is to run next, perhaps of another group, or null if another strand
      *     goes on or none is left
      */
     WorkItem finish(WorkItem item) {
@@ -345,10 +343,10 @@ final class WorkGroup {
             throw Divergence.explain(this, item);
         }
         next.state(State.RUNNING);
-        if (next.thread() == null) {
+        if (next.strand() == null) {
             return next;
         }
-        next.wake();
+        next.strand().wake();
         return null;
     }
 
@@ -362,8 +360,8 @@ final class WorkGroup {
     void cancel() {
         cancelled = true;
         for (WorkItem item : items) {
-            if (item.thread() != null && item.state() != State.DONE) {
-                item.wake();
+            if (item.strand() != null && item.state() != State.DONE) {
+                item.strand().wake();
             }
         }
     }

@@ -6,10 +6,10 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.LockSupport;
 import org.tornadoattention.simulator.FaultKind;
 import org.tornadoattention.simulator.MemoryAccess;
 import org.tornadoattention.simulator.SimulatorFaultException;
+import org.tornadoattention.simulator.engine.ContinuationCarrier.CarrierThread;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.types.arrays.ByteArray;
 import uk.ac.manchester.tornado.api.types.arrays.DoubleArray;
@@ -70,8 +70,7 @@ public final class WorkItem {
     private final int[] localId;
 
     private State state = State.READY;
-    private Thread thread;
-    private volatile boolean baton;
+    private Strand strand;
     private int allocations;
     private int barrierSite;
     private TensorLane tensorLane;
@@ -136,7 +135,7 @@ public final class WorkItem {
     }
 
     static WorkItem current() {
-        return CURRENT.get();
+        return Thread.currentThread() instanceof CarrierThread carrier ? carrier.item() : CURRENT.get();
     }
 
     static void restore(WorkItem outer) {
@@ -148,7 +147,11 @@ public final class WorkItem {
     }
 
     void becomeCurrent() {
-        CURRENT.set(this);
+        if (Thread.currentThread() instanceof CarrierThread carrier) {
+            carrier.item(this);
+        } else {
+            CURRENT.set(this);
+        }
     }
 
     /** Returns the id in the grid. */
@@ -391,8 +394,9 @@ public final class WorkItem {
         state = newState;
     }
 
-    Thread thread() {
-        return thread;
+    /** Returns what it runs on, or null before it has begun. */
+    Strand strand() {
+        return strand;
     }
 
     int barrierSite() {
@@ -600,27 +604,20 @@ public final class WorkItem {
         return writtenMark;
     }
 
-    /** Makes {@code runner} the thread of this work-item; it is named so that a debugger shows who it is. */
-    void runOn(Thread runner) {
-        thread = runner;
-        runner.setName("kernel " + launch.kernelName() + " group " + group.name() + " item " + group.itemName(id));
+    /** Begins to run on a strand. */
+    void runOn(Strand runner) {
+        strand = runner;
+        runner.show(this);
         becomeCurrent();
+    }
+
+    /** Returns what the thread of this work-item is called. */
+    String threadName() {
+        return "kernel " + launch.kernelName() + " group " + group.name() + " item " + group.itemName(id);
     }
 
     KernelContext newContext() {
         return Contexts.create(this);
-    }
-
-    void park() {
-        while (!baton) {
-            LockSupport.park(this);
-        }
-        baton = false;
-    }
-
-    void wake() {
-        baton = true;
-        LockSupport.unpark(thread);
     }
 
     /**

@@ -1,0 +1,133 @@
+package org.tornadoattention.simulator.engine;
+
+import java.util.ArrayDeque;
+import java.util.Queue;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
+
+/** Has each strand be a continuation; those of one carrier run in turns on one thread, in the order of their waking. */
+final class ContinuationCarrier implements Carrier {
+
+    /** As many as virtual threads have by the same property. */
+    static final int MOST = Math.max(
+            1,
+            Integer.getInteger(
+                    "jdk.virtualThreadScheduler.parallelism",
+                    Runtime.getRuntime().availableProcessors()));
+
+    private static final long PAUSE_NANOS = 20_000;
+
+    /** How many others run, where there are some, before one that paused does. */
+    private static final int TURNS_OF_PAUSE = 64;
+
+    private static final ExecutorService THREADS = Executors.newCachedThreadPool(CarrierThread::new);
+
+    private final Queue<ContinuationStrand> ready = new ArrayDeque<>();
+    private final Queue<ContinuationStrand> paused = new ArrayDeque<>();
+    private ContinuationStrand running;
+    private int turns;
+
+    @Override
+    public void add(Consumer<Strand> body) {
+        ready.add(new ContinuationStrand(body));
+    }
+
+    @Override
+    public void go() {
+        THREADS.execute(this::runAll);
+    }
+
+    private void runAll() {
+        CarrierThread thread = (CarrierThread) Thread.currentThread();
+        for (ContinuationStrand next = next(); next != null; next = next()) {
+            running = next;
+            try {
+                Continuations.run(next.continuation);
+            } catch (Throwable thrown) {
+                thread.getUncaughtExceptionHandler().uncaughtException(thread, thrown);
+            }
+        }
+        thread.item = null;
+    }
+
+    private ContinuationStrand next() {
+        turns++;
+        if (!paused.isEmpty() && (ready.isEmpty() || turns % TURNS_OF_PAUSE == 0)) {
+            if (ready.isEmpty()) {
+                LockSupport.parkNanos(PAUSE_NANOS);
+            }
+            ready.addAll(paused);
+            paused.clear();
+        }
+        return ready.poll();
+    }
+
+    /** A thread that strands run on. It knows the work-item that runs, as a thread-local variable would, but sooner. */
+    static final class CarrierThread extends Thread {
+
+        private WorkItem item;
+
+        CarrierThread(Runnable work) {
+            super(null, work, "simulated work-items", 0, false);
+            setDaemon(true);
+            setContextClassLoader(ClassLoader.getSystemClassLoader());
+        }
+
+        WorkItem item() {
+            return item;
+        }
+
+        void item(WorkItem newItem) {
+            item = newItem;
+        }
+    }
+
+    private final class ContinuationStrand implements Strand {
+
+        private final Object continuation;
+        private boolean parked;
+
+        ContinuationStrand(Consumer<Strand> body) {
+            continuation = Continuations.create(() -> body.accept(this));
+        }
+
+        @Override
+        public void park() {
+            parked = true;
+            letOthersRun();
+        }
+
+        @Override
+        public void pause() {
+            paused.add(this);
+            letOthersRun();
+        }
+
+        private void letOthersRun() {
+            CarrierThread thread = (CarrierThread) Thread.currentThread();
+            WorkItem own = thread.item;
+            Continuations.yield();
+            thread.item = own;
+        }
+
+        @Override
+        public void wake() {
+            if (parked) {
+                parked = false;
+                ready.add(this);
+            }
+        }
+
+        @Override
+        public void show(WorkItem item) {
+            // No debugger is there.
+        }
+
+        @Override
+        public StackTraceElement[] stackTrace() {
+            return this == running ? Thread.currentThread().getStackTrace() : Continuations.stackTrace(continuation);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+package org.tornadoattention.simulator.engine;
+
+/** Runs work-items, one to its end after the other; stands still while the present one waits. */
+interface Strand {
+
+    /** Stands still until it is woken. Called on the strand itself, as is {@link #pause}. */
+    void park();
+
+    /** Stands still for a moment in which others run. */
+    void pause();
+
+    /** Has it go on. */
+    void wake();
+
+    /** Shows a debugger which work-item runs. */
+    void show(WorkItem item);
+
+    /** Returns where in the code it is. */
+    StackTraceElement[] stackTrace();
+}
