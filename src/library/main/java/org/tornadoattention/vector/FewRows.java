@@ -34,9 +34,10 @@ final class FewRows {
     private final float[] ones = new float[MOST];
     private final float[] maxBefore = new float[MOST];
     private final float[] sumBefore = new float[MOST];
-    private final long[] places = new long[TILES * ForwardTile.KEYS];
-    private final long[] valuePlaces = new long[TILES * ForwardTile.KEYS];
+    private final Places keyPlaces = new Places();
+    private final Places valuePlaces = new Places();
     private final short[] bits;
+    private RowTile loaded;
 
     FewRows(Lanes lanes, Sequences sequences, RowSource queries, RowSource keys, RowSource values) {
         this.lanes = lanes;
@@ -64,12 +65,17 @@ final class FewRows {
         long loaded = storedKeys.isPresent() ? q.length : 0;
         return streams.map(Streams::bytes).orElse(0L)
                 + Float.BYTES * (loaded + q.length + near.length + before.length + 3L * MOST)
-                + Long.BYTES * ((long) places.length + valuePlaces.length)
+                + keyPlaces.bytes()
+                + valuePlaces.bytes()
                 + Short.BYTES * (long) bits.length;
     }
 
-    /** Brings queries, times {@code factor}. */
+    /** Brings queries, times {@code factor}, which is the same each time, unless they were the last that it brought. */
     void load(RowTile tile, float factor) {
+        if (tile == loaded) {
+            return;
+        }
+        loaded = tile;
         Arrays.fill(q, 0);
         for (int row = 0; row < tile.rows(); row++) {
             int to = row * paddedHead;
@@ -105,14 +111,14 @@ final class FewRows {
             System.arraycopy(sum, 0, sumBefore, 0, used);
             System.arraycopy(o, 0, before, 0, used * paddedValue);
         }
-        keys.places(tile.sequence(), tile.kvHead(), key, tiles * count, places);
-        values.places(tile.sequence(), tile.kvHead(), key, tiles * count, valuePlaces);
+        keyPlaces.find(keys, k, tile.sequence(), tile.kvHead(), key, tiles, count);
+        valuePlaces.find(values, v, tile.sequence(), tile.kvHead(), key, tiles, count);
         for (int i = 0; i < tiles; i++) {
-            given.expect(v, valuePlaces, i, tiles, count);
-            boolean taken = given.dots(k, places, i, tiles, count, used);
+            given.expect(valuePlaces, i);
+            boolean taken = given.dots(keyPlaces, i, used);
             if (taken) {
                 given.softmax(count, max, sum, factors, used);
-                taken = given.add(v, valuePlaces, i, tiles, count, o, factors, used);
+                taken = given.add(valuePlaces, i, o, factors, used);
             }
             if (!taken) {
                 System.arraycopy(maxBefore, 0, max, 0, used);
@@ -126,11 +132,11 @@ final class FewRows {
 
     private boolean dots(RowTile tile, int key, int count) {
         storedValues.ifPresent(rows -> {
-            values.places(tile.sequence(), tile.kvHead(), key, count, places);
-            streams.orElseThrow().expect(rows, places, 0, 1, count);
+            valuePlaces.find(values, rows, tile.sequence(), tile.kvHead(), key, 1, count);
+            streams.orElseThrow().expect(valuePlaces, 0);
         });
-        keys.places(tile.sequence(), tile.kvHead(), key, count, places);
-        return streams.orElseThrow().dots(storedKeys.orElseThrow(), places, 0, 1, count, rows(tile));
+        keyPlaces.find(keys, storedKeys.orElseThrow(), tile.sequence(), tile.kvHead(), key, 1, count);
+        return streams.orElseThrow().dots(keyPlaces, 0, rows(tile));
     }
 
     /** Scores of keys {@code key} to {@code key + count - 1}. */
@@ -171,8 +177,8 @@ final class FewRows {
         if (mayRefuse) {
             System.arraycopy(o, 0, before, 0, used);
         }
-        values.places(tile.sequence(), tile.kvHead(), key, count, places);
-        boolean added = streams.orElseThrow().add(rows, places, 0, 1, count, o, factors, rows(tile));
+        valuePlaces.find(values, rows, tile.sequence(), tile.kvHead(), key, 1, count);
+        boolean added = streams.orElseThrow().add(valuePlaces, 0, o, factors, rows(tile));
         if (!added) {
             System.arraycopy(before, 0, o, 0, used);
         }

@@ -81,6 +81,11 @@ final class HeadRows implements RowSource {
         }
     }
 
+    @Override
+    public boolean lieEvenly(int sequence, int head, int row, int count) {
+        return true;
+    }
+
     /** Widens a part of a row, from its element {@code from} on. */
     void readPart(int sequence, int head, int row, int from, int count, float[] target, short[] bits, Lanes lanes) {
         rows.widen(position(sequence, head, row) + from, count, target, 0, bits, 0, lanes);

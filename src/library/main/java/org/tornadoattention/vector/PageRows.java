@@ -46,4 +46,9 @@ record PageRows(PageTables pages, CachedRows rows) implements RowSource {
             done += together;
         }
     }
+
+    @Override
+    public boolean lieEvenly(int sequence, int head, int row, int count) {
+        return pages.together(pages.padding()[sequence] + row, count) == count;
+    }
 }

@@ -28,4 +28,9 @@ interface RowSource {
     default void places(int sequence, int head, int row, int count, long[] places) {
         throw new UnsupportedOperationException("These rows do not lie in memory.");
     }
+
+    /** Whether rows lie {@link StoredRows#stride} elements apart, so that the place of the first says all. */
+    default boolean lieEvenly(int sequence, int head, int row, int count) {
+        return false;
+    }
 }

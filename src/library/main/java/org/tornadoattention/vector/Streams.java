@@ -33,12 +33,8 @@ interface Streams {
      */
     void load(DType dtype, float[] q, int width, int rows);
 
-    /**
-     * Says which values are read behind the keys of the next {@link #dots}: memory brings them meanwhile.
-     *
-     * @param places as {@link #dots} has them, and {@code tile}, {@code tiles} and {@code count} too
-     */
-    void expect(StoredRows values, long[] places, int tile, int tiles, int count);
+    /** Says which values are read behind the keys of the next {@link #dots}: memory brings them meanwhile. */
+    void expect(Places values, int tile);
 
     /**
      * Makes scores, {@code Σ_d k[key][d] · q[row][d]}.
@@ -46,13 +42,10 @@ interface Streams {
      * <p>Tiles may be taken together, so that memory is read in long stretches: each tile has then a quarter of its
      * keys from each quarter of the keys of all.
      *
-     * @param places the byte that each key of all tiles begins with, in the order of the keys
-     * @param tile which of them it is
-     * @param tiles tiles that are taken together
-     * @param count keys of each tile, a multiple of four unless there is only one
+     * @param tile which of those that are taken together
      * @return false if a key has an element that is not finite and was not computed rightly
      */
-    boolean dots(StoredRows keys, long[] places, int tile, int tiles, int count, int rows);
+    boolean dots(Places keys, int tile, int rows);
 
     /**
      * Copies the scores to {@code s[key][row]}.
@@ -75,9 +68,9 @@ interface Streams {
     /**
      * {@code o[row][·] = factors[row] · o[row][·] + Σ_key p[key][row] · v[key][·]}.
      *
-     * @param places as {@link #dots} has them, and {@code tile}, {@code tiles} and {@code count} too
+     * @param tile as {@link #dots} has it
      * @param o rows of as many elements as a value has, {@link #apart}
      * @return false as {@link #dots}
      */
-    boolean add(StoredRows values, long[] places, int tile, int tiles, int count, float[] o, float[] factors, int rows);
+    boolean add(Places values, int tile, float[] o, float[] factors, int rows);
 }

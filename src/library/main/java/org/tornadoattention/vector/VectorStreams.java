@@ -33,7 +33,7 @@ final class VectorStreams implements Streams {
     private static final boolean FMA = Fused.FAST;
 
     /** Keys of a group. */
-    private static final int GROUP = 4;
+    private static final int GROUP = Places.GROUP;
     /** Scores of all groups of a tile with a block of rows, and room for the maxima before and after. */
     private static final int BLOCK = (ForwardTile.KEYS / GROUP + 2) * LENGTH;
 
@@ -79,8 +79,8 @@ final class VectorStreams implements Streams {
     /** Sums of a group and a block, lane by lane. */
     private final float[] sums = new float[GROUP * Lanes.ROWS * LENGTH];
 
-    /** Where the keys or values of a tile begin, in the order in which they are read. */
-    private final long[] ordered = new long[ForwardTile.KEYS];
+    /** Where the values of a tile begin that is not whole, without those behind the last. */
+    private final long[] some = new long[ForwardTile.KEYS];
 
     /** Scores and what becomes of them: of each block, each group and each of its keys those of four rows. */
     private final float[] scores = new float[FewRows.MOST / Lanes.ROWS * BLOCK];
@@ -93,13 +93,10 @@ final class VectorStreams implements Streams {
 
     private final float[] ones = new float[FewRows.MOST];
 
-    /** Where the values begin that are read next, in the order of the keys. */
-    private final long[] ahead = new long[ForwardTile.KEYS];
+    /** The values that are read next, where some are expected. */
+    private Places expected;
 
-    private MemorySegment aheadMemory = MemorySegment.NULL;
-
-    /** Bytes of one of them, 0 where none are expected. */
-    private int aheadWidth;
+    private int expectedTile;
 
     /** What was read of them, which nobody needs: Java has no prefetch. */
     private int touched;
@@ -132,7 +129,7 @@ final class VectorStreams implements Streams {
     public long bytes() {
         return Float.BYTES * ((long) sums.length + scores.length + weights.length)
                 + Short.BYTES * (long) greatest.length
-                + Long.BYTES * ((long) ordered.length + ahead.length);
+                + Long.BYTES * (long) some.length;
     }
 
     @Override
@@ -197,55 +194,44 @@ final class VectorStreams implements Streams {
     }
 
     @Override
-    public void expect(StoredRows values, long[] places, int tile, int tiles, int count) {
-        int used = order(places, tile, tiles, count, ahead);
-        for (int i = used; i < ahead.length; i++) {
-            ahead[i] = ahead[i - used];
-        }
-        aheadMemory = values.memory();
-        aheadWidth = values.width() * values.dtype().byteSize();
+    public void expect(Places values, int tile) {
+        values.turnTo(tile);
+        expected = values;
+        expectedTile = tile;
     }
 
-    /** Puts places of a tile, as {@link Streams#dots} has them, in the order of the groups; returns how many. */
-    private static int order(long[] places, int tile, int tiles, int count, long[] to) {
-        int groups = Math.ceilDiv(count, GROUP);
-        int last = tiles * count - 1;
-        for (int group = 0; group < groups; group++) {
-            for (int quarter = 0; quarter < GROUP; quarter++) {
-                // Those behind the last are the last once more.
-                int place = Math.min((quarter * tiles + tile) * groups + group, last);
-                to[GROUP * group + quarter] = places[place];
-            }
-        }
-        return GROUP * groups;
-    }
-
-    /** Where nothing as wide is expected, keys are read ahead that are read anyway. */
-    private void expectAtLeast(StoredRows keys) {
-        if (aheadWidth < keys.width() * keys.dtype().byteSize()) {
-            System.arraycopy(ordered, 0, ahead, 0, ahead.length);
-            aheadMemory = keys.memory();
-        }
-        aheadWidth = 0;
+    /** What is read ahead: where nothing as wide is expected, keys that are read anyway. */
+    private Places ahead(Places keys) {
+        Places next = expected;
+        expected = null;
+        boolean wide = next != null
+                && next.groups() == keys.groups()
+                && next.rows().width() * next.rows().dtype().byteSize()
+                        >= keys.rows().width() * keys.rows().dtype().byteSize();
+        return wide ? next : keys;
     }
 
     @Override
-    public boolean dots(StoredRows keys, long[] places, int tile, int tiles, int count, int rows) {
-        int groups = order(places, tile, tiles, count, ordered) / GROUP;
-        expectAtLeast(keys);
+    public boolean dots(Places keys, int tile, int rows) {
+        StoredRows k = keys.rows();
+        int count = keys.count();
+        int groups = keys.groups();
+        keys.turnTo(tile);
+        Places next = ahead(keys);
+        long base = keys.base(tile);
+        long nextBase = next == keys ? base : next.base(expectedTile);
         Arrays.fill(greatest, (short) 0);
-        int elements = Lanes.ROWS * keys.width();
-        long bytes = (long) keys.dtype().byteSize() * keys.width();
-        int together = isInRows(ordered, groups, bytes) && isInRows(ahead, groups, bytes) ? groups : 1;
+        int elements = Lanes.ROWS * k.width();
+        int together = keys.areSideBySide() && next.areSideBySide() ? groups : 1;
         for (int block = 0; block < rows / Lanes.ROWS; block++) {
             int from = block * elements;
             int end = from + elements;
             int to = block * BLOCK;
             for (int group = 0; group < groups; group += together) {
-                switch (keys.dtype()) {
-                    case F32 -> dotsF32(keys.memory(), GROUP * group, together, from, end, to);
-                    case BF16 -> dotsBf16(keys.memory(), GROUP * group, together, from, end, to);
-                    case F16 -> dotsF16(keys.memory(), GROUP * group, together, from, end, to);
+                switch (k.dtype()) {
+                    case F32 -> dotsF32(keys, base, next, nextBase, group, together, from, end, to);
+                    case BF16 -> dotsBf16(keys, base, next, nextBase, group, together, from, end, to);
+                    case F16 -> dotsF16(keys, base, next, nextBase, group, together, from, end, to);
                 }
             }
             for (int i = 0; i < GROUP * groups && count < GROUP * groups; i++) {
@@ -254,16 +240,7 @@ final class VectorStreams implements Streams {
                 }
             }
         }
-        return isFinite();
-    }
-
-    /** Whether each quarter of a tile lies side by side. */
-    private static boolean isInRows(long[] places, int groups, long bytes) {
-        boolean inRows = true;
-        for (int i = GROUP; i < GROUP * groups; i++) {
-            inRows &= places[i] == places[i - GROUP] + bytes;
-        }
-        return inRows;
+        return k.dtype() != DType.F16 || isFinite();
     }
 
     /** The key that is read as number {@code i}, whose scores with a block are at {@code i * ROWS}. */
@@ -411,17 +388,23 @@ final class VectorStreams implements Streams {
     }
 
     @Override
-    public boolean add(
-            StoredRows values, long[] places, int tile, int tiles, int count, float[] o, float[] factors, int rows) {
+    public boolean add(Places places, int tile, float[] o, float[] factors, int rows) {
+        StoredRows values = places.rows();
         MemorySegment memory = values.memory();
         int stride = values.width();
-        int groups = Math.ceilDiv(count, GROUP);
-        order(places, tile, tiles, count, ordered);
-        int used = 0;
-        for (int i = 0; i < GROUP * groups && count < GROUP * groups; i++) {
-            if (key(i, groups) < count) {
-                ordered[used++] = ordered[i];
+        int count = places.count();
+        int groups = places.groups();
+        places.turnTo(tile);
+        long base = places.base(tile);
+        long[] order = places.order();
+        if (count < GROUP * groups) {
+            int used = 0;
+            for (int i = 0; i < GROUP * groups; i++) {
+                if (key(i, groups) < count) {
+                    some[used++] = order[i];
+                }
             }
+            order = some;
         }
         Arrays.fill(greatest, (short) 0);
         for (int row = 0; row < rows; row += Lanes.ROWS) {
@@ -435,17 +418,17 @@ final class VectorStreams implements Streams {
                 int end = Math.min(done + TOGETHER, count);
                 float[] f = done == 0 ? factors : ones;
                 for (int column = 0; column < stride; column += 4 * LENGTH) {
-                    long offset = (long) values.dtype().byteSize() * column;
+                    long offset = base + (long) values.dtype().byteSize() * column;
                     int at = row * stride + column;
                     switch (values.dtype()) {
-                        case F32 -> addF32(memory, offset, done, end, p, from, o, at, stride, f, row);
-                        case BF16 -> addBf16(memory, offset, done, end, p, from, o, at, stride, f, row);
-                        case F16 -> addF16(memory, offset, done, end, p, from, o, at, stride, f, row);
+                        case F32 -> addF32(memory, order, offset, done, end, p, from, o, at, stride, f, row);
+                        case BF16 -> addBf16(memory, order, offset, done, end, p, from, o, at, stride, f, row);
+                        case F16 -> addF16(memory, order, offset, done, end, p, from, o, at, stride, f, row);
                     }
                 }
             }
         }
-        return isFinite();
+        return values.dtype() != DType.F16 || isFinite();
     }
 
     /** Leaves out the keys behind the last, whose values 0 times infinity would become NaN. */
@@ -460,17 +443,21 @@ final class VectorStreams implements Streams {
     }
 
     /** Groups of F32 with a block of rows. */
-    private void dotsF32(MemorySegment memory, int at, int groups, int first, int end, int to) {
+    private void dotsF32(Places keys, long base, Places next, long nextBase, int group, int groups, int first, int end, int to) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
-        MemorySegment next = aheadMemory;
+        MemorySegment memory = keys.rows().memory();
+        MemorySegment ahead = next.rows().memory();
         int read = 0;
-        long k0 = ordered[at], k1 = ordered[at + 1], k2 = ordered[at + 2], k3 = ordered[at + 3];
-        long n0 = ahead[at], n1 = ahead[at + 1], n2 = ahead[at + 2], n3 = ahead[at + 3];
-        int score = to + at / GROUP * LENGTH;
+        int at = GROUP * group;
+        long[] k = keys.order();
+        long k0 = base + k[at], k1 = base + k[at + 1], k2 = base + k[at + 2], k3 = base + k[at + 3];
+        long[] n = next.order();
+        long n0 = nextBase + n[at], n1 = nextBase + n[at + 1], n2 = nextBase + n[at + 2], n3 = nextBase + n[at + 3];
+        int score = to + group * LENGTH;
         int from = first;
         // One loop over all steps of all groups: to begin one costs as much as a group's steps.
         int vectors = Lanes.ROWS;
@@ -501,10 +488,10 @@ final class VectorStreams implements Streams {
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
             s33 = FMA ? x3.fma(y, s33) : x3.mul(y).add(s33);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n0 + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n1 + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n2 + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n3 + offset);
+            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n0 + offset);
+            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n1 + offset);
+            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n2 + offset);
+            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n3 + offset);
             from += vectors * LENGTH;
             if (from == end) {
                 s00.intoArray(sums, 0);
@@ -536,17 +523,21 @@ final class VectorStreams implements Streams {
     }
 
     /** Groups of BF16 with a block of rows: the lower half of an int is an even element, the upper one an odd one. */
-    private void dotsBf16(MemorySegment memory, int at, int groups, int first, int end, int to) {
+    private void dotsBf16(Places keys, long base, Places next, long nextBase, int group, int groups, int first, int end, int to) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
-        MemorySegment next = aheadMemory;
+        MemorySegment memory = keys.rows().memory();
+        MemorySegment ahead = next.rows().memory();
         int read = 0;
-        long k0 = ordered[at], k1 = ordered[at + 1], k2 = ordered[at + 2], k3 = ordered[at + 3];
-        long n0 = ahead[at], n1 = ahead[at + 1], n2 = ahead[at + 2], n3 = ahead[at + 3];
-        int score = to + at / GROUP * LENGTH;
+        int at = GROUP * group;
+        long[] k = keys.order();
+        long k0 = base + k[at], k1 = base + k[at + 1], k2 = base + k[at + 2], k3 = base + k[at + 3];
+        long[] n = next.order();
+        long n0 = nextBase + n[at], n1 = nextBase + n[at + 1], n2 = nextBase + n[at + 2], n3 = nextBase + n[at + 3];
+        int score = to + group * LENGTH;
         int from = first;
         // One loop over all steps of all groups: to begin one costs as much as a group's steps.
         int vectors = 2 * Lanes.ROWS;
@@ -605,10 +596,10 @@ final class VectorStreams implements Streams {
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
             s33 = FMA ? x3.fma(y, s33) : x3.mul(y).add(s33);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n0 + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n1 + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n2 + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n3 + offset);
+            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n0 + offset);
+            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n1 + offset);
+            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n2 + offset);
+            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n3 + offset);
             from += vectors * LENGTH;
             if (from == end) {
                 s00.intoArray(sums, 0);
@@ -640,18 +631,22 @@ final class VectorStreams implements Streams {
     }
 
     /** Groups of F16, likewise: exponent and significand as those of F32, times the ratio of the biases. */
-    private void dotsF16(MemorySegment memory, int at, int groups, int first, int end, int to) {
+    private void dotsF16(Places keys, long base, Places next, long nextBase, int group, int groups, int first, int end, int to) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
         ShortVector greater = ShortVector.zero(SHORTS);
-        MemorySegment next = aheadMemory;
+        MemorySegment memory = keys.rows().memory();
+        MemorySegment ahead = next.rows().memory();
         int read = 0;
-        long k0 = ordered[at], k1 = ordered[at + 1], k2 = ordered[at + 2], k3 = ordered[at + 3];
-        long n0 = ahead[at], n1 = ahead[at + 1], n2 = ahead[at + 2], n3 = ahead[at + 3];
-        int score = to + at / GROUP * LENGTH;
+        int at = GROUP * group;
+        long[] k = keys.order();
+        long k0 = base + k[at], k1 = base + k[at + 1], k2 = base + k[at + 2], k3 = base + k[at + 3];
+        long[] n = next.order();
+        long n0 = nextBase + n[at], n1 = nextBase + n[at + 1], n2 = nextBase + n[at + 2], n3 = nextBase + n[at + 3];
+        int score = to + group * LENGTH;
         int from = first;
         // One loop over all steps of all groups: to begin one costs as much as a group's steps.
         int vectors = 2 * Lanes.ROWS;
@@ -730,10 +725,10 @@ final class VectorStreams implements Streams {
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
             s33 = FMA ? x3.fma(y, s33) : x3.mul(y).add(s33);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n0 + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n1 + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n2 + offset);
-            read ^= next.get(ValueLayout.JAVA_INT_UNALIGNED, n3 + offset);
+            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n0 + offset);
+            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n1 + offset);
+            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n2 + offset);
+            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n3 + offset);
             from += vectors * LENGTH;
             if (from == end) {
                 s00.intoArray(sums, 0);
@@ -798,6 +793,7 @@ final class VectorStreams implements Streams {
     /** Four columns' vectors of values of F32, by four rows. */
     private void addF32(
             MemorySegment memory,
+            long[] order,
             long offset,
             int begin,
             int end,
@@ -814,7 +810,7 @@ final class VectorStreams implements Streams {
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
         for (int i = begin; i < end; i++) {
-            long from = ordered[i] + offset;
+            long from = order[i] + offset;
             int at = first + i * Lanes.ROWS;
             FloatVector x0 = FloatVector.fromMemorySegment(SPECIES, memory, from, ORDER);
             FloatVector x1 = FloatVector.fromMemorySegment(SPECIES, memory, from + 1 * BYTES, ORDER);
@@ -872,6 +868,7 @@ final class VectorStreams implements Streams {
      */
     private void addBf16(
             MemorySegment memory,
+            long[] order,
             long offset,
             int begin,
             int end,
@@ -888,7 +885,7 @@ final class VectorStreams implements Streams {
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
         for (int i = begin; i < end; i++) {
-            long from = ordered[i] + offset;
+            long from = order[i] + offset;
             int at = first + i * Lanes.ROWS;
             IntVector w0 = IntVector.fromMemorySegment(INTS, memory, from, ORDER);
             IntVector w1 = IntVector.fromMemorySegment(INTS, memory, from + BYTES, ORDER);
@@ -948,6 +945,7 @@ final class VectorStreams implements Streams {
      */
     private void addF16(
             MemorySegment memory,
+            long[] order,
             long offset,
             int begin,
             int end,
@@ -965,7 +963,7 @@ final class VectorStreams implements Streams {
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
         ShortVector greater = ShortVector.fromArray(SHORTS, greatest, 0);
         for (int i = begin; i < end; i++) {
-            long from = ordered[i] + offset;
+            long from = order[i] + offset;
             int at = first + i * Lanes.ROWS;
             IntVector w0 = IntVector.fromMemorySegment(INTS, memory, from, ORDER);
             IntVector w1 = IntVector.fromMemorySegment(INTS, memory, from + BYTES, ORDER);
