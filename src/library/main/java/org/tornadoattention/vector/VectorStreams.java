@@ -76,8 +76,11 @@ final class VectorStreams implements Streams {
 
     private static final VectorMask<Float> NEXT_LANES = VectorMask.fromLong(SPECIES, 0b1111_0000);
 
-    /** Sums of a group and a block, lane by lane. */
-    private final float[] sums = new float[GROUP * Lanes.ROWS * LENGTH];
+    /** Elements of the sums of a group and a block, lane by lane. */
+    private static final int SUMS = GROUP * Lanes.ROWS * LENGTH;
+
+    /** Sums of all groups of a tile with a block: a call among their steps would make the JIT check memory in each. */
+    private final float[] sums = new float[ForwardTile.KEYS / GROUP * SUMS];
 
     /** Where the values of a tile begin that is not whole, without those behind the last. */
     private final long[] some = new long[ForwardTile.KEYS];
@@ -457,7 +460,7 @@ final class VectorStreams implements Streams {
         long k0 = base + k[at], k1 = base + k[at + 1], k2 = base + k[at + 2], k3 = base + k[at + 3];
         long[] n = next.order();
         long n0 = nextBase + n[at], n1 = nextBase + n[at + 1], n2 = nextBase + n[at + 2], n3 = nextBase + n[at + 3];
-        int score = to + group * LENGTH;
+        int sum = 0;
         int from = first;
         // One loop over all steps of all groups: to begin one costs as much as a group's steps.
         int vectors = Lanes.ROWS;
@@ -494,32 +497,32 @@ final class VectorStreams implements Streams {
             read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n3 + offset);
             from += vectors * LENGTH;
             if (from == end) {
-                s00.intoArray(sums, 0);
-                s01.intoArray(sums, LENGTH);
-                s02.intoArray(sums, 2 * LENGTH);
-                s03.intoArray(sums, 3 * LENGTH);
-                s10.intoArray(sums, 4 * LENGTH);
-                s11.intoArray(sums, 5 * LENGTH);
-                s12.intoArray(sums, 6 * LENGTH);
-                s13.intoArray(sums, 7 * LENGTH);
-                s20.intoArray(sums, 8 * LENGTH);
-                s21.intoArray(sums, 9 * LENGTH);
-                s22.intoArray(sums, 10 * LENGTH);
-                s23.intoArray(sums, 11 * LENGTH);
-                s30.intoArray(sums, 12 * LENGTH);
-                s31.intoArray(sums, 13 * LENGTH);
-                s32.intoArray(sums, 14 * LENGTH);
-                s33.intoArray(sums, 15 * LENGTH);
-                addLanes(score);
+                s00.intoArray(sums, sum);
+                s01.intoArray(sums, sum + LENGTH);
+                s02.intoArray(sums, sum + 2 * LENGTH);
+                s03.intoArray(sums, sum + 3 * LENGTH);
+                s10.intoArray(sums, sum + 4 * LENGTH);
+                s11.intoArray(sums, sum + 5 * LENGTH);
+                s12.intoArray(sums, sum + 6 * LENGTH);
+                s13.intoArray(sums, sum + 7 * LENGTH);
+                s20.intoArray(sums, sum + 8 * LENGTH);
+                s21.intoArray(sums, sum + 9 * LENGTH);
+                s22.intoArray(sums, sum + 10 * LENGTH);
+                s23.intoArray(sums, sum + 11 * LENGTH);
+                s30.intoArray(sums, sum + 12 * LENGTH);
+                s31.intoArray(sums, sum + 13 * LENGTH);
+                s32.intoArray(sums, sum + 14 * LENGTH);
+                s33.intoArray(sums, sum + 15 * LENGTH);
                 s00 = s01 = s02 = s03 = zero;
                 s10 = s11 = s12 = s13 = zero;
                 s20 = s21 = s22 = s23 = zero;
                 s30 = s31 = s32 = s33 = zero;
-                score += LENGTH;
+                sum += SUMS;
                 from = first;
             }
         }
         touched ^= read;
+        addLanes(groups, to + group * LENGTH);
     }
 
     /** Groups of BF16 with a block of rows: the lower half of an int is an even element, the upper one an odd one. */
@@ -537,7 +540,7 @@ final class VectorStreams implements Streams {
         long k0 = base + k[at], k1 = base + k[at + 1], k2 = base + k[at + 2], k3 = base + k[at + 3];
         long[] n = next.order();
         long n0 = nextBase + n[at], n1 = nextBase + n[at + 1], n2 = nextBase + n[at + 2], n3 = nextBase + n[at + 3];
-        int score = to + group * LENGTH;
+        int sum = 0;
         int from = first;
         // One loop over all steps of all groups: to begin one costs as much as a group's steps.
         int vectors = 2 * Lanes.ROWS;
@@ -602,32 +605,32 @@ final class VectorStreams implements Streams {
             read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n3 + offset);
             from += vectors * LENGTH;
             if (from == end) {
-                s00.intoArray(sums, 0);
-                s01.intoArray(sums, LENGTH);
-                s02.intoArray(sums, 2 * LENGTH);
-                s03.intoArray(sums, 3 * LENGTH);
-                s10.intoArray(sums, 4 * LENGTH);
-                s11.intoArray(sums, 5 * LENGTH);
-                s12.intoArray(sums, 6 * LENGTH);
-                s13.intoArray(sums, 7 * LENGTH);
-                s20.intoArray(sums, 8 * LENGTH);
-                s21.intoArray(sums, 9 * LENGTH);
-                s22.intoArray(sums, 10 * LENGTH);
-                s23.intoArray(sums, 11 * LENGTH);
-                s30.intoArray(sums, 12 * LENGTH);
-                s31.intoArray(sums, 13 * LENGTH);
-                s32.intoArray(sums, 14 * LENGTH);
-                s33.intoArray(sums, 15 * LENGTH);
-                addLanes(score);
+                s00.intoArray(sums, sum);
+                s01.intoArray(sums, sum + LENGTH);
+                s02.intoArray(sums, sum + 2 * LENGTH);
+                s03.intoArray(sums, sum + 3 * LENGTH);
+                s10.intoArray(sums, sum + 4 * LENGTH);
+                s11.intoArray(sums, sum + 5 * LENGTH);
+                s12.intoArray(sums, sum + 6 * LENGTH);
+                s13.intoArray(sums, sum + 7 * LENGTH);
+                s20.intoArray(sums, sum + 8 * LENGTH);
+                s21.intoArray(sums, sum + 9 * LENGTH);
+                s22.intoArray(sums, sum + 10 * LENGTH);
+                s23.intoArray(sums, sum + 11 * LENGTH);
+                s30.intoArray(sums, sum + 12 * LENGTH);
+                s31.intoArray(sums, sum + 13 * LENGTH);
+                s32.intoArray(sums, sum + 14 * LENGTH);
+                s33.intoArray(sums, sum + 15 * LENGTH);
                 s00 = s01 = s02 = s03 = zero;
                 s10 = s11 = s12 = s13 = zero;
                 s20 = s21 = s22 = s23 = zero;
                 s30 = s31 = s32 = s33 = zero;
-                score += LENGTH;
+                sum += SUMS;
                 from = first;
             }
         }
         touched ^= read;
+        addLanes(groups, to + group * LENGTH);
     }
 
     /** Groups of F16, likewise: exponent and significand as those of F32, times the ratio of the biases. */
@@ -646,7 +649,7 @@ final class VectorStreams implements Streams {
         long k0 = base + k[at], k1 = base + k[at + 1], k2 = base + k[at + 2], k3 = base + k[at + 3];
         long[] n = next.order();
         long n0 = nextBase + n[at], n1 = nextBase + n[at + 1], n2 = nextBase + n[at + 2], n3 = nextBase + n[at + 3];
-        int score = to + group * LENGTH;
+        int sum = 0;
         int from = first;
         // One loop over all steps of all groups: to begin one costs as much as a group's steps.
         int vectors = 2 * Lanes.ROWS;
@@ -731,55 +734,57 @@ final class VectorStreams implements Streams {
             read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n3 + offset);
             from += vectors * LENGTH;
             if (from == end) {
-                s00.intoArray(sums, 0);
-                s01.intoArray(sums, LENGTH);
-                s02.intoArray(sums, 2 * LENGTH);
-                s03.intoArray(sums, 3 * LENGTH);
-                s10.intoArray(sums, 4 * LENGTH);
-                s11.intoArray(sums, 5 * LENGTH);
-                s12.intoArray(sums, 6 * LENGTH);
-                s13.intoArray(sums, 7 * LENGTH);
-                s20.intoArray(sums, 8 * LENGTH);
-                s21.intoArray(sums, 9 * LENGTH);
-                s22.intoArray(sums, 10 * LENGTH);
-                s23.intoArray(sums, 11 * LENGTH);
-                s30.intoArray(sums, 12 * LENGTH);
-                s31.intoArray(sums, 13 * LENGTH);
-                s32.intoArray(sums, 14 * LENGTH);
-                s33.intoArray(sums, 15 * LENGTH);
-                addLanes(score);
+                s00.intoArray(sums, sum);
+                s01.intoArray(sums, sum + LENGTH);
+                s02.intoArray(sums, sum + 2 * LENGTH);
+                s03.intoArray(sums, sum + 3 * LENGTH);
+                s10.intoArray(sums, sum + 4 * LENGTH);
+                s11.intoArray(sums, sum + 5 * LENGTH);
+                s12.intoArray(sums, sum + 6 * LENGTH);
+                s13.intoArray(sums, sum + 7 * LENGTH);
+                s20.intoArray(sums, sum + 8 * LENGTH);
+                s21.intoArray(sums, sum + 9 * LENGTH);
+                s22.intoArray(sums, sum + 10 * LENGTH);
+                s23.intoArray(sums, sum + 11 * LENGTH);
+                s30.intoArray(sums, sum + 12 * LENGTH);
+                s31.intoArray(sums, sum + 13 * LENGTH);
+                s32.intoArray(sums, sum + 14 * LENGTH);
+                s33.intoArray(sums, sum + 15 * LENGTH);
                 s00 = s01 = s02 = s03 = zero;
                 s10 = s11 = s12 = s13 = zero;
                 s20 = s21 = s22 = s23 = zero;
                 s30 = s31 = s32 = s33 = zero;
-                score += LENGTH;
+                sum += SUMS;
                 from = first;
             }
         }
         greater.max(ShortVector.fromArray(SHORTS, greatest, 0)).intoArray(greatest, 0);
         touched ^= read;
+        addLanes(groups, to + group * LENGTH);
     }
 
     /**
-     * Scores: the sums of sixteen vectors' lanes, pairs of lanes first. Lanes of each are of four rows, as queries are.
+     * Scores of some groups: the sums of sixteen vectors' lanes, pairs of lanes first. Lanes of each are of four rows, as queries are.
      */
-    private void addLanes(int to) {
-        FloatVector a = FloatVector.fromArray(SPECIES, sums, 0)
-                .add(FloatVector.fromArray(SPECIES, sums, LENGTH).rearrange(SWAP_1));
-        FloatVector b = FloatVector.fromArray(SPECIES, sums, 2 * LENGTH)
-                .add(FloatVector.fromArray(SPECIES, sums, 3 * LENGTH).rearrange(SWAP_1));
-        FloatVector c = FloatVector.fromArray(SPECIES, sums, 4 * LENGTH)
-                .add(FloatVector.fromArray(SPECIES, sums, 5 * LENGTH).rearrange(SWAP_1));
-        FloatVector d = FloatVector.fromArray(SPECIES, sums, 6 * LENGTH)
-                .add(FloatVector.fromArray(SPECIES, sums, 7 * LENGTH).rearrange(SWAP_1));
-        FloatVector e = FloatVector.fromArray(SPECIES, sums, 8 * LENGTH)
-                .add(FloatVector.fromArray(SPECIES, sums, 9 * LENGTH).rearrange(SWAP_1));
-        FloatVector f = FloatVector.fromArray(SPECIES, sums, 10 * LENGTH)
-                .add(FloatVector.fromArray(SPECIES, sums, 11 * LENGTH).rearrange(SWAP_1));
-        FloatVector g = FloatVector.fromArray(SPECIES, sums, 12 * LENGTH)
-                .add(FloatVector.fromArray(SPECIES, sums, 13 * LENGTH).rearrange(SWAP_1));
-        FloatVector h = FloatVector.fromArray(SPECIES, sums, 14 * LENGTH)
-                .add(FloatVector.fromArray(SPECIES, sums, 15 * LENGTH).rearrange(SWAP_1));
+    private void addLanes(int groups, int to) {
+        for (int group = 0; group < groups; group++) {
+            int at = group * SUMS;
+        FloatVector a = FloatVector.fromArray(SPECIES, sums, at)
+                .add(FloatVector.fromArray(SPECIES, sums, at + LENGTH).rearrange(SWAP_1));
+        FloatVector b = FloatVector.fromArray(SPECIES, sums, at + 2 * LENGTH)
+                .add(FloatVector.fromArray(SPECIES, sums, at + 3 * LENGTH).rearrange(SWAP_1));
+        FloatVector c = FloatVector.fromArray(SPECIES, sums, at + 4 * LENGTH)
+                .add(FloatVector.fromArray(SPECIES, sums, at + 5 * LENGTH).rearrange(SWAP_1));
+        FloatVector d = FloatVector.fromArray(SPECIES, sums, at + 6 * LENGTH)
+                .add(FloatVector.fromArray(SPECIES, sums, at + 7 * LENGTH).rearrange(SWAP_1));
+        FloatVector e = FloatVector.fromArray(SPECIES, sums, at + 8 * LENGTH)
+                .add(FloatVector.fromArray(SPECIES, sums, at + 9 * LENGTH).rearrange(SWAP_1));
+        FloatVector f = FloatVector.fromArray(SPECIES, sums, at + 10 * LENGTH)
+                .add(FloatVector.fromArray(SPECIES, sums, at + 11 * LENGTH).rearrange(SWAP_1));
+        FloatVector g = FloatVector.fromArray(SPECIES, sums, at + 12 * LENGTH)
+                .add(FloatVector.fromArray(SPECIES, sums, at + 13 * LENGTH).rearrange(SWAP_1));
+        FloatVector h = FloatVector.fromArray(SPECIES, sums, at + 14 * LENGTH)
+                .add(FloatVector.fromArray(SPECIES, sums, at + 15 * LENGTH).rearrange(SWAP_1));
         a = a.add(b.rearrange(SWAP_2));
         c = c.add(d.rearrange(SWAP_2));
         e = e.add(f.rearrange(SWAP_2));
@@ -787,7 +792,8 @@ final class VectorStreams implements Streams {
         a = a.blend(c, MASK_4).add(c.blend(a, MASK_4).rearrange(SWAP_4));
         e = e.blend(g, MASK_4).add(g.blend(e, MASK_4).rearrange(SWAP_4));
         a = a.blend(e, MASK_8).add(e.blend(a, MASK_8).rearrange(SWAP_8));
-        a.intoArray(scores, to);
+        a.intoArray(scores, to + group * LENGTH);
+        }
     }
 
     /** Four columns' vectors of values of F32, by four rows. */
