@@ -77,7 +77,8 @@ final class Places {
         for (int i = 0; i < GROUP * groups; i++) {
             order[i] = step * Math.min(i % GROUP * tiles * groups + i / GROUP, last);
         }
-        sideBySide = step == width();
+        // Those behind the last row lie where it does.
+        sideBySide = groups == 1 || step == width() && count % GROUP == 0;
     }
 
     /** Makes {@link #order} that of a tile; those behind the last row are the last once more. */

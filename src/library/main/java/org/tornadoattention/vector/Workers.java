@@ -3,7 +3,7 @@ package org.tornadoattention.vector;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Executor;
-import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.LinkedTransferQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -25,6 +25,8 @@ public final class Workers implements AutoCloseable {
 
     /** Multiply-adds that are worth a thread: it takes some microseconds to wake one. */
     private static final long WORTH_A_THREAD = 1 << 19;
+
+    private static final int WOKEN_BY_EACH = 2;
 
     private final int threads;
     private final Optional<ThreadPoolExecutor> own;
@@ -52,7 +54,7 @@ public final class Workers implements AutoCloseable {
         int helpers = Math.max(1, threads - 1);
         AtomicInteger number = new AtomicInteger();
         ThreadPoolExecutor pool = new ThreadPoolExecutor(
-                helpers, helpers, IDLE_SECONDS, TimeUnit.SECONDS, new LinkedBlockingQueue<>(), task -> {
+                helpers, helpers, IDLE_SECONDS, TimeUnit.SECONDS, new LinkedTransferQueue<>(), task -> {
                     Thread thread = new Thread(task, "tornado-attention-" + number.incrementAndGet());
                     thread.setDaemon(true);
                     return thread;
@@ -112,11 +114,8 @@ public final class Workers implements AutoCloseable {
      * @return how many threads' memory there was
      */
     <S> int run(int tasks, Supplier<S> scratch, Body<S> body) {
-        Job<S> job = new Job<>(tasks, scratch, body);
+        Job<S> job = new Job<>(tasks, Math.min(threads, tasks) - 1, executor, scratch, body);
         try {
-            for (int helper = 1; helper < Math.min(threads, tasks); helper++) {
-                executor.execute(job);
-            }
             job.run();
         } finally {
             job.finish();
@@ -141,6 +140,8 @@ public final class Workers implements AutoCloseable {
     private static final class Job<S> implements Runnable {
 
         private final int tasks;
+        private final AtomicInteger asleep;
+        private final Executor executor;
         private final Supplier<S> scratch;
         private final Body<S> body;
         private final AtomicInteger next = new AtomicInteger();
@@ -149,8 +150,10 @@ public final class Workers implements AutoCloseable {
         private int entered;
         private boolean finished;
 
-        Job(int tasks, Supplier<S> scratch, Body<S> body) {
+        Job(int tasks, int helpers, Executor executor, Supplier<S> scratch, Body<S> body) {
             this.tasks = tasks;
+            this.executor = executor;
+            asleep = new AtomicInteger(helpers);
             this.scratch = scratch;
             this.body = body;
         }
@@ -161,6 +164,7 @@ public final class Workers implements AutoCloseable {
                 return;
             }
             try {
+                wake();
                 S memory = scratch.get();
                 for (int task = next.getAndIncrement(); task < tasks; task = next.getAndIncrement()) {
                     body.accept(task, memory);
@@ -170,6 +174,13 @@ public final class Workers implements AutoCloseable {
                 failures.add(e);
             } finally {
                 leave();
+            }
+        }
+
+        /** Each thread wakes two others: for one to wake all takes longer than many a call. */
+        private void wake() {
+            for (int i = 0; i < WOKEN_BY_EACH && asleep.getAndDecrement() > 0; i++) {
+                executor.execute(this);
             }
         }
 

@@ -283,14 +283,14 @@ class LanesTest {
                 float[] q = random(new Random(7), rows * dims);
                 streams.load(dtype, q, dims, rows);
                 float[] s = new float[64 * width];
-                assertThat(streams.dots(stored, places, 0, 1, count, rows)).isTrue();
+                assertThat(streams.dots(places(stored, places, 1, count), 0, rows)).isTrue();
                 streams.spread(count, s, width, rows);
                 float[] factors = random(new Random(8), rows);
                 float[] before = random(new Random(9), rows * dims);
                 float[] o = before.clone();
                 streams.gather(count, s, width, rows);
                 streams.apart(dtype, o, o.length);
-                assertThat(streams.add(stored, places, 0, 1, count, o, factors, rows))
+                assertThat(streams.add(places(stored, places, 1, count), 0, o, factors, rows))
                         .isTrue();
                 streams.together(dtype, o, o.length);
                 double[] sums = new double[o.length];
@@ -333,8 +333,8 @@ class LanesTest {
         streams.load(DType.F32, q, 64, 4);
         for (int tile = 0; tile < tiles; tile++) {
             float[] s = new float[64 * width];
-            streams.expect(stored, places, tile, tiles, 64);
-            assertThat(streams.dots(stored, places, tile, tiles, 64, 4)).isTrue();
+            streams.expect(places(stored, places, tiles, 64), tile);
+            assertThat(streams.dots(places(stored, places, tiles, 64), tile, 4)).isTrue();
             streams.spread(64, s, width, 4);
             float[] o = new float[4 * 64];
             double sum = 0;
@@ -343,10 +343,16 @@ class LanesTest {
                 assertThat(s[key * width]).isEqualTo(expected);
                 sum += (double) expected * expected;
             }
-            assertThat(streams.add(stored, places, tile, tiles, 64, o, new float[4], 4))
+            assertThat(streams.add(places(stored, places, tiles, 64), tile, o, new float[4], 4))
                     .isTrue();
             assertThat((double) o[0]).isCloseTo(sum, Offset.offset(1e-6 * sum));
         }
+    }
+
+    private static Places places(StoredRows stored, long[] bytes, int tiles, int count) {
+        Places places = new Places();
+        places.set(stored, bytes, tiles, count);
+        return places;
     }
 
     private static void store(MemorySegment memory, DType dtype, int header, int index, int bits) {
@@ -370,7 +376,7 @@ class LanesTest {
         float[] s = new float[4 * 16];
         for (int bits = 0; bits < 1 << 16; bits++) {
             memory.set(ValueLayout.JAVA_SHORT_UNALIGNED, 2 * 37, (short) bits);
-            boolean finite = streams.dots(stored, new long[1], 0, 1, 1, 4);
+            boolean finite = streams.dots(places(stored, new long[1], 1, 1), 0, 4);
             streams.spread(1, s, 16, 4);
             assertThat(finite).isEqualTo(Float.isFinite(DType.F16.decode(bits)));
             if (finite) {
@@ -410,7 +416,7 @@ class LanesTest {
                 float[] otherMax = max.clone();
                 float[] otherSum = sum.clone();
                 float[] otherFactors = new float[width];
-                assertThat(streams.dots(stored, places, 0, 1, count, rows)).isTrue();
+                assertThat(streams.dots(places(stored, places, 1, count), 0, rows)).isTrue();
                 float[] expected = new float[64 * width];
                 streams.spread(count, expected, width, rows);
                 new VectorLanes().softmax(expected, count, width, otherMax, otherSum, otherFactors, 0);
