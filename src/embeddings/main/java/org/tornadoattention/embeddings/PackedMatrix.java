@@ -27,8 +27,8 @@ final class PackedMatrix {
     /** Multiples of so many rows leave none to slower loops. */
     static final int BEST_ROWS = 12;
 
-    /** Rows of a panel that all rows of a product meet before the next ones are read: 24 KiB, in the nearest cache. */
-    private static final int DEPTH_AT_ONCE = 24 * 1024 / Float.BYTES / PANEL;
+    /** Rows of a panel that all rows of a product meet before the next ones are read: 96 KiB, in the second cache. */
+    private static final int DEPTH_AT_ONCE = 96 * 1024 / Float.BYTES / PANEL;
 
     /** Elements of a line of a cache. */
     private static final int LINE = 16;
@@ -89,18 +89,22 @@ final class PackedMatrix {
         int b = column * depth + k * PANEL;
         int next = b + count * PANEL;
         int last = panels.length - count * LINE;
+        // All blocks of rows together read each line of what comes next about once.
+        int blocks = MANY_REGISTERS ? Math.ceilDiv(rows, 6) : rows / ROWS;
+        int pause = Integer.SIZE - 1 - Integer.numberOfLeadingZeros(Math.max(1, blocks * LINE / PANEL));
+        int lines = Math.max(1, count >> pause);
         // What is left behind a multiple of twelve is one or two times four rows.
         int sixes = MANY_REGISTERS ? rows / BEST_ROWS * BEST_ROWS : 0;
         for (int row = 0; row < sixes; row += 6) {
-            int ahead = Math.min(next + row / 6 * count * LINE, last);
-            sixByFour(a, aAt + row * aRow, aRow, b, count, c, cAt + row * bias.length, ahead);
+            int ahead = Math.min(next + row / 6 * lines * LINE, last);
+            sixByFour(a, aAt + row * aRow, aRow, b, count, c, cAt + row * bias.length, ahead, pause);
         }
         for (int row = sixes; row < rows; row += ROWS) {
             int at = aAt + row * aRow;
             int to = cAt + row * bias.length;
-            int ahead = Math.min(next + row / ROWS * count * LINE, last);
+            int ahead = Math.min(next + row / ROWS * lines * LINE, last);
             if (MANY_REGISTERS) {
-                fourByFour(a, at, aRow, b, count, c, to, ahead);
+                fourByFour(a, at, aRow, b, count, c, to, ahead, pause);
             } else {
                 fourByTwo(a, at, aRow, b, count, c, to);
             }
@@ -112,13 +116,14 @@ final class PackedMatrix {
     }
 
     /**
-     * Six rows of four vectors, in registers from the first product to the last. A line of what comes next is read in
-     * each step: weights of many products do not stay in the near caches, and arrive there meanwhile.
+     * Six rows of four vectors, in registers from the first product to the last. Lines of what comes next are read
+     * besides: weights of many products do not stay in the near caches, and arrive there meanwhile.
      *
      * @param ahead where these lines begin
+     * @param pause how often a step is followed by one that reads another line: once in {@code 2^pause}
      * @return a number of no meaning, for which the lines are read
      */
-    private float sixByFour(float[] a, int aAt, int aRow, int bAt, int count, float[] c, int cAt, int ahead) {
+    private float sixByFour(float[] a, int aAt, int aRow, int bAt, int count, float[] c, int cAt, int ahead, int pause) {
         float readAhead = 0;
         int a1 = aAt + aRow;
         int a2 = a1 + aRow;
@@ -155,7 +160,7 @@ final class PackedMatrix {
                 s52 = load(c, c5 + 2 * LANES),
                 s53 = load(c, c5 + 3 * LANES);
         for (int k = 0, b = bAt; k < count; k++, b += PANEL) {
-            readAhead += panels[ahead + k * LINE];
+            readAhead += panels[ahead + (k >> pause) * LINE];
             FloatVector b0 = load(panels, b);
             FloatVector b1 = load(panels, b + LANES);
             FloatVector b2 = load(panels, b + 2 * LANES);
@@ -218,7 +223,7 @@ final class PackedMatrix {
         return readAhead;
     }
 
-    private float fourByFour(float[] a, int aAt, int aRow, int bAt, int count, float[] c, int cAt, int ahead) {
+    private float fourByFour(float[] a, int aAt, int aRow, int bAt, int count, float[] c, int cAt, int ahead, int pause) {
         float readAhead = 0;
         int a1 = aAt + aRow;
         int a2 = a1 + aRow;
@@ -243,7 +248,7 @@ final class PackedMatrix {
                 s32 = load(c, c3 + 2 * LANES),
                 s33 = load(c, c3 + 3 * LANES);
         for (int k = 0, b = bAt; k < count; k++, b += PANEL) {
-            readAhead += panels[ahead + k * LINE];
+            readAhead += panels[ahead + (k >> pause) * LINE];
             FloatVector b0 = load(panels, b);
             FloatVector b1 = load(panels, b + LANES);
             FloatVector b2 = load(panels, b + 2 * LANES);

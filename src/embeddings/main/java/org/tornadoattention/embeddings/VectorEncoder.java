@@ -102,7 +102,7 @@ final class VectorEncoder implements Encoder {
             thread.setDaemon(true);
             return thread;
         });
-        workers = Stream.generate(Worker::new).limit(threads).toList();
+        workers = IntStream.range(0, threads).mapToObj(Worker::new).toList();
     }
 
     /** The fewest heads whose queries, keys and values fill whole panels; all, where panels do not fit. */
@@ -173,7 +173,7 @@ final class VectorEncoder implements Encoder {
                 Crew alone = new Crew(1);
                 for (int i = next.getAndIncrement(); i < batches.size(); i = next.getAndIncrement()) {
                     Batch batch = batches.get(i);
-                    worker.encode(batch, alone, worker.rows.of(batch.rows()), vectors);
+                    worker.encode(batch, alone.member(0), worker.rows.of(batch.rows()), vectors);
                 }
             });
         } else {
@@ -183,7 +183,7 @@ final class VectorEncoder implements Encoder {
                     .of(batches.stream().mapToInt(Batch::rows).max().orElse(0));
             inAllThreads(crew, worker -> {
                 for (Batch batch : batches) {
-                    worker.encode(batch, crew, rows, vectors);
+                    worker.encode(batch, crew.member(worker.number), rows, vectors);
                 }
             });
         }
@@ -264,6 +264,7 @@ final class VectorEncoder implements Encoder {
     /** A thread. */
     private final class Worker {
 
+        private final int number;
         private final RaggedAttention attention = new RaggedAttention(Devices.jvm(Runnable::run, 1));
         private final Rows rows = new Rows();
         private float[] projected = {};
@@ -271,13 +272,17 @@ final class VectorEncoder implements Encoder {
         /** Queries, keys and values of some heads. */
         private List<Tensor> parts = List.of();
 
+        Worker(int number) {
+            this.number = number;
+        }
+
         /**
          * A batch through all layers, together with the other members of a crew.
          *
          * @param rows of the batch, which all share
          * @param vectors get those of the batch's sequences
          */
-        void encode(Batch batch, Crew crew, Rows rows, Vectors vectors) {
+        void encode(Batch batch, Crew.Member crew, Rows rows, Vectors vectors) {
             int count = batch.rows();
             int tasks = Math.ceilDiv(count, TASK_ROWS);
             int groups =
@@ -309,7 +314,7 @@ final class VectorEncoder implements Encoder {
             embeddingNorm.addAndNormalise(rows.x, rows.output, rows.outputRow, from, to);
         }
 
-        private void normalise(BertWeights.Norm norm, Rows rows, int tasks, int count, Crew crew) {
+        private void normalise(BertWeights.Norm norm, Rows rows, int tasks, int count, Crew.Member crew) {
             crew.each(
                     tasks,
                     task -> norm.addAndNormalise(
@@ -374,7 +379,10 @@ final class VectorEncoder implements Encoder {
             }
         }
 
-        /** A product, whose panels, and rows where there are few panels, the members of a crew divide. */
+        /**
+         * A product, whose panels the members of a crew divide, and rows besides where panels cannot be divided evenly:
+         * each member reads all weights then.
+         */
         private static void product(
                 PackedMatrix matrix,
                 float[] a,
@@ -383,12 +391,14 @@ final class VectorEncoder implements Encoder {
                 int rows,
                 float[] c,
                 int cAt,
-                Crew crew,
+                Crew.Member crew,
                 Finish finish) {
-            int parts = Math.clamp(
-                    Math.ceilDiv(TASKS * crew.members(), matrix.panels()),
-                    1,
-                    Math.ceilDiv(rows, PackedMatrix.BEST_ROWS));
+            int parts = matrix.panels() % crew.members() == 0
+                    ? 1
+                    : Math.clamp(
+                            Math.ceilDiv(TASKS * crew.members(), matrix.panels()),
+                            1,
+                            Math.ceilDiv(rows, PackedMatrix.BEST_ROWS));
             int some = Math.ceilDiv(rows, parts * PackedMatrix.BEST_ROWS) * PackedMatrix.BEST_ROWS;
             crew.each(matrix.panels() * parts, task -> {
                 int panel = task / parts;
@@ -406,7 +416,7 @@ final class VectorEncoder implements Encoder {
         }
 
         /** The two products with GELU between, of {@code count} rows from {@code first} on. */
-        private void network(Layer layer, Rows rows, int first, int count, Crew crew) {
+        private void network(Layer layer, Rows rows, int first, int count, Crew.Member crew) {
             int innerRow = layer.intermediate.rowLength();
             product(
                     layer.intermediate,
