@@ -76,18 +76,14 @@ final class PackedMatrix {
      */
     void product(float[] a, int aAt, int aRow, int rows, float[] c, int cAt, int panel) {
         int column = panel * PANEL;
-        for (int row = 0; row < rows; row++) {
-            System.arraycopy(bias, column, c, cAt + row * bias.length + column, PANEL);
-        }
         for (int k = 0; k < depth; k += DEPTH_AT_ONCE) {
             add(a, aAt + k, aRow, k, Math.min(DEPTH_AT_ONCE, depth - k), rows, column, c, cAt + column);
         }
     }
 
-    /** Adds what rows {@code k} to {@code k + count} of a panel give. */
+    /** Adds what rows {@code k} to {@code k + count} of a panel give, the first ones to the bias. */
     private void add(float[] a, int aAt, int aRow, int k, int count, int rows, int column, float[] c, int cAt) {
-        int b = column * depth + k * PANEL;
-        int next = b + count * PANEL;
+        int next = column * depth + (k + count) * PANEL;
         int last = panels.length - count * LINE;
         // All blocks of rows together read each line of what comes next about once.
         int blocks = MANY_REGISTERS ? Math.ceilDiv(rows, 6) : rows / ROWS;
@@ -97,16 +93,16 @@ final class PackedMatrix {
         int sixes = MANY_REGISTERS ? rows / BEST_ROWS * BEST_ROWS : 0;
         for (int row = 0; row < sixes; row += 6) {
             int ahead = Math.min(next + row / 6 * lines * LINE, last);
-            sixByFour(a, aAt + row * aRow, aRow, b, count, c, cAt + row * bias.length, ahead, pause);
+            sixByFour(a, aAt + row * aRow, aRow, column, k, count, c, cAt + row * bias.length, ahead, pause);
         }
         for (int row = sixes; row < rows; row += ROWS) {
             int at = aAt + row * aRow;
             int to = cAt + row * bias.length;
             int ahead = Math.min(next + row / ROWS * lines * LINE, last);
             if (MANY_REGISTERS) {
-                fourByFour(a, at, aRow, b, count, c, to, ahead, pause);
+                fourByFour(a, at, aRow, column, k, count, c, to, ahead, pause);
             } else {
-                fourByTwo(a, at, aRow, b, count, c, to);
+                fourByTwo(a, at, aRow, column, k, count, c, to);
             }
         }
     }
@@ -119,11 +115,12 @@ final class PackedMatrix {
      * Six rows of four vectors, in registers from the first product to the last. Lines of what comes next are read
      * besides: weights of many products do not stay in the near caches, and arrive there meanwhile.
      *
+     * @param first of the rows of the panel: where it is 0, sums begin with the bias
      * @param ahead where these lines begin
      * @param pause how often a step is followed by one that reads another line: once in {@code 2^pause}
      * @return a number of no meaning, for which the lines are read
      */
-    private float sixByFour(float[] a, int aAt, int aRow, int bAt, int count, float[] c, int cAt, int ahead, int pause) {
+    private float sixByFour(float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt, int ahead, int pause) {
         float readAhead = 0;
         int a1 = aAt + aRow;
         int a2 = a1 + aRow;
@@ -135,31 +132,39 @@ final class PackedMatrix {
         int c3 = c2 + bias.length;
         int c4 = c3 + bias.length;
         int c5 = c4 + bias.length;
-        FloatVector s00 = load(c, cAt),
-                s01 = load(c, cAt + LANES),
-                s02 = load(c, cAt + 2 * LANES),
-                s03 = load(c, cAt + 3 * LANES);
-        FloatVector s10 = load(c, c1),
-                s11 = load(c, c1 + LANES),
-                s12 = load(c, c1 + 2 * LANES),
-                s13 = load(c, c1 + 3 * LANES);
-        FloatVector s20 = load(c, c2),
-                s21 = load(c, c2 + LANES),
-                s22 = load(c, c2 + 2 * LANES),
-                s23 = load(c, c2 + 3 * LANES);
-        FloatVector s30 = load(c, c3),
-                s31 = load(c, c3 + LANES),
-                s32 = load(c, c3 + 2 * LANES),
-                s33 = load(c, c3 + 3 * LANES);
-        FloatVector s40 = load(c, c4),
-                s41 = load(c, c4 + LANES),
-                s42 = load(c, c4 + 2 * LANES),
-                s43 = load(c, c4 + 3 * LANES);
-        FloatVector s50 = load(c, c5),
-                s51 = load(c, c5 + LANES),
-                s52 = load(c, c5 + 2 * LANES),
-                s53 = load(c, c5 + 3 * LANES);
-        for (int k = 0, b = bAt; k < count; k++, b += PANEL) {
+        float[] s = first == 0 ? bias : c;
+        int s0 = first == 0 ? column : cAt;
+        int sRow = first == 0 ? 0 : bias.length;
+        int s1 = s0 + sRow;
+        int s2 = s1 + sRow;
+        int s3 = s2 + sRow;
+        int s4 = s3 + sRow;
+        int s5 = s4 + sRow;
+        FloatVector s00 = load(s, s0),
+                s01 = load(s, s0 + LANES),
+                s02 = load(s, s0 + 2 * LANES),
+                s03 = load(s, s0 + 3 * LANES);
+        FloatVector s10 = load(s, s1),
+                s11 = load(s, s1 + LANES),
+                s12 = load(s, s1 + 2 * LANES),
+                s13 = load(s, s1 + 3 * LANES);
+        FloatVector s20 = load(s, s2),
+                s21 = load(s, s2 + LANES),
+                s22 = load(s, s2 + 2 * LANES),
+                s23 = load(s, s2 + 3 * LANES);
+        FloatVector s30 = load(s, s3),
+                s31 = load(s, s3 + LANES),
+                s32 = load(s, s3 + 2 * LANES),
+                s33 = load(s, s3 + 3 * LANES);
+        FloatVector s40 = load(s, s4),
+                s41 = load(s, s4 + LANES),
+                s42 = load(s, s4 + 2 * LANES),
+                s43 = load(s, s4 + 3 * LANES);
+        FloatVector s50 = load(s, s5),
+                s51 = load(s, s5 + LANES),
+                s52 = load(s, s5 + 2 * LANES),
+                s53 = load(s, s5 + 3 * LANES);
+        for (int k = 0, b = column * depth + first * PANEL; k < count; k++, b += PANEL) {
             readAhead += panels[ahead + (k >> pause) * LINE];
             FloatVector b0 = load(panels, b);
             FloatVector b1 = load(panels, b + LANES);
@@ -223,7 +228,7 @@ final class PackedMatrix {
         return readAhead;
     }
 
-    private float fourByFour(float[] a, int aAt, int aRow, int bAt, int count, float[] c, int cAt, int ahead, int pause) {
+    private float fourByFour(float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt, int ahead, int pause) {
         float readAhead = 0;
         int a1 = aAt + aRow;
         int a2 = a1 + aRow;
@@ -231,23 +236,29 @@ final class PackedMatrix {
         int c1 = cAt + bias.length;
         int c2 = c1 + bias.length;
         int c3 = c2 + bias.length;
-        FloatVector s00 = load(c, cAt),
-                s01 = load(c, cAt + LANES),
-                s02 = load(c, cAt + 2 * LANES),
-                s03 = load(c, cAt + 3 * LANES);
-        FloatVector s10 = load(c, c1),
-                s11 = load(c, c1 + LANES),
-                s12 = load(c, c1 + 2 * LANES),
-                s13 = load(c, c1 + 3 * LANES);
-        FloatVector s20 = load(c, c2),
-                s21 = load(c, c2 + LANES),
-                s22 = load(c, c2 + 2 * LANES),
-                s23 = load(c, c2 + 3 * LANES);
-        FloatVector s30 = load(c, c3),
-                s31 = load(c, c3 + LANES),
-                s32 = load(c, c3 + 2 * LANES),
-                s33 = load(c, c3 + 3 * LANES);
-        for (int k = 0, b = bAt; k < count; k++, b += PANEL) {
+        float[] s = first == 0 ? bias : c;
+        int s0 = first == 0 ? column : cAt;
+        int sRow = first == 0 ? 0 : bias.length;
+        int s1 = s0 + sRow;
+        int s2 = s1 + sRow;
+        int s3 = s2 + sRow;
+        FloatVector s00 = load(s, s0),
+                s01 = load(s, s0 + LANES),
+                s02 = load(s, s0 + 2 * LANES),
+                s03 = load(s, s0 + 3 * LANES);
+        FloatVector s10 = load(s, s1),
+                s11 = load(s, s1 + LANES),
+                s12 = load(s, s1 + 2 * LANES),
+                s13 = load(s, s1 + 3 * LANES);
+        FloatVector s20 = load(s, s2),
+                s21 = load(s, s2 + LANES),
+                s22 = load(s, s2 + 2 * LANES),
+                s23 = load(s, s2 + 3 * LANES);
+        FloatVector s30 = load(s, s3),
+                s31 = load(s, s3 + LANES),
+                s32 = load(s, s3 + 2 * LANES),
+                s33 = load(s, s3 + 3 * LANES);
+        for (int k = 0, b = column * depth + first * PANEL; k < count; k++, b += PANEL) {
             readAhead += panels[ahead + (k >> pause) * LINE];
             FloatVector b0 = load(panels, b);
             FloatVector b1 = load(panels, b + LANES);
@@ -293,18 +304,24 @@ final class PackedMatrix {
         return readAhead;
     }
 
-    private void fourByTwo(float[] a, int aAt, int aRow, int bAt, int count, float[] c, int cAt) {
+    private void fourByTwo(float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt) {
         int a1 = aAt + aRow;
         int a2 = a1 + aRow;
         int a3 = a2 + aRow;
         int c1 = cAt + bias.length;
         int c2 = c1 + bias.length;
         int c3 = c2 + bias.length;
-        FloatVector s00 = load(c, cAt), s01 = load(c, cAt + LANES);
-        FloatVector s10 = load(c, c1), s11 = load(c, c1 + LANES);
-        FloatVector s20 = load(c, c2), s21 = load(c, c2 + LANES);
-        FloatVector s30 = load(c, c3), s31 = load(c, c3 + LANES);
-        for (int k = 0, b = bAt; k < count; k++, b += PANEL) {
+        float[] s = first == 0 ? bias : c;
+        int s0 = first == 0 ? column : cAt;
+        int sRow = first == 0 ? 0 : bias.length;
+        int s1 = s0 + sRow;
+        int s2 = s1 + sRow;
+        int s3 = s2 + sRow;
+        FloatVector s00 = load(s, s0), s01 = load(s, s0 + LANES);
+        FloatVector s10 = load(s, s1), s11 = load(s, s1 + LANES);
+        FloatVector s20 = load(s, s2), s21 = load(s, s2 + LANES);
+        FloatVector s30 = load(s, s3), s31 = load(s, s3 + LANES);
+        for (int k = 0, b = column * depth + first * PANEL; k < count; k++, b += PANEL) {
             FloatVector b0 = load(panels, b);
             FloatVector b1 = load(panels, b + LANES);
             FloatVector x0 = FloatVector.broadcast(SPECIES, a[aAt + k]);
