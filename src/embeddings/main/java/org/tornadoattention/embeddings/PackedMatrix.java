@@ -120,7 +120,8 @@ final class PackedMatrix {
      * @param pause how often a step is followed by one that reads another line: once in {@code 2^pause}
      * @return a number of no meaning, for which the lines are read
      */
-    private float sixByFour(float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt, int ahead, int pause) {
+    private float sixByFour(
+            float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt, int ahead, int pause) {
         float readAhead = 0;
         int a1 = aAt + aRow;
         int a2 = a1 + aRow;
@@ -228,7 +229,8 @@ final class PackedMatrix {
         return readAhead;
     }
 
-    private float fourByFour(float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt, int ahead, int pause) {
+    private float fourByFour(
+            float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt, int ahead, int pause) {
         float readAhead = 0;
         int a1 = aAt + aRow;
         int a2 = a1 + aRow;

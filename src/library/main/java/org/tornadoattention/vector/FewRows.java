@@ -34,8 +34,8 @@ final class FewRows {
     private final float[] ones = new float[MOST];
     private final float[] maxBefore = new float[MOST];
     private final float[] sumBefore = new float[MOST];
-    private final Places keyPlaces = new Places();
-    private final Places valuePlaces = new Places();
+    private final TilePlaces keyPlaces = new TilePlaces();
+    private final TilePlaces valuePlaces = new TilePlaces();
     private final short[] bits;
     private RowTile loaded;
 

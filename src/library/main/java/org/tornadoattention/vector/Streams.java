@@ -34,7 +34,7 @@ interface Streams {
     void load(DType dtype, float[] q, int width, int rows);
 
     /** Says which values are read behind the keys of the next {@link #dots}: memory brings them meanwhile. */
-    void expect(Places values, int tile);
+    void expect(TilePlaces values, int tile);
 
     /**
      * Makes scores, {@code Σ_d k[key][d] · q[row][d]}.
@@ -45,7 +45,7 @@ interface Streams {
      * @param tile which of those that are taken together
      * @return false if a key has an element that is not finite and was not computed rightly
      */
-    boolean dots(Places keys, int tile, int rows);
+    boolean dots(TilePlaces keys, int tile, int rows);
 
     /**
      * Copies the scores to {@code s[key][row]}.
@@ -72,5 +72,5 @@ interface Streams {
      * @param o rows of as many elements as a value has, {@link #apart}
      * @return false as {@link #dots}
      */
-    boolean add(Places values, int tile, float[] o, float[] factors, int rows);
+    boolean add(TilePlaces values, int tile, float[] o, float[] factors, int rows);
 }

@@ -33,7 +33,7 @@ final class VectorStreams implements Streams {
     private static final boolean FMA = Fused.FAST;
 
     /** Keys of a group. */
-    private static final int GROUP = Places.GROUP;
+    private static final int GROUP = TilePlaces.GROUP;
     /** Scores of all groups of a tile with a block of rows, and room for the maxima before and after. */
     private static final int BLOCK = (ForwardTile.KEYS / GROUP + 2) * LENGTH;
 
@@ -97,7 +97,7 @@ final class VectorStreams implements Streams {
     private final float[] ones = new float[FewRows.MOST];
 
     /** The values that are read next, where some are expected. */
-    private Places expected;
+    private TilePlaces expected;
 
     private int expectedTile;
 
@@ -197,15 +197,15 @@ final class VectorStreams implements Streams {
     }
 
     @Override
-    public void expect(Places values, int tile) {
+    public void expect(TilePlaces values, int tile) {
         values.turnTo(tile);
         expected = values;
         expectedTile = tile;
     }
 
     /** What is read ahead: where nothing as wide is expected, keys that are read anyway. */
-    private Places ahead(Places keys) {
-        Places next = expected;
+    private TilePlaces ahead(TilePlaces keys) {
+        TilePlaces next = expected;
         expected = null;
         boolean wide = next != null
                 && next.groups() == keys.groups()
@@ -215,12 +215,12 @@ final class VectorStreams implements Streams {
     }
 
     @Override
-    public boolean dots(Places keys, int tile, int rows) {
+    public boolean dots(TilePlaces keys, int tile, int rows) {
         StoredRows k = keys.rows();
         int count = keys.count();
         int groups = keys.groups();
         keys.turnTo(tile);
-        Places next = ahead(keys);
+        TilePlaces next = ahead(keys);
         long base = keys.base(tile);
         long nextBase = next == keys ? base : next.base(expectedTile);
         Arrays.fill(greatest, (short) 0);
@@ -391,7 +391,7 @@ final class VectorStreams implements Streams {
     }
 
     @Override
-    public boolean add(Places places, int tile, float[] o, float[] factors, int rows) {
+    public boolean add(TilePlaces places, int tile, float[] o, float[] factors, int rows) {
         StoredRows values = places.rows();
         MemorySegment memory = values.memory();
         int stride = values.width();
@@ -446,7 +446,16 @@ final class VectorStreams implements Streams {
     }
 
     /** Groups of F32 with a block of rows. */
-    private void dotsF32(Places keys, long base, Places next, long nextBase, int group, int groups, int first, int end, int to) {
+    private void dotsF32(
+            TilePlaces keys,
+            long base,
+            TilePlaces next,
+            long nextBase,
+            int group,
+            int groups,
+            int first,
+            int end,
+            int to) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
@@ -526,7 +535,16 @@ final class VectorStreams implements Streams {
     }
 
     /** Groups of BF16 with a block of rows: the lower half of an int is an even element, the upper one an odd one. */
-    private void dotsBf16(Places keys, long base, Places next, long nextBase, int group, int groups, int first, int end, int to) {
+    private void dotsBf16(
+            TilePlaces keys,
+            long base,
+            TilePlaces next,
+            long nextBase,
+            int group,
+            int groups,
+            int first,
+            int end,
+            int to) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
@@ -634,7 +652,16 @@ final class VectorStreams implements Streams {
     }
 
     /** Groups of F16, likewise: exponent and significand as those of F32, times the ratio of the biases. */
-    private void dotsF16(Places keys, long base, Places next, long nextBase, int group, int groups, int first, int end, int to) {
+    private void dotsF16(
+            TilePlaces keys,
+            long base,
+            TilePlaces next,
+            long nextBase,
+            int group,
+            int groups,
+            int first,
+            int end,
+            int to) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
@@ -764,35 +791,36 @@ final class VectorStreams implements Streams {
     }
 
     /**
-     * Scores of some groups: the sums of sixteen vectors' lanes, pairs of lanes first. Lanes of each are of four rows, as queries are.
+     * Scores of some groups: the sums of sixteen vectors' lanes, pairs of lanes first. Lanes of each are of four rows,
+     * as queries are.
      */
     private void addLanes(int groups, int to) {
         for (int group = 0; group < groups; group++) {
             int at = group * SUMS;
-        FloatVector a = FloatVector.fromArray(SPECIES, sums, at)
-                .add(FloatVector.fromArray(SPECIES, sums, at + LENGTH).rearrange(SWAP_1));
-        FloatVector b = FloatVector.fromArray(SPECIES, sums, at + 2 * LENGTH)
-                .add(FloatVector.fromArray(SPECIES, sums, at + 3 * LENGTH).rearrange(SWAP_1));
-        FloatVector c = FloatVector.fromArray(SPECIES, sums, at + 4 * LENGTH)
-                .add(FloatVector.fromArray(SPECIES, sums, at + 5 * LENGTH).rearrange(SWAP_1));
-        FloatVector d = FloatVector.fromArray(SPECIES, sums, at + 6 * LENGTH)
-                .add(FloatVector.fromArray(SPECIES, sums, at + 7 * LENGTH).rearrange(SWAP_1));
-        FloatVector e = FloatVector.fromArray(SPECIES, sums, at + 8 * LENGTH)
-                .add(FloatVector.fromArray(SPECIES, sums, at + 9 * LENGTH).rearrange(SWAP_1));
-        FloatVector f = FloatVector.fromArray(SPECIES, sums, at + 10 * LENGTH)
-                .add(FloatVector.fromArray(SPECIES, sums, at + 11 * LENGTH).rearrange(SWAP_1));
-        FloatVector g = FloatVector.fromArray(SPECIES, sums, at + 12 * LENGTH)
-                .add(FloatVector.fromArray(SPECIES, sums, at + 13 * LENGTH).rearrange(SWAP_1));
-        FloatVector h = FloatVector.fromArray(SPECIES, sums, at + 14 * LENGTH)
-                .add(FloatVector.fromArray(SPECIES, sums, at + 15 * LENGTH).rearrange(SWAP_1));
-        a = a.add(b.rearrange(SWAP_2));
-        c = c.add(d.rearrange(SWAP_2));
-        e = e.add(f.rearrange(SWAP_2));
-        g = g.add(h.rearrange(SWAP_2));
-        a = a.blend(c, MASK_4).add(c.blend(a, MASK_4).rearrange(SWAP_4));
-        e = e.blend(g, MASK_4).add(g.blend(e, MASK_4).rearrange(SWAP_4));
-        a = a.blend(e, MASK_8).add(e.blend(a, MASK_8).rearrange(SWAP_8));
-        a.intoArray(scores, to + group * LENGTH);
+            FloatVector a = FloatVector.fromArray(SPECIES, sums, at)
+                    .add(FloatVector.fromArray(SPECIES, sums, at + LENGTH).rearrange(SWAP_1));
+            FloatVector b = FloatVector.fromArray(SPECIES, sums, at + 2 * LENGTH)
+                    .add(FloatVector.fromArray(SPECIES, sums, at + 3 * LENGTH).rearrange(SWAP_1));
+            FloatVector c = FloatVector.fromArray(SPECIES, sums, at + 4 * LENGTH)
+                    .add(FloatVector.fromArray(SPECIES, sums, at + 5 * LENGTH).rearrange(SWAP_1));
+            FloatVector d = FloatVector.fromArray(SPECIES, sums, at + 6 * LENGTH)
+                    .add(FloatVector.fromArray(SPECIES, sums, at + 7 * LENGTH).rearrange(SWAP_1));
+            FloatVector e = FloatVector.fromArray(SPECIES, sums, at + 8 * LENGTH)
+                    .add(FloatVector.fromArray(SPECIES, sums, at + 9 * LENGTH).rearrange(SWAP_1));
+            FloatVector f = FloatVector.fromArray(SPECIES, sums, at + 10 * LENGTH)
+                    .add(FloatVector.fromArray(SPECIES, sums, at + 11 * LENGTH).rearrange(SWAP_1));
+            FloatVector g = FloatVector.fromArray(SPECIES, sums, at + 12 * LENGTH)
+                    .add(FloatVector.fromArray(SPECIES, sums, at + 13 * LENGTH).rearrange(SWAP_1));
+            FloatVector h = FloatVector.fromArray(SPECIES, sums, at + 14 * LENGTH)
+                    .add(FloatVector.fromArray(SPECIES, sums, at + 15 * LENGTH).rearrange(SWAP_1));
+            a = a.add(b.rearrange(SWAP_2));
+            c = c.add(d.rearrange(SWAP_2));
+            e = e.add(f.rearrange(SWAP_2));
+            g = g.add(h.rearrange(SWAP_2));
+            a = a.blend(c, MASK_4).add(c.blend(a, MASK_4).rearrange(SWAP_4));
+            e = e.blend(g, MASK_4).add(g.blend(e, MASK_4).rearrange(SWAP_4));
+            a = a.blend(e, MASK_8).add(e.blend(a, MASK_8).rearrange(SWAP_8));
+            a.intoArray(scores, to + group * LENGTH);
         }
     }
 

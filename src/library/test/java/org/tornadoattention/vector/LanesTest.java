@@ -283,7 +283,8 @@ class LanesTest {
                 float[] q = random(new Random(7), rows * dims);
                 streams.load(dtype, q, dims, rows);
                 float[] s = new float[64 * width];
-                assertThat(streams.dots(places(stored, places, 1, count), 0, rows)).isTrue();
+                assertThat(streams.dots(places(stored, places, 1, count), 0, rows))
+                        .isTrue();
                 streams.spread(count, s, width, rows);
                 float[] factors = random(new Random(8), rows);
                 float[] before = random(new Random(9), rows * dims);
@@ -349,8 +350,8 @@ class LanesTest {
         }
     }
 
-    private static Places places(StoredRows stored, long[] bytes, int tiles, int count) {
-        Places places = new Places();
+    private static TilePlaces places(StoredRows stored, long[] bytes, int tiles, int count) {
+        TilePlaces places = new TilePlaces();
         places.set(stored, bytes, tiles, count);
         return places;
     }
@@ -416,7 +417,8 @@ class LanesTest {
                 float[] otherMax = max.clone();
                 float[] otherSum = sum.clone();
                 float[] otherFactors = new float[width];
-                assertThat(streams.dots(places(stored, places, 1, count), 0, rows)).isTrue();
+                assertThat(streams.dots(places(stored, places, 1, count), 0, rows))
+                        .isTrue();
                 float[] expected = new float[64 * width];
                 streams.spread(count, expected, width, rows);
                 new VectorLanes().softmax(expected, count, width, otherMax, otherSum, otherFactors, 0);

@@ -6,7 +6,7 @@ import java.lang.foreign.MemorySegment;
 import org.junit.jupiter.api.Test;
 import org.tornadoattention.tensor.DType;
 
-class PlacesTest {
+class TilePlacesTest {
 
     private static final long BEGIN = 4096;
 
@@ -35,21 +35,21 @@ class PlacesTest {
     /** Rows at equal distances are where they are if each is asked for, whatever was found before. */
     @Test
     void equalDistancesSayTheSameAsEachPlace() {
-        Places quick = new Places();
+        TilePlaces quick = new TilePlaces();
         for (int stride : new int[] {64, 80}) {
             StoredRows rows = new StoredRows(MemorySegment.NULL, DType.BF16, stride, 64);
             int row = 3;
             for (int[] size : new int[][] {{8, 64}, {1, 64}, {8, 64}, {1, 5}, {1, 1}, {3, 64}, {3, 64}}) {
                 int tiles = size[0];
                 int count = size[1];
-                Places slow = new Places();
+                TilePlaces slow = new TilePlaces();
                 slow.find(new Source(rows, false), rows, 0, 0, row, tiles, count);
                 quick.find(new Source(rows, true), rows, 0, 0, row, tiles, count);
                 for (int tile = 0; tile < tiles; tile++) {
                     slow.turnTo(tile);
                     quick.turnTo(tile);
                     assertThat(quick.areSideBySide()).isEqualTo(slow.areSideBySide());
-                    for (int i = 0; i < Places.GROUP * slow.groups(); i++) {
+                    for (int i = 0; i < TilePlaces.GROUP * slow.groups(); i++) {
                         assertThat(quick.base(tile) + quick.order()[i])
                                 .as("%d tiles of %d, tile %d, place %d", tiles, count, tile, i)
                                 .isEqualTo(slow.base(tile) + slow.order()[i]);
@@ -64,7 +64,7 @@ class PlacesTest {
     @Test
     void aGroupIsOfFourQuarters() {
         StoredRows rows = new StoredRows(MemorySegment.NULL, DType.F32, 32, 32);
-        Places places = new Places();
+        TilePlaces places = new TilePlaces();
         places.find(new Source(rows, true), rows, 0, 0, 0, 2, 64);
         places.turnTo(1);
         assertThat(places.areSideBySide()).isTrue();

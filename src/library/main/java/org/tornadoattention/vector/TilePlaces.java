@@ -4,7 +4,7 @@ package org.tornadoattention.vector;
  * Where the keys, or the values, of some tiles lie that are taken together, in the order in which {@link Streams} read
  * a tile: by groups, whose rows come each from another quarter of all rows.
  */
-final class Places {
+final class TilePlaces {
 
     /** Rows of a group. */
     static final int GROUP = 4;
