@@ -9,7 +9,8 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -97,7 +98,8 @@ final class VectorEncoder implements Encoder {
                 .map(layer -> Layer.of(layer, width, headsAtOnce * headDim))
                 .toList();
         AtomicInteger number = new AtomicInteger();
-        helpers = Executors.newFixedThreadPool(Math.max(1, threads - 1), task -> {
+        int others = Math.max(1, threads - 1);
+        helpers = new ThreadPoolExecutor(others, others, 0, TimeUnit.SECONDS, new AwakeQueue(threads), task -> {
             Thread thread = new Thread(task, "tornado-attention-encoder-" + number.incrementAndGet());
             thread.setDaemon(true);
             return thread;

@@ -203,7 +203,8 @@ final class VectorStreams implements Streams {
         expectedTile = tile;
     }
 
-    /** What is read ahead: where nothing as wide is expected, keys that are read anyway. */
+    /** What F32 reads ahead: where nothing as wide is expected, keys that are read anyway. Of 16 bits, each line takes
+     * so much arithmetic that it only costs time. */
     private TilePlaces ahead(TilePlaces keys) {
         TilePlaces next = expected;
         expected = null;
@@ -220,7 +221,7 @@ final class VectorStreams implements Streams {
         int count = keys.count();
         int groups = keys.groups();
         keys.turnTo(tile);
-        TilePlaces next = ahead(keys);
+        TilePlaces next = k.dtype() == DType.F32 ? ahead(keys) : keys;
         long base = keys.base(tile);
         long nextBase = next == keys ? base : next.base(expectedTile);
         Arrays.fill(greatest, (short) 0);
@@ -233,8 +234,8 @@ final class VectorStreams implements Streams {
             for (int group = 0; group < groups; group += together) {
                 switch (k.dtype()) {
                     case F32 -> dotsF32(keys, base, next, nextBase, group, together, from, end, to);
-                    case BF16 -> dotsBf16(keys, base, next, nextBase, group, together, from, end, to);
-                    case F16 -> dotsF16(keys, base, next, nextBase, group, together, from, end, to);
+                    case BF16 -> dotsBf16(keys, base, group, together, from, end, to);
+                    case F16 -> dotsF16(keys, base, group, together, from, end, to);
                 }
             }
             for (int i = 0; i < GROUP * groups && count < GROUP * groups; i++) {
@@ -535,29 +536,16 @@ final class VectorStreams implements Streams {
     }
 
     /** Groups of BF16 with a block of rows: the lower half of an int is an even element, the upper one an odd one. */
-    private void dotsBf16(
-            TilePlaces keys,
-            long base,
-            TilePlaces next,
-            long nextBase,
-            int group,
-            int groups,
-            int first,
-            int end,
-            int to) {
+    private void dotsBf16(TilePlaces keys, long base, int group, int groups, int first, int end, int to) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
         FloatVector s20 = zero, s21 = zero, s22 = zero, s23 = zero;
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
         MemorySegment memory = keys.rows().memory();
-        MemorySegment ahead = next.rows().memory();
-        int read = 0;
         int at = GROUP * group;
         long[] k = keys.order();
         long k0 = base + k[at], k1 = base + k[at + 1], k2 = base + k[at + 2], k3 = base + k[at + 3];
-        long[] n = next.order();
-        long n0 = nextBase + n[at], n1 = nextBase + n[at + 1], n2 = nextBase + n[at + 2], n3 = nextBase + n[at + 3];
         int sum = 0;
         int from = first;
         // One loop over all steps of all groups: to begin one costs as much as a group's steps.
@@ -617,10 +605,6 @@ final class VectorStreams implements Streams {
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
             s33 = FMA ? x3.fma(y, s33) : x3.mul(y).add(s33);
-            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n0 + offset);
-            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n1 + offset);
-            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n2 + offset);
-            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n3 + offset);
             from += vectors * LENGTH;
             if (from == end) {
                 s00.intoArray(sums, sum);
@@ -647,21 +631,11 @@ final class VectorStreams implements Streams {
                 from = first;
             }
         }
-        touched ^= read;
         addLanes(groups, to + group * LENGTH);
     }
 
     /** Groups of F16, likewise: exponent and significand as those of F32, times the ratio of the biases. */
-    private void dotsF16(
-            TilePlaces keys,
-            long base,
-            TilePlaces next,
-            long nextBase,
-            int group,
-            int groups,
-            int first,
-            int end,
-            int to) {
+    private void dotsF16(TilePlaces keys, long base, int group, int groups, int first, int end, int to) {
         FloatVector zero = FloatVector.zero(SPECIES);
         FloatVector s00 = zero, s01 = zero, s02 = zero, s03 = zero;
         FloatVector s10 = zero, s11 = zero, s12 = zero, s13 = zero;
@@ -669,13 +643,9 @@ final class VectorStreams implements Streams {
         FloatVector s30 = zero, s31 = zero, s32 = zero, s33 = zero;
         ShortVector greater = ShortVector.zero(SHORTS);
         MemorySegment memory = keys.rows().memory();
-        MemorySegment ahead = next.rows().memory();
-        int read = 0;
         int at = GROUP * group;
         long[] k = keys.order();
         long k0 = base + k[at], k1 = base + k[at + 1], k2 = base + k[at + 2], k3 = base + k[at + 3];
-        long[] n = next.order();
-        long n0 = nextBase + n[at], n1 = nextBase + n[at + 1], n2 = nextBase + n[at + 2], n3 = nextBase + n[at + 3];
         int sum = 0;
         int from = first;
         // One loop over all steps of all groups: to begin one costs as much as a group's steps.
@@ -755,10 +725,6 @@ final class VectorStreams implements Streams {
             s13 = FMA ? x1.fma(y, s13) : x1.mul(y).add(s13);
             s23 = FMA ? x2.fma(y, s23) : x2.mul(y).add(s23);
             s33 = FMA ? x3.fma(y, s33) : x3.mul(y).add(s33);
-            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n0 + offset);
-            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n1 + offset);
-            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n2 + offset);
-            read ^= ahead.get(ValueLayout.JAVA_INT_UNALIGNED, n3 + offset);
             from += vectors * LENGTH;
             if (from == end) {
                 s00.intoArray(sums, sum);
@@ -786,7 +752,6 @@ final class VectorStreams implements Streams {
             }
         }
         greater.max(ShortVector.fromArray(SHORTS, greatest, 0)).intoArray(greatest, 0);
-        touched ^= read;
         addLanes(groups, to + group * LENGTH);
     }
 
