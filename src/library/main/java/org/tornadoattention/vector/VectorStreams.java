@@ -203,8 +203,10 @@ final class VectorStreams implements Streams {
         expectedTile = tile;
     }
 
-    /** What F32 reads ahead: where nothing as wide is expected, keys that are read anyway. Of 16 bits, each line takes
-     * so much arithmetic that it only costs time. */
+    /**
+     * What F32 reads ahead: where nothing as wide is expected, keys that are read anyway. Of 16 bits, each line takes
+     * so much arithmetic that it only costs time.
+     */
     private TilePlaces ahead(TilePlaces keys) {
         TilePlaces next = expected;
         expected = null;
