@@ -15,11 +15,11 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionOptions;
-import org.tornadoattention.cache.RaggedAttention;
 import org.tornadoattention.device.Devices;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
-import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import org.tornadoattention.vector.VectorForward;
+import org.tornadoattention.vector.Workers;
 
 /**
  * An encoder on the JVM's vector units. Sequences go through all layers in batches of some hundred tokens: where there
@@ -267,12 +267,15 @@ final class VectorEncoder implements Encoder {
     private final class Worker {
 
         private final int number;
-        private final RaggedAttention attention = new RaggedAttention(Devices.jvm(Runnable::run, 1));
+        private final Workers attention = Workers.of(Devices.jvm(Runnable::run, 1));
         private final Rows rows = new Rows();
         private float[] projected = {};
 
-        /** Queries, keys and values of some heads. */
+        /** Queries, keys and values of some heads, and room for what attention makes of them. */
         private List<Tensor> parts = List.of();
+
+        private Tensor attended = Tensor.allocate(DType.F32, 0);
+        private Tensor logSumExp = attended;
 
         Worker(int number) {
             this.number = number;
@@ -289,10 +292,9 @@ final class VectorEncoder implements Encoder {
             int tasks = Math.ceilDiv(count, TASK_ROWS);
             int groups =
                     Math.min(crew.members(), layers.getFirst().queriesKeysValues.size());
-            IntArray where = IntArray.fromArray(batch.division);
             crew.each(tasks, task -> embed(batch, rows, task * TASK_ROWS, Math.min(count, (task + 1) * TASK_ROWS)));
             for (Layer layer : layers) {
-                crew.each(groups, group -> attend(layer, group, groups, count, where, rows));
+                crew.each(groups, group -> attend(layer, group, groups, count, batch.division, rows));
                 PackedMatrix output = layer.attentionOutput;
                 product(output, rows.heads, 0, width, padded(count), rows.output, 0, crew, (_, _, _) -> {});
                 normalise(layer.attentionNorm, rows, tasks, count, crew);
@@ -328,7 +330,7 @@ final class VectorEncoder implements Encoder {
         }
 
         /** Attention of one of the groups that all heads are divided into. */
-        private void attend(Layer layer, int group, int groups, int count, IntArray where, Rows rows) {
+        private void attend(Layer layer, int group, int groups, int count, int[] where, Rows rows) {
             List<PackedMatrix> all = layer.queriesKeysValues;
             List<PackedMatrix> mine = all.subList(all.size() * group / groups, all.size() * (group + 1) / groups);
             int heads = mine.size() * headsAtOnce;
@@ -337,18 +339,27 @@ final class VectorEncoder implements Encoder {
                 parts = Stream.generate(() -> Tensor.allocate(DType.F32, count, heads, headDim))
                         .limit(3)
                         .toList();
+                attended = Tensor.allocate(DType.F32, count, heads, headDim);
+                logSumExp = Tensor.allocate(DType.F32, count, heads);
             }
             for (int i = 0; i < mine.size(); i++) {
                 project(mine.get(i), i * headsAtOnce * headDim, length, count, rows);
             }
-            MemorySegment attended = attention
-                    .forward(parts.get(0), parts.get(1), parts.get(2), where, where, AttentionOptions.defaults())
-                    .output()
-                    .memory();
+            VectorForward.runRagged(
+                    attention,
+                    AttentionOptions.defaults(),
+                    parts.get(0),
+                    parts.get(1),
+                    parts.get(2),
+                    where,
+                    where,
+                    attended,
+                    logSumExp);
+            MemorySegment memory = attended.memory();
             int at = all.size() * group / groups * headsAtOnce * headDim;
             for (int row = 0; row < count; row++) {
                 MemorySegment.copy(
-                        attended,
+                        memory,
                         ValueLayout.JAVA_FLOAT,
                         (long) row * length * Float.BYTES,
                         rows.heads,
