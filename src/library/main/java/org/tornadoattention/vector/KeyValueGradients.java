@@ -105,16 +105,15 @@ final class KeyValueGradients {
             compute(sequence, kvHead, key, Math.min(most, keyRows - key));
         }
         sums.finish();
-        for (int row = 0; row < group * count; row++) {
-            int head = row / count;
-            sums.store(head * ofAHead + row % count, sequence, kvHead * group + head, row % count);
+        for (int head = 0; head < group; head++) {
+            sums.store(head * ofAHead, sequence, kvHead * group + head, 0, count);
         }
     }
 
     /** Computes the gradients of keys {@code key} to {@code key + count - 1}. */
     void compute(int sequence, int kvHead, int key, int count) {
-        Arrays.fill(dK, 0);
-        Arrays.fill(dV, 0);
+        Arrays.fill(dK, 0, count * padded, 0);
+        Arrays.fill(dV, 0, count * padded, 0);
         int seen = Math.min(count, sequences.keys()[sequence] - key);
         if (seen > 0) {
             finiteKeys = queries.isPresent();

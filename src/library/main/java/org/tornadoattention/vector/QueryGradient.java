@@ -45,8 +45,8 @@ final class QueryGradient {
             step(key, Math.min(ForwardTile.KEYS, end - key));
         }
         sums.finish();
-        for (int row = 0; row < tile.rows(); row++) {
-            sums.store(row, tile.sequence(), tile.head(row), tile.query(row));
+        for (int row = 0; row < tile.rows(); row += tile.queries()) {
+            sums.store(row, tile.sequence(), tile.head(row), tile.query(row), tile.queries());
         }
     }
 

@@ -8,7 +8,6 @@ final class QuerySums {
     private final Lanes lanes;
     private final HeadRows gradients;
     private final ScoreGradients scores;
-    private final int widestDim;
     private final float[] dQ;
     private final Totals totals;
     private final float[] ones;
@@ -26,16 +25,15 @@ final class QuerySums {
         this.lanes = lanes;
         this.gradients = gradients;
         this.scores = scores;
-        widestDim = sequences.widestDim();
         dQ = new float[Math.multiplyExact(rows, scores.padded())];
         totals = new Totals(keys > ForwardTile.RUN ? dQ.length : 0);
         ones = new float[lanes.widest() * lanes.length()];
         Arrays.fill(ones, 1);
-        bits = new short[widestDim];
+        bits = new short[ForwardTile.KEYS * sequences.widestDim()];
     }
 
     long bytes() {
-        return totals.bytes() + Float.BYTES * ((long) dQ.length + ones.length);
+        return totals.bytes() + Float.BYTES * ((long) dQ.length + ones.length) + Short.BYTES * (long) bits.length;
     }
 
     /** Begins with 0 in so many rows. */
@@ -75,8 +73,13 @@ final class QuerySums {
         }
     }
 
-    /** Stores a row that was brought to an end. */
-    void store(int row, int sequence, int head, int query) {
-        gradients.write(sequence, head, query, 1, dQ, row * scores.padded(), scores.padded(), bits, lanes);
+    /** Stores rows that were brought to an end: those of a head from {@code query} on. */
+    void store(int row, int sequence, int head, int query, int count) {
+        int padded = scores.padded();
+        for (int done = 0; done < count; done += ForwardTile.KEYS) {
+            int together = Math.min(ForwardTile.KEYS, count - done);
+            gradients.write(
+                    sequence, head, query + done, together, dQ, (row + done) * padded, padded, bits, lanes);
+        }
     }
 }

@@ -282,7 +282,7 @@ public final class VectorBackward {
         });
     }
 
-    /** Room for two rows. */
+    /** Room for some rows of two tensors. */
     private record Rows(float[] one, float[] other, short[] bits) {}
 
     private QueryGradient counted(QueryGradient gradient) {
@@ -298,36 +298,43 @@ public final class VectorBackward {
     /** {@code D = rowsum(dO ∘ O) - dL}. */
     private void rowTerms(Optional<HeadRows> dLse) {
         int width = sequences.valueDim();
+        int most = ForwardTile.KEYS;
         workers.run(
                 sequences.count() * sequences.heads(),
-                () -> new Rows(new float[width], new float[width], new short[width]),
+                () -> new Rows(new float[most * width], new float[most * width], new short[most * width]),
                 (task, rows) -> {
                     int entry = task / sequences.heads();
                     int head = task % sequences.heads();
-                    for (int query = 0; query < sequences.queries()[entry]; query++) {
-                        tensors.dOut().read(entry, head, query, 1, rows.one, 0, width, rows.bits, lanes);
-                        tensors.output().read(entry, head, query, 1, rows.other, 0, width, rows.bits, lanes);
-                        float arriving = dLse.isPresent() ? dLse.get().get(entry, head, query) : 0;
-                        float term = (float) product(rows.one, rows.other, width) - arriving;
-                        tensors.rowTerms().set(entry, head, query, term);
+                    int queries = sequences.queries()[entry];
+                    for (int first = 0; first < queries; first += most) {
+                        int count = Math.min(most, queries - first);
+                        tensors.dOut().read(entry, head, first, count, rows.one, 0, width, rows.bits, lanes);
+                        tensors.output().read(entry, head, first, count, rows.other, 0, width, rows.bits, lanes);
+                        for (int row = 0; row < count; row++) {
+                            int query = first + row;
+                            float arriving = dLse.isPresent() ? dLse.get().get(entry, head, query) : 0;
+                            float term = (float) product(rows.one, rows.other, row * width, width) - arriving;
+                            tensors.rowTerms().set(entry, head, query, term);
+                        }
                     }
                 });
     }
 
     /** Σ x y by four chains side by side. */
-    private static double product(float[] x, float[] y, int count) {
+    private static double product(float[] x, float[] y, int from, int count) {
         double s0 = 0;
         double s1 = 0;
         double s2 = 0;
         double s3 = 0;
-        int i = 0;
-        for (; i <= count - 4; i += 4) {
+        int i = from;
+        int end = from + count;
+        for (; i <= end - 4; i += 4) {
             s0 += (double) x[i] * y[i];
             s1 += (double) x[i + 1] * y[i + 1];
             s2 += (double) x[i + 2] * y[i + 2];
             s3 += (double) x[i + 3] * y[i + 3];
         }
-        for (; i < count; i++) {
+        for (; i < end; i++) {
             s0 += (double) x[i] * y[i];
         }
         return s0 + s1 + (s2 + s3);
