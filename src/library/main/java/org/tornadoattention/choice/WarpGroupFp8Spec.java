@@ -17,6 +17,9 @@ record WarpGroupFp8Spec() implements KernelSpec {
     /** Elements of the scales to a tile of K and V. */
     private static final int KEY_VALUE_SCALES = 2;
 
+    /** Groups that round, of which a multiprocessor runs two where heads are not wide. */
+    private static final int GROUPS_OF_MULTIPROCESSOR = 2;
+
     @Override
     public String summary() {
         return "asynchronous tensor cores, products of 8 bits";
@@ -93,8 +96,11 @@ record WarpGroupFp8Spec() implements KernelSpec {
                         .with("block", tile.blockQ())
                         .with("spacing", 1)
                         .with("factor", work.problem().scale() / QuantizeTiles.GAIN)
+                        .with("staying", (int) staying(work, work.queryTiles(tile.blockQ())))
                         .leavingOut(work.problem().features())
-                        .groups(work.queryTiles(tile.blockQ()), QuantizeTiles.GROUP_SIZE),
+                        .groups(
+                                staying(work, work.queryTiles(tile.blockQ())),
+                                QuantizeTiles.groupSize(shape.headDim())),
                 keys("-key", "rows", work)
                         .with("source", "key")
                         .with("target", "keyBytes")
@@ -117,7 +123,15 @@ record WarpGroupFp8Spec() implements KernelSpec {
                 .with("seq", work.shape().seqK())
                 .with("block", block)
                 .with("spacing", KEY_VALUE_SCALES)
-                .groups(work.keyTiles(block), QuantizeTiles.GROUP_SIZE);
+                .with("staying", (int) staying(work, work.keyTiles(block)))
+                .groups(
+                        staying(work, work.keyTiles(block)),
+                        QuantizeTiles.groupSize(work.shape().headDim()));
+    }
+
+    /** Groups that round so many tiles: those that the device runs at once. */
+    private static long staying(Work work, long tiles) {
+        return Math.min(tiles, (long) GROUPS_OF_MULTIPROCESSOR * work.device().computeUnits());
     }
 
     private static final class Tiles extends WarpTiling {
@@ -136,9 +150,17 @@ record WarpGroupFp8Spec() implements KernelSpec {
             return 32;
         }
 
+        /** One warp group more, which copies. */
+        @Override
+        int groupSize(Tile tile, int headDim) {
+            return WarpGroupFp8FlashAttention.groupSize(tile.blockQ());
+        }
+
         @Override
         int localMemoryBytes(Tile tile, int headDim) {
-            return WarpGroupFp8FlashAttention.localMemoryBytes(headDim, tile.blockQ(), tile.blockK());
+            return Math.max(
+                    WarpGroupFp8FlashAttention.localMemoryBytes(headDim, tile.blockQ(), tile.blockK()),
+                    QuantizeTiles.localMemoryBytes(headDim, Math.max(tile.blockQ(), tile.blockK())));
         }
 
         @Override

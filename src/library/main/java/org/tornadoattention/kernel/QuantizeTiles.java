@@ -32,21 +32,23 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * paddedDim, tiles · block]} of columns, 0 where the source has nothing; scales {@code [batch, heads, tiles, spacing]},
  * of which the first (rows) or second (columns, as the exponent of 2) is written. ∞ becomes NaN, since E4M3 has none.
  *
- * <p><b>Grid.</b> One dimension, {@code batch * heads * tiles} groups of {@link #GROUP_SIZE} work-items. <b>Local
- * memory.</b> {@link #localMemoryBytes}.
+ * <p><b>Grid.</b> One dimension, {@code staying} groups of {@link #groupSize} work-items, no more than tiles: each
+ * rounds one tile after the other, and the next is on its way meanwhile. <b>Local memory.</b>
+ * {@link #localMemoryBytes}.
  *
  * <p><b>Device.</b> Compute capability 9.0, through TornadoVM's CUDA backend with this project's intrinsics; the
  * simulator.
  */
 public final class QuantizeTiles {
 
-    /** Work-items of a group. */
-    public static final int GROUP_SIZE = 1024;
-
     /** By what M multiplies a product of two rows. */
     public static final int GAIN = 32;
 
-    private static final int WARPS = GROUP_SIZE / 32;
+    private static final int MOST_WARPS = 32;
+
+    /** The widest head of which half as many work-items have a tile, so that a multiprocessor runs two groups. */
+    private static final int NARROW = 128;
+
     private static final float LARGEST_FLOAT = 0x1.fffffep127f;
 
     /** Bit i is the number of i's bits, modulo 2. */
@@ -61,15 +63,21 @@ public final class QuantizeTiles {
 
     /** Bytes of local memory that a group uses. */
     public static int localMemoryBytes(int headDim, int block) {
-        return WarpTiles.tileBytes(block, headDim) + WARPS * Float.BYTES;
+        return 2 * WarpTiles.tileBytes(block, headDim) + MOST_WARPS * Float.BYTES;
+    }
+
+    /** Work-items of a group. */
+    public static int groupSize(int headDim) {
+        return headDim > NARROW ? 1024 : 512;
     }
 
     /**
-     * Rounds a tile of rows.
+     * Rounds tiles of rows.
      *
      * @param heads of the source
      * @param block rows in a tile, a multiple of 32
      * @param spacing elements of {@code scales} to a tile
+     * @param staying groups, which round one tile after the other
      * @param factor of the products of these rows: its magnitude goes into the scale, its sign into the numbers
      * @param features {@code KEY_LENGTHS} and {@code F16_BITS} of {@link Features}, added
      */
@@ -84,71 +92,95 @@ public final class QuantizeTiles {
             int headDim,
             int block,
             int spacing,
+            int staying,
             float factor,
             int features) {
-        Warp.requireGroupSize(GROUP_SIZE);
-        int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * block);
-        float[] largest = context.allocateFloatLocalArray(GROUP_SIZE / 32);
+        int items = groupSize(headDim);
+        Warp.requireGroupSize(items);
+        int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * block * 2);
+        float[] largest = context.allocateFloatLocalArray(MOST_WARPS);
         int item = context.localIdx;
         int chunks = (headDim + 31) / 32 * 32 / 8;
         int type = WarpTiles.type(source, features);
-        load(tile, context.groupIdx, item, source, keyLengths, heads, seq, headDim, block, features);
+        int bytes = WarpTiles.tileBytes(block, headDim);
+        int tiles = scales.getSize() / spacing;
+        int rounds = (tiles - context.groupIdx + staying - 1) / staying;
+        load(tile, 0, context.groupIdx, item, items, source, keyLengths, heads, seq, headDim, block, features);
         context.asyncCopyCommit();
-        context.asyncCopyWaitGroup(0);
-        context.localBarrier();
 
-        // A work-item has 8 columns of some rows, and its neighbours the rest of 32: X = X M, and the largest element.
-        float[] x = new float[(block * ((headDim + 31) / 32 * 32 / 8) + GROUP_SIZE - 1) / GROUP_SIZE * 8];
-        int count = (block * chunks + GROUP_SIZE - 1) / GROUP_SIZE * 8;
-        for (int at = 0; at < count / 2; at++) {
-            int chunk = at / 4 * GROUP_SIZE + item;
-            int row = TornadoMath.min(block - 1, chunk / chunks);
-            int column = chunk % chunks * 8 + at % 4 * 2;
-            int pair = tile[place(block, headDim, row, column)];
-            x[2 * at] = inside(Warp.unpack(type, pair, 0), column, headDim) * sign(column % 32);
-            x[2 * at + 1] = inside(Warp.unpack(type, pair, 1), column, headDim) * sign(column % 32 + 1);
+        // A work-item has 8 columns of some rows, always the same of 32, and its neighbours the rest of 32.
+        float[] x =
+                new float[(block * ((headDim + 31) / 32 * 32 / 8) + groupSize(headDim) - 1) / groupSize(headDim) * 8];
+        int count = (block * chunks + items - 1) / items * 8;
+        float[] signs = new float[8];
+        for (int e = 0; e < 8; e++) {
+            signs[e] = sign(item % 4 * 8 + e);
         }
-        addAndSubtract(x, count, 0);
-        addAndSubtract(x, count, 1);
-        addAndSubtract(x, count, 2);
-        addAndSubtractLanes(x, count, item, 0);
-        addAndSubtractLanes(x, count, item, 1);
-        float max = 0f;
-        for (int at = 0; at < count; at++) {
-            max = TornadoMath.max(max, finiteMagnitude(x[at]));
-        }
-        max = largestOfWarp(max);
-        if (item % 32 == 0) {
-            largest[item / 32] = max;
-        }
-        context.localBarrier();
-        max = largestOfWarp(largest[item % WARPS]);
-        int exponent = exponent(max, 120);
-        float inverse = Warp.asFloat(127 - exponent << 23);
-        if (factor < 0f) {
-            inverse = -inverse;
-        }
-        if (item == 0) {
-            float scale = Warp.asFloat(127 + exponent << 23) * TornadoMath.abs(factor);
-            scales.set(context.groupIdx * spacing, TornadoMath.max(0x1p-60f, scale));
-        }
+        float[] four = new float[4];
+        for (int t = 0; t < rounds; t++) {
+            int group = context.groupIdx + t * staying;
+            if (t + 1 < rounds) {
+                int at = (t + 1) % 2 * bytes;
+                load(tile, at, group + staying, item, items, source, keyLengths, heads, seq, headDim, block, features);
+            }
+            context.asyncCopyCommit();
+            context.asyncCopyWaitGroup(1);
+            context.localBarrier();
 
-        for (int i = 0; i < (block * chunks + GROUP_SIZE - 1) / GROUP_SIZE; i++) {
-            int at = i * GROUP_SIZE + item;
-            if (block * chunks % GROUP_SIZE == 0 || at < block * chunks) {
-                for (int half = 0; half < 2; half++) {
-                    int packed = Warp.packE4M3(
-                            scaled(x[8 * i + 4 * half], inverse),
-                            scaled(x[8 * i + 4 * half + 1], inverse),
-                            scaled(x[8 * i + 4 * half + 2], inverse),
-                            scaled(x[8 * i + 4 * half + 3], inverse));
-                    target.set((context.groupIdx * block * chunks + at) * 2 + half, packed);
+            // X = X M, and the largest element.
+            for (int i = 0; i < count / 8; i++) {
+                int chunk = i * items + item;
+                int row = TornadoMath.min(block - 1, chunk / chunks);
+                int c = chunk % chunks;
+                Warp.elements(four, 0, tile, t % 2 * bytes + place(block, headDim, row, c));
+                for (int e = 0; e < 4; e++) {
+                    int pair = Warp.bits(four[e]);
+                    x[8 * i + 2 * e] = inside(Warp.unpack(type, pair, 0), c * 8, headDim) * signs[2 * e];
+                    x[8 * i + 2 * e + 1] = inside(Warp.unpack(type, pair, 1), c * 8, headDim) * signs[2 * e + 1];
+                }
+            }
+            addAndSubtract(x, count, 0);
+            addAndSubtract(x, count, 1);
+            addAndSubtract(x, count, 2);
+            addAndSubtractLanes(x, count, item, 0);
+            addAndSubtractLanes(x, count, item, 1);
+            float max = 0f;
+            for (int at = 0; at < count; at++) {
+                max = TornadoMath.max(max, finiteMagnitude(x[at]));
+            }
+            max = largestOfWarp(max);
+            if (item % 32 == 0) {
+                largest[item / 32] = max;
+            }
+            context.localBarrier();
+            max = largestOfWarp(largest[item % (items / 32)]);
+            int exponent = exponent(max, 120);
+            float inverse = Warp.asFloat(127 - exponent << 23);
+            if (factor < 0f) {
+                inverse = -inverse;
+            }
+            if (item == 0) {
+                float scale = Warp.asFloat(127 + exponent << 23) * TornadoMath.abs(factor);
+                scales.set(group * spacing, TornadoMath.max(0x1p-60f, scale));
+            }
+
+            for (int i = 0; i < count / 8; i++) {
+                int at = i * items + item;
+                if (block * chunks % items == 0 || at < block * chunks) {
+                    for (int half = 0; half < 2; half++) {
+                        int packed = Warp.packE4M3(
+                                scaled(x[8 * i + 4 * half], inverse),
+                                scaled(x[8 * i + 4 * half + 1], inverse),
+                                scaled(x[8 * i + 4 * half + 2], inverse),
+                                scaled(x[8 * i + 4 * half + 3], inverse));
+                        target.set((group * block * chunks + at) * 2 + half, packed);
+                    }
                 }
             }
         }
     }
 
-    /** Rounds a tile of V and transposes it; see {@link #rows} for the numbers. */
+    /** Rounds tiles of V and transposes them; see {@link #rows} for the numbers. */
     public static void columns(
             KernelContext context,
             @Element HalfFloatArray source,
@@ -160,70 +192,92 @@ public final class QuantizeTiles {
             int headDim,
             int block,
             int spacing,
+            int staying,
             int features) {
-        Warp.requireGroupSize(GROUP_SIZE);
-        int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * block);
-        float[] largest = context.allocateFloatLocalArray(GROUP_SIZE / 32);
+        int items = groupSize(headDim);
+        Warp.requireGroupSize(items);
+        int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 32 * block * 2);
+        float[] largest = context.allocateFloatLocalArray(MOST_WARPS);
         int item = context.localIdx;
-        int pairs = (headDim + 31) / 32 * 32 / 2;
+        int lane = item % 32;
+        int warps = items / 32;
+        int paddedDim = (headDim + 31) / 32 * 32;
         int type = WarpTiles.type(source, features);
-        load(tile, context.groupIdx, item, source, keyLengths, heads, seq, headDim, block, features);
+        int bytes = WarpTiles.tileBytes(block, headDim);
+        int tilesOfHead = (seq + block - 1) / block;
+        int tiles = scales.getSize() / spacing;
+        int rounds = (tiles - context.groupIdx + staying - 1) / staying;
+        load(tile, 0, context.groupIdx, item, items, source, keyLengths, heads, seq, headDim, block, features);
         context.asyncCopyCommit();
-        context.asyncCopyWaitGroup(0);
-        context.localBarrier();
 
-        float max = 0f;
-        for (int at = item; at < block * pairs; at += GROUP_SIZE) {
-            int pair = tile[place(block, headDim, at / pairs, at % pairs * 2)];
-            max = TornadoMath.max(max, finiteMagnitude(Warp.unpack(type, pair, 0)));
-            max = TornadoMath.max(max, finiteMagnitude(Warp.unpack(type, pair, 1)));
-        }
-        max = largestOfWarp(max);
-        if (item % 32 == 0) {
-            largest[item / 32] = max;
-        }
-        context.localBarrier();
-        max = largestOfWarp(largest[item % WARPS]);
-        int exponent = exponent(max, 80);
-        float inverse = Warp.asFloat(127 - exponent << 23);
-        if (item == 0) {
-            scales.set(context.groupIdx * spacing + 1, (float) exponent);
-        }
+        // A warp has some pieces of 32 keys and 8 columns, transposed; of each a lane has 8 keys of one column.
+        int[] v = new int
+                [(block / 32 * ((headDim + 31) / 32 * 32 / 8) + groupSize(headDim) / 32 - 1)
+                        / (groupSize(headDim) / 32)
+                        * 4];
+        int pieces = block / 32 * (paddedDim / 8);
+        int count = (pieces + warps - 1) / warps;
+        for (int t = 0; t < rounds; t++) {
+            int group = context.groupIdx + t * staying;
+            if (t + 1 < rounds) {
+                int at = (t + 1) % 2 * bytes;
+                load(tile, at, group + staying, item, items, source, keyLengths, heads, seq, headDim, block, features);
+            }
+            context.asyncCopyCommit();
+            context.asyncCopyWaitGroup(1);
+            context.localBarrier();
+            float max = 0f;
+            for (int i = 0; i < count; i++) {
+                int piece = TornadoMath.min(pieces - 1, item / 32 * count + i);
+                int c = piece / (block / 32);
+                int key = piece % (block / 32) * 32 + lane;
+                Warp.loadMatricesTransposed(v, 4 * i, tile, t % 2 * bytes + place(block, headDim, key, c));
+                for (int e = 0; e < 4; e++) {
+                    v[4 * i + e] = c * 8 < (headDim + 15) / 16 * 16 ? v[4 * i + e] : 0;
+                    max = TornadoMath.max(max, finiteMagnitude(Warp.unpack(type, v[4 * i + e], 0)));
+                    max = TornadoMath.max(max, finiteMagnitude(Warp.unpack(type, v[4 * i + e], 1)));
+                }
+            }
+            max = largestOfWarp(max);
+            if (lane == 0) {
+                largest[item / 32] = max;
+            }
+            context.localBarrier();
+            max = largestOfWarp(largest[item % warps]);
+            int exponent = exponent(max, 80);
+            float inverse = Warp.asFloat(127 - exponent << 23);
+            if (item == 0) {
+                scales.set(group * spacing + 1, (float) exponent);
+            }
 
-        int quads = block / 4;
-        int tiles = (seq + block - 1) / block;
-        int batchHead = context.groupIdx / tiles;
-        for (int at = item; at < quads * pairs; at += GROUP_SIZE) {
-            int column = at / quads * 2;
-            int quad = at % quads;
-            int key = quad / 4 * 16 + quad % 4 * 2;
-            int a = tile[place(block, headDim, key, column)];
-            int b = tile[place(block, headDim, key + 1, column)];
-            int c = tile[place(block, headDim, key + 8, column)];
-            int d = tile[place(block, headDim, key + 9, column)];
-            int first = (batchHead * 2 * pairs + column) * tiles * quads + context.groupIdx % tiles * quads + quad;
-            target.set(
-                    first,
-                    Warp.packE4M3(
-                            scaled(inside(Warp.unpack(type, a, 0), column, headDim), inverse),
-                            scaled(inside(Warp.unpack(type, b, 0), column, headDim), inverse),
-                            scaled(inside(Warp.unpack(type, c, 0), column, headDim), inverse),
-                            scaled(inside(Warp.unpack(type, d, 0), column, headDim), inverse)));
-            target.set(
-                    first + tiles * quads,
-                    Warp.packE4M3(
-                            scaled(inside(Warp.unpack(type, a, 1), column, headDim), inverse),
-                            scaled(inside(Warp.unpack(type, b, 1), column, headDim), inverse),
-                            scaled(inside(Warp.unpack(type, c, 1), column, headDim), inverse),
-                            scaled(inside(Warp.unpack(type, d, 1), column, headDim), inverse)));
+            // Lane 4g + t has of column g the keys that quads t and 4 + t of the piece want.
+            int ofHead = group / tilesOfHead * paddedDim * tilesOfHead + group % tilesOfHead;
+            for (int i = 0; i < count; i++) {
+                int piece = item / 32 * count + i;
+                int column = piece / (block / 32) * 8 + lane / 4;
+                int quad = piece % (block / 32) * 8 + lane % 4;
+                if (pieces % warps == 0 || piece < pieces) {
+                    for (int half = 0; half < 2; half++) {
+                        int at = 4 * i + 2 * half;
+                        int packed = Warp.packE4M3(
+                                scaled(Warp.unpack(type, v[at], 0), inverse),
+                                scaled(Warp.unpack(type, v[at], 1), inverse),
+                                scaled(Warp.unpack(type, v[at + 1], 0), inverse),
+                                scaled(Warp.unpack(type, v[at + 1], 1), inverse));
+                        target.set((ofHead + column * tilesOfHead) * (block / 4) + quad + 4 * half, packed);
+                    }
+                }
+            }
         }
     }
 
-    /** Starts to bring a group's tile to local memory, up to the key length. */
+    /** Starts to bring a tile to byte {@code at} of local memory, up to the key length. */
     private static void load(
             int[] tile,
+            int at,
             int group,
             int item,
+            int items,
             HalfFloatArray source,
             IntArray keyLengths,
             int heads,
@@ -236,13 +290,12 @@ public final class QuantizeTiles {
         int first = group % tiles * block;
         int length = Window.length(keyLengths, batchHead / heads, seq, features);
         int from = (batchHead * seq + first) * headDim;
-        WarpTiles.load(tile, 0, block, source, from, length - first, headDim, item, GROUP_SIZE);
+        WarpTiles.load(tile, at, block, source, from, length - first, headDim, item, items);
     }
 
-    /** Which int of a tile of 16 bits has an even column and the next; beyond its last columns, those. */
-    private static int place(int block, int headDim, int row, int column) {
-        int at = TornadoMath.min(column, (headDim + 15) / 16 * 16 - 2);
-        return WarpTiles.chunk(block, row, at / 8) / Integer.BYTES + at % 8 / 2;
+    /** Where 8 columns of a row lie in a tile of 16 bits; beyond its last columns, those. */
+    private static int place(int block, int headDim, int row, int c) {
+        return WarpTiles.chunk(block, row, TornadoMath.min(c, (headDim + 15) / 16 * 2 - 1));
     }
 
     /** An element, 0 beyond the last columns of a tile of 16 bits. */

@@ -1,6 +1,12 @@
 package org.tornadoattention.kernel;
 
+import static org.tornadoattention.kernel.parts.WarpGroups.BARRIER_BYTES;
+import static org.tornadoattention.kernel.parts.WarpGroups.WARPS;
+import static org.tornadoattention.kernel.parts.WarpGroups.computingRegisters;
+import static org.tornadoattention.kernel.parts.WarpGroups.copyingRegisters;
+
 import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HeadTerms;
@@ -10,6 +16,7 @@ import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowEnd;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.kernel.parts.Storage;
+import org.tornadoattention.kernel.parts.WarpGroups;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
 import org.tornadoattention.kernel.parts.Window;
@@ -21,7 +28,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * Attention's forward pass with 8-bit products (E4M3) on Hopper's asynchronous tensor cores:
- * {@link WarpGroupFlashAttention}'s order, on what {@link QuantizeTiles} made of Q, K and V.
+ * {@link WarpGroupFlashAttention}'s order, on what {@link QuantizeTiles} made of Q, K and V. What two warps of a
+ * scheduler have to execute bounds it, neither products nor exponentials, so what can be spared in a step is.
  *
  * <p>Source: Shah et al., <i>FlashAttention-3</i> (2024), section 3.3. Scores get their tiles' scales in the
  * exponential's factor. A tile of V has the scale 2^σ, so its P is 2^(S + σ - m) with m the maximum of S + σ - 8: the
@@ -33,10 +41,10 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * factor of q·k, keyValueScales {@code [batch, kvHeads, tiles, 2]}, for K as a factor and for V as an exponent of 2;
  * output {@code [batch, heads, seqQ, headDim]}; the rest as {@link TiledFlashAttention}.
  *
- * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@code 32 * warps} work-items;
+ * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items;
  * {@code warps} is a multiple of 4, {@code blockK} of 32.
  *
- * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, two of K, two of V.
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of Q, two of K, two of V, barriers.
  *
  * <p><b>Not done here.</b> Dropout. ∞ anywhere gives NaN. Values above 2⁸⁸, which BF16 can hold, count as 2⁸⁸. Tensor
  * cores add E4M3 products with some 14 bits: O is not summed apart for each tile, since the registers for that are not
@@ -50,14 +58,99 @@ public final class WarpGroupFp8FlashAttention {
     /** The largest P is 2 to the power of this. */
     private static final float LARGEST_P = 8f;
 
+    /** Tiles of K, and of V, that local memory holds at a time. */
+    private static final int PLACES = 2;
+
+    private static final int BARRIERS = 16;
+
     private WarpGroupFp8FlashAttention() {}
+
+    /** Work-items of a group: those that compute, and a warp group that copies. */
+    public static int groupSize(int blockQ) {
+        return WarpGroups.groupSize(blockQ);
+    }
 
     /** Bytes of local memory that a group uses. */
     public static int localMemoryBytes(int headDim, int blockQ, int blockK) {
         int paddedDim = QuantizeTiles.paddedDim(headDim);
-        return WarpGroup.ROW_BYTES
-                * ((paddedDim + 127) / 128 * (blockQ + 2 * blockK) + 2 * ((blockK + 127) / 128 * paddedDim));
+        int ofRows = (paddedDim + 127) / 128 * (blockQ + PLACES * blockK);
+        int ofColumns = (blockK + 127) / 128 * PLACES * paddedDim;
+        return WarpGroup.ROW_BYTES * (ofRows + ofColumns) + BARRIER_BYTES;
     }
+
+    // spotless:off: parameters and calls in rows
+    /** Leaves the tiles K_t and V_t to others. */
+    private static void leaveOut(int[] barriers, int fullK, int freeK, int fullV, int freeV, int t) {
+        WarpBarrier.await(barriers, fullK + t % PLACES * 2, t / PLACES);
+        WarpBarrier.arrive(barriers, freeK + t % PLACES * 2);
+        WarpBarrier.await(barriers, fullV + t % PLACES * 2, t / PLACES);
+        WarpBarrier.arrive(barriers, freeV + t % PLACES * 2);
+    }
+
+    /** Copies K_t and V_t-1 as places become free. */
+    @Phase
+    private static void copyTiles(
+            int[] tile, int[] barriers, IntArray key, IntArray value, int atK, int atV, int keyBytes, int valueBytes,
+            int fullK, int freeK, int fullV, int freeV, int tiles, int ofK, int ofV, int tilesK, int blockK,
+            int paddedDim, int lane) {
+        for (int t = 0; t <= tiles; t++) {
+            if (t < tiles) {
+                int place = t % PLACES;
+                if (t >= PLACES) {
+                    WarpBarrier.await(barriers, freeK + 2 * place, t / PLACES - 1);
+                }
+                int from = ofK + t * blockK * (paddedDim / 4);
+                load(tile, atK + place * keyBytes, blockK, paddedDim, key, from, paddedDim, lane, WarpGroup.LANES);
+                WarpBarrier.arriveWithCopies(barriers, fullK + 2 * place);
+            }
+            if (t > 0) {
+                int place = (t - 1) % PLACES;
+                if (t > PLACES) {
+                    WarpBarrier.await(barriers, freeV + 2 * place, (t - 1) / PLACES - 1);
+                }
+                int from = ofV + (t - 1) * (blockK / 4);
+                load(
+                        tile, atV + place * valueBytes, paddedDim, blockK, value, from, tilesK * blockK, lane,
+                        WarpGroup.LANES);
+                WarpBarrier.arriveWithCopies(barriers, fullV + 2 * place);
+            }
+        }
+    }
+
+    /** Starts S = Q_i K_j^T. */
+    @Phase
+    private static void startScores(
+            float[] s, int[] tile, int atQ, int atK, int blockQ, int blockK, int paddedDim) {
+        WarpGroup.fence();
+        startProduct(s, tile, atQ, blockQ, atK, blockK, paddedDim);
+        WarpGroup.commit();
+    }
+
+    /** Starts O = correction * O + P V_j. Where no maximum of the warp's rows has grown, O is left as it is. */
+    @Phase
+    private static void startOutputs(
+            float[] o, float[] correction, int[] p, int[] tile, int atV, int blockK, int paddedDim) {
+        if (correction[0] * correction[1] != 1f) {
+            WarpScores.rescale(o, correction, 1, paddedDim);
+        }
+        WarpGroup.fence();
+        startSum(o, p, tile, atV, blockK, paddedDim);
+        WarpGroup.commit();
+    }
+
+    /** Scores that are more than a scale, and masks; what is left of {@code unit} is the softmax's. */
+    @Phase
+    private static void scores(
+            float[] s, int row0, int offset, int j, int column, int length, int blockK, int everyLeft, int everyRight,
+            int windowLeft, int windowRight, float unit, float softcap, float slope, int features) {
+        if (!WarpScores.isScaleOnly(1f, softcap, features)) {
+            scale(s, blockK, unit);
+        }
+        WarpScores.scores(
+                s, 1, blockK, row0 + offset, j, column, length, everyLeft, everyRight, windowLeft, windowRight, 1f,
+                softcap, slope, features);
+    }
+    // spotless:on
 
     /**
      * Computes one tile of queries; see the class for arrays, grid and memory.
@@ -91,23 +184,42 @@ public final class WarpGroupFp8FlashAttention {
             int features) {
         int warps = Features.warps(features);
         int blockQ = 16 * warps;
+        int groups = warps / 4;
         int items = 32 * warps;
-        Warp.requireGroupSize(items);
+        Warp.requireGroupSize(items + WarpGroup.LANES);
         int paddedDim = (headDim + 31) / 32 * 32;
         int type = WarpTiles.type(output, features);
         float factor = WarpScores.factor(1f, softcap, features);
 
-        // One array: Q, two places of K, two of V, which lies transposed.
+        // One array: Q, the places of K, those of V, which lies transposed.
         int atK = (paddedDim + 127) / 128 * WarpGroup.ROW_BYTES * blockQ;
         int keyBytes = (paddedDim + 127) / 128 * WarpGroup.ROW_BYTES * blockK;
-        int atV = atK + 2 * keyBytes;
+        int atV = atK + PLACES * keyBytes;
         int valueBytes = (blockK + 127) / 128 * WarpGroup.ROW_BYTES * paddedDim;
-        int[] tile = context.allocateIntLocalArray(((headDim + 31) / 32 * 32 + 127) / 128 * 32 * (blockQ + 2 * blockK)
-                + (blockK + 127) / 128 * 32 * 2 * ((headDim + 31) / 32 * 32));
+        int[] tile =
+                context.allocateIntLocalArray(((headDim + 31) / 32 * 32 + 127) / 128 * 32 * (blockQ + PLACES * blockK)
+                        + (blockK + 127) / 128 * 32 * PLACES * ((headDim + 31) / 32 * 32));
+
+        // Barriers: Q is there; a place of K, of V is full, is free.
+        int fullQ = 0;
+        int fullK = WarpBarrier.INTS;
+        int freeK = fullK + WarpBarrier.INTS * PLACES;
+        int fullV = freeK + WarpBarrier.INTS * PLACES;
+        int freeV = fullV + WarpBarrier.INTS * PLACES;
+        int[] barriers = context.allocateIntLocalArray(BARRIERS * WarpBarrier.INTS);
+        int item = context.localIdx;
+        if (item == 0) {
+            WarpBarrier.initForCopies(barriers, fullQ, WARPS);
+            for (int place = 0; place < PLACES; place++) {
+                WarpBarrier.initForCopies(barriers, fullK + 2 * place, WARPS);
+                WarpBarrier.init(barriers, freeK + 2 * place, WARPS * groups);
+                WarpBarrier.initForCopies(barriers, fullV + 2 * place, WARPS);
+                WarpBarrier.init(barriers, freeV + 2 * place, WARPS * groups);
+            }
+        }
+        context.localBarrier();
 
         // Which tile of queries: the last tiles first, since under a causal mask they see the most keys.
-        int item = context.localIdx;
-        int lane = item % 32;
         int tilesQ = (seqQ + blockQ - 1) / blockQ;
         int tilesK = (seqK + blockK - 1) / blockK;
         int batchHead = context.groupIdx / tilesQ;
@@ -117,214 +229,192 @@ public final class WarpGroupFp8FlashAttention {
         int batch = batchHead / heads;
         int kvHead = Placement.keyValueHead(batchHead, heads, kvHeads);
         int rows = TornadoMath.min(blockQ, seqQ - i0);
-
         int length = Window.length(keyLengths, batch, seqK, features);
-        float slope = HeadTerms.slope(headTerms, head, features);
 
-        // Query i stands at key position i + offset (bottom-right alignment). The tile sees keys firstKey ... lastKey;
-        // all of its queries see keys everyLeft ... everyRight.
+        // Query i stands at key position i + offset (bottom-right alignment). The tile sees keys firstKey ... lastKey.
         int offset = length - seqQ;
         int firstKey = Window.firstKey(i0 + offset, windowLeft);
         int lastKey = Window.lastKey(i0 + rows - 1 + offset, length, windowRight);
-        int everyLeft = Window.everyLeft(i0 + rows - 1 + offset, windowLeft);
-        int everyRight = Window.everyRight(i0 + offset, length, windowRight);
         int firstTile = firstKey / blockK;
         int j0 = firstTile * blockK;
         int tiles = Window.tiles(firstKey, lastKey, j0, blockK);
 
-        // This lane's rows and columns of an accumulator, and its warp group's rows of Q.
-        int row = item / 32 * 16 + lane / 4;
-        int column = lane % 4 * 2;
-        int atQ = Warp.uniform(item / WarpGroup.LANES) * 64 * WarpGroup.ROW_BYTES;
-
-        // Where the first tiles lie, in ints. Load Q_i, the first two K_j and the first V_j; m = -inf, l = 0, O = 0.
+        // Where the first tiles lie, in ints.
         int ofQ = (batchHead * tilesQ + tileQ) * blockQ * (paddedDim / 4);
-        int ofK = (kvHead * tilesK + firstTile) * blockK * (paddedDim / 4);
-        int ofV = (kvHead * paddedDim * tilesK + firstTile) * (blockK / 4);
-        int ofScales = 2 * (kvHead * tilesK + firstTile);
-        float queryScale = queryScales.get(batchHead * tilesQ + tileQ);
-        load(tile, 0, blockQ, paddedDim, query, ofQ, paddedDim, item, items);
-        if (tiles > 0) {
-            load(tile, atK, blockK, paddedDim, key, ofK, paddedDim, item, items);
-        }
-        context.asyncCopyCommit();
-        if (tiles > 0) {
-            load(tile, atV, paddedDim, blockK, value, ofV, tilesK * blockK, item, items);
-        }
-        if (tiles > 1) {
-            int next = ofK + blockK * (paddedDim / 4);
-            load(tile, atK + keyBytes, blockK, paddedDim, key, next, paddedDim, item, items);
-        }
-        context.asyncCopyCommit();
-        float[] s = new float[blockK / 2];
-        int[] p = new int[blockK / 8];
-        float[] o = new float[(headDim + 31) / 32 * 32 / 2];
-        float[] m = new float[2];
-        float[] l = new float[2];
-        float[] correction = new float[2];
-        for (int at = 0; at < blockK / 2; at++) {
-            s[at] = 0f;
-        }
-        for (int at = 0; at < paddedDim / 2; at++) {
-            o[at] = 0f;
-        }
-        for (int r = 0; r < 2; r++) {
-            m[r] = Score.NO_SCORE;
-            l[r] = 0f;
-        }
 
-        if (tiles > 0) {
-            // S = Q_i K_j^T and P for the first j
-            context.asyncCopyWaitGroup(1);
-            WarpGroup.fenceLocalMemory();
-            context.localBarrier();
-            WarpGroup.fence();
-            startProduct(s, tile, atQ, blockQ, atK, blockK, paddedDim);
-            WarpGroup.commit();
-            float unit = queryScale * keyValueScales.get(ofScales);
-            float shift = keyValueScales.get(ofScales + 1);
-            WarpGroup.await(0, s, blockK / 2);
-            int j = j0;
-            if (!WarpScores.isScaleOnly(1f, softcap, features)) {
-                scale(s, blockK, unit);
-                unit = 1f;
+        if (item >= items) {
+            // The group that copies: Q_i, then K_t and V_t-1 as places become free.
+            if (groups > 1) {
+                WarpGroup.giveRegisters(copyingRegisters(groups, computingRegisters(groups)));
             }
-            WarpScores.scores(
-                    s,
-                    1,
-                    blockK,
-                    i0 + row + offset,
-                    j,
-                    column,
-                    length,
-                    everyLeft,
-                    everyRight,
-                    windowLeft,
-                    windowRight,
-                    1f,
-                    softcap,
-                    slope,
-                    features);
-            softmax(s, m, l, correction, blockK, factor * unit, shift);
-            pack(s, p, blockK);
+            int lane = item - items;
+            load(tile, 0, blockQ, paddedDim, query, ofQ, paddedDim, lane, WarpGroup.LANES);
+            WarpBarrier.arriveWithCopies(barriers, fullQ);
+            int ofK = (kvHead * tilesK + firstTile) * blockK * (paddedDim / 4);
+            int ofV = (kvHead * paddedDim * tilesK + firstTile) * (blockK / 4);
+            // spotless:off: a call in rows
+            copyTiles(
+                    tile, barriers, key, value, atK, atV, keyBytes, valueBytes, fullK, freeK, fullV, freeV, tiles, ofK,
+                    ofV, tilesK, blockK, paddedDim, lane);
+            // spotless:on
+        } else {
+            // A group that computes: this lane's rows and columns of an accumulator, and its group's rows of Q.
+            if (groups > 1) {
+                WarpGroup.takeRegisters(computingRegisters(groups));
+            }
+            int group = Warp.uniform(item / WarpGroup.LANES);
+            int lane = item % 32;
+            int row = item / 32 * 16 + lane / 4;
+            int column = lane % 4 * 2;
+            int atQ = group * 64 * WarpGroup.ROW_BYTES;
+            float slope = HeadTerms.slope(headTerms, head, features);
+            int ofScales = 2 * (kvHead * tilesK + firstTile);
+            float queryScale = queryScales.get(batchHead * tilesQ + tileQ);
 
-            for (int t = 1; t < tiles; t++) {
-                // K_j and V_j-1 are here; the places of K_j-1 and V_j-2 are free.
-                int odd = t % 2;
-                int even = 1 - odd;
-                j = j0 + t * blockK;
-                context.asyncCopyWaitGroup(0);
+            // Its queries see the tiles from ... to - 1, and each of them the keys everyLeft ... everyRight.
+            int position = i0 + 64 * group + offset;
+            int lastTile = rows > 64 * group ? tiles : 0;
+            int from = Window.firstTile(position, j0, tiles, blockK, windowLeft);
+            int to = Window.endTile(position + 63, j0, lastTile, blockK, windowRight);
+            int everyLeft = Window.everyLeft(position + 63, windowLeft);
+            int everyRight = Window.everyRight(position, length, windowRight);
+
+            // m = -inf, l = 0, O = 0.
+            float[] s = new float[blockK / 2];
+            int[] p = new int[blockK / 8];
+            float[] o = new float[(headDim + 31) / 32 * 32 / 2];
+            float[] m = new float[2];
+            float[] l = new float[2];
+            float[] correction = new float[2];
+            for (int at = 0; at < blockK / 2; at++) {
+                s[at] = 0f;
+            }
+            for (int at = 0; at < paddedDim / 2; at++) {
+                o[at] = 0f;
+            }
+            for (int r = 0; r < 2; r++) {
+                m[r] = Score.NO_SCORE;
+                l[r] = 0f;
+                correction[r] = 1f;
+            }
+
+            // spotless:off: calls in rows
+            for (int t = 0; t < from; t++) {
+                leaveOut(barriers, fullK, freeK, fullV, freeV, t);
+            }
+            if (from < to) {
+                // S = Q_i K_j^T and P for the first j
+                WarpBarrier.await(barriers, fullQ, 0);
+                WarpBarrier.await(barriers, fullK + from % PLACES * 2, from / PLACES);
                 WarpGroup.fenceLocalMemory();
-                context.localBarrier();
-                if (t + 1 < tiles) {
-                    int next = ofK + (t + 1) * blockK * (paddedDim / 4);
-                    load(tile, atK + even * keyBytes, blockK, paddedDim, key, next, paddedDim, item, items);
-                }
-                int from = ofV + t * (blockK / 4);
-                load(tile, atV + odd * valueBytes, paddedDim, blockK, value, from, tilesK * blockK, item, items);
-                context.asyncCopyCommit();
-
-                // Start S = Q_i K_j^T and O = O + P V_j-1.
-                WarpGroup.fence();
-                startProduct(s, tile, atQ, blockQ, atK + odd * keyBytes, blockK, paddedDim);
-                WarpGroup.commit();
-                startSum(o, p, tile, atV + even * valueBytes, blockK, paddedDim);
-                WarpGroup.commit();
-                unit = queryScale * keyValueScales.get(ofScales + 2 * t);
-                shift = keyValueScales.get(ofScales + 2 * t + 1);
-
-                // When S is there: P = 2^(S - m) and l; when O is: O = correction * O.
-                WarpGroup.await(1, s, blockK / 2);
+                startScores(s, tile, atQ, atK + from % PLACES * keyBytes, blockQ, blockK, paddedDim);
+                float unit = queryScale * keyValueScales.get(ofScales + 2 * from);
+                float shift = keyValueScales.get(ofScales + 2 * from + 1);
+                WarpGroup.await(0, s, blockK / 2);
+                WarpBarrier.arrive(barriers, freeK + from % PLACES * 2);
+                int j = j0 + from * blockK;
+                scores(
+                        s, i0 + row, offset, j, column, length, blockK, everyLeft, everyRight, windowLeft, windowRight,
+                        unit, softcap, slope, features);
                 if (!WarpScores.isScaleOnly(1f, softcap, features)) {
-                    scale(s, blockK, unit);
                     unit = 1f;
                 }
-                WarpScores.scores(
-                        s,
-                        1,
-                        blockK,
-                        i0 + row + offset,
-                        j,
-                        column,
-                        length,
-                        everyLeft,
-                        everyRight,
-                        windowLeft,
-                        windowRight,
-                        1f,
-                        softcap,
-                        slope,
-                        features);
                 softmax(s, m, l, correction, blockK, factor * unit, shift);
-                Warp.settle(l[0] + l[1]);
-                WarpGroup.await(0, o, (headDim + 31) / 32 * 32 / 2);
-                WarpScores.rescale(o, correction, 1, paddedDim);
                 pack(s, p, blockK);
-            }
 
-            // O = O + P V_j for the last j
-            context.asyncCopyWaitGroup(0);
-            WarpGroup.fenceLocalMemory();
-            context.localBarrier();
-            WarpGroup.fence();
-            startSum(o, p, tile, atV + (tiles - 1) % 2 * valueBytes, blockK, paddedDim);
-            WarpGroup.commit();
-            WarpGroup.await(0, o, (headDim + 31) / 32 * 32 / 2);
-        }
+                for (int t = from + 1; t < to; t++) {
+                    j = j0 + t * blockK;
 
-        // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
-        for (int r = 0; r < 2; r++) {
-            float sum = RowEnd.sumOfLanes(l[r]);
-            if (Mending.isNeeded(windowLeft, windowRight) > 0) {
-                l[r] = sum;
-            }
-            int i = i0 + row + 8 * r;
-            boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
-            if (i < seqQ) {
-                int first = (batchHead * seqQ + i) * headDim;
-                WarpTiles.store(
-                        output,
-                        first,
-                        headDim,
-                        type,
-                        o,
-                        r,
-                        column,
-                        RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features));
-                if (lane % 4 == 0) {
-                    float lse = RowEnd.logSumExpOfWarp(masked, m[r], sum, headTerms, head, features);
-                    Warp.store(logSumExp, batchHead * seqQ + i, lse);
-                }
-            }
-        }
+                    // Start S = Q_i K_j^T and O = correction * O + P V_j-1.
+                    WarpBarrier.await(barriers, fullV + (t - 1) % PLACES * 2, (t - 1) / PLACES);
+                    WarpBarrier.await(barriers, fullK + t % PLACES * 2, t / PLACES);
+                    WarpGroup.fenceLocalMemory();
+                    startScores(s, tile, atQ, atK + t % PLACES * keyBytes, blockQ, blockK, paddedDim);
+                    unit = queryScale * keyValueScales.get(ofScales + 2 * t);
+                    shift = keyValueScales.get(ofScales + 2 * t + 1);
+                    startOutputs(o, correction, p, tile, atV + (t - 1) % PLACES * valueBytes, blockK, paddedDim);
 
-        // Rows that are not finite, once more from the keys that they see.
-        if (Mending.isNeeded(windowLeft, windowRight) > 0) {
-            float[] mended = new float[(headDim + 31) / 32 * 32 / 2];
-            // spotless:off: calls in rows
-            int unfinished = Mending.rowsOfOutput(o, 2, paddedDim, i0 + row, seqQ);
-            for (int r = 0; unfinished >> r != 0; r++) {
-                int mends = unfinished >> r & 1;
-                float ofRow = 0f;
-                if (mends != 0) {
-                    ofRow = Mending.logSumExp(
-                            Mending.pick(m, r, 2), Mending.pick(l, r, 2), i0 + row + 8 * r, offset, length, windowLeft,
-                            windowRight, 0, headTerms, head, features);
+                    // When S is there: P = 2^(S - m) and l.
+                    WarpGroup.await(1, s, blockK / 2);
+                    WarpBarrier.arrive(barriers, freeK + t % PLACES * 2);
+                    scores(
+                            s, i0 + row, offset, j, column, length, blockK, everyLeft, everyRight, windowLeft,
+                            windowRight, unit, softcap, slope, features);
+                    if (!WarpScores.isScaleOnly(1f, softcap, features)) {
+                        unit = 1f;
+                    }
+                    softmax(s, m, l, correction, blockK, factor * unit, shift);
+                    WarpGroup.await(0, o, (headDim + 31) / 32 * 32 / 2);
+                    WarpBarrier.arrive(barriers, freeV + (t - 1) % PLACES * 2);
+                    pack(s, p, blockK);
                 }
-                mends = ofRow == ofRow ? mends : 0;
-                if (mends != 0) {
-                    int position = i0 + row + 8 * r + offset;
-                    mend(
-                            mended, ofRow, query, ofQ + (row + 8 * r) * (paddedDim / 4), key,
-                            kvHead * tilesK * blockK * (paddedDim / 4), value, kvHead * paddedDim * tilesK * (blockK / 4),
-                            queryScale, keyValueScales, 2 * kvHead * tilesK, tilesK, blockK, paddedDim, column, position,
-                            Window.firstKey(position, windowLeft), Window.lastKey(position, length, windowRight),
-                            softcap, slope, features);
-                    int first = (batchHead * seqQ + i0 + row + 8 * r) * headDim;
-                    WarpTiles.store(output, first, headDim, type, mended, 0, column, 1f);
-                }
+
+                // O = correction * O + P V_j for the last j
+                WarpBarrier.await(barriers, fullV + (to - 1) % PLACES * 2, (to - 1) / PLACES);
+                WarpGroup.fenceLocalMemory();
+                startOutputs(o, correction, p, tile, atV + (to - 1) % PLACES * valueBytes, blockK, paddedDim);
+                WarpGroup.await(0, o, (headDim + 31) / 32 * 32 / 2);
+                WarpBarrier.arrive(barriers, freeV + (to - 1) % PLACES * 2);
+            }
+            for (int t = TornadoMath.max(from, to); t < tiles; t++) {
+                leaveOut(barriers, fullK, freeK, fullV, freeV, t);
             }
             // spotless:on
+
+            // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
+            for (int r = 0; r < 2; r++) {
+                float sum = RowEnd.sumOfLanes(l[r]);
+                if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+                    l[r] = sum;
+                }
+                int i = i0 + row + 8 * r;
+                boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
+                if (i < seqQ) {
+                    int first = (batchHead * seqQ + i) * headDim;
+                    WarpTiles.store(
+                            output,
+                            first,
+                            headDim,
+                            type,
+                            o,
+                            r,
+                            column,
+                            RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features));
+                    if (lane % 4 == 0) {
+                        float lse = RowEnd.logSumExpOfWarp(masked, m[r], sum, headTerms, head, features);
+                        Warp.store(logSumExp, batchHead * seqQ + i, lse);
+                    }
+                }
+            }
+
+            // Rows that are not finite, once more from the keys that they see.
+            if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+                float[] mended = new float[(headDim + 31) / 32 * 32 / 2];
+                // spotless:off: calls in rows
+                int unfinished = Mending.rowsOfOutput(o, 2, paddedDim, i0 + row, seqQ);
+                for (int r = 0; unfinished >> r != 0; r++) {
+                    int mends = unfinished >> r & 1;
+                    float ofRow = 0f;
+                    if (mends != 0) {
+                        ofRow = Mending.logSumExp(
+                                Mending.pick(m, r, 2), Mending.pick(l, r, 2), i0 + row + 8 * r, offset, length, windowLeft,
+                                windowRight, 0, headTerms, head, features);
+                    }
+                    mends = ofRow == ofRow ? mends : 0;
+                    if (mends != 0) {
+                        int of = i0 + row + 8 * r + offset;
+                        mend(
+                                mended, ofRow, query, ofQ + (row + 8 * r) * (paddedDim / 4), key,
+                                kvHead * tilesK * blockK * (paddedDim / 4), value, kvHead * paddedDim * tilesK * (blockK / 4),
+                                queryScale, keyValueScales, 2 * kvHead * tilesK, tilesK, blockK, paddedDim, column, of,
+                                Window.firstKey(of, windowLeft), Window.lastKey(of, length, windowRight),
+                                softcap, slope, features);
+                        int first = (batchHead * seqQ + i0 + row + 8 * r) * headDim;
+                        WarpTiles.store(output, first, headDim, type, mended, 0, column, 1f);
+                    }
+                }
+                // spotless:on
+            }
         }
     }
 
@@ -373,20 +463,38 @@ public final class WarpGroupFp8FlashAttention {
 
     /**
      * Starts the copy of a tile of {@code columns} bytes a row, whose rows are {@code stride} bytes apart at the
-     * source.
+     * source: in blocks of chunks that divide the lanes, so that a lane's chunks lie at constant distances.
      */
     private static void load(
             int[] tile, int at, int rows, int columns, IntArray source, int first, int stride, int item, int items) {
-        int chunks = columns / 16;
+        for (int block = 0; block < columns / 128; block++) {
+            loadBlock(tile, at, rows, 8 * block, 8, source, first, stride, item, items);
+        }
+        int c = columns / 128 * 8;
+        if (columns % 128 >= 64) {
+            loadBlock(tile, at, rows, c, 4, source, first, stride, item, items);
+            c += 4;
+        }
+        if (columns % 64 >= 32) {
+            loadBlock(tile, at, rows, c, 2, source, first, stride, item, items);
+        }
+    }
+
+    // spotless:off: parameters in rows
+    /** Of each row, {@code chunks} chunks from chunk {@code c} on. */
+    private static void loadBlock(
+            int[] tile, int at, int rows, int c, int chunks, IntArray source, int first, int stride, int item,
+            int items) {
         for (int i = 0; i < (rows * chunks + items - 1) / items; i++) {
-            int row = items % chunks == 0 ? i * (items / chunks) + item / chunks : (i * items + item) / chunks;
-            int c = items % chunks == 0 ? item % chunks : (i * items + item) % chunks;
+            int row = i * (items / chunks) + item / chunks;
             if (rows * chunks % items == 0 || row < rows) {
-                int from = first + row * (stride / 4) + 4 * c;
-                Warp.copyAsync(tile, at + WarpTiles.chunk(rows, row, c), source, from, 16);
+                int own = c + item % chunks;
+                int from = first + row * (stride / 4) + 4 * own;
+                Warp.copyAsync(tile, at + WarpTiles.chunk(rows, row, own), source, from, 16);
             }
         }
     }
+    // spotless:on
 
     /** Starts C = A Bᵀ for 64 rows of a warp group, A and B tiles of {@code rowsA} and {@code rowsB} rows. */
     private static void startProduct(float[] c, int[] tile, int atA, int rowsA, int atB, int rowsB, int depth) {
@@ -422,11 +530,15 @@ public final class WarpGroupFp8FlashAttention {
         for (int r = 0; r < 2; r++) {
             float even = s[2 * r];
             float odd = s[2 * r + 1];
-            for (int n = 1; n < columns / 8; n++) {
+            float even2 = s[2 * r + 4];
+            float odd2 = s[2 * r + 4 + 1];
+            for (int n = 2; n < columns / 8; n += 2) {
                 even = TornadoMath.max(even, s[2 * r + 4 * n]);
                 odd = TornadoMath.max(odd, s[2 * r + 4 * n + 1]);
+                even2 = TornadoMath.max(even2, s[2 * r + 4 * n + 4]);
+                odd2 = TornadoMath.max(odd2, s[2 * r + 4 * n + 5]);
             }
-            float top = TornadoMath.max(even, odd);
+            float top = TornadoMath.max(TornadoMath.max(even, even2), TornadoMath.max(odd, odd2));
             top = TornadoMath.max(top, Warp.shuffleXor(top, 1));
             top = TornadoMath.max(top, Warp.shuffleXor(top, 2)) * factor + (shift - LARGEST_P);
             float now = top > m[r] ? top : m[r];
