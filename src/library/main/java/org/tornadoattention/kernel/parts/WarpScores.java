@@ -489,13 +489,21 @@ public final class WarpScores {
             int threshold) {
         for (int r = 0; r < rowBlocks; r++) {
             int row = r / 2 * columns / 2 + r % 2 * 2;
+            // Four maxima that do not wait for one another: the next of a chain begins some five cycles after the last.
             float even = s[row];
             float odd = s[row + 1];
+            float otherEven = even;
+            float otherOdd = odd;
             for (int n = 1; n < columns / 8; n++) {
-                even = TornadoMath.max(even, s[row + 4 * n]);
-                odd = TornadoMath.max(odd, s[row + 4 * n + 1]);
+                if (n % 2 == 0) {
+                    even = TornadoMath.max(even, s[row + 4 * n]);
+                    odd = TornadoMath.max(odd, s[row + 4 * n + 1]);
+                } else {
+                    otherEven = TornadoMath.max(otherEven, s[row + 4 * n]);
+                    otherOdd = TornadoMath.max(otherOdd, s[row + 4 * n + 1]);
+                }
             }
-            float top = TornadoMath.max(even, odd);
+            float top = TornadoMath.max(TornadoMath.max(even, odd), TornadoMath.max(otherEven, otherOdd));
             top = TornadoMath.max(top, Warp.shuffleXor(top, 1));
             top = TornadoMath.max(top, Warp.shuffleXor(top, 2)) * factor;
             float now = top > m[r] + threshold ? top : m[r];
