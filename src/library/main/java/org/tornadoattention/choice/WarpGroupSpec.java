@@ -54,6 +54,9 @@ record WarpGroupSpec() implements KernelSpec {
     /** Keys of sequences for which groups that stay are faster (docs/performance.md). */
     private static final int LONGEST_OF_STAYING = 4096;
 
+    /** Likewise where heads share keys and see all of them. */
+    private static final int LONGEST_OF_STAYING_TOGETHER = 2048;
+
     /**
      * The tile of groups that stay, for narrow heads under a causal mask and few keys: tiles of keys end where those of
      * queries do.
@@ -293,10 +296,15 @@ record WarpGroupSpec() implements KernelSpec {
                 + WarpGroupFlashAttention.stayingBytes(work.shape().headDim(), tile.blockQ());
         return work.device().extension().computeCapability() >= HOPPER
                 && tile.warps() >= WARPS_OF_MULTIPROCESSOR
-                && work.shape().seqK() <= LONGEST_OF_STAYING
+                && work.shape().seqK() <= longestOfStaying(work.problem())
                 && work.problem().functions().isEmpty()
                 && work.queryTiles(tile.blockQ()) > work.device().computeUnits()
                 && bytes <= work.device().extension().localMemoryBytes();
+    }
+
+    private static int longestOfStaying(AttentionProblem problem) {
+        boolean together = problem.shape().groupSize() > 1 && problem.windowLeft() < 0 && problem.windowRight() < 0;
+        return together ? LONGEST_OF_STAYING_TOGETHER : LONGEST_OF_STAYING;
     }
 
     private static final class ForwardTiling extends WarpTiling {

@@ -147,4 +147,17 @@ class WarpGroupSpecTest {
         assertThat(launch.groups()).isEqualTo(groups);
         assertThat(launch.numbers().get("staying")).isEqualTo(groups == 132 && heads > 33 ? 132 : 0);
     }
+
+    @ParameterizedTest
+    @CsvSource({"8, 4096, false, false", "8, 4096, true, true", "8, 2048, false, true", "64, 4096, false, true"})
+    void headsThatShareAllKeysStayForFewer(int kvHeads, int length, boolean causal, boolean stay) {
+        AttentionProblem problem = AttentionProblem.of(
+                new AttentionShape(1, 64, kvHeads, length, length, 128),
+                DType.BF16,
+                causal ? AttentionOptions.causal() : AttentionOptions.defaults());
+        Tiling tiling = AttentionKernel.WARP_GROUP.spec().tiling().orElseThrow();
+        Work work = new Work(problem, List.of(tiling.tile("128x128/8")), hopper());
+        Launch launch = AttentionKernel.WARP_GROUP.spec().forward(work).getFirst();
+        assertThat(launch.numbers().get("staying")).isEqualTo(stay ? 132 : 0);
+    }
 }
