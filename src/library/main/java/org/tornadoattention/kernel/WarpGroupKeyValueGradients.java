@@ -211,17 +211,6 @@ public final class WarpGroupKeyValueGradients {
             context.asyncCopyWaitGroup(0);
             WarpGroup.fenceLocalMemory();
             context.localBarrier();
-
-            // Start S = K_j Q_i^T and dP = V_j dO_i^T.
-            WarpGroup.fence();
-            WarpTiles.startProduct(type, s, tile, rows, blockK, atQ, blockQ, paddedDim);
-            WarpGroup.commit();
-            if ((blocks & OF_KEYS) != 0) {
-                WarpTiles.startProduct(type, dp, tile, atV + rows, blockK, atQ + tileBytes, blockQ, paddedDim);
-                WarpGroup.commit();
-            }
-
-            // Under them start to copy what the next step multiplies.
             if (t + 1 < steps) {
                 int after = ofHead + 1 < tilesQ ? ofHead + 1 : 0;
                 int headAfter = ofHead + 1 < tilesQ ? head : head + 1;
@@ -243,7 +232,13 @@ public final class WarpGroupKeyValueGradients {
             }
             context.asyncCopyCommit();
 
+            // Start S = K_j Q_i^T and dP = V_j dO_i^T.
+            WarpGroup.fence();
+            WarpTiles.startProduct(type, s, tile, rows, blockK, atQ, blockQ, paddedDim);
+            WarpGroup.commit();
             if ((blocks & OF_KEYS) != 0) {
+                WarpTiles.startProduct(type, dp, tile, atV + rows, blockK, atQ + tileBytes, blockQ, paddedDim);
+                WarpGroup.commit();
                 WarpGroup.await(1, s, blockQ / 2);
             } else {
                 WarpGroup.await(0, s, blockQ / 2);

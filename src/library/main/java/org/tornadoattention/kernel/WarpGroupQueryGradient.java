@@ -183,15 +183,6 @@ public final class WarpGroupQueryGradient {
             context.asyncCopyWaitGroup(0);
             WarpGroup.fenceLocalMemory();
             context.localBarrier();
-
-            // Start S = Q_i K_j^T and dP = dO_i V_j^T.
-            WarpGroup.fence();
-            WarpTiles.startProduct(type, s, tile, rows, blockQ, atK, blockK, paddedDim);
-            WarpGroup.commit();
-            WarpTiles.startProduct(type, dp, tile, atGradient + rows, blockQ, atK + tileBytes, blockK, paddedDim);
-            WarpGroup.commit();
-
-            // Under them start to copy what the next step multiplies.
             if (t + 1 < steps) {
                 int step = TileList.distance(tile, atList, t + 1, steps) * blockK;
                 int next = keyValueBase + (j + step) * headDim;
@@ -201,6 +192,13 @@ public final class WarpGroupQueryGradient {
                 WarpTiles.load(tile, at + tileBytes, blockK, value, next, count, headDim, item, items);
             }
             context.asyncCopyCommit();
+
+            // Start S = Q_i K_j^T and dP = dO_i V_j^T.
+            WarpGroup.fence();
+            WarpTiles.startProduct(type, s, tile, rows, blockQ, atK, blockK, paddedDim);
+            WarpGroup.commit();
+            WarpTiles.startProduct(type, dp, tile, atGradient + rows, blockQ, atK + tileBytes, blockK, paddedDim);
+            WarpGroup.commit();
 
             // When S is there: P = 2^(S - L); of functions that change scores, P times their derivative. Biases are
             // read before.
