@@ -105,9 +105,12 @@ final class CudaText {
                 + ")); }";
     }
 
-    /** An element of {@code float} or {@code int}. */
+    /** An element of {@code float} or {@code int}; the index is one of {@link ElementText}. */
     static String loadWord(String type, String result, String source, String index) {
-        return result + " = __ldg((const " + type + " *) (" + address(source, index, Float.BYTES) + "));";
+        int plus = index.lastIndexOf(IntrinsicText.PLUS);
+        int before = Integer.parseInt(index.substring(plus + IntrinsicText.PLUS.length())) * Float.BYTES;
+        return result + " = __ldg((const " + type + " *) (" + address(source, index.substring(0, plus), Float.BYTES)
+                + IntrinsicText.PLUS + before + "));";
     }
 
     /**

@@ -1,5 +1,6 @@
 package org.tornadoattention.cuda;
 
+import java.util.List;
 import jdk.graal.compiler.core.common.type.StampFactory;
 import jdk.graal.compiler.graph.NodeClass;
 import jdk.graal.compiler.graph.NodeInputList;
@@ -65,7 +66,14 @@ public final class IntrinsicNode extends FixedWithNextNode
 
     @Override
     public void generate(NodeLIRBuilderTool builder) {
-        LIRGeneratorTool tool = builder.getLIRGeneratorTool();
+        if (text instanceof ElementText element) {
+            generateRead(builder, element);
+        } else {
+            generateCall(builder);
+        }
+    }
+
+    private void generateCall(NodeLIRBuilderTool builder) {
         Value[] operands = new Value[arguments.size()];
         int[] added = new int[operands.length];
         for (int i = 0; i < operands.length; i++) {
@@ -78,11 +86,28 @@ public final class IntrinsicNode extends FixedWithNextNode
             }
             operands[i] = builder.operand(argument);
         }
+        append(builder, operands, added, text);
+    }
+
+    /** The variables of the index stand behind the arguments. */
+    private void generateRead(NodeLIRBuilderTool builder, ElementText element) {
+        IndexSum index = IndexSum.of(arguments.get(element.position()));
+        int count = arguments.size();
+        Value[] operands = new Value[count + index.terms().size()];
+        for (int i = 0; i < operands.length; i++) {
+            operands[i] = builder.operand(i < count ? arguments.get(i) : index.terms().get(i - count).node());
+        }
+        List<Integer> signs = index.terms().stream().map(IndexSum.Term::sign).toList();
+        append(builder, operands, new int[operands.length], element.ofSum(count, signs, index.distance()));
+    }
+
+    private void append(NodeLIRBuilderTool builder, Value[] operands, int[] added, IntrinsicText statement) {
+        LIRGeneratorTool tool = builder.getLIRGeneratorTool();
         if (getStackKind() == JavaKind.Void) {
-            tool.append(new IntrinsicStatement(Value.ILLEGAL, operands, added, text));
+            tool.append(new IntrinsicStatement(Value.ILLEGAL, operands, added, statement));
         } else {
             Value result = tool.newVariable(tool.getLIRKind(stamp));
-            tool.append(new IntrinsicStatement(result, operands, added, text));
+            tool.append(new IntrinsicStatement(result, operands, added, statement));
             builder.setResult(this, result);
         }
     }

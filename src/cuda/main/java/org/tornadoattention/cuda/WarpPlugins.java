@@ -124,12 +124,19 @@ final class WarpPlugins {
         register(
                 "load",
                 JavaKind.Float,
-                (r, a) -> CudaText.loadWord("float", r, a[0], a[1]),
+                new ElementText(1, (r, a) -> CudaText.loadWord("float", r, a[0], a[1])),
                 0,
                 -1,
                 FloatArray.class,
                 INT);
-        register("load", JavaKind.Int, (r, a) -> CudaText.loadWord("int", r, a[0], a[1]), 0, -1, IntArray.class, INT);
+        register(
+                "load",
+                JavaKind.Int,
+                new ElementText(1, (r, a) -> CudaText.loadWord("int", r, a[0], a[1])),
+                0,
+                -1,
+                IntArray.class,
+                INT);
         value("loadInt", JavaKind.Int, (r, a) -> CudaText.loadInt(r, a[0], a[1]), INTS, INT);
         effect("storeInt", (r, a) -> CudaText.storeInt(a[0], a[1], a[2]), INTS, INT, INT);
         reading(
