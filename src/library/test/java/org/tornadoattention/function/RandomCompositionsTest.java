@@ -120,6 +120,20 @@ class RandomCompositionsTest {
                         AttentionKernel.VECTOR));
     }
 
+    private static FlashAttention withUsualTile(AttentionKernel kernel) {
+        return FlashAttention.on(TestDevice.assumed(kernel), kernel);
+    }
+
+    /** Tiles of which problems as small as these have several. */
+    private static FlashAttention withSmallTile(AttentionKernel kernel) {
+        return switch (kernel) {
+            case TILED -> FlashAttention.on(TestDevice.assumed(kernel), kernel, kernel.tile("16x8"));
+            case WARP -> FlashAttention.on(TestDevice.assumed(kernel), kernel, kernel.tile("16x16/1"));
+            case WARP_GROUP -> FlashAttention.on(TestDevice.assumed(kernel), kernel, kernel.tile("64x16/4"));
+            default -> withUsualTile(kernel);
+        };
+    }
+
     @Tag("both-tiers")
     @ParameterizedTest(name = "-Dattention.seed={0}")
     @MethodSource("seeds")
@@ -170,9 +184,10 @@ class RandomCompositionsTest {
         Tensor k = Tensor.random(dtype, seed + 2, batch, kvHeads, seqK, headDim);
         Tensor v = Tensor.random(dtype, seed + 3, batch, kvHeads, seqK, valueDim);
         Tensor dOut = Tensor.random(dtype, seed + 4, batch, heads, seqQ, valueDim);
+        boolean smallTile = random.nextBoolean();
         boolean gradients = ALL_GRADIENTS || seed % 3 == 0;
         AccuracyCheck check = gradients ? AccuracyCheck.of(q, k, v, dOut, options) : AccuracyCheck.of(q, k, v, options);
-        try (FlashAttention attention = FlashAttention.on(TestDevice.assumed(kernel), kernel)) {
+        try (FlashAttention attention = smallTile ? withSmallTile(kernel) : withUsualTile(kernel)) {
             AttentionResult result = attention.forward(q, k, v, options);
             assertThat(check.forward(result.output(), result.logSumExp()))
                     .as("%s of %s, %s", kernel, dtype, options)
