@@ -19,6 +19,9 @@ final class CudaText {
     /** Says that no other group is on the multiprocessor. */
     static final String ALONE = "/*alone*/";
 
+    /** Where loops of known length are to be unrolled. */
+    static final String UNROLL_LOOPS = "/*unroll loops*/";
+
     private static final int SWIZZLE_128_BYTES = 1;
     private static final int EIGHT_ROWS = 1024;
 

@@ -38,7 +38,9 @@ final class KernelAssembler {
 
     private static final Pattern GROUP_SIZE = Pattern.compile(Pattern.quote(CudaText.GROUP_SIZE) + "(\\d+)");
 
-    private static final long STACK_BYTES = 64L << 20;
+    private static final Pattern LOOP_OF_KNOWN_LENGTH = Pattern.compile("\\bfor\\(;\\w+ < \\d{1,2};\\)");
+
+    private static final long STACK_BYTES = 256L << 20;
 
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
@@ -81,7 +83,7 @@ final class KernelAssembler {
             int size = Integer.parseInt(array.group(3)) * elementBytes(type);
             bytes += (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         }
-        byte[] cubin = compiled(withLaunchBounds(array.appendTail(text).toString(), kernel), architecture);
+        byte[] cubin = compiled(withLaunchBounds(unrolled(array.appendTail(text).toString()), kernel), architecture);
         reserve(cubin, ".nv.shared." + kernel, bytes);
         return cubin;
     }
@@ -110,6 +112,13 @@ final class KernelAssembler {
                         "\\bvoid " + kernel + "\\(",
                         "void __launch_bounds__(" + size.group(1) + (source.contains(CudaText.ALONE) ? ", 1" : "")
                                 + ") " + kernel + "(")
+                : source;
+    }
+
+    /** Has loops of up to 99 turns unrolled where the kernel asks for it. */
+    private static String unrolled(String source) {
+        return source.contains(CudaText.UNROLL_LOOPS)
+                ? LOOP_OF_KNOWN_LENGTH.matcher(source).replaceAll(loop -> "\n#pragma unroll\n" + loop.group())
                 : source;
     }
 

@@ -42,6 +42,7 @@ final class WarpPlugins {
 
     private void warp() {
         effect("requireGroupSize", (r, a) -> CudaText.requireGroupSize(a[0]), INT);
+        effect("unrollLoops", (r, a) -> CudaText.MARK + CudaText.UNROLL_LOOPS);
         value("shuffleXor", JavaKind.Float, (r, a) -> CudaText.shuffleXor(r, a[0], a[1]), FLOAT, INT);
         value("shuffleXor", JavaKind.Int, (r, a) -> CudaText.shuffleXor(r, a[0], a[1]), INT, INT);
         value("uniform", JavaKind.Int, (r, a) -> CudaText.uniform(r, a[0]), INT);

@@ -146,8 +146,10 @@ record WarpGroupSpec() implements KernelSpec {
         if (hasOwnValueDim(problem)) {
             return Optional.empty();
         }
+        // Scores that functions change leave no registers for tiles of 128 keys.
+        boolean changesScores = !problem.functions().isEmpty() && problem.functions().form().changesScores();
         return Stream.of(
-                        List.of("128x128", "64x128"),
+                        List.of(changesScores ? "128x64" : "128x128", "64x128"),
                         List.of("128x64", "64x128"),
                         List.of("128x32", "32x128"),
                         List.of("64x16", "16x64"))

@@ -47,6 +47,11 @@ public record FunctionForm(
         return bias.filter(dtype -> dtype != DType.F32).isPresent();
     }
 
+    /** Whether scores are changed, and not only hidden. */
+    public boolean changesScores() {
+        return score.isPresent() || bias.isPresent();
+    }
+
     /** Whether there is no function. */
     public boolean isEmpty() {
         return equals(NONE);

@@ -56,6 +56,14 @@ public final class Warp {
     }
 
     /**
+     * Says that all loops of the kernel whose number of turns is known are unrolled, however much is in them: private arrays that
+     * they index then lie in registers. Without, the compiler unrolls what it finds small.
+     */
+    public static void unrollLoops() {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
      * {@return the value of the lane whose number differs from this one's in the bits of {@code mask}, 1 to 31}
      *
      * @param value this lane's number

@@ -304,7 +304,14 @@ public final class WarpScores {
             int[] biases, boolean paired, int columns, boolean transposed,
             int batch, int head, int row, int column, int seqQ, int offset, int length,
             int windowLeft, int windowRight, float scale, float softcap, float slope, int features, boolean edges) {
+        Warp.unrollLoops();
         for (int n = 0; n < columns / 8; n++) {
+            float even = 0f;
+            float odd = 0f;
+            if (transposed) {
+                even = LargeScores.lowered(Warp.element(tile, terms + 64 * n), features) * LOG2_E;
+                odd = LargeScores.lowered(Warp.element(tile, terms + 64 * n + 8), features) * LOG2_E;
+            }
             for (int r = 0; r < 2; r++) {
                 float low = 0f;
                 for (int e = 0; e < 2; e++) {
@@ -323,9 +330,8 @@ public final class WarpScores {
                     float weight = 0f;
                     float probability = 0f;
                     if (outside <= 0) {
-                        float lse = transposed
-                                ? LargeScores.lowered(Warp.element(tile, terms + 64 * n + 8 * e), features) * LOG2_E
-                                : logSumExps[r];
+                        float ofColumn = e == 0 ? even : odd;
+                        float lse = transposed ? ofColumn : logSumExps[r];
                         float capped = capped(scale * s[at], softcap);
                         float given = Score.biased(capped, slope, i + offset - key, features);
                         float x = 0f;
@@ -339,9 +345,9 @@ public final class WarpScores {
                                 derivative(capped, softcap) * Functions.slope(given, batch, head, i, key, i + offset);
                         // A score that is no number hides nothing.
                         int hidden = x < Score.LEAST_SEEN ? 1 : 0;
-                        float exponent = LargeScores.exponent(x * LOG2_E - lse, features);
-                        probability = hidden > 0 ? 0f : Warp.exp2(exponent);
-                        weight = hidden > 0 ? 0f : probability * derivative;
+                        float seen = Warp.exp2(LargeScores.exponent(x * LOG2_E - lse, features));
+                        probability = hidden > 0 ? 0f : seen;
+                        weight = hidden > 0 ? 0f : seen * derivative;
                     }
                     s[at] = weight;
                     if (transposed) {
@@ -370,6 +376,7 @@ public final class WarpScores {
             float[] sums, float[] s, float[] dp, float[] logSumExps, float[] d, int[] biases, boolean paired,
             int columns, int batch, int head, int row, int column, int seqQ, int offset, int length,
             int windowLeft, int windowRight, float scale, float softcap, float slope, int features, boolean edges) {
+        Warp.unrollLoops();
         for (int r = 0; r < 2; r++) {
             for (int n = 0; n < columns / 8; n++) {
                 for (int e = 0; e < 2; e++) {

@@ -23,6 +23,11 @@ public final class WarpIntrinsics {
         lane().requireGroupSize(items);
     }
 
+    /** Concerns compilers alone. */
+    public static void unrollLoops() {
+        lane();
+    }
+
     /** Returns the value of another lane. */
     public static float shuffleXor(float value, int mask) {
         return lane().shuffleXor(value, mask);
