@@ -31,8 +31,17 @@ record WarpGroupSpec() implements KernelSpec {
      */
     private static final String OF_FUNCTIONS = "128x128/8";
 
-    /** The same where local memory has no room for a bias beside the keys of so many. */
-    private static final String OF_BIASES = "128x64/8";
+    /**
+     * The tile where a bias is copied beside the keys of wider heads: the more queries it has, the less is read of keys
+     * and values.
+     */
+    private static final String OF_BIASES = "192x64/12";
+
+    /** The widest head for which 192 queries leave a lane registers. */
+    private static final int WIDEST_OF_BIASES = 128;
+
+    /** The tile where local memory has no room for a bias beside 128 keys. */
+    private static final String OF_BIASES_OF_WIDEST = "128x64/8";
 
     /**
      * The tile of heads of up to 192 whose values have 128 or fewer: registers that a narrow O leaves hold more keys.
@@ -353,8 +362,7 @@ record WarpGroupSpec() implements KernelSpec {
         private Stream<String> special(AttentionProblem problem, ComputeDevice device) {
             AttentionShape shape = problem.shape();
             if (!problem.functions().isEmpty()) {
-                return Stream.of(OF_FUNCTIONS, OF_BIASES)
-                        .limit(problem.functions().form().hasNarrowBias() ? 2 : 1);
+                return ofFunctions(problem);
             }
             if (shape.headDim() <= NARROW
                     && problem.windowRight() >= 0
@@ -367,6 +375,17 @@ record WarpGroupSpec() implements KernelSpec {
                     && shape.valueDim() <= NARROW_VALUES
                     && shape.seqQ() >= LONG;
             return narrowValues ? Stream.of(OF_NARROW_VALUES) : Stream.of();
+        }
+
+        private static Stream<String> ofFunctions(AttentionProblem problem) {
+            if (!problem.functions().form().hasNarrowBias()) {
+                return Stream.of(OF_FUNCTIONS);
+            }
+            int widest = problem.shape().widestDim();
+            boolean gains = widest > NARROW
+                    && widest <= WIDEST_OF_BIASES
+                    && !problem.functions().form().leavesTilesOut();
+            return gains ? Stream.of(OF_BIASES) : Stream.of(OF_FUNCTIONS, OF_BIASES_OF_WIDEST);
         }
 
         @Override

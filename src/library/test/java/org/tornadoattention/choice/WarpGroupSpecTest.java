@@ -10,12 +10,14 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.Masks;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 
 /** The tiles of the backward kernels that use warp groups. */
@@ -108,6 +110,39 @@ class WarpGroupSpecTest {
         assertThat(KernelChoice.choose(problem, hopper(), Optional.of(AttentionKernel.WARP_GROUP))
                         .tileNames())
                 .contains(tile);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "64, F16, 128x128/8",
+        "65, F16, 192x64/12",
+        "128, BF16, 192x64/12",
+        "256, F16, 128x64/8",
+        "128, F32, 128x128/8"
+    })
+    void biasesThatAreCopiedHaveMoreQueriesToATile(int headDim, DType ofBias, String tile) {
+        AttentionProblem problem = AttentionProblem.of(
+                new AttentionShape(1, 1, 1, 512, 512, headDim),
+                DType.F16,
+                AttentionOptions.defaults().withBias(Tensor.allocate(ofBias, 1, 1, 512, 512)));
+        assertThat(KernelChoice.choose(problem, hopper(), Optional.of(AttentionKernel.WARP_GROUP))
+                        .tileNames())
+                .contains(tile);
+    }
+
+    @Test
+    void queryGradientsOfChangedScoresHaveFewerKeysToATile() {
+        AttentionShape shape = new AttentionShape(1, 1, 1, 512, 512, 64);
+        AttentionOptions masked = AttentionOptions.defaults().withMask(Masks.blockCausal(8));
+        AttentionOptions changed = masked.withScore((s, b, h, i, j) -> s + j);
+        assertThat(chooseBackward(shape, masked)).startsWith("128x128");
+        assertThat(chooseBackward(shape, changed)).startsWith("128x64");
+    }
+
+    private static String chooseBackward(AttentionShape shape, AttentionOptions options) {
+        AttentionProblem problem = AttentionProblem.of(shape, DType.F16, options);
+        List<Tile> tiles = BACKWARD.tiles().choose(problem, hopper()).orElseThrow();
+        return new KernelChoice(AttentionKernel.WARP_GROUP, tiles, "").tileNames().orElseThrow();
     }
 
     @ParameterizedTest
