@@ -156,7 +156,8 @@ record WarpGroupSpec() implements KernelSpec {
             return Optional.empty();
         }
         // Scores that functions change leave no registers for tiles of 128 keys.
-        boolean changesScores = !problem.functions().isEmpty() && problem.functions().form().changesScores();
+        boolean changesScores =
+                !problem.functions().isEmpty() && problem.functions().form().changesScores();
         return Stream.of(
                         List.of(changesScores ? "128x64" : "128x128", "64x128"),
                         List.of("128x64", "64x128"),

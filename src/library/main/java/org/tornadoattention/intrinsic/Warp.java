@@ -56,8 +56,8 @@ public final class Warp {
     }
 
     /**
-     * Says that all loops of the kernel whose number of turns is known are unrolled, however much is in them: private arrays that
-     * they index then lie in registers. Without, the compiler unrolls what it finds small.
+     * Says that all loops of the kernel whose number of turns is known are unrolled, however much is in them: private
+     * arrays that they index then lie in registers. Without, the compiler unrolls what it finds small.
      */
     public static void unrollLoops() {
         throw OutsideOfKernels.call();

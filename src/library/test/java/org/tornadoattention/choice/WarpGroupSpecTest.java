@@ -142,7 +142,9 @@ class WarpGroupSpecTest {
     private static String chooseBackward(AttentionShape shape, AttentionOptions options) {
         AttentionProblem problem = AttentionProblem.of(shape, DType.F16, options);
         List<Tile> tiles = BACKWARD.tiles().choose(problem, hopper()).orElseThrow();
-        return new KernelChoice(AttentionKernel.WARP_GROUP, tiles, "").tileNames().orElseThrow();
+        return new KernelChoice(AttentionKernel.WARP_GROUP, tiles, "")
+                .tileNames()
+                .orElseThrow();
     }
 
     @ParameterizedTest
