@@ -78,8 +78,7 @@ final class QuerySums {
         int padded = scores.padded();
         for (int done = 0; done < count; done += ForwardTile.KEYS) {
             int together = Math.min(ForwardTile.KEYS, count - done);
-            gradients.write(
-                    sequence, head, query + done, together, dQ, (row + done) * padded, padded, bits, lanes);
+            gradients.write(sequence, head, query + done, together, dQ, (row + done) * padded, padded, bits, lanes);
         }
     }
 }
