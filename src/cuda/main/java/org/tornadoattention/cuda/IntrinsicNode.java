@@ -95,7 +95,8 @@ public final class IntrinsicNode extends FixedWithNextNode
         int count = arguments.size();
         Value[] operands = new Value[count + index.terms().size()];
         for (int i = 0; i < operands.length; i++) {
-            operands[i] = builder.operand(i < count ? arguments.get(i) : index.terms().get(i - count).node());
+            operands[i] = builder.operand(
+                    i < count ? arguments.get(i) : index.terms().get(i - count).node());
         }
         List<Integer> signs = index.terms().stream().map(IndexSum.Term::sign).toList();
         append(builder, operands, new int[operands.length], element.ofSum(count, signs, index.distance()));
