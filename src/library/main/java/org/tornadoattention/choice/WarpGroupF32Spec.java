@@ -85,7 +85,7 @@ record WarpGroupF32Spec() implements KernelSpec {
         List<Launch> launches = new ArrayList<>(inputs(work));
         launches.add(queries("outputGradient", work, queryBlocks(shape) + 2 * keyBlocks(shape)));
         launches.add(Launch.of("-rows", WarpRowTerms.class, "rowTerms")
-                .overElements(shape.queryRows() * WarpRowTerms.LANES, work.groupSize()));
+                .overElements(shape.queryRows() * WarpRowTerms.LANES, WarpRowTerms.GROUP));
         launches.add(Launch.of("-dq", WarpGroupF32QueryGradient.class, "queryGradient")
                 .with("blocks", WarpGroupKeyValueGradients.blocks(queryGradient.blockQ(), queryGradient.blockK()))
                 .groups(

@@ -229,7 +229,7 @@ record WarpGroupSpec() implements KernelSpec {
 
     private static Launch rowTerms(Work work) {
         return Launch.of("-rows", WarpRowTerms.class, "rowTerms")
-                .overElements(work.shape().queryRows() * WarpRowTerms.LANES, work.groupSize());
+                .overElements(work.shape().queryRows() * WarpRowTerms.LANES, WarpRowTerms.GROUP);
     }
 
     /** dK and dV come from one launch of their kernel, or from one each where registers do not hold both. */

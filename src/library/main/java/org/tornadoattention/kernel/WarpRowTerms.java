@@ -14,13 +14,16 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
  * cores, the plain kernel's scattered reads would be a tenth of the backward pass.
  *
  * <p><b>Arrays.</b> As {@link BackwardRowTerms}, in F16. <b>Grid.</b> {@link #LANES} work-items for each of
- * {@code batch * heads * seqQ} rows, groups of a multiple of so many. No local memory. <b>Device.</b> As
+ * {@code batch * heads * seqQ} rows, groups of {@link #GROUP}. No local memory. <b>Device.</b> As
  * {@link WarpFlashAttention}.
  */
 public final class WarpRowTerms {
 
     /** Work-items for a row. */
     public static final int LANES = 32;
+
+    /** Work-items of a group: with fewer, the rate at which groups start would bind. */
+    public static final int GROUP = 256;
 
     private WarpRowTerms() {}
 
