@@ -336,7 +336,40 @@ final class CudaText {
 
     /** Both operands lie with their rows along the depth, which is the transposed way for both. */
     static String multiplyByRows(
-            String type, String c, String columns, String tile, String atA, String atB, String accumulate) {
+            String type,
+            String c,
+            String columns,
+            String tile,
+            String atA,
+            String atB,
+            String strideB,
+            String accumulate) {
+        return multiplyTiles(type, c, columns, tile, atA, atB, strideB, ", 1, 1", accumulate);
+    }
+
+    /** B alone lies so. */
+    static String multiplyTiles(
+            String type,
+            String c,
+            String columns,
+            String tile,
+            String atA,
+            String atB,
+            String strideB,
+            String accumulate) {
+        return multiplyTiles(type, c, columns, tile, atA, atB, strideB, ", 0, 1", accumulate);
+    }
+
+    private static String multiplyTiles(
+            String type,
+            String c,
+            String columns,
+            String tile,
+            String atA,
+            String atB,
+            String strideB,
+            String transposition,
+            String accumulate) {
         if (constant(type, "type") == Warp.E4M3) {
             throw new IllegalArgumentException("E4M3 tiles are read along their columns only: multiply.");
         }
@@ -347,8 +380,8 @@ final class CudaText {
                 c,
                 "%" + n / 2,
                 n / 2 + 1,
-                ", 1, 1",
-                "\"l\"(" + descriptor(tile, atA, "0") + "), \"l\"(" + descriptor(tile, atB, "0") + "), "
+                transposition,
+                "\"l\"(" + descriptor(tile, atA, "0") + "), \"l\"(" + descriptor(tile, atB, strideB) + "), "
                         + register(accumulate));
     }
 

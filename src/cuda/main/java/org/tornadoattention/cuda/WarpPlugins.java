@@ -189,11 +189,33 @@ final class WarpPlugins {
                 INT);
         effect(
                 "multiplyByRows",
-                (r, a) -> CudaText.multiplyByRows(a[0], a[1], a[2], a[3], a[4], a[5], a[6]),
+                (r, a) -> CudaText.multiplyByRows(a[0], a[1], a[2], a[3], a[4], a[5], "0", a[6]),
                 INT,
                 FLOATS,
                 INT,
                 INTS,
+                INT,
+                INT,
+                INT);
+        effect(
+                "multiplyByRows",
+                (r, a) -> CudaText.multiplyByRows(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]),
+                INT,
+                FLOATS,
+                INT,
+                INTS,
+                INT,
+                INT,
+                INT,
+                INT);
+        effect(
+                "multiply",
+                (r, a) -> CudaText.multiplyTiles(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]),
+                INT,
+                FLOATS,
+                INT,
+                INTS,
+                INT,
                 INT,
                 INT,
                 INT);

@@ -136,6 +136,42 @@ public final class WarpGroup {
         throw OutsideOfKernels.call();
     }
 
+    /**
+     * As {@link #multiplyByRows(int, float[], int, int[], int, int, int)}, with columns in several blocks of B.
+     *
+     * @param type {@link Warp#F16} or {@link Warp#BF16}
+     * @param c accumulators of this lane, {@code columns / 2} floats
+     * @param columns columns of C, a multiple of 8
+     * @param tile local memory that holds A and B
+     * @param atA byte offset of A's first row in its block
+     * @param atB byte offset of B's first row in its first block
+     * @param strideB bytes from a block of B to the next, 64 columns on
+     * @param accumulate 0 to begin with C = 0, otherwise 1
+     */
+    public static void multiplyByRows(
+            int type, float[] c, int columns, int[] tile, int atA, int atB, int strideB, int accumulate) {
+        throw OutsideOfKernels.call();
+    }
+
+    /**
+     * Starts C = A · B, or C += A · B if {@code accumulate} is not 0: 64 rows of A as deep as B has rows, and
+     * {@code columns} columns along the rows of B.
+     *
+     * @param type {@link Warp#F16} or {@link Warp#BF16}; the tensor cores read 8-bit operands in the other direction
+     *     only
+     * @param c accumulators of this lane, {@code columns / 2} floats
+     * @param columns columns of C, a multiple of 8
+     * @param tile local memory that holds A and B
+     * @param atA byte offset of A's first row in a block, at the first of the columns: block + 32 · step
+     * @param atB byte offset of B's first row in its first block
+     * @param strideB bytes from a block of B to the next, 64 columns on
+     * @param accumulate 0 to begin with C = 0, otherwise 1
+     */
+    public static void multiply(
+            int type, float[] c, int columns, int[] tile, int atA, int atB, int strideB, int accumulate) {
+        throw OutsideOfKernels.call();
+    }
+
     /** Closes the group of products started since the last call. */
     public static void commit() {
         throw OutsideOfKernels.call();

@@ -133,6 +133,84 @@ class WarpGroupTest {
         store(c, sums, columns, context.localIdx);
     }
 
+    /**
+     * C = A · B, for 64 rows of C and any columns, B with a row for each step of the depth in blocks of 64 columns, and
+     * A as it is, or likewise if {@code turned} is 1.
+     */
+    static void blocks(
+            KernelContext context,
+            ShortArray a,
+            ShortArray b,
+            FloatArray c,
+            int columns,
+            int depth,
+            int turned,
+            int type) {
+        int[] tile = context.allocateIntLocalArray((64 * depth + (columns + 63) / 64 * 64 * depth) / 2);
+        int atB = 64 * 2 * depth;
+        if (turned == 1) {
+            load(tile, 0, a, depth, 64, context.localIdx, 128);
+        } else {
+            load(tile, 0, a, 64, depth, context.localIdx, 128);
+        }
+        load(tile, atB, b, depth, columns, context.localIdx, 128);
+        WarpGroup.fenceLocalMemory();
+        context.localBarrier();
+        float[] sums = new float[columns / 2];
+        for (int i = 0; i < columns / 2; i++) {
+            sums[i] = 7f;
+        }
+        int stride = depth * WarpGroup.ROW_BYTES;
+        WarpGroup.fence();
+        for (int k = 0; k < depth / 16; k++) {
+            int down = k * 16 * WarpGroup.ROW_BYTES;
+            if (turned == 1) {
+                WarpGroup.multiplyByRows(type, sums, columns, tile, down, atB + down, stride, k);
+            } else {
+                int along = k / 4 * 64 * WarpGroup.ROW_BYTES + k % 4 * 32;
+                WarpGroup.multiply(type, sums, columns, tile, along, atB + down, stride, k);
+            }
+        }
+        WarpGroup.commit();
+        WarpGroup.await(0, sums, columns / 2);
+        store(c, sums, columns, context.localIdx);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"128, 64, 0, 0", "256, 128, 1, 0", "24, 64, 1, 0", "192, 64, 1, 1", "72, 128, 0, 1", "64, 64, 1, 1"})
+    void aProductWithBlocksOfColumns(int columns, int depth, int type, int turned) {
+        float[] a = new float[64 * depth];
+        float[] b = new float[depth * columns];
+        ShortArray bitsOfA = bits(type, a);
+        ShortArray bitsOfB = bits(type, b);
+        FloatArray c = new FloatArray(64 * columns);
+        Plans.run(
+                new TaskGraph("blocks")
+                        .transferToDevice(EVERY_EXECUTION, bitsOfA, bitsOfB)
+                        .task(
+                                "kernel",
+                                WarpGroupTest::blocks,
+                                new KernelContext(),
+                                bitsOfA,
+                                bitsOfB,
+                                c,
+                                columns,
+                                depth,
+                                turned,
+                                type)
+                        .transferToHost(EVERY_EXECUTION, c),
+                Plans.grid(128, 128));
+        for (int i = 0; i < 64; i++) {
+            for (int j = 0; j < columns; j++) {
+                double expected = 0;
+                for (int k = 0; k < depth; k++) {
+                    expected += (double) a[turned == 1 ? k * 64 + i : i * depth + k] * b[k * columns + j];
+                }
+                assertThat((double) c.get(i * columns + j)).isCloseTo(expected, Offset.offset(1e-4));
+            }
+        }
+    }
+
     /** Rows in blocks of 64 columns, one behind the other. */
     private static void load(int[] tile, int at, ShortArray source, int rows, int columns, int item, int items) {
         int chunks = columns / 8;

@@ -95,8 +95,9 @@ final class GroupProducts {
         if (product.columns % 8 != 0 || product.columns < 8 || product.columns > MAX_COLUMNS) {
             throw illegal("multiplies " + product.columns + " columns; it must be a multiple of 8 up to 256");
         }
-        if (product.rowsAlongDepth && product.columns > BLOCK_COLUMNS) {
-            throw illegal("multiplies " + product.columns + " columns by rows; it must be at most " + BLOCK_COLUMNS);
+        if (product.rowsAlongDepth && product.columns > BLOCK_COLUMNS && product.strideB == 0) {
+            throw illegal("multiplies " + product.columns + " columns by rows; it must be at most " + BLOCK_COLUMNS
+                    + ", or several blocks of B");
         }
         for (int address : product.addresses()) {
             if (address % CHUNK_BYTES != 0) {

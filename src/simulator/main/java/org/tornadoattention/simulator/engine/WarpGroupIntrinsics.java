@@ -44,7 +44,19 @@ public final class WarpGroupIntrinsics {
 
     /** Starts a product of tiles, both with a row for each step of the depth. */
     public static void multiplyByRows(int type, float[] c, int columns, int[] tile, int atA, int atB, int accumulate) {
-        lane().multiplyByRows(type, c, columns, tile, atA, atB, accumulate);
+        lane().multiplyByRows(type, c, columns, tile, atA, atB, 0, accumulate);
+    }
+
+    /** Likewise, with B in several blocks. */
+    public static void multiplyByRows(
+            int type, float[] c, int columns, int[] tile, int atA, int atB, int strideB, int accumulate) {
+        lane().multiplyByRows(type, c, columns, tile, atA, atB, strideB, accumulate);
+    }
+
+    /** Starts a product of tiles, of which B has a row for each step of the depth. */
+    public static void multiply(
+            int type, float[] c, int columns, int[] tile, int atA, int atB, int strideB, int accumulate) {
+        lane().multiplyTiles(type, c, columns, tile, atA, atB, strideB, accumulate);
     }
 
     /** Closes a group of products. */

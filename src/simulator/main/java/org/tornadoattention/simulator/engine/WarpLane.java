@@ -469,15 +469,28 @@ final class WarpLane {
                 new GroupProducts.Product(type, c, columns, a, atA, array, tile, atB, 0, true, false, accumulate != 0));
     }
 
-    void multiplyByRows(int type, float[] c, int columns, int[] tile, int atA, int atB, int accumulate) {
+    void multiplyByRows(int type, float[] c, int columns, int[] tile, int atA, int atB, int strideB, int accumulate) {
+        requireSixteenBits(type);
+        LocalArray array = localArray(tile, "multiplies tiles from");
+        requireFenced(array);
+        products.start(new GroupProducts.Product(
+                type, c, columns, null, atA, array, tile, atB, strideB, false, true, accumulate != 0));
+    }
+
+    /** A has a row for each row of C, B one for each step of the depth. */
+    void multiplyTiles(int type, float[] c, int columns, int[] tile, int atA, int atB, int strideB, int accumulate) {
+        requireSixteenBits(type);
+        LocalArray array = localArray(tile, "multiplies tiles from");
+        requireFenced(array);
+        products.start(new GroupProducts.Product(
+                type, c, columns, null, atA, array, tile, atB, strideB, false, false, accumulate != 0));
+    }
+
+    private void requireSixteenBits(int type) {
         if (type == WarpIntrinsics.E4M3) {
             throw illegal("multiplies E4M3 by rows; the tensor cores read 8-bit operands along their columns only:"
                     + " WarpGroup.multiply");
         }
-        LocalArray array = localArray(tile, "multiplies tiles from");
-        requireFenced(array);
-        products.start(new GroupProducts.Product(
-                type, c, columns, null, atA, array, tile, atB, 0, false, true, accumulate != 0));
     }
 
     void commit() {
