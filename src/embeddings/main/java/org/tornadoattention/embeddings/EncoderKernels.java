@@ -86,6 +86,102 @@ final class EncoderKernels {
         }
     }
 
+    /** Work-items of a group of {@link #addAndNormaliseByWarps}, a warp for each row. */
+    static final int WARPS_GROUP = 256;
+
+    /** Elements of a row that a warp reads at once. */
+    private static final int STEP = 256;
+
+    /**
+     * As {@link #addAndNormalise}, a warp for each row, with the result rounded to F16 too, as products read it; the
+     * width is a multiple of 8.
+     */
+    static void addAndNormaliseByWarps(
+            KernelContext context,
+            FloatArray x,
+            FloatArray added,
+            FloatArray scale,
+            FloatArray shift,
+            ShortArray narrow,
+            int width,
+            float epsilon) {
+        Warp.requireGroupSize(WARPS_GROUP);
+        float[] own = new float[(width + STEP - 1) / STEP * 8];
+        float[] other = new float[8];
+        int[] packed = new int[4];
+        int lane = context.localIdx % 32;
+        int at = (context.groupIdx * (WARPS_GROUP / 32) + context.localIdx / 32) * width;
+        float sum = 0f;
+        for (int i = 0; i < (width + STEP - 1) / STEP; i++) {
+            int column = i * STEP + lane * 8;
+            if (column < width) {
+                Warp.loadFour(own, 8 * i, x, at + column);
+                Warp.loadFour(own, 8 * i + 4, x, at + column + 4);
+                Warp.loadFour(other, 0, added, at + column);
+                Warp.loadFour(other, 4, added, at + column + 4);
+                for (int j = 0; j < 8; j++) {
+                    own[8 * i + j] += other[j];
+                    sum += own[8 * i + j];
+                }
+            }
+        }
+        float mean = sumOfWarp(sum) / width;
+        float squares = 0f;
+        for (int i = 0; i < (width + STEP - 1) / STEP; i++) {
+            if (i * STEP + lane * 8 < width) {
+                for (int j = 0; j < 8; j++) {
+                    float difference = own[8 * i + j] - mean;
+                    squares += difference * difference;
+                }
+            }
+        }
+        float factor = 1f / TornadoMath.sqrt(sumOfWarp(squares) / width + epsilon);
+        for (int i = 0; i < (width + STEP - 1) / STEP; i++) {
+            int column = i * STEP + lane * 8;
+            if (column < width) {
+                for (int j = 0; j < 8; j++) {
+                    other[j] = (own[8 * i + j] - mean) * factor * Warp.load(scale, column + j)
+                            + Warp.load(shift, column + j);
+                }
+                for (int j = 0; j < 4; j++) {
+                    packed[j] = Warp.pack(Warp.F16, other[2 * j], other[2 * j + 1]);
+                }
+                Warp.storeFour(x, at + column, other, 0);
+                Warp.storeFour(x, at + column + 4, other, 4);
+                Warp.storeEight(narrow, at + column, packed, 0);
+            }
+        }
+    }
+
+    private static float sumOfWarp(float value) {
+        float sum = value + Warp.shuffleXor(value, 16);
+        sum = sum + Warp.shuffleXor(sum, 8);
+        sum = sum + Warp.shuffleXor(sum, 4);
+        sum = sum + Warp.shuffleXor(sum, 2);
+        return sum + Warp.shuffleXor(sum, 1);
+    }
+
+    /** As {@link #split}, of F16's bits, eight elements for each work-item. */
+    static void splitBits(
+            KernelContext context,
+            ShortArray projected,
+            HalfFloatArray q,
+            HalfFloatArray k,
+            HalfFloatArray v,
+            int width) {
+        int[] packed = new int[4];
+        int i = 8 * context.globalIdx;
+        if (i < q.getSize()) {
+            int at = i / width * 3 * width + i % width;
+            Warp.loadEight(packed, 0, projected, at, 0, 0);
+            Warp.storeEight(q, i, packed, 0);
+            Warp.loadEight(packed, 0, projected, at + width, 0, 0);
+            Warp.storeEight(k, i, packed, 0);
+            Warp.loadEight(packed, 0, projected, at + 2 * width, 0, 0);
+            Warp.storeEight(v, i, packed, 0);
+        }
+    }
+
     /** Takes queries, keys and values of a row apart. */
     static void split(FloatArray projected, FloatArray q, FloatArray k, FloatArray v, int width) {
         for (@Parallel int i = 0; i < q.getSize(); i++) {

@@ -2,7 +2,6 @@ package org.tornadoattention.embeddings;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.HashMap;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -30,7 +29,6 @@ import uk.ac.manchester.tornado.api.WorkerGrid1D;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
-import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
@@ -179,8 +177,10 @@ final class GraphEncoder implements Encoder {
         private final FloatArray lengths;
         private final TaskGraph graph = new TaskGraph("encoder");
         private final GridScheduler grids = new GridScheduler();
-        /** Rows in F16 that the very next product reads, by their size. */
-        private final Map<Integer, ShortArray> narrowRows = new HashMap<>();
+        /** In place of what products do not write. */
+        private final ShortArray[] notWritten = {new ShortArray(8), new ShortArray(8), new ShortArray(8)};
+
+        private final FloatArray notUsed = new FloatArray(8);
 
         private final RaggedTasks sharedAttention;
         private final Tensor q;
@@ -209,6 +209,8 @@ final class GraphEncoder implements Encoder {
             logSumExp = Tensor.allocate(DType.F32, rows, weights.heads());
             graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, tokens, places, offsets, lengths);
             stays(words, positions, vectors);
+            stays((Object[]) notWritten);
+            stays(notUsed);
             stays(q.array(), k.array(), v.array(), attended.array(), logSumExp.array());
             sharedAttention = attention.tasks(graph, grids, q, k, sequences, AttentionOptions.defaults());
             append(width);
@@ -220,36 +222,12 @@ final class GraphEncoder implements Encoder {
         private void append(int width) {
             FloatArray x = rows(width);
             FloatArray added = rows(width);
-            FloatArray projected = rows(3 * width);
-            FloatArray heads = warpGroups ? x : half ? rows(width) : attended.floatArray();
             graph.task("embed", EncoderKernels::embed, tokens, places, words, positions, x, added, width);
             grid("embed", x.getSize(), GROUP_SIZE);
-            normalise("embeddings-norm", x, added, embeddingNorm);
-            FloatArray inner = rows(layers.getFirst().intermediate().columns());
-            for (int i = 0; i < layers.size(); i++) {
-                DeviceLayer layer = layers.get(i);
-                String name = "layer" + i + "-";
-                product(name + "qkv", x, layer.queriesKeysValues(), projected, MatrixProduct.BIAS);
-                split(name + "split", projected, width);
-                sharedAttention.append(name + "attention", q, k, v, attended, logSumExp);
-                if (warpGroups) {
-                    ShortArray bits = narrowRows(rows * width);
-                    graph.task(
-                            name + "bits", EncoderKernels::bits, new KernelContext(), attended.halfFloatArray(), bits);
-                    grid(name + "bits", bits.getSize() / 2, GROUP_SIZE);
-                    warpGroupProduct(name + "out", bits, layer.attentionOutput(), added, MatrixProduct.BIAS);
-                } else {
-                    if (half) {
-                        HalfFloatArray narrow = attended.halfFloatArray();
-                        graph.task(name + "widen", EncoderKernels::widen, narrow, heads);
-                        grid(name + "widen", heads.getSize(), GROUP_SIZE);
-                    }
-                    product(name + "out", heads, layer.attentionOutput(), added, MatrixProduct.BIAS);
-                }
-                normalise(name + "norm1", x, added, layer.attentionNorm());
-                product(name + "up", x, layer.intermediate(), inner, MatrixProduct.BIAS_GELU);
-                product(name + "down", inner, layer.output(), added, MatrixProduct.BIAS);
-                normalise(name + "norm2", x, added, layer.outputNorm());
+            if (warpGroups) {
+                appendByWarpGroups(x, added, width);
+            } else {
+                appendLayers(x, added, width);
             }
             graph.task(
                     "pool",
@@ -262,6 +240,66 @@ final class GraphEncoder implements Encoder {
                     width,
                     pooling == Pooling.FIRST ? 1 : 0);
             grid("pool", sequences * EncoderKernels.POOL_GROUP, EncoderKernels.POOL_GROUP);
+        }
+
+        /** What a product reads is F16, and was written so by the task before it. */
+        private void appendByWarpGroups(FloatArray x, FloatArray added, int width) {
+            ShortArray narrow = narrowRows(width);
+            ShortArray projected = narrowRows(3 * width);
+            ShortArray attendedBits = narrowRows(width);
+            ShortArray inner = narrowRows(layers.getFirst().intermediate().columns());
+            normaliseByWarps("embeddings-norm", x, added, embeddingNorm, narrow);
+            for (int i = 0; i < layers.size(); i++) {
+                DeviceLayer layer = layers.get(i);
+                String name = "layer" + i + "-";
+                narrowProduct(name + "qkv", narrow, layer.queriesKeysValues(), projected, MatrixProduct.BIAS);
+                graph.task(
+                        name + "split",
+                        EncoderKernels::splitBits,
+                        new KernelContext(),
+                        projected,
+                        q.halfFloatArray(),
+                        k.halfFloatArray(),
+                        v.halfFloatArray(),
+                        width);
+                grid(name + "split", q.numberOfElements() / 8, GROUP_SIZE);
+                sharedAttention.append(name + "attention", q, k, v, attended, logSumExp);
+                graph.task(
+                        name + "bits",
+                        EncoderKernels::bits,
+                        new KernelContext(),
+                        attended.halfFloatArray(),
+                        attendedBits);
+                grid(name + "bits", attendedBits.getSize() / 2, GROUP_SIZE);
+                wideProduct(name + "out", attendedBits, layer.attentionOutput(), added);
+                normaliseByWarps(name + "norm1", x, added, layer.attentionNorm(), narrow);
+                narrowProduct(name + "up", narrow, layer.intermediate(), inner, MatrixProduct.BIAS_GELU);
+                wideProduct(name + "down", inner, layer.output(), added);
+                normaliseByWarps(name + "norm2", x, added, layer.outputNorm(), narrow);
+            }
+        }
+
+        private void appendLayers(FloatArray x, FloatArray added, int width) {
+            FloatArray projected = rows(3 * width);
+            FloatArray heads = half ? rows(width) : attended.floatArray();
+            normalise("embeddings-norm", x, added, embeddingNorm);
+            FloatArray inner = rows(layers.getFirst().intermediate().columns());
+            for (int i = 0; i < layers.size(); i++) {
+                DeviceLayer layer = layers.get(i);
+                String name = "layer" + i + "-";
+                product(name + "qkv", x, layer.queriesKeysValues(), projected, MatrixProduct.BIAS);
+                split(name + "split", projected, width);
+                sharedAttention.append(name + "attention", q, k, v, attended, logSumExp);
+                if (half) {
+                    graph.task(name + "widen", EncoderKernels::widen, attended.halfFloatArray(), heads);
+                    grid(name + "widen", heads.getSize(), GROUP_SIZE);
+                }
+                product(name + "out", heads, layer.attentionOutput(), added, MatrixProduct.BIAS);
+                normalise(name + "norm1", x, added, layer.attentionNorm());
+                product(name + "up", x, layer.intermediate(), inner, MatrixProduct.BIAS_GELU);
+                product(name + "down", inner, layer.output(), added, MatrixProduct.BIAS);
+                normalise(name + "norm2", x, added, layer.outputNorm());
+            }
         }
 
         private FloatArray rows(int width) {
@@ -309,53 +347,68 @@ final class GraphEncoder implements Encoder {
             grid(task, rows * EncoderKernels.ROW_GROUP, EncoderKernels.ROW_GROUP);
         }
 
-        private ShortArray narrowRows(int size) {
-            return narrowRows.computeIfAbsent(size, elements -> {
-                ShortArray array = new ShortArray(elements);
-                stays(array);
-                return array;
-            });
+        private void normaliseByWarps(String task, FloatArray x, FloatArray added, DeviceNorm norm, ShortArray narrow) {
+            stays(norm.scale(), norm.shift());
+            graph.task(
+                    task,
+                    EncoderKernels::addAndNormaliseByWarps,
+                    new KernelContext(),
+                    x,
+                    added,
+                    norm.scale(),
+                    norm.shift(),
+                    narrow,
+                    weights.width(),
+                    (float) BertWeights.Norm.EPSILON);
+            grid(task, rows * 32, EncoderKernels.WARPS_GROUP);
         }
 
-        private void warpGroupProduct(String task, ShortArray a, DeviceDense dense, FloatArray c, int ending) {
+        private ShortArray narrowRows(int width) {
+            ShortArray array = new ShortArray(Math.multiplyExact(rows, width));
+            stays(array);
+            return array;
+        }
+
+        private void narrowProduct(String task, ShortArray a, DeviceDense dense, ShortArray c, int ending) {
+            warpGroupProduct(task, a, dense, notUsed, c, WarpGroupProduct.NARROW, ending);
+        }
+
+        private void wideProduct(String task, ShortArray a, DeviceDense dense, FloatArray c) {
+            warpGroupProduct(task, a, dense, c, notWritten[0], 0, MatrixProduct.BIAS);
+        }
+
+        private void warpGroupProduct(
+                String task, ShortArray a, DeviceDense dense, FloatArray c, ShortArray narrow, int form, int ending) {
             stays(dense.turned(), dense.bias());
-            int wide = WarpGroupProduct.wide(dense.columns());
+            int tile = WarpGroupProduct.tile(rows, dense.columns(), form, 1, device.computeUnits());
             graph.task(
                     task,
                     WarpGroupProduct::multiply,
                     new KernelContext(),
                     a,
                     dense.turned(),
+                    a,
+                    a,
                     dense.bias(),
                     c,
+                    narrow,
+                    notWritten[1],
+                    notWritten[2],
                     rows,
                     dense.columns(),
                     dense.depth(),
-                    wide,
+                    tile,
                     1,
+                    form,
                     ending,
-                    Warp.F16);
-            int groups = WarpGroupProduct.groups(rows, dense.columns(), wide, 1);
-            grid(task, WarpGroupProduct.GROUP * groups, WarpGroupProduct.GROUP);
+                    Warp.F16,
+                    rows,
+                    dense.columns());
+            int group = WarpGroupProduct.group(tile);
+            grid(task, group * WarpGroupProduct.groups(rows, dense.columns(), tile, 1), group);
         }
 
         private void product(String task, FloatArray a, DeviceDense dense, FloatArray c, int ending) {
-            if (warpGroups) {
-                ShortArray narrow = narrowRows(a.getSize());
-                graph.task(
-                        task + "-narrow",
-                        WarpGroupProduct::narrow,
-                        new KernelContext(),
-                        a,
-                        narrow,
-                        rows,
-                        dense.depth(),
-                        Warp.F16);
-                int groups = WarpGroupProduct.groupsToNarrow(rows, dense.depth());
-                grid(task + "-narrow", WarpGroupProduct.GROUP * groups, WarpGroupProduct.GROUP);
-                warpGroupProduct(task, narrow, dense, c, ending);
-                return;
-            }
             stays(dense.matrix(), dense.bias());
             int depth = dense.depth();
             int columns = dense.columns();

@@ -243,7 +243,7 @@ public final class MatrixProduct {
     }
 
     /** {@code x/2 (1 + erf(x/√2))}, erf by Abramowitz and Stegun, 7.1.26: off by 1.5e-7 at most. */
-    private static float gelu(float x) {
+    static float gelu(float x) {
         float size = TornadoMath.max(x, -x);
         float z = 0.70710678f * size;
         float t = 1f / (1f + 0.3275911f * z);
