@@ -225,10 +225,15 @@ class TrainGpt implements Callable<Integer> {
         return step;
     }
 
-    /** Every H-th tile of keys for each of H heads, so that all heads together see all keys, and the query's own. */
+    /**
+     * Every H-th tile of keys for each of H heads, so that all heads together see all keys, and the query's own. Short
+     * streams have smaller tiles, two for each head: in one that all see, or two, some heads would learn to answer and
+     * the others never.
+     */
     private static BlockMask tiles(int length, int heads) {
+        int tile = Math.clamp(length / (2L * heads), 1, TILE);
         return BlockMask.of(
-                (b, h, i, j) -> j / TILE % heads == h || j / TILE == i / TILE, 1, heads, length, length, TILE, TILE);
+                (b, h, i, j) -> j / tile % heads == h || j / tile == i / tile, 1, heads, length, length, TILE, TILE);
     }
 
     /** The checkpoint last, so that one that is there has its table beside it. */
