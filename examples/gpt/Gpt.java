@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.BackwardTensors;
 import org.tornadoattention.FlashAttention;
@@ -14,7 +15,6 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Intrinsics;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.MatrixProduct;
-import org.tornadoattention.kernel.WarpGroupProduct;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.KernelContext;
@@ -22,7 +22,6 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.TornadoDeviceType;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
-import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
@@ -45,14 +44,12 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  */
 public final class Gpt implements AutoCloseable {
 
-    private static final int GROUP_SIZE = 64;
-    private static final int PARTIAL_SUMS = 64;
+    private static final int GROUP_SIZE = 256;
+    private static final int PARTIAL_SUMS = 512;
+    /** Rows that one part of the gradient of an embedding sums, on a GPU. */
+    private static final int ROWS_OF_A_TABLE = 128;
     /** Rows that one part of a weight's gradient sums, on a GPU. */
     private static final int ROWS_OF_A_PART = 512;
-    /**
-     * What writing and adding up an element of a part costs, by the time of a tile for each row: from memory's speed.
-     */
-    private static final double SUMS_OF_A_PART = 1.4e-4;
     /** Layers, forward and backward, that one graph has room for together with all else. */
     private static final int LAYERS_OF_ONE_GRAPH = 2;
 
@@ -64,7 +61,6 @@ public final class Gpt implements AutoCloseable {
     private final int asked;
     private final int rows;
     private final Products products;
-    private final boolean warpGroups;
     private final boolean oneGraph;
     private final AttentionOptions mask;
 
@@ -78,14 +74,7 @@ public final class Gpt implements AutoCloseable {
     /** Arrays that all layers use in turn, by what they are for and their size. */
     private final Map<String, FloatArray> sharedFloats = new HashMap<>();
 
-    private final Map<Integer, ShortArray> sharedFactors = new HashMap<>();
-    private final Map<Integer, ShortArray> sharedOthers = new HashMap<>();
     private final List<Tensor> sharedHeads = new ArrayList<>();
-    /**
-     * In place of a copy that is not wanted: TornadoVM waits forever where a task writes one array as two arguments.
-     */
-    private final ShortArray notWanted = new ShortArray(1);
-
     private KernelChoice attentionKernel;
     private int graphsOfForward;
 
@@ -183,11 +172,6 @@ public final class Gpt implements AutoCloseable {
         this.asked = asked;
         this.rows = Math.multiplyExact(batch, sequence);
         this.products = products;
-        this.warpGroups = products == Products.BF16
-                && attention.device().extension().level().include(Intrinsics.WARP_GROUP)
-                && rows % WarpGroupProduct.DEPTH == 0
-                && shape.width() % WarpGroupProduct.DEPTH == 0
-                && shape.hidden() % WarpGroupProduct.DEPTH == 0;
         this.oneGraph = oneGraph;
         this.mask = mask;
         this.tokens = new IntArray(rows);
@@ -203,18 +187,18 @@ public final class Gpt implements AutoCloseable {
     /** What the backward pass of a layer needs of its forward pass. */
     private final class Layer {
         final int index;
-        final Input attentionNorm = new Input(true, shape.width());
+        final FloatArray attentionNorm = activation(rows * shape.width());
         final FloatArray attentionDeviation = activation(rows);
         final Tensor q = heads();
         final Tensor k = heads();
         final Tensor v = heads();
         final Tensor o = heads();
         final Tensor logSumExp = Tensor.wrap(activation(rows * shape.heads()), batch, shape.heads(), sequence);
-        final Input mixed = new Input(false, shape.width());
-        final Input mlpNorm = new Input(true, shape.width());
+        final FloatArray mixed = activation(rows * shape.width());
+        final FloatArray mlpNorm = activation(rows * shape.width());
         final FloatArray mlpDeviation = activation(rows);
         final FloatArray up = activation(rows * shape.hidden());
-        final Input bent = new Input(false, shape.hidden());
+        final FloatArray bent = activation(rows * shape.hidden());
 
         Layer(int index) {
             this.index = index;
@@ -229,55 +213,13 @@ public final class Gpt implements AutoCloseable {
         }
 
         List<TornadoNativeArray> arrays() {
-            List<TornadoNativeArray> arrays = new ArrayList<>(List.of(attentionDeviation, mlpDeviation, up));
+            List<TornadoNativeArray> arrays =
+                    new ArrayList<>(List.of(attentionNorm, attentionDeviation, mixed, mlpNorm, mlpDeviation, up, bent));
             for (Tensor tensor : List.of(q, k, v, o, logSumExp)) {
                 arrays.add(tensor.array());
             }
-            for (Input input : List.of(attentionNorm, mixed, mlpNorm, bent)) {
-                arrays.addAll(input.ofLayer());
-            }
-            for (String matrix : List.of("qkv", "out", "up", "down")) {
+            for (String matrix : Parameters.MATRICES) {
                 arrays.add(weight(matrix).value());
-            }
-            return arrays;
-        }
-    }
-
-    /**
-     * A matrix {@code [rows, columns]} that a weight is multiplied with. Warp groups read it in 16 bits, and for the
-     * weight's gradient transposed; both copies are made when the matrix was written, and the backward pass wants the
-     * transposed one alone, and of a norm the matrix.
-     */
-    private final class Input {
-        final FloatArray matrix;
-        final int columns;
-        final boolean matrixIsWanted;
-        final ShortArray rounded;
-        final ShortArray turned;
-
-        Input(boolean matrixIsWanted, int columns) {
-            this.columns = columns;
-            this.matrixIsWanted = matrixIsWanted || !warpGroups;
-            this.matrix = this.matrixIsWanted ? activation(rows * columns) : shared("input", rows * columns);
-            this.rounded = warpGroups ? sharedFactor(rows * columns) : notWanted;
-            this.turned = warpGroups ? chain.keep(new ShortArray(rows * columns)) : notWanted;
-        }
-
-        /** Appends the task that makes the copies, behind that which writes the matrix. */
-        Input copied(String task) {
-            if (warpGroups) {
-                turn(task, matrix, rounded, turned, rows, columns, 1);
-            }
-            return this;
-        }
-
-        List<TornadoNativeArray> ofLayer() {
-            List<TornadoNativeArray> arrays = new ArrayList<>();
-            if (matrixIsWanted) {
-                arrays.add(matrix);
-            }
-            if (warpGroups) {
-                arrays.add(turned);
             }
             return arrays;
         }
@@ -307,12 +249,19 @@ public final class Gpt implements AutoCloseable {
                         sequence,
                         width);
         grid("embed", x.getSize());
+        boolean warpGroups = products == Products.BF16 && WarpGroupLayers.areFor(attention.device(), shape, rows);
+        Optional<WarpGroupLayers> narrow = warpGroups
+                ? Optional.of(new WarpGroupLayers(attention, chain, parameters, batch, sequence, mask, schedule))
+                : Optional.empty();
         List<Layer> layers = new ArrayList<>();
         for (int index = 0; index < shape.layers(); index++) {
             nextGraph("forward" + index);
-            Layer layer = new Layer(index);
-            forward(layer, x);
-            layers.add(layer);
+            if (narrow.isPresent()) {
+                attentionKernel = narrow.get().forward(x);
+            } else {
+                layers.add(new Layer(index));
+                forward(layers.getLast(), x);
+            }
         }
 
         nextGraph("head");
@@ -325,8 +274,7 @@ public final class Gpt implements AutoCloseable {
         FloatArray loss = activation(rows);
         normalise("norm", x, norm, deviation);
         timesTransposed("logits", norm, token.value(), logits, width, vocabulary);
-        chain.graph().task("loss", Kernels::crossEntropy, logits, targets, loss, hit, vocabulary, asked);
-        grid("loss", rows);
+        crossEntropy(logits, loss, vocabulary);
         chain.graph().task("totals", Kernels::totals, loss, hit, totals);
         grid("totals", PARTIAL_SUMS);
         chain.graph().transferToHost(DataTransferMode.EVERY_EXECUTION, totals);
@@ -341,10 +289,15 @@ public final class Gpt implements AutoCloseable {
         times("logits-dx", dLogits, token.value(), dNorm, vocabulary, width, 0);
         normaliseGradient("norm-dx", dNorm, norm, deviation, dX, 0);
         chain.forget(List.of(x));
-        for (Layer layer : layers.reversed()) {
-            nextGraph("backward" + layer.index);
-            backward(layer, dX);
-            chain.forget(layer.arrays());
+        narrow.ifPresent(inBFloat16 -> inBFloat16.beginBackward(dX));
+        for (int index = shape.layers() - 1; index >= 0; index--) {
+            nextGraph("backward" + index);
+            if (narrow.isPresent()) {
+                narrow.get().backward(dX);
+            } else {
+                backward(layers.get(index), dX);
+                chain.forget(layers.get(index).arrays());
+            }
         }
 
         nextGraph("embeddings");
@@ -366,8 +319,8 @@ public final class Gpt implements AutoCloseable {
         int width = shape.width();
         int hidden = shape.hidden();
         FloatArray qkv = shared("qkv", rows * 3 * width);
-        normalise(layer.name("norm1"), x, layer.attentionNorm.matrix, layer.attentionDeviation);
-        times(layer, "qkv", layer.attentionNorm.copied(layer.name("norm1-copies")), qkv, 3 * width, 0);
+        normalise(layer.name("norm1"), x, layer.attentionNorm, layer.attentionDeviation);
+        times(layer, "qkv", layer.attentionNorm, qkv, width, 3 * width, 0);
         toHeads(layer.name("q"), qkv, layer.q, 3 * width, 0);
         toHeads(layer.name("k"), qkv, layer.k, 3 * width, width);
         toHeads(layer.name("v"), qkv, layer.v, 3 * width, 2 * width);
@@ -381,14 +334,14 @@ public final class Gpt implements AutoCloseable {
                 layer.o,
                 layer.logSumExp,
                 mask);
-        fromHeads(layer.name("o"), layer.o, layer.mixed.matrix, width, 0);
-        times(layer, "out", layer.mixed.copied(layer.name("o-copies")), x, width, 1);
+        fromHeads(layer.name("o"), layer.o, layer.mixed, width, 0);
+        times(layer, "out", layer.mixed, x, width, width, 1);
 
-        normalise(layer.name("norm2"), x, layer.mlpNorm.matrix, layer.mlpDeviation);
-        times(layer, "up", layer.mlpNorm.copied(layer.name("norm2-copies")), layer.up, hidden, 0);
-        chain.graph().task(layer.name("gelu"), Kernels::gelu, layer.up, layer.bent.matrix);
+        normalise(layer.name("norm2"), x, layer.mlpNorm, layer.mlpDeviation);
+        times(layer, "up", layer.mlpNorm, layer.up, width, hidden, 0);
+        chain.graph().task(layer.name("gelu"), Kernels::gelu, layer.up, layer.bent);
         grid(layer.name("gelu"), layer.up.getSize());
-        times(layer, "down", layer.bent.copied(layer.name("gelu-copies")), x, width, 1);
+        times(layer, "down", layer.bent, x, hidden, width, 1);
     }
 
     /** The forward pass from its last line to its first; dX comes in as the gradient of the layer's result. */
@@ -399,13 +352,13 @@ public final class Gpt implements AutoCloseable {
         FloatArray dNorm = shared("dNorm", rows * width);
         FloatArray dQkv = shared("qkv", rows * 3 * width);
 
-        gradients(layer, "down", layer.bent, dX, dHidden, width);
+        gradients(layer, "down", layer.bent, dX, dHidden, hidden, width);
         chain.graph().task(layer.name("gelu-dx"), Kernels::geluGradient, layer.up, dHidden);
         grid(layer.name("gelu-dx"), dHidden.getSize());
-        gradients(layer, "up", layer.mlpNorm, dHidden, dNorm, hidden);
-        normaliseGradient(layer.name("norm2-dx"), dNorm, layer.mlpNorm.matrix, layer.mlpDeviation, dX, 1);
+        gradients(layer, "up", layer.mlpNorm, dHidden, dNorm, width, hidden);
+        normaliseGradient(layer.name("norm2-dx"), dNorm, layer.mlpNorm, layer.mlpDeviation, dX, 1);
 
-        gradients(layer, "out", layer.mixed, dX, dNorm, width);
+        gradients(layer, "out", layer.mixed, dX, dNorm, width, width);
         Tensor dO = sharedHeads(0);
         Tensor dQ = sharedHeads(1);
         Tensor dK = sharedHeads(2);
@@ -430,9 +383,9 @@ public final class Gpt implements AutoCloseable {
         fromHeads(layer.name("dq"), dQ, dQkv, 3 * width, 0);
         fromHeads(layer.name("dk"), dK, dQkv, 3 * width, width);
         fromHeads(layer.name("dv"), dV, dQkv, 3 * width, 2 * width);
-        gradients(layer, "qkv", layer.attentionNorm, dQkv, dNorm, 3 * width);
-        normaliseGradient(layer.name("norm1-dx"), dNorm, layer.attentionNorm.matrix, layer.attentionDeviation, dX, 1);
-        for (String matrix : List.of("qkv", "out", "up", "down")) {
+        gradients(layer, "qkv", layer.attentionNorm, dQkv, dNorm, width, 3 * width);
+        normaliseGradient(layer.name("norm1-dx"), dNorm, layer.attentionNorm, layer.attentionDeviation, dX, 1);
+        for (String matrix : Parameters.MATRICES) {
             adamW(layer.weight(matrix));
         }
     }
@@ -448,55 +401,18 @@ public final class Gpt implements AutoCloseable {
     // -- its tasks --
 
     /** A layer's product with a weight, {@code y[rows, columns] = x W}, added to y if {@code accumulate} is 1. */
-    private void times(Layer layer, String matrix, Input x, FloatArray y, int columns, int accumulate) {
+    private void times(Layer layer, String matrix, FloatArray x, FloatArray y, int depth, int columns, int accumulate) {
         FloatArray w = chain.keep(layer.weight(matrix).value());
-        if (!warpGroups) {
-            times(layer.name(matrix), x.matrix, w, y, x.columns, columns, accumulate);
-            return;
-        }
-        ShortArray turned = sharedOther(w.getSize());
-        turn(layer.name(matrix + "-turned"), w, chain.keep(notWanted), turned, x.columns, columns, 0);
-        warpGroupProduct(layer.name(matrix), x.rounded, turned, y, rows, columns, x.columns, 1, accumulate);
+        times(layer.name(matrix), x, w, y, depth, columns, accumulate);
     }
 
     /** Both gradients of {@code y[rows, columns] = x W}: that of W, and that of x in {@code dX}. */
-    private void gradients(Layer layer, String matrix, Input x, FloatArray dY, FloatArray dX, int columns) {
+    private void gradients(
+            Layer layer, String matrix, FloatArray x, FloatArray dY, FloatArray dX, int depth, int columns) {
         Parameter weight = layer.weight(matrix);
-        String dw = layer.name(matrix + "-dw");
-        String dx = layer.name(matrix + "-dx");
         chain.keepHere(weight.gradient());
-        if (!warpGroups) {
-            transposedTimes(dw, x.matrix, dY, weight.gradient(), x.columns, columns);
-            timesTransposed(dx, dY, weight.value(), dX, columns, x.columns);
-            return;
-        }
-        ShortArray rounded = sharedFactor(dY.getSize());
-        ShortArray turned = sharedOther(dY.getSize());
-        turn(layer.name(matrix + "-dy-copies"), dY, rounded, turned, rows, columns, 1);
-        int tiles = WarpGroupProduct.groups(x.columns, columns, WarpGroupProduct.wide(columns), 1);
-        int parts = parts(tiles, weight.value().getSize());
-        FloatArray partial = parts == 1
-                ? weight.gradient()
-                : shared("parts", parts * weight.value().getSize());
-        warpGroupProduct(
-                parts == 1 ? dw : dw + "-parts", x.turned, turned, partial, x.columns, columns, rows, parts, 0);
-        addParts(dw, partial, weight.gradient(), parts);
-        ShortArray w = sharedOther(weight.value().getSize());
-        chain.graph()
-                .task(
-                        layer.name(matrix + "-rounded"),
-                        WarpGroupProduct::narrow,
-                        new KernelContext(),
-                        weight.value(),
-                        w,
-                        x.columns,
-                        columns,
-                        Warp.BF16);
-        grid(
-                layer.name(matrix + "-rounded"),
-                WarpGroupProduct.GROUP * WarpGroupProduct.groupsToNarrow(x.columns, columns),
-                WarpGroupProduct.GROUP);
-        warpGroupProduct(dx, rounded, w, dX, rows, x.columns, columns, 1, 0);
+        transposedTimes(layer.name(matrix + "-dw"), x, dY, weight.gradient(), depth, columns);
+        timesTransposed(layer.name(matrix + "-dx"), dY, weight.value(), dX, columns, depth);
     }
 
     /** {@code y[rows, columns] = x[rows, depth] w[depth, columns]}, added to y if {@code accumulate} is 1. */
@@ -526,66 +442,6 @@ public final class Gpt implements AutoCloseable {
             chain.graph().task(task, MatrixProduct::addParts, partial, sum, parts);
             grid(task, sum.getSize());
         }
-    }
-
-    /**
-     * Into how many parts of the rows a weight's gradient is cut: few enough that adding them up costs little, many
-     * enough that no multiprocessor waits. A tile of all rows is taken for the unit of time.
-     */
-    private int parts(int tiles, int size) {
-        int multiprocessors = attention.device().computeUnits();
-        int best = 1;
-        double least = Double.MAX_VALUE;
-        for (int parts = 1; parts <= Math.min(16, rows / WarpGroupProduct.DEPTH); parts++) {
-            double products = (double) Math.ceilDiv(tiles * parts, multiprocessors) / parts;
-            double sums = parts == 1 ? 0 : SUMS_OF_A_PART * parts * size / rows;
-            if (products + sums < least) {
-                least = products + sums;
-                best = parts;
-            }
-        }
-        return best;
-    }
-
-    /** A matrix transposed in 16 bits, and if {@code both} is 1 also as it lies. */
-    private void turn(
-            String task, FloatArray matrix, ShortArray rounded, ShortArray turned, int down, int across, int both) {
-        chain.graph()
-                .task(
-                        task,
-                        WarpGroupProduct::turn,
-                        new KernelContext(),
-                        matrix,
-                        rounded,
-                        turned,
-                        down,
-                        across,
-                        both,
-                        Warp.BF16);
-        grid(task, WarpGroupProduct.GROUP * WarpGroupProduct.groupsToNarrow(down, across), WarpGroupProduct.GROUP);
-    }
-
-    /** {@code c[m, n] = a[m, depth] b[n, depth]ᵀ}, or its parts, or added to c. */
-    private void warpGroupProduct(
-            String task, ShortArray a, ShortArray b, FloatArray c, int m, int n, int depth, int parts, int accumulate) {
-        int wide = WarpGroupProduct.wide(n);
-        chain.graph()
-                .task(
-                        task,
-                        WarpGroupProduct::multiply,
-                        new KernelContext(),
-                        a,
-                        b,
-                        c,
-                        c,
-                        m,
-                        n,
-                        depth,
-                        wide,
-                        parts,
-                        accumulate,
-                        Warp.BF16);
-        grid(task, WarpGroupProduct.GROUP * WarpGroupProduct.groups(m, n, wide, parts), WarpGroupProduct.GROUP);
     }
 
     private void product(
@@ -761,10 +617,58 @@ public final class Gpt implements AutoCloseable {
         grid(task, heads.numberOfElements());
     }
 
+    private void crossEntropy(FloatArray logits, FloatArray loss, int vocabulary) {
+        if (products == Products.ROWS) {
+            chain.graph().task("loss", Kernels::crossEntropy, logits, targets, loss, hit, vocabulary, asked);
+            grid("loss", rows);
+        } else {
+            chain.graph()
+                    .task(
+                            "loss",
+                            Kernels::crossEntropyInGroups,
+                            new KernelContext(),
+                            logits,
+                            targets,
+                            loss,
+                            hit,
+                            vocabulary,
+                            asked);
+            grid("loss", rows * Kernels.ROW_GROUP, Kernels.ROW_GROUP);
+        }
+    }
+
     private void embeddingGradient(String task, FloatArray dX, FloatArray dTable, int back, int accumulate) {
+        int width = shape.width();
+        if (products == Products.ROWS
+                || !Kernels.isInLocalMemory(shape.vocabulary())
+                || width % Kernels.CHANNELS != 0) {
+            chain.graph().task(task, Kernels::embeddingGradient, tokens, dX, dTable, sequence, width, back, accumulate);
+            grid(task, dTable.getSize());
+            return;
+        }
+        int parts = Math.ceilDiv(rows, ROWS_OF_A_TABLE);
+        FloatArray partial =
+                parts + accumulate == 1 ? dTable : shared("tableParts", (parts + accumulate) * dTable.getSize());
         chain.graph()
-                .task(task, Kernels::embeddingGradient, tokens, dX, dTable, sequence, shape.width(), back, accumulate);
-        grid(task, dTable.getSize());
+                .task(
+                        task + "-parts",
+                        Kernels::embeddingGradientParts,
+                        new KernelContext(),
+                        tokens,
+                        dX,
+                        partial,
+                        accumulate,
+                        ROWS_OF_A_TABLE,
+                        shape.vocabulary(),
+                        sequence,
+                        width,
+                        back);
+        grid(task + "-parts", parts * width, Kernels.CHANNELS);
+        if (accumulate == 1) { // what the table's gradient holds goes before the parts
+            chain.graph().task(task + "-before", Kernels::copyFirst, dTable, partial);
+            grid(task + "-before", dTable.getSize());
+        }
+        addParts(task, partial, dTable, parts + accumulate);
     }
 
     private void grid(String task, int workItems) {
@@ -800,16 +704,6 @@ public final class Gpt implements AutoCloseable {
     /** An array that all layers use in turn. */
     private FloatArray shared(String use, int size) {
         return sharedFloats.computeIfAbsent(use + size, any -> activation(size));
-    }
-
-    /** The same for what is multiplied with a weight, and for gradients of what came of it. */
-    private ShortArray sharedFactor(int size) {
-        return sharedFactors.computeIfAbsent(size, elements -> chain.keep(new ShortArray(elements)));
-    }
-
-    /** The same for the other factor of such a product. */
-    private ShortArray sharedOther(int size) {
-        return sharedOthers.computeIfAbsent(size, elements -> chain.keep(new ShortArray(elements)));
     }
 
     // -- its use --

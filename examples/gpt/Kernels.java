@@ -1,6 +1,7 @@
 package gpt;
 
 import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.kernel.parts.TanhGelu;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
@@ -18,11 +19,11 @@ import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
  */
 public final class Kernels {
 
-    private static final float VARIANCE_FLOOR = 1e-5f;
+    static final float VARIANCE_FLOOR = 1e-5f;
 
-    private static final float BETA_1 = 0.9f;
-    private static final float BETA_2 = 0.99f;
-    private static final float DENOMINATOR_FLOOR = 1e-8f;
+    static final float BETA_1 = 0.9f;
+    static final float BETA_2 = 0.99f;
+    static final float DENOMINATOR_FLOOR = 1e-8f;
 
     private Kernels() {}
 
@@ -69,6 +70,59 @@ public final class Kernels {
                 }
             }
             dTable.set(i, sum);
+        }
+    }
+
+    /** Channels of a table that a group of {@link #embeddingGradientParts} sums, one for each work-item. */
+    static final int CHANNELS = 64;
+
+    /** Local memory that every GPU has. */
+    private static final int LOCAL_BYTES = 48 * 1024;
+
+    /** Whether a table's gradient has room in local memory, {@link #CHANNELS} of it. */
+    static boolean isInLocalMemory(int vocabulary) {
+        return vocabulary * CHANNELS * Float.BYTES <= LOCAL_BYTES;
+    }
+
+    /**
+     * As {@link #embeddingGradient}, of so many rows for each part, {@code [parts, vocabulary, width]}, for GPUs: a
+     * group adds its rows to {@link #CHANNELS} channels of the whole table in local memory. Its parts follow
+     * {@code before} others in the array.
+     */
+    public static void embeddingGradientParts(
+            KernelContext context,
+            IntArray tokens,
+            FloatArray dx,
+            FloatArray parts,
+            int before,
+            int rowsOfPart,
+            int vocabulary,
+            int sequence,
+            int width,
+            int back) {
+        float[] table = context.allocateFloatLocalArray(vocabulary * CHANNELS);
+        int item = context.localIdx;
+        int part = context.groupIdx / (width / CHANNELS);
+        int channel = context.groupIdx % (width / CHANNELS) * CHANNELS + item;
+        for (int token = 0; token < vocabulary; token++) {
+            table[token * CHANNELS + item] = 0f;
+        }
+        int end = TornadoMath.min((part + 1) * rowsOfPart, tokens.getSize());
+        for (int row = part * rowsOfPart; row < end; row++) {
+            if (row % sequence >= back) {
+                int at = tokens.get(row - back) * CHANNELS + item;
+                table[at] = table[at] + dx.get(row * width + channel);
+            }
+        }
+        for (int token = 0; token < vocabulary; token++) {
+            parts.set(((before + part) * vocabulary + token) * width + channel, table[token * CHANNELS + item]);
+        }
+    }
+
+    /** Copies an array to the beginning of a larger one. */
+    public static void copyFirst(FloatArray from, FloatArray to) {
+        for (@Parallel int i = 0; i < from.getSize(); i++) {
+            to.set(i, from.get(i));
         }
     }
 
@@ -271,30 +325,19 @@ public final class Kernels {
         }
     }
 
-    // -- GELU in its tanh form, written with the logistic function s: gelu(x) = x s(2u) --
+    // -- GELU in its tanh form --
 
     public static void gelu(FloatArray x, FloatArray y) {
         for (@Parallel int i = 0; i < y.getSize(); i++) {
-            y.set(i, x.get(i) * logistic(geluArgument(x.get(i))));
+            y.set(i, TanhGelu.of(x.get(i)));
         }
     }
 
     /** Multiplies the gradient with respect to gelu(x) by gelu'(x). */
     public static void geluGradient(FloatArray x, FloatArray gradient) {
         for (@Parallel int i = 0; i < gradient.getSize(); i++) {
-            float s = logistic(geluArgument(x.get(i)));
-            float argumentSlope = 1.59576912f * (1f + 0.134145f * x.get(i) * x.get(i));
-            gradient.set(i, gradient.get(i) * (s + x.get(i) * s * (1f - s) * argumentSlope));
+            gradient.set(i, gradient.get(i) * TanhGelu.slope(x.get(i)));
         }
-    }
-
-    /** 2u, with {@code u = sqrt(2/pi) (x + 0.044715 x^3)}. */
-    private static float geluArgument(float x) {
-        return 1.59576912f * (x + 0.044715f * x * x * x);
-    }
-
-    private static float logistic(float x) {
-        return 1f / (1f + TornadoMath.exp(TornadoMath.min(-x, 80f)));
     }
 
     // -- softmax and cross entropy --
@@ -334,6 +377,54 @@ public final class Kernels {
                 }
                 logits.set(at + t, weight * p / asked);
             }
+        }
+    }
+
+    /** As {@link #crossEntropy}, a group of {@link #ROW_GROUP} work-items for each row: for GPUs. */
+    public static void crossEntropyInGroups(
+            KernelContext context,
+            FloatArray logits,
+            IntArray targets,
+            FloatArray loss,
+            FloatArray hit,
+            int vocabulary,
+            int asked) {
+        float[] values = context.allocateFloatLocalArray(2 * ROW_GROUP);
+        int item = context.localIdx;
+        int row = context.groupIdx;
+        int at = row * vocabulary;
+        int target = TornadoMath.max(targets.get(row), 0);
+        float weight = targets.get(row) >= 0 ? 1f : 0f;
+        float ofTarget = logits.get(at + target);
+        float max = ofTarget;
+        for (int t = item; t < vocabulary; t += ROW_GROUP) {
+            max = TornadoMath.max(max, logits.get(at + t));
+        }
+        values[item] = max;
+        context.localBarrier();
+        for (int i = 0; i < ROW_GROUP; i++) {
+            max = TornadoMath.max(max, values[i]);
+        }
+        float sum = 0f;
+        for (int t = item; t < vocabulary; t += ROW_GROUP) {
+            sum += TornadoMath.exp(logits.get(at + t) - max);
+        }
+        values[ROW_GROUP + item] = sum;
+        context.localBarrier();
+        float total = 0f;
+        for (int i = 0; i < ROW_GROUP; i++) {
+            total += values[ROW_GROUP + i];
+        }
+        for (int t = item; t < vocabulary; t += ROW_GROUP) {
+            float p = TornadoMath.exp(logits.get(at + t) - max) / total;
+            if (t == target) {
+                p = p - 1f;
+            }
+            logits.set(at + t, weight * p / asked);
+        }
+        if (item == 0) {
+            loss.set(row, weight * (max + TornadoMath.log(total) - ofTarget));
+            hit.set(row, max > ofTarget ? 0f : weight);
         }
     }
 

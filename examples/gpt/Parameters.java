@@ -16,6 +16,9 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 /** The weights of a GPT with their gradients and AdamW's moments, and the file that keeps them between runs. */
 public final class Parameters {
 
+    /** The matrices of a layer, in the order of the forward pass. */
+    static final List<String> MATRICES = List.of("qkv", "out", "up", "down");
+
     private static final String STEP = "step";
     private static final String RUN = "run";
 

@@ -43,11 +43,14 @@ class GptTest {
         requireGradients(kernel, products, tolerance, TASK, SHAPE, 1);
     }
 
-    /** Sizes at which products in BF16 are those of warp groups, on a device that has them. */
-    @Test
-    void gradientsByWarpGroupsAreThoseOfFiniteDifferences() {
+    /**
+     * Sizes at which products in BF16 are those of warp groups, on a device that has them; standard attention is F32.
+     */
+    @ParameterizedTest
+    @CsvSource({"TILED", "STANDARD"})
+    void gradientsByWarpGroupsAreThoseOfFiniteDifferences(AttentionKernel kernel) {
         assumeTrue(TestDevice.get().extension().level().include(Intrinsics.WARP_GROUP), "no warp groups");
-        requireGradients(AttentionKernel.TILED, Gpt.Products.BF16, 0.05, WIDE_TASK, WIDE_SHAPE, 149);
+        requireGradients(kernel, Gpt.Products.BF16, 0.05, WIDE_TASK, WIDE_SHAPE, 149);
     }
 
     /** Of every so many-th element of each parameter. */
