@@ -13,7 +13,7 @@ final class FewRows {
     static final int MOST = 8;
 
     /** Tiles that are taken together at most. */
-    static final int TILES = 8;
+    static final int TILES = 16;
 
     /** Keys that are brought at a time, an even number: they are used while they are in the nearest cache. */
     private static final int TOGETHER = 16;

@@ -28,7 +28,9 @@ final class ForwardTile {
     private final int valueDim;
     private final int paddedValue;
     private final Optional<Panels> operands;
-    private final FewRows fewRows;
+    /** For sequences with few rows, where there are some. */
+    private final Optional<FewRows> fewRows;
+
     private final float[] s;
     private final float[] o;
     private final float[] max;
@@ -75,6 +77,7 @@ final class ForwardTile {
         this.keys = keys;
         this.values = values;
         boolean allFew = Arrays.stream(sequences.queries()).allMatch(count -> isFew(sequences, count));
+        boolean someFew = Arrays.stream(sequences.queries()).anyMatch(count -> isFew(sequences, count));
         int widest = allFew ? lanes.length() : lanes.widest() * lanes.length();
         int allLanes = Products.padded(most, widest);
         terms = new ScoreTerms(lanes, sequences, options);
@@ -83,7 +86,7 @@ final class ForwardTile {
         valueDim = sequences.valueDim();
         paddedValue = Products.padded(valueDim, lanes.length());
         operands = allFew ? Optional.empty() : Optional.of(new Panels(lanes, headDim, valueDim, allLanes));
-        fewRows = new FewRows(lanes, sequences, queries, keys, values);
+        fewRows = someFew ? Optional.of(new FewRows(lanes, sequences, queries, keys, values)) : Optional.empty();
         s = new float[KEYS * widest];
         o = new float[allLanes * paddedValue];
         max = new float[allLanes];
@@ -105,7 +108,7 @@ final class ForwardTile {
     long bytes() {
         long floats = s.length + o.length + 9L * max.length;
         return Float.BYTES * floats
-                + fewRows.bytes()
+                + fewRows.map(FewRows::bytes).orElse(0L)
                 + operands.map(Panels::bytes).orElse(0L)
                 + outputs.bytes()
                 + sums.bytes()
@@ -133,7 +136,7 @@ final class ForwardTile {
         int end = Math.min(to, rows.endKey());
         if (first < end) {
             if (few) {
-                fewRows.load(tile, terms.queryFactor());
+                fewRows.orElseThrow().load(tile, terms.queryFactor());
             } else {
                 Panels panels = operands.orElseThrow();
                 panels.queries.load(queries, tile, rows.width(), terms.queryFactor(), panels.q);
@@ -160,7 +163,7 @@ final class ForwardTile {
         outputs.finish(o, used, paddedValue, factors);
         sums.finish(sum, used, 1, factors);
         if (few) {
-            fewRows.finish(rows.tile(), o);
+            fewRows.orElseThrow().finish(rows.tile(), o);
         }
     }
 
@@ -179,7 +182,7 @@ final class ForwardTile {
         return few
                 && terms.areNone()
                 && rows.look(0, key, tiles * count) == TileRows.Sight.ALL
-                && fewRows.steps(rows.tile(), key, tiles, count, max, sum, factors, o);
+                && fewRows.orElseThrow().steps(rows.tile(), key, tiles, count, max, sum, factors, o);
     }
 
     private void step(int key, int count) {
@@ -199,7 +202,7 @@ final class ForwardTile {
             boolean allSeen = sight == TileRows.Sight.ALL && !terms.hides();
             // Sᵀ = K Qᵀ
             if (few) {
-                fewRows.scores(tile, key, count, s, width);
+                fewRows.orElseThrow().scores(tile, key, count, s, width);
             } else {
                 Panels panels = operands.orElseThrow();
                 if (!keysLoaded) {
@@ -216,7 +219,7 @@ final class ForwardTile {
             }
             // O = diag(2^(m - m')) O + P V
             if (few) {
-                fewRows.add(tile, key, count, s, width, allSeen, o, factors);
+                fewRows.orElseThrow().add(tile, key, count, s, width, allSeen, o, factors);
                 continue;
             }
             PanelTile v = operands.orElseThrow().values;

@@ -113,6 +113,24 @@ interface Lanes {
     /** Whether none of {@code count} numbers is infinite or NaN. */
     boolean areFinite(float[] values, int from, int count);
 
+    /**
+     * Copies rows of F32 that are apart, whose elements are a multiple of {@link #length()}.
+     *
+     * @param from the byte that the first begins with
+     * @param stride bytes from one row of memory to the next
+     * @param width elements of each
+     * @param targetStride elements from one row of {@code target} to the next
+     */
+    void copyRows(
+            MemorySegment memory,
+            long from,
+            long stride,
+            int count,
+            int width,
+            float[] target,
+            int at,
+            int targetStride);
+
     /** The values of F16 or BF16 bits. */
     void widen(DType dtype, short[] bits, int from, int count, float[] values, int at);
 

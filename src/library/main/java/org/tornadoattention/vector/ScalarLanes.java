@@ -209,6 +209,21 @@ final class ScalarLanes implements Lanes {
     }
 
     @Override
+    public void copyRows(
+            MemorySegment memory,
+            long from,
+            long stride,
+            int count,
+            int width,
+            float[] target,
+            int at,
+            int targetStride) {
+        for (int i = 0; i < count; i++) {
+            MemorySegment.copy(memory, ValueLayout.JAVA_FLOAT, from + i * stride, target, at + i * targetStride, width);
+        }
+    }
+
+    @Override
     public void widen(DType dtype, short[] bits, int from, int count, float[] values, int at) {
         if (dtype == DType.F16) {
             for (int i = 0; i < count; i++) {

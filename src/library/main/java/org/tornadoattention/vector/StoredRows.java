@@ -25,6 +25,10 @@ record StoredRows(MemorySegment memory, DType dtype, long stride, int width) {
             widen(from, count * width, target, at, bits, 0, lanes);
             return;
         }
+        if (dtype == DType.F32 && width == targetStride && width % lanes.length() == 0) {
+            lanes.copyRows(memory, Float.BYTES * from, Float.BYTES * stride, count, width, target, at, targetStride);
+            return;
+        }
         for (int i = 0; i < count; i++) {
             widen(from + i * stride, width, target, at + i * targetStride, bits, i * width, lanes);
             Arrays.fill(target, at + i * targetStride + width, at + (i + 1) * targetStride, 0);

@@ -489,6 +489,26 @@ final class VectorLanes implements Lanes {
     }
 
     @Override
+    public void copyRows(
+            MemorySegment memory,
+            long from,
+            long stride,
+            int count,
+            int width,
+            float[] target,
+            int at,
+            int targetStride) {
+        for (int i = 0; i < count; i++) {
+            long row = from + i * stride;
+            int to = at + i * targetStride;
+            for (int j = 0; j < width; j += LENGTH) {
+                FloatVector.fromMemorySegment(SPECIES, memory, row + (long) Float.BYTES * j, ByteOrder.nativeOrder())
+                        .intoArray(target, to + j);
+            }
+        }
+    }
+
+    @Override
     public void widen(DType dtype, short[] bits, int from, int count, float[] values, int at) {
         int whole = count - count % LENGTH;
         if (dtype == DType.F16 && LENGTH >= LEAST_BYTES) {
