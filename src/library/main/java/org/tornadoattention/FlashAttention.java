@@ -151,7 +151,67 @@ public final class FlashAttention implements AutoCloseable {
         Tensor output = problem.isTrivial()
                 ? Tensor.allocate(q.dtype(), shape.outputShape())
                 : engine.allocate(q.dtype(), shape.outputShape());
-        Tensor logSumExp = Tensor.allocate(DType.F32, shape.logSumExpShape());
+        return forward(problem, q, k, v, options, output);
+    }
+
+    /**
+     * Computes attention into a tensor of the caller's. With tensors of {@link #allocatePinned}, the second call of a
+     * problem and those after it let the device read q, k and v and write the output without a copy in between.
+     *
+     * @param q queries {@code [batch, heads, seqQ, headDim]}
+     * @param k keys {@code [batch, kvHeads, seqK, headDim]}, of the same type; {@code kvHeads} divides {@code heads}
+     * @param v values, shaped like the keys
+     * @param options scale, mask, softcap, ALiBi, key lengths, dropout
+     * @param output tensor for the output, shaped and typed like q, no view; it overlaps no other
+     * @return the output, which is this very tensor, and log-sum-exp in F32, in a new one
+     * @throws IllegalArgumentException if shapes, types or options do not fit, or the output overlaps an input; nothing
+     *     was compiled then
+     * @throws IllegalStateException if this instance is closed
+     * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
+     * @throws AttentionException if the device, its driver or the compiler fails
+     */
+    public synchronized AttentionResult forward(
+            Tensor q, Tensor k, Tensor v, AttentionOptions options, Tensor output) {
+        requireOpen();
+        AttentionShape shape = AttentionShape.of(q, k, v, options);
+        AttentionProblem problem = AttentionProblem.of(shape, q.dtype(), options);
+        required(output, "output", "make it with Tensor.allocate, or leave it out");
+        requireShape("output", output, q.dtype(), shape.outputShape());
+        output.requireContiguous();
+        Arguments.requireApart(
+                Map.of("output", output.array().getSegment()),
+                Map.of(
+                        "q", q.array().getSegment(),
+                        "k", k.array().getSegment(),
+                        "v", v.array().getSegment()));
+        if (problem.isTrivial()) {
+            output.fill(0);
+        }
+        return forward(problem, q, k, v, options, output);
+    }
+
+    /**
+     * A new tensor of zeros whose memory this device's transfers read and write without a copy in between: page-locked,
+     * on a GPU of CUDA's. It stays so while something refers to it, and is freed afterwards like any tensor's; take it
+     * for tensors that are used again and again, since the system can move none of it out of the way. Where there is no
+     * such memory, or too much is in use, it is {@link Tensor#allocate}'s.
+     *
+     * @param dtype type of the elements
+     * @param shape dimensions, outermost first, each 0 or more
+     * @return a tensor of zeros
+     * @throws IllegalArgumentException if a dimension is negative or the shape has too many elements
+     * @throws IllegalStateException if this instance is closed
+     */
+    public synchronized Tensor allocatePinned(DType dtype, int... shape) {
+        requireOpen();
+        required(dtype, "dtype", "choose F32, F16 or BF16");
+        required(shape, "shape", "give its dimensions");
+        return engine.allocatePinned(dtype, shape);
+    }
+
+    private AttentionResult forward(
+            AttentionProblem problem, Tensor q, Tensor k, Tensor v, AttentionOptions options, Tensor output) {
+        Tensor logSumExp = Tensor.allocate(DType.F32, problem.shape().logSumExpShape());
         Optional<Execution> execution = Optional.empty();
         if (problem.isTrivial()) {
             fillWithoutKeys(logSumExp, options);

@@ -11,6 +11,16 @@ sealed interface Command {
     /** Gives it to a stream of the current context. */
     void issue(MemorySegment stream);
 
+    /** The host's memory that it reads or writes, if any. */
+    default MemorySegment host() {
+        return MemorySegment.NULL;
+    }
+
+    /** The same with an array's elements in other memory of the host, where its header need not travel again. */
+    default Command at(MemorySegment elements) {
+        return this;
+    }
+
     /**
      * A kernel.
      *
@@ -52,6 +62,11 @@ sealed interface Command {
         public void issue(MemorySegment stream) {
             Driver.copyToDevice(device, host, bytes, stream);
         }
+
+        @Override
+        public Command at(MemorySegment elements) {
+            return new Write(device + bytes - elements.byteSize(), elements, elements.byteSize());
+        }
     }
 
     /** Bytes from an address of the device to the host. */
@@ -59,6 +74,11 @@ sealed interface Command {
         @Override
         public void issue(MemorySegment stream) {
             Driver.copyToHost(host, device, bytes, stream);
+        }
+
+        @Override
+        public Command at(MemorySegment elements) {
+            return new Read(device + bytes - elements.byteSize(), elements, elements.byteSize());
         }
     }
 

@@ -7,6 +7,7 @@ import java.lang.reflect.Field;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.LongConsumer;
 import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.Intrinsics;
@@ -75,6 +76,16 @@ public final class CudaCompilerExtension implements CompilerExtension {
     @Override
     public Optional<MemorySegment> unwritten(long bytes) {
         return HostMemory.allocate(bytes);
+    }
+
+    @Override
+    public Optional<MemorySegment> pinned(TornadoDevice device, long bytes, LongConsumer freed) {
+        Support support = INSTALLED.get(device);
+        if (support == null || support.level() == Intrinsics.NONE) {
+            return Optional.empty();
+        }
+        CUDADeviceContext context = (CUDADeviceContext) ((CUDATornadoDevice) device).getDeviceContext();
+        return HostMemory.allocatePinned(context.getPlatformContext(), bytes, freed);
     }
 
     private static boolean tryToSeparate(TornadoDevice device) {

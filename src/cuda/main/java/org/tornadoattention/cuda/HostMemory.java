@@ -10,9 +10,13 @@ import java.lang.invoke.MethodHandle;
 import java.util.Optional;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.LongConsumer;
+import java.util.stream.LongStream;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
+import uk.ac.manchester.tornado.drivers.cuda.CUDAContext;
 
 /**
- * Memory of the host that nobody has written yet. The JVM's own is zeroed by the thread that asks for it, page by page:
+ * Memory of the host, page-locked or such that nobody has written yet. The JVM's own is zeroed by the thread that asks for it, page by page:
  * 33 to 40 ms for 67 MB on an H200's host, where all else that a call does takes 24. Here other threads have the system
  * make the pages, while the device computes what will be written to them.
  */
@@ -21,6 +25,7 @@ final class HostMemory {
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
 
+    private static final long PAGE = 4096;
     private static final long HUGE_PAGE = 2 << 20;
 
     /** What a thread has made at a time. */
@@ -68,6 +73,55 @@ final class HostMemory {
 
     @SuppressWarnings("restricted")
     private static Optional<MemorySegment> allocate(Library library, long bytes) {
+        return reserve(library, bytes).map(made -> {
+            long whole = made.byteSize();
+            MemorySegment own = made.reinterpret(whole, Arena.ofAuto(), memory -> free(library, memory));
+            for (long at = 0; at < whole; at += PIECE_BYTES) {
+                MemorySegment piece = own.asSlice(at, Math.min(PIECE_BYTES, whole - at));
+                ForkJoinPool.commonPool().execute(() -> advise(library, piece, MAKE_PAGES));
+            }
+            return own.asSlice(0, bytes);
+        });
+    }
+
+    /**
+     * Memory that is registered with the driver, which then reads and writes it without a copy in between, and that is
+     * freed when nothing refers to it any more. All of it is 0. The elements of an array that begins with it begin with
+     * a page.
+     *
+     * @param freed told the address when nothing refers to the memory any more
+     * @return none where {@link #allocate} gives none, or the driver refuses
+     */
+    static Optional<MemorySegment> allocatePinned(CUDAContext context, long bytes, LongConsumer freed) {
+        return Library.FOUND.flatMap(library -> allocatePinned(library, context, bytes, freed));
+    }
+
+    @SuppressWarnings("restricted")
+    private static Optional<MemorySegment> allocatePinned(
+            Library library, CUDAContext context, long bytes, LongConsumer freed) {
+        long skipped = PAGE - TornadoNativeArray.ARRAY_HEADER;
+        return reserve(library, skipped + bytes).flatMap(made -> {
+            long whole = made.byteSize();
+            LongStream.range(0, Math.ceilDiv(whole, PIECE_BYTES)).parallel().forEach(piece -> {
+                long at = piece * PIECE_BYTES;
+                made.asSlice(at, Math.min(PIECE_BYTES, whole - at)).fill((byte) 0);
+            });
+            if (context.registerPinnedMemory(made.address(), whole) != 0) {
+                free(library, made);
+                return Optional.empty();
+            }
+            MemorySegment own = made.reinterpret(whole, Arena.ofAuto(), memory -> {
+                freed.accept(memory.address() + skipped);
+                context.unregisterPinnedMemory(memory.address());
+                free(library, memory);
+            });
+            return Optional.of(own.asSlice(skipped, bytes));
+        });
+    }
+
+    /** Whole pages, of anything; none where there are none left. */
+    @SuppressWarnings("restricted")
+    private static Optional<MemorySegment> reserve(Library library, long bytes) {
         long whole = Math.ceilDiv(bytes, HUGE_PAGE) * HUGE_PAGE;
         if (USED.addAndGet(whole) > LIMIT) {
             USED.addAndGet(-whole);
@@ -79,13 +133,9 @@ final class HostMemory {
                 USED.addAndGet(-whole);
                 return Optional.empty();
             }
-            MemorySegment own = made.reinterpret(whole, Arena.ofAuto(), memory -> free(library, memory, whole));
-            advise(library, own, HUGE_PAGES);
-            for (long at = 0; at < whole; at += PIECE_BYTES) {
-                MemorySegment piece = own.asSlice(at, Math.min(PIECE_BYTES, whole - at));
-                ForkJoinPool.commonPool().execute(() -> advise(library, piece, MAKE_PAGES));
-            }
-            return Optional.of(own.asSlice(0, bytes));
+            MemorySegment pages = made.reinterpret(whole);
+            advise(library, pages, HUGE_PAGES);
+            return Optional.of(pages);
         } catch (Throwable e) {
             throw Driver.unchecked(e);
         }
@@ -100,7 +150,8 @@ final class HostMemory {
         }
     }
 
-    private static void free(Library library, MemorySegment memory, long bytes) {
+    private static void free(Library library, MemorySegment memory) {
+        long bytes = memory.byteSize();
         try {
             library.free.invokeExact(memory);
         } catch (Throwable e) {

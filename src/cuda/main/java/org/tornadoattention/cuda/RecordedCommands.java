@@ -1,7 +1,12 @@
 package org.tornadoattention.cuda;
 
 import java.lang.foreign.MemorySegment;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -36,6 +41,65 @@ final class RecordedCommands implements Recording {
         for (Command command : commands) {
             command.issue(stream);
         }
+    }
+
+    @Override
+    public Duration execute(Map<TornadoNativeArray, MemorySegment> places) {
+        requireOpen();
+        List<Command> all = inPlaces(places);
+        List<Command> kernels =
+                all.stream().filter(Command.Launch.class::isInstance).toList();
+        if (kernels.isEmpty()) {
+            throw new IllegalStateException("the execution launched no kernel");
+        }
+        Driver.setContext(context);
+        try (DriverEvent first = DriverEvent.timed();
+                DriverEvent last = DriverEvent.timed()) {
+            try {
+                for (Command command : all) {
+                    if (command == kernels.getFirst()) {
+                        first.record(stream);
+                    }
+                    command.issue(stream);
+                    if (command == kernels.getLast()) {
+                        last.record(stream);
+                    }
+                }
+            } finally {
+                // Nobody else's memory is read or written once this returns, in whatever way.
+                Driver.synchronize(stream);
+            }
+            return first.until(last);
+        }
+    }
+
+    /** The same commands with other memory of the host in the places of arrays, whose headers the device has. */
+    private List<Command> inPlaces(Map<TornadoNativeArray, MemorySegment> places) {
+        Map<Long, MemorySegment> byAddress = new HashMap<>();
+        places.forEach((array, memory) -> {
+            if (memory.byteSize() != array.getSegment().byteSize()) {
+                throw new IllegalArgumentException("The memory has %,d bytes and the array %,d: they must be as many."
+                        .formatted(memory.byteSize(), array.getSegment().byteSize()));
+            }
+            byAddress.put(array.getSegmentWithHeader().address(), memory);
+        });
+        Set<Long> met = new HashSet<>();
+        List<Command> all = new ArrayList<>();
+        for (Command command : commands) {
+            long host = command.host().address();
+            MemorySegment memory = byAddress.get(host);
+            if (memory == null) {
+                all.add(command);
+            } else {
+                all.add(command.at(memory));
+                met.add(host);
+            }
+        }
+        if (!met.equals(byAddress.keySet())) {
+            throw new IllegalArgumentException(
+                    "The execution brings no such array to its device or back: transfer it in every execution.");
+        }
+        return all;
     }
 
     @Override

@@ -5,6 +5,7 @@ import static org.tornadoattention.internal.Arguments.required;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 import java.util.ServiceLoader;
+import java.util.function.LongConsumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import uk.ac.manchester.tornado.api.common.TornadoDevice;
@@ -85,6 +86,32 @@ public interface CompilerExtension {
     static Optional<MemorySegment> unwritten(Backend backend, long bytes) {
         required(backend, "backend");
         return of(backend).flatMap(extension -> extension.unwritten(bytes));
+    }
+
+    /**
+     * Memory of the host, all of it 0, that a device reads and writes without a copy in between: page-locked.
+     *
+     * @param device the device, with the extension installed
+     * @param bytes how many, 1 or more
+     * @param freed told the memory's address when nothing refers to it any more, before it is freed
+     * @return memory that is freed when nothing refers to it any more, or none where the driver gives none
+     */
+    Optional<MemorySegment> pinned(TornadoDevice device, long bytes, LongConsumer freed);
+
+    /**
+     * Likewise where there is an extension that can.
+     *
+     * @param backend the backend of the device
+     * @param device the device
+     * @param bytes how many, 1 or more
+     * @param freed told the memory's address when nothing refers to it any more, before it is freed
+     * @return memory, or none
+     */
+    static Optional<MemorySegment> pinned(Backend backend, TornadoDevice device, long bytes, LongConsumer freed) {
+        required(backend, "backend");
+        required(device, "device");
+        required(freed, "freed");
+        return of(backend).flatMap(extension -> extension.pinned(device, bytes, freed));
     }
 
     /**

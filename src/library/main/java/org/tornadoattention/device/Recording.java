@@ -1,7 +1,9 @@
 package org.tornadoattention.device;
 
 import java.lang.foreign.MemorySegment;
+import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
@@ -17,6 +19,16 @@ public interface Recording {
 
     /** Gives all of it to the device, and does not wait. */
     void launch();
+
+    /**
+     * Gives all of it to the device with other memory of the host in the places of arrays, and waits.
+     *
+     * @param places for arrays that the execution brought to its device or back: as many bytes as their elements take,
+     *     best of {@link PinnedMemory}
+     * @return from the beginning of the first kernel to the end of the last one, by the device's clock
+     * @throws IllegalArgumentException if the execution brought no such array anywhere, or sizes differ
+     */
+    Duration execute(Map<TornadoNativeArray, MemorySegment> places);
 
     /**
      * Copies an array on this recording's device to one on another's, over the shortest way that the hardware has, when

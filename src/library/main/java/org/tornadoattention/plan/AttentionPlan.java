@@ -1,6 +1,9 @@
 package org.tornadoattention.plan;
 
+import java.lang.foreign.MemorySegment;
+import java.time.Duration;
 import java.util.ArrayList;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import org.tornadoattention.AttentionException;
@@ -12,18 +15,20 @@ import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.DeviceMemory;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.PinnedMemory;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
-import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
  * One problem, compiled for one device, with its buffers: run it as often as you like, then close it.
  *
  * <p>TornadoVM binds compiled code to the arrays that a graph was built with, so the plan has arrays of its own and
- * copies each call's tensors in and out; a second call compiles nothing and allocates nothing on the device.
+ * copies each call's tensors in and out; a second call compiles nothing and allocates nothing on the device. Tensors in
+ * {@link PinnedMemory} the device reads and writes itself from then on.
  *
  * <p>The guard of {@link LaunchGuard} is over the log-sum-exp, and for the kernels that write the output apart from it
  * over the output too.
@@ -94,14 +99,52 @@ final class AttentionPlan implements DevicePlan {
      */
     Execution execute(Tensor q, Tensor k, Tensor v, AttentionOptions options, Tensor o, Tensor lse) {
         long start = System.nanoTime();
-        query.copyFrom(q);
-        key.copyFrom(k);
-        value.copyFrom(v);
+        Map<TornadoNativeArray, MemorySegment> places = places(q, k, v, o);
+        bring(q, query, arrays.query(), places);
+        bring(k, key, arrays.key(), places);
+        bring(v, value, arrays.value(), places);
         arrays.fill(problem, options);
-        TornadoExecutionResult result = plan.execute();
-        o.copyFrom(output);
+        Execution execution;
+        if (places.isEmpty()) {
+            execution = plan.execution(choice, plan.execute(), start);
+        } else {
+            Duration kernels = plan.execute(places);
+            execution = plan.execution(choice, kernels, Duration.ZERO, start);
+        }
+        if (!places.containsKey(arrays.output())) {
+            o.copyFrom(output);
+        }
         lse.copyFrom(logSumExp);
-        return plan.execution(choice, result, start);
+        return execution;
+    }
+
+    /**
+     * The tensors' memory that the device reads and writes itself, for the arrays that it stands in for: where it is
+     * page-locked, and the plan takes it.
+     */
+    private Map<TornadoNativeArray, MemorySegment> places(Tensor q, Tensor k, Tensor v, Tensor o) {
+        Map<TornadoNativeArray, MemorySegment> places = new IdentityHashMap<>();
+        place(q, arrays.query(), places);
+        place(k, arrays.key(), places);
+        place(v, arrays.value(), places);
+        if (!choice.kernel().spec().writesOutputApart()) {
+            place(o, arrays.output(), places);
+        }
+        return places.isEmpty() || !plan.takesPlaces() ? Map.of() : places;
+    }
+
+    private static void place(
+            Tensor tensor, TornadoNativeArray array, Map<TornadoNativeArray, MemorySegment> places) {
+        if (!tensor.isView() && PinnedMemory.holds(tensor.memory())) {
+            places.put(array, tensor.memory());
+        }
+    }
+
+    private static void bring(
+            Tensor from, Tensor to, TornadoNativeArray array, Map<TornadoNativeArray, MemorySegment> places) {
+        if (!places.containsKey(array)) {
+            to.copyFrom(from);
+        }
     }
 
     /** Frees the device's memory. */

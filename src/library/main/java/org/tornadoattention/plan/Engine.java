@@ -37,6 +37,11 @@ public sealed interface Engine extends AutoCloseable permits PlanCache, VectorEn
         return Tensor.allocate(dtype, shape);
     }
 
+    /** A tensor of zeros whose memory the device reads and writes itself, where that can be had. */
+    default Tensor allocatePinned(DType dtype, int... shape) {
+        return Tensor.allocate(dtype, shape);
+    }
+
     /** Runs a problem. */
     Execution execute(
             AttentionProblem problem,

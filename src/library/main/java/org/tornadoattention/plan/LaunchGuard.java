@@ -23,6 +23,7 @@ import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.TornadoExecutionResult;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
  * An execution plan on a device that does not fail in silence: TornadoVM prints a failed launch and throws nothing.
@@ -65,6 +66,8 @@ public final class LaunchGuard implements DevicePlan {
     private final ComputeDevice device;
     private final Map<String, Tensor> written;
     private final Map<Integer, Executed> executed = new HashMap<>();
+    private Optional<Recording> inPlaces = Optional.empty();
+    private boolean ran;
     private boolean recordable = true;
     private boolean profiled;
     private int number;
@@ -143,7 +146,45 @@ public final class LaunchGuard implements DevicePlan {
         if (profiled && result.getProfilerResult().getDeviceKernelTime() == 0) {
             throw failure("the device reports no kernel time, so nothing was launched", null);
         }
+        ran = true;
         return result;
+    }
+
+    /**
+     * Whether the graph of a plan that has one can be run with memory of others in the places of its arrays: from the
+     * second execution on, where executions can be recorded. The first time, one is recorded.
+     */
+    boolean takesPlaces() {
+        if (ran && REPLAYS && recordable && inPlaces.isEmpty()) {
+            plan.withoutProfiler();
+            inPlaces = CompilerExtension.record(device.backend(), device.handle(), this::run)
+                    .recording();
+            if (profiled) {
+                plan.withProfiler(ProfilerMode.SILENT);
+            }
+            recordable = inPlaces.isPresent();
+        }
+        return inPlaces.isPresent();
+    }
+
+    /**
+     * Runs the graph of a plan that {@link #takesPlaces} so.
+     *
+     * @param places memory of the host for arrays that are transferred in each execution, which the device reads and
+     *     writes itself
+     * @return the time of the kernels
+     * @throws AttentionException if the device or its driver fails, or an element was not written
+     */
+    Duration execute(Map<TornadoNativeArray, MemorySegment> places) {
+        written.values().forEach(LaunchGuard::poison);
+        Duration kernels;
+        try {
+            kernels = inPlaces.orElseThrow().execute(places);
+        } catch (IllegalStateException e) {
+            throw failure(String.valueOf(e.getMessage()), e);
+        }
+        written.forEach(this::requireWritten);
+        return kernels;
     }
 
     private TornadoExecutionResult runOrReplay(int graph) {
@@ -274,13 +315,22 @@ public final class LaunchGuard implements DevicePlan {
      * @return kernel, tile, times and memory
      */
     Execution execution(KernelChoice choice, TornadoExecutionResult result, long start) {
+        return execution(
+                choice,
+                Duration.ofNanos(result.getProfilerResult().getDeviceKernelTime()),
+                Duration.ofNanos(result.getProfilerResult().getCompileTime()),
+                start);
+    }
+
+    /** Likewise where its kernels' time and what compiling them took are known. */
+    Execution execution(KernelChoice choice, Duration kernels, Duration compiling, long start) {
         return new Execution(
                 device,
                 choice.kernel().id(),
                 choice.tile().map(Tile::toString),
                 choice.reason(),
-                Duration.ofNanos(result.getProfilerResult().getDeviceKernelTime()),
-                Duration.ofNanos(result.getProfilerResult().getCompileTime()),
+                kernels,
+                compiling,
                 Duration.ofNanos(System.nanoTime() - start),
                 deviceBytes());
     }

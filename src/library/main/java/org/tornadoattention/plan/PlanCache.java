@@ -26,6 +26,7 @@ import org.tornadoattention.choice.Tile;
 import org.tornadoattention.choice.Views;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.PinnedMemory;
 import org.tornadoattention.function.FunctionForm;
 import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.tensor.DType;
@@ -205,13 +206,28 @@ public final class PlanCache implements Engine {
     /** Of a large tensor the pages are touched first by the threads that write it, where that can be had. */
     @Override
     public Tensor allocate(DType dtype, int... shape) {
-        long elements = Arrays.stream(shape).asLongStream().reduce(1, (one, other) -> one * other);
-        long bytes = elements * dtype.byteSize();
+        long bytes = bytes(dtype, shape);
         return bytes < BYTES_FOR_MANY_THREADS
                 ? Tensor.allocate(dtype, shape)
                 : CompilerExtension.unwritten(device.backend(), TornadoNativeArray.ARRAY_HEADER + bytes)
                         .map(memory -> DeviceStorage.over(memory, dtype, shape))
                         .orElseGet(() -> Tensor.allocate(dtype, shape));
+    }
+
+    private static long bytes(DType dtype, int... shape) {
+        return Arrays.stream(shape).asLongStream().reduce(dtype.byteSize(), (one, other) -> one * other);
+    }
+
+    @Override
+    public Tensor allocatePinned(DType dtype, int... shape) {
+        // Tensor.allocate refuses what is no shape of a tensor's.
+        double elements = Arrays.stream(shape).asDoubleStream().reduce(1, (one, other) -> one * other);
+        boolean some = Arrays.stream(shape).allMatch(dimension -> dimension > 0) && elements <= Tensor.MAX_ELEMENTS;
+        return some
+                ? PinnedMemory.allocate(device, TornadoNativeArray.ARRAY_HEADER + bytes(dtype, shape))
+                        .map(memory -> DeviceStorage.over(memory, dtype, shape))
+                        .orElseGet(() -> Tensor.allocate(dtype, shape))
+                : Tensor.allocate(dtype, shape);
     }
 
     /** Runs a backward pass, building its plan if it has none. A plan that failed is closed and forgotten. */

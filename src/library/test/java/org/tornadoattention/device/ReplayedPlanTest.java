@@ -6,8 +6,10 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.lang.foreign.MemorySegment;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -224,6 +226,11 @@ class ReplayedPlanTest {
         @Override
         public void launch() {
             note("launch");
+        }
+
+        @Override
+        public Duration execute(Map<TornadoNativeArray, MemorySegment> places) {
+            throw new AssertionError("Arrays of a caller's plan stay where they are");
         }
 
         @Override
