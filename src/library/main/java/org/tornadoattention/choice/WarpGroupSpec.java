@@ -303,15 +303,23 @@ record WarpGroupSpec() implements KernelSpec {
      * whose lists of tiles are made once for a group. In the simulator a core is no multiprocessor.
      */
     private static boolean stay(Work work) {
-        Tile tile = work.tile();
-        int bytes = tile.localMemoryBytes(work.shape().widestDim())
-                + WarpGroupFlashAttention.stayingBytes(work.shape().headDim(), tile.blockQ());
-        return work.device().extension().computeCapability() >= HOPPER
+        return work.problem().functions().isEmpty()
+                && stay(work.tile(), work.shape(), longestOfStaying(work.problem()), work.device());
+    }
+
+    /** Likewise of chunks over a cache. */
+    static boolean stay(Tile tile, AttentionShape shape, ComputeDevice device) {
+        return stay(tile, shape, LONGEST_OF_STAYING, device);
+    }
+
+    private static boolean stay(Tile tile, AttentionShape shape, int longest, ComputeDevice device) {
+        int bytes = tile.localMemoryBytes(shape.widestDim())
+                + WarpGroupFlashAttention.stayingBytes(shape.headDim(), tile.blockQ());
+        return device.extension().computeCapability() >= HOPPER
                 && tile.warps() >= WARPS_OF_MULTIPROCESSOR
-                && work.shape().seqK() <= longestOfStaying(work.problem())
-                && work.problem().functions().isEmpty()
-                && work.queryTiles(tile.blockQ()) > work.device().computeUnits()
-                && bytes <= work.device().extension().localMemoryBytes();
+                && shape.seqK() <= longest
+                && queryTiles(shape, tile.blockQ()) > device.computeUnits()
+                && bytes <= device.extension().localMemoryBytes();
     }
 
     private static int longestOfStaying(AttentionProblem problem) {

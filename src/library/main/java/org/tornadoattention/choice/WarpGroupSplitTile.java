@@ -1,5 +1,7 @@
 package org.tornadoattention.choice;
 
+import org.tornadoattention.AttentionShape;
+import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.kernel.WarpGroupFlashAttention;
 
 /**
@@ -33,6 +35,16 @@ public record WarpGroupSplitTile(Tile tile, int splits) implements LaunchedTile 
                 .with("addedValueDim", 0)
                 .with("staying", 0)
                 .adding(tile.features());
+    }
+
+    /**
+     * {@return the work-groups that stay for all tiles of queries, or 0 where each tile has its own}
+     *
+     * @param shape of the chunks, over as many keys as there is room for
+     * @param device where it is to run
+     */
+    public int staying(AttentionShape shape, ComputeDevice device) {
+        return splits == 1 && WarpGroupSpec.stay(tile, shape, device) ? device.computeUnits() : 0;
     }
 
     /** Such as {@code 128x128/8, 4 splits}. */

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionShape;
 import org.tornadoattention.Mask;
 import org.tornadoattention.choice.Views;
 import org.tornadoattention.choice.WarpGroupSplitTile;
@@ -157,7 +158,19 @@ record ChunkTasks(
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, partials.get());
             attention = all.with("output", null).with("logSumExp", partials.get());
         }
-        InferenceTasks.appendChunk(graph, grids, name, shape, tile, attention, features, device);
+        boolean mayStay = inPlace && CachedKeys.areAhead(tile.tile().blockK(), shape.headDim(), pool.pageSize(), pool.pagesPerSequence());
+        int staying = mayStay
+                ? tile.staying(
+                        new AttentionShape(
+                                shape.sequences(),
+                                shape.heads(),
+                                shape.kvHeads(),
+                                shape.seqQ(),
+                                pool.capacity(),
+                                shape.headDim()),
+                        device)
+                : 0;
+        InferenceTasks.appendChunk(graph, grids, name, shape, tile, staying, attention, features, device);
         if (partials.isPresent()) {
             InferenceTasks.appendPoolMerge(
                     graph, grids, name, shape, tile.splits(), all.with("partials", partials.get()), device);

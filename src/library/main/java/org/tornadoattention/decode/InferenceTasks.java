@@ -97,7 +97,7 @@ final class InferenceTasks {
         if (tile instanceof WarpGroupSplitTile chunk) {
             tasks.appendTokens(arrays, Features.UNSCALED);
             Arguments overCache = ChunkTasks.overCache(arguments, shape, chunk);
-            new InferenceTasks(graph, grids, name, shape, overCache, device).chunk(chunk, 0);
+            new InferenceTasks(graph, grids, name, shape, overCache, device).chunk(chunk, 0, 0);
             tasks.merge(tile.splits());
             return;
         }
@@ -225,20 +225,25 @@ final class InferenceTasks {
             String name,
             StepShape shape,
             WarpGroupSplitTile tile,
+            int staying,
             Arguments arguments,
             int headFeatures,
             ComputeDevice device) {
-        new InferenceTasks(graph, grids, name, shape, arguments, device).chunk(tile, headFeatures);
+        new InferenceTasks(graph, grids, name, shape, arguments, device).chunk(tile, staying, headFeatures);
     }
 
-    /** @param added bits of {@link Features} */
-    private void chunk(WarpGroupSplitTile tile, int added) {
+    /**
+     * @param staying groups that stay for all tiles of queries, or 0
+     * @param added bits of {@link Features}
+     */
+    private void chunk(WarpGroupSplitTile tile, int staying, int added) {
         Launch launch = tile.launch();
         KernelLauncher.Task task = launcher.task(name + launch.suffix(), Kernel.of(launch.owner(), launch.method()));
         launch.numbers().forEach(task::with);
         long queryTiles = (long) shape.sequences() * shape.heads() * Math.ceilDiv(shape.seqQ(), tile.rows());
         task.with("features", launch.features(features) | added)
-                .groups(queryTiles * tile.splits(), tile.groupSize(shape.headDim()));
+                .with("staying", staying)
+                .groups(staying > 0 ? staying : queryTiles * tile.splits(), tile.groupSize(shape.headDim()));
     }
 
     private void positions(boolean withQueries) {

@@ -166,7 +166,7 @@ public final class PoolTasks {
                 Arguments toAttention =
                         ChunkTasks.overPrefix(overPrefix, q, ofPrefix.get(), whole, parts, partials, numbers);
                 InferenceTasks.appendPositions(graph, grids, prefixName, ofPrefix.get(), overPrefix, device);
-                InferenceTasks.appendChunk(graph, grids, prefixName, ofPrefix.get(), whole, toAttention, 0, device);
+                InferenceTasks.appendChunk(graph, grids, prefixName, ofPrefix.get(), whole, 0, toAttention, 0, device);
             } else {
                 InferenceTasks.appendPool(
                         graph,

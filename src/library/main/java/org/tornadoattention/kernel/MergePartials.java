@@ -92,29 +92,45 @@ public final class MergePartials {
             outputBase = Layout.output(token / seqQ, head, token % seqQ);
         }
 
-        // m = max L_s
-        for (int s = item; s < splits; s += groupSize) {
-            weights[s] = Score.NO_SCORE;
-            if (present) {
-                weights[s] = partials.get(logSumExps + row * splits + s);
-            }
-        }
-        context.localBarrier();
+        // m = max L_s, then e^(L_s - m) and their sum; of few parts each work-item has all, of many the group.
+        float[] few = new float[AT_ONCE];
         float max = Score.NO_SCORE;
-        for (int s = 0; s < splits; s++) {
-            max = TornadoMath.max(max, weights[s]);
-        }
-        context.localBarrier();
-
-        // e^(L_s - m) and their sum
-        for (int s = item; s < splits; s += groupSize) {
-            float lse = weights[s];
-            weights[s] = lse == Score.NO_SCORE ? 0f : TornadoMath.exp(lse - max);
-        }
-        context.localBarrier();
         float sum = 0f;
-        for (int s = 0; s < splits; s++) {
-            sum += weights[s];
+        if (splits <= AT_ONCE) {
+            for (int s = 0; s < splits; s++) {
+                few[s] = Score.NO_SCORE;
+                if (present) {
+                    few[s] = partials.get(logSumExps + row * splits + s);
+                }
+            }
+            for (int s = 0; s < splits; s++) {
+                max = TornadoMath.max(max, few[s]);
+            }
+            for (int s = 0; s < splits; s++) {
+                float lse = few[s];
+                few[s] = lse == Score.NO_SCORE ? 0f : TornadoMath.exp(lse - max);
+                sum += few[s];
+            }
+        } else {
+            for (int s = item; s < splits; s += groupSize) {
+                weights[s] = Score.NO_SCORE;
+                if (present) {
+                    weights[s] = partials.get(logSumExps + row * splits + s);
+                }
+            }
+            context.localBarrier();
+            for (int s = 0; s < splits; s++) {
+                max = TornadoMath.max(max, weights[s]);
+            }
+            context.localBarrier();
+            for (int s = item; s < splits; s += groupSize) {
+                float lse = weights[s];
+                weights[s] = lse == Score.NO_SCORE ? 0f : TornadoMath.exp(lse - max);
+            }
+            context.localBarrier();
+            for (int s = 0; s < splits; s++) {
+                sum += weights[s];
+            }
         }
 
         // O = sum e^(L_s - L) O_s and L = m + ln sum
@@ -122,14 +138,23 @@ public final class MergePartials {
         float inverse = sum == 0f ? 0f : 1f / sum;
         for (int x = item; x < headDim; x += groupSize) {
             float o = 0f;
-            for (int s0 = 0; s0 < splits; s0 += AT_ONCE) {
-                // Many loads under way before the first is used; parts that saw no key may hold anything.
-                for (int u = 0; u < AT_ONCE; u++) {
-                    parts[u] = partials.get((row * splits + TornadoMath.min(s0 + u, splits - 1)) * headDim + x);
+            if (splits <= AT_ONCE) {
+                for (int s = 0; s < splits; s++) {
+                    parts[s] = partials.get((row * splits + s) * headDim + x);
                 }
-                for (int u = 0; u < AT_ONCE; u++) {
-                    float weight = s0 + u < splits ? weights[TornadoMath.min(s0 + u, splits - 1)] : 0f;
-                    o += weight == 0f ? 0f : weight * parts[u];
+                for (int s = 0; s < splits; s++) {
+                    o += few[s] == 0f ? 0f : few[s] * parts[s];
+                }
+            } else {
+                for (int s0 = 0; s0 < splits; s0 += AT_ONCE) {
+                    // Many loads under way before the first is used; parts that saw no key may hold anything.
+                    for (int u = 0; u < AT_ONCE; u++) {
+                        parts[u] = partials.get((row * splits + TornadoMath.min(s0 + u, splits - 1)) * headDim + x);
+                    }
+                    for (int u = 0; u < AT_ONCE; u++) {
+                        float weight = s0 + u < splits ? weights[TornadoMath.min(s0 + u, splits - 1)] : 0f;
+                        o += weight == 0f ? 0f : weight * parts[u];
+                    }
                 }
             }
             if (present) {

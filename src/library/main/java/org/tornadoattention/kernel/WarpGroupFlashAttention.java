@@ -81,7 +81,7 @@ public final class WarpGroupFlashAttention {
     private static final int TURNS_UP_TO = 64;
 
     /** What is known of a tile of queries where groups stay: elements of an array of so many. */
-    private static final int PLACE = 7;
+    private static final int PLACE = 10;
 
     private static final int BATCH_HEAD = 0;
     private static final int FIRST_QUERY = 1;
@@ -90,6 +90,9 @@ public final class WarpGroupFlashAttention {
     private static final int TILES = 4;
     private static final int FROM = 5;
     private static final int TO = 6;
+    private static final int OFFSET = 7;
+    private static final int END = 8;
+    private static final int TABLE = 9;
 
     private WarpGroupFlashAttention() {}
 
@@ -284,6 +287,50 @@ public final class WarpGroupFlashAttention {
                 WarpBarrier.arriveWithCopies(barriers, fullV + 2 * place);
             }
         }
+    }
+
+    /**
+     * Copies K_t and V_t-1 of a tile of queries from the pages of a cache as places become free; V of its last step is
+     * left to who comes next. Pages are looked up while the places of the tile before are still taken, and serve keys
+     * and values.
+     *
+     * @param ahead the pages of the first keys
+     * @param behind where V of the step before is, and how many rows it has; gets the same of the last step
+     * @param before steps of the tiles of queries before
+     * @param values those of them whose V was copied
+     */
+    @Phase
+    private static void copyPages(
+            int[] tile, int[] barriers, HalfFloatArray key, HalfFloatArray value, IntArray keyLengths, int[] ahead,
+            int[] behind, int atK, int atV, int keyBytes, int valueBytes, int fullK, int freeK, int fullV, int freeV,
+            int before, int values, int tiles, int j0, int kvHead, int length, int padding, int table, int blockK,
+            int headDim, int lane) {
+        for (int t = 0; t < tiles; t++) {
+            int j = j0 + t * blockK;
+            int step = before + t;
+            int place = step % PLACES;
+            awaitFree(barriers, freeK + 2 * place, step, 0);
+            CachedKeys.loadKeys(
+                    tile, atK + place * keyBytes, ahead, key, kvHead, j, padding, blockK, length - j, headDim, lane);
+            WarpBarrier.arriveWithCopies(barriers, fullK + 2 * place);
+            if (t > 0 || before > values) {
+                copyPagedValues(
+                        tile, barriers, value, behind, atV, valueBytes, fullV, freeV, step, blockK, headDim, lane);
+            }
+            CachedKeys.findValues(behind, ahead, kvHead, j, padding, blockK, length - j, lane);
+            CachedKeys.lookUp(ahead, keyLengths, table, j + blockK, length, padding, blockK, lane);
+        }
+    }
+
+    /** Copies V of the step before from pages, when its place is free. */
+    @Phase
+    private static void copyPagedValues(
+            int[] tile, int[] barriers, HalfFloatArray value, int[] behind, int atV, int valueBytes, int fullV,
+            int freeV, int step, int blockK, int headDim, int lane) {
+        int place = (step - 1) % PLACES;
+        awaitFree(barriers, freeV + 2 * place, step, 1);
+        CachedKeys.loadValues(tile, atV + place * valueBytes, behind, value, blockK, headDim, lane);
+        WarpBarrier.arriveWithCopies(barriers, fullV + 2 * place);
     }
 
     /** m = -inf, l = 0, O = 0. */
@@ -536,16 +583,33 @@ public final class WarpGroupFlashAttention {
      */
     @Phase
     private static void find(
-            int[] place, IntArray keyLengths, int tileOfAll, int group, int heads, int seqQ, int seqK, int blockQ,
-            int blockK, int windowLeft, int windowRight, int features) {
+            int[] place, IntArray keyLengths, IntArray positions, IntArray validRows, IntArray lengths, int tileOfAll,
+            int group, int heads, int seqQ, int seqK, int blockQ, int blockK, int windowLeft, int windowRight,
+            int features) {
         int batchHead = Placement.batchHead(tileOfAll, seqQ, blockQ);
         int i0 = Placement.firstQuery(tileOfAll, seqQ, blockQ);
-        int rows = TornadoMath.min(blockQ, seqQ - i0);
+        int end = seqQ;
         int length = Window.length(keyLengths, batchHead / heads, seqK, features);
-        int first = i0 + length - seqQ;
+        int offset = length - seqQ;
+        int table = 0;
+        if (CachedKeys.arePlacesRead()) {
+            int batch = batchHead / heads;
+            end = ReadPositions.rows(validRows, batch, seqQ, CachedKeys.given());
+            offset = positions.get(batch);
+            length = CachedKeys.length(lengths, batch, offset + end, seqK);
+            table = CachedKeys.table(batch);
+        }
+        int rows = TornadoMath.min(blockQ, end - i0);
+        int first = i0 + offset;
         int firstKey = Window.firstKey(first, windowLeft);
         int j0 = firstKey / blockK * blockK;
         int tiles = Window.tiles(firstKey, Window.lastKey(first + rows - 1, length, windowRight), j0, blockK);
+        if (CachedKeys.arePlacesRead()) {
+            tiles = rows > 0 ? tiles : 0;
+        }
+        place[OFFSET] = offset;
+        place[END] = end;
+        place[TABLE] = table;
         int position = first + 64 * group;
         int seen = rows > 64 * group ? tiles : 0;
         place[BATCH_HEAD] = batchHead;
@@ -561,22 +625,25 @@ public final class WarpGroupFlashAttention {
     @Phase
     private static void copyOfAll(
             int[] tile, int[] barriers, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
-            IntArray keyLengths, int fullQ, int freeQ, int fullK, int freeK, int fullV, int freeV, int queryBytes,
-            int atK, int atV, int keyBytes, int valueBytes, int ofGroup, int staying, int tilesOfAll, int heads,
+            IntArray keyLengths, IntArray positions, IntArray validRows, IntArray lengths, int fullQ, int freeQ,
+            int fullK, int freeK, int fullV, int freeV, int queryBytes, int atK, int atV, int keyBytes, int valueBytes, int ofGroup, int staying, int tilesOfAll, int heads,
             int kvHeads, int seqQ, int seqK, int blockQ, int blockK, int headDim, int addedValueDim, int windowLeft,
             int windowRight, int features, int lane) {
-        if (!CachedKeys.arePresent()) {
+        if (!CachedKeys.arePresent() || CachedKeys.arePlacesRead() && CachedKeys.areAhead(blockK, headDim)) {
             int valueDim = headDim + addedValueDim;
             int[] place = new int[PLACE];
+            int[] ahead = new int[CachedKeys.pagesOfWarp(blockK)];
+            int[] behind = new int[CachedKeys.pagesOfWarp(blockK) + 1];
             int step = 0;
+            int values = 0;
             int from = 0;
             int count = 0;
             int rounds = StayingGroups.rounds(tilesOfAll, ofGroup, staying);
             for (int round = 0; round < rounds; round++) {
                 int tileOfAll = StayingGroups.tile(round, ofGroup, staying);
                 find(
-                        place, keyLengths, tileOfAll, 0, heads, seqQ, seqK, blockQ, blockK, windowLeft, windowRight,
-                        features);
+                        place, keyLengths, positions, validRows, lengths, tileOfAll, 0, heads, seqQ, seqK, blockQ,
+                        blockK, windowLeft, windowRight, features);
                 int batchHead = place[BATCH_HEAD];
                 int i0 = place[FIRST_QUERY];
                 int length = place[LENGTH];
@@ -584,17 +651,39 @@ public final class WarpGroupFlashAttention {
                 int slot = round % PLACES;
                 int queryBase = (batchHead * seqQ + i0) * headDim;
                 int keyValueHead = Placement.keyValueHead(batchHead, heads, kvHeads);
-                if (Layout.isStrided()) {
+                if (CachedKeys.arePresent()) {
+                    CachedKeys.lookUp(ahead, keyLengths, place[TABLE], j0, length, 0, blockK, lane);
+                }
+                if (CachedKeys.arePresent() || Layout.isStrided()) {
                     queryBase = Layout.query(batchHead / heads, batchHead % heads, i0);
+                }
+                int tiles = place[TILES];
+                if (tiles == 0) {
+                    if (step > values) {
+                        // Those who compute would wait for the last V, and this warp group for them, where the next
+                        // tiles have no keys either.
+                        copyLast(
+                                tile, barriers, value, behind, fullV, freeV, atV, valueBytes, step, from, count, blockK,
+                                headDim, valueDim, lane);
+                        values = step;
+                    }
                 }
                 if (round >= PLACES) {
                     WarpBarrier.await(barriers, freeQ + 2 * slot, round / PLACES - 1);
                 }
                 loadQueries(
                         tile, slot * queryBytes, barriers, slot == 0 ? fullQ : freeQ + 2 * PLACES, query, queryBase,
-                        blockQ,
-                        TornadoMath.min(blockQ, seqQ - i0), headDim, lane);
-                int tiles = place[TILES];
+                        blockQ, TornadoMath.min(blockQ, place[END] - i0), headDim, lane);
+                if (CachedKeys.arePresent()) {
+                    int kvHead = batchHead % heads / (heads / kvHeads);
+                    copyPages(
+                            tile, barriers, key, value, keyLengths, ahead, behind, atK, atV, keyBytes, valueBytes,
+                            fullK, freeK, fullV, freeV, step, values, tiles, j0, kvHead, length, 0, place[TABLE],
+                            blockK, headDim, lane);
+                    step += tiles;
+                    values = TornadoMath.max(values, step - 1);
+                    tiles = 0;
+                }
                 for (int t = 0; t < tiles; t++) {
                     int j = j0 + t * blockK;
                     int at = step % PLACES;
@@ -612,11 +701,12 @@ public final class WarpGroupFlashAttention {
                                 WarpGroup.LANES);
                     }
                     WarpBarrier.arriveWithCopies(barriers, fullK + 2 * at);
-                    if (step > 0) {
+                    if (step > values) {
                         copyValues(
                                 tile, barriers, value, fullV, freeV, atV, valueBytes, step, from, count, blockK,
                                 valueDim,
                                 lane);
+                        values = step;
                     }
                     step += 1;
                     count = length - j;
@@ -626,11 +716,23 @@ public final class WarpGroupFlashAttention {
                     }
                 }
             }
-            if (step > 0) {
-                copyValues(
-                        tile, barriers, value, fullV, freeV, atV, valueBytes, step, from, count, blockK, valueDim,
-                        lane);
+            if (step > values) {
+                copyLast(
+                        tile, barriers, value, behind, fullV, freeV, atV, valueBytes, step, from, count, blockK, headDim,
+                        valueDim, lane);
             }
+        }
+    }
+
+    /** Copies V of the last step of a tile of queries. */
+    @Phase
+    private static void copyLast(
+            int[] tile, int[] barriers, HalfFloatArray value, int[] behind, int fullV, int freeV, int atV,
+            int valueBytes, int step, int from, int count, int blockK, int headDim, int valueDim, int lane) {
+        if (CachedKeys.arePresent()) {
+            copyPagedValues(tile, barriers, value, behind, atV, valueBytes, fullV, freeV, step, blockK, headDim, lane);
+        } else {
+            copyValues(tile, barriers, value, fullV, freeV, atV, valueBytes, step, from, count, blockK, valueDim, lane);
         }
     }
 
@@ -664,18 +766,18 @@ public final class WarpGroupFlashAttention {
         int length = place[LENGTH];
         int batch = batchHead / heads;
         int head = batchHead % heads;
-        int offset = length - seqQ;
+        int offset = place[OFFSET];
         int queryBase = (batchHead * seqQ + i0) * headDim;
         int outputBase = queryBase + queryBase / headDim * addedValueDim;
         storeRows(
                 output, logSumExp, headTerms, o, m, l, batchHead, batch, head, heads, outputBase, i0, row, column, lane,
-                seqQ, headDim + addedValueDim, seqQ, offset, length, 0, outputType, 1, windowLeft, windowRight,
+                seqQ, headDim + addedValueDim, place[END], offset, length, 0, outputType, 1, windowLeft, windowRight,
                 features);
         if (Mending.isNeeded(windowLeft, windowRight) > 0) {
             mend(
                     query, key, value, output, logSumExp, headTerms, keyLengths, o, m, l, batchHead, batch, head, heads,
-                    kvHeads, queryBase, outputBase, i0, row, column, seqQ, seqK, headDim, addedValueDim, seqQ, offset,
-                    length, 0, 0, 0, type, outputType, 0, length - 1, windowLeft, windowRight, scale, softcap, slope,
+                    kvHeads, queryBase, outputBase, i0, row, column, seqQ, seqK, headDim, addedValueDim, place[END],
+                    offset, length, 0, place[TABLE], 0, type, outputType, 0, length - 1, windowLeft, windowRight, scale, softcap, slope,
                     features);
         }
     }
@@ -684,14 +786,15 @@ public final class WarpGroupFlashAttention {
     @Phase
     private static void stay(
             HalfFloatArray query, HalfFloatArray key, HalfFloatArray value, HalfFloatArray output, FloatArray logSumExp,
-            FloatArray headTerms, IntArray keyLengths, float[] s, int[] p, float[] o, float[] m, float[] l,
-            float[] correction, int[] biases, int[] tile, int[] barriers, int atList, int fullQ, int freeQ, int fullK,
+            FloatArray headTerms, IntArray keyLengths, IntArray positions, IntArray validRows, IntArray lengths,
+            float[] s, int[] p, float[] o, float[] m, float[] l, float[] correction, int[] biases, int[] tile,
+            int[] barriers, int atList, int fullQ, int freeQ, int fullK,
             int freeK, int fullV, int freeV, int turn, int queryBytes, int atK, int atV, int keyBytes, int valueBytes,
             int group, int groups, int ofGroup, int staying, int tilesOfAll, int heads, int kvHeads, int row, int item,
             int lane, int column, int seqQ, int seqK, int blockQ, int blockK, int headDim, int addedValueDim, int type,
             int outputType, int windowLeft, int windowRight, float scale, float softcap, float factor, int threshold,
             int features) {
-        if (!CachedKeys.arePresent()) {
+        if (!CachedKeys.arePresent() || CachedKeys.arePlacesRead() && CachedKeys.areAhead(blockK, headDim)) {
             int[] place = new int[PLACE];
             int before = 0;
             int rounds = StayingGroups.rounds(tilesOfAll, ofGroup, staying);
@@ -700,15 +803,14 @@ public final class WarpGroupFlashAttention {
                 int fullSlot = slot == 0 ? fullQ : freeQ + 2 * PLACES;
                 int atQ = slot * queryBytes + group * 64 * WarpGroup.ROW_BYTES;
                 find(
-                        place, keyLengths, StayingGroups.tile(round, ofGroup, staying), group, heads, seqQ, seqK,
-                        blockQ,
-                        blockK, windowLeft, windowRight, features);
+                        place, keyLengths, positions, validRows, lengths, StayingGroups.tile(round, ofGroup, staying),
+                        group, heads, seqQ, seqK, blockQ, blockK, windowLeft, windowRight, features);
                 int batchHead = place[BATCH_HEAD];
                 int i0 = place[FIRST_QUERY];
                 int length = place[LENGTH];
                 int tiles = place[TILES];
                 int head = batchHead % heads;
-                int offset = length - seqQ;
+                int offset = place[OFFSET];
                 int position = i0 + 64 * group + offset;
                 int everyLeft = Window.everyLeft(position + 63, windowLeft);
                 int everyRight = Window.everyRight(position, length, windowRight);
@@ -980,7 +1082,7 @@ public final class WarpGroupFlashAttention {
                 int tilesOfAll = logSumExp.getSize() / seqQ * Placement.tiles(seqQ, blockQ);
                 // spotless:off: a call in rows
                 copyOfAll(
-                        tile, barriers, query, key, value, keyLengths, fullQ, freeQ, fullK, freeK, fullV, freeV,
+                        tile, barriers, query, key, value, keyLengths, positions, validRows, lengths, fullQ, freeQ, fullK, freeK, fullV, freeV,
                         queryBytes, atK, atV, keyBytes, valueBytes, context.groupIdx, staying, tilesOfAll, heads,
                         kvHeads, seqQ, seqK, blockQ, blockK, headDim, addedValueDim, windowLeft, windowRight, features,
                         lane);
@@ -990,11 +1092,26 @@ public final class WarpGroupFlashAttention {
                     loadQueries(tile, 0, barriers, fullQ, query, queryBase, blockQ, rows, headDim, lane);
                 }
                 int keyBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
-                // spotless:off: a call in rows
-                copyTiles(
-                        tile, barriers, key, value, keyLengths, atList, atK, atV, atBiases, keyBytes, valueBytes, fullK,
-                        freeK, fullV, freeV, tiles, j0, batch, head, head / (heads / kvHeads), keyBase, i0, rows,
-                        length, padding, table, blockQ, blockK, headDim, addedValueDim, lane);
+                // spotless:off: calls in rows
+                if (CachedKeys.arePresent() && CachedKeys.areAhead(blockK, headDim)) {
+                    int[] ahead = new int[CachedKeys.pagesOfWarp(blockK)];
+                    int[] behind = new int[CachedKeys.pagesOfWarp(blockK) + 1];
+                    CachedKeys.lookUp(ahead, keyLengths, table, j0, length, padding, blockK, lane);
+                    copyPages(
+                            tile, barriers, key, value, keyLengths, ahead, behind, atK, atV, keyBytes, valueBytes,
+                            fullK, freeK, fullV, freeV, 0, 0, tiles, j0, head / (heads / kvHeads), length, padding,
+                            table, blockK, headDim, lane);
+                    if (tiles > 0) {
+                        copyPagedValues(
+                                tile, barriers, value, behind, atV, valueBytes, fullV, freeV, tiles, blockK, headDim,
+                                lane);
+                    }
+                } else {
+                    copyTiles(
+                            tile, barriers, key, value, keyLengths, atList, atK, atV, atBiases, keyBytes, valueBytes,
+                            fullK, freeK, fullV, freeV, tiles, j0, batch, head, head / (heads / kvHeads), keyBase, i0,
+                            rows, length, padding, table, blockQ, blockK, headDim, addedValueDim, lane);
+                }
                 // spotless:on
             }
         } else {
@@ -1032,7 +1149,7 @@ public final class WarpGroupFlashAttention {
                 int tilesOfAll = logSumExp.getSize() / seqQ * Placement.tiles(seqQ, blockQ);
                 // spotless:off: a call in rows
                 stay(
-                        query, key, value, output, logSumExp, headTerms, keyLengths, s, p, o, m, l, correction, biases,
+                        query, key, value, output, logSumExp, headTerms, keyLengths, positions, validRows, lengths, s, p, o, m, l, correction, biases,
                         tile, barriers, atList, fullQ, freeQ, fullK, freeK, fullV, freeV, turn, queryBytes, atK, atV,
                         keyBytes, valueBytes, group, groups, context.groupIdx, staying, tilesOfAll, heads, kvHeads, row,
                         item, lane, column, seqQ, seqK, blockQ, blockK, headDim, addedValueDim, type, outputType,

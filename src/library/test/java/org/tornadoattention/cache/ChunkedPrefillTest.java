@@ -43,6 +43,10 @@ class ChunkedPrefillTest {
     @CsvSource({
         // of queries, keys and output; head dimension, tokens of a page, pages, parts of the keys
         "F16, F16, F16, 64, 16, 13, 1",
+        "F16, F16, F16, 128, 64, 4, 1",
+        "F16, F16, F32, 128, 256, 1, 2",
+        "BF16, BF16, BF16, 64, 4, 52, 1",
+        "F16, F16, F16, 64, 2, 104, 1",
         "BF16, BF16, BF16, 16, 64, 4, 2",
         "F32, F16, F16, 16, 7, 29, 3",
         "F32, BF16, F32, 32, 256, 1, 1",

@@ -10,15 +10,20 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.parallel.Isolated;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.FlashAttention;
+import org.tornadoattention.cache.KeyValuePool;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.AttentionProblem;
+import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.choice.Launch;
+import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.choice.Tile;
+import org.tornadoattention.choice.WarpGroupSplitTile;
 import org.tornadoattention.choice.Work;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.reference.AccuracyCheck;
@@ -30,6 +35,7 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * Work-groups that compute several tiles of queries each, on a device of few multiprocessors: the bits that groups of
@@ -101,6 +107,7 @@ class StayingGroupsTest {
                         new Case(new AttentionShape(1, 3, 1, 140, 300, 16), causal, "128x64"),
                         of(4, 1, 1, 200, causal.withKeyLengths(200, 0, 77, 130), "128x64"),
                         of(5, 1, 1, 140, all.withKeyLengths(0, 0, 77, 0, 130), "128x64"),
+                        of(7, 1, 1, 140, all.withKeyLengths(140, 0, 0, 0, 0, 0, 130), "128x64"),
                         of(2, 2, 2, 200, causal.withDropout(0.3, 5), "128x64"),
                         of(2, 2, 2, 200, causal.withSoftcap(5).withAlibi(AttentionOptions.alibiSlopes(2)), "128x64"),
                         of(1, 3, 3, 200, causal.withSinks(Tensor.random(DType.F32, 9, 3)), "128x64"),
@@ -152,6 +159,65 @@ class StayingGroupsTest {
                 assertThat(run(problem, FEW, t)[0].toFloatArray()).isEqualTo(first);
             }
         }
+    }
+
+    /** Pages in any order, sequences of any length, one of them without queries. */
+    @ParameterizedTest
+    @CsvSource({"16, 20, 64", "64, 5, 64", "320, 1, 128", "4, 80, 64"})
+    void chunksOverPages(int pageSize, int pages, int headDim) throws TornadoExecutionPlanException {
+        float[] few = chunks(pageSize, pages, headDim, FEW);
+        assertThat(few).isEqualTo(chunks(pageSize, pages, headDim, MANY)).doesNotContain(Float.NaN);
+    }
+
+    /** Outputs of three sequences, and their log-sum-exps. */
+    private static float[] chunks(int pageSize, int pages, int headDim, int multiprocessors)
+            throws TornadoExecutionPlanException {
+        int[] starts = {20, 100, 0};
+        int[] valid = {200, 0, 130};
+        ComputeDevice device = device(multiprocessors);
+        AttentionShape shape = new AttentionShape(3, 2, 1, 200, pages * pageSize, headDim);
+        Tensor q = Tensor.random(DType.F16, 1, shape.queryShape());
+        Tensor keys = Tensor.random(DType.F16, 2, 3 * pages, 1, pageSize, headDim);
+        Tensor values = Tensor.random(DType.F16, 3, 3 * pages, 1, pageSize, headDim);
+        Tensor output = Tensor.allocate(DType.F16, shape.outputShape());
+        Tensor logSumExp = Tensor.allocate(DType.F32, shape.logSumExpShape());
+        IntArray positions = IntArray.fromElements(starts);
+        IntArray rows = IntArray.fromElements(valid);
+        IntArray table = new IntArray(3 * pages);
+        for (int page = 0; page < 3 * pages; page++) {
+            table.set(page, 3 * pages - 1 - page);
+        }
+        KeyValuePool pool = KeyValuePool.of(keys, values, positions)
+                .withValidRows(rows)
+                .withBlockTable(table, pages)
+                .withKernel(DecodeKernel.WARP_GROUP)
+                .withSplits(1);
+        TaskGraph graph = new TaskGraph("chunks");
+        GridScheduler grids = new GridScheduler();
+        graph.transferToDevice(
+                DataTransferMode.FIRST_EXECUTION,
+                q.array(),
+                keys.array(),
+                values.array(),
+                output.array(),
+                logSumExp.array(),
+                positions,
+                rows,
+                table);
+        try (FlashAttention attention = FlashAttention.on(device)) {
+            SplitTile tile = attention.appendTo(
+                    graph, grids, "attention", q, pool, output, logSumExp, AttentionOptions.causal());
+            assertThat(((WarpGroupSplitTile) tile).staying(shape, device)).isEqualTo(multiprocessors == FEW ? FEW : 0);
+            graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array());
+            try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+                plan.withDevice(device.handle()).withGridScheduler(grids).execute();
+            }
+        }
+        float[] all = new float[output.numberOfElements() + logSumExp.numberOfElements()];
+        System.arraycopy(output.toFloatArray(), 0, all, 0, output.numberOfElements());
+        System.arraycopy(
+                logSumExp.toFloatArray(), 0, all, output.numberOfElements(), logSumExp.numberOfElements());
+        return all;
     }
 
     private static long groups(Case problem, int multiprocessors) {

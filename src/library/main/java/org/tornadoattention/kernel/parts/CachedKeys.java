@@ -19,6 +19,12 @@ public final class CachedKeys {
     private static final int WARP_LANES = 32;
     private static final int WARPS = WarpGroup.LANES / WARP_LANES;
 
+    /** Columns of a tile whose rows lie one behind the other. */
+    private static final int BLOCK = 64;
+
+    /** Rows that a warp copies a block of at a time. */
+    private static final int ROWS_AHEAD = WARP_LANES / (BLOCK / 8);
+
     private CachedKeys() {}
 
     /** Whether keys and values lie in pages of a cache. */
@@ -133,6 +139,134 @@ public final class CachedKeys {
     }
 
     /**
+     * Whether a lane copies chunks of a row that lie a block of columns apart, of rows whose pages are looked up a tile
+     * ahead: where a warp's rows of a tile are whole runs.
+     */
+    public static boolean areAhead(int rows, int headDim) {
+        return areAhead(rows, headDim, pageSize(), pagesPerSequence());
+    }
+
+    /** Likewise of pages of so many tokens. */
+    public static boolean areAhead(int rows, int headDim, int pageSize, int pagesPerSequence) {
+        int ofWarp = rows / WARPS;
+        int run = runAhead(rows, pageSize, pagesPerSequence);
+        int odd = headDim % BLOCK
+                + rows % (8 * WARPS)
+                + ofWarp % run
+                + (pagesPerSequence == 1 ? 0 : pageSize % run)
+                + run % ROWS_AHEAD;
+        return odd == 0;
+    }
+
+    /** Rows of a run where {@link #areAhead}. */
+    private static int runAhead(int rows) {
+        return runAhead(rows, pageSize(), pagesPerSequence());
+    }
+
+    private static int runAhead(int rows, int pageSize, int pagesPerSequence) {
+        int ofWarp = rows / WARPS;
+        return pagesPerSequence > 1 && pageSize < ofWarp ? pageSize : ofWarp;
+    }
+
+    /** Pages of a warp's rows of a tile where {@link #areAhead}. */
+    public static int pagesOfWarp(int rows) {
+        return rows / WARPS / runAhead(rows);
+    }
+
+    /** The first token of a warp's run of a tile. */
+    private static int token(int u, int j, int padding, int rows, int lane) {
+        return j + padding + lane / WARP_LANES * (rows / WARPS) + u * runAhead(rows);
+    }
+
+    /**
+     * Looks up the pages of a warp's rows of a tile.
+     *
+     * @param pages gets {@link #pagesOfWarp}
+     * @param j the tile's first key, a multiple of its rows
+     * @param length of the sequence: the last key's page stands in for those past it
+     */
+    public static void lookUp(
+            int[] pages, IntArray sequences, int table, int j, int length, int padding, int rows, int lane) {
+        for (int u = 0; u < pagesOfWarp(rows); u++) {
+            pages[u] = page(sequences, table, token(u, j, padding, rows, lane), length - 1 + padding);
+        }
+    }
+
+    /**
+     * Starts the copy of {@code count} of {@code rows} rows of keys in these pages to byte {@code at}; the rest is 0.
+     */
+    public static void loadKeys(
+            int[] tile,
+            int at,
+            int[] pages,
+            HalfFloatArray source,
+            int kvHead,
+            int j,
+            int padding,
+            int rows,
+            int count,
+            int headDim,
+            int lane) {
+        int[] starts = new int[pagesOfWarp(rows)];
+        for (int u = 0; u < pagesOfWarp(rows); u++) {
+            starts[u] = Layout.key(pages[u], kvHead, rowOfPage(token(u, j, padding, rows, lane)));
+        }
+        load(tile, at, starts, Layout.keyRow(), source, rows, count, headDim, lane, runAhead(rows));
+    }
+
+    /**
+     * Where a warp's rows of a tile of values begin.
+     *
+     * @param starts gets as many as there are pages, and then {@code count}
+     * @param count rows that there are
+     */
+    public static void findValues(
+            int[] starts, int[] pages, int kvHead, int j, int padding, int rows, int count, int lane) {
+        for (int u = 0; u < pagesOfWarp(rows); u++) {
+            starts[u] = Layout.value(pages[u], kvHead, rowOfPage(token(u, j, padding, rows, lane)));
+        }
+        starts[pagesOfWarp(rows)] = count;
+    }
+
+    /** Starts the copy of the rows of values that {@link #findValues} found to byte {@code at}; the rest is 0. */
+    public static void loadValues(
+            int[] tile, int at, int[] starts, HalfFloatArray source, int rows, int headDim, int lane) {
+        int count = starts[pagesOfWarp(rows)];
+        load(tile, at, starts, Layout.valueRow(), source, rows, count, headDim, lane, runAhead(rows));
+    }
+
+    private static void load(
+            int[] tile,
+            int at,
+            int[] starts,
+            int apart,
+            HalfFloatArray source,
+            int rows,
+            int count,
+            int headDim,
+            int lane,
+            int run) {
+        int c = lane % (BLOCK / 8);
+        int inWarp = lane % WARP_LANES / (BLOCK / 8);
+        int row = lane / WARP_LANES * (rows / WARPS) + inWarp;
+        int to = at + WarpTiles.chunk(rows, row, c);
+        int inRun = inWarp * apart + c * 8;
+        int left = count - row;
+        for (int i = 0; i < rows / WARPS / ROWS_AHEAD; i++) {
+            int on = i * ROWS_AHEAD;
+            for (int x = 0; x < headDim / BLOCK; x++) {
+                // Chunks of a row lie so close that they have an address in common.
+                WarpTiles.copyChunk(
+                        tile,
+                        (to ^ on % 8 * 16) + (on + x * rows) * WarpGroup.ROW_BYTES,
+                        source,
+                        starts[on / run] + inRun + (on % run * apart + x * BLOCK),
+                        left > on ? 16 : 0);
+            }
+        }
+    }
+
+    /**
      * Finds where the runs of a tile's rows begin, for the chunk of 8 elements that a lane copies of each.
      *
      * @param starts gets an element for each run, or for each row that the lane copies of
@@ -174,20 +308,35 @@ public final class CachedKeys {
         }
     }
 
+    /** The page of a token, past the last one that of the last. */
+    private static int page(IntArray sequences, int table, int token, int last) {
+        int page = table;
+        if (!areInOrder()) {
+            int at = table;
+            if (pagesPerSequence() > 1) {
+                at = table + TornadoMath.min(token, last) / pageSize();
+            }
+            page = sequences.get(at);
+        }
+        return page;
+    }
+
+    private static int rowOfPage(int token) {
+        int row = token % pageSize();
+        if (pagesPerSequence() == 1) {
+            row = token;
+        }
+        return row;
+    }
+
     /**
      * Where the row of a token begins; past the last one, of a page that there is.
      *
      * @param table where a sequence's pages begin, or its page where {@link #areInOrder}
      */
     static int start(boolean values, IntArray sequences, int table, int kvHead, int token, int last) {
-        int page = table;
-        if (!areInOrder()) {
-            page = sequences.get(table + TornadoMath.min(token, last) / pageSize());
-        }
-        int row = token % pageSize();
-        if (pagesPerSequence() == 1) {
-            row = token;
-        }
+        int page = page(sequences, table, token, last);
+        int row = rowOfPage(token);
         int start = Layout.key(page, kvHead, row);
         if (values) {
             start = Layout.value(page, kvHead, row);
