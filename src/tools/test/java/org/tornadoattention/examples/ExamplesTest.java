@@ -235,6 +235,16 @@ class ExamplesTest {
     }
 
     @Test
+    void tensorsOnTheHostGiveTheSameBitsHoweverTheyAreBrought() {
+        assumeTrue(Devices.bestForTaskGraphs().halfFloats(), "SKIPPED: this device has no 16-bit floats");
+        assertThat(outputOf("HostTimes", "1x2x16x16"))
+                .contains("1x2x16x16: 0 MB")
+                .containsPattern("Tensor.allocate +\\d+\\.\\d+ ms")
+                .containsPattern("the same, output given +\\d+\\.\\d+ ms")
+                .containsPattern("allocatePinned +\\d+\\.\\d+ ms");
+    }
+
+    @Test
     void composeInTaskGraphMovesTheInputAndTheOutputOnly() {
         String output = outputOf("ComposeInTaskGraph");
         assertThat(output)
