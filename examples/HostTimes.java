@@ -41,9 +41,8 @@ class HostTimes {
 
     private static void measure(String[] arguments) throws TornadoExecutionPlanException {
         ComputeDevice device = Devices.bestForTaskGraphs();
-        List<String> problems = device.isSimulator()
-                ? List.of("1x1x16x16")
-                : List.of("1x16x16384x128", "8x16x2048x64", "2x8x4096x128");
+        List<String> problems =
+                device.isSimulator() ? List.of("1x1x16x16") : List.of("1x16x16384x128", "8x16x2048x64", "2x8x4096x128");
         System.out.println("Device: " + device);
         for (String problem : arguments.length > 0 ? Arrays.asList(arguments) : problems) {
             int[] shape = Arrays.stream(problem.split("x"))

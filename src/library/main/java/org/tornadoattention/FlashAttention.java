@@ -170,8 +170,7 @@ public final class FlashAttention implements AutoCloseable {
      * @throws UnsupportedOnDeviceException if the device lacks what the kernel needs
      * @throws AttentionException if the device, its driver or the compiler fails
      */
-    public synchronized AttentionResult forward(
-            Tensor q, Tensor k, Tensor v, AttentionOptions options, Tensor output) {
+    public synchronized AttentionResult forward(Tensor q, Tensor k, Tensor v, AttentionOptions options, Tensor output) {
         requireOpen();
         AttentionShape shape = AttentionShape.of(q, k, v, options);
         AttentionProblem problem = AttentionProblem.of(shape, q.dtype(), options);

@@ -121,7 +121,8 @@ class HostTensorsTest {
         assumeTrue(!TestDevice.get().isJvm());
         try (FlashAttention attention = FlashAttention.on(TestDevice.get(), AttentionKernel.STANDARD)) {
             Tensor[] in = inputs(DType.F32, 3);
-            Tensor query = attention.allocatePinned(DType.F32, SHAPE.queryShape()).copyFrom(in[0]);
+            Tensor query =
+                    attention.allocatePinned(DType.F32, SHAPE.queryShape()).copyFrom(in[0]);
             Tensor output = attention.allocatePinned(DType.F32, SHAPE.outputShape());
             AttentionOptions options = AttentionOptions.defaults();
             for (int call = 0; call < 3; call++) {
@@ -140,7 +141,8 @@ class HostTensorsTest {
             Tensor tensor = attention.allocatePinned(DType.F16, 2, 3, 5);
             assertThat(tensor.toString()).isEqualTo("F16[2, 3, 5]");
             assertThat(tensor.toFloatArray()).containsOnly(0f);
-            assertThat(PinnedMemory.holds(tensor.memory())).isEqualTo(TestDevice.get().backend() == Backend.CUDA);
+            assertThat(PinnedMemory.holds(tensor.memory()))
+                    .isEqualTo(TestDevice.get().backend() == Backend.CUDA);
             assertThat(PinnedMemory.holds(Tensor.allocate(DType.F16, 2, 3, 5).memory()))
                     .isFalse();
             assertThat(attention.allocatePinned(DType.F16, 2, 0, 5).numberOfElements())

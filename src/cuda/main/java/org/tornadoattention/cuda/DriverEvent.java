@@ -51,8 +51,7 @@ final class DriverEvent implements AutoCloseable {
     Duration until(DriverEvent later) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment milliseconds = arena.allocate(ValueLayout.JAVA_FLOAT);
-            Driver.require(
-                    "cuEventElapsedTime", (int) Times.ELAPSED.invokeExact(milliseconds, event, later.event));
+            Driver.require("cuEventElapsedTime", (int) Times.ELAPSED.invokeExact(milliseconds, event, later.event));
             return Duration.ofNanos(Math.round(1e6 * milliseconds.get(ValueLayout.JAVA_FLOAT, 0)));
         } catch (Throwable e) {
             throw Driver.unchecked(e);

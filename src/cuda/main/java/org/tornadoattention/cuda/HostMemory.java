@@ -16,9 +16,9 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 import uk.ac.manchester.tornado.drivers.cuda.CUDAContext;
 
 /**
- * Memory of the host, page-locked or such that nobody has written yet. The JVM's own is zeroed by the thread that asks for it, page by page:
- * 33 to 40 ms for 67 MB on an H200's host, where all else that a call does takes 24. Here other threads have the system
- * make the pages, while the device computes what will be written to them.
+ * Memory of the host, page-locked or such that nobody has written yet. The JVM's own is zeroed by the thread that asks
+ * for it, page by page: 33 to 40 ms for 67 MB on an H200's host, where all else that a call does takes 24. Here other
+ * threads have the system make the pages, while the device computes what will be written to them.
  */
 final class HostMemory {
 

@@ -158,7 +158,8 @@ record ChunkTasks(
             graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, partials.get());
             attention = all.with("output", null).with("logSumExp", partials.get());
         }
-        boolean mayStay = inPlace && CachedKeys.areAhead(tile.tile().blockK(), shape.headDim(), pool.pageSize(), pool.pagesPerSequence());
+        boolean mayStay = inPlace
+                && CachedKeys.areAhead(tile.tile().blockK(), shape.headDim(), pool.pageSize(), pool.pagesPerSequence());
         int staying = mayStay
                 ? tile.staying(
                         new AttentionShape(

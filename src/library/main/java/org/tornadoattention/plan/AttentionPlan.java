@@ -133,8 +133,7 @@ final class AttentionPlan implements DevicePlan {
         return places.isEmpty() || !plan.takesPlaces() ? Map.of() : places;
     }
 
-    private static void place(
-            Tensor tensor, TornadoNativeArray array, Map<TornadoNativeArray, MemorySegment> places) {
+    private static void place(Tensor tensor, TornadoNativeArray array, Map<TornadoNativeArray, MemorySegment> places) {
         if (!tensor.isView() && PinnedMemory.holds(tensor.memory())) {
             places.put(array, tensor.memory());
         }

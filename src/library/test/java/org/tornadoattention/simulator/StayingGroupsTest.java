@@ -215,8 +215,7 @@ class StayingGroupsTest {
         }
         float[] all = new float[output.numberOfElements() + logSumExp.numberOfElements()];
         System.arraycopy(output.toFloatArray(), 0, all, 0, output.numberOfElements());
-        System.arraycopy(
-                logSumExp.toFloatArray(), 0, all, output.numberOfElements(), logSumExp.numberOfElements());
+        System.arraycopy(logSumExp.toFloatArray(), 0, all, output.numberOfElements(), logSumExp.numberOfElements());
         return all;
     }
 
