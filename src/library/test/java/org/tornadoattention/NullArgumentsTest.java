@@ -27,6 +27,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Executor;
+import java.util.function.LongConsumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
@@ -187,6 +188,8 @@ class NullArgumentsTest {
             SAMPLES.put(sample.getClass(), sample);
         }
         SAMPLES.put(List.class, List.of(result));
+        SAMPLES.put(LongConsumer.class, (LongConsumer) address -> {});
+        SAMPLES.put(MemorySegment.class, new FloatArray(1).getSegment());
         SAMPLES.put(ScoreFunction.class, (ScoreFunction) (s, b, h, i, j) -> s);
         SAMPLES.put(MaskFunction.class, (MaskFunction) (b, h, i, j) -> true);
         BlockMask blocks = BlockMask.of((b, h, i, j) -> true, 1, 1, 4, 4);
@@ -203,6 +206,11 @@ class NullArgumentsTest {
         SAMPLES.put(Recording.class, new Recording() {
             @Override
             public void launch() {}
+
+            @Override
+            public Duration execute(Map<TornadoNativeArray, MemorySegment> places) {
+                return Duration.ZERO;
+            }
 
             @Override
             public void send(TornadoNativeArray array, Recording receiver, TornadoNativeArray target) {}
