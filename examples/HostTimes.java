@@ -18,6 +18,7 @@ import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.WorkerGrid1D;
+import uk.ac.manchester.tornado.api.annotations.Parallel;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
@@ -80,8 +81,8 @@ class HostTimes {
             }
             double bytesIn = 3.0 * inputs[0].byteSize();
             double bytesOut = output.byteSize() + first.logSumExp().byteSize();
-            double rateIn = rate(device, inputs[0], true);
-            double rateOut = rate(device, inputs[0], false);
+            double rateIn = rate(device, inputs[0].copy(), true);
+            double rateOut = rate(device, inputs[0].copy(), false);
             double floor = bytesIn / rateIn / 1e6 + bytesOut / rateOut / 1e6 + direct.kernel();
             System.out.printf(
                     "%s: %.0f MB, %.1f GB/s in, %.1f out, kernel %.2f ms, floor %.2f ms%n",
@@ -127,9 +128,12 @@ class HostTimes {
         }
     }
 
-    /** Any kernel that reads and writes an array. */
+    /** Any kernel that reads and writes both arrays. */
     static void touch(HalfFloatArray array, IntArray one) {
-        one.set(0, array.getSize());
+        for (@Parallel int i = 0; i < one.getSize(); i++) {
+            array.set(i, array.get(i));
+            one.set(i, one.get(i) + 1);
+        }
     }
 
     /** Gigabytes a second that a transfer of a tensor's array reaches in every execution of a plan. */

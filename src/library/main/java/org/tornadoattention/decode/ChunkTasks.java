@@ -81,7 +81,7 @@ record ChunkTasks(
                 .with("scale", StepLayout.scale(numbers))
                 .with("softcap", StepLayout.softcap(numbers))
                 .answering(Layout.class, Map.of("queryBatch", 0, "queryRow", row))
-                .answering(CachedKeys.class, answers(tile, allParts, ofPrefix.pageSize(), ofPrefix.pagesPerSequence()));
+                .answering(CachedKeys.class, answers(tile, allParts, ofPrefix.headDim(), ofPrefix.pageSize(), ofPrefix.pagesPerSequence()));
     }
 
     /** Whether the kernel takes a pool and arrays in these places. */
@@ -107,7 +107,7 @@ record ChunkTasks(
             places.put(tensor + "Row", shape.headDim());
         }
         Map<String, Integer> answers =
-                new HashMap<>(answers(tile, tile.splits(), shape.pageSize(), shape.pagesPerSequence()));
+                new HashMap<>(answers(tile, tile.splits(), shape.headDim(), shape.pageSize(), shape.pagesPerSequence()));
         answers.putAll(Map.of("areDivided", 1, "areStepsRead", 1));
         return step.with("output", null)
                 .with("logSumExp", step.given("partials"))
@@ -149,7 +149,7 @@ record ChunkTasks(
                 .with("scale", StepLayout.scale(numbers))
                 .with("softcap", StepLayout.softcap(numbers))
                 .answering(Layout.class, views.numbers())
-                .answering(CachedKeys.class, answers(tile, tile.splits(), pool.pageSize(), pool.pagesPerSequence()));
+                .answering(CachedKeys.class, answers(tile, tile.splits(), shape.headDim(), pool.pageSize(), pool.pagesPerSequence()));
         boolean inPlace = q.dtype() == pool.keyType() && views.isMultiple("query", CHUNK);
         all = inPlace ? inPlace(all, absent) : rounded(all, numbers, absent, graph, grids, name);
         Optional<FloatArray> partials = partials();
@@ -159,7 +159,7 @@ record ChunkTasks(
             attention = all.with("output", null).with("logSumExp", partials.get());
         }
         boolean mayStay = inPlace
-                && CachedKeys.areAhead(tile.tile().blockK(), shape.headDim(), pool.pageSize(), pool.pagesPerSequence());
+                && CachedKeys.mayBeAhead(tile.tile().blockK(), shape.headDim(), pool.pageSize(), pool.pagesPerSequence());
         int staying = mayStay
                 ? tile.staying(
                         new AttentionShape(
@@ -242,8 +242,14 @@ record ChunkTasks(
     }
 
     private static Map<String, Integer> answers(
-            WarpGroupSplitTile tile, int allParts, int pageSize, int pagesPerSequence) {
+            WarpGroupSplitTile tile, int allParts, int headDim, int pageSize, int pagesPerSequence) {
+        int keys = tile.tile().blockK();
+        boolean ahead = CachedKeys.mayBeAhead(keys, headDim, pageSize, pagesPerSequence);
         return Map.of(
+                "areAhead",
+                ahead ? 1 : 0,
+                "pagesOfWarp",
+                ahead ? CachedKeys.pagesOfWarp(keys, pageSize, pagesPerSequence) : 1,
                 "arePresent",
                 1,
                 "areDivided",

@@ -305,6 +305,7 @@ public final class WarpGroupFlashAttention {
             int[] behind, int atK, int atV, int keyBytes, int valueBytes, int fullK, int freeK, int fullV, int freeV,
             int before, int values, int tiles, int j0, int kvHead, int length, int padding, int table, int blockK,
             int headDim, int lane) {
+        int[] next = new int[CachedKeys.pagesOfWarp()];
         for (int t = 0; t < tiles; t++) {
             int j = j0 + t * blockK;
             int step = before + t;
@@ -313,12 +314,15 @@ public final class WarpGroupFlashAttention {
             CachedKeys.loadKeys(
                     tile, atK + place * keyBytes, ahead, key, kvHead, j, padding, blockK, length - j, headDim, lane);
             WarpBarrier.arriveWithCopies(barriers, fullK + 2 * place);
+            CachedKeys.lookUp(next, keyLengths, table, j + blockK, length, padding, blockK, lane);
             if (t > 0 || before > values) {
                 copyPagedValues(
                         tile, barriers, value, behind, atV, valueBytes, fullV, freeV, step, blockK, headDim, lane);
             }
             CachedKeys.findValues(behind, ahead, kvHead, j, padding, blockK, length - j, lane);
-            CachedKeys.lookUp(ahead, keyLengths, table, j + blockK, length, padding, blockK, lane);
+            for (int u = 0; u < CachedKeys.pagesOfWarp(); u++) {
+                ahead[u] = next[u];
+            }
         }
     }
 
@@ -629,11 +633,11 @@ public final class WarpGroupFlashAttention {
             int fullK, int freeK, int fullV, int freeV, int queryBytes, int atK, int atV, int keyBytes, int valueBytes, int ofGroup, int staying, int tilesOfAll, int heads,
             int kvHeads, int seqQ, int seqK, int blockQ, int blockK, int headDim, int addedValueDim, int windowLeft,
             int windowRight, int features, int lane) {
-        if (!CachedKeys.arePresent() || CachedKeys.arePlacesRead() && CachedKeys.areAhead(blockK, headDim)) {
+        if (!CachedKeys.arePresent() || CachedKeys.arePlacesRead() && CachedKeys.areAhead()) {
             int valueDim = headDim + addedValueDim;
             int[] place = new int[PLACE];
-            int[] ahead = new int[CachedKeys.pagesOfWarp(blockK)];
-            int[] behind = new int[CachedKeys.pagesOfWarp(blockK) + 1];
+            int[] ahead = new int[CachedKeys.pagesOfWarp()];
+            int[] behind = new int[CachedKeys.pagesOfWarp() + 1];
             int step = 0;
             int values = 0;
             int from = 0;
@@ -794,7 +798,7 @@ public final class WarpGroupFlashAttention {
             int lane, int column, int seqQ, int seqK, int blockQ, int blockK, int headDim, int addedValueDim, int type,
             int outputType, int windowLeft, int windowRight, float scale, float softcap, float factor, int threshold,
             int features) {
-        if (!CachedKeys.arePresent() || CachedKeys.arePlacesRead() && CachedKeys.areAhead(blockK, headDim)) {
+        if (!CachedKeys.arePresent() || CachedKeys.arePlacesRead() && CachedKeys.areAhead()) {
             int[] place = new int[PLACE];
             int before = 0;
             int rounds = StayingGroups.rounds(tilesOfAll, ofGroup, staying);
@@ -1093,9 +1097,9 @@ public final class WarpGroupFlashAttention {
                 }
                 int keyBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
                 // spotless:off: calls in rows
-                if (CachedKeys.arePresent() && CachedKeys.areAhead(blockK, headDim)) {
-                    int[] ahead = new int[CachedKeys.pagesOfWarp(blockK)];
-                    int[] behind = new int[CachedKeys.pagesOfWarp(blockK) + 1];
+                if (CachedKeys.arePresent() && CachedKeys.areAhead()) {
+                    int[] ahead = new int[CachedKeys.pagesOfWarp()];
+                    int[] behind = new int[CachedKeys.pagesOfWarp() + 1];
                     CachedKeys.lookUp(ahead, keyLengths, table, j0, length, padding, blockK, lane);
                     copyPages(
                             tile, barriers, key, value, keyLengths, ahead, behind, atK, atV, keyBytes, valueBytes,

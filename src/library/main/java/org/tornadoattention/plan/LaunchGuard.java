@@ -3,6 +3,7 @@ package org.tornadoattention.plan;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -49,6 +50,12 @@ public final class LaunchGuard implements DevicePlan {
 
     /** The like in F16 and in BF16: conversions of a NaN give other payloads. */
     private static final short POISON_16_BITS = 0x7fa5;
+
+    /** Elements that are poisoned, and looked at, at a time. */
+    private static final int AT_ONCE = 1 << 13;
+
+    private static final int[] POISONED = filled();
+    private static final short[] POISONED_16_BITS = filled16Bits();
 
     /** Numbers of launches travel as floats, which hold whole numbers up to here. */
     private static final int NUMBERS = 1 << 24;
@@ -276,29 +283,63 @@ public final class LaunchGuard implements DevicePlan {
 
     private static void poison(Tensor tensor) {
         MemorySegment elements = tensor.memory();
-        if (tensor.dtype() == DType.F32) {
-            for (long at = 0; at < elements.byteSize(); at += Integer.BYTES) {
-                elements.set(ValueLayout.JAVA_INT_UNALIGNED, at, POISON);
-            }
-        } else {
-            for (long at = 0; at < elements.byteSize(); at += Short.BYTES) {
-                elements.set(ValueLayout.JAVA_SHORT_UNALIGNED, at, POISON_16_BITS);
-            }
+        MemorySegment poison = tensor.dtype() == DType.F32
+                ? MemorySegment.ofArray(POISONED)
+                : MemorySegment.ofArray(POISONED_16_BITS);
+        for (long at = 0; at < elements.byteSize(); at += poison.byteSize()) {
+            long bytes = Math.min(poison.byteSize(), elements.byteSize() - at);
+            MemorySegment.copy(poison, 0, elements, at, bytes);
         }
     }
 
+    private static int[] filled() {
+        int[] poison = new int[AT_ONCE];
+        Arrays.fill(poison, POISON);
+        return poison;
+    }
+
+    private static short[] filled16Bits() {
+        short[] poison = new short[AT_ONCE];
+        Arrays.fill(poison, POISON_16_BITS);
+        return poison;
+    }
+
     private void requireWritten(String name, Tensor tensor) {
-        MemorySegment elements = tensor.memory();
-        boolean wide = tensor.dtype() == DType.F32;
-        int bytes = tensor.dtype().byteSize();
-        for (long at = 0; at < elements.byteSize(); at += bytes) {
-            boolean untouched = wide
-                    ? elements.get(ValueLayout.JAVA_INT_UNALIGNED, at) == POISON
-                    : elements.get(ValueLayout.JAVA_SHORT_UNALIGNED, at) == POISON_16_BITS;
-            if (untouched) {
-                throw failure("element %,d of the %s was never written".formatted(at / bytes, name), null);
+        int unwritten = tensor.dtype() == DType.F32 ? firstPoison(tensor.memory()) : firstPoison16Bits(tensor.memory());
+        if (unwritten >= 0) {
+            throw failure("element %,d of the %s was never written".formatted(unwritten, name), null);
+        }
+    }
+
+    private static int firstPoison(MemorySegment elements) {
+        int[] some = new int[AT_ONCE];
+        int all = Math.toIntExact(elements.byteSize() / Integer.BYTES);
+        for (int first = 0; first < all; first += AT_ONCE) {
+            int count = Math.min(AT_ONCE, all - first);
+            MemorySegment.copy(
+                    elements, ValueLayout.JAVA_INT_UNALIGNED, (long) first * Integer.BYTES, some, 0, count);
+            for (int at = 0; at < count; at++) {
+                if (some[at] == POISON) {
+                    return first + at;
+                }
             }
         }
+        return -1;
+    }
+
+    private static int firstPoison16Bits(MemorySegment elements) {
+        short[] some = new short[AT_ONCE];
+        int all = Math.toIntExact(elements.byteSize() / Short.BYTES);
+        for (int first = 0; first < all; first += AT_ONCE) {
+            int count = Math.min(AT_ONCE, all - first);
+            MemorySegment.copy(elements, ValueLayout.JAVA_SHORT_UNALIGNED, (long) first * Short.BYTES, some, 0, count);
+            for (int at = 0; at < count; at++) {
+                if (some[at] == POISON_16_BITS) {
+                    return first + at;
+                }
+            }
+        }
+        return -1;
     }
 
     /** Bytes that the plan's arrays take on the device. */

@@ -68,6 +68,16 @@ public final class CachedKeys {
         return false;
     }
 
+    /** Whether tiles are copied so that {@link #mayBeAhead}. */
+    public static boolean areAhead() {
+        return false;
+    }
+
+    /** Pages that the rows of a warp of a tile lie in, where {@link #areAhead}. */
+    public static int pagesOfWarp() {
+        return 1;
+    }
+
     /** Parts of the keys. */
     public static int parts() {
         return 1;
@@ -139,15 +149,12 @@ public final class CachedKeys {
     }
 
     /**
-     * Whether a lane copies chunks of a row that lie a block of columns apart, of rows whose pages are looked up a tile
-     * ahead: where a warp's rows of a tile are whole runs.
+     * Whether a lane may copy chunks of a row that lie a block of columns apart, of rows whose pages are looked up a
+     * tile ahead: where a warp's rows of a tile are whole runs.
+     *
+     * @param rows of a tile
      */
-    public static boolean areAhead(int rows, int headDim) {
-        return areAhead(rows, headDim, pageSize(), pagesPerSequence());
-    }
-
-    /** Likewise of pages of so many tokens. */
-    public static boolean areAhead(int rows, int headDim, int pageSize, int pagesPerSequence) {
+    public static boolean mayBeAhead(int rows, int headDim, int pageSize, int pagesPerSequence) {
         int ofWarp = rows / WARPS;
         int run = runAhead(rows, pageSize, pagesPerSequence);
         int odd = headDim % BLOCK
@@ -160,7 +167,7 @@ public final class CachedKeys {
 
     /** Rows of a run where {@link #areAhead}. */
     private static int runAhead(int rows) {
-        return runAhead(rows, pageSize(), pagesPerSequence());
+        return rows / WARPS / pagesOfWarp();
     }
 
     private static int runAhead(int rows, int pageSize, int pagesPerSequence) {
@@ -168,9 +175,9 @@ public final class CachedKeys {
         return pagesPerSequence > 1 && pageSize < ofWarp ? pageSize : ofWarp;
     }
 
-    /** Pages of a warp's rows of a tile where {@link #areAhead}. */
-    public static int pagesOfWarp(int rows) {
-        return rows / WARPS / runAhead(rows);
+    /** Pages of so many tokens that the rows of a warp of a tile lie in, where {@link #mayBeAhead}. */
+    public static int pagesOfWarp(int rows, int pageSize, int pagesPerSequence) {
+        return rows / WARPS / runAhead(rows, pageSize, pagesPerSequence);
     }
 
     /** The first token of a warp's run of a tile. */
@@ -187,7 +194,7 @@ public final class CachedKeys {
      */
     public static void lookUp(
             int[] pages, IntArray sequences, int table, int j, int length, int padding, int rows, int lane) {
-        for (int u = 0; u < pagesOfWarp(rows); u++) {
+        for (int u = 0; u < pagesOfWarp(); u++) {
             pages[u] = page(sequences, table, token(u, j, padding, rows, lane), length - 1 + padding);
         }
     }
@@ -207,8 +214,8 @@ public final class CachedKeys {
             int count,
             int headDim,
             int lane) {
-        int[] starts = new int[pagesOfWarp(rows)];
-        for (int u = 0; u < pagesOfWarp(rows); u++) {
+        int[] starts = new int[pagesOfWarp()];
+        for (int u = 0; u < pagesOfWarp(); u++) {
             starts[u] = Layout.key(pages[u], kvHead, rowOfPage(token(u, j, padding, rows, lane)));
         }
         load(tile, at, starts, Layout.keyRow(), source, rows, count, headDim, lane, runAhead(rows));
@@ -222,16 +229,16 @@ public final class CachedKeys {
      */
     public static void findValues(
             int[] starts, int[] pages, int kvHead, int j, int padding, int rows, int count, int lane) {
-        for (int u = 0; u < pagesOfWarp(rows); u++) {
+        for (int u = 0; u < pagesOfWarp(); u++) {
             starts[u] = Layout.value(pages[u], kvHead, rowOfPage(token(u, j, padding, rows, lane)));
         }
-        starts[pagesOfWarp(rows)] = count;
+        starts[pagesOfWarp()] = count;
     }
 
     /** Starts the copy of the rows of values that {@link #findValues} found to byte {@code at}; the rest is 0. */
     public static void loadValues(
             int[] tile, int at, int[] starts, HalfFloatArray source, int rows, int headDim, int lane) {
-        int count = starts[pagesOfWarp(rows)];
+        int count = starts[pagesOfWarp()];
         load(tile, at, starts, Layout.valueRow(), source, rows, count, headDim, lane, runAhead(rows));
     }
 
