@@ -8,6 +8,7 @@ import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.LargeScores;
 import org.tornadoattention.kernel.parts.Mending;
+import org.tornadoattention.kernel.parts.Phase;
 import org.tornadoattention.kernel.parts.RowTerms;
 import org.tornadoattention.kernel.parts.TileList;
 import org.tornadoattention.kernel.parts.WarpScores;
@@ -338,34 +339,51 @@ public final class WarpGroupKeyValueGradients {
 
         // Keys whose gradients are not finite, once more from the queries that see them.
         if (Mending.isNeeded(windowLeft, windowRight) > 0) {
-            float[] mendedKeys = new float[(headDim + 15) / 16 * 16 / 2];
-            float[] mendedValues = new float[(headDim + 15) / 16 * 16 / 2];
-            int unfinished = Mending.bit(dk, 0, paddedDim)
-                    | Mending.bit(dk, 1, paddedDim)
-                    | Mending.bit(dv, 0, paddedDim)
-                    | Mending.bit(dv, 1, paddedDim);
-            // spotless:off: calls in rows
-            for (int r = 0; unfinished >> r != 0; r++) {
-                int j = j0 + row + 8 * r;
-                int mends = j < length ? unfinished >> r & 1 : 0;
-                if (mends != 0) {
-                    int first = keyValueBase + (row + 8 * r) * headDim;
-                    Mending.keyValueGradients(
-                            mendedKeys, mendedValues, query, key, value, outputGradient, rowTerms, first, headTerms,
-                            keyLengths, type, headDim, column, firstHead, group, heads, j, seqQ, offset,
-                            Window.firstQuery(j, offset, windowRight),
-                            Window.lastQuery(j, j, offset, seqQ, length, windowLeft), scale, softcap, features);
-                    if ((blocks & OF_VALUES) != 0) {
-                        WarpTiles.store(valueGradient, first, headDim, type, mendedValues, 0, column, 1f);
-                    }
-                    if ((blocks & OF_KEYS) != 0) {
-                        WarpTiles.store(keyGradient, first, headDim, type, mendedKeys, 0, column, scale);
-                    }
-                }
-            }
+            // spotless:off: a call in rows
+            mend(
+                    dk, dv, query, key, value, outputGradient, rowTerms, keyGradient, valueGradient, headTerms,
+                    keyLengths, type, headDim, blocks, keyValueBase, column, firstHead, group, heads, j0, row, seqQ,
+                    offset, length, windowLeft, windowRight, scale, softcap, features);
             // spotless:on
         }
     }
+
+    // spotless:off: parameters and calls in rows
+    /** What a lane has of dK and dV that is not finite, once more from the queries that see these keys. */
+    @Phase
+    private static void mend(
+            float[] dk, float[] dv, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
+            HalfFloatArray outputGradient, FloatArray rowTerms, HalfFloatArray keyGradient,
+            HalfFloatArray valueGradient, FloatArray headTerms, IntArray keyLengths, int type, int headDim, int blocks,
+            int keyValueBase, int column, int firstHead, int group, int heads, int j0, int row, int seqQ,
+            int offset, int length, int windowLeft, int windowRight, float scale, float softcap, int features) {
+        int paddedDim = (headDim + 15) / 16 * 16;
+        float[] mendedKeys = new float[(headDim + 15) / 16 * 16 / 2];
+        float[] mendedValues = new float[(headDim + 15) / 16 * 16 / 2];
+        int unfinished = Mending.bit(dk, 0, paddedDim)
+                | Mending.bit(dk, 1, paddedDim)
+                | Mending.bit(dv, 0, paddedDim)
+                | Mending.bit(dv, 1, paddedDim);
+        for (int r = 0; unfinished >> r != 0; r++) {
+            int j = j0 + row + 8 * r;
+            int mends = j < length ? unfinished >> r & 1 : 0;
+            if (mends != 0) {
+                int first = keyValueBase + (row + 8 * r) * headDim;
+                Mending.keyValueGradients(
+                        mendedKeys, mendedValues, query, key, value, outputGradient, rowTerms, first, headTerms,
+                        keyLengths, type, headDim, column, firstHead, group, heads, j, seqQ, offset,
+                        Window.firstQuery(j, offset, windowRight),
+                        Window.lastQuery(j, j, offset, seqQ, length, windowLeft), scale, softcap, features);
+                if ((blocks & OF_VALUES) != 0) {
+                    WarpTiles.store(valueGradient, first, headDim, type, mendedValues, 0, column, 1f);
+                }
+                if ((blocks & OF_KEYS) != 0) {
+                    WarpTiles.store(keyGradient, first, headDim, type, mendedKeys, 0, column, scale);
+                }
+            }
+        }
+    }
+    // spotless:on
 
     /** S = 2^(S - L), where columns are queries whose terms lie in local memory. */
     private static void probabilities(float[] s, int[] tile, int terms, int columns, float factor, int features) {
