@@ -350,6 +350,21 @@ class LanesTest {
         }
     }
 
+    @ParameterizedTest
+    @MethodSource("lanes")
+    void rowsThatAreApartAreCopied(Lanes lanes) {
+        int width = 2 * lanes.length();
+        float[] values = random(new Random(10), 5 * 3 * width);
+        MemorySegment memory = MemorySegment.ofArray(values);
+        float[] target = new float[1 + 4 * (width + 1)];
+        lanes.copyRows(memory, Float.BYTES * 3L, Float.BYTES * 3L * width, 4, width, target, 1, width + 1);
+        float[] expected = new float[target.length];
+        for (int row = 0; row < 4; row++) {
+            System.arraycopy(values, 3 + row * 3 * width, expected, 1 + row * (width + 1), width);
+        }
+        assertThat(target).containsExactly(expected);
+    }
+
     private static TilePlaces places(StoredRows stored, long[] bytes, int tiles, int count) {
         TilePlaces places = new TilePlaces();
         places.set(stored, bytes, tiles, count);
