@@ -64,6 +64,7 @@ final class WarpGroupLayers {
     private final ShortArray[] notWritten = {new ShortArray(8), new ShortArray(8), new ShortArray(8)};
 
     private final FloatArray notUsed = new FloatArray(8);
+    private final FloatArray noBias = new FloatArray(8);
 
     /** What the backward pass of a layer needs of its forward pass. */
     private final class Layer {
@@ -153,6 +154,7 @@ final class WarpGroupLayers {
             chain.keep(array);
         }
         chain.keep(notUsed);
+        chain.keep(noBias);
         Layer layer = new Layer(layers.size());
         layers.add(layer);
         int width = shape.width();
@@ -346,7 +348,7 @@ final class WarpGroupLayers {
                         new KernelContext(),
                         p.value(),
                         parts == 1 ? p.gradient() : partsOf(matrix, parts * size),
-                        p.gradient(),
+                        parts == 1 ? notUsed : p.gradient(),
                         p.firstMoment(),
                         p.secondMoment(),
                         weight(layer, matrix),
@@ -479,7 +481,7 @@ final class WarpGroupLayers {
                             b,
                             second,
                             third,
-                            notUsed,
+                            noBias,
                             wide,
                             narrow[0],
                             narrow[1],
