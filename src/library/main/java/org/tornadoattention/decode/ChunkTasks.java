@@ -81,7 +81,9 @@ record ChunkTasks(
                 .with("scale", StepLayout.scale(numbers))
                 .with("softcap", StepLayout.softcap(numbers))
                 .answering(Layout.class, Map.of("queryBatch", 0, "queryRow", row))
-                .answering(CachedKeys.class, answers(tile, allParts, ofPrefix.headDim(), ofPrefix.pageSize(), ofPrefix.pagesPerSequence()));
+                .answering(
+                        CachedKeys.class,
+                        answers(tile, allParts, ofPrefix.headDim(), ofPrefix.pageSize(), ofPrefix.pagesPerSequence()));
     }
 
     /** Whether the kernel takes a pool and arrays in these places. */
@@ -106,8 +108,8 @@ record ChunkTasks(
             places.put(tensor + "Head", shape.pageSize() * shape.headDim());
             places.put(tensor + "Row", shape.headDim());
         }
-        Map<String, Integer> answers =
-                new HashMap<>(answers(tile, tile.splits(), shape.headDim(), shape.pageSize(), shape.pagesPerSequence()));
+        Map<String, Integer> answers = new HashMap<>(
+                answers(tile, tile.splits(), shape.headDim(), shape.pageSize(), shape.pagesPerSequence()));
         answers.putAll(Map.of("areDivided", 1, "areStepsRead", 1));
         return step.with("output", null)
                 .with("logSumExp", step.given("partials"))
@@ -149,7 +151,9 @@ record ChunkTasks(
                 .with("scale", StepLayout.scale(numbers))
                 .with("softcap", StepLayout.softcap(numbers))
                 .answering(Layout.class, views.numbers())
-                .answering(CachedKeys.class, answers(tile, tile.splits(), shape.headDim(), pool.pageSize(), pool.pagesPerSequence()));
+                .answering(
+                        CachedKeys.class,
+                        answers(tile, tile.splits(), shape.headDim(), pool.pageSize(), pool.pagesPerSequence()));
         boolean inPlace = q.dtype() == pool.keyType() && views.isMultiple("query", CHUNK);
         all = inPlace ? inPlace(all, absent) : rounded(all, numbers, absent, graph, grids, name);
         Optional<FloatArray> partials = partials();
@@ -159,7 +163,8 @@ record ChunkTasks(
             attention = all.with("output", null).with("logSumExp", partials.get());
         }
         boolean mayStay = inPlace
-                && CachedKeys.mayBeAhead(tile.tile().blockK(), shape.headDim(), pool.pageSize(), pool.pagesPerSequence());
+                && CachedKeys.mayBeAhead(
+                        tile.tile().blockK(), shape.headDim(), pool.pageSize(), pool.pagesPerSequence());
         int staying = mayStay
                 ? tile.staying(
                         new AttentionShape(

@@ -283,9 +283,8 @@ public final class LaunchGuard implements DevicePlan {
 
     private static void poison(Tensor tensor) {
         MemorySegment elements = tensor.memory();
-        MemorySegment poison = tensor.dtype() == DType.F32
-                ? MemorySegment.ofArray(POISONED)
-                : MemorySegment.ofArray(POISONED_16_BITS);
+        MemorySegment poison =
+                tensor.dtype() == DType.F32 ? MemorySegment.ofArray(POISONED) : MemorySegment.ofArray(POISONED_16_BITS);
         for (long at = 0; at < elements.byteSize(); at += poison.byteSize()) {
             long bytes = Math.min(poison.byteSize(), elements.byteSize() - at);
             MemorySegment.copy(poison, 0, elements, at, bytes);
@@ -316,8 +315,7 @@ public final class LaunchGuard implements DevicePlan {
         int all = Math.toIntExact(elements.byteSize() / Integer.BYTES);
         for (int first = 0; first < all; first += AT_ONCE) {
             int count = Math.min(AT_ONCE, all - first);
-            MemorySegment.copy(
-                    elements, ValueLayout.JAVA_INT_UNALIGNED, (long) first * Integer.BYTES, some, 0, count);
+            MemorySegment.copy(elements, ValueLayout.JAVA_INT_UNALIGNED, (long) first * Integer.BYTES, some, 0, count);
             for (int at = 0; at < count; at++) {
                 if (some[at] == POISON) {
                     return first + at;
