@@ -630,7 +630,8 @@ public final class WarpGroupFlashAttention {
     private static void copyOfAll(
             int[] tile, int[] barriers, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
             IntArray keyLengths, IntArray positions, IntArray validRows, IntArray lengths, int fullQ, int freeQ,
-            int fullK, int freeK, int fullV, int freeV, int queryBytes, int atK, int atV, int keyBytes, int valueBytes, int ofGroup, int staying, int tilesOfAll, int heads,
+            int fullK, int freeK, int fullV, int freeV, int queryBytes, int atK, int atV, int keyBytes,
+            int valueBytes, int ofGroup, int staying, int tilesOfAll, int heads,
             int kvHeads, int seqQ, int seqK, int blockQ, int blockK, int headDim, int addedValueDim, int windowLeft,
             int windowRight, int features, int lane) {
         if (!CachedKeys.arePresent() || CachedKeys.arePlacesRead() && CachedKeys.areAhead()) {
@@ -722,7 +723,8 @@ public final class WarpGroupFlashAttention {
             }
             if (step > values) {
                 copyLast(
-                        tile, barriers, value, behind, fullV, freeV, atV, valueBytes, step, from, count, blockK, headDim,
+                        tile, barriers, value, behind, fullV, freeV, atV, valueBytes, step, from, count, blockK,
+                        headDim,
                         valueDim, lane);
             }
         }
@@ -781,7 +783,8 @@ public final class WarpGroupFlashAttention {
             mend(
                     query, key, value, output, logSumExp, headTerms, keyLengths, o, m, l, batchHead, batch, head, heads,
                     kvHeads, queryBase, outputBase, i0, row, column, seqQ, seqK, headDim, addedValueDim, place[END],
-                    offset, length, 0, place[TABLE], 0, type, outputType, 0, length - 1, windowLeft, windowRight, scale, softcap, slope,
+                    offset, length, 0, place[TABLE], 0, type, outputType, 0, length - 1, windowLeft, windowRight,
+                    scale, softcap, slope,
                     features);
         }
     }
@@ -1086,7 +1089,8 @@ public final class WarpGroupFlashAttention {
                 int tilesOfAll = logSumExp.getSize() / seqQ * Placement.tiles(seqQ, blockQ);
                 // spotless:off: a call in rows
                 copyOfAll(
-                        tile, barriers, query, key, value, keyLengths, positions, validRows, lengths, fullQ, freeQ, fullK, freeK, fullV, freeV,
+                        tile, barriers, query, key, value, keyLengths, positions, validRows, lengths, fullQ, freeQ,
+                        fullK, freeK, fullV, freeV,
                         queryBytes, atK, atV, keyBytes, valueBytes, context.groupIdx, staying, tilesOfAll, heads,
                         kvHeads, seqQ, seqK, blockQ, blockK, headDim, addedValueDim, windowLeft, windowRight, features,
                         lane);
@@ -1153,7 +1157,8 @@ public final class WarpGroupFlashAttention {
                 int tilesOfAll = logSumExp.getSize() / seqQ * Placement.tiles(seqQ, blockQ);
                 // spotless:off: a call in rows
                 stay(
-                        query, key, value, output, logSumExp, headTerms, keyLengths, positions, validRows, lengths, s, p, o, m, l, correction, biases,
+                        query, key, value, output, logSumExp, headTerms, keyLengths, positions, validRows, lengths, s,
+                        p, o, m, l, correction, biases,
                         tile, barriers, atList, fullQ, freeQ, fullK, freeK, fullV, freeV, turn, queryBytes, atK, atV,
                         keyBytes, valueBytes, group, groups, context.groupIdx, staying, tilesOfAll, heads, kvHeads, row,
                         item, lane, column, seqQ, seqK, blockQ, blockK, headDim, addedValueDim, type, outputType,
