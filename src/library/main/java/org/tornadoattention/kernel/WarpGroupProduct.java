@@ -105,7 +105,7 @@ public final class WarpGroupProduct {
      * @param multiprocessors of the device
      * @return rows that a multiprocessor computes one behind the other, by the parts
      */
-    public static double waves(int rows, int columns, int tile, int parts, int multiprocessors) {
+    private static double waves(int rows, int columns, int tile, int parts, int multiprocessors) {
         return (double) Math.ceilDiv(groups(rows, columns, tile, parts), multiprocessors) * (tile / TALL) / parts;
     }
 
@@ -199,6 +199,7 @@ public final class WarpGroupProduct {
         for (int i = 0; i < wide / 2; i++) {
             sums[i] = 0f;
         }
+        // spotless:off: calls in rows
         for (int ahead = 0; ahead < PLACES - 2; ahead++) {
             int k = from + ahead * DEPTH;
             if (k < to) {
@@ -206,20 +207,8 @@ public final class WarpGroupProduct {
                 loadA(slices, at, a, second, third, firstRow, rows, k, depth, tile, form, sequence, headDim, item);
                 at = at + beyondA;
                 loadB(
-                        slices,
-                        at,
-                        b,
-                        second,
-                        third,
-                        firstColumn,
-                        columns,
-                        k,
-                        depth,
-                        tile,
-                        form,
-                        sequence,
-                        headDim,
-                        item);
+                        slices, at, b, second, third, firstColumn, columns, k, depth, tile, form, sequence,
+                        headDim, item);
             }
             context.asyncCopyCommit();
         }
@@ -233,20 +222,8 @@ public final class WarpGroupProduct {
                 loadA(slices, at, a, second, third, firstRow, rows, next, depth, tile, form, sequence, headDim, item);
                 at = at + beyondA;
                 loadB(
-                        slices,
-                        at,
-                        b,
-                        second,
-                        third,
-                        firstColumn,
-                        columns,
-                        next,
-                        depth,
-                        tile,
-                        form,
-                        sequence,
-                        headDim,
-                        item);
+                        slices, at, b, second, third, firstColumn, columns, next, depth, tile, form, sequence,
+                        headDim, item);
             }
             context.asyncCopyCommit();
             int atA = (k - from) / DEPTH % PLACES * place;
@@ -285,176 +262,33 @@ public final class WarpGroupProduct {
             int column = firstColumn + item % 4 / 2 * 8;
             readSlopes(packed, 0, second, row, column, rows, columns, ending);
             endNarrow(
-                    narrow,
-                    narrowSecond,
-                    narrowThird,
-                    second,
-                    bias,
-                    sums,
-                    0,
-                    written,
-                    packed,
-                    row,
-                    column,
-                    rows,
-                    columns,
-                    wide,
-                    form,
-                    ending,
-                    type,
-                    sequence,
-                    headDim,
-                    item);
+                    narrow, narrowSecond, narrowThird, second, bias, sums, 0, written, packed, row, column, rows,
+                    columns, wide, form, ending, type, sequence, headDim, item);
             endNarrow(
-                    narrow,
-                    narrowSecond,
-                    narrowThird,
-                    second,
-                    bias,
-                    sums,
-                    PIECE,
-                    written,
-                    packed,
-                    row,
-                    column,
-                    rows,
-                    columns,
-                    wide,
-                    form,
-                    ending,
-                    type,
-                    sequence,
-                    headDim,
-                    item);
+                    narrow, narrowSecond, narrowThird, second, bias, sums, PIECE, written, packed, row, column,
+                    rows, columns, wide, form, ending, type, sequence, headDim, item);
             endNarrow(
-                    narrow,
-                    narrowSecond,
-                    narrowThird,
-                    second,
-                    bias,
-                    sums,
-                    2 * PIECE,
-                    written,
-                    packed,
-                    row,
-                    column,
-                    rows,
-                    columns,
-                    wide,
-                    form,
-                    ending,
-                    type,
-                    sequence,
-                    headDim,
-                    item);
+                    narrow, narrowSecond, narrowThird, second, bias, sums, 2 * PIECE, written, packed, row, column,
+                    rows, columns, wide, form, ending, type, sequence, headDim, item);
             endNarrow(
-                    narrow,
-                    narrowSecond,
-                    narrowThird,
-                    second,
-                    bias,
-                    sums,
-                    3 * PIECE,
-                    written,
-                    packed,
-                    row,
-                    column,
-                    rows,
-                    columns,
-                    wide,
-                    form,
-                    ending,
-                    type,
-                    sequence,
-                    headDim,
-                    item);
+                    narrow, narrowSecond, narrowThird, second, bias, sums, 3 * PIECE, written, packed, row, column,
+                    rows, columns, wide, form, ending, type, sequence, headDim, item);
             if (wide == WIDEST) {
                 endNarrow(
-                        narrow,
-                        narrowSecond,
-                        narrowThird,
-                        second,
-                        bias,
-                        sums,
-                        4 * PIECE,
-                        written,
-                        packed,
-                        row,
-                        column,
-                        rows,
-                        columns,
-                        wide,
-                        form,
-                        ending,
-                        type,
-                        sequence,
-                        headDim,
-                        item);
+                        narrow, narrowSecond, narrowThird, second, bias, sums, 4 * PIECE, written, packed, row,
+                        column, rows, columns, wide, form, ending, type, sequence, headDim, item);
                 endNarrow(
-                        narrow,
-                        narrowSecond,
-                        narrowThird,
-                        second,
-                        bias,
-                        sums,
-                        5 * PIECE,
-                        written,
-                        packed,
-                        row,
-                        column,
-                        rows,
-                        columns,
-                        wide,
-                        form,
-                        ending,
-                        type,
-                        sequence,
-                        headDim,
-                        item);
+                        narrow, narrowSecond, narrowThird, second, bias, sums, 5 * PIECE, written, packed, row,
+                        column, rows, columns, wide, form, ending, type, sequence, headDim, item);
                 endNarrow(
-                        narrow,
-                        narrowSecond,
-                        narrowThird,
-                        second,
-                        bias,
-                        sums,
-                        6 * PIECE,
-                        written,
-                        packed,
-                        row,
-                        column,
-                        rows,
-                        columns,
-                        wide,
-                        form,
-                        ending,
-                        type,
-                        sequence,
-                        headDim,
-                        item);
+                        narrow, narrowSecond, narrowThird, second, bias, sums, 6 * PIECE, written, packed, row,
+                        column, rows, columns, wide, form, ending, type, sequence, headDim, item);
                 endNarrow(
-                        narrow,
-                        narrowSecond,
-                        narrowThird,
-                        second,
-                        bias,
-                        sums,
-                        7 * PIECE,
-                        written,
-                        packed,
-                        row,
-                        column,
-                        rows,
-                        columns,
-                        wide,
-                        form,
-                        ending,
-                        type,
-                        sequence,
-                        headDim,
-                        item);
+                        narrow, narrowSecond, narrowThird, second, bias, sums, 7 * PIECE, written, packed, row,
+                        column, rows, columns, wide, form, ending, type, sequence, headDim, item);
             }
         }
+        // spotless:on
     }
 
     /**
