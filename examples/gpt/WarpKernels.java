@@ -139,8 +139,8 @@ final class WarpKernels {
     }
 
     /**
-     * {@link Kernels#adamW} with a gradient that is the sum of {@code parts}, or one part, which is the gradient
-     * itself and is not written again, and with the value rounded for products; four elements for each work-item.
+     * {@link Kernels#adamW} with a gradient that is the sum of {@code parts}, or one part, which is the gradient itself
+     * and is not written again, and with the value rounded for products; four elements for each work-item.
      */
     static void adamW(
             KernelContext context,
