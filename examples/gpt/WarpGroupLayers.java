@@ -325,7 +325,7 @@ final class WarpGroupLayers {
         double least = Double.MAX_VALUE;
         for (int parts = 1; parts <= Math.min(MOST_PARTS, rows / WarpGroupProduct.DEPTH); parts++) {
             int tile = WarpGroupProduct.tile(left, right, A_BY_DEPTH, parts, multiprocessors);
-            double products = WarpGroupProduct.waves(left, right, tile, parts, multiprocessors);
+            double products = (double) WarpGroupProduct.waves(left, right, tile, parts, multiprocessors) / parts;
             double sums = parts == 1 ? 0 : SUMS_OF_A_PART * parts * left * right / rows;
             if (products + sums < least) {
                 least = products + sums;

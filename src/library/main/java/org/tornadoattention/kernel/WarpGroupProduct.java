@@ -96,17 +96,17 @@ public final class WarpGroupProduct {
     }
 
     /**
-     * How long a product takes, by the time of a row of a tile of the whole depth.
+     * How long a product takes, by the time of a row of a tile and a part of the depth.
      *
      * @param rows of C
      * @param columns of C
      * @param tile of {@link #tile}
      * @param parts of the depth
      * @param multiprocessors of the device
-     * @return rows that a multiprocessor computes one behind the other, by the parts
+     * @return rows that a multiprocessor computes one behind the other, of parts
      */
-    private static double waves(int rows, int columns, int tile, int parts, int multiprocessors) {
-        return (double) Math.ceilDiv(groups(rows, columns, tile, parts), multiprocessors) * (tile / TALL) / parts;
+    public static int waves(int rows, int columns, int tile, int parts, int multiprocessors) {
+        return Math.ceilDiv(groups(rows, columns, tile, parts), multiprocessors) * (tile / TALL);
     }
 
     /**
