@@ -305,7 +305,6 @@ public final class WarpGroupFlashAttention {
             int[] behind, int atK, int atV, int keyBytes, int valueBytes, int fullK, int freeK, int fullV, int freeV,
             int before, int values, int tiles, int j0, int kvHead, int length, int padding, int table, int blockK,
             int headDim, int lane) {
-        int[] next = new int[CachedKeys.pagesOfWarp()];
         for (int t = 0; t < tiles; t++) {
             int j = j0 + t * blockK;
             int step = before + t;
@@ -314,15 +313,12 @@ public final class WarpGroupFlashAttention {
             CachedKeys.loadKeys(
                     tile, atK + place * keyBytes, ahead, key, kvHead, j, padding, blockK, length - j, headDim, lane);
             WarpBarrier.arriveWithCopies(barriers, fullK + 2 * place);
-            CachedKeys.lookUp(next, keyLengths, table, j + blockK, length, padding, blockK, lane);
             if (t > 0 || before > values) {
                 copyPagedValues(
                         tile, barriers, value, behind, atV, valueBytes, fullV, freeV, step, blockK, headDim, lane);
             }
             CachedKeys.findValues(behind, ahead, kvHead, j, padding, blockK, length - j, lane);
-            for (int u = 0; u < CachedKeys.pagesOfWarp(); u++) {
-                ahead[u] = next[u];
-            }
+            CachedKeys.lookUp(ahead, keyLengths, table, j + blockK, length, padding, blockK, lane);
         }
     }
 

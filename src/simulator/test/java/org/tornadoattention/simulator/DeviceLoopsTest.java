@@ -313,6 +313,21 @@ class DeviceLoopsTest {
         out.set(i, n);
     }
 
+    private static int sumBefore(IntArray x, int i, int count) {
+        int sum = 0;
+        for (int r = 0; r < 20; r++) {
+            if (r == count) {
+                return sum;
+            }
+            sum += x.get(i + r);
+        }
+        return sum;
+    }
+
+    static void returnsTheSame(KernelContext context, IntArray x, IntArray out) {
+        out.set(context.globalIdx, sumBefore(x, context.globalIdx, x.get(context.globalIdx)));
+    }
+
     private static int times(int few) {
         return few < 3 ? few * 5 : few < 7 ? few + 2 : few;
     }
@@ -391,6 +406,7 @@ class DeviceLoopsTest {
                 kernel("breaksWithTheSameValues", DeviceLoopsTest::breaksWithTheSameValues, ""),
                 kernel("returnsFromTheKernel", DeviceLoopsTest::returnsFromTheKernel, ""),
                 kernel("comparesInACall", DeviceLoopsTest::comparesInACall, ""),
+                kernel("returnsTheSame", DeviceLoopsTest::returnsTheSame, ""),
                 kernel("callsWithConstants", DeviceLoopsTest::callsWithConstants, ""),
                 kernel("comparesAtTheEnd", DeviceLoopsTest::comparesAtTheEnd, ""),
                 kernel("manyBranches", DeviceLoopsTest::manyBranches, ""));

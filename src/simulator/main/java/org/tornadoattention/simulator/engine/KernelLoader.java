@@ -123,7 +123,7 @@ final class KernelLoader {
     /** TornadoVM 5.2 never ends where a task writes one array as two of its arguments. */
     private static void refuseOneArrayWrittenTwice(Method method, ParameterUse use, Object[] arguments) {
         Map<Object, Integer> seen = new IdentityHashMap<>();
-        use.written().stream().filter(i -> i < arguments.length).forEach(i -> {
+        use.stored().stream().filter(i -> i < arguments.length).forEach(i -> {
             Integer before = arguments[i] instanceof TornadoNativeArray ? seen.put(arguments[i], i) : null;
             if (before != null) {
                 throw new SimulatorFaultException(

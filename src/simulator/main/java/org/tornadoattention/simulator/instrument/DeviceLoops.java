@@ -56,6 +56,8 @@ final class DeviceLoops {
     private final Function<InvokeInstruction, MethodAnalysis> callee;
     private final List<NaturalLoop> loops;
     private final Map<Integer, Map<Integer, Value>> after = new HashMap<>();
+    /** By load, what it pushes. */
+    private final Map<Integer, Value> loaded = new HashMap<>();
 
     private DeviceLoops(MethodAnalysis method, boolean kernel, Function<InvokeInstruction, MethodAnalysis> callee) {
         this.method = method;
@@ -171,12 +173,11 @@ final class DeviceLoops {
                 .filter(exit -> exit.from() == conditionBlock)
                 .findFirst()
                 .orElseThrow();
-        Set<Integer> afterwards = reachable(loop, regular.to(), -1);
         for (Exit exit : exits) {
             if (exit.equals(regular) || endsKernel(exit)) {
                 continue;
             }
-            Finding found = byExit(loop, regular, exit, afterwards);
+            Finding found = byExit(loop, regular, exit);
             if (found != null) {
                 return found;
             }
@@ -184,38 +185,106 @@ final class DeviceLoops {
         return handedOn(loop);
     }
 
-    private Finding byExit(NaturalLoop loop, Exit regular, Exit exit, Set<Integer> afterwards) {
+    private Finding byExit(NaturalLoop loop, Exit regular, Exit exit) {
         int goal = regular.to();
-        Set<Integer> own = exit.to() == goal ? Set.of() : reachable(loop, exit.to(), goal);
-        boolean returns = own.stream().anyMatch(this::isReturn);
-        if (!kernel && returns && !isPlainReturn(goal)) {
-            return new Finding(
-                    flow.line(flow.block(exit.from()).to()),
-                    "returns from within a loop: TornadoVM does on each way out what belongs to one" + CURE_OF_EXITS);
+        int last = regular.from();
+        Set<Integer> own = own(loop, exit, goal);
+        int behind = behindPlainCode(goal);
+        if (exit.to() != goal && behind >= 0 && (exit.to() == behind || own.contains(behind))) {
+            last = goal;
+            goal = behind;
+            own = own(loop, exit, goal);
         }
-        if (own.stream().anyMatch(block -> afterwards.contains(block) && !(returns && isReturn(block)))) {
+        int line = flow.line(flow.block(exit.from()).to());
+        List<Integer> returns = own.stream().filter(this::isReturn).toList();
+        if (!kernel && !returns.isEmpty() && !isPlainReturn(goal)) {
+            Value result = isReturn(goal) ? pushed(goal) : null;
+            if (result == null || !returns.stream().allMatch(block -> result.equals(pushed(block)))) {
+                return new Finding(
+                        line,
+                        "returns from within a loop: TornadoVM does on each way out what belongs to one"
+                                + CURE_OF_EXITS);
+            }
+            return null;
+        }
+        Set<Integer> afterwards = reachable(loop, goal, -1);
+        if (own.stream().anyMatch(block -> afterwards.contains(block) && !isReturn(block))) {
             return new Finding(
-                    flow.line(flow.block(exit.from()).to()),
+                    line,
                     "leaves two loops at once, or passes over what comes after one: TornadoVM leaves the inner one and goes on"
                             + " behind it" + CURE_OF_EXITS);
         }
-        List<Integer> ends = exit.to() == goal
-                ? List.of(exit.from())
-                : own.stream()
-                        .filter(block -> flow.successors(block).contains(goal))
-                        .toList();
+        List<Integer> ends = exit.to() == goal ? List.of(exit.from()) : endsAt(goal, own);
         for (int end : ends) {
-            BitSet variables = flow.readAfter(goal);
-            for (int slot = variables.nextSetBit(0); slot >= 0; slot = variables.nextSetBit(slot + 1)) {
-                Value one = after.get(regular.from()).get(slot);
-                Value other = after.get(end).get(slot);
-                if (one != null && other != null && !one.equals(other)) {
-                    return new Finding(
-                            flow.line(flow.block(end).to()),
-                            "leaves a loop with another value in "
-                                    + method.variableName(slot, flow.block(goal).from() + 1)
-                                    + " than the loop's condition leaves it with: TornadoVM gives it one of them on each way out"
-                                    + CURE_OF_EXITS);
+            String other = otherValue(last, end, goal);
+            if (other != null) {
+                return new Finding(
+                        flow.line(flow.block(end).to()),
+                        "leaves a loop with another value in " + other
+                                + " than the loop's condition leaves it with: TornadoVM gives it one of them on each way out"
+                                + CURE_OF_EXITS);
+            }
+        }
+        return null;
+    }
+
+    private Set<Integer> own(NaturalLoop loop, Exit exit, int goal) {
+        return exit.to() == goal ? Set.of() : reachable(loop, exit.to(), goal);
+    }
+
+    private List<Integer> endsAt(int goal, Set<Integer> blocks) {
+        return blocks.stream()
+                .filter(block -> flow.successors(block).contains(goal))
+                .toList();
+    }
+
+    /** The name of what has another value after one block than after another, of what is read behind them; or null. */
+    private String otherValue(int one, int other, int goal) {
+        BitSet variables = flow.readAfter(goal);
+        for (int slot = variables.nextSetBit(0); slot >= 0; slot = variables.nextSetBit(slot + 1)) {
+            Value left = after.get(one).get(slot);
+            Value right = after.get(other).get(slot);
+            if (left != null && right != null && !left.equals(right)) {
+                return method.variableName(slot, flow.block(goal).from() + 1);
+            }
+        }
+        Value left = pushed(one);
+        Value right = pushed(other);
+        return left == null || right == null || left.equals(right) ? null : "the result";
+    }
+
+    /** The block behind one that does nothing but give variables values, or -1. */
+    private int behindPlainCode(int block) {
+        boolean plain = flow.instructions(block).stream().allMatch(instruction -> switch (instruction) {
+            case LoadInstruction _, StoreInstruction _, ConstantInstruction _, BranchInstruction _ -> true;
+            default -> false;
+        });
+        return plain && flow.successors(block).size() == 1
+                ? flow.successors(block).getFirst()
+                : -1;
+    }
+
+    /** The value that a block leaves behind for the next, or returns, where that is a variable's or a constant. */
+    private Value pushed(int block) {
+        if (flow.condition(block) != null) {
+            return null;
+        }
+        for (int i = flow.block(block).to(); i >= flow.block(block).from(); i--) {
+            switch (method.elements().get(i)) {
+                case BranchInstruction _, ReturnInstruction _ -> {
+                    // what was pushed comes before
+                }
+                case LoadInstruction _ -> {
+                    return loaded.get(i);
+                }
+                case ConstantInstruction constant -> {
+                    return new Value("constant", 0, constant.constantValue());
+                }
+                case Instruction _ -> {
+                    return null;
+                }
+                default -> {
+                    // no instruction
                 }
             }
         }
@@ -441,7 +510,6 @@ final class DeviceLoops {
 
     /** Follows the values of all variables through the method. */
     private void follow() {
-        Map<Integer, Value> loaded = new HashMap<>();
         for (int block : flow.order()) {
             Map<Integer, Value> values = before(block);
             for (int i = flow.block(block).from(); i <= flow.block(block).to(); i++) {

@@ -16,16 +16,18 @@ import java.util.Optional;
  *
  * @param read the parameters that may be read
  * @param written the parameters that may be written
+ * @param stored those of them of which the code tells that it sets their elements
  */
-public record ParameterUse(BitSet read, BitSet written) {
+public record ParameterUse(BitSet read, BitSet written, BitSet stored) {
 
     /** Of a kernel whose code is not known. */
-    public static final ParameterUse UNKNOWN = new ParameterUse(new BitSet(), new BitSet());
+    public static final ParameterUse UNKNOWN = new ParameterUse(new BitSet(), new BitSet(), new BitSet());
 
     /** Copies the sets. */
     public ParameterUse {
         read = (BitSet) read.clone();
         written = (BitSet) written.clone();
+        stored = (BitSet) stored.clone();
     }
 
     @Override
@@ -38,9 +40,14 @@ public record ParameterUse(BitSet read, BitSet written) {
         return (BitSet) written.clone();
     }
 
+    @Override
+    public BitSet stored() {
+        return (BitSet) stored.clone();
+    }
+
     /** Returns the same of parameters that stand so many places behind. */
     ParameterUse behind(int places) {
-        return new ParameterUse(behind(read, places), behind(written, places));
+        return new ParameterUse(behind(read, places), behind(written, places), behind(stored, places));
     }
 
     private static BitSet behind(BitSet parameters, int places) {
@@ -81,6 +88,7 @@ public record ParameterUse(BitSet read, BitSet written) {
         private final BitSet arrays = new BitSet();
         private final BitSet read = new BitSet();
         private final BitSet written = new BitSet();
+        private final BitSet stored = new BitSet();
         private final List<Flow> flows = new ArrayList<>();
 
         Method(MethodModel model, Optional<MethodAnalysis> found) {
@@ -101,7 +109,10 @@ public record ParameterUse(BitSet read, BitSet written) {
 
         private void access(Access access) {
             switch (access) {
-                case Access.OfParameter array -> (array.operation().write() ? written : read).set(array.slot());
+                case Access.OfParameter array -> {
+                    (array.operation().write() ? written : read).set(array.slot());
+                    stored.set(array.slot(), array.operation().write() || stored.get(array.slot()));
+                }
                 case Access.OfSomeNativeArray array -> (array.operation().write() ? written : read).or(arrays);
                 default -> {
                     // not of a native array
@@ -156,7 +167,7 @@ public record ParameterUse(BitSet read, BitSet written) {
         }
 
         boolean learn() {
-            int before = read.cardinality() + written.cardinality();
+            int before = read.cardinality() + written.cardinality() + stored.cardinality();
             for (Flow flow : flows) {
                 if (flow.callee.read.get(flow.slot)) {
                     read.or(flow.slots);
@@ -164,15 +175,19 @@ public record ParameterUse(BitSet read, BitSet written) {
                 if (flow.callee.written.get(flow.slot)) {
                     written.or(flow.slots);
                 }
+                if (flow.callee.stored.get(flow.slot) && flow.slots.cardinality() == 1) {
+                    stored.or(flow.slots);
+                }
             }
-            return read.cardinality() + written.cardinality() > before;
+            return read.cardinality() + written.cardinality() + stored.cardinality() > before;
         }
 
         ParameterUse use() {
-            ParameterUse use = new ParameterUse(new BitSet(), new BitSet());
+            ParameterUse use = new ParameterUse(new BitSet(), new BitSet(), new BitSet());
             for (int i = 0; i < parameters.size(); i++) {
                 use.read.set(i, read.get(parameters.get(i)));
                 use.written.set(i, written.get(parameters.get(i)));
+                use.stored.set(i, stored.get(parameters.get(i)));
             }
             return use;
         }
