@@ -618,7 +618,7 @@ def main():
     parser.add_argument("--warm-up", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=1.0, help="begin no more calls after this, once three count")
-    parser.add_argument("--out", type=pathlib.Path, default=None, help="default: standard output")
+    parser.add_argument("-o", "--output", "--out", dest="out", type=pathlib.Path, default=None, help="default: standard output")
     parser.add_argument("--inputs", type=pathlib.Path, help="measure errors on these inputs, and no times")
     parser.add_argument("--serve", action="store_true", help="measure what standard input asks for, a line of JSON each time")
     parser.add_argument("--list", action="store_true", help="print the problems and measure nothing")

@@ -347,8 +347,10 @@ public record AttentionPart(AttentionShape whole, Range batch, Range kvHeads, Ra
      */
     private Mask moved(Mask mask) {
         int further = whole.seqK() - whole.seqQ() + queries.to - keys.to;
-        int left = mask.left() == Mask.UNBOUNDED ? Mask.UNBOUNDED : mask.left() - further;
-        int right = mask.right() == Mask.UNBOUNDED ? Mask.UNBOUNDED : Math.addExact(mask.right(), further);
-        return Mask.window(left, right);
+        return Mask.window(moved(mask.left(), -further), moved(mask.right(), further));
+    }
+
+    private static int moved(int edge, int by) {
+        return edge == Mask.UNBOUNDED ? edge : (int) Math.min((long) edge + by, Integer.MAX_VALUE);
     }
 }

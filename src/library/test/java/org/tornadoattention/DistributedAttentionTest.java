@@ -182,7 +182,13 @@ class DistributedAttentionTest {
 
     @Test
     void everyPairOfAQueryAndAKeyIsInOnePart() {
-        for (Mask mask : List.of(Mask.none(), Mask.causal(), Mask.window(5, 2), Mask.window(0, -1))) {
+        for (Mask mask : List.of(
+                Mask.none(),
+                Mask.causal(),
+                Mask.window(5, 2),
+                Mask.window(0, -1),
+                Mask.window(-1, Integer.MAX_VALUE - 1),
+                Mask.window(Integer.MAX_VALUE - 1, 2))) {
             for (int seqQ : new int[] {1, 30, 90}) {
                 AttentionShape shape = new AttentionShape(1, 2, 1, seqQ, 60, 8);
                 AttentionOptions options = AttentionOptions.defaults().withMask(mask);

@@ -2,8 +2,12 @@ package org.tornadoattention.cache;
 
 import static org.tornadoattention.internal.Arguments.required;
 
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import org.tornadoattention.decode.RaggedGraphTasks;
+import org.tornadoattention.internal.Arguments;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -50,7 +54,8 @@ public final class RaggedTasks {
      * @param v values, like the keys
      * @param output like the queries; none of the others
      * @param logSumExp F32 {@code [tokens, heads]}
-     * @throws IllegalArgumentException if a shape or a type differs from those that the tasks were made for
+     * @throws IllegalArgumentException if a shape or a type differs from those that the tasks were made for, or what is
+     *     written overlaps anything else
      */
     public void append(String name, Tensor q, Tensor k, Tensor v, Tensor output, Tensor logSumExp) {
         required(name, "name", "give a name that no other task of the graph begins with");
@@ -68,6 +73,14 @@ public final class RaggedTasks {
             throw new IllegalArgumentException(
                     "logSumExp is %s: it must be F32%s.".formatted(logSumExp, Arrays.toString(rows)));
         }
+        Map<String, MemorySegment> written = new LinkedHashMap<>();
+        written.put("output", output.array().getSegment());
+        written.put("logSumExp", logSumExp.array().getSegment());
+        Map<String, MemorySegment> read = new LinkedHashMap<>();
+        read.put("q", q.array().getSegment());
+        read.put("k", k.array().getSegment());
+        read.put("v", v.array().getSegment());
+        Arguments.requireApart(written, read);
         tasks.append(name, q, k, v, output, logSumExp);
     }
 

@@ -127,6 +127,9 @@ class RaggedAttentionTest {
                     .isThrownBy(() -> tasks.append("third", q, q, v, second, logSumExp))
                     .withMessageContaining("k is ");
             assertThatIllegalArgumentException()
+                    .isThrownBy(() -> tasks.append("third", first, k, v, first, logSumExp))
+                    .withMessageContainingAll("output", "q", "share memory");
+            assertThatIllegalArgumentException()
                     .isThrownBy(() ->
                             ragged.tasks(graph, grids, q, k, 5, options.withBias(Tensor.random(dtype, 4, 1, 1, 1, 1))));
         }
