@@ -57,7 +57,7 @@ import picocli.CommandLine.Spec;
             "",
             "Beside PyTorch, on the same inputs:",
             "  ./attention accuracy --inputs inputs -o ours.json",
-            "  python3 bench/peers.py --inputs inputs --out pytorch.json",
+            "  python3 bench/peers.py --inputs inputs --output pytorch.json",
             "and a table of both by './attention tables' ('<!-- table errors ours.json pytorch.json -->')."
         })
 final class AccuracyCommand implements Callable<Integer> {
