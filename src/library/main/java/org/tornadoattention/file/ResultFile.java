@@ -68,6 +68,25 @@ public final class ResultFile {
         return file;
     }
 
+    /**
+     * Checks that files can be written into a folder, which need not be there yet.
+     *
+     * @param folder where files will be written
+     * @throws UnusableFileException if it is no folder and cannot become one, or there is no permission
+     */
+    public static void requireFolder(Path folder) throws UnusableFileException {
+        Path there = folder.toAbsolutePath();
+        while (there.getParent() != null && !Files.exists(there)) {
+            there = there.getParent();
+        }
+        if (!Files.isDirectory(there)) {
+            throw new UnusableFileException(folder, "this is no directory: name one for the files that are written");
+        }
+        if (!Files.isWritable(there)) {
+            throw new UnusableFileException(folder, "no permission to write in %s: name another".formatted(there));
+        }
+    }
+
     private static Path withoutLinks(Path path) throws IOException {
         Path target = path.toAbsolutePath();
         for (int links = 0; Files.isSymbolicLink(target); links++) {

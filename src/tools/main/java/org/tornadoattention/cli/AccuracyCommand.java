@@ -22,7 +22,6 @@ import org.tornadoattention.bench.ErrorInputs;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.file.ResultFile;
-import org.tornadoattention.file.UnusableFileException;
 import org.tornadoattention.reference.AccuracyCheck;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.reference.Tolerance;
@@ -119,7 +118,8 @@ final class AccuracyCommand implements Callable<Integer> {
         out = spec.commandLine().getOut();
         Optional<ResultFile> file = output.isPresent() ? Optional.of(ResultFile.at(output.get())) : Optional.empty();
         if (directory.isPresent()) {
-            usable(directory.get());
+            ResultFile.requireFolder(directory.get());
+            Files.createDirectories(directory.get());
         }
         ComputeDevice device = compute.device();
         ComputeOptions.announce(out, device);
@@ -136,14 +136,6 @@ final class AccuracyCommand implements Callable<Integer> {
             file.get().write(ErrorFile.of(Environment.of(device), results).toJson());
         }
         return good ? Main.GOOD : Main.FAILED;
-    }
-
-    private static void usable(Path directory) throws IOException {
-        if (Files.exists(directory) && !Files.isDirectory(directory)) {
-            throw new UnusableFileException(directory, "this is no directory: name one for the inputs");
-        }
-        Files.createDirectories(directory);
-        ResultFile.at(directory.resolve("inputs.safetensors"));
     }
 
     private List<ErrorFile.Problem> problems(boolean small) {

@@ -1,5 +1,6 @@
 package org.tornadoattention.cli;
 
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.List;
@@ -9,6 +10,7 @@ import org.tornadoattention.bench.SimulatorBridge;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Devices;
+import org.tornadoattention.file.ResultFile;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -62,7 +64,8 @@ final class TraceCommand implements Callable<Integer> {
     private CommandSpec spec;
 
     @Override
-    public Integer call() {
+    public Integer call() throws IOException {
+        ResultFile.requireFolder(output);
         PrintWriter out = spec.commandLine().getOut();
         ComputeDevice device = Devices.bestForTaskGraphs();
         problem.on(device, Optional.of(kernel), "Pictures are drawn", out, work -> {

@@ -147,6 +147,7 @@ class MainTest {
                 "tune -o %s",
                 "accuracy --output %s",
                 "accuracy --inputs %s",
+                "trace tiled --output %s",
             })
     void whatCannotBeWrittenIsRefusedBeforeTheWork(String command) {
         assumeThat(Path.of("/dev/full")).exists();
