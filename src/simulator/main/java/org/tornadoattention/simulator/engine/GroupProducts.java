@@ -73,6 +73,7 @@ final class GroupProducts {
     private static final int MAX_COLUMNS = 256;
 
     private final WorkItem item;
+    private final boolean watched;
     private final Deque<List<Product>> committed = new ArrayDeque<>();
     private final Map<float[], float[]> underWay = new IdentityHashMap<>();
     private List<Product> open = new ArrayList<>();
@@ -80,6 +81,7 @@ final class GroupProducts {
 
     GroupProducts(WorkItem item) {
         this.item = item;
+        this.watched = item.launch().options().watchesLocalMemory();
     }
 
     int started() {
@@ -131,8 +133,12 @@ final class GroupProducts {
                 Product product = products.get(i);
                 float[] values = underWay.get(product.c);
                 float[] sum = (float[]) sums[i];
-                for (int j = 0; j < sum.length; j++) {
-                    values[j] = product.accumulate ? values[j] + sum[j] : sum[j];
+                if (product.accumulate) {
+                    for (int j = 0; j < sum.length; j++) {
+                        values[j] += sum[j];
+                    }
+                } else {
+                    System.arraycopy(sum, 0, values, 0, sum.length);
                 }
             }
             for (Product product : products) {
@@ -185,21 +191,10 @@ final class GroupProducts {
         }
         for (int i = 0; i < first.size(); i++) {
             Product product = first.get(i);
-            double[][] a = product.a == null ? tileOfA(product) : registersOfA(lanes, i);
-            double[][] b = product.transposed ? columnsOfB(product) : rowsOfB(product);
+            double[] a = product.a == null ? tileOfA(product) : registersOfA(lanes, i);
+            double[] b = product.transposed ? columnsOfB(product) : rowsOfB(product);
             for (int lane = 0; lane < lanes.length; lane++) {
-                float[] sums = new float[product.columns / 2];
-                double[] upper = a[TensorCore.row(lane, 0)];
-                double[] lower = a[TensorCore.row(lane, 2)];
-                for (int e = 0; e < sums.length; e += 4) {
-                    double[] left = b[2 * e + TensorCore.column(lane, 0)];
-                    double[] right = b[2 * e + TensorCore.column(lane, 1)];
-                    sums[e] = dot(upper, left);
-                    sums[e + 1] = dot(upper, right);
-                    sums[e + 2] = dot(lower, left);
-                    sums[e + 3] = dot(lower, right);
-                }
-                ((Object[]) results[lane])[i] = sums;
+                ((Object[]) results[lane])[i] = sums(lane, a, b, product.depth());
             }
             for (int n = 0; n < product.columns / 8; n++) {
                 item.counters().mma(product.depth());
@@ -218,7 +213,36 @@ final class GroupProducts {
         }
     }
 
-    private double[][] tileOfA(Product product) {
+    /**
+     * Returns what a lane holds of A · B, whose sums go along the depth: of A there is one row after the other, of B
+     * one column after the other.
+     */
+    static float[] sums(int lane, double[] a, double[] b, int depth) {
+        float[] sums = new float[b.length / depth / 2];
+        int upper = TensorCore.row(lane, 0) * depth;
+        int lower = TensorCore.row(lane, 2) * depth;
+        for (int e = 0; e < sums.length; e += 4) {
+            int left = (2 * e + TensorCore.column(lane, 0)) * depth;
+            int right = (2 * e + TensorCore.column(lane, 1)) * depth;
+            double upperLeft = 0;
+            double upperRight = 0;
+            double lowerLeft = 0;
+            double lowerRight = 0;
+            for (int k = 0; k < depth; k++) {
+                upperLeft += a[upper + k] * b[left + k];
+                upperRight += a[upper + k] * b[right + k];
+                lowerLeft += a[lower + k] * b[left + k];
+                lowerRight += a[lower + k] * b[right + k];
+            }
+            sums[e] = (float) upperLeft;
+            sums[e + 1] = (float) upperRight;
+            sums[e + 2] = (float) lowerLeft;
+            sums[e + 3] = (float) lowerRight;
+        }
+        return sums;
+    }
+
+    private double[] tileOfA(Product product) {
         int row = item.id() / Warp.SIZE % (WarpGroupIntrinsics.LANES / Warp.SIZE) * TensorCore.ROWS;
         if (product.rowsAlongDepth) {
             return alongDepth(product, product.atA + Short.BYTES * row, 0, TensorCore.ROWS);
@@ -226,58 +250,51 @@ final class GroupProducts {
         return rows(product, product.atA, row, TensorCore.ROWS);
     }
 
-    private double[][] columnsOfB(Product product) {
+    private double[] columnsOfB(Product product) {
         return rows(product, product.atB, 0, product.columns);
     }
 
     /** Rows of an operand from a block, whose chunks are permuted by the row's place in memory. */
-    private double[][] rows(Product product, int start, int firstRow, int count) {
-        double[][] rows = new double[count][product.depth()];
+    private double[] rows(Product product, int start, int firstRow, int count) {
+        double[] rows = new double[count * product.depth()];
         int perWord = Integer.BYTES / product.elementBytes();
+        int at = 0;
         for (int r = 0; r < count; r++) {
             int row = start + (firstRow + r) * WarpGroupIntrinsics.ROW_BYTES;
-            for (int k = 0; k < product.depth(); k += perWord) {
-                int word = word(product, row + product.elementBytes() * k);
-                for (int e = 0; e < perWord; e++) {
-                    rows[r][k + e] = WarpLane.element(product.type, word, e);
-                }
+            for (int place = 0; place < OPERAND_BYTES; place += Integer.BYTES) {
+                Operand.decode(product.type, word(product, row + place), rows, at, 1);
+                at += perWord;
             }
         }
         return rows;
     }
 
-    private double[][] rowsOfB(Product product) {
+    private double[] rowsOfB(Product product) {
         return alongDepth(product, product.atB, product.strideB, product.columns);
     }
 
     /** Columns of an operand of which a row in local memory is a step of the depth. */
-    private double[][] alongDepth(Product product, int start, int stride, int count) {
-        double[][] columns = new double[count][product.depth()];
-        int perWord = Integer.BYTES / Short.BYTES;
-        for (int n = 0; n < count; n += perWord) {
+    private double[] alongDepth(Product product, int start, int stride, int count) {
+        int depth = product.depth();
+        double[] columns = new double[count * depth];
+        for (int n = 0; n < count; n += 2) {
             int column = start + n / BLOCK_COLUMNS * stride + Short.BYTES * (n % BLOCK_COLUMNS);
-            for (int k = 0; k < product.depth(); k++) {
+            for (int k = 0; k < depth; k++) {
                 int word = word(product, column + k * WarpGroupIntrinsics.ROW_BYTES);
-                for (int e = 0; e < perWord; e++) {
-                    columns[n + e][k] = WarpLane.element(product.type, word, e);
-                }
+                Operand.decode(product.type, word, columns, n * depth + k, depth);
             }
         }
         return columns;
     }
 
     @SuppressWarnings("unchecked")
-    private static double[][] registersOfA(Object[] lanes, int index) {
-        Product first = ((List<Product>) lanes[0]).get(index);
-        int perRegister = Integer.BYTES / first.elementBytes();
-        double[][] a = new double[TensorCore.ROWS][first.depth()];
+    private static double[] registersOfA(Object[] lanes, int index) {
+        int depth = ((List<Product>) lanes[0]).get(index).depth();
+        double[] a = new double[TensorCore.ROWS * depth];
         for (int lane = 0; lane < lanes.length; lane++) {
             Product product = ((List<Product>) lanes[lane]).get(index);
             for (int r = 0; r < TensorCore.A_REGISTERS; r++) {
-                for (int e = 0; e < perRegister; e++) {
-                    a[lane / 4 + 8 * (r % 2)][perRegister * (lane % 4 + 4 * (r / 2)) + e] =
-                            WarpLane.element(product.type, product.a[product.atA + r], e);
-                }
+                Operand.decode(product.type, product.a[product.atA + r], a, TensorCore.placeInA(lane, r, depth), 1);
             }
         }
         return a;
@@ -292,19 +309,10 @@ final class GroupProducts {
                     "multiplies from " + product.array.name() + "[" + index + "], which has " + product.array.length()
                             + " elements");
         }
-        if (item.launch().options().watchesLocalMemory()) {
-            product.array.read(index, item.warp().item(0));
-            product.array.read(index, item.warp().item(Warp.SIZE - 1));
+        if (watched) {
+            product.array.read(index, item.warp().item(0), item.warp().item(Warp.SIZE - 1));
         }
         return product.tile[index];
-    }
-
-    static float dot(double[] x, double[] y) {
-        double sum = 0;
-        for (int i = 0; i < x.length; i++) {
-            sum += x[i] * y[i];
-        }
-        return (float) sum;
     }
 
     private SimulatorFaultException illegal(String detail) {

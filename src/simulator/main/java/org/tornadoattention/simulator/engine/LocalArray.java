@@ -130,12 +130,30 @@ public final class LocalArray {
         }
     }
 
-    private void recordReader(int i, WorkItem item) {
+    /** Checks and records a read by a warp, for which two of its work-items stand. */
+    void read(int i, WorkItem first, WorkItem last) {
+        int base = first.epoch;
+        int writer = writers[i];
+        if (writer == 0 || writer >= base && !first.warp().knows(writer)) {
+            read(i, first);
+            read(i, last);
+        } else if (readersOfWarps != null) {
+            lastReaders(first)[i] = -last.stamp;
+        } else {
+            readers[i] = base + SEVERAL;
+        }
+    }
+
+    private int[] lastReaders(WorkItem item) {
         int warp = item.id() / Warp.SIZE;
         if (readersOfWarps[warp] == null) {
             readersOfWarps[warp] = new int[length];
         }
-        int[] lasts = readersOfWarps[warp];
+        return readersOfWarps[warp];
+    }
+
+    private void recordReader(int i, WorkItem item) {
+        int[] lasts = lastReaders(item);
         boolean several = Math.abs(lasts[i]) / EPOCH == item.stamp / EPOCH && lasts[i] != item.stamp;
         lasts[i] = several ? -item.stamp : item.stamp;
     }

@@ -28,6 +28,29 @@ final class Operand {
         };
     }
 
+    /**
+     * Puts the numbers that a word of 32 bits holds, lowest bits first, into an array, the first at {@code at} and each
+     * other {@code step} further.
+     */
+    static void decode(int type, int word, double[] into, int at, int step) {
+        switch (type) {
+            case WarpIntrinsics.F16 -> {
+                into[at] = Float.float16ToFloat((short) word);
+                into[at + step] = Float.float16ToFloat((short) (word >>> Short.SIZE));
+            }
+            case WarpIntrinsics.E4M3 -> {
+                for (int e = 0; e < Integer.BYTES; e++) {
+                    into[at + e * step] = E4M3[word >>> Byte.SIZE * e & 0xff];
+                }
+            }
+            case WarpIntrinsics.TF32 -> into[at] = decode(type, word);
+            default -> {
+                into[at] = decode(type, word);
+                into[at + step] = decode(type, word >>> Short.SIZE);
+            }
+        }
+    }
+
     /** Keeps 10 bits of mantissa, ties away from zero. */
     private static float roundToTF32(int bits) {
         float value = Float.intBitsToFloat(bits);

@@ -66,6 +66,16 @@ enum TensorCore {
         return 2 * (lane % 4) + accumulator % 2;
     }
 
+    /** Where a register of a lane's part of A begins among the rows of A, one after the other. */
+    static int placeInA(int lane, int register, int depth) {
+        return (lane / 4 + ROWS / 2 * (register % 2)) * depth + depth / 8 * (lane % 4 + 4 * (register / 2));
+    }
+
+    /** Where a register of a lane's part of B begins among the columns of B, one after the other. */
+    static int placeInB(int lane, int register, int depth) {
+        return lane / 4 * depth + depth / 8 * (lane % 4 + 4 * register);
+    }
+
     /** Multiplies the tiles that 32 lanes hold together. */
     void multiply(TensorTiles... lanes) {
         int depth = depth();

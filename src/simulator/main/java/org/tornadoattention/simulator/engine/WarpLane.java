@@ -156,35 +156,24 @@ final class WarpLane {
 
     /** A · B of the operands that the lanes hold in four and two registers. */
     private Object[] product(Object[] operands, int type) {
-        int perRegister = type == WarpIntrinsics.TF32 ? 1 : 2;
-        int depth = 2 * 4 * perRegister;
-        double[][] a = new double[TensorCore.ROWS][depth];
-        double[][] b = new double[TensorCore.COLUMNS][depth];
+        int depth = 8 * Integer.SIZE / Operand.bits(type);
+        double[] a = new double[TensorCore.ROWS * depth];
+        double[] b = new double[TensorCore.COLUMNS * depth];
         for (int lane = 0; lane < Warp.SIZE; lane++) {
             int[] held = (int[]) operands[lane];
-            for (int r = 0; r < held.length; r++) {
-                boolean ofA = r < TensorCore.A_REGISTERS;
-                int row = lane / 4 + (ofA ? MATRIX_ROWS * (r % 2) : 0);
-                int k = perRegister * (lane % 4 + 4 * (ofA ? r / 2 : r % 2));
-                for (int e = 0; e < perRegister; e++) {
-                    (ofA ? a : b)[row][k + e] = element(type, held[r], e);
-                }
+            for (int r = 0; r < TensorCore.A_REGISTERS; r++) {
+                Operand.decode(type, held[r], a, TensorCore.placeInA(lane, r, depth), 1);
+            }
+            for (int r = 0; r < TensorCore.B_REGISTERS; r++) {
+                Operand.decode(type, held[TensorCore.A_REGISTERS + r], b, TensorCore.placeInB(lane, r, depth), 1);
             }
         }
         Object[] results = new Object[Warp.SIZE];
         for (int lane = 0; lane < Warp.SIZE; lane++) {
-            float[] c = new float[TensorCore.ACCUMULATORS];
-            for (int i = 0; i < c.length; i++) {
-                c[i] = GroupProducts.dot(a[TensorCore.row(lane, i)], b[TensorCore.column(lane, i)]);
-            }
-            results[lane] = c;
+            results[lane] = GroupProducts.sums(lane, a, b, depth);
         }
-        item.counters().mma(a[0].length);
+        item.counters().mma(depth);
         return results;
-    }
-
-    static float element(int type, int register, int e) {
-        return Operand.decode(type, register >>> Operand.bits(type) * e);
     }
 
     void copyAsync(int[] tile, int byteOffset, TornadoNativeArray source, int index, int bytes) {
