@@ -61,6 +61,8 @@ final class ControlFlow {
 
     private final int[] dominators;
     private final BitSet[] read;
+    /** By block, once somebody has asked for them. */
+    private final List<List<Instruction>> instructions;
 
     ControlFlow(MethodAnalysis method) {
         this.method = method;
@@ -75,6 +77,7 @@ final class ControlFlow {
             blocks.get(block).successors.forEach(next -> predecessors.get(next).add(block));
         }
         this.dominators = dominators();
+        this.instructions = new ArrayList<>(Collections.nCopies(blocks.size(), null));
         this.read = readLater();
     }
 
@@ -107,10 +110,17 @@ final class ControlFlow {
 
     /** Returns the instructions of a block. */
     List<Instruction> instructions(int block) {
-        return method.elements().subList(blocks.get(block).from, blocks.get(block).to + 1).stream()
-                .filter(Instruction.class::isInstance)
-                .map(Instruction.class::cast)
-                .toList();
+        List<Instruction> found = instructions.get(block);
+        if (found == null) {
+            found = new ArrayList<>();
+            for (int i = blocks.get(block).from; i <= blocks.get(block).to; i++) {
+                if (method.elements().get(i) instanceof Instruction instruction) {
+                    found.add(instruction);
+                }
+            }
+            instructions.set(block, found);
+        }
+        return found;
     }
 
     /** Returns the line of source of an element. */
@@ -258,29 +268,48 @@ final class ControlFlow {
 
     private BitSet[] readLater() {
         BitSet[] later = new BitSet[blocks.size()];
+        BitSet[] stored = new BitSet[blocks.size()];
         Arrays.setAll(later, _ -> new BitSet());
+        for (int block : order) {
+            stored[block] = new BitSet();
+            noteVariables(block, later[block], stored[block]);
+        }
         boolean changed = true;
         while (changed) {
             changed = false;
             for (int i = order.size() - 1; i >= 0; i--) {
                 int block = order.get(i);
                 BitSet live = new BitSet();
-                blocks.get(block).successors.forEach(next -> live.or(later[next]));
-                for (int e = blocks.get(block).to; e >= blocks.get(block).from; e--) {
-                    switch (method.elements().get(e)) {
-                        case StoreInstruction store -> live.clear(store.slot());
-                        case LoadInstruction load -> live.set(load.slot());
-                        case IncrementInstruction increment -> live.set(increment.slot());
-                        default -> {
-                            // touches no variable
-                        }
-                    }
+                for (int next : blocks.get(block).successors) {
+                    live.or(later[next]);
                 }
+                live.andNot(stored[block]);
+                live.or(later[block]);
                 changed |= !live.equals(later[block]);
                 later[block] = live;
             }
         }
         return later;
+    }
+
+    /** Notes which variables a block reads before it gives them values, and to which it gives some. */
+    private void noteVariables(int block, BitSet readFirst, BitSet stored) {
+        for (Instruction instruction : instructions(block)) {
+            switch (instruction) {
+                case StoreInstruction store -> stored.set(store.slot());
+                case LoadInstruction load -> noteRead(load.slot(), readFirst, stored);
+                case IncrementInstruction increment -> noteRead(increment.slot(), readFirst, stored);
+                default -> {
+                    // touches no variable
+                }
+            }
+        }
+    }
+
+    private static void noteRead(int slot, BitSet readFirst, BitSet stored) {
+        if (!stored.get(slot)) {
+            readFirst.set(slot);
+        }
     }
 
     /** Returns the line of source at which a block begins. */

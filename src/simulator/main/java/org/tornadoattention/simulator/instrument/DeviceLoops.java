@@ -45,8 +45,10 @@ final class DeviceLoops {
     /** A value that a variable has at some place: two that are equal are the same. */
     private record Value(String kind, int first, Object second) {
 
+        static final String TURN = "turn";
+
         static Value atTurn(int header, int slot) {
-            return new Value("turn", header, slot);
+            return new Value(TURN, header, slot);
         }
     }
 
@@ -300,27 +302,32 @@ final class DeviceLoops {
         for (int latch : loop.latches()) {
             Map<Integer, Value> values = after.get(latch);
             for (int slot = carried.nextSetBit(0); slot >= 0; slot = carried.nextSetBit(slot + 1)) {
-                for (int earlier = carried.nextSetBit(0);
-                        earlier >= 0 && earlier < slot;
-                        earlier = carried.nextSetBit(earlier + 1)) {
-                    Value old = Value.atTurn(loop.header(), earlier);
-                    if (old.equals(values.get(slot)) && !old.equals(values.get(earlier))) {
-                        return new Finding(
-                                line(loop),
-                                "hands the value of "
-                                        + method.variableName(
-                                                earlier, flow.block(latch).to()) + " on to "
-                                        + method.variableName(
-                                                slot, flow.block(latch).to())
-                                        + " in a loop: TornadoVM writes the first before it reads it for the second; declare "
-                                        + method.variableName(
-                                                slot, flow.block(latch).to())
-                                        + " first, or keep both in a private array");
-                    }
+                int earlier = heldAtTurn(loop.header(), values.get(slot));
+                if (earlier >= 0
+                        && earlier < slot
+                        && carried.get(earlier)
+                        && !values.get(slot).equals(values.get(earlier))) {
+                    return new Finding(
+                            line(loop),
+                            "hands the value of "
+                                    + method.variableName(
+                                            earlier, flow.block(latch).to()) + " on to "
+                                    + method.variableName(
+                                            slot, flow.block(latch).to())
+                                    + " in a loop: TornadoVM writes the first before it reads it for the second; declare "
+                                    + method.variableName(
+                                            slot, flow.block(latch).to())
+                                    + " first, or keep both in a private array");
                 }
             }
         }
         return null;
+    }
+
+    /** The variable that holds a value when a turn of a loop begins, or -1 where the value is no such one. */
+    private static int heldAtTurn(int header, Value value) {
+        boolean atTurn = value != null && value.kind().equals(Value.TURN) && value.first() == header;
+        return atTurn ? (Integer) value.second() : -1;
     }
 
     /** Whether the loop may be written out turn by turn: it is counted by a constant and has no other branch. */
@@ -542,14 +549,9 @@ final class DeviceLoops {
                 .filter(after::containsKey)
                 .map(after::get)
                 .toList();
-        Map<Integer, Value> values = new HashMap<>();
-        if (!known.isEmpty()) {
-            known.getFirst()
-                    .forEach((slot, value) -> values.put(
-                            slot,
-                            known.stream().allMatch(other -> value.equals(other.get(slot)))
-                                    ? value
-                                    : new Value("met", block, slot)));
+        Map<Integer, Value> values = known.isEmpty() ? new HashMap<>() : new HashMap<>(known.getFirst());
+        for (Map<Integer, Value> other : known.subList(Math.min(1, known.size()), known.size())) {
+            values.replaceAll((slot, value) -> value.equals(other.get(slot)) ? value : new Value("met", block, slot));
         }
         for (NaturalLoop loop : loops) {
             if (loop.header() == block) {

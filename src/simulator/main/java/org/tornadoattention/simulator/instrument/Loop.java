@@ -78,9 +78,14 @@ record Loop(int from, int to, List<Integer> jumps, boolean exits, int line) {
         return method.fallsThrough(to);
     }
 
+    /** The line of source of the first instruction from a place on. */
     private static int line(MethodAnalysis method, int from) {
+        int begin = from;
+        while (begin > 0 && !(method.elements().get(begin) instanceof LineNumber)) {
+            begin--;
+        }
         int line = 0;
-        for (int i = 0; i < method.elements().size(); i++) {
+        for (int i = begin; i < method.elements().size(); i++) {
             CodeElement element = method.elements().get(i);
             if (element instanceof LineNumber number) {
                 line = number.line();

@@ -22,6 +22,8 @@ final class ReachingStores {
     /** No store has given the variable its value, or one of several. */
     private static final int UNKNOWN = -1;
 
+    private static final int[] NOWHERE = {};
+
     /** An element that matters: a label, a load of an object, a store, or one that something else may come after. */
     private record Step(int index, CodeElement element, int[] targets, boolean fallsThrough) {}
 
@@ -39,8 +41,10 @@ final class ReachingStores {
         int slotsStored = 0;
         for (int i = 0; i < elements.size(); i++) {
             CodeElement element = elements.get(i);
-            int[] targets =
-                    method.targets(i).stream().mapToInt(target -> target).toArray();
+            List<Integer> places = method.targets(i);
+            int[] targets = places.isEmpty()
+                    ? NOWHERE
+                    : places.stream().mapToInt(target -> target).toArray();
             boolean fallsThrough = method.fallsThrough(i);
             boolean movesValues = element instanceof StoreInstruction
                     || element instanceof LoadInstruction load && load.typeKind() == TypeKind.REFERENCE;
