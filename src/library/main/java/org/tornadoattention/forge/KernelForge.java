@@ -5,6 +5,7 @@ import java.lang.ref.WeakReference;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
 import org.tornadoattention.function.FunctionForm;
 
@@ -23,6 +24,14 @@ public final class KernelForge {
         }
     };
 
+    /** Which kernels ask functions, whatever those are, once somebody has asked. */
+    private static final ClassValue<Map<Kernel, Boolean>> ASKING = new ClassValue<>() {
+        @Override
+        protected Map<Kernel, Boolean> computeValue(Class<?> owner) {
+            return new ConcurrentHashMap<>();
+        }
+    };
+
     private KernelForge() {}
 
     /** Whether a kernel asks functions of a user's. */
@@ -31,9 +40,11 @@ public final class KernelForge {
             return false;
         }
         Class<?> owner = kernel.method().getDeclaringClass();
-        Form form = new Form(kernel, Map.of(), Map.of(), Map.of(), functions);
-        return new ClassCopies(form, LIBRARIES.get(owner))
-                .asks(ClassCopies.describe(owner), kernel.method().getName());
+        return ASKING.get(owner).computeIfAbsent(kernel, _ -> {
+            Form form = new Form(kernel, Map.of(), Map.of(), Map.of(), functions);
+            return new ClassCopies(form, LIBRARIES.get(owner))
+                    .asks(ClassCopies.describe(owner), kernel.method().getName());
+        });
     }
 
     /** Returns a form of a kernel. */
