@@ -148,10 +148,7 @@ public final class FlashAttention implements AutoCloseable {
         requireOpen();
         AttentionShape shape = AttentionShape.of(q, k, v, options);
         AttentionProblem problem = AttentionProblem.of(shape, q.dtype(), options);
-        Tensor output = problem.isTrivial()
-                ? Tensor.allocate(q.dtype(), shape.outputShape())
-                : engine.allocate(q.dtype(), shape.outputShape());
-        return forward(problem, q, k, v, options, output);
+        return forward(problem, q, k, v, options, allocate(problem, shape.outputShape()));
     }
 
     /**
@@ -356,6 +353,8 @@ public final class FlashAttention implements AutoCloseable {
                                 .formatted(result)));
         AttentionShape shape = AttentionShape.of(inputs.q(), inputs.k(), inputs.v(), inputs.options());
         DType dtype = inputs.q().dtype();
+        AttentionOptions options = inputs.options();
+        AttentionProblem problem = AttentionProblem.of(shape, dtype, options);
         BackwardTensors.Builder named = BackwardTensors.builder()
                 .q(inputs.q())
                 .k(inputs.k())
@@ -363,28 +362,35 @@ public final class FlashAttention implements AutoCloseable {
                 .output(result.output())
                 .logSumExp(result.logSumExp())
                 .dOut(dOut)
-                .dQ(Tensor.allocate(dtype, shape.queryShape()))
-                .dK(Tensor.allocate(dtype, shape.keyShape()))
-                .dV(Tensor.allocate(dtype, shape.valueShape()));
+                .dQ(allocate(problem, shape.queryShape()))
+                .dK(allocate(problem, shape.keyShape()))
+                .dV(allocate(problem, shape.valueShape()));
         dLse.ifPresent(named::dLse);
-        AttentionOptions options = inputs.options();
         Optional<Tensor> dBias = options.bias().map(bias -> Tensor.allocate(DType.F32, bias.shape()));
         Optional<Tensor> dSinks = options.sinks().map(sinks -> Tensor.allocate(DType.F32, sinks.shape()));
         dBias.ifPresent(named::dBias);
         dSinks.ifPresent(named::dSinks);
         BackwardTensors tensors = named.build();
         tensors.requireFitting(shape, options);
-        if (!AttentionProblem.of(shape, dtype, options).isTrivial()) {
-            engine.executeBackward(tensors, options);
+        Optional<Execution> execution = Optional.empty();
+        if (!problem.isTrivial()) {
+            execution = Optional.of(engine.executeBackward(tensors, options));
         } else if (dSinks.isPresent() && dLse.isPresent()) {
             sumOverHeads(dLse.get(), dSinks.get());
         }
         return Gradients.of(
-                tensors.dQ(),
-                tensors.dK(),
-                tensors.dV(),
-                dBias.map(tensor -> tensor.as(options.bias().orElseThrow().dtype())),
-                dSinks);
+                        tensors.dQ(),
+                        tensors.dK(),
+                        tensors.dV(),
+                        dBias.map(
+                                tensor -> tensor.as(options.bias().orElseThrow().dtype())),
+                        dSinks)
+                .with(execution);
+    }
+
+    /** A tensor of the problem's type that its computation writes, or zeros where there is nothing to compute. */
+    private Tensor allocate(AttentionProblem problem, int[] shape) {
+        return problem.isTrivial() ? Tensor.allocate(problem.dtype(), shape) : engine.allocate(problem.dtype(), shape);
     }
 
     /**

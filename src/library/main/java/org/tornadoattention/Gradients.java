@@ -16,13 +16,21 @@ public final class Gradients {
     private final Tensor dV;
     private final Optional<Tensor> dBias;
     private final Optional<Tensor> dSinks;
+    private final Optional<Execution> execution;
 
-    private Gradients(Tensor dQ, Tensor dK, Tensor dV, Optional<Tensor> dBias, Optional<Tensor> dSinks) {
+    private Gradients(
+            Tensor dQ,
+            Tensor dK,
+            Tensor dV,
+            Optional<Tensor> dBias,
+            Optional<Tensor> dSinks,
+            Optional<Execution> execution) {
         this.dQ = required(dQ, "dQ");
         this.dK = required(dK, "dK");
         this.dV = required(dV, "dV");
         this.dBias = required(dBias, "dBias", "use Optional.empty() for none");
         this.dSinks = required(dSinks, "dSinks", "use Optional.empty() for none");
+        this.execution = execution;
     }
 
     /**
@@ -35,7 +43,7 @@ public final class Gradients {
      * @throws IllegalArgumentException if one is null
      */
     public static Gradients of(Tensor dQ, Tensor dK, Tensor dV) {
-        return new Gradients(dQ, dK, dV, Optional.empty(), Optional.empty());
+        return of(dQ, dK, dV, Optional.empty(), Optional.empty());
     }
 
     /**
@@ -50,7 +58,21 @@ public final class Gradients {
      * @throws IllegalArgumentException if one is null
      */
     public static Gradients of(Tensor dQ, Tensor dK, Tensor dV, Optional<Tensor> dBias, Optional<Tensor> dSinks) {
-        return new Gradients(dQ, dK, dV, dBias, dSinks);
+        return new Gradients(dQ, dK, dV, dBias, dSinks, Optional.empty());
+    }
+
+    /** The same, of a backward pass that ran so. */
+    Gradients with(Optional<Execution> ran) {
+        return new Gradients(dQ, dK, dV, dBias, dSinks, ran);
+    }
+
+    /**
+     * How {@link FlashAttention#backward(AttentionResult, Tensor) backward} ran.
+     *
+     * @return empty where there was nothing to compute and nothing was launched, and for gradients of other methods
+     */
+    public Optional<Execution> execution() {
+        return execution;
     }
 
     /**

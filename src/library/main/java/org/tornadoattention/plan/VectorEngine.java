@@ -1,6 +1,7 @@
 package org.tornadoattention.plan;
 
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.BackwardTensors;
@@ -11,11 +12,14 @@ import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.UnwrittenMemory;
+import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import org.tornadoattention.vector.VectorBackward;
 import org.tornadoattention.vector.VectorForward;
 import org.tornadoattention.vector.VectorRun;
 import org.tornadoattention.vector.Workers;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /** The JVM's vector units: there is nothing to compile or to copy, so it keeps no plans, only its threads. */
 public final class VectorEngine implements Engine {
@@ -47,6 +51,17 @@ public final class VectorEngine implements Engine {
     @Override
     public KernelChoice chooseBackward(AttentionProblem problem) {
         return KernelChoice.chooseBackward(problem, device, wanted);
+    }
+
+    /** The threads that compute an output make its pages. */
+    @Override
+    public Tensor allocate(DType dtype, int... shape) {
+        double elements = Arrays.stream(shape).asDoubleStream().reduce(1, (one, other) -> one * other);
+        return elements > Tensor.MAX_ELEMENTS // refused there
+                ? Tensor.allocate(dtype, shape)
+                : UnwrittenMemory.allocate(TornadoNativeArray.ARRAY_HEADER, (long) elements * dtype.byteSize())
+                        .map(memory -> DeviceStorage.over(memory, dtype, shape))
+                        .orElseGet(() -> Tensor.allocate(dtype, shape));
     }
 
     @Override

@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Optional;
+import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /** The rows of heads of sequences, as they lie in a tensor's memory. */
@@ -55,6 +56,11 @@ final class HeadRows implements RowSource {
     /** Elements of a row. */
     int width() {
         return rows.width();
+    }
+
+    /** Whether sums of F32 lose nothing here. */
+    boolean areF32() {
+        return rows.dtype() == DType.F32;
     }
 
     private long position(int sequence, int head, int row) {

@@ -32,13 +32,15 @@ final class KeyValueGradients {
     private final float[] ones;
     private final short[] bits;
     private final Optional<QuerySums> queries;
+    private final boolean inPlace;
     private boolean finiteKeys;
 
     /**
      * The memory of a thread.
      *
      * @param most keys of a task
-     * @param withQueries whether {@link #computeAll} is wanted, which needs memory for all queries of a group
+     * @param withQueries whether {@link #computeAll} is wanted, which needs memory for all queries of a group where
+     *     gradients have 16 bits
      */
     KeyValueGradients(
             Lanes lanes,
@@ -66,9 +68,10 @@ final class KeyValueGradients {
         ones = new float[ForwardTile.KEYS];
         Arrays.fill(ones, 1);
         bits = new short[Math.max(ForwardTile.KEYS, widest) * widestDim];
-        int rows = withQueries ? sequences.group() * rowsOfAHead(sequences.mostQueries()) : 0;
+        inPlace = tensors.dQ().areF32();
+        int totals = inPlace ? widest : sequences.group() * rowsOfAHead(sequences.mostQueries());
         queries = withQueries
-                ? Optional.of(new QuerySums(lanes, sequences, tensors.dQ(), scores, rows, sequences.mostKeys()))
+                ? Optional.of(new QuerySums(lanes, sequences, tensors.dQ(), scores, widest, totals))
                 : Optional.empty();
     }
 
@@ -79,7 +82,8 @@ final class KeyValueGradients {
                 + v.bytes()
                 + q.bytes()
                 + dO.bytes()
-                + Float.BYTES * (4L * dK.length + ones.length);
+                + Float.BYTES * (4L * dK.length + ones.length)
+                + Short.BYTES * (long) bits.length;
     }
 
     private int rowsOfAHead(int count) {
@@ -90,24 +94,33 @@ final class KeyValueGradients {
      * All gradients of one head of keys and of the query heads that share it: each pair of tiles is computed once.
      *
      * @param keyRows of the sequence
-     * @param most keys at a time, a divisor of {@link ForwardTile#RUN}
+     * @param most keys at a time, which are a run of dQ
      */
     void computeAll(int sequence, int kvHead, int keyRows, int most) {
         QuerySums sums = queries.orElseThrow();
-        int group = sequences.group();
-        int count = sequences.queries()[sequence];
-        int ofAHead = rowsOfAHead(count);
-        sums.begin(group * ofAHead);
+        boolean some = Math.min(keyRows, sequences.keys()[sequence]) > 0;
+        if (!inPlace) {
+            sums.clear(sequences.group() * rowsOfAHead(sequences.queries()[sequence]));
+        }
         for (int key = 0; key < keyRows; key += most) {
-            if (key < sequences.keys()[sequence]) {
-                sums.at(key);
-            }
             compute(sequence, kvHead, key, Math.min(most, keyRows - key));
         }
-        sums.finish();
-        for (int head = 0; head < group; head++) {
-            sums.store(head * ofAHead, sequence, kvHead * group + head, 0, count);
+        int count = sequences.queries()[sequence];
+        for (int i = 0; i < sequences.group(); i++) {
+            int head = kvHead * sequences.group() + i;
+            if (!inPlace) {
+                sums.store(i * rowsOfAHead(count), sequence, head, 0, count);
+            } else if (!some) {
+                for (int query = 0; query < count; query += widest) {
+                    storeZeros(sums, sequence, head, query, Math.min(widest, count - query));
+                }
+            }
         }
+    }
+
+    private static void storeZeros(QuerySums sums, int sequence, int head, int query, int count) {
+        sums.clear(count);
+        sums.store(0, sequence, head, query, count);
     }
 
     /** Computes the gradients of keys {@code key} to {@code key + count - 1}. */
@@ -159,14 +172,18 @@ final class KeyValueGradients {
         TileRows rows = scores.rows();
         int width = ForwardTile.panelWidth(lanes, tile.rows());
         rows.set(tile, width);
+        int head = tile.firstHead();
         if (rows.look(0, key, count) == TileRows.Sight.NOTHING) {
+            if (inPlace && key == 0) {
+                queries.ifPresent(sums -> storeZeros(sums, tile.sequence(), head, tile.firstQuery(), tile.rows()));
+            }
             return;
         }
         scores.load(tile, width);
-        int head = tile.firstHead();
         q.read(0, tensors.q(), tile.sequence(), head, tile.firstQuery(), tile.rows());
         dO.read(0, tensors.dOut(), tile.sequence(), head, tile.firstQuery(), tile.rows());
         boolean finite = q.isFinite(0, tile.rows()) && dO.isFinite(0, tile.rows());
+        queries.ifPresent(sums -> sums.begin(width));
         for (int at = 0; at < count; at += ForwardTile.KEYS) {
             int keys = Math.min(ForwardTile.KEYS, count - at);
             TileRows.Sight sight = rows.look(0, key + at, keys);
@@ -177,11 +194,27 @@ final class KeyValueGradients {
             addProduct(scores.probabilities(), dO, dV, at, keys, width, tile.rows(), finite);
             addProduct(scores.gradients(), q, dK, at, keys, width, tile.rows(), finite);
             if (queries.isPresent()) {
-                int ofAHead = rowsOfAHead(sequences.queries()[tile.sequence()]);
-                int row = (head - tile.kvHead() * sequences.group()) * ofAHead + tile.firstQuery();
-                queries.get().add(row, k, at / ForwardTile.KEYS, keys, finiteKeys);
+                queries.get().add(0, k, at / ForwardTile.KEYS, keys, finiteKeys);
             }
         }
+        queries.ifPresent(sums -> endOfRun(sums, tile, key == 0));
+    }
+
+    /** Adds a panel's run to its totals, which are where they will stay, or in memory of this thread's. */
+    private void endOfRun(QuerySums sums, RowTile tile, boolean first) {
+        int head = tile.firstHead();
+        if (!inPlace) {
+            int ofAHead = rowsOfAHead(sequences.queries()[tile.sequence()]);
+            sums.end((head - tile.kvHead() * sequences.group()) * ofAHead + tile.firstQuery());
+            return;
+        }
+        if (first) {
+            sums.clear(scores.rows().width());
+        } else {
+            sums.load(tile.sequence(), head, tile.firstQuery(), tile.rows());
+        }
+        sums.end(0);
+        sums.store(0, tile.sequence(), head, tile.firstQuery(), tile.rows());
     }
 
     private void addProduct(float[] a, PanelTile b, float[] c, int at, int keys, int width, int depth, boolean finite) {

@@ -12,20 +12,27 @@ final class QueryGradient {
     private final QuerySums sums;
     private final PanelTile k;
     private final PanelTile v;
+    private final int ofARun;
 
+    /**
+     * @param most rows of a tile
+     * @param ofARun keys of a run, a multiple of a tile's
+     */
     QueryGradient(
             Lanes lanes,
             Sequences sequences,
             AttentionOptions options,
             BackwardRows tensors,
             ScoreFunction slope,
-            int most) {
+            int most,
+            int ofARun) {
         this.lanes = lanes;
+        this.ofARun = ofARun;
         this.tensors = tensors;
         int widest = lanes.widest() * lanes.length();
         int allLanes = Products.padded(most, widest);
         scores = new ScoreGradients(lanes, sequences, options, tensors, slope, allLanes);
-        sums = new QuerySums(lanes, sequences, tensors.dQ(), scores, allLanes, sequences.mostKeys());
+        sums = new QuerySums(lanes, sequences, tensors.dQ(), scores, allLanes, allLanes);
         k = new PanelTile(lanes, sequences.widestDim(), 1);
         v = new PanelTile(lanes, sequences.widestDim(), 1);
     }
@@ -37,14 +44,19 @@ final class QueryGradient {
     void compute(RowTile tile) {
         scores.load(tile, ForwardTile.panelWidth(lanes, tile.rows()));
         TileRows rows = scores.rows();
-        sums.begin(rows.panels() * rows.width());
+        int lanesOfAll = rows.panels() * rows.width();
+        sums.clear(lanesOfAll);
+        sums.begin(lanesOfAll);
         int first = rows.firstKey() / ForwardTile.KEYS * ForwardTile.KEYS;
         int end = rows.endKey();
         for (int key = first; key < end; key += ForwardTile.KEYS) {
-            sums.at(key);
+            if (key % ofARun == 0 && key > first) {
+                sums.end(0);
+                sums.begin(lanesOfAll);
+            }
             step(key, Math.min(ForwardTile.KEYS, end - key));
         }
-        sums.finish();
+        sums.end(0);
         for (int row = 0; row < tile.rows(); row += tile.queries()) {
             sums.store(row, tile.sequence(), tile.head(row), tile.query(row), tile.queries());
         }

@@ -2,14 +2,17 @@ package org.tornadoattention.vector;
 
 import java.util.Arrays;
 
-/** Rows of {@code dQ = scale · dS · K}, to which tiles of keys are added in their order. */
+/**
+ * Rows of {@code dQ = scale · dS · K}. Tiles of keys are added to a run in their order, and runs to totals, since in
+ * one chain of F32 each term would be rounded to what the sum has grown to.
+ */
 final class QuerySums {
 
     private final Lanes lanes;
     private final HeadRows gradients;
     private final ScoreGradients scores;
-    private final float[] dQ;
-    private final Totals totals;
+    private final float[] run;
+    private final float[] totals;
     private final float[] ones;
     private final short[] bits;
     private int used;
@@ -17,37 +20,34 @@ final class QuerySums {
     /**
      * Room for rows.
      *
-     * @param gradients where finished rows go
-     * @param rows at most
-     * @param keys that are added to a row at most
+     * @param gradients where totals go
+     * @param rows of a run at most
+     * @param totals of them at most
      */
-    QuerySums(Lanes lanes, Sequences sequences, HeadRows gradients, ScoreGradients scores, int rows, int keys) {
+    QuerySums(Lanes lanes, Sequences sequences, HeadRows gradients, ScoreGradients scores, int rows, int totals) {
         this.lanes = lanes;
         this.gradients = gradients;
         this.scores = scores;
-        dQ = new float[Math.multiplyExact(rows, scores.padded())];
-        totals = new Totals(keys > ForwardTile.RUN ? dQ.length : 0);
+        run = new float[Math.multiplyExact(rows, scores.padded())];
+        this.totals = new float[Math.multiplyExact(totals, scores.padded())];
         ones = new float[lanes.widest() * lanes.length()];
         Arrays.fill(ones, 1);
         bits = new short[ForwardTile.KEYS * sequences.widestDim()];
     }
 
     long bytes() {
-        return totals.bytes() + Float.BYTES * ((long) dQ.length + ones.length) + Short.BYTES * (long) bits.length;
+        return Float.BYTES * ((long) run.length + totals.length + ones.length) + Short.BYTES * (long) bits.length;
     }
 
-    /** Begins with 0 in so many rows. */
+    /** Makes so many totals 0. */
+    void clear(int rows) {
+        Arrays.fill(totals, 0, rows * scores.padded(), 0);
+    }
+
+    /** Begins a run of so many rows. */
     void begin(int rows) {
-        used = rows;
-        Arrays.fill(dQ, 0, rows * scores.padded(), 0);
-        totals.clear();
-    }
-
-    /** Is told of each tile of keys before it is added, in rising order. */
-    void at(int key) {
-        if (key % ForwardTile.RUN == 0 && key > 0) {
-            totals.add(dQ, used, scores.padded(), null);
-        }
+        used = rows * scores.padded();
+        Arrays.fill(run, 0, used, 0);
     }
 
     /**
@@ -60,25 +60,29 @@ final class QuerySums {
     void add(int row, PanelTile k, int tile, int keys, boolean finite) {
         int width = scores.rows().width();
         int padded = scores.padded();
-        float[] dS = scores.gradients();
-        k.addTo(dQ, row * padded, padded, ones, 0, dS, 1, width, width, tile, keys, finite);
+        k.addTo(run, row * padded, padded, ones, 0, scores.gradients(), 1, width, width, tile, keys, finite);
     }
 
-    /** Brings the rows to an end. */
-    void finish() {
-        totals.finish(dQ, used, scores.padded(), null);
+    /** Adds the run, times the scale, to totals from row {@code row} on. */
+    void end(int row) {
         float scale = scores.terms().scale();
-        for (int i = 0; i < used * scores.padded(); i++) {
-            dQ[i] *= scale;
+        int at = row * scores.padded();
+        for (int i = 0; i < used; i++) {
+            totals[at + i] = Fused.fma(run[i], scale, totals[at + i]);
         }
     }
 
-    /** Stores rows that were brought to an end: those of a head from {@code query} on. */
+    /** Brings the totals of a head's rows from {@code query} on, as they were stored: in F32, no bit is lost. */
+    void load(int sequence, int head, int query, int count) {
+        gradients.read(sequence, head, query, count, totals, 0, scores.padded(), bits, lanes);
+    }
+
+    /** Stores totals from row {@code row} on: those of a head's rows from {@code query} on. */
     void store(int row, int sequence, int head, int query, int count) {
         int padded = scores.padded();
         for (int done = 0; done < count; done += ForwardTile.KEYS) {
             int together = Math.min(ForwardTile.KEYS, count - done);
-            gradients.write(sequence, head, query + done, together, dQ, (row + done) * padded, padded, bits, lanes);
+            gradients.write(sequence, head, query + done, together, totals, (row + done) * padded, padded, bits, lanes);
         }
     }
 }

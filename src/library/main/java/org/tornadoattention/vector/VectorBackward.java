@@ -24,7 +24,7 @@ public final class VectorBackward {
     /** Tasks for each thread below which tasks are made smaller. */
     private static final int TASKS_PER_THREAD = 3;
 
-    /** Elements of dQ at most that a thread keeps in F32. */
+    /** Elements of dQ at most that a thread keeps in F32 where the gradient has 16 bits. */
     private static final long LARGEST_SUMS = 1 << 22;
 
     /** Elements of a task's keys at most: with values and gradients they are to stay in a core's own cache. */
@@ -159,14 +159,14 @@ public final class VectorBackward {
 
     /**
      * Whether a thread shall compute all gradients of a head of keys, with five products for each pair of tiles, and
-     * not seven: if there are heads enough for all threads, and memory for dQ in F32. Both add the same numbers in the
-     * same order.
+     * not seven: if there are heads enough for all threads, and memory for dQ in F32, which is dQ itself if it is F32.
+     * Both add the same numbers in the same order.
      */
     private boolean worthOnePass(int[] keyRows) {
         long heads = (long) sequences.count() * sequences.kvHeads();
         long rounds = Math.ceilDiv(heads, workers.threads());
         long sums = (long) sequences.group() * sequences.mostQueries() * sequences.widestDim();
-        return 5 * rounds * workers.threads() < 7 * heads && sums <= LARGEST_SUMS;
+        return 5 * rounds * workers.threads() < 7 * heads && (tensors.dQ().areF32() || sums <= LARGEST_SUMS);
     }
 
     private void inOnePass(int[] keyRows) {
@@ -183,9 +183,10 @@ public final class VectorBackward {
     private void inTwoPasses(int[] keyRows, int most) {
         List<RowTile> tiles = RowTile.of(sequences, most);
         int largest = tiles.stream().mapToInt(RowTile::rows).max().orElse(1);
+        int ofARun = keysOfATask(keyRows, false);
         workers.run(
                 tiles.size(),
-                () -> counted(new QueryGradient(lanes.another(), sequences, options, tensors, slope, largest)),
+                () -> counted(new QueryGradient(lanes.another(), sequences, options, tensors, slope, largest, ofARun)),
                 (task, gradient) -> gradient.compute(tiles.get(task)));
         int keys = keysOfATask(keyRows, true);
         List<KeyTile> keyTiles = keyTiles(keyRows, keys);
@@ -283,7 +284,21 @@ public final class VectorBackward {
     }
 
     /** Room for some rows of two tensors. */
-    private record Rows(float[] one, float[] other, short[] bits) {}
+    private record Rows(float[] one, float[] other, short[] bits) {
+
+        static Rows of(int elements) {
+            return new Rows(new float[elements], new float[elements], new short[elements]);
+        }
+
+        long bytes() {
+            return (2L * Float.BYTES + Short.BYTES) * one.length;
+        }
+    }
+
+    private Rows counted(Rows rows) {
+        bytes.addAndGet(rows.bytes());
+        return rows;
+    }
 
     private QueryGradient counted(QueryGradient gradient) {
         bytes.addAndGet(gradient.bytes());
@@ -299,25 +314,22 @@ public final class VectorBackward {
     private void rowTerms(Optional<HeadRows> dLse) {
         int width = sequences.valueDim();
         int most = ForwardTile.KEYS;
-        workers.run(
-                sequences.count() * sequences.heads(),
-                () -> new Rows(new float[most * width], new float[most * width], new short[most * width]),
-                (task, rows) -> {
-                    int entry = task / sequences.heads();
-                    int head = task % sequences.heads();
-                    int queries = sequences.queries()[entry];
-                    for (int first = 0; first < queries; first += most) {
-                        int count = Math.min(most, queries - first);
-                        tensors.dOut().read(entry, head, first, count, rows.one, 0, width, rows.bits, lanes);
-                        tensors.output().read(entry, head, first, count, rows.other, 0, width, rows.bits, lanes);
-                        for (int row = 0; row < count; row++) {
-                            int query = first + row;
-                            float arriving = dLse.isPresent() ? dLse.get().get(entry, head, query) : 0;
-                            float term = (float) product(rows.one, rows.other, row * width, width) - arriving;
-                            tensors.rowTerms().set(entry, head, query, term);
-                        }
-                    }
-                });
+        workers.run(sequences.count() * sequences.heads(), () -> counted(Rows.of(most * width)), (task, rows) -> {
+            int entry = task / sequences.heads();
+            int head = task % sequences.heads();
+            int queries = sequences.queries()[entry];
+            for (int first = 0; first < queries; first += most) {
+                int count = Math.min(most, queries - first);
+                tensors.dOut().read(entry, head, first, count, rows.one, 0, width, rows.bits, lanes);
+                tensors.output().read(entry, head, first, count, rows.other, 0, width, rows.bits, lanes);
+                for (int row = 0; row < count; row++) {
+                    int query = first + row;
+                    float arriving = dLse.isPresent() ? dLse.get().get(entry, head, query) : 0;
+                    float term = (float) product(rows.one, rows.other, row * width, width) - arriving;
+                    tensors.rowTerms().set(entry, head, query, term);
+                }
+            }
+        });
     }
 
     /** Σ x y by four chains side by side. */

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.sun.management.ThreadMXBean;
+import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -11,6 +13,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
@@ -301,18 +304,118 @@ class VectorEngineTest {
     }
 
     private static long bytes(int queries, int keys, Workers workers) {
-        AttentionShape shape = new AttentionShape(1, 1, 1, queries, keys, 64);
-        Problem problem = new Problem(shape, DType.F32, AttentionOptions.defaults());
+        return forwardBytes(LaneChoice.best(), new AttentionShape(1, 1, 1, queries, keys, 64), DType.F32, workers);
+    }
+
+    private static long forwardBytes(Lanes lanes, AttentionShape shape, DType dtype, Workers workers) {
+        Problem problem = new Problem(shape, dtype, AttentionOptions.defaults());
         return VectorForward.run(
-                        LaneChoice.best(),
+                        lanes,
                         workers,
                         shape,
                         problem.options(),
                         problem.q(),
                         problem.k(),
                         problem.v(),
-                        Tensor.allocate(DType.F32, shape.queryShape()),
+                        Tensor.allocate(dtype, shape.queryShape()),
                         Tensor.allocate(DType.F32, shape.logSumExpShape()))
                 .bytes();
+    }
+
+    /**
+     * So it is in the backward pass, beside a number for each query. Where gradients have 16 bits and a thread computes
+     * all those of a head, it has dQ of the head in F32 too, and never more than 16 MiB of it.
+     */
+    @ParameterizedTest
+    @EnumSource(DType.class)
+    void memoryOfTheBackwardPassIsATileForEachThread(DType dtype) {
+        long tile = tileOfBackward(dtype, 1024, 1024, 1);
+        assertThat(tile).isLessThan(2 << 20);
+        assertThat(tileOfBackward(dtype, 1024, 4096, 1)).isEqualTo(tile);
+        long ofQuery = (tileOfBackward(dtype, 4096, 1024, 1) - tile) / 3072;
+        assertThat(ofQuery).isEqualTo(dtype == DType.F32 ? 0 : 64 * Float.BYTES);
+        // More threads than heads: two passes, each with tiles.
+        long many = tileOfBackward(dtype, 1024, 1024, 2);
+        assertThat(many).isLessThan(4 << 20);
+        assertThat(tileOfBackward(dtype, 4096, 1024, 2)).isEqualTo(many);
+    }
+
+    /** With heads of few keys and very many queries, it is two passes for 16 bits. */
+    @Test
+    void noThreadKeepsMoreOfAGradientThanItsLimit() {
+        assertThat(tileOfBackward(DType.BF16, (1 << 16) + 64, 8, 1)).isLessThan(4 << 20);
+        assertThat(tileOfBackward(DType.BF16, 1 << 16, 8, 1)).isBetween(16L << 20, 20L << 20);
+        assertThat(tileOfBackward(DType.F32, (1 << 16) + 64, 8, 1)).isLessThan(2 << 20);
+    }
+
+    /** Bytes of a pass of one head without the row terms; of all threads at most. */
+    private static long tileOfBackward(DType dtype, int queries, int keys, int threads) {
+        AttentionShape shape = new AttentionShape(1, 1, 1, queries, keys, 64);
+        return backwardBytes(LaneChoice.best(), shape, dtype, Workers.of(Runnable::run, threads))
+                - (long) queries * Float.BYTES;
+    }
+
+    private static long backwardBytes(Lanes lanes, AttentionShape shape, DType dtype, Workers workers) {
+        Problem problem = new Problem(shape, dtype, AttentionOptions.defaults());
+        return VectorBackward.run(lanes, workers, zeros(problem), problem.options())
+                .bytes();
+    }
+
+    private static BackwardTensors zeros(Problem problem) {
+        DType dtype = problem.dtype();
+        AttentionShape shape = problem.shape();
+        return BackwardTensors.builder()
+                .q(problem.q())
+                .k(problem.k())
+                .v(problem.v())
+                .output(Tensor.allocate(dtype, shape.queryShape()))
+                .logSumExp(Tensor.allocate(DType.F32, shape.logSumExpShape()))
+                .dOut(problem.dOut())
+                .dQ(Tensor.allocate(dtype, shape.queryShape()))
+                .dK(Tensor.allocate(dtype, shape.keyShape()))
+                .dV(Tensor.allocate(dtype, shape.keyShape()))
+                .build();
+    }
+
+    /**
+     * What the JVM counts of a thread's allocation is what a run tells of, but for what grows with the keys and is
+     * dropped at once. Plain loops, since others make objects of vectors before they are compiled.
+     */
+    @ParameterizedTest
+    @EnumSource(DType.class)
+    void theMemoryThatIsToldOfIsAllThatIsAllocated(DType dtype) {
+        Lanes lanes = new ScalarLanes();
+        Workers alone = Workers.of(Runnable::run, 1);
+        long[] forward = new long[3];
+        long[] backward = new long[3];
+        for (int times = 1; times <= 2; times++) {
+            AttentionShape shape = new AttentionShape(1, 1, 1, 256, times * 512, 64);
+            Problem problem = new Problem(shape, dtype, AttentionOptions.defaults());
+            BackwardTensors tensors = zeros(problem);
+            forward[times] = allocated(
+                    () -> VectorForward.run(
+                            lanes,
+                            alone,
+                            shape,
+                            problem.options(),
+                            tensors.q(),
+                            tensors.k(),
+                            tensors.v(),
+                            tensors.output(),
+                            tensors.logSumExp()),
+                    forward);
+            backward[times] = allocated(() -> VectorBackward.run(lanes, alone, tensors, problem.options()), backward);
+        }
+        assertThat(2 * forward[1] - forward[2]).isBetween(forward[0], forward[0] + (12 << 10));
+        assertThat(2 * backward[1] - backward[2]).isBetween(backward[0], backward[0] + (12 << 10));
+    }
+
+    /** @param told gets the bytes that the run tells of as its first element */
+    private static long allocated(Supplier<VectorRun> pass, long[] told) {
+        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        told[0] = pass.get().bytes(); // and loads classes
+        long before = threads.getCurrentThreadAllocatedBytes();
+        pass.get();
+        return threads.getCurrentThreadAllocatedBytes() - before;
     }
 }

@@ -251,14 +251,7 @@ public final class BenchSession implements AutoCloseable {
         Inputs inputs = prepare(measured);
         AttentionResult first = callForward(measured, inputs, attention);
         progress.run();
-        Timing timing = time(
-                measured,
-                () -> callForward(measured, inputs, attention)
-                        .execution()
-                        .orElseThrow()
-                        .kernelTime()
-                        .toNanos(),
-                progress);
+        Timing timing = time(measured, wholeCall(() -> callForward(measured, inputs, attention)), progress);
         AttentionResult last = callForward(measured, inputs, attention);
         List<Comparison> comparisons = new ArrayList<>();
         for (AttentionResult result : List.of(first, last)) {
@@ -275,6 +268,15 @@ public final class BenchSession implements AutoCloseable {
                 Accuracy.of(comparisons));
     }
 
+    /** On the JVM a call has no kernels of its own to time: with all that it does, new tensors for results included. */
+    private static LongSupplier wholeCall(Runnable call) {
+        return () -> {
+            long start = System.nanoTime();
+            call.run();
+            return System.nanoTime() - start;
+        };
+    }
+
     private AttentionResult callForward(BenchCase measured, Inputs inputs, FlashAttention attention) {
         return attention.forward(inputs.q(), inputs.k(), inputs.v(), measured.options());
     }
@@ -289,17 +291,22 @@ public final class BenchSession implements AutoCloseable {
                         measured.shape(), measured.options(), inputs.q(), inputs.k(), inputs.v(), inputs.dO())
                 .compare(forward.output(), forward.logSumExp(), gradients));
         boolean withForward = measured.pass() == Direction.FORWARD_BACKWARD;
-        Timing timing = time(
-                measured,
-                () -> {
-                    long start = System.nanoTime();
-                    attention.backward(withForward ? callForward(measured, inputs, attention) : forward, inputs.dO());
-                    return System.nanoTime() - start;
-                },
-                progress);
+        Runnable call =
+                () -> attention.backward(withForward ? callForward(measured, inputs, attention) : forward, inputs.dO());
+        Timing timing = time(measured, wholeCall(call), progress);
         DeviceMemory needed = DeviceMemory.ofBackward(measured.problem(), choice.kernel());
+        // The row terms are told of by both.
+        long logSumExp = forward.logSumExp().byteSize();
+        long bytes = needed.tensorBytes()
+                + logSumExp
+                + gradients.execution().orElseThrow().deviceBytes();
         return BenchResult.measured(
-                measured, choice.kernel().id(), null, timing, Memory.of(needed, needed.totalBytes(), null), accuracy);
+                measured,
+                choice.kernel().id(),
+                null,
+                timing,
+                Memory.of(needed, Math.max(bytes, needed.totalBytes()), null),
+                accuracy);
     }
 
     /** What a backward pass starts from. */

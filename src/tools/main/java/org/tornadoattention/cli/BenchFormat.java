@@ -204,7 +204,7 @@ enum BenchFormat {
                 result.memory() == null
                         ? ""
                         : Units.bytes(result.requireMemory().tensorBytes()
-                                + result.requireMemory().extraBytes()),
+                                + result.requireMemory().beyondTensors()),
                 result.accuracy() == null
                         ? ""
                         : "%.1e (%.1e)%s"
