@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Times ONNX Runtime's own attention operator, MultiHeadAttention, on the CPU, as ./attention bench --beside asks for it:
+"""Times ONNX Runtime's own attention operators on the CPU, as ./attention bench --beside asks for it:
 
     ./attention bench --preset cpu --backend jvm --beside 'python3 bench/onnx_runtime.py 2'
 
-The argument is the number of threads. Forward problems in F32 without shared heads only, since the operator has no others
-on a CPU. Inputs, checks and the clock are those of peers.py, so PyTorch is needed too. src/tools/peers has the same peer
-in Java, which needs nothing installed.
+The argument is the number of threads. Forward problems in F32 only: MultiHeadAttention ("fused") has no shared heads on a
+CPU, and GroupQueryAttention ("grouped") nothing but causal masks. Inputs, checks and the clock are those of peers.py, so
+PyTorch is needed too. src/tools/peers has the same peer in Java, which needs nothing installed.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import types
 
 import peers
 
-FLOAT, IR_VERSION, OPSET = 1, 8, 17
+FLOAT, INT32, IR_VERSION, OPSET = 1, 6, 8, 17
 
 
 # A model, in protobuf's wire format; field numbers are those of onnx.proto.
@@ -41,20 +41,43 @@ def attribute(name, value):
     return field(5, field(1, name) + field(3, value) + field(20, 2))
 
 
-def tensor(name, shape):
+def tensor(name, shape, kind=FLOAT):
     lengths = b"".join(field(1, field(1, length)) for length in shape)
-    return field(1, name) + field(2, field(1, field(1, FLOAT) + field(2, lengths)))
+    return field(1, name) + field(2, field(1, field(1, kind) + field(2, lengths)))
 
 
-def model(case):
+def node(operator, inputs, outputs, attributes):
+    names = b"".join(field(1, name) for name in inputs) + b"".join(field(2, name) for name in outputs)
+    return names + field(3, operator) + field(4, operator) + field(7, "com.microsoft") + attributes
+
+
+def multi_head(case):
     """MultiHeadAttention of inputs q, k and v, output o, all [batch, seq, heads * headDim]."""
     s = case["shape"]
     flat = (s["batch"], s["seqQ"], s["heads"] * s["headDim"])
-    node = b"".join(field(1, name) for name in "qkv") + field(2, "o") + field(3, "o")
-    node += field(4, "MultiHeadAttention") + field(7, "com.microsoft")
-    node += attribute("num_heads", s["heads"]) + attribute("unidirectional", int(case["causal"]))
-    graph = field(1, node) + field(2, "attention")
-    graph += b"".join(field(11, tensor(name, flat)) for name in "qkv") + field(12, tensor("o", flat))
+    attributes = attribute("num_heads", s["heads"]) + attribute("unidirectional", int(case["causal"]))
+    operator = node("MultiHeadAttention", "qkv", "o", attributes)
+    return model(operator, [tensor(name, flat) for name in "qkv"], [tensor("o", flat)])
+
+
+def group_query(case):
+    """GroupQueryAttention likewise, without tokens before: what it keeps of keys and values are its other outputs."""
+    s = case["shape"]
+    heads, kept = s["heads"] * s["headDim"], s["kvHeads"] * s["headDim"]
+    attributes = attribute("num_heads", s["heads"]) + attribute("kv_num_heads", s["kvHeads"])
+    inputs = ("q", "k", "v", "", "", "lengths", "longest")
+    operator = node("GroupQueryAttention", inputs, ("o", "keys", "values"), attributes)
+    widths = {"q": heads, "k": kept, "v": kept}
+    given = [tensor(name, (s["batch"], s["seqQ"], width)) for name, width in widths.items()]
+    given += [tensor("lengths", (s["batch"],), INT32), tensor("longest", (1,), INT32)]
+    cache = (s["batch"], s["kvHeads"], s["seqK"], s["headDim"])
+    kinds = [tensor("o", (s["batch"], s["seqQ"], heads)), tensor("keys", cache), tensor("values", cache)]
+    return model(operator, given, kinds)
+
+
+def model(operator, inputs, outputs):
+    graph = field(1, operator) + field(2, "attention")
+    graph += b"".join(field(11, each) for each in inputs) + b"".join(field(12, each) for each in outputs)
     return (
         field(1, IR_VERSION)
         + field(2, "tornado-attention")
@@ -67,19 +90,25 @@ def model(case):
 class Problem(peers.Problem):
     """One problem's inputs in the operator's layout, and a session for it."""
 
-    def __init__(self, torch, case, device):
+    def __init__(self, torch, case, device, grouped):
         super().__init__(torch, case, device)
+        import numpy
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.inter_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(model(case), options, providers=["CPUExecutionProvider"])
+        graph = group_query(case) if grouped else multi_head(case)
+        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         tensors = {"q": self.q, "k": self.k, "v": self.v}
         self.inputs = {name: each.transpose(1, 2).flatten(2).contiguous().numpy() for name, each in tensors.items()}
+        if grouped:
+            s = case["shape"]
+            self.inputs["lengths"] = numpy.full(s["batch"], s["seqK"] - 1, numpy.int32)
+            self.inputs["longest"] = numpy.array([s["seqK"]], numpy.int32)
 
     def call(self):
-        return lambda: self.session.run(None, self.inputs)
+        return lambda: self.session.run(["o"], self.inputs)
 
     def tensors(self, results):
         s = self.case["shape"]
@@ -88,17 +117,20 @@ class Problem(peers.Problem):
 
 
 class Operator:
-    """The operator, as peers.py has kernels."""
+    """An operator, as peers.py has kernels."""
 
     provider, flex = "onnxruntime", False
 
+    def __init__(self, grouped):
+        self.grouped = grouped
+
     def problem(self, torch, case, device):
-        return Problem(torch, case, device)
+        return Problem(torch, case, device, self.grouped)
 
     def does(self, case):
         s = case["shape"]
-        plain = case["dtype"] == "F32" and case["pass"] == "FORWARD" and "window" not in case
-        return plain and s["heads"] == s["kvHeads"] and s["seqQ"] == s["seqK"]
+        plain = case["dtype"] == "F32" and case["pass"] == "FORWARD" and "window" not in case and "valueDim" not in s
+        return plain and s["seqQ"] == s["seqK"] and (case["causal"] if self.grouped else s["heads"] == s["kvHeads"])
 
     def forced(self, torch):
         return contextlib.nullcontext()
@@ -114,7 +146,8 @@ def main():
         sys.exit(f"onnx_runtime.py measures ONNX Runtime, which is not installed ({missing}): see https://onnxruntime.ai")
     torch.set_num_threads(int(sys.argv[1]))
     arguments = types.SimpleNamespace(device="cpu")
-    peers.serve(torch, arguments, {"fused": Operator()}, f"ONNX Runtime {onnxruntime.__version__}")
+    operators = {"fused": Operator(grouped=False), "grouped": Operator(grouped=True)}
+    peers.serve(torch, arguments, operators, f"ONNX Runtime {onnxruntime.__version__}")
 
 
 if __name__ == "__main__":
