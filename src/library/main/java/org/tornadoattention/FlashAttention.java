@@ -207,7 +207,8 @@ public final class FlashAttention implements AutoCloseable {
 
     private AttentionResult forward(
             AttentionProblem problem, Tensor q, Tensor k, Tensor v, AttentionOptions options, Tensor output) {
-        Tensor logSumExp = Tensor.allocate(DType.F32, problem.shape().logSumExpShape());
+        int[] rows = problem.shape().logSumExpShape();
+        Tensor logSumExp = problem.isTrivial() ? Tensor.allocate(DType.F32, rows) : engine.allocate(DType.F32, rows);
         Optional<Execution> execution = Optional.empty();
         if (problem.isTrivial()) {
             fillWithoutKeys(logSumExp, options);

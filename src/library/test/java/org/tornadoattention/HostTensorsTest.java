@@ -115,6 +115,33 @@ class HostTensorsTest {
         }
     }
 
+    /** Some heads are computed while others travel: enough for two, three, four and eight pieces of an H200. */
+    @ParameterizedTest
+    @CsvSource({
+        "F16, 2, 8, 4, 1200, 900, 128", "BF16, 3, 6, 3, 1500, 1700, 64", "F16, 1, 16, 16, 2200, 2200, 64",
+        "F32, 1, 32, 8, 2200, 500, 32", "F16, 4, 16, 16, 1100, 600, 96"
+    })
+    void largeProblemsTravelInPieces(DType dtype, int batch, int heads, int kvHeads, int seqQ, int seqK, int headDim) {
+        assumeTrue(TestDevice.get().backend() == Backend.CUDA, "Only there are tensors page-locked");
+        AttentionShape shape = new AttentionShape(batch, heads, kvHeads, seqQ, seqK, headDim);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
+            Tensor q = attention.allocatePinned(dtype, shape.queryShape());
+            Tensor k = attention.allocatePinned(dtype, shape.keyShape());
+            Tensor v = attention.allocatePinned(dtype, shape.valueShape());
+            Tensor o = attention.allocatePinned(dtype, shape.outputShape());
+            AttentionOptions options = AttentionOptions.causal().withSoftcap(20);
+            for (int call = 0; call < 4; call++) {
+                q.copyFrom(Tensor.random(dtype, 10 * call, shape.queryShape()));
+                k.copyFrom(Tensor.random(dtype, 10 * call + 1, shape.keyShape()));
+                v.copyFrom(Tensor.random(dtype, 10 * call + 2, shape.valueShape()));
+                o.fill(Float.NaN);
+                AttentionResult result = attention.forward(q, k, v, options, o);
+                assertThat(result.execution().orElseThrow().kernelTime()).isPositive();
+                assertSame(result, attention.forward(q.copy(), k.copy(), v.copy(), options));
+            }
+        }
+    }
+
     /** A kernel whose output is brought to the device too, with what tells whether it was written. */
     @Test
     void kernelsThatWriteTheOutputApart() {

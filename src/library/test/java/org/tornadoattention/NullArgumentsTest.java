@@ -208,8 +208,8 @@ class NullArgumentsTest {
             public void launch() {}
 
             @Override
-            public Duration execute(Map<TornadoNativeArray, MemorySegment> places) {
-                return Duration.ZERO;
+            public Running start(Map<TornadoNativeArray, MemorySegment> places) {
+                return () -> Duration.ZERO;
             }
 
             @Override

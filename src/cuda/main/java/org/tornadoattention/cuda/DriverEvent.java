@@ -24,6 +24,7 @@ final class DriverEvent implements AutoCloseable {
     private static final class Times {
 
         private static final MethodHandle ELAPSED = Driver.function("cuEventElapsedTime", POINTER, POINTER, POINTER);
+        private static final MethodHandle SYNCHRONIZE = Driver.function("cuEventSynchronize", POINTER);
     }
 
     private final MemorySegment event;
@@ -53,6 +54,15 @@ final class DriverEvent implements AutoCloseable {
             MemorySegment milliseconds = arena.allocate(ValueLayout.JAVA_FLOAT);
             Driver.require("cuEventElapsedTime", (int) Times.ELAPSED.invokeExact(milliseconds, event, later.event));
             return Duration.ofNanos(Math.round(1e6 * milliseconds.get(ValueLayout.JAVA_FLOAT, 0)));
+        } catch (Throwable e) {
+            throw Driver.unchecked(e);
+        }
+    }
+
+    /** Waits until it is reached, where it is one with times. */
+    void await() {
+        try {
+            Driver.require("cuEventSynchronize", (int) Times.SYNCHRONIZE.invokeExact(event));
         } catch (Throwable e) {
             throw Driver.unchecked(e);
         }

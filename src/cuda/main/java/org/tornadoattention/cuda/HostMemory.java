@@ -122,19 +122,22 @@ final class HostMemory {
     /** Whole pages, of anything; none where there are none left. */
     @SuppressWarnings("restricted")
     private static Optional<MemorySegment> reserve(Library library, long bytes) {
-        long whole = Math.ceilDiv(bytes, HUGE_PAGE) * HUGE_PAGE;
+        long page = 2 * bytes < HUGE_PAGE ? PAGE : HUGE_PAGE;
+        long whole = Math.ceilDiv(bytes, page) * page;
         if (USED.addAndGet(whole) > LIMIT) {
             USED.addAndGet(-whole);
             return Optional.empty();
         }
         try {
-            MemorySegment made = (MemorySegment) library.allocate.invokeExact(HUGE_PAGE, whole);
+            MemorySegment made = (MemorySegment) library.allocate.invokeExact(page, whole);
             if (made.address() == 0) {
                 USED.addAndGet(-whole);
                 return Optional.empty();
             }
             MemorySegment pages = made.reinterpret(whole);
-            advise(library, pages, HUGE_PAGES);
+            if (page == HUGE_PAGE) {
+                advise(library, pages, HUGE_PAGES);
+            }
             return Optional.of(pages);
         } catch (Throwable e) {
             throw Driver.unchecked(e);

@@ -44,7 +44,7 @@ final class RecordedCommands implements Recording {
     }
 
     @Override
-    public Duration execute(Map<TornadoNativeArray, MemorySegment> places) {
+    public Running start(Map<TornadoNativeArray, MemorySegment> places) {
         requireOpen();
         List<Command> all = inPlaces(places);
         List<Command> kernels =
@@ -53,23 +53,45 @@ final class RecordedCommands implements Recording {
             throw new IllegalStateException("the execution launched no kernel");
         }
         Driver.setContext(context);
-        try (DriverEvent first = DriverEvent.timed();
-                DriverEvent last = DriverEvent.timed()) {
-            try {
-                for (Command command : all) {
-                    if (command == kernels.getFirst()) {
-                        first.record(stream);
-                    }
-                    command.issue(stream);
-                    if (command == kernels.getLast()) {
-                        last.record(stream);
-                    }
+        Given given = new Given(context, DriverEvent.timed(), DriverEvent.timed(), DriverEvent.timed());
+        try {
+            for (Command command : all) {
+                if (command == kernels.getFirst()) {
+                    given.first.record(stream);
                 }
-            } finally {
-                // Nobody else's memory is read or written once this returns, in whatever way.
-                Driver.synchronize(stream);
+                command.issue(stream);
+                if (command == kernels.getLast()) {
+                    given.last.record(stream);
+                }
             }
-            return first.until(last);
+            given.done.record(stream);
+        } catch (RuntimeException | Error e) {
+            // Nobody else's memory is read or written once this fails.
+            given.close();
+            Driver.synchronize(stream);
+            throw e;
+        }
+        return given;
+    }
+
+    /** Work that the stream was given: where its kernels begin and end, and where all of it is done. */
+    private record Given(MemorySegment context, DriverEvent first, DriverEvent last, DriverEvent done)
+            implements Running {
+        @Override
+        public Duration await() {
+            Driver.setContext(context);
+            try {
+                done.await();
+                return first.until(last);
+            } finally {
+                close();
+            }
+        }
+
+        private void close() {
+            first.close();
+            last.close();
+            done.close();
         }
     }
 

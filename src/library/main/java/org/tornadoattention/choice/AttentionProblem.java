@@ -72,6 +72,17 @@ public record AttentionProblem(
                 shape, dtype, mask, scale, softcap, alibi, keyLengths, dropout, functions, sinks, places);
     }
 
+    /**
+     * The same for other sizes.
+     *
+     * @param other the sizes
+     * @return the problem
+     */
+    public AttentionProblem with(AttentionShape other) {
+        return new AttentionProblem(
+                other, dtype, mask, scale, softcap, alibi, keyLengths, dropout, functions, sinks, views);
+    }
+
     /** {@return the types of q, k, v and the output} */
     public Set<DType> types() {
         return views.map(Views::types).orElse(Set.of(dtype));

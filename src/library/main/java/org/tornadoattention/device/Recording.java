@@ -20,15 +20,26 @@ public interface Recording {
     /** Gives all of it to the device, and does not wait. */
     void launch();
 
+    /** Work that a device was given, with memory of the host that it reads and writes until {@link #await} returns. */
+    interface Running {
+
+        /**
+         * Waits until it is done; once.
+         *
+         * @return from the beginning of the first kernel to the end of the last one, by the device's clock
+         */
+        Duration await();
+    }
+
     /**
-     * Gives all of it to the device with other memory of the host in the places of arrays, and waits.
+     * Gives all of it to the device with other memory of the host in the places of arrays, and does not wait.
      *
      * @param places for arrays that the execution brought to its device or back: as many bytes as their elements take,
      *     best of {@link PinnedMemory}
-     * @return from the beginning of the first kernel to the end of the last one, by the device's clock
+     * @return what is to be waited for
      * @throws IllegalArgumentException if the execution brought no such array anywhere, or sizes differ
      */
-    Duration execute(Map<TornadoNativeArray, MemorySegment> places);
+    Running start(Map<TornadoNativeArray, MemorySegment> places);
 
     /**
      * Copies an array on this recording's device to one on another's, over the shortest way that the hardware has, when

@@ -16,6 +16,7 @@ import org.tornadoattention.choice.DeviceMemory;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.PinnedMemory;
+import org.tornadoattention.device.Recording.Running;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -116,6 +117,51 @@ final class AttentionPlan implements DevicePlan {
         }
         lse.copyFrom(logSumExp);
         return execution;
+    }
+
+    /** Whether the plan can be {@link #start started}: from the second execution on, where it can be recorded. */
+    boolean takesPlaces() {
+        return plan.takesPlaces();
+    }
+
+    /**
+     * Gives the problem to the device, over page-locked memory with the tensors' elements, and does not wait.
+     *
+     * @param lse where the log-sum-exp goes, {@link LaunchGuard#poison poisoned}
+     * @throws AttentionException if the device or its driver fails
+     */
+    Running start(MemorySegment q, MemorySegment k, MemorySegment v, MemorySegment o, MemorySegment lse) {
+        Map<TornadoNativeArray, MemorySegment> places = new IdentityHashMap<>();
+        places.put(arrays.query(), q);
+        places.put(arrays.key(), k);
+        places.put(arrays.value(), v);
+        places.put(arrays.output(), o);
+        places.put(arrays.logSumExp(), lse);
+        return plan.start(places);
+    }
+
+    /**
+     * Waits for what was started.
+     *
+     * @return the time of the kernels
+     * @throws AttentionException if the device or its driver fails
+     */
+    Duration await(Running running) {
+        return plan.await(running);
+    }
+
+    /**
+     * Looks at the log-sum-exp of what was started.
+     *
+     * @throws AttentionException if an element was not written
+     */
+    void requireWritten(MemorySegment lse) {
+        plan.requireWritten("log-sum-exp", lse);
+    }
+
+    /** What executions took that were started. */
+    Execution execution(Duration kernels, Duration compiling, long start) {
+        return plan.execution(choice, kernels, compiling, start);
     }
 
     /**

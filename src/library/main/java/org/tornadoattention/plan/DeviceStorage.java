@@ -1,8 +1,10 @@
 package org.tornadoattention.plan;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.Set;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.PinnedMemory;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
@@ -31,6 +33,33 @@ public final class DeviceStorage {
         return tensor.dtype() == DType.F16 && !halfFloats
                 ? ShortArray.fromSegmentShallow(tensor.halfFloatArray().getSegmentWithHeader())
                 : tensor.array();
+    }
+
+    /** Elements of a tensor that follow each other from {@code first} on, as a tensor of this shape. */
+    static Tensor part(Tensor tensor, int first, int... shape) {
+        int[] strides = new int[shape.length];
+        int step = 1;
+        for (int axis = shape.length - 1; axis >= 0; axis--) {
+            strides[axis] = step;
+            step *= shape[axis];
+        }
+        return switch (tensor.dtype()) {
+            case F32 -> Tensor.view(tensor.floatArray(), first, shape, strides);
+            case F16 -> Tensor.view(tensor.halfFloatArray(), first, shape, strides);
+            case BF16 -> Tensor.view((ShortArray) tensor.array(), first, shape, strides);
+        };
+    }
+
+    /** A tensor of zeros in memory that the device reads and writes itself, where that can be had. */
+    static Tensor pinned(ComputeDevice device, DType dtype, int... shape) {
+        return PinnedMemory.allocate(device, TornadoNativeArray.ARRAY_HEADER + bytes(dtype, shape))
+                .map(memory -> over(memory, dtype, shape))
+                .orElseGet(() -> Tensor.allocate(dtype, shape));
+    }
+
+    /** Bytes of the elements of a tensor. */
+    static long bytes(DType dtype, int... shape) {
+        return Arrays.stream(shape).asLongStream().reduce(dtype.byteSize(), (one, other) -> one * other);
     }
 
     /** A tensor over memory that has room for the header of an array and the elements, as they are. */

@@ -16,6 +16,7 @@ import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.CompilerExtension.Recorded;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.device.Recording;
+import org.tornadoattention.device.Recording.Running;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -184,14 +185,37 @@ public final class LaunchGuard implements DevicePlan {
      */
     Duration execute(Map<TornadoNativeArray, MemorySegment> places) {
         written.values().forEach(LaunchGuard::poison);
-        Duration kernels;
+        Duration kernels = await(start(places));
+        written.forEach(this::requireWritten);
+        return kernels;
+    }
+
+    /**
+     * Gives the graph of a plan that {@link #takesPlaces} to the device so, and does not wait; who does
+     * {@link #poison}s what is to be written, and looks at it afterwards.
+     *
+     * @throws AttentionException if the device or its driver fails
+     */
+    Running start(Map<TornadoNativeArray, MemorySegment> places) {
         try {
-            kernels = inPlaces.orElseThrow().execute(places);
+            return inPlaces.orElseThrow().start(places);
         } catch (IllegalStateException e) {
             throw failure(String.valueOf(e.getMessage()), e);
         }
-        written.forEach(this::requireWritten);
-        return kernels;
+    }
+
+    /**
+     * Waits for what was started.
+     *
+     * @return the time of the kernels
+     * @throws AttentionException if the device or its driver fails
+     */
+    Duration await(Running running) {
+        try {
+            return running.await();
+        } catch (IllegalStateException e) {
+            throw failure(String.valueOf(e.getMessage()), e);
+        }
     }
 
     private TornadoExecutionResult runOrReplay(int graph) {
@@ -282,9 +306,19 @@ public final class LaunchGuard implements DevicePlan {
     }
 
     private static void poison(Tensor tensor) {
-        MemorySegment elements = tensor.memory();
-        MemorySegment poison =
-                tensor.dtype() == DType.F32 ? MemorySegment.ofArray(POISONED) : MemorySegment.ofArray(POISONED_16_BITS);
+        poison(
+                tensor.memory(),
+                tensor.dtype() == DType.F32
+                        ? MemorySegment.ofArray(POISONED)
+                        : MemorySegment.ofArray(POISONED_16_BITS));
+    }
+
+    /** Poisons F32 elements. */
+    static void poison(MemorySegment elements) {
+        poison(elements, MemorySegment.ofArray(POISONED));
+    }
+
+    private static void poison(MemorySegment elements, MemorySegment poison) {
         for (long at = 0; at < elements.byteSize(); at += poison.byteSize()) {
             long bytes = Math.min(poison.byteSize(), elements.byteSize() - at);
             MemorySegment.copy(poison, 0, elements, at, bytes);
@@ -304,7 +338,22 @@ public final class LaunchGuard implements DevicePlan {
     }
 
     private void requireWritten(String name, Tensor tensor) {
-        int unwritten = tensor.dtype() == DType.F32 ? firstPoison(tensor.memory()) : firstPoison16Bits(tensor.memory());
+        requireWritten(
+                name,
+                tensor.dtype() == DType.F32 ? firstPoison(tensor.memory()) : firstPoison16Bits(tensor.memory()));
+    }
+
+    /**
+     * Checks F32 elements.
+     *
+     * @param name what they are, in messages
+     * @throws AttentionException if one was not written
+     */
+    void requireWritten(String name, MemorySegment elements) {
+        requireWritten(name, firstPoison(elements));
+    }
+
+    private void requireWritten(String name, int unwritten) {
         if (unwritten >= 0) {
             throw failure("element %,d of the %s was never written".formatted(unwritten, name), null);
         }
@@ -316,7 +365,13 @@ public final class LaunchGuard implements DevicePlan {
         for (int first = 0; first < all; first += AT_ONCE) {
             int count = Math.min(AT_ONCE, all - first);
             MemorySegment.copy(elements, ValueLayout.JAVA_INT_UNALIGNED, (long) first * Integer.BYTES, some, 0, count);
+            // Negative where an element is poison: a sum that the JVM makes of many elements at once.
+            int any = 0;
             for (int at = 0; at < count; at++) {
+                int difference = some[at] ^ POISON;
+                any |= ~difference & difference - 1;
+            }
+            for (int at = 0; any < 0 && at < count; at++) {
                 if (some[at] == POISON) {
                     return first + at;
                 }

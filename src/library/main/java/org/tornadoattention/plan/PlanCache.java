@@ -26,7 +26,6 @@ import org.tornadoattention.choice.Tile;
 import org.tornadoattention.choice.Views;
 import org.tornadoattention.device.CompilerExtension;
 import org.tornadoattention.device.ComputeDevice;
-import org.tornadoattention.device.PinnedMemory;
 import org.tornadoattention.function.FunctionForm;
 import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.tensor.DType;
@@ -45,7 +44,8 @@ public final class PlanCache implements Engine {
 
     private static final int CAPACITY = 16;
 
-    private static final long BYTES_FOR_MANY_THREADS = 4 << 20;
+    /** From so many bytes on, making the pages of memory takes longer than having other threads do it. */
+    private static final long BYTES_FOR_MANY_THREADS = 128 << 10;
 
     /** The kernel that functions are the least of. */
     private static final Optional<AttentionKernel> ROOMIEST = Optional.of(AttentionKernel.TILED);
@@ -192,21 +192,28 @@ public final class PlanCache implements Engine {
         proof.findTiles(options);
         return run(
                 problem,
-                () -> plans.use(
-                        AttentionPlan.class,
-                        problem,
-                        () -> {
-                            KernelChoice choice = choose(problem);
-                            proof.require(problem, options, false);
-                            return new AttentionPlan(problem, choice, device);
-                        },
-                        plan -> plan.execute(q, k, v, options, output, logSumExp)));
+                () -> PiecewisePlan.takes(problem, device, q, k, v, output)
+                                && !choose(problem).kernel().spec().writesOutputApart()
+                        ? plans.use(
+                                PiecewisePlan.class,
+                                problem,
+                                () -> new PiecewisePlan(problem, choose(problem), device),
+                                plan -> plan.execute(q, k, v, options, output, logSumExp))
+                        : plans.use(
+                                AttentionPlan.class,
+                                problem,
+                                () -> {
+                                    KernelChoice choice = choose(problem);
+                                    proof.require(problem, options, false);
+                                    return new AttentionPlan(problem, choice, device);
+                                },
+                                plan -> plan.execute(q, k, v, options, output, logSumExp)));
     }
 
-    /** Of a large tensor the pages are touched first by the threads that write it, where that can be had. */
+    /** Of a large tensor the pages are made by other threads, where that can be had. */
     @Override
     public Tensor allocate(DType dtype, int... shape) {
-        long bytes = bytes(dtype, shape);
+        long bytes = DeviceStorage.bytes(dtype, shape);
         return bytes < BYTES_FOR_MANY_THREADS
                 ? Tensor.allocate(dtype, shape)
                 : CompilerExtension.unwritten(device.backend(), TornadoNativeArray.ARRAY_HEADER + bytes)
@@ -214,20 +221,12 @@ public final class PlanCache implements Engine {
                         .orElseGet(() -> Tensor.allocate(dtype, shape));
     }
 
-    private static long bytes(DType dtype, int... shape) {
-        return Arrays.stream(shape).asLongStream().reduce(dtype.byteSize(), (one, other) -> one * other);
-    }
-
     @Override
     public Tensor allocatePinned(DType dtype, int... shape) {
         // Tensor.allocate refuses what is no shape of a tensor's.
         double elements = Arrays.stream(shape).asDoubleStream().reduce(1, (one, other) -> one * other);
         boolean some = Arrays.stream(shape).allMatch(dimension -> dimension > 0) && elements <= Tensor.MAX_ELEMENTS;
-        return some
-                ? PinnedMemory.allocate(device, TornadoNativeArray.ARRAY_HEADER + bytes(dtype, shape))
-                        .map(memory -> DeviceStorage.over(memory, dtype, shape))
-                        .orElseGet(() -> Tensor.allocate(dtype, shape))
-                : Tensor.allocate(dtype, shape);
+        return some ? DeviceStorage.pinned(device, dtype, shape) : Tensor.allocate(dtype, shape);
     }
 
     /** Runs a backward pass, building its plan if it has none. A plan that failed is closed and forgotten. */

@@ -6,7 +6,6 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.lang.foreign.MemorySegment;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -229,7 +228,7 @@ class ReplayedPlanTest {
         }
 
         @Override
-        public Duration execute(Map<TornadoNativeArray, MemorySegment> places) {
+        public Running start(Map<TornadoNativeArray, MemorySegment> places) {
             throw new AssertionError("Arrays of a caller's plan stay where they are");
         }
 
