@@ -24,6 +24,7 @@ public final class CacheOptions {
     private final int splits;
     private final int promptTokens;
     private final boolean cudaGraph;
+    private final boolean wideCopy;
 
     /** The parts while one of them is changed. */
     private static final class Parts {
@@ -35,6 +36,7 @@ public final class CacheOptions {
         private int splits;
         private int promptTokens = PROMPT_TOKENS;
         private boolean cudaGraph;
+        private boolean wideCopy;
 
         private Parts(DType dtype) {
             this.dtype = dtype;
@@ -50,6 +52,7 @@ public final class CacheOptions {
         splits = parts.splits;
         promptTokens = parts.promptTokens;
         cudaGraph = parts.cudaGraph;
+        wideCopy = parts.wideCopy;
         if (splits < 0) {
             throw new IllegalArgumentException(
                     "%d splits: it must be 1 or more, or 0 to choose for the device.".formatted(splits));
@@ -69,6 +72,7 @@ public final class CacheOptions {
         parts.splits = splits;
         parts.promptTokens = promptTokens;
         parts.cudaGraph = cudaGraph;
+        parts.wideCopy = wideCopy;
         change.accept(parts);
         return new CacheOptions(parts);
     }
@@ -168,6 +172,17 @@ public final class CacheOptions {
     }
 
     /**
+     * With a copy of a cache of bytes on the device, in the tokens' type: steps of 16 tokens and more write it and are
+     * computed by {@link DecodeKernel#WARP_GROUP}, as those of an F16 or BF16 cache are, so that prompts go through
+     * tensor cores. The copy takes twice the memory of the cache, besides the cache.
+     *
+     * @return changed options
+     */
+    public CacheOptions withWideCopy() {
+        return with(parts -> parts.wideCopy = true);
+    }
+
+    /**
      * The type of queries, new keys and values, and output.
      *
      * @return the type
@@ -239,6 +254,15 @@ public final class CacheOptions {
         return cudaGraph;
     }
 
+    /**
+     * Whether steps of many tokens attend to a copy of a cache of bytes.
+     *
+     * @return true after {@link #withWideCopy()}
+     */
+    public boolean wideCopy() {
+        return wideCopy;
+    }
+
     @Override
     public boolean equals(Object other) {
         return other instanceof CacheOptions that
@@ -249,12 +273,13 @@ public final class CacheOptions {
                 && kernel.equals(that.kernel)
                 && splits == that.splits
                 && promptTokens == that.promptTokens
-                && cudaGraph == that.cudaGraph;
+                && cudaGraph == that.cudaGraph
+                && wideCopy == that.wideCopy;
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(dtype, cacheType, rotary, device, kernel, splits, promptTokens, cudaGraph);
+        return Objects.hash(dtype, cacheType, rotary, device, kernel, splits, promptTokens, cudaGraph, wideCopy);
     }
 
     /** The type, and the parts that differ from the defaults, such as {@code F16, E4M3, splits=4}. */
@@ -273,6 +298,8 @@ public final class CacheOptions {
         if (promptTokens != PROMPT_TOKENS) {
             text.append(", promptTokens=").append(promptTokens);
         }
-        return text.append(cudaGraph ? ", CUDA graph" : "").toString();
+        return text.append(cudaGraph ? ", CUDA graph" : "")
+                .append(wideCopy ? ", wide copy" : "")
+                .toString();
     }
 }

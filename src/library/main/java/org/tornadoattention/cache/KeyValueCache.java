@@ -18,6 +18,7 @@ import org.tornadoattention.AttentionShape;
 import org.tornadoattention.CacheFullException;
 import org.tornadoattention.StepReport;
 import org.tornadoattention.UnsupportedOnDeviceException;
+import org.tornadoattention.choice.DecodeChoice;
 import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.choice.SplitTile;
 import org.tornadoattention.decode.CacheEngine;
@@ -184,14 +185,18 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
 
     /** The best device, or, where something of task graphs is asked for, the best that runs them. */
     private static ComputeDevice bestFor(CacheOptions options) {
-        boolean graphs =
-                options.cudaGraph() || options.kernel().stream().anyMatch(kernel -> kernel != DecodeKernel.VECTOR);
+        boolean graphs = options.cudaGraph()
+                || options.wideCopy()
+                || options.kernel().stream().anyMatch(kernel -> kernel != DecodeKernel.VECTOR);
         return graphs ? Devices.bestForTaskGraphs() : Devices.best();
     }
 
     private VectorCachePlan vectorPlan() {
         if (options.cudaGraph()) {
             throw new UnsupportedOnDeviceException(device, "CUDA graphs", "leave asCudaGraph() out");
+        }
+        if (options.wideCopy()) {
+            throw new UnsupportedOnDeviceException(device, "tensor cores", "leave withWideCopy() out");
         }
         options.kernel().filter(kernel -> kernel != DecodeKernel.VECTOR).ifPresent(kernel -> {
             throw new UnsupportedOnDeviceException(
@@ -202,6 +207,9 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
 
     private CachePlan taskGraphs(ComputeDevice where) {
         int prompt = Math.min(options.promptTokens(), shape.capacity());
+        if (options.wideCopy()) {
+            requireWideCopy(prompt);
+        }
         Rotation rotation = rotation();
         return new CachePlan(
                 shape,
@@ -209,10 +217,27 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
                 IntStream.of(1, prompt).distinct().toArray(),
                 options.kernel(),
                 options.splits(),
+                options.wideCopy(),
                 rotation.table(),
                 rotation.dimensions(),
                 rotation.interleaved(),
                 options.cudaGraph());
+    }
+
+    private void requireWideCopy(int prompt) {
+        boolean taken = options.cacheType().isQuantized()
+                && options.dtype() != DType.F32
+                && prompt >= DecodeChoice.FEWEST_OF_CHUNK
+                && options.kernel().stream().allMatch(kernel -> kernel == DecodeKernel.WARP_GROUP);
+        if (!taken) {
+            throw new IllegalArgumentException(
+                    "The options are %s and an execution takes %d tokens at most: a wide copy is of a cache of bytes, for F16 or BF16 tokens of which an execution takes %d or more, and for the kernel %s; leave withWideCopy() out."
+                            .formatted(
+                                    options,
+                                    prompt,
+                                    DecodeChoice.FEWEST_OF_CHUNK,
+                                    DecodeKernel.WARP_GROUP.id()));
+        }
     }
 
     private Rotation rotation() {

@@ -68,6 +68,7 @@ public final class CachePlan implements CacheEngine {
     private final ComputeDevice device;
     private final Optional<DecodeKernel> kernel;
     private final int splits;
+    private final boolean wideCopy;
     private final int rotaryDim;
     private final boolean interleaved;
     private final int[] stepSizes;
@@ -123,6 +124,7 @@ public final class CachePlan implements CacheEngine {
      * @param stepSizes tokens a sequence that graphs are made for, in rising order
      * @param kernel of attention, or empty for the best
      * @param splits parts of the keys, or 0 to choose for the device
+     * @param wideCopy whether steps of many tokens attend to a copy of a cache of bytes in 16 bits
      * @param rotary cosines and sines {@code [capacity, rotaryDim / 2, 2]}
      * @param rotaryDim dimensions that turn, 0 for none
      * @param cudaGraph whether each execution is one CUDA graph
@@ -134,6 +136,7 @@ public final class CachePlan implements CacheEngine {
             int[] stepSizes,
             Optional<DecodeKernel> kernel,
             int splits,
+            boolean wideCopy,
             FloatArray rotary,
             int rotaryDim,
             boolean interleaved,
@@ -146,6 +149,7 @@ public final class CachePlan implements CacheEngine {
         this.device = device;
         this.kernel = kernel;
         this.splits = splits;
+        this.wideCopy = wideCopy;
         this.rotaryDim = rotaryDim;
         this.interleaved = interleaved;
         this.stepSizes = stepSizes.clone();
@@ -203,8 +207,11 @@ public final class CachePlan implements CacheEngine {
     }
 
     private Optional<WarpGroupSplitTile> chunkTile(int seqQ) {
+        Optional<DecodeKernel> wanted = wideCopy && seqQ >= DecodeChoice.FEWEST_OF_CHUNK
+                ? Optional.of(DecodeKernel.WARP_GROUP)
+                : kernel;
         return DecodeChoice.chunk(
-                shape.problem(seqQ), kernel, splits, !shape.type().isQuantized(), device);
+                shape.problem(seqQ), wanted, splits, wideCopy || !shape.type().isQuantized(), device);
     }
 
     /**

@@ -1,6 +1,7 @@
 package org.tornadoattention.decode;
 
 import java.util.List;
+import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.choice.LaunchedTile;
 import org.tornadoattention.choice.WarpGroupSplitTile;
@@ -124,7 +125,14 @@ final class CacheState {
                 scales,
                 CacheArrays.allocate(shape.dtype(), CacheType.UNQUANTIZED, 2, device),
                 CacheArrays.allocate(shape.dtype(), CacheType.UNQUANTIZED, 2, device),
-                captured);
+                captured,
+                tile instanceof WarpGroupSplitTile && shape.type().isQuantized()
+                        ? Optional.of(new InferenceArrays.Wide(wide(), wide()))
+                        : Optional.empty());
+    }
+
+    private TornadoNativeArray wide() {
+        return CacheArrays.allocate(shape.dtype(), CacheType.UNQUANTIZED, shape.cacheElements(), device);
     }
 
     /** Sets lengths, left padding and pages as a graph of the caller's finds them at first. */

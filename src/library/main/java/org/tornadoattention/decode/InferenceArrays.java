@@ -1,6 +1,7 @@
 package org.tornadoattention.decode;
 
 import java.util.List;
+import java.util.Optional;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
@@ -25,6 +26,7 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * @param unusedKey in place of key for a first kernel that does not write it
  * @param unusedValue likewise; an array of its own, since TornadoVM never ends compiling a task that writes one twice
  * @param captured the arrays of functions, a plan's own or the caller's
+ * @param wide where steps of many tokens write what the bytes of the cache are, if they do
  */
 record InferenceArrays(
         TornadoNativeArray newQuery,
@@ -43,7 +45,11 @@ record InferenceArrays(
         FloatArray scales,
         TornadoNativeArray unusedKey,
         TornadoNativeArray unusedValue,
-        List<TornadoNativeArray> captured) {
+        List<TornadoNativeArray> captured,
+        Optional<Wide> wide) {
+
+    /** Keys and values in 16 bits, in the same pages. */
+    record Wide(TornadoNativeArray key, TornadoNativeArray value) {}
 
     /** Keeps a copy. */
     InferenceArrays {
@@ -69,6 +75,7 @@ record InferenceArrays(
                 scales,
                 unusedKey,
                 unusedValue,
-                captured);
+                captured,
+                wide);
     }
 }

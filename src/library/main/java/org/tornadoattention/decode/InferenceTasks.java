@@ -17,6 +17,7 @@ import org.tornadoattention.kernel.CommitTokens;
 import org.tornadoattention.kernel.MergePartials;
 import org.tornadoattention.kernel.QuantizeTokens;
 import org.tornadoattention.kernel.ReadPositions;
+import org.tornadoattention.kernel.WidenCache;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HalfPairs;
 import org.tornadoattention.kernel.parts.Int8Pairs;
@@ -25,6 +26,7 @@ import org.tornadoattention.kernel.parts.ShortPairs;
 import org.tornadoattention.kernel.parts.Storage;
 import org.tornadoattention.plan.DeviceStorage;
 import org.tornadoattention.tensor.CacheType;
+import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
@@ -39,11 +41,14 @@ final class InferenceTasks {
 
     private static final Kernel APPEND = Kernel.of(AppendTokens.class);
     private static final Kernel QUANTIZE = Kernel.of(QuantizeTokens.class);
+    private static final Kernel WIDEN = Kernel.of(WidenCache.class);
     private static final Kernel COMMIT = Kernel.of(CommitTokens.class);
     private static final Kernel POSITIONS = Kernel.of(ReadPositions.class);
     private static final Kernel MERGE = Kernel.of(MergePartials.class);
 
     private static final int GROUP_SIZE = 128;
+
+    private static final float LARGEST_HALF = 65504f;
 
     /** Arrays of a caller's that tell where queries stand, which another kernel reads. */
     private static final List<String> PLACES = List.of("positions", "validRows", "keyLengths", "blockTable");
@@ -96,7 +101,14 @@ final class InferenceTasks {
         InferenceTasks tasks = new InferenceTasks(graph, grids, name, shape, arguments, device);
         if (tile instanceof WarpGroupSplitTile chunk) {
             tasks.appendTokens(arrays, Features.UNSCALED);
-            Arguments overCache = ChunkTasks.overCache(arguments, shape, chunk);
+            Arguments kept = arguments;
+            if (arrays.wide().isPresent()) {
+                InferenceArrays.Wide wide = arrays.wide().get();
+                tasks.quantizeTokens(arrays);
+                tasks.widen(arrays, wide);
+                kept = arguments.with("key", wide.key()).with("value", wide.value());
+            }
+            Arguments overCache = ChunkTasks.overCache(kept, shape, chunk);
             new InferenceTasks(graph, grids, name, shape, overCache, device).chunk(chunk, 0, 0);
             tasks.merge(tile.splits());
             return;
@@ -312,6 +324,18 @@ final class InferenceTasks {
                 .with("groupSize", groupSize)
                 .with("features", appendFeatures())
                 .groups((long) shape.sequences() * shape.kvHeads() * 2, groupSize);
+    }
+
+    private void widen(InferenceArrays arrays, InferenceArrays.Wide wide) {
+        KernelLauncher.Task task = launcher.task(name + "-widen", WIDEN);
+        coding().ifPresent(bytes -> task.replacing(Storage.class, bytes));
+        long rows = (long) shape.sequences() * shape.kvHeads() * shape.pageSize() * shape.pagesPerSequence();
+        task.with("cachedKey", arrays.key())
+                .with("cachedValue", arrays.value())
+                .with("wideKey", wide.key())
+                .with("wideValue", wide.value())
+                .with("largest", shape.dtype() == DType.F16 ? LARGEST_HALF : Float.MAX_VALUE)
+                .overElements(rows * shape.headDim() / 2, groupSize(GROUP_SIZE));
     }
 
     /** What stands in for {@link Storage}, to which bytes are FP8 numbers, where they are others. */

@@ -107,7 +107,8 @@ public final class RaggedGraphTasks {
                 alsoAbsent,
                 unusedKey,
                 unusedValue,
-                List.of());
+                List.of(),
+                Optional.empty());
         InferenceTasks.append(graph, grids, name, shape.step(), tile, arrays, device);
     }
 

@@ -56,7 +56,8 @@ final class RaggedPlan implements DevicePlan {
                 new FloatArray(1),
                 CacheArrays.allocate(shape.dtype(), CacheType.UNQUANTIZED, 2, device),
                 CacheArrays.allocate(shape.dtype(), CacheType.UNQUANTIZED, 2, device),
-                CapturedArrays.like(shape.functions()));
+                CapturedArrays.like(shape.functions()),
+                Optional.empty());
 
         TaskGraph graph = new TaskGraph("ragged");
         GridScheduler grids = new GridScheduler();

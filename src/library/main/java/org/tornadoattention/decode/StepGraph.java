@@ -77,6 +77,7 @@ record StepGraph(
                         arrays.step(),
                         arrays.numbers());
         transferCaptured(graph, arrays);
+        transferWide(graph, arrays);
         InferenceTasks.append(graph, grids, "attention", shape, tile, arrays, device);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, arrays.logSumExp())
                 .transferToHost(DataTransferMode.UNDER_DEMAND, arrays.output());
@@ -154,8 +155,16 @@ record StepGraph(
                 arrays.unusedKey(),
                 arrays.unusedValue());
         transferCaptured(graph, arrays);
+        transferWide(graph, arrays);
         uploading.ifPresent(state -> state.appendUpload(graph, grids, name + "-pages"));
         InferenceTasks.append(graph, grids, name, shape, tile, arrays, device);
+    }
+
+    /** TornadoVM frees only what a graph transfers, so it is transferred, once. */
+    private static void transferWide(TaskGraph graph, InferenceArrays arrays) {
+        arrays.wide()
+                .ifPresent(wide ->
+                        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, wide.key(), wide.value()));
     }
 
     private static void transferCaptured(TaskGraph graph, InferenceArrays arrays) {

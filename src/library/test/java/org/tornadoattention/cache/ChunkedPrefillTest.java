@@ -14,10 +14,16 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
+import org.tornadoattention.AttentionResult;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.DecodeKernel;
+import org.tornadoattention.device.Devices;
 import org.tornadoattention.device.Intrinsics;
+import org.tornadoattention.reference.AccuracyCheck;
+import org.tornadoattention.reference.Comparison;
+import org.tornadoattention.reference.Tolerance;
+import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
@@ -118,6 +124,84 @@ class ChunkedPrefillTest {
                     .isThrownBy(() -> cache.forward(token, CAUSAL.withSoftcap(3)))
                     .withMessageContaining("takes no softcap");
         }
+    }
+
+    /** A prompt in steps of 40 tokens over what bytes are in 16 bits, then single tokens over the bytes. */
+    @ParameterizedTest
+    @CsvSource({"F16, E4M3, 64, 0, 1", "BF16, E4M3, 32, 16, 2", "F16, INT8, 24, 7, 0", "BF16, INT8, 128, 0, 1"})
+    void promptsThroughCachesOfBytes(DType dtype, CacheType type, int headDim, int pageSize, int splits) {
+        CacheOptions options = CacheCase.options(TestDevice.get(), dtype)
+                .withCacheType(type)
+                .withWideCopy()
+                .withSplits(splits)
+                .withPromptTokens(40);
+        try (KeyValueCache cache = cache(pageSize, headDim, options)) {
+            assertThat(cache.tile(40).kernel()).isEqualTo(DecodeKernel.WARP_GROUP);
+            assertThat(cache.tile(1).kernel()).isNotEqualTo(DecodeKernel.WARP_GROUP);
+            int[] tokens = {67, 1, 17};
+            for (int call = 0; call < tokens.length; call++) {
+                Tensor q = Tensor.random(dtype, call, 2, 4, tokens[call], headDim);
+                Tensor k = Tensor.random(dtype, 10 + call, 2, 2, tokens[call], headDim);
+                Tensor v = Tensor.random(dtype, 20 + call, 2, 2, tokens[call], headDim);
+                if (call == 2) {
+                    // Rounded to bytes, the largest F16 is past it.
+                    v.setFlat(5, 65504);
+                }
+                AttentionOptions masked =
+                        call < 2 ? CAUSAL : CAUSAL.withWindow(20, 0).withScale(0.2);
+                AttentionResult result = cache.forward(q, k, v, masked);
+                for (int sequence = 0; sequence < 2; sequence++) {
+                    AccuracyCheck check = AccuracyCheck.of(
+                            CacheCase.sequence(q, sequence).as(DType.F32),
+                            cache.keys(sequence).as(dtype).as(DType.F32),
+                            finite(cache.values(sequence), dtype).as(dtype).as(DType.F32),
+                            masked);
+                    assertThat(check.forward(
+                                    CacheCase.sequence(result.output(), sequence)
+                                            .as(DType.F32),
+                                    CacheCase.sequence(result.logSumExp(), sequence),
+                                    new Tolerance(2, dtype.unitRoundoff())))
+                            .allMatch(Comparison::passed);
+                }
+            }
+        }
+    }
+
+    private static Tensor finite(Tensor values, DType dtype) {
+        float[] all = values.toFloatArray();
+        for (int at = 0; at < all.length && dtype == DType.F16; at++) {
+            all[at] = Math.clamp(all[at], -65504, 65504);
+        }
+        return Tensor.of(all, values.shape());
+    }
+
+    @Test
+    void wideCopiesThatAreNotTakenAreRefused() {
+        CacheOptions options =
+                CacheCase.options(TestDevice.get(), DType.F16).withWideCopy().withPromptTokens(40);
+        assertNoWideCopy(options);
+        assertNoWideCopy(options.withCacheType(CacheType.INT8).withPromptTokens(15));
+        assertNoWideCopy(options.withCacheType(CacheType.INT8).withKernel(DecodeKernel.SPLIT_KEY));
+        assertNoWideCopy(CacheCase.options(TestDevice.get(), DType.F32)
+                .withCacheType(CacheType.E4M3)
+                .withWideCopy());
+        assertThat(options.toString()).endsWith("wide copy");
+        assertThat(options).isNotEqualTo(CacheOptions.of(DType.F16)).isEqualTo(options.withWideCopy());
+        assertThatExceptionOfType(UnsupportedOnDeviceException.class)
+                .isThrownBy(() -> cache(
+                        0,
+                        32,
+                        CacheOptions.of(DType.F16)
+                                .withCacheType(CacheType.INT8)
+                                .withWideCopy()
+                                .on(Devices.jvm(Runnable::run, 1))))
+                .withMessageContaining("leave withWideCopy() out");
+    }
+
+    private static void assertNoWideCopy(CacheOptions options) {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> cache(0, 32, options))
+                .withMessageContaining("leave withWideCopy() out");
     }
 
     /** Turned queries are those of the other kernel; left padding is not seen. */
