@@ -4,9 +4,10 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * A weight matrix {@code [depth, columns]} with its bias, in panels of a few vectors' columns: a product reads each
- * panel from its beginning to its end. Its loops are written out for six and for four rows: the JIT makes objects of
- * vectors that an array or a helper stands between.
+ * A weight matrix {@code [depth, columns]} with its bias, in panels of a few vectors' columns. Each vector's columns lie
+ * one row behind the other, so that a product reads as many streams as a panel has vectors: weights of many products do
+ * not stay in the near caches, and one stream alone waits where each page of memory begins. Loops are written out for
+ * six and for four rows: the JIT makes objects of vectors that an array or a helper stands between.
  */
 final class PackedMatrix {
 
@@ -27,11 +28,14 @@ final class PackedMatrix {
     /** Multiples of so many rows leave none to slower loops. */
     static final int BEST_ROWS = 12;
 
-    /** Rows of a panel that all rows of a product meet before the next ones are read: 96 KiB, in the second cache. */
-    private static final int DEPTH_AT_ONCE = 96 * 1024 / Float.BYTES / PANEL;
+    /** Rows of a panel that all rows of a product meet before the next ones are read: they stay in the second cache. */
+    private static final int DEPTH_AT_ONCE = 384;
 
-    /** Elements of a line of a cache. */
-    private static final int LINE = 16;
+    /** From a vector's columns to those of the next, in as many rows: a constant, so that it takes no register. */
+    private static final int STREAM = DEPTH_AT_ONCE * LANES;
+
+    /** Elements of a panel in as many rows. */
+    private static final int PIECE = DEPTH_AT_ONCE * PANEL;
 
     private final int depth;
     private final float[] panels;
@@ -42,19 +46,25 @@ final class PackedMatrix {
         depth = dense.depth();
         int columns = dense.columns();
         int padded = Math.ceilDiv(columns, PANEL) * PANEL;
-        panels = new float[Math.multiplyExact(padded, depth)];
+        panels = new float[Math.multiplyExact(padded, Math.ceilDiv(depth, DEPTH_AT_ONCE) * DEPTH_AT_ONCE)];
         bias = new float[padded];
         System.arraycopy(dense.bias(), 0, bias, 0, columns);
         for (int k = 0; k < depth; k++) {
-            for (int column = 0; column < columns; column += PANEL) {
+            for (int column = 0; column < columns; column += LANES) {
+                int stream = piece(column / PANEL * PANEL, k) + column % PANEL / LANES * STREAM;
                 System.arraycopy(
                         dense.matrix(),
                         k * columns + column,
                         panels,
-                        column * depth + k * PANEL,
-                        Math.min(PANEL, columns - column));
+                        stream + k % DEPTH_AT_ONCE * LANES,
+                        Math.min(LANES, columns - column));
             }
         }
+    }
+
+    /** Where the rows around row {@code k} begin, of the panel whose first column is given. */
+    private int piece(int column, int k) {
+        return (column / PANEL * Math.ceilDiv(depth, DEPTH_AT_ONCE) + k / DEPTH_AT_ONCE) * PIECE;
     }
 
     /** Columns of a row of {@link #product}: the matrix's, and 0s up to a whole panel. */
@@ -83,24 +93,16 @@ final class PackedMatrix {
 
     /** Adds what rows {@code k} to {@code k + count} of a panel give, the first ones to the bias. */
     private void add(float[] a, int aAt, int aRow, int k, int count, int rows, int column, float[] c, int cAt) {
-        int next = column * depth + (k + count) * PANEL;
-        int last = panels.length - count * LINE;
-        // All blocks of rows together read each line of what comes next about once.
-        int blocks = MANY_REGISTERS ? Math.ceilDiv(rows, 6) : rows / ROWS;
-        int pause = Integer.SIZE - 1 - Integer.numberOfLeadingZeros(Math.max(1, blocks * LINE / PANEL));
-        int lines = Math.max(1, count >> pause);
         // What is left behind a multiple of twelve is one or two times four rows.
         int sixes = MANY_REGISTERS ? rows / BEST_ROWS * BEST_ROWS : 0;
         for (int row = 0; row < sixes; row += 6) {
-            int ahead = Math.min(next + row / 6 * lines * LINE, last);
-            sixByFour(a, aAt + row * aRow, aRow, column, k, count, c, cAt + row * bias.length, ahead, pause);
+            sixByFour(a, aAt + row * aRow, aRow, column, k, count, c, cAt + row * bias.length);
         }
         for (int row = sixes; row < rows; row += ROWS) {
             int at = aAt + row * aRow;
             int to = cAt + row * bias.length;
-            int ahead = Math.min(next + row / ROWS * lines * LINE, last);
             if (MANY_REGISTERS) {
-                fourByFour(a, at, aRow, column, k, count, c, to, ahead, pause);
+                fourByFour(a, at, aRow, column, k, count, c, to);
             } else {
                 fourByTwo(a, at, aRow, column, k, count, c, to);
             }
@@ -112,17 +114,12 @@ final class PackedMatrix {
     }
 
     /**
-     * Six rows of four vectors, in registers from the first product to the last. Lines of what comes next are read
-     * besides: weights of many products do not stay in the near caches, and arrive there meanwhile.
+     * Six rows of four vectors, in registers from the first product to the last.
      *
      * @param first of the rows of the panel: where it is 0, sums begin with the bias
-     * @param ahead where these lines begin
-     * @param pause how often a step is followed by one that reads another line: once in {@code 2^pause}
-     * @return a number of no meaning, for which the lines are read
      */
-    private float sixByFour(
-            float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt, int ahead, int pause) {
-        float readAhead = 0;
+    private void sixByFour(
+            float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt) {
         int a1 = aAt + aRow;
         int a2 = a1 + aRow;
         int a3 = a2 + aRow;
@@ -165,12 +162,11 @@ final class PackedMatrix {
                 s51 = load(s, s5 + LANES),
                 s52 = load(s, s5 + 2 * LANES),
                 s53 = load(s, s5 + 3 * LANES);
-        for (int k = 0, b = column * depth + first * PANEL; k < count; k++, b += PANEL) {
-            readAhead += panels[ahead + (k >> pause) * LINE];
+        for (int k = 0, b = piece(column, first); k < count; k++, b += LANES) {
             FloatVector b0 = load(panels, b);
-            FloatVector b1 = load(panels, b + LANES);
-            FloatVector b2 = load(panels, b + 2 * LANES);
-            FloatVector b3 = load(panels, b + 3 * LANES);
+            FloatVector b1 = load(panels, b + STREAM);
+            FloatVector b2 = load(panels, b + 2 * STREAM);
+            FloatVector b3 = load(panels, b + 3 * STREAM);
             FloatVector x0 = FloatVector.broadcast(SPECIES, a[aAt + k]);
             s00 = x0.fma(b0, s00);
             s01 = x0.fma(b1, s01);
@@ -226,12 +222,10 @@ final class PackedMatrix {
         s51.intoArray(c, c5 + LANES);
         s52.intoArray(c, c5 + 2 * LANES);
         s53.intoArray(c, c5 + 3 * LANES);
-        return readAhead;
     }
 
-    private float fourByFour(
-            float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt, int ahead, int pause) {
-        float readAhead = 0;
+    private void fourByFour(
+            float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt) {
         int a1 = aAt + aRow;
         int a2 = a1 + aRow;
         int a3 = a2 + aRow;
@@ -260,12 +254,11 @@ final class PackedMatrix {
                 s31 = load(s, s3 + LANES),
                 s32 = load(s, s3 + 2 * LANES),
                 s33 = load(s, s3 + 3 * LANES);
-        for (int k = 0, b = column * depth + first * PANEL; k < count; k++, b += PANEL) {
-            readAhead += panels[ahead + (k >> pause) * LINE];
+        for (int k = 0, b = piece(column, first); k < count; k++, b += LANES) {
             FloatVector b0 = load(panels, b);
-            FloatVector b1 = load(panels, b + LANES);
-            FloatVector b2 = load(panels, b + 2 * LANES);
-            FloatVector b3 = load(panels, b + 3 * LANES);
+            FloatVector b1 = load(panels, b + STREAM);
+            FloatVector b2 = load(panels, b + 2 * STREAM);
+            FloatVector b3 = load(panels, b + 3 * STREAM);
             FloatVector x0 = FloatVector.broadcast(SPECIES, a[aAt + k]);
             s00 = x0.fma(b0, s00);
             s01 = x0.fma(b1, s01);
@@ -303,7 +296,6 @@ final class PackedMatrix {
         s31.intoArray(c, c3 + LANES);
         s32.intoArray(c, c3 + 2 * LANES);
         s33.intoArray(c, c3 + 3 * LANES);
-        return readAhead;
     }
 
     private void fourByTwo(float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt) {
@@ -323,9 +315,9 @@ final class PackedMatrix {
         FloatVector s10 = load(s, s1), s11 = load(s, s1 + LANES);
         FloatVector s20 = load(s, s2), s21 = load(s, s2 + LANES);
         FloatVector s30 = load(s, s3), s31 = load(s, s3 + LANES);
-        for (int k = 0, b = column * depth + first * PANEL; k < count; k++, b += PANEL) {
+        for (int k = 0, b = piece(column, first); k < count; k++, b += LANES) {
             FloatVector b0 = load(panels, b);
-            FloatVector b1 = load(panels, b + LANES);
+            FloatVector b1 = load(panels, b + STREAM);
             FloatVector x0 = FloatVector.broadcast(SPECIES, a[aAt + k]);
             s00 = x0.fma(b0, s00);
             s01 = x0.fma(b1, s01);
