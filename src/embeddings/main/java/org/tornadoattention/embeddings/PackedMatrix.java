@@ -4,10 +4,10 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * A weight matrix {@code [depth, columns]} with its bias, in panels of a few vectors' columns. Each vector's columns lie
- * one row behind the other, so that a product reads as many streams as a panel has vectors: weights of many products do
- * not stay in the near caches, and one stream alone waits where each page of memory begins. Loops are written out for
- * six and for four rows: the JIT makes objects of vectors that an array or a helper stands between.
+ * A weight matrix {@code [depth, columns]} with its bias, in panels of a few vectors' columns. Each vector's columns
+ * lie one row behind the other, so that a product reads as many streams as a panel has vectors: weights of many
+ * products do not stay in the near caches, and one stream alone waits where each page of memory begins. Loops are
+ * written out for six and for four rows: the JIT makes objects of vectors that an array or a helper stands between.
  */
 final class PackedMatrix {
 
@@ -118,8 +118,7 @@ final class PackedMatrix {
      *
      * @param first of the rows of the panel: where it is 0, sums begin with the bias
      */
-    private void sixByFour(
-            float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt) {
+    private void sixByFour(float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt) {
         int a1 = aAt + aRow;
         int a2 = a1 + aRow;
         int a3 = a2 + aRow;
@@ -224,8 +223,7 @@ final class PackedMatrix {
         s53.intoArray(c, c5 + 3 * LANES);
     }
 
-    private void fourByFour(
-            float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt) {
+    private void fourByFour(float[] a, int aAt, int aRow, int column, int first, int count, float[] c, int cAt) {
         int a1 = aAt + aRow;
         int a2 = a1 + aRow;
         int a3 = a2 + aRow;
