@@ -340,14 +340,15 @@ public final class WarpGroupGradients {
     }
 
     /**
-     * Half of the queries, then the others: P = 2^(S - L), and dS = P (dP - D). All of dP beside S, dK and dV would
-     * leave the compiler too few registers to have products under way.
+     * Half of the queries, then the others: P = 2^(S - L) and dS = P (dP - D), and starts dV = dV + P dO and
+     * dK = dK + dS Q, the first half's under the second half's exponentials. All of dP beside S, dK and dV would leave
+     * the compiler too few registers to have products under way.
      */
     @Phase
     private static void weigh(
-            int type, float[] s, float[] dp, float[] capSlope, int[] p, int[] ds, float[] dropped, float[] terms,
-            int[] kept, int[] own, int[] tile, int atLane, int atV, int atDo, int blockQ, int blockK, int paddedDim,
-            float factor, float keptFactor, float softcap, int features) {
+            int type, float[] s, float[] dp, float[] capSlope, int[] p, int[] ds, float[] dk, float[] dv,
+            float[] dropped, float[] terms, int[] kept, int[] own, int[] tile, int atLane, int atV, int atQ, int atDo,
+            int blockQ, int blockK, int paddedDim, float factor, float keptFactor, float softcap, int features) {
         for (int half = 0; half < 2; half++) {
             for (int m = 0; m < blockQ / 16; m++) {
                 int n = half * (blockQ / 16) + m;
@@ -360,7 +361,12 @@ public final class WarpGroupGradients {
                     }
                 }
             }
-            WarpGroup.await(0, dp, blockQ / 4);
+            if (half == 0) {
+                WarpGroup.await(0, dp, blockQ / 4);
+            } else {
+                // The first half's dV and dK may still be under way.
+                WarpGroup.await(2, dp, blockQ / 4);
+            }
             for (int m = 0; m < blockQ / 16; m++) {
                 int n = half * (blockQ / 16) + m;
                 Warp.elements(terms, 0, tile, atLane + 64 * n);
@@ -384,12 +390,17 @@ public final class WarpGroupGradients {
                     ds[2 * n + r] = Warp.pack(type, s[at], s[at + 1]) & own[r];
                 }
             }
+            WarpGroup.fence();
             if (half == 0) {
                 int atOthers = atDo + blockQ / 2 * WarpGroup.ROW_BYTES;
-                WarpGroup.fence();
                 startHalf(type, dp, tile, atV, blockK, atOthers, blockQ, paddedDim);
                 WarpGroup.commit();
             }
+            int first = half * (blockQ / 2);
+            WarpTiles.startSum(type, dv, p, tile, atDo, first, blockQ / 2, blockQ, paddedDim);
+            WarpGroup.commit();
+            WarpTiles.startSum(type, dk, ds, tile, atQ, first, blockQ / 2, blockQ, paddedDim);
+            WarpGroup.commit();
         }
     }
 
@@ -616,17 +627,17 @@ public final class WarpGroupGradients {
                 int atQ = atStages + stage * 2 * tileBytes;
                 int atLane = atTerms + stage * 8 * blockQ + 8 * column;
 
-                // Start S = K_j Q_i^T and half of dP = V_j dO_i^T.
+                // S = K_j Q_i^T, which ends dK of the step before, then half of dP = V_j dO_i^T is under way.
                 WarpBarrier.await(barriers, fullStage + 2 * stage, t / STAGES);
                 WarpGroup.fenceLocalMemory();
                 WarpGroup.fence();
                 WarpTiles.startProduct(type, s, tile, rows, blockK, atQ, blockQ, paddedDim);
                 WarpGroup.commit();
+                WarpGroup.await(0, s, blockQ / 2);
                 startHalf(type, dp, tile, atV + rows, blockK, atQ + tileBytes, blockQ, paddedDim);
                 WarpGroup.commit();
-                WarpGroup.await(1, s, blockQ / 2);
 
-                // When S is there: the scores.
+                // The scores.
                 float slope = HeadTerms.slope(headTerms, head % heads, features);
                 WarpScores.derivatives(s, capSlope, blockQ, scale, softcap);
                 WarpScores.scores(
@@ -649,14 +660,14 @@ public final class WarpGroupGradients {
                     WarpScores.keptTransposed(kept, blockQ, keyLengths, head, i + column, j0 + row, features);
                 }
 
-                // P = 2^(S - L) and dS = P (dP - D), in two halves.
+                // P = 2^(S - L) and dS = P (dP - D); dV = dV + P dO_i and dK = dK + dS Q_i begin.
                 // spotless:off: a call in rows
                 weigh(
-                        type, s, dp, capSlope, p, ds, dropped, terms, kept, own, tile, atLane, atV + rows,
+                        type, s, dp, capSlope, p, ds, dk, dv, dropped, terms, kept, own, tile, atLane, atV + rows, atQ,
                         atQ + tileBytes, blockQ, blockK, paddedDim, factor, keptFactor, softcap, features);
                 // spotless:on
 
-                // dS to local memory, for dQ; dV = dV + P dO_i and dK = dK + dS Q_i.
+                // dS to local memory, for dQ.
                 if (t >= PLACES) {
                     WarpBarrier.await(barriers, freePlace + 2 * place, t / PLACES - 1);
                 }
@@ -667,19 +678,17 @@ public final class WarpGroupGradients {
                 }
                 WarpGroup.fenceLocalMemory();
                 WarpBarrier.arrive(barriers, fullPlace + 2 * place);
-                WarpGroup.fence();
-                WarpTiles.startSum(type, dv, p, tile, atQ + tileBytes, blockQ, paddedDim);
-                WarpTiles.startSum(type, dk, ds, tile, atQ, blockQ, paddedDim);
-                WarpGroup.commit();
 
-                WarpGroup.await(0, dv, (headDim + 15) / 16 * 16 / 2);
-                WarpGroup.await(0, dk, (headDim + 15) / 16 * 16 / 2);
+                // dK goes on under the next S; P's registers are needed for it.
+                WarpGroup.await(1, dv, (headDim + 15) / 16 * 16 / 2);
                 ofHead += 1;
                 if (ofHead == tilesQ) {
                     ofHead = 0;
                     head += 1;
                 }
             }
+            WarpGroup.await(0, dk, (headDim + 15) / 16 * 16 / 2);
+            WarpGroup.await(0, dv, (headDim + 15) / 16 * 16 / 2);
 
             // Keys past the last of their sequence have gradients of 0.
             for (int r = 0; r < 2; r++) {

@@ -456,7 +456,13 @@ public final class WarpTiles {
      * Starts C = C + A B for 64 rows of a warp group: A in registers, B a tile of {@code rowsB} rows in local memory.
      */
     public static void startSum(int type, float[] c, int[] a, int[] tile, int atB, int rowsB, int paddedDim) {
-        for (int n = 0; n < rowsB / 16; n++) {
+        startSum(type, c, a, tile, atB, 0, rowsB, rowsB, paddedDim);
+    }
+
+    /** Likewise for {@code rows} of B's rows from {@code first} on, and the columns of A that meet them. */
+    public static void startSum(
+            int type, float[] c, int[] a, int[] tile, int atB, int first, int rows, int rowsB, int paddedDim) {
+        for (int n = first / 16; n < (first + rows) / 16; n++) {
             int b = atB + n * 16 * WarpGroup.ROW_BYTES;
             WarpGroup.multiply(type, c, paddedDim, a, 4 * n, tile, b, rowsB * WarpGroup.ROW_BYTES, 1);
         }
