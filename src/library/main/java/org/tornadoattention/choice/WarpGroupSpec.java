@@ -209,11 +209,13 @@ record WarpGroupSpec() implements KernelSpec {
                 .orElse(List.of());
     }
 
-    /** Heads of keys whose groups run together: those that half of the multiprocessors hold (docs/performance.md). */
+    /** Heads of keys whose groups run together: those that the multiprocessors hold (docs/performance.md). */
     private static int together(Work work, Tile tile) {
         int tilesK = Math.ceilDiv(work.shape().seqK(), tile.blockK());
-        int heads = work.problem().windowRight() >= 0 ? 1 : work.device().computeUnits() / 2 / tilesK;
-        return Math.clamp(heads, 1, work.shape().batch() * work.shape().kvHeads());
+        return Math.clamp(
+                work.device().computeUnits() / tilesK,
+                1,
+                work.shape().batch() * work.shape().kvHeads());
     }
 
     private static List<Launch> gradientsByOne(Work work) {

@@ -37,9 +37,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * at a barrier of the whole group.
  *
  * <p><b>Order.</b> What tiles of keys add to a tile of dQ is added in one order ({@link Turn}), so that the bits are
- * the same in every run: that of the keys, backwards under a causal mask; without one, for grouped heads, from the tile
- * on that comes to these queries first, and round. The first writes, those between add, and the last takes the sum,
- * adds its own, writes dQ and leaves the turn at 0.
+ * the same in every run: that of the keys, backwards under a causal mask; without a mask, from the tile on that comes to
+ * these queries first, and round. The first writes, those between add, and the last takes the sum, adds its own, writes
+ * dQ and leaves the turn at 0.
  *
  * <p><b>Arrays.</b> As {@link TiledKeyValueGradients} and {@link TiledQueryGradient}, in F16; {@code sums} has
  * {@link #sumsOfTile} floats for each tile of queries, {@code turns} {@link #turnsOfTile} ints, all 0.
@@ -170,7 +170,7 @@ public final class WarpGroupGradients {
                 int toLast = Window.lastKey(last + offset, length, windowRight) / blockK - keyTile;
                 int before = windowRight >= 0 ? toLast : toFirst;
                 int after = windowRight >= 0 ? toFirst : toLast;
-                if (windowLeft < 0 && windowRight < 0 && heads > kvHeads) {
+                if (windowLeft < 0 && windowRight < 0) {
                     // Those from firstOfAll on come first, then the others.
                     int ofAll = keyTile + toLast + 1;
                     int firstOfAll = ofAll;
@@ -546,13 +546,11 @@ public final class WarpGroupGradients {
         int tilesQ = lastQuery < firstQuery ? 0 : (lastQuery - i0) / blockQ + 1;
         int steps = Warp.uniform(group * tilesQ); // The assembler would find it anew in each step.
 
-        // Where every query sees every key and several heads share them, so that few groups run long, tile n of keys
-        // begins
-        // `apart` tiles of queries before tile n - 1, and goes round: all begin at once, and none waits for another's
-        // turn.
+        // Where every query sees every key, tile n of keys begins `apart` tiles of queries before tile n - 1, and goes
+        // round: all begin at once, and none waits for another's turn.
         int apart = 0;
         int shift = 0;
-        if (windowLeft < 0 && windowRight < 0 && heads > kvHeads) {
+        if (windowLeft < 0 && windowRight < 0) {
             int tilesOfKeys = Placement.tiles(length, blockK);
             if (tilesOfKeys > 0 && tilesK <= groupsAtOnce) {
                 apart = tilesQ / tilesOfKeys;
