@@ -173,9 +173,11 @@ record WarpGroupSpec() implements KernelSpec {
         boolean can = problem.shape().headDim() <= WIDEST_FOR_BOTH
                 && !hasOwnValueDim(problem)
                 && problem.functions().isEmpty()
-                && (problem.shape().groupSize() == 1 || gainsWhereShared(problem))
-                && (problem.windowRight() < 0 || problem.shape().headDim() <= NARROW)
-                && sums(problem.shape(), 128) <= Tensor.MAX_ELEMENTS;
+                && (problem.shape().groupSize() == 1 || eachHead(problem) || gainsWhereShared(problem))
+                && (problem.windowRight() < 0
+                        || problem.windowLeft() < 0
+                        || problem.shape().headDim() <= NARROW)
+                && sums(problem, 128, 128) <= Tensor.MAX_ELEMENTS;
         return !can ? Optional.empty() : Optional.of(problem.shape().headDim() > NARROW ? "64x128" : "128x128");
     }
 
@@ -191,26 +193,49 @@ record WarpGroupSpec() implements KernelSpec {
                 && problem.shape().seqK() <= LONGEST_SHARED;
     }
 
+    /** Whether each query head has work-groups of its own, though heads share keys. */
+    private static boolean eachHead(AttentionProblem problem) {
+        return problem.shape().groupSize() > 1 && problem.windowLeft() < 0 && problem.windowRight() >= 0;
+    }
+
     private static long queryTiles(AttentionShape shape, int blockQ) {
         return (long) shape.batch() * shape.heads() * Math.ceilDiv(shape.seqQ(), blockQ);
     }
 
-    private static long sums(AttentionShape shape, int blockQ) {
-        return queryTiles(shape, blockQ) * WarpGroupGradients.sumsOfTile(shape.headDim(), blockQ);
+    /** Tiles of keys whose dK and dV several work-groups add to. */
+    private static long sharedKeyTiles(AttentionProblem problem, int blockK) {
+        AttentionShape shape = problem.shape();
+        return eachHead(problem) ? (long) shape.batch() * shape.kvHeads() * Math.ceilDiv(shape.seqK(), blockK) : 0;
+    }
+
+    private static long sums(AttentionProblem problem, int blockQ, int blockK) {
+        int headDim = problem.shape().headDim();
+        return queryTiles(problem.shape(), blockQ) * WarpGroupGradients.sumsOfTile(headDim, blockQ)
+                + sharedKeyTiles(problem, blockK) * WarpGroupGradients.sumsOfKeys(headDim, blockK);
+    }
+
+    private static long turns(AttentionProblem problem, int blockQ, int blockK) {
+        return queryTiles(problem.shape(), blockQ) * WarpGroupGradients.turnsOfTile()
+                + sharedKeyTiles(problem, blockK) * WarpGroupGradients.turnsOfKeys(blockK);
     }
 
     private static List<Scratch> scratch(AttentionProblem problem) {
-        AttentionShape shape = problem.shape();
         return oneKernel(problem)
                 .map(GRADIENTS::tile)
                 .map(tile -> List.of(
-                        Scratch.floats("sums", sums(shape, tile.blockQ())),
-                        Scratch.ints("turns", queryTiles(shape, tile.blockQ()) * WarpGroupGradients.turnsOfTile())))
+                        Scratch.floats("sums", sums(problem, tile.blockQ(), tile.blockK())),
+                        Scratch.ints("turns", turns(problem, tile.blockQ(), tile.blockK()))))
                 .orElse(List.of());
     }
 
-    /** Heads of keys whose groups run together: those that the multiprocessors hold (docs/performance.md). */
+    /**
+     * Heads whose groups run together: those that the multiprocessors hold; one where heads add to the same keys, whose
+     * groups would end, and wait for each other, at the same time (docs/performance.md).
+     */
     private static int together(Work work, Tile tile) {
+        if (eachHead(work.problem())) {
+            return 1;
+        }
         int tilesK = Math.ceilDiv(work.shape().seqK(), tile.blockK());
         return Math.clamp(
                 work.device().computeUnits() / tilesK,
@@ -220,13 +245,16 @@ record WarpGroupSpec() implements KernelSpec {
 
     private static List<Launch> gradientsByOne(Work work) {
         Tile tile = work.tile();
+        boolean eachHead = eachHead(work.problem());
+        int blocks = WarpGroupKeyValueGradients.blocks(tile.blockQ(), tile.blockK());
+        long groups = work.keyTiles(tile.blockK()) * (eachHead ? work.shape().groupSize() : 1);
         return List.of(
                 rowTerms(work),
                 Launch.of("-gradients", WarpGroupGradients.class, "gradients")
-                        .with("blocks", WarpGroupKeyValueGradients.blocks(tile.blockQ(), tile.blockK()))
+                        .with("blocks", eachHead ? blocks | WarpGroupGradients.EACH_HEAD : blocks)
                         .with("together", together(work, tile))
                         .with("groupsAtOnce", work.device().computeUnits())
-                        .groups(work.keyTiles(tile.blockK()), WarpGroupGradients.groupSize(tile.blockK())));
+                        .groups(groups, WarpGroupGradients.groupSize(tile.blockK())));
     }
 
     private static Launch rowTerms(Work work) {

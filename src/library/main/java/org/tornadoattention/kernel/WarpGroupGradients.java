@@ -41,10 +41,16 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * these queries first, and round. The first writes, those between add, and the last takes the sum, adds its own, writes
  * dQ and leaves the turn at 0.
  *
- * <p><b>Arrays.</b> As {@link TiledKeyValueGradients} and {@link TiledQueryGradient}, in F16; {@code sums} has
- * {@link #sumsOfTile} floats for each tile of queries, {@code turns} {@link #turnsOfTile} ints, all 0.
+ * <p><b>Heads that share keys.</b> A work-group sums dK and dV over all of them, or has one of them
+ * ({@link #EACH_HEAD}), so that under a causal mask no group is a large part of the work; dK and dV are then added in
+ * the order of heads.
  *
- * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * ceil(seqK / blockK)} groups of {@link #groupSize} work-items;
+ * <p><b>Arrays.</b> As {@link TiledKeyValueGradients} and {@link TiledQueryGradient}, in F16; {@code sums} has
+ * {@link #sumsOfTile} floats for each tile of queries, {@code turns} {@link #turnsOfTile} ints, all 0, and with
+ * {@link #EACH_HEAD} behind them {@link #sumsOfKeys} and {@link #turnsOfKeys} for each tile of keys.
+ *
+ * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * ceil(seqK / blockK)} groups of {@link #groupSize} work-items,
+ * or with {@link #EACH_HEAD} as many for each query head;
  * {@code blockK} is a multiple of 64, {@code blockQ} 64 or 128. Heads come in bundles of {@code together}, so that what
  * the groups of a bundle read stays in the device's cache; within a bundle the first tiles of keys come first. Under a
  * causal mask these wait for later ones, which begin at once if the device has room for all of a head; if not, the last
@@ -81,6 +87,9 @@ public final class WarpGroupGradients {
                 + BARRIER_BYTES;
     }
 
+    /** Set in {@code blocks}: a work-group has one query head, also of heads that share keys. */
+    public static final int EACH_HEAD = 1 << 24;
+
     /** Elements of {@code sums} for each tile of queries. */
     public static int sumsOfTile(int headDim, int blockQ) {
         return blockQ * ((headDim + BLOCK - 1) / BLOCK * BLOCK);
@@ -89,6 +98,16 @@ public final class WarpGroupGradients {
     /** Elements of {@code turns} for each tile of queries: one for each warp that adds. */
     public static int turnsOfTile() {
         return WARPS;
+    }
+
+    /** Elements of {@code sums}, behind those of queries, for each tile of keys that several work-groups share. */
+    public static int sumsOfKeys(int headDim, int blockK) {
+        return 2 * blockK * ((headDim + 15) / 16 * 16);
+    }
+
+    /** Elements of {@code turns} for each of these tiles. */
+    public static int turnsOfKeys(int blockK) {
+        return blockK / 64 * WARPS;
     }
 
     /** The tile of queries after so many steps of a head, which begins with tile {@code shift} and goes round. */
@@ -204,25 +223,8 @@ public final class WarpGroupGradients {
                         }
                         int unit = (tileOfAll * (blockQ / BLOCK) + y) * ((paddedDim + BLOCK - 1) / BLOCK) + x;
                         int at = unit * BLOCK * BLOCK + warp * 16 * BLOCK + 4 * lane;
-                        if (after > 0) {
-                            if (before > 0) {
-                                for (int n = 0; n < columns / 8; n++) {
-                                    Warp.addFour(sums, at + 128 * n, dq, 4 * n);
-                                }
-                            } else {
-                                for (int n = 0; n < columns / 8; n++) {
-                                    Warp.storeFour(sums, at + 128 * n, dq, 4 * n);
-                                }
-                            }
-                        } else {
-                            if (before > 0) {
-                                for (int n = 0; n < columns / 8; n++) {
-                                    Warp.loadFour(sum, 0, sums, at + 128 * n);
-                                    for (int e = 0; e < 4; e++) {
-                                        dq[4 * n + e] = sum[e] + dq[4 * n + e];
-                                    }
-                                }
-                            }
+                        addInOrder(dq, sum, sums, at, columns, before, after);
+                        if (after <= 0) {
                             storeBlock(
                                     dq, queryGradient, type, headDim, BLOCK * x, lane % 4 * 2, head, i,
                                     y * BLOCK + warp * 16 + lane / 4, seqQ, scale);
@@ -404,6 +406,54 @@ public final class WarpGroupGradients {
         }
     }
 
+    /**
+     * Adds dK and dV of one query head to those of the heads before it that read the same keys, in their order: behind
+     * the sums and turns of dQ, 16 rows of both for each warp.
+     *
+     * @param part which warp of all
+     * @param before heads that add before this one
+     * @param after heads that add after it; the last gets the sums in its accumulators
+     */
+    @Phase
+    private static void sumOverHeads(
+            float[] dk, float[] dv, FloatArray sums, IntArray turns, int tilesOfQueries, int sumsOfTile, int part,
+            int paddedDim, int lane, int before, int after) {
+        int atKeys = tilesOfQueries * sumsOfTile + part * 2 * 16 * paddedDim + 4 * lane;
+        int atValues = atKeys + 16 * paddedDim;
+        int turn = tilesOfQueries * turnsOfTile() + part;
+        float[] sum = new float[4];
+        if (before > 0) {
+            Turn.await(turns, turn, before);
+        }
+        addInOrder(dk, sum, sums, atKeys, paddedDim, before, after);
+        addInOrder(dv, sum, sums, atValues, paddedDim, before, after);
+        Turn.pass(turns, turn, after > 0 ? before + 1 : 0);
+    }
+
+    /** The first writes what it has of a block, those between add theirs, and the last gets the sum. */
+    private static void addInOrder(float[] c, float[] sum, FloatArray sums, int at, int columns, int before, int after) {
+        if (after > 0) {
+            if (before > 0) {
+                for (int n = 0; n < columns / 8; n++) {
+                    Warp.addFour(sums, at + 128 * n, c, 4 * n);
+                }
+            } else {
+                for (int n = 0; n < columns / 8; n++) {
+                    Warp.storeFour(sums, at + 128 * n, c, 4 * n);
+                }
+            }
+        } else {
+            if (before > 0) {
+                for (int n = 0; n < columns / 8; n++) {
+                    Warp.loadFour(sum, 0, sums, at + 128 * n);
+                    for (int e = 0; e < 4; e++) {
+                        c[4 * n + e] = sum[e] + c[4 * n + e];
+                    }
+                }
+            }
+        }
+    }
+
     /** What a lane has of dK and dV that is not finite, once more from the queries that see these keys. */
     @Phase
     private static void mendKeyValueGradients(
@@ -440,8 +490,8 @@ public final class WarpGroupGradients {
     /**
      * Computes one tile of dK and dV, and its part of dQ; see the class for arrays, grid and memory.
      *
-     * @param blocks {@link WarpGroupKeyValueGradients#blocks}
-     * @param together heads of keys in a bundle; 1 where {@code windowRight} is not −1
+     * @param blocks {@link WarpGroupKeyValueGradients#blocks}, with {@link #EACH_HEAD} or without
+     * @param together heads in a bundle, of keys, or with {@link #EACH_HEAD} of queries
      * @param groupsAtOnce groups that the device surely runs at a time
      * @param windowLeft keys that a query sees to the left of its own position, −1 for all
      * @param windowRight likewise to the right; 0 is causal
@@ -519,9 +569,12 @@ public final class WarpGroupGradients {
         // Which tile of keys.
         int tilesK = Placement.tiles(seqK, blockK);
         int allHeads = query.getSize() / (seqQ * headDim); // batch * heads
-        int keyHeads = allHeads / heads * kvHeads;
+        int sharing = heads / kvHeads; // query heads that read one head of keys and values
+        int eachHead = blocks & EACH_HEAD;
+        int group = eachHead != 0 ? 1 : sharing; // query heads of this work-group
+        int headsOfGroups = allHeads / group;
         int bundle = context.groupIdx / (together * tilesK);
-        int ofBundle = TornadoMath.min(together, keyHeads - bundle * together);
+        int ofBundle = TornadoMath.min(together, headsOfGroups - bundle * together);
         int within = context.groupIdx - bundle * together * tilesK;
         int keyTile = within / ofBundle;
         if (tilesK > groupsAtOnce) {
@@ -529,10 +582,9 @@ public final class WarpGroupGradients {
                 keyTile = tilesK - 1 - keyTile;
             }
         }
-        int keyValueHead = bundle * together + within % ofBundle;
         int j0 = keyTile * blockK;
-        int group = heads / kvHeads; // query heads that read this key/value head
-        int firstHead = keyValueHead * group; // batch * heads + the first of them
+        int firstHead = (bundle * together + within % ofBundle) * group; // batch * heads + the first of them
+        int keyValueHead = firstHead / sharing;
         int batch = firstHead / heads;
         int keyValueBase = (keyValueHead * seqK + j0) * headDim;
         int length = Window.length(keyLengths, batch, seqK, features);
@@ -688,11 +740,21 @@ public final class WarpGroupGradients {
             WarpGroup.await(0, dk, (headDim + 15) / 16 * 16 / 2);
             WarpGroup.await(0, dv, (headDim + 15) / 16 * 16 / 2);
 
+            // Of heads that share these keys, the last has the sum.
+            int othersAfter = 0;
+            if (eachHead != 0) {
+                int part = (keyValueHead * tilesK + keyTile) * (WARPS * groups) + item / 32;
+                othersAfter = sharing - 1 - firstHead % sharing;
+                sumOverHeads(
+                        dk, dv, sums, turns, allHeads * Placement.tiles(seqQ, blockQ), sumsOfTile(headDim, blockQ),
+                        part, paddedDim, lane, firstHead % sharing, othersAfter);
+            }
+
             // Keys past the last of their sequence have gradients of 0.
             for (int r = 0; r < 2; r++) {
                 int j = j0 + row + 8 * r;
                 int first = keyValueBase + (row + 8 * r) * headDim;
-                if (j < seqK) {
+                if (othersAfter == 0 && j < seqK) {
                     WarpScores.clearRow(dv, r, paddedDim, j < length);
                     WarpTiles.store(valueGradient, first, headDim, type, dv, r, column, 1f);
                     WarpScores.clearRow(dk, r, paddedDim, j < length);
@@ -701,12 +763,12 @@ public final class WarpGroupGradients {
             }
 
             // Keys whose gradients are not finite, once more from the queries that see them.
-            if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+            if (othersAfter == 0 && Mending.isNeeded(windowLeft, windowRight) > 0) {
                 // spotless:off: a call in rows
                 mendKeyValueGradients(
                         dk, dv, query, key, value, outputGradient, rowTerms, keyGradient, valueGradient, headTerms,
-                        keyLengths, type, headDim, keyValueBase, column, firstHead, group, heads, j0, row, seqQ, offset,
-                        length, windowLeft, windowRight, scale, softcap, features);
+                        keyLengths, type, headDim, keyValueBase, column, keyValueHead * sharing, sharing, heads, j0, row,
+                        seqQ, offset, length, windowLeft, windowRight, scale, softcap, features);
                 // spotless:on
             }
         }
