@@ -228,19 +228,11 @@ record WarpGroupSpec() implements KernelSpec {
                 .orElse(List.of());
     }
 
-    /**
-     * Heads whose groups run together: those that the multiprocessors hold; one where heads add to the same keys, whose
-     * groups would end, and wait for each other, at the same time (docs/performance.md).
-     */
+    /** Heads of keys whose groups run together: those that half of the multiprocessors hold (docs/performance.md). */
     private static int together(Work work, Tile tile) {
-        if (eachHead(work.problem())) {
-            return 1;
-        }
         int tilesK = Math.ceilDiv(work.shape().seqK(), tile.blockK());
-        return Math.clamp(
-                work.device().computeUnits() / tilesK,
-                1,
-                work.shape().batch() * work.shape().kvHeads());
+        int heads = work.problem().windowRight() >= 0 ? 1 : work.device().computeUnits() / 2 / tilesK;
+        return Math.clamp(heads, 1, work.shape().batch() * work.shape().kvHeads());
     }
 
     private static List<Launch> gradientsByOne(Work work) {

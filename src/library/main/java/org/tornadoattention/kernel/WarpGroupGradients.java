@@ -37,9 +37,9 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * at a barrier of the whole group.
  *
  * <p><b>Order.</b> What tiles of keys add to a tile of dQ is added in one order ({@link Turn}), so that the bits are
- * the same in every run: that of the keys, backwards under a causal mask; without a mask, from the tile on that comes to
- * these queries first, and round. The first writes, those between add, and the last takes the sum, adds its own, writes
- * dQ and leaves the turn at 0.
+ * the same in every run: that of the keys, backwards under a causal mask; without a mask, where tiles are many or heads
+ * share them, from the tile on that comes to these queries first, and round. The first writes, those between add, and
+ * the last takes the sum, adds its own, writes dQ and leaves the turn at 0.
  *
  * <p><b>Heads that share keys.</b> A work-group sums dK and dV over all of them, or has one of them
  * ({@link #EACH_HEAD}), so that under a causal mask no group is a large part of the work; dK and dV are then added in
@@ -50,11 +50,10 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * {@link #EACH_HEAD} behind them {@link #sumsOfKeys} and {@link #turnsOfKeys} for each tile of keys.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * ceil(seqK / blockK)} groups of {@link #groupSize} work-items,
- * or with {@link #EACH_HEAD} as many for each query head;
- * {@code blockK} is a multiple of 64, {@code blockQ} 64 or 128. Heads come in bundles of {@code together}, so that what
- * the groups of a bundle read stays in the device's cache; within a bundle the first tiles of keys come first. Under a
- * causal mask these wait for later ones, which begin at once if the device has room for all of a head; if not, the last
- * come first.
+ * or with {@link #EACH_HEAD} as many for each query head; {@code blockK} is a multiple of 64, {@code blockQ} 64 or 128.
+ * Heads come in bundles of {@code together}, so that what the groups of a bundle read stays in the device's cache;
+ * within a bundle the first tiles of keys come first. Under a causal mask these wait for later ones, which begin at once
+ * if the device has room for all of a head; if not, the last come first.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of K, one of V, three of Q and dO, two of dS, barriers.
  * <b>Device.</b> As {@link WarpGroupFlashAttention}. Head dimensions up to 128.
@@ -68,6 +67,9 @@ public final class WarpGroupGradients {
     private static final int PLACES = 2;
 
     private static final int BARRIERS = 8;
+
+    /** Tiles of keys whose groups would wait for each other's turns if all began with the same queries. */
+    private static final int MANY_TILES = 16;
 
     /** Rows and columns of dQ that one product computes. */
     private static final int BLOCK = 64;
@@ -598,13 +600,14 @@ public final class WarpGroupGradients {
         int tilesQ = lastQuery < firstQuery ? 0 : (lastQuery - i0) / blockQ + 1;
         int steps = Warp.uniform(group * tilesQ); // The assembler would find it anew in each step.
 
-        // Where every query sees every key, tile n of keys begins `apart` tiles of queries before tile n - 1, and goes
-        // round: all begin at once, and none waits for another's turn.
+        // Where every query sees every key, and tiles are many or heads share them, tile n of keys begins `apart` tiles
+        // of queries before tile n - 1, and goes round: all begin at once, and none waits for another's turn.
         int apart = 0;
         int shift = 0;
         if (windowLeft < 0 && windowRight < 0) {
             int tilesOfKeys = Placement.tiles(length, blockK);
-            if (tilesOfKeys > 0 && tilesK <= groupsAtOnce) {
+            int fewest = heads > kvHeads ? 1 : MANY_TILES;
+            if (tilesOfKeys >= fewest && tilesK <= groupsAtOnce) {
                 apart = tilesQ / tilesOfKeys;
                 shift = tilesQ - apart * keyTile;
             }
