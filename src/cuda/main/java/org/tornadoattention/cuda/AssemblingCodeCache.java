@@ -22,6 +22,7 @@ final class AssemblingCodeCache extends CUDACodeCache {
     private final CUDADeviceContext context;
     private final KernelAssembler assembler;
     private final Map<String, CUDAInstalledCode> assembled = new ConcurrentHashMap<>();
+    private final Map<String, byte[]> made = new ConcurrentHashMap<>();
     private final Map<CUDAInstalledCode, RecordingCode> recording = new ConcurrentHashMap<>();
 
     AssemblingCodeCache(CUDADeviceContext context, KernelAssembler assembler) {
@@ -32,16 +33,27 @@ final class AssemblingCodeCache extends CUDACodeCache {
 
     @Override
     public CUDAInstalledCode installSource(TaskDataContext meta, String id, String entryPoint, byte[] source) {
-        String text = new String(source, StandardCharsets.UTF_8);
+        String text = DeclarationOrder.of(new String(source, StandardCharsets.UTF_8));
         Optional<byte[]> cubin =
                 text.contains(CudaText.MARK) ? Optional.of(assembler.assemble(text, entryPoint)) : plain(text);
         if (cubin.isEmpty()) {
             return recording(super.installSource(meta, id, entryPoint, source));
         }
+        made.put(key(id, entryPoint), cubin.get());
+        return load(meta, id, entryPoint, source, cubin.get());
+    }
+
+    /** The machine code that was made for a kernel, for whoever asks first. */
+    Optional<byte[]> takeMade(String id, String entryPoint) {
+        return Optional.ofNullable(made.remove(key(id, entryPoint)));
+    }
+
+    /** Loads machine code. */
+    CUDAInstalledCode load(TaskDataContext meta, String id, String entryPoint, byte[] source, byte[] cubin) {
         if (meta.isPrintKernelEnabled()) {
             RuntimeUtilities.dumpKernel(source);
         }
-        CUDAProgram program = context.createProgramWithBinary(cubin.get(), new long[] {cubin.get().length});
+        CUDAProgram program = context.createProgramWithBinary(cubin, new long[] {cubin.length});
         program.build("");
         CUDAKernel kernel = program.clCreateKernel(entryPoint);
         CUDAInstalledCode code = new CUDAInstalledCode(entryPoint, source, context, program, kernel, false);
@@ -80,6 +92,7 @@ final class AssemblingCodeCache extends CUDACodeCache {
     public void reset() {
         assembled.values().forEach(CUDAInstalledCode::invalidate);
         assembled.clear();
+        made.clear();
         recording.clear();
         super.reset();
     }

@@ -23,9 +23,9 @@ import uk.ac.manchester.tornado.runtime.TornadoCoreRuntime;
 /**
  * Installs the warp intrinsics in TornadoVM's CUDA backend: invocation plugins that replace the calls, and a code cache
  * that compiles kernels with such calls for the device's full instruction set. Kernels without them are compiled as
- * ever. Arrays on the device begin at aligned addresses ({@link AlignedBuffers}). GPUs after the first get a context of
- * their own ({@link OwnContext}). What an execution of a plan gives the driver can be recorded
- * ({@link RecordedCommands}).
+ * ever. Texts and machine code of the library's kernels are kept between runs. Arrays on the device begin at aligned
+ * addresses ({@link AlignedBuffers}). GPUs after the first get a context of their own ({@link OwnContext}). What an
+ * execution of a plan gives the driver can be recorded ({@link RecordedCommands}).
  */
 public final class CudaCompilerExtension implements CompilerExtension {
 
@@ -56,6 +56,12 @@ public final class CudaCompilerExtension implements CompilerExtension {
     @Override
     public Support install(TornadoDevice device, boolean first) {
         return INSTALLED.computeIfAbsent(device, d -> tryToInstall(d, first));
+    }
+
+    @Override
+    public TornadoDevice handle(TornadoDevice device) {
+        CUDADeviceContext context = (CUDADeviceContext) ((CUDATornadoDevice) device).getDeviceContext();
+        return context instanceof KeepingContext ? context.toDevice() : device;
     }
 
     @Override
@@ -135,12 +141,25 @@ public final class CudaCompilerExtension implements CompilerExtension {
         } catch (IllegalArgumentException | IllegalCallerException e) {
             return Support.none(capability, "NVRTC cannot be loaded: " + e.getMessage());
         }
+        keepTexts(device, capability, assembler);
         CUDADeviceContext context = (CUDADeviceContext) ((CUDATornadoDevice) device).getDeviceContext();
         set(context, "codeCache", new CodeCaches(context, assembler));
         set(context, "commandQueueTable", new RecordingQueues());
         set(context, "bufferProvider", new AlignedBuffers(context, context.getBufferProvider()));
         Intrinsics level = capability == HOPPER ? Intrinsics.WARP_GROUP : Intrinsics.WARP;
         return new Support(level, capability, localMemoryBytes(capability), "");
+    }
+
+    private static void keepTexts(TornadoDevice device, int capability, KernelAssembler assembler) {
+        Optional<KernelTexts> texts = KernelTexts.ofThisProgram(device, capability);
+        if (texts.isPresent()) {
+            try {
+                CUDADeviceContext context = (CUDADeviceContext) ((CUDATornadoDevice) device).getDeviceContext();
+                KeepingContext.give(context, texts.get(), assembler::start);
+            } catch (ReflectiveOperationException | RuntimeException | LinkageError e) {
+                LOG.log(Level.DEBUG, "no texts are kept for " + device, e);
+            }
+        }
     }
 
     private static void set(CUDADeviceContext context, String field, Object value) throws ReflectiveOperationException {

@@ -1,5 +1,7 @@
 package org.tornadoattention.cuda;
 
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -10,9 +12,11 @@ import java.lang.invoke.MethodHandle;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.tornadoattention.file.CodeStore;
@@ -30,6 +34,8 @@ import uk.ac.manchester.tornado.drivers.cuda.CUDAProgram;
  * <p>What was compiled is kept on disk for the next run ({@link CodeStore}).
  */
 final class KernelAssembler {
+
+    private static final Logger LOG = System.getLogger(KernelAssembler.class.getName());
 
     /** Arrays start where the widest permutation of tensor-core tiles repeats. */
     private static final int ALIGNMENT = 1024;
@@ -50,6 +56,7 @@ final class KernelAssembler {
     private final String plainArchitecture;
     private final SymbolLookup nvrtc;
     private final CodeStore store = CodeStore.ofThisUser();
+    private final AtomicBoolean started = new AtomicBoolean();
 
     /**
      * Finds the NVRTC that TornadoVM uses.
@@ -69,8 +76,14 @@ final class KernelAssembler {
                 : "libnvrtc.so." + major;
     }
 
-    /** The kernel's machine code as a cubin. */
+    /** The kernel's machine code as a cubin, as it was kept or made now. */
     byte[] assemble(String source, String kernel) {
+        return store.get(
+                key(source, architecture, kernel, CodeOrigin.text(KernelAssembler.class)),
+                () -> assembled(source, kernel));
+    }
+
+    private byte[] assembled(String source, String kernel) {
         StringBuilder text = new StringBuilder();
         Matcher array = LOCAL_ARRAY.matcher(source);
         int bytes = 0;
@@ -83,7 +96,7 @@ final class KernelAssembler {
             int size = Integer.parseInt(array.group(3)) * elementBytes(type);
             bytes += (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         }
-        byte[] cubin = compiled(withLaunchBounds(unrolled(array.appendTail(text).toString()), kernel), architecture);
+        byte[] cubin = compile(withLaunchBounds(unrolled(array.appendTail(text).toString()), kernel), architecture);
         reserve(cubin, ".nv.shared." + kernel, bytes);
         return cubin;
     }
@@ -94,14 +107,28 @@ final class KernelAssembler {
      * @throws TornadoBailoutRuntimeException if NVRTC does not compile it so; TornadoVM has further ways
      */
     byte[] compilePlainly(String source) {
-        return compiled(source, plainArchitecture);
+        return store.get(key(source, plainArchitecture), () -> compile(source, plainArchitecture));
     }
 
-    /** Kept from an earlier run, or compiled now. */
-    private byte[] compiled(String source, String target) {
-        List<String> key =
-                List.of(source, target, "NVRTC " + CUDAProgram.getNvrtcVersion(), "driver " + Driver.version());
-        return store.get(key, () -> compile(source, target));
+    private static List<String> key(String... parts) {
+        List<String> key = new ArrayList<>(List.of(parts));
+        key.add("NVRTC " + CUDAProgram.getNvrtcVersion());
+        key.add("driver " + Driver.version());
+        return key;
+    }
+
+    /** Has NVRTC load what it needs, a tenth of a second, while another thread still makes the first text. */
+    void start() {
+        if (!started.getAndSet(true)) {
+            Runnable smallest = () -> {
+                try {
+                    compileHere("extern \"C\" __global__ void nothing() {}", architecture);
+                } catch (TornadoBailoutRuntimeException e) {
+                    LOG.log(Level.DEBUG, "NVRTC did not start", e); // which the first kernel will tell
+                }
+            };
+            new Thread(null, smallest, "nvrtc", STACK_BYTES).start();
+        }
     }
 
     /** Limits registers to what a group of the size that the kernel names can have. */

@@ -32,6 +32,27 @@ public interface CompilerExtension {
     Support install(TornadoDevice device, boolean first);
 
     /**
+     * A device as plans of this library are given it, which may know kernels of earlier runs.
+     *
+     * @param device the device
+     * @return it, or another that stands for it and equals it
+     */
+    TornadoDevice handle(TornadoDevice device);
+
+    /**
+     * A device as plans of this library are given it, where there is an extension or not.
+     *
+     * @param backend the backend of the device
+     * @param device the device
+     * @return it, or another that stands for it and equals it
+     */
+    static TornadoDevice handle(Backend backend, TornadoDevice device) {
+        required(backend, "backend");
+        required(device, "device");
+        return of(backend).map(extension -> extension.handle(device)).orElse(device);
+    }
+
+    /**
      * Sees to it that what is meant for a device of the backend that is not its first is done by that one.
      *
      * @param device the device

@@ -192,7 +192,7 @@ public final class Devices {
                 known(physical::getDeviceMaxComputeUnits, 1),
                 hasHalfFloats(backend, physical),
                 CompilerExtension.extend(backend, device, backendIndex == 0),
-                device);
+                CompilerExtension.handle(backend, device));
     }
 
     /** What a backend says of a device; some throw where they do not know, and a device is not to be lost by that. */

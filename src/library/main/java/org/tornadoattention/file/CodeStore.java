@@ -102,17 +102,35 @@ public final class CodeStore {
      * @param make makes it; what it throws is thrown
      */
     public byte[] get(List<String> key, Supplier<byte[]> make) {
-        if (directory.isEmpty()) {
-            return make.get();
-        }
-        Path file = directory.get().resolve(name(key) + SUFFIX);
-        Optional<byte[]> kept = read(file);
-        if (kept.isPresent()) {
-            return kept.get();
-        }
-        byte[] made = make.get();
-        write(file, made);
-        return made;
+        Optional<Path> file = file(key);
+        return file.flatMap(CodeStore::read).orElseGet(() -> {
+            byte[] made = make.get();
+            file.ifPresent(place -> write(place, made));
+            return made;
+        });
+    }
+
+    /**
+     * Code, if it was kept.
+     *
+     * @param key all that the code depends on
+     */
+    public Optional<byte[]> find(List<String> key) {
+        return file(key).flatMap(CodeStore::read);
+    }
+
+    /**
+     * Keeps code.
+     *
+     * @param key all that the code depends on
+     * @param code the code
+     */
+    public void keep(List<String> key, byte[] code) {
+        file(key).ifPresent(place -> write(place, code));
+    }
+
+    private Optional<Path> file(List<String> key) {
+        return directory.map(place -> place.resolve(name(key) + SUFFIX));
     }
 
     /** Each part with its length before it, so that no two lists of parts are one text. */

@@ -3,6 +3,7 @@ package org.tornadoattention.forge;
 import java.io.ByteArrayInputStream;
 import java.io.InputStream;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -28,6 +29,11 @@ final class CopyLoader extends ClassLoader {
 
     void hold(ForgedKernel kernel) {
         this.form = kernel;
+    }
+
+    /** The class files by name, unless functions of a caller's are among them. */
+    Optional<Map<String, byte[]>> ownClasses() {
+        return Optional.ofNullable(form).filter(ForgedKernel::asksNobody).map(_ -> classes);
     }
 
     @Override

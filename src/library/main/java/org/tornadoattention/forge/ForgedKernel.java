@@ -115,6 +115,11 @@ public final class ForgedKernel {
         return function.getClass().getClassLoader();
     }
 
+    /** Whether no functions of a caller's are in it. */
+    boolean asksNobody() {
+        return form.functions().isEmpty();
+    }
+
     boolean isContext(int parameter) {
         return type.parameterType(parameter) == KernelContext.class;
     }

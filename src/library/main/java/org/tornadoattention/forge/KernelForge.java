@@ -2,9 +2,11 @@ package org.tornadoattention.forge;
 
 import java.lang.ref.ReferenceQueue;
 import java.lang.ref.WeakReference;
+import java.security.CodeSource;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
 import org.tornadoattention.function.FunctionForm;
@@ -61,6 +63,22 @@ public final class KernelForge {
             }
             return known;
         }
+    }
+
+    /**
+     * The class files that a kernel consists of beside those in this library's jar, by name: none for a kernel that is
+     * run as it is written.
+     *
+     * @param owner the class of the method that a task runs
+     * @return the files, or empty where the kernel is none of this library's, or asks functions of a caller's, which
+     *     may read what no file tells
+     */
+    public static Optional<Map<String, byte[]>> classFiles(Class<?> owner) {
+        CodeSource library = KernelForge.class.getProtectionDomain().getCodeSource();
+        if (library == null || !library.equals(owner.getProtectionDomain().getCodeSource())) {
+            return Optional.empty();
+        }
+        return owner.getClassLoader() instanceof CopyLoader loader ? loader.ownClasses() : Optional.of(Map.of());
     }
 
     /** How many forms are in use, or were until a moment ago. */

@@ -67,6 +67,19 @@ class CodeStoreTest {
     }
 
     @Test
+    void whatWasKeptIsFoundAndNothingElse() throws IOException {
+        assertThat(store().find(KEY)).isEmpty();
+        store().keep(KEY, CODE);
+        assertThat(store().find(KEY)).hasValue(CODE);
+        assertThat(store().find(List.of("sm_90a", "12.8"))).isEmpty();
+        Files.write(files().getFirst(), new byte[100]);
+        assertThat(store().find(KEY)).isEmpty();
+        CodeStore none = new CodeStore(Optional.empty(), 1 << 20);
+        none.keep(KEY, CODE);
+        assertThat(none.find(KEY)).isEmpty();
+    }
+
+    @Test
     void everyPartOfTheKeyCounts() {
         store().get(KEY, () -> CODE);
         for (List<String> other : List.of(

@@ -58,4 +58,18 @@ class FormsOfFunctionsTest {
         assertThat(forge(options(table, 5), false)).isSameAs(forge(options(table, 5), false));
         assertThat(forge(options(table, 5), false)).isNotSameAs(forge(options(table, 6), false));
     }
+
+    /** Kernels are known again between runs by their class files; what a caller's functions read is in none. */
+    @Test
+    void onlyFormsWithoutFunctionsTellTheirClassFiles() throws ClassNotFoundException {
+        String owner = TiledFlashAttention.class.getName();
+        Class<?> plain = forge(AttentionOptions.defaults(), true).loader().loadClass(owner);
+        Class<?> asking = forge(options(new FloatArray(9), 5), true).loader().loadClass(owner);
+        assertThat(KernelForge.classFiles(plain))
+                .hasValueSatisfying(files -> assertThat(files).containsKey(owner));
+        assertThat(KernelForge.classFiles(asking)).isEmpty();
+        assertThat(KernelForge.classFiles(TiledFlashAttention.class)).hasValue(Map.of());
+        assertThat(KernelForge.classFiles(FormsOfFunctionsTest.class)).isEmpty();
+        assertThat(KernelForge.classFiles(String.class)).isEmpty();
+    }
 }
