@@ -22,6 +22,7 @@ import org.tornadoattention.choice.DeviceMemory;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.choice.Tile;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.device.ReplayedPlan;
 import org.tornadoattention.reference.Comparison;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
@@ -36,8 +37,9 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
  * Measures kernels on a device, each as a task of a graph: the inputs, Gaussian and seeded, are on the device, the
  * result is checked before the first time is taken and after the last, and nothing is transferred between executions.
  * Kernels are timed by the device's profiler with the caches emptied before each execution. Wall time is then taken
- * without the profiler, which holds executions up, and with the caches as the execution before has left them: what a
- * user's loop waits for.
+ * without the profiler, which holds executions up, of a {@link ReplayedPlan}, and with the caches as the execution
+ * before has left them: what a user's loop waits for. Between two of those the caches are emptied and the problem is
+ * executed once, as {@code bench/peers.py} does, so that the device's clock is the same for both.
  */
 public final class BenchSession implements AutoCloseable {
 
@@ -405,13 +407,18 @@ public final class BenchSession implements AutoCloseable {
         warmUp(execution, progress);
         Spread kernel = repeat(execution, flush::run, progress);
         plan.withoutProfiler();
+        ReplayedPlan replayed = ReplayedPlan.ofExecuted(plan, device);
         LongSupplier unprofiled = () -> {
             long start = System.nanoTime();
-            plan.execute();
+            replayed.execute();
             return System.nanoTime() - start;
         };
         warmUp(unprofiled, () -> {});
-        return Timing.of(measured, kernel, repeat(unprofiled, () -> {}, progress));
+        Runnable before = () -> {
+            flush.run();
+            replayed.execute();
+        };
+        return Timing.of(measured, kernel, repeat(unprofiled, before, progress));
     }
 
     /** @param execution runs the problem once and tells its kernels' nanoseconds */

@@ -7,7 +7,7 @@ package org.tornadoattention.bench;
  * @param kernelMilliseconds the kernels alone, by the device's clock
  * @param kernelSpread spread of that
  * @param wallMilliseconds a whole execution, inputs and outputs staying on the device; measured without the profiler,
- *     in executions of their own, where the device has a clock of its own
+ *     in executions of a replayed plan, where the device has a clock of its own
  * @param wallSpread spread of that
  * @param repetitions executions that were timed
  * @param repeatability how far the median of another run may be off, as a share: twice the standard deviation

@@ -44,8 +44,8 @@ import picocli.CommandLine.Spec;
             "",
             "Inputs stay on the device. Rows from the first, a middle and the last head are compared with the float64"
                     + " oracle before the first time is taken. Kernel time is the device's own, with the caches emptied"
-                    + " before each execution; wall time is that of a user's loop, measured after it without the"
-                    + " profiler, with warm caches. Times are medians with half the distance between the quartiles."
+                    + " before each execution; wall time is that of a user's loop over a ReplayedPlan,"
+                    + " measured after it without the profiler, with warm caches. Times are medians with half the distance between the quartiles."
                     + " Operations are 4 x batch x heads x queries"
                     + " x keys x head dimension, half of it for a causal mask, 2.5 times as many for a backward pass,"
                     + " whatever a kernel really executes. The ceiling is the device's own, measured in the same run by"

@@ -23,7 +23,7 @@ import picocli.CommandLine.Spec;
             "Make the tables of Markdown texts anew from committed results.",
             "",
             "A table stands between '<!-- table KIND FILE... [key=value...] -->' and '<!-- end of table -->'; KIND is ladder,"
-                    + " throughput, peers, decode, traffic or errors, and keys are dtype, headDim, causal, pass and seq. Run it in the"
+                    + " throughput, peers, wall, decode, traffic or errors, and keys are dtype, headDim, causal, pass and seq. Run it in the"
                     + " project's directory, where the files' paths begin.",
             ""
         },

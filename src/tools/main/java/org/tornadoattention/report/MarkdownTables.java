@@ -46,7 +46,8 @@ public final class MarkdownTables {
     private static final Pattern BEGIN = Pattern.compile("<!-- table \\S+ [^>]*-->");
 
     /** The kinds of tables. */
-    public static final List<String> KINDS = List.of("ladder", "throughput", "peers", "decode", "traffic", "errors");
+    public static final List<String> KINDS =
+            List.of("ladder", "throughput", "peers", "wall", "decode", "traffic", "errors");
 
     private MarkdownTables() {}
 
@@ -111,6 +112,7 @@ public final class MarkdownTables {
             case "ladder" -> ladder(entries);
             case "throughput" -> throughput(entries);
             case "peers" -> peers(entries);
+            case "wall" -> wall(entries);
             case "decode" -> decode(entries);
             case "traffic" -> traffic(entries);
             default -> throw new IllegalStateException(kind);
@@ -299,6 +301,44 @@ public final class MarkdownTables {
             rows.add(row);
         });
         return rows;
+    }
+
+    /** Whole calls, beside what they cost above the kernels. */
+    private static List<List<String>> wall(List<Entry> entries) {
+        List<String> names = entries.stream()
+                .filter(entry -> !entry.ours())
+                .map(Entry::name)
+                .distinct()
+                .toList();
+        List<List<String>> rows = new ArrayList<>();
+        List<String> head = new ArrayList<>(List.of("problem", "our wall time (above the kernels)"));
+        names.forEach(name -> head.add(name + " (our wall time ÷ its)"));
+        rows.add(head);
+        grouped(entries, Entry::problem).forEach((problem, here) -> {
+            List<Entry> ours = here.stream().filter(Entry::ours).toList();
+            if (ours.isEmpty() || ours.size() == here.size()) {
+                return;
+            }
+            Entry best = fastest(ours);
+            double wall = wallMilliseconds(best);
+            List<String> row = new ArrayList<>(List.of(
+                    problem.toString(),
+                    "%s (%s)".formatted(Amounts.time(wall), Amounts.time(Math.max(0, wall - best.milliseconds())))));
+            for (String name : names) {
+                row.add(here.stream()
+                        .filter(entry -> entry.name().equals(name))
+                        .map(MarkdownTables::wallMilliseconds)
+                        .min(Double::compare)
+                        .map(peer -> "%s (%s)".formatted(Amounts.time(peer), Amounts.factor(wall / peer)))
+                        .orElse("–"));
+            }
+            rows.add(row);
+        });
+        return rows;
+    }
+
+    private static double wallMilliseconds(Entry entry) {
+        return entry.result().requireTiming().wallMilliseconds();
     }
 
     private static List<List<String>> decode(List<Entry> entries) {

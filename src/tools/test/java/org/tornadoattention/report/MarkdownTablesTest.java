@@ -49,6 +49,9 @@ class MarkdownTablesTest {
                         "| TFLOP/s | N = 512 | N = 1024 | N = 2048 |", "| tiled, F16, d = 64, causal | 26 | 26 | 26 |");
         assertThat(table("peers ours.json peers.json dtype=F32 seq=1024"))
                 .contains("| F32 16x32x1024x64 | `tiled` 27 TFLOP/s | 18 TFLOP/s (0.667×) | 35 TFLOP/s (1.3×) |");
+        assertThat(table("wall ours.json peers.json dtype=F32 seq=1024"))
+                .contains("| problem | our wall time (above the kernels) | PyTorch")
+                .contains("| F32 16x32x1024x64 | ");
         assertThat(table("decode ours.json peers.json dtype=F32 seq=1024"))
                 .contains("| batch | keys | ours | kernel time | wall time | PyTorch")
                 .contains("| 16 | 1024 | 0.05 TB/s | 5.09 ms | ", "| 0.04 TB/s (150 %) | 0.07 TB/s (77.1 %) |");
@@ -60,7 +63,7 @@ class MarkdownTablesTest {
     void aTableThatCannotBeMadeIsRefusedBeforeItsFilesAreRead() {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> table("ladders none.json"))
-                .withMessageContaining("choose one of ladder, throughput, peers, decode, traffic, errors");
+                .withMessageContaining("choose one of ladder, throughput, peers, wall, decode, traffic, errors");
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> MarkdownTables.renewed("<!-- table ladder ours.json -->\n\n| a |\n", directory))
                 .withMessageContaining("1 tables begin and 0 end");
