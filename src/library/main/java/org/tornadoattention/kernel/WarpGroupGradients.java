@@ -52,8 +52,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * ceil(seqK / blockK)} groups of {@link #groupSize} work-items,
  * or with {@link #EACH_HEAD} as many for each query head; {@code blockK} is a multiple of 64, {@code blockQ} 64 or 128.
  * Heads come in bundles of {@code together}, so that what the groups of a bundle read stays in the device's cache;
- * within a bundle the first tiles of keys come first. Under a causal mask these wait for later ones, which begin at once
- * if the device has room for all of a head; if not, the last come first.
+ * within a bundle the first tiles of keys come first. Under a causal mask these wait for later ones, which begin at
+ * once if the device has room for all of a head; if not, the last come first.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of K, one of V, three of Q and dO, two of dS, barriers.
  * <b>Device.</b> As {@link WarpGroupFlashAttention}. Head dimensions up to 128.
@@ -748,9 +748,11 @@ public final class WarpGroupGradients {
             if (eachHead != 0) {
                 int part = (keyValueHead * tilesK + keyTile) * (WARPS * groups) + item / 32;
                 othersAfter = sharing - 1 - firstHead % sharing;
+                // spotless:off: a call in rows
                 sumOverHeads(
                         dk, dv, sums, turns, allHeads * Placement.tiles(seqQ, blockQ), sumsOfTile(headDim, blockQ),
                         part, paddedDim, lane, firstHead % sharing, othersAfter);
+                // spotless:on
             }
 
             // Keys past the last of their sequence have gradients of 0.

@@ -139,6 +139,23 @@ class WarpGroupSpecTest {
         assertThat(chooseBackward(shape, changed)).startsWith("128x64");
     }
 
+    @ParameterizedTest
+    @CsvSource({
+        "2, 128, -1, 64x128",
+        "1, 128, -1, 64x128",
+        "1, 64, -1, 128x128",
+        "2, 64, 30, 128x128",
+        "2, 128, 30, 128x64+64x128",
+        "1, 64, 30, 128x128+64x128"
+    })
+    void underACausalMaskOneKernelComputesAllGradients(int kvHeads, int headDim, int windowLeft, String tiles) {
+        AttentionShape shape = new AttentionShape(1, 2, kvHeads, 512, 512, headDim);
+        AttentionOptions options = windowLeft < 0
+                ? AttentionOptions.causal()
+                : AttentionOptions.defaults().withWindow(windowLeft, 0);
+        assertThat(chooseBackward(shape, options)).isEqualTo(tiles);
+    }
+
     private static String chooseBackward(AttentionShape shape, AttentionOptions options) {
         AttentionProblem problem = AttentionProblem.of(shape, DType.F16, options);
         List<Tile> tiles = BACKWARD.tiles().choose(problem, hopper()).orElseThrow();

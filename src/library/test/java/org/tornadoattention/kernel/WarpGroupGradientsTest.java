@@ -55,7 +55,10 @@ public class WarpGroupGradientsTest {
                 Arguments.of(shape(1, 1, 65, 64, 7), DType.BF16, options),
                 Arguments.of(shape(2, 2, 200, 270, 72), DType.F16, options.withCausal()),
                 Arguments.of(shape(3, 1, 260, 270, 16), DType.F16, options.withCausal()),
-                Arguments.of(shape(4, 2, 130, 200, 72), DType.BF16, options.withCausal().withKeyLengths(150)));
+                Arguments.of(
+                        shape(4, 2, 130, 200, 72),
+                        DType.BF16,
+                        options.withCausal().withKeyLengths(150)));
     }
 
     /** What the problems are computed on. */
