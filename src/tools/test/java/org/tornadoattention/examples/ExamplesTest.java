@@ -123,6 +123,15 @@ class ExamplesTest {
                 .allMatch(line -> line.endsWith("none: the same bits"));
     }
 
+    @Test
+    void theFirstCallSaysWhatItWaitsFor() {
+        assertThat(outputOf("FirstCall", "tiled").lines().filter(line -> line.contains(" problem ")))
+                .hasSize(2)
+                .allMatch(line -> line.matches(
+                        "(first|second) problem +call [\\d.]+ s, of it the graph [\\d.]+, TornadoVM's compiler [\\d.]+,"
+                                + " the driver's [\\d.]+, result right"));
+    }
+
     @ParameterizedTest
     @CsvSource({"CallLatency 4", "LlamaDecoder 10 8 2 8 6 f16"})
     void examplesWithHalvesSayWhereTheDeviceHasNone(String commandLine) {
@@ -159,6 +168,8 @@ class ExamplesTest {
                 "TrainGpt --backend vulkan|There is no backend 'vulkan'",
                 "BlockSparseTimes 2048 1 8 f7|There is no type 'f7'",
                 "GptStepTimes --sequences 64,0|--sequences is 0: it must be 1 or more.",
+                "FirstCall tiled f7|There is no type 'f7'",
+                "FirstCall tile|There is no kernel 'tile'",
             })
     void argumentsThatDoNotFitAreBadUsageInAFewLines(String commandLine, String message) {
         JavaProcess process = process(commandLine.split(" "));
