@@ -281,6 +281,7 @@ public final class WarpSplitKeyAttention {
         int logSumExps = partials.getSize() / (headDim + 1) * headDim;
         int allParts = splits;
         int part = split;
+        int isWhole = isWhole(splits);
         if (KeySplit.isOneOfSeveral()) {
             allParts = KeySplit.allParts();
             part = split + KeySplit.partsBefore();
@@ -324,7 +325,15 @@ public final class WarpSplitKeyAttention {
                             pageSize, pagesPerSequence, offset, windowLeft, windowRight, alibi, scale, from, to);
                     // spotless:on
                 }
-                partials.set((of * allParts + part) * headDim + x % headDim, sum);
+                if (isWhole > 0) {
+                    // spotless:off: a call in rows
+                    write(
+                            output, logSumExp, x % headDim, sum, partials.get(logSumExps + of), sequence,
+                            kvHead * group + mine % group, mine / group, of, heads, headDim, seqQ);
+                    // spotless:on
+                } else {
+                    partials.set((of * allParts + part) * headDim + x % headDim, sum);
+                }
             }
             context.localBarrier();
         }
@@ -340,7 +349,7 @@ public final class WarpSplitKeyAttention {
         }
 
         // The last group of the tile's parts merges them.
-        if (KeySplit.isMerged()) {
+        if (KeySplit.isMerged() && isWhole == 0) {
             // spotless:off: a call in rows
             mergeParts(
                     context, keyTiles, partials, output, logSumExp, arrivals, sequences, step, item, lane, warp, items,
@@ -549,6 +558,37 @@ public final class WarpSplitKeyAttention {
             }
         }
         return mended;
+    }
+
+    /** 1 where one part is all there is and no step is to be accounted for: it goes where a merge would write it. */
+    @Phase
+    private static int isWhole(int splits) {
+        int isWhole = 0;
+        if (KeySplit.isMerged()) {
+            if (KeySplit.arePlacesRead()) {
+                isWhole = splits == 1 ? 1 : 0;
+            }
+        }
+        return isWhole;
+    }
+
+    /** Column x of a row of the output; the row's first one has its log-sum-exp too. */
+    @Phase
+    private static void write(
+            FloatArray output, FloatArray logSumExp, int x, float element, float lse, int sequence, int head, int i,
+            int of, int heads, int headDim, int seqQ) {
+        int outputRow = of;
+        if (seqQ > 0) {
+            outputRow = (sequence * heads + head) * seqQ + i;
+        }
+        int at = outputRow * headDim;
+        if (Layout.isStrided()) {
+            at = Layout.output(sequence, head, i);
+        }
+        WarpTiles.storeOne(output, at + x, element);
+        if (x == 0) {
+            logSumExp.set(outputRow, lse == Score.NO_SCORE ? RowEnd.negativeInfinity() : lse);
+        }
     }
 
     /** The last group of the tile's parts merges them. */

@@ -47,7 +47,9 @@ class PoolDecodeTest {
         "BF16, BF16, BF16, 4, 16, 64, 4, 2",
         "F32, F16, F16, 2, 40, 7, 29, 1",
         "F32, BF16, F32, 9, 32, 256, 1, 5",
-        "BF16, F16, BF16, 1, 136, 48, 4, 2"
+        "BF16, F16, BF16, 1, 136, 48, 4, 2",
+        "BF16, BF16, BF16, 1, 64, 16, 13, 1",
+        "F16, F16, F32, 9, 128, 64, 4, 1"
     })
     void stepsOfOneGraph(
             DType query, DType cache, DType out, int seqQ, int headDim, int pageSize, int pages, int splits) {

@@ -76,6 +76,19 @@ public final class WarpTiles {
         return Warp.unpack(Warp.BF16, array.get(index / 2) >> index % 2 * 16, 0);
     }
 
+    /** Writes an element, likewise. */
+    public static void storeOne(FloatArray array, int index, float element) {
+        array.set(index, element);
+    }
+
+    public static void storeOne(HalfFloatArray array, int index, float element) {
+        Warp.store(array, index, Warp.pack(Warp.F16, element, 0f), 1);
+    }
+
+    public static void storeOne(ShortArray array, int index, float element) {
+        Warp.store(array, index, Warp.pack(Warp.BF16, element, 0f), 1);
+    }
+
     /** Writes two elements that follow one another, likewise. */
     public static void storeTwo(FloatArray array, int index, float first, float second) {
         array.set(index, first);
