@@ -92,16 +92,19 @@ public final class MergePartials {
             outputBase = Layout.output(token / seqQ, head, token % seqQ);
         }
 
-        // m = max L_s, then e^(L_s - m) and their sum; of few parts each work-item has all, of many the group.
+        // m = max L_s, then e^(L_s - m) and their sum; of few parts each work-item has all, of many the group. Loads of
+        // few wait for nothing, so that all are under way at once: what they bring to a row that does not count is
+        // left.
         float[] few = new float[AT_ONCE];
+        float[] parts = new float[AT_ONCE];
         float max = Score.NO_SCORE;
         float sum = 0f;
         if (splits <= AT_ONCE) {
             for (int s = 0; s < splits; s++) {
-                few[s] = Score.NO_SCORE;
-                if (present) {
-                    few[s] = partials.get(logSumExps + row * splits + s);
-                }
+                few[s] = partials.get(logSumExps + row * splits + s);
+            }
+            for (int s = 0; s < splits; s++) {
+                parts[s] = partials.get((row * splits + s) * headDim + TornadoMath.min(item, headDim - 1));
             }
             for (int s = 0; s < splits; s++) {
                 max = TornadoMath.max(max, few[s]);
@@ -134,13 +137,14 @@ public final class MergePartials {
         }
 
         // O = sum e^(L_s - L) O_s and L = m + ln sum
-        float[] parts = new float[AT_ONCE];
         float inverse = sum == 0f ? 0f : 1f / sum;
         for (int x = item; x < headDim; x += groupSize) {
             float o = 0f;
             if (splits <= AT_ONCE) {
-                for (int s = 0; s < splits; s++) {
-                    parts[s] = partials.get((row * splits + s) * headDim + x);
+                if (x >= groupSize) {
+                    for (int s = 0; s < splits; s++) {
+                        parts[s] = partials.get((row * splits + s) * headDim + x);
+                    }
                 }
                 for (int s = 0; s < splits; s++) {
                     o += few[s] == 0f ? 0f : few[s] * parts[s];
