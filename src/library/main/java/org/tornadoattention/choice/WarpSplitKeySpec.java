@@ -26,16 +26,11 @@ record WarpSplitKeySpec() implements DecodeSpec {
     /** Local memory that CUDA keeps for itself, of each group. */
     private static final long RESERVED = 1024;
 
-    /** Several waves let a multiprocessor that is done early take more, as long as a group has so many tiles. */
-    private static final int MOST_WAVES = 4;
-
-    private static final int TILES_WORTH_A_WAVE = 32;
-
-    /** Parts that take longer to merge than a second group on each multiprocessor saves. */
-    private static final int MANY_PARTS = 16;
-
-    /** Fewer splits are taken for this part of the best division into waves. */
-    private static final double GOOD_ENOUGH = 0.95;
+    /**
+     * The part of the multiprocessors that have a group at least. More splits than that takes gain nothing: memory is
+     * faster the fewer places are read at a time.
+     */
+    private static final double FILLED = 0.95;
 
     @Override
     public String summary() {
@@ -71,47 +66,14 @@ record WarpSplitKeySpec() implements DecodeSpec {
             stages--;
         }
         WarpSplitTile tile = new WarpSplitTile(rows, warps, stages, Math.max(1, splits));
-        long sideBySide = Math.min(GROUPS_SIDE_BY_SIDE, localMemory / (tile.localMemoryBytes(headDim) + RESERVED));
-        if (sideBySide == 0) {
+        if (tile.localMemoryBytes(headDim) + RESERVED > localMemory) {
             return Optional.empty();
         }
         if (splits > 0) {
             return Optional.of(tile);
         }
         int keyTiles = Math.ceilDiv(Math.max(1, problem.keys()), warps * WarpSplitKeyAttention.WARP_KEYS);
-        int chosen = inWaves(problem.groups(rows), device.computeUnits() * sideBySide, sideBySide, keyTiles);
-        return Optional.of(new WarpSplitTile(rows, warps, stages, chosen));
-    }
-
-    /**
-     * Splits that make several whole waves of long groups, or else the fewest that leave hardly a place empty; where
-     * those are many, the fewest that leave hardly a multiprocessor without a group.
-     */
-    private static int inWaves(int groups, long places, long sideBySide, int keyTiles) {
-        for (int waves = MOST_WAVES; waves > 1; waves--) {
-            int splits = (int) (waves * places / groups);
-            if (splits > 0 && keyTiles / splits >= TILES_WORTH_A_WAVE) {
-                return splits;
-            }
-        }
-        int splits = fewest(groups, places, keyTiles);
-        return splits > MANY_PARTS ? fewest(groups, places / sideBySide, keyTiles) : splits;
-    }
-
-    private static int fewest(int groups, long places, int keyTiles) {
-        double best = 0;
-        for (int splits = 1; splits <= keyTiles; splits++) {
-            best = Math.max(best, filled(groups, splits, places));
-        }
-        int splits = 1;
-        while (filled(groups, splits, places) < GOOD_ENOUGH * best) {
-            splits++;
-        }
-        return splits;
-    }
-
-    private static double filled(int groups, int splits, long places) {
-        long all = (long) groups * splits;
-        return (double) all / (Math.ceilDiv(all, places) * places);
+        int wanted = (int) Math.ceil(FILLED * device.computeUnits() / problem.groups(rows));
+        return Optional.of(new WarpSplitTile(rows, warps, stages, Math.min(wanted, keyTiles)));
     }
 }
