@@ -27,8 +27,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 /**
  * What a call of {@code forward} takes whose tensors are the host's, F16: with tensors of {@code Tensor.allocate}, and
  * with those of {@code allocatePinned}, which the device reads and writes itself. The floor is the bytes of q, k, v,
- * output and log-sum-exp by the rates that transfers of q reach in this process, and the kernel, one behind the other. Rows are compared with
- * float64 first, and all results with each other, bit by bit.
+ * output and log-sum-exp by the rates that transfers of q reach in this process, and the kernel, one behind the other.
+ * Rows are compared with float64 first, and all results with each other, bit by bit.
  */
 class HostTimes {
 

@@ -135,7 +135,8 @@ class PrefixTimes {
                             Tensor.view(value, 0, ofPages, pageStrides),
                             positions)
                     .withBlockTable(table, pagesOfOne);
-            IntArray prefixTable = IntArray.fromArray(IntStream.range(0, pagesOfPrefix).toArray());
+            IntArray prefixTable =
+                    IntArray.fromArray(IntStream.range(0, pagesOfPrefix).toArray());
             IntArray prefixLength = IntArray.fromElements(of.prefix);
             TaskGraph graph = new TaskGraph(shared ? "shared" : "separate");
             GridScheduler grids = new GridScheduler();
@@ -175,7 +176,8 @@ class PrefixTimes {
             for (int row = 0; row < of.sequences * HEADS; row += of.sequences * HEADS / 3 - 1) {
                 double[] expected = expected(row / HEADS, row % HEADS);
                 for (int x = 0; x < DIM; x++) {
-                    double error = Math.abs(expected[x] - output.get(row * DIM + x).getFloat32());
+                    double error =
+                            Math.abs(expected[x] - output.get(row * DIM + x).getFloat32());
                     if (!(error <= LARGEST_ERROR)) {
                         throw new IllegalStateException("An output is wrong by " + error + ".");
                     }

@@ -118,8 +118,11 @@ class HostTensorsTest {
     /** Some heads are computed while others travel: enough for two, three, four and eight pieces of an H200. */
     @ParameterizedTest
     @CsvSource({
-        "F16, 2, 8, 4, 1200, 900, 128", "BF16, 3, 6, 3, 1500, 1700, 64", "F16, 1, 16, 16, 2200, 2200, 64",
-        "F32, 1, 32, 8, 2200, 500, 32", "F16, 4, 16, 16, 1100, 600, 96"
+        "F16, 2, 8, 4, 1200, 900, 128",
+        "BF16, 3, 6, 3, 1500, 1700, 64",
+        "F16, 1, 16, 16, 2200, 2200, 64",
+        "F32, 1, 32, 8, 2200, 500, 32",
+        "F16, 4, 16, 16, 1100, 600, 96"
     })
     void largeProblemsTravelInPieces(DType dtype, int batch, int heads, int kvHeads, int seqQ, int seqK, int headDim) {
         assumeTrue(TestDevice.get().backend() == Backend.CUDA, "Only there are tensors page-locked");

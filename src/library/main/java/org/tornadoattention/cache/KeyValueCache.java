@@ -232,11 +232,7 @@ public abstract sealed class KeyValueCache implements AutoCloseable permits KvCa
         if (!taken) {
             throw new IllegalArgumentException(
                     "The options are %s and an execution takes %d tokens at most: a wide copy is of a cache of bytes, for F16 or BF16 tokens of which an execution takes %d or more, and for the kernel %s; leave withWideCopy() out."
-                            .formatted(
-                                    options,
-                                    prompt,
-                                    DecodeChoice.FEWEST_OF_CHUNK,
-                                    DecodeKernel.WARP_GROUP.id()));
+                            .formatted(options, prompt, DecodeChoice.FEWEST_OF_CHUNK, DecodeKernel.WARP_GROUP.id()));
         }
     }
 

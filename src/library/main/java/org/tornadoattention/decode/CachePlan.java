@@ -207,9 +207,8 @@ public final class CachePlan implements CacheEngine {
     }
 
     private Optional<WarpGroupSplitTile> chunkTile(int seqQ) {
-        Optional<DecodeKernel> wanted = wideCopy && seqQ >= DecodeChoice.FEWEST_OF_CHUNK
-                ? Optional.of(DecodeKernel.WARP_GROUP)
-                : kernel;
+        Optional<DecodeKernel> wanted =
+                wideCopy && seqQ >= DecodeChoice.FEWEST_OF_CHUNK ? Optional.of(DecodeKernel.WARP_GROUP) : kernel;
         return DecodeChoice.chunk(
                 shape.problem(seqQ), wanted, splits, wideCopy || !shape.type().isQuantized(), device);
     }

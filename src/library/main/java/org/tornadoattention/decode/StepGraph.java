@@ -163,8 +163,7 @@ record StepGraph(
     /** TornadoVM frees only what a graph transfers, so it is transferred, once. */
     private static void transferWide(TaskGraph graph, InferenceArrays arrays) {
         arrays.wide()
-                .ifPresent(wide ->
-                        graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, wide.key(), wide.value()));
+                .ifPresent(wide -> graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, wide.key(), wide.value()));
     }
 
     private static void transferCaptured(TaskGraph graph, InferenceArrays arrays) {

@@ -339,8 +339,7 @@ public final class LaunchGuard implements DevicePlan {
 
     private void requireWritten(String name, Tensor tensor) {
         requireWritten(
-                name,
-                tensor.dtype() == DType.F32 ? firstPoison(tensor.memory()) : firstPoison16Bits(tensor.memory()));
+                name, tensor.dtype() == DType.F32 ? firstPoison(tensor.memory()) : firstPoison16Bits(tensor.memory()));
     }
 
     /**

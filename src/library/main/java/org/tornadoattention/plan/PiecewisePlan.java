@@ -86,13 +86,7 @@ final class PiecewisePlan implements DevicePlan {
         AttentionShape shape = problem.shape();
         int heads = shape.batch() * shape.kvHeads() / pieces;
         return problem.with(new AttentionShape(
-                1,
-                heads * shape.groupSize(),
-                heads,
-                shape.seqQ(),
-                shape.seqK(),
-                shape.headDim(),
-                shape.valueDim()));
+                1, heads * shape.groupSize(), heads, shape.seqQ(), shape.seqK(), shape.headDim(), shape.valueDim()));
     }
 
     /**
@@ -108,8 +102,14 @@ final class PiecewisePlan implements DevicePlan {
             kernels = executeInPlaces(q, k, v, o, lse);
         } else {
             for (int piece = 0; piece < pieces; piece++) {
-                Execution execution = plans.get(piece % PLANS).execute(
-                        part(q, piece), part(k, piece), part(v, piece), options, part(o, piece), part(lse, piece));
+                Execution execution = plans.get(piece % PLANS)
+                        .execute(
+                                part(q, piece),
+                                part(k, piece),
+                                part(v, piece),
+                                options,
+                                part(o, piece),
+                                part(lse, piece));
                 kernels = kernels.plus(execution.kernelTime());
                 compiling = compiling.plus(execution.compileTime());
             }

@@ -121,7 +121,8 @@ class DecodeChoiceTest {
     }
 
     /**
-     * 132 multiprocessors, 8 KV heads: as many parts as give hardly one of them none, unless there are no keys for them.
+     * 132 multiprocessors, 8 KV heads: as many parts as give hardly one of them none, unless there are no keys for
+     * them.
      */
     @ParameterizedTest
     @CsvSource({

@@ -59,6 +59,7 @@ class PiecewisePlanTest {
             case DROPOUT -> options.withDropout(0.1, 5);
             case BIAS -> options.withBias(Tensor.allocate(DType.F16, 1, 8, 1, 4096));
         };
-        assertThat(pieces(new AttentionShape(2, 8, 8, 4096, 4096, 128), options)).isEqualTo(1);
+        assertThat(pieces(new AttentionShape(2, 8, 8, 4096, 4096, 128), options))
+                .isEqualTo(1);
     }
 }

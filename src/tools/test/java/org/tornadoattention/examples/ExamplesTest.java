@@ -249,7 +249,8 @@ class ExamplesTest {
     void aPrefixOfAllSequencesIsComputedOnce() {
         assumeTrue(Devices.bestForTaskGraphs().halfFloats(), "SKIPPED: this device has no 16-bit floats");
         assertThat(outputOf("PrefixTimes", "3", "24", "8", "8"))
-                .containsPattern("3 sequences, 24 tokens in common and 8 of their own: separate caches \\d+\\.\\d us, prefix once \\d");
+                .containsPattern(
+                        "3 sequences, 24 tokens in common and 8 of their own: separate caches \\d+\\.\\d us, prefix once \\d");
     }
 
     @Test
