@@ -5,10 +5,16 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.util.function.BiConsumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.tornadoattention.cache.CacheOptions;
+import org.tornadoattention.cache.KeyValuePool;
+import org.tornadoattention.cache.KvCache;
+import org.tornadoattention.cache.PagedKvCache;
+import org.tornadoattention.cache.RaggedAttention;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.device.Backend;
@@ -24,6 +30,7 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.enums.ProfilerMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /** Attention as one task among the caller's own, with nothing leaving the device in between. */
@@ -300,6 +307,106 @@ class AppendToTest {
             TaskGraph other = new TaskGraph("graph");
             attention.appendTo(other, grids, "late", tensor, tensor, tensor, output, lse, options);
         }
+    }
+
+    /** An entry point that appends tasks. */
+    private record EntryPoint(String name, BiConsumer<TaskGraph, GridScheduler> appending) {
+        @Override
+        public String toString() {
+            return name;
+        }
+    }
+
+    private static final int[] ROWS = {1, 2, 4};
+    private static final int[] STEP = {1, 2, 4, 8};
+
+    static Stream<EntryPoint> entryPoints() {
+        Tensor q = Tensor.random(DType.F32, 1, STEP);
+        Tensor output = Tensor.allocate(DType.F32, STEP);
+        Tensor lse = Tensor.allocate(DType.F32, ROWS);
+        AttentionOptions options = AttentionOptions.causal();
+        CacheOptions how = CacheOptions.of(DType.F32).on(TestDevice.get());
+        return Stream.of(
+                new EntryPoint("FlashAttention.appendBackwardTo", (graph, grids) -> {
+                    BackwardTensors tensors = BackwardTensors.builder()
+                            .q(q)
+                            .k(q)
+                            .v(q)
+                            .output(output)
+                            .logSumExp(lse)
+                            .dOut(q)
+                            .dQ(Tensor.allocate(DType.F32, STEP))
+                            .dK(Tensor.allocate(DType.F32, STEP))
+                            .dV(Tensor.allocate(DType.F32, STEP))
+                            .build();
+                    try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
+                        attention.appendBackwardTo(graph, grids, "late", tensors, options);
+                    }
+                }),
+                new EntryPoint("FlashAttention.appendTo over a pool", (graph, grids) -> {
+                    KeyValuePool pool = KeyValuePool.of(q, q, new IntArray(1));
+                    try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
+                        attention.appendTo(graph, grids, "late", q, pool, output, lse, options);
+                    }
+                }),
+                new EntryPoint("KeyValuePool.appendTo", (graph, grids) -> KeyValuePool.of(q, q, new IntArray(1))
+                        .appendTo(TestDevice.get(), graph, grids, "late", q, output, lse, options)),
+                new EntryPoint("KvCache.appendTo", (graph, grids) -> {
+                    try (KvCache cache = KvCache.builder()
+                            .batch(1)
+                            .heads(2)
+                            .headDim(8)
+                            .capacity(4)
+                            .options(how)
+                            .build()) {
+                        cache.appendTo(graph, grids, "late", q, q, q, output, lse, options);
+                    }
+                }),
+                new EntryPoint("PagedKvCache.appendTo", (graph, grids) -> {
+                    try (PagedKvCache cache = PagedKvCache.builder()
+                            .sequences(1)
+                            .heads(2)
+                            .headDim(8)
+                            .pageSize(4)
+                            .pages(1)
+                            .capacity(4)
+                            .options(how)
+                            .build()) {
+                        cache.appendTo(graph, grids, "late", q, q, q, output, lse, options);
+                    }
+                }),
+                new EntryPoint("RaggedTasks.append", (graph, grids) -> {
+                    Tensor packed = Tensor.random(DType.F32, 1, 4, 2, 8);
+                    try (RaggedAttention ragged = new RaggedAttention(TestDevice.get())) {
+                        ragged.tasks(graph, grids, packed, packed, 1, options)
+                                .append(
+                                        "late",
+                                        packed,
+                                        packed,
+                                        packed,
+                                        Tensor.allocate(DType.F32, 4, 2, 8),
+                                        Tensor.allocate(DType.F32, 4, 2));
+                    }
+                }));
+    }
+
+    @ParameterizedTest
+    @MethodSource("entryPoints")
+    void everyEntryPointRefusesAGraphThatHasASnapshot(EntryPoint entryPoint) {
+        TaskGraph graph = new TaskGraph("graph");
+        GridScheduler grids = new GridScheduler();
+        Tensor tensor = Tensor.random(DType.F32, 1, STEP);
+        Tensor output = Tensor.allocate(DType.F32, STEP);
+        Tensor lse = Tensor.allocate(DType.F32, ROWS);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
+            attention.appendTo(
+                    graph, grids, "first", tensor, tensor, tensor, output, lse, AttentionOptions.defaults());
+        }
+        graph.snapshot();
+        assertThatExceptionOfType(RuntimeException.class)
+                .isThrownBy(() -> entryPoint.appending.accept(graph, grids))
+                .withMessageContainingAll("graph has a snapshot already", "before snapshot()");
+        entryPoint.appending.accept(new TaskGraph("another"), grids);
     }
 
     private static KernelChoice append(ComputeDevice device, AttentionShape shape, DType dtype) {

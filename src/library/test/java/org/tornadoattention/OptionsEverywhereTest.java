@@ -21,8 +21,11 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.cache.CacheOptions;
 import org.tornadoattention.cache.KeyValueCache;
+import org.tornadoattention.cache.KeyValuePool;
 import org.tornadoattention.cache.KvCache;
 import org.tornadoattention.cache.PagedKvCache;
+import org.tornadoattention.cache.RaggedAttention;
+import org.tornadoattention.cache.RaggedTasks;
 import org.tornadoattention.choice.AttentionKernel;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.reference.AccuracyCheck;
@@ -168,8 +171,51 @@ class OptionsEverywhereTest {
                 }
             }));
         }
-        ways.add(new Way(
-                "KvCache.appendTo", NOT_IN_INFERENCE, (given, oracle) -> F32.compare(cacheInGraph(given), oracle)));
+        ways.add(new Way("KvCache.appendTo", NOT_IN_INFERENCE, (given, oracle) -> {
+            try (KvCache cache = contiguous(CacheOptions.of(DType.F32).on(TestDevice.get()))) {
+                return F32.compare(stepInGraph(cache::appendTo, () -> {}, given), oracle);
+            }
+        }));
+        ways.add(new Way("PagedKvCache.appendTo", NOT_IN_INFERENCE, (given, oracle) -> {
+            try (PagedKvCache cache = paged(CacheOptions.of(DType.F32).on(TestDevice.get()))) {
+                return F32.compare(stepInGraph(cache::appendTo, () -> cache.next(TOKENS), given), oracle);
+            }
+        }));
+        ways.add(new Way("appendTo over a pool", NOT_IN_INFERENCE, (given, oracle) -> {
+            try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
+                IntArray positions = new IntArray(1);
+                KeyValuePool pool = KeyValuePool.of(F32.k, F32.v, positions);
+                return F32.compare(
+                        stepInGraph(
+                                (graph, grids, name, q, _, _, output, logSumExp, options) -> {
+                                    graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, positions);
+                                    attention.appendTo(graph, grids, name, q, pool, output, logSumExp, options);
+                                },
+                                () -> {},
+                                given),
+                        oracle);
+            }
+        }));
+        for (ComputeDevice device : List.of(TestDevice.get(), TestDevice.jvm())) {
+            ways.add(new Way("RaggedAttention.backward on " + device.backend(), NOT_IN_INFERENCE, (given, oracle) -> {
+                return F32.check(oracle).gradients(raggedGradients(device, given));
+            }));
+        }
+        Set<String> notInTasks = new HashSet<>(NOT_IN_INFERENCE);
+        notInTasks.addAll(Set.of("withScore", "withMask of a function", "withBias"));
+        ways.add(new Way("RaggedTasks.append", notInTasks, (given, oracle) -> F32.compare(raggedTasks(given), oracle)));
+        Set<String> ofAWholeProblem = Set.of("withAlibi", "withScore", "withMask of a function", "withDropout");
+        for (DistributedAttention.Division division : DistributedAttention.Division.values()) {
+            ways.add(new Way("DistributedAttention by " + division, ofAWholeProblem, (given, oracle) -> {
+                try (DistributedAttention attention =
+                        DistributedAttention.on(List.of(TestDevice.get(), TestDevice.get()), division)) {
+                    AttentionResult result = attention.forward(F32.q, F32.k, F32.v, given);
+                    List<Comparison> all = new ArrayList<>(F32.compare(result, oracle));
+                    all.addAll(F32.check(oracle).gradients(attention.backward(result, F32.dOut)));
+                    return all;
+                }
+            }));
+        }
         return ways.stream();
     }
 
@@ -240,7 +286,24 @@ class OptionsEverywhereTest {
         return new GraphResult(AttentionResult.of(output, logSumExp), gradients);
     }
 
-    private static AttentionResult cacheInGraph(AttentionOptions options) throws TornadoExecutionPlanException {
+    /** Appends a step to a graph. */
+    @FunctionalInterface
+    private interface Appending {
+        void append(
+                TaskGraph graph,
+                GridScheduler grids,
+                String name,
+                Tensor q,
+                Tensor k,
+                Tensor v,
+                Tensor output,
+                Tensor logSumExp,
+                AttentionOptions options);
+    }
+
+    /** @param before what the host does before the execution */
+    private static AttentionResult stepInGraph(Appending appending, Runnable before, AttentionOptions options)
+            throws TornadoExecutionPlanException {
         Tensor output = Tensor.allocate(DType.F32, F32.q.shape());
         Tensor logSumExp = Tensor.allocate(DType.F32, 1, HEADS, TOKENS);
         TaskGraph graph = new TaskGraph("graph");
@@ -252,10 +315,9 @@ class OptionsEverywhereTest {
                 F32.v.array(),
                 output.array(),
                 logSumExp.array());
-        try (KvCache cache = contiguous(CacheOptions.of(DType.F32).on(TestDevice.get()))) {
-            cache.appendTo(graph, grids, "step", F32.q, F32.k, F32.v, output, logSumExp, options);
-            run(graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array()), grids);
-        }
+        appending.append(graph, grids, "step", F32.q, F32.k, F32.v, output, logSumExp, options);
+        before.run();
+        run(graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array()), grids);
         return AttentionResult.of(output, logSumExp);
     }
 
@@ -266,32 +328,74 @@ class OptionsEverywhereTest {
         }
     }
 
-    private static AttentionResult ragged(AttentionOptions options) {
-        Tensor q = Tensor.allocate(DType.F32, TOKENS, HEADS, HEAD_DIM);
-        Tensor output = Tensor.allocate(DType.F32, F32.q.shape());
-        Tensor logSumExp = Tensor.allocate(DType.F32, 1, HEADS, TOKENS);
-        for (int head = 0; head < HEADS; head++) {
-            for (int token = 0; token < TOKENS; token++) {
-                for (int x = 0; x < HEAD_DIM; x++) {
-                    q.set(F32.q.get(0, head, token, x), token, head, x);
-                }
-            }
+    /** {@code [1, heads, tokens, …]} packed as {@code [tokens, heads, …]}. */
+    private static Tensor packed(Tensor tensor) {
+        Tensor packed = Tensor.allocate(DType.F32, TOKENS, tensor.heads(), HEAD_DIM);
+        for (int at = 0; at < packed.numberOfElements(); at++) {
+            int head = at / HEAD_DIM % tensor.heads();
+            int token = at / HEAD_DIM / tensor.heads();
+            packed.setFlat(at, tensor.get(0, head, token, at % HEAD_DIM));
         }
-        Tensor k = Tensor.of(F32.k.toFloatArray(), TOKENS, 1, HEAD_DIM);
-        Tensor v = Tensor.of(F32.v.toFloatArray(), TOKENS, 1, HEAD_DIM);
+        return packed;
+    }
+
+    /** The contrary. */
+    private static Tensor unpacked(Tensor packed) {
+        int[] shape = packed.shape();
+        int width = shape.length == 3 ? shape[2] : 1;
+        Tensor unpacked = shape.length == 3
+                ? Tensor.allocate(DType.F32, 1, shape[1], TOKENS, width)
+                : Tensor.allocate(DType.F32, 1, shape[1], TOKENS);
+        for (int at = 0; at < packed.numberOfElements(); at++) {
+            int head = at / width % shape[1];
+            int token = at / width / shape[1];
+            unpacked.setFlat((head * TOKENS + token) * width + at % width, packed.getFlat(at));
+        }
+        return unpacked;
+    }
+
+    private static AttentionResult unpacked(AttentionResult result) {
+        return AttentionResult.of(unpacked(result.output()), unpacked(result.logSumExp()));
+    }
+
+    private static AttentionResult ragged(AttentionOptions options) {
         IntArray offsets = IntArray.fromElements(0, TOKENS);
         try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
-            AttentionResult packed = attention.forwardRagged(q, k, v, offsets, offsets, options);
-            for (int head = 0; head < HEADS; head++) {
-                for (int token = 0; token < TOKENS; token++) {
-                    logSumExp.set(packed.logSumExp().get(token, head), 0, head, token);
-                    for (int x = 0; x < HEAD_DIM; x++) {
-                        output.set(packed.output().get(token, head, x), 0, head, token, x);
-                    }
-                }
-            }
+            return unpacked(attention.forwardRagged(
+                    packed(F32.q), packed(F32.k), packed(F32.v), offsets, offsets, options));
         }
-        return AttentionResult.of(output, logSumExp);
+    }
+
+    private static Gradients raggedGradients(ComputeDevice device, AttentionOptions options) {
+        IntArray offsets = IntArray.fromElements(0, TOKENS);
+        Tensor q = packed(F32.q);
+        Tensor k = packed(F32.k);
+        Tensor v = packed(F32.v);
+        try (RaggedAttention ragged = new RaggedAttention(device)) {
+            AttentionResult result = ragged.forward(q, k, v, offsets, offsets, options);
+            Gradients gradients = ragged.backward(q, k, v, offsets, offsets, options, result, packed(F32.dOut));
+            return Gradients.of(unpacked(gradients.dQ()), unpacked(gradients.dK()), unpacked(gradients.dV()));
+        }
+    }
+
+    private static AttentionResult raggedTasks(AttentionOptions options) throws TornadoExecutionPlanException {
+        Tensor q = packed(F32.q);
+        Tensor k = packed(F32.k);
+        Tensor v = packed(F32.v);
+        Tensor output = Tensor.allocate(DType.F32, q.shape());
+        Tensor logSumExp = Tensor.allocate(DType.F32, TOKENS, HEADS);
+        IntArray offsets = IntArray.fromElements(0, TOKENS);
+        TaskGraph graph = new TaskGraph("graph");
+        GridScheduler grids = new GridScheduler();
+        graph.transferToDevice(
+                DataTransferMode.EVERY_EXECUTION, q.array(), k.array(), v.array(), output.array(), logSumExp.array());
+        try (RaggedAttention ragged = new RaggedAttention(TestDevice.get())) {
+            RaggedTasks tasks = ragged.tasks(graph, grids, q, k, 1, options);
+            tasks.append("packed", q, k, v, output, logSumExp);
+            tasks.divide(offsets, offsets);
+            run(graph.transferToHost(DataTransferMode.EVERY_EXECUTION, output.array(), logSumExp.array()), grids);
+        }
+        return unpacked(AttentionResult.of(output, logSumExp));
     }
 
     static Stream<Arguments> waysAndOptions() {

@@ -10,7 +10,7 @@ import org.tornadoattention.tensor.DType;
 
 /**
  * A tile's rows and columns past the last query and key enter nothing, however large their scores: with slopes below 0
- * ALiBi's bias grows with the distance, and theirs is the largest.
+ * ALiBi's bias grows with the distance, and theirs is the largest. So it may be with a score function of the user's.
  */
 class PaddedRowsTest {
 
@@ -28,6 +28,19 @@ class PaddedRowsTest {
                 AttentionOptions.defaults().withAlibi(-1e37f));
     }
 
+    /** Scores that grow with the row, the column, and the distance between both. */
+    static Stream<Arguments> functions() {
+        return Stream.of(
+                        AttentionOptions.defaults().withScore((s, b, h, i, j) -> s + 1.5f * i),
+                        AttentionOptions.defaults().withScore((s, b, h, i, j) -> s + 1.5f * j),
+                        AttentionOptions.causal().withScore((s, b, h, i, j) -> s + Math.abs(i - j)),
+                        AttentionOptions.defaults()
+                                .withScore((s, b, h, i, j) -> s + Math.abs(i - j))
+                                .withKeyLengths(61))
+                .flatMap(options -> cases(new AttentionShape(1, 1, 1, 70, 100, 64), options))
+                .filter(problem -> ((AttentionKernel) problem.get()[1]).spec().functions());
+    }
+
     private static Stream<Arguments> cases(AttentionShape shape, AttentionOptions options) {
         return Arrays.stream(DType.values())
                 .map(dtype -> AttentionCase.of(shape, dtype, options))
@@ -35,7 +48,7 @@ class PaddedRowsTest {
     }
 
     @ParameterizedTest(name = "{0}, {1}")
-    @MethodSource({"problems", "hugeProblems"})
+    @MethodSource({"problems", "hugeProblems", "functions"})
     void enterNothing(AttentionCase problem, AttentionKernel kernel) {
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = problem.run(attention);

@@ -2,6 +2,7 @@ package org.tornadoattention;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -13,13 +14,17 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.cache.CacheOptions;
+import org.tornadoattention.cache.KeyValuePool;
 import org.tornadoattention.cache.KvCache;
+import org.tornadoattention.cache.PagedKvCache;
+import org.tornadoattention.cache.RaggedAttention;
 import org.tornadoattention.choice.KernelChoice;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /** What a task writes overlaps nothing else that it reads or writes, by whatever tensor that is named. */
 class SharedMemoryTest {
@@ -122,25 +127,103 @@ class SharedMemoryTest {
         Map<String, Tensor> t = tensors(List.of("q", "k", "v", "output", "logSumExp"), one, other);
         CacheOptions options = CacheOptions.of(DType.F32).on(TestDevice.get());
         try (KvCache cache = KvCache.builder()
-                .batch(1)
-                .heads(2)
-                .headDim(1)
-                .capacity(4)
-                .options(options)
-                .build()) {
-            assertThatIllegalArgumentException()
-                    .isThrownBy(() -> cache.appendTo(
-                            new TaskGraph("graph"),
-                            new GridScheduler(),
-                            "step",
-                            t.get("q"),
-                            t.get("k"),
-                            t.get("v"),
-                            t.get("output"),
-                            t.get("logSumExp"),
-                            OPTIONS))
-                    .withMessageContainingAll(one, other, "share memory");
+                        .batch(1)
+                        .heads(2)
+                        .headDim(1)
+                        .capacity(4)
+                        .options(options)
+                        .build();
+                PagedKvCache paged = PagedKvCache.builder()
+                        .sequences(1)
+                        .heads(2)
+                        .headDim(1)
+                        .pageSize(4)
+                        .pages(1)
+                        .capacity(4)
+                        .options(options)
+                        .build()) {
+            Tensor q = t.get("q");
+            Tensor k = t.get("k");
+            Tensor v = t.get("v");
+            Tensor output = t.get("output");
+            Tensor logSumExp = t.get("logSumExp");
+            assertRefused((graph, grids) -> cache.appendTo(graph, grids, "step", q, k, v, output, logSumExp, OPTIONS));
+            assertRefused((graph, grids) -> paged.appendTo(graph, grids, "step", q, k, v, output, logSumExp, OPTIONS));
+            // What was refused leaves both as they were.
+            Tensor tokens = Tensor.random(DType.F32, 1, SHAPE);
+            assertThat(cache.forward(tokens, tokens, tokens, OPTIONS).output().toFloatArray())
+                    .isEqualTo(paged.forward(tokens, tokens, tokens, OPTIONS)
+                            .output()
+                            .toFloatArray());
         }
+    }
+
+    @ParameterizedTest
+    @MethodSource("ofForward")
+    void forwardIntoAnOutputRefuses(String one, String other) {
+        assumeTrue(!one.equals("logSumExp") && !other.equals("logSumExp"), "it makes that one itself");
+        Map<String, Tensor> t = tensors(List.of("q", "k", "v", "output"), one, other);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
+            assertRefused((_, _) -> attention.forward(t.get("q"), t.get("k"), t.get("v"), OPTIONS, t.get("output")));
+        }
+    }
+
+    /** Of tensors with an even head dimension, whose log-sum-exp is smaller than queries and output. */
+    static Stream<Arguments> ofEvenHeads() {
+        return ofForward()
+                .filter(pair -> !List.of(pair.get()).contains("logSumExp")
+                        || List.of("k", "v").contains(pair.get()[0]));
+    }
+
+    /** A tensor of its own, or one over the array that two share. */
+    private static Tensor of(String name, String one, String other, FloatArray shared, int... shape) {
+        return name.equals(one) || name.equals(other)
+                ? Tensor.wrap(shared, shape)
+                : Tensor.allocate(DType.F32, shape);
+    }
+
+    @ParameterizedTest
+    @MethodSource("ofEvenHeads")
+    void appendToOverAPoolRefuses(String one, String other) {
+        int keys = other.equals("logSumExp") ? 2 : 4;
+        FloatArray shared = new FloatArray(2 * keys);
+        try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
+            Tensor q = of("q", one, other, shared, 1, 2, 2, 2);
+            Tensor output = of("output", one, other, shared, 1, 2, 2, 2);
+            Tensor logSumExp = of("logSumExp", one, other, shared, 1, 2, 2);
+            KeyValuePool pool = KeyValuePool.of(
+                    of("k", one, other, shared, 1, 1, keys, 2),
+                    of("v", one, other, shared, 1, 1, keys, 2),
+                    new IntArray(1));
+            assertRefused((graph, grids) -> attention.appendTo(graph, grids, "pool", q, pool, output, logSumExp, OPTIONS));
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("ofEvenHeads")
+    void tasksOfPackedSequencesRefuse(String one, String other) {
+        int keys = other.equals("logSumExp") ? 2 : 4;
+        FloatArray shared = new FloatArray(2 * keys);
+        Tensor q = of("q", one, other, shared, 2, 2, 2);
+        Tensor k = of("k", one, other, shared, keys, 1, 2);
+        Tensor v = of("v", one, other, shared, keys, 1, 2);
+        Tensor output = of("output", one, other, shared, 2, 2, 2);
+        Tensor logSumExp = of("logSumExp", one, other, shared, 2, 2);
+        try (RaggedAttention ragged = new RaggedAttention(TestDevice.get())) {
+            assertRefused((graph, grids) ->
+                    ragged.tasks(graph, grids, q, k, 1, OPTIONS).append("packed", q, k, v, output, logSumExp));
+        }
+    }
+
+    @FunctionalInterface
+    private interface Appending {
+        void append(TaskGraph graph, GridScheduler grids);
+    }
+
+    private static void assertRefused(Appending appending) {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> appending.append(new TaskGraph("graph"), new GridScheduler()))
+                .withMessageContaining("share memory");
     }
 
     /** Keys that are the values too are common, and read only. */

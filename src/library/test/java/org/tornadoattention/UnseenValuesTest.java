@@ -63,6 +63,8 @@ class UnseenValuesTest {
         CAUSAL(AttentionOptions.causal(), -1, 0, KEYS, KEYS),
         WINDOW(AttentionOptions.defaults().withWindow(20, 5), 20, 5, KEYS, KEYS),
         LENGTHS(AttentionOptions.causal().withKeyLengths(KEYS, 61), -1, 0, KEYS, 61),
+        /** A pair that dropout drops is seen. */
+        DROPOUT(AttentionOptions.causal().withDropout(0.5, 7), -1, 0, KEYS, KEYS),
         LENGTHS_ONLY(AttentionOptions.defaults().withKeyLengths(61, KEYS), -1, -1, 61, KEYS);
 
         final AttentionOptions options;
@@ -110,7 +112,7 @@ class UnseenValuesTest {
     Stream<Arguments> backward() {
         return kernels(AttentionOptions.causal())
                 .flatMap(kernel -> Stream.of(Place.values())
-                        .flatMap(place -> Stream.of(Hiding.CAUSAL, Hiding.WINDOW, Hiding.LENGTHS)
+                        .flatMap(place -> Stream.of(Hiding.CAUSAL, Hiding.WINDOW, Hiding.LENGTHS, Hiding.DROPOUT)
                                 .flatMap(hiding -> Stream.of(Float.NaN, Float.POSITIVE_INFINITY)
                                         .filter(special -> Float.isNaN(special) || hiding == Hiding.WINDOW)
                                         .map(special -> Arguments.of(

@@ -157,6 +157,64 @@ abstract class QuantizedCaches {
         }
     }
 
+    /**
+     * A sequence that begins as another's fork shares what is not finite in its pages, and keeps it when the page that
+     * both write next is copied and its scale grows; a token that comes later, in one of them alone, is none of the
+     * other's.
+     */
+    @ParameterizedTest(name = "{0}, {1}")
+    @MethodSource("specialValues")
+    void aForkSharesSpecialValuesAndNothingThatComesLater(float special, DType dtype) {
+        assumeTrue(device().backend() != Backend.OPENCL, "OpenCL promises its compiler finite numbers");
+        Tensor q = Tensor.random(dtype, 1, 3, 4, 20, 27);
+        Tensor k = Tensor.random(dtype, 2, 3, 2, 20, 27);
+        Tensor v = Tensor.random(dtype, 3, 3, 2, 20, 27);
+        for (int sequence = 0; sequence < 3; sequence++) {
+            v.set(50, sequence, 0, 13, 9); // in the page that is shared, so that its scale grows in each copy
+        }
+        v.set(0, 0, 0, 10, 5);
+        v.set(0, 1, 0, 14, 7);
+        Tensor badV = v.copy();
+        badV.set(special, 0, 0, 10, 5); // of the tokens that all share
+        badV.set(special, 1, 0, 14, 7); // of the first fork's own
+        List<AttentionResult> clean = forked(q, k, v);
+        List<AttentionResult> affected = forked(q, k, badV);
+        for (int step = 0; step < clean.size(); step++) {
+            for (int at = 0; at < 3 * 4 * 27; at++) {
+                int sequence = at / 27 / 4;
+                int head = at / 27 % 4;
+                boolean nan = head < 2 && (at % 27 == 5 || sequence == 1 && step >= 2 && at % 27 == 7);
+                float number = clean.get(step).output().get(sequence, head, 0, at % 27);
+                assertThat(affected.get(step).output().get(sequence, head, 0, at % 27))
+                        .as("token %d of sequence %d, head %d, column %d", 12 + step, sequence, head, at % 27)
+                        .isEqualTo(Float.valueOf(nan ? Float.NaN : number));
+            }
+        }
+    }
+
+    /** Tokens 12 to 19 of three sequences, which share the first twelve of the first, a page and a half. */
+    private List<AttentionResult> forked(Tensor q, Tensor k, Tensor v) {
+        try (PagedKvCache cache = PagedKvCache.builder()
+                .sequences(3)
+                .heads(4, 2)
+                .headDim(27)
+                .pageSize(8)
+                .pages(12)
+                .capacity(40)
+                .options(CacheCase.options(device(), q.dtype()).withCacheType(type()))
+                .build()) {
+            cache.append(tokens(k, 0, 12), tokens(v, 0, 12), 12, 0, 0);
+            cache.fork(0, 1);
+            cache.fork(0, 2);
+            List<AttentionResult> steps = new ArrayList<>();
+            for (int token = 12; token < 20; token++) {
+                Tensor query = tokens(q, token, token + 1);
+                steps.add(cache.forward(query, tokens(k, token, token + 1), tokens(v, token, token + 1), CAUSAL));
+            }
+            return steps;
+        }
+    }
+
     /** What each token sees when it comes. */
     private static List<AttentionResult> steps(KeyValueCache cache, Tensor q, Tensor k, Tensor v) {
         List<AttentionResult> steps = new ArrayList<>();

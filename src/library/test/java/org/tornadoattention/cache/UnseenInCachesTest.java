@@ -13,6 +13,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
+import org.tornadoattention.Mask;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.device.Backend;
@@ -46,6 +47,7 @@ class UnseenInCachesTest {
     static Stream<Arguments> caches() {
         Intrinsics level = TestDevice.get().extension().level();
         AttentionOptions window = AttentionOptions.causal().withWindow(8, 0);
+        AttentionOptions endless = AttentionOptions.defaults().withWindow(4, Integer.MAX_VALUE - 1);
         return Stream.of(
                         Arguments.of(
                                 DecodeKernel.SPLIT_KEY,
@@ -55,6 +57,9 @@ class UnseenInCachesTest {
                                 1,
                                 AttentionOptions.causal()),
                         Arguments.of(DecodeKernel.SPLIT_KEY, DType.F16, CacheType.UNQUANTIZED, 8, 3, window),
+                        Arguments.of(DecodeKernel.SPLIT_KEY, DType.F32, CacheType.UNQUANTIZED, 8, 2, endless),
+                        Arguments.of(DecodeKernel.WARP_SPLIT_KEY, DType.F16, CacheType.UNQUANTIZED, 8, 2, endless),
+                        Arguments.of(DecodeKernel.WARP_GROUP, DType.F16, CacheType.UNQUANTIZED, 16, 2, endless),
                         Arguments.of(DecodeKernel.SPLIT_KEY, DType.F16, CacheType.E4M3, 8, 2, window),
                         Arguments.of(DecodeKernel.SPLIT_KEY, DType.F32, CacheType.INT8, 8, 2, window),
                         Arguments.of(DecodeKernel.WARP_SPLIT_KEY, DType.F16, CacheType.UNQUANTIZED, 0, 1, window),
@@ -99,7 +104,8 @@ class UnseenInCachesTest {
                 boolean reached = false;
                 for (int token : TOKENS_OF_THEM) {
                     int behind = query + BEFORE - token;
-                    reached |= behind >= 0 && (options.equals(AttentionOptions.causal()) || behind <= 8);
+                    Mask mask = options.mask();
+                    reached |= (mask.right() != 0 || behind >= 0) && (mask.left() < 0 || behind <= mask.left());
                 }
                 for (int column = 0; column < HEAD_DIM; column++) {
                     float value = result.output().get(sequence, head, query, column);
