@@ -450,6 +450,7 @@ public final class SplitKeyAttention {
         int first = windowLeft < 0 ? from : TornadoMath.max(from, position - windowLeft);
         int last = windowRight < 0 ? to : TornadoMath.min(to, position + windowRight);
         float mended = 0f;
+        int depth = Mending.depth(headDim, to);
         for (int j = first; j <= last; j++) {
             int keyRow = KeySplit.keyRow(sequences, table, firstPage, j, kvHead, kvHeads, pageSize, pagesPerSequence);
             int keyAt = keyRow * rowStride;
@@ -460,7 +461,7 @@ public final class SplitKeyAttention {
                 valueAt = Layout.value(page, kvHead, j % pageSize);
             }
             float s = 0f;
-            for (int c = 0; c < headDim; c++) {
+            for (int c = 0; c < depth; c++) {
                 s += query.get(row * headDim + c) * element(key, keyAt, c, features);
             }
             float weight = 1f;

@@ -319,7 +319,9 @@ public final class TensorCoreAttention {
                 }
                 if (r < rows && x < headDim) {
                     float normalized = sum == 0f ? 0f : o / sum;
-                    zero += normalized * 0f;
+                    // In one column the last row tells for all: times 0 what is hidden makes each of them NaN.
+                    float before = step % dims == 0 ? 0f : zero;
+                    zero = before + normalized * 0f;
                     Bits.store(output, queryBase + r * headDim + x, normalized);
                 }
             }

@@ -244,35 +244,31 @@ public final class WarpFlashAttention {
 
         // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
         for (int r = 0; r < 2 * rowTiles; r++) {
-            float sum = RowEnd.sumOfLanes(l[r]);
-            if (Mending.isNeeded(windowLeft, windowRight) > 0) {
-                l[r] = sum;
-            }
+            l[r] = RowEnd.sumOfLanes(l[r]);
             int i = i0 + row + 8 * r;
             boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
             if (i < seqQ) {
                 int from = outputBase + (row + 8 * r) * valueDim;
-                WarpTiles.store(
-                        output,
-                        from,
-                        valueDim,
-                        type,
-                        o,
-                        r,
-                        column,
-                        RowEnd.inverseOfWarp(masked, m[r], sum, headTerms, head, features));
-                if (lane % 4 == 0) {
-                    float lse = RowEnd.logSumExpOfWarp(masked, m[r], sum, headTerms, head, features);
-                    Warp.store(logSumExp, batchHead * seqQ + i, lse);
-                }
+                float inverse = RowEnd.inverseOfWarp(masked, m[r], l[r], headTerms, head, features);
+                WarpTiles.store(output, from, valueDim, type, o, r, column, inverse);
             }
+        }
+        // Four lanes know the same rows' m and l: each makes the logarithm of one.
+        int own = lane % 4;
+        if (own < 2 * rowTiles && i0 + row + 8 * own < seqQ) {
+            int i = i0 + row + 8 * own;
+            boolean masked = Window.isFullyMasked(i + offset, length, windowLeft, windowRight);
+            float max = Mending.pick(m, own, 2 * rowTiles);
+            float sum = Mending.pick(l, own, 2 * rowTiles);
+            float lse = RowEnd.logSumExpOfWarp(masked, max, sum, headTerms, head, features);
+            Warp.store(logSumExp, batchHead * seqQ + i, lse);
         }
 
         // Rows that are not finite, once more from the keys that they see.
         if (Mending.isNeeded(windowLeft, windowRight) > 0) {
             float[] mended = new float[(headDim + addedValueDim + 15) / 16 * 16 / 2];
             // spotless:off: calls in rows
-            int unfinished = Mending.rows(o, 2 * rowTiles, paddedValueDim, i0 + row, seqQ);
+            int unfinished = Mending.rowsOfOutput(o, 2 * rowTiles, paddedValueDim, i0 + row, seqQ);
             for (int r = 0; r < 2 * rowTiles; r++) {
                 int mends = unfinished >> r & 1;
                 float ofRow = 0f;
@@ -286,8 +282,8 @@ public final class WarpFlashAttention {
                     int i = i0 + row + 8 * r;
                     int from = queryBase + (row + 8 * r) * headDim;
                     Mending.output(
-                            mended, ofRow, query, from, key, value, keyBase, keyLengths, 0, 0, type, headDim,
-                            headDim, addedValueDim, column, batchHead, batch, head, 0, i, i + offset,
+                            mended, ofRow, query, from, key, value, keyBase, keyLengths, 0, 0, type, headDim, 1,
+                            addedValueDim, column, batchHead, batch, head, 0, i, i + offset,
                             Window.firstKey(i + offset, windowLeft), Window.lastKey(i + offset, length, windowRight),
                             scale, softcap, slope, features);
                     WarpTiles.store(output, outputBase + (row + 8 * r) * valueDim, valueDim, type, mended, 0, column, 1f);

@@ -359,7 +359,7 @@ public final class WarpGroupF32FlashAttention {
                         int last = Window.lastKey(i + offset, length, windowRight);
                         Mending.output(
                                 mended, ofRow, query, at, key, value, kvHead * seqK * headDim, keyLengths, 0, 0, 0,
-                                headDim, Mending.depth(headDim, last), 0, column, batchHead, batch, head, kvHead, i,
+                                headDim, 0, 0, column, batchHead, batch, head, kvHead, i,
                                 i + offset, Window.firstKey(i + offset, windowLeft), last, scale, softcap, slope,
                                 features);
                         WarpTiles.store(output, at, headDim, mended, 0, column, 1f);

@@ -898,7 +898,7 @@ public final class WarpGroupFlashAttention {
                 int keyValueBase = Placement.keyValueHead(batchHead, heads, kvHeads) * seqK * headDim;
                 Mending.output(
                         mended, ofRow, query, queryAt, key, value, keyValueBase, keyLengths, table,
-                        padding, type, headDim, Mending.depth(headDim, lastSeen), addedValueDim, column, batchHead,
+                        padding, type, headDim, 0, addedValueDim, column, batchHead,
                         batch, head, head / (heads / kvHeads), i, i + offset, firstSeen, lastSeen, ofScores, softcap,
                         slope, features);
                 if (CachedKeys.areDivided()) {

@@ -234,20 +234,23 @@ public final class Mending {
      * @param keyValueBase where the keys and values of its head begin, if one follows the other
      * @param first the first key that the row sees of those that it is computed from
      * @param table of a cache's pages in {@code keyLengths}, which is then {@code sequences}
-     * @param depth the head dimension once more, or {@link #depth}
+     * @param unrolled 1 where loops over a head are to have as many copies as it has elements, 0 for {@link #depth}
      * @param addedValueDim the values' head dimension, less {@code headDim}; 0 for views and caches
      */
     @Phase
     public static void output(
             float[] sum, float logSumExp, HalfFloatArray query, int queryAt, HalfFloatArray key, HalfFloatArray value,
-            int keyValueBase, IntArray keyLengths, int table, int padding, int type, int headDim, int depth,
+            int keyValueBase, IntArray keyLengths, int table, int padding, int type, int headDim, int unrolled,
             int addedValueDim,
             int column, int batchHead, int batch, int head, int kvHead, int i, int position, int first, int last,
             float scale, float softcap, float slope, int features) {
         clear(sum, headDim + addedValueDim);
+        int depth = headDim + (1 - unrolled) * TornadoMath.min(0, last);
         for (int j = first; j <= last; j++) {
             int keyAt = row(false, keyValueBase, headDim, batch, kvHead, j, keyLengths, table, padding, last);
-            float x = dot(query, queryAt, key, keyAt, type, depth);
+            // Where it seems to depend on the key, compilers do not keep all of the query in registers.
+            int queryHere = queryAt + unrolled * TornadoMath.min(0, last - j);
+            float x = dot(query, queryHere, key, keyAt, type, depth);
             x = score(x, batch, head, i, j, position, scale, softcap, slope, features);
             // A score that is no number hides nothing.
             int hidden = x < Score.LEAST_SEEN ? 1 : 0;
@@ -379,10 +382,11 @@ public final class Mending {
             int keyValueBase, int headDim, int position, int first, int last,
             float scale, float softcap, float slope, int features) {
         float element = 0f;
+        int depth = depth(headDim, last);
         for (int j = first; j <= last; j++) {
             int at = keyValueBase + j * headDim;
             float dot = 0f;
-            for (int column = 0; column < headDim; column++) {
+            for (int column = 0; column < depth; column++) {
                 dot += Bits.value(query, queryAt + column) * Bits.value(key, at + column);
             }
             float score = Score.of(scale * dot, softcap, slope, position - j, features);
