@@ -349,8 +349,10 @@ class AppendToTest {
                         attention.appendTo(graph, grids, "late", q, pool, output, lse, options);
                     }
                 }),
-                new EntryPoint("KeyValuePool.appendTo", (graph, grids) -> KeyValuePool.of(q, q, new IntArray(1))
-                        .appendTo(TestDevice.get(), graph, grids, "late", q, output, lse, options)),
+                new EntryPoint(
+                        "KeyValuePool.appendTo",
+                        (graph, grids) -> KeyValuePool.of(q, q, new IntArray(1))
+                                .appendTo(TestDevice.get(), graph, grids, "late", q, output, lse, options)),
                 new EntryPoint("KvCache.appendTo", (graph, grids) -> {
                     try (KvCache cache = KvCache.builder()
                             .batch(1)
@@ -399,8 +401,7 @@ class AppendToTest {
         Tensor output = Tensor.allocate(DType.F32, STEP);
         Tensor lse = Tensor.allocate(DType.F32, ROWS);
         try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
-            attention.appendTo(
-                    graph, grids, "first", tensor, tensor, tensor, output, lse, AttentionOptions.defaults());
+            attention.appendTo(graph, grids, "first", tensor, tensor, tensor, output, lse, AttentionOptions.defaults());
         }
         graph.snapshot();
         assertThatExceptionOfType(RuntimeException.class)

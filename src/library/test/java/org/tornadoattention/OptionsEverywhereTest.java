@@ -361,8 +361,8 @@ class OptionsEverywhereTest {
     private static AttentionResult ragged(AttentionOptions options) {
         IntArray offsets = IntArray.fromElements(0, TOKENS);
         try (FlashAttention attention = FlashAttention.on(TestDevice.get())) {
-            return unpacked(attention.forwardRagged(
-                    packed(F32.q), packed(F32.k), packed(F32.v), offsets, offsets, options));
+            return unpacked(
+                    attention.forwardRagged(packed(F32.q), packed(F32.k), packed(F32.v), offsets, offsets, options));
         }
     }
 

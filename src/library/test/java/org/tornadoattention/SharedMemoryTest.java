@@ -177,9 +177,7 @@ class SharedMemoryTest {
 
     /** A tensor of its own, or one over the array that two share. */
     private static Tensor of(String name, String one, String other, FloatArray shared, int... shape) {
-        return name.equals(one) || name.equals(other)
-                ? Tensor.wrap(shared, shape)
-                : Tensor.allocate(DType.F32, shape);
+        return name.equals(one) || name.equals(other) ? Tensor.wrap(shared, shape) : Tensor.allocate(DType.F32, shape);
     }
 
     @ParameterizedTest
@@ -195,7 +193,8 @@ class SharedMemoryTest {
                     of("k", one, other, shared, 1, 1, keys, 2),
                     of("v", one, other, shared, 1, 1, keys, 2),
                     new IntArray(1));
-            assertRefused((graph, grids) -> attention.appendTo(graph, grids, "pool", q, pool, output, logSumExp, OPTIONS));
+            assertRefused(
+                    (graph, grids) -> attention.appendTo(graph, grids, "pool", q, pool, output, logSumExp, OPTIONS));
         }
     }
 

@@ -175,7 +175,8 @@ class UnseenOnTensorCoresTest {
     private static boolean isTypical(AttentionKernel kernel, DType dtype, Hiding hiding) {
         boolean half = dtype == DType.F16;
         return switch (kernel) {
-            case TENSOR_CORE -> hiding == (half ? Hiding.WINDOW : Hiding.CAUSAL) || hiding == Hiding.CAUSAL_WIDE && half;
+            case TENSOR_CORE ->
+                hiding == (half ? Hiding.WINDOW : Hiding.CAUSAL) || hiding == Hiding.CAUSAL_WIDE && half;
             case WARP -> hiding == (half ? Hiding.FUNCTION : Hiding.CAUSAL);
             case WARP_GROUP ->
                 switch (hiding) {

@@ -93,8 +93,7 @@ class WindowEdgesInCachesTest {
         Intrinsics level = TestDevice.get().extension().level();
         return with(Stream.of(DecodeKernel.SPLIT_KEY, DecodeKernel.WARP_SPLIT_KEY, DecodeKernel.WARP_GROUP)
                 .filter(kernel -> kernel == DecodeKernel.SPLIT_KEY
-                        || level.include(
-                                kernel == DecodeKernel.WARP_GROUP ? Intrinsics.WARP_GROUP : Intrinsics.WARP)));
+                        || level.include(kernel == DecodeKernel.WARP_GROUP ? Intrinsics.WARP_GROUP : Intrinsics.WARP)));
     }
 
     @ParameterizedTest
@@ -154,17 +153,10 @@ class WindowEdgesInCachesTest {
     void gradientsOfARaggedBatchTakeEveryEdge(ComputeDevice device, AttentionOptions options) {
         Packed packed = Packed.random();
         try (RaggedAttention ragged = new RaggedAttention(device)) {
-            AttentionResult result = ragged.forward(
-                    packed.q, packed.k, packed.v, packed.queryOffsets, packed.keyOffsets, options);
+            AttentionResult result =
+                    ragged.forward(packed.q, packed.k, packed.v, packed.queryOffsets, packed.keyOffsets, options);
             Gradients gradients = ragged.backward(
-                    packed.q,
-                    packed.k,
-                    packed.v,
-                    packed.queryOffsets,
-                    packed.keyOffsets,
-                    options,
-                    result,
-                    packed.dOut);
+                    packed.q, packed.k, packed.v, packed.queryOffsets, packed.keyOffsets, options, result, packed.dOut);
             AccuracyCheck check = packed.check(options);
             assertThat(check.forward(alone(result.output()), alone(result.logSumExp())))
                     .allMatch(Comparison::passed);
