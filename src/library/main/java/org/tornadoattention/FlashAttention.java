@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import org.tornadoattention.cache.KeyValuePool;
 import org.tornadoattention.cache.RaggedAttention;
 import org.tornadoattention.choice.AttentionKernel;
@@ -47,18 +48,30 @@ public final class FlashAttention implements AutoCloseable {
 
     private final ComputeDevice device;
     private final Optional<AttentionKernel> kernel;
+    private final Optional<Tile> tile;
     private final Engine engine;
-    private final PlanCache graphs;
     private final RaggedAttention ragged;
+    private @Nullable PlanCache graphs;
     private boolean closed;
 
     private FlashAttention(ComputeDevice device, Optional<AttentionKernel> kernel, Optional<Tile> tile) {
         this.device = device;
         this.kernel = kernel;
+        this.tile = tile;
         this.engine = Engine.of(device, kernel, tile);
-        this.graphs =
-                engine instanceof PlanCache plans ? plans : new PlanCache(Devices.forTaskGraphs(device), kernel, tile);
         this.ragged = new RaggedAttention(device);
+    }
+
+    /** Of the JVM not before it is wanted: it computes where TornadoVM does not start, too. */
+    private PlanCache graphs() {
+        PlanCache made = graphs;
+        if (made == null) {
+            made = engine instanceof PlanCache plans
+                    ? plans
+                    : new PlanCache(Devices.forTaskGraphs(device), kernel, tile);
+            graphs = made;
+        }
+        return made;
     }
 
     /**
@@ -268,7 +281,7 @@ public final class FlashAttention implements AutoCloseable {
                         "q", q.array().getSegment(),
                         "k", k.array().getSegment(),
                         "v", v.array().getSegment()));
-        return graphs.append(taskGraph, gridScheduler, name, q, k, v, output, logSumExp, options);
+        return graphs().append(taskGraph, gridScheduler, name, q, k, v, output, logSumExp, options);
     }
 
     /**
@@ -424,7 +437,7 @@ public final class FlashAttention implements AutoCloseable {
         required(tensors, "tensors", "name them with BackwardTensors.builder()");
         tensors.requireFitting(AttentionShape.of(tensors.q(), tensors.k(), tensors.v(), options), options);
         tensors.requireApart();
-        return graphs.appendBackward(taskGraph, gridScheduler, name, tensors, options);
+        return graphs().appendBackward(taskGraph, gridScheduler, name, tensors, options);
     }
 
     /**
@@ -440,7 +453,7 @@ public final class FlashAttention implements AutoCloseable {
     public synchronized void reseed(TaskGraph taskGraph, long seed) {
         requireOpen();
         required(taskGraph, "taskGraph", "give the graph that attention was appended to");
-        graphs.reseed(taskGraph, seed);
+        graphs().reseed(taskGraph, seed);
     }
 
     /** The log-sum-exp where no query sees a key. */
@@ -577,7 +590,9 @@ public final class FlashAttention implements AutoCloseable {
     public synchronized void close() {
         closed = true;
         engine.close();
-        graphs.close();
+        if (graphs != null) {
+            graphs.close();
+        }
         ragged.close();
     }
 

@@ -5,6 +5,7 @@ import static org.tornadoattention.internal.Arguments.required;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -77,12 +78,7 @@ public final class Devices {
             }
         }
         devices.sort(BEST_FIRST);
-        int cores = Runtime.getRuntime().availableProcessors();
-        String name = "this JVM, %s, %d core%s".formatted(System.getProperty("os.arch"), cores, cores == 1 ? "" : "s");
-        devices.stream()
-                .findFirst()
-                .map(device -> jvm(device, name, cores, Optional.empty()))
-                .ifPresent(devices::add);
+        devices.stream().findFirst().map(device -> jvm(device.handle())).ifPresent(devices::add);
         devices.sort(BEST_FIRST);
         return List.copyOf(devices);
     }
@@ -108,11 +104,18 @@ public final class Devices {
         }
         String name = "this JVM, %s, %d thread%s of the caller's"
                 .formatted(System.getProperty("os.arch"), threads, threads == 1 ? "" : "s");
-        return jvm(bestForTaskGraphs(), name, threads, Optional.of(executor));
+        return jvm(handleForTaskGraphs(), name, threads, Optional.of(executor));
+    }
+
+    /** The JVM computing on all cores, with threads of its own. */
+    private static ComputeDevice jvm(TornadoDevice forTaskGraphs) {
+        int cores = Runtime.getRuntime().availableProcessors();
+        String name = "this JVM, %s, %d core%s".formatted(System.getProperty("os.arch"), cores, cores == 1 ? "" : "s");
+        return jvm(forTaskGraphs, name, cores, Optional.empty());
     }
 
     private static ComputeDevice jvm(
-            ComputeDevice forTaskGraphs, String name, int threads, Optional<Executor> executor) {
+            TornadoDevice forTaskGraphs, String name, int threads, Optional<Executor> executor) {
         return new ComputeDevice(
                 Backend.JVM,
                 0,
@@ -126,8 +129,34 @@ public final class Devices {
                 threads,
                 true,
                 CompilerExtension.Support.none(0, ""),
-                forTaskGraphs.handle(),
+                forTaskGraphs,
                 executor);
+    }
+
+    /** The JVM computes where TornadoVM does not start, too: its drivers may be missing. */
+    private static TornadoDevice handleForTaskGraphs() {
+        try {
+            return bestForTaskGraphs().handle();
+        } catch (VirtualMachineError e) {
+            throw e;
+        } catch (RuntimeException | Error e) { // a driver that is not there is an error of linkage
+            return withoutDevice(e);
+        }
+    }
+
+    /** What stands for a device where there is none. */
+    private static TornadoDevice withoutDevice(Throwable failure) {
+        return (TornadoDevice) Proxy.newProxyInstance(
+                Devices.class.getClassLoader(),
+                new Class<?>[] {TornadoDevice.class},
+                (proxy, method, arguments) -> switch (method.getName()) {
+                    case "toString" -> "no device";
+                    case "hashCode" -> System.identityHashCode(proxy);
+                    case "equals" -> proxy == arguments[0];
+                    default ->
+                        throw new IllegalStateException(
+                                "TornadoVM does not start here, so nothing runs task graphs: see the cause.", failure);
+                });
     }
 
     /**
@@ -154,7 +183,8 @@ public final class Devices {
     }
 
     /**
-     * The best device of a backend, or one of its devices by index.
+     * The best device of a backend, or one of its devices by index. The JVM is found where TornadoVM does not start,
+     * too.
      *
      * @param backend the backend, or empty for any
      * @param index the device's position in its backend, or empty for the best
@@ -164,6 +194,9 @@ public final class Devices {
     public static ComputeDevice find(Optional<Backend> backend, Optional<Integer> index) {
         required(backend, "backend", "use Optional.empty() for any");
         required(index, "index", "use Optional.empty() for the best");
+        if (backend.equals(Optional.of(Backend.JVM)) && index.orElse(0) == 0) {
+            return jvm(handleForTaskGraphs());
+        }
         List<ComputeDevice> all = all();
         return all.stream()
                 .filter(device -> backend.isEmpty() || device.backend() == backend.get())

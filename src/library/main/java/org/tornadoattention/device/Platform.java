@@ -45,7 +45,7 @@ public record Platform(boolean simulator, String home, boolean bailout, boolean 
         private static Platform current(TornadoRuntime runtime) {
             return new Platform(
                     has(runtime, TornadoVMBackendType.JAVA),
-                    System.getenv().getOrDefault("TORNADOVM_HOME", ""),
+                    homeOfProcess(),
                     isOn("tornado.recover.bailout"),
                     has(runtime, TornadoVMBackendType.SPIRV) && isOn("tornado.spirv.loadstore"));
         }
@@ -118,22 +118,39 @@ public record Platform(boolean simulator, String home, boolean bailout, boolean 
     }
 
     /**
-     * What computes on a device and why, in a line: this platform, or the JVM's own engine.
+     * What computes on a device and why, in a line: this process's platform, or the JVM's own engine, which is there
+     * where TornadoVM does not start, too.
      *
      * @param device one of {@link Devices#all()}
      * @return a clause such as {@code the JVM's vector units (TORNADOVM_HOME is not set)}
      * @throws IllegalArgumentException if it is null
      */
-    public String describe(ComputeDevice device) {
+    public static String describe(ComputeDevice device) {
         required(device, "device", "take one of Devices.all()");
         if (!device.isJvm()) {
-            return describe();
+            return current().describe();
         }
         boolean vectors = ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent();
         return (vectors
                         ? "the JVM's vector units"
                         : "the JVM without its vector units (no --add-modules" + " jdk.incubator.vector)")
-                + (home.isEmpty() ? " (TORNADOVM_HOME is not set)" : " (asked for in place of " + describe() + ")");
+                + (homeOfProcess().isEmpty()
+                        ? " (TORNADOVM_HOME is not set)"
+                        : " (asked for in place of " + other() + ")");
+    }
+
+    private static String homeOfProcess() {
+        return System.getenv().getOrDefault("TORNADOVM_HOME", "");
+    }
+
+    private static String other() {
+        try {
+            return current().describe();
+        } catch (VirtualMachineError e) {
+            throw e;
+        } catch (RuntimeException | Error e) { // as where drivers are missing
+            return "TornadoVM at " + homeOfProcess() + " (TORNADOVM_HOME), which does not start";
+        }
     }
 
     /** {@return what runs the kernels, with its version: {@code TornadoVM 5.2.0-jdk25}, {@code simulator}} */

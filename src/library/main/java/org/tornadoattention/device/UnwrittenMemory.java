@@ -7,13 +7,18 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * Memory of the host that nobody has written, for those who will write all of it by several threads: the JVM's own is
- * zeroed by the thread that asks for it, page by page, which takes longer than small problems do on many cores. It is
- * freed when nothing refers to it any more.
+ * Memory of the host that is not zeroed, for those who will write all of it by several threads: the JVM's own is zeroed
+ * by the thread that asks for it, page by page, and the system makes each page anew, which takes longer than small
+ * problems do on many cores. It is freed when nothing refers to it any more, and then kept for the next that wants as
+ * much, up to a quarter of what the JVM may have.
  *
  * <p>With {@code -Dtornadoattention.poison=true}, for tests, all of it is NaN in each floating-point type, so that what
  * is not written shows.
@@ -25,21 +30,36 @@ public final class UnwrittenMemory {
 
     private static final boolean POISONED = Boolean.getBoolean(PROPERTY);
 
-    /** Bytes below which the JVM's own memory is as good. */
+    /** Bytes below which the JVM's own memory is as good, and of which sizes are multiples. */
     private static final long LEAST = 1 << 16;
 
     /** Places begin with a line of the caches. */
     private static final long LINE = 64;
 
+    private static final long HUGE_PAGE = 2 << 20;
+
+    /** Of so many bytes on, the system is asked for huge pages, of which it makes fewer. */
+    private static final long LEAST_OF_HUGE_PAGES = 2 * HUGE_PAGE;
+
+    private static final int ADVICE_OF_HUGE_PAGES = 14;
+
     /** As many as the JVM lets itself have outside its heap by default; it collects garbage when these are used up. */
     private static final long LIMIT = Runtime.getRuntime().maxMemory();
 
+    private static final long LIMIT_OF_KEPT = LIMIT / 4;
+
+    /** Bytes that the system gave, those that are kept for the next among them. */
     private static final AtomicLong USED = new AtomicLong();
+
+    private static final AtomicLong KEPT = new AtomicLong();
+
+    /** What is kept, by its size. */
+    private static final Map<Long, Queue<MemorySegment>> FREE = new ConcurrentHashMap<>();
 
     private UnwrittenMemory() {}
 
     /** Functions of the C library. */
-    private record Library(MethodHandle allocate, MethodHandle free) {
+    private record Library(MethodHandle allocate, MethodHandle free, MethodHandle advise) {
 
         /** None where the user has not said that native functions may be called, or the system may have others. */
         private static final Optional<Library> FOUND =
@@ -52,11 +72,16 @@ public final class UnwrittenMemory {
         private static Library find() {
             Linker linker = Linker.nativeLinker();
             SymbolLookup symbols = linker.defaultLookup();
+            ValueLayout.OfLong size = ValueLayout.JAVA_LONG;
             return new Library(
                     linker.downcallHandle(
                             symbols.findOrThrow("aligned_alloc"),
-                            FunctionDescriptor.of(ValueLayout.ADDRESS, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG)),
-                    linker.downcallHandle(symbols.findOrThrow("free"), FunctionDescriptor.ofVoid(ValueLayout.ADDRESS)));
+                            FunctionDescriptor.of(ValueLayout.ADDRESS, size, size)),
+                    linker.downcallHandle(symbols.findOrThrow("free"), FunctionDescriptor.ofVoid(ValueLayout.ADDRESS)),
+                    linker.downcallHandle(
+                            symbols.findOrThrow("madvise"),
+                            FunctionDescriptor.of(
+                                    ValueLayout.JAVA_INT, ValueLayout.ADDRESS, size, ValueLayout.JAVA_INT)));
         }
     }
 
@@ -75,47 +100,91 @@ public final class UnwrittenMemory {
 
     @SuppressWarnings("restricted")
     private static Optional<MemorySegment> allocate(Library library, long header, long bytes) {
-        long whole = LINE + Math.ceilDiv(bytes, LINE) * LINE;
-        if (USED.addAndGet(whole) > LIMIT) {
-            USED.addAndGet(-whole);
-            return Optional.empty();
+        long unit = bytes < LEAST_OF_HUGE_PAGES ? LEAST : HUGE_PAGE;
+        long whole = Math.ceilDiv(LINE + bytes, unit) * unit;
+        return kept(whole).or(() -> made(library, whole)).map(memory -> {
+            MemorySegment own = memory.reinterpret(whole, Arena.ofAuto(), freed -> keep(library, freed, whole));
+            if (POISONED) {
+                own.fill((byte) -1);
+            }
+            return own.asSlice(LINE - header, header + bytes);
+        });
+    }
+
+    private static Optional<MemorySegment> kept(long bytes) {
+        Queue<MemorySegment> ofThisSize = FREE.get(bytes);
+        MemorySegment memory = ofThisSize == null ? null : ofThisSize.poll();
+        if (memory != null) {
+            KEPT.addAndGet(-bytes);
         }
-        MemorySegment made = call(() -> (MemorySegment) library.allocate.invokeExact(LINE, whole));
-        if (made.address() == 0) {
-            USED.addAndGet(-whole);
-            return Optional.empty();
+        return Optional.ofNullable(memory);
+    }
+
+    private static Optional<MemorySegment> made(Library library, long bytes) {
+        if (USED.addAndGet(bytes) > LIMIT) {
+            FREE.forEach((size, memories) -> {
+                for (Optional<MemorySegment> memory = kept(size); memory.isPresent(); memory = kept(size)) {
+                    free(library, memory.get(), size);
+                }
+            });
+            if (USED.get() > LIMIT) {
+                USED.addAndGet(-bytes);
+                return Optional.empty();
+            }
         }
-        MemorySegment own = made.reinterpret(whole, Arena.ofAuto(), memory -> free(library, memory, whole));
-        if (POISONED) {
-            own.fill((byte) -1);
+        boolean huge = bytes >= LEAST_OF_HUGE_PAGES;
+        try {
+            MemorySegment made = (MemorySegment) library.allocate.invokeExact(huge ? HUGE_PAGE : LINE, bytes);
+            if (made.address() == 0) {
+                USED.addAndGet(-bytes);
+                return Optional.empty();
+            }
+            if (huge) {
+                // A system that does not know the advice refuses it.
+                int _ = (int) library.advise.invokeExact(made, bytes, ADVICE_OF_HUGE_PAGES);
+            }
+            return Optional.of(made);
+        } catch (Throwable e) {
+            throw unchecked(e);
         }
-        return Optional.of(own.asSlice(LINE - header, header + bytes));
+    }
+
+    /** Called when nothing refers to memory any more. */
+    private static void keep(Library library, MemorySegment memory, long bytes) {
+        MemorySegment unscoped = MemorySegment.ofAddress(memory.address());
+        if (KEPT.addAndGet(bytes) > LIMIT_OF_KEPT) {
+            KEPT.addAndGet(-bytes);
+            free(library, unscoped, bytes);
+        } else {
+            FREE.computeIfAbsent(bytes, _ -> new ConcurrentLinkedQueue<>()).add(unscoped);
+        }
     }
 
     private static void free(Library library, MemorySegment memory, long bytes) {
-        call(() -> {
+        try {
             library.free.invokeExact(memory);
-            return memory;
-        });
+        } catch (Throwable e) {
+            throw unchecked(e);
+        }
         USED.addAndGet(-bytes);
     }
 
-    /** Bytes that are allocated and not freed. */
-    static long used() {
-        return USED.get();
-    }
-
-    private interface Call {
-        MemorySegment run() throws Throwable;
-    }
-
-    private static MemorySegment call(Call call) {
-        try {
-            return call.run();
-        } catch (RuntimeException | Error e) {
-            throw e;
-        } catch (Throwable e) {
-            throw new IllegalStateException("A function of the C library could not be called.", e);
+    private static RuntimeException unchecked(Throwable e) {
+        if (e instanceof Error error) {
+            throw error;
         }
+        return e instanceof RuntimeException known
+                ? known
+                : new IllegalStateException("A function of the C library could not be called.", e);
+    }
+
+    /** Bytes that something refers to. */
+    static long used() {
+        return USED.get() - KEPT.get();
+    }
+
+    /** Bytes that are kept for the next. */
+    static long unused() {
+        return KEPT.get();
     }
 }

@@ -8,13 +8,23 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.spi.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.tornadoattention.AttentionResult;
+import org.tornadoattention.BrokenTornadoVm;
+import org.tornadoattention.FlashAttention;
+import org.tornadoattention.Gradients;
 import org.tornadoattention.JavaProcess;
+import org.tornadoattention.cache.CacheOptions;
+import org.tornadoattention.cache.KvCache;
+import org.tornadoattention.tensor.DType;
+import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.TaskGraph;
 
 class PlatformTest {
@@ -93,6 +103,53 @@ class PlatformTest {
         assertThat(process.output())
                 .contains("IllegalStateException: This is TornadoVM 6.1.0-jdk25; supported is 5.2.0-jdk25, which has")
                 .contains("'sdk install tornadovm 5.2.0-jdk25-BACKEND'");
+    }
+
+    /** The JVM's engine needs no driver, and what needs one says so. */
+    @Test
+    void theJvmComputesWhereTornadoVmDoesNotStart(@TempDir Path directory) throws Exception {
+        assumeTrue(Platform.current().simulator(), "SKIPPED: the class path of an SDK is its own");
+        JavaProcess process = JavaProcess.run(BrokenTornadoVm.options(directory), ComputeOnJvm.class.getName());
+        assertThat(process.output())
+                .contains("No CUDADriver platforms found")
+                .contains("Running on the JVM's vector units", "forward, backward, 3 tokens, threads of the caller's");
+        assertThat(process.exitCode()).isZero();
+    }
+
+    /** All that the JVM's engine does, without TornadoVM; the best device and a task graph are not to be had. */
+    static final class ComputeOnJvm {
+
+        private ComputeOnJvm() {}
+
+        public static void main(String[] arguments) {
+            try {
+                throw new IllegalStateException("There is a device: " + Devices.best());
+            } catch (LinkageError e) {
+                System.out.println(e.getCause());
+            }
+            ComputeDevice device = Devices.find(Optional.of(Backend.JVM), Optional.empty());
+            System.out.println("Running on " + Platform.describe(device));
+            Tensor q = Tensor.random(DType.F32, 1, 1, 2, 3, 16);
+            try (FlashAttention attention = FlashAttention.on(device);
+                    FlashAttention shared = FlashAttention.on(Devices.jvm(Runnable::run, 1));
+                    KvCache cache = KvCache.builder()
+                            .batch(1)
+                            .heads(2)
+                            .headDim(16)
+                            .capacity(8)
+                            .options(CacheOptions.of(DType.F32).on(device))
+                            .build()) {
+                AttentionResult result = attention.forward(q, q, q);
+                Gradients gradients = attention.backward(result, q);
+                cache.append(q, q);
+                int tokens = cache.lengths()[0];
+                float[] again = shared.forward(q, q, q).output().toFloatArray();
+                if (Arrays.equals(again, result.output().toFloatArray())
+                        && gradients.dQ().numberOfElements() == 96) {
+                    System.out.println("forward, backward, " + tokens + " tokens, threads of the caller's");
+                }
+            }
+        }
     }
 
     /** The library has it in its text, the build in its POM. */

@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.function.Predicate;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -78,6 +80,27 @@ class UnwrittenMemoryTest {
         }
         kept.clear();
         assertThat(settled(before)).isLessThanOrEqualTo(before);
+    }
+
+    /**
+     * What nothing refers to any more is given to the next, poisoned anew, and not so much is kept that it would harm.
+     */
+    @Test
+    void itIsUsedAgain() throws InterruptedException {
+        long bytes = 5 * LARGE; // as no other test asks for
+        Set<Long> places = new HashSet<>();
+        for (int i = 0; i < 4; i++) {
+            MemorySegment memory = UnwrittenMemory.allocate(16, bytes).orElseThrow();
+            memory.fill((byte) 7);
+            places.add(memory.address());
+        }
+        settled(0);
+        assertThat(UnwrittenMemory.unused())
+                .isPositive()
+                .isLessThanOrEqualTo(Runtime.getRuntime().maxMemory() / 4);
+        MemorySegment again = UnwrittenMemory.allocate(16, bytes).orElseThrow();
+        assertThat(places).contains(again.address());
+        assertThat(again.getAtIndex(ValueLayout.JAVA_FLOAT, 1000)).isNaN();
     }
 
     /** Bytes in use once the collector has been asked often enough for them to fall to a limit, or is given up. */

@@ -266,7 +266,7 @@ public final class BenchSession implements AutoCloseable {
                 choice.kernel().id(),
                 execution.tile().orElse(null),
                 timing,
-                Memory.of(needed, needed.totalBytes() + execution.deviceBytes(), null),
+                Memory.onJvm(needed, execution),
                 Accuracy.of(comparisons));
     }
 

@@ -1,6 +1,7 @@
 package org.tornadoattention.bench;
 
 import org.jspecify.annotations.Nullable;
+import org.tornadoattention.Execution;
 import org.tornadoattention.choice.DeviceMemory;
 
 /**
@@ -25,6 +26,11 @@ public record Memory(
                 memory.extraBytes(),
                 deviceBytes < memory.totalBytes() ? null : Long.valueOf(deviceBytes),
                 globalBytes);
+    }
+
+    /** Of a run on the JVM, which tells what its threads had beside the tensors. */
+    public static Memory onJvm(DeviceMemory memory, Execution execution) {
+        return of(memory, memory.totalBytes() + execution.deviceBytes(), null);
     }
 
     /** Bytes beyond the tensors: what the runtime allocated, or what the kernel asked for where it does not say. */

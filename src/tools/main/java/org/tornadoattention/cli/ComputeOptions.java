@@ -76,7 +76,7 @@ final class ComputeOptions {
 
     /** Prints the first line of every command that computes: the platform and why, and the device. */
     static void announce(PrintWriter out, ComputeDevice device) {
-        out.println("Running on %s, device %s".formatted(Platform.current().describe(device), device));
+        out.println("Running on %s, device %s".formatted(Platform.describe(device), device));
         out.flush();
     }
 }

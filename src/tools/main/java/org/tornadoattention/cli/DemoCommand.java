@@ -141,8 +141,10 @@ final class DemoCommand implements Callable<Integer> {
         Duration kernelTime = median(timed.stream().map(Execution::kernelTime).toList());
         Duration wallTime = median(timed.stream().map(Execution::wallTime).toList());
         AttentionKernel kernel = choice.kernel();
-        long extra = Memory.of(DeviceMemory.of(problem, choice), first.deviceBytes(), null)
-                .beyondTensors();
+        DeviceMemory needed = DeviceMemory.of(problem, choice);
+        Memory memory =
+                first.device().isJvm() ? Memory.onJvm(needed, first) : Memory.of(needed, first.deviceBytes(), null);
+        long extra = memory.beyondTensors();
         long standard = DeviceMemory.of(problem, AttentionKernel.STANDARD).extraBytes();
 
         Table table = new Table("  ");

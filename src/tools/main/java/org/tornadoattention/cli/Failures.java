@@ -67,7 +67,7 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
             while (root.getCause() != null) {
                 root = root.getCause();
             }
-            return "TornadoVM did not load: %s. Check TORNADOVM_HOME and the drivers of its backends."
+            return "TornadoVM did not load: %s. Check TORNADOVM_HOME and the drivers of its backends; --backend jvm needs none of it."
                     .formatted(root.getMessage() == null ? root : root.getMessage());
         }
         if (failure instanceof FileSystemException fault) {
