@@ -39,7 +39,7 @@ public final class UnwrittenMemory {
     private static final long HUGE_PAGE = 2 << 20;
 
     /** Of so many bytes on, the system is asked for huge pages, of which it makes fewer. */
-    private static final long LEAST_OF_HUGE_PAGES = 2 * HUGE_PAGE;
+    private static final long LEAST_OF_HUGE_PAGES = HUGE_PAGE / 2;
 
     private static final int ADVICE_OF_HUGE_PAGES = 14;
 
