@@ -1,4 +1,9 @@
 //SOURCES jbang/Setup.java
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.List;
 import org.tornadoattention.AttentionOptions;
@@ -25,7 +30,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * Times of attention with functions, biases and block masks, forward and backward, in F16; {@code python3
- * bench/functions.py} with the same arguments has FlexAttention's.
+ * bench/functions.py} with the same arguments has FlexAttention's, and {@code bench/functions.sh} runs both. Where
+ * TIMING_LOCK names a file, processes that lock it measure one at a time.
  *
  * <p>Of each, a problem of some hundred tokens is checked with all gradients before, and the first queries of one head
  * of the problem that is timed.
@@ -36,14 +42,26 @@ class FunctionTimes {
     private static final int BLOCK = 128;
 
     static final List<String> NAMES = List.of(
-            "none", "causal", "window", "documents", "prefix", "blocks", "alibi", "softcap", "table", "bias", "dbias");
+            "none",
+            "causal",
+            "window",
+            "documents",
+            "prefix",
+            "blocks",
+            "tenth",
+            "twentieth",
+            "alibi",
+            "softcap",
+            "table",
+            "bias",
+            "dbias");
 
     static void main(String... arguments) {
         Example.run(
                 FunctionTimes.class, "[BATCH HEADS LENGTH HEAD_DIM [FUNCTION]...]", arguments, FunctionTimes::measure);
     }
 
-    private static void measure(String[] arguments) throws TornadoExecutionPlanException {
+    private static void measure(String[] arguments) throws TornadoExecutionPlanException, IOException {
         int batch = Example.number(arguments, 0, 1, 1);
         int heads = Example.number(arguments, 1, 2, 1);
         int length = Example.number(arguments, 2, 256, 2 * BLOCK);
@@ -91,6 +109,8 @@ class FunctionTimes {
                         queries,
                         keys,
                         (b, h, i, j) -> (i / BLOCK * 31 + j / BLOCK * 17) % 64 * 37 % 64 < 6 || i / BLOCK == j / BLOCK);
+            case "tenth" -> blocks(queries, keys, (b, h, i, j) -> (i / BLOCK + j / BLOCK) % 10 == 0);
+            case "twentieth" -> blocks(queries, keys, (b, h, i, j) -> (i / BLOCK + j / BLOCK) % 20 == 0);
             case "alibi" -> {
                 FloatArray slopes = new FloatArray(heads);
                 for (int head = 0; head < heads; head++) {
@@ -142,7 +162,7 @@ class FunctionTimes {
     }
 
     private static void time(FlashAttention attention, ComputeDevice device, String name, Tensor[] t)
-            throws TornadoExecutionPlanException {
+            throws TornadoExecutionPlanException, IOException {
         AttentionOptions options = options(name, t[0].heads(), t[0].seqLength(), t[0].seqLength());
         Tensor output = Tensor.allocate(DType.F16, t[0].shape());
         Tensor logSumExp = Tensor.allocate(DType.F32, t[0].batch(), t[0].heads(), t[0].seqLength());
@@ -194,19 +214,36 @@ class FunctionTimes {
 
     /** The median time of all its kernels; brings the arrays to the host. */
     private static double microseconds(TaskGraph graph, GridScheduler grids, ComputeDevice device, Object... arrays)
-            throws TornadoExecutionPlanException {
+            throws TornadoExecutionPlanException, IOException {
         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
             plan.withDevice(device.handle()).withGridScheduler(grids).withProfiler(ProfilerMode.SILENT);
             plan.execute();
             double[] times = new double[REPETITIONS];
-            for (int i = 0; i < REPETITIONS; i++) {
-                times[i] = plan.execute().getProfilerResult().getDeviceKernelTime() / 1e3;
+            try (FileChannel _ = lock()) {
+                for (int i = 0; i < REPETITIONS; i++) {
+                    times[i] = plan.execute().getProfilerResult().getDeviceKernelTime() / 1e3;
+                }
             }
             if (arrays.length > 0) {
                 plan.execute().transferToHost(arrays);
             }
             Arrays.sort(times);
             return times[REPETITIONS / 2];
+        }
+    }
+
+    /** Locks the file of TIMING_LOCK, if there is one, until it is closed. */
+    private static FileChannel lock() {
+        String file = System.getenv("TIMING_LOCK");
+        if (file == null) {
+            return null;
+        }
+        try {
+            FileChannel channel = FileChannel.open(Path.of(file), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            channel.lock();
+            return channel;
+        } catch (IOException e) {
+            throw new UncheckedIOException("TIMING_LOCK is '%s', which cannot be locked".formatted(file), e);
         }
     }
 }
