@@ -498,7 +498,9 @@ public final class CachePlan implements CacheEngine {
 
     @Override
     public void close() {
-        close(built);
+        try (proof) {
+            close(built);
+        }
     }
 
     private static void close(Built built) {

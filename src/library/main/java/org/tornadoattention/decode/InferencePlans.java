@@ -149,6 +149,8 @@ public final class InferencePlans implements AutoCloseable {
     /** Closes all plans. */
     @Override
     public void close() {
-        plans.close();
+        try (proof) {
+            plans.close();
+        }
     }
 }

@@ -282,11 +282,12 @@ public final class PoolTasks {
     }
 
     private static void prove(Tensor q, PoolInputs pool, AttentionOptions options, ComputeDevice device) {
-        FunctionProof proof = new FunctionProof(device);
-        proof.findTiles(options);
-        AttentionShape all =
-                new AttentionShape(q.batch(), q.heads(), pool.kvHeads(), pool.capacity(), pool.capacity(), q.headDim());
-        proof.require(AttentionProblem.of(all, q.dtype(), options), options, false);
+        try (FunctionProof proof = new FunctionProof(device)) {
+            proof.findTiles(options);
+            AttentionShape all = new AttentionShape(
+                    q.batch(), q.heads(), pool.kvHeads(), pool.capacity(), pool.capacity(), q.headDim());
+            proof.require(AttentionProblem.of(all, q.dtype(), options), options, false);
+        }
     }
 
     private static StepShape shape(Tensor q, PoolInputs pool, Views views, AttentionOptions options) {

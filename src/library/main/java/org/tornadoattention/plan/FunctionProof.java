@@ -8,7 +8,9 @@ import java.util.SplittableRandom;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.BlockMask;
 import org.tornadoattention.Mask;
+import org.tornadoattention.PlanStatistics;
 import org.tornadoattention.ScoreFunction;
 import org.tornadoattention.choice.AttentionProblem;
 import org.tornadoattention.device.ComputeDevice;
@@ -17,6 +19,7 @@ import org.tornadoattention.forge.Kernel;
 import org.tornadoattention.forge.KernelLauncher;
 import org.tornadoattention.function.FunctionForm;
 import org.tornadoattention.function.ScoreSlope;
+import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.kernel.FunctionProbe;
 import org.tornadoattention.kernel.parts.Score;
 import org.tornadoattention.tensor.Tensor;
@@ -32,10 +35,13 @@ import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
  * pairs, before a plan with them first gives numbers. Compilers have faults; a function that met one must not give a
  * number.
  */
-public final class FunctionProof {
+public final class FunctionProof implements AutoCloseable {
 
     private static final int PAIRS = 4096;
     private static final int GROUP_SIZE = 64;
+
+    /** Kinds of block masks whose search stays compiled. */
+    private static final int FINDERS = 4;
 
     /** Devices' functions, such as the power, are off by more than the JVM's; a wrong instruction by more than this. */
     private static final float TOLERANCE = 2e-3f;
@@ -44,6 +50,7 @@ public final class FunctionProof {
 
     private final ComputeDevice device;
     private final Set<Proven> proven = new HashSet<>();
+    private final Plans finders = new Plans(FINDERS);
 
     /** Nothing is proven yet. */
     public FunctionProof(ComputeDevice device) {
@@ -85,9 +92,31 @@ public final class FunctionProof {
         proven.add(new Proven(form, backward));
     }
 
-    /** A block mask's tiles are found by the first plan that it is for. */
+    /**
+     * A block mask's tiles are found by the first plan that it is for; those of another of the same code and sizes
+     * without compiling anything.
+     */
     public void findTiles(AttentionOptions options) {
-        options.mask().blockMasks().forEach(mask -> mask.find(found -> TileFinder.find(found, device)));
+        options.mask().blockMasks().forEach(mask -> mask.find(this::find));
+    }
+
+    private void find(BlockMask mask) {
+        UserFunctions functions = UserFunctions.of(TileFinder.options(mask));
+        finders.run(
+                TileFinder.class,
+                TileFinder.Key.of(mask, functions),
+                () -> new TileFinder(mask, functions, device),
+                finder -> finder.find(mask));
+    }
+
+    /** Searches for tiles that were compiled before, that were not, and that are held now. */
+    PlanStatistics finders() {
+        return finders.statistics();
+    }
+
+    @Override
+    public void close() {
+        finders.close();
     }
 
     /** What the JVM gives for a pair. */

@@ -380,6 +380,8 @@ public final class PlanCache implements Engine {
     /** Closes all plans. */
     @Override
     public void close() {
-        plans.close();
+        try (proof) {
+            plans.close();
+        }
     }
 }

@@ -8,6 +8,7 @@ import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.forge.Arguments;
 import org.tornadoattention.forge.Kernel;
 import org.tornadoattention.forge.KernelLauncher;
+import org.tornadoattention.function.FunctionForm;
 import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.kernel.FindTiles;
 import org.tornadoattention.kernel.parts.BlockTiles;
@@ -17,8 +18,8 @@ import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
-/** Finds the tiles of block masks on a device. */
-final class TileFinder {
+/** Finds the tiles of block masks on a device, of one as of all others with the same code and sizes. */
+final class TileFinder implements DevicePlan {
 
     private static final Kernel FIND = Kernel.of(FindTiles.class);
     private static final int GROUP_SIZE = 128;
@@ -26,18 +27,22 @@ final class TileFinder {
     /** What no kernel gives: a state that stays is one that was not found. */
     private static final int NOT_FOUND = -1;
 
-    private TileFinder() {}
+    /** What is compiled once. */
+    record Key(FunctionForm form, List<Integer> sizes, int tiles, int seqQ, int seqK) {
 
-    static void find(BlockMask mask, ComputeDevice device) {
-        AttentionOptions options =
-                AttentionOptions.defaults().withMask(Mask.of(mask.function().orElseThrow()));
-        UserFunctions functions = UserFunctions.of(options);
-        List<TornadoNativeArray> captured = CapturedArrays.like(functions);
-        CapturedArrays.fill(captured, options);
-        IntArray tiles = mask.tiles();
-        for (int tile = BlockTiles.HEADER; tile < tiles.getSize(); tile++) {
-            tiles.set(tile, NOT_FOUND);
+        static Key of(BlockMask mask, UserFunctions functions) {
+            return new Key(functions.form(), functions.sizes(), mask.tiles().getSize(), mask.seqQ(), mask.seqK());
         }
+    }
+
+    private final IntArray tiles;
+    private final List<TornadoNativeArray> captured;
+    private final LaunchGuard plan;
+
+    /** For block masks like one. */
+    TileFinder(BlockMask mask, UserFunctions functions, ComputeDevice device) {
+        this.tiles = new IntArray(mask.tiles().getSize());
+        this.captured = CapturedArrays.like(functions);
         int groupSize = (int) Math.min(GROUP_SIZE, device.maxGroupSize());
         TaskGraph graph = new TaskGraph("tiles");
         GridScheduler grids = new GridScheduler();
@@ -55,14 +60,30 @@ final class TileFinder {
                 .task("find", FIND)
                 .groups(tiles.getSize() - BlockTiles.HEADER, groupSize);
         graph.transferToHost(DataTransferMode.EVERY_EXECUTION, tiles);
-        LaunchGuard plan = LaunchGuard.of(graph, grids, "The search for the tiles of a block mask", device);
-        try {
-            plan.execute();
-        } finally {
-            plan.close();
+        this.plan = LaunchGuard.of(graph, grids, "The search for the tiles of a block mask", device);
+    }
+
+    /** What a block mask asks, alone. */
+    static AttentionOptions options(BlockMask mask) {
+        return AttentionOptions.defaults().withMask(Mask.of(mask.function().orElseThrow()));
+    }
+
+    void find(BlockMask mask) {
+        CapturedArrays.fill(captured, options(mask));
+        IntArray found = mask.tiles();
+        for (int at = 0; at < tiles.getSize(); at++) {
+            tiles.set(at, at < BlockTiles.HEADER ? found.get(at) : NOT_FOUND);
         }
-        for (int tile = BlockTiles.HEADER; tile < tiles.getSize(); tile++) {
-            plan.requireWritten("tile " + (tile - BlockTiles.HEADER), tiles.get(tile) != NOT_FOUND);
+        plan.execute();
+        for (int at = BlockTiles.HEADER; at < tiles.getSize(); at++) {
+            int state = tiles.get(at);
+            plan.requireWritten("tile " + (at - BlockTiles.HEADER), state != NOT_FOUND);
+            found.set(at, state);
         }
+    }
+
+    @Override
+    public void close() {
+        plan.close();
     }
 }
