@@ -6,11 +6,12 @@ import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.RowTerms;
 import uk.ac.manchester.tornado.api.KernelContext;
+import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /**
- * {@link BackwardRowTerms} with a warp to a row, so that neighbouring lanes read neighbouring elements: beside tensor
+ * {@link BackwardRowTerms} with eight lanes to a row, so that neighbouring lanes read neighbouring elements: beside tensor
  * cores, the plain kernel's scattered reads would be a tenth of the backward pass.
  *
  * <p><b>Arrays.</b> As {@link BackwardRowTerms}, in F16. <b>Grid.</b> {@link #LANES} work-items for each of
@@ -19,8 +20,8 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
  */
 public final class WarpRowTerms {
 
-    /** Work-items for a row. */
-    public static final int LANES = 32;
+    /** Work-items for a row: with a warp for each, the rate at which warps come and go would bind. */
+    public static final int LANES = 8;
 
     /** Work-items of a group: with fewer, the rate at which groups start would bind. */
     public static final int GROUP = 256;
@@ -43,14 +44,16 @@ public final class WarpRowTerms {
             int features) {
         int row = context.globalIdx / LANES;
         int lane = context.globalIdx % LANES;
+        // All lanes of a warp take part in its shuffles.
+        int seen = TornadoMath.min(row, logSumExp.getSize() - 1);
+        float d = 0f;
+        for (int x = lane; x < headDim; x += LANES) {
+            d += load(outputGradient, seen * headDim + x, features) * load(output, seen * headDim + x, features);
+        }
+        for (int mask = LANES / 2; mask > 0; mask /= 2) {
+            d += Warp.shuffleXor(d, mask);
+        }
         if (row < logSumExp.getSize()) {
-            float d = 0f;
-            for (int x = lane; x < headDim; x += LANES) {
-                d += load(outputGradient, row * headDim + x, features) * load(output, row * headDim + x, features);
-            }
-            for (int mask = LANES / 2; mask > 0; mask /= 2) {
-                d += Warp.shuffleXor(d, mask);
-            }
             if ((features & Features.LSE_GRADIENT) != 0) {
                 d = d - logSumExpGradient.get(row);
             }
