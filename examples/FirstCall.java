@@ -41,7 +41,10 @@ class FirstCall {
         ComputeDevice device = Devices.bestForTaskGraphs();
         System.out.printf(
                 "%s on %s, %s, found %.2f s after the JVM's start%n",
-                kernel.id(), device, dtype, Duration.between(begun, Instant.now()).toMillis() / 1e3);
+                kernel.id(),
+                device,
+                dtype,
+                Duration.between(begun, Instant.now()).toMillis() / 1e3);
         measure("first problem", device, kernel, dtype, 128, AttentionOptions.causal());
         measure("second problem", device, kernel, dtype, 64, AttentionOptions.defaults());
     }
@@ -85,12 +88,7 @@ class FirstCall {
                                 .allMatch(Comparison::passed);
                 System.out.printf(
                         "%-14s call %.2f s, of it the graph %.2f, TornadoVM's compiler %.2f, the driver's %.3f, result %s%n",
-                        name,
-                        (done - start) / 1e9,
-                        (made - start) / 1e9,
-                        compiler,
-                        driver,
-                        right ? "right" : "WRONG");
+                        name, (done - start) / 1e9, (made - start) / 1e9, compiler, driver, right ? "right" : "WRONG");
             }
         }
     }

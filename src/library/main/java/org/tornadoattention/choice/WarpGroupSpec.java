@@ -7,6 +7,7 @@ import java.util.Set;
 import java.util.stream.Stream;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.device.ComputeDevice;
+import org.tornadoattention.function.FunctionForm;
 import org.tornadoattention.kernel.WarpGroupBiasGradient;
 import org.tornadoattention.kernel.WarpGroupFlashAttention;
 import org.tornadoattention.kernel.WarpGroupGradients;
@@ -77,6 +78,11 @@ record WarpGroupSpec() implements KernelSpec {
 
     /** The compute capability, times ten, of devices whose multiprocessors are known to run such a group. */
     private static final int HOPPER = 90;
+
+    /** Floats of which an H100's cache holds the sums of a bias' gradient beside what kernels read. */
+    private static final long PARTS_IN_CACHE = 8 << 20;
+
+    private static final String OF_ALL = "-gradients";
 
     /** The warps that compute of a group that has a multiprocessor for itself. */
     private static final int WARPS_OF_MULTIPROCESSOR = 8;
@@ -172,13 +178,24 @@ record WarpGroupSpec() implements KernelSpec {
     private static Optional<String> oneKernel(AttentionProblem problem) {
         boolean can = problem.shape().headDim() <= WIDEST_FOR_BOTH
                 && !hasOwnValueDim(problem)
-                && problem.functions().isEmpty()
+                && (problem.functions().isEmpty() || hasBiasOnly(problem))
                 && (problem.shape().groupSize() == 1 || eachHead(problem) || gainsWhereShared(problem))
                 && (problem.windowRight() < 0
                         || problem.windowLeft() < 0
                         || problem.shape().headDim() <= NARROW)
                 && sums(problem, 128, 128) <= Tensor.MAX_ELEMENTS;
-        return !can ? Optional.empty() : Optional.of(problem.shape().headDim() > NARROW ? "64x128" : "128x128");
+        boolean narrow =
+                problem.shape().headDim() <= NARROW && problem.functions().isEmpty();
+        return !can ? Optional.empty() : Optional.of(narrow ? "128x128" : "64x128");
+    }
+
+    /** Whether functions do no more than add a bias of 16 bits, whose rows begin at multiples of 16 bytes. */
+    private static boolean hasBiasOnly(AttentionProblem problem) {
+        FunctionForm form = problem.functions().form();
+        return form.hasNarrowBias()
+                && form.score().isEmpty()
+                && form.mask().isEmpty()
+                && problem.shape().seqK() % CHUNK == 0;
     }
 
     /** Whether values have a head dimension of their own, which the backward kernels do not take. */
@@ -242,10 +259,14 @@ record WarpGroupSpec() implements KernelSpec {
         long groups = work.keyTiles(tile.blockK()) * (eachHead ? work.shape().groupSize() : 1);
         return List.of(
                 rowTerms(work),
-                Launch.of("-gradients", WarpGroupGradients.class, "gradients")
+                Launch.of(OF_ALL, WarpGroupGradients.class, "gradients")
                         .with("blocks", eachHead ? blocks | WarpGroupGradients.EACH_HEAD : blocks)
                         .with("together", together(work, tile))
                         .with("groupsAtOnce", work.device().computeUnits())
+                        .with("parts", 0)
+                        .with("shared", 1)
+                        .with("biasBatch", 1)
+                        .with("biasHeads", 1)
                         .groups(groups, WarpGroupGradients.groupSize(tile.blockK())));
     }
 
@@ -288,6 +309,19 @@ record WarpGroupSpec() implements KernelSpec {
 
     @Override
     public BiasGradients biasGradient(Work work, int biasBatch, int biasHeads) {
+        if (work.tiles().size() == 1 && addsToParts(work, biasBatch, biasHeads)) {
+            int parts = parts(work, biasBatch, biasHeads);
+            return BiasGradients.within(
+                    work,
+                    gradientsByOne(work),
+                    OF_ALL,
+                    biasBatch,
+                    biasHeads,
+                    parts,
+                    WarpGroupKeyValueGradients.blocks(
+                            work.tile().blockQ(), work.tile().blockK()),
+                    parts * tilesOfBias(work, biasBatch, biasHeads));
+        }
         return Stream.of("128x64", "64x32")
                 .map(BIAS_GRADIENT::tile)
                 .filter(tile -> BIAS_GRADIENT.fits(tile, work.problem(), work.device()))
@@ -302,6 +336,34 @@ record WarpGroupSpec() implements KernelSpec {
                         tile.blockK(),
                         WarpGroupBiasGradient.groupSize(tile.blockQ())))
                 .orElseGet(() -> BiasGradients.byElement(work, biasBatch, biasHeads));
+    }
+
+    /** Whether the kernel of all gradients computes the bias' too: its parts fit into the cache beside the rest. */
+    private static boolean addsToParts(Work work, int biasBatch, int biasHeads) {
+        AttentionProblem problem = work.problem();
+        Tile tile = work.tile();
+        long elements =
+                BiasGradients.paddedElements(problem.shape(), biasBatch, biasHeads, tile.blockQ(), tile.blockK());
+        return problem.shape().groupSize() == 1
+                && problem.windowLeft() < 0
+                && problem.windowRight() < 0
+                && !problem.keyLengths()
+                && problem.softcap() == 0
+                && elements * parts(work, biasBatch, biasHeads) <= PARTS_IN_CACHE;
+    }
+
+    /** In how many parts groups divide the heads that share a bias: each multiprocessor has a group. */
+    private static int parts(Work work, int biasBatch, int biasHeads) {
+        return Math.clamp(
+                work.device().computeUnits() / tilesOfBias(work, biasBatch, biasHeads),
+                1,
+                BiasGradients.shared(work.shape(), biasBatch, biasHeads));
+    }
+
+    private static long tilesOfBias(Work work, int biasBatch, int biasHeads) {
+        return (long) biasBatch
+                * biasHeads
+                * Math.ceilDiv(work.shape().seqK(), work.tile().blockK());
     }
 
     @Override
@@ -518,6 +580,11 @@ record WarpGroupSpec() implements KernelSpec {
         @Override
         int localMemoryBytes(Tile tile, int headDim) {
             return WarpGroupGradients.localMemoryBytes(headDim, tile.blockQ(), tile.blockK());
+        }
+
+        @Override
+        int biasBytes(Tile tile) {
+            return WarpGroupGradients.biasBytes(tile.blockQ(), tile.blockK());
         }
     }
 

@@ -34,6 +34,7 @@ import org.tornadoattention.kernel.parts.BlockTiles;
 import org.tornadoattention.kernel.parts.DenseBias;
 import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.Score;
+import org.tornadoattention.tensor.DType;
 import uk.ac.manchester.tornado.api.math.TornadoMath;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
@@ -150,6 +151,11 @@ final class FunctionClass {
                     builder,
                     "changeScores",
                     form.score().isPresent() || form.bias().isPresent());
+            constant(
+                    builder,
+                    "makeLarge",
+                    form.score().isPresent()
+                            || form.bias().filter(dtype -> dtype != DType.F16).isPresent());
             constant(builder, "hideKeys", form.mask().isPresent());
             constant(builder, "leaveTilesOut", form.leavesTilesOut());
             weight(builder);

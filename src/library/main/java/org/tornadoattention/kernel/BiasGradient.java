@@ -124,4 +124,42 @@ public final class BiasGradient {
             biasGradient.set(element, sum);
         }
     }
+
+    /**
+     * The same of what {@link WarpGroupGradients} computed, whose tiles lie as its lanes have them.
+     *
+     * @param biasParts as that kernel says
+     * @param blocks {@link WarpGroupKeyValueGradients#blocks}
+     */
+    public static void sumOfTiles(
+            FloatArray biasParts,
+            FloatArray biasGradient,
+            @Constant int parts,
+            int seqQ,
+            int seqK,
+            @Constant int blocks) {
+        for (@Parallel int four = 0; four < biasParts.getSize() / (4 * parts); four++) {
+            int blockQ = blocks & 0xfff;
+            int blockK = blocks >> 12 & 0xfff;
+            int ofTile = four % (blockQ * blockK / 4);
+            int tile = four / (blockQ * blockK / 4);
+            int tilesQ = Placement.tiles(seqQ, blockQ);
+            int tilesK = Placement.tiles(seqK, blockK);
+            int lane = ofTile % 32;
+            int i = tile % tilesQ * blockQ + ofTile / 32 % (blockQ / 8) * 8 + lane % 4 * 2;
+            int j = tile / tilesQ % tilesK * blockK + ofTile / 32 / (blockQ / 8) * 16 + lane / 4;
+            int first = (tile / tilesQ / tilesK * seqQ + i) * seqK + j;
+            for (int at = 0; at < 4; at++) {
+                float sum = 0f;
+                for (int part = 0; part < parts; part++) {
+                    sum += biasParts.get(part * (biasParts.getSize() / parts) + 4 * four + at);
+                }
+                if (i + at % 2 < seqQ) {
+                    if (j + at / 2 * 8 < seqK) {
+                        biasGradient.set(first + at % 2 * seqK + at / 2 * 8, sum);
+                    }
+                }
+            }
+        }
+    }
 }

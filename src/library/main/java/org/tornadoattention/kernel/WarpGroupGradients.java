@@ -8,14 +8,17 @@ import org.tornadoattention.intrinsic.Turn;
 import org.tornadoattention.intrinsic.Warp;
 import org.tornadoattention.intrinsic.WarpBarrier;
 import org.tornadoattention.intrinsic.WarpGroup;
+import org.tornadoattention.kernel.parts.BiasTiles;
 import org.tornadoattention.kernel.parts.DropoutMask;
 import org.tornadoattention.kernel.parts.Features;
+import org.tornadoattention.kernel.parts.Functions;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.LargeScores;
 import org.tornadoattention.kernel.parts.Mending;
 import org.tornadoattention.kernel.parts.Phase;
 import org.tornadoattention.kernel.parts.Placement;
 import org.tornadoattention.kernel.parts.RowTerms;
+import org.tornadoattention.kernel.parts.SharedBias;
 import org.tornadoattention.kernel.parts.WarpGroups;
 import org.tornadoattention.kernel.parts.WarpScores;
 import org.tornadoattention.kernel.parts.WarpTiles;
@@ -49,14 +52,22 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * {@link #sumsOfTile} floats for each tile of queries, {@code turns} {@link #turnsOfTile} ints, all 0, and with
  * {@link #EACH_HEAD} behind them {@link #sumsOfKeys} and {@link #turnsOfKeys} for each tile of keys.
  *
+ * <p><b>The gradient of a bias.</b> With {@code parts}, a group has one tile of keys of all the heads of a part, one
+ * after the other, and adds their dS, which is the gradient of the biases there, to {@code biasParts}: F32
+ * {@code [parts, biasBatch, biasHeads, tiles of keys, tiles of queries, blockK / 16, blockQ / 8, 32, 4]}, each lane's
+ * as it has them, in the order of the heads. {@link BiasGradient#sumOfTiles} adds the parts. There are then as many
+ * heads of keys as of queries, no window, no lengths and no softcap; and {@code parts * biasBatch * biasHeads *
+ * ceil(seqK / blockK)} groups.
+ *
  * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * ceil(seqK / blockK)} groups of {@link #groupSize} work-items,
  * or with {@link #EACH_HEAD} as many for each query head; {@code blockK} is a multiple of 64, {@code blockQ} 64 or 128.
  * Heads come in bundles of {@code together}, so that what the groups of a bundle read stays in the device's cache;
  * within a bundle the first tiles of keys come first. Under a causal mask these wait for later ones, which begin at
  * once if the device has room for all of a head; if not, the last come first.
  *
- * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of K, one of V, three of Q and dO, two of dS, barriers.
- * <b>Device.</b> As {@link WarpGroupFlashAttention}. Head dimensions up to 128.
+ * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of K, one of V, three of Q and dO, two of dS, barriers. A
+ * dense bias of 16 bits, whose tiles come with those of Q, takes {@link #biasBytes} more. <b>Device.</b> As
+ * {@link WarpGroupFlashAttention}. Head dimensions up to 128.
  */
 public final class WarpGroupGradients {
 
@@ -89,6 +100,11 @@ public final class WarpGroupGradients {
                 + BARRIER_BYTES;
     }
 
+    /** Further bytes where a dense bias of 16 bits is copied. */
+    public static int biasBytes(int blockQ, int blockK) {
+        return PLACES * BiasTiles.bytes(blockQ, blockK);
+    }
+
     /** Set in {@code blocks}: a work-group has one query head, also of heads that share keys. */
     public static final int EACH_HEAD = 1 << 24;
 
@@ -118,6 +134,29 @@ public final class WarpGroupGradients {
         return turned < tilesQ ? turned : turned - tilesQ;
     }
 
+    /** Which head of queries a group has first, in a round. */
+    private static int firstHead(int parts, int only, int ofBias, int shared, int biasBatch, int biasHeads, int heads) {
+        int head = only;
+        if (parts > 0) {
+            int batch = SharedBias.batch(ofBias, shared, biasBatch, biasHeads, heads);
+            head = batch * heads + SharedBias.head(ofBias, shared, biasHeads, heads);
+        }
+        return head;
+    }
+
+    /** Adds what a lane has of dS, the gradient of the biases, to its part: four floats of each of a warp's blocks. */
+    private static void addToParts(FloatArray biasParts, int at, float[] ds, int columns, int round) {
+        if (round > 0) {
+            for (int n = 0; n < columns / 8; n++) {
+                Warp.addFour(biasParts, at + 128 * n, ds, 4 * n);
+            }
+        } else {
+            for (int n = 0; n < columns / 8; n++) {
+                Warp.storeFour(biasParts, at + 128 * n, ds, 4 * n);
+            }
+        }
+    }
+
     /** Registers of a lane that computes S, dP, dK and dV. */
     private static int computingRegisters(int groups) {
         return groups == 2 ? 216 : 144;
@@ -129,8 +168,9 @@ public final class WarpGroupGradients {
     private static void queryGradients(
             int[] tile, int[] barriers, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
             HalfFloatArray outputGradient, FloatArray rowTerms, HalfFloatArray queryGradient, FloatArray headTerms,
-            IntArray keyLengths, FloatArray sums, IntArray turns, int fullStage, int fullPlace, int freePlace, int atV,
-            int atStages, int atPlaces, int atTerms, int tileBytes, int placeBytes, int type, int own, int keyTile,
+            IntArray keyLengths, FloatArray sums, IntArray turns, int done, int fullStage, int fullPlace, int freePlace,
+            int atV, int atStages, int atPlaces, int atTerms, int atBiases, int tileBytes, int placeBytes, int type,
+            int own, int keyTile,
             int keyValueHead, int keyValueBase, int j0, int i0, int firstHead, int group, int batch, int heads,
             int kvHeads, int seqQ, int seqK, int length, int offset, int headDim, int blockQ, int blockK, int tilesQ,
             int steps, int apart, int shift, int windowLeft, int windowRight, float scale, float softcap,
@@ -145,9 +185,21 @@ public final class WarpGroupGradients {
         for (int at = 0; at < BLOCK / 2; at++) {
             dq[at] = 0f;
         }
+        if (done > 0) {
+            // All warps have multiplied by K of the round before; S and dP of it are there since its last dS is.
+            WarpBarrier.await(barriers, freePlace + (done - 1) % PLACES * 2, (done - 1) / PLACES);
+        }
         if (steps > 0) {
             WarpTiles.load(tile, 0, blockK, key, keyValueBase, length - j0, headDim, own, WarpGroup.LANES);
             WarpTiles.load(tile, atV, blockK, value, keyValueBase, length - j0, headDim, own, WarpGroup.LANES);
+        }
+        int biasOfHead = 0;
+        int biasStep = 0;
+        int biasOfNext = 0;
+        if (Functions.addBiases()) {
+            biasOfHead = Functions.elementOfBias(batch, firstHead % heads, 0, j0);
+            biasStep = Functions.elementOfBias(batch, firstHead % heads, 1, j0) - biasOfHead;
+            biasOfNext = Functions.elementOfBias(batch, firstHead % heads + 1, 0, j0) - biasOfHead;
         }
         // Steps of a head before the one that is copied, and before the one that is multiplied.
         int copiedOfHead = 0;
@@ -155,14 +207,14 @@ public final class WarpGroupGradients {
         int ofHead = 0;
         int head = firstHead;
         for (int t = 0 - (STAGES - 1); t < steps; t++) {
-            int place = (t + PLACES) % PLACES;
+            int place = (done + t + PLACES) % PLACES;
             if (t >= 0) {
                 // When dS is there, the stage of the step before is free.
-                WarpBarrier.await(barriers, fullPlace + 2 * place, t / PLACES);
+                WarpBarrier.await(barriers, fullPlace + 2 * place, (done + t) / PLACES);
             }
             int ahead = t + STAGES - 1;
             if (ahead < steps) {
-                int stage = ahead % STAGES;
+                int stage = (done + ahead) % STAGES;
                 int i = i0 + turned(copiedOfHead, shift, tilesQ) * blockQ;
                 int first = copiedHead * seqQ + i;
                 int at = atStages + stage * 2 * tileBytes;
@@ -171,16 +223,24 @@ public final class WarpGroupGradients {
                         tile, at + tileBytes, blockQ, outputGradient, first * headDim, seqQ - i, headDim,
                         own, WarpGroup.LANES);
                 RowTerms.startCopy(tile, atTerms + stage * 8 * blockQ, blockQ, rowTerms, first, seqQ - i, seqQ, own);
+                if (Functions.addBiases()) {
+                    // What is two steps ahead has the place of this step's, which are read when dS is there.
+                    int atBias = atBiases + (done + ahead) % PLACES * BiasTiles.bytes(blockQ, blockK);
+                    int from = biasOfHead + i * biasStep;
+                    BiasTiles.load(
+                            tile, atBias, blockQ, blockK, from, biasStep, seqQ - i, length - j0, own, WarpGroup.LANES);
+                }
                 WarpBarrier.arriveWithCopies(barriers, fullStage + 2 * stage);
                 copiedOfHead += 1;
                 if (copiedOfHead == tilesQ) {
                     copiedOfHead = 0;
                     copiedHead += 1;
+                    biasOfHead += biasOfNext;
                 }
             }
             if (t == 0) {
                 // K is there.
-                WarpBarrier.await(barriers, fullStage, 0);
+                WarpBarrier.await(barriers, fullStage + done % STAGES * 2, done / STAGES);
                 WarpGroup.fenceLocalMemory();
             }
             if (t >= 0) {
@@ -456,6 +516,48 @@ public final class WarpGroupGradients {
         }
     }
 
+    /** Stores what a lane has of dK and dV; of heads that share these keys, the last has the sum. */
+    @Phase
+    private static void finish(
+            float[] dk, float[] dv, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
+            HalfFloatArray outputGradient, FloatArray rowTerms, HalfFloatArray keyGradient,
+            HalfFloatArray valueGradient, FloatArray headTerms, IntArray keyLengths, FloatArray sums, IntArray turns,
+            int type, int headDim, int blockQ, int blockK, int keyValueBase, int column, int firstHead, int sharing,
+            int eachHead, int heads, int allHeads, int tilesK, int keyTile, int j0, int row, int item, int seqQ,
+            int seqK, int offset, int length, int windowLeft, int windowRight, float scale, float softcap,
+            int features) {
+        int paddedDim = (headDim + 15) / 16 * 16;
+        int keyValueHead = firstHead / sharing;
+        int othersAfter = 0;
+        if (eachHead != 0) {
+            int part = (keyValueHead * tilesK + keyTile) * (WARPS * (blockK / 64)) + item / 32;
+            othersAfter = sharing - 1 - firstHead % sharing;
+            sumOverHeads(
+                    dk, dv, sums, turns, allHeads * Placement.tiles(seqQ, blockQ), sumsOfTile(headDim, blockQ), part,
+                    paddedDim, item % 32, firstHead % sharing, othersAfter);
+        }
+
+        // Keys past the last of their sequence have gradients of 0.
+        for (int r = 0; r < 2; r++) {
+            int j = j0 + row + 8 * r;
+            int first = keyValueBase + (row + 8 * r) * headDim;
+            if (othersAfter == 0 && j < seqK) {
+                WarpScores.clearRow(dv, r, paddedDim, j < length);
+                WarpTiles.store(valueGradient, first, headDim, type, dv, r, column, 1f);
+                WarpScores.clearRow(dk, r, paddedDim, j < length);
+                WarpTiles.store(keyGradient, first, headDim, type, dk, r, column, scale);
+            }
+        }
+
+        // Keys whose gradients are not finite, once more from the queries that see them.
+        if (othersAfter == 0 && Mending.isNeeded(windowLeft, windowRight) > 0) {
+            mendKeyValueGradients(
+                    dk, dv, query, key, value, outputGradient, rowTerms, keyGradient, valueGradient, headTerms,
+                    keyLengths, type, headDim, keyValueBase, column, keyValueHead * sharing, sharing, heads, j0, row,
+                    seqQ, offset, length, windowLeft, windowRight, scale, softcap, features);
+        }
+    }
+
     /** What a lane has of dK and dV that is not finite, once more from the queries that see these keys. */
     @Phase
     private static void mendKeyValueGradients(
@@ -495,6 +597,10 @@ public final class WarpGroupGradients {
      * @param blocks {@link WarpGroupKeyValueGradients#blocks}, with {@link #EACH_HEAD} or without
      * @param together heads in a bundle, of keys, or with {@link #EACH_HEAD} of queries
      * @param groupsAtOnce groups that the device surely runs at a time
+     * @param parts in which the gradient of a bias is summed, 0 where it is not
+     * @param shared heads of batch entries that share each of its elements
+     * @param biasBatch batch entries of the bias
+     * @param biasHeads heads of the bias
      * @param windowLeft keys that a query sees to the left of its own position, −1 for all
      * @param windowRight likewise to the right; 0 is causal
      * @param scale factor of q·k
@@ -516,6 +622,7 @@ public final class WarpGroupGradients {
             IntArray keyLengths,
             FloatArray sums,
             IntArray turns,
+            @IfGiven FloatArray biasParts,
             int heads,
             int kvHeads,
             int seqQ,
@@ -524,6 +631,10 @@ public final class WarpGroupGradients {
             @Constant int blocks,
             @Constant int together,
             @Constant int groupsAtOnce,
+            @Constant int parts,
+            @Constant int shared,
+            @Constant int biasBatch,
+            @Constant int biasHeads,
             @Constant int windowLeft,
             @Constant int windowRight,
             float scale,
@@ -539,16 +650,19 @@ public final class WarpGroupGradients {
         int type = WarpTiles.type(query, features);
         float factor = WarpScores.factor(scale, softcap, features);
 
-        // One array: K, V, the stages of Q and dO, the places of dS, then the stages of the rows' L and D.
+        // One array: K, V, the stages of Q and dO, the places of dS, the stages of the rows' L and D, the places of
+        // biases.
         int atV = WarpTiles.tileBytes(blockK, headDim);
         int tileBytes = WarpTiles.tileBytes(blockQ, headDim);
         int placeBytes = (blockQ + BLOCK - 1) / BLOCK * blockK * WarpGroup.ROW_BYTES;
         int atStages = 2 * atV;
         int atPlaces = atStages + STAGES * 2 * tileBytes;
         int atTerms = atPlaces + PLACES * placeBytes;
+        int atBiases = atTerms + STAGES * 8 * blockQ;
         int[] tile = context.allocateIntLocalArray((headDim + 63) / 64 * 64 * (blockK + STAGES * blockQ)
                 + PLACES * ((blockQ + BLOCK - 1) / BLOCK * blockK * 32)
-                + STAGES * 2 * blockQ);
+                + STAGES * 2 * blockQ
+                + PLACES * BiasTiles.ints(blockQ, blockK));
 
         // Barriers: a stage is full; a place of dS is full, is free. A stage is free when the dS of the next one is
         // there.
@@ -584,12 +698,22 @@ public final class WarpGroupGradients {
                 keyTile = tilesK - 1 - keyTile;
             }
         }
+        int onlyHead = (bundle * together + within % ofBundle) * group; // batch * heads + the first of them
+
+        // With the gradient of a bias, all heads of a part, one after the other, of one tile of the bias.
+        int rounds = 1;
+        int ofBias = 0;
+        int biasPart = 0;
+        int firstShared = 0;
+        if (parts > 0) {
+            keyTile = context.groupIdx % tilesK;
+            ofBias = context.groupIdx / tilesK % (biasBatch * biasHeads);
+            biasPart = context.groupIdx / tilesK / (biasBatch * biasHeads);
+            firstShared = biasPart * shared / parts;
+            rounds = (biasPart + 1) * shared / parts - firstShared;
+        }
         int j0 = keyTile * blockK;
-        int firstHead = (bundle * together + within % ofBundle) * group; // batch * heads + the first of them
-        int keyValueHead = firstHead / sharing;
-        int batch = firstHead / heads;
-        int keyValueBase = (keyValueHead * seqK + j0) * headDim;
-        int length = Window.length(keyLengths, batch, seqK, features);
+        int length = Window.length(keyLengths, onlyHead / heads, seqK, features);
 
         // Query i stands at key position i + offset (bottom-right alignment). Queries firstQuery ... lastQuery see keys
         // of the tile; queries everyFirst ... everyLast see all of them.
@@ -618,13 +742,17 @@ public final class WarpGroupGradients {
             if (groups > 1) {
                 WarpGroup.giveRegisters(copyingRegisters(groups, computingRegisters(groups)));
             }
-            // spotless:off: a call in rows
-            queryGradients(
-                    tile, barriers, query, key, value, outputGradient, rowTerms, queryGradient, headTerms, keyLengths,
-                    sums, turns, fullStage, fullPlace, freePlace, atV, atStages, atPlaces, atTerms, tileBytes,
-                    placeBytes, type, item - items, keyTile, keyValueHead, keyValueBase, j0, i0, firstHead, group,
-                    batch, heads, kvHeads, seqQ, seqK, length, offset, headDim, blockQ, blockK, tilesQ, steps, apart,
-                    shift, windowLeft, windowRight, scale, softcap, features);
+            // spotless:off: calls in rows
+            for (int round = 0; round < rounds; round++) {
+                int first = firstHead(parts, onlyHead, ofBias, firstShared + round, biasBatch, biasHeads, heads);
+                queryGradients(
+                        tile, barriers, query, key, value, outputGradient, rowTerms, queryGradient, headTerms,
+                        keyLengths, sums, turns, round * steps, fullStage, fullPlace, freePlace, atV, atStages,
+                        atPlaces, atTerms, atBiases, tileBytes, placeBytes, type, item - items, keyTile,
+                        first / sharing, (first / sharing * seqK + j0) * headDim, j0, i0, first, group, first / heads,
+                        heads, kvHeads, seqQ, seqK, length, offset, headDim, blockQ, blockK, tilesQ, steps, apart,
+                        shift, windowLeft, windowRight, scale, softcap, features);
+            }
             // spotless:on
         } else {
             // A warp group that computes: this lane's rows and columns of an accumulator, and its group's rows of K and
@@ -656,6 +784,7 @@ public final class WarpGroupGradients {
             float[] dropped = new float[2];
             float[] terms = new float[4];
             int[] kept = new int[(blockQ + 63) / 64];
+            int[] biases = new int[blockQ / 4];
             int[] p = new int[blockQ / 4];
             int[] ds = new int[blockQ / 4];
             float[] dk = new float[(headDim + 15) / 16 * 16 / 2];
@@ -666,115 +795,103 @@ public final class WarpGroupGradients {
             for (int at = 0; at < blockQ / 4; at++) {
                 dp[at] = 0f;
             }
-            for (int at = 0; at < paddedDim / 2; at++) {
-                dk[at] = 0f;
-                dv[at] = 0f;
-            }
-
-            int ofHead = 0; // steps of this head before
-            int head = firstHead;
-            for (int t = 0; t < steps; t++) {
-                int i = i0 + turned(ofHead, shift, tilesQ) * blockQ;
-                int stage = t % STAGES;
-                int place = t % PLACES;
-                int atQ = atStages + stage * 2 * tileBytes;
-                int atLane = atTerms + stage * 8 * blockQ + 8 * column;
-
-                // S = K_j Q_i^T, which ends dK of the step before, then half of dP = V_j dO_i^T is under way.
-                WarpBarrier.await(barriers, fullStage + 2 * stage, t / STAGES);
-                WarpGroup.fenceLocalMemory();
-                WarpGroup.fence();
-                WarpTiles.startProduct(type, s, tile, rows, blockK, atQ, blockQ, paddedDim);
-                WarpGroup.commit();
-                WarpGroup.await(0, s, blockQ / 2);
-                startHalf(type, dp, tile, atV + rows, blockK, atQ + tileBytes, blockQ, paddedDim);
-                WarpGroup.commit();
-
-                // The scores.
-                float slope = HeadTerms.slope(headTerms, head % heads, features);
-                WarpScores.derivatives(s, capSlope, blockQ, scale, softcap);
-                WarpScores.scores(
-                        s,
-                        1,
-                        blockQ,
-                        j0 + row - offset,
-                        i,
-                        column,
-                        seqQ,
-                        everyFirst,
-                        everyLast,
-                        windowRight,
-                        windowLeft,
-                        scale,
-                        softcap,
-                        slope,
-                        features);
-                if ((features & Features.DROPOUT) != 0) {
-                    WarpScores.keptTransposed(kept, blockQ, keyLengths, head, i + column, j0 + row, features);
+            for (int round = 0; round < rounds; round++) {
+                int firstHead = firstHead(parts, onlyHead, ofBias, firstShared + round, biasBatch, biasHeads, heads);
+                int keyValueHead = firstHead / sharing;
+                int batch = firstHead / heads;
+                int keyValueBase = (keyValueHead * seqK + j0) * headDim;
+                int done = round * steps;
+                for (int at = 0; at < paddedDim / 2; at++) {
+                    dk[at] = 0f;
+                    dv[at] = 0f;
                 }
 
-                // P = 2^(S - L) and dS = P (dP - D); dV = dV + P dO_i and dK = dK + dS Q_i begin.
-                // spotless:off: a call in rows
+                int ofHead = 0; // steps of this head before
+                int head = firstHead;
+                for (int t = 0; t < steps; t++) {
+                    int i = i0 + turned(ofHead, shift, tilesQ) * blockQ;
+                    int stage = (done + t) % STAGES;
+                    int place = (done + t) % PLACES;
+                    int atQ = atStages + stage * 2 * tileBytes;
+                    int atLane = atTerms + stage * 8 * blockQ + 8 * column;
+
+                    // S = K_j Q_i^T, which ends dK of the step before, then half of dP = V_j dO_i^T is under way.
+                    WarpBarrier.await(barriers, fullStage + 2 * stage, (done + t) / STAGES);
+                    WarpGroup.fenceLocalMemory();
+                    WarpGroup.fence();
+                    WarpTiles.startProduct(type, s, tile, rows, blockK, atQ, blockQ, paddedDim);
+                    WarpGroup.commit();
+                    if (Functions.addBiases()) {
+                        int atBias = atBiases + place * BiasTiles.bytes(blockQ, blockK);
+                        BiasTiles.readTransposed(biases, tile, atBias, blockQ, item);
+                    }
+                    WarpGroup.await(0, s, blockQ / 2);
+                    startHalf(type, dp, tile, atV + rows, blockK, atQ + tileBytes, blockQ, paddedDim);
+                    WarpGroup.commit();
+
+                    // The scores.
+                    float slope = HeadTerms.slope(headTerms, head % heads, features);
+                    WarpScores.derivatives(s, capSlope, blockQ, scale, softcap);
+                    // spotless:off: calls in rows
+                if (Functions.addBiases()) {
+                    WarpScores.addTransposed(
+                            s, biases, blockQ, batch, head % heads, j0 + row, i + column, offset, scale, softcap, slope,
+                            features);
+                    WarpScores.hide(
+                            s, 1, blockQ, j0 + row - offset, i, column, seqQ, everyFirst, everyLast, windowRight,
+                            windowLeft);
+                } else {
+                    WarpScores.scores(
+                            s, 1, blockQ, j0 + row - offset, i, column, seqQ, everyFirst, everyLast, windowRight,
+                            windowLeft, scale, softcap, slope, features);
+                }
+                // spotless:on
+                    if ((features & Features.DROPOUT) != 0) {
+                        WarpScores.keptTransposed(kept, blockQ, keyLengths, head, i + column, j0 + row, features);
+                    }
+
+                    // P = 2^(S - L) and dS = P (dP - D); dV = dV + P dO_i and dK = dK + dS Q_i begin.
+                    // spotless:off: a call in rows
                 weigh(
                         type, s, dp, capSlope, p, ds, dk, dv, dropped, terms, kept, own, tile, atLane, atV + rows, atQ,
                         atQ + tileBytes, blockQ, blockK, paddedDim, factor, keptFactor, softcap, features);
                 // spotless:on
 
-                // dS to local memory, for dQ.
-                if (t >= PLACES) {
-                    WarpBarrier.await(barriers, freePlace + 2 * place, t / PLACES - 1);
-                }
-                int atDs = atPlaces + place * placeBytes;
-                for (int n = 0; n < blockQ / 16; n++) {
-                    int chunk = WarpTiles.chunk(blockK, storedRow, 2 * n + storedChunk);
-                    Warp.storeMatrices(tile, atDs + chunk, ds, 4 * n);
-                }
-                WarpGroup.fenceLocalMemory();
-                WarpBarrier.arrive(barriers, fullPlace + 2 * place);
+                    // dS to local memory, for dQ.
+                    if (done + t >= PLACES) {
+                        WarpBarrier.await(barriers, freePlace + 2 * place, (done + t) / PLACES - 1);
+                    }
+                    int atDs = atPlaces + place * placeBytes;
+                    for (int n = 0; n < blockQ / 16; n++) {
+                        int chunk = WarpTiles.chunk(blockK, storedRow, 2 * n + storedChunk);
+                        Warp.storeMatrices(tile, atDs + chunk, ds, 4 * n);
+                    }
+                    WarpGroup.fenceLocalMemory();
+                    WarpBarrier.arrive(barriers, fullPlace + 2 * place);
+                    if (parts > 0) {
+                        int ofParts = (biasPart * biasBatch * biasHeads + ofBias) * tilesK + keyTile;
+                        int atParts = (ofParts * tilesQ + i / blockQ) * blockK * blockQ + item / 32 * 16 * blockQ;
+                        addToParts(biasParts, atParts + 4 * lane, s, blockQ, round);
+                    }
 
-                // dK goes on under the next S; P's registers are needed for it.
-                WarpGroup.await(1, dv, (headDim + 15) / 16 * 16 / 2);
-                ofHead += 1;
-                if (ofHead == tilesQ) {
-                    ofHead = 0;
-                    head += 1;
+                    // dK goes on under the next S; P's registers are needed for it.
+                    WarpGroup.await(1, dv, (headDim + 15) / 16 * 16 / 2);
+                    ofHead += 1;
+                    if (ofHead == tilesQ) {
+                        ofHead = 0;
+                        head += 1;
+                    }
                 }
-            }
-            WarpGroup.await(0, dk, (headDim + 15) / 16 * 16 / 2);
-            WarpGroup.await(0, dv, (headDim + 15) / 16 * 16 / 2);
+                WarpGroup.await(0, dk, (headDim + 15) / 16 * 16 / 2);
+                WarpGroup.await(0, dv, (headDim + 15) / 16 * 16 / 2);
 
-            // Of heads that share these keys, the last has the sum.
-            int othersAfter = 0;
-            if (eachHead != 0) {
-                int part = (keyValueHead * tilesK + keyTile) * (WARPS * groups) + item / 32;
-                othersAfter = sharing - 1 - firstHead % sharing;
                 // spotless:off: a call in rows
-                sumOverHeads(
-                        dk, dv, sums, turns, allHeads * Placement.tiles(seqQ, blockQ), sumsOfTile(headDim, blockQ),
-                        part, paddedDim, lane, firstHead % sharing, othersAfter);
-                // spotless:on
-            }
-
-            // Keys past the last of their sequence have gradients of 0.
-            for (int r = 0; r < 2; r++) {
-                int j = j0 + row + 8 * r;
-                int first = keyValueBase + (row + 8 * r) * headDim;
-                if (othersAfter == 0 && j < seqK) {
-                    WarpScores.clearRow(dv, r, paddedDim, j < length);
-                    WarpTiles.store(valueGradient, first, headDim, type, dv, r, column, 1f);
-                    WarpScores.clearRow(dk, r, paddedDim, j < length);
-                    WarpTiles.store(keyGradient, first, headDim, type, dk, r, column, scale);
-                }
-            }
-
-            // Keys whose gradients are not finite, once more from the queries that see them.
-            if (othersAfter == 0 && Mending.isNeeded(windowLeft, windowRight) > 0) {
-                // spotless:off: a call in rows
-                mendKeyValueGradients(
-                        dk, dv, query, key, value, outputGradient, rowTerms, keyGradient, valueGradient, headTerms,
-                        keyLengths, type, headDim, keyValueBase, column, keyValueHead * sharing, sharing, heads, j0, row,
-                        seqQ, offset, length, windowLeft, windowRight, scale, softcap, features);
-                // spotless:on
+            finish(
+                    dk, dv, query, key, value, outputGradient, rowTerms, keyGradient, valueGradient, headTerms,
+                    keyLengths, sums, turns, type, headDim, blockQ, blockK, keyValueBase, column, firstHead, sharing,
+                    eachHead, heads, allHeads, tilesK, keyTile, j0, row, item, seqQ, seqK, offset, length, windowLeft,
+                    windowRight, scale, softcap, features);
+            // spotless:on
             }
         }
     }

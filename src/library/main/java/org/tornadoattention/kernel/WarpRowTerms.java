@@ -11,8 +11,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 
 /**
- * {@link BackwardRowTerms} with eight lanes to a row, so that neighbouring lanes read neighbouring elements: beside tensor
- * cores, the plain kernel's scattered reads would be a tenth of the backward pass.
+ * {@link BackwardRowTerms} with eight lanes to a row, so that neighbouring lanes read neighbouring elements: beside
+ * tensor cores, the plain kernel's scattered reads would be a tenth of the backward pass.
  *
  * <p><b>Arrays.</b> As {@link BackwardRowTerms}, in F16. <b>Grid.</b> {@link #LANES} work-items for each of
  * {@code batch * heads * seqQ} rows, groups of {@link #GROUP}. No local memory. <b>Device.</b> As

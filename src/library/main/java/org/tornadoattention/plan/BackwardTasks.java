@@ -53,6 +53,10 @@ final class BackwardTasks {
         arrays.biasGradient().ifPresent(gradient -> {
             BiasGradients ofBias =
                     choice.kernel().spec().biasGradient(work, gradient.dimension(0), gradient.dimension(1));
+            if (!ofBias.pass().isEmpty()) {
+                launches.clear();
+                launches.addAll(ofBias.pass());
+            }
             launches.addAll(ofBias.launches());
             scratch.addAll(ofBias.scratch());
         });

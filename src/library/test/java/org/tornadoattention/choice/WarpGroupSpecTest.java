@@ -156,6 +156,53 @@ class WarpGroupSpecTest {
         assertThat(chooseBackward(shape, options)).isEqualTo(tiles);
     }
 
+    @Test
+    void allGradientsOfBiasesAloneComeFromOneKernel() {
+        AttentionShape shape = new AttentionShape(1, 1, 1, 512, 512, 64);
+        AttentionOptions biased = AttentionOptions.defaults().withBias(Tensor.allocate(DType.F16, 1, 1, 512, 512));
+        assertThat(chooseBackward(shape, biased)).isEqualTo("64x128");
+        assertThat(chooseBackward(shape, biased.withCausal())).isEqualTo("64x128");
+        assertThat(chooseBackward(shape, biased.withMask(Masks.blockCausal(8)))).isEqualTo("128x64+64x128");
+        assertThat(chooseBackward(shape, biased.withScore((s, b, h, i, j) -> s + j)))
+                .isEqualTo("128x64+64x128");
+        assertThat(chooseBackward(
+                        shape, AttentionOptions.defaults().withBias(Tensor.allocate(DType.F32, 1, 1, 512, 512))))
+                .as("elements of 4 bytes")
+                .isEqualTo("128x64+64x128");
+        AttentionShape odd = new AttentionShape(1, 1, 1, 512, 508, 64);
+        assertThat(chooseBackward(
+                        odd, AttentionOptions.defaults().withBias(Tensor.allocate(DType.F16, 1, 1, 512, 508))))
+                .as("rows that no 16-byte copy begins at")
+                .isEqualTo("128x64+64x128");
+    }
+
+    /** Sums that do not fit into the cache have a kernel of their own, and so have those where keys are left out. */
+    @ParameterizedTest
+    @CsvSource({
+        "256, 4, 256, 4, false, 16",
+        "384, 4, 384, 4, false, 11",
+        "2, 1, 512, 1, false, 2",
+        "2, 16, 8192, 1, false, 0",
+        "256, 4, 256, 4, true, 0"
+    })
+    void gradientsOfBiasesAreSummedWithTheOthersWhereTheyFit(
+            int batch, int heads, int length, int biasHeads, boolean causal, int parts) {
+        AttentionOptions options =
+                AttentionOptions.defaults().withBias(Tensor.allocate(DType.F16, 1, biasHeads, length, length));
+        AttentionProblem problem = AttentionProblem.of(
+                new AttentionShape(batch, heads, heads, length, length, 32),
+                DType.F16,
+                causal ? options.withCausal() : options);
+        Work work = new Work(problem, BACKWARD.tiles().choose(problem, hopper()).orElseThrow(), hopper());
+        BiasGradients gradients = AttentionKernel.WARP_GROUP.spec().biasGradient(work, 1, biasHeads);
+        List<Integer> ofLaunches = gradients.pass().stream()
+                .filter(launch -> launch.suffix().equals("-gradients"))
+                .map(launch -> launch.numbers().get("parts").intValue())
+                .toList();
+        assertThat(ofLaunches).isEqualTo(parts == 0 ? List.of() : List.of(parts));
+        assertThat(gradients.launches().getFirst().suffix()).isEqualTo(parts == 0 ? "-dbias" : "-dbias-sum");
+    }
+
     private static String chooseBackward(AttentionShape shape, AttentionOptions options) {
         AttentionProblem problem = AttentionProblem.of(shape, DType.F16, options);
         List<Tile> tiles = BACKWARD.tiles().choose(problem, hopper()).orElseThrow();

@@ -58,7 +58,33 @@ public class WarpGroupGradientsTest {
                 Arguments.of(
                         shape(4, 2, 130, 200, 72),
                         DType.BF16,
-                        options.withCausal().withKeyLengths(150)));
+                        options.withCausal().withKeyLengths(150)),
+                Arguments.of(shape(2, 2, 150, 136, 64), DType.F16, options.withBias(bias(DType.F16, 1, 1, 150, 136))),
+                Arguments.of(
+                        shape(4, 2, 70, 200, 40),
+                        DType.BF16,
+                        options.withSoftcap(2)
+                                .withAlibi(AttentionOptions.alibiSlopes(4))
+                                .withKeyLengths(131)
+                                .withBias(bias(DType.BF16, 1, 4, 70, 200))),
+                Arguments.of(shape(1, 1, 70, 136, 128), DType.BF16, options.withBias(bias(DType.F16, 1, 1, 70, 136))),
+                Arguments.of(
+                        shape(2, 2, 140, 136, 32),
+                        DType.F16,
+                        options.withCausal().withDropout(0.2, 5).withBias(bias(DType.F16, 1, 2, 140, 136))),
+                // Several heads of each part add to the gradient of the bias.
+                Arguments.of(
+                        new AttentionShape(3, 2, 2, 130, 200, 32),
+                        DType.F16,
+                        options.withDropout(0.2, 5).withBias(bias(DType.F16, 1, 2, 130, 200))),
+                Arguments.of(
+                        new AttentionShape(2, 3, 3, 70, 72, 24),
+                        DType.BF16,
+                        options.withBias(bias(DType.BF16, 2, 1, 70, 72))));
+    }
+
+    private static Tensor bias(DType dtype, int batch, int heads, int queries, int keys) {
+        return Tensor.random(dtype, 7, batch, heads, queries, keys);
     }
 
     /** What the problems are computed on. */
@@ -95,6 +121,8 @@ public class WarpGroupGradientsTest {
                 assertThat(pair.getFirst().toFloatArray())
                         .isEqualTo(pair.getLast().toFloatArray());
             }
+            assertThat(first.dBias().map(Tensor::toFloatArray).orElse(new float[0]))
+                    .isEqualTo(second.dBias().map(Tensor::toFloatArray).orElse(new float[0]));
         }
     }
 }

@@ -87,4 +87,21 @@ public final class BiasTiles {
             }
         }
     }
+
+    /**
+     * Reads what a lane adds to scores whose rows are the tile's columns, two to an int: of its row r, a key, and of
+     * the queries 8n and 8n + 1, to {@code biases[2 * n + r]}. All lanes of a warp call it.
+     *
+     * @param rows of the tile, queries, a multiple of 16
+     * @param item of those that have 16 keys a warp
+     */
+    public static void readTransposed(int[] biases, int[] tile, int at, int rows, int item) {
+        int lane = item % 32;
+        int key = item / 32 * 2 + lane / 8 % 2;
+        for (int m = 0; m < rows / 16; m++) {
+            int query = 16 * m + lane / 16 * 8 + lane % 8;
+            int chunk = key / 8 * rows * WarpGroup.ROW_BYTES + WarpGroup.chunk(query, key % 8);
+            Warp.loadMatricesTransposed(biases, 4 * m, tile, at + chunk);
+        }
+    }
 }

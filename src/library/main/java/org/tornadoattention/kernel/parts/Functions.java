@@ -18,6 +18,11 @@ public final class Functions {
         return false;
     }
 
+    /** Whether they may make scores larger than {@link LargeScores#LEAST}. */
+    public static boolean makeLarge() {
+        return false;
+    }
+
     /** {@link #score} where it is known that nothing hides the key. */
     public static float ofSeen(float score, int batch, int head, int query, int key, int position) {
         return score;

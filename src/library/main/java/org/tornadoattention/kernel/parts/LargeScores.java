@@ -21,7 +21,7 @@ public final class LargeScores {
     private LargeScores() {}
 
     private static boolean arePossible(int features) {
-        return (features & Features.ALIBI) != 0 || Functions.changeScores();
+        return (features & Features.ALIBI) != 0 || Functions.makeLarge();
     }
 
     /** The log-sum-exp that a row's scores are relative to. */

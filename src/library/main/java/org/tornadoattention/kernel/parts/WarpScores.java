@@ -276,6 +276,30 @@ public final class WarpScores {
         }
     }
 
+    /**
+     * {@link #ask} where rows are keys, columns are queries, and functions only add biases, which are in registers: of the
+     * lane's row r, columns 8n and 8n + 1, in {@code biases[2 * n + r]}. What lies outside is not hidden.
+     *
+     * @param key the lane's row 0
+     * @param firstQuery the lane's column 0
+     */
+    public static void addTransposed(
+            float[] s, int[] biases, int columns,
+            int batch, int head, int key, int firstQuery, int offset,
+            float scale, float softcap, float slope, int features) {
+        for (int n = 0; n < columns / 8; n++) {
+            for (int r = 0; r < 2; r++) {
+                for (int e = 0; e < 2; e++) {
+                    int at = 4 * n + 2 * r + e;
+                    int i = firstQuery + 8 * n + e;
+                    int distance = i + offset - key - 8 * r;
+                    float x = given(scale * s[at], softcap, slope, distance, features);
+                    s[at] = Functions.ofSeenWith(x, biases[2 * n + r], e, batch, head, i, key + 8 * r, i + offset);
+                }
+            }
+        }
+    }
+
     private static float asked(float x, int batch, int head, int query, int key, int position, boolean edges) {
         float score = x;
         if (edges) {
