@@ -141,17 +141,27 @@ class BackwardTasksTest {
                 .containsExactly(AttentionKernel.STANDARD, AttentionKernel.WARP_GROUP, AttentionKernel.WARP_GROUP_F32);
     }
 
-    /** One kernel for all gradients sums dQ in memory; heads that share keys under a mask have two, which do not. */
+    /**
+     * One kernel for all gradients sums dQ in memory, and dK and dV where heads that share keys have groups of their
+     * own; heads that share keys within a window have two kernels, which do not.
+     */
     @Test
-    void warpGroupsNeedRoomForTheSumsOfQueriesInOneKernel() {
-        AttentionOptions plain = AttentionOptions.defaults();
-        AttentionProblem shared =
-                AttentionProblem.of(new AttentionShape(2, 4, 2, 300, 30, 64), DType.F16, AttentionOptions.causal());
-        AttentionProblem own = AttentionProblem.of(new AttentionShape(2, 4, 4, 300, 30, 64), DType.F16, plain);
+    void warpGroupsNeedRoomForTheSumsOfOneKernel() {
+        AttentionShape shared = new AttentionShape(2, 4, 2, 300, 30, 64);
+        AttentionShape own = new AttentionShape(2, 4, 4, 300, 30, 64);
         long three = 3L * 4 * 2 * 4 * 300;
-        assertThat(DeviceMemory.ofBackward(shared, AttentionKernel.WARP_GROUP).extraBytes())
+        long sumsOfQueries = 4L * 2 * 4 * 384 * 64;
+        long sumsOfKeys = 4L * 2 * 2 * 128 * 64 * 2;
+        long turns = 4L * (2 * 4 * 3 * 4 + 2 * 2 * 8);
+        assertThat(extraBytes(shared, AttentionOptions.defaults().withWindow(7, 0)))
                 .isEqualTo(three);
-        assertThat(DeviceMemory.ofBackward(own, AttentionKernel.WARP_GROUP).extraBytes())
-                .isGreaterThanOrEqualTo(three + 4L * 2 * 4 * 384 * 64);
+        assertThat(extraBytes(shared, AttentionOptions.causal()))
+                .isEqualTo(three + sumsOfQueries + sumsOfKeys + turns);
+        assertThat(extraBytes(own, AttentionOptions.defaults())).isGreaterThanOrEqualTo(three + sumsOfQueries);
+    }
+
+    private static long extraBytes(AttentionShape shape, AttentionOptions options) {
+        AttentionProblem problem = AttentionProblem.of(shape, DType.F16, options);
+        return DeviceMemory.ofBackward(problem, AttentionKernel.WARP_GROUP).extraBytes();
     }
 }
