@@ -1,0 +1,2 @@
+/** TornadoVM's choices. Start with {@link uk.ac.manchester.tornado.api.enums.TornadoVMBackendType}. */
+package uk.ac.manchester.tornado.api.enums;
