@@ -85,6 +85,21 @@ class SimulatorAloneTest {
                 .contains("SimulatorFaultException: data race on local memory: in kernel compute (Own.java:");
     }
 
+    /** From its fourth launch on a task has a copy of its kernel for itself, here, where the JVM has both tiers. */
+    @Test
+    void aTaskThatIsLaunchedOftenIsCheckedAsBefore() throws Exception {
+        assertThat(run("float[] shared = context.allocateFloatLocalArray(64);\n"
+                        + "int i = context.localIdx;\n"
+                        + "shared[i] = i;\n"
+                        + "if (launch.get(0) < 5) {\n"
+                        + "    context.localBarrier();\n"
+                        + "}\n"
+                        + "out.set(context.globalIdx, shared[i / 2]);"))
+                .contains("launch 4")
+                .doesNotContain("launch 5")
+                .contains("SimulatorFaultException: data race on local memory: in kernel compute (Own.java:");
+    }
+
     /** Compiles a kernel, runs it in a JVM of its own and returns what that printed. */
     private static String run(String body) throws IOException, InterruptedException {
         Path own = Files.createTempDirectory(directory, "own");
@@ -93,21 +108,28 @@ class SimulatorAloneTest {
                 import uk.ac.manchester.tornado.api.*;
                 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
                 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
+                import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
                 class Own {
-                    static void compute(KernelContext context, FloatArray out) {
+                    static void compute(KernelContext context, IntArray launch, FloatArray out) {
                 %s
                     }
 
                     public static void main(String... arguments) throws Exception {
                         FloatArray out = new FloatArray(256);
+                        IntArray launch = new IntArray(1);
                         TaskGraph graph = new TaskGraph("g")
-                                .task("kernel", Own::compute, new KernelContext(), out)
+                                .transferToDevice(DataTransferMode.EVERY_EXECUTION, launch)
+                                .task("kernel", Own::compute, new KernelContext(), launch, out)
                                 .transferToHost(DataTransferMode.EVERY_EXECUTION, out);
                         WorkerGrid1D grid = new WorkerGrid1D(256);
                         grid.setLocalWork(64, 1, 1);
                         try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
-                            plan.withGridScheduler(new GridScheduler("g.kernel", grid)).execute();
+                            for (int i = 1; i <= 5; i++) {
+                                launch.set(0, i);
+                                plan.withGridScheduler(new GridScheduler("g.kernel", grid)).execute();
+                                System.out.println("launch " + i);
+                            }
                         }
                         System.out.println("out[5] = " + out.get(5));
                     }
