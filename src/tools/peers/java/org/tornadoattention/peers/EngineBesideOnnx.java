@@ -6,7 +6,11 @@ import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
 import java.lang.management.ManagementFactory;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.bench.BenchCase;
 import org.tornadoattention.bench.Preset;
@@ -16,7 +20,7 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * The JVM engine and ONNX Runtime's fused operator in turns, each on one thread and by its processor time, so that a
+ * The JVM engine and ONNX Runtime's fused operators in turns, each on one thread and by its processor time, so that a
  * busy machine disturbs both alike: a preset's forward problems in F32, both results checked against the float64
  * oracle.
  */
@@ -46,6 +50,14 @@ public final class EngineBesideOnnx {
     }
 
     private static void measure(FlashAttention attention, BenchCase problem) throws OrtException {
+        for (Graph graph : List.of(Graph.FUSED, Graph.GROUPED)) {
+            if (graph.takes(problem)) {
+                measure(attention, problem, graph);
+            }
+        }
+    }
+
+    private static void measure(FlashAttention attention, BenchCase problem, Graph graph) throws OrtException {
         Tensor q = Tensor.random(DType.F32, 1, problem.shape().queryShape());
         Tensor k = Tensor.random(DType.F32, 2, problem.shape().keyShape());
         Tensor v = Tensor.random(DType.F32, 3, problem.shape().keyShape());
@@ -53,13 +65,15 @@ public final class EngineBesideOnnx {
         try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
             options.setIntraOpNumThreads(1);
             options.setInterOpNumThreads(1);
-            try (OrtSession session = environment.createSession(Graph.FUSED.model(problem), options);
-                    OnnxTensor queries = OnnxRuntimePeer.input(environment, q, Graph.FUSED, problem.shape());
-                    OnnxTensor keys = OnnxRuntimePeer.input(environment, k, Graph.FUSED, problem.shape());
-                    OnnxTensor values = OnnxRuntimePeer.input(environment, v, Graph.FUSED, problem.shape())) {
-                Map<String, OnnxTensor> inputs = Map.of("q", queries, "k", keys, "v", values);
-                try (OrtSession.Result result = session.run(inputs)) {
-                    Tensor output = OnnxRuntimePeer.output((OnnxTensor) result.get(0), Graph.FUSED, problem.shape());
+            try (OrtSession session = environment.createSession(graph.model(problem), options);
+                    OnnxTensor queries = OnnxRuntimePeer.input(environment, q, graph, problem.shape());
+                    OnnxTensor keys = OnnxRuntimePeer.input(environment, k, graph, problem.shape());
+                    OnnxTensor values = OnnxRuntimePeer.input(environment, v, graph, problem.shape())) {
+                Map<String, OnnxTensor> others = graph.others(environment, problem.shape());
+                Map<String, OnnxTensor> inputs = new HashMap<>(others);
+                inputs.putAll(Map.of("q", queries, "k", keys, "v", values));
+                try (OrtSession.Result result = session.run(inputs, Set.of("o"))) {
+                    Tensor output = OnnxRuntimePeer.output((OnnxTensor) result.get(0), graph, problem.shape());
                     OnnxRuntimePeer.check(problem, q, k, v, output);
                 }
                 OnnxRuntimePeer.check(
@@ -74,19 +88,21 @@ public final class EngineBesideOnnx {
                     long start = processorTime();
                     attention.forward(q, k, v, problem.options());
                     long between = processorTime();
-                    session.run(inputs).close();
+                    session.run(inputs, Set.of("o")).close();
                     if (round >= 0) {
                         ours[round] = between - start;
                         theirs[round] = processorTime() - between;
                     }
                 }
+                others.values().forEach(OnnxTensor::close);
                 Arrays.sort(ours);
                 Arrays.sort(theirs);
                 System.out.printf(
-                        "%s: ours %.1f GFLOP/s, ONNX Runtime %s %.1f, ours is %.2f x as fast%n",
+                        "%s: ours %.1f GFLOP/s, ONNX Runtime %s %s %.1f, ours is %.2f x as fast%n",
                         problem,
                         problem.flops() / ours[ROUNDS / 2],
                         environment.getVersion(),
+                        graph.name().toLowerCase(Locale.ROOT),
                         problem.flops() / theirs[ROUNDS / 2],
                         (double) theirs[ROUNDS / 2] / ours[ROUNDS / 2]);
             }

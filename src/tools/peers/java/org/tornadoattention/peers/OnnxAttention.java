@@ -1,6 +1,7 @@
 package org.tornadoattention.peers;
 
 import java.util.Arrays;
+import java.util.List;
 import org.tornadoattention.AttentionShape;
 
 /**
@@ -12,6 +13,7 @@ final class OnnxAttention {
     private static final int IR_VERSION = 8;
     private static final int OPSET = 17;
     private static final int FLOAT = 1;
+    private static final int INT32 = 6;
 
     private OnnxAttention() {}
 
@@ -60,6 +62,40 @@ final class OnnxAttention {
                 .message(12, tensor("o", flat)));
     }
 
+    /**
+     * Its operator of models that generate, GroupQueryAttention, without tokens before: causal always. Inputs are also
+     * {@code lengths}, of each sequence the tokens less 1, and {@code longest}, all tokens; it gives what it keeps of
+     * keys and values too.
+     */
+    static byte[] grouped(AttentionShape shape) {
+        int[] flat = {shape.batch(), shape.seqQ(), shape.heads() * shape.headDim()};
+        return model(new Protobuf()
+                .message(
+                        1,
+                        node(
+                                        "GroupQueryAttention",
+                                        "com.microsoft",
+                                        List.of("o", "keys", "values"),
+                                        "q",
+                                        "k",
+                                        "v",
+                                        "",
+                                        "",
+                                        "lengths",
+                                        "longest")
+                                .message(5, integer("num_heads", shape.heads()))
+                                .message(5, integer("kv_num_heads", shape.kvHeads())))
+                .text(2, "attention")
+                .message(11, tensor("q", flat))
+                .message(11, tensor("k", flat))
+                .message(11, tensor("v", flat))
+                .message(11, tensor("lengths", INT32, shape.batch()))
+                .message(11, tensor("longest", INT32, 1))
+                .message(12, tensor("o", flat))
+                .message(12, tensor("keys", shape.keyShape()))
+                .message(12, tensor("values", shape.keyShape())));
+    }
+
     private static float[] mask(AttentionShape shape) {
         float[] mask = new float[shape.seqQ() * shape.seqK()];
         for (int i = 0; i < shape.seqQ(); i++) {
@@ -80,11 +116,18 @@ final class OnnxAttention {
     }
 
     private static Protobuf node(String operator, String domain, String output, String... inputs) {
+        return node(operator, domain, List.of(output), inputs);
+    }
+
+    private static Protobuf node(String operator, String domain, List<String> outputs, String... inputs) {
         Protobuf node = new Protobuf();
         for (String input : inputs) {
             node.text(1, input);
         }
-        return node.text(2, output).text(3, output).text(4, operator).text(7, domain);
+        for (String output : outputs) {
+            node.text(2, output);
+        }
+        return node.text(3, outputs.getFirst()).text(4, operator).text(7, domain);
     }
 
     private static Protobuf integer(String name, long value) {
@@ -108,11 +151,15 @@ final class OnnxAttention {
     }
 
     private static Protobuf tensor(String name, int[] shape) {
+        return tensor(name, FLOAT, shape);
+    }
+
+    private static Protobuf tensor(String name, int type, int... shape) {
         Protobuf lengths = new Protobuf();
         for (int length : shape) {
             lengths.message(1, new Protobuf().integer(1, length));
         }
-        Protobuf type = new Protobuf().integer(1, FLOAT).message(2, lengths);
-        return new Protobuf().text(1, name).message(2, new Protobuf().message(1, type));
+        Protobuf ofType = new Protobuf().integer(1, type).message(2, lengths);
+        return new Protobuf().text(1, name).message(2, new Protobuf().message(1, ofType));
     }
 }

@@ -11,8 +11,11 @@ import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.bench.Accuracy;
 import org.tornadoattention.bench.BenchCase;
@@ -40,18 +43,40 @@ public final class OnnxRuntimePeer {
     private static final int WARM_UPS = 3;
     private static final int REPETITIONS = 15;
     private static final long NANOSECONDS_AT_MOST = 3_000_000_000L;
+    private static final Set<String> OUTPUT = Set.of("o");
 
-    /** The two graphs, by the names that they have as kernels. */
+    /** The graphs, by the names that they have as kernels. */
     enum Graph {
         /** The formula, operator by operator. */
         STANDARD,
         /** The fused operator. */
-        FUSED;
+        FUSED,
+        /** The one of models that generate, which knows causal masks only. */
+        GROUPED;
 
         byte[] model(BenchCase problem) {
-            return this == STANDARD
-                    ? OnnxAttention.standard(problem.shape(), problem.causal())
-                    : OnnxAttention.fused(problem.shape(), problem.causal());
+            return switch (this) {
+                case STANDARD -> OnnxAttention.standard(problem.shape(), problem.causal());
+                case FUSED -> OnnxAttention.fused(problem.shape(), problem.causal());
+                case GROUPED -> OnnxAttention.grouped(problem.shape());
+            };
+        }
+
+        /** Whether it computes a problem that {@link OnnxRuntimePeer#takes} says yes to. */
+        boolean takes(BenchCase problem) {
+            return this != GROUPED || problem.causal();
+        }
+
+        /** What its inputs are beside q, k and v; closing them is the caller's. */
+        Map<String, OnnxTensor> others(OrtEnvironment environment, AttentionShape shape) throws OrtException {
+            if (this != GROUPED) {
+                return Map.of();
+            }
+            int[] lengths = new int[shape.batch()];
+            Arrays.fill(lengths, shape.seqK() - 1);
+            return Map.of(
+                    "lengths", OnnxTensor.createTensor(environment, lengths),
+                    "longest", OnnxTensor.createTensor(environment, new int[] {shape.seqK()}));
         }
 
         private int[] shape(AttentionShape shape) {
@@ -83,6 +108,9 @@ public final class OnnxRuntimePeer {
                 continue;
             }
             for (Graph graph : Graph.values()) {
+                if (!graph.takes(problem)) {
+                    continue;
+                }
                 BenchResult result = measure(problem, graph, threads);
                 results.add(result);
                 System.out.printf(
@@ -124,16 +152,19 @@ public final class OnnxRuntimePeer {
                     OnnxTensor queries = input(environment, q, graph, shape);
                     OnnxTensor keys = input(environment, k, graph, shape);
                     OnnxTensor values = input(environment, v, graph, shape)) {
-                Map<String, OnnxTensor> inputs = Map.of("q", queries, "k", keys, "v", values);
+                Map<String, OnnxTensor> others = graph.others(environment, shape);
+                Map<String, OnnxTensor> inputs = new HashMap<>(others);
+                inputs.putAll(Map.of("q", queries, "k", keys, "v", values));
                 Accuracy accuracy;
-                try (OrtSession.Result result = session.run(inputs)) {
+                try (OrtSession.Result result = session.run(inputs, OUTPUT)) {
                     accuracy = check(problem, q, k, v, output((OnnxTensor) result.get(0), graph, shape));
                 }
                 Spread spread = time(session, inputs);
+                others.values().forEach(OnnxTensor::close);
                 return new BenchResult(
                         problem,
                         "onnxruntime",
-                        graph == Graph.STANDARD ? "standard" : "fused",
+                        graph.name().toLowerCase(Locale.ROOT),
                         null,
                         Status.MEASURED,
                         null,
@@ -148,14 +179,14 @@ public final class OnnxRuntimePeer {
 
     private static Spread time(OrtSession session, Map<String, OnnxTensor> inputs) throws OrtException {
         for (int i = 0; i < WARM_UPS; i++) {
-            session.run(inputs).close();
+            session.run(inputs, OUTPUT).close();
         }
         long[] times = new long[REPETITIONS];
         long begin = System.nanoTime();
         int done = 0;
         while (done < REPETITIONS && (done < 3 || System.nanoTime() - begin < NANOSECONDS_AT_MOST)) {
             long start = System.nanoTime();
-            session.run(inputs).close();
+            session.run(inputs, OUTPUT).close();
             times[done++] = System.nanoTime() - start;
         }
         return Spread.of(Arrays.copyOf(times, done));
@@ -178,7 +209,7 @@ public final class OnnxRuntimePeer {
     static OnnxTensor input(OrtEnvironment environment, Tensor tensor, Graph graph, AttentionShape shape)
             throws OrtException {
         float[] values = tensor.toFloatArray();
-        if (graph == Graph.FUSED) {
+        if (graph != Graph.STANDARD) {
             values = exchanged(values, shape.batch(), shape.heads(), shape.seqQ(), shape.headDim());
         }
         long[] lengths = Arrays.stream(graph.shape(shape)).asLongStream().toArray();
@@ -189,7 +220,7 @@ public final class OnnxRuntimePeer {
         FloatBuffer buffer = output.getFloatBuffer();
         float[] values = new float[buffer.remaining()];
         buffer.get(values);
-        if (graph == Graph.FUSED) {
+        if (graph != Graph.STANDARD) {
             values = exchanged(values, shape.batch(), shape.seqQ(), shape.heads(), shape.headDim());
         }
         return Tensor.of(values, shape.queryShape());

@@ -11,11 +11,11 @@ import org.tornadoattention.bench.BenchResult;
 import org.tornadoattention.bench.Direction;
 import org.tornadoattention.tensor.DType;
 
-/** Both graphs compute attention, by the same rule that our kernels are judged by. */
+/** All graphs compute attention, by the same rule that our kernels are judged by. */
 class OnnxRuntimeTest {
 
     @ParameterizedTest
-    @CsvSource({"STANDARD, false", "STANDARD, true", "FUSED, false", "FUSED, true"})
+    @CsvSource({"STANDARD, false", "STANDARD, true", "FUSED, false", "FUSED, true", "GROUPED, true"})
     void theGraphsAreAttention(OnnxRuntimePeer.Graph graph, boolean causal) throws OrtException {
         AttentionShape shape = new AttentionShape(2, 3, 3, 40, 40, 16);
         BenchResult result =
