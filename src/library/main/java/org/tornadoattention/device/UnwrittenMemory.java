@@ -122,11 +122,7 @@ public final class UnwrittenMemory {
 
     private static Optional<MemorySegment> made(Library library, long bytes) {
         if (USED.addAndGet(bytes) > LIMIT) {
-            FREE.forEach((size, memories) -> {
-                for (Optional<MemorySegment> memory = kept(size); memory.isPresent(); memory = kept(size)) {
-                    free(library, memory.get(), size);
-                }
-            });
+            freeKept(library);
             if (USED.get() > LIMIT) {
                 USED.addAndGet(-bytes);
                 return Optional.empty();
@@ -152,11 +148,26 @@ public final class UnwrittenMemory {
     /** Called when nothing refers to memory any more. */
     private static void keep(Library library, MemorySegment memory, long bytes) {
         MemorySegment unscoped = MemorySegment.ofAddress(memory.address());
-        if (KEPT.addAndGet(bytes) > LIMIT_OF_KEPT) {
-            KEPT.addAndGet(-bytes);
+        if (bytes > LIMIT_OF_KEPT) {
             free(library, unscoped, bytes);
-        } else {
-            FREE.computeIfAbsent(bytes, _ -> new ConcurrentLinkedQueue<>()).add(unscoped);
+            return;
+        }
+        if (KEPT.addAndGet(bytes) > LIMIT_OF_KEPT) {
+            freeKept(library); // sizes that nobody asks for any more, perhaps
+        }
+        FREE.computeIfAbsent(bytes, _ -> new ConcurrentLinkedQueue<>()).add(unscoped);
+    }
+
+    /** Gives the system what is kept for the next. */
+    public static void freeKept() {
+        Library.FOUND.ifPresent(UnwrittenMemory::freeKept);
+    }
+
+    private static void freeKept(Library library) {
+        for (long size : FREE.keySet()) {
+            for (Optional<MemorySegment> memory = kept(size); memory.isPresent(); memory = kept(size)) {
+                free(library, memory.get(), size);
+            }
         }
     }
 

@@ -104,5 +104,6 @@ public final class VectorEngine implements Engine {
     @Override
     public void close() {
         workers.close();
+        UnwrittenMemory.freeKept();
     }
 }

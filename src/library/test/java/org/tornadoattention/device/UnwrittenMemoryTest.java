@@ -101,6 +101,9 @@ class UnwrittenMemoryTest {
         MemorySegment again = UnwrittenMemory.allocate(16, bytes).orElseThrow();
         assertThat(places).contains(again.address());
         assertThat(again.getAtIndex(ValueLayout.JAVA_FLOAT, 1000)).isNaN();
+        UnwrittenMemory.freeKept();
+        assertThat(UnwrittenMemory.unused()).isZero();
+        assertThat(again.fill((byte) 0).get(ValueLayout.JAVA_BYTE, bytes)).isZero();
     }
 
     /** Bytes in use once the collector has been asked often enough for them to fall to a limit, or is given up. */
