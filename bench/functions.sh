@@ -4,7 +4,8 @@
 #
 #   bench/functions.sh BATCH HEADS LENGTH HEAD_DIM [FUNCTION]...
 #
-# Environment: JOBS, how many processes prepare at once (4; each takes a core and some gigabytes); PYTHON, one with PyTorch (python3).
+# Environment: JOBS, how many processes prepare at once (4; each takes a core and some gigabytes); PYTHON, one with PyTorch (python3);
+# TIMING_LOCK, a file that other runs on the same GPU lock too.
 set -eu
 cd "$(dirname "$0")/.."
 [ $# -ge 4 ] || { sed -n 's/^# \{0,1\}//p' "$0" >&2; exit 2; }
@@ -13,7 +14,7 @@ shift 4
 [ $# != 0 ] || set -- none causal window documents prefix blocks tenth alibi softcap table bias dbias
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
-TIMING_LOCK=$results/lock
+TIMING_LOCK=${TIMING_LOCK:-$results/lock}
 export TIMING_LOCK
 
 for name; do
