@@ -650,8 +650,7 @@ public final class WarpGroupGradients {
         int type = WarpTiles.type(query, features);
         float factor = WarpScores.factor(scale, softcap, features);
 
-        // One array: K, V, the stages of Q and dO, the places of dS, the stages of the rows' L and D, the places of
-        // biases.
+        // One array: K, V, stages of Q and dO, places of dS, stages of the rows' L and D, places of biases.
         int atV = WarpTiles.tileBytes(blockK, headDim);
         int tileBytes = WarpTiles.tileBytes(blockQ, headDim);
         int placeBytes = (blockQ + BLOCK - 1) / BLOCK * blockK * WarpGroup.ROW_BYTES;
@@ -664,8 +663,7 @@ public final class WarpGroupGradients {
                 + STAGES * 2 * blockQ
                 + PLACES * BiasTiles.ints(blockQ, blockK));
 
-        // Barriers: a stage is full; a place of dS is full, is free. A stage is free when the dS of the next one is
-        // there.
+        // Barriers: a stage is full; a place of dS is full, is free. A stage is free when dS of the next one is there.
         int fullStage = 0;
         int fullPlace = fullStage + WarpBarrier.INTS * STAGES;
         int freePlace = fullPlace + WarpBarrier.INTS * PLACES;
@@ -755,8 +753,7 @@ public final class WarpGroupGradients {
             }
             // spotless:on
         } else {
-            // A warp group that computes: this lane's rows and columns of an accumulator, and its group's rows of K and
-            // V.
+            // A warp group that computes: this lane's rows and columns of an accumulator, its group's rows of K and V.
             if (groups > 1) {
                 WarpGroup.takeRegisters(computingRegisters(groups));
             }
@@ -798,7 +795,6 @@ public final class WarpGroupGradients {
             for (int round = 0; round < rounds; round++) {
                 int firstHead = firstHead(parts, onlyHead, ofBias, firstShared + round, biasBatch, biasHeads, heads);
                 int keyValueHead = firstHead / sharing;
-                int batch = firstHead / heads;
                 int keyValueBase = (keyValueHead * seqK + j0) * headDim;
                 int done = round * steps;
                 for (int at = 0; at < paddedDim / 2; at++) {
@@ -829,14 +825,13 @@ public final class WarpGroupGradients {
                     startHalf(type, dp, tile, atV + rows, blockK, atQ + tileBytes, blockQ, paddedDim);
                     WarpGroup.commit();
 
-                    // The scores.
-                    float slope = HeadTerms.slope(headTerms, head % heads, features);
+                        float slope = HeadTerms.slope(headTerms, head % heads, features);
                     WarpScores.derivatives(s, capSlope, blockQ, scale, softcap);
                     // spotless:off: calls in rows
                 if (Functions.addBiases()) {
                     WarpScores.addTransposed(
-                            s, biases, blockQ, batch, head % heads, j0 + row, i + column, offset, scale, softcap, slope,
-                            features);
+                            s, biases, blockQ, firstHead / heads, head % heads, j0 + row, i + column, offset, scale,
+                            softcap, slope, features);
                     WarpScores.hide(
                             s, 1, blockQ, j0 + row - offset, i, column, seqQ, everyFirst, everyLast, windowRight,
                             windowLeft);
