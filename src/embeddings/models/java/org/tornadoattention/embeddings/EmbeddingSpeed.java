@@ -5,14 +5,21 @@ import com.sun.management.OperatingSystemMXBean;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.function.IntConsumer;
 
-/** Texts per second of this library beside ONNX Runtime, on the same texts, threads and machine, in turns. */
+/**
+ * Texts per second of this library beside ONNX Runtime, on the same texts, threads and machine, in turns; and what one
+ * text at a time takes, by its length.
+ */
 final class EmbeddingSpeed {
 
     private static final int[] BATCHES = {4, 16, 64};
+
+    /** Tokens up to which texts are taken together. */
+    private static final int[] LENGTHS = {16, 32, 64, 128, 256, 512};
 
     private EmbeddingSpeed() {}
 
@@ -69,7 +76,48 @@ final class EmbeddingSpeed {
                         "%-50s %8.1f texts/s %10.0f tokens/s %8.1f texts per second of processor time%n",
                         names.get(i), texts.size() / best[i], tokens / best[i], texts.size() / work[i]);
             }
+            byLength(encoder, peer, texts, threads, rounds);
         }
+    }
+
+    /** With one thread by its processor time, since both compute in the calling one, and otherwise by the clock. */
+    private static void byLength(
+            TextEncoder encoder, OnnxRuntimeEncoder peer, List<String> texts, int threads, int rounds) {
+        System.out.printf(
+                "one text at a time, ms of %s, medians of %d rounds in turns%n",
+                threads == 1 ? "processor time" : "wall time", rounds);
+        int from = 0;
+        for (int to : LENGTHS) {
+            int more = from;
+            List<String> some = texts.stream()
+                    .filter(text -> peer.tokens(text).length > more && peer.tokens(text).length <= to)
+                    .toList();
+            double[][] times = new double[2][rounds];
+            for (int round = -1; round < rounds; round++) {
+                long start = time(threads);
+                some.forEach(encoder::encode);
+                long between = time(threads);
+                encode(peer, some, 1);
+                times[0][Math.max(0, round)] = between - start;
+                times[1][Math.max(0, round)] = time(threads) - between;
+            }
+            from = to;
+            if (!some.isEmpty()) {
+                double ours = median(times[0]) / 1e6 / some.size();
+                double theirs = median(times[1]) / 1e6 / some.size();
+                System.out.printf(
+                        "%3d texts of %3d to %3d tokens: this library %6.2f, ONNX Runtime %6.2f, %.2f times as fast%n",
+                        some.size(), more + 1, to, ours, theirs, theirs / ours);
+            }
+        }
+    }
+
+    private static long time(int threads) {
+        return threads == 1 ? ManagementFactory.getThreadMXBean().getCurrentThreadCpuTime() : System.nanoTime();
+    }
+
+    private static double median(double[] times) {
+        return Arrays.stream(times).sorted().toArray()[times.length / 2];
     }
 
     private static void encode(OnnxRuntimeEncoder peer, List<String> texts, int batch) {
