@@ -5,11 +5,13 @@ import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.LongAdder;
 import java.util.stream.Collectors;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
+import org.apache.spark.scheduler.SparkListenerTaskEnd;
 import org.apache.spark.sql.SparkSession;
 import scala.Tuple2;
 
@@ -19,6 +21,7 @@ final class LocalCluster implements AutoCloseable {
     final SparkSession session;
     final JavaSparkContext context;
     private final AtomicInteger lost = new AtomicInteger();
+    private final LongAdder processorTime = new LongAdder();
 
     private LocalCluster(SparkSession session) {
         this.session = session;
@@ -27,6 +30,11 @@ final class LocalCluster implements AutoCloseable {
             @Override
             public void onExecutorRemoved(SparkListenerExecutorRemoved removed) {
                 lost.incrementAndGet();
+            }
+
+            @Override
+            public void onTaskEnd(SparkListenerTaskEnd end) {
+                processorTime.add(end.taskMetrics().executorCpuTime());
             }
         });
     }
@@ -69,6 +77,11 @@ final class LocalCluster implements AutoCloseable {
     /** Executors that ended before their time. */
     int lost() {
         return lost.get();
+    }
+
+    /** Nanoseconds that tasks' threads computed so far, by what executors told a moment ago. */
+    long processorTime() {
+        return processorTime.sum();
     }
 
     @Override

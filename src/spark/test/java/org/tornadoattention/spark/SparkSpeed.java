@@ -15,12 +15,16 @@ import org.tornadoattention.tensor.Tensor;
 
 /**
  * The same work by one task at a time and by two executors, each a process with one core, in turns: a corpus embedded,
- * a sequence attended to, forward and backward.
+ * a sequence attended to, forward and backward. Processor time tells whether cores were there for both: on an idle
+ * machine two executors compute half of it each, and no more in all than one.
  */
 final class SparkSpeed {
 
     private static final int ROUNDS = 5;
     private static final int PARTITIONS = 4;
+
+    /** Until executors have told what a task took. */
+    private static final int TELLING_MILLISECONDS = 300;
 
     private SparkSpeed() {}
 
@@ -47,16 +51,20 @@ final class SparkSpeed {
             JavaRDD<KeyValues> together = parts.coalesce(1);
             SequenceAttention attention = SequenceAttention.of(shape, AttentionOptions::causal, TaskDevice.jvm());
             AttentionResult result = attention.forward(q, parts);
-            System.out.printf("%-40s %12s %12s %8s%n", "", "1 task, s", "2 executors, s", "faster");
+            System.out.printf(
+                    "%-36s %10s %15s %8s %28s%n", "", "1 task, s", "2 executors, s", "faster", "processor, s");
             compare(
+                    cluster,
                     "%,d texts by all-MiniLM-L6-v2".formatted(count),
                     () -> embed(embedding, rows.coalesce(1)),
                     () -> embed(embedding, rows));
             compare(
+                    cluster,
                     "forward, 1 x 4 x %,d x 64, causal".formatted(length),
                     () -> attention.forward(q, together),
                     () -> attention.forward(q, parts));
             compare(
+                    cluster,
                     "backward",
                     () -> attention.backward(q, result, q, together).close(),
                     () -> attention.backward(q, result, q, parts).close());
@@ -73,19 +81,27 @@ final class SparkSpeed {
                 .save();
     }
 
-    private static void compare(String name, Work one, Work two) throws Exception {
+    private static void compare(LocalCluster cluster, String name, Work one, Work two) throws Exception {
         double[][] seconds = new double[2][ROUNDS];
+        double[][] processor = new double[2][ROUNDS];
         for (int round = -1; round < ROUNDS; round++) {
             for (int way = 0; way < 2; way++) {
+                long before = cluster.processorTime();
                 long start = System.nanoTime();
                 (way == 0 ? one : two).run();
                 seconds[way][Math.max(0, round)] = (System.nanoTime() - start) / 1e9;
+                Thread.sleep(TELLING_MILLISECONDS);
+                processor[way][Math.max(0, round)] = (cluster.processorTime() - before) / 1e9;
             }
         }
-        Arrays.sort(seconds[0]);
-        Arrays.sort(seconds[1]);
-        double alone = seconds[0][ROUNDS / 2];
-        double both = seconds[1][ROUNDS / 2];
-        System.out.printf("%-40s %12.2f %12.2f %7.2fx%n", name, alone, both, alone / both);
+        double alone = median(seconds[0]);
+        double both = median(seconds[1]);
+        System.out.printf(
+                "%-36s %10.2f %15.2f %7.2fx %13.2f and %10.2f%n",
+                name, alone, both, alone / both, median(processor[0]), median(processor[1]));
+    }
+
+    private static double median(double[] seconds) {
+        return Arrays.stream(seconds).sorted().toArray()[seconds.length / 2];
     }
 }
