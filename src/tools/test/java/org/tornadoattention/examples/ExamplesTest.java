@@ -246,6 +246,14 @@ class ExamplesTest {
     }
 
     @Test
+    void stepsOverBothLayoutsAreRight() {
+        assumeTrue(Devices.bestForTaskGraphs().halfFloats(), "SKIPPED: this device has no 16-bit floats");
+        assertThat(outputOf("DecodeTimes", "2x16"))
+                .containsPattern(" 2 x +16 tokens +\\d+\\.\\d us")
+                .containsPattern(" 2 x +16 heads +\\d+\\.\\d us");
+    }
+
+    @Test
     void aPrefixOfAllSequencesIsComputedOnce() {
         assumeTrue(Devices.bestForTaskGraphs().halfFloats(), "SKIPPED: this device has no 16-bit floats");
         assertThat(outputOf("PrefixTimes", "3", "24", "8", "8"))
