@@ -12,6 +12,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
@@ -26,6 +27,11 @@ import org.tornadoattention.reference.Tolerance;
 import org.tornadoattention.tensor.CacheType;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.GridScheduler;
+import uk.ac.manchester.tornado.api.TaskGraph;
+import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
+import uk.ac.manchester.tornado.api.enums.DataTransferMode;
+import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
@@ -162,6 +168,45 @@ class ChunkedPrefillTest {
                                     CacheCase.sequence(result.logSumExp(), sequence),
                                     new Tolerance(2, dtype.unitRoundoff())))
                             .allMatch(Comparison::passed);
+                }
+            }
+        }
+    }
+
+    /** Steps of many tokens over bytes, as tasks of a caller's graph. */
+    @ParameterizedTest
+    @EnumSource(
+            value = CacheType.class,
+            names = {"E4M3", "INT8"})
+    void chunksOverBytesInAGraphAreThoseOfACall(CacheType type) throws TornadoExecutionPlanException {
+        Tensor q = Tensor.allocate(DType.F16, 2, 4, 20, 16);
+        Tensor k = Tensor.allocate(DType.F16, 2, 2, 20, 16);
+        Tensor v = Tensor.allocate(DType.F16, 2, 2, 20, 16);
+        Tensor o = Tensor.allocate(DType.F16, 2, 4, 20, 16);
+        Tensor lse = Tensor.allocate(DType.F32, 2, 4, 20);
+        CacheOptions options = CacheCase.options(TestDevice.get(), DType.F16)
+                .withCacheType(type)
+                .withWideCopy()
+                .withPromptTokens(20);
+        TaskGraph graph = new TaskGraph("prompt");
+        GridScheduler grids = new GridScheduler();
+        try (KvCache called = (KvCache) cache(0, 16, options);
+                KvCache inGraph = (KvCache) cache(0, 16, options)) {
+            graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, q.array(), k.array(), v.array());
+            inGraph.appendTo(graph, grids, "layer", q, k, v, o, lse, CAUSAL);
+            graph.transferToHost(DataTransferMode.EVERY_EXECUTION, o.array(), lse.array());
+            try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
+                plan.withDevice(inGraph.device().handle()).withGridScheduler(grids);
+                for (int step = 0; step < 4; step++) {
+                    q.copyFrom(Tensor.random(DType.F16, 3 * step, q.shape()));
+                    k.copyFrom(Tensor.random(DType.F16, 3 * step + 1, k.shape()));
+                    v.copyFrom(Tensor.random(DType.F16, 3 * step + 2, v.shape()));
+                    plan.execute();
+                    AttentionResult expected = called.forward(q, k, v, CAUSAL);
+                    assertThat(o.toFloatArray())
+                            .containsExactly(expected.output().toFloatArray());
+                    assertThat(lse.toFloatArray())
+                            .containsExactly(expected.logSumExp().toFloatArray());
                 }
             }
         }
