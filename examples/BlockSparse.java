@@ -24,7 +24,7 @@ public class BlockSparse {
     private static final int HEAD_DIM = 32;
     private static final int BLOCK = 32;
 
-    public static void main(String[] arguments) {
+    static void main() {
         IntArray documents = new IntArray(LENGTH);
         int[] begins = {0, 60, 150, 160, 300};
         for (int token = 0; token < LENGTH; token++) {

@@ -24,8 +24,8 @@ import picocli.CommandLine.Option;
 
 /**
  * The same few small problems over and over, each result compared bit by bit with the first, which an oracle has
- * checked: for faults that show once in thousands of launches. Start several of them at once to put a device under
- * load.
+ * checked, in an output that holds NaN before each launch: for faults that show once in thousands of launches. Start
+ * several of them at once to put a device under load.
  */
 @Command(
         name = "attention example Soak",
@@ -74,9 +74,15 @@ class Soak implements Callable<Integer> {
     private final AtomicLong wrong = new AtomicLong();
     private final AtomicLong failed = new AtomicLong();
 
-    /** A problem, the plan that computes it, and its first result. */
+    /** A problem, the plan that computes it, its first result, and the tensor that later ones are written to. */
     private record Repeated(
-            Problem problem, FlashAttention attention, Tensor q, Tensor k, Tensor v, AttentionResult first) {}
+            Problem problem,
+            FlashAttention attention,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            AttentionResult first,
+            Tensor output) {}
 
     static void main(String... arguments) {
         Example.run(new Soak(), arguments);
@@ -120,13 +126,15 @@ class Soak implements Callable<Integer> {
             wrong.incrementAndGet();
             print(problem.name() + ": the first result is wrong");
         }
-        return new Repeated(problem, attention, q, k, v, first);
+        return new Repeated(problem, attention, q, k, v, first, Tensor.allocate(problem.dtype(), q.shape()));
     }
 
     private void launch(Repeated each, int round) {
         current = each.problem().name();
         try {
-            AttentionResult again = each.attention().forward(each.q(), each.k(), each.v(), OPTIONS);
+            // What a launch leaves out stays NaN, rather than what the one before it wrote.
+            each.output().fill(Float.NaN);
+            AttentionResult again = each.attention().forward(each.q(), each.k(), each.v(), OPTIONS, each.output());
             String difference = difference(each.first().output(), again.output())
                     + difference(each.first().logSumExp(), again.logSumExp());
             if (!difference.isEmpty()) {

@@ -24,7 +24,7 @@ public class TriangleAttention {
     private static final int HEADS = 2;
     private static final int HEAD_DIM = 8;
 
-    public static void main(String[] arguments) {
+    static void main() {
         SplittableRandom random = new SplittableRandom(1);
         float[] pairs = numbers(random, RESIDUES * RESIDUES * CHANNELS, 1);
         double each = 1 / Math.sqrt(CHANNELS);

@@ -32,7 +32,7 @@ public class YourOwnAttention {
         return TornadoMath.pow(2f, -2f * (head + 1));
     }
 
-    public static void main(String[] arguments) {
+    static void main() {
         // What a lambda captures: arrays of TornadoVM's become arrays of the kernel, numbers become constants of it.
         FloatArray table = new FloatArray(2 * LENGTH - 1);
         for (int i = 0; i < table.getSize(); i++) {

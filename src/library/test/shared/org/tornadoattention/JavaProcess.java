@@ -52,9 +52,12 @@ public record JavaProcess(int exitCode, String output) {
 
     /** Starts a JVM and leaves it running; its errors are in its output. */
     public static Process start(List<String> options, String... mainAndArguments) throws IOException {
-        return new ProcessBuilder(command(_ -> true, options, mainAndArguments))
-                .redirectErrorStream(true)
-                .start();
+        return builder(options, mainAndArguments).redirectErrorStream(true).start();
+    }
+
+    /** What starts a JVM, for a test that says where its output goes. */
+    public static ProcessBuilder builder(List<String> options, String... mainAndArguments) {
+        return new ProcessBuilder(command(_ -> true, options, mainAndArguments));
     }
 
     private static List<String> command(Predicate<String> kept, List<String> options, String... mainAndArguments) {

@@ -147,6 +147,15 @@ class EndlessLoopTest {
                 .hasMessageContaining(
                         "loop without an end: in kernel " + name + " (EndlessLoopTest.java:" + lineOf(name) + ")")
                 .hasMessageContaining("work-item 0 of group (0,0,0)");
+        assertThat(fault.getMessage())
+                .containsPattern("that there is no way out of|in a loop for " + promisedSeconds() + " s;");
+    }
+
+    /** What a loop may take, of its own time: two seconds at most, as long as nobody allows more. */
+    private static long promisedSeconds() {
+        long seconds = Simulator.settings().loopSeconds();
+        assertThat(seconds).isLessThanOrEqualTo(2);
+        return seconds;
     }
 
     static void inAParallelLoop(IntArray out, int step) {

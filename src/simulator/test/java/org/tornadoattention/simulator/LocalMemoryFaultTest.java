@@ -148,7 +148,10 @@ class LocalMemoryFaultTest {
     void aWriteIntoWhatOthersStillRead() {
         SimulatorFaultException fault = fault(LocalMemoryFaultTest::forgottenSecondBarrier);
         assertThat(fault.kind()).isEqualTo(FaultKind.LOCAL_RACE);
-        assertThat(fault).hasMessageContaining("tile[").hasMessageContaining("since the last barrier");
+        assertThat(fault)
+                .hasMessageContaining("tile[")
+                // Of the write and the read, whichever comes second.
+                .hasMessageContaining("since the last barrier; put a localBarrier() between the ");
     }
 
     @Test
@@ -157,14 +160,18 @@ class LocalMemoryFaultTest {
         assertThat(fault.kind()).isEqualTo(FaultKind.LOCAL_RACE);
         assertThat(fault)
                 .hasMessageContaining("work-item 1 of group (")
-                .hasMessageContaining("writes tile[0], which work-item 0 wrote since the last barrier");
+                .hasMessageContaining("writes tile[0], which work-item 0 wrote since the last barrier;"
+                        + " put a localBarrier() between the two");
     }
 
     @Test
     void aWriteAfterSeveralReaders() {
         SimulatorFaultException fault = fault(LocalMemoryFaultTest::manyReadersOneWriter);
         assertThat(fault.kind()).isEqualTo(FaultKind.LOCAL_RACE);
-        assertThat(fault).hasMessageContaining("work-item 31").hasMessageContaining("several work-items read");
+        assertThat(fault)
+                .hasMessageContaining("work-item 31")
+                .hasMessageContaining("several work-items read")
+                .hasMessageContaining("put a localBarrier() between the two");
     }
 
     @Test

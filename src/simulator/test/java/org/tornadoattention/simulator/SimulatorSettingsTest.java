@@ -5,9 +5,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
 import java.io.File;
+import java.io.IOException;
+import java.lang.reflect.RecordComponent;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
@@ -59,6 +63,13 @@ class SimulatorSettingsTest {
     private static SimulatorSettings with(String name, String value) {
         System.setProperty(PREFIX + name, value);
         return SimulatorSettings.fromSystemProperties();
+    }
+
+    /** An endless loop is found within two seconds where nobody allows more. */
+    @Test
+    void aLoopMayTakeASecondByDefault() {
+        assertThat(SimulatorSettings.fromSystemProperties().loopSeconds()).isEqualTo(1);
+        assertThat(with("loopSeconds", "7").loopSeconds()).isEqualTo(7);
     }
 
     @Test
@@ -151,5 +162,23 @@ class SimulatorSettingsTest {
             assertThat(Simulator.settings().seed()).hasValue(1);
         }
         assertThat(Simulator.settings()).isEqualTo(before);
+    }
+
+    /** Files of arguments have switches that the simulator knows; their page names all of those. */
+    @Test
+    void filesOfArgumentsAndTheirPageHaveTheSwitches() throws IOException {
+        String page = Files.readString(Path.of("tornado-config/README.md"));
+        List<String> switches = Arrays.stream(SimulatorSettings.class.getRecordComponents())
+                .map(RecordComponent::getName)
+                .toList();
+        assertThat(switches)
+                .containsExactlyInAnyOrder(NAMES)
+                .allSatisfy(name -> assertThat(page).contains("`" + name + "`"));
+        String option = "-D" + PREFIX;
+        assertThat(Files.readAllLines(Path.of("tornado-config/simulator.args")))
+                .filteredOn(line -> line.startsWith(option))
+                .isNotEmpty()
+                .allSatisfy(line -> with(
+                        line.substring(option.length(), line.indexOf('=')), line.substring(line.indexOf('=') + 1)));
     }
 }

@@ -4,8 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
@@ -14,6 +16,7 @@ import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What the launcher refuses before it builds or starts anything. */
@@ -86,12 +89,29 @@ class LauncherTest {
                 .startsWith("0 usage: ./attention example NAME");
     }
 
-    @Test
-    void anExampleWithoutArgumentsTakesNone() throws Exception {
-        assertThat(launch("ATTENTION_BUILD", Path.of("never"), "example", "HelloAttention", "--help"))
-                .isEqualTo("0 usage: ./attention example HelloAttention" + System.lineSeparator());
-        assertThat(launch("ATTENTION_BUILD", Path.of("never"), "example", "HelloAttention", "7"))
-                .isEqualTo("2 attention: example HelloAttention takes no arguments." + System.lineSeparator());
+    /** Those that read none, all that are in the folder. */
+    static List<String> examplesWithoutArguments() throws IOException {
+        List<String> names = new ArrayList<>();
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(Path.of("examples"), "*.java")) {
+            for (Path file : files) {
+                String source = Files.readString(file);
+                if (!source.contains("Example.run(")) {
+                    assertThat(source).as(file.toString()).contains("static void main()");
+                    names.add(file.getFileName().toString().replace(".java", ""));
+                }
+            }
+        }
+        assertThat(names).contains("HelloAttention", "YourOwnAttention");
+        return names;
+    }
+
+    @ParameterizedTest
+    @MethodSource("examplesWithoutArguments")
+    void anExampleWithoutArgumentsTakesNone(String example) throws Exception {
+        assertThat(launch("ATTENTION_BUILD", Path.of("never"), "example", example, "--help"))
+                .isEqualTo("0 usage: ./attention example " + example + System.lineSeparator());
+        assertThat(launch("ATTENTION_BUILD", Path.of("never"), "example", example, "7"))
+                .isEqualTo("2 attention: example " + example + " takes no arguments." + System.lineSeparator());
     }
 
     /** Runs {@code ./attention} with one environment variable: its exit code and all that it printed. */

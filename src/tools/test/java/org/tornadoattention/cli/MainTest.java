@@ -9,6 +9,8 @@ import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -17,6 +19,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.tornadoattention.JavaProcess;
+import org.tornadoattention.bench.BenchFiles;
 import picocli.CommandLine;
 
 class MainTest {
@@ -121,6 +125,29 @@ class MainTest {
     }
 
     /** What a full disk does, and a reader that goes away. */
+    /** What a shell sees, of commands that print a table, a number of lines, and JSON. */
+    @ParameterizedTest
+    @ValueSource(strings = {"bench --from %s --json", "bench --from %s", "devices --json", "--help"})
+    void aProcessWhoseOutputIsLostFails(String command) throws Exception {
+        Path full = Path.of("/dev/full");
+        assumeThat(full).exists();
+        Path measured = directory.resolve("measured.json");
+        Files.writeString(measured, BenchFiles.ours().toJson());
+        Path errors = directory.resolve("errors.txt");
+        Process process = JavaProcess.builder(
+                        List.of(),
+                        Stream.concat(
+                                        Stream.of(Main.class.getName()),
+                                        Stream.of(command.formatted(measured).split(" ")))
+                                .toArray(String[]::new))
+                .redirectOutput(full.toFile())
+                .redirectError(errors.toFile())
+                .start();
+        assertThat(process.waitFor(2, TimeUnit.MINUTES)).isTrue();
+        assertThat(process.exitValue()).isEqualTo(Main.FAILED);
+        assertThat(errors).content().contains("standard output could not be written whole");
+    }
+
     @Test
     void outputThatIsLostIsAFailure() {
         PrintStream full = new PrintStream(new OutputStream() {

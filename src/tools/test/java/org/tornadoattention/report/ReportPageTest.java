@@ -15,6 +15,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.bench.BenchFile;
 import org.tornadoattention.bench.BenchFiles;
+import org.tornadoattention.bench.BenchResult;
+import org.tornadoattention.bench.Memory;
 
 /** The page in a browser of Java's own, always, and in Chromium where that is installed. */
 class ReportPageTest {
@@ -92,6 +94,41 @@ class ReportPageTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> new ReportPage(List.of(empty)))
                 .withMessageContaining("./attention bench");
+    }
+
+    /** What a runtime allocates once is a fraction of a byte for each of many heads, and no memory of a sequence. */
+    @Test
+    void noAxisGoesBelowAByte() {
+        BenchFile ours = BenchFiles.ours();
+        List<BenchResult> results = ours.results().stream()
+                .map(result ->
+                        "online".equals(result.kernel()) ? with(new Memory(1L << 29, 512, null, null), result) : result)
+                .toList();
+        String page = new ReportPage(List.of(BenchFile.of(
+                        ours.preset(),
+                        ours.complete(),
+                        ours.environment(),
+                        ours.ceilings(),
+                        ours.flushedBytes(),
+                        results)))
+                .toHtml();
+        assertThat(page).contains("Memory against sequence length").containsPattern(">\\d+ KiB<");
+        assertThat(page).doesNotContainPattern(">0(\\.\\d+)? B<");
+    }
+
+    private static BenchResult with(Memory memory, BenchResult result) {
+        return new BenchResult(
+                result.measured(),
+                result.provider(),
+                result.kernel(),
+                result.tile(),
+                result.status(),
+                result.message(),
+                result.timing(),
+                memory,
+                result.accuracy(),
+                result.speedUp(),
+                result.shareOfCeiling());
     }
 
     @ParameterizedTest
