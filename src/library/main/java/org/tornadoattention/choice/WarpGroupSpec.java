@@ -61,6 +61,9 @@ record WarpGroupSpec() implements KernelSpec {
     /** Keys of whose tiles an H100 runs all at once. */
     private static final int LONGEST_SHARED = 16_384;
 
+    /** Keys under a causal mask up to which one kernel is faster at head dimension 64 (docs/performance.md). */
+    private static final int LONGEST_OF_NARROW = 8192;
+
     /** Keys of sequences for which groups that stay are faster (docs/performance.md). */
     private static final int LONGEST_OF_STAYING = 4096;
 
@@ -183,10 +186,19 @@ record WarpGroupSpec() implements KernelSpec {
                 && (problem.windowRight() < 0
                         || problem.windowLeft() < 0
                         || problem.shape().headDim() <= NARROW)
+                && !waitsForTurns(problem)
                 && sums(problem, 128, 128) <= Tensor.MAX_ELEMENTS;
         boolean narrow =
                 problem.shape().headDim() <= NARROW && problem.functions().isEmpty();
         return !can ? Optional.empty() : Optional.of(narrow ? "128x128" : "64x128");
+    }
+
+    /** Whether so many short tiles of keys add to the same dQ that most of their time is waiting for turns. */
+    private static boolean waitsForTurns(AttentionProblem problem) {
+        return problem.windowRight() >= 0
+                && problem.windowLeft() < 0
+                && problem.shape().headDim() <= NARROW
+                && problem.shape().seqK() > LONGEST_OF_NARROW;
     }
 
     /** Whether functions do no more than add a bias of 16 bits, whose rows begin at multiples of 16 bytes. */

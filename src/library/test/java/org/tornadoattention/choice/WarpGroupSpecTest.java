@@ -156,6 +156,13 @@ class WarpGroupSpecTest {
         assertThat(chooseBackward(shape, options)).isEqualTo(tiles);
     }
 
+    @ParameterizedTest
+    @CsvSource({"8192, 64, 128x128", "8320, 64, 128x128+64x128", "16384, 128, 64x128"})
+    void underACausalMaskManyShortTilesOfKeysDoNotTakeTurns(int length, int headDim, String tiles) {
+        AttentionShape shape = new AttentionShape(1, 2, 2, length, length, headDim);
+        assertThat(chooseBackward(shape, AttentionOptions.causal())).isEqualTo(tiles);
+    }
+
     @Test
     void allGradientsOfBiasesAloneComeFromOneKernel() {
         AttentionShape shape = new AttentionShape(1, 1, 1, 512, 512, 64);
