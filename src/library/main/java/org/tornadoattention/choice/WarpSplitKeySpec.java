@@ -32,6 +32,9 @@ record WarpSplitKeySpec() implements DecodeSpec {
      */
     private static final double FILLED = 0.95;
 
+    /** From so many groups a multiprocessor on, nearly all have two, of which fewer bytes each are under way. */
+    private static final double TWO_EACH = 1.9;
+
     @Override
     public String summary() {
         return "asynchronous copies, products on tensor cores";
@@ -74,6 +77,8 @@ record WarpSplitKeySpec() implements DecodeSpec {
         }
         int keyTiles = Math.ceilDiv(Math.max(1, problem.keys()), warps * WarpSplitKeyAttention.WARP_KEYS);
         int wanted = (int) Math.ceil(FILLED * device.computeUnits() / problem.groups(rows));
-        return Optional.of(new WarpSplitTile(rows, warps, stages, Math.min(wanted, keyTiles)));
+        int chosen = Math.min(wanted, keyTiles);
+        boolean two = (double) problem.groups(rows) * chosen >= TWO_EACH * device.computeUnits();
+        return Optional.of(new WarpSplitTile(rows, warps, two ? FEWEST_STAGES : stages, chosen));
     }
 }

@@ -126,18 +126,19 @@ class DecodeChoiceTest {
      */
     @ParameterizedTest
     @CsvSource({
-        "1, 65536, 16",
-        "1, 4096, 16",
-        "3, 4096, 6",
-        "8, 4096, 2",
-        "8, 65536, 2",
-        "12, 4096, 2",
-        "16, 4096, 1",
-        "32, 16384, 1",
-        "1, 64, 1"
+        "1, 65536, 16, 3",
+        "1, 4096, 16, 3",
+        "3, 4096, 6, 3",
+        "8, 4096, 2, 3",
+        "8, 65536, 2, 3",
+        "12, 4096, 2, 3",
+        "16, 4096, 1, 3",
+        "31, 4096, 1, 3",
+        "32, 16384, 1, 2",
+        "1, 64, 1, 3"
     })
-    void splitsFillTheDevice(int sequences, int keys, int splits) {
+    void splitsFillTheDevice(int sequences, int keys, int splits, int stages) {
         assertThat(choose(decode(sequences, keys, 128, DType.F16, false), hopper()))
-                .isEqualTo(new WarpSplitTile(4, 4, 3, splits));
+                .isEqualTo(new WarpSplitTile(4, 4, stages, splits));
     }
 }
