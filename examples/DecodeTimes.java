@@ -23,10 +23,11 @@ import uk.ac.manchester.tornado.api.types.arrays.HalfFloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * What a step of decoding takes over a cache of the caller's, one query a sequence: F16, 32 query heads on 8 of keys and
- * values, headDim 128, a page a sequence whose tokens have their heads side by side ({@code tokens}) or whose heads have
- * their tokens one behind the other ({@code heads}). Ten steps are one CUDA graph, so that nothing of the host's counts;
- * the two run in turns, after outputs were compared with float64. {@code bench/decode_turns.py} does so for PyTorch.
+ * What a step of decoding takes over a cache of the caller's, one query a sequence: F16, 32 query heads on 8 of keys
+ * and values, headDim 128, a page a sequence whose tokens have their heads side by side ({@code tokens}) or whose heads
+ * have their tokens one behind the other ({@code heads}). Ten steps are one CUDA graph, so that nothing of the host's
+ * counts; the two run in turns, after outputs were compared with float64. {@code bench/decode_turns.py} does so for
+ * PyTorch.
  */
 class DecodeTimes {
 
@@ -149,8 +150,7 @@ class DecodeTimes {
             Tensor o = Tensor.view(output, 0, shape, rows);
             for (int task = 0; task < tasks; task++) {
                 tile = attention
-                        .appendTo(
-                                graph, grids, "attention" + task, q, pool, o, logSumExp, AttentionOptions.causal())
+                        .appendTo(graph, grids, "attention" + task, q, pool, o, logSumExp, AttentionOptions.causal())
                         .toString();
             }
             graph.transferToHost(DataTransferMode.UNDER_DEMAND, output);
@@ -171,7 +171,8 @@ class DecodeTimes {
                 int head = check * 11 % HEADS;
                 double[] expected = expected(sequence, head);
                 for (int x = 0; x < DIM; x++) {
-                    double actual = output.get((sequence * HEADS + head) * DIM + x).getFloat32();
+                    double actual =
+                            output.get((sequence * HEADS + head) * DIM + x).getFloat32();
                     if (!(Math.abs(expected[x] - actual) <= LARGEST_ERROR)) {
                         throw new IllegalStateException(
                                 "An output is %s and should be %s.".formatted(actual, expected[x]));

@@ -825,32 +825,32 @@ public final class WarpGroupGradients {
                     startHalf(type, dp, tile, atV + rows, blockK, atQ + tileBytes, blockQ, paddedDim);
                     WarpGroup.commit();
 
-                        float slope = HeadTerms.slope(headTerms, head % heads, features);
+                    float slope = HeadTerms.slope(headTerms, head % heads, features);
                     WarpScores.derivatives(s, capSlope, blockQ, scale, softcap);
                     // spotless:off: calls in rows
-                if (Functions.addBiases()) {
-                    WarpScores.addTransposed(
-                            s, biases, blockQ, firstHead / heads, head % heads, j0 + row, i + column, offset, scale,
-                            softcap, slope, features);
-                    WarpScores.hide(
-                            s, 1, blockQ, j0 + row - offset, i, column, seqQ, everyFirst, everyLast, windowRight,
-                            windowLeft);
-                } else {
-                    WarpScores.scores(
-                            s, 1, blockQ, j0 + row - offset, i, column, seqQ, everyFirst, everyLast, windowRight,
-                            windowLeft, scale, softcap, slope, features);
-                }
-                // spotless:on
+                    if (Functions.addBiases()) {
+                        WarpScores.addTransposed(
+                                s, biases, blockQ, firstHead / heads, head % heads, j0 + row, i + column, offset, scale,
+                                softcap, slope, features);
+                        WarpScores.hide(
+                                s, 1, blockQ, j0 + row - offset, i, column, seqQ, everyFirst, everyLast, windowRight,
+                                windowLeft);
+                    } else {
+                        WarpScores.scores(
+                                s, 1, blockQ, j0 + row - offset, i, column, seqQ, everyFirst, everyLast, windowRight,
+                                windowLeft, scale, softcap, slope, features);
+                    }
+                    // spotless:on
                     if ((features & Features.DROPOUT) != 0) {
                         WarpScores.keptTransposed(kept, blockQ, keyLengths, head, i + column, j0 + row, features);
                     }
 
                     // P = 2^(S - L) and dS = P (dP - D); dV = dV + P dO_i and dK = dK + dS Q_i begin.
                     // spotless:off: a call in rows
-                weigh(
-                        type, s, dp, capSlope, p, ds, dk, dv, dropped, terms, kept, own, tile, atLane, atV + rows, atQ,
-                        atQ + tileBytes, blockQ, blockK, paddedDim, factor, keptFactor, softcap, features);
-                // spotless:on
+                    weigh(
+                            type, s, dp, capSlope, p, ds, dk, dv, dropped, terms, kept, own, tile, atLane, atV + rows,
+                            atQ, atQ + tileBytes, blockQ, blockK, paddedDim, factor, keptFactor, softcap, features);
+                    // spotless:on
 
                     // dS to local memory, for dQ.
                     if (done + t >= PLACES) {

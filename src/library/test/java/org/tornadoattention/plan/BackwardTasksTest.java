@@ -155,8 +155,7 @@ class BackwardTasksTest {
         long turns = 4L * (2 * 4 * 3 * 4 + 2 * 2 * 8);
         assertThat(extraBytes(shared, AttentionOptions.defaults().withWindow(7, 0)))
                 .isEqualTo(three);
-        assertThat(extraBytes(shared, AttentionOptions.causal()))
-                .isEqualTo(three + sumsOfQueries + sumsOfKeys + turns);
+        assertThat(extraBytes(shared, AttentionOptions.causal())).isEqualTo(three + sumsOfQueries + sumsOfKeys + turns);
         assertThat(extraBytes(own, AttentionOptions.defaults())).isGreaterThanOrEqualTo(three + sumsOfQueries);
     }
 
