@@ -34,7 +34,10 @@ final class LocalCluster implements AutoCloseable {
 
             @Override
             public void onTaskEnd(SparkListenerTaskEnd end) {
-                processorTime.add(end.taskMetrics().executorCpuTime());
+                // A task whose executor was killed has none.
+                if (end.taskMetrics() != null) {
+                    processorTime.add(end.taskMetrics().executorCpuTime());
+                }
             }
         });
     }
