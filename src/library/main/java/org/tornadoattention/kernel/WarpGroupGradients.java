@@ -331,7 +331,7 @@ public final class WarpGroupGradients {
             if (i + row + 8 * r < seqQ) {
                 int first = (head * seqQ + i + row + 8 * r) * headDim + from;
                 int width = TornadoMath.min(BLOCK, headDim - from);
-                WarpTiles.store(queryGradient, first, width, type, dq, r, column, scale);
+                WarpTiles.storePart(queryGradient, first, headDim, width, type, dq, r, column, scale);
             }
         }
     }
@@ -380,7 +380,7 @@ public final class WarpGroupGradients {
                         keyLengths, type, headDim, from, width, column, batchHead, batch, head, i, i + offset,
                         Window.firstKey(i + offset, windowLeft), Window.lastKey(i + offset, length, windowRight),
                         scale, softcap, HeadTerms.slope(headTerms, head, features), features);
-                WarpTiles.store(queryGradient, first, width, type, mended, 0, column, scale);
+                WarpTiles.storePart(queryGradient, first, headDim, width, type, mended, 0, column, scale);
             }
         }
     }

@@ -55,6 +55,9 @@ public class WarpGroupGradientsTest {
                 Arguments.of(shape(1, 1, 65, 64, 7), DType.BF16, options),
                 Arguments.of(shape(2, 2, 200, 270, 72), DType.F16, options.withCausal()),
                 Arguments.of(shape(3, 1, 260, 270, 16), DType.F16, options.withCausal()),
+                // Odd rows, in parts of 64 columns.
+                Arguments.of(shape(2, 2, 70, 140, 97), DType.F16, options),
+                Arguments.of(shape(4, 2, 70, 140, 71), DType.BF16, options.withCausal()),
                 Arguments.of(
                         shape(4, 2, 130, 200, 72),
                         DType.BF16,

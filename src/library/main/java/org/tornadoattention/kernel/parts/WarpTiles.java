@@ -316,18 +316,32 @@ public final class WarpTiles {
     /** Writes what a lane holds of row {@code r} of its part of O, element {@code first} on, times a factor. */
     public static void store(
             HalfFloatArray output, int first, int headDim, int type, float[] o, int r, int column, float factor) {
-        for (int n = 0; n < paddedDim(headDim) / 8; n++) {
-            int at = (r / 2 * paddedDim(headDim) / 8 + n) * 4 + r % 2 * 2;
+        storePart(output, first, headDim, headDim, type, o, r, column, factor);
+    }
+
+    /** Likewise {@code width} elements of a row of {@code headDim}. */
+    public static void storePart(
+            HalfFloatArray output,
+            int first,
+            int headDim,
+            int width,
+            int type,
+            float[] o,
+            int r,
+            int column,
+            float factor) {
+        for (int n = 0; n < paddedDim(width) / 8; n++) {
+            int at = (r / 2 * paddedDim(width) / 8 + n) * 4 + r % 2 * 2;
             int packed = Warp.pack(type, o[at] * factor, o[at + 1] * factor);
             if (headDim % 2 == 0) {
-                if (8 * n + column < headDim) {
+                if (8 * n + column < width) {
                     Warp.store(output, first + 8 * n + column, packed, 2);
                 }
             } else {
-                if (8 * n + column < headDim) {
+                if (8 * n + column < width) {
                     Warp.store(output, first + 8 * n + column, packed, 1);
                 }
-                if (8 * n + column + 1 < headDim) {
+                if (8 * n + column + 1 < width) {
                     Warp.store(output, first + 8 * n + column + 1, packed >> 16, 1);
                 }
             }
@@ -337,18 +351,32 @@ public final class WarpTiles {
     /** As {@link #store(HalfFloatArray, int, int, int, float[], int, int, float)}. */
     public static void store(
             ShortArray output, int first, int headDim, int type, float[] o, int r, int column, float factor) {
-        for (int n = 0; n < paddedDim(headDim) / 8; n++) {
-            int at = (r / 2 * paddedDim(headDim) / 8 + n) * 4 + r % 2 * 2;
+        storePart(output, first, headDim, headDim, type, o, r, column, factor);
+    }
+
+    /** As {@link #storePart(HalfFloatArray, int, int, int, int, float[], int, int, float)}. */
+    public static void storePart(
+            ShortArray output,
+            int first,
+            int headDim,
+            int width,
+            int type,
+            float[] o,
+            int r,
+            int column,
+            float factor) {
+        for (int n = 0; n < paddedDim(width) / 8; n++) {
+            int at = (r / 2 * paddedDim(width) / 8 + n) * 4 + r % 2 * 2;
             int packed = Warp.pack(type, o[at] * factor, o[at + 1] * factor);
             if (headDim % 2 == 0) {
-                if (8 * n + column < headDim) {
+                if (8 * n + column < width) {
                     Warp.store(output, first + 8 * n + column, packed, 2);
                 }
             } else {
-                if (8 * n + column < headDim) {
+                if (8 * n + column < width) {
                     Warp.store(output, first + 8 * n + column, packed, 1);
                 }
-                if (8 * n + column + 1 < headDim) {
+                if (8 * n + column + 1 < width) {
                     Warp.store(output, first + 8 * n + column + 1, packed >> 16, 1);
                 }
             }
