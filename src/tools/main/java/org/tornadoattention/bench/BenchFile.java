@@ -187,12 +187,12 @@ public record BenchFile(
             }
             results.addAll(part.results);
             presets.add(part.preset);
-            commits.add(String.valueOf(part.environment.commit()));
+            Optional.ofNullable(part.environment.commit()).ifPresent(commits::add);
         }
         return of(
                 String.join(", ", presets),
                 parts.stream().allMatch(BenchFile::complete),
-                first.environment.at(String.join(", ", commits)),
+                first.environment.at(commits.isEmpty() ? null : String.join(", ", commits)),
                 first.ceilings,
                 first.flushedBytes,
                 results);

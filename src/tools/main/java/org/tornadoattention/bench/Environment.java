@@ -60,8 +60,8 @@ public record Environment(
                 Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
     }
 
-    /** The same place at another commit. */
-    Environment at(String otherCommit) {
+    /** The same place at another commit, or at one that is not known. */
+    Environment at(@Nullable String otherCommit) {
         return new Environment(device, backend, driver, runtime, clocks, java, system, processors, otherCommit, time);
     }
 

@@ -64,6 +64,17 @@ class BenchFileTest {
     }
 
     @Test
+    void partsThatKnowNoCommitAreJoinedToAFileThatKnowsNone() {
+        BenchFile file = BenchFiles.ours();
+        BenchFile unknown = BenchFile.of(
+                file.preset(), true, file.environment().at(null), file.ceilings(), file.flushedBytes(), file.results());
+        assertThat(BenchFile.joined(List.of(unknown, unknown)).environment().commit())
+                .isNull();
+        assertThat(BenchFile.joined(List.of(unknown, file)).environment().commit())
+                .isEqualTo("0123456789ab");
+    }
+
+    @Test
     void otherFilesAreRefusedByName() throws IOException {
         Path other = directory.resolve("other.json");
         Files.writeString(other, "{\"format\": \"x/2\"}");
