@@ -44,8 +44,8 @@ final class Products {
     }
 
     /**
-     * {@link Lanes#product} without the terms whose {@code a(i, k)} is 0: where b is not finite, 0 · NaN must not reach
-     * rows that do not see k.
+     * {@link Lanes#product} without the terms whose {@code a(i, k)} is +0: where b is not finite, 0 · NaN must not
+     * reach rows that do not see k. That of a pair which dropout drops is −0, and reaches them.
      */
     private static void ofSeen(
             float[] a,
@@ -68,7 +68,8 @@ final class Products {
             Arrays.fill(sum, 0);
             for (int k = 0; k < depth; k++) {
                 float factor = a[aAt + row * aRow + k * aStep];
-                for (int column = 0; factor != 0 && column < columns; column++) {
+                boolean isSeen = Float.floatToRawIntBits(factor) != 0;
+                for (int column = 0; isSeen && column < columns; column++) {
                     sum[column] = Fused.fma(factor, b[bAt + k * bRow + column], sum[column]);
                 }
             }

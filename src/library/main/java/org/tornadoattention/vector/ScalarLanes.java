@@ -195,7 +195,8 @@ final class ScalarLanes implements Lanes {
         float inverse = 1 / bound;
         for (int i = 0; i < count; i++) {
             float ratio = s[i] * inverse;
-            dS[i] *= 1 - ratio * ratio;
+            // Not −0 where rounding takes the factor below 0: hidden pairs have +0.
+            dS[i] = dS[i] * (1 - ratio * ratio) + 0f;
         }
     }
 

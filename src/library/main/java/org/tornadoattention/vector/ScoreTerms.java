@@ -18,6 +18,11 @@ import org.tornadoattention.tensor.Tensor;
  */
 final class ScoreTerms {
 
+    /**
+     * What dropout multiplies with: {@link Products} leaves out +0, which hidden pairs have, and a dropped one is seen.
+     */
+    private static final float DROPPED = -0f;
+
     private final Lanes lanes;
     private final Sequences sequences;
     private final AttentionOptions options;
@@ -214,7 +219,7 @@ final class ScoreTerms {
         return options.hasDropout() ? DropoutMask.keptFactor(dropout.threshold()) : 1;
     }
 
-    /** Sets what dropout drops to 0; what it leaves is multiplied by {@code kept}. */
+    /** Sets what dropout drops to −0, NaN but for it; what it leaves is multiplied by {@code kept}. */
     void drop(float[] p, float kept, int firstKey, int keys, TileRows rows, int panel) {
         int threshold = dropout.threshold();
         int low = (int) dropout.seed();
@@ -229,7 +234,7 @@ final class ScoreTerms {
                 int counter = firstKey + key;
                 int random = DropoutMask.word(low, high, counter >> 2, query, batchHead, dropout.offset(), counter & 3);
                 int i = key * width + lane;
-                p[i] = DropoutMask.isDropped(random, threshold) ? 0 : p[i] * kept;
+                p[i] = !DropoutMask.isDropped(random, threshold) ? p[i] * kept : p[i] == 0 ? p[i] : p[i] * DROPPED;
             }
         }
     }

@@ -465,6 +465,7 @@ final class VectorLanes implements Lanes {
             FloatVector ratio = FloatVector.fromArray(SPECIES, s, at).mul(inverse);
             FloatVector.fromArray(SPECIES, dS, at)
                     .mul(broadcast(1).sub(ratio.mul(ratio)))
+                    .add(0f)
                     .intoArray(dS, at);
         }
     }
