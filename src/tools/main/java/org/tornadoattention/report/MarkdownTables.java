@@ -10,6 +10,8 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
+import java.util.function.BiFunction;
+import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -256,81 +258,74 @@ public final class MarkdownTables {
     }
 
     private static List<List<String>> peers(List<Entry> entries) {
-        List<String> names = entries.stream()
-                .filter(entry -> !entry.ours())
-                .map(Entry::name)
-                .distinct()
-                .toList();
-        List<List<String>> rows = new ArrayList<>();
-        List<String> head = new ArrayList<>(List.of("problem", "our fastest"));
-        names.forEach(name -> head.add(name + " (our time ÷ its)"));
-        rows.add(head);
-        grouped(entries, Entry::problem).forEach((problem, here) -> {
-            List<Entry> ours = here.stream().filter(Entry::ours).toList();
-            if (ours.isEmpty() || ours.size() == here.size()) {
-                return;
-            }
-            Entry best = fastest(ours);
-            List<String> row = new ArrayList<>(List.of(
-                    problem.toString(),
-                    "`%s` %s"
-                                    .formatted(
-                                            best.name(),
-                                            Amounts.rate(1e12
-                                                    * best.result()
-                                                            .requireTiming()
-                                                            .teraflops()))
-                            + mark(best)));
-            for (String name : names) {
-                List<Entry> peer =
-                        here.stream().filter(entry -> entry.name().equals(name)).toList();
-                row.add(
-                        peer.isEmpty()
-                                ? "–"
-                                : "%s (%s)%s"
-                                        .formatted(
-                                                Amounts.rate(1e12
-                                                        * fastest(peer)
-                                                                .result()
-                                                                .requireTiming()
-                                                                .teraflops()),
-                                                Amounts.factor(best.milliseconds()
-                                                        / fastest(peer).milliseconds()),
-                                                mark(fastest(peer))));
-            }
-            rows.add(row);
-        });
-        return rows;
+        return besidePeers(
+                entries,
+                "our fastest",
+                "our time ÷ its",
+                best -> "`%s` %s%s".formatted(best.name(), rate(best), mark(best)),
+                (best, peer) -> "%s (%s)%s"
+                        .formatted(
+                                rate(fastest(peer)),
+                                Amounts.factor(
+                                        best.milliseconds() / fastest(peer).milliseconds()),
+                                mark(fastest(peer))));
+    }
+
+    private static String rate(Entry entry) {
+        return Amounts.rate(1e12 * entry.result().requireTiming().teraflops());
     }
 
     /** Whole calls, beside what they cost above the kernels. */
     private static List<List<String>> wall(List<Entry> entries) {
+        return besidePeers(
+                entries,
+                "our wall time (above the kernels)",
+                "our wall time ÷ its",
+                best -> "%s (%s)"
+                        .formatted(
+                                Amounts.time(wallMilliseconds(best)),
+                                Amounts.time(Math.max(0, wallMilliseconds(best) - best.milliseconds()))),
+                (best, peer) -> {
+                    double its = peer.stream()
+                            .mapToDouble(MarkdownTables::wallMilliseconds)
+                            .min()
+                            .orElseThrow();
+                    return "%s (%s)".formatted(Amounts.time(its), Amounts.factor(wallMilliseconds(best) / its));
+                });
+    }
+
+    /**
+     * A row for each problem that ours and a peer have: our fastest kernel, and a column for each peer.
+     *
+     * @param ours what stands for our fastest
+     * @param its what stands for a peer's results of the problem, beside our fastest
+     */
+    private static List<List<String>> besidePeers(
+            List<Entry> entries,
+            String head,
+            String ratio,
+            Function<Entry, String> ours,
+            BiFunction<Entry, List<Entry>, String> its) {
         List<String> names = entries.stream()
                 .filter(entry -> !entry.ours())
                 .map(Entry::name)
                 .distinct()
                 .toList();
         List<List<String>> rows = new ArrayList<>();
-        List<String> head = new ArrayList<>(List.of("problem", "our wall time (above the kernels)"));
-        names.forEach(name -> head.add(name + " (our wall time ÷ its)"));
-        rows.add(head);
+        List<String> heads = new ArrayList<>(List.of("problem", head));
+        names.forEach(name -> heads.add("%s (%s)".formatted(name, ratio)));
+        rows.add(heads);
         grouped(entries, Entry::problem).forEach((problem, here) -> {
-            List<Entry> ours = here.stream().filter(Entry::ours).toList();
-            if (ours.isEmpty() || ours.size() == here.size()) {
+            List<Entry> own = here.stream().filter(Entry::ours).toList();
+            if (own.isEmpty() || own.size() == here.size()) {
                 return;
             }
-            Entry best = fastest(ours);
-            double wall = wallMilliseconds(best);
-            List<String> row = new ArrayList<>(List.of(
-                    problem.toString(),
-                    "%s (%s)".formatted(Amounts.time(wall), Amounts.time(Math.max(0, wall - best.milliseconds())))));
+            Entry best = fastest(own);
+            List<String> row = new ArrayList<>(List.of(problem.toString(), ours.apply(best)));
             for (String name : names) {
-                row.add(here.stream()
-                        .filter(entry -> entry.name().equals(name))
-                        .map(MarkdownTables::wallMilliseconds)
-                        .min(Double::compare)
-                        .map(peer -> "%s (%s)".formatted(Amounts.time(peer), Amounts.factor(wall / peer)))
-                        .orElse("–"));
+                List<Entry> peer =
+                        here.stream().filter(entry -> entry.name().equals(name)).toList();
+                row.add(peer.isEmpty() ? "–" : its.apply(best, peer));
             }
             rows.add(row);
         });
