@@ -300,7 +300,17 @@ public final class LaunchGuard implements DevicePlan {
                 cause);
     }
 
-    private static String firstLine(Throwable error) {
+    /** {@return an error in a line; an assertion of TornadoVM's says nothing itself but where it stands} */
+    static String firstLine(Throwable error) {
+        if (error instanceof AssertionError && error.getMessage() == null) {
+            String place = Arrays.stream(error.getStackTrace())
+                    .findFirst()
+                    .map(StackTraceElement::toString)
+                    .orElse("a place that is not known");
+            return "AssertionError at " + place + ". The JVM checks TornadoVM's assertions (-ea), of which one is wrong"
+                    + " for any device but a platform's first: start it with @tornado-config/tornadovm.args, or"
+                    + " without -ea";
+        }
         String message = String.valueOf(error.getMessage()).replaceAll("\u001B\\[[;\\d]*m", "");
         return error.getClass().getSimpleName() + ": " + message.strip().replaceAll("\\R\\s*", " ");
     }

@@ -94,4 +94,17 @@ class LaunchGuardTest {
                     .withMessageContainingAll("The kernel fill failed", "launch 2 was not carried out", "receipt is 1");
         }
     }
+
+    /** As TornadoVM 5.2's interpreter ends on the second device of a platform in a JVM with assertions. */
+    @Test
+    void anAssertionOfTornadoVmIsToldWithItsPlaceAndWhatToDo() {
+        AssertionError error = new AssertionError();
+        error.setStackTrace(new StackTraceElement[] {
+            new StackTraceElement("uk.ac.manchester.tornado.X", "rewindBufferToBegin", "X.java", 219)
+        });
+        assertThat(LaunchGuard.firstLine(error))
+                .startsWith("AssertionError at uk.ac.manchester.tornado.X.rewindBufferToBegin(X.java:219). ")
+                .contains("-ea", "@tornado-config/tornadovm.args");
+        assertThat(LaunchGuard.firstLine(new AssertionError("said"))).isEqualTo("AssertionError: said");
+    }
 }
