@@ -4,7 +4,6 @@ import static org.tornadoattention.internal.Arguments.required;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
-import java.util.ServiceLoader;
 import java.util.function.LongConsumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -206,12 +205,7 @@ public interface CompilerExtension {
     }
 
     private static Optional<CompilerExtension> of(Backend backend) {
-        return "off".equals(System.getProperty(PROPERTY))
-                ? Optional.empty()
-                : ServiceLoader.load(CompilerExtension.class).stream()
-                        .map(ServiceLoader.Provider::get)
-                        .filter(extension -> extension.backend() == backend)
-                        .findFirst();
+        return "off".equals(System.getProperty(PROPERTY)) ? Optional.empty() : FoundExtensions.of(backend);
     }
 
     /**
