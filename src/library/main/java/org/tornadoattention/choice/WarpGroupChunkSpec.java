@@ -41,7 +41,7 @@ record WarpGroupChunkSpec() implements DecodeSpec {
 
     @Override
     public String needs() {
-        return "F16 or BF16 keys, a pool without prefix, fixed splits and functions or a cache, warp-group intrinsics, rows that begin at multiples of "
+        return "F16 or BF16 keys, a pool without prefix and fixed splits or a cache without functions, neither with block masks nor a bias of 16 bits, warp-group intrinsics, rows that begin at multiples of "
                 + CHUNK + " elements, and a head dimension that is a multiple of " + CHUNK;
     }
 
@@ -55,7 +55,6 @@ record WarpGroupChunkSpec() implements DecodeSpec {
     static Optional<WarpGroupSplitTile> overPages(SplitProblem problem, int splits, ComputeDevice device) {
         boolean possible = Capability.WARP_GROUP.isOn(device)
                 && problem.dtype() != DType.F32
-                && !problem.functions()
                 && problem.headDim() % CHUNK == 0
                 && problem.headDim() <= WIDEST_HEAD;
         return possible
@@ -67,6 +66,19 @@ record WarpGroupChunkSpec() implements DecodeSpec {
     /** The tile of a forward pass with as many queries; one warp group where they are no more. */
     private static Optional<Tile> tile(SplitProblem problem, ComputeDevice device) {
         Tiling tiling = AttentionKernel.WARP_GROUP.spec().tiling().orElseThrow();
+        return best(tiling, problem, device).map(best -> {
+            int rows = Math.min(best.blockQ(), Math.ceilDiv(problem.seqQ(), 64) * 64);
+            return tiling.tile(rows, best.blockK(), rows / 16, best.rescaleThreshold());
+        });
+    }
+
+    private static Optional<Tile> best(Tiling tiling, SplitProblem problem, ComputeDevice device) {
+        if (problem.functions()) {
+            return WarpGroupSpec.OF_FUNCTIONS_FROM_BEST.stream()
+                    .map(tiling::tile)
+                    .filter(tile -> tiling.fits(tile, problem.headDim(), device))
+                    .findFirst();
+        }
         AttentionShape shape = new AttentionShape(
                 problem.sequences(),
                 problem.kvHeads() * problem.group(),
@@ -75,10 +87,7 @@ record WarpGroupChunkSpec() implements DecodeSpec {
                 problem.keys(),
                 problem.headDim());
         AttentionProblem pass = AttentionProblem.of(shape, problem.dtype(), AttentionOptions.defaults());
-        return tiling.choose(pass, device).map(best -> {
-            int rows = Math.min(best.blockQ(), Math.ceilDiv(problem.seqQ(), 64) * 64);
-            return tiling.tile(rows, best.blockK(), rows / 16, best.rescaleThreshold());
-        });
+        return tiling.choose(pass, device);
     }
 
     /** As many parts as make the last wave of groups end soonest. */

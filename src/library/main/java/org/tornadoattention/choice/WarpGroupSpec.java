@@ -32,6 +32,10 @@ record WarpGroupSpec() implements KernelSpec {
      */
     private static final String OF_FUNCTIONS = "128x128/8";
 
+    /** Tiles of functions over a cache, the fastest that local memory has room for first. */
+    static final List<String> OF_FUNCTIONS_FROM_BEST =
+            List.of(OF_FUNCTIONS, "128x64/8", "128x32/8", "64x32/4", "64x16/4");
+
     /**
      * The tile where a bias is copied beside the keys of wider heads: the more queries it has, the less is read of keys
      * and values.

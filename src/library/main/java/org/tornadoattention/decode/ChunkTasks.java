@@ -7,22 +7,27 @@ import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.Mask;
+import org.tornadoattention.choice.Capability;
 import org.tornadoattention.choice.Views;
 import org.tornadoattention.choice.WarpGroupSplitTile;
 import org.tornadoattention.device.ComputeDevice;
 import org.tornadoattention.forge.Arguments;
+import org.tornadoattention.function.FunctionForm;
+import org.tornadoattention.function.UserFunctions;
 import org.tornadoattention.kernel.parts.CachedKeys;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HeadTerms;
 import org.tornadoattention.kernel.parts.Layout;
 import org.tornadoattention.kernel.parts.StepLayout;
 import org.tornadoattention.plan.DeviceStorage;
+import org.tornadoattention.plan.FunctionProof;
 import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.GridScheduler;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
+import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
 /**
  * Chunks of many queries over a pool of the caller's as the task attention of a graph of the caller's, and merge where
@@ -86,9 +91,14 @@ record ChunkTasks(
                         answers(tile, allParts, ofPrefix.headDim(), ofPrefix.pageSize(), ofPrefix.pagesPerSequence()));
     }
 
-    /** Whether the kernel takes a pool and arrays in these places. */
-    static boolean take(PoolInputs pool, Views views) {
+    /**
+     * Whether the kernel takes a pool, arrays in these places and functions. Lists of a block mask's tiles and tiles of
+     * a bias it has in forward passes alone.
+     */
+    static boolean take(PoolInputs pool, Views views, FunctionForm functions) {
         return pool.fixedSplit() == 0
+                && !functions.hasNarrowBias()
+                && !functions.leavesTilesOut()
                 && !pool.type().isQuantized()
                 && pool.prefix().isEmpty()
                 && views.isMultiple("key", CHUNK)
@@ -131,6 +141,22 @@ record ChunkTasks(
                 "queryOffset", 0, "queryBatch", shape.seqQ() * row, "queryHead", shape.headDim(), "queryRow", row);
     }
 
+    /** Whether TornadoVM inlines the functions into the kernel: it says so while a task is added. */
+    boolean areFunctionsInlined() {
+        if (shape.functions().isEmpty()) {
+            return true;
+        }
+        try {
+            append(new TaskGraph("trial"), new GridScheduler(), "trial");
+            return true;
+        } catch (RuntimeException | Error e) { // TornadoVM's internal errors are Errors
+            if (FunctionProof.isOfInlining(e)) {
+                return false;
+            }
+            throw e;
+        }
+    }
+
     void append(TaskGraph graph, GridScheduler grids, String name) {
         FloatArray numbers = new FloatArray(StepLayout.numbersSize(shape.heads()));
         IntArray absent = new IntArray(1);
@@ -139,7 +165,12 @@ record ChunkTasks(
         int features = (options.hasAlibi() ? Features.ALIBI : 0) | (shape.sinks() ? Features.SINKS : 0);
         FloatArray headTerms = headTerms(features);
         graph.transferToDevice(DataTransferMode.FIRST_EXECUTION, headTerms, absent);
+        List<TornadoNativeArray> captured = UserFunctions.arrays(options);
+        if (!captured.isEmpty()) {
+            graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, captured.toArray());
+        }
         Arguments all = Arguments.none()
+                .withFunctions(form(), captured)
                 .with("key", pool.keys().array())
                 .with("value", pool.values().array())
                 .with("output", DeviceStorage.seenInPlace(output, true))
@@ -163,6 +194,7 @@ record ChunkTasks(
             attention = all.with("output", null).with("logSumExp", partials.get());
         }
         boolean mayStay = inPlace
+                && shape.functions().isEmpty()
                 && CachedKeys.mayBeAhead(
                         tile.tile().blockK(), shape.headDim(), pool.pageSize(), pool.pagesPerSequence());
         int staying = mayStay
@@ -231,6 +263,11 @@ record ChunkTasks(
         return withSteps
                 .with("keyLengths", withSteps.given("sequences"))
                 .answering(Layout.class, queriesInOrder(shape));
+    }
+
+    private FunctionForm form() {
+        FunctionForm form = shape.functions().form();
+        return Capability.WARP.isKnownOn(device) ? form.withIntrinsics() : form;
     }
 
     private FloatArray headTerms(int features) {

@@ -90,12 +90,20 @@ public final class PoolTasks {
                         problem(shape, pool).withFunctions(!shape.functions().isEmpty()),
                         pool.wanted().kernel(),
                         pool.wanted().splits(),
-                        ChunkTasks.take(pool, views),
+                        ChunkTasks.take(pool, views, shape.functions().form()),
                         device);
         if (chunk.isPresent()) {
-            new ChunkTasks(q, pool, output, logSumExp, options, shape, views, chunk.get(), device)
-                    .append(graph, grids, name);
-            return chunk.get();
+            ChunkTasks tasks = new ChunkTasks(q, pool, output, logSumExp, options, shape, views, chunk.get(), device);
+            if (tasks.areFunctionsInlined()) {
+                tasks.append(graph, grids, name);
+                return chunk.get();
+            }
+            if (pool.wanted().kernel().isPresent()) {
+                throw new UnsupportedOnDeviceException(
+                        device,
+                        "a compiler that inlines functions as large as these into the kernel",
+                        "leave the kernel out, or use shorter functions");
+            }
         }
         Optional<StepShape> ofPrefix = pool.prefix().map(prefix -> ofPrefix(shape, prefix));
         LaunchedTile tile = tile(shape, pool, views, device);

@@ -51,7 +51,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * {@link CachedKeys#arePlacesRead}, a caller's {@code positions}, {@code validRows}, {@code lengths} and, as
  * keyLengths, {@code blockTable} of {@link ReadPositions} take their place. With several parts of the keys there is no
  * output, and logSumExp is the partials of {@link SplitKeyAttention}. Where {@link CachedKeys#areStepsRead}, step has
- * the windows too, and headTerms, in place of the terms, is {@code numbers}, with the scale.
+ * the windows too, and headTerms, in place of the terms, is {@code numbers}, with the scale. Functions are asked about
+ * queries by their places in the sequence.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items,
  * times the parts of a cache's keys; {@code blockQ} is a multiple of 64, {@code blockK} of 16. Or {@code staying}
@@ -886,6 +887,7 @@ public final class WarpGroupFlashAttention {
                 int outputAt = outputBase + (row + 8 * r) * (headDim + addedValueDim);
                 int firstSeen = Window.firstKey(i + offset, windowLeft);
                 int lastSeen = Window.lastKey(i + offset, length, windowRight);
+                int asked = CachedKeys.arePresent() && Functions.arePresent() ? i + offset : i;
                 if (Layout.isStrided()) {
                     queryAt = Layout.query(batch, head, i);
                     outputAt = Layout.output(batch, head, i);
@@ -899,7 +901,7 @@ public final class WarpGroupFlashAttention {
                 Mending.output(
                         mended, ofRow, query, queryAt, key, value, keyValueBase, keyLengths, table,
                         padding, type, headDim, 0, addedValueDim, column, batchHead,
-                        batch, head, head / (heads / kvHeads), i, i + offset, firstSeen, lastSeen, ofScores, softcap,
+                        batch, head, head / (heads / kvHeads), asked, i + offset, firstSeen, lastSeen, ofScores, softcap,
                         slope, features);
                 if (CachedKeys.areDivided()) {
                     outputAt = (((batch * seqQ + i) * heads + head) * CachedKeys.allParts() + part) * headDim;
@@ -1163,12 +1165,23 @@ public final class WarpGroupFlashAttention {
             } else {
                 clear(s, o, m, l, correction, blockK, paddedValueDim);
 
+                // Functions are asked about queries of a sequence, of which a chunk has some.
+                int firstAsked = i0;
+                int asked = seqQ;
+                int beyond = offset;
+                if (CachedKeys.arePresent()) {
+                    if (Functions.arePresent()) {
+                        firstAsked = i0 + offset;
+                        asked = end + offset;
+                        beyond = 0;
+                    }
+                }
                 // spotless:off: a call in rows
                 attend(
                         type, s, p, o, m, l, correction, biases, tile, barriers, keyLengths, atList, fullQ, 0, 0, fullK,
                         freeK, fullV, freeV, turn, atQ, atK, atV, atBiases, keyBytes, valueBytes, group, groups, 0,
-                        from, to, tiles, copied, batchHead, batch, head, i0, row, item, column, seqQ, offset, length,
-                        j0, blockQ, blockK, headDim, addedValueDim, everyLeft, everyRight, windowLeft, windowRight,
+                        from, to, tiles, copied, batchHead, batch, head, firstAsked, row, item, column, asked, beyond,
+                        length, j0, blockQ, blockK, headDim, addedValueDim, everyLeft, everyRight, windowLeft, windowRight,
                         scale, softcap, factor, slope, threshold, features);
                 // spotless:on
 

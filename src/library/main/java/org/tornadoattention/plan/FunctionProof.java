@@ -3,8 +3,10 @@ package org.tornadoattention.plan;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.stream.Stream;
 import org.tornadoattention.AttentionException;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
@@ -107,6 +109,12 @@ public final class FunctionProof implements AutoCloseable {
                 TileFinder.Key.of(mask, functions),
                 () -> new TileFinder(mask, functions, device),
                 finder -> finder.find(mask));
+    }
+
+    /** Whether what failed is that functions are too large for TornadoVM to inline into a kernel. */
+    public static boolean isOfInlining(Throwable failure) {
+        return Stream.iterate(failure, Objects::nonNull, Throwable::getCause)
+                .anyMatch(cause -> cause.getClass().getSimpleName().equals("TornadoInliningException"));
     }
 
     /** Searches for tiles that were compiled before, that were not, and that are held now. */

@@ -5,13 +5,11 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.WeakHashMap;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
-import java.util.stream.Stream;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.BackwardTensors;
@@ -160,7 +158,7 @@ public final class PlanCache implements Engine {
      */
     private boolean turnsToRoomiest(AttentionProblem problem, Throwable failure) {
         FunctionForm form = problem.functions().form();
-        if (form.isEmpty() || !isOfInlining(failure)) {
+        if (form.isEmpty() || !FunctionProof.isOfInlining(failure)) {
             return false;
         }
         if (wanted.isPresent() || !tooLarge.add(form)) {
@@ -172,11 +170,6 @@ public final class PlanCache implements Engine {
             throw refusal;
         }
         return true;
-    }
-
-    private static boolean isOfInlining(Throwable error) {
-        return Stream.iterate(error, Objects::nonNull, Throwable::getCause)
-                .anyMatch(cause -> cause.getClass().getSimpleName().equals("TornadoInliningException"));
     }
 
     /** Runs a problem, building its plan if it has none. A plan that failed is closed and forgotten. */

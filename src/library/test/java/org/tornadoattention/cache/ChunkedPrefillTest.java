@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import static org.assertj.core.api.Assertions.within;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -16,6 +17,10 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
+import org.tornadoattention.BlockMask;
+import org.tornadoattention.Mask;
+import org.tornadoattention.MaskFunction;
+import org.tornadoattention.ScoreFunction;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.DecodeKernel;
@@ -32,6 +37,7 @@ import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.TornadoExecutionPlan;
 import uk.ac.manchester.tornado.api.enums.DataTransferMode;
 import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
+import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
@@ -86,6 +92,71 @@ class ChunkedPrefillTest {
                 Arguments.of(CAUSAL.withAlibi(0.5f, 0.25f, 0.125f, 0.0625f), 2),
                 Arguments.of(CAUSAL.withSinks(Tensor.of(new float[] {0.5f, -1, 2, 0}, 4)), 1),
                 Arguments.of(AttentionOptions.defaults(), 2));
+    }
+
+    /** Functions that tell batch, head, query and key apart, and that hide keys, whole tiles of them too. */
+    static Stream<Arguments> functions() {
+        IntArray documents = new IntArray(200);
+        for (int at = 0; at < documents.getSize(); at++) {
+            documents.set(at, at / 23);
+        }
+        FloatArray ofHeads = FloatArray.fromElements(0.3f, -0.2f, 0.05f, 0);
+        ScoreFunction all = (s, b, h, i, j) -> s + 0.01f * j - 0.013f * i + 0.1f * h + 0.3f * b;
+        ScoreFunction array = (s, b, h, i, j) -> s * ofHeads.get(h) + 0.004f * (i - j);
+        ScoreFunction hiding = (s, b, h, i, j) -> i % 7 == 3 ? Float.NEGATIVE_INFINITY : s + 0.02f * (j - i);
+        MaskFunction ofDocuments = (b, h, i, j) -> documents.get(i) == documents.get(j);
+        MaskFunction ofThirds = (b, h, i, j) -> (i + j + h) % 3 != 1 || j > i + 2;
+        AttentionOptions none = AttentionOptions.defaults();
+        Optional<ScoreFunction> unscored = Optional.empty();
+        Optional<MaskFunction> unmasked = Optional.empty();
+        return Stream.of(
+                Arguments.of(CAUSAL, Optional.of(all), unmasked, 1),
+                Arguments.of(CAUSAL, Optional.of(array), unmasked, 3),
+                Arguments.of(CAUSAL.withSoftcap(5), unscored, Optional.of(ofDocuments), 2),
+                Arguments.of(none.withAlibi(0.5f, 0.25f, 0.125f, 0.0625f), unscored, Optional.of(ofThirds), 1),
+                Arguments.of(CAUSAL.withWindow(40, 0).withSinks(Tensor.of(new float[] {0.5f, -1, 2, 0}, 4)), Optional.of(hiding), unmasked, 3));
+    }
+
+    /** Functions are asked about the places of queries in their sequences, in the caller's arrays and rounded ones. */
+    @ParameterizedTest
+    @MethodSource("functions")
+    void functionsAreAskedAboutPositions(
+            AttentionOptions plain, Optional<ScoreFunction> score, Optional<MaskFunction> mask, int splits) {
+        AttentionOptions options = with(plain, score, mask);
+        for (DType query : new DType[] {DType.F16, DType.F32}) {
+            try (PoolCase pool = PoolCase.chunked(query, DType.F16, DType.F16, 2, 70, 16, 16, 12, splits, options)) {
+                assertThat(pool.tile.kernel()).isEqualTo(DecodeKernel.WARP_GROUP);
+                pool.deal(3);
+                for (int b = 0; b < 2; b++) {
+                    pool.positions.set(b, 118 - 107 * b);
+                    pool.rows.set(b, 70 - 3 * b);
+                    pool.write(b, b, 0, 188 - 110 * b);
+                }
+                pool.execute();
+                pool.assertAccurate((sequence, before) -> with(
+                        plain,
+                        score.map(f -> (s, b, h, i, j) -> f.apply(s, b + sequence, h, i + before, j)),
+                        mask.map(f -> (b, h, i, j) -> f.sees(b + sequence, h, i + before, j))));
+            }
+        }
+    }
+
+    private static AttentionOptions with(
+            AttentionOptions options, Optional<ScoreFunction> score, Optional<MaskFunction> mask) {
+        AttentionOptions scored = score.map(options::withScore).orElse(options);
+        return mask.map(function -> scored.withMask(scored.mask().and(Mask.of(function)))).orElse(scored);
+    }
+
+    /** Rows of a block mask's tiles and biases of 16 bits are left to the other kernels. */
+    @Test
+    void functionsThatItDoesNotTake() {
+        AttentionOptions blocks = CAUSAL.withMask(Mask.blocks(BlockMask.of((b, h, i, j) -> j > i - 9, 1, 1, 192, 192)));
+        AttentionOptions bias = CAUSAL.withBias(Tensor.random(DType.F16, 1, 1, 1, 192, 192));
+        for (AttentionOptions options : new AttentionOptions[] {blocks, bias}) {
+            assertThatExceptionOfType(UnsupportedOnDeviceException.class)
+                    .isThrownBy(() -> PoolCase.chunked(DType.F16, DType.F16, DType.F16, 2, 17, 16, 16, 12, 1, options))
+                    .withMessageContaining("neither with block masks nor a bias of 16 bits");
+        }
     }
 
     @ParameterizedTest
@@ -304,7 +375,7 @@ class ChunkedPrefillTest {
                         Tensor.allocate(DType.F16, 2, 4, 20, 16),
                         Tensor.allocate(DType.F32, 2, 4, 20),
                         CAUSAL))
-                .withMessageContaining("a pool without prefix, fixed splits and functions");
+                .withMessageContaining("a pool without prefix and fixed splits");
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> pool.withSplits(-1))
                 .withMessageContaining("1 or more");

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.BiFunction;
 import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -378,6 +379,11 @@ final class PoolCase implements AutoCloseable {
 
     /** Holds each sequence's valid rows against the oracle over the keys that its table names. */
     void assertAccurate() {
+        assertAccurate((_, _) -> options);
+    }
+
+    /** Likewise with options of the oracle's, by a sequence and where its first query stands. */
+    void assertAccurate(BiFunction<Integer, Integer, AttentionOptions> ofOracle) {
         for (int b = 0; b < batch; b++) {
             int valid = Math.min(rows.get(b), seqQ);
             if (valid == 0) {
@@ -390,7 +396,7 @@ final class PoolCase implements AutoCloseable {
                                     ofSequence,
                                     asMultiplied(gathered(keys, b, length)),
                                     asMultiplied(gathered(values, b, length)),
-                                    options)
+                                    ofOracle.apply(b, positions.get(b)))
                             .forward(
                                     CacheCase.tokens(CacheCase.sequence(output.contiguous(), b), 0, valid),
                                     logSumExps(b, valid),
