@@ -14,6 +14,7 @@ import org.tornadoattention.device.Backend;
 import org.tornadoattention.device.PinnedMemory;
 import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
+import uk.ac.manchester.tornado.api.types.arrays.ShortArray;
 
 /**
  * Tensors of the host that the caller gives for the output, and such as a device reads and writes itself: the bits are
@@ -115,7 +116,10 @@ class HostTensorsTest {
         }
     }
 
-    /** Some heads are computed while others travel: enough for two, three, four and eight pieces of an H200. */
+    /**
+     * Some heads are computed while others travel: enough for two, three, four and eight pieces of an H200. A view
+     * travels whole.
+     */
     @ParameterizedTest
     @CsvSource({
         "F16, 2, 8, 4, 1200, 900, 128",
@@ -140,9 +144,27 @@ class HostTensorsTest {
                 o.fill(Float.NaN);
                 AttentionResult result = attention.forward(q, k, v, options, o);
                 assertThat(result.execution().orElseThrow().kernelTime()).isPositive();
+                assertSame(result, attention.forward(viewOf(q), k, v, options));
                 assertSame(result, attention.forward(q.copy(), k.copy(), v.copy(), options));
+                Tensor ordinary = Tensor.allocate(dtype, shape.outputShape());
+                ordinary.fill(Float.NaN);
+                assertSame(result, attention.forward(q, k.copy(), v, options, ordinary));
+                assertSame(result, attention.forward(q.copy(), k, v.copy(), options, o));
             }
         }
+    }
+
+    /** The same elements, one further on in an array. */
+    private static Tensor viewOf(Tensor tensor) {
+        int[] shape = tensor.shape();
+        int[] strides = {shape[1] * shape[2] * shape[3], shape[2] * shape[3], shape[3], 1};
+        Tensor longer = Tensor.allocate(tensor.dtype(), tensor.numberOfElements() + 1);
+        Tensor view = switch (tensor.dtype()) {
+            case F32 -> Tensor.view(longer.floatArray(), 1, shape, strides);
+            case F16 -> Tensor.view(longer.halfFloatArray(), 1, shape, strides);
+            case BF16 -> Tensor.view((ShortArray) longer.array(), 1, shape, strides);
+        };
+        return view.copyFrom(tensor);
     }
 
     /** A kernel whose output is brought to the device too, with what tells whether it was written. */

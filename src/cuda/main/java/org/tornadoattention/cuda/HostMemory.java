@@ -122,7 +122,7 @@ final class HostMemory {
     /** Whole pages, of anything; none where there are none left. */
     @SuppressWarnings("restricted")
     private static Optional<MemorySegment> reserve(Library library, long bytes) {
-        long page = 2 * bytes < HUGE_PAGE ? PAGE : HUGE_PAGE;
+        long page = bytes < 2 * HUGE_PAGE ? PAGE : HUGE_PAGE;
         long whole = Math.ceilDiv(bytes, page) * page;
         if (USED.addAndGet(whole) > LIMIT) {
             USED.addAndGet(-whole);

@@ -93,6 +93,11 @@ public final class LaunchGuard implements DevicePlan {
         this.written = written;
     }
 
+    /** Whether executions of plans on a device are recorded, where they can be. */
+    static boolean canReplay(ComputeDevice device) {
+        return REPLAYS && CompilerExtension.canRecord(device.backend());
+    }
+
     /**
      * A plan of several graphs.
      *

@@ -186,7 +186,8 @@ public final class PlanCache implements Engine {
         return run(
                 problem,
                 () -> PiecewisePlan.takes(problem, device, q, k, v, output)
-                                && !choose(problem).kernel().spec().writesOutputApart()
+                                && (plans.holds(PiecewisePlan.class, problem)
+                                        || !choose(problem).kernel().spec().writesOutputApart())
                         ? plans.use(
                                 PiecewisePlan.class,
                                 problem,

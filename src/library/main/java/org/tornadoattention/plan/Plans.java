@@ -54,6 +54,11 @@ public final class Plans implements AutoCloseable {
         }
     }
 
+    /** Whether there is a plan for a problem; using it builds none then. */
+    public boolean holds(Class<? extends DevicePlan> type, Object problem) {
+        return plans.containsKey(new Key(type, problem));
+    }
+
     /** The same where using it gives nothing. */
     public <P extends DevicePlan> void run(Class<P> type, Object problem, Supplier<P> build, Consumer<P> use) {
         use(type, problem, build, plan -> {
