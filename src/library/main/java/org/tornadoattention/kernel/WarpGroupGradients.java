@@ -2,7 +2,6 @@ package org.tornadoattention.kernel;
 
 import static org.tornadoattention.kernel.parts.WarpGroups.BARRIER_BYTES;
 import static org.tornadoattention.kernel.parts.WarpGroups.WARPS;
-import static org.tornadoattention.kernel.parts.WarpGroups.copyingRegisters;
 
 import org.tornadoattention.intrinsic.Turn;
 import org.tornadoattention.intrinsic.Warp;
@@ -36,8 +35,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 2, with keys in the outer loop; Shah et al.,
  * <i>FlashAttention-3</i> (2024), for the warp groups' roles. Warp groups of 64 keys each compute S and dP transposed,
  * so that P and dS leave their accumulators as the operands of dV and dK. dS goes through local memory to one more warp
- * group, which multiplies it by K and adds to dQ in global memory, and which copies the tiles of Q and dO. Nobody waits
- * at a barrier of the whole group.
+ * group, which multiplies it by K and adds to dQ in global memory; another one copies the tiles of Q and dO. Nobody
+ * waits at a barrier of the whole group.
  *
  * <p><b>Order.</b> What tiles of keys add to a tile of dQ is added in one order ({@link Turn}), so that the bits are
  * the same in every run: that of the keys, backwards under a causal mask; without a mask, where tiles are many or heads
@@ -79,6 +78,12 @@ public final class WarpGroupGradients {
 
     private static final int BARRIERS = 8;
 
+    /** Registers of a lane that computes dQ, of one that copies, and the most of one that computes the rest. */
+    private static final int REGISTERS_OF_ADDING = 72;
+
+    private static final int REGISTERS_OF_COPYING = 24;
+    private static final int MOST_REGISTERS = 240;
+
     /** Tiles of keys whose groups would wait for each other's turns if all began with the same queries. */
     private static final int MANY_TILES = 16;
 
@@ -87,9 +92,9 @@ public final class WarpGroupGradients {
 
     private WarpGroupGradients() {}
 
-    /** Work-items of a group: those that compute, and a warp group for dQ and copies. */
+    /** Work-items of a group: those that compute, a warp group for dQ, and one for copies. */
     public static int groupSize(int blockK) {
-        return WarpGroups.groupSize(blockK);
+        return WarpGroups.groupSize(blockK) + WarpGroup.LANES;
     }
 
     /** Bytes of local memory that a group uses. */
@@ -157,37 +162,26 @@ public final class WarpGroupGradients {
         }
     }
 
-    /** Registers of a lane that computes S, dP, dK and dV. */
+    /** Registers of a lane that computes S, dP, dK and dV: what the other warp groups leave. */
     private static int computingRegisters(int groups) {
-        return groups == 2 ? 216 : 144;
+        int left = WarpGroups.registers(groups + 1) - REGISTERS_OF_ADDING - REGISTERS_OF_COPYING;
+        return TornadoMath.min(MOST_REGISTERS, left / groups / 8 * 8);
     }
 
     // spotless:off: parameters and calls in rows
-    /** The warp group that copies, and computes dQ. */
+    /** The warp group that copies: K and V, then the tiles of Q and dO with the terms of their rows and their biases. */
     @Phase
-    private static void queryGradients(
+    private static void copies(
             int[] tile, int[] barriers, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
-            HalfFloatArray outputGradient, FloatArray rowTerms, HalfFloatArray queryGradient, FloatArray headTerms,
-            IntArray keyLengths, FloatArray sums, IntArray turns, int done, int fullStage, int fullPlace, int freePlace,
-            int atV, int atStages, int atPlaces, int atTerms, int atBiases, int tileBytes, int placeBytes, int type,
-            int own, int keyTile,
-            int keyValueHead, int keyValueBase, int j0, int i0, int firstHead, int group, int batch, int heads,
-            int kvHeads, int seqQ, int seqK, int length, int offset, int headDim, int blockQ, int blockK, int tilesQ,
-            int steps, int apart, int shift, int windowLeft, int windowRight, float scale, float softcap,
-            int features) {
-        int lane = own % 32;
-        int warp = own / 32;
-        int tilesOfHead = Placement.tiles(seqQ, blockQ);
-        int paddedDim = (headDim + 15) / 16 * 16;
-        float[] dq = new float[BLOCK / 2];
-        float[] sum = new float[4];
-        int unfinished = 0;
-        for (int at = 0; at < BLOCK / 2; at++) {
-            dq[at] = 0f;
-        }
+            HalfFloatArray outputGradient, FloatArray rowTerms, int done, int fullStage, int fullPlace, int freePlace,
+            int atV, int atStages, int atTerms, int atBiases, int tileBytes, int own, int keyValueBase, int j0, int i0,
+            int firstHead, int batch, int heads, int seqQ, int length, int headDim, int blockQ, int blockK, int tilesQ,
+            int steps, int shift) {
         if (done > 0) {
-            // All warps have multiplied by K of the round before; S and dP of it are there since its last dS is.
-            WarpBarrier.await(barriers, freePlace + (done - 1) % PLACES * 2, (done - 1) / PLACES);
+            // The last dS of the round before is there, and with it S and dP; all warps have multiplied it by K.
+            int place = (done - 1) % PLACES;
+            WarpBarrier.await(barriers, fullPlace + 2 * place, (done - 1) / PLACES);
+            WarpBarrier.await(barriers, freePlace + 2 * place, (done - 1) / PLACES);
         }
         if (steps > 0) {
             WarpTiles.load(tile, 0, blockK, key, keyValueBase, length - j0, headDim, own, WarpGroup.LANES);
@@ -201,109 +195,128 @@ public final class WarpGroupGradients {
             biasStep = Functions.elementOfBias(batch, firstHead % heads, 1, j0) - biasOfHead;
             biasOfNext = Functions.elementOfBias(batch, firstHead % heads + 1, 0, j0) - biasOfHead;
         }
-        // Steps of a head before the one that is copied, and before the one that is multiplied.
-        int copiedOfHead = 0;
-        int copiedHead = firstHead;
-        int ofHead = 0;
+        int ofHead = 0; // steps of this head before
         int head = firstHead;
-        for (int t = 0 - (STAGES - 1); t < steps; t++) {
-            int place = (done + t + PLACES) % PLACES;
-            if (t >= 0) {
-                // When dS is there, the stage of the step before is free.
-                WarpBarrier.await(barriers, fullPlace + 2 * place, (done + t) / PLACES);
+        for (int t = 0; t < steps; t++) {
+            if (t >= STAGES - 1) {
+                // When dS of a step is there, the stage of the step before it is free, and its place of biases.
+                int there = done + t - (STAGES - 1);
+                WarpBarrier.await(barriers, fullPlace + there % PLACES * 2, there / PLACES);
             }
-            int ahead = t + STAGES - 1;
-            if (ahead < steps) {
-                int stage = (done + ahead) % STAGES;
-                int i = i0 + turned(copiedOfHead, shift, tilesQ) * blockQ;
-                int first = copiedHead * seqQ + i;
-                int at = atStages + stage * 2 * tileBytes;
-                WarpTiles.load(tile, at, blockQ, query, first * headDim, seqQ - i, headDim, own, WarpGroup.LANES);
-                WarpTiles.load(
-                        tile, at + tileBytes, blockQ, outputGradient, first * headDim, seqQ - i, headDim,
-                        own, WarpGroup.LANES);
-                RowTerms.startCopy(tile, atTerms + stage * 8 * blockQ, blockQ, rowTerms, first, seqQ - i, seqQ, own);
-                if (Functions.addBiases()) {
-                    // What is two steps ahead has the place of this step's, which are read when dS is there.
-                    int atBias = atBiases + (done + ahead) % PLACES * BiasTiles.bytes(blockQ, blockK);
-                    int from = biasOfHead + i * biasStep;
-                    BiasTiles.load(
-                            tile, atBias, blockQ, blockK, from, biasStep, seqQ - i, length - j0, own, WarpGroup.LANES);
-                }
-                WarpBarrier.arriveWithCopies(barriers, fullStage + 2 * stage);
-                copiedOfHead += 1;
-                if (copiedOfHead == tilesQ) {
-                    copiedOfHead = 0;
-                    copiedHead += 1;
-                    biasOfHead += biasOfNext;
-                }
+            int stage = (done + t) % STAGES;
+            int i = i0 + turned(ofHead, shift, tilesQ) * blockQ;
+            int first = head * seqQ + i;
+            int at = atStages + stage * 2 * tileBytes;
+            WarpTiles.load(tile, at, blockQ, query, first * headDim, seqQ - i, headDim, own, WarpGroup.LANES);
+            WarpTiles.load(
+                    tile, at + tileBytes, blockQ, outputGradient, first * headDim, seqQ - i, headDim, own,
+                    WarpGroup.LANES);
+            RowTerms.startCopy(tile, atTerms + stage * 8 * blockQ, blockQ, rowTerms, first, seqQ - i, seqQ, own);
+            if (Functions.addBiases()) {
+                int atBias = atBiases + (done + t) % PLACES * BiasTiles.bytes(blockQ, blockK);
+                int from = biasOfHead + i * biasStep;
+                BiasTiles.load(
+                        tile, atBias, blockQ, blockK, from, biasStep, seqQ - i, length - j0, own, WarpGroup.LANES);
             }
+            WarpBarrier.arriveWithCopies(barriers, fullStage + 2 * stage);
+            ofHead += 1;
+            if (ofHead == tilesQ) {
+                ofHead = 0;
+                head += 1;
+                biasOfHead += biasOfNext;
+            }
+        }
+    }
+
+    /** The warp group that computes dQ. */
+    @Phase
+    private static void queryGradients(
+            int[] tile, int[] barriers, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
+            HalfFloatArray outputGradient, FloatArray rowTerms, HalfFloatArray queryGradient, FloatArray headTerms,
+            IntArray keyLengths, FloatArray sums, IntArray turns, int done, int fullPlace, int freePlace, int atPlaces,
+            int placeBytes, int type, int own, int keyTile, int keyValueHead, int i0, int firstHead, int group,
+            int batch, int heads, int seqQ, int seqK, int length, int offset, int headDim, int blockQ, int blockK,
+            int tilesQ, int steps, int apart, int shift, int windowLeft, int windowRight, float scale, float softcap,
+            int features) {
+        int lane = own % 32;
+        int warp = own / 32;
+        int tilesOfHead = Placement.tiles(seqQ, blockQ);
+        int paddedDim = (headDim + 15) / 16 * 16;
+        float[] dq = new float[BLOCK / 2];
+        float[] sum = new float[4];
+        int unfinished = 0;
+        for (int at = 0; at < BLOCK / 2; at++) {
+            dq[at] = 0f;
+        }
+        int ofHead = 0; // steps of this head before
+        int head = firstHead;
+        for (int t = 0; t < steps; t++) {
+            int place = (done + t) % PLACES;
+            WarpBarrier.await(barriers, fullPlace + 2 * place, (done + t) / PLACES);
             if (t == 0) {
-                // K is there.
-                WarpBarrier.await(barriers, fullStage + done % STAGES * 2, done / STAGES);
+                // K is there, since dS is.
                 WarpGroup.fenceLocalMemory();
             }
-            if (t >= 0) {
-                // dQ = dQ + dS K_j, where it is this tile's turn.
-                int i = i0 + turned(ofHead, shift, tilesQ) * blockQ;
-                int last = TornadoMath.min(i + blockQ, seqQ) - 1;
-                int toFirst = keyTile - Window.firstKey(i + offset, windowLeft) / blockK;
-                int toLast = Window.lastKey(last + offset, length, windowRight) / blockK - keyTile;
-                int before = windowRight >= 0 ? toLast : toFirst;
-                int after = windowRight >= 0 ? toFirst : toLast;
-                if (windowLeft < 0 && windowRight < 0) {
-                    // Those from firstOfAll on come first, then the others.
-                    int ofAll = keyTile + toLast + 1;
-                    int firstOfAll = ofAll;
-                    if (apart > 0) {
-                        firstOfAll = TornadoMath.min(ofAll, (tilesQ - i / blockQ + apart - 1) / apart);
-                    }
-                    before = keyTile >= firstOfAll ? keyTile - firstOfAll : keyTile + ofAll - firstOfAll;
-                    after = ofAll - 1 - before;
+
+            // dQ = dQ + dS K_j, where it is this tile's turn.
+            int i = i0 + turned(ofHead, shift, tilesQ) * blockQ;
+            int last = TornadoMath.min(i + blockQ, seqQ) - 1;
+            int toFirst = keyTile - Window.firstKey(i + offset, windowLeft) / blockK;
+            int toLast = Window.lastKey(last + offset, length, windowRight) / blockK - keyTile;
+            int before = windowRight >= 0 ? toLast : toFirst;
+            int after = windowRight >= 0 ? toFirst : toLast;
+            if (windowLeft < 0 && windowRight < 0) {
+                // Those from firstOfAll on come first, then the others.
+                int ofAll = keyTile + toLast + 1;
+                int firstOfAll = ofAll;
+                if (apart > 0) {
+                    firstOfAll = TornadoMath.min(ofAll, (tilesQ - i / blockQ + apart - 1) / apart);
                 }
-                int tileOfAll = head * tilesOfHead + i / blockQ;
-                int turn = tileOfAll * WARPS + warp;
-                for (int y = 0; y < blockQ / BLOCK; y++) {
-                    for (int x = 0; x < (paddedDim + BLOCK - 1) / BLOCK; x++) {
-                        int a = atPlaces + place * placeBytes + y * blockK * WarpGroup.ROW_BYTES;
-                        int b = x * blockK * WarpGroup.ROW_BYTES;
-                        int columns = TornadoMath.min(BLOCK, paddedDim - BLOCK * x);
-                        WarpGroup.fence();
-                        for (int k = 0; k < blockK / 16; k++) {
-                            int depth = k * 16 * WarpGroup.ROW_BYTES;
-                            WarpGroup.multiplyByRows(type, dq, columns, tile, a + depth, b + depth, k);
-                        }
-                        WarpGroup.commit();
-                        if (x + y == 0) {
-                            if (before > 0) {
-                                Turn.await(turns, turn, before);
-                            }
-                        }
-                        WarpGroup.await(0, dq, BLOCK / 2);
-                        if (y == blockQ / BLOCK - 1 && x == (paddedDim + BLOCK - 1) / BLOCK - 1) {
-                            WarpBarrier.arrive(barriers, freePlace + 2 * place);
-                        }
-                        int unit = (tileOfAll * (blockQ / BLOCK) + y) * ((paddedDim + BLOCK - 1) / BLOCK) + x;
-                        int at = unit * BLOCK * BLOCK + warp * 16 * BLOCK + 4 * lane;
-                        addInOrder(dq, sum, sums, at, columns, before, after);
-                        if (after <= 0) {
-                            storeBlock(
-                                    dq, queryGradient, type, headDim, BLOCK * x, lane % 4 * 2, head, i,
-                                    y * BLOCK + warp * 16 + lane / 4, seqQ, scale);
-                            if (Mending.isNeeded(windowLeft, windowRight) > 0) {
-                                unfinished |= Mending.bit(dq, 0, columns) | Mending.bit(dq, 1, columns);
-                            }
+                before = keyTile >= firstOfAll ? keyTile - firstOfAll : keyTile + ofAll - firstOfAll;
+                after = ofAll - 1 - before;
+            }
+            int tileOfAll = head * tilesOfHead + i / blockQ;
+            int turn = tileOfAll * WARPS + warp;
+            for (int y = 0; y < blockQ / BLOCK; y++) {
+                for (int x = 0; x < (paddedDim + BLOCK - 1) / BLOCK; x++) {
+                    int a = atPlaces + place * placeBytes + y * blockK * WarpGroup.ROW_BYTES;
+                    int b = x * blockK * WarpGroup.ROW_BYTES;
+                    int columns = TornadoMath.min(BLOCK, paddedDim - BLOCK * x);
+                    WarpGroup.fence();
+                    for (int k = 0; k < blockK / 16; k++) {
+                        int depth = k * 16 * WarpGroup.ROW_BYTES;
+                        WarpGroup.multiplyByRows(type, dq, columns, tile, a + depth, b + depth, k);
+                    }
+                    WarpGroup.commit();
+                    if (x + y == 0) {
+                        if (before > 0) {
+                            Turn.await(turns, turn, before);
                         }
                     }
+                    WarpGroup.await(0, dq, BLOCK / 2);
+                    if (y == blockQ / BLOCK - 1 && x == (paddedDim + BLOCK - 1) / BLOCK - 1) {
+                        WarpBarrier.arrive(barriers, freePlace + 2 * place);
+                    }
+                    int unit = (tileOfAll * (blockQ / BLOCK) + y) * ((paddedDim + BLOCK - 1) / BLOCK) + x;
+                    int at = unit * BLOCK * BLOCK + warp * 16 * BLOCK + 4 * lane;
+                    addInOrder(dq, sum, sums, at, columns, before, after);
+                    if (after <= 0) {
+                        storeBlock(
+                                dq, queryGradient, type, headDim, BLOCK * x, lane % 4 * 2, head, i,
+                                y * BLOCK + warp * 16 + lane / 4, seqQ, scale);
+                        if (Mending.isNeeded(windowLeft, windowRight) > 0) {
+                            unfinished |= Mending.bit(dq, 0, columns) | Mending.bit(dq, 1, columns);
+                        }
+                    }
                 }
-                if (before + after > 0) {
-                    Turn.pass(turns, turn, after > 0 ? before + 1 : 0);
-                }
-                ofHead += 1;
-                if (ofHead == tilesQ) {
-                    ofHead = 0;
-                    head += 1;
-                }
+            }
+            if (before + after > 0) {
+                Turn.pass(turns, turn, after > 0 ? before + 1 : 0);
+            }
+            ofHead += 1;
+            if (ofHead == tilesQ) {
+                ofHead = 0;
+                head += 1;
             }
         }
 
@@ -644,7 +657,7 @@ public final class WarpGroupGradients {
         int blockK = blocks >> 12 & 0xfff;
         int groups = blockK / 64;
         int items = WarpGroup.LANES * groups;
-        Warp.requireGroupSize(items + WarpGroup.LANES);
+        Warp.requireGroupSize(items + 2 * WarpGroup.LANES);
         WarpGroup.requireMultiprocessor();
         int paddedDim = (headDim + 15) / 16 * 16;
         int type = WarpTiles.type(query, features);
@@ -735,28 +748,34 @@ public final class WarpGroupGradients {
             }
         }
 
-        if (item >= items) {
-            // The warp group that copies, and computes dQ.
-            if (groups > 1) {
-                WarpGroup.giveRegisters(copyingRegisters(groups, computingRegisters(groups)));
+        if (item >= items + WarpGroup.LANES) {
+            WarpGroup.giveRegisters(REGISTERS_OF_COPYING);
+            // spotless:off: calls in rows
+            for (int round = 0; round < rounds; round++) {
+                int first = firstHead(parts, onlyHead, ofBias, firstShared + round, biasBatch, biasHeads, heads);
+                copies(
+                        tile, barriers, query, key, value, outputGradient, rowTerms, round * steps, fullStage,
+                        fullPlace, freePlace, atV, atStages, atTerms, atBiases, tileBytes,
+                        item - items - WarpGroup.LANES, (first / sharing * seqK + j0) * headDim, j0, i0, first,
+                        first / heads, heads, seqQ, length, headDim, blockQ, blockK, tilesQ, steps, shift);
             }
+            // spotless:on
+        } else if (item >= items) {
+            WarpGroup.giveRegisters(REGISTERS_OF_ADDING);
             // spotless:off: calls in rows
             for (int round = 0; round < rounds; round++) {
                 int first = firstHead(parts, onlyHead, ofBias, firstShared + round, biasBatch, biasHeads, heads);
                 queryGradients(
                         tile, barriers, query, key, value, outputGradient, rowTerms, queryGradient, headTerms,
-                        keyLengths, sums, turns, round * steps, fullStage, fullPlace, freePlace, atV, atStages,
-                        atPlaces, atTerms, atBiases, tileBytes, placeBytes, type, item - items, keyTile,
-                        first / sharing, (first / sharing * seqK + j0) * headDim, j0, i0, first, group, first / heads,
-                        heads, kvHeads, seqQ, seqK, length, offset, headDim, blockQ, blockK, tilesQ, steps, apart,
-                        shift, windowLeft, windowRight, scale, softcap, features);
+                        keyLengths, sums, turns, round * steps, fullPlace, freePlace, atPlaces, placeBytes, type,
+                        item - items, keyTile, first / sharing, i0, first, group, first / heads, heads, seqQ, seqK,
+                        length, offset, headDim, blockQ, blockK, tilesQ, steps, apart, shift, windowLeft, windowRight,
+                        scale, softcap, features);
             }
             // spotless:on
         } else {
             // A warp group that computes: this lane's rows and columns of an accumulator, its group's rows of K and V.
-            if (groups > 1) {
-                WarpGroup.takeRegisters(computingRegisters(groups));
-            }
+            WarpGroup.takeRegisters(computingRegisters(groups));
             int lane = item % 32;
             int row = item / 32 * 16 + lane / 4;
             int column = lane % 4 * 2;
@@ -811,7 +830,7 @@ public final class WarpGroupGradients {
                     int atQ = atStages + stage * 2 * tileBytes;
                     int atLane = atTerms + stage * 8 * blockQ + 8 * column;
 
-                    // S = K_j Q_i^T, which ends dK of the step before, then half of dP = V_j dO_i^T is under way.
+                    // S = K_j Q_i^T, then half of dP = V_j dO_i^T is under way.
                     WarpBarrier.await(barriers, fullStage + 2 * stage, (done + t) / STAGES);
                     WarpGroup.fenceLocalMemory();
                     WarpGroup.fence();
@@ -869,17 +888,15 @@ public final class WarpGroupGradients {
                         addToParts(biasParts, atParts + 4 * lane, s, blockQ, round);
                     }
 
-                    // dK goes on under the next S; P's registers are needed for it.
-                    WarpGroup.await(1, dv, (headDim + 15) / 16 * 16 / 2);
+                    // With dK under way beside the next S, the compiler would have too few registers.
+                    WarpGroup.await(0, dv, (headDim + 15) / 16 * 16 / 2);
+                    WarpGroup.await(0, dk, (headDim + 15) / 16 * 16 / 2);
                     ofHead += 1;
                     if (ofHead == tilesQ) {
                         ofHead = 0;
                         head += 1;
                     }
                 }
-                WarpGroup.await(0, dk, (headDim + 15) / 16 * 16 / 2);
-                WarpGroup.await(0, dv, (headDim + 15) / 16 * 16 / 2);
-
                 // spotless:off: a call in rows
             finish(
                     dk, dv, query, key, value, outputGradient, rowTerms, keyGradient, valueGradient, headTerms,

@@ -24,8 +24,8 @@ public final class WarpGroups {
         return 2 * rows + WarpGroup.LANES;
     }
 
-    /** Registers that a lane of each warp group has at first, added, where {@code groups} of them compute. */
-    private static int registers(int groups) {
+    /** Registers that a lane of each warp group has at first, added: of {@code groups}, and of the one that copies. */
+    public static int registers(int groups) {
         return REGISTERS / WarpGroup.LANES / (groups + 1) / 8 * 8 * (groups + 1);
     }
 
