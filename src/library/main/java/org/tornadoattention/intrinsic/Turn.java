@@ -12,7 +12,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * pass(turns, index, n + 1)
  * }</pre>
  *
- * <p>What a warp did before it passed a turn is visible to the warp that has waited for it. All lanes of a warp must
+ * <p>What a warp did before it passed a turn is visible to the warp that has waited for it, and so is what others did
+ * before a barrier at which that warp has waited for them; one may wait and pass for others. All lanes of a warp must
  * reach a call together, with the same arguments.
  *
  * <p>A group must wait for groups with smaller numbers only, or for such with larger ones as the device has room for at

@@ -35,8 +35,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p>Source: Dao, <i>FlashAttention-2</i> (2023), algorithm 2, with keys in the outer loop; Shah et al.,
  * <i>FlashAttention-3</i> (2024), for the warp groups' roles. Warp groups of 64 keys each compute S and dP transposed,
  * so that P and dS leave their accumulators as the operands of dV and dK. dS goes through local memory to one more warp
- * group, which multiplies it by K and adds to dQ in global memory; another one copies the tiles of Q and dO. Nobody
- * waits at a barrier of the whole group.
+ * group, which multiplies it by K and adds to dQ in global memory. Of one more, two warps copy the tiles of Q and dO,
+ * and two wait for the turns of those that add, and pass them on. Nobody waits at a barrier of the whole group.
  *
  * <p><b>Order.</b> What tiles of keys add to a tile of dQ is added in one order ({@link Turn}), so that the bits are
  * the same in every run: that of the keys, backwards under a causal mask; without a mask, where tiles are many or heads
@@ -76,9 +76,14 @@ public final class WarpGroupGradients {
     /** Tiles of dS. */
     private static final int PLACES = 2;
 
-    private static final int BARRIERS = 8;
+    private static final int BARRIERS = 12;
 
-    /** Registers of a lane that computes dQ, of one that copies, and the most of one that computes the rest. */
+    /** Lanes of the warps that copy. */
+    private static final int COPYING = 64;
+
+    /**
+     * Registers of a lane that computes dQ, of one that copies or waits, and the most of one that computes the rest.
+     */
     private static final int REGISTERS_OF_ADDING = 72;
 
     private static final int REGISTERS_OF_COPYING = 24;
@@ -92,7 +97,7 @@ public final class WarpGroupGradients {
 
     private WarpGroupGradients() {}
 
-    /** Work-items of a group: those that compute, a warp group for dQ, and one for copies. */
+    /** Work-items of a group: those that compute, a warp group for dQ, and one for copies and turns. */
     public static int groupSize(int blockK) {
         return WarpGroups.groupSize(blockK) + WarpGroup.LANES;
     }
@@ -118,9 +123,9 @@ public final class WarpGroupGradients {
         return blockQ * ((headDim + BLOCK - 1) / BLOCK * BLOCK);
     }
 
-    /** Elements of {@code turns} for each tile of queries: one for each warp that adds. */
+    /** Elements of {@code turns} for each tile of queries. */
     public static int turnsOfTile() {
-        return WARPS;
+        return 1;
     }
 
     /** Elements of {@code sums}, behind those of queries, for each tile of keys that several work-groups share. */
@@ -137,6 +142,42 @@ public final class WarpGroupGradients {
     private static int turned(int steps, int shift, int tilesQ) {
         int turned = steps + shift;
         return turned < tilesQ ? turned : turned - tilesQ;
+    }
+
+    /** How many tiles of keys, but for one, queries i and those after it in their tile see. */
+    private static int others(
+            int i, int seqQ, int blockQ, int blockK, int offset, int length, int windowLeft, int windowRight) {
+        int last = TornadoMath.min(i + blockQ, seqQ) - 1;
+        int lastTile = Window.lastKey(last + offset, length, windowRight) / blockK;
+        return lastTile - Window.firstKey(i + offset, windowLeft) / blockK;
+    }
+
+    /** How many of them add to these queries' dQ before this one, see {@code apart} below. */
+    private static int before(
+            int i,
+            int keyTile,
+            int seqQ,
+            int blockQ,
+            int blockK,
+            int offset,
+            int length,
+            int tilesQ,
+            int apart,
+            int windowLeft,
+            int windowRight) {
+        int before = keyTile - Window.firstKey(i + offset, windowLeft) / blockK;
+        int others = others(i, seqQ, blockQ, blockK, offset, length, windowLeft, windowRight);
+        if (windowRight >= 0) {
+            before = others - before;
+        } else if (windowLeft < 0) {
+            // Those from firstOfAll on come first, then the others.
+            int firstOfAll = others + 1;
+            if (apart > 0) {
+                firstOfAll = TornadoMath.min(others + 1, (tilesQ - i / blockQ + apart - 1) / apart);
+            }
+            before = keyTile >= firstOfAll ? keyTile - firstOfAll : keyTile + others + 1 - firstOfAll;
+        }
+        return before;
     }
 
     /** Which head of queries a group has first, in a round. */
@@ -169,7 +210,7 @@ public final class WarpGroupGradients {
     }
 
     // spotless:off: parameters and calls in rows
-    /** The warp group that copies: K and V, then the tiles of Q and dO with the terms of their rows and their biases. */
+    /** The warps that copy: K and V, then the tiles of Q and dO with the terms of their rows and their biases. */
     @Phase
     private static void copies(
             int[] tile, int[] barriers, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
@@ -184,8 +225,8 @@ public final class WarpGroupGradients {
             WarpBarrier.await(barriers, freePlace + 2 * place, (done - 1) / PLACES);
         }
         if (steps > 0) {
-            WarpTiles.load(tile, 0, blockK, key, keyValueBase, length - j0, headDim, own, WarpGroup.LANES);
-            WarpTiles.load(tile, atV, blockK, value, keyValueBase, length - j0, headDim, own, WarpGroup.LANES);
+            WarpTiles.load(tile, 0, blockK, key, keyValueBase, length - j0, headDim, own, COPYING);
+            WarpTiles.load(tile, atV, blockK, value, keyValueBase, length - j0, headDim, own, COPYING);
         }
         int biasOfHead = 0;
         int biasStep = 0;
@@ -207,16 +248,14 @@ public final class WarpGroupGradients {
             int i = i0 + turned(ofHead, shift, tilesQ) * blockQ;
             int first = head * seqQ + i;
             int at = atStages + stage * 2 * tileBytes;
-            WarpTiles.load(tile, at, blockQ, query, first * headDim, seqQ - i, headDim, own, WarpGroup.LANES);
+            WarpTiles.load(tile, at, blockQ, query, first * headDim, seqQ - i, headDim, own, COPYING);
             WarpTiles.load(
-                    tile, at + tileBytes, blockQ, outputGradient, first * headDim, seqQ - i, headDim, own,
-                    WarpGroup.LANES);
+                    tile, at + tileBytes, blockQ, outputGradient, first * headDim, seqQ - i, headDim, own, COPYING);
             RowTerms.startCopy(tile, atTerms + stage * 8 * blockQ, blockQ, rowTerms, first, seqQ - i, seqQ, own);
             if (Functions.addBiases()) {
                 int atBias = atBiases + (done + t) % PLACES * BiasTiles.bytes(blockQ, blockK);
                 int from = biasOfHead + i * biasStep;
-                BiasTiles.load(
-                        tile, atBias, blockQ, blockK, from, biasStep, seqQ - i, length - j0, own, WarpGroup.LANES);
+                BiasTiles.load(tile, atBias, blockQ, blockK, from, biasStep, seqQ - i, length - j0, own, COPYING);
             }
             WarpBarrier.arriveWithCopies(barriers, fullStage + 2 * stage);
             ofHead += 1;
@@ -228,16 +267,40 @@ public final class WarpGroupGradients {
         }
     }
 
+    /** A warp that waits for the turns of every other step, for those that add, and passes them on. */
+    @Phase
+    private static void takeTurns(
+            int[] barriers, IntArray turns, int done, int mayAdd, int hasAdded, int which, int keyTile, int i0,
+            int firstHead, int seqQ, int length, int offset, int blockQ, int blockK, int tilesQ, int steps, int apart,
+            int shift, int windowLeft, int windowRight) {
+        int tilesOfHead = Placement.tiles(seqQ, blockQ);
+        for (int t = (which + done) % PLACES; t < steps; t += PLACES) {
+            int i = i0 + turned(t % tilesQ, shift, tilesQ) * blockQ;
+            int others = others(i, seqQ, blockQ, blockK, offset, length, windowLeft, windowRight);
+            int before =
+                    before(i, keyTile, seqQ, blockQ, blockK, offset, length, tilesQ, apart, windowLeft, windowRight);
+            int turn = (firstHead + t / tilesQ) * tilesOfHead + i / blockQ;
+            if (before > 0) {
+                Turn.await(turns, turn, before);
+            }
+            WarpBarrier.arrive(barriers, mayAdd + 2 * which);
+            WarpBarrier.await(barriers, hasAdded + 2 * which, (done + t) / PLACES);
+            if (others > 0) {
+                Turn.pass(turns, turn, before < others ? before + 1 : 0);
+            }
+        }
+    }
+
     /** The warp group that computes dQ. */
     @Phase
     private static void queryGradients(
             int[] tile, int[] barriers, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
             HalfFloatArray outputGradient, FloatArray rowTerms, HalfFloatArray queryGradient, FloatArray headTerms,
-            IntArray keyLengths, FloatArray sums, IntArray turns, int done, int fullPlace, int freePlace, int atPlaces,
-            int placeBytes, int type, int own, int keyTile, int keyValueHead, int i0, int firstHead, int group,
-            int batch, int heads, int seqQ, int seqK, int length, int offset, int headDim, int blockQ, int blockK,
-            int tilesQ, int steps, int apart, int shift, int windowLeft, int windowRight, float scale, float softcap,
-            int features) {
+            IntArray keyLengths, FloatArray sums, int done, int fullPlace, int freePlace, int mayAdd, int hasAdded,
+            int atPlaces, int placeBytes, int type, int own, int keyTile, int keyValueHead, int i0,
+            int firstHead, int group, int batch, int heads, int seqQ, int seqK, int length, int offset, int headDim,
+            int blockQ, int blockK, int tilesQ, int steps, int apart, int shift, int windowLeft, int windowRight,
+            float scale, float softcap, int features) {
         int lane = own % 32;
         int warp = own / 32;
         int tilesOfHead = Placement.tiles(seqQ, blockQ);
@@ -260,23 +323,11 @@ public final class WarpGroupGradients {
 
             // dQ = dQ + dS K_j, where it is this tile's turn.
             int i = i0 + turned(ofHead, shift, tilesQ) * blockQ;
-            int last = TornadoMath.min(i + blockQ, seqQ) - 1;
-            int toFirst = keyTile - Window.firstKey(i + offset, windowLeft) / blockK;
-            int toLast = Window.lastKey(last + offset, length, windowRight) / blockK - keyTile;
-            int before = windowRight >= 0 ? toLast : toFirst;
-            int after = windowRight >= 0 ? toFirst : toLast;
-            if (windowLeft < 0 && windowRight < 0) {
-                // Those from firstOfAll on come first, then the others.
-                int ofAll = keyTile + toLast + 1;
-                int firstOfAll = ofAll;
-                if (apart > 0) {
-                    firstOfAll = TornadoMath.min(ofAll, (tilesQ - i / blockQ + apart - 1) / apart);
-                }
-                before = keyTile >= firstOfAll ? keyTile - firstOfAll : keyTile + ofAll - firstOfAll;
-                after = ofAll - 1 - before;
-            }
+            int others = others(i, seqQ, blockQ, blockK, offset, length, windowLeft, windowRight);
+            int before =
+                    before(i, keyTile, seqQ, blockQ, blockK, offset, length, tilesQ, apart, windowLeft, windowRight);
+            int after = others - before;
             int tileOfAll = head * tilesOfHead + i / blockQ;
-            int turn = tileOfAll * WARPS + warp;
             for (int y = 0; y < blockQ / BLOCK; y++) {
                 for (int x = 0; x < (paddedDim + BLOCK - 1) / BLOCK; x++) {
                     int a = atPlaces + place * placeBytes + y * blockK * WarpGroup.ROW_BYTES;
@@ -289,9 +340,7 @@ public final class WarpGroupGradients {
                     }
                     WarpGroup.commit();
                     if (x + y == 0) {
-                        if (before > 0) {
-                            Turn.await(turns, turn, before);
-                        }
+                        WarpBarrier.await(barriers, mayAdd + 2 * place, (done + t) / PLACES);
                     }
                     WarpGroup.await(0, dq, BLOCK / 2);
                     if (y == blockQ / BLOCK - 1 && x == (paddedDim + BLOCK - 1) / BLOCK - 1) {
@@ -310,9 +359,7 @@ public final class WarpGroupGradients {
                     }
                 }
             }
-            if (before + after > 0) {
-                Turn.pass(turns, turn, after > 0 ? before + 1 : 0);
-            }
+            WarpBarrier.arrive(barriers, hasAdded + 2 * place);
             ofHead += 1;
             if (ofHead == tilesQ) {
                 ofHead = 0;
@@ -676,19 +723,25 @@ public final class WarpGroupGradients {
                 + STAGES * 2 * blockQ
                 + PLACES * BiasTiles.ints(blockQ, blockK));
 
-        // Barriers: a stage is full; a place of dS is full, is free. A stage is free when dS of the next one is there.
+        // Barriers: a stage is full; a place of dS is full, is free; its dQ's turn has come, its dQ is added. A stage
+        // is
+        // free when dS of the next one is there.
         int fullStage = 0;
         int fullPlace = fullStage + WarpBarrier.INTS * STAGES;
         int freePlace = fullPlace + WarpBarrier.INTS * PLACES;
+        int mayAdd = freePlace + WarpBarrier.INTS * PLACES;
+        int hasAdded = mayAdd + WarpBarrier.INTS * PLACES;
         int[] barriers = context.allocateIntLocalArray(BARRIERS * WarpBarrier.INTS);
         int item = context.localIdx;
         if (item == 0) {
             for (int stage = 0; stage < STAGES; stage++) {
-                WarpBarrier.initForCopies(barriers, fullStage + 2 * stage, WARPS);
+                WarpBarrier.initForCopies(barriers, fullStage + 2 * stage, COPYING / 32);
             }
             for (int place = 0; place < PLACES; place++) {
                 WarpBarrier.init(barriers, fullPlace + 2 * place, WARPS * groups);
                 WarpBarrier.init(barriers, freePlace + 2 * place, WARPS);
+                WarpBarrier.init(barriers, mayAdd + 2 * place, 1);
+                WarpBarrier.init(barriers, hasAdded + 2 * place, WARPS);
             }
         }
         context.localBarrier();
@@ -750,14 +803,22 @@ public final class WarpGroupGradients {
 
         if (item >= items + WarpGroup.LANES) {
             WarpGroup.giveRegisters(REGISTERS_OF_COPYING);
+            int ofOthers = item - items - WarpGroup.LANES;
             // spotless:off: calls in rows
             for (int round = 0; round < rounds; round++) {
                 int first = firstHead(parts, onlyHead, ofBias, firstShared + round, biasBatch, biasHeads, heads);
-                copies(
-                        tile, barriers, query, key, value, outputGradient, rowTerms, round * steps, fullStage,
-                        fullPlace, freePlace, atV, atStages, atTerms, atBiases, tileBytes,
-                        item - items - WarpGroup.LANES, (first / sharing * seqK + j0) * headDim, j0, i0, first,
-                        first / heads, heads, seqQ, length, headDim, blockQ, blockK, tilesQ, steps, shift);
+                if (ofOthers < COPYING) {
+                    copies(
+                            tile, barriers, query, key, value, outputGradient, rowTerms, round * steps, fullStage,
+                            fullPlace, freePlace, atV, atStages, atTerms, atBiases, tileBytes, ofOthers,
+                            (first / sharing * seqK + j0) * headDim, j0, i0, first, first / heads, heads, seqQ, length,
+                            headDim, blockQ, blockK, tilesQ, steps, shift);
+                } else {
+                    takeTurns(
+                            barriers, turns, round * steps, mayAdd, hasAdded, Warp.uniform((ofOthers - COPYING) / 32),
+                            keyTile, i0, first, seqQ, length, offset, blockQ, blockK, tilesQ, steps, apart, shift,
+                            windowLeft, windowRight);
+                }
             }
             // spotless:on
         } else if (item >= items) {
@@ -767,10 +828,10 @@ public final class WarpGroupGradients {
                 int first = firstHead(parts, onlyHead, ofBias, firstShared + round, biasBatch, biasHeads, heads);
                 queryGradients(
                         tile, barriers, query, key, value, outputGradient, rowTerms, queryGradient, headTerms,
-                        keyLengths, sums, turns, round * steps, fullPlace, freePlace, atPlaces, placeBytes, type,
-                        item - items, keyTile, first / sharing, i0, first, group, first / heads, heads, seqQ, seqK,
-                        length, offset, headDim, blockQ, blockK, tilesQ, steps, apart, shift, windowLeft, windowRight,
-                        scale, softcap, features);
+                        keyLengths, sums, round * steps, fullPlace, freePlace, mayAdd, hasAdded, atPlaces, placeBytes,
+                        type, item - items, keyTile, first / sharing, i0, first, group, first / heads, heads, seqQ,
+                        seqK, length, offset, headDim, blockQ, blockK, tilesQ, steps, apart, shift, windowLeft,
+                        windowRight, scale, softcap, features);
             }
             // spotless:on
         } else {

@@ -152,7 +152,7 @@ class BackwardTasksTest {
         long three = 3L * 4 * 2 * 4 * 300;
         long sumsOfQueries = 4L * 2 * 4 * 384 * 64;
         long sumsOfKeys = 4L * 2 * 2 * 128 * 64 * 2;
-        long turns = 4L * (2 * 4 * 3 * 4 + 2 * 2 * 8);
+        long turns = 4L * (2 * 4 * 3 + 2 * 2 * 8);
         assertThat(extraBytes(shared, AttentionOptions.defaults().withWindow(7, 0)))
                 .isEqualTo(three);
         assertThat(extraBytes(shared, AttentionOptions.causal())).isEqualTo(three + sumsOfQueries + sumsOfKeys + turns);

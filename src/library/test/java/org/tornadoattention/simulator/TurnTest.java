@@ -9,6 +9,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tornadoattention.intrinsic.Turn;
 import org.tornadoattention.intrinsic.Warp;
+import org.tornadoattention.intrinsic.WarpBarrier;
 import uk.ac.manchester.tornado.api.KernelContext;
 import uk.ac.manchester.tornado.api.TaskGraph;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
@@ -81,6 +82,11 @@ class TurnTest {
         try (Simulator.Restore _ = Simulator.configure(seed == 0 ? settings : settings.withSeed(seed))) {
             Plans.run(graph(sums, turns, out, 1, 1), Plans.grid(GROUPS * LANES, LANES));
         }
+        assertSummedInOrder(out);
+        assertThat(turns.get(0)).isZero();
+    }
+
+    private static void assertSummedInOrder(FloatArray out) {
         for (int i = 0; i < out.getSize(); i++) {
             float expected = part(0, i % 4);
             for (int group = 1; group < GROUPS; group++) {
@@ -88,7 +94,96 @@ class TurnTest {
             }
             assertThat(out.get(i)).isEqualTo(expected);
         }
+    }
+
+    /** Likewise by groups of two warps: the second waits for the turn and passes it on, the first adds. */
+    static void sumsByOthersTurns(
+            KernelContext context,
+            FloatArray sums,
+            IntArray turns,
+            FloatArray out,
+            int groups,
+            int tells,
+            int listens) {
+        int[] barriers = context.allocateIntLocalArray(2 * WarpBarrier.INTS);
+        int group = context.groupIdx;
+        if (context.localIdx == 0) {
+            WarpBarrier.init(barriers, 0, 1);
+            WarpBarrier.init(barriers, WarpBarrier.INTS, 1);
+        }
+        context.localBarrier();
+        if (context.localIdx < LANES) {
+            int at = 4 * context.localIdx;
+            float[] own = new float[4];
+            float[] sum = new float[4];
+            for (int e = 0; e < 4; e++) {
+                own[e] = part(group, e);
+            }
+            if (tells == 1) {
+                WarpBarrier.await(barriers, 0, 0);
+            }
+            if (group == 0) {
+                Warp.storeFour(sums, at, own, 0);
+            } else if (group < groups - 1) {
+                Warp.addFour(sums, at, own, 0);
+            } else {
+                Warp.loadFour(sum, 0, sums, at);
+                for (int e = 0; e < 4; e++) {
+                    own[e] = sum[e] + own[e];
+                }
+                Warp.storeFour(out, at, own, 0);
+            }
+            WarpBarrier.arrive(barriers, WarpBarrier.INTS);
+        } else {
+            if (group > 0) {
+                Turn.await(turns, 0, group);
+            }
+            WarpBarrier.arrive(barriers, 0);
+            if (listens == 1) {
+                WarpBarrier.await(barriers, WarpBarrier.INTS, 0);
+            }
+            Turn.pass(turns, 0, group < groups - 1 ? group + 1 : 0);
+        }
+    }
+
+    private static TaskGraph graphOfOthers(FloatArray sums, IntArray turns, FloatArray out, int tells, int listens) {
+        return new TaskGraph("turns")
+                .transferToDevice(EVERY_EXECUTION, turns, sums)
+                .task(
+                        "kernel",
+                        TurnTest::sumsByOthersTurns,
+                        new KernelContext(),
+                        sums,
+                        turns,
+                        out,
+                        GROUPS,
+                        tells,
+                        listens)
+                .transferToHost(EVERY_EXECUTION, out, turns);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"0, 1", "0, 4", "1, 1", "2, 1", "3, 3", "4, 16"})
+    void aTurnIsTheirsWhomABarrierTells(long seed, int threads) {
+        FloatArray sums = new FloatArray(4 * LANES);
+        FloatArray out = new FloatArray(4 * LANES);
+        IntArray turns = new IntArray(1);
+        SimulatorSettings settings = Simulator.settings().withThreads(threads);
+        try (Simulator.Restore _ = Simulator.configure(seed == 0 ? settings : settings.withSeed(seed))) {
+            Plans.run(graphOfOthers(sums, turns, out, 1, 1), Plans.grid(GROUPS * 2 * LANES, 2 * LANES));
+        }
+        assertSummedInOrder(out);
         assertThat(turns.get(0)).isZero();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"0, 1", "1, 0"})
+    void whoIsNotToldOfATurnRaces(int tells, int listens) {
+        SimulatorFaultException fault = Plans.fault(
+                graphOfOthers(new FloatArray(4 * LANES), new IntArray(1), new FloatArray(4 * LANES), tells, listens),
+                Plans.grid(GROUPS * 2 * LANES, 2 * LANES));
+        assertThat(fault).isNotNull();
+        assertThat(fault.kind()).isEqualTo(FaultKind.GLOBAL_RACE);
     }
 
     /** Groups of two warps leave four numbers a lane; the last one, or the first if {@code early}, adds them up. */

@@ -99,7 +99,12 @@ final class Warp {
 
     /** What warps of other groups did up to these epochs came before what this one does from now on. */
     void learnOfOthers(Map<Integer, int[]> epochs) {
-        epochs.forEach((part, news) -> knownOfOthers.merge(part, news, (one, other) -> {
+        merge(knownOfOthers, epochs);
+    }
+
+    /** Of two epochs of a warp the later one. */
+    static void merge(Map<Integer, int[]> known, Map<Integer, int[]> epochs) {
+        epochs.forEach((part, news) -> known.merge(part, news, (one, other) -> {
             int[] later = one.clone();
             for (int w = 0; w < later.length; w++) {
                 later[w] = Math.max(later[w], other[w]);

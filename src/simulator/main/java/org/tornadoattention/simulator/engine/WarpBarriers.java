@@ -9,7 +9,7 @@ import org.tornadoattention.simulator.engine.WorkItem.State;
 /**
  * The barriers that a group has made in its local memory, and what each warp knows through them to have come before it:
  * of every warp the last epoch, which is a time between two of its barriers. A local barrier makes them all equal
- * again.
+ * again. What a warp knows of other groups, by their turns, it tells with it.
  */
 final class WarpBarriers {
 
@@ -27,7 +27,9 @@ final class WarpBarriers {
         private final int warps;
         private final boolean forCopies;
         private final int[] arriving;
+        private final Map<Integer, int[]> arrivingOfOthers = new HashMap<>();
         private int[] ended;
+        private Map<Integer, int[]> endedOfOthers = Map.of();
         private int arrived;
         private int phase;
 
@@ -71,11 +73,13 @@ final class WarpBarriers {
         for (int w = 0; w < barrier.arriving.length; w++) {
             barrier.arriving[w] = Math.max(barrier.arriving[w], warp.known(w));
         }
+        Warp.merge(barrier.arrivingOfOthers, warp.knownOfOthers());
         group.nextEpoch(warp);
         if (++barrier.arrived == barrier.warps) {
             barrier.arrived = 0;
             barrier.phase++;
             barrier.ended = barrier.arriving.clone();
+            barrier.endedOfOthers = Map.copyOf(barrier.arrivingOfOthers);
             for (WorkItem other : group.items()) {
                 if (other.state() == State.AT_WARP_BARRIER && other.warpLane().awaits(place)) {
                     other.state(State.READY);
@@ -97,6 +101,7 @@ final class WarpBarriers {
             return false;
         }
         item.warp().learn(barrier.ended);
+        item.warp().learnOfOthers(barrier.endedOfOthers);
         return true;
     }
 
