@@ -65,9 +65,6 @@ record WarpGroupSpec() implements KernelSpec {
     /** Keys of whose tiles an H100 runs all at once. */
     private static final int LONGEST_SHARED = 16_384;
 
-    /** Keys under a causal mask up to which one kernel is faster at head dimension 64 (docs/performance.md). */
-    private static final int LONGEST_OF_NARROW = 8192;
-
     /** Keys of sequences for which groups that stay are faster (docs/performance.md). */
     private static final int LONGEST_OF_STAYING = 4096;
 
@@ -190,19 +187,10 @@ record WarpGroupSpec() implements KernelSpec {
                 && (problem.windowRight() < 0
                         || problem.windowLeft() < 0
                         || problem.shape().headDim() <= NARROW)
-                && !waitsForTurns(problem)
                 && sums(problem, 128, 128) <= Tensor.MAX_ELEMENTS;
         boolean narrow =
                 problem.shape().headDim() <= NARROW && problem.functions().isEmpty();
         return !can ? Optional.empty() : Optional.of(narrow ? "128x128" : "64x128");
-    }
-
-    /** Whether so many short tiles of keys add to the same dQ that most of their time is waiting for turns. */
-    private static boolean waitsForTurns(AttentionProblem problem) {
-        return problem.windowRight() >= 0
-                && problem.windowLeft() < 0
-                && problem.shape().headDim() <= NARROW
-                && problem.shape().seqK() > LONGEST_OF_NARROW;
     }
 
     /** Whether functions do no more than add a bias of 16 bits, whose rows begin at multiples of 16 bytes. */
@@ -268,6 +256,16 @@ record WarpGroupSpec() implements KernelSpec {
         return Math.clamp(heads, 1, work.shape().batch() * work.shape().kvHeads());
     }
 
+    /**
+     * Groups that the device surely runs at a time; half as many under a causal mask where a step's tile has as many
+     * queries as keys: groups of a long head that begin one step apart would wait for each other's turns in each step,
+     * and do not if the last come first (docs/performance.md).
+     */
+    private static int groupsAtOnce(Work work, Tile tile) {
+        boolean stepsApart = work.problem().windowRight() >= 0 && tile.blockQ() == tile.blockK();
+        return stepsApart ? work.device().computeUnits() / 2 : work.device().computeUnits();
+    }
+
     private static List<Launch> gradientsByOne(Work work) {
         Tile tile = work.tile();
         boolean eachHead = eachHead(work.problem());
@@ -278,7 +276,7 @@ record WarpGroupSpec() implements KernelSpec {
                 Launch.of(OF_ALL, WarpGroupGradients.class, "gradients")
                         .with("blocks", eachHead ? blocks | WarpGroupGradients.EACH_HEAD : blocks)
                         .with("together", together(work, tile))
-                        .with("groupsAtOnce", work.device().computeUnits())
+                        .with("groupsAtOnce", groupsAtOnce(work, tile))
                         .with("parts", 0)
                         .with("shared", 1)
                         .with("biasBatch", 1)

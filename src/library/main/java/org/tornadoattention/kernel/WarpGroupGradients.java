@@ -225,8 +225,8 @@ public final class WarpGroupGradients {
             WarpBarrier.await(barriers, freePlace + 2 * place, (done - 1) / PLACES);
         }
         if (steps > 0) {
-            WarpTiles.load(tile, 0, blockK, key, keyValueBase, length - j0, headDim, own, COPYING);
-            WarpTiles.load(tile, atV, blockK, value, keyValueBase, length - j0, headDim, own, COPYING);
+            load(tile, 0, blockK, key, keyValueBase, length - j0, headDim, own);
+            load(tile, atV, blockK, value, keyValueBase, length - j0, headDim, own);
         }
         int biasOfHead = 0;
         int biasStep = 0;
@@ -248,9 +248,8 @@ public final class WarpGroupGradients {
             int i = i0 + turned(ofHead, shift, tilesQ) * blockQ;
             int first = head * seqQ + i;
             int at = atStages + stage * 2 * tileBytes;
-            WarpTiles.load(tile, at, blockQ, query, first * headDim, seqQ - i, headDim, own, COPYING);
-            WarpTiles.load(
-                    tile, at + tileBytes, blockQ, outputGradient, first * headDim, seqQ - i, headDim, own, COPYING);
+            load(tile, at, blockQ, query, first * headDim, seqQ - i, headDim, own);
+            load(tile, at + tileBytes, blockQ, outputGradient, first * headDim, seqQ - i, headDim, own);
             RowTerms.startCopy(tile, atTerms + stage * 8 * blockQ, blockQ, rowTerms, first, seqQ - i, seqQ, own);
             if (Functions.addBiases()) {
                 int atBias = atBiases + (done + t) % PLACES * BiasTiles.bytes(blockQ, blockK);
@@ -263,6 +262,35 @@ public final class WarpGroupGradients {
                 ofHead = 0;
                 head += 1;
                 biasOfHead += biasOfNext;
+            }
+        }
+    }
+
+    /** Starts the copy of a tile, block by block where rows are no whole blocks: that takes fewer registers. */
+    private static void load(
+            int[] tile, int at, int rows, HalfFloatArray source, int first, int count, int headDim, int own) {
+        if (headDim % BLOCK == 0 || headDim % 8 != 0) {
+            WarpTiles.load(tile, at, rows, source, first, count, headDim, own, COPYING);
+        } else {
+            for (int from = 0; from < headDim; from += BLOCK) {
+                int to = at + from * rows * Short.BYTES;
+                int width = TornadoMath.min(BLOCK, headDim - from);
+                WarpTiles.load(tile, to, rows, source, first + from, headDim, count, width, own, COPYING);
+            }
+        }
+    }
+
+    /** Clears the columns of K's last block that no head has, since products of dQ take blocks as a whole. */
+    @Phase
+    private static void clearPadding(int[] tile, int rows, int headDim, int item, int items) {
+        int first = (headDim + 15) / 16 * 2;
+        int chunks = (headDim + BLOCK - 1) / BLOCK * (BLOCK / 8) - first;
+        if (headDim > BLOCK && chunks > 0) {
+            for (int at = item; at < rows * chunks; at += items) {
+                int to = WarpTiles.chunk(rows, at / chunks, first + at % chunks) / Integer.BYTES;
+                for (int e = 0; e < 4; e++) {
+                    tile[to + e] = 0;
+                }
             }
         }
     }
@@ -305,6 +333,7 @@ public final class WarpGroupGradients {
         int warp = own / 32;
         int tilesOfHead = Placement.tiles(seqQ, blockQ);
         int paddedDim = (headDim + 15) / 16 * 16;
+        int columns = TornadoMath.min(BLOCK, paddedDim);
         float[] dq = new float[BLOCK / 2];
         float[] sum = new float[4];
         int unfinished = 0;
@@ -332,7 +361,6 @@ public final class WarpGroupGradients {
                 for (int x = 0; x < (paddedDim + BLOCK - 1) / BLOCK; x++) {
                     int a = atPlaces + place * placeBytes + y * blockK * WarpGroup.ROW_BYTES;
                     int b = x * blockK * WarpGroup.ROW_BYTES;
-                    int columns = TornadoMath.min(BLOCK, paddedDim - BLOCK * x);
                     WarpGroup.fence();
                     for (int k = 0; k < blockK / 16; k++) {
                         int depth = k * 16 * WarpGroup.ROW_BYTES;
@@ -744,6 +772,7 @@ public final class WarpGroupGradients {
                 WarpBarrier.init(barriers, hasAdded + 2 * place, WARPS);
             }
         }
+        clearPadding(tile, blockK, headDim, item, items + 2 * WarpGroup.LANES);
         context.localBarrier();
 
         // Which tile of keys.
