@@ -114,7 +114,11 @@ class ChunkedPrefillTest {
                 Arguments.of(CAUSAL, Optional.of(array), unmasked, 3),
                 Arguments.of(CAUSAL.withSoftcap(5), unscored, Optional.of(ofDocuments), 2),
                 Arguments.of(none.withAlibi(0.5f, 0.25f, 0.125f, 0.0625f), unscored, Optional.of(ofThirds), 1),
-                Arguments.of(CAUSAL.withWindow(40, 0).withSinks(Tensor.of(new float[] {0.5f, -1, 2, 0}, 4)), Optional.of(hiding), unmasked, 3));
+                Arguments.of(
+                        CAUSAL.withWindow(40, 0).withSinks(Tensor.of(new float[] {0.5f, -1, 2, 0}, 4)),
+                        Optional.of(hiding),
+                        unmasked,
+                        3));
     }
 
     /** Functions are asked about the places of queries in their sequences, in the caller's arrays and rounded ones. */
@@ -144,7 +148,8 @@ class ChunkedPrefillTest {
     private static AttentionOptions with(
             AttentionOptions options, Optional<ScoreFunction> score, Optional<MaskFunction> mask) {
         AttentionOptions scored = score.map(options::withScore).orElse(options);
-        return mask.map(function -> scored.withMask(scored.mask().and(Mask.of(function)))).orElse(scored);
+        return mask.map(function -> scored.withMask(scored.mask().and(Mask.of(function))))
+                .orElse(scored);
     }
 
     /** Rows of a block mask's tiles and biases of 16 bits are left to the other kernels. */

@@ -34,8 +34,8 @@ import org.tornadoattention.tensor.Tensor;
 import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
- * Functions whose class was compiled by {@code javac} as it comes, or with {@code -g:none}: TornadoVM wants the names of
- * variables of a kernel, and of nothing that the kernel calls.
+ * Functions whose class was compiled by {@code javac} as it comes, or with {@code -g:none}: TornadoVM wants the names
+ * of variables of a kernel, and of nothing that the kernel calls.
  */
 class FunctionsWithoutNamesTest {
 
@@ -121,8 +121,8 @@ class FunctionsWithoutNamesTest {
     @MethodSource("kernels")
     void areWhatTheOracleComputes(AttentionKernel kernel) throws ReflectiveOperationException {
         FloatArray table = FloatArray.fromElements(-1, 0.5f, 0.25f, 1, -0.75f, 2, 0, 1.5f);
-        ScoreFunction score = (ScoreFunction)
-                nameless.getMethod("score", FloatArray.class).invoke(null, table);
+        ScoreFunction score =
+                (ScoreFunction) nameless.getMethod("score", FloatArray.class).invoke(null, table);
         MaskFunction mask = (MaskFunction) nameless.getMethod("mask").invoke(null);
         AttentionOptions options = AttentionOptions.defaults()
                 .withScore(score)
