@@ -117,6 +117,11 @@ public final class WarpGroupFlashAttention {
         return PLACES * BiasTiles.bytes(blockQ, blockK);
     }
 
+    /** What is said of queries where functions are asked about those of a sequence, of which a chunk has some. */
+    private static int asked(int ofSequence, int ofChunk) {
+        return CachedKeys.arePresent() && Functions.arePresent() ? ofSequence : ofChunk;
+    }
+
     /** Waits until the warp groups before this one have started their products of step {@code t}. */
     private static void awaitTurn(int headDim, int[] barriers, int turn, int group, int t) {
         if (headDim <= TURNS_UP_TO) {
@@ -887,7 +892,6 @@ public final class WarpGroupFlashAttention {
                 int outputAt = outputBase + (row + 8 * r) * (headDim + addedValueDim);
                 int firstSeen = Window.firstKey(i + offset, windowLeft);
                 int lastSeen = Window.lastKey(i + offset, length, windowRight);
-                int asked = CachedKeys.arePresent() && Functions.arePresent() ? i + offset : i;
                 if (Layout.isStrided()) {
                     queryAt = Layout.query(batch, head, i);
                     outputAt = Layout.output(batch, head, i);
@@ -901,8 +905,8 @@ public final class WarpGroupFlashAttention {
                 Mending.output(
                         mended, ofRow, query, queryAt, key, value, keyValueBase, keyLengths, table,
                         padding, type, headDim, 0, addedValueDim, column, batchHead,
-                        batch, head, head / (heads / kvHeads), asked, i + offset, firstSeen, lastSeen, ofScores, softcap,
-                        slope, features);
+                        batch, head, head / (heads / kvHeads), asked(i + offset, i), i + offset, firstSeen, lastSeen,
+                        ofScores, softcap, slope, features);
                 if (CachedKeys.areDivided()) {
                     outputAt = (((batch * seqQ + i) * heads + head) * CachedKeys.allParts() + part) * headDim;
                     WarpTiles.store(logSumExp, outputAt, headDim, mended, 0, column, 1f);
@@ -1165,24 +1169,14 @@ public final class WarpGroupFlashAttention {
             } else {
                 clear(s, o, m, l, correction, blockK, paddedValueDim);
 
-                // Functions are asked about queries of a sequence, of which a chunk has some.
-                int firstAsked = i0;
-                int asked = seqQ;
-                int beyond = offset;
-                if (CachedKeys.arePresent()) {
-                    if (Functions.arePresent()) {
-                        firstAsked = i0 + offset;
-                        asked = end + offset;
-                        beyond = 0;
-                    }
-                }
                 // spotless:off: a call in rows
                 attend(
                         type, s, p, o, m, l, correction, biases, tile, barriers, keyLengths, atList, fullQ, 0, 0, fullK,
                         freeK, fullV, freeV, turn, atQ, atK, atV, atBiases, keyBytes, valueBytes, group, groups, 0,
-                        from, to, tiles, copied, batchHead, batch, head, firstAsked, row, item, column, asked, beyond,
-                        length, j0, blockQ, blockK, headDim, addedValueDim, everyLeft, everyRight, windowLeft, windowRight,
-                        scale, softcap, factor, slope, threshold, features);
+                        from, to, tiles, copied, batchHead, batch, head, asked(i0 + offset, i0), row, item, column,
+                        asked(end + offset, seqQ), asked(0, offset), length, j0, blockQ, blockK, headDim, addedValueDim,
+                        everyLeft, everyRight, windowLeft, windowRight, scale, softcap, factor, slope, threshold,
+                        features);
                 // spotless:on
 
                 // O = O / l, L = ln 2 * m + ln l; a query that sees no key gets 0 and -infinity.
