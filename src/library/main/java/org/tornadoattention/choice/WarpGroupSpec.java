@@ -256,16 +256,6 @@ record WarpGroupSpec() implements KernelSpec {
         return Math.clamp(heads, 1, work.shape().batch() * work.shape().kvHeads());
     }
 
-    /**
-     * Groups that the device surely runs at a time; half as many under a causal mask where a step's tile has as many
-     * queries as keys: groups of a long head that begin one step apart would wait for each other's turns in each step,
-     * and do not if the last come first (docs/performance.md).
-     */
-    private static int groupsAtOnce(Work work, Tile tile) {
-        boolean stepsApart = work.problem().windowRight() >= 0 && tile.blockQ() == tile.blockK();
-        return stepsApart ? work.device().computeUnits() / 2 : work.device().computeUnits();
-    }
-
     private static List<Launch> gradientsByOne(Work work) {
         Tile tile = work.tile();
         boolean eachHead = eachHead(work.problem());
@@ -276,7 +266,7 @@ record WarpGroupSpec() implements KernelSpec {
                 Launch.of(OF_ALL, WarpGroupGradients.class, "gradients")
                         .with("blocks", eachHead ? blocks | WarpGroupGradients.EACH_HEAD : blocks)
                         .with("together", together(work, tile))
-                        .with("groupsAtOnce", groupsAtOnce(work, tile))
+                        .with("groupsAtOnce", work.device().computeUnits())
                         .with("parts", 0)
                         .with("shared", 1)
                         .with("biasBatch", 1)

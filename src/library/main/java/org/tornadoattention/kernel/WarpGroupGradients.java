@@ -61,8 +61,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * <p><b>Grid.</b> One dimension, {@code batch * kvHeads * ceil(seqK / blockK)} groups of {@link #groupSize} work-items,
  * or with {@link #EACH_HEAD} as many for each query head; {@code blockK} is a multiple of 64, {@code blockQ} 64 or 128.
  * Heads come in bundles of {@code together}, so that what the groups of a bundle read stays in the device's cache;
- * within a bundle the first tiles of keys come first. Under a causal mask these wait for later ones, which begin at
- * once if the device has room for all of a head; if not, the last come first.
+ * within a bundle the first tiles of keys come first, and under a causal mask the last, which have the first turns.
  *
  * <p><b>Local memory.</b> {@link #localMemoryBytes}: a tile of K, one of V, three of Q and dO, two of dS, barriers. A
  * dense bias of 16 bits, whose tiles come with those of Q, takes {@link #biasBytes} more. <b>Device.</b> As
@@ -786,10 +785,8 @@ public final class WarpGroupGradients {
         int ofBundle = TornadoMath.min(together, headsOfGroups - bundle * together);
         int within = context.groupIdx - bundle * together * tilesK;
         int keyTile = within / ofBundle;
-        if (tilesK > groupsAtOnce) {
-            if (windowRight >= 0) {
-                keyTile = tilesK - 1 - keyTile;
-            }
+        if (windowRight >= 0) {
+            keyTile = tilesK - 1 - keyTile;
         }
         int onlyHead = (bundle * together + within % ofBundle) * group; // batch * heads + the first of them
 
