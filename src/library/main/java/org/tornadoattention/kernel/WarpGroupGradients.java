@@ -750,9 +750,8 @@ public final class WarpGroupGradients {
                 + STAGES * 2 * blockQ
                 + PLACES * BiasTiles.ints(blockQ, blockK));
 
-        // Barriers: a stage is full; a place of dS is full, is free; its dQ's turn has come, its dQ is added. A stage
-        // is
-        // free when dS of the next one is there.
+        // Barriers: a stage is full; a place of dS is full, is free; the turn of its dQ has come, its dQ is added. A
+        // stage is free when dS of the next one is there.
         int fullStage = 0;
         int fullPlace = fullStage + WarpBarrier.INTS * STAGES;
         int freePlace = fullPlace + WarpBarrier.INTS * PLACES;
