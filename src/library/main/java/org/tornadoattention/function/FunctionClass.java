@@ -324,7 +324,8 @@ final class FunctionClass {
     /** The least of what the block masks say; where not they alone hide keys, a tile is never known to be full. */
     private void stateOfTile(ClassBuilder builder) {
         MethodTypeDesc type = ints(6);
-        MethodTypeDesc ofTiles = type.insertParameterTypes(0, describe(IntArray.class));
+        MethodTypeDesc ofTiles =
+                ints(type.parameterCount() + BlockTiles.HEADER).insertParameterTypes(0, describe(IntArray.class));
         builder.withMethodBody("stateOfTile", withArrays(type), STATIC, code -> {
             boolean known = form.mask().map(Term::isOfBlocks).orElse(true);
             code.loadConstant(known ? BlockTiles.FULL : BlockTiles.PARTIAL);
@@ -332,6 +333,10 @@ final class FunctionClass {
                 code.aload(type.parameterCount() + blocks.firstArray());
                 for (int slot = 0; slot < type.parameterCount(); slot++) {
                     code.iload(slot);
+                }
+                // As constants: who reads them first waits twice.
+                for (int size : blocks.sizes()) {
+                    code.loadConstant(size);
                 }
                 code.invokestatic(describe(BlockTiles.class), "state", ofTiles)
                         .invokestatic(

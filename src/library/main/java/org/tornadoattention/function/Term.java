@@ -3,7 +3,9 @@ package org.tornadoattention.function;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.tornadoattention.Mask;
+import org.tornadoattention.kernel.parts.BlockTiles;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 import uk.ac.manchester.tornado.api.types.arrays.TornadoNativeArray;
 
@@ -22,11 +24,21 @@ public sealed interface Term {
      * What the function of a block mask says, or its tiles, if it has none.
      *
      * @param function that tiles were made of
-     * @param batch batch entries that have tiles of their own, 1 where all share them
-     * @param heads heads likewise
+     * @param sizes the numbers before the states of the tiles, as {@link BlockTiles} has them
      * @param firstArray the number of the array of tiles, before those of the function
      */
-    record Blocks(Optional<Code> function, int batch, int heads, int firstArray) implements Term {}
+    record Blocks(Optional<Code> function, List<Integer> sizes, int firstArray) implements Term {
+
+        /** Batch entries that have tiles of their own, 1 where all share them. */
+        int batch() {
+            return sizes.get(0);
+        }
+
+        /** Heads likewise. */
+        int heads() {
+            return sizes.get(1);
+        }
+    }
 
     /**
      * A window around a query's position.
@@ -59,7 +71,10 @@ public sealed interface Term {
                 arrays.add(mask.tiles());
                 Optional<Lambda> lambda = mask.function().map(function -> Lambda.of(function, "The mask function"));
                 lambda.ifPresent(found -> arrays.addAll(found.arrays()));
-                yield new Blocks(lambda.map(Lambda::code), mask.batch(), mask.heads(), first);
+                List<Integer> sizes = IntStream.range(0, BlockTiles.HEADER)
+                        .mapToObj(mask.tiles()::get)
+                        .toList();
+                yield new Blocks(lambda.map(Lambda::code), sizes, first);
             }
             case Mask.Window(int left, int right) -> new Window(left, right);
             case Mask.And(var one, var other) -> new And(of(one, arrays), of(other, arrays));
@@ -95,7 +110,7 @@ public sealed interface Term {
         List<Class<?>> arrays = new ArrayList<>();
         switch (this) {
             case Call(Code code, int _) -> arrays.addAll(code.arrays());
-            case Blocks(Optional<Code> function, int _, int _, int _) -> {
+            case Blocks(Optional<Code> function, List<Integer> _, int _) -> {
                 arrays.add(IntArray.class);
                 function.ifPresent(code -> arrays.addAll(code.arrays()));
             }
@@ -120,7 +135,7 @@ public sealed interface Term {
         List<Code> codes = new ArrayList<>();
         switch (this) {
             case Call(Code code, int _) -> codes.add(code);
-            case Blocks(Optional<Code> function, int _, int _, int _) -> function.ifPresent(codes::add);
+            case Blocks(Optional<Code> function, List<Integer> _, int _) -> function.ifPresent(codes::add);
             case Window _ -> {
                 // has none
             }

@@ -49,16 +49,34 @@ public final class BlockTiles {
         return seen;
     }
 
-    /** The state of a rectangle: empty or full where all tiles that it has a part of are, else partial. */
-    public static int state(IntArray tiles, int batch, int head, int query, int queries, int key, int keys) {
-        int first = first(tiles, batch, head);
-        int lastRow = TornadoMath.min((query + queries - 1) / tiles.get(4), tiles.get(2) - 1);
-        int lastColumn = TornadoMath.min((key + keys - 1) / tiles.get(5), tiles.get(3) - 1);
+    /**
+     * The state of a rectangle: empty or full where all tiles that it has a part of are, else partial. The numbers
+     * before the states are given.
+     */
+    public static int state(
+            IntArray tiles,
+            int batch,
+            int head,
+            int query,
+            int queries,
+            int key,
+            int keys,
+            int entries,
+            int heads,
+            int rows,
+            int columns,
+            int blockQ,
+            int blockK) {
+        int entry = entries == 1 ? 0 : batch;
+        int ofHead = heads == 1 ? 0 : head;
+        int first = HEADER + (entry * heads + ofHead) * rows * columns;
+        int lastRow = TornadoMath.min((query + queries - 1) / blockQ, rows - 1);
+        int lastColumn = TornadoMath.min((key + keys - 1) / blockK, columns - 1);
         int least = FULL;
         int most = EMPTY;
-        for (int row = query / tiles.get(4); row <= lastRow; row++) {
-            for (int column = key / tiles.get(5); column <= lastColumn; column++) {
-                int state = tiles.get(first + row * tiles.get(3) + column);
+        for (int row = query / blockQ; row <= lastRow; row++) {
+            for (int column = key / blockK; column <= lastColumn; column++) {
+                int state = tiles.get(first + row * columns + column);
                 least = TornadoMath.min(least, state);
                 most = TornadoMath.max(most, state);
             }
