@@ -249,15 +249,25 @@ public final class WarpGroupFlashAttention {
                         int apart = Layout.keyRow();
                         int count = length - j;
                         WarpTiles.load(tile, at, blockK, key, first, apart, count, headDim, lane, WarpGroup.LANES);
+                    } else if (Functions.addBiases()) {
+                        if (length - j >= blockK) {
+                            WarpTiles.loadAll(tile, at, blockK, key, from, headDim, lane, WarpGroup.LANES);
+                        } else {
+                            WarpTiles.load(tile, at, blockK, key, from, length - j, headDim, lane, WarpGroup.LANES);
+                        }
                     } else {
                         WarpTiles.load(tile, at, blockK, key, from, length - j, headDim, lane, WarpGroup.LANES);
                     }
                     if (Functions.addBiases()) {
                         int atBias = atBiases + place * BiasTiles.bytes(blockQ, blockK);
                         int first = biasRows > 0 ? biasBase + j : 0;
-                        BiasTiles.load(
-                                tile, atBias, blockQ, blockK, first, biasStep, biasRows, length - j, lane,
-                                WarpGroup.LANES);
+                        if (TornadoMath.min(biasRows - blockQ, length - j - blockK) >= 0) {
+                            BiasTiles.loadAll(tile, atBias, blockQ, blockK, first, biasStep, lane, WarpGroup.LANES);
+                        } else {
+                            BiasTiles.load(
+                                    tile, atBias, blockQ, blockK, first, biasStep, biasRows, length - j, lane,
+                                    WarpGroup.LANES);
+                        }
                     }
                 }
                 WarpBarrier.arriveWithCopies(barriers, fullK + 2 * place);
@@ -285,9 +295,21 @@ public final class WarpGroupFlashAttention {
                     } else {
                         int before = from - back * headDim;
                         before += before / headDim * addedValueDim;
-                        WarpTiles.load(
-                                tile, at, blockK, value, before, count, headDim + addedValueDim, lane,
-                                WarpGroup.LANES);
+                        if (Functions.addBiases()) {
+                            if (count >= blockK) {
+                                WarpTiles.loadAll(
+                                        tile, at, blockK, value, before, headDim + addedValueDim, lane,
+                                        WarpGroup.LANES);
+                            } else {
+                                WarpTiles.load(
+                                        tile, at, blockK, value, before, count, headDim + addedValueDim, lane,
+                                        WarpGroup.LANES);
+                            }
+                        } else {
+                            WarpTiles.load(
+                                    tile, at, blockK, value, before, count, headDim + addedValueDim, lane,
+                                    WarpGroup.LANES);
+                        }
                     }
                 }
                 WarpBarrier.arriveWithCopies(barriers, fullV + 2 * place);
@@ -356,12 +378,14 @@ public final class WarpGroupFlashAttention {
         }
     }
 
-    /** Starts S = Q_i K_j^T for tile {@code t}, when it is there and it is this warp group's turn. */
+    /** Starts S = Q_i K_j^T for tile {@code t}, when it is there, if that is not known, and this warp group's turn. */
     @Phase
     private static void startScores(
             int type, float[] s, int[] tile, int[] barriers, int fullK, int turn, int group, int atQ, int atK,
-            int tileBytes, int blockQ, int blockK, int headDim, int t) {
-        WarpBarrier.await(barriers, fullK + t % PLACES * 2, t / PLACES);
+            int tileBytes, int blockQ, int blockK, int headDim, boolean there, int t) {
+        if (!there) {
+            WarpBarrier.await(barriers, fullK + t % PLACES * 2, t / PLACES);
+        }
         awaitTurn(headDim, barriers, turn, group, t);
         WarpGroup.fenceLocalMemory();
         WarpGroup.fence();
@@ -373,16 +397,21 @@ public final class WarpGroupFlashAttention {
     /** The scores of the first tile. */
     @Phase
     private static void firstScores(
-            float[] s, int[] tile, int atList, int t, int batch, int head, int row0, int j, int column, int seqQ,
-            int offset, int length, int blockK, int everyLeft, int everyRight, int windowLeft, int windowRight,
-            float scale, float softcap, float slope, int features) {
-        if (Functions.changeScores()) {
+            float[] s, int[] biases, int[] tile, int atList, int t, int copied, int batch, int head, int i0, int row,
+            int item, int j, int column, int seqQ, int offset, int length, int blockK, int everyLeft, int everyRight,
+            int windowLeft, int windowRight, float scale, float softcap, float slope, int features) {
+        if (Functions.addBiases()) {
+            askWithBiases(
+                    s, biases, TileList.isWhole(tile, atList, t), copied, batch, head, i0, row, item, j, column, seqQ,
+                    offset, length, blockK, everyLeft, everyRight, windowLeft, windowRight, scale, softcap, slope,
+                    features);
+        } else if (Functions.changeScores()) {
             WarpScores.ask(
-                    s, 1, blockK, batch, head, row0, j + column, seqQ, offset, length, windowLeft,
+                    s, 1, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
                     windowRight, scale, softcap, slope, features, true);
         } else {
             WarpScores.maskedScores(
-                    s, 1, blockK, false, batch, head, row0, j, column, seqQ, offset, length, everyLeft,
+                    s, 1, blockK, false, batch, head, i0 + row, j, column, seqQ, offset, length, everyLeft,
                     everyRight, windowLeft, windowRight, scale, softcap, slope, features,
                     TileList.isWhole(tile, atList, t));
         }
@@ -400,34 +429,41 @@ public final class WarpGroupFlashAttention {
         WarpGroup.commit();
     }
 
+    /** The scores of a tile whose biases are in registers, if they were copied and nothing is hidden of it. */
+    @Phase
+    private static void askWithBiases(
+            float[] s, int[] biases, int whole, int copied, int batch, int head, int i0, int row, int item, int j,
+            int column, int seqQ, int offset, int length, int blockK, int everyLeft, int everyRight, int windowLeft,
+            int windowRight, float scale, float softcap, float slope, int features) {
+        int inner = WarpScores.isInner(
+                1, blockK, false, i0 + item / 32 * 16 + 7, j, seqQ, length, everyLeft, everyRight, whole);
+        if (TornadoMath.min(copied, inner) > 0) {
+            WarpScores.askWithBiases(
+                    s, biases, 1, blockK, batch, head, i0 + row, j + column, offset, scale, softcap, slope, features);
+        } else {
+            WarpScores.ask(
+                    s, 1, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
+                    windowRight, scale, softcap, slope, features, true);
+        }
+    }
+
     /** The scores of a tile, when S is there; what functions add to it is read before. */
     @Phase
     private static void scores(
-            float[] s, int[] biases, int[] tile, int[] barriers, int free, int whole, int copied, int atBias, int batch,
-            int head, int i0, int row, int item, int j, int column, int seqQ, int offset, int length, int blockQ,
-            int blockK, int everyLeft, int everyRight, int windowLeft, int windowRight, float scale, float softcap,
-            float slope, int features) {
+            float[] s, int[] biases, int[] barriers, int free, int whole, int copied, int batch, int head, int i0,
+            int row, int item, int j, int column, int seqQ, int offset, int length, int blockK, int everyLeft,
+            int everyRight, int windowLeft, int windowRight, float scale, float softcap, float slope, int features) {
         int inner = 0;
-        if (Functions.changeScores()) {
+        if (Functions.changeScores() && !Functions.addBiases()) {
             inner = WarpScores.isInner(
                     1, blockK, false, i0 + item / 32 * 16 + 7, j, seqQ, length, everyLeft, everyRight, whole);
-        }
-        if (Functions.addBiases()) {
-            inner = TornadoMath.min(copied, inner);
-            BiasTiles.read(biases, tile, atBias, blockQ, blockK, item);
         }
         WarpGroup.await(1, s, blockK / 2);
         WarpBarrier.arrive(barriers, free);
         if (Functions.addBiases()) {
-            if (inner > 0) {
-                WarpScores.askWithBiases(
-                        s, biases, 1, blockK, batch, head, i0 + row, j + column, offset, scale, softcap,
-                        slope, features);
-            } else {
-                WarpScores.ask(
-                        s, 1, blockK, batch, head, i0 + row, j + column, seqQ, offset, length, windowLeft,
-                        windowRight, scale, softcap, slope, features, true);
-            }
+            askWithBiases(
+                    s, biases, whole, copied, batch, head, i0, row, item, j, column, seqQ, offset, length, blockK,
+                    everyLeft, everyRight, windowLeft, windowRight, scale, softcap, slope, features);
         } else if (Functions.changeScores()) {
             if (inner > 0) {
                 WarpScores.ask(
@@ -471,15 +507,19 @@ public final class WarpGroupFlashAttention {
             // S = Q_i K_j^T and P for the first j
             WarpBarrier.await(barriers, fullQ, ofQ);
             startScores(
-                    type, s, tile, barriers, fullK, turn, group, atQ, atK, keyBytes, blockQ, blockK, headDim,
+                    type, s, tile, barriers, fullK, turn, group, atQ, atK, keyBytes, blockQ, blockK, headDim, false,
                     before + from);
             passTurn(headDim, barriers, turn, group, groups);
+            if (Functions.addBiases()) {
+                int atBias = atBiases + (before + from) % PLACES * BiasTiles.bytes(blockQ, blockK);
+                BiasTiles.read(biases, tile, atBias, blockQ, blockK, item);
+            }
             WarpGroup.await(0, s, blockK / 2);
             WarpBarrier.arrive(barriers, freeK + (before + from) % PLACES * 2);
             int j = j0 + TileList.tile(tile, atList, from, tiles) * blockK;
             firstScores(
-                    s, tile, atList, from, batch, head, i0 + row, j, column, seqQ, offset, length, blockK,
-                    everyLeft, everyRight, windowLeft, windowRight, scale, softcap, slope, features);
+                    s, biases, tile, atList, from, copied, batch, head, i0, row, item, j, column, seqQ, offset, length,
+                    blockK, everyLeft, everyRight, windowLeft, windowRight, scale, softcap, slope, features);
             WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
             WarpScores.drop(s, 1, blockK, keyLengths, batchHead, i0 + row, j + column, features);
             WarpScores.pack(type, s, p, 1, blockK);
@@ -490,19 +530,36 @@ public final class WarpGroupFlashAttention {
                 int place = step % PLACES;
 
                 // Start S = Q_i K_j^T and O = correction * O + P V_j-1.
+                if (Functions.addBiases()) {
+                    // Instructions of these warps bind: one wait and one fence for both products, since K_j is there
+                    // where V_j-1, whose copies follow it, is; and O as it is while no maximum grew.
+                    WarpBarrier.await(barriers, fullV + (step - 1) % PLACES * 2, (step - 1) / PLACES);
+                }
                 startScores(
                         type, s, tile, barriers, fullK, turn, group, atQ, atK, keyBytes, blockQ, blockK, headDim,
-                        step);
-                WarpScores.rescale(o, correction, 1, paddedValueDim);
-                startOutputs(type, o, p, tile, barriers, fullV, atV, valueBytes, blockK, paddedValueDim, step - 1);
+                        Functions.addBiases(), step);
+                if (Functions.addBiases()) {
+                    BiasTiles.read(
+                            biases, tile, atBiases + place * BiasTiles.bytes(blockQ, blockK), blockQ, blockK, item);
+                    if (correction[0] * correction[1] != 1f) {
+                        WarpScores.rescale(o, correction, 1, paddedValueDim);
+                    }
+                    WarpGroup.fence();
+                    WarpTiles.startSum(
+                            type, o, p, tile, atV + (step - 1) % PLACES * valueBytes, blockK, paddedValueDim);
+                    WarpGroup.commit();
+                } else {
+                    WarpScores.rescale(o, correction, 1, paddedValueDim);
+                    startOutputs(
+                            type, o, p, tile, barriers, fullV, atV, valueBytes, blockK, paddedValueDim, step - 1);
+                }
                 passTurn(headDim, barriers, turn, group, groups);
 
                 // P = 2^(S - m) and l.
                 scores(
-                        s, biases, tile, barriers, freeK + 2 * place, TileList.isWhole(tile, atList, t), copied,
-                        atBiases + place * BiasTiles.bytes(blockQ, blockK), batch, head, i0, row, item, j, column,
-                        seqQ, offset, length, blockQ, blockK, everyLeft, everyRight, windowLeft, windowRight, scale,
-                        softcap, slope, features);
+                        s, biases, barriers, freeK + 2 * place, TileList.isWhole(tile, atList, t), copied, batch, head,
+                        i0, row, item, j, column, seqQ, offset, length, blockK, everyLeft, everyRight, windowLeft,
+                        windowRight, scale, softcap, slope, features);
                 WarpScores.softmax(s, m, l, correction, 1, blockK, factor, threshold);
                 WarpGroup.await(0, o, (headDim + addedValueDim + 15) / 16 * 16 / 2);
                 WarpBarrier.arrive(barriers, freeV + (step - 1) % PLACES * 2);

@@ -151,17 +151,26 @@ class FunctionsTest {
      * elements.
      */
     @ParameterizedTest
-    @CsvSource({"F16, 256", "BF16, 256", "F16, 257"})
-    void biasesOfInnerTilesAreThoseOfTheirPairs(DType dtype, int keys) {
+    @CsvSource({
+        "F16, 256, 16, true",
+        "BF16, 256, 16, true",
+        "F16, 257, 16, true",
+        "F16, 384, 16, false",
+        "BF16, 250, 16, false",
+        "F16, 257, 16, false",
+        "F16, 200, 80, false"
+    })
+    void biasesOfInnerTilesAreThoseOfTheirPairs(DType dtype, int keys, int headDim, boolean scored) {
         AttentionKernel kernel = AttentionKernel.WARP_GROUP;
         assumeTrue(kernel.supports(TestDevice.of(kernel)));
-        AttentionOptions options = AttentionOptions.defaults()
-                .withScore((s, b, h, i, j) -> 4 * TornadoMath.tanh(s / 4))
-                .withBias(Tensor.random(dtype, 7, 1, 1, 128, keys));
-        Tensor q = Tensor.random(DType.F16, 1, 1, 1, 128, 16);
-        Tensor k = Tensor.random(DType.F16, 2, 1, 1, keys, 16);
-        Tensor v = Tensor.random(DType.F16, 3, 1, 1, keys, 16);
-        Tensor dOut = Tensor.random(DType.F16, 4, 1, 1, 128, 16);
+        AttentionOptions options = AttentionOptions.defaults().withBias(Tensor.random(dtype, 7, 1, 1, 128, keys));
+        if (scored) {
+            options = options.withScore((s, b, h, i, j) -> 4 * TornadoMath.tanh(s / 4));
+        }
+        Tensor q = Tensor.random(DType.F16, 1, 1, 1, 128, headDim);
+        Tensor k = Tensor.random(DType.F16, 2, 1, 1, keys, headDim);
+        Tensor v = Tensor.random(DType.F16, 3, 1, 1, keys, headDim);
+        Tensor dOut = Tensor.random(DType.F16, 4, 1, 1, 128, headDim);
         AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = attention.forward(q, k, v, options);

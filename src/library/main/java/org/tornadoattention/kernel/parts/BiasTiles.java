@@ -32,9 +32,13 @@ public final class BiasTiles {
         return ints;
     }
 
-    /** 1 where a tile of so many columns can be copied, as {@link Functions#areEights}. */
+    /** 1 where a tile of so many columns can be copied, as {@link Functions#areEights}: not beside pages of a cache. */
     public static int areCopied(int columns) {
-        return columns % COLUMNS == 0 ? Functions.areEights() : 0;
+        int copied = columns % COLUMNS == 0 ? Functions.areEights() : 0;
+        if (CachedKeys.arePresent()) {
+            copied = 0;
+        }
+        return copied;
     }
 
     /**
@@ -47,6 +51,26 @@ public final class BiasTiles {
      */
     public static void load(
             int[] tile, int at, int rows, int columns, int first, int apart, int count, int keys, int item, int items) {
+        load(tile, at, rows, columns, first, apart, count, keys, false, item, items);
+    }
+
+    /** Likewise where there are all rows and columns, which takes fewer instructions. */
+    public static void loadAll(int[] tile, int at, int rows, int columns, int first, int apart, int item, int items) {
+        load(tile, at, rows, columns, first, apart, rows, columns, true, item, items);
+    }
+
+    private static void load(
+            int[] tile,
+            int at,
+            int rows,
+            int columns,
+            int first,
+            int apart,
+            int count,
+            int keys,
+            boolean all,
+            int item,
+            int items) {
         if (Functions.addBiases()) {
             if (columns % COLUMNS == 0) {
                 int chunks = columns / 8;
@@ -57,7 +81,7 @@ public final class BiasTiles {
                     int to = WarpTiles.to(i, at, rows, row, c, columns, item, items);
                     int inside = TornadoMath.min(count - row, keys - 8 * c);
                     if (rows * chunks % items == 0 || row < rows) {
-                        Functions.copyEight(tile, to, from, inside > 0 ? 16 : 0);
+                        Functions.copyEight(tile, to, from, all || inside > 0 ? 16 : 0);
                     }
                 }
             }

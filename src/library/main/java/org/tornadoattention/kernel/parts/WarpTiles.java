@@ -157,7 +157,20 @@ public final class WarpTiles {
         int width = blockWidth(headDim, items);
         for (int x = 0; x < headDim / width; x++) {
             int to = at + x * rows * WarpGroup.ROW_BYTES;
-            loadBlock(tile, to, rows, source, first + x * width, apart, count, width, item, items);
+            loadBlock(tile, to, rows, source, first + x * width, apart, count, width, false, item, items);
+        }
+    }
+
+    /**
+     * As {@link #load(int[], int, int, HalfFloatArray, int, int, int, int, int)} where there are all rows, which takes
+     * fewer instructions.
+     */
+    public static void loadAll(
+            int[] tile, int at, int rows, HalfFloatArray source, int first, int headDim, int item, int items) {
+        int width = blockWidth(headDim, items);
+        for (int x = 0; x < headDim / width; x++) {
+            int to = at + x * rows * WarpGroup.ROW_BYTES;
+            loadBlock(tile, to, rows, source, first + x * width, headDim, rows, width, true, item, items);
         }
     }
 
@@ -170,6 +183,7 @@ public final class WarpTiles {
             int apart,
             int count,
             int headDim,
+            boolean all,
             int item,
             int items) {
         int chunks = paddedDim(headDim) / 8;
@@ -180,9 +194,9 @@ public final class WarpTiles {
             int to = to(i, at, rows, row, c, headDim, item, items);
             if (rows * chunks % items == 0 || row < rows) {
                 if (headDim % 8 == 0) {
-                    Warp.copyAsync(tile, to, source, from, row < count ? bytesOf(c, headDim) : 0);
+                    Warp.copyAsync(tile, to, source, from, all || row < count ? bytesOf(c, headDim) : 0);
                 } else {
-                    Warp.copy(tile, to, source, from, row < count ? elementsOf(c, headDim) : 0);
+                    Warp.copy(tile, to, source, from, all || row < count ? elementsOf(c, headDim) : 0);
                 }
             }
         }
@@ -209,7 +223,17 @@ public final class WarpTiles {
         int width = blockWidth(headDim, items);
         for (int x = 0; x < headDim / width; x++) {
             int to = at + x * rows * WarpGroup.ROW_BYTES;
-            loadBlock(tile, to, rows, source, first + x * width, apart, count, width, item, items);
+            loadBlock(tile, to, rows, source, first + x * width, apart, count, width, false, item, items);
+        }
+    }
+
+    /** As {@link #loadAll(int[], int, int, HalfFloatArray, int, int, int, int)}. */
+    public static void loadAll(
+            int[] tile, int at, int rows, ShortArray source, int first, int headDim, int item, int items) {
+        int width = blockWidth(headDim, items);
+        for (int x = 0; x < headDim / width; x++) {
+            int to = at + x * rows * WarpGroup.ROW_BYTES;
+            loadBlock(tile, to, rows, source, first + x * width, headDim, rows, width, true, item, items);
         }
     }
 
@@ -222,6 +246,7 @@ public final class WarpTiles {
             int apart,
             int count,
             int headDim,
+            boolean all,
             int item,
             int items) {
         int chunks = paddedDim(headDim) / 8;
@@ -232,9 +257,9 @@ public final class WarpTiles {
             int to = to(i, at, rows, row, c, headDim, item, items);
             if (rows * chunks % items == 0 || row < rows) {
                 if (headDim % 8 == 0) {
-                    Warp.copyAsync(tile, to, source, from, row < count ? bytesOf(c, headDim) : 0);
+                    Warp.copyAsync(tile, to, source, from, all || row < count ? bytesOf(c, headDim) : 0);
                 } else {
-                    Warp.copy(tile, to, source, from, row < count ? elementsOf(c, headDim) : 0);
+                    Warp.copy(tile, to, source, from, all || row < count ? elementsOf(c, headDim) : 0);
                 }
             }
         }
