@@ -233,10 +233,11 @@ final class ExplainCommand implements Callable<Integer> {
             out.println("  The kernel %s has no tiles: these are those of the kernel tiled."
                     .formatted(choice.kernel().id()));
         }
-        picture.lines().forEach(line -> out.println("    " + line));
-        long full = picture.count(Kind.FULL);
-        long partial = picture.count(Kind.PARTIAL);
-        long skipped = picture.count(Kind.SKIPPED);
+        TilePicture.Drawing drawing = picture.drawn();
+        drawing.lines().forEach(line -> out.println("    " + line));
+        long full = drawing.counts().get(Kind.FULL);
+        long partial = drawing.counts().get(Kind.PARTIAL);
+        long skipped = drawing.counts().get(Kind.SKIPPED);
         out.println(
                 "  %s full: %,d   %s partial, where the mask is tested: %,d   %s skipped, never loaded: %,d (%.0f%%)"
                         .formatted(

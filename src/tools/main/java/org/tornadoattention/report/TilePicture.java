@@ -1,7 +1,13 @@
 package org.tornadoattention.report;
 
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.EnumMap;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 import org.tornadoattention.Mask;
 import org.tornadoattention.choice.Tile;
@@ -19,6 +25,9 @@ public record TilePicture(int seqQ, int seqK, Tile tile, Mask mask) {
 
     private static final int MOST_ROWS = 24;
     private static final int MOST_COLUMNS = 64;
+
+    /** Pairs that a mask's condition is asked about at most: those of 65,536 tokens, some ten seconds of two cores. */
+    private static final long MOST_ASKED = 1L << 32;
 
     /** What becomes of a tile. */
     public enum Kind {
@@ -77,18 +86,21 @@ public record TilePicture(int seqQ, int seqK, Tile tile, Mask mask) {
         return whole ? Kind.FULL : Kind.PARTIAL;
     }
 
-    /** What a mask's condition says of each pair, for the first batch entry and head. */
+    /** What a mask's condition says of the pairs, for the first batch entry and head, until it has said both. */
     private Kind asked(int firstQuery, int lastQuery, int firstKey, int endKey) {
-        long seen = 0;
-        for (int query = firstQuery; query <= lastQuery; query++) {
+        boolean seen = false;
+        boolean hidden = false;
+        for (int query = firstQuery; query <= lastQuery && !(seen && hidden); query++) {
             int first = Math.max(firstKey, mask.firstKey(query, seqQ, seqK));
             int end = Math.min(endKey, mask.endKey(query, seqQ, seqK));
-            for (int key = first; key < end; key++) {
-                seen += mask.condition().orElseThrow().sees(0, 0, query, key, query + seqK - seqQ) ? 1 : 0;
+            hidden |= first > firstKey || end < endKey;
+            for (int key = first; key < end && !(seen && hidden); key++) {
+                boolean sees = mask.condition().orElseThrow().sees(0, 0, query, key, query + seqK - seqQ);
+                seen |= sees;
+                hidden |= !sees;
             }
         }
-        long pairs = (lastQuery + 1L - firstQuery) * (endKey - firstKey);
-        return seen == 0 ? Kind.SKIPPED : seen == pairs ? Kind.FULL : Kind.PARTIAL;
+        return !seen ? Kind.SKIPPED : hidden ? Kind.PARTIAL : Kind.FULL;
     }
 
     /** Where a tile ends: at its size, or with the sequence. */
@@ -96,27 +108,62 @@ public record TilePicture(int seqQ, int seqK, Tile tile, Mask mask) {
         return (int) Math.min(length, (index + 1L) * size);
     }
 
-    /** How many tiles are of a kind. */
-    public long count(Kind kind) {
-        if (mask.condition().isPresent()) {
-            return IntStream.range(0, rows())
-                    .parallel()
-                    .mapToLong(row -> IntStream.range(0, columns())
-                            .filter(column -> kind(row, column) == kind)
-                            .count())
-                    .sum();
+    /**
+     * How many tiles are of each kind, and the picture, a line a row of tiles, or of several where there are too many.
+     */
+    public record Drawing(Map<Kind, Long> counts, List<String> lines) {}
+
+    /**
+     * Counts and draws. Tiles of a window are not looked at one by one, and a mask's condition is asked once at most
+     * about each pair.
+     *
+     * @throws IllegalArgumentException if the condition would be asked about too many pairs
+     */
+    public Drawing drawn() {
+        return mask.condition().isPresent() ? askedAboutPairs() : countedByRows();
+    }
+
+    private Drawing askedAboutPairs() {
+        long pairs = mask.visiblePairs(seqQ, seqK);
+        if (pairs > MOST_ASKED) {
+            throw new IllegalArgumentException(
+                    "The mask has to be asked about each of %,d pairs of a query and a key, and %,d take some ten seconds: explain it at a shorter length, as of 65,536 tokens, or without what a function hides."
+                            .formatted(pairs, MOST_ASKED));
         }
+        Kind[][] kinds = IntStream.range(0, rows())
+                .parallel()
+                .mapToObj(row -> IntStream.range(0, columns())
+                        .mapToObj(column -> kind(row, column))
+                        .toArray(Kind[]::new))
+                .toArray(Kind[][]::new);
+        Map<Kind, Long> counts = new EnumMap<>(Kind.class);
+        for (Kind kind : Kind.values()) {
+            counts.put(kind, 0L);
+        }
+        for (Kind[] row : kinds) {
+            for (Kind kind : row) {
+                counts.merge(kind, 1L, Long::sum);
+            }
+        }
+        return new Drawing(Collections.unmodifiableMap(counts), lines((row, column, rows, columns) -> {
+            Set<Kind> found = EnumSet.noneOf(Kind.class);
+            for (Kind[] kindsOfRow : Arrays.copyOfRange(kinds, row, row + rows)) {
+                found.addAll(Arrays.asList(kindsOfRow).subList(column, column + columns));
+            }
+            return found.size() == 1 ? found.iterator().next() : Kind.PARTIAL;
+        }));
+    }
+
+    private Drawing countedByRows() {
         long seen = 0;
         long full = 0;
         for (int row = 0; row < rows(); row++) {
             seen += seenColumns(row);
             full += fullColumns(row);
         }
-        return switch (kind) {
-            case FULL -> full;
-            case PARTIAL -> seen - full;
-            case SKIPPED -> (long) rows() * columns() - seen;
-        };
+        long all = (long) rows() * columns();
+        return new Drawing(
+                Map.of(Kind.FULL, full, Kind.PARTIAL, seen - full, Kind.SKIPPED, all - seen), lines(this::kind));
     }
 
     /**
@@ -141,14 +188,20 @@ public record TilePicture(int seqQ, int seqK, Tile tile, Mask mask) {
         return new int[] {Math.ceilDiv(rows(), MOST_ROWS), Math.ceilDiv(columns(), MOST_COLUMNS)};
     }
 
-    /** The picture, a line a row of tiles, or of several where there are too many. */
-    public List<String> lines() {
+    /** What becomes of so many rows and columns together. */
+    private interface Signs {
+        Kind kind(int row, int column, int rows, int columns);
+    }
+
+    private List<String> lines(Signs signs) {
         int[] scale = tilesPerSign();
         List<String> lines = new ArrayList<>();
         for (int row = 0; row < rows(); row += scale[0]) {
             StringBuilder line = new StringBuilder();
+            int rows = Math.min(scale[0], rows() - row);
             for (int column = 0; column < columns(); column += scale[1]) {
-                line.append(kind(row, column, scale[0], scale[1]).sign());
+                int columns = Math.min(scale[1], columns() - column);
+                line.append(signs.kind(row, column, rows, columns).sign());
             }
             lines.add(line.toString());
         }

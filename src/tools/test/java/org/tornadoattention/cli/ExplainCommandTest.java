@@ -44,6 +44,25 @@ class ExplainCommandTest {
         assertThat(run.out()).contains("32 … 47", "48 … 63").doesNotContain("16 … 31");
     }
 
+    /** By arithmetic: of n × n square tiles under a causal mask n are partial, and half of the others full. */
+    @Test
+    void fourMillionTokensAreExplainedWithoutLookingAtEachTile() {
+        Invocation run = Invocation.of(
+                "explain", "--heads", "1", "--head-dim", "1", "--seq", "4000000", "--tile", "32x32", "--causal");
+        assertThat(run.exitCode()).as(run.err()).isZero();
+        assertThat(run.out())
+                .contains("Down: 4,000,000 queries in 125,000 rows; across: 4,000,000 keys in 125,000 columns")
+                .contains("█ full: 7,812,437,500   ▒ partial, where the mask is tested: 125,000"
+                        + "   · skipped, never loaded: 7,812,437,500 (50%)");
+    }
+
+    @Test
+    void aMaskThatWouldBeAskedForHoursIsRefused() {
+        Invocation run = Invocation.of("explain", "--heads", "1", "--seq", "4000000", "--mask", "document:256");
+        assertThat(run.exitCode()).isEqualTo(2);
+        assertThat(run.err()).contains("about each of 16,000,000,000,000 pairs").contains("a shorter length");
+    }
+
     @Test
     void aTileOfAnotherKernelIsRefused() {
         Invocation run = Invocation.of("explain", "--kernel", "online", "--tile", "32x16");

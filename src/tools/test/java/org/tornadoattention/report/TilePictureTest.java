@@ -1,10 +1,12 @@
 package org.tornadoattention.report;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.LongAdder;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -50,7 +52,7 @@ class TilePictureTest {
             }
         }
         for (Kind kind : Kind.values()) {
-            assertThat(picture.count(kind)).as("%s", kind).isEqualTo(counted.getOrDefault(kind, 0L));
+            assertThat(picture.drawn().counts().get(kind)).as("%s", kind).isEqualTo(counted.getOrDefault(kind, 0L));
         }
     }
 
@@ -61,22 +63,68 @@ class TilePictureTest {
         TilePicture picture =
                 new TilePicture(n * 64 - 1, n * 64 - 1, AttentionKernel.TILED.tile(64, 64), Mask.causal());
         long others = (long) n * (n - 1) / 2;
-        assertThat(picture.count(Kind.PARTIAL)).isEqualTo(n);
-        assertThat(picture.count(Kind.FULL)).isEqualTo(others);
-        assertThat(picture.count(Kind.SKIPPED)).isEqualTo(others);
+        assertThat(picture.drawn().counts())
+                .isEqualTo(Map.of(Kind.PARTIAL, (long) n, Kind.FULL, others, Kind.SKIPPED, others));
+    }
+
+    /** Documents of 32 tokens in tiles of 16 × 8, a sign for each and one for several: against the mask itself. */
+    @ParameterizedTest
+    @CsvSource({"128, 128", "100, 100", "2048, 2048"})
+    void aConditionIsAskedOnceAboutAPairAtMost(int seqQ, int seqK) {
+        LongAdder asked = new LongAdder();
+        Mask mask = Mask.causal().and(Mask.of((batch, head, query, key) -> {
+            asked.increment();
+            return query / 32 == key / 32;
+        }));
+        TilePicture picture = new TilePicture(seqQ, seqK, AttentionKernel.TILED.tile(16, 8), mask);
+        TilePicture.Drawing drawing = picture.drawn();
+        assertThat(asked.sum()).isPositive().isLessThanOrEqualTo(mask.visiblePairs(seqQ, seqK));
+        Map<Kind, Long> counted = new EnumMap<>(Kind.class);
+        for (int row = 0; row < picture.rows(); row++) {
+            for (int column = 0; column < picture.columns(); column++) {
+                int seen = 0;
+                int all = 0;
+                for (int i = row * 16; i < Math.min(seqQ, row * 16 + 16); i++) {
+                    for (int j = column * 8; j < Math.min(seqK, column * 8 + 8); j++) {
+                        all++;
+                        seen += mask.allows(i, j, seqQ, seqK) ? 1 : 0;
+                    }
+                }
+                counted.merge(seen == all ? Kind.FULL : seen == 0 ? Kind.SKIPPED : Kind.PARTIAL, 1L, Long::sum);
+            }
+        }
+        assertThat(drawing.counts()).isEqualTo(counted);
+        assertThat(drawing.lines().getLast()).startsWith("·").endsWith("▒");
+    }
+
+    @Test
+    void aConditionThatWouldBeAskedForHoursIsRefused() {
+        LongAdder asked = new LongAdder();
+        Mask mask = Mask.of((batch, head, query, key) -> {
+            asked.increment();
+            return query == key;
+        });
+        TilePicture picture = new TilePicture(4_000_000, 4_000_000, AttentionKernel.TILED.tile(64, 32), mask);
+        assertThatIllegalArgumentException()
+                .isThrownBy(picture::drawn)
+                .withMessageContaining("about each of 16,000,000,000,000 pairs")
+                .withMessageContaining("a shorter length");
+        assertThat(asked.sum()).isZero();
     }
 
     /** The last tile's end lies past the largest int. */
     @Test
     void theLongestSequenceIsDrawn() {
         TilePicture picture = new TilePicture(1, Integer.MAX_VALUE, AttentionKernel.TILED.tile(64, 64), Mask.none());
-        assertThat(picture.lines()).hasSize(1).allMatch(line -> line.matches("█+"));
-        assertThat(picture.count(Kind.FULL)).isEqualTo(picture.columns());
+        assertThat(picture.drawn().lines()).hasSize(1).allMatch(line -> line.matches("█+"));
+        assertThat(picture.drawn().counts()).containsEntry(Kind.FULL, (long) picture.columns());
     }
 
     @Test
     void aLargeMatrixIsDrawnInFewSigns() {
-        List<String> lines = new TilePicture(16384, 16384, AttentionKernel.TILED.tile(64, 32), Mask.causal()).lines();
+        List<String> lines = new TilePicture(16384, 16384, AttentionKernel.TILED.tile(64, 32), Mask.causal())
+                .drawn()
+                .lines();
         assertThat(lines).hasSizeLessThanOrEqualTo(24).allMatch(line -> line.length() == 64);
         assertThat(lines.getFirst()).startsWith("▒").endsWith("·");
         assertThat(lines.getLast()).startsWith("█").endsWith("▒");
