@@ -65,6 +65,8 @@ class UnseenValuesTest {
         LENGTHS(AttentionOptions.causal().withKeyLengths(KEYS, 61), -1, 0, KEYS, 61),
         /** A pair that dropout drops is seen. */
         DROPOUT(AttentionOptions.causal().withDropout(0.5, 7), -1, 0, KEYS, KEYS),
+        /** The slope of a hidden score that is NaN is NaN. */
+        SOFTCAP(AttentionOptions.causal().withSoftcap(5), -1, 0, KEYS, KEYS),
         LENGTHS_ONLY(AttentionOptions.defaults().withKeyLengths(61, KEYS), -1, -1, 61, KEYS);
 
         final AttentionOptions options;
@@ -112,7 +114,8 @@ class UnseenValuesTest {
     Stream<Arguments> backward() {
         return kernels(AttentionOptions.causal())
                 .flatMap(kernel -> Stream.of(Place.values())
-                        .flatMap(place -> Stream.of(Hiding.CAUSAL, Hiding.WINDOW, Hiding.LENGTHS, Hiding.DROPOUT)
+                        .flatMap(place -> Stream.of(
+                                        Hiding.CAUSAL, Hiding.WINDOW, Hiding.LENGTHS, Hiding.DROPOUT, Hiding.SOFTCAP)
                                 .flatMap(hiding -> Stream.of(Float.NaN, Float.POSITIVE_INFINITY)
                                         .filter(special -> Float.isNaN(special) || hiding == Hiding.WINDOW)
                                         .map(special -> Arguments.of(

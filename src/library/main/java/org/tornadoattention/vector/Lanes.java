@@ -107,7 +107,10 @@ interface Lanes {
     /** {@code dP = p · (dP - terms)}. */
     void scoreGradients(float[] p, float[] dP, int keys, int width, float[] terms, int at);
 
-    /** Multiplies gradients by the softcap's slope, {@code 1 - (s / bound)²}, s being what {@link #softcap} made. */
+    /**
+     * Multiplies gradients by the softcap's slope, {@code 1 - (s / bound)²}, s being what {@link #softcap} made. A
+     * gradient of 0 stays so, whatever s is: that of a hidden pair may be NaN.
+     */
     void softcapGradients(float[] dS, float[] s, int count, float bound);
 
     /** Whether none of {@code count} numbers is infinite or NaN. */

@@ -195,8 +195,8 @@ final class ScalarLanes implements Lanes {
         float inverse = 1 / bound;
         for (int i = 0; i < count; i++) {
             float ratio = s[i] * inverse;
-            // Not −0 where rounding takes the factor below 0: hidden pairs have +0.
-            dS[i] = dS[i] * (1 - ratio * ratio) + 0f;
+            // Not −0 where rounding takes the factor below 0: hidden pairs have +0, whatever their scores are.
+            dS[i] = dS[i] == 0 ? 0 : dS[i] * (1 - ratio * ratio) + 0f;
         }
     }
 

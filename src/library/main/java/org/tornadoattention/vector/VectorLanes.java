@@ -463,9 +463,11 @@ final class VectorLanes implements Lanes {
         float inverse = 1 / bound;
         for (int at = 0; at < count; at += LENGTH) {
             FloatVector ratio = FloatVector.fromArray(SPECIES, s, at).mul(inverse);
-            FloatVector.fromArray(SPECIES, dS, at)
-                    .mul(broadcast(1).sub(ratio.mul(ratio)))
+            FloatVector gradient = FloatVector.fromArray(SPECIES, dS, at);
+            // The score of a hidden pair may be anything.
+            gradient.mul(broadcast(1).sub(ratio.mul(ratio)))
                     .add(0f)
+                    .blend(0f, gradient.eq(0f))
                     .intoArray(dS, at);
         }
     }
