@@ -103,13 +103,18 @@ public final class TiledFlashAttention {
         return max;
     }
 
-    /** Makes P of a row's scores, and where it sees no key 0, or the mark in a tile that has such pairs; returns their sum. */
+    /**
+     * Makes P of a row's scores, 0 or a mark where it sees no key; returns their sum. With a window, which leaves rows
+     * few keys of a tile, those are asked for nothing; without one all of a tile are, in a loop whose length is known.
+     */
     @Phase
     private static float weighRow(
-            float[] scores, int row, int scoreStride, float max, int from, int to, int j0, int blockK, int unseen,
+            float[] scores, int row, int scoreStride, float max, int from, int to, int j0, int blockK, int masked,
             int batchHead, int query, int seedLow, int seedHigh, int seedOffset, int threshold, int features) {
         float sum = 0f;
-        for (int c = 0; c < blockK; c++) {
+        int first = masked > 0 ? from : 0;
+        int end = masked > 0 ? to + 1 : blockK;
+        for (int c = first; c < end; c++) {
             float p = 0f;
             float seen = 0f;
             if (c >= from && c <= to) {
@@ -119,14 +124,55 @@ public final class TiledFlashAttention {
             }
             sum += p;
             p *= DropoutMask.factor(seedLow, seedHigh, seedOffset, threshold, batchHead, query, j0 + c, features);
-            if (unseen > 0) {
+            if (Unseen.areHiddenByFunction()) {
                 if (seen == 0f) {
                     p = Unseen.P;
                 }
             }
             scores[c * scoreStride + row] = p;
         }
+        float hidden = masked > 0 ? Unseen.P : 0f;
+        for (int c = 0; c < TornadoMath.min(first, blockK); c++) {
+            scores[c * scoreStride + row] = hidden;
+        }
+        for (int c = TornadoMath.max(0, end); c < blockK; c++) {
+            scores[c * scoreStride + row] = hidden;
+        }
         return sum;
+    }
+
+    /** Adds P v of a key that all eight rows see. */
+    @Phase
+    private static void add(
+            float[] left, float[] right, float[] scores, float[] valueTile, int p, int v, int half) {
+        float p0 = scores[p], p1 = scores[p + 1], p2 = scores[p + 2], p3 = scores[p + 3];
+        float p4 = scores[p + 4], p5 = scores[p + 5], p6 = scores[p + 6], p7 = scores[p + 7];
+        float v0 = valueTile[v], v1 = valueTile[v + 1];
+        float v2 = valueTile[v + 2], v3 = valueTile[v + 3];
+        float v4 = valueTile[v + half], v5 = valueTile[v + half + 1];
+        float v6 = valueTile[v + half + 2], v7 = valueTile[v + half + 3];
+        RegisterTile.add(left, p0, p1, p2, p3, p4, p5, p6, p7, v0, v1, v2, v3);
+        RegisterTile.add(right, p0, p1, p2, p3, p4, p5, p6, p7, v4, v5, v6, v7);
+    }
+
+    /** Adds P v of a key to those of the eight rows that are not marked. */
+    @Phase
+    private static void addSeen(
+            float[] left, float[] right, float[] scores, float[] valueTile, int p, int v, int half) {
+        float p0 = scores[p], p1 = scores[p + 1], p2 = scores[p + 2], p3 = scores[p + 3];
+        float p4 = scores[p + 4], p5 = scores[p + 5], p6 = scores[p + 6], p7 = scores[p + 7];
+        float v0 = valueTile[v], v1 = valueTile[v + 1];
+        float v2 = valueTile[v + 2], v3 = valueTile[v + 3];
+        float v4 = valueTile[v + half], v5 = valueTile[v + half + 1];
+        float v6 = valueTile[v + half + 2], v7 = valueTile[v + half + 3];
+        RegisterTile.addSeen(left, right, 0, p0, p0, p0, v0, v1, v2, v3, v4, v5, v6, v7);
+        RegisterTile.addSeen(left, right, 1, p1, p1, p1, v0, v1, v2, v3, v4, v5, v6, v7);
+        RegisterTile.addSeen(left, right, 2, p2, p2, p2, v0, v1, v2, v3, v4, v5, v6, v7);
+        RegisterTile.addSeen(left, right, 3, p3, p3, p3, v0, v1, v2, v3, v4, v5, v6, v7);
+        RegisterTile.addSeen(left, right, 4, p4, p4, p4, v0, v1, v2, v3, v4, v5, v6, v7);
+        RegisterTile.addSeen(left, right, 5, p5, p5, p5, v0, v1, v2, v3, v4, v5, v6, v7);
+        RegisterTile.addSeen(left, right, 6, p6, p6, p6, v0, v1, v2, v3, v4, v5, v6, v7);
+        RegisterTile.addSeen(left, right, 7, p7, p7, p7, v0, v1, v2, v3, v4, v5, v6, v7);
     }
 
     /** Joins a run of the eight rows' sums with their totals, and makes its maxima theirs. */
@@ -255,8 +301,10 @@ public final class TiledFlashAttention {
         int offset = length - seqQ;
         int firstKey = Window.firstKey(i0 + offset, windowLeft);
         int lastKey = Window.lastKey(i0 + rows - 1 + offset, length, windowRight);
-        int everyLeft = Window.everyLeft(i0 + rows - 1 + offset, windowLeft);
-        int everyRight = Window.everyRight(i0 + offset, length, windowRight);
+        int masked = TornadoMath.max(windowLeft, windowRight) + 1;
+        if (Unseen.areHiddenByFunction()) {
+            masked = 1;
+        }
 
         // Load Q_i; m = -inf, l = 0, O = 0.
         LocalTiles.loadRows(
@@ -322,12 +370,6 @@ public final class TiledFlashAttention {
                         keyValueTile, blockK, paddedDim, item, step, features);
             }
 
-            // Whether some query of the tile does not see some key of it: then such pairs are marked.
-            int unseen = Unseen.inTile(j0, blockK, everyLeft, everyRight, windowLeft, windowRight);
-            if (Functions.weight(1f, Score.NO_SCORE) == 0f) {
-                unseen = 1;
-            }
-
             // Online softmax, a row a work-item: m' = max(m, max s), P = exp(s - m'), l = exp(m - m') l + sum P. A
             // mask is an interval of keys: the bounds of these loops, which cost nothing in tiles that it leaves whole.
             for (int row = item; row < blockQ; row += step) {
@@ -339,7 +381,7 @@ public final class TiledFlashAttention {
                         scores, row, scoreStride, oldMax, from, to, j0, position, batch, head,
                         TornadoMath.min(i0 + row, seqQ - 1), softcap, slope, features);
                 float sum = weighRow(
-                        scores, row, scoreStride, max, from, to, j0, blockK, unseen, batchHead, i0 + row,
+                        scores, row, scoreStride, max, from, to, j0, blockK, masked, batchHead, i0 + row,
                         seedLow, seedHigh, seedOffset, threshold, features);
                 float alpha = TornadoMath.exp(oldMax - max);
                 rowMax[row] = max;
@@ -360,37 +402,19 @@ public final class TiledFlashAttention {
             float a6 = correction[firstRow + 6], a7 = correction[firstRow + 7];
             RegisterTile.scale(oLeft, a0, a1, a2, a3, a4, a5, a6, a7);
             RegisterTile.scale(oRight, a0, a1, a2, a3, a4, a5, a6, a7);
-            // One loop or the other: as the branches of a condition PoCL compiles them wrongly.
-            int marked = unseen > 0 ? blockK : 0;
-            for (int j = 0; j < marked; j++) {
-                int p = j * scoreStride + firstRow;
-                int v = j * stride + firstDim;
-                float p0 = scores[p], p1 = scores[p + 1], p2 = scores[p + 2], p3 = scores[p + 3];
-                float p4 = scores[p + 4], p5 = scores[p + 5], p6 = scores[p + 6], p7 = scores[p + 7];
-                float v0 = keyValueTile[v], v1 = keyValueTile[v + 1];
-                float v2 = keyValueTile[v + 2], v3 = keyValueTile[v + 3];
-                float v4 = keyValueTile[v + half], v5 = keyValueTile[v + half + 1];
-                float v6 = keyValueTile[v + half + 2], v7 = keyValueTile[v + half + 3];
-                RegisterTile.addSeen(oLeft, oRight, 0, p0, p0, p0, v0, v1, v2, v3, v4, v5, v6, v7);
-                RegisterTile.addSeen(oLeft, oRight, 1, p1, p1, p1, v0, v1, v2, v3, v4, v5, v6, v7);
-                RegisterTile.addSeen(oLeft, oRight, 2, p2, p2, p2, v0, v1, v2, v3, v4, v5, v6, v7);
-                RegisterTile.addSeen(oLeft, oRight, 3, p3, p3, p3, v0, v1, v2, v3, v4, v5, v6, v7);
-                RegisterTile.addSeen(oLeft, oRight, 4, p4, p4, p4, v0, v1, v2, v3, v4, v5, v6, v7);
-                RegisterTile.addSeen(oLeft, oRight, 5, p5, p5, p5, v0, v1, v2, v3, v4, v5, v6, v7);
-                RegisterTile.addSeen(oLeft, oRight, 6, p6, p6, p6, v0, v1, v2, v3, v4, v5, v6, v7);
-                RegisterTile.addSeen(oLeft, oRight, 7, p7, p7, p7, v0, v1, v2, v3, v4, v5, v6, v7);
+            int position0 = i0 + firstRow + offset;
+            int from = Unseen.from(position0, j0, windowLeft);
+            int end = Unseen.end(position0 + 7, j0, blockK, keys, windowLeft, windowRight);
+            int everyFrom = Unseen.everyFrom(position0 + 7, j0, end, windowLeft);
+            int everyEnd = Unseen.everyEnd(position0, j0, everyFrom, end, windowRight);
+            for (int j = from; j < everyFrom; j++) {
+                addSeen(oLeft, oRight, scores, keyValueTile, j * scoreStride + firstRow, j * stride + firstDim, half);
             }
-            for (int j = marked; j < blockK; j++) {
-                int p = j * scoreStride + firstRow;
-                int v = j * stride + firstDim;
-                float p0 = scores[p], p1 = scores[p + 1], p2 = scores[p + 2], p3 = scores[p + 3];
-                float p4 = scores[p + 4], p5 = scores[p + 5], p6 = scores[p + 6], p7 = scores[p + 7];
-                float v0 = keyValueTile[v], v1 = keyValueTile[v + 1];
-                float v2 = keyValueTile[v + 2], v3 = keyValueTile[v + 3];
-                float v4 = keyValueTile[v + half], v5 = keyValueTile[v + half + 1];
-                float v6 = keyValueTile[v + half + 2], v7 = keyValueTile[v + half + 3];
-                RegisterTile.add(oLeft, p0, p1, p2, p3, p4, p5, p6, p7, v0, v1, v2, v3);
-                RegisterTile.add(oRight, p0, p1, p2, p3, p4, p5, p6, p7, v4, v5, v6, v7);
+            for (int j = everyFrom; j < everyEnd; j++) {
+                add(oLeft, oRight, scores, keyValueTile, j * scoreStride + firstRow, j * stride + firstDim, half);
+            }
+            for (int j = everyEnd; j < end; j++) {
+                addSeen(oLeft, oRight, scores, keyValueTile, j * scoreStride + firstRow, j * stride + firstDim, half);
             }
             if (PartialSums.areJoined()) {
                 joined = 0;
