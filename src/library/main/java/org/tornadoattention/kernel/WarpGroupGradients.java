@@ -75,7 +75,16 @@ public final class WarpGroupGradients {
     /** Tiles of dS. */
     private static final int PLACES = 2;
 
-    private static final int BARRIERS = 12;
+    /** Barriers: a stage is full; it is free when the dS of the next one is there. */
+    private static final int FULL_STAGE = 0;
+
+    /** A place of dS is full, is free; the turn of its dQ has come, its dQ is added. */
+    private static final int FULL_PLACE = FULL_STAGE + WarpBarrier.INTS * STAGES;
+
+    private static final int FREE_PLACE = FULL_PLACE + WarpBarrier.INTS * PLACES;
+    private static final int MAY_ADD = FREE_PLACE + WarpBarrier.INTS * PLACES;
+    private static final int HAS_ADDED = MAY_ADD + WarpBarrier.INTS * PLACES;
+    private static final int INTS_OF_BARRIERS = WarpBarrier.INTS * 12;
 
     /** Lanes of the warps that copy. */
     private static final int COPYING = 64;
@@ -208,20 +217,35 @@ public final class WarpGroupGradients {
         return TornadoMath.min(MOST_REGISTERS, left / groups / 8 * 8);
     }
 
+    /** Makes the barriers, by one lane. */
+    @Phase
+    private static void makeBarriers(int[] barriers, int item, int groups) {
+        if (item == 0) {
+            for (int stage = 0; stage < STAGES; stage++) {
+                WarpBarrier.initForCopies(barriers, FULL_STAGE + 2 * stage, COPYING / 32);
+            }
+            for (int place = 0; place < PLACES; place++) {
+                WarpBarrier.init(barriers, FULL_PLACE + 2 * place, WARPS * groups);
+                WarpBarrier.init(barriers, FREE_PLACE + 2 * place, WARPS);
+                WarpBarrier.init(barriers, MAY_ADD + 2 * place, 1);
+                WarpBarrier.init(barriers, HAS_ADDED + 2 * place, WARPS);
+            }
+        }
+    }
+
     // spotless:off: parameters and calls in rows
     /** The warps that copy: K and V, then the tiles of Q and dO with the terms of their rows and their biases. */
     @Phase
     private static void copies(
             int[] tile, int[] barriers, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
-            HalfFloatArray outputGradient, FloatArray rowTerms, int done, int fullStage, int fullPlace, int freePlace,
-            int atV, int atStages, int atTerms, int atBiases, int tileBytes, int own, int keyValueBase, int j0, int i0,
-            int firstHead, int batch, int heads, int seqQ, int length, int headDim, int blockQ, int blockK, int tilesQ,
-            int steps, int shift) {
+            HalfFloatArray outputGradient, FloatArray rowTerms, int done, int atV, int atStages, int atTerms,
+            int atBiases, int tileBytes, int own, int keyValueBase, int j0, int i0, int firstHead, int batch, int heads,
+            int seqQ, int length, int headDim, int blockQ, int blockK, int tilesQ, int steps, int shift) {
         if (done > 0) {
             // The last dS of the round before is there, and with it S and dP; all warps have multiplied it by K.
             int place = (done - 1) % PLACES;
-            WarpBarrier.await(barriers, fullPlace + 2 * place, (done - 1) / PLACES);
-            WarpBarrier.await(barriers, freePlace + 2 * place, (done - 1) / PLACES);
+            WarpBarrier.await(barriers, FULL_PLACE + 2 * place, (done - 1) / PLACES);
+            WarpBarrier.await(barriers, FREE_PLACE + 2 * place, (done - 1) / PLACES);
         }
         if (steps > 0) {
             load(tile, 0, blockK, key, keyValueBase, length - j0, headDim, own);
@@ -241,7 +265,7 @@ public final class WarpGroupGradients {
             if (t >= STAGES - 1) {
                 // When dS of a step is there, the stage of the step before it is free, and its place of biases.
                 int there = done + t - (STAGES - 1);
-                WarpBarrier.await(barriers, fullPlace + there % PLACES * 2, there / PLACES);
+                WarpBarrier.await(barriers, FULL_PLACE + there % PLACES * 2, there / PLACES);
             }
             int stage = (done + t) % STAGES;
             int i = i0 + turned(ofHead, shift, tilesQ) * blockQ;
@@ -255,7 +279,7 @@ public final class WarpGroupGradients {
                 int from = biasOfHead + i * biasStep;
                 BiasTiles.load(tile, atBias, blockQ, blockK, from, biasStep, seqQ - i, length - j0, own, COPYING);
             }
-            WarpBarrier.arriveWithCopies(barriers, fullStage + 2 * stage);
+            WarpBarrier.arriveWithCopies(barriers, FULL_STAGE + 2 * stage);
             ofHead += 1;
             if (ofHead == tilesQ) {
                 ofHead = 0;
@@ -297,7 +321,7 @@ public final class WarpGroupGradients {
     /** A warp that waits for the turns of every other step, for those that add, and passes them on. */
     @Phase
     private static void takeTurns(
-            int[] barriers, IntArray turns, int done, int mayAdd, int hasAdded, int which, int keyTile, int i0,
+            int[] barriers, IntArray turns, int done, int which, int keyTile, int i0,
             int firstHead, int seqQ, int length, int offset, int blockQ, int blockK, int tilesQ, int steps, int apart,
             int shift, int windowLeft, int windowRight) {
         int tilesOfHead = Placement.tiles(seqQ, blockQ);
@@ -310,8 +334,8 @@ public final class WarpGroupGradients {
             if (before > 0) {
                 Turn.await(turns, turn, before);
             }
-            WarpBarrier.arrive(barriers, mayAdd + 2 * which);
-            WarpBarrier.await(barriers, hasAdded + 2 * which, (done + t) / PLACES);
+            WarpBarrier.arrive(barriers, MAY_ADD + 2 * which);
+            WarpBarrier.await(barriers, HAS_ADDED + 2 * which, (done + t) / PLACES);
             if (others > 0) {
                 Turn.pass(turns, turn, before < others ? before + 1 : 0);
             }
@@ -323,11 +347,10 @@ public final class WarpGroupGradients {
     private static void queryGradients(
             int[] tile, int[] barriers, HalfFloatArray query, HalfFloatArray key, HalfFloatArray value,
             HalfFloatArray outputGradient, FloatArray rowTerms, HalfFloatArray queryGradient, FloatArray headTerms,
-            IntArray keyLengths, FloatArray sums, int done, int fullPlace, int freePlace, int mayAdd, int hasAdded,
-            int atPlaces, int placeBytes, int type, int own, int keyTile, int keyValueHead, int i0,
-            int firstHead, int group, int batch, int heads, int seqQ, int seqK, int length, int offset, int headDim,
-            int blockQ, int blockK, int tilesQ, int steps, int apart, int shift, int windowLeft, int windowRight,
-            float scale, float softcap, int features) {
+            IntArray keyLengths, FloatArray sums, int done, int atPlaces, int placeBytes, int type, int own,
+            int keyTile, int keyValueHead, int i0, int firstHead, int group, int batch, int heads, int seqQ, int seqK,
+            int length, int offset, int headDim, int blockQ, int blockK, int tilesQ, int steps, int apart, int shift,
+            int windowLeft, int windowRight, float scale, float softcap, int features) {
         int lane = own % 32;
         int warp = own / 32;
         int tilesOfHead = Placement.tiles(seqQ, blockQ);
@@ -343,7 +366,7 @@ public final class WarpGroupGradients {
         int head = firstHead;
         for (int t = 0; t < steps; t++) {
             int place = (done + t) % PLACES;
-            WarpBarrier.await(barriers, fullPlace + 2 * place, (done + t) / PLACES);
+            WarpBarrier.await(barriers, FULL_PLACE + 2 * place, (done + t) / PLACES);
             if (t == 0) {
                 // K is there, since dS is.
                 WarpGroup.fenceLocalMemory();
@@ -367,11 +390,11 @@ public final class WarpGroupGradients {
                     }
                     WarpGroup.commit();
                     if (x + y == 0) {
-                        WarpBarrier.await(barriers, mayAdd + 2 * place, (done + t) / PLACES);
+                        WarpBarrier.await(barriers, MAY_ADD + 2 * place, (done + t) / PLACES);
                     }
                     WarpGroup.await(0, dq, BLOCK / 2);
                     if (y == blockQ / BLOCK - 1 && x == (paddedDim + BLOCK - 1) / BLOCK - 1) {
-                        WarpBarrier.arrive(barriers, freePlace + 2 * place);
+                        WarpBarrier.arrive(barriers, FREE_PLACE + 2 * place);
                     }
                     int unit = (tileOfAll * (blockQ / BLOCK) + y) * ((paddedDim + BLOCK - 1) / BLOCK) + x;
                     int at = unit * BLOCK * BLOCK + warp * 16 * BLOCK + 4 * lane;
@@ -386,7 +409,7 @@ public final class WarpGroupGradients {
                     }
                 }
             }
-            WarpBarrier.arrive(barriers, hasAdded + 2 * place);
+            WarpBarrier.arrive(barriers, HAS_ADDED + 2 * place);
             ofHead += 1;
             if (ofHead == tilesQ) {
                 ofHead = 0;
@@ -750,26 +773,9 @@ public final class WarpGroupGradients {
                 + STAGES * 2 * blockQ
                 + PLACES * BiasTiles.ints(blockQ, blockK));
 
-        // Barriers: a stage is full; a place of dS is full, is free; the turn of its dQ has come, its dQ is added. A
-        // stage is free when dS of the next one is there.
-        int fullStage = 0;
-        int fullPlace = fullStage + WarpBarrier.INTS * STAGES;
-        int freePlace = fullPlace + WarpBarrier.INTS * PLACES;
-        int mayAdd = freePlace + WarpBarrier.INTS * PLACES;
-        int hasAdded = mayAdd + WarpBarrier.INTS * PLACES;
-        int[] barriers = context.allocateIntLocalArray(BARRIERS * WarpBarrier.INTS);
+        int[] barriers = context.allocateIntLocalArray(INTS_OF_BARRIERS);
         int item = context.localIdx;
-        if (item == 0) {
-            for (int stage = 0; stage < STAGES; stage++) {
-                WarpBarrier.initForCopies(barriers, fullStage + 2 * stage, COPYING / 32);
-            }
-            for (int place = 0; place < PLACES; place++) {
-                WarpBarrier.init(barriers, fullPlace + 2 * place, WARPS * groups);
-                WarpBarrier.init(barriers, freePlace + 2 * place, WARPS);
-                WarpBarrier.init(barriers, mayAdd + 2 * place, 1);
-                WarpBarrier.init(barriers, hasAdded + 2 * place, WARPS);
-            }
-        }
+        makeBarriers(barriers, item, groups);
         clearPadding(tile, blockK, headDim, item, items + 2 * WarpGroup.LANES);
         context.localBarrier();
 
@@ -834,13 +840,12 @@ public final class WarpGroupGradients {
                 int first = firstHead(parts, onlyHead, ofBias, firstShared + round, biasBatch, biasHeads, heads);
                 if (ofOthers < COPYING) {
                     copies(
-                            tile, barriers, query, key, value, outputGradient, rowTerms, round * steps, fullStage,
-                            fullPlace, freePlace, atV, atStages, atTerms, atBiases, tileBytes, ofOthers,
-                            (first / sharing * seqK + j0) * headDim, j0, i0, first, first / heads, heads, seqQ, length,
-                            headDim, blockQ, blockK, tilesQ, steps, shift);
+                            tile, barriers, query, key, value, outputGradient, rowTerms, round * steps, atV, atStages,
+                            atTerms, atBiases, tileBytes, ofOthers, (first / sharing * seqK + j0) * headDim, j0, i0,
+                            first, first / heads, heads, seqQ, length, headDim, blockQ, blockK, tilesQ, steps, shift);
                 } else {
                     takeTurns(
-                            barriers, turns, round * steps, mayAdd, hasAdded, Warp.uniform((ofOthers - COPYING) / 32),
+                            barriers, turns, round * steps, Warp.uniform((ofOthers - COPYING) / 32),
                             keyTile, i0, first, seqQ, length, offset, blockQ, blockK, tilesQ, steps, apart, shift,
                             windowLeft, windowRight);
                 }
@@ -853,7 +858,7 @@ public final class WarpGroupGradients {
                 int first = firstHead(parts, onlyHead, ofBias, firstShared + round, biasBatch, biasHeads, heads);
                 queryGradients(
                         tile, barriers, query, key, value, outputGradient, rowTerms, queryGradient, headTerms,
-                        keyLengths, sums, round * steps, fullPlace, freePlace, mayAdd, hasAdded, atPlaces, placeBytes,
+                        keyLengths, sums, round * steps, atPlaces, placeBytes,
                         type, item - items, keyTile, first / sharing, i0, first, group, first / heads, heads, seqQ,
                         seqK, length, offset, headDim, blockQ, blockK, tilesQ, steps, apart, shift, windowLeft,
                         windowRight, scale, softcap, features);
@@ -917,7 +922,7 @@ public final class WarpGroupGradients {
                     int atLane = atTerms + stage * 8 * blockQ + 8 * column;
 
                     // S = K_j Q_i^T, then half of dP = V_j dO_i^T is under way.
-                    WarpBarrier.await(barriers, fullStage + 2 * stage, (done + t) / STAGES);
+                    WarpBarrier.await(barriers, FULL_STAGE + 2 * stage, (done + t) / STAGES);
                     WarpGroup.fenceLocalMemory();
                     WarpGroup.fence();
                     WarpTiles.startProduct(type, s, tile, rows, blockK, atQ, blockQ, paddedDim);
@@ -959,7 +964,7 @@ public final class WarpGroupGradients {
 
                     // dS to local memory, for dQ.
                     if (done + t >= PLACES) {
-                        WarpBarrier.await(barriers, freePlace + 2 * place, (done + t) / PLACES - 1);
+                        WarpBarrier.await(barriers, FREE_PLACE + 2 * place, (done + t) / PLACES - 1);
                     }
                     int atDs = atPlaces + place * placeBytes;
                     for (int n = 0; n < blockQ / 16; n++) {
@@ -967,7 +972,7 @@ public final class WarpGroupGradients {
                         Warp.storeMatrices(tile, atDs + chunk, ds, 4 * n);
                     }
                     WarpGroup.fenceLocalMemory();
-                    WarpBarrier.arrive(barriers, fullPlace + 2 * place);
+                    WarpBarrier.arrive(barriers, FULL_PLACE + 2 * place);
                     if (parts > 0) {
                         int ofParts = (biasPart * biasBatch * biasHeads + ofBias) * tilesK + keyTile;
                         int atParts = (ofParts * tilesQ + i / blockQ) * blockK * blockQ + item / 32 * 16 * blockQ;
