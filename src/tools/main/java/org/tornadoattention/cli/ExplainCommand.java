@@ -5,6 +5,7 @@ import java.io.PrintWriter;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -235,9 +236,9 @@ final class ExplainCommand implements Callable<Integer> {
         }
         TilePicture.Drawing drawing = picture.drawn();
         drawing.lines().forEach(line -> out.println("    " + line));
-        long full = drawing.counts().get(Kind.FULL);
-        long partial = drawing.counts().get(Kind.PARTIAL);
-        long skipped = drawing.counts().get(Kind.SKIPPED);
+        long full = Objects.requireNonNull(drawing.counts().get(Kind.FULL));
+        long partial = Objects.requireNonNull(drawing.counts().get(Kind.PARTIAL));
+        long skipped = Objects.requireNonNull(drawing.counts().get(Kind.SKIPPED));
         out.println(
                 "  %s full: %,d   %s partial, where the mask is tested: %,d   %s skipped, never loaded: %,d (%.0f%%)"
                         .formatted(
