@@ -95,6 +95,7 @@ public final class WarpGroupGradients {
     private static final int REGISTERS_OF_ADDING = 72;
 
     private static final int REGISTERS_OF_COPYING = 24;
+    private static final int MORE_REGISTERS_OF_COPYING = 32;
     private static final int MOST_REGISTERS = 240;
 
     /** Tiles of keys whose groups would wait for each other's turns if all began with the same queries. */
@@ -211,9 +212,18 @@ public final class WarpGroupGradients {
         }
     }
 
+    /**
+     * Registers of a lane that copies. ptxas (13.0) does not keep to 24 where rows are narrow: it takes up to four more
+     * without a word, and the GPU stops at the first of them («illegal instruction»). Of what it is given it leaves two
+     * free.
+     */
+    private static int copyingRegisters(int headDim) {
+        return headDim < BLOCK ? MORE_REGISTERS_OF_COPYING : REGISTERS_OF_COPYING;
+    }
+
     /** Registers of a lane that computes S, dP, dK and dV: what the other warp groups leave. */
-    private static int computingRegisters(int groups) {
-        int left = WarpGroups.registers(groups + 1) - REGISTERS_OF_ADDING - REGISTERS_OF_COPYING;
+    private static int computingRegisters(int groups, int headDim) {
+        int left = WarpGroups.registers(groups + 1) - REGISTERS_OF_ADDING - copyingRegisters(headDim);
         return TornadoMath.min(MOST_REGISTERS, left / groups / 8 * 8);
     }
 
@@ -833,7 +843,7 @@ public final class WarpGroupGradients {
         }
 
         if (item >= items + WarpGroup.LANES) {
-            WarpGroup.giveRegisters(REGISTERS_OF_COPYING);
+            WarpGroup.giveRegisters(copyingRegisters(headDim));
             int ofOthers = item - items - WarpGroup.LANES;
             // spotless:off: calls in rows
             for (int round = 0; round < rounds; round++) {
@@ -866,7 +876,7 @@ public final class WarpGroupGradients {
             // spotless:on
         } else {
             // A warp group that computes: this lane's rows and columns of an accumulator, its group's rows of K and V.
-            WarpGroup.takeRegisters(computingRegisters(groups));
+            WarpGroup.takeRegisters(computingRegisters(groups, headDim));
             int lane = item % 32;
             int row = item / 32 * 16 + lane / 4;
             int column = lane % 4 * 2;
