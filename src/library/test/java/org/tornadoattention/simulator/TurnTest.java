@@ -35,13 +35,21 @@ class TurnTest {
             int passes) {
         int group = context.groupIdx;
         int at = 4 * context.localIdx;
+        if (awaits == 1 && group > 0) {
+            Turn.await(turns, 0, group);
+        }
+        addInTurn(sums, out, group, groups, at);
+        if (passes == 1) {
+            Turn.pass(turns, 0, group < groups - 1 ? group + 1 : 0);
+        }
+    }
+
+    /** The first group writes its numbers, those between add theirs, and the last has the sum. */
+    private static void addInTurn(FloatArray sums, FloatArray out, int group, int groups, int at) {
         float[] own = new float[4];
         float[] sum = new float[4];
         for (int e = 0; e < 4; e++) {
             own[e] = part(group, e);
-        }
-        if (awaits == 1 && group > 0) {
-            Turn.await(turns, 0, group);
         }
         if (group == 0) {
             Warp.storeFour(sums, at, own, 0);
@@ -53,9 +61,6 @@ class TurnTest {
                 own[e] = sum[e] + own[e];
             }
             Warp.storeFour(out, at, own, 0);
-        }
-        if (passes == 1) {
-            Turn.pass(turns, 0, group < groups - 1 ? group + 1 : 0);
         }
     }
 
@@ -75,12 +80,17 @@ class TurnTest {
     @ParameterizedTest
     @CsvSource({"0, 1", "0, 4", "1, 1", "2, 1", "3, 3", "4, 16"})
     void theOrderIsThatOfTheTurns(long seed, int threads) {
-        FloatArray sums = new FloatArray(4 * LANES);
         FloatArray out = new FloatArray(4 * LANES);
         IntArray turns = new IntArray(1);
+        TaskGraph graph = graph(new FloatArray(4 * LANES), turns, out, 1, 1);
+        assertTheOrder(graph, LANES, turns, out, seed, threads);
+    }
+
+    private static void assertTheOrder(
+            TaskGraph graph, int groupSize, IntArray turns, FloatArray out, long seed, int threads) {
         SimulatorSettings settings = Simulator.settings().withThreads(threads);
         try (Simulator.Restore _ = Simulator.configure(seed == 0 ? settings : settings.withSeed(seed))) {
-            Plans.run(graph(sums, turns, out, 1, 1), Plans.grid(GROUPS * LANES, LANES));
+            Plans.run(graph, Plans.grid(GROUPS * groupSize, groupSize));
         }
         assertSummedInOrder(out);
         assertThat(turns.get(0)).isZero();
@@ -114,25 +124,10 @@ class TurnTest {
         context.localBarrier();
         if (context.localIdx < LANES) {
             int at = 4 * context.localIdx;
-            float[] own = new float[4];
-            float[] sum = new float[4];
-            for (int e = 0; e < 4; e++) {
-                own[e] = part(group, e);
-            }
             if (tells == 1) {
                 WarpBarrier.await(barriers, 0, 0);
             }
-            if (group == 0) {
-                Warp.storeFour(sums, at, own, 0);
-            } else if (group < groups - 1) {
-                Warp.addFour(sums, at, own, 0);
-            } else {
-                Warp.loadFour(sum, 0, sums, at);
-                for (int e = 0; e < 4; e++) {
-                    own[e] = sum[e] + own[e];
-                }
-                Warp.storeFour(out, at, own, 0);
-            }
+            addInTurn(sums, out, group, groups, at);
             WarpBarrier.arrive(barriers, WarpBarrier.INTS);
         } else {
             if (group > 0) {
@@ -165,15 +160,10 @@ class TurnTest {
     @ParameterizedTest
     @CsvSource({"0, 1", "0, 4", "1, 1", "2, 1", "3, 3", "4, 16"})
     void aTurnIsTheirsWhomABarrierTells(long seed, int threads) {
-        FloatArray sums = new FloatArray(4 * LANES);
         FloatArray out = new FloatArray(4 * LANES);
         IntArray turns = new IntArray(1);
-        SimulatorSettings settings = Simulator.settings().withThreads(threads);
-        try (Simulator.Restore _ = Simulator.configure(seed == 0 ? settings : settings.withSeed(seed))) {
-            Plans.run(graphOfOthers(sums, turns, out, 1, 1), Plans.grid(GROUPS * 2 * LANES, 2 * LANES));
-        }
-        assertSummedInOrder(out);
-        assertThat(turns.get(0)).isZero();
+        TaskGraph graph = graphOfOthers(new FloatArray(4 * LANES), turns, out, 1, 1);
+        assertTheOrder(graph, 2 * LANES, turns, out, seed, threads);
     }
 
     @ParameterizedTest

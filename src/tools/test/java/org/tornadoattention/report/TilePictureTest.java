@@ -33,15 +33,7 @@ class TilePictureTest {
         Map<Kind, Long> counted = new EnumMap<>(Kind.class);
         for (int row = 0; row < picture.rows(); row++) {
             for (int column = 0; column < picture.columns(); column++) {
-                int seen = 0;
-                int all = 0;
-                for (int i = row * 16; i < Math.min(seqQ, row * 16 + 16); i++) {
-                    for (int j = column * 8; j < Math.min(seqK, column * 8 + 8); j++) {
-                        all++;
-                        seen += mask.allows(i, j, seqQ, seqK) ? 1 : 0;
-                    }
-                }
-                Kind expected = seen == all ? Kind.FULL : seen == 0 ? Kind.SKIPPED : Kind.PARTIAL;
+                Kind expected = kindOfElements(row, column, seqQ, seqK, mask);
                 // A window narrower than a tile may pass between two corners: such a tile is tested, at worst for
                 // nothing.
                 Kind kind = picture.kind(row, column);
@@ -54,6 +46,19 @@ class TilePictureTest {
         for (Kind kind : Kind.values()) {
             assertThat(picture.drawn().counts().get(kind)).as("%s", kind).isEqualTo(counted.getOrDefault(kind, 0L));
         }
+    }
+
+    /** Of a tile of 16 x 8, by each of its elements. */
+    private static Kind kindOfElements(int row, int column, int seqQ, int seqK, Mask mask) {
+        int seen = 0;
+        int all = 0;
+        for (int i = row * 16; i < Math.min(seqQ, row * 16 + 16); i++) {
+            for (int j = column * 8; j < Math.min(seqK, column * 8 + 8); j++) {
+                all++;
+                seen += mask.allows(i, j, seqQ, seqK) ? 1 : 0;
+            }
+        }
+        return seen == all ? Kind.FULL : seen == 0 ? Kind.SKIPPED : Kind.PARTIAL;
     }
 
     /** By arithmetic: of n × n tiles under a causal mask n are partial, and half of the others full. */
@@ -82,15 +87,7 @@ class TilePictureTest {
         Map<Kind, Long> counted = new EnumMap<>(Kind.class);
         for (int row = 0; row < picture.rows(); row++) {
             for (int column = 0; column < picture.columns(); column++) {
-                int seen = 0;
-                int all = 0;
-                for (int i = row * 16; i < Math.min(seqQ, row * 16 + 16); i++) {
-                    for (int j = column * 8; j < Math.min(seqK, column * 8 + 8); j++) {
-                        all++;
-                        seen += mask.allows(i, j, seqQ, seqK) ? 1 : 0;
-                    }
-                }
-                counted.merge(seen == all ? Kind.FULL : seen == 0 ? Kind.SKIPPED : Kind.PARTIAL, 1L, Long::sum);
+                counted.merge(kindOfElements(row, column, seqQ, seqK, mask), 1L, Long::sum);
             }
         }
         assertThat(drawing.counts()).isEqualTo(counted);
