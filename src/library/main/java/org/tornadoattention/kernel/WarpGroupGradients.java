@@ -95,7 +95,8 @@ public final class WarpGroupGradients {
     private static final int REGISTERS_OF_ADDING = 72;
 
     private static final int REGISTERS_OF_COPYING = 24;
-    private static final int MORE_REGISTERS_OF_COPYING = 32;
+    private static final int REGISTERS_OF_COPYING_NARROW_ROWS = 32;
+    private static final int REGISTERS_OF_COPYING_FEW_TILES = 56;
     private static final int MOST_REGISTERS = 240;
 
     /** Tiles of keys whose groups would wait for each other's turns if all began with the same queries. */
@@ -213,17 +214,23 @@ public final class WarpGroupGradients {
     }
 
     /**
-     * Registers of a lane that copies. ptxas (13.0) does not keep to 24 where rows are narrow: it takes up to four more
-     * without a word, and the GPU stops at the first of them («illegal instruction»). Of what it is given it leaves two
-     * free.
+     * Registers of a lane that copies. ptxas (13.0) does not keep to 24 where rows are narrow, nor always where tiles of
+     * queries are so few that no loop is left: it takes up to 13 more without a word, and the GPU stops at the first of
+     * them («illegal instruction»). Of what it is given it leaves two free. Rows of 128 need the others for products.
      */
-    private static int copyingRegisters(int headDim) {
-        return headDim < BLOCK ? MORE_REGISTERS_OF_COPYING : REGISTERS_OF_COPYING;
+    private static int copyingRegisters(int headDim, int seqQ, int blockQ) {
+        int registers = REGISTERS_OF_COPYING;
+        if (headDim < BLOCK) {
+            registers = REGISTERS_OF_COPYING_NARROW_ROWS;
+        } else if (headDim <= 112 && seqQ <= STAGES * blockQ) {
+            registers = REGISTERS_OF_COPYING_FEW_TILES;
+        }
+        return registers;
     }
 
     /** Registers of a lane that computes S, dP, dK and dV: what the other warp groups leave. */
-    private static int computingRegisters(int groups, int headDim) {
-        int left = WarpGroups.registers(groups + 1) - REGISTERS_OF_ADDING - copyingRegisters(headDim);
+    private static int computingRegisters(int groups, int copying) {
+        int left = WarpGroups.registers(groups + 1) - REGISTERS_OF_ADDING - copying;
         return TornadoMath.min(MOST_REGISTERS, left / groups / 8 * 8);
     }
 
@@ -843,7 +850,7 @@ public final class WarpGroupGradients {
         }
 
         if (item >= items + WarpGroup.LANES) {
-            WarpGroup.giveRegisters(copyingRegisters(headDim));
+            WarpGroup.giveRegisters(copyingRegisters(headDim, seqQ, blockQ));
             int ofOthers = item - items - WarpGroup.LANES;
             // spotless:off: calls in rows
             for (int round = 0; round < rounds; round++) {
@@ -876,7 +883,7 @@ public final class WarpGroupGradients {
             // spotless:on
         } else {
             // A warp group that computes: this lane's rows and columns of an accumulator, its group's rows of K and V.
-            WarpGroup.takeRegisters(computingRegisters(groups, headDim));
+            WarpGroup.takeRegisters(computingRegisters(groups, copyingRegisters(headDim, seqQ, blockQ)));
             int lane = item % 32;
             int row = item / 32 * 16 + lane / 4;
             int column = lane % 4 * 2;
