@@ -214,9 +214,10 @@ public final class WarpGroupGradients {
     }
 
     /**
-     * Registers of a lane that copies. ptxas (13.0) does not keep to 24 where rows are narrow, nor always where tiles of
-     * queries are so few that no loop is left: it takes up to 13 more without a word, and the GPU stops at the first of
-     * them («illegal instruction»). Of what it is given it leaves two free. Rows of 128 need the others for products.
+     * Registers of a lane that copies. ptxas (13.0) does not keep to 24 where rows are narrow, nor always where tiles
+     * of queries are so few that no loop is left: it takes up to 13 more without a word, and the GPU stops at the first
+     * of them («illegal instruction»). Of what it is given it leaves two free. Rows of 128 need the others for
+     * products.
      */
     private static int copyingRegisters(int headDim, int seqQ, int blockQ) {
         int registers = REGISTERS_OF_COPYING;

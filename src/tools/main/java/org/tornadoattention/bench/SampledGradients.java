@@ -26,6 +26,9 @@ final class SampledGradients {
 
     private static final int ROWS = 16;
 
+    /** Rows of queries that are read at a time. */
+    private static final int MANY_ROWS = 256;
+
     private final AttentionShape shape;
     private final AttentionOptions options;
     private final Tensor q;
@@ -95,25 +98,26 @@ final class SampledGradients {
         float[] naiveDV = new float[keys * valueDim];
         double scale = options.scaleFor(dim);
         DType dtype = q.dtype();
+        float[] blockK = rows(k, at, keys, dim);
+        float[] blockV = rows(v, at, keys, valueDim);
         int firstRow = keyHead * shape.groupSize() * shape.seqQ();
-        for (int row = firstRow; row < firstRow + shape.groupSize() * shape.seqQ(); row++) {
-            double d = dot(dO, row, output, row, valueDim);
-            for (int j = 0; j < keys; j++) {
-                if (!options.mask().allows(row % shape.seqQ(), key + j, shape.seqQ(), shape.seqK())) {
-                    continue;
-                }
-                int keyRow = keyHead * shape.seqK() + key + j;
-                double p = Math.exp(scale * dot(q, row, k, keyRow, dim) - logSumExp.getFlat(row));
-                double dS = p * (dot(dO, row, v, keyRow, valueDim) - d);
-                float naiveP = dtype.round((float) p);
-                float naiveDS = dtype.round((float) dS);
-                for (int x = 0; x < valueDim; x++) {
-                    dV[j * valueDim + x] += p * dO.getFlat(row * valueDim + x);
-                    naiveDV[j * valueDim + x] += naiveP * dO.getFlat(row * valueDim + x);
-                }
-                for (int x = 0; x < dim; x++) {
-                    dK[j * dim + x] += scale * dS * q.getFlat(row * dim + x);
-                    naiveDK[j * dim + x] += (float) scale * naiveDS * q.getFlat(row * dim + x);
+        int endRow = firstRow + shape.groupSize() * shape.seqQ();
+        for (int from = firstRow; from < endRow; from += MANY_ROWS) {
+            int count = Math.min(MANY_ROWS, endRow - from);
+            float[] blockQ = rows(q, from, count, dim);
+            float[] blockDO = rows(dO, from, count, valueDim);
+            float[] blockO = rows(output, from, count, valueDim);
+            for (int i = 0; i < count; i++) {
+                int row = from + i;
+                double d = dot(blockDO, i, blockO, i, valueDim);
+                for (int j = 0; j < keys; j++) {
+                    if (!options.mask().allows(row % shape.seqQ(), key + j, shape.seqQ(), shape.seqK())) {
+                        continue;
+                    }
+                    double p = Math.exp(scale * dot(blockQ, i, blockK, j, dim) - logSumExp.getFlat(row));
+                    double dS = p * (dot(blockDO, i, blockV, j, valueDim) - d);
+                    add(dV, naiveDV, j, blockDO, i, valueDim, p, dtype.round((float) p));
+                    add(dK, naiveDK, j, blockQ, i, dim, scale * dS, (float) scale * dtype.round((float) dS));
                 }
             }
         }
@@ -129,12 +133,30 @@ final class SampledGradients {
                 tolerance.compare("dv", slice(computed.dV(), at, keys, valueDim).toFloatArray(), dV, naiveDV));
     }
 
-    private static double dot(Tensor a, int aRow, Tensor b, int bRow, int dim) {
+    /** Adds a factor's multiple of a row, and a rounded factor's. */
+    private static void add(
+            double[] sums, float[] naiveSums, int j, float[] rows, int i, int dim, double factor, float naiveFactor) {
+        for (int x = 0; x < dim; x++) {
+            sums[j * dim + x] += factor * rows[i * dim + x];
+            naiveSums[j * dim + x] += naiveFactor * rows[i * dim + x];
+        }
+    }
+
+    private static double dot(float[] a, int i, float[] b, int j, int dim) {
         double sum = 0;
         for (int x = 0; x < dim; x++) {
-            sum += (double) a.getFlat(aRow * dim + x) * b.getFlat(bRow * dim + x);
+            sum += (double) a[i * dim + x] * b[j * dim + x];
         }
         return sum;
+    }
+
+    /** Rows of a tensor as numbers, from a row of all heads and sequences. */
+    private static float[] rows(Tensor tensor, int fromRow, int rows, int dim) {
+        float[] numbers = new float[rows * dim];
+        for (int element = 0; element < numbers.length; element++) {
+            numbers[element] = tensor.getFlat(fromRow * dim + element);
+        }
+        return numbers;
     }
 
     /** Rows of a tensor, from a row of all heads and sequences. */
