@@ -179,7 +179,10 @@ public final class WarpGroupFlashAttention {
             int rows,
             int headDim,
             int lane) {
-        if (CachedKeys.arePresent() || Layout.isStrided()) {
+        if (CachedKeys.arePresent() && CachedKeys.areAhead()) {
+            // A warp's rows are counted off by constants: numbers of rows would take registers from pages.
+            CachedKeys.loadQueries(tile, at, query, queryBase, blockQ, rows, headDim, lane);
+        } else if (CachedKeys.arePresent() || Layout.isStrided()) {
             int apart = Layout.queryRow();
             WarpTiles.load(tile, at, blockQ, query, queryBase, apart, rows, headDim, lane, WarpGroup.LANES);
         } else {

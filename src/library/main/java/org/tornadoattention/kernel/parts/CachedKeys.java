@@ -222,6 +222,18 @@ public final class CachedKeys {
     }
 
     /**
+     * Starts the copy of {@code count} of {@code rows} rows of queries, of which the first begins at {@code first}, to
+     * byte {@code at}, as keys are copied; the rest is 0.
+     */
+    public static void loadQueries(
+            int[] tile, int at, HalfFloatArray source, int first, int rows, int count, int headDim, int lane) {
+        int[] starts = new int[1];
+        int ofWarp = rows / WARPS;
+        starts[0] = first + lane / WARP_LANES * ofWarp * Layout.queryRow();
+        load(tile, at, starts, Layout.queryRow(), source, rows, count, headDim, lane, ofWarp);
+    }
+
+    /**
      * Where a warp's rows of a tile of values begin.
      *
      * @param starts gets as many as there are pages, and then {@code count}
