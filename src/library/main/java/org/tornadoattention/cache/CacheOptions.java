@@ -127,7 +127,8 @@ public final class CacheOptions {
     /**
      * With attention by this kernel, on devices that have what it needs. Without, steps of 16 tokens and more of an F16
      * or BF16 cache are computed by {@link DecodeKernel#WARP_GROUP} where the device has warp groups, unless they have
-     * softcap, ALiBi, functions, a bias or sinks, which it refuses in a cache where it is asked for.
+     * a block mask, a bias of 16 bits, a scale that is not positive or left padding among pages, which it refuses in a
+     * cache where it is asked for, or functions too large for TornadoVM to inline.
      *
      * @param newKernel the kernel
      * @return changed options

@@ -232,7 +232,9 @@ public final class KeyValuePool {
      * This pool in batch-invariant mode: the keys of each sequence are divided at multiples of a fixed number of them,
      * and tiles do not depend on how many sequences or queries there are. A sequence's results have the same bits
      * whoever else is in the batch and however its prompt was cut into chunks. It costs scratch memory of
-     * {@code capacity / keys} outputs for each query.
+     * {@code capacity / keys} outputs for each query. Chunks go through the kernel of single tokens then; where
+     * {@link #withKernel} asks for {@link DecodeKernel#WARP_GROUP} at every step, single tokens go through that of
+     * chunks.
      *
      * @param keys of a part, 1 or more, rounded up to whole tiles
      * @return a pool like this one

@@ -41,7 +41,7 @@ record WarpGroupChunkSpec() implements DecodeSpec {
 
     @Override
     public String needs() {
-        return "F16 or BF16 keys, a pool without prefix and fixed splits or a cache without functions, neither with block masks nor a bias of 16 bits, warp-group intrinsics, rows that begin at multiples of "
+        return "F16 or BF16 keys, a pool without prefix or a cache, neither with block masks nor a bias of 16 bits, warp-group intrinsics, rows that begin at multiples of "
                 + CHUNK + " elements, and a head dimension that is a multiple of " + CHUNK;
     }
 

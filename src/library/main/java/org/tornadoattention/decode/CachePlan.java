@@ -45,11 +45,11 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
  * append and commit. Lengths, masks and scales travel in arrays, so each graph is compiled once, at its first
  * execution.
  *
- * <p>Steps of many tokens have one more graph each where the kernel of warp groups takes them: those with softcap,
- * ALiBi, a scale that is not positive, or left padding among pages go through the other.
+ * <p>Steps of many tokens have one more graph each where the kernel of warp groups takes them: those with a block mask,
+ * a bias of 16 bits, a scale that is not positive, or left padding among pages go through the other.
  *
- * <p>Functions, a bias or sinks have graphs of their own for each step. The first call with some brings keys and values
- * home and builds the plan anew.
+ * <p>Functions, a bias or sinks have graphs of their own for each step, and where there are graphs of many tokens so
+ * have softcap and ALiBi. The first call with some brings keys and values home and builds the plan anew.
  *
  * <p>What a step changes stays on the device, so that its launches hand back receipts, as {@link LaunchGuard} says.
  */
@@ -88,32 +88,34 @@ public final class CachePlan implements CacheEngine {
      *
      * @param functions of scores and mask, and the bias
      * @param sinks whether heads have sinks
+     * @param softcap that graphs of many tokens are compiled for, 0 where there are none
+     * @param alibi whether such graphs have slopes
      */
-    private record Extras(UserFunctions functions, boolean sinks) {
+    private record Extras(UserFunctions functions, boolean sinks, float softcap, boolean alibi) {
 
-        static final Extras NONE = new Extras(UserFunctions.NONE, false);
-
-        static Extras of(AttentionOptions options) {
-            return new Extras(UserFunctions.of(options), options.sinks().isPresent());
-        }
-
-        boolean isEmpty() {
-            return functions.isEmpty() && !sinks;
-        }
+        static final Extras NONE = new Extras(UserFunctions.NONE, false, 0f, false);
     }
+
+    /**
+     * A step of many tokens by the kernel of warp groups.
+     *
+     * @param step the graph
+     * @param number of it in the plan
+     */
+    private record Chunk(StepGraph step, int number) {}
 
     /**
      * The plan as it was built last.
      *
      * @param variants without functions, then the ones that came
      * @param steps of each variant
-     * @param chunks the same steps without functions by the kernel of warp groups, where it takes them
+     * @param chunks the same steps by the kernel of warp groups, where it takes them
      * @param executed whether a graph of the plan ran
      */
     private record Built(
             List<Extras> variants,
             List<List<StepGraph>> steps,
-            List<Optional<StepGraph>> chunks,
+            List<List<Optional<Chunk>>> chunks,
             TornadoExecutionPlan plan,
             LaunchGuard guard,
             boolean[] executed) {}
@@ -176,12 +178,20 @@ public final class CachePlan implements CacheEngine {
             }
             steps.add(List.copyOf(ofVariant));
         }
-        List<Optional<StepGraph>> chunks = new ArrayList<>();
-        for (int seqQ : stepSizes) {
-            Optional<StepGraph> chunk = chunkTile(seqQ)
-                    .map(tile -> StepGraph.of("chunk-", stepShape(seqQ, Extras.NONE), tile, state, grids, device));
-            chunk.ifPresent(step -> graphs.add(step.tasks()));
-            chunks.add(chunk);
+        List<List<Optional<Chunk>>> chunks = new ArrayList<>();
+        for (int variant = 0; variant < variants.size(); variant++) {
+            Extras extras = variants.get(variant);
+            List<Optional<Chunk>> ofVariant = new ArrayList<>();
+            for (int seqQ : stepSizes) {
+                String name = variant == 0 ? "chunk-" : "chunk" + variant + "-";
+                Optional<Chunk> chunk = chunkTile(seqQ, extras)
+                        .map(tile -> new Chunk(
+                                StepGraph.of(name, stepShape(seqQ, extras), tile, state, grids, device),
+                                graphs.size()));
+                chunk.ifPresent(one -> graphs.add(one.step().tasks()));
+                ofVariant.add(chunk);
+            }
+            chunks.add(List.copyOf(ofVariant));
         }
         TornadoExecutionPlan plan = new TornadoExecutionPlan(graphs.toArray(ImmutableTaskGraph[]::new));
         plan.withDevice(device.handle()).withGridScheduler(grids);
@@ -197,7 +207,8 @@ public final class CachePlan implements CacheEngine {
     }
 
     private StepShape stepShape(int seqQ, Extras extras) {
-        return StepShape.of(shape, seqQ, rotaryDim, interleaved).with(extras.functions(), extras.sinks());
+        return StepShape.of(shape, seqQ, rotaryDim, interleaved)
+                .with(extras.functions(), extras.sinks(), extras.softcap(), extras.alibi());
     }
 
     private LaunchedTile tileFor(int seqQ, Extras extras) {
@@ -206,11 +217,48 @@ public final class CachePlan implements CacheEngine {
                 shape.problem(seqQ).withFunctions(!extras.functions().isEmpty()), wanted, splits, device);
     }
 
-    private Optional<WarpGroupSplitTile> chunkTile(int seqQ) {
+    /** How the kernel of warp groups computes a step, where it takes it. */
+    private Optional<WarpGroupSplitTile> chunkTile(int seqQ, Extras extras) {
+        if (!ChunkTasks.takeFunctions(extras.functions().form())) {
+            return Optional.empty();
+        }
         Optional<DecodeKernel> wanted =
                 wideCopy && seqQ >= DecodeChoice.FEWEST_OF_CHUNK ? Optional.of(DecodeKernel.WARP_GROUP) : kernel;
-        return DecodeChoice.chunk(
-                shape.problem(seqQ), wanted, splits, wideCopy || !shape.type().isQuantized(), device);
+        Optional<WarpGroupSplitTile> tile = DecodeChoice.chunk(
+                shape.problem(seqQ).withFunctions(!extras.functions().isEmpty()),
+                wanted,
+                splits,
+                wideCopy || !shape.type().isQuantized(),
+                device);
+        return tile.filter(one -> areFunctionsInlined(seqQ, extras, one));
+    }
+
+    /** Whether TornadoVM inlines functions into the kernel of warp groups: it says so while tasks are added. */
+    private boolean areFunctionsInlined(int seqQ, Extras extras, WarpGroupSplitTile tile) {
+        if (extras.functions().isEmpty()) {
+            return true;
+        }
+        try {
+            StepGraph.of("trial-", stepShape(seqQ, extras), tile, state, new GridScheduler(), device);
+            return true;
+        } catch (RuntimeException | Error e) { // TornadoVM's internal errors are Errors
+            if (!FunctionProof.isOfInlining(e)) {
+                throw e;
+            }
+            if (kernel.isPresent()) {
+                throw ChunkTasks.tooLarge(device);
+            }
+            return false;
+        }
+    }
+
+    private Extras extras(AttentionOptions options) {
+        boolean compiled = built.chunks().getFirst().stream().anyMatch(Optional::isPresent);
+        return new Extras(
+                UserFunctions.of(options),
+                options.sinks().isPresent(),
+                compiled ? (float) options.softcap() : 0f,
+                compiled && options.hasAlibi());
     }
 
     /**
@@ -219,15 +267,13 @@ public final class CachePlan implements CacheEngine {
      * @throws IllegalArgumentException if it was asked for and does not
      */
     private boolean takesChunks(AttentionOptions options, int tokens) {
-        boolean takes = Extras.of(options).isEmpty()
-                && options.softcap() == 0
-                && !options.hasAlibi()
+        boolean takes = ChunkTasks.takeFunctions(UserFunctions.of(options).form())
                 && options.scaleFor(shape.headDim()) > 0
                 && !paddedPages;
         boolean askedFor = kernel.isPresent() && kernel.get() == DecodeKernel.WARP_GROUP;
         if (askedFor && !takes) {
             throw new IllegalArgumentException(
-                    "The options are %s: in a cache the kernel %s takes no softcap, ALiBi, functions, bias and sinks, no scale of 0 or less, and no left padding among pages; leave the kernel out."
+                    "The options are %s: in a cache the kernel %s takes no block mask, no bias of 16 bits, no scale of 0 or less, and no left padding among pages; leave the kernel out."
                             .formatted(options, DecodeKernel.WARP_GROUP.id()));
         }
         return takes && (askedFor || tokens >= DecodeChoice.FEWEST_OF_CHUNK);
@@ -237,7 +283,7 @@ public final class CachePlan implements CacheEngine {
     public boolean prepare(AttentionOptions options, int[] lengths, int[] padding, int[][] tables) {
         paddedPages = shape.pagesPerSequence() > 1 && max(padding) > 0;
         takesChunks(options, 1); // so that what is refused is refused before anything is appended
-        Extras extras = Extras.of(options);
+        Extras extras = extras(options);
         current = built.variants().indexOf(extras);
         if (current >= 0) {
             proof.findTiles(options);
@@ -324,11 +370,11 @@ public final class CachePlan implements CacheEngine {
         }
         int tokens = q.seqLength();
         prove(options);
-        Extras extras = Extras.of(options);
+        Extras extras = extras(options);
         StepShape stepShape = stepShape(tokens, extras);
         paddedPages = shape.pagesPerSequence() > 1 && max(padding) > 0;
         LaunchedTile tile = takesChunks(options, tokens)
-                ? chunkTile(tokens).map(LaunchedTile.class::cast).orElseGet(() -> tileFor(tokens, extras))
+                ? chunkTile(tokens, extras).map(LaunchedTile.class::cast).orElseGet(() -> tileFor(tokens, extras))
                 : tileFor(tokens, extras);
         int[] none = all(0);
         state.begin(none, padding, tables);
@@ -359,8 +405,10 @@ public final class CachePlan implements CacheEngine {
     public SplitTile tile(int tokens) {
         int step = stepFor(Math.min(tokens, largestStep()));
         return built.chunks()
+                .get(current)
                 .get(step)
                 .filter(_ -> takesChunks(AttentionOptions.causal(), tokens))
+                .map(Chunk::step)
                 .orElse(steps().get(step))
                 .tile();
     }
@@ -438,18 +486,14 @@ public final class CachePlan implements CacheEngine {
             AttentionOptions options,
             @Nullable AttentionResult result) {
         int index = stepFor(what.tokens());
-        Optional<StepGraph> chunk =
-                built.chunks().get(index).filter(_ -> result != null && takesChunks(options, what.tokens()));
-        StepGraph step = chunk.orElse(steps().get(index));
+        Optional<Chunk> chunk = built.chunks()
+                .get(current)
+                .get(index)
+                .filter(_ -> result != null && takesChunks(options, what.tokens()));
+        StepGraph step = chunk.map(Chunk::step).orElse(steps().get(index));
         state.prepare(what, step.shape().seqQ(), options, built.guard().nextNumber());
         step.load(what, q, k, v);
-        int graph = FIRST_STEP + 2 * (current * stepSizes.length + index);
-        if (chunk.isPresent()) {
-            int before = (int) built.chunks().subList(0, index).stream()
-                    .filter(Optional::isPresent)
-                    .count();
-            graph = FIRST_STEP + 2 * built.variants().size() * stepSizes.length + before;
-        }
+        int graph = chunk.map(Chunk::number).orElse(FIRST_STEP + 2 * (current * stepSizes.length + index));
         if (result == null) {
             execute(graph + 1);
             built.guard().requireReceipt(step.appendReceipt().get(0));

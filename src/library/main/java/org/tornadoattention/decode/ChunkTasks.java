@@ -7,7 +7,9 @@ import java.util.Optional;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
 import org.tornadoattention.Mask;
+import org.tornadoattention.UnsupportedOnDeviceException;
 import org.tornadoattention.choice.Capability;
+import org.tornadoattention.choice.DecodeKernel;
 import org.tornadoattention.choice.Views;
 import org.tornadoattention.choice.WarpGroupSplitTile;
 import org.tornadoattention.device.ComputeDevice;
@@ -92,13 +94,22 @@ record ChunkTasks(
     }
 
     /**
-     * Whether the kernel takes a pool, arrays in these places and functions. Lists of a block mask's tiles and tiles of
-     * a bias it has in forward passes alone.
+     * Whether the kernel takes functions. Lists of a block mask's tiles and tiles of a bias it has in forward passes
+     * alone.
+     */
+    static boolean takeFunctions(FunctionForm functions) {
+        return !functions.hasNarrowBias() && !functions.leavesTilesOut();
+    }
+
+    /**
+     * Whether the kernel takes a pool, arrays in these places and functions. Fixed parts it takes where it is asked
+     * for: steps of all sizes must go through one kernel then, and single tokens are slow by this one.
      */
     static boolean take(PoolInputs pool, Views views, FunctionForm functions) {
-        return pool.fixedSplit() == 0
-                && !functions.hasNarrowBias()
-                && !functions.leavesTilesOut()
+        boolean asked =
+                pool.wanted().kernel().filter(DecodeKernel.WARP_GROUP::equals).isPresent();
+        return (pool.fixedSplit() == 0 || asked)
+                && takeFunctions(functions)
                 && !pool.type().isQuantized()
                 && pool.prefix().isEmpty()
                 && views.isMultiple("key", CHUNK)
@@ -109,7 +120,12 @@ record ChunkTasks(
     /**
      * What the kernel takes over a cache of this library's, whose steps say in arrays what window and scale they have.
      */
-    static Arguments overCache(Arguments step, StepShape shape, WarpGroupSplitTile tile) {
+    static Arguments overCache(
+            Arguments step,
+            StepShape shape,
+            WarpGroupSplitTile tile,
+            List<TornadoNativeArray> captured,
+            ComputeDevice device) {
         int page = shape.kvHeads() * shape.pageSize() * shape.headDim();
         Map<String, Integer> places = new HashMap<>(queriesInOrder(shape));
         for (String tensor : List.of("key", "value")) {
@@ -121,7 +137,8 @@ record ChunkTasks(
         Map<String, Integer> answers = new HashMap<>(
                 answers(tile, tile.splits(), shape.headDim(), shape.pageSize(), shape.pagesPerSequence()));
         answers.putAll(Map.of("areDivided", 1, "areStepsRead", 1));
-        return step.with("output", null)
+        return step.withFunctions(form(shape, device), captured)
+                .with("output", null)
                 .with("logSumExp", step.given("partials"))
                 .with("headTerms", step.given("numbers"))
                 .with("keyLengths", step.given("sequences"))
@@ -129,7 +146,7 @@ record ChunkTasks(
                 .with("windowLeft", Mask.UNBOUNDED)
                 .with("windowRight", Mask.UNBOUNDED)
                 .with("scale", 1f)
-                .with("softcap", 0f)
+                .with("softcap", shape.softcap())
                 .answering(Layout.class, places)
                 .answering(CachedKeys.class, answers);
     }
@@ -157,6 +174,14 @@ record ChunkTasks(
         }
     }
 
+    /** What is said where the kernel was asked for and functions are not inlined. */
+    static UnsupportedOnDeviceException tooLarge(ComputeDevice device) {
+        return new UnsupportedOnDeviceException(
+                device,
+                "a compiler that inlines functions as large as these into the kernel",
+                "leave the kernel out, or use shorter functions");
+    }
+
     void append(TaskGraph graph, GridScheduler grids, String name) {
         FloatArray numbers = new FloatArray(StepLayout.numbersSize(shape.heads()));
         IntArray absent = new IntArray(1);
@@ -170,7 +195,7 @@ record ChunkTasks(
             graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, captured.toArray());
         }
         Arguments all = Arguments.none()
-                .withFunctions(form(), captured)
+                .withFunctions(form(shape, device), captured)
                 .with("key", pool.keys().array())
                 .with("value", pool.values().array())
                 .with("output", DeviceStorage.seenInPlace(output, true))
@@ -185,6 +210,10 @@ record ChunkTasks(
                 .answering(
                         CachedKeys.class,
                         answers(tile, tile.splits(), shape.headDim(), pool.pageSize(), pool.pagesPerSequence()));
+        if (pool.fixedSplit() > 0) {
+            int fixedTiles = Math.ceilDiv(pool.fixedSplit(), tile.tile().blockK());
+            all = all.answering(CachedKeys.class, Map.of("areFixed", 1, "fixedTiles", fixedTiles));
+        }
         boolean inPlace = q.dtype() == pool.keyType() && views.isMultiple("query", CHUNK);
         all = inPlace ? inPlace(all, absent) : rounded(all, numbers, absent, graph, grids, name);
         Optional<FloatArray> partials = partials();
@@ -194,6 +223,7 @@ record ChunkTasks(
             attention = all.with("output", null).with("logSumExp", partials.get());
         }
         boolean mayStay = inPlace
+                && pool.fixedSplit() == 0
                 && shape.functions().isEmpty()
                 && CachedKeys.mayBeAhead(
                         tile.tile().blockK(), shape.headDim(), pool.pageSize(), pool.pagesPerSequence());
@@ -265,7 +295,7 @@ record ChunkTasks(
                 .answering(Layout.class, queriesInOrder(shape));
     }
 
-    private FunctionForm form() {
+    private static FunctionForm form(StepShape shape, ComputeDevice device) {
         FunctionForm form = shape.functions().form();
         return Capability.WARP.isKnownOn(device) ? form.withIntrinsics() : form;
     }

@@ -108,8 +108,9 @@ final class InferenceTasks {
                 tasks.widen(arrays, wide);
                 kept = arguments.with("key", wide.key()).with("value", wide.value());
             }
-            Arguments overCache = ChunkTasks.overCache(kept, shape, chunk);
-            new InferenceTasks(graph, grids, name, shape, overCache, device).chunk(chunk, 0, 0);
+            Arguments overCache = ChunkTasks.overCache(kept, shape, chunk, arrays.captured(), device);
+            int terms = (shape.alibi() ? Features.ALIBI : 0) | (shape.sinks() ? Features.SINKS : 0);
+            new InferenceTasks(graph, grids, name, shape, overCache, device).chunk(chunk, 0, terms);
             tasks.merge(tile.splits());
             return;
         }

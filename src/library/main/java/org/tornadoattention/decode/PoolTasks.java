@@ -46,6 +46,9 @@ public final class PoolTasks {
     /** Queries that a tile of fixed parts is made for, however many there are. */
     private static final int FIXED_QUERIES = 8;
 
+    /** Likewise where chunks are asked for. */
+    private static final int FIXED_QUERIES_OF_CHUNK = 128;
+
     /** Elements of a 16-byte copy. */
     private static final int COPIED_AT_ONCE = 8;
 
@@ -87,11 +90,13 @@ public final class PoolTasks {
         Optional<WarpGroupSplitTile> chunk = pool.prefix().isPresent()
                 ? Optional.empty()
                 : DecodeChoice.chunk(
-                        problem(shape, pool).withFunctions(!shape.functions().isEmpty()),
-                        pool.wanted().kernel(),
-                        pool.wanted().splits(),
-                        ChunkTasks.take(pool, views, shape.functions().form()),
-                        device);
+                                problem(shape, pool)
+                                        .withFunctions(!shape.functions().isEmpty()),
+                                pool.wanted().kernel(),
+                                pool.wanted().splits(),
+                                ChunkTasks.take(pool, views, shape.functions().form()),
+                                device)
+                        .map(tile -> (WarpGroupSplitTile) withFixedParts(tile, shape, pool));
         if (chunk.isPresent()) {
             ChunkTasks tasks = new ChunkTasks(q, pool, output, logSumExp, options, shape, views, chunk.get(), device);
             if (tasks.areFunctionsInlined()) {
@@ -99,10 +104,7 @@ public final class PoolTasks {
                 return chunk.get();
             }
             if (pool.wanted().kernel().isPresent()) {
-                throw new UnsupportedOnDeviceException(
-                        device,
-                        "a compiler that inlines functions as large as these into the kernel",
-                        "leave the kernel out, or use shorter functions");
+                throw ChunkTasks.tooLarge(device);
             }
         }
         Optional<StepShape> ofPrefix = pool.prefix().map(prefix -> ofPrefix(shape, prefix));
@@ -348,14 +350,18 @@ public final class PoolTasks {
                             .formatted(COPIED_AT_ONCE, DecodeKernel.WARP_SPLIT_KEY.id()),
                     "use the kernel " + DecodeKernel.SPLIT_KEY.id());
         }
-        return fixed ? withParts(tile, Math.ceilDiv(capacity(shape), fixedKeys(tile, pool))) : tile;
+        return withFixedParts(tile, shape, pool);
     }
 
-    private static LaunchedTile withParts(LaunchedTile tile, int parts) {
+    private static LaunchedTile withFixedParts(LaunchedTile tile, StepShape shape, PoolInputs pool) {
+        if (pool.fixedSplit() == 0) {
+            return tile;
+        }
+        int parts = Math.ceilDiv(capacity(shape), fixedKeys(tile, pool));
         return switch (tile) {
             case LaneSplitTile lanes -> lanes.withSplits(parts);
             case WarpSplitTile warps -> warps.withSplits(parts);
-            case WarpGroupSplitTile chunks -> throw new IllegalStateException("%s are not divided".formatted(chunks));
+            case WarpGroupSplitTile chunks -> new WarpGroupSplitTile(chunks.tile(), parts);
         };
     }
 
@@ -363,14 +369,15 @@ public final class PoolTasks {
         return Math.multiplyExact(shape.pageSize(), shape.pagesPerSequence());
     }
 
-    /** A step over the pool's own keys. */
+    /** A step over the pool's own keys; with fixed parts, one that nothing of changes with the batch or the chunk. */
     private static SplitProblem problem(StepShape shape, PoolInputs pool) {
+        boolean fixed = pool.fixedSplit() > 0;
         return new SplitProblem(
                 shape.group(),
                 shape.kvHeads(),
                 shape.headDim(),
-                shape.seqQ(),
-                shape.sequences(),
+                fixed ? FIXED_QUERIES_OF_CHUNK : shape.seqQ(),
+                fixed ? 1 : shape.sequences(),
                 capacity(shape),
                 pool.keyType(),
                 pool.type().isQuantized());
@@ -378,7 +385,11 @@ public final class PoolTasks {
 
     /** Keys of a fixed part: whole tiles of them. */
     private static int fixedKeys(LaunchedTile tile, PoolInputs pool) {
-        int tileKeys = tile instanceof WarpSplitTile warps ? warps.tileKeys() : ((LaneSplitTile) tile).tileKeys();
+        int tileKeys = switch (tile) {
+            case LaneSplitTile lanes -> lanes.tileKeys();
+            case WarpSplitTile warps -> warps.tileKeys();
+            case WarpGroupSplitTile chunks -> chunks.tile().blockK();
+        };
         return Math.ceilDiv(pool.fixedSplit(), tileKeys) * tileKeys;
     }
 

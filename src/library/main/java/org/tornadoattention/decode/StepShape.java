@@ -22,6 +22,8 @@ import org.tornadoattention.tensor.DType;
  * @param type what the cache holds
  * @param functions of scores and mask, and the bias
  * @param sinks whether heads have sinks
+ * @param softcap that chunks by warp groups are compiled for; elsewhere it travels too
+ * @param alibi whether such chunks have slopes
  */
 record StepShape(
         int sequences,
@@ -37,7 +39,9 @@ record StepShape(
         DType dtype,
         CacheType type,
         UserFunctions functions,
-        boolean sinks) {
+        boolean sinks,
+        float softcap,
+        boolean alibi) {
 
     /** Without functions and sinks. */
     StepShape(
@@ -67,11 +71,18 @@ record StepShape(
                 dtype,
                 type,
                 UserFunctions.NONE,
+                false,
+                0f,
                 false);
     }
 
     /** The same with functions, and with sinks or without. */
     StepShape with(UserFunctions added, boolean withSinks) {
+        return with(added, withSinks, softcap, alibi);
+    }
+
+    /** The same with functions and terms, as chunks by warp groups are compiled for them. */
+    StepShape with(UserFunctions added, boolean withSinks, float softcapOfChunks, boolean slopesOfChunks) {
         return new StepShape(
                 sequences,
                 tokens,
@@ -86,7 +97,9 @@ record StepShape(
                 dtype,
                 type,
                 added,
-                withSinks);
+                withSinks,
+                softcapOfChunks,
+                slopesOfChunks);
     }
 
     /** A step of a cache, of up to {@code seqQ} tokens a sequence. */

@@ -51,7 +51,7 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
  * {@link CachedKeys#arePlacesRead}, a caller's {@code positions}, {@code validRows}, {@code lengths} and, as
  * keyLengths, {@code blockTable} of {@link ReadPositions} take their place. With several parts of the keys there is no
  * output, and logSumExp is the partials of {@link SplitKeyAttention}. Where {@link CachedKeys#areStepsRead}, step has
- * the windows too, and headTerms, in place of the terms, is {@code numbers}, with the scale. Functions are asked about
+ * the windows too, and headTerms is {@code numbers}, which has the scale beside the terms. Functions are asked about
  * queries by their places in the sequence.
  *
  * <p><b>Grid.</b> One dimension, {@code batch * heads * ceil(seqQ / blockQ)} groups of {@link #groupSize} work-items,
@@ -1108,7 +1108,11 @@ public final class WarpGroupFlashAttention {
         if (CachedKeys.areStepsRead()) {
             windowLeft = StepLayout.windowLeft(step);
             windowRight = StepLayout.windowRight(step);
-            factor = StepLayout.scale(headTerms) * WarpScores.LOG2_E;
+            if (WarpScores.isScaleOnly(scale, softcap, features)) {
+                factor = StepLayout.scale(headTerms) * WarpScores.LOG2_E;
+            } else {
+                scale = StepLayout.scale(headTerms);
+            }
         }
         int firstKey = Window.firstKey(i0 + offset, windowLeft);
         int lastKey = Window.lastKey(i0 + rows - 1 + offset, length, windowRight);
@@ -1135,10 +1139,10 @@ public final class WarpGroupFlashAttention {
         }
         // spotless:on
         if (CachedKeys.arePresent()) {
-            int each = CachedKeys.tilesOfPart(rows > 0 ? tiles : 0);
-            int before = part * each;
-            tiles = rows > 0 ? TornadoMath.max(0, TornadoMath.min(each, tiles - before)) : 0;
-            j0 += before * blockK;
+            int all = rows > 0 ? tiles : 0;
+            int first = j0 / blockK;
+            tiles = CachedKeys.tilesOfPart(part, all, first);
+            j0 += CachedKeys.tilesBefore(part, all, first) * blockK;
         }
 
         if (item >= items) {

@@ -202,10 +202,133 @@ class ChunkedPrefillTest {
                 CacheCase.assertAccurate(cache, q, masked, cache.forward(q, k, v, masked));
             }
             Tensor token = Tensor.random(dtype, 3, 2, 4, 1, headDim);
-            assertThatIllegalArgumentException()
-                    .isThrownBy(() -> cache.forward(token, CAUSAL.withSoftcap(3)))
-                    .withMessageContaining("takes no softcap");
+            int keys = cache.capacity();
+            AttentionOptions blocks =
+                    CAUSAL.withMask(Mask.blocks(BlockMask.of((b, h, i, j) -> j > i - 9, 1, 1, keys, keys)));
+            for (AttentionOptions refused : new AttentionOptions[] {CAUSAL.withScale(-1), blocks}) {
+                assertThatIllegalArgumentException()
+                        .isThrownBy(() -> cache.forward(token, refused))
+                        .withMessageContaining("takes no block mask");
+            }
         }
+    }
+
+    /** Softcap, ALiBi, sinks and windows of prompts through a cache. */
+    @ParameterizedTest
+    @MethodSource("options")
+    void termsOfPromptsThroughCaches(AttentionOptions options, int splits) {
+        assertPromptsAccurate(options, Optional.empty(), Optional.empty(), splits, 0);
+    }
+
+    /** Functions of them, asked about the places of queries in their sequences. */
+    @ParameterizedTest
+    @MethodSource("functions")
+    void functionsOfPromptsThroughCaches(
+            AttentionOptions plain, Optional<ScoreFunction> score, Optional<MaskFunction> mask, int splits) {
+        assertPromptsAccurate(plain, score, mask, splits, 16);
+    }
+
+    /** A prompt of two calls, the first of which has other options, and a token. */
+    private static void assertPromptsAccurate(
+            AttentionOptions plain,
+            Optional<ScoreFunction> score,
+            Optional<MaskFunction> mask,
+            int splits,
+            int pageSize) {
+        CacheOptions options = CacheCase.options(TestDevice.get(), DType.F16)
+                .withKernel(DecodeKernel.WARP_GROUP)
+                .withSplits(splits)
+                .withPromptTokens(40);
+        try (KeyValueCache cache = cache(pageSize, 16, options)) {
+            int[] tokens = {19, 57, 1};
+            int before = 0;
+            for (int call = 0; call < tokens.length; call++) {
+                Tensor q = Tensor.random(DType.F16, call, 2, 4, tokens[call], 16);
+                Tensor k = Tensor.random(DType.F16, 10 + call, 2, 2, tokens[call], 16);
+                Tensor v = Tensor.random(DType.F16, 20 + call, 2, 2, tokens[call], 16);
+                AttentionResult result = cache.forward(q, k, v, call == 0 ? CAUSAL : with(plain, score, mask));
+                assertThat(cache.tile(tokens[call]).kernel()).isEqualTo(DecodeKernel.WARP_GROUP);
+                for (int sequence = 0; sequence < 2; sequence++) {
+                    int b = sequence;
+                    int first = before;
+                    AttentionOptions ofOracle = with(
+                            plain,
+                            score.map(f -> (x, entry, h, i, j) -> f.apply(x, b, h, i + first, j)),
+                            mask.map(f -> (entry, h, i, j) -> f.sees(b, h, i + first, j)));
+                    assertThat(CacheCase.compare(
+                                    CacheCase.sequence(q, sequence),
+                                    cache.keys(sequence),
+                                    cache.values(sequence),
+                                    0,
+                                    call == 0 ? CAUSAL : ofOracle,
+                                    CacheCase.sequence(result.output(), sequence),
+                                    CacheCase.sequence(result.logSumExp(), sequence)))
+                            .allMatch(Comparison::passed);
+                }
+                before += tokens[call];
+            }
+        }
+    }
+
+    /** Where nobody asks for a kernel, prompts with functions go through warp groups too, single tokens do not. */
+    @Test
+    void promptsWithFunctionsAreChunks() {
+        assumeTrue(!TestDevice.get().isSimulator(), "the simulator prefers the portable kernels");
+        CacheOptions options = CacheCase.options(TestDevice.get(), DType.F16).withPromptTokens(40);
+        try (KeyValueCache cache = cache(16, 32, options)) {
+            Tensor q = Tensor.random(DType.F16, 1, 2, 4, 40, 32);
+            Tensor k = Tensor.random(DType.F16, 2, 2, 2, 40, 32);
+            AttentionOptions scored = CAUSAL.withSoftcap(5).withScore((s, b, h, i, j) -> s + 0.02f * (j - i));
+            CacheCase.assertAccurate(cache, q, scored, cache.forward(q, k, k, scored));
+            assertThat(cache.tile(40).kernel()).isEqualTo(DecodeKernel.WARP_GROUP);
+            assertThat(cache.tile(1).kernel()).isNotEqualTo(DecodeKernel.WARP_GROUP);
+        }
+    }
+
+    /** Fixed parts of the keys by warp groups: bits depend neither on the batch nor on how a prompt is cut. */
+    @Test
+    void fixedPartsAreTheSameForEveryBatchAndEveryChunk() {
+        float[] alone = invariant(1, 290);
+        assertThat(invariant(1, 150, 278, 290)).isEqualTo(alone);
+        assertThat(invariant(2, 289, 290)).isEqualTo(alone);
+    }
+
+    /** Outputs of the last sequence's tokens, run in chunks that end there. */
+    private static float[] invariant(int batch, int... ends) {
+        int tokens = ends[ends.length - 1];
+        int room = ends[0];
+        for (int chunk = 1; chunk < ends.length; chunk++) {
+            room = Math.max(room, ends[chunk] - ends[chunk - 1]);
+        }
+        Tensor queries = Tensor.random(DType.F16, 5, 4, tokens, 16);
+        float[] outputs = new float[4 * tokens * 16];
+        AttentionOptions options = CAUSAL.withWindow(250, 0).withSinks(Tensor.of(new float[] {0.5f, -1, 2, 0}, 4));
+        try (PoolCase pool = PoolCase.decoded(
+                DType.F16,
+                DType.F16,
+                DType.F32,
+                batch,
+                room,
+                16,
+                16,
+                19,
+                200,
+                options,
+                of -> of.withKernel(DecodeKernel.WARP_GROUP))) {
+            assertThat(pool.tile.kernel()).isEqualTo(DecodeKernel.WARP_GROUP);
+            assertThat(pool.tile.splits()).isGreaterThan(1);
+            pool.deal(batch);
+            for (int other = 0; other < batch - 1; other++) {
+                pool.write(other, 50 + other, 0, room);
+            }
+            int from = 0;
+            for (int to : ends) {
+                pool.attend(queries, batch - 1, from, to, outputs);
+                from = to;
+            }
+            pool.assertAccurate();
+        }
+        return outputs;
     }
 
     /** A prompt in steps of 40 tokens over what bytes are in 16 bits, then single tokens over the bytes. */
@@ -255,21 +378,38 @@ class ChunkedPrefillTest {
             value = CacheType.class,
             names = {"E4M3", "INT8"})
     void chunksOverBytesInAGraphAreThoseOfACall(CacheType type) throws TornadoExecutionPlanException {
+        CacheOptions options = CacheCase.options(TestDevice.get(), DType.F16)
+                .withCacheType(type)
+                .withWideCopy();
+        assertGraphIsCall(options.withPromptTokens(20), CAUSAL);
+    }
+
+    /** The same with terms and functions. */
+    @Test
+    void functionsOfChunksInAGraphAreThoseOfACall() throws TornadoExecutionPlanException {
+        CacheOptions options = CacheCase.options(TestDevice.get(), DType.F16).withKernel(DecodeKernel.WARP_GROUP);
+        AttentionOptions attention = CAUSAL.withSoftcap(5)
+                .withAlibi(0.5f, 0.25f, 0.125f, 0.0625f)
+                .withSinks(Tensor.of(new float[] {0.5f, -1, 2, 0}, 4));
+        assertGraphIsCall(options.withPromptTokens(20), attention);
+        assertGraphIsCall(
+                options.withPromptTokens(20), attention.withScore((s, b, h, i, j) -> s + 0.1f * h - 0.02f * i));
+    }
+
+    /** Steps of a graph have the same bits as calls, and those are right. */
+    private static void assertGraphIsCall(CacheOptions options, AttentionOptions attention)
+            throws TornadoExecutionPlanException {
         Tensor q = Tensor.allocate(DType.F16, 2, 4, 20, 16);
         Tensor k = Tensor.allocate(DType.F16, 2, 2, 20, 16);
         Tensor v = Tensor.allocate(DType.F16, 2, 2, 20, 16);
         Tensor o = Tensor.allocate(DType.F16, 2, 4, 20, 16);
         Tensor lse = Tensor.allocate(DType.F32, 2, 4, 20);
-        CacheOptions options = CacheCase.options(TestDevice.get(), DType.F16)
-                .withCacheType(type)
-                .withWideCopy()
-                .withPromptTokens(20);
         TaskGraph graph = new TaskGraph("prompt");
         GridScheduler grids = new GridScheduler();
         try (KvCache called = (KvCache) cache(0, 16, options);
                 KvCache inGraph = (KvCache) cache(0, 16, options)) {
             graph.transferToDevice(DataTransferMode.EVERY_EXECUTION, q.array(), k.array(), v.array());
-            inGraph.appendTo(graph, grids, "layer", q, k, v, o, lse, CAUSAL);
+            inGraph.appendTo(graph, grids, "layer", q, k, v, o, lse, attention);
             graph.transferToHost(DataTransferMode.EVERY_EXECUTION, o.array(), lse.array());
             try (TornadoExecutionPlan plan = new TornadoExecutionPlan(graph.snapshot())) {
                 plan.withDevice(inGraph.device().handle()).withGridScheduler(grids);
@@ -278,7 +418,7 @@ class ChunkedPrefillTest {
                     k.copyFrom(Tensor.random(DType.F16, 3 * step + 1, k.shape()));
                     v.copyFrom(Tensor.random(DType.F16, 3 * step + 2, v.shape()));
                     plan.execute();
-                    AttentionResult expected = called.forward(q, k, v, CAUSAL);
+                    AttentionResult expected = called.forward(q, k, v, attention);
                     assertThat(o.toFloatArray())
                             .containsExactly(expected.output().toFloatArray());
                     assertThat(lse.toFloatArray())
@@ -379,8 +519,8 @@ class ChunkedPrefillTest {
                         Tensor.allocate(DType.F16, 2, 4, 20, 16),
                         Tensor.allocate(DType.F16, 2, 4, 20, 16),
                         Tensor.allocate(DType.F32, 2, 4, 20),
-                        CAUSAL))
-                .withMessageContaining("a pool without prefix and fixed splits");
+                        CAUSAL.withBias(Tensor.random(DType.F16, 1, 1, 1, 8, 8))))
+                .withMessageContaining("a pool without prefix");
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> pool.withSplits(-1))
                 .withMessageContaining("1 or more");

@@ -177,21 +177,7 @@ class KeyValuePoolTest {
                 pool.write(other, 50 + other, 0, chunk);
             }
             for (int from = 0; from < tokens; from += chunk) {
-                int valid = Math.min(chunk, tokens - from);
-                pool.positions.set(sequence, from);
-                pool.rows.set(sequence, valid);
-                pool.write(sequence, 7, from, from + valid);
-                for (int at = 0; at < 4 * valid * 16; at++) {
-                    int head = at / 16 / valid;
-                    int i = at / 16 % valid;
-                    pool.q.set(queries.get(head, from + i, at % 16), sequence, head, i, at % 16);
-                }
-                pool.execute();
-                for (int at = 0; at < 4 * valid * 16; at++) {
-                    int head = at / 16 / valid;
-                    int i = at / 16 % valid;
-                    outputs[(head * tokens + from + i) * 16 + at % 16] = pool.output.get(sequence, head, i, at % 16);
-                }
+                pool.attend(queries, sequence, from, Math.min(tokens, from + chunk), outputs);
             }
         }
         return outputs;

@@ -244,6 +244,31 @@ final class PoolCase implements AutoCloseable {
                 change);
     }
 
+    /**
+     * Writes some tokens of a sequence and attends from them.
+     *
+     * @param queries {@code [heads, tokens, headDim]} of the whole sequence
+     * @param outputs like queries, gets theirs
+     */
+    void attend(Tensor queries, int sequence, int from, int to, float[] outputs) {
+        int valid = to - from;
+        positions.set(sequence, from);
+        rows.set(sequence, valid);
+        write(sequence, 7, from, to);
+        for (int at = 0; at < heads * valid * headDim; at++) {
+            int head = at / headDim / valid;
+            int i = at / headDim % valid;
+            q.set(queries.get(head, from + i, at % headDim), sequence, head, i, at % headDim);
+        }
+        execute();
+        for (int at = 0; at < heads * valid * headDim; at++) {
+            int head = at / headDim / valid;
+            int i = at / headDim % valid;
+            outputs[(head * queries.dimension(1) + from + i) * headDim + at % headDim] =
+                    output.get(sequence, head, i, at % headDim);
+        }
+    }
+
     /** The arrays of tensors, each once. */
     static Object[] distinct(Tensor... tensors) {
         Set<TornadoNativeArray> arrays = Collections.newSetFromMap(new IdentityHashMap<>());

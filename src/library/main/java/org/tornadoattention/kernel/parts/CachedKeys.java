@@ -83,6 +83,16 @@ public final class CachedKeys {
         return 1;
     }
 
+    /** Whether parts begin at multiples of {@link #fixedTiles} tiles, wherever queries stand. */
+    public static boolean areFixed() {
+        return false;
+    }
+
+    /** Tiles of a fixed part. */
+    public static int fixedTiles() {
+        return 0;
+    }
+
     /** Parts of all launches, of which those of this one are the first. */
     public static int allParts() {
         return 1;
@@ -98,9 +108,27 @@ public final class CachedKeys {
         return 1;
     }
 
-    /** Tiles of a part, of so many of all. */
-    public static int tilesOfPart(int tiles) {
-        return (tiles + parts() - 1) / parts();
+    /** Tiles of a part, of {@code tiles} that queries see, the first of which is tile {@code first} of the keys. */
+    public static int tilesOfPart(int part, int tiles, int first) {
+        int end = (part + 1) * mostOfPart(tiles);
+        if (areFixed()) {
+            end -= first;
+        }
+        return TornadoMath.max(0, TornadoMath.min(end, tiles) - tilesBefore(part, tiles, first));
+    }
+
+    /** Those of them that come before a part. */
+    public static int tilesBefore(int part, int tiles, int first) {
+        int before = part * mostOfPart(tiles);
+        if (areFixed()) {
+            // Parts begin at places that no query moves.
+            before = TornadoMath.max(0, before - first);
+        }
+        return before;
+    }
+
+    private static int mostOfPart(int tiles) {
+        return areFixed() ? fixedTiles() : (tiles + parts() - 1) / parts();
     }
 
     /** Where a caller's pages of a sequence begin, or its page where {@link #areInOrder}. */

@@ -4,7 +4,8 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 
 /**
  * Numbers of each query head, in one array {@code [terms, heads]} that every kernel takes: the slopes of ALiBi and the
- * sinks, as far as there are any. Only this class knows where they lie.
+ * sinks, as far as there are any. Only this class knows where they lie; over the caches of this library it is
+ * {@link StepLayout}, whose array has them among others.
  */
 public final class HeadTerms {
 
@@ -20,14 +21,16 @@ public final class HeadTerms {
     public static float slope(FloatArray headTerms, int head, int features) {
         float slope = 0f;
         if ((features & Features.ALIBI) != 0) {
-            slope = headTerms.get(head);
+            slope = CachedKeys.areStepsRead() ? StepLayout.slope(headTerms, head) : headTerms.get(head);
         }
         return slope;
     }
 
     /** The sink of a head; only where there are sinks. */
     public static float sink(FloatArray headTerms, int head, int features) {
-        return headTerms.get(firstSink(headTerms, features) + head);
+        return CachedKeys.areStepsRead()
+                ? StepLayout.sink(headTerms, head)
+                : headTerms.get(firstSink(headTerms, features) + head);
     }
 
     private static int firstSink(FloatArray headTerms, int features) {

@@ -19,7 +19,7 @@ public final class WarpScores {
 
     /** Whether scores need no more than one factor on their way into the exponential. */
     public static boolean isScaleOnly(float scale, float softcap, int features) {
-        return scale > 0f && softcap == 0f && (features & Features.ALIBI) == 0 && !Functions.changeScores();
+        return softcap == 0f && (features & Features.ALIBI) == 0 && !Functions.changeScores() && scale > 0f;
     }
 
     /**
