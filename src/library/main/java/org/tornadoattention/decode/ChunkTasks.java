@@ -240,7 +240,7 @@ record ChunkTasks(
                 : 0;
         InferenceTasks.appendChunk(graph, grids, name, shape, tile, staying, attention, features, device);
         if (partials.isPresent()) {
-            InferenceTasks.appendPoolMerge(
+            InferenceTasks.appendChunkMerge(
                     graph, grids, name, shape, tile.splits(), all.with("partials", partials.get()), device);
         }
     }

@@ -17,6 +17,7 @@ import org.tornadoattention.kernel.CommitTokens;
 import org.tornadoattention.kernel.MergePartials;
 import org.tornadoattention.kernel.QuantizeTokens;
 import org.tornadoattention.kernel.ReadPositions;
+import org.tornadoattention.kernel.WarpMergePartials;
 import org.tornadoattention.kernel.WidenCache;
 import org.tornadoattention.kernel.parts.Features;
 import org.tornadoattention.kernel.parts.HalfPairs;
@@ -45,6 +46,7 @@ final class InferenceTasks {
     private static final Kernel COMMIT = Kernel.of(CommitTokens.class);
     private static final Kernel POSITIONS = Kernel.of(ReadPositions.class);
     private static final Kernel MERGE = Kernel.of(MergePartials.class);
+    private static final Kernel MERGE_OF_CHUNK = Kernel.of(WarpMergePartials.class);
 
     private static final int GROUP_SIZE = 128;
 
@@ -111,7 +113,7 @@ final class InferenceTasks {
             Arguments overCache = ChunkTasks.overCache(kept, shape, chunk, arrays.captured(), device);
             int terms = (shape.alibi() ? Features.ALIBI : 0) | (shape.sinks() ? Features.SINKS : 0);
             new InferenceTasks(graph, grids, name, shape, overCache, device).chunk(chunk, 0, terms);
-            tasks.merge(tile.splits());
+            tasks.mergeOfChunk(tile.splits());
             return;
         }
         tasks.appendTokens(arrays, 0);
@@ -371,6 +373,30 @@ final class InferenceTasks {
                 .groups(
                         (long) shape.tiles(tile.rows()) * shape.kvHeads() * tile.splits(),
                         tile.groupSize(shape.headDim()));
+    }
+
+    /** Appends {@code name-merge} of the parts of chunks over a pool. */
+    static void appendChunkMerge(
+            TaskGraph graph,
+            GridScheduler grids,
+            String name,
+            StepShape shape,
+            int parts,
+            Arguments arguments,
+            ComputeDevice device) {
+        new InferenceTasks(graph, grids, name, shape, arguments, device).mergeOfChunk(parts);
+    }
+
+    /** Where there are warp groups there are warps, each of which merges a row of few parts. */
+    private void mergeOfChunk(int splits) {
+        if (splits > WarpMergePartials.MOST_PARTS) {
+            merge(splits);
+            return;
+        }
+        long rows = (long) shape.tokens() * shape.heads();
+        launcher.task(name + "-merge", MERGE_OF_CHUNK)
+                .with("splits", splits)
+                .groups(Math.ceilDiv(rows, WarpMergePartials.ROWS), WarpMergePartials.GROUP);
     }
 
     private void merge(int splits) {

@@ -43,6 +43,17 @@ public final class MergePartials {
         return Float.BYTES * splits;
     }
 
+    /** Queries of a sequence that count, of {@code seqQ} that there is room for. */
+    static int queries(IntArray validRows, IntArray step, int sequence, int seqQ) {
+        int queries = 0;
+        if (CachedKeys.arePlacesRead()) {
+            queries = ReadPositions.rows(validRows, sequence, seqQ, CachedKeys.given());
+        } else {
+            queries = StepLayout.queries(step, sequence);
+        }
+        return queries;
+    }
+
     /**
      * Merges one row; see the class for arrays, grid and memory.
      *
@@ -77,12 +88,7 @@ public final class MergePartials {
         boolean present = true;
         if (seqQ > 0) {
             int sequence = token / seqQ;
-            int queries = 0;
-            if (CachedKeys.arePlacesRead()) {
-                queries = ReadPositions.rows(validRows, sequence, seqQ, CachedKeys.given());
-            } else {
-                queries = StepLayout.queries(step, sequence);
-            }
+            int queries = queries(validRows, step, sequence, seqQ);
             outputRow = (sequence * heads + head) * seqQ + token % seqQ;
             present = token % seqQ < queries;
         }
