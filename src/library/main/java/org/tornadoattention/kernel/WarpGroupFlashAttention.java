@@ -179,8 +179,8 @@ public final class WarpGroupFlashAttention {
             int rows,
             int headDim,
             int lane) {
-        if (CachedKeys.arePresent() && CachedKeys.areAhead()) {
-            // A warp's rows are counted off by constants: numbers of rows would take registers from pages.
+        if (CachedKeys.arePresent() && CachedKeys.areAhead() && CachedKeys.pagesOfWarp() > 1) {
+            // A warp's rows are counted off by constants: numbers of rows would take registers from several pages.
             CachedKeys.loadQueries(tile, at, query, queryBase, blockQ, rows, headDim, lane);
         } else if (CachedKeys.arePresent() || Layout.isStrided()) {
             int apart = Layout.queryRow();
