@@ -35,6 +35,9 @@ record WarpSplitKeySpec() implements DecodeSpec {
     /** From so many groups a multiprocessor on, nearly all have two, of which fewer bytes each are under way. */
     private static final double TWO_EACH = 1.9;
 
+    /** Parts of so few tiles are over before a third stage pays for what goes before the first tile. */
+    private static final int FEW_TILES = 8;
+
     @Override
     public String summary() {
         return "asynchronous copies, products on tensor cores";
@@ -78,7 +81,8 @@ record WarpSplitKeySpec() implements DecodeSpec {
         int keyTiles = Math.ceilDiv(Math.max(1, problem.keys()), warps * WarpSplitKeyAttention.WARP_KEYS);
         int wanted = (int) Math.ceil(FILLED * device.computeUnits() / problem.groups(rows));
         int chosen = Math.min(wanted, keyTiles);
-        boolean two = (double) problem.groups(rows) * chosen >= TWO_EACH * device.computeUnits();
+        boolean two = (double) problem.groups(rows) * chosen >= TWO_EACH * device.computeUnits()
+                || Math.ceilDiv(keyTiles, chosen) <= FEW_TILES;
         return Optional.of(new WarpSplitTile(rows, warps, two ? FEWEST_STAGES : stages, chosen));
     }
 }

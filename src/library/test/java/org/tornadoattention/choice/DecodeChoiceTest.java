@@ -122,12 +122,14 @@ class DecodeChoiceTest {
 
     /**
      * 132 multiprocessors, 8 KV heads: as many parts as give hardly one of them none, unless there are no keys for
-     * them.
+     * them; two stages where nearly all have two groups, or parts have few tiles.
      */
     @ParameterizedTest
     @CsvSource({
         "1, 65536, 16, 3",
-        "1, 4096, 16, 3",
+        "1, 16384, 16, 3",
+        "1, 8192, 16, 2",
+        "1, 4096, 16, 2",
         "3, 4096, 6, 3",
         "8, 4096, 2, 3",
         "8, 65536, 2, 3",
@@ -135,7 +137,7 @@ class DecodeChoiceTest {
         "16, 4096, 1, 3",
         "31, 4096, 1, 3",
         "32, 16384, 1, 2",
-        "1, 64, 1, 3"
+        "1, 64, 1, 2"
     })
     void splitsFillTheDevice(int sequences, int keys, int splits, int stages) {
         assertThat(choose(decode(sequences, keys, 128, DType.F16, false), hopper()))
