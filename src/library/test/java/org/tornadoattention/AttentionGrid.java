@@ -18,7 +18,7 @@ import org.tornadoattention.tensor.DType;
  */
 final class AttentionGrid {
 
-    static final boolean FULL = "full".equals(System.getProperty("attention.grid"));
+    static final boolean FULL = CoveringArray.FULL;
 
     static final List<Integer> HEAD_DIMS =
             List.of(1, 8, 16, 24, 32, 40, 59, 64, 72, 80, 96, 111, 128, 160, 192, 203, 224, 256);

@@ -147,9 +147,9 @@ class BlockMaskTest {
     }
 
     private static Stream<Arguments> withMasks(AttentionKernel... kernels) {
-        return MASKS.keySet().stream()
-                .flatMap(
-                        name -> Stream.of(kernels).filter(TestDevice::tries).map(kernel -> Arguments.of(kernel, name)));
+        return CoveringArray.today(MASKS.keySet().stream()
+                .flatMap(name ->
+                        Stream.of(kernels).filter(TestDevice::tries).map(kernel -> Arguments.of(kernel, name))));
     }
 
     static Stream<Arguments> kernelsAndMasks() {

@@ -6,10 +6,12 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.provider.Arguments;
 
 /** What a few rows show of a table. */
 class CoveringArrayTest {
@@ -96,6 +98,57 @@ class CoveringArrayTest {
                 .filter(row -> row.length > 1)
                 .toList();
         assertThat(dear).hasSizeLessThanOrEqualTo(Math.ceilDiv(table().size(), CoveringArray.DAYS));
+    }
+
+    /** By day, and there is little beside the values and the turn. */
+    @Test
+    void eachValueIsInARowAndWhatShallMeetMeets() {
+        for (long seed = 0; seed < 20; seed++) {
+            List<Row> chosen = eachValue().choose(table(), seed);
+            for (int parameter = 0; parameter < 4; parameter++) {
+                assertThat(meetings(chosen, parameter)).isEqualTo(meetings(table(), parameter));
+            }
+            assertThat(meetings(chosen, 0, 1)).isEqualTo(meetings(table(), 0, 1));
+            assertThat(meetings(chosen, 0, 3)).isNotEqualTo(meetings(table(), 0, 3));
+            // 13 pairs of a kernel and a type.
+            assertThat(chosen).hasSizeLessThanOrEqualTo(Math.ceilDiv(table().size(), CoveringArray.DAYS) + 13);
+        }
+    }
+
+    private static CoveringArray<Row> eachValue() {
+        return CoveringArray.ofEachValue(Row::values).withTuple(0, 1);
+    }
+
+    @Test
+    void eachRowHasItsTurnInTheDaysAskedFor() {
+        for (int days : new int[] {1, 3, CoveringArray.DAYS}) {
+            assertThat(ofDays(days, days)).containsAll(table());
+        }
+        assertThat(ofDays(CoveringArray.DAYS / 2, CoveringArray.DAYS)).hasSizeLessThan(table().size());
+    }
+
+    /** What the first of so many days have. */
+    private static Set<Row> ofDays(int first, int days) {
+        return LongStream.range(20_000, 20_000 + first)
+                .mapToObj(seed -> eachValue().within(days).choose(table(), seed))
+                .flatMap(List::stream)
+                .collect(Collectors.toSet());
+    }
+
+    /** What the tests' tables are handed to. */
+    @Test
+    void argumentsOfTodayAreThoseOfTheSeed() {
+        List<Arguments> all = table().stream()
+                .map(row -> Arguments.of(row.values().toArray()))
+                .toList();
+        List<Arguments> today = CoveringArray.today(all.stream(), 0, 1).toList();
+        if (CoveringArray.FULL) {
+            assertThat(today).isEqualTo(all);
+        } else {
+            assertThat(today.stream().map(row -> table().get(all.indexOf(row))))
+                    .isEqualTo(eachValue().choose(table(), CoveringArray.SEED))
+                    .hasSizeLessThan(table().size() / 4);
+        }
     }
 
     @Test

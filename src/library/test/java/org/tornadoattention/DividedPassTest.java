@@ -40,38 +40,40 @@ class DividedPassTest {
         AttentionShape fewQueries = new AttentionShape(1, 2, 1, 13, 50, 8);
         AttentionShape fewKeys = new AttentionShape(1, 2, 2, 30, 11, 8);
         AttentionShape oddTurns = new AttentionShape(3, 2, 2, 40, 40, 8); // for two lanes
-        return Stream.of(
-                Arguments.of(2, SHAPE, all),
-                Arguments.of(2, SHAPE, AttentionOptions.causal()),
-                Arguments.of(3, SHAPE, AttentionOptions.causal().withSoftcap(2)),
-                Arguments.of(4, SHAPE, all.withWindow(9, 3).withScale(0.3)),
-                Arguments.of(2, SHAPE, all.withWindow(6, -1)),
-                Arguments.of(3, SHAPE, all.withWindow(7, 0)),
-                Arguments.of(2, fewQueries, AttentionOptions.causal()),
-                Arguments.of(2, oddTurns, AttentionOptions.causal()),
-                // Queries before the first key see none, and some pieces none at all.
-                Arguments.of(2, fewKeys, AttentionOptions.causal()),
-                Arguments.of(3, fewKeys, all.withWindow(4, 4)));
+        Stream<Arguments> table = Stream.of(
+                        Arguments.of(2, SHAPE, all),
+                        Arguments.of(2, SHAPE, AttentionOptions.causal()),
+                        Arguments.of(3, SHAPE, AttentionOptions.causal().withSoftcap(2)),
+                        Arguments.of(4, SHAPE, all.withWindow(9, 3).withScale(0.3)),
+                        Arguments.of(2, SHAPE, all.withWindow(6, -1)),
+                        Arguments.of(3, SHAPE, all.withWindow(7, 0)),
+                        Arguments.of(2, fewQueries, AttentionOptions.causal()),
+                        Arguments.of(2, oddTurns, AttentionOptions.causal()),
+                        // Queries before the first key see none, and some pieces none at all.
+                        Arguments.of(2, fewKeys, AttentionOptions.causal()),
+                        Arguments.of(3, fewKeys, all.withWindow(4, 4)))
+                .flatMap(row -> Stream.of(DType.F32, DType.BF16)
+                        .map(dtype -> Arguments.of(row.get()[0], row.get()[1], row.get()[2], dtype)));
+        return CoveringArray.today(table);
     }
 
     @ParameterizedTest
     @MethodSource("sequences")
-    void aSequenceIsDividedAndNothingIsMerged(int count, AttentionShape shape, AttentionOptions options) {
-        for (DType dtype : List.of(DType.F32, DType.BF16)) {
-            AttentionCase problem = AttentionCase.of(shape, dtype, options);
-            AccuracyCheck check = AccuracyCheck.of(problem.q(), problem.k(), problem.v(), problem.dO(), options);
-            try (DistributedAttention attention = DistributedAttention.on(devices(count), Division.SEQUENCE)) {
-                AttentionResult result = run(attention, problem);
-                assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
-                try (DividedPass<Gradients> pass = attention.bring(result, problem.dO())) {
-                    pass.run();
-                    Gradients gradients = pass.result();
-                    assertThat(check.gradients(gradients)).allMatch(Comparison::passed);
-                    pass.run();
-                    assertSameBits(pass.result().dQ(), gradients.dQ());
-                    assertSameBits(pass.result().dK(), gradients.dK());
-                    assertSameBits(pass.result().dV(), gradients.dV());
-                }
+    void aSequenceIsDividedAndNothingIsMerged(
+            int count, AttentionShape shape, AttentionOptions options, DType dtype) {
+        AttentionCase problem = AttentionCase.of(shape, dtype, options);
+        AccuracyCheck check = AccuracyCheck.of(problem.q(), problem.k(), problem.v(), problem.dO(), options);
+        try (DistributedAttention attention = DistributedAttention.on(devices(count), Division.SEQUENCE)) {
+            AttentionResult result = run(attention, problem);
+            assertThat(check.forward(result.output(), result.logSumExp())).allMatch(Comparison::passed);
+            try (DividedPass<Gradients> pass = attention.bring(result, problem.dO())) {
+                pass.run();
+                Gradients gradients = pass.result();
+                assertThat(check.gradients(gradients)).allMatch(Comparison::passed);
+                pass.run();
+                assertSameBits(pass.result().dQ(), gradients.dQ());
+                assertSameBits(pass.result().dK(), gradients.dK());
+                assertSameBits(pass.result().dV(), gradients.dV());
             }
         }
     }

@@ -50,7 +50,7 @@ class GradientGridTest {
                 .filter(row -> WITH_BACKWARD.contains((AttentionKernel) row.get()[1]))
                 .filter(row -> AttentionGrid.FULL || ((AttentionCase) row.get()[0]).work() <= CHEAP)
                 .filter(wanted);
-        return AttentionGrid.FULL ? table : AttentionGrid.covering().choose(table.toList()).stream();
+        return AttentionGrid.covering().ofTheDay(table);
     }
 
     @ParameterizedTest(name = "{0}, {1}", allowZeroInvocations = true)

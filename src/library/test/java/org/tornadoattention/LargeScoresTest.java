@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -25,7 +26,15 @@ class LargeScoresTest {
     private static final AttentionShape SHAPE = new AttentionShape(1, 1, 1, KEYS, KEYS, 16);
 
     static Stream<Arguments> problems() {
-        return IntStream.of(3, 10, 16, 20).boxed().flatMap(exponent -> cases(SHAPE, scoresOf(exponent), exponent));
+        return CoveringArray.ofEachValue(LargeScoresTest::values)
+                .withTuple(0, 1)
+                .ofTheDay(IntStream.of(3, 10, 16, 20)
+                        .boxed()
+                        .flatMap(exponent -> cases(SHAPE, scoresOf(exponent), exponent)));
+    }
+
+    private static List<?> values(Arguments row) {
+        return List.of(row.get()[1], ((AttentionCase) row.get()[0]).dtype(), row.get()[2]);
     }
 
     static Stream<Arguments> hugeProblems() {

@@ -399,7 +399,8 @@ class OptionsEverywhereTest {
     }
 
     static Stream<Arguments> waysAndOptions() {
-        return ways().flatMap(way -> OPTIONS.keySet().stream().map(option -> Arguments.of(way, option)));
+        return CoveringArray.today(
+                ways().flatMap(way -> OPTIONS.keySet().stream().map(option -> Arguments.of(way, option))));
     }
 
     @ParameterizedTest

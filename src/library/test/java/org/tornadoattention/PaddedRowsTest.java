@@ -1,6 +1,7 @@
 package org.tornadoattention;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -14,7 +15,19 @@ import org.tornadoattention.tensor.DType;
  */
 class PaddedRowsTest {
 
-    static Stream<Arguments> problems() {
+    /** Of the day: each of the options, and each kernel with each of its types. */
+    static Stream<Arguments> problemsOfTheDay() {
+        return CoveringArray.ofEachValue(PaddedRowsTest::values)
+                .withTuple(1, 2)
+                .ofTheDay(Stream.of(problems(), hugeProblems(), functions()).flatMap(all -> all));
+    }
+
+    private static List<?> values(Arguments row) {
+        AttentionCase problem = (AttentionCase) row.get()[0];
+        return List.of(problem.options(), problem.dtype(), row.get()[1]);
+    }
+
+    private static Stream<Arguments> problems() {
         return Stream.of(
                         AttentionOptions.defaults().withAlibi(-1f),
                         AttentionOptions.causal().withAlibi(-1f),
@@ -22,14 +35,14 @@ class PaddedRowsTest {
                 .flatMap(options -> cases(new AttentionShape(1, 1, 1, 70, 100, 64), options));
     }
 
-    static Stream<Arguments> hugeProblems() {
+    private static Stream<Arguments> hugeProblems() {
         return cases(
                 new AttentionShape(1, 1, 1, 20, 20, 16),
                 AttentionOptions.defaults().withAlibi(-1e37f));
     }
 
     /** Scores that grow with the row, the column, and the distance between both. */
-    static Stream<Arguments> functions() {
+    private static Stream<Arguments> functions() {
         return Stream.of(
                         AttentionOptions.defaults().withScore((s, b, h, i, j) -> s + 1.5f * i),
                         AttentionOptions.defaults().withScore((s, b, h, i, j) -> s + 1.5f * j),
@@ -48,7 +61,7 @@ class PaddedRowsTest {
     }
 
     @ParameterizedTest(name = "{0}, {1}")
-    @MethodSource({"problems", "hugeProblems", "functions"})
+    @MethodSource("problemsOfTheDay")
     void enterNothing(AttentionCase problem, AttentionKernel kernel) {
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = problem.run(attention);

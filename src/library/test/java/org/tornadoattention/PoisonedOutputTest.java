@@ -2,6 +2,7 @@ package org.tornadoattention;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -21,6 +22,17 @@ import uk.ac.manchester.tornado.api.exceptions.TornadoExecutionPlanException;
 class PoisonedOutputTest {
 
     static Stream<Arguments> problems() {
+        return CoveringArray.ofEachValue(PoisonedOutputTest::values)
+                .withTuple(1, 2)
+                .ofTheDay(allProblems());
+    }
+
+    private static List<?> values(Arguments row) {
+        AttentionCase problem = (AttentionCase) row.get()[0];
+        return List.of(problem.shape(), problem.dtype(), row.get()[1]);
+    }
+
+    private static Stream<Arguments> allProblems() {
         AttentionOptions causal = AttentionOptions.causal();
         return Stream.of(
                         new AttentionShape(1, 1, 1, 1, 1, 1),

@@ -64,10 +64,10 @@ class WindowEdgesTest {
     }
 
     static Stream<Arguments> kernelsAndWindows() {
-        return Arrays.stream(AttentionKernel.values())
+        return CoveringArray.today(Arrays.stream(AttentionKernel.values())
                 .filter(TestDevice::tries)
                 .filter(kernel -> !kernel.isFp8())
-                .flatMap(kernel -> windows().map(options -> Arguments.of(kernel, options)));
+                .flatMap(kernel -> windows().map(options -> Arguments.of(kernel, options))));
     }
 
     @Tag("both-tiers")

@@ -26,7 +26,7 @@ class CacheGridTest {
         return TestDevice.get();
     }
 
-    static final boolean FULL = "full".equals(System.getProperty("attention.grid"));
+    static final boolean FULL = CoveringArray.FULL;
 
     static LongStream seeds() {
         int first = 6 * (int) Math.floorMod(CoveringArray.SEED, 66L);

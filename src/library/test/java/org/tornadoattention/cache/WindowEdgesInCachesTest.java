@@ -10,6 +10,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
+import org.tornadoattention.CoveringArray;
 import org.tornadoattention.Gradients;
 import org.tornadoattention.TestDevice;
 import org.tornadoattention.choice.DecodeKernel;
@@ -57,7 +58,7 @@ class WindowEdgesInCachesTest {
     }
 
     private static Stream<Arguments> with(Stream<?> others) {
-        return others.flatMap(other -> windows().map(options -> Arguments.of(other, options)));
+        return CoveringArray.today(others.flatMap(other -> windows().map(options -> Arguments.of(other, options))));
     }
 
     static Stream<Arguments> devicesAndWindows() {

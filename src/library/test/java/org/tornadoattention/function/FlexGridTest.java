@@ -6,7 +6,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -15,6 +14,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.BlockMask;
+import org.tornadoattention.CoveringArray;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Mask;
 import org.tornadoattention.MaskFunction;
@@ -31,9 +31,8 @@ import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
  * The grid of FlexAttention's own tests in shape: its score and mask functions, its block sizes, and lengths below a
- * block, a block, and not a multiple of one. Forward and backward, each case against the oracle. A third of the cases
- * by default, another third each day, each on one of the kernels that claim functions, on another the day after;
- * {@code -Dattention.flex=all} for all cases on all.
+ * block, a block, and not a multiple of one. Forward and backward, each case against the oracle, on every kernel that
+ * claims functions.
  */
 class FlexGridTest {
 
@@ -88,56 +87,63 @@ class FlexGridTest {
         return masks;
     }
 
-    static Stream<Arguments> grid() {
-        List<Arguments> cases = new ArrayList<>();
-        for (int[] lengths : LENGTHS) {
-            scores(lengths[0], lengths[1])
-                    .forEach((name, score) -> cases.add(Arguments.of(
-                            "%s, %d x %d".formatted(name, lengths[0], lengths[1]),
-                            lengths[0],
-                            lengths[1],
-                            AttentionOptions.defaults().withScore(score))));
-            for (int[] block : BLOCKS) {
-                masks(lengths[0], lengths[1])
-                        .forEach((name, mask) -> cases.add(Arguments.of(
-                                "%s in blocks of %d x %d, %d x %d"
-                                        .formatted(name, block[0], block[1], lengths[0], lengths[1]),
-                                lengths[0],
-                                lengths[1],
-                                AttentionOptions.defaults()
-                                        .withMask(Mask.blocks(BlockMask.of(
-                                                mask, 1, 1, lengths[0], lengths[1], block[0], block[1]))))));
-            }
+    /** A function, by its name, with the tiles of its block mask, over so many queries and keys. */
+    private record Case(String function, String block, int queries, int keys, AttentionOptions options) {
+        @Override
+        public String toString() {
+            return "%s%s, %d x %d".formatted(function, block, queries, keys);
         }
-        long today = System.currentTimeMillis() / 86_400_000;
-        boolean all = "all".equals(System.getProperty("attention.flex"));
-        List<AttentionKernel> kernels = Stream.of(AttentionKernel.values())
-                .filter(kernel -> kernel.spec().functions() && kernel.supports(TestDevice.of(kernel)))
-                .toList();
-        return IntStream.range(0, cases.size())
-                .filter(number -> all || (number + today) % 3 == 0)
-                .boxed()
-                .flatMap(number -> kernels.stream()
-                        .filter(kernel ->
-                                all || kernel == kernels.get((int) Math.floorMod(number / 3 + today, kernels.size())))
-                        .filter(TestDevice::tries)
-                        .map(kernel ->
-                                Arguments.of(prepend(kernel, cases.get(number).get()))));
     }
 
-    private static Object[] prepend(Object first, Object[] others) {
-        return Stream.concat(Stream.of(first), Stream.of(others)).toArray();
+    private static Stream<Case> cases() {
+        List<Case> cases = new ArrayList<>();
+        AttentionOptions plain = AttentionOptions.defaults();
+        for (int[] lengths : LENGTHS) {
+            int queries = lengths[0];
+            int keys = lengths[1];
+            scores(queries, keys)
+                    .forEach((name, score) -> cases.add(new Case(name, "", queries, keys, plain.withScore(score))));
+            for (int[] block : BLOCKS) {
+                masks(queries, keys)
+                        .forEach((name, mask) -> cases.add(new Case(
+                                "mask " + name,
+                                " in blocks of %d x %d".formatted(block[0], block[1]),
+                                queries,
+                                keys,
+                                plain.withMask(
+                                        Mask.blocks(BlockMask.of(mask, 1, 1, queries, keys, block[0], block[1]))))));
+            }
+        }
+        return cases.stream();
+    }
+
+    /**
+     * Of the day: each kernel, function, tile of block masks and pair of lengths. Of so many rows each has its turn in
+     * four weeks.
+     */
+    static Stream<Arguments> grid() {
+        return CoveringArray.ofEachValue(FlexGridTest::values)
+                .within(28)
+                .ofTheDay(Stream.of(AttentionKernel.values())
+                        .filter(kernel -> kernel.spec().functions() && TestDevice.tries(kernel))
+                        .flatMap(kernel -> cases().map(flex -> Arguments.of(kernel, flex))));
+    }
+
+    private static List<?> values(Arguments row) {
+        Case flex = (Case) row.get()[1];
+        return List.of(row.get()[0], flex.function, flex.block, flex.queries);
     }
 
     @Tag("both-tiers")
     @ParameterizedTest(name = "{0}: {1}")
     @MethodSource("grid")
-    void isWhatTheOracleComputes(AttentionKernel kernel, String name, int queries, int keys, AttentionOptions options) {
+    void isWhatTheOracleComputes(AttentionKernel kernel, Case flex) {
+        AttentionOptions options = flex.options;
         DType dtype = kernel.supports(DType.F32) ? DType.F32 : DType.F16;
-        Tensor q = Tensor.random(dtype, 1, 1, HEADS, queries, DIM);
-        Tensor k = Tensor.random(dtype, 2, 1, 1, keys, DIM);
-        Tensor v = Tensor.random(dtype, 3, 1, 1, keys, DIM);
-        Tensor dOut = Tensor.random(dtype, 4, 1, HEADS, queries, DIM);
+        Tensor q = Tensor.random(dtype, 1, 1, HEADS, flex.queries, DIM);
+        Tensor k = Tensor.random(dtype, 2, 1, 1, flex.keys, DIM);
+        Tensor v = Tensor.random(dtype, 3, 1, 1, flex.keys, DIM);
+        Tensor dOut = Tensor.random(dtype, 4, 1, HEADS, flex.queries, DIM);
         AccuracyCheck check = AccuracyCheck.of(q, k, v, dOut, options);
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = attention.forward(q, k, v, options);

@@ -106,8 +106,9 @@ class IfConversionTest {
         for (long seed = SEED; seed < SEED + 60; seed++) {
             SplittableRandom random = new SplittableRandom(seed);
             AttentionOptions options = AttentionOptions.defaults()
-                    .withMask(RandomCompositionsTest.mask(random, TOKENS, 2, FunctionsTest.HEADS, TOKENS, TOKENS))
-                    .withScore(RandomCompositionsTest.score(random, TOKENS));
+                    .withMask(RandomCompositionsTest.mask(random, TOKENS, 2, FunctionsTest.HEADS, TOKENS, TOKENS)
+                            .value())
+                    .withScore(RandomCompositionsTest.score(random, TOKENS).value());
             check("composition " + seed, options, TOKENS, TOKENS, 100, seed);
         }
     }

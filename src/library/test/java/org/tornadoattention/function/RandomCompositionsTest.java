@@ -2,9 +2,8 @@ package org.tornadoattention.function;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.time.LocalDate;
-import java.time.ZoneOffset;
 import java.util.List;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.TreeSet;
 import java.util.stream.LongStream;
@@ -16,6 +15,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.BlockMask;
+import org.tornadoattention.CoveringArray;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Mask;
 import org.tornadoattention.Masks;
@@ -31,24 +31,51 @@ import uk.ac.manchester.tornado.api.types.arrays.FloatArray;
 import uk.ac.manchester.tornado.api.types.arrays.IntArray;
 
 /**
- * 300 random compositions of masks, functions, bias, sinks and all other options, others each day, with the gradients
- * of every third, each determined by its seed: {@code -Dattention.seed=17} runs one of them,
- * {@code -Dattention.compositions=10000} more, and both have all gradients.
+ * 300 random compositions of masks, functions, bias, sinks and all other options, others each fortnight, with the
+ * gradients of every third, each determined by its seed. Of them a day has {@linkplain CoveringArray its rows}.
+ * {@code -Dattention.seed=17} runs one of them, {@code -Dattention.compositions=10000} more, and both have all
+ * gradients.
  */
 @Order(1)
 class RandomCompositionsTest {
 
     private static final Integer ASKED_FOR = Integer.getInteger("attention.compositions");
     private static final int SEEDS = ASKED_FOR == null ? 300 : ASKED_FOR;
-    private static final long FIRST = Long.getLong(
-            "attention.firstSeed", 300 * LocalDate.now(ZoneOffset.UTC).toEpochDay());
+    private static final long FIRST =
+            Long.getLong("attention.firstSeed", 300 * Math.floorDiv(CoveringArray.SEED, CoveringArray.DAYS));
     private static final Long ONE = Long.getLong("attention.seed");
     private static final boolean ALL_GRADIENTS = ASKED_FOR != null || ONE != null;
 
     static Stream<Long> seeds() {
-        return (ONE == null ? LongStream.range(FIRST, FIRST + SEEDS) : LongStream.of(ONE))
+        Stream<Long> seeds = (ONE == null ? LongStream.range(FIRST, FIRST + SEEDS) : LongStream.of(ONE))
                 .filter(seed -> TestDevice.tries(kernel(new SplittableRandom(seed))))
                 .boxed();
+        return ALL_GRADIENTS
+                ? seeds
+                : CoveringArray.ofEachValue(RandomCompositionsTest::features)
+                        .withTuple(0, 1)
+                        .withTuple(0, 2)
+                        .withTuple(0, 3)
+                        .ofTheDay(seeds);
+    }
+
+    /** Kernel, type, mask, function, whether it has each of the other options, and whether it has gradients. */
+    private static List<Object> features(long seed) {
+        Composition composition = Composition.of(seed);
+        AttentionOptions options = composition.options;
+        return List.of(
+                composition.kernel,
+                composition.dtype,
+                composition.mask,
+                composition.score,
+                options.bias().map(Tensor::dtype),
+                options.sinks().isPresent(),
+                options.hasKeyLengths(),
+                options.hasSoftcap(),
+                options.hasAlibi(),
+                options.hasDropout(),
+                composition.smallTile,
+                seed % 3 == 0);
     }
 
     private static <T> T oneOf(SplittableRandom random, List<T> values) {
@@ -63,13 +90,17 @@ class RandomCompositionsTest {
         return array;
     }
 
-    static Mask mask(SplittableRandom random, int tokens, int batch, int heads, int seqQ, int seqK) {
+    /** What was drawn, and of which kind it is. */
+    record Drawn<T>(T value, int kind) {}
+
+    static Drawn<Mask> mask(SplittableRandom random, int tokens, int batch, int heads, int seqQ, int seqK) {
         IntArray ids = new IntArray(tokens);
         int documents = random.nextInt(1, 5);
         for (int i = 0; i < tokens; i++) {
             ids.set(i, i * documents / tokens);
         }
-        Mask mask = switch (random.nextInt(9)) {
+        int kind = random.nextInt(9);
+        Mask mask = switch (kind) {
             case 0 -> Masks.documents(ids);
             case 1 -> Masks.prefixLm(7);
             case 2 -> Masks.dilated(4, 3);
@@ -88,17 +119,21 @@ class RandomCompositionsTest {
                         random.nextInt(1, 30)));
             default -> Mask.window(random.nextInt(tokens), random.nextInt(tokens));
         };
-        return switch (random.nextInt(6)) {
-            case 0 -> mask.and(Mask.causal());
-            case 1 -> mask.or(Mask.window(2, 2));
-            case 2 -> mask.not();
-            default -> mask;
-        };
+        int with = random.nextInt(6);
+        return new Drawn<>(
+                switch (with) {
+                    case 0 -> mask.and(Mask.causal());
+                    case 1 -> mask.or(Mask.window(2, 2));
+                    case 2 -> mask.not();
+                    default -> mask;
+                },
+                kind);
     }
 
-    static ScoreFunction score(SplittableRandom random, int tokens) {
+    static Drawn<ScoreFunction> score(SplittableRandom random, int tokens) {
         FloatArray table = floats(random, 6 * 21);
-        return switch (random.nextInt(6)) {
+        int kind = random.nextInt(6);
+        ScoreFunction score = switch (kind) {
             case 0 -> Scores.relative(table, 10);
             case 1 -> Scores.alibi(table);
             case 2 -> Scores.softcap(2);
@@ -106,6 +141,7 @@ class RandomCompositionsTest {
             case 4 -> (s, b, h, i, j) -> s > 0 ? s + table.get(i % 7) : 0.5f * s - b;
             default -> (s, b, h, i, j) -> (float) Math.log(1 + Math.exp(s)) + Math.min(s, table.get(j % 21));
         };
+        return new Drawn<>(score, kind);
     }
 
     private static AttentionKernel kernel(SplittableRandom random) {
@@ -134,67 +170,102 @@ class RandomCompositionsTest {
         };
     }
 
+    private record Composition(
+            AttentionKernel kernel,
+            DType dtype,
+            AttentionOptions options,
+            Optional<Integer> mask,
+            Optional<Integer> score,
+            int[] q,
+            int[] k,
+            int[] v,
+            int[] output,
+            boolean smallTile) {
+
+        static Composition of(long seed) {
+            SplittableRandom random = new SplittableRandom(seed);
+            AttentionKernel kernel = RandomCompositionsTest.kernel(random);
+            DType dtype = oneOf(random, List.copyOf(new TreeSet<>(kernel.spec().dtypes())));
+            int kvHeads = random.nextInt(1, 3);
+            int heads = kvHeads * random.nextInt(1, 3);
+            int batch = random.nextInt(1, 3);
+            int seqQ = random.nextInt(1, 50);
+            int seqK = random.nextInt(1, 50);
+            int headDim = random.nextInt(1, 40);
+            int otherDim = random.nextBoolean() ? headDim : random.nextInt(1, 40);
+            int valueDim = kernel.spec().ownValueDim() ? otherDim : headDim;
+            AttentionOptions options = AttentionOptions.defaults();
+            Optional<Integer> maskKind = Optional.empty();
+            if (random.nextInt(4) > 0) {
+                Drawn<Mask> mask = RandomCompositionsTest.mask(random, 50, batch, heads, seqQ, seqK);
+                options = options.withMask(mask.value);
+                maskKind = Optional.of(mask.kind);
+            }
+            Optional<Integer> scoreKind = Optional.empty();
+            if (random.nextInt(3) > 0) {
+                Drawn<ScoreFunction> score = RandomCompositionsTest.score(random, 50);
+                options = options.withScore(score.value);
+                scoreKind = Optional.of(score.kind);
+            }
+            if (random.nextInt(3) == 0) {
+                options = options.withBias(Tensor.random(
+                        oneOf(random, List.of(DType.values())),
+                        seed,
+                        random.nextBoolean() ? 1 : batch,
+                        random.nextBoolean() ? 1 : heads,
+                        seqQ,
+                        seqK));
+            }
+            if (random.nextInt(3) == 0) {
+                options = options.withSinks(Tensor.random(DType.F32, seed, heads));
+            }
+            if (random.nextInt(4) == 0) {
+                options = options.withKeyLengths(random.ints(batch, 0, seqK + 1).toArray());
+            }
+            if (random.nextInt(5) == 0) {
+                options = options.withSoftcap(4);
+            }
+            if (random.nextInt(5) == 0) {
+                options = options.withAlibi(AttentionOptions.alibiSlopes(heads));
+            }
+            if (random.nextInt(5) == 0) {
+                options = options.withDropout(0.3, seed);
+            }
+            return new Composition(
+                    kernel,
+                    dtype,
+                    options,
+                    maskKind,
+                    scoreKind,
+                    new int[] {batch, heads, seqQ, headDim},
+                    new int[] {batch, kvHeads, seqK, headDim},
+                    new int[] {batch, kvHeads, seqK, valueDim},
+                    new int[] {batch, heads, seqQ, valueDim},
+                    random.nextBoolean());
+        }
+    }
+
     @Tag("both-tiers")
     @ParameterizedTest(name = "-Dattention.seed={0}")
     @MethodSource("seeds")
     void isAccurate(long seed) {
-        SplittableRandom random = new SplittableRandom(seed);
-        AttentionKernel kernel = kernel(random);
-        DType dtype = oneOf(random, List.copyOf(new TreeSet<>(kernel.spec().dtypes())));
-        int kvHeads = random.nextInt(1, 3);
-        int heads = kvHeads * random.nextInt(1, 3);
-        int batch = random.nextInt(1, 3);
-        int seqQ = random.nextInt(1, 50);
-        int seqK = random.nextInt(1, 50);
-        int headDim = random.nextInt(1, 40);
-        int otherDim = random.nextBoolean() ? headDim : random.nextInt(1, 40);
-        int valueDim = kernel.spec().ownValueDim() ? otherDim : headDim;
-        AttentionOptions options = AttentionOptions.defaults();
-        if (random.nextInt(4) > 0) {
-            options = options.withMask(mask(random, 50, batch, heads, seqQ, seqK));
-        }
-        if (random.nextInt(3) > 0) {
-            options = options.withScore(score(random, 50));
-        }
-        if (random.nextInt(3) == 0) {
-            options = options.withBias(Tensor.random(
-                    oneOf(random, List.of(DType.values())),
-                    seed,
-                    random.nextBoolean() ? 1 : batch,
-                    random.nextBoolean() ? 1 : heads,
-                    seqQ,
-                    seqK));
-        }
-        if (random.nextInt(3) == 0) {
-            options = options.withSinks(Tensor.random(DType.F32, seed, heads));
-        }
-        if (random.nextInt(4) == 0) {
-            options = options.withKeyLengths(random.ints(batch, 0, seqK + 1).toArray());
-        }
-        if (random.nextInt(5) == 0) {
-            options = options.withSoftcap(4);
-        }
-        if (random.nextInt(5) == 0) {
-            options = options.withAlibi(AttentionOptions.alibiSlopes(heads));
-        }
-        if (random.nextInt(5) == 0) {
-            options = options.withDropout(0.3, seed);
-        }
-        Tensor q = Tensor.random(dtype, seed + 1, batch, heads, seqQ, headDim);
-        Tensor k = Tensor.random(dtype, seed + 2, batch, kvHeads, seqK, headDim);
-        Tensor v = Tensor.random(dtype, seed + 3, batch, kvHeads, seqK, valueDim);
-        Tensor dOut = Tensor.random(dtype, seed + 4, batch, heads, seqQ, valueDim);
-        boolean smallTile = random.nextBoolean();
+        Composition composition = Composition.of(seed);
+        AttentionKernel kernel = composition.kernel;
+        AttentionOptions options = composition.options;
+        Tensor q = Tensor.random(composition.dtype, seed + 1, composition.q);
+        Tensor k = Tensor.random(composition.dtype, seed + 2, composition.k);
+        Tensor v = Tensor.random(composition.dtype, seed + 3, composition.v);
+        Tensor dOut = Tensor.random(composition.dtype, seed + 4, composition.output);
         boolean gradients = ALL_GRADIENTS || seed % 3 == 0;
         AccuracyCheck check = gradients ? AccuracyCheck.of(q, k, v, dOut, options) : AccuracyCheck.of(q, k, v, options);
-        try (FlashAttention attention = smallTile ? withSmallTile(kernel) : withUsualTile(kernel)) {
+        try (FlashAttention attention = composition.smallTile ? withSmallTile(kernel) : withUsualTile(kernel)) {
             AttentionResult result = attention.forward(q, k, v, options);
             assertThat(check.forward(result.output(), result.logSumExp()))
-                    .as("%s of %s, %s", kernel, dtype, options)
+                    .as("%s of %s, %s", kernel, composition.dtype, options)
                     .allMatch(Comparison::passed);
             if (gradients) {
                 assertThat(check.gradients(attention.backward(result, dOut)))
-                        .as("gradients by %s of %s, %s", kernel, dtype, options)
+                        .as("gradients by %s of %s, %s", kernel, composition.dtype, options)
                         .allMatch(Comparison::passed);
             }
         }

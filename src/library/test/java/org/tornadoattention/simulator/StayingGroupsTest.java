@@ -2,6 +2,7 @@ package org.tornadoattention.simulator;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
@@ -9,11 +10,11 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.parallel.Isolated;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.CoveringArray;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.cache.KeyValuePool;
 import org.tornadoattention.choice.AttentionKernel;
@@ -90,37 +91,62 @@ class StayingGroupsTest {
         return new Case(new AttentionShape(batch, heads, kvHeads, length, length, 16), options, tile);
     }
 
-    static Stream<Arguments> cases() {
+    /** Of the day: each tile, mask, type, option and kind of shape. */
+    static Stream<Case> casesOfTheDay() {
+        return CoveringArray.ofEachValue(StayingGroupsTest::values).ofTheDay(cases());
+    }
+
+    private static List<?> values(Case row) {
+        AttentionShape shape = row.shape;
+        AttentionOptions options = row.options;
+        return List.of(
+                row.tile,
+                row.dtype,
+                row.packed,
+                options.mask(),
+                Arrays.stream(options.keyLengths())
+                        .mapToObj(length -> length == 0)
+                        .toList(),
+                options.hasDropout(),
+                options.hasSoftcap(),
+                options.sinks().isPresent(),
+                Integer.compare(shape.seqQ(), shape.seqK()),
+                shape.heads() / shape.kvHeads(),
+                Math.ceilDiv(shape.headDim(), 64),
+                shape.headDim() % 8,
+                Integer.compare(shape.headDim(), shape.valueDim()));
+    }
+
+    private static Stream<Case> cases() {
         AttentionOptions all = AttentionOptions.defaults();
         AttentionOptions causal = AttentionOptions.causal();
         return Stream.of(
-                        // One warp group's tile begins where its last one ended, or a tile of keys later, or further
-                        // on.
-                        of(1, 3, 3, 256, all, "128x64"),
-                        of(1, 3, 3, 256, causal, "128x128"),
-                        of(1, 3, 3, 256, causal, "128x64"),
-                        of(1, 2, 2, 256, causal, "128x16"),
-                        of(1, 2, 1, 450, causal, "192x64"),
-                        of(1, 2, 2, 300, all.withWindow(40, 20), "128x32"),
-                        of(1, 2, 2, 300, causal.withWindow(100, 0), "192x16"),
-                        new Case(new AttentionShape(1, 2, 2, 300, 140, 16), causal, "128x32"),
-                        new Case(new AttentionShape(1, 3, 1, 140, 300, 16), causal, "128x64"),
-                        of(4, 1, 1, 200, causal.withKeyLengths(200, 0, 77, 130), "128x64"),
-                        of(5, 1, 1, 140, all.withKeyLengths(0, 0, 77, 0, 130), "128x64"),
-                        of(7, 1, 1, 140, all.withKeyLengths(140, 0, 0, 0, 0, 0, 130), "128x64"),
-                        of(2, 2, 2, 200, causal.withDropout(0.3, 5), "128x64"),
-                        of(2, 2, 2, 200, causal.withSoftcap(5).withAlibi(AttentionOptions.alibiSlopes(2)), "128x64"),
-                        of(1, 3, 3, 200, causal.withSinks(Tensor.random(DType.F32, 9, 3)), "128x64"),
-                        new Case(new AttentionShape(1, 3, 3, 200, 200, 24, 40), causal, "128x64"),
-                        new Case(new AttentionShape(1, 3, 3, 200, 200, 136, 64), all, "128x32"),
-                        new Case(new AttentionShape(1, 4, 2, 200, 200, 16), DType.F16, causal, "128x64", true),
-                        new Case(new AttentionShape(2, 4, 2, 150, 150, 32), DType.BF16, causal, "128x64", false),
-                        new Case(new AttentionShape(1, 3, 3, 200, 200, 59), causal, "128x64"))
-                .map(Arguments::of);
+                // One warp group's tile begins where its last one ended, or a tile of keys later, or further
+                // on.
+                of(1, 3, 3, 256, all, "128x64"),
+                of(1, 3, 3, 256, causal, "128x128"),
+                of(1, 3, 3, 256, causal, "128x64"),
+                of(1, 2, 2, 256, causal, "128x16"),
+                of(1, 2, 1, 450, causal, "192x64"),
+                of(1, 2, 2, 300, all.withWindow(40, 20), "128x32"),
+                of(1, 2, 2, 300, causal.withWindow(100, 0), "192x16"),
+                new Case(new AttentionShape(1, 2, 2, 300, 140, 16), causal, "128x32"),
+                new Case(new AttentionShape(1, 3, 1, 140, 300, 16), causal, "128x64"),
+                of(4, 1, 1, 200, causal.withKeyLengths(200, 0, 77, 130), "128x64"),
+                of(5, 1, 1, 140, all.withKeyLengths(0, 0, 77, 0, 130), "128x64"),
+                of(7, 1, 1, 140, all.withKeyLengths(140, 0, 0, 0, 0, 0, 130), "128x64"),
+                of(2, 2, 2, 200, causal.withDropout(0.3, 5), "128x64"),
+                of(2, 2, 2, 200, causal.withSoftcap(5).withAlibi(AttentionOptions.alibiSlopes(2)), "128x64"),
+                of(1, 3, 3, 200, causal.withSinks(Tensor.random(DType.F32, 9, 3)), "128x64"),
+                new Case(new AttentionShape(1, 3, 3, 200, 200, 24, 40), causal, "128x64"),
+                new Case(new AttentionShape(1, 3, 3, 200, 200, 136, 64), all, "128x32"),
+                new Case(new AttentionShape(1, 4, 2, 200, 200, 16), DType.F16, causal, "128x64", true),
+                new Case(new AttentionShape(2, 4, 2, 150, 150, 32), DType.BF16, causal, "128x64", false),
+                new Case(new AttentionShape(1, 3, 3, 200, 200, 59), causal, "128x64"));
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @MethodSource("casesOfTheDay")
     void theirBitsAreThoseOfGroupsOfOneTile(Case problem) throws TornadoExecutionPlanException {
         assertThat(groups(problem, FEW)).isEqualTo(FEW);
         assertThat(groups(problem, MANY)).isGreaterThan(FEW);
