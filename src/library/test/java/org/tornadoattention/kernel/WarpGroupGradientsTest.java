@@ -12,6 +12,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.tornadoattention.AttentionOptions;
 import org.tornadoattention.AttentionResult;
 import org.tornadoattention.AttentionShape;
+import org.tornadoattention.CoveringArray;
 import org.tornadoattention.FlashAttention;
 import org.tornadoattention.Gradients;
 import org.tornadoattention.TestDevice;
@@ -25,8 +26,8 @@ import org.tornadoattention.tensor.DType;
 import org.tornadoattention.tensor.Tensor;
 
 /**
- * All gradients in one kernel, with each kind of option. The simulator's default local memory is too small for it:
- * there a test of its own gives it more.
+ * All gradients in one kernel, with each kind of option. In the simulator a test of its own computes them, with its
+ * work-items in a shuffled order.
  */
 public class WarpGroupGradientsTest {
 
@@ -34,7 +35,30 @@ public class WarpGroupGradientsTest {
         return new AttentionShape(1, heads, kvHeads, seqQ, seqK, headDim);
     }
 
-    static Stream<Arguments> problems() {
+    /** Of the day: each type, kind of row, mask, option and shape of a bias. */
+    static Stream<Arguments> problemsOfTheDay() {
+        return CoveringArray.ofEachValue(WarpGroupGradientsTest::values).ofTheDay(problems());
+    }
+
+    private static List<?> values(Arguments row) {
+        AttentionShape shape = (AttentionShape) row.get()[0];
+        DType dtype = (DType) row.get()[1];
+        AttentionOptions options = (AttentionOptions) row.get()[2];
+        return List.of(
+                dtype,
+                Math.ceilDiv(shape.headDim(), 64),
+                shape.headDim() % 8,
+                Integer.compare(shape.seqQ(), shape.seqK()),
+                shape.heads() / shape.kvHeads(),
+                options.mask(),
+                options.keyLength(0, shape.seqK()) < shape.seqK(),
+                options.hasSoftcap(),
+                options.hasDropout(),
+                options.bias().map(Tensor::dtype),
+                options.bias().map(bias -> Math.min(2, bias.dimension(0)) + "x" + Math.min(2, bias.dimension(1))));
+    }
+
+    private static Stream<Arguments> problems() {
         AttentionOptions options = AttentionOptions.defaults();
         return Stream.of(
                 Arguments.of(shape(1, 1, 150, 150, 64), DType.F16, options),
@@ -95,14 +119,18 @@ public class WarpGroupGradientsTest {
         return TestDevice.get();
     }
 
+    /** Whether they are computed in this class. */
+    protected boolean isHere() {
+        return !device().isSimulator();
+    }
+
     @ParameterizedTest
-    @MethodSource("problems")
+    @MethodSource("problemsOfTheDay")
     void areAccurateAndTheSameInEveryRun(AttentionShape shape, DType dtype, AttentionOptions options) {
         ComputeDevice device = device();
         assumeTrue(AttentionKernel.WARP_GROUP.supports(device));
         assumeTrue(
-                device.extension().localMemoryBytes() > 200 << 10,
-                "SKIPPED: the simulator's default local memory; SimulatedWarpGroupGradientsTest gives it more");
+                isHere(), "SKIPPED: SimulatedWarpGroupGradientsTest computes them in the simulator, in another order");
         AttentionProblem problem = AttentionProblem.of(shape, dtype, options);
         KernelChoice choice = KernelChoice.chooseBackward(problem, device, Optional.of(AttentionKernel.WARP_GROUP));
         assertThat(choice.tiles()).as("tiles of one kernel").hasSize(1);

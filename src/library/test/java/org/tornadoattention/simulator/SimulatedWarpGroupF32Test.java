@@ -14,4 +14,9 @@ class SimulatedWarpGroupF32Test extends WarpGroupF32Test {
     protected ComputeDevice device() {
         return RoomForWarpGroups.device();
     }
+
+    @Override
+    protected boolean isHere() {
+        return true;
+    }
 }

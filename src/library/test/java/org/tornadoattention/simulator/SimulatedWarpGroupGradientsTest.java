@@ -14,4 +14,9 @@ class SimulatedWarpGroupGradientsTest extends WarpGroupGradientsTest {
     protected ComputeDevice device() {
         return RoomForWarpGroups.device();
     }
+
+    @Override
+    protected boolean isHere() {
+        return true;
+    }
 }
