@@ -198,8 +198,9 @@ class BackwardTest {
     @MethodSource("kernels")
     void whatLiesPastAKeyLengthMayBeAnything(DType dtype, AttentionKernel kernel) {
         AttentionShape shape = new AttentionShape(2, 2, 1, 20, 50, 24);
-        AttentionCase problem =
-                AttentionCase.of(shape, dtype, AttentionOptions.causal().withKeyLengths(50, 33));
+        // The options of another test, whose forms are there.
+        AttentionCase problem = AttentionCase.of(
+                shape, dtype, AttentionOptions.causal().withSoftcap(5).withKeyLengths(50, 33));
         Tensor k = problem.k();
         Tensor v = problem.v();
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
@@ -225,15 +226,17 @@ class BackwardTest {
         }
     }
 
+    private static AttentionOptions causalWithDropout(AttentionKernel kernel) {
+        AttentionOptions causal = AttentionOptions.causal();
+        return kernel.supportsDropout() ? causal.withDropout(0.1, 3) : causal;
+    }
+
     @Tag("both-tiers")
     @ParameterizedTest
     @MethodSource("kernels")
     void repeatsAreEqualBitForBit(DType dtype, AttentionKernel kernel) {
-        AttentionOptions causal = AttentionOptions.causal();
-        AttentionCase problem = AttentionCase.of(
-                new AttentionShape(1, 4, 2, 33, 49, 24),
-                dtype,
-                kernel.supportsDropout() ? causal.withDropout(0.1, 3) : causal);
+        AttentionCase problem =
+                AttentionCase.of(new AttentionShape(1, 4, 2, 33, 49, 24), dtype, causalWithDropout(kernel));
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel);
                 FlashAttention another = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = problem.run(attention);
@@ -250,8 +253,8 @@ class BackwardTest {
     @ParameterizedTest
     @MethodSource("kernels")
     void noWorkGroupDisturbsAnother(DType dtype, AttentionKernel kernel) {
-        AttentionShape crowd = new AttentionShape(DeterminismTest.crowd(kernel), 4, 2, 9, 17, 16);
-        AttentionCase problem = AttentionCase.of(crowd, dtype, AttentionOptions.causal());
+        AttentionShape crowd = new AttentionShape(DeterminismTest.crowd(kernel), 4, 2, 9, 17, 24);
+        AttentionCase problem = AttentionCase.of(crowd, dtype, causalWithDropout(kernel));
         try (FlashAttention attention = FlashAttention.on(TestDevice.of(kernel), kernel)) {
             AttentionResult result = problem.run(attention);
             Gradients first = attention.backward(result, problem.dO());

@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -62,6 +63,10 @@ class DistributedAttentionTest {
     }
 
     static Stream<Arguments> problems() {
+        return CoveringArray.today(allProblems());
+    }
+
+    private static Stream<Arguments> allProblems() {
         return Stream.of(TestDevice.get(), TestDevice.jvm())
                 .flatMap(device -> ofAnyDivision().map(options -> Arguments.of(device, options)));
     }
@@ -70,8 +75,9 @@ class DistributedAttentionTest {
         AttentionOptions more = AttentionOptions.causal()
                 .withAlibi(AttentionOptions.alibiSlopes(6))
                 .withKeyLengths(45, 30);
-        return Stream.concat(
-                problems(), Stream.of(TestDevice.get(), TestDevice.jvm()).map(device -> Arguments.of(device, more)));
+        return CoveringArray.today(Stream.concat(
+                allProblems(),
+                Stream.of(TestDevice.get(), TestDevice.jvm()).map(device -> Arguments.of(device, more))));
     }
 
     @ParameterizedTest
@@ -140,6 +146,7 @@ class DistributedAttentionTest {
     }
 
     /** More devices than heads: a grid of heads by keys. */
+    @Tag("second-tier")
     @ParameterizedTest
     @ValueSource(ints = {2, 3, 4, 6})
     void devicesThatAreLeftOverDivideTheKeys(int count) {

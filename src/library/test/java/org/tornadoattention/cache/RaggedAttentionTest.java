@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -150,6 +151,7 @@ class RaggedAttentionTest {
     }
 
     /** Packed sequences, some of them empty, and their merge with attention over the same keys in two parts. */
+    @Tag("second-tier")
     @ParameterizedTest
     @EnumSource
     void theJvmComputesThemWithoutPlans(DType dtype) {

@@ -33,7 +33,7 @@ class EndlessLoopTest {
 
     private static final int ITEMS = 64;
 
-    private final IntArray out = new IntArray(4 * ITEMS);
+    private final IntArray out = new IntArray(ITEMS);
 
     static void aroundABarrier(KernelContext context, IntArray out, int step) {
         while (true) {
@@ -118,12 +118,13 @@ class EndlessLoopTest {
                 Arguments.of("inAMethod", (Task3<KernelContext, IntArray, Integer>) EndlessLoopTest::inAMethod));
     }
 
+    /** In one group: several would each be in the loop for as long. */
     private SimulatorFaultException fault(Task3<KernelContext, IntArray, Integer> kernel, int step) {
         return Plans.fault(
                 new TaskGraph("loops")
                         .task("kernel", kernel, new KernelContext(), out, step)
                         .transferToHost(EVERY_EXECUTION, out),
-                Plans.grid(4 * ITEMS, ITEMS));
+                Plans.grid(ITEMS, ITEMS));
     }
 
     /** The line of this file that is marked. */
